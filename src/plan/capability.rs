@@ -1,0 +1,62 @@
+//! Capabilities: one row per operation that says whether an application can
+//! do it, in what batch, how sure we are, and if not, why not. Docs, schemas,
+//! `check` and tests are made from this table.
+
+/// The acts a bridge may need of an application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Act {
+    CreateUser,
+    DeactivateUser,
+    ReactivateUser,
+    RenameUser,
+    SetRole,
+    UpdateProfile,
+    CreateGroup,
+    RenameGroup,
+    DeleteGroup,
+    AddMembers,
+    RemoveMembers,
+    ReplaceMembers,
+}
+
+/// Where a fact about an application comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    Documented,
+    Assumed,
+}
+
+/// One row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capability {
+    pub act: Act,
+    pub able: bool,
+    /// Most members in one call; 1 for acts on one thing.
+    pub batch: usize,
+    pub certainty: Certainty,
+    /// Why not, or what to know; said to identity providers in these words.
+    pub note: &'static str,
+}
+
+/// An application's whole table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    pub application: &'static str,
+    pub rows: Vec<Capability>,
+}
+
+impl Capabilities {
+    /// The row of an act; an act without a row cannot be done.
+    pub fn of(&self, act: Act) -> Option<&Capability> {
+        self.rows.iter().find(|row| row.act == act)
+    }
+
+    pub fn can(&self, act: Act) -> bool {
+        self.of(act).is_some_and(|row| row.able)
+    }
+
+    /// The batch size of an act, at least 1.
+    pub fn batch(&self, act: Act) -> usize {
+        self.of(act).map_or(1, |row| row.batch.max(1))
+    }
+}

@@ -1,0 +1,115 @@
+//! The two sides of every difference: what the identity provider asked for
+//! (desired) and what the application last showed or confirmed (observed).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::scim::resource::ResourceId;
+
+/// The store's handle of a connection. Never leaves the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionKey(pub i64);
+
+/// The store's handle of a user row. Never leaves the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UserKey(pub i64);
+
+/// The store's handle of a group row. Never leaves the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GroupKey(pub i64);
+
+/// What the application can hold of a user: the desired projection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    pub active: bool,
+    /// The application's site-wide role.
+    pub role: Option<String>,
+    /// Fields the application lets us change later, by the application's
+    /// names. An absent key is "never set"; clearing is a diff like any other.
+    pub profile: BTreeMap<String, String>,
+    /// Fields only taken at creation; never compared afterwards.
+    pub creation: BTreeMap<String, String>,
+}
+
+/// Whether a thing is there, as far as we know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Existence {
+    #[default]
+    Absent,
+    Present,
+    /// A write may or may not have happened: never assume.
+    Unknown,
+}
+
+/// What the application last showed or confirmed of a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedAccount {
+    /// `Present` means there and active; a deactivated account is `Absent`.
+    pub existence: Existence,
+    /// The account was deactivated after having been there, so activating it
+    /// again is a reactivation.
+    #[serde(default)]
+    pub deactivated: bool,
+    /// `None`: not known (most applications do not show it).
+    pub role: Option<String>,
+    /// `None`: not known. Otherwise the values last confirmed.
+    pub profile: Option<BTreeMap<String, String>>,
+}
+
+/// A user as the application must be told of it in a membership call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Principal {
+    pub user: UserKey,
+    pub id: ResourceId,
+    /// The application's natural key of the account (Opsera: the e-mail).
+    pub account: String,
+    /// The application's own id, where it was learned.
+    pub upstream_id: Option<String>,
+}
+
+/// Everything the plan needs to know of one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserWork {
+    pub principal: Principal,
+    /// Desired. `active` is false for a deleted user.
+    pub wanted: Account,
+    pub observed: ObservedAccount,
+    /// The SCIM resource was deleted.
+    pub deleted: bool,
+}
+
+/// Everything the plan needs to know of one group: only what differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupWork {
+    pub group: GroupKey,
+    pub id: ResourceId,
+    /// The application's name for it, fixed at creation.
+    pub name: String,
+    /// False when the SCIM resource was deleted.
+    pub wanted: bool,
+    pub observed: Existence,
+    /// Members to be present upstream that are not known to be, whose account
+    /// is known to be present.
+    pub adds: Vec<Principal>,
+    /// Members to be absent upstream that are not known to be.
+    pub removes: Vec<Principal>,
+    /// The whole desired set, filled in when [`prefers_replace`] said so.
+    pub full: Option<Vec<Principal>>,
+}
+
+/// Whether one native replacement is better than an add and a remove: only
+/// when the client replaced the whole set, both directions are needed (so it
+/// saves a call), nobody unmanaged would be thrown out, and its body stays in
+/// proportion to the change (cost follows the size of the change, never of
+/// the group).
+pub fn prefers_replace(
+    whole: bool,
+    unmanaged: bool,
+    size: usize,
+    adds: usize,
+    removes: usize,
+) -> bool {
+    whole && !unmanaged && adds > 0 && removes > 0 && size <= 2 * (adds + removes) + 100
+}

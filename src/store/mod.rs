@@ -1,0 +1,463 @@
+//! What we remember. One contract; every method is one whole transaction and
+//! no transaction escapes.
+//!
+//! Membership is a row per (group, user) with `desired` and `observed`; a
+//! change touches exactly the rows it names. Nothing reads a list, edits it
+//! and writes it back.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{
+    plan::{
+        operation::Operation,
+        state::{
+            Account, ConnectionKey, Existence, GroupKey, GroupWork, ObservedAccount, UserKey,
+            UserWork,
+        },
+    },
+    scim::{
+        error::Problem,
+        filter::Filter,
+        patch::MemberChange,
+        resource::{Attributes, ResourceId, ResourceType},
+    },
+};
+
+mod sqlite;
+
+pub use sqlite::open;
+
+/// Milliseconds since 1970, UTC; for display and audit, never for ordering.
+pub type Millis = i64;
+
+/// `meta` of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    pub created: Millis,
+    pub modified: Millis,
+    /// Bumped by every change of the resource; never reused.
+    pub version: u64,
+}
+
+/// A resource as it is served; `attributes` is the JSON text of [`Attributes`]
+/// exactly as stored, so that a plain read need not parse it. Groups carry no
+/// members here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    pub id: ResourceId,
+    pub meta: Meta,
+    pub attributes: String,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// All matches, not only this page.
+    pub total: u64,
+    pub resources: Vec<Resource>,
+}
+
+/// Which resources to list; stable order (by creation).
+#[derive(Debug, Clone)]
+pub struct Select {
+    pub filter: Option<Filter>,
+    /// Zero-based.
+    pub offset: u64,
+    pub limit: u64,
+}
+
+/// A group's members at one version of the group, in a stable order.
+#[derive(Debug, Clone)]
+pub struct Members {
+    pub version: u64,
+    pub ids: Arc<[ResourceId]>,
+}
+
+/// `If-Match` / `If-None-Match` on a write, compared inside the transaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Precondition {
+    /// The write happens only when the version is one of these.
+    pub if_match: Option<Vec<u64>>,
+    /// The write does not happen when the version is one of these (an empty
+    /// list stands for `*`: not when there is any).
+    pub if_none_match: Option<Vec<u64>>,
+}
+
+/// Who asks, for the audit row written with every change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// The token's public id, or `import`, `operator`.
+    pub name: String,
+    pub at: Millis,
+}
+
+/// A user to be written: the attributes and what is indexed of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UserRow {
+    pub attributes: Attributes,
+    /// The application's key for it, fixed at the first write that has one;
+    /// a later write with another key keeps the old one.
+    pub account_key: Option<String>,
+    pub account: Account,
+}
+
+/// A stored user, for deciding a change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredUser {
+    pub key: UserKey,
+    pub id: ResourceId,
+    pub meta: Meta,
+    pub row: UserRow,
+    pub observed: ObservedAccount,
+}
+
+/// A group to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupRow {
+    pub attributes: Attributes,
+    /// The application's name for it; fixed at creation, later values are ignored.
+    pub upstream_name: String,
+}
+
+/// A stored group, for deciding a change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredGroup {
+    pub key: GroupKey,
+    pub id: ResourceId,
+    pub meta: Meta,
+    pub row: GroupRow,
+    /// Made by the bridge, not found by import.
+    pub ours: bool,
+    /// Why it must not be written, if so.
+    pub read_only: Option<String>,
+}
+
+/// A decision about a user or group, made inside the transaction on the then
+/// current state; `Ok(None)` means nothing changes and nothing is written.
+pub type DecideUser = Box<dyn FnOnce(&StoredUser) -> Result<Option<UserRow>, Problem> + Send>;
+pub type DecideGroup = Box<dyn FnOnce(&StoredGroup) -> Result<Option<GroupRow>, Problem> + Send>;
+
+/// A change of a group: attributes and members together, all or nothing.
+pub struct GroupChange {
+    pub decide: DecideGroup,
+    /// In order. `Add`/`Replace` of an id that is no live user of the
+    /// connection is [`WriteError::UnknownMembers`] unless `skip_unknown`;
+    /// `Remove` of one is a no-op.
+    pub members: Vec<MemberChange>,
+    pub skip_unknown: bool,
+}
+
+/// What a user write did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UserWritten {
+    pub key: UserKey,
+    pub resource: Resource,
+    /// Whether anything was written.
+    pub changed: bool,
+    /// Desired and observed differ: the lane has work.
+    pub dirty: bool,
+    /// The state before, for [`Store::restore_user`]; `None` for a create.
+    pub before: Option<UserRow>,
+    /// Groups whose lanes have work because of this write (a deleted user's
+    /// memberships).
+    pub groups: Vec<GroupKey>,
+}
+
+/// What a group write did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupWritten {
+    pub key: GroupKey,
+    pub resource: Resource,
+    pub changed: bool,
+    /// Counts every committed change of the group's membership or existence;
+    /// a turn that began later has seen this one.
+    pub seq: u64,
+    /// The named pairs that now differ; empty when the application already
+    /// is as asked.
+    pub touched: Vec<UserKey>,
+    /// The group itself must be created or deleted upstream.
+    pub dirty: bool,
+    /// Unknown ids that were skipped.
+    pub skipped: Vec<String>,
+}
+
+/// A refused or failed write; nothing was changed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum WriteError {
+    /// The decision refused.
+    #[error(transparent)]
+    Problem(#[from] Problem),
+    /// No such live resource in this connection.
+    #[error("no such resource")]
+    Missing,
+    /// The precondition failed; the current version.
+    #[error("version is {0}")]
+    Stale(u64),
+    /// A unique value is in use in this connection: the attribute's name.
+    #[error("{attribute} is taken")]
+    Taken {
+        attribute: &'static str,
+        value: String,
+    },
+    #[error("unknown members")]
+    UnknownMembers(Vec<String>),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The store itself failed; nothing was acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Disk full or busy: 503, later may work.
+    #[error("store unavailable: {0}")]
+    Unavailable(String),
+    /// A fault of ours or of the file: 500, logged.
+    #[error("store broken: {0}")]
+    Broken(String),
+}
+
+/// One turn of a user's lane. The row is marked in flight (observed unsure)
+/// in the same transaction that handed this out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UserTurn {
+    pub work: UserWork,
+    pub version: u64,
+    /// An earlier call's end is not known: read the account before planning.
+    pub unsure: bool,
+}
+
+/// One turn of a group's lane. Every pair in `work` is marked
+/// observed-unknown in the same transaction that handed this out, and a new,
+/// absent or unwanted group likewise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupTurn {
+    pub work: GroupWork,
+    pub seq: u64,
+    /// There are more dirty pairs than fitted.
+    pub more: bool,
+}
+
+/// What a group turn learned, written in one transaction.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GroupLearned {
+    /// The group's existence, if it was learned.
+    pub existence: Option<Existence>,
+    /// Pairs now known to be present or absent upstream.
+    pub present: Vec<UserKey>,
+    pub absent: Vec<UserKey>,
+    /// Pairs as they were before the turn began: certainly not sent.
+    pub unsent: Vec<UserKey>,
+    /// Pairs the application refused for good: desired is put back to what is
+    /// observed (an add becomes not-a-member, a remove a member again), if
+    /// nobody changed the pair since the turn began.
+    pub refused: Vec<(UserKey, String)>,
+    /// The group itself was refused (its creation): a fresh group is withdrawn.
+    pub group_refused: Option<String>,
+    /// What was sent, for the audit: (operation, outcome in a word, milliseconds).
+    pub calls: Vec<(Operation, String, u64)>,
+}
+
+/// What a user turn learned.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UserLearned {
+    /// The new observed state; `None` leaves it as it was.
+    pub observed: Option<ObservedAccount>,
+    /// Nothing is in flight any more; false keeps the row unsure.
+    pub settled: bool,
+    pub upstream_id: Option<String>,
+    /// Refused for good: the row is not tried again until the next write.
+    pub refused: Option<String>,
+    /// The account was made anew: every membership of it is unknown and must
+    /// be put there again.
+    pub recreated: bool,
+    pub calls: Vec<(Operation, String, u64)>,
+}
+
+/// A lane with work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    User(UserKey),
+    Group(GroupKey),
+}
+
+/// A user or group found upstream, to be made visible as a SCIM resource.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundUser {
+    pub id: ResourceId,
+    pub row: UserRow,
+    pub observed: ObservedAccount,
+    pub upstream_id: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundGroup {
+    pub id: ResourceId,
+    pub row: GroupRow,
+    pub read_only: Option<String>,
+    /// Present members: (application id, account key); those that are no
+    /// known user are counted, not kept.
+    pub members: Vec<(Option<String>, Option<String>)>,
+}
+
+/// What an import changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Imported {
+    pub users_seen: u64,
+    pub users_new: u64,
+    pub groups_seen: u64,
+    pub groups_new: u64,
+    pub members_new: u64,
+    pub members_unknown: u64,
+}
+
+/// Numbers for status and metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub users: u64,
+    pub groups: u64,
+    pub memberships: u64,
+    pub pending_users: u64,
+    pub pending_memberships: u64,
+}
+
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// The handle of a connection, made at first use.
+    async fn connection(&self, name: &str) -> Result<ConnectionKey, StoreError>;
+
+    // ---- reads; they see every acknowledged write
+
+    async fn resource(
+        &self,
+        c: ConnectionKey,
+        of: ResourceType,
+        id: ResourceId,
+    ) -> Result<Option<Resource>, StoreError>;
+    /// The filter's equality is answered by index where [`Filter::narrow`] has
+    /// one; the rest is evaluated on bounded threads.
+    async fn list(
+        &self,
+        c: ConnectionKey,
+        of: ResourceType,
+        select: Select,
+    ) -> Result<Listing, StoreError>;
+    /// `None` when there is no such group. Cached by version, bounded.
+    async fn members(
+        &self,
+        c: ConnectionKey,
+        group: ResourceId,
+    ) -> Result<Option<Members>, StoreError>;
+    async fn counts(&self, c: ConnectionKey) -> Result<Counts, StoreError>;
+
+    // ---- writes of the identity provider
+
+    async fn create_user(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        row: UserRow,
+        actor: Actor,
+    ) -> Result<UserWritten, WriteError>;
+    async fn change_user(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        when: Precondition,
+        decide: DecideUser,
+        actor: Actor,
+    ) -> Result<UserWritten, WriteError>;
+    /// Tombstones the user, wants its account inactive and every membership gone.
+    async fn delete_user(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        when: Precondition,
+        actor: Actor,
+    ) -> Result<UserWritten, WriteError>;
+    /// Takes back a write the application refused, if the version is still the
+    /// one written: to `before`, or out of existence for a create.
+    async fn restore_user(
+        &self,
+        key: UserKey,
+        version: u64,
+        before: Option<UserRow>,
+        actor: Actor,
+    ) -> Result<(), WriteError>;
+
+    async fn create_group(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        row: GroupRow,
+        members: Vec<String>,
+        skip_unknown: bool,
+        actor: Actor,
+    ) -> Result<GroupWritten, WriteError>;
+    async fn change_group(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        when: Precondition,
+        change: GroupChange,
+        actor: Actor,
+    ) -> Result<GroupWritten, WriteError>;
+    /// `decide` may refuse; its row is ignored. Tombstones the group.
+    async fn delete_group(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        when: Precondition,
+        decide: DecideGroup,
+        actor: Actor,
+    ) -> Result<GroupWritten, WriteError>;
+
+    // ---- the lanes
+
+    /// Every lane with work, at start.
+    async fn open_lanes(&self, c: ConnectionKey) -> Result<Vec<Lane>, StoreError>;
+    /// `None` when the user has nothing to do, or must wait for a deleted
+    /// predecessor with the same account key to be worked off.
+    async fn begin_user_turn(&self, key: UserKey) -> Result<Option<UserTurn>, StoreError>;
+    /// Writes what was learned. Returns the lanes that have work because of it
+    /// (the user's groups; a waiting successor).
+    async fn end_user_turn(
+        &self,
+        key: UserKey,
+        learned: UserLearned,
+        at: Millis,
+    ) -> Result<Vec<Lane>, StoreError>;
+    async fn begin_group_turn(
+        &self,
+        key: GroupKey,
+        limit: usize,
+    ) -> Result<Option<GroupTurn>, StoreError>;
+    async fn end_group_turn(
+        &self,
+        key: GroupKey,
+        seq: u64,
+        learned: GroupLearned,
+        at: Millis,
+    ) -> Result<Vec<Lane>, StoreError>;
+    /// What is now observed of some pairs is read from a full upstream list:
+    /// principals for matching identifiers to user keys.
+    async fn principals(
+        &self,
+        keys: Vec<UserKey>,
+    ) -> Result<Vec<crate::plan::state::Principal>, StoreError>;
+
+    // ---- import
+
+    /// Adds users and groups found upstream that no row has by its account key
+    /// or upstream name, learns application ids of those that do, and adds
+    /// observed memberships nobody asked for as unmanaged members. Never
+    /// changes what an identity provider wrote.
+    async fn import(
+        &self,
+        c: ConnectionKey,
+        users: Vec<FoundUser>,
+        groups: Vec<FoundGroup>,
+        actor: Actor,
+    ) -> Result<Imported, StoreError>;
+}

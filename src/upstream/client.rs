@@ -1,0 +1,1 @@
+//! One HTTP client for every application: paced, bounded, redacting. Not written yet.

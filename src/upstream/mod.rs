@@ -1,0 +1,151 @@
+//! The applications behind the bridge: one contract, private implementations.
+//!
+//! [`Upstream::apply`] is the only door for writes. Errors are named by what
+//! the caller does next. The mapping functions are pure.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    plan::{
+        capability::Capabilities,
+        operation::Operation,
+        state::{Account, UserKey},
+    },
+    scim::{error::Problem, resource::Attributes, schema::Schemas},
+};
+
+mod client;
+pub mod opsera;
+
+/// An application, as the engine sees it.
+#[async_trait]
+pub trait Upstream: Send + Sync + std::fmt::Debug {
+    fn capabilities(&self) -> &Capabilities;
+
+    /// The schemas of this connection, true for what the application can do.
+    fn schemas(&self) -> Arc<Schemas>;
+
+    /// Pure: the application's key for a user (Opsera: the e-mail, lower
+    /// case; from `userName` if that is an address, else the primary or first
+    /// work e-mail) and the projection it can hold. A value the application
+    /// would refuse (an unknown role) is a 400. `key` is `None` when the user
+    /// has nothing the application could know it by.
+    fn project(&self, user: &Attributes) -> Result<Projection, Problem>;
+
+    /// Pure: the application's name for a new group, by the visible rule. An
+    /// impossible name is a 400 that says what to do.
+    fn group_name(&self, display_name: &str) -> Result<String, Problem>;
+
+    /// Pure: what an account or group read from the application looks like as
+    /// a SCIM resource, for import.
+    fn user_attributes(&self, remote: &RemoteUser) -> Attributes;
+    fn group_attributes(&self, remote: &RemoteGroup) -> Attributes;
+
+    /// Pure: the read-only attributes that say how the application knows a
+    /// group (its slug), laid into what was written. Called for every write.
+    fn adorn_group(&self, attributes: &mut Attributes, name: &str);
+
+    /// Every active account. A listing that looks cut off is `Broken`.
+    async fn users(&self) -> Result<Vec<RemoteUser>, UpstreamError>;
+    async fn groups(&self) -> Result<Vec<RemoteGroup>, UpstreamError>;
+    async fn members(&self, group: &str) -> Result<Vec<RemoteMember>, UpstreamError>;
+    /// One account by its key; `None` when there is no active one.
+    async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError>;
+    async fn group(&self, name: &str) -> Result<Option<RemoteGroup>, UpstreamError>;
+
+    /// Sends one operation once (pacing and waiting for the pace included,
+    /// retrying only what certainly was not processed), and says what it did.
+    async fn apply(&self, operation: &Operation) -> Result<Outcome, UpstreamError>;
+
+    /// A live test of the address, the credential and its rights; read-only.
+    async fn check(&self) -> Vec<Finding>;
+}
+
+/// What an application can hold of a SCIM user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Projection {
+    pub key: Option<String>,
+    pub account: Account,
+}
+
+/// An account as the application shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemoteUser {
+    pub account: String,
+    pub upstream_id: Option<String>,
+    pub active: bool,
+    /// Other fields by the application's names, lists joined in `lists`.
+    pub fields: BTreeMap<String, String>,
+    pub lists: BTreeMap<String, Vec<String>>,
+}
+
+/// A group as the application shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemoteGroup {
+    pub name: String,
+    /// `Some(reason)` when the bridge must not write it (synced, not of type user).
+    pub read_only: Option<String>,
+    pub member_count: Option<u64>,
+}
+
+/// A member as the application shows it: an id, an e-mail, or both.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemoteMember {
+    pub upstream_id: Option<String>,
+    /// Lower case.
+    pub account: Option<String>,
+}
+
+/// What a call did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// One entry per member that was sent; empty for other operations.
+    pub members: Vec<(UserKey, MemberOutcome)>,
+    /// The application's id of the account, where the answer tells it.
+    pub upstream_id: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberOutcome {
+    /// Done, or it was already so.
+    Applied,
+    /// The application did not list it as done: read before believing anything.
+    Unknown,
+}
+
+/// A failed call, named by what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamError {
+    /// Certainly not processed (refused connection, 429, 503): try again, not before `after`.
+    #[error("not now: {reason}")]
+    Later {
+        after: Option<Duration>,
+        reason: String,
+    },
+    /// May or may not have happened (time-out, reset, 5xx after sending, unreadable answer).
+    #[error("unclear: {reason}")]
+    Unknown { reason: String },
+    /// Refused for good (400, 422); `reason` is the application's own text, cut and cleaned, for the log and the administrator.
+    #[error("refused: {reason}")]
+    Rejected { reason: String },
+    /// Our credential or its rights (401, 403): stop writing.
+    #[error("credential refused: {reason}")]
+    Denied { reason: String },
+    /// The thing addressed is not there (404).
+    #[error("missing: {reason}")]
+    Missing { reason: String },
+    /// The thing to create is already there (409, or a 400 that says so).
+    #[error("exists: {reason}")]
+    Exists { reason: String },
+}
+
+/// One line of `drawbridge check`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub ok: bool,
+    pub what: String,
+    /// What to do about it, when it is not ok.
+    pub remedy: Option<String>,
+}

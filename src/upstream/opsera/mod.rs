@@ -1,0 +1,1 @@
+//! Opsera. Not written yet.
