@@ -4,5 +4,6 @@
 //! here knows async, a clock, randomness or I/O.
 
 pub mod capability;
+pub mod decide;
 pub mod operation;
 pub mod state;

@@ -56,6 +56,9 @@ pub struct ObservedAccount {
     pub role: Option<String>,
     /// `None`: not known. Otherwise the values last confirmed.
     pub profile: Option<BTreeMap<String, String>>,
+    /// A profile record is known to be there.
+    #[serde(default)]
+    pub record: bool,
 }
 
 /// A user as the application must be told of it in a membership call.

@@ -440,12 +440,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         learned: GroupLearned,
         at: Millis,
     ) -> Result<Vec<Lane>, StoreError>;
-    /// What is now observed of some pairs is read from a full upstream list:
-    /// principals for matching identifiers to user keys.
-    async fn principals(
+    /// Those of the named pairs that still differ; everything else has arrived.
+    async fn open_pairs(
         &self,
-        keys: Vec<UserKey>,
-    ) -> Result<Vec<crate::plan::state::Principal>, StoreError>;
+        key: GroupKey,
+        users: Vec<UserKey>,
+    ) -> Result<Vec<UserKey>, StoreError>;
 
     // ---- import
 

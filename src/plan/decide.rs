@@ -1,0 +1,356 @@
+//! The decision: from what differs to the fewest operations that end it.
+//!
+//! Total and pure; nothing dirty gives an empty plan. Fewest calls first, then
+//! fewest bytes. Unknown existence is settled by a read before planning, so
+//! here it only means "do the wanted thing again": every operation is safe to
+//! repeat.
+
+use std::collections::BTreeMap;
+
+use super::{
+    capability::{Act, Capabilities},
+    operation::{Loss, Operation, Plan},
+    state::{Existence, GroupWork, Principal, UserWork},
+};
+
+/// What to do about one user.
+pub fn plan_user(work: &UserWork, can: &Capabilities) -> Plan {
+    let mut plan = Plan::default();
+    let there = work.observed.existence;
+    if !work.wanted.active {
+        if there != Existence::Absent {
+            demand(&mut plan, can, Act::DeactivateUser, || {
+                Operation::DeactivateUser {
+                    principal: work.principal.clone(),
+                }
+            });
+        }
+        return plan;
+    }
+    if there == Existence::Present {
+        change_role(work, can, &mut plan);
+        change_profile(work, can, &mut plan);
+    } else {
+        create(work, can, &mut plan);
+    }
+    plan
+}
+
+fn create(work: &UserWork, can: &Capabilities, plan: &mut Plan) {
+    demand(plan, can, Act::CreateUser, || {
+        let mut fields = work.wanted.profile.clone();
+        fields.extend(work.wanted.creation.clone());
+        Operation::CreateUser {
+            account: work.principal.account.clone(),
+            role: work.wanted.role.clone(),
+            fields,
+        }
+    });
+    let carried = &work.wanted.creation;
+    let left_over = work
+        .wanted
+        .profile
+        .keys()
+        .any(|key| !carried.contains_key(key));
+    if !plan.operations.is_empty() && left_over {
+        upsert(work, can, plan, work.wanted.profile.clone(), false);
+    }
+}
+
+fn change_role(work: &UserWork, can: &Capabilities, plan: &mut Plan) {
+    let Some(role) = &work.wanted.role else {
+        return;
+    };
+    if work.observed.role.as_ref() != Some(role) {
+        demand(plan, can, Act::SetRole, || Operation::SetRole {
+            principal: work.principal.clone(),
+            role: role.clone(),
+        });
+    }
+}
+
+fn change_profile(work: &UserWork, can: &Capabilities, plan: &mut Plan) {
+    let unknown = BTreeMap::new();
+    let known = work.observed.profile.as_ref();
+    let seen = known.unwrap_or(&unknown);
+    let wanted = &work.wanted.profile;
+    let cleared = seen
+        .iter()
+        .filter(|(key, value)| !value.is_empty() && !wanted.contains_key(*key));
+    let cleared: Vec<_> = cleared
+        .map(|(key, _)| (key.clone(), String::new()))
+        .collect();
+    let differs = wanted
+        .iter()
+        .any(|(key, value)| seen.get(key) != Some(value));
+    if differs || !cleared.is_empty() {
+        let mut fields = wanted.clone();
+        fields.extend(cleared);
+        upsert(work, can, plan, fields, work.observed.record);
+    }
+}
+
+fn upsert(
+    work: &UserWork,
+    can: &Capabilities,
+    plan: &mut Plan,
+    fields: BTreeMap<String, String>,
+    record: bool,
+) {
+    demand(plan, can, Act::UpdateProfile, || Operation::UpsertProfile {
+        account: work.principal.account.clone(),
+        fields,
+        exists: Some(record),
+    });
+}
+
+/// What to do about one group.
+pub fn plan_group(work: &GroupWork, can: &Capabilities) -> Plan {
+    let mut plan = Plan::default();
+    if !work.wanted {
+        if work.observed != Existence::Absent {
+            demand(&mut plan, can, Act::DeleteGroup, || {
+                Operation::DeleteGroup {
+                    name: work.name.clone(),
+                }
+            });
+        }
+        return plan;
+    }
+    if work.observed == Existence::Present {
+        change_members(work, can, &mut plan);
+    } else {
+        let (first, rest) = work
+            .adds
+            .split_at(work.adds.len().min(can.batch(Act::CreateGroup)));
+        demand(&mut plan, can, Act::CreateGroup, || {
+            Operation::CreateGroup {
+                name: work.name.clone(),
+                members: first.to_vec(),
+            }
+        });
+        add(work, can, &mut plan, rest);
+    }
+    plan
+}
+
+fn change_members(work: &GroupWork, can: &Capabilities, plan: &mut Plan) {
+    if let Some(full) = work.full.as_ref().filter(|full| fits_one_call(full, can)) {
+        plan.operations.push(Operation::ReplaceMembers {
+            group: work.name.clone(),
+            members: full.clone(),
+        });
+        return;
+    }
+    add(work, can, plan, &work.adds);
+    for batch in work.removes.chunks(can.batch(Act::RemoveMembers)) {
+        demand(plan, can, Act::RemoveMembers, || Operation::RemoveMembers {
+            group: work.name.clone(),
+            members: batch.to_vec(),
+        });
+    }
+}
+
+fn fits_one_call(full: &[Principal], can: &Capabilities) -> bool {
+    can.can(Act::ReplaceMembers) && full.len() <= can.batch(Act::ReplaceMembers)
+}
+
+fn add(work: &GroupWork, can: &Capabilities, plan: &mut Plan, members: &[Principal]) {
+    for batch in members.chunks(can.batch(Act::AddMembers)) {
+        demand(plan, can, Act::AddMembers, || Operation::AddMembers {
+            group: work.name.clone(),
+            members: batch.to_vec(),
+        });
+    }
+}
+
+/// Adds the operation if the application can do it, else the loss with the
+/// table's own words.
+fn demand(plan: &mut Plan, can: &Capabilities, act: Act, operation: impl FnOnce() -> Operation) {
+    if can.can(act) {
+        plan.operations.push(operation());
+    } else {
+        let reason = can
+            .of(act)
+            .map_or("not documented for this application", |row| row.note);
+        plan.losses.push(Loss {
+            what: format!("{act:?}"),
+            reason: reason.to_owned(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use crate::plan::{
+        capability::{Capability, Certainty},
+        state::{Account, GroupKey, ObservedAccount, UserKey},
+    };
+    use crate::scim::resource::ResourceId;
+
+    fn able(acts: &[(Act, usize)]) -> Capabilities {
+        let row = |&(act, batch): &(Act, usize)| Capability {
+            act,
+            able: true,
+            batch,
+            certainty: Certainty::Documented,
+            note: "",
+        };
+        Capabilities {
+            application: "test",
+            rows: acts.iter().map(row).collect(),
+        }
+    }
+
+    fn everything() -> Capabilities {
+        able(&[
+            (Act::CreateUser, 1),
+            (Act::DeactivateUser, 1),
+            (Act::SetRole, 1),
+            (Act::UpdateProfile, 1),
+            (Act::CreateGroup, 100),
+            (Act::DeleteGroup, 1),
+            (Act::AddMembers, 100),
+            (Act::RemoveMembers, 100),
+            (Act::ReplaceMembers, 100),
+        ])
+    }
+
+    fn principal(n: u8) -> Principal {
+        Principal {
+            user: UserKey(n.into()),
+            id: ResourceId::from_bytes([n; 16]),
+            account: format!("u{n}@example.com"),
+            upstream_id: None,
+        }
+    }
+
+    fn user(active: bool, observed: ObservedAccount) -> UserWork {
+        let wanted = Account {
+            active,
+            ..Account::default()
+        };
+        UserWork {
+            principal: principal(1),
+            wanted,
+            observed,
+            deleted: false,
+        }
+    }
+
+    fn present() -> ObservedAccount {
+        ObservedAccount {
+            existence: Existence::Present,
+            profile: Some(BTreeMap::new()),
+            ..ObservedAccount::default()
+        }
+    }
+
+    fn group(adds: usize, removes: usize) -> GroupWork {
+        let make = |from: usize, n: usize| {
+            (from..from + n)
+                .map(|i| principal(u8::try_from(i).unwrap()))
+                .collect()
+        };
+        GroupWork {
+            group: GroupKey(1),
+            id: ResourceId::from_bytes([9; 16]),
+            name: "dev".into(),
+            wanted: true,
+            observed: Existence::Present,
+            adds: make(0, adds),
+            removes: make(100, removes),
+            full: None,
+        }
+    }
+
+    #[test]
+    fn nothing_dirty_gives_an_empty_plan() {
+        assert_eq!(
+            plan_user(&user(true, present()), &everything()),
+            Plan::default()
+        );
+        let gone = user(false, ObservedAccount::default());
+        assert_eq!(plan_user(&gone, &everything()), Plan::default());
+        assert_eq!(plan_group(&group(0, 0), &everything()), Plan::default());
+    }
+
+    #[test]
+    fn a_user_whose_end_is_unknown_is_deactivated_again() {
+        let observed = ObservedAccount {
+            existence: Existence::Unknown,
+            ..present()
+        };
+        let plan = plan_user(&user(false, observed), &everything());
+        assert!(matches!(
+            plan.operations[..],
+            [Operation::DeactivateUser { .. }]
+        ));
+    }
+
+    #[test]
+    fn creation_carries_what_it_can_and_the_profile_the_rest() {
+        let mut work = user(true, ObservedAccount::default());
+        work.wanted.creation.insert("firstName".into(), "A".into());
+        work.wanted.profile.insert("firstName".into(), "A".into());
+        assert_eq!(plan_user(&work, &everything()).operations.len(), 1);
+        work.wanted.profile.insert("team".into(), "T".into());
+        assert_eq!(plan_user(&work, &everything()).operations.len(), 2);
+    }
+
+    #[test]
+    fn a_cleared_profile_field_is_sent_empty() {
+        let mut work = user(true, present());
+        work.observed.profile = Some([("team".to_owned(), "T".to_owned())].into());
+        let plan = plan_user(&work, &everything());
+        let [Operation::UpsertProfile { fields, .. }] = &plan.operations[..] else {
+            panic!("{plan:?}")
+        };
+        assert_eq!(fields.get("team").map(String::as_str), Some(""));
+    }
+
+    #[test]
+    fn members_go_in_batches_and_adds_before_removes() {
+        let can = able(&[(Act::AddMembers, 2), (Act::RemoveMembers, 2)]);
+        let plan = plan_group(&group(3, 3), &can);
+        let names: Vec<_> = plan
+            .operations
+            .iter()
+            .map(|o| matches!(o, Operation::AddMembers { .. }))
+            .collect();
+        assert_eq!(names, [true, true, false, false]);
+    }
+
+    #[test]
+    fn a_new_group_is_one_call_with_its_members() {
+        let work = GroupWork {
+            observed: Existence::Absent,
+            ..group(3, 0)
+        };
+        let plan = plan_group(&work, &everything());
+        assert!(
+            matches!(&plan.operations[..], [Operation::CreateGroup { members, .. }] if members.len() == 3)
+        );
+    }
+
+    #[test]
+    fn a_whole_replacement_is_one_call_when_the_application_has_one() {
+        let mut work = group(3, 3);
+        work.full = Some(work.adds.clone());
+        assert!(matches!(
+            plan_group(&work, &everything()).operations[..],
+            [Operation::ReplaceMembers { .. }]
+        ));
+        let without = able(&[(Act::AddMembers, 100), (Act::RemoveMembers, 100)]);
+        assert_eq!(plan_group(&work, &without).operations.len(), 2);
+    }
+
+    #[test]
+    fn what_the_application_cannot_do_is_a_loss_and_not_a_call() {
+        let plan = plan_group(&group(1, 0), &able(&[]));
+        assert!(plan.operations.is_empty());
+        assert_eq!(plan.losses.len(), 1);
+    }
+}
