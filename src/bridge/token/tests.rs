@@ -1,0 +1,176 @@
+//! Tokens by their front door: made, checked, revoked, expired, damaged.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+use super::{Tokens, file, secret};
+
+const NOW: i64 = 1_800_000_000_000;
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn a_created_token_is_accepted_and_named() {
+    let folder = folder();
+    let path = folder.path().join("secrets/acme.tokens");
+    let made = file::create(&path, "okta", HOUR, NOW).unwrap();
+    let tokens = Tokens::open(&path).unwrap();
+    let name = tokens
+        .check(made.secret.expose_secret().as_bytes(), NOW)
+        .unwrap();
+    assert_eq!(name.as_str(), made.id);
+    assert!(tokens.check(b"", NOW).is_none());
+    assert!(tokens.check(b"dbr_wrong", NOW).is_none());
+    assert!(tokens.check(&[b'a'; 10_000], NOW).is_none());
+}
+
+#[test]
+fn a_token_ends_a_minute_after_its_expiry() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    let made = file::create(&path, "okta", HOUR, NOW).unwrap();
+    let token = made.secret.expose_secret().as_bytes();
+    let tokens = Tokens::open(&path).unwrap();
+    assert!(tokens.check(token, made.expires + 59_000).is_some());
+    assert!(tokens.check(token, made.expires + 60_000).is_none());
+}
+
+#[test]
+fn a_revoked_token_is_noticed_by_a_running_table_within_a_second() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    let first = file::create(&path, "okta", HOUR, NOW).unwrap();
+    let second = file::create(&path, "entra", HOUR, NOW).unwrap();
+    let tokens = Tokens::open(&path).unwrap();
+    let old = first.secret.expose_secret().as_bytes();
+    assert!(tokens.check(old, NOW).is_some());
+    file::revoke(&path, &first.id, NOW).unwrap();
+    assert!(tokens.check(old, NOW + 1_000).is_none());
+    assert!(
+        tokens
+            .check(second.secret.expose_secret().as_bytes(), NOW + 1_000)
+            .is_some()
+    );
+    let listed = file::list(&path).unwrap();
+    assert_eq!(listed[0].revoked, Some(NOW));
+    assert_eq!(listed[1].label, "entra");
+    assert!(file::revoke(&path, "nobody", NOW).is_err());
+}
+
+#[test]
+fn a_damaged_or_deleted_file_keeps_the_tokens_read_before() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    let made = file::create(&path, "okta", HOUR, NOW).unwrap();
+    let token = made.secret.expose_secret().as_bytes();
+    let whole = fs::read(&path).unwrap();
+    let tokens = Tokens::open(&path).unwrap();
+    for (turn, half) in [whole.len() / 2, 0].into_iter().enumerate() {
+        fs::write(&path, &whole[..half]).unwrap();
+        let now = NOW + 2_000 * i64::try_from(turn + 1).unwrap();
+        assert!(tokens.check(token, now).is_some());
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(tokens.check(token, NOW + 8_000).is_some());
+    fs::write(&path, br#"{"version":1,"tokens":[]}"#).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(tokens.check(token, NOW + 10_000).is_none());
+}
+
+#[test]
+fn the_files_are_private_and_a_public_one_is_refused() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    let made = file::create(&path, "okta", HOUR, NOW).unwrap();
+    for name in ["acme.tokens", "acme.tokens.pepper", "acme.tokens.lock"] {
+        let mode = fs::metadata(folder.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(!text.contains(made.secret.expose_secret()));
+    for name in ["acme.tokens", "acme.tokens.pepper"] {
+        let file = folder.path().join(name);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        let refused = Tokens::open(&path).unwrap_err().to_string();
+        assert!(refused.contains("chmod 600"), "{refused}");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+#[test]
+fn tokens_without_their_pepper_are_not_quietly_voided() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    file::create(&path, "okta", HOUR, NOW).unwrap();
+    fs::remove_file(folder.path().join("acme.tokens.pepper")).unwrap();
+    assert!(Tokens::open(&path).is_err());
+    assert!(file::create(&path, "entra", HOUR, NOW).is_err());
+}
+
+#[test]
+fn expiry_is_mandatory_and_bounded_and_live_tokens_are_few() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    assert!(file::create(&path, "x", Duration::ZERO, NOW).is_err());
+    assert!(file::create(&path, "x", file::LONGEST_LIFE + HOUR, NOW).is_err());
+    assert!(file::create(&path, "two\nlines", HOUR, NOW).is_err());
+    for _ in 0..10 {
+        file::create(&path, "x", HOUR, NOW).unwrap();
+    }
+    assert!(file::create(&path, "x", HOUR, NOW).is_err());
+    let later = NOW + 2 * 3_600_000;
+    file::create(&path, "x", HOUR, later).unwrap();
+}
+
+#[test]
+fn two_processes_creating_at_once_lose_nothing() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    file::create(&path, "first", HOUR, NOW).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| file::create(&path, "more", HOUR, NOW).unwrap());
+        }
+    });
+    assert_eq!(file::list(&path).unwrap().len(), 9);
+}
+
+#[test]
+fn a_typing_error_is_told_from_a_token() {
+    let token = secret::generate().unwrap();
+    assert_eq!(token.len(), 53);
+    assert!(secret::well_formed(&token));
+    for at in 0..token.len() {
+        let mut wrong = token.clone().into_bytes();
+        wrong[at] = if wrong[at] == b'x' { b'y' } else { b'x' };
+        assert!(!secret::well_formed(&String::from_utf8(wrong).unwrap()));
+    }
+    assert!(!secret::well_formed(""));
+    assert_ne!(token, secret::generate().unwrap());
+}
+
+#[test]
+fn fixed_tokens_must_not_be_guessable() {
+    for weak in [
+        "",
+        "short",
+        "aaaaaaaaaaaa",
+        "with space in it",
+        "gr\u{fc}n-gr\u{fc}n-gr\u{fc}n",
+    ] {
+        assert!(Tokens::fixed(weak).is_err(), "{weak:?}");
+    }
+    let tokens = Tokens::fixed("a-token-for-the-suite").unwrap();
+    assert!(tokens.check(b"a-token-for-the-suite", NOW).is_some());
+    assert!(tokens.check(b"a-token-for-the-suitf", NOW).is_none());
+    assert!(Tokens::default().check(b"", NOW).is_none());
+}
