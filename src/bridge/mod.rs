@@ -8,19 +8,22 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     plan::state::ConnectionKey,
-    scim::{
-        error::Problem,
-        json::Limits,
-        patch::Patch,
-        query::ListQuery,
-        resource::{Attributes, GroupBody, ResourceId, ResourceType},
-        schema::Schemas,
-    },
-    store::{Imported, Listing, Members, Precondition, Resource, Store},
+    scim::{error::Problem, json::Limits},
+    store::{Resource, Store, StoreError},
     upstream::Upstream,
 };
 
+mod clock;
+mod converge;
+mod groups;
+mod import;
+mod lane;
+mod session;
 pub mod token;
+mod users;
+
+pub use import::Progress;
+use lane::Lanes;
 
 /// How one connection behaves.
 #[derive(Debug, Clone)]
@@ -41,6 +44,29 @@ pub struct Policy {
     pub limits: Limits,
 }
 
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            sync_wait: Duration::from_secs(5),
+            confirmed: false,
+            skip_unknown_members: false,
+            recreate: false,
+            stage_users: false,
+            import_every: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What a connection is made of.
+#[derive(Debug)]
+pub struct Setup {
+    pub name: String,
+    pub upstream: Arc<dyn Upstream>,
+    pub policy: Policy,
+    pub tokens: token::Tokens,
+}
+
 /// A connection at work.
 #[derive(Debug)]
 pub struct Connection {
@@ -49,6 +75,7 @@ pub struct Connection {
     pub upstream: Arc<dyn Upstream>,
     pub policy: Policy,
     pub tokens: token::Tokens,
+    lanes: Lanes,
 }
 
 /// The whole bridge.
@@ -56,6 +83,7 @@ pub struct Connection {
 pub struct Bridge {
     store: Arc<dyn Store>,
     connections: Vec<Arc<Connection>>,
+    engine: tokio::runtime::Handle,
 }
 
 /// The right to act on one connection with one token.
@@ -106,117 +134,115 @@ pub struct Written {
 }
 
 impl Bridge {
+    /// Puts the connections to work: whatever the store still holds open is
+    /// worked off at once. `engine` is the runtime that carries the lanes and
+    /// every upstream call, apart from the one that serves requests.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        setups: Vec<Setup>,
+        engine: tokio::runtime::Handle,
+    ) -> Result<Arc<Self>, StoreError> {
+        let mut connections = Vec::with_capacity(setups.len());
+        for setup in setups {
+            let key = store.connection(&setup.name).await?;
+            let lanes = Lanes::new(
+                Arc::clone(&store),
+                Arc::clone(&setup.upstream),
+                engine.clone(),
+            );
+            for lane in store.open_lanes(key).await? {
+                lanes.kick(lane);
+            }
+            connections.push(Arc::new(Connection {
+                name: setup.name,
+                key,
+                upstream: setup.upstream,
+                policy: setup.policy,
+                tokens: setup.tokens,
+                lanes,
+            }));
+        }
+        Ok(Arc::new(Self {
+            store,
+            connections,
+            engine,
+        }))
+    }
+
     /// The names of the connections, in order.
     pub fn connection_names(&self) -> Vec<&str> {
         self.connections.iter().map(|c| c.name.as_str()).collect()
     }
 
-    /// Checks a raw `Authorization` value (`Bearer x`, any case, or the bare
-    /// token) for a connection. `None` as the name means the only connection.
+    /// Checks a raw `Authorization` value for a connection: `Bearer x` in any
+    /// letter case, or the bare token as Okta sends it. `None` as the name
+    /// means the only connection.
     pub fn enter(
         self: &Arc<Self>,
         connection: Option<&str>,
         authorization: Option<&[u8]>,
     ) -> Result<Session, Denied> {
-        let _ = (connection, authorization);
-        Err(Denied::NoToken)
+        let presented = bearer(authorization.unwrap_or_default()).ok_or(Denied::NoToken)?;
+        let connection = self.find(connection).ok_or(Denied::NoSuchConnection)?;
+        let token = connection
+            .tokens
+            .check(presented, clock::now())
+            .ok_or(Denied::BadToken)?;
+        Ok(Session {
+            bridge: Arc::clone(self),
+            connection: Arc::clone(connection),
+            actor: token.as_str().to_owned(),
+        })
+    }
+
+    fn find(&self, name: Option<&str>) -> Option<&Arc<Connection>> {
+        match (name, &self.connections[..]) {
+            (Some(name), all) => all.iter().find(|c| c.name == name),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        }
+    }
+
+    /// A session of the bridge's own (import, the operator's commands).
+    pub fn own_session(self: &Arc<Self>, connection: &str, actor: &str) -> Option<Session> {
+        let connection = Arc::clone(self.find(Some(connection))?);
+        Some(Session {
+            bridge: Arc::clone(self),
+            connection,
+            actor: actor.to_owned(),
+        })
     }
 }
 
-impl Session {
-    pub fn schemas(&self) -> Arc<Schemas> {
-        self.connection.upstream.schemas()
-    }
+/// The token in an `Authorization` value; `None` when there is none, or when
+/// it is of another scheme.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let value = value.trim_ascii();
+    let scheme_end = value.iter().position(u8::is_ascii_whitespace);
+    let token = match scheme_end {
+        None => value,
+        Some(end) => {
+            let (scheme, rest) = value.split_at(end);
+            scheme
+                .eq_ignore_ascii_case(b"bearer")
+                .then(|| rest.trim_ascii_start())?
+        }
+    };
+    let only_scheme = token.eq_ignore_ascii_case(b"bearer");
+    (!token.is_empty() && !only_scheme).then_some(token)
+}
 
-    pub fn policy(&self) -> &Policy {
-        &self.connection.policy
-    }
+#[cfg(test)]
+mod tests {
+    use super::bearer;
 
-    pub fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    /// 404 as a [`Problem`] when there is none.
-    pub async fn read(&self, of: ResourceType, id: &str) -> Result<Resource, Failure> {
-        let _ = (of, id);
-        Err(Failure::Internal)
-    }
-
-    pub async fn list(&self, of: ResourceType, query: &ListQuery) -> Result<Listing, Failure> {
-        let _ = (of, query);
-        Err(Failure::Internal)
-    }
-
-    /// A group's member ids.
-    pub async fn members(&self, group: ResourceId) -> Result<Members, Failure> {
-        let _ = group;
-        Err(Failure::Internal)
-    }
-
-    pub async fn create_user(&self, user: Attributes) -> Result<Written, Failure> {
-        let _ = user;
-        Err(Failure::Internal)
-    }
-
-    pub async fn replace_user(
-        &self,
-        id: &str,
-        user: Attributes,
-        when: Precondition,
-    ) -> Result<Written, Failure> {
-        let _ = (id, user, when);
-        Err(Failure::Internal)
-    }
-
-    pub async fn patch_user(
-        &self,
-        id: &str,
-        patch: Patch,
-        when: Precondition,
-    ) -> Result<Written, Failure> {
-        let _ = (id, patch, when);
-        Err(Failure::Internal)
-    }
-
-    pub async fn delete_user(&self, id: &str, when: Precondition) -> Result<(), Failure> {
-        let _ = (id, when);
-        Err(Failure::Internal)
-    }
-
-    pub async fn create_group(&self, group: GroupBody) -> Result<Written, Failure> {
-        let _ = group;
-        Err(Failure::Internal)
-    }
-
-    pub async fn replace_group(
-        &self,
-        id: &str,
-        group: GroupBody,
-        when: Precondition,
-    ) -> Result<Written, Failure> {
-        let _ = (id, group, when);
-        Err(Failure::Internal)
-    }
-
-    pub async fn patch_group(
-        &self,
-        id: &str,
-        patch: Patch,
-        when: Precondition,
-    ) -> Result<Written, Failure> {
-        let _ = (id, patch, when);
-        Err(Failure::Internal)
-    }
-
-    pub async fn delete_group(&self, id: &str, when: Precondition) -> Result<(), Failure> {
-        let _ = (id, when);
-        Err(Failure::Internal)
-    }
-
-    /// Reads the application and shows what is there as SCIM resources.
-    pub async fn import(&self) -> Result<Imported, Failure> {
-        let _ = &self.bridge;
-        let _ = &self.actor;
-        Err(Failure::Internal)
+    #[test]
+    fn a_token_is_read_with_and_without_its_scheme() {
+        assert_eq!(bearer(b"Bearer abc"), Some(&b"abc"[..]));
+        assert_eq!(bearer(b"bEARER  abc "), Some(&b"abc"[..]));
+        assert_eq!(bearer(b"abc"), Some(&b"abc"[..]));
+        for nothing in [&b""[..], b"  ", b"Bearer", b"Bearer ", b"Basic abc"] {
+            assert_eq!(bearer(nothing), None);
+        }
     }
 }

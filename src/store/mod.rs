@@ -447,6 +447,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         users: Vec<UserKey>,
     ) -> Result<Vec<UserKey>, StoreError>;
 
+    /// The ids of some users, deleted ones too; for telling which members were
+    /// refused.
+    async fn user_ids(&self, keys: Vec<UserKey>) -> Result<Vec<ResourceId>, StoreError>;
+
     // ---- import
 
     /// Adds users and groups found upstream that no row has by its account key

@@ -1,0 +1,629 @@
+//! One turn of a lane: plan what differs, send it, say what was learned.
+//!
+//! The rows were marked unknown when the turn was handed out, so whatever
+//! happens here (a crash, a cut connection) leaves a row that is tried again.
+//! Only what the application confirmed, or a read showed, becomes known.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    plan::{
+        capability::Capabilities,
+        decide::{plan_group, plan_user},
+        operation::{Operation, Plan},
+        state::{Existence, GroupWork, ObservedAccount, Principal, UserKey},
+    },
+    store::{GroupLearned, GroupTurn, UserLearned, UserTurn},
+    upstream::{MemberOutcome, RemoteMember, Upstream, UpstreamError},
+};
+
+/// When the lane may try again what is still open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// Nothing is open, or it may go on at once.
+    None,
+    /// The application asked for it, or refused our credential.
+    For(Duration),
+    /// Unclear or short trouble: back off, but new work may go ahead.
+    BackOff,
+}
+
+/// How long writing stops when the application refuses our credential.
+const DENIED_PAUSE: Duration = Duration::from_secs(30);
+
+/// A pair is refused when the application twice did not list it and a read
+/// did not show it: one look can be a lagging read.
+pub(super) type Doubts = HashMap<UserKey, u8>;
+
+/// What a call did, in a word, for the audit.
+fn word(result: &Result<impl Sized, UpstreamError>) -> String {
+    match result {
+        Ok(_) => "done".into(),
+        Err(UpstreamError::Later { .. }) => "later".into(),
+        Err(UpstreamError::Unknown { .. }) => "unknown".into(),
+        Err(UpstreamError::Rejected { .. }) => "rejected".into(),
+        Err(UpstreamError::Denied { .. }) => "denied".into(),
+        Err(UpstreamError::Missing { .. }) => "missing".into(),
+        Err(UpstreamError::Exists { .. }) => "exists".into(),
+    }
+}
+
+/// Losses and bad outcomes are logged once, here, with ids only.
+fn tell(plan: &Plan) {
+    for loss in &plan.losses {
+        tracing::warn!(what = %loss.what, reason = %loss.reason, "cannot be carried upstream");
+    }
+}
+
+fn pause_after(error: &UpstreamError) -> Pause {
+    match error {
+        UpstreamError::Later {
+            after: Some(wait), ..
+        } => Pause::For(*wait),
+        UpstreamError::Denied { reason } => {
+            tracing::error!(%reason, "the application refuses our credential: writing stops until it is mended");
+            Pause::For(DENIED_PAUSE)
+        }
+        _ => Pause::BackOff,
+    }
+}
+
+/// Why a change was refused, in words an identity provider may see: never the
+/// application's own text, which goes to the log.
+fn refusal(can: &Capabilities, act: &str, error: &UpstreamError) -> String {
+    tracing::warn!(act, %error, "the application refused");
+    let app = can.application;
+    match error {
+        UpstreamError::Missing { .. } => format!("{app} does not know it any more ({act})"),
+        UpstreamError::Exists { .. } => {
+            format!("{app} has one already that is not managed here ({act})")
+        }
+        _ => format!("{app} refused to {act}; its own words are in the bridge's log"),
+    }
+}
+
+// ---------------------------------------------------------------- users
+
+/// Works one user turn off.
+pub(super) async fn user_turn(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Pause) {
+    let mut learned = UserLearned::default();
+    let mut work = turn.work;
+    if turn.unsure {
+        match look_again(upstream, &work.principal, &work.observed).await {
+            Ok(observed) => work.observed = observed,
+            Err(error) => return (learned, pause_after(&error)),
+        }
+    }
+    let returning = work.observed.deactivated;
+    let plan = plan_user(&work, upstream.capabilities());
+    tell(&plan);
+    let mut observed = work.observed.clone();
+    for operation in plan.operations {
+        let started = Instant::now();
+        let result = upstream.apply(&operation).await;
+        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        learned
+            .calls
+            .push((operation.clone(), word(&result), millis));
+        match result {
+            Ok(outcome) => {
+                learned.upstream_id = outcome.upstream_id.or(learned.upstream_id);
+                note_success(&operation, &mut observed);
+                learned.recreated |= returning && matches!(operation, Operation::CreateUser { .. });
+            }
+            Err(error) => {
+                let end = user_failure(upstream, &operation, &error, turn.unsure, &mut observed);
+                learned.recreated |= returning
+                    && matches!(
+                        (&operation, &end),
+                        (Operation::CreateUser { .. }, End::AsGood)
+                    );
+                match end {
+                    End::AsGood => {}
+                    End::Refused(reason) => {
+                        learned.refused = Some(reason);
+                        learned.settled = true;
+                        learned.observed = Some(observed);
+                        return (learned, Pause::None);
+                    }
+                    End::Unsent => {
+                        learned.settled = !turn.unsure;
+                        learned.observed = Some(observed);
+                        return (learned, pause_after(&error));
+                    }
+                    End::Unclear => {
+                        learned.observed = Some(observed);
+                        return (learned, pause_after(&error));
+                    }
+                }
+            }
+        }
+    }
+    learned.settled = true;
+    learned.observed = Some(observed);
+    (learned, Pause::None)
+}
+
+/// After an unclear end: what is there now. Role and profile are not shown, so
+/// they are unknown and will be sent again where they are wanted.
+async fn look_again(
+    upstream: &dyn Upstream,
+    principal: &Principal,
+    before: &ObservedAccount,
+) -> Result<ObservedAccount, UpstreamError> {
+    let found = upstream.user(&principal.account).await?;
+    let was_there = before.existence == Existence::Present || before.deactivated;
+    Ok(match found {
+        Some(_) => ObservedAccount {
+            existence: Existence::Present,
+            deactivated: before.deactivated,
+            role: None,
+            profile: None,
+            record: before.record,
+        },
+        None => ObservedAccount {
+            existence: Existence::Absent,
+            deactivated: was_there,
+            ..before.clone()
+        },
+    })
+}
+
+fn note_success(operation: &Operation, observed: &mut ObservedAccount) {
+    match operation {
+        Operation::CreateUser { role, fields, .. } => {
+            observed.existence = Existence::Present;
+            observed.deactivated = false;
+            observed.role.clone_from(role);
+            observed.profile = Some(fields.clone());
+        }
+        Operation::DeactivateUser { .. } => {
+            observed.existence = Existence::Absent;
+            observed.deactivated = true;
+        }
+        Operation::SetRole { role, .. } => observed.role = Some(role.clone()),
+        Operation::UpsertProfile { fields, .. } => {
+            let kept: BTreeMap<_, _> = fields
+                .iter()
+                .filter(|(_, v)| !v.is_empty())
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
+            observed.profile = Some(kept);
+            observed.record = true;
+        }
+        _ => {}
+    }
+}
+
+/// What a failed user call means for the row.
+enum End {
+    /// The thing is as wanted all the same.
+    AsGood,
+    Refused(String),
+    /// Certainly not processed.
+    Unsent,
+    Unclear,
+}
+
+fn user_failure(
+    upstream: &dyn Upstream,
+    operation: &Operation,
+    error: &UpstreamError,
+    unsure: bool,
+    observed: &mut ObservedAccount,
+) -> End {
+    let can = upstream.capabilities();
+    match (operation, error) {
+        (_, UpstreamError::Later { .. } | UpstreamError::Denied { .. }) => End::Unsent,
+        (_, UpstreamError::Unknown { .. }) => End::Unclear,
+        (Operation::DeactivateUser { .. }, UpstreamError::Missing { .. })
+        | (Operation::CreateUser { .. }, UpstreamError::Exists { .. })
+            if unsure || matches!(operation, Operation::DeactivateUser { .. }) =>
+        {
+            note_success(operation, observed);
+            End::AsGood
+        }
+        (Operation::CreateUser { .. }, _) => {
+            End::Refused(refusal(can, "create the account", error))
+        }
+        (Operation::DeactivateUser { .. }, _) => {
+            End::Refused(refusal(can, "deactivate the account", error))
+        }
+        (Operation::SetRole { .. }, _) => End::Refused(refusal(can, "set the site role", error)),
+        _ => End::Refused(refusal(can, "update the profile", error)),
+    }
+}
+
+// ---------------------------------------------------------------- groups
+
+/// Works one group turn off.
+pub(super) async fn group_turn(
+    upstream: &dyn Upstream,
+    turn: GroupTurn,
+    doubts: &mut Doubts,
+) -> (GroupLearned, Pause) {
+    let mut turn = Turn {
+        upstream,
+        learned: GroupLearned::default(),
+        open: open(&turn.work),
+        work: turn.work,
+    };
+    let pause = turn.run().await;
+    let pause = turn.settle_by_reading(pause, doubts).await;
+    // What nothing was said about and was never sent goes back as it was.
+    (turn.learned, pause)
+}
+
+/// Every pair of the turn and the direction wanted (true: present).
+fn open(work: &GroupWork) -> HashMap<UserKey, (Principal, bool)> {
+    let adds = work.adds.iter().map(|p| (p.user, (p.clone(), true)));
+    let removes = work.removes.iter().map(|p| (p.user, (p.clone(), false)));
+    adds.chain(removes).collect()
+}
+
+struct Turn<'a> {
+    upstream: &'a dyn Upstream,
+    work: GroupWork,
+    learned: GroupLearned,
+    /// Pairs nothing final was learned about yet.
+    open: HashMap<UserKey, (Principal, bool)>,
+}
+
+/// What to do after a call of a group turn.
+enum Next {
+    GoOn,
+    /// Stop here: the rest was not sent.
+    Stop(Pause),
+}
+
+impl Turn<'_> {
+    async fn run(&mut self) -> Pause {
+        let ambiguous = self.work.observed == Existence::Unknown;
+        if self.work.wanted && ambiguous {
+            match self.upstream.group(&self.work.name).await {
+                Ok(found) => {
+                    self.work.observed = found.map_or(Existence::Absent, |_| Existence::Present);
+                    if self.work.observed == Existence::Present {
+                        self.learned.existence = Some(Existence::Present);
+                    }
+                }
+                Err(error) => {
+                    self.return_unsent();
+                    return pause_after(&error);
+                }
+            }
+        }
+        if self.work.wanted && self.work.observed == Existence::Absent {
+            // Nobody can be a member of a group that is not there.
+            for gone in std::mem::take(&mut self.work.removes) {
+                self.absent(gone.user);
+            }
+        }
+        let plan = plan_group(&self.work, self.upstream.capabilities());
+        tell(&plan);
+        if plan.operations.is_empty() && !plan.losses.is_empty() {
+            self.refuse_all(&plan);
+            return Pause::None;
+        }
+        let mut operations = plan.operations.into_iter();
+        while let Some(operation) = operations.next() {
+            match self.send(operation).await {
+                Next::GoOn => {}
+                Next::Stop(pause) => {
+                    for left in operations {
+                        self.unsent(members_of(&left));
+                    }
+                    return pause;
+                }
+            }
+        }
+        Pause::None
+    }
+
+    /// Sends one operation; a batch that was refused whole is halved until the
+    /// bad member stands alone.
+    async fn send(&mut self, operation: Operation) -> Next {
+        let mut stack = vec![operation];
+        while let Some(operation) = stack.pop() {
+            let started = Instant::now();
+            let result = self.upstream.apply(&operation).await;
+            let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.learned
+                .calls
+                .push((operation.clone(), word(&result), millis));
+            let next = match result {
+                Ok(outcome) => {
+                    self.note_success(&operation, &outcome.members);
+                    Next::GoOn
+                }
+                Err(error) => self.failure(operation, &error, &mut stack),
+            };
+            if let Next::Stop(pause) = next {
+                for left in stack {
+                    self.unsent(members_of(&left));
+                }
+                return Next::Stop(pause);
+            }
+        }
+        Next::GoOn
+    }
+
+    fn note_success(&mut self, operation: &Operation, outcomes: &[(UserKey, MemberOutcome)]) {
+        match operation {
+            Operation::CreateGroup { members, .. } => {
+                self.learned.existence = Some(Existence::Present);
+                for member in members {
+                    self.present(member.user);
+                }
+            }
+            Operation::DeleteGroup { .. } => self.learned.existence = Some(Existence::Absent),
+            Operation::ReplaceMembers { .. } => {
+                self.note_outcomes(outcomes);
+                for gone in self.work.removes.clone() {
+                    self.absent(gone.user);
+                }
+            }
+            _ => self.note_outcomes(outcomes),
+        }
+    }
+
+    fn note_outcomes(&mut self, outcomes: &[(UserKey, MemberOutcome)]) {
+        for (user, outcome) in outcomes {
+            if *outcome == MemberOutcome::Applied {
+                match self.open.get(user).map(|(_, add)| *add) {
+                    Some(true) => self.present(*user),
+                    Some(false) => self.absent(*user),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn failure(
+        &mut self,
+        operation: Operation,
+        error: &UpstreamError,
+        stack: &mut Vec<Operation>,
+    ) -> Next {
+        match error {
+            UpstreamError::Later { .. } | UpstreamError::Denied { .. } => {
+                if matches!(operation, Operation::CreateGroup { .. }) {
+                    self.learned.existence = Some(Existence::Absent);
+                }
+                self.unsent(members_of(&operation));
+                return Next::Stop(pause_after(error));
+            }
+            UpstreamError::Unknown { .. } => return Next::Stop(pause_after(error)),
+            _ => {}
+        }
+        match operation {
+            Operation::CreateGroup { .. } => {
+                let reason = refusal(self.upstream.capabilities(), "create the group", error);
+                self.learned.existence = Some(Existence::Absent);
+                self.learned.group_refused = Some(reason.clone());
+                self.refuse_open(&reason);
+                Next::Stop(Pause::None)
+            }
+            Operation::DeleteGroup { .. } => {
+                if matches!(error, UpstreamError::Missing { .. }) {
+                    self.learned.existence = Some(Existence::Absent);
+                } else {
+                    let reason = refusal(self.upstream.capabilities(), "delete the group", error);
+                    self.learned.group_refused = Some(reason);
+                }
+                Next::GoOn
+            }
+            Operation::ReplaceMembers { group, .. } => {
+                // The small way round: the same difference without the big call.
+                let adds = self.still_open(true);
+                let removes = self.still_open(false);
+                stack.extend((!removes.is_empty()).then(|| Operation::RemoveMembers {
+                    group: group.clone(),
+                    members: removes,
+                }));
+                stack.extend((!adds.is_empty()).then_some(Operation::AddMembers {
+                    group,
+                    members: adds,
+                }));
+                Next::GoOn
+            }
+            Operation::AddMembers { group, members } => {
+                self.members_failed(group, members, true, error, stack);
+                Next::GoOn
+            }
+            Operation::RemoveMembers { group, members } => {
+                self.members_failed(group, members, false, error, stack);
+                Next::GoOn
+            }
+            _ => Next::GoOn,
+        }
+    }
+
+    fn members_failed(
+        &mut self,
+        group: String,
+        mut members: Vec<Principal>,
+        add: bool,
+        error: &UpstreamError,
+        stack: &mut Vec<Operation>,
+    ) {
+        let make = |members| {
+            let group = group.clone();
+            if add {
+                Operation::AddMembers { group, members }
+            } else {
+                Operation::RemoveMembers { group, members }
+            }
+        };
+        let missing = matches!(error, UpstreamError::Missing { .. });
+        if !missing && members.len() > 1 {
+            let second = members.split_off(members.len().div_ceil(2));
+            stack.push(make(second));
+            stack.push(make(members));
+            return;
+        }
+        let settled = match error {
+            UpstreamError::Exists { .. } => add,
+            UpstreamError::Missing { .. } => !add,
+            _ => false,
+        };
+        let act = if add {
+            "add the member"
+        } else {
+            "remove the member"
+        };
+        let reason = (!settled).then(|| refusal(self.upstream.capabilities(), act, error));
+        for member in members {
+            match (&reason, add) {
+                (Some(reason), _) => self.refused(member.user, reason.clone()),
+                (None, true) => self.present(member.user),
+                (None, false) => self.absent(member.user),
+            }
+        }
+    }
+
+    /// Members the application did not list as done are settled by reading the
+    /// membership once. A pair the read contradicts is tried once more before
+    /// it is believed to be refused.
+    async fn settle_by_reading(&mut self, pause: Pause, doubts: &mut Doubts) -> Pause {
+        if self.open.is_empty() || pause != Pause::None || self.work_is_gone() {
+            return pause;
+        }
+        let listed = match self.upstream.members(&self.work.name).await {
+            Ok(listed) => Listed::new(&listed),
+            Err(error) => return pause_after(&error),
+        };
+        let mut pause = Pause::None;
+        for (user, (principal, add)) in self.open.clone() {
+            match (listed.has(&principal), add) {
+                (true, true) => self.present(user),
+                (false, false) => self.absent(user),
+                _ => {
+                    let seen = doubts.entry(user).or_insert(0);
+                    *seen += 1;
+                    if *seen < 2 {
+                        pause = Pause::BackOff;
+                        continue;
+                    }
+                    let act = if add {
+                        "add the member"
+                    } else {
+                        "remove the member"
+                    };
+                    let reason =
+                        format!("{} did not {act}", self.upstream.capabilities().application);
+                    self.refused(user, reason);
+                }
+            }
+            doubts.remove(&user);
+        }
+        pause
+    }
+
+    fn work_is_gone(&self) -> bool {
+        !self.work.wanted || self.learned.existence == Some(Existence::Absent)
+    }
+
+    fn still_open(&self, add: bool) -> Vec<Principal> {
+        let side = if add {
+            &self.work.adds
+        } else {
+            &self.work.removes
+        };
+        side.iter()
+            .filter(|p| self.open.contains_key(&p.user))
+            .cloned()
+            .collect()
+    }
+
+    fn refuse_all(&mut self, plan: &Plan) {
+        let reason = plan
+            .losses
+            .first()
+            .map_or_else(String::new, |loss| loss.reason.clone());
+        if self.work.observed == Existence::Absent || !self.work.wanted {
+            self.learned.existence = Some(self.work.observed);
+            self.learned.group_refused = Some(reason.clone());
+        }
+        self.refuse_open(&reason);
+    }
+
+    fn refuse_open(&mut self, reason: &str) {
+        let users: Vec<_> = self.open.keys().copied().collect();
+        for user in users {
+            self.refused(user, reason.to_owned());
+        }
+    }
+
+    fn return_unsent(&mut self) {
+        let users: Vec<_> = self.open.keys().copied().collect();
+        self.unsent(&users);
+    }
+
+    fn present(&mut self, user: UserKey) {
+        if self.open.remove(&user).is_some() {
+            self.learned.present.push(user);
+        }
+    }
+
+    fn absent(&mut self, user: UserKey) {
+        if self.open.remove(&user).is_some() {
+            self.learned.absent.push(user);
+        }
+    }
+
+    fn refused(&mut self, user: UserKey, reason: String) {
+        if self.open.remove(&user).is_some() {
+            self.learned.refused.push((user, reason));
+        }
+    }
+
+    fn unsent(&mut self, users: impl AsRef<[UserKey]>) {
+        for user in users.as_ref() {
+            if self.open.remove(user).is_some() {
+                self.learned.unsent.push(*user);
+            }
+        }
+    }
+}
+
+fn members_of(operation: &Operation) -> Vec<UserKey> {
+    match operation {
+        Operation::CreateGroup { members, .. }
+        | Operation::AddMembers { members, .. }
+        | Operation::RemoveMembers { members, .. }
+        | Operation::ReplaceMembers { members, .. } => members.iter().map(|p| p.user).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// An upstream membership list, by both kinds of identifier.
+struct Listed {
+    ids: HashSet<String>,
+    accounts: HashSet<String>,
+}
+
+impl Listed {
+    fn new(members: &[RemoteMember]) -> Self {
+        let ids = members
+            .iter()
+            .filter_map(|m| m.upstream_id.clone())
+            .collect();
+        let accounts = members
+            .iter()
+            .filter_map(|m| m.account.as_ref().map(|a| a.to_lowercase()))
+            .collect();
+        Self { ids, accounts }
+    }
+
+    fn has(&self, principal: &Principal) -> bool {
+        principal
+            .upstream_id
+            .as_ref()
+            .is_some_and(|id| self.ids.contains(id))
+            || self.accounts.contains(&principal.account.to_lowercase())
+    }
+}

@@ -1,0 +1,285 @@
+//! Groups: create, replace, patch, delete. Members go as deltas.
+
+use super::{
+    Failure, Session, Written, clock,
+    lane::Settled,
+    session::{known, write_failed},
+};
+use crate::{
+    plan::state::UserKey,
+    scim::{
+        error::{Problem, ScimType},
+        patch::{MemberChange, Patch},
+        resource::{Attributes, GroupBody, ResourceType::Group},
+    },
+    store::{DecideGroup, GroupChange, GroupRow, GroupWritten, Lane, Precondition, StoredGroup},
+};
+
+impl Session {
+    /// Creates a Group with its members, one call for both.
+    pub async fn create_group(&self, group: GroupBody) -> Result<Written, Failure> {
+        let session = self.clone();
+        self.whole(async move { session.create_group_whole(group).await })
+            .await
+    }
+
+    async fn create_group_whole(&self, group: GroupBody) -> Result<Written, Failure> {
+        let name = group.attributes.text("displayName").unwrap_or_default();
+        let upstream_name = self.connection.upstream.group_name(name)?;
+        let mut attributes = group.attributes;
+        self.connection
+            .upstream
+            .adorn_group(&mut attributes, &upstream_name);
+        let row = GroupRow {
+            attributes,
+            upstream_name,
+        };
+        let members = group.members.unwrap_or_default();
+        let skip = self.policy().skip_unknown_members;
+        let (c, id) = (self.connection.key, clock::new_id());
+        let written = self
+            .bridge
+            .store
+            .create_group(c, id, row, members, skip, self.actor())
+            .await;
+        self.settle_group(written.map_err(|e| write_failed(e, Group, ""))?)
+            .await
+    }
+
+    /// Replaces all attributes and, when the body names members, exactly those.
+    pub async fn replace_group(
+        &self,
+        id: &str,
+        group: GroupBody,
+        when: Precondition,
+    ) -> Result<Written, Failure> {
+        let session = self.clone();
+        let id = id.to_owned();
+        self.whole(async move { session.replace_group_whole(&id, group, when).await })
+            .await
+    }
+
+    async fn replace_group_whole(
+        &self,
+        id: &str,
+        group: GroupBody,
+        when: Precondition,
+    ) -> Result<Written, Failure> {
+        let members: Vec<_> = group
+            .members
+            .map(MemberChange::Replace)
+            .into_iter()
+            .collect();
+        let attributes = group.attributes;
+        let decide = self.decide_group(&members, move |_| Ok(attributes));
+        self.change_group(id, when, members, decide).await
+    }
+
+    pub async fn patch_group(
+        &self,
+        id: &str,
+        patch: Patch,
+        when: Precondition,
+    ) -> Result<Written, Failure> {
+        let session = self.clone();
+        let id = id.to_owned();
+        self.whole(async move { session.patch_group_whole(&id, patch, when).await })
+            .await
+    }
+
+    async fn patch_group_whole(
+        &self,
+        id: &str,
+        mut patch: Patch,
+        when: Precondition,
+    ) -> Result<Written, Failure> {
+        let members = std::mem::take(&mut patch.members);
+        let schemas = self.schemas();
+        let decide = self.decide_group(&members, move |stored| {
+            let mut attributes = stored.row.attributes.clone();
+            patch.apply(&mut attributes, &stored.id, Group, &schemas)?;
+            Ok(attributes)
+        });
+        self.change_group(id, when, members, decide).await
+    }
+
+    /// Deletes a Group the bridge made. One that import found is not the
+    /// identity provider's to delete (its members can be removed).
+    pub async fn delete_group(&self, id: &str, when: Precondition) -> Result<(), Failure> {
+        let session = self.clone();
+        let id = id.to_owned();
+        self.whole(async move { session.delete_group_whole(&id, when).await })
+            .await
+    }
+
+    async fn delete_group_whole(&self, id: &str, when: Precondition) -> Result<(), Failure> {
+        let key = known(Group, id)?;
+        let app = self.application();
+        let decide: DecideGroup = Box::new(move |stored| {
+            refuse_read_only(stored)?;
+            if stored.ours {
+                return Ok(None);
+            }
+            Err(Problem::new(
+                403,
+                format!(
+                    "this Group was found in {app} by import and was not made by this bridge, so it \
+                     is not deleted through it; remove its members instead, or delete it in {app}"
+                ),
+            ))
+        });
+        let store = &self.bridge.store;
+        let written = store
+            .delete_group(self.connection.key, key, when, decide, self.actor())
+            .await;
+        self.settle_group(written.map_err(|e| write_failed(e, Group, id))?)
+            .await
+            .map(|_| ())
+    }
+
+    /// Wraps a decision about attributes with what holds for every group.
+    fn decide_group(
+        &self,
+        members: &[MemberChange],
+        attributes: impl FnOnce(&StoredGroup) -> Result<Attributes, Problem> + Send + 'static,
+    ) -> DecideGroup {
+        let touches_members = !members.is_empty();
+        let upstream = self.connection.upstream.clone();
+        Box::new(move |stored| {
+            if touches_members {
+                refuse_read_only(stored)?;
+            }
+            let mut attributes = attributes(stored)?;
+            if attributes.text("displayName").is_none_or(str::is_empty) {
+                return Err(Problem::bad(
+                    ScimType::InvalidValue,
+                    "displayName of a Group cannot be empty",
+                ));
+            }
+            let upstream_name = stored.row.upstream_name.clone();
+            upstream.adorn_group(&mut attributes, &upstream_name);
+            let same = attributes == stored.row.attributes;
+            Ok((!same).then_some(GroupRow {
+                attributes,
+                upstream_name,
+            }))
+        })
+    }
+
+    async fn change_group(
+        &self,
+        id: &str,
+        when: Precondition,
+        members: Vec<MemberChange>,
+        decide: DecideGroup,
+    ) -> Result<Written, Failure> {
+        let key = known(Group, id)?;
+        let change = GroupChange {
+            decide,
+            members,
+            skip_unknown: self.policy().skip_unknown_members,
+        };
+        let store = &self.bridge.store;
+        let written = store
+            .change_group(self.connection.key, key, when, change, self.actor())
+            .await;
+        self.settle_group(written.map_err(|e| write_failed(e, Group, id))?)
+            .await
+    }
+
+    async fn settle_group(&self, written: GroupWritten) -> Result<Written, Failure> {
+        let GroupWritten {
+            key,
+            resource,
+            changed,
+            seq,
+            touched,
+            dirty,
+            skipped,
+        } = written;
+        let mut pending = false;
+        if dirty || !touched.is_empty() {
+            let waiting = self
+                .connection
+                .lanes
+                .wait(Lane::Group(key), seq, touched, dirty);
+            match self.answer(waiting).await {
+                Some(Settled::Done) => {}
+                Some(Settled::Refused {
+                    whole: Some(reason),
+                    ..
+                }) => {
+                    return Err(Failure::Problem(group_refused(&reason)));
+                }
+                Some(Settled::Refused {
+                    whole: None,
+                    members,
+                }) => {
+                    return Err(Failure::Problem(self.members_refused(members).await));
+                }
+                None => {
+                    pending = true;
+                    self.open_is_fine()?;
+                }
+            }
+        }
+        Ok(Written {
+            resource,
+            changed,
+            pending,
+            skipped,
+        })
+    }
+
+    /// Names refused members by the ids the identity provider knows.
+    async fn members_refused(&self, members: Vec<(UserKey, String)>) -> Problem {
+        let reason = members
+            .first()
+            .map_or_else(String::new, |(_, reason)| reason.clone());
+        let keys = members.iter().map(|(user, _)| *user).collect();
+        let ids = self
+            .bridge
+            .store
+            .user_ids(keys)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "the store failed");
+                Vec::new()
+            });
+        let shown: Vec<String> = ids.iter().take(20).map(ToString::to_string).collect();
+        let more = ids.len().saturating_sub(shown.len());
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        Problem::bad(
+            ScimType::InvalidValue,
+            format!(
+                "{reason}, for these members: {}{more}; their membership is as it was, every other \
+                 change of this request was applied",
+                shown.join(", ")
+            ),
+        )
+    }
+}
+
+fn refuse_read_only(stored: &StoredGroup) -> Result<(), Problem> {
+    match &stored.read_only {
+        Some(reason) => Err(Problem::bad(
+            ScimType::Mutability,
+            format!("the members of this Group cannot be changed here: {reason}"),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn group_refused(reason: &str) -> Problem {
+    let detail =
+        format!("{reason}; choose another displayName or ask the application's administrator");
+    if reason.contains("already") {
+        Problem::taken(detail)
+    } else {
+        Problem::bad(ScimType::InvalidValue, detail)
+    }
+}

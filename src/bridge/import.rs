@@ -1,0 +1,152 @@
+//! Import: what is already in the application becomes visible as Users and
+//! Groups, so that identity providers can match it by its id. Nothing is ever
+//! bound to an existing row by name or e-mail, and nothing an identity
+//! provider wrote is changed.
+
+use std::sync::Arc;
+
+use super::{Bridge, Failure, Session, clock, session::store_failed};
+use crate::{
+    plan::state::{Existence, ObservedAccount},
+    store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, UserRow},
+    upstream::{RemoteGroup, RemoteUser, UpstreamError},
+};
+
+impl Bridge {
+    /// Imports every connection now and then as often as it wants; the tasks
+    /// live on the engine's runtime and end with it.
+    pub fn import_regularly(self: &Arc<Self>) {
+        for connection in &self.connections {
+            let Some(session) = self.own_session(&connection.name, "import") else {
+                continue;
+            };
+            let every = connection.policy.import_every;
+            self.engine.spawn(async move {
+                loop {
+                    match session.import(&|_| {}).await {
+                        Ok(seen) => tracing::info!(?seen, connection = %session.connection.name, "imported"),
+                        Err(error) => {
+                            tracing::warn!(%error, connection = %session.connection.name, "import failed");
+                        }
+                    }
+                    match every {
+                        Some(every) => tokio::time::sleep(every).await,
+                        None => return,
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Where an import stands, for a progress line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub groups_read: usize,
+    pub groups: usize,
+    pub users: usize,
+}
+
+impl Session {
+    /// Reads the whole application, then writes what is new in one go. A read
+    /// that fails anywhere changes nothing.
+    pub async fn import(
+        &self,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Imported, Failure> {
+        let upstream = &self.connection.upstream;
+        let users = upstream.users().await.map_err(|e| self.unreadable(&e))?;
+        let groups = upstream.groups().await.map_err(|e| self.unreadable(&e))?;
+        let count = groups.len();
+        let mut found = Vec::with_capacity(count);
+        for (done, group) in groups.into_iter().enumerate() {
+            progress(Progress {
+                groups_read: done,
+                groups: count,
+                users: users.len(),
+            });
+            let members = upstream
+                .members(&group.name)
+                .await
+                .map_err(|e| self.unreadable(&e))?;
+            let members = members
+                .into_iter()
+                .map(|m| (m.upstream_id, m.account))
+                .collect();
+            found.push(self.found_group(&group, members));
+        }
+        progress(Progress {
+            groups_read: count,
+            groups: count,
+            users: users.len(),
+        });
+        let users = users
+            .iter()
+            .filter_map(|user| self.found_user(user))
+            .collect();
+        let actor = Actor {
+            name: self.actor.clone(),
+            at: clock::now(),
+        };
+        self.bridge
+            .store
+            .import(self.connection.key, users, found, actor)
+            .await
+            .map_err(store_failed)
+    }
+
+    fn found_user(&self, remote: &RemoteUser) -> Option<FoundUser> {
+        let upstream = &self.connection.upstream;
+        let mut attributes = upstream.user_attributes(remote);
+        attributes.0.insert("active".into(), remote.active.into());
+        let account = upstream.project(&attributes).ok()?.account;
+        let observed = ObservedAccount {
+            existence: Existence::Present,
+            // What is there is as wanted: importing asks for nothing.
+            role: account.role.clone(),
+            profile: Some(account.profile.clone()),
+            ..ObservedAccount::default()
+        };
+        let row = UserRow {
+            attributes,
+            account_key: Some(remote.account.to_lowercase()),
+            account,
+        };
+        Some(FoundUser {
+            id: clock::new_id(),
+            row,
+            observed,
+            upstream_id: remote.upstream_id.clone(),
+        })
+    }
+
+    fn found_group(
+        &self,
+        remote: &RemoteGroup,
+        members: Vec<(Option<String>, Option<String>)>,
+    ) -> FoundGroup {
+        let upstream = &self.connection.upstream;
+        let mut attributes = upstream.group_attributes(remote);
+        upstream.adorn_group(&mut attributes, &remote.name);
+        FoundGroup {
+            id: clock::new_id(),
+            row: GroupRow {
+                attributes,
+                upstream_name: remote.name.clone(),
+            },
+            read_only: remote.read_only.clone(),
+            members,
+        }
+    }
+
+    fn unreadable(&self, error: &UpstreamError) -> Failure {
+        tracing::warn!(%error, connection = %self.connection.name, "the application could not be read");
+        Failure::Later {
+            seconds: 60,
+            detail: format!(
+                "{} could not be read ({error}); nothing was changed",
+                self.application()
+            ),
+        }
+    }
+}

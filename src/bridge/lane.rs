@@ -1,0 +1,517 @@
+//! Lanes: one worker per user or group with work, one turn at a time.
+//!
+//! A lane that is idle starts at once; what arrives while a turn is under way
+//! is taken whole by the next one, so many small requests become few calls. A
+//! request waits here for the turn that carries its change. Nothing is queued
+//! in memory: the store holds what is open, so losing a lane loses nothing.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::{
+    clock,
+    converge::{self, Doubts, Pause},
+};
+use crate::{
+    plan::state::{Existence, GroupKey, UserKey},
+    store::{GroupLearned, Lane, Store, StoreError},
+    upstream::Upstream,
+};
+
+/// Most pairs in one turn: bounds memory and the size of one transaction.
+const TURN_LIMIT: usize = 5_000;
+/// An idle lane is forgotten after this long; its last refusals with it.
+const KEEP_IDLE: Duration = Duration::from_secs(10);
+/// Refusals a lane remembers for requests that ask late.
+const KEPT_REFUSALS: usize = 1_000;
+/// First and longest back-off.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(900));
+/// Least time between two attempts when new work interrupts a back-off.
+const LEAST_GAP: Duration = Duration::from_millis(100);
+/// Most time a busy lane waits for the requests that usually follow at once on
+/// the answers it just gave. An idle lane never waits.
+const LONGEST_LINGER: Duration = Duration::from_millis(10);
+
+/// How a request's change ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Settled {
+    Done,
+    /// The user or group itself was refused, or some members were.
+    Refused {
+        whole: Option<String>,
+        members: Vec<(UserKey, String)>,
+    },
+}
+
+/// All lanes of one connection.
+#[derive(Debug, Clone)]
+pub(super) struct Lanes(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    upstream: Arc<dyn Upstream>,
+    engine: tokio::runtime::Handle,
+    lanes: Mutex<HashMap<Lane, State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    running: bool,
+    kicked: bool,
+    /// Requests that came since the last turn began.
+    arrivals: usize,
+    /// Requests that the last turn answered.
+    crowd: usize,
+    notify: Arc<Notify>,
+    waiters: Vec<Waiter>,
+    /// The newest change whose effect on the user or group itself is settled.
+    seen: u64,
+    refusals: Vec<Refusal>,
+    idle_since: Instant,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    /// The change waited for.
+    seq: u64,
+    /// Pairs not yet known to have arrived; empty for a user's lane and for a
+    /// group that only is created or deleted.
+    pairs: HashSet<UserKey>,
+    /// The user or group itself is waited for.
+    whole: bool,
+    answer: oneshot::Sender<Settled>,
+}
+
+#[derive(Debug, Clone)]
+struct Refusal {
+    seq: u64,
+    user: Option<UserKey>,
+    reason: String,
+}
+
+impl State {
+    fn new() -> Self {
+        Self {
+            running: false,
+            kicked: false,
+            arrivals: 0,
+            crowd: 0,
+            notify: Arc::new(Notify::new()),
+            waiters: Vec::new(),
+            seen: 0,
+            refusals: Vec::new(),
+            idle_since: Instant::now(),
+        }
+    }
+
+    /// Sends the answers that `decide` gives to the waiters that `which` picks.
+    fn answer(
+        &mut self,
+        which: impl Fn(&Waiter) -> bool,
+        mut decide: impl FnMut(&mut Waiter) -> Option<Settled>,
+    ) {
+        for mut waiter in std::mem::take(&mut self.waiters) {
+            let answer = if which(&waiter) {
+                decide(&mut waiter)
+            } else {
+                None
+            };
+            match answer {
+                Some(answer) => {
+                    self.crowd += 1;
+                    let _ = waiter.answer.send(answer);
+                }
+                None => self.waiters.push(waiter),
+            }
+        }
+    }
+
+    /// Keeps a refusal for a request that will ask only after its turn ended.
+    fn remember(&mut self, refusal: Refusal) {
+        if self.refusals.len() >= KEPT_REFUSALS {
+            self.refusals.remove(0);
+        }
+        self.refusals.push(refusal);
+    }
+
+    fn earlier_refusal(&self, waiter: &Waiter) -> Option<Settled> {
+        let later = self.refusals.iter().filter(|r| r.seq >= waiter.seq);
+        let (whole, members): (Vec<_>, Vec<_>) = later.partition(|r| r.user.is_none());
+        let whole = whole
+            .first()
+            .filter(|_| waiter.whole)
+            .map(|r| r.reason.clone());
+        let named = |r: &&Refusal| {
+            Some((
+                r.user.filter(|u| waiter.pairs.contains(u))?,
+                r.reason.clone(),
+            ))
+        };
+        let members: Vec<_> = members.iter().filter_map(named).collect();
+        (whole.is_some() || !members.is_empty()).then_some(Settled::Refused { whole, members })
+    }
+}
+
+/// What a group turn tells the requests that wait.
+struct Summary {
+    /// The group itself is as wanted.
+    whole: bool,
+    group_refused: Option<String>,
+    refused: HashMap<UserKey, String>,
+    settled: HashSet<UserKey>,
+}
+
+impl Summary {
+    fn of(learned: &GroupLearned, whole: bool) -> Self {
+        Self {
+            whole,
+            group_refused: learned.group_refused.clone(),
+            refused: learned.refused.iter().cloned().collect(),
+            settled: learned
+                .present
+                .iter()
+                .chain(&learned.absent)
+                .copied()
+                .collect(),
+        }
+    }
+
+    fn tell(self, state: &mut State, seq: u64) {
+        if self.whole || self.group_refused.is_some() {
+            state.seen = state.seen.max(seq);
+        }
+        if let Some(reason) = &self.group_refused {
+            state.remember(Refusal {
+                seq,
+                user: None,
+                reason: reason.clone(),
+            });
+        }
+        for (user, reason) in &self.refused {
+            state.remember(Refusal {
+                seq,
+                user: Some(*user),
+                reason: reason.clone(),
+            });
+        }
+        state.answer(|w| w.seq <= seq, |waiter| self.answer(waiter));
+    }
+
+    fn answer(&self, waiter: &mut Waiter) -> Option<Settled> {
+        if let Some(reason) = &self.group_refused {
+            return Some(Settled::Refused {
+                whole: Some(reason.clone()),
+                members: Vec::new(),
+            });
+        }
+        let hit = |user: &UserKey| Some((*user, self.refused.get(user)?.clone()));
+        let members: Vec<_> = waiter.pairs.iter().filter_map(hit).collect();
+        if !members.is_empty() {
+            return Some(Settled::Refused {
+                whole: None,
+                members,
+            });
+        }
+        waiter.pairs.retain(|user| !self.settled.contains(user));
+        (waiter.pairs.is_empty() && (self.whole || !waiter.whole)).then_some(Settled::Done)
+    }
+}
+
+impl Lanes {
+    /// `engine` is the runtime that carries the workers and the upstream calls.
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        upstream: Arc<dyn Upstream>,
+        engine: tokio::runtime::Handle,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            upstream,
+            engine,
+            lanes: Mutex::default(),
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Lane, State>> {
+        self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts or wakes a lane.
+    pub(super) fn kick(&self, lane: Lane) {
+        let mut lanes = self.lock();
+        let state = lanes.entry(lane).or_insert_with(State::new);
+        self.wake(lane, state);
+        forget_idle(&mut lanes);
+    }
+
+    fn wake(&self, lane: Lane, state: &mut State) {
+        state.kicked = true;
+        if state.running {
+            state.notify.notify_one();
+        } else {
+            state.running = true;
+            let lanes = self.clone();
+            self.0.engine.spawn(async move { lanes.work(lane).await });
+        }
+    }
+
+    /// Waits for a committed change: `seq` as the store told it, the pairs it
+    /// named, and whether the user or group itself is part of it. Wakes the
+    /// lane. The receiver may be dropped at any time.
+    pub(super) fn wait(
+        &self,
+        lane: Lane,
+        seq: u64,
+        pairs: Vec<UserKey>,
+        whole: bool,
+    ) -> oneshot::Receiver<Settled> {
+        let (answer, receiver) = oneshot::channel();
+        let mut lanes = self.lock();
+        let state = lanes.entry(lane).or_insert_with(State::new);
+        let waiter = Waiter {
+            seq,
+            pairs: pairs.into_iter().collect(),
+            whole,
+            answer,
+        };
+        // A turn may have ended between the commit and this call.
+        if let Some(refused) = state.earlier_refusal(&waiter) {
+            let _ = waiter.answer.send(refused);
+        } else {
+            state.waiters.retain(|w| !w.answer.is_closed());
+            state.waiters.push(waiter);
+            state.arrivals += 1;
+            self.wake(lane, state);
+        }
+        forget_idle(&mut lanes);
+        receiver
+    }
+
+    async fn work(self, lane: Lane) {
+        let mut attempts: u32 = 0;
+        let mut doubts = Doubts::new();
+        loop {
+            self.with(lane, |state| {
+                state.kicked = false;
+                state.arrivals = 0;
+                state.crowd = 0;
+            });
+            let started = Instant::now();
+            let turn = match lane {
+                Lane::User(key) => self.user_turn(key).await,
+                Lane::Group(key) => self.group_turn(key, &mut doubts).await,
+            };
+            let pause = match turn {
+                Ok(Some(pause)) => pause,
+                Ok(None) => {
+                    self.answer_settled(lane).await;
+                    if self.rest(lane) {
+                        return;
+                    }
+                    attempts = 0;
+                    continue;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a lane cannot use the store");
+                    Pause::For(Duration::from_secs(1))
+                }
+            };
+            if pause == Pause::None {
+                attempts = 0;
+                self.linger(lane, started.elapsed()).await;
+            } else {
+                attempts = attempts.saturating_add(1);
+                self.pause(lane, pause, attempts).await;
+            }
+        }
+    }
+
+    /// Idle unless something came in meanwhile; true when the worker ends.
+    fn rest(&self, lane: Lane) -> bool {
+        self.with(lane, |state| {
+            state.running = state.kicked;
+            state.idle_since = Instant::now();
+            !state.running
+        })
+        .unwrap_or(true)
+    }
+
+    fn with<T>(&self, lane: Lane, act: impl FnOnce(&mut State) -> T) -> Option<T> {
+        self.lock().get_mut(&lane).map(act)
+    }
+
+    // ------------------------------------------------------------ turns
+
+    async fn user_turn(&self, key: UserKey) -> Result<Option<Pause>, StoreError> {
+        let Some(turn) = self.0.store.begin_user_turn(key).await? else {
+            return Ok(None);
+        };
+        let version = turn.version;
+        let (learned, pause) = converge::user_turn(self.0.upstream.as_ref(), turn).await;
+        let settled = learned.settled;
+        let refused = learned.refused.clone();
+        let woken = self
+            .0
+            .store
+            .end_user_turn(key, learned, clock::now())
+            .await?;
+        self.with(Lane::User(key), |state| {
+            if !settled {
+                return;
+            }
+            state.seen = state.seen.max(version);
+            if let Some(reason) = &refused {
+                state.remember(Refusal {
+                    seq: version,
+                    user: None,
+                    reason: reason.clone(),
+                });
+            }
+            state.answer(
+                |w| w.seq <= version,
+                |_| match &refused {
+                    None => Some(Settled::Done),
+                    Some(reason) => Some(Settled::Refused {
+                        whole: Some(reason.clone()),
+                        members: Vec::new(),
+                    }),
+                },
+            );
+        });
+        self.kick_all(woken);
+        Ok(Some(pause))
+    }
+
+    async fn group_turn(
+        &self,
+        key: GroupKey,
+        doubts: &mut Doubts,
+    ) -> Result<Option<Pause>, StoreError> {
+        let Some(turn) = self.0.store.begin_group_turn(key, TURN_LIMIT).await? else {
+            return Ok(None);
+        };
+        let seq = turn.seq;
+        let target = if turn.work.wanted {
+            Existence::Present
+        } else {
+            Existence::Absent
+        };
+        let was_there = turn.work.observed == target;
+        let (learned, pause) = converge::group_turn(self.0.upstream.as_ref(), turn, doubts).await;
+        let summary = Summary::of(&learned, was_there || learned.existence == Some(target));
+        let woken = self
+            .0
+            .store
+            .end_group_turn(key, seq, learned, clock::now())
+            .await?;
+        self.with(Lane::Group(key), |state| summary.tell(state, seq));
+        self.kick_all(woken);
+        Ok(Some(pause))
+    }
+
+    fn kick_all(&self, lanes: Vec<Lane>) {
+        for lane in lanes {
+            self.kick(lane);
+        }
+    }
+
+    /// Nothing is left that can be sent: whoever waits for pairs that are not
+    /// open any more is done. Pairs that wait for an account stay open.
+    async fn answer_settled(&self, lane: Lane) {
+        let waiting = self.with(lane, |state| {
+            state.waiters.retain(|w| !w.answer.is_closed());
+            let pairs: HashSet<UserKey> = state
+                .waiters
+                .iter()
+                .flat_map(|w| w.pairs.iter().copied())
+                .collect();
+            (!state.waiters.is_empty()).then_some(pairs)
+        });
+        let Some(Some(pairs)) = waiting else { return };
+        let open: HashSet<UserKey> = match lane {
+            Lane::Group(key) if !pairs.is_empty() => {
+                match self
+                    .0
+                    .store
+                    .open_pairs(key, pairs.into_iter().collect())
+                    .await
+                {
+                    Ok(open) => open.into_iter().collect(),
+                    Err(error) => return tracing::error!(%error, "a lane cannot use the store"),
+                }
+            }
+            _ => HashSet::new(),
+        };
+        self.with(lane, |state| {
+            if state.kicked {
+                return; // A newer change may be among the waiters: look again first.
+            }
+            let seen = state.seen;
+            state.answer(
+                |w| w.pairs.is_disjoint(&open) && (!w.whole || w.seq <= seen),
+                |_| Some(Settled::Done),
+            );
+        });
+    }
+
+    // ------------------------------------------------------------ waiting
+
+    /// After answers were given to a crowd, the crowd's next requests are on
+    /// their way: wait a moment for them, never longer than an eighth of what
+    /// the turn took.
+    async fn linger(&self, lane: Lane, turn: Duration) {
+        let crowd = self.with(lane, |state| state.crowd).unwrap_or(0);
+        if crowd < 2 {
+            return;
+        }
+        let end = tokio::time::Instant::now() + (turn / 8).min(LONGEST_LINGER);
+        loop {
+            let Some((notify, enough)) =
+                self.with(lane, |s| (Arc::clone(&s.notify), s.arrivals >= crowd))
+            else {
+                return;
+            };
+            if enough
+                || tokio::time::timeout_at(end, notify.notified())
+                    .await
+                    .is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    async fn pause(&self, lane: Lane, pause: Pause, attempts: u32) {
+        let Some(notify) = self.with(lane, |state| Arc::clone(&state.notify)) else {
+            return;
+        };
+        match pause {
+            Pause::None => {}
+            Pause::For(wait) => tokio::time::sleep(wait.min(BACK_OFF.1)).await,
+            Pause::BackOff => {
+                let cap = BACK_OFF
+                    .0
+                    .saturating_mul(2_u32.saturating_pow(attempts.min(16)))
+                    .min(BACK_OFF.1);
+                let wait = clock::jitter(cap).max(LEAST_GAP);
+                tokio::time::sleep(LEAST_GAP).await;
+                let _ =
+                    tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
+            }
+        }
+    }
+}
+
+fn forget_idle(lanes: &mut HashMap<Lane, State>) {
+    if lanes.len() > 256 && lanes.len().is_multiple_of(64) {
+        lanes.retain(|_, s| {
+            s.running || !s.waiters.is_empty() || s.idle_since.elapsed() < KEEP_IDLE
+        });
+    }
+}

@@ -1,0 +1,188 @@
+//! What every use case shares: reading, waiting for an answer, and how a
+//! refused write is told.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{Connection, Failure, Policy, Session, clock, lane::Settled};
+use crate::{
+    scim::{
+        error::{Problem, ScimType},
+        query::ListQuery,
+        resource::{ResourceId, ResourceType},
+        schema::Schemas,
+    },
+    store::{Actor, Listing, Members, Resource, Select, StoreError, WriteError},
+};
+
+/// Seconds a client is asked to wait when it must come again.
+const COME_AGAIN: u64 = 10;
+
+impl Session {
+    pub fn schemas(&self) -> Arc<Schemas> {
+        self.connection.upstream.schemas()
+    }
+
+    pub fn policy(&self) -> &Policy {
+        &self.connection.policy
+    }
+
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// One resource; 404 when this connection has none of that id.
+    pub async fn read(&self, of: ResourceType, id: &str) -> Result<Resource, Failure> {
+        let known = ResourceId::parse(id).ok_or_else(|| missing(of, id))?;
+        let found = self
+            .bridge
+            .store
+            .resource(self.connection.key, of, known)
+            .await;
+        found.map_err(store_failed)?.ok_or_else(|| missing(of, id))
+    }
+
+    pub async fn list(&self, of: ResourceType, query: &ListQuery) -> Result<Listing, Failure> {
+        let select = Select {
+            filter: query.filter.clone(),
+            offset: query.start_index.saturating_sub(1),
+            limit: query.count,
+        };
+        self.bridge
+            .store
+            .list(self.connection.key, of, select)
+            .await
+            .map_err(store_failed)
+    }
+
+    /// A group's member ids.
+    pub async fn members(&self, group: ResourceId) -> Result<Members, Failure> {
+        let found = self.bridge.store.members(self.connection.key, group).await;
+        let gone = || missing(ResourceType::Group, &group.to_string());
+        found.map_err(store_failed)?.ok_or_else(gone)
+    }
+
+    /// Runs a write to its end on the engine, also when the client that asked
+    /// has gone: a commit whose lane nobody wakes would be a silent delay.
+    pub(super) async fn whole<T, W>(&self, write: W) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        self.bridge
+            .engine
+            .spawn(write)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "a write ended abnormally");
+                Err(Failure::Internal)
+            })
+    }
+
+    pub(super) fn actor(&self) -> Actor {
+        Actor {
+            name: self.actor.clone(),
+            at: clock::now(),
+        }
+    }
+
+    /// Waits for a lane's answer, no longer than the connection's `sync_wait`;
+    /// `None` when it is still open then.
+    pub(super) async fn answer(&self, waiting: oneshot::Receiver<Settled>) -> Option<Settled> {
+        match tokio::time::timeout(self.policy().sync_wait, waiting).await {
+            Ok(Ok(settled)) => Some(settled),
+            Ok(Err(_)) | Err(_) => None,
+        }
+    }
+
+    /// The answer to a write that is durable but not confirmed.
+    pub(super) fn open_is_fine(&self) -> Result<(), Failure> {
+        if self.policy().confirmed {
+            return Err(Failure::Later {
+                seconds: COME_AGAIN,
+                detail: "the change is kept and will be delivered, but the application has not \
+                         confirmed it yet"
+                    .into(),
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn application(&self) -> &'static str {
+        self.connection.upstream.capabilities().application
+    }
+}
+
+pub(super) fn missing(of: ResourceType, id: &str) -> Failure {
+    let shown: String = id.chars().filter(|c| !c.is_control()).take(64).collect();
+    Failure::Problem(Problem::new(
+        404,
+        format!("there is no {} with id {shown:?}", of.name()),
+    ))
+}
+
+/// An id that cannot be one of ours is an id of nothing.
+pub(super) fn known(of: ResourceType, id: &str) -> Result<ResourceId, Failure> {
+    ResourceId::parse(id).ok_or_else(|| missing(of, id))
+}
+
+pub(super) fn store_failed(error: StoreError) -> Failure {
+    tracing::error!(%error, "the store failed");
+    match error {
+        StoreError::Unavailable(_) => Failure::Later {
+            seconds: COME_AGAIN,
+            detail: "the bridge cannot store the change right now; nothing was changed".into(),
+        },
+        StoreError::Broken(_) => Failure::Internal,
+    }
+}
+
+/// A refused write in the client's words.
+pub(super) fn write_failed(error: WriteError, of: ResourceType, id: &str) -> Failure {
+    match error {
+        WriteError::Problem(problem) => Failure::Problem(problem),
+        WriteError::Missing => missing(of, id),
+        WriteError::Stale(version) => Failure::Stale(version),
+        WriteError::Taken { attribute, value } => Failure::Problem(taken(of, attribute, &value)),
+        WriteError::UnknownMembers(ids) => Failure::Problem(unknown_members(&ids)),
+        WriteError::Store(error) => store_failed(error),
+    }
+}
+
+fn taken(of: ResourceType, attribute: &str, value: &str) -> Problem {
+    let kind = of.name();
+    Problem::taken(match attribute {
+        "account" => format!(
+            "another User of this connection already stands for the account {value:?}; find it \
+             with a filter on userName or emails.value"
+        ),
+        "upstreamName" => format!(
+            "the displayName becomes the application's group name {value:?}, which another Group \
+             has, or one that is still being deleted; choose another displayName or map this one \
+             to a name of its own in the configuration (group_names)"
+        ),
+        _ => format!("{attribute} {value:?} is in use by another {kind} of this connection"),
+    })
+}
+
+fn unknown_members(ids: &[String]) -> Problem {
+    let shown: Vec<String> = ids
+        .iter()
+        .take(20)
+        .map(|id| format!("{:?}", id.chars().take(64).collect::<String>()))
+        .collect();
+    let more = if ids.len() > shown.len() {
+        format!(" and {} more", ids.len() - shown.len())
+    } else {
+        String::new()
+    };
+    Problem::bad(
+        ScimType::InvalidValue,
+        format!(
+            "members names ids that are no User of this connection: {}{more}; nothing was changed. \
+             Create the Users first and use the ids from the answers",
+            shown.join(", ")
+        ),
+    )
+}

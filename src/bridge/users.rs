@@ -1,0 +1,263 @@
+//! Users: create, replace, patch, delete.
+
+use std::sync::Arc;
+
+use super::{
+    Failure, Session, Written, clock,
+    lane::Settled,
+    session::{known, write_failed},
+};
+use crate::{
+    plan::capability::Act,
+    scim::{
+        error::{Problem, ScimType},
+        patch::Patch,
+        resource::{Attributes, ResourceType::User},
+    },
+    store::{DecideUser, Lane, Precondition, StoredUser, UserRow, UserWritten},
+};
+
+impl Session {
+    /// Creates a User and, if it is active, its account.
+    pub async fn create_user(&self, user: Attributes) -> Result<Written, Failure> {
+        let session = self.clone();
+        self.whole(async move { session.create_user_whole(user).await })
+            .await
+    }
+
+    async fn create_user_whole(&self, mut user: Attributes) -> Result<Written, Failure> {
+        let active = user.active();
+        user.0.insert("active".into(), active.into());
+        let row = self.user_row(user, None)?;
+        let store = &self.bridge.store;
+        let written = store
+            .create_user(self.connection.key, clock::new_id(), row, self.actor())
+            .await;
+        let written = written.map_err(|e| write_failed(e, User, ""))?;
+        self.settle_user(written).await
+    }
+
+    /// Replaces all attributes. Without `active` the user stays as active as
+    /// it was: an omission must never give or take access.
+    pub async fn replace_user(
+        &self,
+        id: &str,
+        user: Attributes,
+        when: Precondition,
+    ) -> Result<Written, Failure> {
+        let session = self.clone();
+        let id = id.to_owned();
+        self.whole(async move { session.replace_user_whole(&id, user, when).await })
+            .await
+    }
+
+    async fn replace_user_whole(
+        &self,
+        id: &str,
+        user: Attributes,
+        when: Precondition,
+    ) -> Result<Written, Failure> {
+        let session = self.clone();
+        let decide: DecideUser = Box::new(move |stored| {
+            let mut user = user;
+            let was = stored.row.attributes.active();
+            user.0.entry("active").or_insert(was.into());
+            session.changed_row(user, stored)
+        });
+        self.change_user(id, when, decide).await
+    }
+
+    pub async fn patch_user(
+        &self,
+        id: &str,
+        patch: Patch,
+        when: Precondition,
+    ) -> Result<Written, Failure> {
+        let session = self.clone();
+        let id = id.to_owned();
+        self.whole(async move { session.patch_user_whole(&id, patch, when).await })
+            .await
+    }
+
+    async fn patch_user_whole(
+        &self,
+        id: &str,
+        patch: Patch,
+        when: Precondition,
+    ) -> Result<Written, Failure> {
+        let session = self.clone();
+        let schemas = self.schemas();
+        let decide: DecideUser = Box::new(move |stored| {
+            let mut user = stored.row.attributes.clone();
+            patch.apply(&mut user, &stored.id, User, &schemas)?;
+            let was = stored.row.attributes.active();
+            user.0.entry("active").or_insert(was.into());
+            session.changed_row(user, stored)
+        });
+        self.change_user(id, when, decide).await
+    }
+
+    async fn change_user(
+        &self,
+        id: &str,
+        when: Precondition,
+        decide: DecideUser,
+    ) -> Result<Written, Failure> {
+        let key = known(User, id)?;
+        let store = &self.bridge.store;
+        let written = store
+            .change_user(self.connection.key, key, when, decide, self.actor())
+            .await;
+        self.settle_user(written.map_err(|e| write_failed(e, User, id))?)
+            .await
+    }
+
+    /// Takes the account away first, so that a refusal is an error and not a
+    /// vanished user with access; then deletes the User and its memberships.
+    pub async fn delete_user(&self, id: &str, when: Precondition) -> Result<(), Failure> {
+        let session = self.clone();
+        let id = id.to_owned();
+        self.whole(async move { session.delete_user_whole(&id, when).await })
+            .await
+    }
+
+    async fn delete_user_whole(&self, id: &str, when: Precondition) -> Result<(), Failure> {
+        let session = self.clone();
+        let decide: DecideUser = Box::new(move |stored| {
+            let mut user = stored.row.attributes.clone();
+            user.0.insert("active".into(), false.into());
+            session.changed_row(user, stored)
+        });
+        self.change_user(id, when, decide).await?;
+        let key = known(User, id)?;
+        let store = &self.bridge.store;
+        let any = Precondition::default();
+        let written = store
+            .delete_user(self.connection.key, key, any, self.actor())
+            .await;
+        let written = written.map_err(|e| write_failed(e, User, id))?;
+        for group in written.groups {
+            self.connection.lanes.kick(Lane::Group(group));
+        }
+        if written.dirty {
+            self.connection.lanes.kick(Lane::User(written.key));
+        }
+        Ok(())
+    }
+
+    /// The row for changed attributes, or `None` when nothing changed.
+    fn changed_row(
+        &self,
+        user: Attributes,
+        stored: &StoredUser,
+    ) -> Result<Option<UserRow>, Problem> {
+        if user == stored.row.attributes {
+            return Ok(None);
+        }
+        let row = self.user_row(user, Some(stored))?;
+        Ok(Some(row))
+    }
+
+    fn user_row(
+        &self,
+        attributes: Attributes,
+        stored: Option<&StoredUser>,
+    ) -> Result<UserRow, Problem> {
+        let projection = self.connection.upstream.project(&attributes)?;
+        let kept = stored.and_then(|s| s.row.account_key.clone());
+        let account_key = kept.or(projection.key);
+        if account_key.is_none() && !self.policy().stage_users {
+            return Err(Problem::bad(
+                ScimType::InvalidValue,
+                format!(
+                    "{} knows accounts by e-mail address: userName or one of emails must be one",
+                    self.application()
+                ),
+            ));
+        }
+        if let Some(stored) = stored {
+            self.may_return(stored, projection.account.active)?;
+        }
+        Ok(UserRow {
+            attributes,
+            account_key,
+            account: projection.account,
+        })
+    }
+
+    /// Reactivation of an account that was deactivated upstream is refused
+    /// where the application has no documented way, unless configured.
+    fn may_return(&self, stored: &StoredUser, active: bool) -> Result<(), Problem> {
+        let can = self.connection.upstream.capabilities();
+        let comes_back = active && !stored.row.account.active && stored.observed.deactivated;
+        if !comes_back || self.policy().recreate || can.can(Act::ReactivateUser) {
+            return Ok(());
+        }
+        let reason = can.of(Act::ReactivateUser).map_or("", |row| row.note);
+        Err(Problem::bad(
+            ScimType::Mutability,
+            format!(
+                "active cannot be set to true again: {reason}; reactivate the account in {} or set \
+                 reactivate = \"recreate\" for this connection",
+                self.application()
+            ),
+        ))
+    }
+
+    async fn settle_user(&self, written: UserWritten) -> Result<Written, Failure> {
+        let UserWritten {
+            key,
+            resource,
+            changed,
+            dirty,
+            before,
+            groups,
+        } = written;
+        let mut pending = false;
+        if dirty {
+            let waiting = self.connection.lanes.wait(
+                Lane::User(key),
+                resource.meta.version,
+                Vec::new(),
+                true,
+            );
+            match self.answer(waiting).await {
+                Some(Settled::Done) => {}
+                Some(Settled::Refused { whole, .. }) => {
+                    let store = Arc::clone(&self.bridge.store);
+                    let undone = store
+                        .restore_user(key, resource.meta.version, before, self.actor())
+                        .await;
+                    if let Err(error) = undone {
+                        tracing::error!(%error, "a refused change of a user could not be taken back");
+                    }
+                    let reason = whole
+                        .unwrap_or_else(|| format!("{} refused the change", self.application()));
+                    return Err(Failure::Problem(user_refused(&reason)));
+                }
+                None => {
+                    pending = true;
+                    self.open_is_fine()?;
+                }
+            }
+        }
+        for group in groups {
+            self.connection.lanes.kick(Lane::Group(group));
+        }
+        Ok(Written {
+            resource,
+            changed,
+            pending,
+            skipped: Vec::new(),
+        })
+    }
+}
+
+fn user_refused(reason: &str) -> Problem {
+    let detail = format!("{reason}; nothing was changed here");
+    if reason.contains("already") {
+        Problem::taken(detail)
+    } else {
+        Problem::bad(ScimType::InvalidValue, detail)
+    }
+}
