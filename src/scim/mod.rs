@@ -7,9 +7,12 @@
 pub mod error;
 pub mod filter;
 pub mod json;
+mod members;
 pub mod message;
 pub mod patch;
 pub mod path;
 pub mod query;
+pub mod render;
 pub mod resource;
 pub mod schema;
+mod value;
