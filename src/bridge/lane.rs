@@ -466,14 +466,14 @@ impl Lanes {
     /// their way: wait a moment for them, never longer than an eighth of what
     /// the turn took.
     async fn linger(&self, lane: Lane, turn: Duration) {
-        let crowd = self.with(lane, |state| state.crowd).unwrap_or(0);
-        if crowd < 2 {
+        let counts = self.with(lane, |state| (state.crowd, state.arrivals + state.crowd));
+        let Some((2.., expected)) = counts else {
             return;
-        }
+        };
         let end = tokio::time::Instant::now() + (turn / 8).min(LONGEST_LINGER);
         loop {
             let Some((notify, enough)) =
-                self.with(lane, |s| (Arc::clone(&s.notify), s.arrivals >= crowd))
+                self.with(lane, |s| (Arc::clone(&s.notify), s.arrivals >= expected))
             else {
                 return;
             };

@@ -90,8 +90,6 @@ impl Session {
         let decide: DecideUser = Box::new(move |stored| {
             let mut user = stored.row.attributes.clone();
             patch.apply(&mut user, &stored.id, User, &schemas)?;
-            let was = stored.row.attributes.active();
-            user.0.entry("active").or_insert(was.into());
             session.changed_row(user, stored)
         });
         self.change_user(id, when, decide).await
@@ -163,7 +161,12 @@ impl Session {
         attributes: Attributes,
         stored: Option<&StoredUser>,
     ) -> Result<UserRow, Problem> {
-        let projection = self.connection.upstream.project(&attributes)?;
+        let mut projection = self.connection.upstream.project(&attributes)?;
+        if let (Some(stored), None) = (stored, attributes.0.get("active")) {
+            // Saying nothing about `active` (it was removed) neither gives nor
+            // takes access.
+            projection.account.active = stored.row.account.active;
+        }
         let kept = stored.and_then(|s| s.row.account_key.clone());
         let account_key = kept.or(projection.key);
         if account_key.is_none() && !self.policy().stage_users {
