@@ -1,1 +1,337 @@
-//! One HTTP client for every application: paced, bounded, redacting. Not written yet.
+//! The one HTTP client behind all applications.
+//!
+//! It paces, pauses and limits; it repeats only what certainly was not
+//! processed; and it sorts every failure by what the caller does next. What a
+//! call means, and whether repeating it is safe, is known to the callers
+//! alone, so nothing unclear is ever repeated here. Redirects are refused and
+//! bodies are never decompressed: neither can lead the credential elsewhere
+//! or the memory out of bounds.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use reqwest::{
+    Method, Response, Url,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::UpstreamError;
+use pace::{Pace, Refusal};
+
+mod address;
+mod failure;
+mod pace;
+mod retry_after;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub(super) use address::{base_url, placeholders};
+pub(super) use pace::Priority;
+use token::Token;
+pub use token::TokenSource;
+
+/// Replies longer than this are cut off and count as unreadable.
+const REPLY_LIMIT: usize = 8 * 1024 * 1024;
+/// Tries of one call, the first included.
+const TRIES: u32 = 3;
+/// A wait longer than this is the caller's to plan.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
+
+/// How to reach one application.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub base_url: String,
+    pub token: TokenSource,
+    pub allow_plain_http: bool,
+    pub connect_timeout: Duration,
+    /// Of a whole call, reply body included.
+    pub timeout: Duration,
+    pub requests_per_second: u32,
+    pub burst: u32,
+    pub concurrency: u32,
+    /// A PEM bundle of private authorities trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// A PEM file with a certificate and its key, for mutual TLS.
+    pub client_certificate: Option<PathBuf>,
+}
+
+/// A span of time in a configuration: `"5s"`, `"1m 30s"`, `"250ms"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let text = String::deserialize(from)?;
+        let refuse =
+            |why: &str| D::Error::custom(format!("{text:?} {why}; write for example \"5s\""));
+        let span: jiff::SignedDuration =
+            text.parse().map_err(|_| refuse("is not a span of time"))?;
+        let span = Duration::try_from(span).map_err(|_| refuse("is negative"))?;
+        if span.is_zero() {
+            return Err(refuse("is zero"));
+        }
+        Ok(Self(span))
+    }
+}
+
+/// One request. `values` and `query` are encoded here, never by the caller.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) method: Method,
+    /// For example `/api/v2/group/{name}/members`; all that is ever logged.
+    pub(super) template: &'a str,
+    pub(super) values: &'a [(&'a str, &'a str)],
+    pub(super) query: &'a [(&'a str, &'a str)],
+    pub(super) body: Option<Value>,
+    pub(super) priority: Priority,
+}
+
+/// A reply with a 2xx status.
+#[derive(Debug)]
+pub(super) struct Reply {
+    body: Vec<u8>,
+}
+
+impl Reply {
+    /// The body as JSON; an empty one is `null`, plain text is a JSON string.
+    /// Anything that only looks like JSON is unclear: the call was answered
+    /// with success, so it probably happened.
+    pub(super) fn json(&self) -> Result<Value, UpstreamError> {
+        let text =
+            std::str::from_utf8(&self.body).map_err(|_| unclear("the reply is not UTF-8"))?;
+        let text = text.trim();
+        match text.as_bytes().first() {
+            None => Ok(Value::Null),
+            Some(b'<') => Err(unclear("the reply is a web page, not JSON")),
+            Some(b'{' | b'[' | b'"') => serde_json::from_str(text)
+                .map_err(|error| unclear(format!("the reply is not readable JSON: {error}"))),
+            Some(_) => Ok(serde_json::from_str(text).unwrap_or_else(|_| text.into())),
+        }
+    }
+}
+
+/// A connection's way to its application.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: Token,
+    pace: Pace,
+}
+
+impl Client {
+    /// Checks the address, reads certificates and prepares the connection
+    /// pool; nothing is sent. The error names the key and the remedy.
+    pub(super) fn new(settings: Settings) -> Result<Self, String> {
+        let base = base_url(&settings.base_url, settings.allow_plain_http)?;
+        let pace = Pace::new(
+            settings.requests_per_second,
+            settings.burst,
+            settings.concurrency,
+        );
+        let mut http = reqwest::Client::builder()
+            .user_agent(concat!("drawbridge/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(settings.connect_timeout)
+            .timeout(settings.timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .tcp_nodelay(true)
+            .http1_max_headers(100)
+            .pool_idle_timeout(Duration::from_secs(20))
+            .pool_max_idle_per_host(settings.concurrency as usize);
+        if address::is_loopback(&base) {
+            // A proxy could not reach it, and would see the credential.
+            http = http.no_proxy();
+        }
+        if base.scheme() == "http" {
+            // Nothing to verify, so a machine without authorities is no obstacle.
+            http = http.tls_certs_only([]);
+        }
+        if let Some(path) = &settings.ca_file {
+            let bundle = read_file("ca_file", path)?;
+            let authorities = reqwest::Certificate::from_pem_bundle(&bundle)
+                .map_err(|error| format!("ca_file {}: {error}", path.display()))?;
+            http = http.tls_certs_merge(authorities);
+        }
+        if let Some(path) = &settings.client_certificate {
+            let identity = reqwest::Identity::from_pem(&read_file("client_certificate", path)?)
+                .map_err(|error| format!("client_certificate {}: {error}", path.display()))?;
+            http = http.identity(identity);
+        }
+        let http = http
+            .build()
+            .map_err(|error| format!("the HTTP client cannot start: {}", failure::chain(&error)))?;
+        Ok(Self {
+            http,
+            base,
+            token: Token::new(settings.token),
+            pace,
+        })
+    }
+
+    /// Sends one call, waiting for its turn first.
+    pub(super) async fn send(&self, call: Call<'_>) -> Result<Reply, UpstreamError> {
+        let url = address::fill(&self.base, call.template, call.values, call.query)
+            .map_err(|reason| UpstreamError::Rejected { reason })?;
+        let body = match &call.body {
+            None => None,
+            Some(value) => {
+                Some(
+                    serde_json::to_vec(value).map_err(|error| UpstreamError::Rejected {
+                        reason: format!("the request cannot be written as JSON: {error}"),
+                    })?,
+                )
+            }
+        };
+        let mut renewed = false;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let failed = match self.once(&call, url.clone(), body.clone()).await {
+                Ok(reply) => return Ok(reply),
+                Err(failed) => failed,
+            };
+            match failed {
+                // A refused credential did nothing; a fresh one deserves a try.
+                UpstreamError::Denied { .. } if !renewed && self.token.renew() => renewed = true,
+                UpstreamError::Later { after, reason } => {
+                    let wait = after.unwrap_or_default();
+                    if tries >= TRIES || wait >= SHORT_WAIT {
+                        return Err(UpstreamError::Later { after, reason });
+                    }
+                    tokio::time::sleep(wait).await;
+                }
+                other => return Err(other),
+            }
+        }
+    }
+
+    async fn once(
+        &self,
+        call: &Call<'_>,
+        url: Url,
+        body: Option<Vec<u8>>,
+    ) -> Result<Reply, UpstreamError> {
+        let authorization = self.token.header()?;
+        let _turn = self
+            .pace
+            .turn(call.priority)
+            .await
+            .map_err(|refusal| later(&refusal))?;
+        let mut request = self
+            .http
+            .request(call.method.clone(), url)
+            .header(AUTHORIZATION, authorization)
+            .header(ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(body) = body {
+            request = request
+                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                .body(body);
+        }
+        let start = Instant::now();
+        let answer = request.send().await;
+        let status = answer.as_ref().map_or(0, |reply| reply.status().as_u16());
+        let result = match answer {
+            Ok(reply) => self.judge(reply).await,
+            Err(error) => Err(self.unanswered(&error)),
+        };
+        tracing::debug!(
+            method = %call.method,
+            path = call.template,
+            status,
+            ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+            failure = result.as_ref().err().map(failure::kind),
+            "upstream call"
+        );
+        result
+    }
+
+    /// No reply at all: either the connection never stood, or nobody knows.
+    fn unanswered(&self, error: &reqwest::Error) -> UpstreamError {
+        let reason = failure::chain(error);
+        if error.is_connect() {
+            let after = self.pace.unreachable();
+            UpstreamError::Later {
+                after: Some(after),
+                reason: format!("cannot connect: {reason}"),
+            }
+        } else if error.is_builder() {
+            UpstreamError::Rejected { reason }
+        } else {
+            self.pace.reached();
+            unclear(reason)
+        }
+    }
+
+    async fn judge(&self, reply: Response) -> Result<Reply, UpstreamError> {
+        self.pace.reached();
+        let status = reply.status();
+        let asked = asked_to_wait(reply.headers());
+        let body = read_body(reply).await;
+        if status.is_success() {
+            self.pace.welcome();
+            return Ok(Reply { body: body? });
+        }
+        if failure::is_throttle(status) {
+            let after = self.pace.throttled(asked);
+            return Err(UpstreamError::Later {
+                after: Some(after),
+                reason: format!("answered {}", status.as_u16()),
+            });
+        }
+        // The status alone decides, so a cut body does not matter here.
+        let text = failure::text(&body.unwrap_or_default());
+        Err(failure::of_status(status, &text))
+    }
+}
+
+/// `Retry-After`, seconds or a date; a date is read against the sender's own
+/// clock where it tells it, because only the distance matters.
+fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let now = headers
+        .get(DATE)
+        .and_then(|date| date.to_str().ok())
+        .and_then(retry_after::http_date)
+        .unwrap_or_else(Timestamp::now);
+    retry_after::parse(text, now)
+}
+
+async fn read_body(mut reply: Response) -> Result<Vec<u8>, UpstreamError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = reply
+        .chunk()
+        .await
+        .map_err(|error| unclear(format!("the reply broke off: {}", failure::chain(&error))))?
+    {
+        if body.len() + chunk.len() > REPLY_LIMIT {
+            return Err(unclear("the reply is longer than 8 MiB"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn read_file(key: &str, path: &std::path::Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{key} {}: {error}", path.display()))
+}
+
+fn later(refusal: &Refusal) -> UpstreamError {
+    UpstreamError::Later {
+        after: Some(refusal.after),
+        reason: refusal.reason.into(),
+    }
+}
+
+fn unclear(reason: impl Into<String>) -> UpstreamError {
+    UpstreamError::Unknown {
+        reason: reason.into(),
+    }
+}

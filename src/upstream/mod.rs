@@ -88,6 +88,10 @@ pub struct RemoteGroup {
     /// `Some(reason)` when the bridge must not write it (synced, not of type user).
     pub read_only: Option<String>,
     pub member_count: Option<u64>,
+    /// The application's kind of group, where it has kinds.
+    pub kind: Option<String>,
+    /// Another directory keeps it.
+    pub synced: bool,
 }
 
 /// A member as the application shows it: an id, an e-mail, or both.

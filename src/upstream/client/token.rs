@@ -1,0 +1,260 @@
+//! The credential: where it comes from, and a header made of it.
+//!
+//! A file is read again when it changes and after the application refused
+//! what it held, so that a rotated secret needs no restart. The value is never
+//! in a `Debug` text, a log line or an error.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
+
+use crate::upstream::UpstreamError;
+
+/// Where the application's token comes from: `"literal"`, `{ file = ".." }`
+/// or `{ env = ".." }`.
+#[derive(Debug, Clone)]
+pub enum TokenSource {
+    Literal(SecretString),
+    File(PathBuf),
+    Env(String),
+}
+
+impl Default for TokenSource {
+    fn default() -> Self {
+        Self::Literal(SecretString::default())
+    }
+}
+
+impl TokenSource {
+    /// Reads the token once, so that a configuration without one is refused
+    /// at start. The error names the place, never the value.
+    pub fn problem(&self) -> Option<String> {
+        read(self).err()
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenSource {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Shapes)
+    }
+}
+
+struct Shapes;
+
+impl<'de> Visitor<'de> for Shapes {
+    type Value = TokenSource;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{ file = \"path\" }, { env = \"NAME\" } or the token as a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<TokenSource, E> {
+        Ok(TokenSource::Literal(text.to_owned().into()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TokenSource, A::Error> {
+        let mut found = None;
+        while let Some(key) = map.next_key::<String>()? {
+            let source = match key.as_str() {
+                "file" => TokenSource::File(map.next_value()?),
+                "env" => TokenSource::Env(map.next_value()?),
+                other => return Err(A::Error::unknown_field(other, &["file", "env"])),
+            };
+            if found.replace(source).is_some() {
+                return Err(A::Error::custom("give either file or env, not both"));
+            }
+        }
+        found.ok_or_else(|| A::Error::custom("give file or env"))
+    }
+}
+
+/// A credential at work.
+#[derive(Debug)]
+pub(super) struct Token {
+    source: TokenSource,
+    held: Mutex<Option<Held>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    value: SecretString,
+    changed: Option<SystemTime>,
+}
+
+impl Token {
+    pub(super) fn new(source: TokenSource) -> Self {
+        Self {
+            source,
+            held: Mutex::new(None),
+        }
+    }
+
+    /// The `Authorization` value, marked sensitive.
+    pub(super) fn header(&self) -> Result<HeaderValue, UpstreamError> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = self.changed();
+        let fresh = held.as_ref().is_some_and(|held| held.changed == changed);
+        if !fresh {
+            match read(&self.source) {
+                Ok(value) => *held = Some(Held { value, changed }),
+                // A file caught in the middle of its replacement: the old
+                // token is still worth a try.
+                Err(reason) if held.is_none() => return Err(UpstreamError::Denied { reason }),
+                Err(_) => {}
+            }
+        }
+        let value = held.as_ref().map(|held| header_of(&held.value));
+        value.flatten().ok_or_else(|| UpstreamError::Denied {
+            reason: "the token holds characters that no header can carry".into(),
+        })
+    }
+
+    /// Reads the source again; true when it now holds another token.
+    pub(super) fn renew(&self) -> bool {
+        let Ok(value) = read(&self.source) else {
+            return false;
+        };
+        let changed = self.changed();
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = held
+            .as_ref()
+            .is_some_and(|held| held.value.expose_secret() == value.expose_secret());
+        *held = Some(Held { value, changed });
+        !same
+    }
+
+    fn changed(&self) -> Option<SystemTime> {
+        match &self.source {
+            TokenSource::File(path) => modified(path),
+            TokenSource::Literal(_) | TokenSource::Env(_) => None,
+        }
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).ok()?.modified().ok()
+}
+
+fn read(source: &TokenSource) -> Result<SecretString, String> {
+    let (text, place) = match source {
+        TokenSource::Literal(value) => (value.expose_secret().to_owned(), "token".to_owned()),
+        TokenSource::File(path) => {
+            let place = format!("token file {}", path.display());
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("{place} cannot be read: {error}"))?;
+            (text, place)
+        }
+        TokenSource::Env(name) => {
+            let place = format!("environment variable {name}");
+            let text = std::env::var(name).map_err(|_| format!("{place} is not set"))?;
+            (text, place)
+        }
+    };
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(format!(
+            "{place} is empty: put the application's API token there"
+        ));
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!(
+            "{place} holds more than one line or odd characters"
+        ));
+    }
+    Ok(text.to_owned().into())
+}
+
+fn header_of(value: &SecretString) -> Option<HeaderValue> {
+    let mut header = HeaderValue::try_from(format!("Bearer {}", value.expose_secret())).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_changed_file_is_read_again_and_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "first-secret\n").unwrap();
+        let token = Token::new(TokenSource::File(path.clone()));
+        assert_eq!(
+            token.header().unwrap().to_str().unwrap(),
+            "Bearer first-secret"
+        );
+        assert!(!token.renew());
+
+        let later = SystemTime::now() + std::time::Duration::from_secs(5);
+        std::fs::write(&path, "second-secret").unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(later).unwrap();
+        let header = token.header().unwrap();
+        assert_eq!(header.to_str().unwrap(), "Bearer second-secret");
+
+        // The same modification time, another content: only a refusal shows it.
+        std::fs::write(&path, "third-secret").unwrap();
+        file.set_modified(later).unwrap();
+        assert!(token.renew());
+        let shown = format!("{token:?} {header:?}");
+        assert!(
+            !shown.contains("secret\"") && !shown.contains("-secret"),
+            "{shown}"
+        );
+
+        std::fs::remove_file(&path).unwrap();
+        assert!(token.header().is_ok(), "the last good token stays in use");
+    }
+
+    #[test]
+    fn sources_are_written_in_three_ways() {
+        #[derive(Deserialize, Debug)]
+        struct Holder {
+            token: TokenSource,
+        }
+        let read = |text: &str| toml::from_str::<Holder>(text).map(|holder| holder.token);
+        assert!(matches!(
+            read("token = \"abc\""),
+            Ok(TokenSource::Literal(_))
+        ));
+        assert!(matches!(
+            read("token = { file = \"a/b\" }"),
+            Ok(TokenSource::File(_))
+        ));
+        assert!(matches!(
+            read("token = { env = \"A\" }"),
+            Ok(TokenSource::Env(_))
+        ));
+        for wrong in [
+            "token = {}",
+            "token = 5",
+            "token = { file = \"a\", env = \"b\" }",
+            "token = { path = \"a\" }",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        let shown = format!("{:?}", read("token = \"very-secret\""));
+        assert!(!shown.contains("very-secret"));
+    }
+
+    #[test]
+    fn a_missing_token_says_where_it_should_be() {
+        let missing = TokenSource::File("/nonexistent/opsera".into());
+        assert!(missing.problem().unwrap().contains("/nonexistent/opsera"));
+        assert!(TokenSource::default().problem().unwrap().contains("empty"));
+        let lines = TokenSource::Literal("a\nb".to_owned().into());
+        assert!(lines.problem().is_some());
+    }
+}

@@ -1,0 +1,135 @@
+//! What Opsera can do, one row per act, each with what to know about it.
+
+use super::settings::Settings;
+use crate::plan::capability::{
+    Act, Capabilities, Capability,
+    Certainty::{Assumed, Documented},
+};
+
+/// Why a deactivated account stays so.
+pub(super) const NO_REACTIVATION: &str = "Opsera documents no way to activate an account again; \
+    an Opsera administrator can, or the connection sets reactivate = \"recreate\"";
+/// Why the name of a group stays.
+pub(super) const NO_RENAME: &str = "the Opsera name of a group is fixed when it is created, \
+    so that permissions tied to it survive; only the SCIM displayName changes";
+
+/// The table of a connection.
+pub(super) fn table(settings: &Settings) -> Capabilities {
+    let batch = settings.members_per_call.max(1);
+    let row = |act, able, batch, certainty, note| Capability {
+        act,
+        able,
+        batch,
+        certainty,
+        note,
+    };
+    Capabilities {
+        application: "Opsera",
+        rows: vec![
+            row(
+                Act::CreateUser,
+                true,
+                1,
+                Documented,
+                "a site role is always sent; the account is pending until its first sign-in",
+            ),
+            row(
+                Act::DeactivateUser,
+                true,
+                1,
+                Documented,
+                "refused by Opsera while the user owns assets: move their ownership first",
+            ),
+            row(Act::ReactivateUser, false, 1, Assumed, NO_REACTIVATION),
+            row(
+                Act::RenameUser,
+                false,
+                1,
+                Assumed,
+                "Opsera knows an account by its e-mail address and documents no way to change it",
+            ),
+            row(
+                Act::SetRole,
+                true,
+                1,
+                Documented,
+                "the site role, one of Administrators, PowerUsers, Users, Auditors, SecurityManagers",
+            ),
+            row(
+                Act::UpdateProfile,
+                settings.people,
+                1,
+                Documented,
+                if settings.people {
+                    "names, organization, division (business unit), department, group and team are \
+                     kept in Opsera's People records; everything else stays in the bridge"
+                } else {
+                    "people = false in the configuration: the profile stays in the bridge"
+                },
+            ),
+            row(
+                Act::CreateGroup,
+                true,
+                batch,
+                Documented,
+                "named by a visible rule from displayName; initial members in the same call",
+            ),
+            row(Act::RenameGroup, false, 1, Documented, NO_RENAME),
+            row(Act::DeleteGroup, true, 1, Documented, ""),
+            row(
+                Act::AddMembers,
+                true,
+                batch,
+                Documented,
+                "by user id where known, else by e-mail; only those listed in the answer count as added",
+            ),
+            row(
+                Act::RemoveMembers,
+                true,
+                batch,
+                Documented,
+                "only those listed in the answer count as removed",
+            ),
+            // The whole set has to fit, so there is no batch below it.
+            row(
+                Act::ReplaceMembers,
+                true,
+                100_000,
+                Documented,
+                "one call with the whole set; an empty one empties the group",
+            ),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_act_has_a_row_and_every_refusal_a_reason() {
+        let table = table(&Settings::default());
+        for act in [
+            Act::CreateUser,
+            Act::DeactivateUser,
+            Act::ReactivateUser,
+            Act::RenameUser,
+            Act::SetRole,
+            Act::UpdateProfile,
+            Act::CreateGroup,
+            Act::RenameGroup,
+            Act::DeleteGroup,
+            Act::AddMembers,
+            Act::RemoveMembers,
+            Act::ReplaceMembers,
+        ] {
+            assert!(table.of(act).is_some(), "{act:?}");
+        }
+        assert!(
+            table
+                .rows
+                .iter()
+                .all(|row| row.able || !row.note.is_empty())
+        );
+    }
+}

@@ -1,0 +1,287 @@
+//! What an administrator can say about an Opsera connection: the table
+//! `[connection.upstream]` of the configuration.
+//!
+//! Everything but the address and the token has a default. [`Settings::problems`]
+//! reports all that is wrong at once, each with its key and a remedy.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+use super::{
+    operations::{Key, Name},
+    slug,
+};
+use crate::upstream::client;
+
+pub use crate::upstream::client::{Span, TokenSource};
+
+/// The five site roles, in Opsera's spelling.
+pub const SITE_ROLES: [&str; 5] = [
+    "Administrators",
+    "PowerUsers",
+    "Users",
+    "Auditors",
+    "SecurityManagers",
+];
+
+/// Which application this is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    #[default]
+    Opsera,
+}
+
+/// What happens to a role that is no site role.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownRoles {
+    /// 400, naming the five.
+    #[default]
+    Refuse,
+    /// Kept in the bridge, never sent.
+    Local,
+}
+
+/// How members are named in group calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MembersBy {
+    /// By user id where all of a batch are known, else by e-mail.
+    #[default]
+    Id,
+    Email,
+}
+
+/// Another verb or path for one operation; what is absent keeps its default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    pub method: Option<String>,
+    pub path: Option<String>,
+}
+
+/// The whole table.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    pub kind: Kind,
+    pub base_url: String,
+    pub token: TokenSource,
+    pub allow_plain_http: bool,
+    pub connect_timeout: Span,
+    pub timeout: Span,
+    pub requests_per_second: u32,
+    /// Calls that may go at once after a quiet time.
+    pub burst: u32,
+    /// Calls in flight.
+    pub concurrency: u32,
+    pub ca_file: Option<PathBuf>,
+    pub client_certificate: Option<PathBuf>,
+
+    /// The site role of a new user without one.
+    pub default_role: String,
+    pub unknown_roles: UnknownRoles,
+    /// Whether profiles are written to People.
+    pub people: bool,
+    pub members_by: MembersBy,
+    /// Most members named in one call.
+    pub members_per_call: usize,
+    /// Display names whose group is called otherwise than the rule says.
+    pub group_names: HashMap<String, String>,
+    /// Groups the bridge never writes.
+    pub protected_groups: Vec<String>,
+    /// Verbs and paths that differ from the defaults.
+    pub operations: HashMap<Name, Route>,
+    /// JSON and query keys that differ from the defaults.
+    pub keys: BTreeMap<Key, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Opsera,
+            base_url: String::new(),
+            token: TokenSource::default(),
+            allow_plain_http: false,
+            connect_timeout: Span(Duration::from_secs(5)),
+            timeout: Span(Duration::from_secs(30)),
+            requests_per_second: 10,
+            burst: 5,
+            concurrency: 8,
+            ca_file: None,
+            client_certificate: None,
+            default_role: "Users".into(),
+            unknown_roles: UnknownRoles::Refuse,
+            people: true,
+            members_by: MembersBy::Id,
+            members_per_call: 1_000,
+            group_names: HashMap::new(),
+            protected_groups: Vec::new(),
+            operations: HashMap::new(),
+            keys: BTreeMap::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Everything wrong, each line starting with the key it is about. Reads
+    /// the token's source; sends nothing.
+    pub fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Err(problem) = client::base_url(&self.base_url, self.allow_plain_http) {
+            found.push(problem);
+        }
+        if let Some(problem) = self.token.problem() {
+            found.push(format!("token: {problem}"));
+        }
+        for (key, value) in [
+            ("requests_per_second", self.requests_per_second),
+            ("burst", self.burst),
+            ("concurrency", self.concurrency),
+        ] {
+            if value == 0 {
+                found.push(format!("{key} = 0 would send nothing: write at least 1"));
+            }
+        }
+        if self.members_per_call == 0 {
+            found.push("members_per_call = 0 would send nothing: write at least 1".into());
+        }
+        if site_role(&self.default_role).is_none() {
+            found.push(format!(
+                "default_role {:?} is no site role: write one of {}",
+                self.default_role,
+                SITE_ROLES.join(", ")
+            ));
+        }
+        let mut names: Vec<_> = self.group_names.iter().collect();
+        names.sort();
+        for (display, name) in names {
+            if !slug::is_legal(name) {
+                found.push(format!(
+                    "group_names.{display:?}: {name:?} is no legal Opsera group name: {}",
+                    slug::RULE
+                ));
+            }
+        }
+        let mut operations: Vec<_> = self.operations.iter().collect();
+        operations.sort_by_key(|(name, _)| **name);
+        for (name, route) in operations {
+            found.extend(name.problems(route));
+        }
+        for (key, value) in &self.keys {
+            if value.is_empty() || value.split('.').any(str::is_empty) {
+                found.push(format!(
+                    "keys.{}: {value:?} is no key: write a name, or a path like \"result.added\"",
+                    key.name()
+                ));
+            }
+        }
+        found
+    }
+
+    /// What the HTTP client needs of it.
+    pub(super) fn client(&self) -> client::Settings {
+        client::Settings {
+            base_url: self.base_url.clone(),
+            token: self.token.clone(),
+            allow_plain_http: self.allow_plain_http,
+            connect_timeout: self.connect_timeout.0,
+            timeout: self.timeout.0,
+            requests_per_second: self.requests_per_second,
+            burst: self.burst,
+            concurrency: self.concurrency,
+            ca_file: self.ca_file.clone(),
+            client_certificate: self.client_certificate.clone(),
+        }
+    }
+}
+
+/// A site role in its proper spelling, whatever the letter case.
+pub(super) fn site_role(text: &str) -> Option<&'static str> {
+    SITE_ROLES
+        .into_iter()
+        .find(|role| role.eq_ignore_ascii_case(text.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(text: &str) -> Result<Settings, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn a_small_table_is_enough() {
+        let settings = read(
+            "kind = \"opsera\"\nbase_url = \"https://app.opsera.io\"\ntoken = \"secret-value\"",
+        )
+        .unwrap();
+        assert_eq!(settings.problems(), Vec::<String>::new());
+        assert_eq!(settings.requests_per_second, 10);
+        assert!(!format!("{settings:?}").contains("secret-value"));
+    }
+
+    #[test]
+    fn every_operation_and_key_can_be_said_otherwise() {
+        let settings = read(
+            "base_url = \"https://app.opsera.io\"\ntoken = \"x\"\ntimeout = \"10s\"\n\
+             [operations.add_members]\nmethod = \"PATCH\"\npath = \"/v3/groups/{name}/users\"\n\
+             [keys]\nmembers = \"users\"\nadded = \"data.done\"",
+        )
+        .unwrap();
+        assert_eq!(settings.problems(), Vec::<String>::new());
+        assert_eq!(settings.keys[&Key::Members], "users");
+        assert_eq!(settings.timeout.0, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn unknown_words_are_errors() {
+        for wrong in [
+            "requests_per_secnd = 5",
+            "kind = \"snyk\"",
+            "timeout = \"never\"",
+            "timeout = \"-5s\"",
+            "unknown_roles = \"drop\"",
+            "[operations.add_member]\npath = \"/x\"",
+            "[operations.add_members]\nverb = \"PUT\"",
+            "[keys]\nmember = \"x\"",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let settings = read(
+            "base_url = \"http://app.opsera.io\"\nburst = 0\ndefault_role = \"Boss\"\n\
+             [group_names]\n\"Engineering Team\" = \"Eng Team\"\n\
+             [operations.add_members]\nmethod = \"FETCH\"\npath = \"/v3/groups/{id}\"\n\
+             [keys]\nmembers = \"\"",
+        )
+        .unwrap();
+        let problems = settings.problems();
+        for about in [
+            "base_url",
+            "token",
+            "burst",
+            "default_role",
+            "group_names",
+            "operations.add_members.method",
+            "operations.add_members.path",
+            "keys.members",
+        ] {
+            assert!(
+                problems.iter().any(|problem| problem.starts_with(about)),
+                "{about} in {problems:#?}"
+            );
+        }
+    }
+}
