@@ -1,0 +1,101 @@
+//! Who asks: the extractor that every handler needs.
+//!
+//! A [`Caller`] holds the [`Session`], and only the guard puts one into a
+//! request, so a handler that nobody was let in for cannot be written, and a
+//! route that the guard did not see answers 401.
+
+use std::{
+    future::{Future, Ready, ready},
+    sync::Arc,
+};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
+use tracing::Instrument;
+
+use super::{failure::Refusal, version};
+use crate::{
+    bridge::{Failure, Session},
+    scim::{
+        error::Problem, json::Limits, query::Projection, resource::ResourceType, schema::Schemas,
+    },
+    store::Precondition,
+};
+
+/// A request that was let in.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) session: Session,
+    /// The connection's base URL as this client knows it, without a slash at
+    /// the end.
+    pub(super) base: String,
+    pub(super) schemas: Arc<Schemas>,
+    request: HttpRequest,
+}
+
+/// What the guard leaves for [`Caller`] to take, once.
+#[derive(Debug)]
+pub(super) struct Entered {
+    pub(super) session: Session,
+    pub(super) base: String,
+}
+
+impl FromRequest for Caller {
+    type Error = Refusal;
+    type Future = Ready<Result<Self, Refusal>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let entered = request.extensions_mut().remove::<Entered>();
+        let caller = entered.map(|entered| Self {
+            schemas: entered.session.schemas(),
+            session: entered.session,
+            base: entered.base,
+            request: request.clone(),
+        });
+        ready(caller.ok_or_else(Refusal::unauthenticated))
+    }
+}
+
+impl Caller {
+    /// The `{id}` of the route, decoded.
+    pub(super) fn id(&self) -> &str {
+        self.request.match_info().get("id").unwrap_or_default()
+    }
+
+    /// The query string, not decoded.
+    pub(super) fn query(&self) -> &str {
+        self.request.query_string()
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.session.policy().limits
+    }
+
+    pub(super) fn projection(&self, of: ResourceType) -> Result<Projection, Problem> {
+        Projection::parse(self.query(), of, &self.schemas)
+    }
+
+    /// The precondition of a write.
+    pub(super) fn precondition(&self) -> Result<Precondition, Problem> {
+        version::precondition(self.request.headers())
+    }
+
+    /// Whether the client has this version already and needs no body.
+    pub(super) fn has(&self, version: u64) -> Result<bool, Problem> {
+        version::unmodified(self.request.headers(), version)
+    }
+
+    /// Runs a write to its end, even when the client hangs up or the request
+    /// times out meanwhile: what was begun is never left half done.
+    pub(super) async fn act<T, F>(&self, write: impl FnOnce(Session) -> F) -> Result<T, Failure>
+    where
+        T: 'static,
+        F: Future<Output = Result<T, Failure>> + 'static,
+    {
+        let write = write(self.session.clone()).in_current_span();
+        let ended = actix_web::rt::spawn(write).await;
+        ended.unwrap_or_else(|fault| {
+            tracing::error!(panicked = fault.is_panic(), "a write did not end");
+            Err(Failure::Internal)
+        })
+    }
+}

@@ -1,0 +1,185 @@
+//! What a client can find out about a connection: ServiceProviderConfig,
+//! ResourceTypes and Schemas (RFC 7643 sections 5 to 7, RFC 7644 section 4),
+//! and plain words for the endpoints that are not offered.
+//!
+//! Everything told here is what is enforced; nothing is filtered or paged.
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use serde_json::{Map, Value, json};
+
+use super::{body::Bounds, caller::Caller, failure::Refusal, reply};
+use crate::scim::{
+    error::Problem,
+    message::LIST_RESPONSE,
+    query::MAX_COUNT,
+    resource::ResourceType,
+    schema::{GROUP, USER},
+};
+
+type Answer = Result<HttpResponse, Refusal>;
+
+const CONFIG: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
+const RESOURCE_TYPE: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType";
+
+pub(super) async fn service_provider_config(
+    caller: Caller,
+    bounds: Bounds,
+) -> Answer {
+    unfiltered(&caller)?;
+    let config = config(&caller.base, bounds.bytes);
+    Ok(reply::json(StatusCode::OK, config.to_string()))
+}
+
+pub(super) async fn resource_types(caller: Caller) -> Answer {
+    unfiltered(&caller)?;
+    let types = [ResourceType::User, ResourceType::Group];
+    Ok(collection(types.map(|of| described(of, &caller)).to_vec()))
+}
+
+pub(super) async fn resource_type(caller: Caller) -> Answer {
+    unfiltered(&caller)?;
+    let types = [ResourceType::User, ResourceType::Group];
+    let found = types.into_iter().find(|of| of.name() == caller.id());
+    let found = found.ok_or_else(|| missing("resource type", "ResourceTypes"))?;
+    Ok(reply::json(StatusCode::OK, described(found, &caller).to_string()))
+}
+
+pub(super) async fn schemas(caller: Caller) -> Answer {
+    unfiltered(&caller)?;
+    let documents = caller.schemas.documents().iter();
+    Ok(collection(documents.map(|d| located(d, &caller.base)).collect()))
+}
+
+pub(super) async fn schema(caller: Caller) -> Answer {
+    unfiltered(&caller)?;
+    let named = |d: &&Value| d.get("id").and_then(Value::as_str) == Some(caller.id());
+    let found = caller.schemas.documents().iter().find(named);
+    let found = found.ok_or_else(|| missing("schema", "Schemas"))?;
+    Ok(reply::json(StatusCode::OK, located(found, &caller.base).to_string()))
+}
+
+/// `/Me` would need a token that stands for one user; ours stand for an
+/// identity provider (RFC 7644 section 3.11).
+pub(super) async fn no_me(_: Caller) -> Answer {
+    Err(Refusal::new(
+        501,
+        "/Me is not offered, because a token stands for a connection and not for a user. Use /Users/{id}.",
+    ))
+}
+
+pub(super) async fn no_bulk(_: Caller) -> Answer {
+    Err(Refusal::new(
+        501,
+        "Bulk requests are not offered, as ServiceProviderConfig says. Send the operations one by one; a PATCH of a group may name many members.",
+    ))
+}
+
+pub(super) async fn no_search(_: Caller) -> Answer {
+    Err(Refusal::new(
+        501,
+        "Searching by POST is not offered. Send GET to /Users or /Groups with a filter parameter.",
+    ))
+}
+
+pub(super) async fn no_endpoint(_: Caller) -> Answer {
+    Err(Refusal::no_endpoint())
+}
+
+/// RFC 7644 section 4: a filter on these endpoints is 403.
+fn unfiltered(caller: &Caller) -> Result<(), Problem> {
+    let query = web::Query::<Vec<(String, String)>>::from_query(caller.query());
+    let pairs = query.map(web::Query::into_inner).unwrap_or_default();
+    if pairs.iter().any(|(name, _)| name == "filter") {
+        return Err(Problem::new(
+            403,
+            "This endpoint cannot be filtered (RFC 7644 section 4). Leave the filter parameter out.",
+        ));
+    }
+    Ok(())
+}
+
+fn missing(what: &str, endpoint: &str) -> Refusal {
+    Refusal::new(
+        404,
+        format!("There is no such {what}. GET /{endpoint} lists those that are."),
+    )
+}
+
+fn collection(resources: Vec<Value>) -> HttpResponse {
+    let list = json!({
+        "schemas": [LIST_RESPONSE],
+        "totalResults": resources.len(),
+        "startIndex": 1,
+        "itemsPerPage": resources.len(),
+        "Resources": resources,
+    });
+    reply::json(StatusCode::OK, list.to_string())
+}
+
+/// RFC 7643 section 5; also what is not supported is said in full, because
+/// some clients give up on a missing attribute.
+fn config(base: &str, body_limit: usize) -> Value {
+    json!({
+        "schemas": [CONFIG],
+        "documentationUri": "https://www.rfc-editor.org/rfc/rfc7644",
+        "patch": {"supported": true},
+        "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": body_limit},
+        "filter": {"supported": true, "maxResults": MAX_COUNT},
+        "changePassword": {"supported": false},
+        "sort": {"supported": false},
+        "etag": {"supported": true},
+        "authenticationSchemes": [{
+            "type": "oauthbearertoken",
+            "name": "Bearer token",
+            "description": "A token made for this connection by its administrator, sent as 'Authorization: Bearer TOKEN'.",
+            "specUri": "https://www.rfc-editor.org/rfc/rfc6750",
+            "documentationUri": "https://www.rfc-editor.org/rfc/rfc7644#section-2",
+            "primary": true,
+        }],
+        "meta": {
+            "resourceType": "ServiceProviderConfig",
+            "location": format!("{base}/ServiceProviderConfig"),
+        },
+    })
+}
+
+/// RFC 7643 section 6.
+fn described(of: ResourceType, caller: &Caller) -> Value {
+    let (schema, description) = match of {
+        ResourceType::User => (USER, "User accounts"),
+        ResourceType::Group => (GROUP, "Groups and their members"),
+    };
+    let extensions = caller.schemas.extensions(of).into_iter();
+    let extensions: Vec<Value> = extensions
+        .map(|urn| json!({"schema": urn, "required": false}))
+        .collect();
+    json!({
+        "schemas": [RESOURCE_TYPE],
+        "id": of.name(),
+        "name": of.name(),
+        "description": description,
+        "endpoint": format!("/{}", of.endpoint()),
+        "schema": schema,
+        "schemaExtensions": extensions,
+        "meta": {
+            "resourceType": "ResourceType",
+            "location": format!("{}/ResourceTypes/{}", caller.base, of.name()),
+        },
+    })
+}
+
+/// A schema document at its address under this base URL.
+fn located(document: &Value, base: &str) -> Value {
+    let mut document = document.clone();
+    let id = document.get("id").and_then(Value::as_str);
+    let location = format!("{base}/Schemas/{}", id.unwrap_or_default());
+    if let Some(document) = document.as_object_mut() {
+        let meta = document.entry("meta");
+        let meta = meta.or_insert_with(|| Value::Object(Map::new()));
+        if let Some(meta) = meta.as_object_mut() {
+            meta.insert("resourceType".into(), "Schema".into());
+            meta.insert("location".into(), location.into());
+        }
+    }
+    document
+}

@@ -1,0 +1,278 @@
+//! What surrounds the router: request ids, limits, the guard, the time-out,
+//! the log line, and the last word on every answer.
+//!
+//! Nothing is routed before the guard has let it in. `/livez` alone is
+//! answered without a token, here, and holds no data.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use actix_web::{
+    Error, HttpMessage, HttpResponse, ResponseError,
+    body::BoxBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        Method, StatusCode, Uri,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+};
+use futures_util::FutureExt;
+use tracing::{Instrument, Span};
+
+use super::{
+    caller::Entered,
+    failure::{Refusal, is_scim},
+    origin, reply,
+    settings::Settings,
+    target::{self, Base},
+};
+use crate::bridge::Bridge;
+
+/// Bytes of a URL's path and query (reliability: S-20).
+const URL_LIMIT: usize = 8 * 1024;
+/// Bytes of all header names and values, and their number. The parser below
+/// has its own ends at 96 fields and 128 KiB, where it answers 431 itself.
+const HEADER_LIMIT: usize = 16 * 1024;
+const FIELD_LIMIT: usize = 90;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const LIVEZ: &str = "/livez";
+
+/// What all workers share.
+#[derive(Debug)]
+pub(super) struct Front {
+    bridge: Arc<Bridge>,
+    pub(super) settings: Settings,
+    public: Option<String>,
+    started: u64,
+    requests: AtomicU64,
+}
+
+/// Where a request may go.
+enum Admitted {
+    Live,
+    Routed(&'static str),
+}
+
+impl Front {
+    /// `started` sets this process's request ids apart from an earlier one's.
+    pub(super) fn new(bridge: Arc<Bridge>, settings: Settings, started: u64) -> Result<Self, String> {
+        let public = settings.public_url.as_deref().map(origin::public);
+        Ok(Self {
+            bridge,
+            public: public.transpose()?,
+            settings,
+            started,
+            requests: AtomicU64::new(0),
+        })
+    }
+
+    /// The whole life of one request.
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        mut req: ServiceRequest,
+        next: Next<BoxBody>,
+    ) -> Result<ServiceResponse, Error> {
+        let began = Instant::now();
+        let id = self.request_id(req.headers());
+        let method = req.method().clone();
+        let admitted = self.admit(&mut req);
+        let route = match &admitted {
+            Ok(Admitted::Routed(route)) => route,
+            Ok(Admitted::Live) => LIVEZ,
+            Err(_) => "(refused)",
+        };
+        let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, route);
+        let answer = match admitted {
+            Ok(Admitted::Routed(_)) => self.run(req, &next).instrument(span.clone()).await,
+            Ok(Admitted::Live) => Ok(req.into_response(live(&method))),
+            Err(refusal) => Ok(req.into_response(refusal.error_response())),
+        };
+        match answer {
+            Ok(answer) => {
+                log(&span, &method, answer.status(), began);
+                Ok(finish(answer, id))
+            }
+            Err(refusal) => {
+                log(&span, &method, refusal.status(), began);
+                let refusal = refusal.with(REQUEST_ID, id);
+                let refusal = common().into_iter().fold(refusal, |r, (n, v)| r.with(n, v));
+                Err(refusal.into())
+            }
+        }
+    }
+
+    /// Routes an admitted request; holds a panic and the clock in check.
+    async fn run(
+        &self,
+        req: ServiceRequest,
+        next: &Next<BoxBody>,
+    ) -> Result<ServiceResponse, Refusal> {
+        let call = AssertUnwindSafe(next.call(req)).catch_unwind();
+        match tokio::time::timeout(self.settings.request_timeout, call).await {
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(error))) => Err(Refusal::of_status(error.as_response_error().status_code())),
+            Ok(Err(_panic)) => {
+                tracing::error!("a handler panicked");
+                Err(Refusal::internal())
+            }
+            Err(_elapsed) => Err(Refusal::later(
+                5,
+                "The request took too long here. A change that was begun is carried on; read the resource to see it.",
+            )),
+        }
+    }
+
+    /// The guard: judges size and path, finds the connection, checks the
+    /// token, and leaves only what follows the base URL for the router.
+    fn admit(&self, req: &mut ServiceRequest) -> Result<Admitted, Refusal> {
+        within_limits(req)?;
+        let path = req.uri().path();
+        target::unambiguous(path)
+            .map_err(|why| Refusal::new(400, format!("The URL's path is ambiguous: {why}.")))?;
+        if path == LIVEZ {
+            return Ok(Admitted::Live);
+        }
+        let authorization = authorization(req.headers())?;
+        let Some(base) = Base::of(path) else {
+            return Err(self.astray(authorization));
+        };
+        let session = self.bridge.enter(base.connection, authorization);
+        let session = session.map_err(|_| Refusal::unauthenticated())?;
+        let (front, rest) = path.split_at(base.length);
+        let listening = req.app_config().local_addr();
+        let mut url = origin::of(req.headers(), self.public.as_deref(), listening);
+        url.push_str(front);
+        let (skip, route) = (base.length, target::template(rest));
+        if let Some(trimmed) = rest.strip_suffix('/') {
+            let trimmed = format!("{front}{trimmed}");
+            trim(req, &trimmed)?;
+        }
+        let skip = u16::try_from(skip).map_err(|_| Refusal::no_endpoint())?;
+        req.match_info_mut().skip(skip);
+        req.extensions_mut().insert(Entered { session, base: url });
+        Ok(Admitted::Routed(route))
+    }
+
+    /// A path outside every base URL: whoever has a token of any connection
+    /// is told so, everybody else learns nothing.
+    fn astray(&self, authorization: Option<&[u8]>) -> Refusal {
+        let names = self.bridge.connection_names();
+        let mine = names
+            .into_iter()
+            .find(|name| self.bridge.enter(Some(name), authorization).is_ok());
+        match mine {
+            Some(name) => Refusal::new(
+                404,
+                format!("There is nothing here. This token's base URL ends in /{name}/scim/v2."),
+            ),
+            None => Refusal::unauthenticated(),
+        }
+    }
+
+    /// The client's own id if it is harmless, else a new one.
+    fn request_id(&self, headers: &HeaderMap) -> HeaderValue {
+        let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._".contains(b);
+        let sane = |v: &&HeaderValue| (1..=64).contains(&v.len()) && v.as_bytes().iter().all(plain);
+        if let Some(given) = headers.get(&REQUEST_ID).filter(sane) {
+            return given.clone();
+        }
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        HeaderValue::try_from(format!("{:x}-{number:x}", self.started))
+            .unwrap_or_else(|_| HeaderValue::from_static("0"))
+    }
+}
+
+fn within_limits(req: &ServiceRequest) -> Result<(), Refusal> {
+    if req.uri().path_and_query().map_or(0, |p| p.as_str().len()) > URL_LIMIT {
+        return Err(Refusal::new(
+            414,
+            format!("The URL is longer than {URL_LIMIT} bytes. Ask for less at once."),
+        ));
+    }
+    let fields = req.headers();
+    let bytes: usize = fields.iter().map(|(n, v)| n.as_str().len() + v.len()).sum();
+    if fields.len() > FIELD_LIMIT || bytes > HEADER_LIMIT {
+        return Err(Refusal::new(
+            431,
+            format!("More than {FIELD_LIMIT} header fields or {HEADER_LIMIT} bytes of them."),
+        ));
+    }
+    Ok(())
+}
+
+/// The one `Authorization` value; two of them could be read differently by a
+/// proxy and by us.
+fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
+    let mut values = headers.get_all(header::AUTHORIZATION);
+    let first = values.next().map(HeaderValue::as_bytes);
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(Refusal::new(400, "There is more than one Authorization header.")),
+    }
+}
+
+/// Takes the slash off the end of the path that the router sees.
+fn trim(req: &mut ServiceRequest, path: &str) -> Result<(), Refusal> {
+    let uri = Uri::try_from(path).map_err(|_| Refusal::no_endpoint())?;
+    req.match_info_mut().get_mut().update(&uri);
+    Ok(())
+}
+
+fn live(method: &Method) -> HttpResponse {
+    if method == Method::GET || method == Method::HEAD {
+        return reply::json(StatusCode::OK, "{\"status\":\"live\"}");
+    }
+    Refusal::of_status(StatusCode::METHOD_NOT_ALLOWED)
+        .with(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
+        .error_response()
+}
+
+/// Puts what actix answered by itself into SCIM's words, and adds the headers
+/// that every answer has.
+fn finish(mut answer: ServiceResponse, id: HeaderValue) -> ServiceResponse {
+    let status = answer.status();
+    if (status.is_client_error() || status.is_server_error()) && !is_scim(answer.headers()) {
+        answer = answer.map_body(|head, _| {
+            head.headers.insert(header::CONTENT_TYPE, reply::CONTENT_TYPE);
+            BoxBody::new(Refusal::of_status(status).body())
+        });
+    }
+    let headers = answer.headers_mut();
+    headers.insert(REQUEST_ID, id);
+    for (name, value) in common() {
+        headers.insert(name, value);
+    }
+    answer
+}
+
+/// Answers are data about people: not to be guessed at, not to be kept.
+fn common() -> [(HeaderName, HeaderValue); 2] {
+    [
+        (
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ]
+}
+
+/// One line for each request; reads that went well only for the curious.
+fn log(span: &Span, method: &Method, status: StatusCode, began: Instant) {
+    let _entered = span.enter();
+    let (code, ms) = (status.as_u16(), began.elapsed().as_secs_f64() * 1000.0);
+    if status.is_server_error() {
+        tracing::error!(status = code, ms, "answered");
+    } else if status.is_success() && (method == Method::GET || method == Method::HEAD) {
+        tracing::debug!(status = code, ms, "answered");
+    } else {
+        tracing::info!(status = code, ms, "answered");
+    }
+}

@@ -1,0 +1,74 @@
+//! `/Groups`: as users, but members are never part of what is stored as text:
+//! they are read apart, only when they are wanted, and written in a stream.
+
+use actix_web::{HttpResponse, http::StatusCode};
+
+use super::{body::Body, caller::Caller, failure::Refusal, members, reply};
+use crate::scim::{
+    patch,
+    query::ListQuery,
+    resource::{ResourceType::Group, group_from_json},
+};
+
+type Answer = Result<HttpResponse, Refusal>;
+
+pub(super) async fn read(caller: Caller) -> Answer {
+    let projection = caller.projection(Group)?;
+    let group = caller.session.read(Group, caller.id()).await?;
+    if caller.has(group.meta.version)? {
+        return Ok(reply::not_modified(group.meta.version));
+    }
+    members::group(StatusCode::OK, &caller, group, &projection).await
+}
+
+pub(super) async fn list(caller: Caller) -> Answer {
+    let query = ListQuery::parse(caller.query(), Group, &caller.schemas, caller.limits())?;
+    let groups = caller.session.list(Group, &query).await?;
+    if query.projection.wants_members() && !groups.resources.is_empty() {
+        return Ok(members::list(caller, groups, query));
+    }
+    Ok(reply::list(&caller, Group, &groups, &query))
+}
+
+pub(super) async fn create(caller: Caller, body: Body) -> Answer {
+    let projection = caller.projection(Group)?;
+    let group = group_from_json(&body.0, &caller.schemas, caller.limits())?;
+    let written = caller
+        .act(|session| async move { session.create_group(group).await })
+        .await?;
+    members::written(StatusCode::CREATED, &caller, written, &projection).await
+}
+
+/// A body without `members` keeps them; the session sees to that.
+pub(super) async fn replace(caller: Caller, body: Body) -> Answer {
+    let (projection, when) = (caller.projection(Group)?, caller.precondition()?);
+    let group = group_from_json(&body.0, &caller.schemas, caller.limits())?;
+    let id = caller.id().to_owned();
+    let written = caller
+        .act(|session| async move { session.replace_group(&id, group, when).await })
+        .await?;
+    members::written(StatusCode::OK, &caller, written, &projection).await
+}
+
+/// 204, as identity providers expect and as cheap as the change was; a client
+/// that names attributes gets them (RFC 7644 section 3.5.2).
+pub(super) async fn patch(caller: Caller, body: Body) -> Answer {
+    let (projection, when) = (caller.projection(Group)?, caller.precondition()?);
+    let patch = patch::parse(&body.0, Group, &caller.schemas, caller.limits())?;
+    let id = caller.id().to_owned();
+    let written = caller
+        .act(|session| async move { session.patch_group(&id, patch, when).await })
+        .await?;
+    if projection.is_default() {
+        return Ok(reply::noting(&written, reply::done(&written)));
+    }
+    members::written(StatusCode::OK, &caller, written, &projection).await
+}
+
+pub(super) async fn delete(caller: Caller) -> Answer {
+    let (id, when) = (caller.id().to_owned(), caller.precondition()?);
+    caller
+        .act(|session| async move { session.delete_group(&id, when).await })
+        .await?;
+    Ok(reply::gone())
+}

@@ -1,0 +1,409 @@
+//! Groups with their members. Ten thousand members are written straight from
+//! their ids into chunks of bounded size; no JSON value is built for any.
+//!
+//! A page of groups is streamed too, and each group's members are read when
+//! their turn comes, so that memory does not grow with the page. The version
+//! told is never newer than what is shown: whoever relies on it reads again
+//! at worst.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    vec,
+};
+
+use actix_web::{
+    HttpResponse,
+    body::{BodySize, BodyStream, BoxBody, MessageBody},
+    http::{StatusCode, header},
+    web::{BufMut, Bytes, BytesMut},
+};
+use futures_util::stream;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{caller::Caller, failure::Refusal, reply};
+use crate::{
+    bridge::{Failure, Session, Written},
+    scim::{
+        query::{ListQuery, Projection},
+        resource::{ResourceId, ResourceType::Group},
+    },
+    store::{Listing, Members, Resource},
+};
+
+/// Bytes written at once.
+const CHUNK: usize = 64 * 1024;
+/// Reads of a group until its attributes and its members are of one state.
+const ROUNDS: usize = 3;
+
+/// A group that was read.
+pub(super) async fn group(
+    status: StatusCode,
+    caller: &Caller,
+    group: Resource,
+    projection: &Projection,
+) -> Result<HttpResponse, Refusal> {
+    let Some(line) = Line::wanted(projection) else {
+        return Ok(reply::resource(status, caller, Group, &group, projection));
+    };
+    let (group, members) = consistent(&caller.session, group).await?;
+    Ok(answer(status, caller, &group, members, projection, line))
+}
+
+/// A group that was written: told at the version of this write.
+pub(super) async fn written(
+    status: StatusCode,
+    caller: &Caller,
+    written: Written,
+    projection: &Projection,
+) -> Result<HttpResponse, Refusal> {
+    let group = &written.resource;
+    let line = Line::wanted(projection);
+    let members = match line {
+        Some(_) => caller.session.members(group.id).await.map(Some),
+        None => Ok(None),
+    };
+    let told = match (line, members) {
+        (Some(line), Ok(Some(members))) => answer(status, caller, group, members, projection, line),
+        // Deleted by somebody else since: the write itself was done.
+        (_, Ok(_) | Err(Failure::Problem(_))) => {
+            reply::resource(status, caller, Group, group, projection)
+        }
+        (_, Err(failure)) => return Err(failure.into()),
+    };
+    Ok(reply::noting(&written, told))
+}
+
+fn answer(
+    status: StatusCode,
+    caller: &Caller,
+    group: &Resource,
+    members: Members,
+    projection: &Projection,
+    line: Line,
+) -> HttpResponse {
+    let text = reply::text(Group, group, &caller.base, projection);
+    let body = BoxBody::new(GroupBody::new(text, members.ids, line));
+    let mut answer = HttpResponse::new(status).set_body(body);
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, reply::CONTENT_TYPE);
+    reply::identified(answer, &caller.base, Group, group)
+}
+
+/// Reads the members, and the group again until both are of one state or the
+/// group's own attributes did not change in between.
+async fn consistent(session: &Session, group: Resource) -> Result<(Resource, Members), Failure> {
+    let mut group = group;
+    let mut members = session.members(group.id).await?;
+    for _ in 0..ROUNDS {
+        if members.version == group.meta.version {
+            break;
+        }
+        let again = session.read(Group, &group.id.to_string()).await?;
+        if again.attributes == group.attributes {
+            break;
+        }
+        group = again;
+        members = session.members(group.id).await?;
+    }
+    Ok((group, members))
+}
+
+/// A page of groups with their members.
+pub(super) fn list(caller: Caller, listing: Listing, query: ListQuery) -> HttpResponse {
+    let Some(line) = Line::wanted(&query.projection) else {
+        return reply::list(&caller, Group, &listing, &query);
+    };
+    let page = Page {
+        session: caller.session,
+        base: caller.base,
+        head: Some(reply::list_head(listing.total, query.start_index)),
+        projection: query.projection,
+        line,
+        rest: listing.resources.into_iter(),
+        current: None,
+        written: 0,
+        ended: false,
+    };
+    let chunks = stream::unfold(page, |mut page| async move {
+        let chunk = page.chunk().await.transpose()?;
+        Some((chunk, page))
+    });
+    let mut answer = HttpResponse::new(StatusCode::OK).set_body(BoxBody::new(BodyStream::new(chunks)));
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, reply::CONTENT_TYPE);
+    answer
+}
+
+/// A page under way.
+struct Page {
+    session: Session,
+    base: String,
+    head: Option<String>,
+    projection: Projection,
+    line: Line,
+    rest: vec::IntoIter<Resource>,
+    current: Option<GroupBody>,
+    written: usize,
+    ended: bool,
+}
+
+impl Page {
+    /// The next chunk; `None` at the end. An error breaks the answer off,
+    /// which a client can tell from a whole one.
+    async fn chunk(&mut self) -> io::Result<Option<Bytes>> {
+        let mut out = BytesMut::with_capacity(CHUNK);
+        if let Some(head) = self.head.take() {
+            out.put_slice(head.as_bytes());
+        }
+        while out.len() < CHUNK && !self.ended {
+            if let Some(current) = &mut self.current {
+                current.fill(&mut out);
+                if current.ended {
+                    self.current = None;
+                }
+                continue;
+            }
+            match self.rest.next() {
+                Some(group) => self.begin(group, &mut out).await?,
+                None => {
+                    out.put_slice(reply::list_tail(self.written).as_bytes());
+                    self.ended = true;
+                }
+            }
+        }
+        Ok((!out.is_empty()).then(|| out.freeze()))
+    }
+
+    /// Starts the next group; one that was deleted meanwhile is left out.
+    async fn begin(&mut self, group: Resource, out: &mut BytesMut) -> io::Result<()> {
+        let (group, members) = match consistent(&self.session, group).await {
+            Ok(read) => read,
+            Err(Failure::Problem(problem)) if problem.status == 404 => return Ok(()),
+            Err(failure) => {
+                tracing::error!(%failure, "a list of groups broke off");
+                return Err(io::Error::other(failure));
+            }
+        };
+        if self.written > 0 {
+            out.put_u8(b',');
+        }
+        self.written += 1;
+        let text = reply::text(Group, &group, &self.base, &self.projection);
+        self.current = Some(GroupBody::new(text, members.ids, self.line));
+        Ok(())
+    }
+}
+
+/// What is written of each member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Whole,
+    ValueOnly,
+    TypeOnly,
+}
+
+impl Line {
+    /// What a projection leaves of a member; `None` when members are not
+    /// wanted, and then they are not read either.
+    fn wanted(projection: &Projection) -> Option<Self> {
+        if projection.is_default() {
+            return Some(Self::Whole);
+        }
+        if !projection.wants_members() {
+            return None;
+        }
+        let mut probe = Map::new();
+        probe.insert("members".into(), json!([{"value": "x", "type": "User"}]));
+        projection.apply(&mut probe);
+        let left = probe.get("members").and_then(|m| m.get(0));
+        let has = |name| left.and_then(|m: &Value| m.get(name)).is_some();
+        match (has("value"), has("type")) {
+            (true, true) => Some(Self::Whole),
+            (true, false) => Some(Self::ValueOnly),
+            (false, true) => Some(Self::TypeOnly),
+            (false, false) => None,
+        }
+    }
+
+    /// The text before and after the id.
+    fn around(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Whole => ("{\"value\":\"", "\",\"type\":\"User\"}"),
+            Self::ValueOnly => ("{\"value\":\"", "\"}"),
+            Self::TypeOnly => ("", "{\"type\":\"User\"}"),
+        }
+    }
+
+    /// Bytes of one member without the comma.
+    fn length(self) -> usize {
+        let (before, after) = self.around();
+        let id = if self == Self::TypeOnly { 0 } else { ID };
+        before.len() + id + after.len()
+    }
+
+    fn write(self, id: ResourceId, out: &mut BytesMut) {
+        let (before, after) = self.around();
+        out.put_slice(before.as_bytes());
+        if self != Self::TypeOnly {
+            let mut text = [0; ID];
+            let id = Uuid::from_bytes_ref(id.as_bytes()).hyphenated();
+            out.put_slice(id.encode_lower(&mut text).as_bytes());
+        }
+        out.put_slice(after.as_bytes());
+    }
+}
+
+/// Bytes of a hyphenated id.
+const ID: usize = uuid::fmt::Hyphenated::LENGTH;
+const OPEN: &str = "\"members\":[";
+const CLOSE: &str = "]}";
+
+/// One group's text: its attributes, then its members.
+struct GroupBody {
+    /// The attributes, up to where the members begin.
+    head: Option<String>,
+    ids: Arc<[ResourceId]>,
+    line: Line,
+    next: usize,
+    ended: bool,
+}
+
+impl GroupBody {
+    /// `text` is the group without members, as one JSON object.
+    fn new(mut text: String, ids: Arc<[ResourceId]>, line: Line) -> Self {
+        text.pop();
+        if !text.ends_with('{') {
+            text.push(',');
+        }
+        text.push_str(OPEN);
+        Self {
+            head: Some(text),
+            ids,
+            line,
+            next: 0,
+            ended: false,
+        }
+    }
+
+    /// All bytes, before any was written.
+    fn length(&self) -> usize {
+        let members = self.ids.len();
+        let head = self.head.as_ref().map_or(0, String::len);
+        head + members * self.line.length() + members.saturating_sub(1) + CLOSE.len()
+    }
+
+    /// Writes on until the chunk is full or the group is done.
+    fn fill(&mut self, out: &mut BytesMut) {
+        if let Some(head) = self.head.take() {
+            out.put_slice(head.as_bytes());
+        }
+        let room = CHUNK.saturating_sub(out.len()) / (self.line.length() + 1);
+        let end = self.next.saturating_add(room.max(1)).min(self.ids.len());
+        for id in self.ids.get(self.next..end).unwrap_or_default() {
+            if self.next > 0 {
+                out.put_u8(b',');
+            }
+            self.line.write(*id, out);
+            self.next += 1;
+        }
+        if self.next == self.ids.len() {
+            out.put_slice(CLOSE.as_bytes());
+            self.ended = true;
+        }
+    }
+}
+
+impl MessageBody for GroupBody {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.length() as u64)
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let mut out = BytesMut::with_capacity(CHUNK + ID);
+        this.fill(&mut out);
+        Poll::Ready(Some(Ok(out.freeze())))
+    }
+
+    /// A group that fits into one chunk needs no stream.
+    fn try_into_bytes(mut self) -> Result<Bytes, Self> {
+        let length = self.length();
+        if length > CHUNK {
+            return Err(self);
+        }
+        let mut out = BytesMut::with_capacity(length);
+        while !self.ended {
+            self.fill(&mut out);
+        }
+        Ok(out.freeze())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use actix_web::body::to_bytes;
+
+    use super::*;
+
+    fn ids(count: usize) -> Arc<[ResourceId]> {
+        (0..count)
+            .map(|n| ResourceId::new(Uuid::from_u128(n as u128)))
+            .collect()
+    }
+
+    #[actix_web::test]
+    async fn groups_of_any_size_are_whole_json_of_the_announced_length() {
+        for line in [Line::Whole, Line::ValueOnly, Line::TypeOnly] {
+            for (text, count) in [
+                ("{\"id\":\"g\"}", 0),
+                ("{}", 1),
+                ("{\"id\":\"g\"}", 2),
+                ("{\"id\":\"g\"}", 1056),
+                ("{\"id\":\"g\"}", 1057),
+                ("{\"id\":\"g\"}", 1058),
+                ("{\"id\":\"g\"}", 10_000),
+            ] {
+                let body = GroupBody::new(text.to_owned(), ids(count), line);
+                let length = body.length();
+                let whole = to_bytes(BoxBody::new(body)).await.unwrap();
+                assert_eq!(whole.len(), length);
+                let group: Value = serde_json::from_slice(&whole).unwrap();
+                let members = group["members"].as_array().unwrap();
+                assert_eq!(members.len(), count);
+                if line == Line::Whole && count > 0 {
+                    let last = ids(count)[count - 1].to_string();
+                    assert_eq!(members[count - 1], json!({"value": last, "type": "User"}));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_group_is_written_in_bounded_chunks() {
+        let mut body = GroupBody::new("{\"id\":\"g\"}".to_owned(), ids(5_000), Line::Whole);
+        let mut chunks = 0;
+        while !body.ended {
+            let mut out = BytesMut::new();
+            body.fill(&mut out);
+            assert!(out.len() <= CHUNK + ID);
+            chunks += 1;
+        }
+        assert!(chunks > 3);
+    }
+}

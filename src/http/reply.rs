@@ -1,0 +1,153 @@
+//! Answers: the media type, a resource, a list, and their headers
+//! (RFC 7644 sections 3.3 to 3.6, 3.14).
+
+use actix_web::{
+    HttpResponse,
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+    web::Bytes,
+};
+
+use super::{caller::Caller, version};
+use crate::{
+    bridge::Written,
+    scim::{
+        message::LIST_RESPONSE,
+        query::{ListQuery, Projection},
+        render,
+        resource::{ResourceId, ResourceType},
+    },
+    store::{Listing, Resource},
+};
+
+pub(super) const MEDIA_TYPE: &str = "application/scim+json";
+pub(super) const CONTENT_TYPE: HeaderValue =
+    HeaderValue::from_static("application/scim+json; charset=utf-8");
+
+/// Accepted and durable, but the application has not confirmed it yet.
+const PENDING: HeaderName = HeaderName::from_static("drawbridge-pending");
+/// How many unknown members were left out, by the connection's policy.
+const SKIPPED: HeaderName = HeaderName::from_static("drawbridge-skipped-members");
+
+/// Any JSON text.
+pub(super) fn json(status: StatusCode, text: impl Into<Bytes>) -> HttpResponse {
+    let mut answer = HttpResponse::new(status).set_body(actix_web::body::BoxBody::new(text.into()));
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, CONTENT_TYPE);
+    answer
+}
+
+/// A resource without members.
+pub(super) fn resource(
+    status: StatusCode,
+    caller: &Caller,
+    of: ResourceType,
+    resource: &Resource,
+    projection: &Projection,
+) -> HttpResponse {
+    let text = text(of, resource, &caller.base, projection);
+    identified(json(status, text), &caller.base, of, resource)
+}
+
+/// Adds the headers that name a resource and its version.
+pub(super) fn identified(
+    mut answer: HttpResponse,
+    base: &str,
+    of: ResourceType,
+    resource: &Resource,
+) -> HttpResponse {
+    let headers = answer.headers_mut();
+    headers.insert(header::ETAG, version::etag(resource.meta.version));
+    if let Ok(location) = HeaderValue::try_from(location(base, of, resource.id)) {
+        headers.insert(header::LOCATION, location);
+    }
+    answer
+}
+
+fn location(base: &str, of: ResourceType, id: ResourceId) -> String {
+    format!("{base}/{}/{id}", of.endpoint())
+}
+
+/// A resource's JSON, without members: spliced from the stored text when all
+/// of it is wanted, else built and cut.
+pub(super) fn text(
+    of: ResourceType,
+    resource: &Resource,
+    base: &str,
+    projection: &Projection,
+) -> String {
+    let (id, meta, attributes) = (resource.id, resource.meta, &resource.attributes);
+    let (created, modified) = (meta.created, meta.modified);
+    if projection.is_default() {
+        return render::render(of, id, created, modified, meta.version, attributes, base);
+    }
+    let version = meta.version;
+    let mut map = render::document(of, id, created, modified, version, attributes, Some(base));
+    projection.apply(&mut map);
+    serde_json::Value::Object(map).to_string()
+}
+
+/// A page of resources without members.
+pub(super) fn list(
+    caller: &Caller,
+    of: ResourceType,
+    listing: &Listing,
+    query: &ListQuery,
+) -> HttpResponse {
+    let mut out = list_head(listing.total, query.start_index);
+    for (place, resource) in listing.resources.iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        out.push_str(&text(of, resource, &caller.base, &query.projection));
+    }
+    out.push_str(&list_tail(listing.resources.len()));
+    json(StatusCode::OK, out)
+}
+
+/// A list's text up to and with the bracket that opens its resources.
+pub(super) fn list_head(total: u64, start_index: u64) -> String {
+    format!("{{\"schemas\":[\"{LIST_RESPONSE}\"],\"totalResults\":{total},\"startIndex\":{start_index},\"Resources\":[")
+}
+
+/// The rest of a list. The page's size comes last, because only the one who
+/// wrote the page knows it.
+pub(super) fn list_tail(items: usize) -> String {
+    format!("],\"itemsPerPage\":{items}}}")
+}
+
+/// The client's copy is the present one.
+pub(super) fn not_modified(version: u64) -> HttpResponse {
+    let mut answer = HttpResponse::new(StatusCode::NOT_MODIFIED);
+    let headers = answer.headers_mut();
+    headers.insert(header::ETAG, version::etag(version));
+    answer
+}
+
+/// A change that is answered without a body.
+pub(super) fn done(written: &Written) -> HttpResponse {
+    let mut answer = HttpResponse::new(StatusCode::NO_CONTENT);
+    let tag = version::etag(written.resource.meta.version);
+    answer.headers_mut().insert(header::ETAG, tag);
+    answer
+}
+
+/// A deleted resource.
+pub(super) fn gone() -> HttpResponse {
+    HttpResponse::new(StatusCode::NO_CONTENT)
+}
+
+/// Says what is not yet, or not wholly, done.
+pub(super) fn noting(written: &Written, mut answer: HttpResponse) -> HttpResponse {
+    let headers = answer.headers_mut();
+    if written.pending {
+        headers.insert(PENDING, HeaderValue::from_static("true"));
+    }
+    if !written.skipped.is_empty() {
+        headers.insert(SKIPPED, HeaderValue::from(written.skipped.len()));
+    }
+    answer
+}

@@ -1,0 +1,171 @@
+//! Which handler answers which method of which path, below a base URL.
+//!
+//! The table is the only source: the application is built from it, and the
+//! start-up self-test walks it.
+
+use std::sync::Arc;
+
+use actix_web::{
+    App, Error, FromRequest, Handler, Resource, Responder, Route,
+    body::BoxBody,
+    dev::{AppConfig, IntoServiceFactory, Service, ServiceFactory, ServiceRequest, ServiceResponse},
+    guard::{self, GuardContext},
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderValue},
+    },
+    middleware::{Next, from_fn},
+    test::TestRequest,
+    web,
+};
+
+use super::{
+    body::Bounds, discovery, failure::Refusal, front::Front, groups, settings::Settings, users,
+};
+use crate::bridge::Bridge;
+
+/// A method and its handler. GET stands for HEAD too.
+type Door = (Method, Route);
+
+/// Every path below a base URL, with its doors; the busiest first.
+fn table() -> Vec<(&'static str, Vec<Door>)> {
+    vec![
+        (
+            "/Users/{id}",
+            vec![
+                on(Method::GET, users::read),
+                on(Method::PATCH, users::patch),
+                on(Method::PUT, users::replace),
+                on(Method::DELETE, users::delete),
+            ],
+        ),
+        (
+            "/Users",
+            vec![on(Method::GET, users::list), on(Method::POST, users::create)],
+        ),
+        (
+            "/Groups/{id}",
+            vec![
+                on(Method::PATCH, groups::patch),
+                on(Method::GET, groups::read),
+                on(Method::PUT, groups::replace),
+                on(Method::DELETE, groups::delete),
+            ],
+        ),
+        (
+            "/Groups",
+            vec![on(Method::GET, groups::list), on(Method::POST, groups::create)],
+        ),
+        (
+            "/ServiceProviderConfig",
+            vec![on(Method::GET, discovery::service_provider_config)],
+        ),
+        ("/Schemas", vec![on(Method::GET, discovery::schemas)]),
+        ("/Schemas/{id}", vec![on(Method::GET, discovery::schema)]),
+        ("/ResourceTypes", vec![on(Method::GET, discovery::resource_types)]),
+        ("/ResourceTypes/{id}", vec![on(Method::GET, discovery::resource_type)]),
+        ("/Bulk", vec![on(Method::POST, discovery::no_bulk)]),
+        ("/.search", vec![on(Method::POST, discovery::no_search)]),
+        ("/Users/.search", vec![on(Method::POST, discovery::no_search)]),
+        ("/Groups/.search", vec![on(Method::POST, discovery::no_search)]),
+    ]
+}
+
+fn on<F, A>(method: Method, handler: F) -> Door
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let asked = method.clone();
+    let fits = move |ctx: &GuardContext<'_>| {
+        let method = &ctx.head().method;
+        *method == asked || (*method == Method::HEAD && asked == Method::GET)
+    };
+    (method, web::route().guard(guard::fn_guard(fits)).to(handler))
+}
+
+/// A path with its doors; every other method is 405 with the list of them.
+fn resource(path: &str, doors: Vec<Door>) -> Resource {
+    let mut allow: Vec<&str> = doors.iter().map(|(method, _)| method.as_str()).collect();
+    if allow.contains(&"GET") {
+        allow.push("HEAD");
+    }
+    let allow = HeaderValue::try_from(allow.join(", "));
+    let allow = allow.unwrap_or_else(|_| HeaderValue::from_static(""));
+    let other = move || {
+        let refusal = Refusal::of_status(StatusCode::METHOD_NOT_ALLOWED);
+        let refusal = refusal.with(header::ALLOW, allow.clone());
+        async move { Err::<&str, _>(refusal) }
+    };
+    let mut resource = web::resource(path.to_owned()).default_service(web::to(other));
+    for (_, route) in doors {
+        resource = resource.route(route);
+    }
+    resource
+}
+
+/// The router with its guard around it.
+pub(super) fn app(
+    front: Arc<Front>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    let mut app = App::new()
+        .app_data(Bounds::from(&front.settings))
+        .app_data(Arc::clone(&front))
+        .service(web::resource("/Me").default_service(web::to(discovery::no_me)))
+        .default_service(web::to(discovery::no_endpoint));
+    for (path, doors) in table() {
+        app = app.service(resource(path, doors));
+    }
+    app.wrap(from_fn(move |req: ServiceRequest, next: Next<BoxBody>| {
+        Arc::clone(&front).serve(req, next)
+    }))
+}
+
+/// Asks every route without a token and with a wrong one; the first that does
+/// not answer 401 is the error. To be run before the server is let loose.
+pub async fn self_test(bridge: Arc<Bridge>, settings: &Settings) -> Result<(), String> {
+    let bases = base_paths(&bridge);
+    let front = Arc::new(Front::new(bridge, settings.clone(), 0)?);
+    let factory = IntoServiceFactory::into_factory(app(front));
+    let app = ServiceFactory::new_service(&factory, AppConfig::default()).await;
+    let app = app.map_err(|()| "the routes could not be built".to_owned())?;
+    for base in bases {
+        for (path, doors) in table() {
+            let path = format!("{base}{}", path.replace("{id}", "1"));
+            for (method, _) in doors {
+                for token in [None, Some("Bearer x")] {
+                    let mut request = TestRequest::with_uri(&path).method(method.clone());
+                    if let Some(token) = token {
+                        request = request.insert_header((header::AUTHORIZATION, token));
+                    }
+                    let status = match app.call(request.to_request()).await {
+                        Ok(answer) => answer.status(),
+                        Err(error) => error.as_response_error().status_code(),
+                    };
+                    if status != StatusCode::UNAUTHORIZED {
+                        return Err(format!(
+                            "{method} {path} answered {status} to a request without a valid token"
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn base_paths(bridge: &Bridge) -> Vec<String> {
+    let names = bridge.connection_names();
+    let mut paths: Vec<String> = names.iter().map(|n| format!("/{n}/scim/v2")).collect();
+    paths.push("/scim/v2".to_owned());
+    paths
+}

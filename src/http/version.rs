@@ -1,0 +1,183 @@
+//! Entity tags (RFC 7644 section 3.14, RFC 9110 section 8.8.3): `W/"7"` is
+//! version 7 of a resource, in the `ETag` header and in `meta.version`.
+//!
+//! Tags are compared weakly, so a client may send them back in either form.
+//! A well-formed tag that is not one of ours matches nothing; a malformed
+//! list is an error, because ignoring it would do what was to be prevented.
+
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+
+use crate::{
+    scim::error::{Problem, ScimType},
+    store::Precondition,
+};
+
+/// The tags of one header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tags {
+    /// `*`
+    Any,
+    /// The versions among the tags; tags that are not ours are left out.
+    These(Vec<u64>),
+}
+
+/// The `ETag` of a version.
+pub(super) fn etag(version: u64) -> HeaderValue {
+    let mut text = String::with_capacity(12);
+    text.push_str("W/\"");
+    text.push_str(&version.to_string());
+    text.push('"');
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("W/\"0\""))
+}
+
+/// The precondition of a write.
+pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
+    // `If-Match: *` asks that the resource exists, which every write does.
+    let if_match = match tags(headers, &header::IF_MATCH)? {
+        None | Some(Tags::Any) => None,
+        Some(Tags::These(versions)) => Some(versions),
+    };
+    let if_none_match = match tags(headers, &header::IF_NONE_MATCH)? {
+        None => None,
+        Some(Tags::Any) => Some(Vec::new()),
+        // Foreign tags alone match nothing, and an empty list means `*`.
+        Some(Tags::These(versions)) => Some(versions).filter(|v| !v.is_empty()),
+    };
+    Ok(Precondition {
+        if_match,
+        if_none_match,
+    })
+}
+
+/// Whether a read needs no body because the client has this version already.
+pub(super) fn unmodified(headers: &HeaderMap, version: u64) -> Result<bool, Problem> {
+    Ok(match tags(headers, &header::IF_NONE_MATCH)? {
+        None => false,
+        Some(Tags::Any) => true,
+        Some(Tags::These(versions)) => versions.contains(&version),
+    })
+}
+
+/// Reads all fields of a name as one list.
+fn tags(headers: &HeaderMap, name: &header::HeaderName) -> Result<Option<Tags>, Problem> {
+    let mut versions = Vec::new();
+    let mut any = false;
+    let mut seen = false;
+    for value in headers.get_all(name) {
+        let text = value.to_str().map_err(|_| malformed(name))?.trim();
+        if text.is_empty() {
+            continue;
+        }
+        seen = true;
+        if text == "*" {
+            any = true;
+        } else {
+            read(text, &mut versions).ok_or_else(|| malformed(name))?;
+        }
+    }
+    Ok(match (seen, any) {
+        (false, _) => None,
+        (true, true) => Some(Tags::Any),
+        (true, false) => Some(Tags::These(versions)),
+    })
+}
+
+/// Reads `W/"1", "2"`; `None` for anything that is no list of entity tags.
+fn read(mut text: &str, versions: &mut Vec<u64>) -> Option<()> {
+    loop {
+        text = text.trim_start_matches([' ', '\t', ',']);
+        if text.is_empty() {
+            return Some(());
+        }
+        let quoted = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"')?;
+        let (tag, rest) = quoted.split_once('"')?;
+        if canonical(tag) {
+            versions.extend(tag.parse::<u64>().ok());
+        }
+        let rest = rest.trim_start_matches([' ', '\t']);
+        if !rest.is_empty() && !rest.starts_with(',') {
+            return None;
+        }
+        text = rest;
+    }
+}
+
+/// `007` and `+7` are tags, but never ones we gave out.
+fn canonical(tag: &str) -> bool {
+    tag.bytes().all(|b| b.is_ascii_digit()) && (tag == "0" || !tag.starts_with('0'))
+}
+
+fn malformed(name: &header::HeaderName) -> Problem {
+    Problem::bad(
+        ScimType::InvalidVers,
+        format!("The {name} header is not '*' or a list of entity tags like W/\"7\". Send back the ETag header or meta.version as it was received."),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn sent(name: header::HeaderName, values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(name.clone(), HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    fn if_match(values: &[&str]) -> Result<Option<Vec<u64>>, Problem> {
+        precondition(&sent(header::IF_MATCH, values)).map(|p| p.if_match)
+    }
+
+    fn if_none_match(values: &[&str]) -> Option<Vec<u64>> {
+        precondition(&sent(header::IF_NONE_MATCH, values))
+            .unwrap()
+            .if_none_match
+    }
+
+    #[test]
+    fn tags_are_read_in_every_legal_form() {
+        assert_eq!(if_match(&[]).unwrap(), None);
+        assert_eq!(if_match(&[""]).unwrap(), None);
+        assert_eq!(if_match(&["*"]).unwrap(), None);
+        assert_eq!(if_match(&["W/\"7\""]).unwrap(), Some(vec![7]));
+        assert_eq!(if_match(&["\"7\""]).unwrap(), Some(vec![7]));
+        assert_eq!(
+            if_match(&["W/\"7\" , \"8\",,W/\"9\""]).unwrap(),
+            Some(vec![7, 8, 9])
+        );
+        assert_eq!(if_match(&["\"7\"", "\"8\""]).unwrap(), Some(vec![7, 8]));
+    }
+
+    #[test]
+    fn a_foreign_tag_matches_nothing() {
+        for tag in ["\"abc\"", "\"007\"", "\"+7\"", "\"\"", "\"99999999999999999999999\""] {
+            assert_eq!(if_match(&[tag]).unwrap(), Some(vec![]), "{tag}");
+            assert_eq!(if_none_match(&[tag]), None, "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_star_in_if_none_match_stands_for_any_version() {
+        assert_eq!(if_none_match(&["*"]), Some(vec![]));
+        assert!(unmodified(&sent(header::IF_NONE_MATCH, &["*"]), 3).unwrap());
+        assert!(unmodified(&sent(header::IF_NONE_MATCH, &["\"3\""]), 3).unwrap());
+        assert!(!unmodified(&sent(header::IF_NONE_MATCH, &["\"2\""]), 3).unwrap());
+        assert!(!unmodified(&HeaderMap::new(), 3).unwrap());
+    }
+
+    #[test]
+    fn a_malformed_list_is_an_error() {
+        for tag in ["7", "W/7", "w/\"7\"", "\"7", "7\"", "\"7\" \"8\"", "\"7\"x", "*, \"7\""] {
+            assert_eq!(if_match(&[tag]).unwrap_err().status, 400, "{tag}");
+        }
+    }
+
+    #[test]
+    fn the_tag_of_a_version_is_weak() {
+        assert_eq!(etag(12), "W/\"12\"");
+    }
+}
