@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     plan::state::ConnectionKey,
     scim::{error::Problem, json::Limits},
-    store::{Resource, Store, StoreError},
+    store::{Store, StoreError},
     upstream::Upstream,
 };
 
@@ -22,6 +22,7 @@ mod session;
 pub mod token;
 mod users;
 
+pub use crate::store::{Listing, Members, Precondition, Resource};
 pub use import::Progress;
 use lane::Lanes;
 

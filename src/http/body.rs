@@ -64,7 +64,9 @@ impl FromRequest for Body {
         Box::pin(async move {
             acceptable?;
             let read = tokio::time::timeout(bounds.time, gather(payload, bounds));
-            read.await.unwrap_or_else(|_| Err(too_slow(bounds))).map(Self)
+            read.await
+                .unwrap_or_else(|_| Err(too_slow(bounds)))
+                .map(Self)
         })
     }
 }
@@ -145,7 +147,10 @@ fn too_large(bounds: Bounds) -> Refusal {
 fn too_slow(bounds: Bounds) -> Refusal {
     Refusal::new(
         408,
-        format!("The body did not arrive within {} seconds.", bounds.time.as_secs()),
+        format!(
+            "The body did not arrive within {} seconds.",
+            bounds.time.as_secs()
+        ),
     )
 }
 
@@ -182,9 +187,16 @@ mod tests {
             "",
         ] {
             let request = TestRequest::post().insert_header(("Content-Type", kind));
-            assert_eq!(read(request.set_payload("{}")).await.unwrap(), "{}", "{kind}");
+            assert_eq!(
+                read(request.set_payload("{}")).await.unwrap(),
+                "{}",
+                "{kind}"
+            );
         }
-        assert_eq!(read(TestRequest::post().set_payload("{}")).await.unwrap(), "{}");
+        assert_eq!(
+            read(TestRequest::post().set_payload("{}")).await.unwrap(),
+            "{}"
+        );
     }
 
     #[actix_web::test]

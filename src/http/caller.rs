@@ -5,20 +5,18 @@
 //! route that the guard did not see answers 401.
 
 use std::{
-    future::{Future, Ready, ready},
+    future::{Ready, ready},
     sync::Arc,
 };
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
-use tracing::Instrument;
 
 use super::{failure::Refusal, version};
 use crate::{
-    bridge::{Failure, Session},
+    bridge::{Precondition, Session},
     scim::{
         error::Problem, json::Limits, query::Projection, resource::ResourceType, schema::Schemas,
     },
-    store::Precondition,
 };
 
 /// A request that was let in.
@@ -82,20 +80,5 @@ impl Caller {
     /// Whether the client has this version already and needs no body.
     pub(super) fn has(&self, version: u64) -> Result<bool, Problem> {
         version::unmodified(self.request.headers(), version)
-    }
-
-    /// Runs a write to its end, even when the client hangs up or the request
-    /// times out meanwhile: what was begun is never left half done.
-    pub(super) async fn act<T, F>(&self, write: impl FnOnce(Session) -> F) -> Result<T, Failure>
-    where
-        T: 'static,
-        F: Future<Output = Result<T, Failure>> + 'static,
-    {
-        let write = write(self.session.clone()).in_current_span();
-        let ended = actix_web::rt::spawn(write).await;
-        ended.unwrap_or_else(|fault| {
-            tracing::error!(panicked = fault.is_panic(), "a write did not end");
-            Err(Failure::Internal)
-        })
     }
 }

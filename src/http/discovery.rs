@@ -1,6 +1,6 @@
-//! What a client can find out about a connection: ServiceProviderConfig,
-//! ResourceTypes and Schemas (RFC 7643 sections 5 to 7, RFC 7644 section 4),
-//! and plain words for the endpoints that are not offered.
+//! What a client can find out about a connection (RFC 7643
+//! sections 5 to 7, RFC 7644 section 4), and plain words for the endpoints
+//! that are not offered.
 //!
 //! Everything told here is what is enforced; nothing is filtered or paged.
 
@@ -21,10 +21,7 @@ type Answer = Result<HttpResponse, Refusal>;
 const CONFIG: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
 const RESOURCE_TYPE: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType";
 
-pub(super) async fn service_provider_config(
-    caller: Caller,
-    bounds: Bounds,
-) -> Answer {
+pub(super) async fn service_provider_config(caller: Caller, bounds: Bounds) -> Answer {
     unfiltered(&caller)?;
     let config = config(&caller.base, bounds.bytes);
     Ok(reply::json(StatusCode::OK, config.to_string()))
@@ -33,7 +30,7 @@ pub(super) async fn service_provider_config(
 pub(super) async fn resource_types(caller: Caller) -> Answer {
     unfiltered(&caller)?;
     let types = [ResourceType::User, ResourceType::Group];
-    Ok(collection(types.map(|of| described(of, &caller)).to_vec()))
+    Ok(collection(&types.map(|of| described(of, &caller))))
 }
 
 pub(super) async fn resource_type(caller: Caller) -> Answer {
@@ -41,13 +38,17 @@ pub(super) async fn resource_type(caller: Caller) -> Answer {
     let types = [ResourceType::User, ResourceType::Group];
     let found = types.into_iter().find(|of| of.name() == caller.id());
     let found = found.ok_or_else(|| missing("resource type", "ResourceTypes"))?;
-    Ok(reply::json(StatusCode::OK, described(found, &caller).to_string()))
+    Ok(reply::json(
+        StatusCode::OK,
+        described(found, &caller).to_string(),
+    ))
 }
 
 pub(super) async fn schemas(caller: Caller) -> Answer {
     unfiltered(&caller)?;
     let documents = caller.schemas.documents().iter();
-    Ok(collection(documents.map(|d| located(d, &caller.base)).collect()))
+    let documents: Vec<Value> = documents.map(|d| located(d, &caller.base)).collect();
+    Ok(collection(&documents))
 }
 
 pub(super) async fn schema(caller: Caller) -> Answer {
@@ -55,7 +56,10 @@ pub(super) async fn schema(caller: Caller) -> Answer {
     let named = |d: &&Value| d.get("id").and_then(Value::as_str) == Some(caller.id());
     let found = caller.schemas.documents().iter().find(named);
     let found = found.ok_or_else(|| missing("schema", "Schemas"))?;
-    Ok(reply::json(StatusCode::OK, located(found, &caller.base).to_string()))
+    Ok(reply::json(
+        StatusCode::OK,
+        located(found, &caller.base).to_string(),
+    ))
 }
 
 /// `/Me` would need a token that stands for one user; ours stand for an
@@ -105,7 +109,7 @@ fn missing(what: &str, endpoint: &str) -> Refusal {
     )
 }
 
-fn collection(resources: Vec<Value>) -> HttpResponse {
+fn collection(resources: &[Value]) -> HttpResponse {
     let list = json!({
         "schemas": [LIST_RESPONSE],
         "totalResults": resources.len(),

@@ -63,7 +63,11 @@ enum Admitted {
 
 impl Front {
     /// `started` sets this process's request ids apart from an earlier one's.
-    pub(super) fn new(bridge: Arc<Bridge>, settings: Settings, started: u64) -> Result<Self, String> {
+    pub(super) fn new(
+        bridge: Arc<Bridge>,
+        settings: Settings,
+        started: u64,
+    ) -> Result<Self, String> {
         let public = settings.public_url.as_deref().map(origin::public);
         Ok(Self {
             bridge,
@@ -89,7 +93,8 @@ impl Front {
             Ok(Admitted::Live) => LIVEZ,
             Err(_) => "(refused)",
         };
-        let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, route);
+        let span =
+            tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, route);
         let answer = match admitted {
             Ok(Admitted::Routed(_)) => self.run(req, &next).instrument(span.clone()).await,
             Ok(Admitted::Live) => Ok(req.into_response(live(&method))),
@@ -215,7 +220,10 @@ fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
     let first = values.next().map(HeaderValue::as_bytes);
     match values.next() {
         None => Ok(first),
-        Some(_) => Err(Refusal::new(400, "There is more than one Authorization header.")),
+        Some(_) => Err(Refusal::new(
+            400,
+            "There is more than one Authorization header.",
+        )),
     }
 }
 
@@ -241,7 +249,8 @@ fn finish(mut answer: ServiceResponse, id: HeaderValue) -> ServiceResponse {
     let status = answer.status();
     if (status.is_client_error() || status.is_server_error()) && !is_scim(answer.headers()) {
         answer = answer.map_body(|head, _| {
-            head.headers.insert(header::CONTENT_TYPE, reply::CONTENT_TYPE);
+            head.headers
+                .insert(header::CONTENT_TYPE, reply::CONTENT_TYPE);
             BoxBody::new(Refusal::of_status(status).body())
         });
     }

@@ -33,9 +33,7 @@ pub(super) async fn list(caller: Caller) -> Answer {
 pub(super) async fn create(caller: Caller, body: Body) -> Answer {
     let projection = caller.projection(Group)?;
     let group = group_from_json(&body.0, &caller.schemas, caller.limits())?;
-    let written = caller
-        .act(|session| async move { session.create_group(group).await })
-        .await?;
+    let written = caller.session.create_group(group).await?;
     members::written(StatusCode::CREATED, &caller, written, &projection).await
 }
 
@@ -43,9 +41,9 @@ pub(super) async fn create(caller: Caller, body: Body) -> Answer {
 pub(super) async fn replace(caller: Caller, body: Body) -> Answer {
     let (projection, when) = (caller.projection(Group)?, caller.precondition()?);
     let group = group_from_json(&body.0, &caller.schemas, caller.limits())?;
-    let id = caller.id().to_owned();
     let written = caller
-        .act(|session| async move { session.replace_group(&id, group, when).await })
+        .session
+        .replace_group(caller.id(), group, when)
         .await?;
     members::written(StatusCode::OK, &caller, written, &projection).await
 }
@@ -55,10 +53,7 @@ pub(super) async fn replace(caller: Caller, body: Body) -> Answer {
 pub(super) async fn patch(caller: Caller, body: Body) -> Answer {
     let (projection, when) = (caller.projection(Group)?, caller.precondition()?);
     let patch = patch::parse(&body.0, Group, &caller.schemas, caller.limits())?;
-    let id = caller.id().to_owned();
-    let written = caller
-        .act(|session| async move { session.patch_group(&id, patch, when).await })
-        .await?;
+    let written = caller.session.patch_group(caller.id(), patch, when).await?;
     if projection.is_default() {
         return Ok(reply::noting(&written, reply::done(&written)));
     }
@@ -66,9 +61,7 @@ pub(super) async fn patch(caller: Caller, body: Body) -> Answer {
 }
 
 pub(super) async fn delete(caller: Caller) -> Answer {
-    let (id, when) = (caller.id().to_owned(), caller.precondition()?);
-    caller
-        .act(|session| async move { session.delete_group(&id, when).await })
-        .await?;
+    let when = caller.precondition()?;
+    caller.session.delete_group(caller.id(), when).await?;
     Ok(reply::gone())
 }

@@ -26,12 +26,11 @@ use uuid::Uuid;
 
 use super::{caller::Caller, failure::Refusal, reply};
 use crate::{
-    bridge::{Failure, Session, Written},
+    bridge::{Failure, Listing, Members, Resource, Session, Written},
     scim::{
         query::{ListQuery, Projection},
         resource::{ResourceId, ResourceType::Group},
     },
-    store::{Listing, Members, Resource},
 };
 
 /// Bytes written at once.
@@ -133,7 +132,8 @@ pub(super) fn list(caller: Caller, listing: Listing, query: ListQuery) -> HttpRe
         let chunk = page.chunk().await.transpose()?;
         Some((chunk, page))
     });
-    let mut answer = HttpResponse::new(StatusCode::OK).set_body(BoxBody::new(BodyStream::new(chunks)));
+    let mut answer =
+        HttpResponse::new(StatusCode::OK).set_body(BoxBody::new(BodyStream::new(chunks)));
     answer
         .headers_mut()
         .insert(header::CONTENT_TYPE, reply::CONTENT_TYPE);
@@ -169,12 +169,11 @@ impl Page {
                 }
                 continue;
             }
-            match self.rest.next() {
-                Some(group) => self.begin(group, &mut out).await?,
-                None => {
-                    out.put_slice(reply::list_tail(self.written).as_bytes());
-                    self.ended = true;
-                }
+            if let Some(group) = self.rest.next() {
+                self.begin(group, &mut out).await?;
+            } else {
+                out.put_slice(reply::list_tail(self.written).as_bytes());
+                self.ended = true;
             }
         }
         Ok((!out.is_empty()).then(|| out.freeze()))

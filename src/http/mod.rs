@@ -41,21 +41,20 @@ pub use settings::Settings;
 /// Binds every address and makes the server, which runs when it is awaited.
 /// Signals are left to the caller: stop it through [`Server::handle`].
 /// Returns the addresses that were bound, in the order of the settings.
-pub fn server(
-    bridge: Arc<Bridge>,
-    settings: Settings,
-) -> io::Result<(Server, Vec<SocketAddr>)> {
+pub fn server(bridge: Arc<Bridge>, settings: Settings) -> io::Result<(Server, Vec<SocketAddr>)> {
     let invalid = |why| io::Error::new(io::ErrorKind::InvalidInput, why);
     if let Some((key, why)) = settings.problems().into_iter().next() {
         return Err(invalid(format!("{key} {why}")));
     }
+    let front = front::Front::new(bridge, settings, process_start()).map_err(invalid)?;
+    let front = Arc::new(front);
+    let settings = &front.settings;
     let workers = match settings.workers {
         Some(workers) => workers.get(),
         None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     };
-    let front = front::Front::new(bridge, settings.clone(), process_start()).map_err(invalid)?;
-    let front = Arc::new(front);
-    let mut server = HttpServer::new(move || routes::app(Arc::clone(&front)))
+    let routed = Arc::clone(&front);
+    let mut server = HttpServer::new(move || routes::app(Arc::clone(&routed)))
         .workers(workers)
         .max_connections(settings.max_connections.div_ceil(workers))
         .client_request_timeout(settings.header_timeout)

@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 
-use actix_web::http::header::{HeaderMap, HOST};
+use actix_web::http::header::{HOST, HeaderMap};
 
 /// Checks a configured public address; returns it without a trailing slash.
 pub(super) fn public(url: &str) -> Result<String, String> {
@@ -77,24 +77,17 @@ mod tests {
 
     #[test]
     fn a_plain_host_is_taken_and_anything_else_is_not() {
-        for host in ["scim.example.com", "scim.example.com:8443", "10.0.0.1:1", "[::1]:8080"] {
+        for host in [
+            "scim.example.com",
+            "scim.example.com:8443",
+            "10.0.0.1:1",
+            "[::1]:8080",
+        ] {
             assert_eq!(answer(host, None), format!("http://{host}"));
         }
         for host in [
-            "",
-            "a b",
-            "a/b",
-            "a@b",
-            "a:b",
-            "a:",
-            "a:+1",
-            "a:99999",
-            "a?x",
-            "a\"b",
-            "[::1",
-            "[x]",
-            "<script>",
-            "a:1:2",
+            "", "a b", "a/b", "a@b", "a:b", "a:", "a:+1", "a:99999", "a?x", "a\"b", "[::1", "[x]",
+            "<script>", "a:1:2",
         ] {
             assert_eq!(answer(host, None), "http://127.0.0.1:80", "{host}");
         }

@@ -12,14 +12,13 @@ use actix_web::{
 
 use super::{caller::Caller, version};
 use crate::{
-    bridge::Written,
+    bridge::{Listing, Resource, Written},
     scim::{
         message::LIST_RESPONSE,
         query::{ListQuery, Projection},
         render,
         resource::{ResourceId, ResourceType},
     },
-    store::{Listing, Resource},
 };
 
 pub(super) const MEDIA_TYPE: &str = "application/scim+json";
@@ -110,7 +109,9 @@ pub(super) fn list(
 
 /// A list's text up to and with the bracket that opens its resources.
 pub(super) fn list_head(total: u64, start_index: u64) -> String {
-    format!("{{\"schemas\":[\"{LIST_RESPONSE}\"],\"totalResults\":{total},\"startIndex\":{start_index},\"Resources\":[")
+    format!(
+        "{{\"schemas\":[\"{LIST_RESPONSE}\"],\"totalResults\":{total},\"startIndex\":{start_index},\"Resources\":["
+    )
 }
 
 /// The rest of a list. The page's size comes last, because only the one who

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use actix_web::{
     App, Error, FromRequest, Handler, Resource, Responder, Route,
     body::BoxBody,
-    dev::{AppConfig, IntoServiceFactory, Service, ServiceFactory, ServiceRequest, ServiceResponse},
+    dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse},
     guard::{self, GuardContext},
     http::{
         Method, StatusCode,
         header::{self, HeaderValue},
     },
     middleware::{Next, from_fn},
-    test::TestRequest,
+    test::{TestRequest, init_service},
     web,
 };
 
@@ -41,7 +41,10 @@ fn table() -> Vec<(&'static str, Vec<Door>)> {
         ),
         (
             "/Users",
-            vec![on(Method::GET, users::list), on(Method::POST, users::create)],
+            vec![
+                on(Method::GET, users::list),
+                on(Method::POST, users::create),
+            ],
         ),
         (
             "/Groups/{id}",
@@ -54,7 +57,10 @@ fn table() -> Vec<(&'static str, Vec<Door>)> {
         ),
         (
             "/Groups",
-            vec![on(Method::GET, groups::list), on(Method::POST, groups::create)],
+            vec![
+                on(Method::GET, groups::list),
+                on(Method::POST, groups::create),
+            ],
         ),
         (
             "/ServiceProviderConfig",
@@ -62,12 +68,24 @@ fn table() -> Vec<(&'static str, Vec<Door>)> {
         ),
         ("/Schemas", vec![on(Method::GET, discovery::schemas)]),
         ("/Schemas/{id}", vec![on(Method::GET, discovery::schema)]),
-        ("/ResourceTypes", vec![on(Method::GET, discovery::resource_types)]),
-        ("/ResourceTypes/{id}", vec![on(Method::GET, discovery::resource_type)]),
+        (
+            "/ResourceTypes",
+            vec![on(Method::GET, discovery::resource_types)],
+        ),
+        (
+            "/ResourceTypes/{id}",
+            vec![on(Method::GET, discovery::resource_type)],
+        ),
         ("/Bulk", vec![on(Method::POST, discovery::no_bulk)]),
         ("/.search", vec![on(Method::POST, discovery::no_search)]),
-        ("/Users/.search", vec![on(Method::POST, discovery::no_search)]),
-        ("/Groups/.search", vec![on(Method::POST, discovery::no_search)]),
+        (
+            "/Users/.search",
+            vec![on(Method::POST, discovery::no_search)],
+        ),
+        (
+            "/Groups/.search",
+            vec![on(Method::POST, discovery::no_search)],
+        ),
     ]
 }
 
@@ -82,7 +100,10 @@ where
         let method = &ctx.head().method;
         *method == asked || (*method == Method::HEAD && asked == Method::GET)
     };
-    (method, web::route().guard(guard::fn_guard(fits)).to(handler))
+    (
+        method,
+        web::route().guard(guard::fn_guard(fits)).to(handler),
+    )
 }
 
 /// A path with its doors; every other method is 405 with the list of them.
@@ -135,9 +156,7 @@ pub(super) fn app(
 pub async fn self_test(bridge: Arc<Bridge>, settings: &Settings) -> Result<(), String> {
     let bases = base_paths(&bridge);
     let front = Arc::new(Front::new(bridge, settings.clone(), 0)?);
-    let factory = IntoServiceFactory::into_factory(app(front));
-    let app = ServiceFactory::new_service(&factory, AppConfig::default()).await;
-    let app = app.map_err(|()| "the routes could not be built".to_owned())?;
+    let app = init_service(app(front)).await;
     for base in bases {
         for (path, doors) in table() {
             let path = format!("{base}{}", path.replace("{id}", "1"));

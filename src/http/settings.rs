@@ -64,13 +64,19 @@ impl Settings {
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
         if self.listen.is_empty() {
-            found.push(("listen", "names no address; give one like \"127.0.0.1:8080\"".into()));
+            found.push((
+                "listen",
+                "names no address; give one like \"127.0.0.1:8080\"".into(),
+            ));
         }
         if let Some(Err(why)) = self.public_url.as_deref().map(origin::public) {
             found.push(("public_url", why));
         }
         if self.body_limit < 1024 {
-            found.push(("body_limit", "is below 1024 bytes, which no user fits into".into()));
+            found.push((
+                "body_limit",
+                "is below 1024 bytes, which no user fits into".into(),
+            ));
         }
         if self.max_connections == 0 {
             found.push(("max_connections", "is 0, so nobody could connect".into()));

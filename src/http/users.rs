@@ -17,7 +17,13 @@ pub(super) async fn read(caller: Caller) -> Answer {
     if caller.has(user.meta.version)? {
         return Ok(reply::not_modified(user.meta.version));
     }
-    Ok(reply::resource(StatusCode::OK, &caller, User, &user, &projection))
+    Ok(reply::resource(
+        StatusCode::OK,
+        &caller,
+        User,
+        &user,
+        &projection,
+    ))
 }
 
 pub(super) async fn list(caller: Caller) -> Answer {
@@ -29,39 +35,47 @@ pub(super) async fn list(caller: Caller) -> Answer {
 pub(super) async fn create(caller: Caller, body: Body) -> Answer {
     let projection = caller.projection(User)?;
     let user = user_from_json(&body.0, &caller.schemas, caller.limits())?;
-    let written = caller
-        .act(|session| async move { session.create_user(user).await })
-        .await?;
-    let answer = reply::resource(StatusCode::CREATED, &caller, User, &written.resource, &projection);
+    let written = caller.session.create_user(user).await?;
+    let answer = reply::resource(
+        StatusCode::CREATED,
+        &caller,
+        User,
+        &written.resource,
+        &projection,
+    );
     Ok(reply::noting(&written, answer))
 }
 
 pub(super) async fn replace(caller: Caller, body: Body) -> Answer {
     let (projection, when) = (caller.projection(User)?, caller.precondition()?);
     let user = user_from_json(&body.0, &caller.schemas, caller.limits())?;
-    let id = caller.id().to_owned();
-    let written = caller
-        .act(|session| async move { session.replace_user(&id, user, when).await })
-        .await?;
-    let answer = reply::resource(StatusCode::OK, &caller, User, &written.resource, &projection);
+    let written = caller.session.replace_user(caller.id(), user, when).await?;
+    let answer = reply::resource(
+        StatusCode::OK,
+        &caller,
+        User,
+        &written.resource,
+        &projection,
+    );
     Ok(reply::noting(&written, answer))
 }
 
 pub(super) async fn patch(caller: Caller, body: Body) -> Answer {
     let (projection, when) = (caller.projection(User)?, caller.precondition()?);
     let patch = patch::parse(&body.0, User, &caller.schemas, caller.limits())?;
-    let id = caller.id().to_owned();
-    let written = caller
-        .act(|session| async move { session.patch_user(&id, patch, when).await })
-        .await?;
-    let answer = reply::resource(StatusCode::OK, &caller, User, &written.resource, &projection);
+    let written = caller.session.patch_user(caller.id(), patch, when).await?;
+    let answer = reply::resource(
+        StatusCode::OK,
+        &caller,
+        User,
+        &written.resource,
+        &projection,
+    );
     Ok(reply::noting(&written, answer))
 }
 
 pub(super) async fn delete(caller: Caller) -> Answer {
-    let (id, when) = (caller.id().to_owned(), caller.precondition()?);
-    caller
-        .act(|session| async move { session.delete_user(&id, when).await })
-        .await?;
+    let when = caller.precondition()?;
+    caller.session.delete_user(caller.id(), when).await?;
     Ok(reply::gone())
 }

@@ -8,8 +8,8 @@
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
 use crate::{
+    bridge::Precondition,
     scim::error::{Problem, ScimType},
-    store::Precondition,
 };
 
 /// The tags of one header.
@@ -110,7 +110,9 @@ fn canonical(tag: &str) -> bool {
 fn malformed(name: &header::HeaderName) -> Problem {
     Problem::bad(
         ScimType::InvalidVers,
-        format!("The {name} header is not '*' or a list of entity tags like W/\"7\". Send back the ETag header or meta.version as it was received."),
+        format!(
+            "The {name} header is not '*' or a list of entity tags like W/\"7\". Send back the ETag header or meta.version as it was received."
+        ),
     )
 }
 
@@ -120,7 +122,7 @@ mod tests {
 
     use super::*;
 
-    fn sent(name: header::HeaderName, values: &[&str]) -> HeaderMap {
+    fn sent(name: &header::HeaderName, values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(name.clone(), HeaderValue::from_str(value).unwrap());
@@ -129,11 +131,11 @@ mod tests {
     }
 
     fn if_match(values: &[&str]) -> Result<Option<Vec<u64>>, Problem> {
-        precondition(&sent(header::IF_MATCH, values)).map(|p| p.if_match)
+        precondition(&sent(&header::IF_MATCH, values)).map(|p| p.if_match)
     }
 
     fn if_none_match(values: &[&str]) -> Option<Vec<u64>> {
-        precondition(&sent(header::IF_NONE_MATCH, values))
+        precondition(&sent(&header::IF_NONE_MATCH, values))
             .unwrap()
             .if_none_match
     }
@@ -154,7 +156,13 @@ mod tests {
 
     #[test]
     fn a_foreign_tag_matches_nothing() {
-        for tag in ["\"abc\"", "\"007\"", "\"+7\"", "\"\"", "\"99999999999999999999999\""] {
+        for tag in [
+            "\"abc\"",
+            "\"007\"",
+            "\"+7\"",
+            "\"\"",
+            "\"99999999999999999999999\"",
+        ] {
             assert_eq!(if_match(&[tag]).unwrap(), Some(vec![]), "{tag}");
             assert_eq!(if_none_match(&[tag]), None, "{tag}");
         }
@@ -163,15 +171,24 @@ mod tests {
     #[test]
     fn a_star_in_if_none_match_stands_for_any_version() {
         assert_eq!(if_none_match(&["*"]), Some(vec![]));
-        assert!(unmodified(&sent(header::IF_NONE_MATCH, &["*"]), 3).unwrap());
-        assert!(unmodified(&sent(header::IF_NONE_MATCH, &["\"3\""]), 3).unwrap());
-        assert!(!unmodified(&sent(header::IF_NONE_MATCH, &["\"2\""]), 3).unwrap());
+        assert!(unmodified(&sent(&header::IF_NONE_MATCH, &["*"]), 3).unwrap());
+        assert!(unmodified(&sent(&header::IF_NONE_MATCH, &["\"3\""]), 3).unwrap());
+        assert!(!unmodified(&sent(&header::IF_NONE_MATCH, &["\"2\""]), 3).unwrap());
         assert!(!unmodified(&HeaderMap::new(), 3).unwrap());
     }
 
     #[test]
     fn a_malformed_list_is_an_error() {
-        for tag in ["7", "W/7", "w/\"7\"", "\"7", "7\"", "\"7\" \"8\"", "\"7\"x", "*, \"7\""] {
+        for tag in [
+            "7",
+            "W/7",
+            "w/\"7\"",
+            "\"7",
+            "7\"",
+            "\"7\" \"8\"",
+            "\"7\"x",
+            "*, \"7\"",
+        ] {
             assert_eq!(if_match(&[tag]).unwrap_err().status, 400, "{tag}");
         }
     }
