@@ -93,7 +93,12 @@ pub(super) async fn user_turn(upstream: &dyn Upstream, turn: UserTurn) -> (UserL
     let mut work = turn.work;
     if turn.unsure {
         match look_again(upstream, &work.principal, &work.observed).await {
-            Ok(observed) => work.observed = observed,
+            Ok(observed) => {
+                // It came back by the call whose end was unclear.
+                learned.recreated =
+                    observed.existence == Existence::Present && work.observed.deactivated;
+                work.observed = observed;
+            }
             Err(error) => return (learned, pause_after(&error)),
         }
     }
@@ -159,7 +164,7 @@ async fn look_again(
     Ok(match found {
         Some(_) => ObservedAccount {
             existence: Existence::Present,
-            deactivated: before.deactivated,
+            deactivated: false,
             role: None,
             profile: None,
             record: before.record,
@@ -627,3 +632,6 @@ impl Listed {
             || self.accounts.contains(&principal.account.to_lowercase())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,7 @@ impl Session {
         let session = self.clone();
         let decide: DecideUser = Box::new(move |stored| {
             let mut user = user;
-            let was = stored.row.attributes.active();
+            let was = stored.row.account.active;
             user.0.entry("active").or_insert(was.into());
             session.changed_row(user, stored)
         });

@@ -1,0 +1,431 @@
+//! Turns against an application that answers by script.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::{
+    plan::{
+        capability::{Act, Capability, Certainty},
+        state::{Account, GroupKey, UserWork},
+    },
+    scim::{
+        error::Problem,
+        resource::{Attributes, ResourceId},
+        schema::Schemas,
+    },
+    upstream::{Finding, Outcome, Projection, RemoteGroup, RemoteUser},
+};
+
+type Answer = Box<dyn Fn(&Operation) -> Result<Outcome, UpstreamError> + Send + Sync>;
+
+struct Scripted {
+    can: Capabilities,
+    answer: Answer,
+    sent: Mutex<Vec<Operation>>,
+    members: Mutex<VecDeque<Vec<RemoteMember>>>,
+    group: Option<RemoteGroup>,
+    user: Option<RemoteUser>,
+}
+
+impl std::fmt::Debug for Scripted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scripted")
+    }
+}
+
+fn scripted(
+    answer: impl Fn(&Operation) -> Result<Outcome, UpstreamError> + Send + Sync + 'static,
+) -> Scripted {
+    use Act::{
+        AddMembers, CreateGroup, CreateUser, DeactivateUser, DeleteGroup, RemoveMembers,
+        ReplaceMembers, SetRole, UpdateProfile,
+    };
+    let acts = [
+        CreateUser,
+        DeactivateUser,
+        SetRole,
+        UpdateProfile,
+        CreateGroup,
+        DeleteGroup,
+        AddMembers,
+        RemoveMembers,
+        ReplaceMembers,
+    ];
+    let row = |act| Capability {
+        act,
+        able: true,
+        batch: 1_000,
+        certainty: Certainty::Documented,
+        note: "",
+    };
+    Scripted {
+        can: Capabilities {
+            application: "Test",
+            rows: acts.into_iter().map(row).collect(),
+        },
+        answer: Box::new(answer),
+        sent: Mutex::default(),
+        members: Mutex::default(),
+        group: None,
+        user: None,
+    }
+}
+
+impl Scripted {
+    fn calls(&self) -> usize {
+        self.sent.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl Upstream for Scripted {
+    fn capabilities(&self) -> &Capabilities {
+        &self.can
+    }
+    fn schemas(&self) -> Arc<Schemas> {
+        Arc::new(Schemas::new(&[], &[]))
+    }
+    fn project(&self, _: &Attributes) -> Result<Projection, Problem> {
+        Err(Problem::new(500, "not asked here"))
+    }
+    fn group_name(&self, name: &str) -> Result<String, Problem> {
+        Ok(name.into())
+    }
+    fn user_attributes(&self, _: &RemoteUser) -> Attributes {
+        Attributes::default()
+    }
+    fn group_attributes(&self, _: &RemoteGroup) -> Attributes {
+        Attributes::default()
+    }
+    fn adorn_group(&self, _: &mut Attributes, _: &str) {}
+    async fn users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
+        Ok(Vec::new())
+    }
+    async fn groups(&self) -> Result<Vec<RemoteGroup>, UpstreamError> {
+        Ok(Vec::new())
+    }
+    async fn members(&self, _: &str) -> Result<Vec<RemoteMember>, UpstreamError> {
+        Ok(self.members.lock().unwrap().pop_front().unwrap_or_default())
+    }
+    async fn user(&self, _: &str) -> Result<Option<RemoteUser>, UpstreamError> {
+        Ok(self.user.clone())
+    }
+    async fn group(&self, _: &str) -> Result<Option<RemoteGroup>, UpstreamError> {
+        Ok(self.group.clone())
+    }
+    async fn apply(&self, operation: &Operation) -> Result<Outcome, UpstreamError> {
+        self.sent.lock().unwrap().push(operation.clone());
+        (self.answer)(operation)
+    }
+    async fn check(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+}
+
+fn principal(n: u8) -> Principal {
+    Principal {
+        user: UserKey(n.into()),
+        id: ResourceId::from_bytes([n; 16]),
+        account: format!("u{n}@example.com"),
+        upstream_id: None,
+    }
+}
+
+fn group(adds: std::ops::Range<u8>, removes: std::ops::Range<u8>) -> GroupTurn {
+    GroupTurn {
+        work: GroupWork {
+            group: GroupKey(1),
+            id: ResourceId::from_bytes([200; 16]),
+            name: "dev".into(),
+            wanted: true,
+            observed: Existence::Present,
+            adds: adds.map(principal).collect(),
+            removes: removes.map(principal).collect(),
+            full: None,
+        },
+        seq: 1,
+        more: false,
+    }
+}
+
+fn all_done(operation: &Operation) -> Result<Outcome, UpstreamError> {
+    let members = members_of(operation)
+        .into_iter()
+        .map(|user| (user, MemberOutcome::Applied))
+        .collect();
+    Ok(Outcome {
+        members,
+        upstream_id: None,
+    })
+}
+
+fn rejected() -> UpstreamError {
+    UpstreamError::Rejected {
+        reason: "no".into(),
+    }
+}
+
+async fn turn(app: &Scripted, work: GroupTurn) -> (GroupLearned, Pause) {
+    group_turn(app, work, &mut Doubts::new()).await
+}
+
+fn sorted(mut users: Vec<UserKey>) -> Vec<i64> {
+    users.sort_unstable();
+    users.into_iter().map(|user| user.0).collect()
+}
+
+#[tokio::test]
+async fn one_add_and_one_remove_call_settle_everything() {
+    let app = scripted(all_done);
+    let (learned, pause) = turn(&app, group(0..5, 10..13)).await;
+    assert_eq!((app.calls(), pause), (2, Pause::None));
+    assert_eq!((learned.present.len(), learned.absent.len()), (5, 3));
+}
+
+#[tokio::test]
+async fn one_bad_member_never_blocks_ninety_nine_good_ones() {
+    let bad = UserKey(37);
+    let app = scripted(move |operation| {
+        if members_of(operation).contains(&bad) {
+            Err(rejected())
+        } else {
+            all_done(operation)
+        }
+    });
+    let (learned, _) = turn(&app, group(0..100, 0..0)).await;
+    assert_eq!(learned.present.len(), 99);
+    assert_eq!(
+        learned
+            .refused
+            .iter()
+            .map(|(user, _)| *user)
+            .collect::<Vec<_>>(),
+        [bad]
+    );
+    assert!(app.calls() <= 2 * 7 + 1, "{} calls", app.calls());
+}
+
+#[tokio::test]
+async fn an_unclear_end_leaves_its_members_unknown_and_returns_what_was_not_sent() {
+    let app = scripted(|operation| match operation {
+        Operation::AddMembers { .. } => Err(UpstreamError::Unknown {
+            reason: "cut".into(),
+        }),
+        _ => all_done(operation),
+    });
+    let (learned, pause) = turn(&app, group(0..3, 10..12)).await;
+    assert_eq!(pause, Pause::BackOff);
+    assert!(learned.present.is_empty() && learned.absent.is_empty());
+    assert_eq!(sorted(learned.unsent), [10, 11]);
+}
+
+#[tokio::test]
+async fn not_now_returns_everything_unsent_and_waits_as_long_as_asked() {
+    let wait = Duration::from_secs(7);
+    let app = scripted(move |_| {
+        Err(UpstreamError::Later {
+            after: Some(wait),
+            reason: "429".into(),
+        })
+    });
+    let (learned, pause) = turn(&app, group(0..3, 10..12)).await;
+    assert_eq!(pause, Pause::For(wait));
+    assert_eq!(sorted(learned.unsent), [0, 1, 2, 10, 11]);
+    assert_eq!(app.calls(), 1);
+}
+
+#[tokio::test]
+async fn unlisted_members_are_settled_by_one_read() {
+    let app = scripted(|operation| {
+        let outcome = |user| {
+            (
+                user,
+                if user == UserKey(1) {
+                    MemberOutcome::Unknown
+                } else {
+                    MemberOutcome::Applied
+                },
+            )
+        };
+        Ok(Outcome {
+            members: members_of(operation).into_iter().map(outcome).collect(),
+            upstream_id: None,
+        })
+    });
+    let listed = RemoteMember {
+        upstream_id: None,
+        account: Some("U1@example.com".into()),
+    };
+    app.members.lock().unwrap().push_back(vec![listed]);
+    let (learned, pause) = turn(&app, group(0..3, 0..0)).await;
+    assert_eq!(
+        (sorted(learned.present), pause),
+        (vec![0, 1, 2], Pause::None)
+    );
+}
+
+#[tokio::test]
+async fn one_look_that_contradicts_is_not_believed_but_two_are() {
+    let app = scripted(|operation| {
+        let outcome = |user| (user, MemberOutcome::Unknown);
+        Ok(Outcome {
+            members: members_of(operation).into_iter().map(outcome).collect(),
+            upstream_id: None,
+        })
+    });
+    let mut doubts = Doubts::new();
+    let (first, pause) = group_turn(&app, group(0..1, 0..0), &mut doubts).await;
+    assert!(first.refused.is_empty() && first.present.is_empty());
+    assert_eq!(pause, Pause::BackOff);
+    let (second, pause) = group_turn(&app, group(0..1, 0..0), &mut doubts).await;
+    assert_eq!((second.refused.len(), pause), (1, Pause::None));
+}
+
+#[tokio::test]
+async fn a_missing_group_is_never_made_again_and_its_removals_are_done() {
+    let app = scripted(|_| {
+        Err(UpstreamError::Missing {
+            reason: "404".into(),
+        })
+    });
+    let (learned, _) = turn(&app, group(0..2, 10..12)).await;
+    assert_eq!(
+        (learned.refused.len(), sorted(learned.absent)),
+        (2, vec![10, 11])
+    );
+    assert_eq!(learned.existence, None);
+    assert!(
+        !app.sent
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|o| matches!(o, Operation::CreateGroup { .. }))
+    );
+}
+
+#[tokio::test]
+async fn a_new_group_whose_name_is_taken_is_refused_and_never_bound() {
+    let app = scripted(|_| {
+        Err(UpstreamError::Exists {
+            reason: "409".into(),
+        })
+    });
+    let mut work = group(0..2, 0..0);
+    work.work.observed = Existence::Absent;
+    let (learned, _) = turn(&app, work).await;
+    assert!(learned.group_refused.is_some());
+    assert_eq!(
+        (app.calls(), learned.existence),
+        (1, Some(Existence::Absent))
+    );
+}
+
+#[tokio::test]
+async fn a_group_whose_creation_was_unclear_is_read_before_it_is_made_again() {
+    let mut app = scripted(all_done);
+    app.group = Some(RemoteGroup {
+        name: "dev".into(),
+        ..RemoteGroup::default()
+    });
+    let mut work = group(0..2, 0..0);
+    work.work.observed = Existence::Unknown;
+    let (learned, _) = turn(&app, work).await;
+    assert_eq!(
+        (learned.existence, learned.present.len()),
+        (Some(Existence::Present), 2)
+    );
+    assert!(matches!(
+        app.sent.lock().unwrap()[..],
+        [Operation::AddMembers { .. }]
+    ));
+}
+
+#[tokio::test]
+async fn a_refused_replacement_falls_back_to_the_difference() {
+    let app = scripted(|operation| match operation {
+        Operation::ReplaceMembers { .. } => Err(rejected()),
+        _ => all_done(operation),
+    });
+    let mut work = group(0..2, 10..12);
+    work.work.full = Some(work.work.adds.clone());
+    let (learned, _) = turn(&app, work).await;
+    assert_eq!(
+        (app.calls(), learned.present.len(), learned.absent.len()),
+        (3, 2, 2)
+    );
+}
+
+fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
+    UserTurn {
+        work: UserWork {
+            principal: principal(1),
+            wanted: Account {
+                active,
+                ..Account::default()
+            },
+            observed: ObservedAccount {
+                existence,
+                profile: Some(BTreeMap::new()),
+                ..ObservedAccount::default()
+            },
+            deleted: false,
+        },
+        version: 1,
+        unsure,
+    }
+}
+
+#[tokio::test]
+async fn deactivation_is_one_call_and_a_missing_account_is_as_good() {
+    for answer in [
+        Ok(Outcome::default()),
+        Err(UpstreamError::Missing {
+            reason: "404".into(),
+        }),
+    ] {
+        let app = scripted(move |_| answer.clone());
+        let (learned, _) = user_turn(&app, user(false, Existence::Present, false)).await;
+        let observed = learned.observed.unwrap();
+        assert!(learned.settled && observed.deactivated);
+        assert_eq!((app.calls(), observed.existence), (1, Existence::Absent));
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_exists_is_never_taken_over_by_a_fresh_create() {
+    let app = scripted(|_| {
+        Err(UpstreamError::Exists {
+            reason: "409".into(),
+        })
+    });
+    let (learned, _) = user_turn(&app, user(true, Existence::Absent, false)).await;
+    assert!(learned.refused.is_some() && learned.settled);
+    // But a create whose first try was unclear is our own.
+    let (learned, _) = user_turn(&app, user(true, Existence::Absent, true)).await;
+    assert_eq!(learned.observed.unwrap().existence, Existence::Present);
+    assert!(learned.refused.is_none());
+}
+
+#[tokio::test]
+async fn an_unsure_account_is_read_before_anything_is_sent() {
+    let mut app = scripted(all_done);
+    app.user = Some(RemoteUser::default());
+    let (learned, _) = user_turn(&app, user(true, Existence::Absent, true)).await;
+    assert_eq!(app.calls(), 0);
+    assert_eq!(learned.observed.unwrap().existence, Existence::Present);
+}
+
+#[tokio::test]
+async fn coming_back_after_deactivation_puts_memberships_in_doubt() {
+    let app = scripted(all_done);
+    let mut work = user(true, Existence::Absent, false);
+    work.work.observed.deactivated = true;
+    let (learned, _) = user_turn(&app, work).await;
+    assert!(learned.recreated && learned.settled);
+}
