@@ -1,0 +1,323 @@
+//! Placeholders: `{{name}}` in any string of a request or expectation is filled
+//! from the profile's variables, from `{{run}}` and from what earlier answers
+//! gave. Values are templates themselves, so filling goes on until nothing is
+//! left, with a bound against variables that name each other in a ring.
+//! `{"$each": "array", "item": {…}}` becomes one `item` per element.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// How often a value may name another value.
+const LONGEST_CHAIN: usize = 16;
+const DEEPEST: usize = 64;
+
+/// Names to values; arrays are filled by `save` into `name[]`.
+#[derive(Debug, Clone, Default)]
+pub struct Variables(BTreeMap<String, Value>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TemplateError {
+    #[error("placeholder {{{{{0}}}}} has no value")]
+    Unknown(String),
+    #[error("placeholder {{{{{0}}}}} names itself, directly or through others")]
+    Ring(String),
+    #[error("$each names {{{{{0}}}}}, which is not an array")]
+    NotAnArray(String),
+    #[error("the body is nested deeper than {DEEPEST}")]
+    TooDeep,
+}
+
+impl Variables {
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    /// Keeps a value from an answer; `name[]` appends to the array `name`.
+    pub fn save(&mut self, name: &str, value: Value) {
+        let Some(array) = name.strip_suffix("[]") else {
+            self.0.insert(name.to_owned(), value);
+            return;
+        };
+        match self
+            .0
+            .entry(array.to_owned())
+            .or_insert_with(|| Value::Array(Vec::new()))
+        {
+            Value::Array(items) => items.push(value),
+            other => *other = Value::Array(vec![value]),
+        }
+    }
+
+    /// Fills a string; the result is text whatever the values were.
+    pub fn text(&self, template: &str) -> Result<String, TemplateError> {
+        self.text_with(template, str::to_owned)
+    }
+
+    /// Fills a URL path; values are percent-encoded so that no id ends it early.
+    pub fn path(&self, template: &str) -> Result<String, TemplateError> {
+        self.text_with(template, percent_encode)
+    }
+
+    /// Fills a JSON value: keys, strings and `$each`. A string that is nothing
+    /// but one placeholder takes the value's own type.
+    pub fn value(&self, template: &Value) -> Result<Value, TemplateError> {
+        self.value_at(template, 0)
+    }
+
+    fn text_with(
+        &self,
+        template: &str,
+        encode: impl Fn(&str) -> String,
+    ) -> Result<String, TemplateError> {
+        let mut filled = String::with_capacity(template.len());
+        let mut rest = template;
+        while let Some((before, name, after)) = next_placeholder(rest) {
+            filled.push_str(before);
+            filled.push_str(&encode(&plain(&self.resolved(name)?)));
+            rest = after;
+        }
+        filled.push_str(rest);
+        Ok(filled)
+    }
+
+    /// The value of a variable, with the placeholders in it filled.
+    fn resolved(&self, name: &str) -> Result<Value, TemplateError> {
+        let unknown = || TemplateError::Unknown(name.to_owned());
+        let Value::String(text) = self.0.get(name).ok_or_else(unknown)? else {
+            return self.0.get(name).cloned().ok_or_else(unknown);
+        };
+        let mut text = text.clone();
+        for _ in 0..LONGEST_CHAIN {
+            let mut once = String::with_capacity(text.len());
+            let mut rest = text.as_str();
+            let mut more = false;
+            while let Some((before, inner, after)) = next_placeholder(rest) {
+                let value = self
+                    .0
+                    .get(inner)
+                    .ok_or_else(|| TemplateError::Unknown(inner.to_owned()))?;
+                once.push_str(before);
+                once.push_str(&plain(value));
+                rest = after;
+                more = true;
+            }
+            once.push_str(rest);
+            if !more {
+                return Ok(Value::String(text));
+            }
+            // A ring that adds text at every turn would grow without end.
+            if once.len() > 64 * 1024 {
+                break;
+            }
+            text = once;
+        }
+        Err(TemplateError::Ring(name.to_owned()))
+    }
+
+    fn value_at(&self, template: &Value, depth: usize) -> Result<Value, TemplateError> {
+        if depth > DEEPEST {
+            return Err(TemplateError::TooDeep);
+        }
+        Ok(match template {
+            Value::String(text) => match next_placeholder(text) {
+                Some(("", name, "")) => self.resolved(name)?,
+                _ => Value::String(self.text(text)?),
+            },
+            Value::Array(items) => items
+                .iter()
+                .map(|item| self.value_at(item, depth + 1))
+                .collect::<Result<_, _>>()?,
+            Value::Object(members) => match each(members) {
+                Some((array, item)) => self.expand(array, item, depth)?,
+                None => members
+                    .iter()
+                    .map(|(key, value)| Ok((self.text(key)?, self.value_at(value, depth + 1)?)))
+                    .collect::<Result<Map<_, _>, TemplateError>>()?
+                    .into(),
+            },
+            other => other.clone(),
+        })
+    }
+
+    fn expand(&self, array: &str, item: &Value, depth: usize) -> Result<Value, TemplateError> {
+        let Value::Array(elements) = self
+            .0
+            .get(array)
+            .ok_or_else(|| TemplateError::Unknown(array.to_owned()))?
+        else {
+            return Err(TemplateError::NotAnArray(array.to_owned()));
+        };
+        let mut inner = self.clone();
+        elements
+            .iter()
+            .enumerate()
+            .map(|(index, element)| {
+                inner.set("item", element.clone());
+                inner.set("index", index);
+                inner.value_at(item, depth + 1)
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map(Value::Array)
+    }
+}
+
+/// Every name that a template mentions, `$each` arrays included.
+pub fn names_in(template: &Value) -> Vec<String> {
+    let text = template.to_string();
+    let mut names = Vec::new();
+    let mut rest = text.as_str();
+    while let Some((_, name, after)) = next_placeholder(rest) {
+        names.push(name.to_owned());
+        rest = after;
+    }
+    let mut rest = text.as_str();
+    while let Some((_, after)) = rest.split_once(r#""$each":""#) {
+        names.extend(after.split('"').next().map(str::to_owned));
+        rest = after;
+    }
+    names
+}
+
+fn each(members: &Map<String, Value>) -> Option<(&str, &Value)> {
+    let array = members.get("$each")?.as_str()?;
+    Some((array, members.get("item")?)).filter(|_| members.len() == 2)
+}
+
+/// Text before, name, text after the first `{{name}}`.
+fn next_placeholder(text: &str) -> Option<(&str, &str, &str)> {
+    let mut from = 0;
+    while let Some(open) = text[from..].find("{{") {
+        let start = from + open + 2;
+        let length = text[start..].find("}}")?;
+        let name = &text[start..start + length];
+        if !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
+            return Some((&text[..start - 2], name, &text[start + length + 2..]));
+        }
+        from = start;
+    }
+    None
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// RFC 3986: everything but unreserved characters.
+pub fn percent_encode(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes()
+        .fold(String::with_capacity(text.len()), |mut encoded, byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                encoded.push(char::from(byte));
+            } else {
+                // Writing to a String cannot fail.
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+            encoded
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn variables() -> Variables {
+        let mut variables = Variables::default();
+        variables.set("run", "abc");
+        variables.set("alice", "alice.{{run}}@x.example");
+        variables.set("greeting", "hello {{alice}}, {{run}}");
+        variables.set("count", 7);
+        variables
+    }
+
+    #[test]
+    fn a_chain_of_placeholders_is_followed_to_its_end() {
+        assert_eq!(
+            variables().text("<{{greeting}}>").unwrap(),
+            "<hello alice.abc@x.example, abc>"
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_is_named() {
+        assert_eq!(
+            variables().text("{{nobody}}").unwrap_err().to_string(),
+            "placeholder {{nobody}} has no value"
+        );
+    }
+
+    #[test]
+    fn a_ring_is_noticed() {
+        let mut variables = variables();
+        variables.set("a", "{{b}}");
+        variables.set("b", "{{a}}{{a}}");
+        assert_eq!(
+            variables.text("{{a}}").unwrap_err(),
+            TemplateError::Ring("a".into())
+        );
+    }
+
+    #[test]
+    fn a_lone_placeholder_keeps_its_type_and_text_does_not() {
+        let filled = variables()
+            .value(&json!({"n": "{{count}}", "t": "n={{count}}", "{{run}}": 1}))
+            .unwrap();
+        assert_eq!(filled, json!({"n": 7, "t": "n=7", "abc": 1}));
+    }
+
+    #[test]
+    fn each_makes_one_item_per_element() {
+        let mut variables = variables();
+        variables.save("ids[]", json!("u1"));
+        variables.save("ids[]", json!("u2"));
+        let template = json!({"members": {"$each": "ids", "item": {"value": "{{item}}", "display": "m-{{index}}"}}});
+        assert_eq!(
+            variables.value(&template).unwrap(),
+            json!({"members": [{"value": "u1", "display": "m-0"}, {"value": "u2", "display": "m-1"}]})
+        );
+        assert_eq!(
+            variables
+                .value(&json!({"$each": "run", "item": 1}))
+                .unwrap_err(),
+            TemplateError::NotAnArray("run".into())
+        );
+    }
+
+    #[test]
+    fn a_path_keeps_its_shape_whatever_the_id_holds() {
+        let mut variables = variables();
+        variables.set("id", "a/b?c#d e");
+        assert_eq!(
+            variables.path("/Users/{{id}}").unwrap(),
+            "/Users/a%2Fb%3Fc%23d%20e"
+        );
+    }
+
+    #[test]
+    fn names_are_found_in_strings_keys_and_each() {
+        let mut names =
+            names_in(&json!({"a": "{{x}} {{y}}", "b": {"$each": "ids", "item": "{{item}}"}}));
+        names.sort();
+        assert_eq!(names, ["ids", "item", "x", "y"]);
+    }
+
+    #[test]
+    fn braces_that_are_no_placeholder_stay() {
+        assert_eq!(
+            variables().text("{{ x }} {{run}} {{").unwrap(),
+            "{{ x }} abc {{"
+        );
+    }
+}
