@@ -14,7 +14,7 @@ use crate::{
         capability::Capabilities,
         decide::{plan_group, plan_user},
         operation::{Operation, Plan},
-        state::{Existence, GroupWork, ObservedAccount, Principal, UserKey},
+        state::{Account, Existence, GroupWork, ObservedAccount, Principal, UserKey, UserWork},
     },
     store::{GroupLearned, GroupTurn, UserLearned, UserTurn},
     upstream::{MemberOutcome, RemoteMember, Upstream, UpstreamError},
@@ -116,11 +116,17 @@ pub(super) async fn user_turn(upstream: &dyn Upstream, turn: UserTurn) -> (UserL
         match result {
             Ok(outcome) => {
                 learned.upstream_id = outcome.upstream_id.or(learned.upstream_id);
-                note_success(&operation, &mut observed);
+                note_success(&operation, &work.wanted, &mut observed);
                 learned.recreated |= returning && matches!(operation, Operation::CreateUser { .. });
             }
             Err(error) => {
-                let end = user_failure(upstream, &operation, &error, turn.unsure, &mut observed);
+                let end = user_failure(
+                    upstream,
+                    &operation,
+                    &error,
+                    (&work, turn.unsure),
+                    &mut observed,
+                );
                 learned.recreated |= returning
                     && matches!(
                         (&operation, &end),
@@ -177,13 +183,13 @@ async fn look_again(
     })
 }
 
-fn note_success(operation: &Operation, observed: &mut ObservedAccount) {
+fn note_success(operation: &Operation, wanted: &Account, observed: &mut ObservedAccount) {
     match operation {
-        Operation::CreateUser { role, fields, .. } => {
+        Operation::CreateUser { role, .. } => {
             observed.existence = Existence::Present;
             observed.deactivated = false;
             observed.role.clone_from(role);
-            observed.profile = Some(fields.clone());
+            observed.profile = Some(wanted.carried_by_creation());
         }
         Operation::DeactivateUser { .. } => {
             observed.existence = Existence::Absent;
@@ -217,7 +223,7 @@ fn user_failure(
     upstream: &dyn Upstream,
     operation: &Operation,
     error: &UpstreamError,
-    unsure: bool,
+    (work, unsure): (&UserWork, bool),
     observed: &mut ObservedAccount,
 ) -> End {
     let can = upstream.capabilities();
@@ -228,7 +234,7 @@ fn user_failure(
         | (Operation::CreateUser { .. }, UpstreamError::Exists { .. })
             if unsure || matches!(operation, Operation::DeactivateUser { .. }) =>
         {
-            note_success(operation, observed);
+            note_success(operation, &work.wanted, observed);
             End::AsGood
         }
         (Operation::CreateUser { .. }, _) => {

@@ -46,12 +46,7 @@ fn create(work: &UserWork, can: &Capabilities, plan: &mut Plan) {
             fields,
         }
     });
-    let carried = &work.wanted.creation;
-    let left_over = work
-        .wanted
-        .profile
-        .keys()
-        .any(|key| !carried.contains_key(key));
+    let left_over = work.wanted.carried_by_creation() != work.wanted.profile;
     if !plan.operations.is_empty() && left_over {
         upsert(work, can, plan, work.wanted.profile.clone(), false);
     }

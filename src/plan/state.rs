@@ -32,6 +32,19 @@ pub struct Account {
     pub creation: BTreeMap<String, String>,
 }
 
+impl Account {
+    /// The part of the profile that creating the account already tells.
+    pub fn carried_by_creation(&self) -> BTreeMap<String, String> {
+        let carried = self
+            .profile
+            .iter()
+            .filter(|(key, value)| self.creation.get(*key) == Some(*value));
+        carried
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    }
+}
+
 /// Whether a thing is there, as far as we know.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -49,9 +49,7 @@ pub(super) fn project(user: &Attributes, settings: &Settings) -> Result<Projecti
     if let Some(key) = &key {
         let (first, last) = names(user, key);
         for (name, value) in [("firstName", first), ("lastName", last)] {
-            if !profile.contains_key(name) {
-                creation.insert(name.to_owned(), value);
-            }
+            creation.insert(name.to_owned(), value);
         }
     }
     Ok(Projection {
