@@ -1,24 +1,43 @@
 //! Filters (RFC 7644 section 3.4.2.2): one linear, depth-counted parser and
 //! one evaluator.
+//!
+//! Names are resolved and values typed while parsing, so that what is wrong
+//! is told with its place and evaluation cannot fail. A well-formed name that
+//! no schema knows matches nothing, because clients ask for attributes that
+//! a service may not hold.
 
 use serde_json::{Map, Value};
 
-use super::{error::Problem, json::Limits, resource::ResourceType, schema::Schemas};
+use super::{
+    error::{Problem, ScimType},
+    json::Limits,
+    resource::ResourceType,
+    schema::{Attribute, Schemas},
+};
+
+mod evaluate;
+mod parse;
+mod tree;
+
+use parse::{Parser, Scope};
+use tree::{Node, Operator, Test};
 
 /// A parsed filter, names resolved against the schema.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
-    // The tree; private to this module.
-    _tree: (),
+    tree: Node,
+    of: ResourceType,
 }
 
 /// The one equality that an index can answer, taken from a filter whose every
 /// match must satisfy it (so: the filter itself, or one side of an `and`).
+/// Texts are as the client wrote them, not folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Narrow {
     Id(String),
     UserName(String),
     ExternalId(String),
+    /// Of groups only.
     DisplayName(String),
     Email(String),
     Member(String),
@@ -42,24 +61,140 @@ impl Filter {
         schemas: &Schemas,
         limits: &Limits,
     ) -> Result<Self, Problem> {
-        let _ = (text, of, schemas, limits);
-        Err(Problem::new(501, "not written yet"))
+        if text.len() > limits.filter {
+            return Err(Problem::bad(
+                ScimType::InvalidFilter,
+                format!("the filter is longer than {} bytes", limits.filter),
+            ));
+        }
+        let kind = schemas.kind(of);
+        let mut parser = Parser::new(text, 0, kind, limits.filter_depth, Scope::Resource);
+        let tree = parser.whole()?;
+        Ok(Self { tree, of })
+    }
+
+    /// Parses what stands in the brackets of a path, from the byte after `[`
+    /// to the byte after `]`, which is returned. Names must be known here:
+    /// a path that can never select anything is a mistake.
+    pub(super) fn parse_in_path(
+        path: &str,
+        start: usize,
+        attribute: &Attribute,
+        of: ResourceType,
+        schemas: &Schemas,
+        limits: &Limits,
+    ) -> Result<(Self, usize), Problem> {
+        let kind = schemas.kind(of);
+        let scope = Scope::ElementInPath(attribute);
+        let mut parser = Parser::new(path, start, kind, limits.filter_depth, scope);
+        let tree = parser.bracketed()?;
+        Ok((Self { tree, of }, parser.position()))
     }
 
     /// Whether the subject matches.
     pub fn matches(&self, subject: &dyn Subject) -> bool {
-        let _ = subject;
-        false
+        evaluate::resource(&self.tree, subject)
+    }
+
+    /// Whether a member matches; for the filter of a
+    /// [`super::patch::MemberChange::RemoveWhere`], which is about one member.
+    pub fn matches_member(&self, id: &str) -> bool {
+        evaluate::member(&self.tree, id)
+    }
+
+    /// Whether one value of a multi-valued attribute matches; for the filter
+    /// of a path.
+    pub(super) fn matches_element(&self, element: &Value) -> bool {
+        evaluate::element(&self.tree, element)
     }
 
     /// The index that can answer a part of this filter, if any.
     pub fn narrow(&self) -> Option<Narrow> {
-        None
+        narrow(&self.tree, self.of).map(|(_, narrow)| narrow)
+    }
+
+    /// The sub-attributes that the filter of a path fixes by `eq`, alone or
+    /// joined by `and`; `None` when it says more than that.
+    pub(super) fn equalities(&self) -> Option<Map<String, Value>> {
+        let one = |node: &Node| match node {
+            Node::Compare(target, test) => Some((target.attribute.clone(), test.equal_to()?)),
+            _ => None,
+        };
+        match &self.tree {
+            Node::And(nodes) => nodes.iter().map(one).collect(),
+            node => one(node).map(|pair| Map::from_iter([pair])),
+        }
+    }
+
+    /// The ids in `value eq ".." [or value eq ".."]`, the filter of a member.
+    pub(super) fn ids(&self) -> Option<Vec<String>> {
+        let one = |node: &Node| match node {
+            Node::Compare(target, Test::Text(Operator::Eq, text, _))
+                if target.attribute == "value" =>
+            {
+                Some(text.clone())
+            }
+            _ => None,
+        };
+        match &self.tree {
+            Node::Or(nodes) => nodes.iter().map(one).collect(),
+            node => one(node).map(|id| vec![id]),
+        }
+    }
+}
+
+/// The best index for a node, with its rank; the lowest selects fewest rows.
+fn narrow(node: &Node, of: ResourceType) -> Option<(u8, Narrow)> {
+    match node {
+        Node::And(nodes) => {
+            let found = nodes.iter().filter_map(|node| narrow(node, of));
+            found.min_by_key(|(rank, _)| *rank)
+        }
+        Node::HasMember(id) => Some((5, Narrow::Member(id.clone()))),
+        Node::Each(target, inner) if target.is_core("emails") => {
+            let value = |node: &Node| match node {
+                Node::Compare(target, Test::Text(Operator::Eq, text, _))
+                    if target.attribute == "value" =>
+                {
+                    Some(text.clone())
+                }
+                _ => None,
+            };
+            let text = match inner.as_ref() {
+                Node::And(nodes) => nodes.iter().find_map(value),
+                node => value(node),
+            };
+            text.map(|text| (3, Narrow::Email(text)))
+        }
+        Node::Compare(target, Test::Text(Operator::Eq, text, _)) if target.extension.is_none() => {
+            let text = text.clone();
+            match (target.attribute.as_str(), target.sub.as_deref(), of) {
+                ("id", None, _) => Some((0, Narrow::Id(text))),
+                ("userName", None, _) => Some((1, Narrow::UserName(text))),
+                ("externalId", None, _) => Some((2, Narrow::ExternalId(text))),
+                ("emails", Some("value"), _) => Some((3, Narrow::Email(text))),
+                ("displayName", None, ResourceType::Group) => Some((4, Narrow::DisplayName(text))),
+                _ => None,
+            }
+        }
+        _ => None,
     }
 }
 
 /// The one comparison form of case-insensitive strings, used by storage,
-/// index, filter and uniqueness alike (reliability: S-18).
+/// index, filter and uniqueness alike (reliability: S-18): Unicode lower case,
+/// with the Greek final sigma as any other, so that it does not depend on
+/// where in a word a letter stands.
 pub fn fold_case(text: &str) -> String {
-    text.to_lowercase()
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let mut folded = text.to_lowercase();
+    if folded.contains('ς') {
+        folded = folded.replace('ς', "σ");
+    }
+    folded
 }
+
+#[cfg(test)]
+mod tests;
