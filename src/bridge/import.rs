@@ -3,7 +3,7 @@
 //! bound to an existing row by name or e-mail, and nothing an identity
 //! provider wrote is changed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Bridge, Failure, Session, clock, session::store_failed};
 use crate::{
@@ -11,6 +11,9 @@ use crate::{
     store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, UserRow},
     upstream::{RemoteGroup, RemoteUser, UpstreamError},
 };
+
+/// A failed import is tried again after this long.
+const AFTER_FAILURE: Duration = Duration::from_secs(60);
 
 impl Bridge {
     /// Imports every connection now and then as often as it wants; the tasks
@@ -20,17 +23,24 @@ impl Bridge {
             let Some(session) = self.own_session(&connection.name, "import") else {
                 continue;
             };
+            if !connection.policy.import_at_start {
+                continue;
+            }
             let every = connection.policy.import_every;
             self.engine.spawn(async move {
                 loop {
-                    match session.import(&|_| {}).await {
-                        Ok(seen) => tracing::info!(?seen, connection = %session.connection.name, "imported"),
+                    let pause = match session.import(&|_| {}).await {
+                        Ok(seen) => {
+                            tracing::info!(?seen, connection = %session.connection.name, "imported");
+                            every
+                        }
                         Err(error) => {
                             tracing::warn!(%error, connection = %session.connection.name, "import failed");
+                            Some(AFTER_FAILURE)
                         }
-                    }
-                    match every {
-                        Some(every) => tokio::time::sleep(every).await,
+                    };
+                    match pause {
+                        Some(pause) => tokio::time::sleep(pause).await,
                         None => return,
                     }
                 }

@@ -40,7 +40,9 @@ pub struct Policy {
     /// Users the application cannot know (no e-mail) are kept here only,
     /// instead of being refused.
     pub stage_users: bool,
-    /// Import at start and then this often; `None`: only at start.
+    /// Whether the application is read at start.
+    pub import_at_start: bool,
+    /// And how often after that; `None`: never.
     pub import_every: Option<Duration>,
     pub limits: Limits,
 }
@@ -53,6 +55,7 @@ impl Default for Policy {
             skip_unknown_members: false,
             recreate: false,
             stage_users: false,
+            import_at_start: true,
             import_every: None,
             limits: Limits::default(),
         }

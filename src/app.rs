@@ -1,0 +1,217 @@
+//! Wiring: from a configuration to a server that answers, and back down.
+//!
+//! Two runtimes: the front serves requests on its own threads, the engine
+//! carries lanes, imports and upstream calls on two of its own, so that slow
+//! applications never slow down answers. Nothing is decided here.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{runtime, sync::oneshot, task::JoinHandle};
+
+use crate::{
+    bridge::{
+        Bridge, Setup,
+        token::{TokenError, Tokens},
+    },
+    config::{self, Config},
+    http,
+    store::{self, Store, StoreError},
+    upstream::{Upstream, opsera},
+};
+
+/// How long a stop waits for upstream calls after the front has stopped; what
+/// is cut off then is open work for the next start.
+const LAST_CALLS: Duration = Duration::from_secs(5);
+/// How often the store is asked whether it still takes writes.
+const STORE_PULSE: Duration = Duration::from_secs(5);
+
+/// Why there is no server. The text holds the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the store {path} cannot be opened: {source}")]
+    Store { path: PathBuf, source: StoreError },
+    #[error("connection {connection}: {source}")]
+    Tokens {
+        connection: String,
+        source: TokenError,
+    },
+    #[error("connection {connection}: the application cannot be set up: {reason}")]
+    Upstream { connection: String, reason: String },
+    #[error("{0}")]
+    Listen(io::Error),
+    #[error("refusing to start: {0}")]
+    Unguarded(String),
+    #[error("the operating system gives no threads: {0}")]
+    Engine(io::Error),
+    #[error("the store failed at start: {0}")]
+    Bridge(#[from] StoreError),
+}
+
+/// The runtime for lanes, imports and upstream calls.
+pub fn engine() -> Result<runtime::Runtime, StartError> {
+    runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("engine")
+        .enable_all()
+        .build()
+        .map_err(StartError::Engine)
+}
+
+/// The runtime a command runs on.
+pub fn command_runtime() -> Result<runtime::Runtime, StartError> {
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Engine)
+}
+
+pub fn open_store(path: &Path) -> Result<Arc<dyn Store>, StartError> {
+    store::open(path).map_err(|source| StartError::Store {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+pub fn open_upstream(connection: &config::Connection) -> Result<Arc<dyn Upstream>, StartError> {
+    let config::Upstream::Opsera(settings) = &connection.upstream;
+    opsera::open((**settings).clone()).map_err(|reason| StartError::Upstream {
+        connection: connection.name.clone(),
+        reason,
+    })
+}
+
+/// Everything a connection needs, from its configuration.
+pub fn set_up(connection: &config::Connection) -> Result<Setup, StartError> {
+    let tokens = Tokens::open(&connection.tokens).map_err(|source| StartError::Tokens {
+        connection: connection.name.clone(),
+        source,
+    })?;
+    Ok(Setup {
+        name: connection.name.clone(),
+        upstream: open_upstream(connection)?,
+        policy: connection.policy.clone(),
+        tokens,
+    })
+}
+
+/// A server that answers.
+#[derive(Debug)]
+pub struct Running {
+    pub bridge: Arc<Bridge>,
+    /// Where it listens, in the order of the settings.
+    pub addresses: Vec<SocketAddr>,
+    front: JoinHandle<io::Result<()>>,
+    stop: Option<oneshot::Sender<()>>,
+    engine: Option<runtime::Runtime>,
+    store: Arc<dyn Store>,
+}
+
+/// Why a server is not running any more.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    #[error("the front stopped: {0}")]
+    Front(io::Error),
+    #[error("the store takes no more writes: {0}")]
+    Store(StoreError),
+}
+
+impl Running {
+    /// Opens what the configuration names and starts to answer and to import.
+    pub async fn of(config: &Config) -> Result<Self, StartError> {
+        let store = open_store(&config.store)?;
+        let setups = config
+            .connections
+            .iter()
+            .map(set_up)
+            .collect::<Result<_, _>>()?;
+        let running = Self::start(store, setups, config.front.clone()).await?;
+        running.bridge.import_regularly();
+        Ok(running)
+    }
+
+    /// Starts to answer; imports nothing by itself.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        setups: Vec<Setup>,
+        front: http::Settings,
+    ) -> Result<Self, StartError> {
+        let engine = engine()?;
+        let bridge = Bridge::start(Arc::clone(&store), setups, engine.handle().clone()).await?;
+        http::self_test(Arc::clone(&bridge), &front)
+            .await
+            .map_err(StartError::Unguarded)?;
+        let (server, addresses) =
+            http::server(Arc::clone(&bridge), front).map_err(StartError::Listen)?;
+        let (stop, stopped) = oneshot::channel();
+        let handle = server.handle();
+        tokio::spawn(async move {
+            if stopped.await.is_ok() {
+                handle.stop(true).await;
+            }
+        });
+        Ok(Self {
+            bridge,
+            addresses,
+            front: tokio::spawn(server),
+            stop: Some(stop),
+            engine: Some(engine),
+            store,
+        })
+    }
+
+    /// Waits until the server cannot go on. Cancel-safe.
+    pub async fn ended(&mut self) -> Ended {
+        let name = self
+            .bridge
+            .connection_names()
+            .first()
+            .map(ToString::to_string);
+        let mut pulse = tokio::time::interval(STORE_PULSE);
+        loop {
+            tokio::select! {
+                end = &mut self.front => return Ended::Front(match end {
+                    Ok(Ok(())) => io::Error::other("without being asked to"),
+                    Ok(Err(error)) => error,
+                    Err(error) => io::Error::other(error),
+                }),
+                _ = pulse.tick() => {
+                    let Some(name) = &name else { continue };
+                    if let Err(error @ StoreError::Broken(_)) = self.store.connection(name).await {
+                        return Ended::Store(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stops taking requests, finishes those under way, then lets go of the
+    /// store. Work that is still open is in the store and goes on at the next
+    /// start.
+    pub async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if !self.front.is_finished() {
+            let _ = (&mut self.front).await;
+        }
+        if let Some(engine) = self.engine.take() {
+            // It must not be dropped on a thread that is itself a runtime's.
+            let done = tokio::task::spawn_blocking(move || engine.shutdown_timeout(LAST_CALLS));
+            let _ = done.await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            engine.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! `drawbridge check`: everything that could be wrong, each with its remedy.
+
+use std::{fs, io::Read, path::Path};
+
+use clap::Args;
+
+use super::{
+    ConfigFile, Failed,
+    screen::{Screen, Tone, day},
+    token::now,
+};
+use crate::{
+    app,
+    bridge::token,
+    config::{self, Config, Connection},
+    upstream::Finding,
+};
+
+/// A token that ends sooner than this is worth a word.
+const SOON_DAYS: i64 = 30;
+
+/// Check the configuration and, live, every application behind it.
+///
+/// Reports all problems at once, each with what to do: the configuration file,
+/// the tokens, the store, then the application's address, the credential and
+/// its rights. Reads only; changes nothing here or there. The exit status is 0
+/// when all is in order, 1 when something has to be done, 2 when the
+/// configuration itself is wrong.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Only this connection.
+    #[arg(long, value_name = "NAME")]
+    connection: Option<String>,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Check {
+    pub(super) fn run(&self) -> Result<(), Failed> {
+        let path = &self.config.config;
+        let config = config::read(path).map_err(|problems| {
+            let count = problems.list().len();
+            let text = format!("{count} to mend in the configuration\n{problems}");
+            Failed::usage(text)
+        })?;
+        let chosen: Vec<&Connection> = config
+            .connections
+            .iter()
+            .filter(|connection| {
+                self.connection
+                    .as_ref()
+                    .is_none_or(|name| *name == connection.name)
+            })
+            .collect();
+        if chosen.is_empty() {
+            return Err(Failed::usage(format!(
+                "there is no connection {:?} in {}",
+                self.connection.as_deref().unwrap_or_default(),
+                path.display()
+            )));
+        }
+        let mut report = Report {
+            screen: Screen::new(),
+            wrong: 0,
+        };
+        report.heading(&path.display().to_string());
+        report.say(&good("the configuration is in order"));
+        report.say(&store(&config));
+        let runtime = app::command_runtime()?;
+        for connection in chosen {
+            report.heading(&format!("connection {}", connection.name));
+            for finding in tokens(connection) {
+                report.say(&finding);
+            }
+            match app::open_upstream(connection) {
+                Err(error) => report.say(&bad(&error.to_string(), "correct [connection.upstream]")),
+                Ok(upstream) => {
+                    for finding in runtime.block_on(upstream.check()) {
+                        report.say(&finding);
+                    }
+                }
+            }
+        }
+        report.end()
+    }
+}
+
+struct Report {
+    screen: Screen,
+    wrong: usize,
+}
+
+impl Report {
+    fn heading(&self, text: &str) {
+        self.screen.line(Tone::Heading, text);
+    }
+
+    fn say(&mut self, finding: &Finding) {
+        if finding.ok {
+            self.screen
+                .paragraph(Tone::Good, "  ok       ", &finding.what);
+        } else {
+            self.wrong += 1;
+            self.screen
+                .paragraph(Tone::Bad, "  PROBLEM  ", &finding.what);
+        }
+        if let Some(remedy) = &finding.remedy {
+            self.screen
+                .paragraph(Tone::Plain, "           ", &format!("-> {remedy}"));
+        }
+    }
+
+    fn end(self) -> Result<(), Failed> {
+        match self.wrong {
+            0 => {
+                self.screen.line(Tone::Good, "All is in order.");
+                Ok(())
+            }
+            1 => Err(Failed {
+                text: "1 problem".to_owned(),
+                status: 1,
+            }),
+            wrong => Err(Failed {
+                text: format!("{wrong} problems"),
+                status: 1,
+            }),
+        }
+    }
+}
+
+fn tokens(connection: &Connection) -> Vec<Finding> {
+    let file = &connection.tokens;
+    let create = format!("run `drawbridge token create {}`", connection.name);
+    if let Err(error) = token::Tokens::open(file) {
+        return vec![bad(&error.to_string(), &create)];
+    }
+    let now = now();
+    let live: Vec<_> = token::list(file)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|token| token.live(now))
+        .collect();
+    match live.iter().map(|token| token.expires).max() {
+        None => vec![bad(
+            "no token is live, so no identity provider can come in",
+            &create,
+        )],
+        Some(last) if last - now < SOON_DAYS * 86_400_000 => vec![bad(
+            &format!("the last live token expires on {}", day(last)),
+            &format!("{create}, give it to the identity provider, then revoke the old one"),
+        )],
+        Some(last) => vec![good(&format!(
+            "{} live, the last until {}",
+            count(live.len(), "token"),
+            day(last)
+        ))],
+    }
+}
+
+/// Looks at the store's file without opening it as a database, which might
+/// bring its layout up to date.
+fn store(config: &Config) -> Finding {
+    let path = &config.store;
+    let shown = path.display();
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if !folder.is_dir() {
+        return bad(
+            &format!("the store's folder {} does not exist", folder.display()),
+            "create it, owned by the user that runs drawbridge, mode 0700",
+        );
+    }
+    let mut head = [0; 16];
+    match fs::OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => good(&format!(
+            "the store {shown} will be created at the first start"
+        )),
+        Err(error) => bad(
+            &format!("the store {shown} cannot be opened: {error}"),
+            "give the user that runs drawbridge the right to read and write it",
+        ),
+        Ok(mut file) => match file.read(&mut head) {
+            Ok(0) => good(&format!("the store {shown} is there and still empty")),
+            Ok(_) if head == *b"SQLite format 3\0" => good(&format!("the store {shown} is there")),
+            _ => bad(
+                &format!("the store {shown} is not a SQLite file"),
+                "name another file in store.url, or restore this one from a backup",
+            ),
+        },
+    }
+}
+
+fn good(what: &str) -> Finding {
+    Finding {
+        ok: true,
+        what: what.to_owned(),
+        remedy: None,
+    }
+}
+
+fn bad(what: &str, remedy: &str) -> Finding {
+    Finding {
+        ok: false,
+        what: what.to_owned(),
+        remedy: Some(remedy.to_owned()),
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        number => format!("{number} {what}s"),
+    }
+}

@@ -1,0 +1,111 @@
+//! `drawbridge import`: reads the application now, while no server runs.
+
+use clap::Args;
+
+use super::{
+    ConfigFile, Failed,
+    screen::{Screen, Tone, progress},
+};
+use crate::{
+    app::{self, StartError},
+    bridge::{Bridge, Progress},
+    config::{self, Config, Connection},
+    store::StoreError,
+    telemetry,
+};
+
+/// Read the application's users and groups into the store, once, now.
+///
+/// What is already in the application becomes visible as SCIM Users and Groups,
+/// so that identity providers can match it. Nothing that an identity provider
+/// wrote is changed, and nothing in the application.
+///
+/// A running server imports by itself, at start and at every `import` interval
+/// of the connection; this command is for when it does not run.
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// Only this connection.
+    #[arg(long, value_name = "NAME")]
+    connection: Option<String>,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Import {
+    pub(super) fn run(&self) -> Result<(), Failed> {
+        let config = config::read(&self.config.config).map_err(Failed::usage)?;
+        telemetry::start(&config.log);
+        app::command_runtime()?.block_on(self.import(&config))
+    }
+
+    async fn import(&self, config: &Config) -> Result<(), Failed> {
+        let store = app::open_store(&config.store).map_err(|error| match error {
+            StartError::Store {
+                source: StoreError::Unavailable(_),
+                path,
+            } => Failed {
+                text: format!(
+                    "the store {} is in use, most likely by a running server; it imports by itself at start and as often as `import` says. Restart it to import now, or stop it first",
+                    path.display()
+                ),
+                status: 1,
+            },
+            other => Failed::from(other),
+        })?;
+        let chosen: Vec<&Connection> = config
+            .connections
+            .iter()
+            .filter(|connection| {
+                self.connection
+                    .as_ref()
+                    .is_none_or(|name| *name == connection.name)
+            })
+            .collect();
+        if chosen.is_empty() {
+            return Err(Failed::usage(format!(
+                "there is no connection {:?}",
+                self.connection.as_deref().unwrap_or_default()
+            )));
+        }
+        let setups = chosen
+            .iter()
+            .map(|connection| app::set_up(connection))
+            .collect::<Result<_, _>>()?;
+        let bridge = Bridge::start(store, setups, tokio::runtime::Handle::current()).await?;
+        for connection in chosen {
+            one(&bridge, &connection.name).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn one(bridge: &std::sync::Arc<Bridge>, name: &str) -> Result<(), Failed> {
+    let Some(session) = bridge.own_session(name, "import") else {
+        return Ok(());
+    };
+    let show = |at: Progress| {
+        progress(&format!(
+            "{name}: {} users read, {} of {} groups",
+            at.users, at.groups_read, at.groups
+        ));
+    };
+    let seen = session.import(&show).await;
+    progress("");
+    let seen = seen.map_err(|error| Failed {
+        text: format!("{name}: {error}; `drawbridge check` tests the application"),
+        status: 1,
+    })?;
+    Screen::new().line(
+        Tone::Plain,
+        &format!(
+            "{name}: {} users ({} new), {} groups ({} new), {} new memberships, {} members that are no known user",
+            seen.users_seen,
+            seen.users_new,
+            seen.groups_seen,
+            seen.groups_new,
+            seen.members_new,
+            seen.members_unknown
+        ),
+    );
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! The commands, one file each. The only room that writes to the terminal.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+mod check;
+mod import;
+mod screen;
+mod serve;
+mod token;
+
+/// A SCIM 2.0 bridge: identity providers such as Okta and Microsoft Entra ID
+/// speak SCIM to it, and it carries every change into an application that
+/// does not speak SCIM, with as few calls as possible.
+///
+/// To see it work without any set-up: drawbridge demo
+#[derive(Debug, Parser)]
+#[command(name = "drawbridge", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Check(check::Check),
+    Token(token::Token),
+    Import(import::Import),
+}
+
+/// Which configuration file.
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "drawbridge.toml",
+        env = "DRAWBRIDGE_CONFIG"
+    )]
+    config: PathBuf,
+}
+
+/// A command that could not do what was asked.
+#[derive(Debug)]
+struct Failed {
+    /// For the administrator, with the remedy; may be several lines.
+    text: String,
+    status: u8,
+}
+
+impl Failed {
+    /// The configuration or the command line must be mended first.
+    fn usage(text: impl ToString) -> Self {
+        Self {
+            text: text.to_string(),
+            status: 2,
+        }
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self {
+            text: error.to_string(),
+            status: 1,
+        }
+    }
+}
+
+/// Runs the command that the command line asks for.
+pub fn run() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Token(command) => command.run(),
+        Command::Import(command) => command.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            screen::complain(&failed.text);
+            ExitCode::from(failed.status)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,268 @@
+//! Reading a TOML document with all its problems, not only the first.
+//!
+//! serde stops at the first fault. Here a faulty entry is noted with its line
+//! and key, taken out, and the rest is read again, until what is left can be
+//! read. So one run of `drawbridge check` shows everything there is to mend.
+
+use std::{ops::Range, path::Path};
+
+use serde::de::DeserializeOwned;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue, Deserializer},
+};
+
+use super::problem::{Problem, Problems};
+
+/// A parsed file with what is needed to point into it.
+pub(super) struct Document<'a> {
+    file: &'a Path,
+    text: &'a str,
+}
+
+/// An entry's place: keys and array indices from the top.
+type Trail = Vec<Step>;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl<'a> Document<'a> {
+    /// Syntax errors leave no table to go on with.
+    pub(super) fn parse(
+        file: &'a Path,
+        text: &'a str,
+        problems: &mut Problems,
+    ) -> Option<(Self, Spanned<DeTable<'a>>)> {
+        let document = Self { file, text };
+        let (table, errors) = DeTable::parse_recoverable(text);
+        if errors.is_empty() {
+            return Some((document, table));
+        }
+        for error in errors {
+            problems.push(document.problem(
+                error.span(),
+                "",
+                format!("not TOML: {}", error.message()),
+                "correct the line; text values need double quotes",
+            ));
+        }
+        None
+    }
+
+    /// Reads a table as a `T` and notes everything that does not fit. `under`
+    /// is the table's own place, for the reader. `None` when a required key is
+    /// missing.
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        mut table: Spanned<DeTable<'a>>,
+        under: &str,
+        problems: &mut Problems,
+    ) -> Option<T> {
+        loop {
+            let error = match T::deserialize(Deserializer::from(table.clone())) {
+                Ok(value) => return Some(value),
+                Err(error) => error,
+            };
+            let span = error.span();
+            let trail = span.as_ref().and_then(|span| find(table.get_ref(), span));
+            let missing = error.message().starts_with("missing field");
+            let place = join(under, trail.as_deref().unwrap_or_default());
+            let (what, remedy) = explain(error.message());
+            problems.push(self.problem(span, &place, what, &remedy));
+            match trail {
+                Some(trail) if !missing => take_out(table.get_mut(), &trail),
+                _ => return None,
+            }
+        }
+    }
+
+    /// A problem at a place found by the reader of the values.
+    pub(super) fn problem(
+        &self,
+        span: Option<Range<usize>>,
+        key: &str,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Problem {
+        let line = span.map(|span| {
+            let before = self.text.as_bytes().iter().take(span.start);
+            1 + before.filter(|byte| **byte == b'\n').count()
+        });
+        Problem {
+            file: self.file.to_owned(),
+            line,
+            key: key.to_owned(),
+            what: what.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// The innermost entry that covers a span.
+fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Trail> {
+    let mut best: Option<(usize, Trail)> = None;
+    let mut open: Vec<(Trail, &Spanned<DeValue<'_>>)> = Vec::new();
+    let enter = |open: &mut Vec<_>, best: &mut Option<(usize, Trail)>, trail: &Trail, table| {
+        for (key, value) in entries(table) {
+            let mut trail = trail.clone();
+            trail.push(Step::Key(key.get_ref().to_string()));
+            consider(best, &trail, &key.span(), span);
+            open.push((trail, value));
+        }
+    };
+    enter(&mut open, &mut best, &Vec::new(), table);
+    while let Some((trail, value)) = open.pop() {
+        consider(&mut best, &trail, &value.span(), span);
+        match value.get_ref() {
+            DeValue::Table(table) => enter(&mut open, &mut best, &trail, table),
+            DeValue::Array(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    let mut trail = trail.clone();
+                    trail.push(Step::Index(at));
+                    open.push((trail, item));
+                }
+            }
+            _ => {}
+        }
+    }
+    best.map(|(_, trail)| trail)
+}
+
+fn entries<'t, 'i>(
+    table: &'t DeTable<'i>,
+) -> impl Iterator<
+    Item = (
+        &'t Spanned<std::borrow::Cow<'i, str>>,
+        &'t Spanned<DeValue<'i>>,
+    ),
+> {
+    table.iter()
+}
+
+fn consider(
+    best: &mut Option<(usize, Trail)>,
+    trail: &Trail,
+    at: &Range<usize>,
+    span: &Range<usize>,
+) {
+    let covers = at.start <= span.start && span.end <= at.end;
+    let better = best
+        .as_ref()
+        .is_none_or(|(size, old)| (at.len(), old.len()) < (*size, trail.len()));
+    if covers && better {
+        *best = Some((at.len(), trail.clone()));
+    }
+}
+
+/// Removes the innermost key of the trail: an array goes whole.
+fn take_out(table: &mut DeTable<'_>, trail: &[Step]) {
+    let keys = trail
+        .iter()
+        .rposition(|step| matches!(step, Step::Key(_)))
+        .unwrap_or_default();
+    let (Some(Step::Key(last)), Some(way)) = (trail.get(keys), trail.get(..keys)) else {
+        return;
+    };
+    if let Some(inner) = inner(table, way) {
+        inner.remove(last.as_str());
+    }
+}
+
+fn inner<'t, 'i>(table: &'t mut DeTable<'i>, way: &[Step]) -> Option<&'t mut DeTable<'i>> {
+    let Some((Step::Key(first), rest)) = way.split_first() else {
+        return Some(table);
+    };
+    let mut value = table.get_mut(first.as_str())?;
+    for step in rest {
+        value = match (value.get_mut(), step) {
+            (DeValue::Table(table), Step::Key(key)) => table.get_mut(key.as_str())?,
+            (DeValue::Array(items), Step::Index(at)) => items.get_mut(*at)?,
+            _ => return None,
+        };
+    }
+    match value.get_mut() {
+        DeValue::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+fn join(under: &str, trail: &[Step]) -> String {
+    let mut place = under.to_owned();
+    for step in trail {
+        match step {
+            Step::Key(key) if place.is_empty() => place.push_str(key),
+            Step::Key(key) => {
+                place.push('.');
+                place.push_str(key);
+            }
+            Step::Index(at) => place.push_str(&format!("[{at}]")),
+        }
+    }
+    place
+}
+
+/// serde's message as a statement and a remedy.
+fn explain(message: &str) -> (String, String) {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if message.starts_with("unknown field") {
+        let wrong = quoted.next().unwrap_or_default();
+        let known: Vec<&str> = quoted.collect();
+        let remedy = match nearest(wrong, &known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => "take it out".to_owned(),
+            None => format!("known here: {}", known.join(", ")),
+        };
+        return ("unknown key".to_owned(), remedy);
+    }
+    if message.starts_with("unknown variant") {
+        let wrong = quoted.next().unwrap_or_default();
+        let known: Vec<&str> = quoted.collect();
+        return (
+            format!("`{wrong}` is no value of this key"),
+            format!("write one of: {}", known.join(", ")),
+        );
+    }
+    if message.starts_with("missing field") {
+        let key = quoted.next().unwrap_or_default();
+        return (
+            format!("the key `{key}` is missing"),
+            format!("add `{key} = ..`"),
+        );
+    }
+    match message.split_once("; ") {
+        Some((what, remedy)) => (what.to_owned(), remedy.to_owned()),
+        None => (message.to_owned(), "correct the value".to_owned()),
+    }
+}
+
+/// The most similar of the known words, if it is similar enough.
+pub(super) fn nearest<'k>(wrong: &str, known: &[&'k str]) -> Option<&'k str> {
+    known
+        .iter()
+        .map(|word| (distance(wrong, word), *word))
+        .min()
+        .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
+        .map(|(_, word)| word)
+}
+
+/// Letters to add, drop or change to make one word of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.chars().take(64).enumerate() {
+        let mut corner = row.first().copied().unwrap_or_default();
+        let mut left = at + 1;
+        let mut next = vec![left];
+        for (cell, expected) in row.iter().skip(1).zip(&other) {
+            let changed = corner + usize::from(letter != *expected);
+            left = changed.min(left + 1).min(cell + 1);
+            next.push(left);
+            corner = *cell;
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}

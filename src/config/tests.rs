@@ -1,0 +1,188 @@
+//! The configuration file: what it may say, and how all that is wrong with it
+//! is told at once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{fs, path::Path, time::Duration};
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../deploy/drawbridge.toml");
+
+fn folder_with_secrets() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("secrets")).unwrap();
+    fs::write(folder.path().join("secrets/opsera"), "a-token\n").unwrap();
+    folder
+}
+
+fn read_text(text: &str) -> Result<Config, Problems> {
+    let folder = folder_with_secrets();
+    let path = folder.path().join("drawbridge.toml");
+    fs::write(&path, text).unwrap();
+    read(&path)
+}
+
+fn problems(text: &str) -> Vec<Problem> {
+    read_text(text).unwrap_err().list().to_vec()
+}
+
+#[test]
+fn the_example_is_in_order_and_shows_the_defaults() {
+    let plain = read_text(EXAMPLE).unwrap();
+    let [connection] = &plain.connections[..] else {
+        panic!("one connection");
+    };
+    assert_eq!(connection.policy.sync_wait, Duration::from_secs(5));
+    assert!(connection.tokens.ends_with("secrets/acme.tokens"));
+    assert!(plain.store.is_absolute());
+
+    // Every commented key is one that exists, and what it shows is the default.
+    let is_key = |line: &str| {
+        let bare = |key: &str| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        line.starts_with('[')
+            || line
+                .split_once(" = ")
+                .is_some_and(|(key, _)| bare(key) || key.starts_with('"'))
+    };
+    let full: String = EXAMPLE
+        .lines()
+        .map(
+            |line| match line.strip_prefix("# ").filter(|line| is_key(line)) {
+                Some(line) if !line.contains(".pem\"") => format!("{line}\n"),
+                _ => format!("{line}\n"),
+            },
+        )
+        .collect();
+    let full = read_text(&full).unwrap();
+    let same = |config: &Config| format!("{:?}", config.connections[0].policy);
+    assert_eq!(same(&full), same(&plain));
+    assert_eq!(full.log, plain.log);
+    assert_eq!(
+        full.front.public_url.as_deref(),
+        Some("https://scim.example.com")
+    );
+    let defaults = http::Settings {
+        workers: full.front.workers,
+        public_url: full.front.public_url.clone(),
+        ..http::Settings::default()
+    };
+    assert_eq!(full.front, defaults);
+}
+
+#[test]
+fn all_problems_come_at_once_with_line_key_and_remedy() {
+    let found = problems(
+        r#"listen = "localhost"
+public_ulr = "https://scim.example.com"
+[store]
+url = "postgres://db"
+[http]
+body_limit = "lots"
+[[connection]]
+name = "Acme!"
+sync_wait = "soon"
+ack = "maybe"
+[connection.limits]
+operations = 0
+[connection.upstream]
+kind = "opsera"
+base_urll = "https://app.opsera.io"
+timeout = "never"
+requests_per_second = 0
+[[connection]]
+name = "scim"
+guard = { group_removals = 3 }
+"#,
+    );
+    let said: Vec<(usize, String)> = found
+        .iter()
+        .map(|problem| {
+            (
+                problem.line.unwrap(),
+                format!("{}: {}; {}", problem.key, problem.what, problem.remedy),
+            )
+        })
+        .collect();
+    for (line, words) in [
+        (1, "listen: "),
+        (2, "public_ulr: unknown key; did you mean `public_url`?"),
+        (4, "store.url: PostgreSQL is not supported yet"),
+        (6, "http.body_limit: "),
+        (7, "connection[0]: the key `tokens` is missing"),
+        (8, "connection[0].name: "),
+        (9, "connection[0].sync_wait: \"soon\" is no span of time"),
+        (
+            10,
+            "connection[0].ack: `maybe` is no value of this key; write one of: durable, confirmed",
+        ),
+        (12, "connection[0].limits.operations: "),
+        (
+            15,
+            "connection[0].upstream.base_urll: unknown key; did you mean `base_url`?",
+        ),
+        (16, "connection[0].upstream.timeout: "),
+        (17, "connection[0].upstream.requests_per_second"),
+        (18, "connection[1]: the key `tokens` is missing"),
+        (18, "connection[1].upstream: there is no application"),
+        (19, "connection[1].name: "),
+        (20, "connection[1].guard: unknown key"),
+    ] {
+        assert!(
+            said.iter()
+                .any(|(at, text)| *at == line && text.starts_with(words)),
+            "line {line}: {words}\nin {said:#?}"
+        );
+    }
+    assert!(
+        found.iter().all(|problem| !problem.remedy.is_empty()),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn broken_toml_and_missing_files_are_told_with_their_place() {
+    let found = problems("listen = 127.0.0.1:8080\nname = \n");
+    assert_eq!(found[0].line, Some(1));
+    let missing = read(Path::new("/nonexistent/drawbridge.toml")).unwrap_err();
+    assert!(missing.to_string().contains("--config"), "{missing}");
+    let none = problems("listen = \"127.0.0.1:8080\"\n");
+    assert!(none[0].what.contains("no connection"));
+}
+
+#[test]
+fn secrets_that_are_missing_are_problems_but_not_for_making_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("drawbridge.toml");
+    fs::write(&path, EXAMPLE).unwrap();
+    let found = read(&path).unwrap_err();
+    assert!(found.to_string().contains("secrets/opsera"), "{found}");
+    let files = token_files(&path).unwrap();
+    assert_eq!(files["acme"], folder.path().join("secrets/acme.tokens"));
+}
+
+#[test]
+fn choices_reach_the_policy() {
+    let text = EXAMPLE
+        .replace("# ack = \"durable\"", "ack = \"confirmed\"")
+        .replace(
+            "# unknown_members = \"refuse\"",
+            "unknown_members = \"skip\"",
+        )
+        .replace("# reactivate = \"refuse\"", "reactivate = \"recreate\"")
+        .replace(
+            "# users_without_email = \"refuse\"",
+            "users_without_email = \"stage\"",
+        )
+        .replace("# import = \"6h\"", "import = \"never\"");
+    let policy = read_text(&text).unwrap().connections.remove(0).policy;
+    assert!(policy.confirmed && policy.skip_unknown_members && policy.recreate);
+    assert!(policy.stage_users && !policy.import_at_start && policy.import_every.is_none());
+}
+
+#[test]
+fn one_name_is_not_given_twice() {
+    let second = EXAMPLE.split_once("[[connection]]").unwrap().1;
+    let found = problems(&format!("{EXAMPLE}\n[[connection]]\n{second}"));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0].key, "connection[1].name");
+}

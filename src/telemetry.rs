@@ -1,0 +1,33 @@
+//! The log: one line for each thing an operator may want to know, on standard
+//! error, as text or as JSON. Secrets are kept out of it by their types; here
+//! is only how it is written.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::config::{Log, LogFormat};
+
+/// The environment variable that overrides the configured level.
+pub const LEVEL: &str = "DRAWBRIDGE_LOG";
+
+/// Whether a text is a level or a list of directives.
+pub fn understands(level: &str) -> bool {
+    !level.trim().is_empty() && EnvFilter::try_new(level).is_ok()
+}
+
+/// Starts the log. A second start in one process does nothing.
+pub fn start(log: &Log) {
+    let wanted = std::env::var(LEVEL).ok().filter(|level| understands(level));
+    let level = wanted.as_ref().unwrap_or(&log.level);
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Whoever started the log first keeps it.
+    let _ = match log.format {
+        LogFormat::Text => {
+            let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            lines.with_ansi(colours).with_target(false).try_init()
+        }
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+}
