@@ -1,0 +1,131 @@
+//! What can go wrong inside a transaction, kept apart until the answer is
+//! made, because the writer must tell a refusal from a file it can no longer
+//! trust.
+
+use rusqlite::ErrorCode;
+
+use crate::{
+    scim::error::Problem,
+    store::{StoreError, WriteError},
+};
+
+pub(super) type Result<T> = std::result::Result<T, Fault>;
+
+#[derive(Debug)]
+pub(super) enum Fault {
+    Refused(WriteError),
+    Sqlite(rusqlite::Error),
+}
+
+/// Growing the shared-memory index or allocating may fail without anything
+/// being wrong with what is on disk.
+const IOERR_NOMEM: i32 = rusqlite::ffi::SQLITE_IOERR_NOMEM;
+const IOERR_SHMSIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+
+impl Fault {
+    pub(super) fn broken(what: impl Into<String>) -> Self {
+        StoreError::Broken(what.into()).into()
+    }
+
+    /// After such an error nothing may be acknowledged any more: a failed
+    /// fsync that is tried again can succeed without the data being on disk.
+    pub(super) fn loses_trust(&self) -> bool {
+        let Self::Sqlite(rusqlite::Error::SqliteFailure(error, _)) = self else {
+            return false;
+        };
+        match error.code {
+            ErrorCode::SystemIoFailure => {
+                !matches!(error.extended_code, IOERR_NOMEM | IOERR_SHMSIZE)
+            }
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
+            _ => false,
+        }
+    }
+
+    /// The columns of the unique index that refused a row, as the database names them.
+    pub(super) fn violated(&self) -> Option<&str> {
+        match self {
+            Self::Sqlite(rusqlite::Error::SqliteFailure(error, Some(message)))
+                if error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE =>
+            {
+                Some(message)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The answer of the store to a failure of the database.
+pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
+    let passing = match error {
+        rusqlite::Error::SqliteFailure(e, _) => {
+            matches!(
+                e.code,
+                ErrorCode::DiskFull
+                    | ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::OutOfMemory
+            ) || matches!(e.extended_code, IOERR_NOMEM | IOERR_SHMSIZE)
+        }
+        _ => false,
+    };
+    if passing {
+        StoreError::Unavailable(error.to_string())
+    } else {
+        StoreError::Broken(error.to_string())
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<WriteError> for Fault {
+    fn from(error: WriteError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Problem> for Fault {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem.into())
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        // Where, never what: the text may hold personal data.
+        Self::broken(format!(
+            "stored text is no valid JSON at line {} column {}",
+            error.line(),
+            error.column()
+        ))
+    }
+}
+
+impl From<Fault> for WriteError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Refused(error) => error,
+            Fault::Sqlite(error) => store_error(&error).into(),
+        }
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Refused(WriteError::Store(error)) => error,
+            Fault::Refused(error) => Self::Broken(format!("unexpected refusal: {error}")),
+            Fault::Sqlite(error) => store_error(&error),
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! One turn of a group's lane. What is handed out is marked as unknown in the
+//! same transaction, so that a crash leaves nothing believed that may not be
+//! so (reliability: H-04, H-08); what is learned ends the marks pair by pair.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+
+use crate::{
+    plan::state::{Existence, GroupKey, GroupWork, Principal, prefers_replace},
+    store::{GroupLearned, GroupTurn, Lane, Millis},
+};
+
+use super::{
+    audit,
+    fault::Result,
+    groups::{self, Group},
+    lanes,
+    users::principal_at,
+};
+
+const LANE: &str = "group";
+
+pub(super) fn begin(db: &Connection, key: GroupKey, limit: usize) -> Result<Option<GroupTurn>> {
+    let writable = |group: &Group| group.refused.is_none() && group.read_only.is_none();
+    let Some(mut group) = groups::by_key(db, key.0)?.filter(writable) else {
+        return Ok(None);
+    };
+    let dirty = group.dirty();
+    let wanted = group.tombstone.is_none();
+    let open = if wanted {
+        open_pairs(db, group.key, limit)?
+    } else {
+        Open::default()
+    };
+    if !dirty && open.adds.is_empty() && open.removes.is_empty() {
+        return Ok(None);
+    }
+    let full = if open.more {
+        None
+    } else {
+        whole_set(db, &group, open.adds.len(), open.removes.len())?
+    };
+    let turn = GroupTurn {
+        seq: group.seq.cast_unsigned(),
+        more: open.more,
+        work: GroupWork {
+            group: key,
+            id: group.id,
+            name: group.upstream_name.clone(),
+            wanted,
+            observed: group.existence,
+            adds: open.adds,
+            removes: open.removes,
+            full,
+        },
+    };
+    mark(db, &turn.work)?;
+    if dirty {
+        group.existence = Existence::Unknown;
+        groups::save(db, &group)?;
+    }
+    let detail = json!({ "adds": turn.work.adds.len(), "removes": turn.work.removes.len() });
+    audit::open_intent(db, LANE, group.key, group.seq, &detail)?;
+    Ok(Some(turn))
+}
+
+#[derive(Default)]
+struct Open {
+    adds: Vec<Principal>,
+    removes: Vec<Principal>,
+    more: bool,
+}
+
+/// An add needs an account that is there and wanted; a removal needs one that
+/// ever was, so that a deactivated user is removed too.
+const WORKABLE: &str = "m.desired <> m.observed AND u.account_key IS NOT NULL AND CASE m.desired
+    WHEN 1 THEN u.tombstone IS NULL AND u.wants = 1 AND u.existence = 1 AND u.unsure < 2
+    ELSE NOT (u.existence = 0 AND u.deactivated = 0 AND u.unsure = 0) END";
+
+fn open_pairs(db: &Connection, group: i64, limit: usize) -> Result<Open> {
+    let sql = format!(
+        "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired
+         FROM memberships m JOIN users u ON u.key = m.user_key
+         WHERE m.group_key = ?1 AND {WORKABLE} LIMIT ?2"
+    );
+    let mut select = db.prepare_cached(&sql)?;
+    let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut rows = select.query([group, one_more])?;
+    let mut open = Open::default();
+    while let Some(row) = rows.next()? {
+        if open.adds.len() + open.removes.len() == limit {
+            open.more = true;
+            break;
+        }
+        let wanted: bool = row.get(4)?;
+        let side = if wanted {
+            &mut open.adds
+        } else {
+            &mut open.removes
+        };
+        side.push(principal_at(row)?);
+    }
+    Ok(open)
+}
+
+fn whole_set(
+    db: &Connection,
+    group: &Group,
+    adds: usize,
+    removes: usize,
+) -> Result<Option<Vec<Principal>>> {
+    let size = usize::try_from(group.members).unwrap_or(0);
+    let others = group.unmanaged + group.strangers > 0;
+    let known = group.existence == Existence::Present && group.tombstone.is_none();
+    if !known || !prefers_replace(group.whole, others, size, adds, removes) {
+        return Ok(None);
+    }
+    let set = db
+        .prepare_cached(
+            "SELECT u.key, u.id, u.account_key, u.upstream_id
+             FROM memberships m JOIN users u ON u.key = m.user_key
+             WHERE m.group_key = ?1 AND m.desired = 1 AND u.account_key IS NOT NULL
+               AND u.tombstone IS NULL AND u.wants = 1 AND u.existence = 1 AND u.unsure < 2",
+        )?
+        .query_map([group.key], principal_at)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Some(set))
+}
+
+fn mark(db: &Connection, work: &GroupWork) -> Result<()> {
+    let mut mark = db.prepare_cached(
+        "UPDATE memberships SET before = observed, sent = desired, observed = 2
+         WHERE group_key = ?1 AND user_key = ?2",
+    )?;
+    for principal in work.adds.iter().chain(&work.removes) {
+        mark.execute([work.group.0, principal.user.0])?;
+    }
+    Ok(())
+}
+
+pub(super) fn end(
+    db: &Connection,
+    key: GroupKey,
+    seq: u64,
+    learned: &GroupLearned,
+    at: Millis,
+) -> Result<Vec<Lane>> {
+    let Some(mut group) = groups::by_key(db, key.0)? else {
+        return Ok(Vec::new());
+    };
+    let seq = seq.cast_signed();
+    let untouched = group.seq == seq;
+    let mut left = settle_pairs(db, &group, learned)?;
+    let undone = undo_refused(db, &mut group, seq, learned, at)?;
+    left.extend(learned.refused.iter().map(|(user, _)| user.0));
+    let mut open = Vec::new();
+    if let Some(existence) = learned.existence {
+        open.extend(learn_existence(db, &mut group, existence)?);
+    }
+    let refused = learned.group_refused.as_ref().filter(|_| untouched);
+    if let Some(reason) = refused {
+        open.extend(refuse(db, &mut group, reason, at)?);
+    }
+    group.whole = group.whole && has_open_pairs(db, key.0)?;
+    groups::save(db, &group)?;
+    audit::close_intent(db, LANE, group.key)?;
+    let detail = json!({
+        "present": learned.present.len(),
+        "absent": learned.absent.len(),
+        "unsent": learned.unsent.len(),
+        "refused": learned.refused.len(),
+        "undone": undone,
+        "group_refused": learned.group_refused.is_some(),
+        "version": group.version,
+    });
+    audit::record_turn(
+        db,
+        group.connection,
+        at,
+        "group_turn",
+        group.id,
+        &learned.calls,
+        detail,
+    )?;
+    open.extend(lanes::finish_all(db, left)?);
+    if has_new_work(db, &group, untouched)? {
+        open.push(Lane::Group(key));
+    }
+    Ok(open)
+}
+
+/// Returns the users that may have left for good.
+fn settle_pairs(db: &Connection, group: &Group, learned: &GroupLearned) -> Result<Vec<i64>> {
+    let mut there = db.prepare_cached(
+        "UPDATE memberships SET observed = 1, before = NULL, sent = NULL
+         WHERE group_key = ?1 AND user_key = ?2",
+    )?;
+    for user in &learned.present {
+        there.execute([group.key, user.0])?;
+    }
+    let mut gone = db.prepare_cached(
+        "DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2 AND desired = 0",
+    )?;
+    let mut not_there = db.prepare_cached(
+        "UPDATE memberships SET observed = 0, before = NULL, sent = NULL
+         WHERE group_key = ?1 AND user_key = ?2",
+    )?;
+    let mut left = Vec::new();
+    for user in &learned.absent {
+        if gone.execute([group.key, user.0])? == 0 {
+            not_there.execute([group.key, user.0])?;
+        } else {
+            left.push(user.0);
+        }
+    }
+    // `sent` stays: such a pair waits for its back-off, it is no new work.
+    let mut as_before = db.prepare_cached(
+        "UPDATE memberships SET observed = coalesce(before, observed)
+         WHERE group_key = ?1 AND user_key = ?2",
+    )?;
+    let mut needless = db.prepare_cached(
+        "DELETE FROM memberships
+         WHERE group_key = ?1 AND user_key = ?2 AND desired = 0 AND observed = 0",
+    )?;
+    for user in &learned.unsent {
+        as_before.execute([group.key, user.0])?;
+        left.extend((needless.execute([group.key, user.0])? > 0).then_some(user.0));
+    }
+    Ok(left)
+}
+
+/// Refused pairs go back to what is there, unless somebody changed them since
+/// the turn began. Returns how many went back.
+fn undo_refused(
+    db: &Connection,
+    group: &mut Group,
+    seq: i64,
+    learned: &GroupLearned,
+    at: Millis,
+) -> Result<u64> {
+    let mut undone = 0;
+    if group.tombstone.is_some() {
+        return Ok(undone);
+    }
+    for (user, _) in &learned.refused {
+        let pair = db
+            .prepare_cached(
+                "SELECT m.desired, m.sent, m.seq, m.managed, u.tombstone IS NOT NULL
+                 FROM memberships m JOIN users u ON u.key = m.user_key
+                 WHERE m.group_key = ?1 AND m.user_key = ?2",
+            )?
+            .query_row([group.key, user.0], |row| {
+                Ok(Refused {
+                    desired: row.get(0)?,
+                    sent: row.get::<_, Option<bool>>(1)?,
+                    seq: row.get(2)?,
+                    managed: row.get(3)?,
+                    leaver: row.get(4)?,
+                })
+            })
+            .optional()?;
+        let Some(pair) = pair else { continue };
+        let sent = pair.sent.unwrap_or(pair.desired);
+        let there = !sent;
+        // A deleted user is not made a member again; its removal is given up.
+        let back = pair.desired == sent && pair.seq <= seq && !pair.leaver;
+        let desired = if back { there } else { pair.desired };
+        if back {
+            undone += 1;
+            group.members += if there { 1 } else { -1 };
+            group.unmanaged -= i64::from(!there && !pair.managed);
+        }
+        if !desired && (!there || pair.leaver) {
+            db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2")?
+                .execute([group.key, user.0])?;
+        } else {
+            let next = if back { group.seq + 1 } else { pair.seq };
+            db.prepare_cached(
+                "UPDATE memberships SET desired = ?3, observed = ?4, seq = ?5, before = NULL,
+                     sent = NULL
+                 WHERE group_key = ?1 AND user_key = ?2",
+            )?
+            .execute(params![group.key, user.0, desired, there, next])?;
+        }
+    }
+    if undone > 0 {
+        group.seq += 1;
+        group.version += 1;
+        group.modified = at;
+    }
+    Ok(undone)
+}
+
+struct Refused {
+    desired: bool,
+    sent: Option<bool>,
+    seq: i64,
+    managed: bool,
+    leaver: bool,
+}
+
+fn learn_existence(db: &Connection, group: &mut Group, existence: Existence) -> Result<Vec<Lane>> {
+    let lost = group.made && group.tombstone.is_none() && existence == Existence::Absent;
+    group.existence = existence;
+    group.made |= existence == Existence::Present;
+    if lost {
+        // Without the group there are no members; they are put there again with it.
+        db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1 AND desired = 0")?
+            .execute([group.key])?;
+        db.prepare_cached(
+            "UPDATE memberships SET observed = 0 WHERE group_key = ?1 AND observed <> 0",
+        )?
+        .execute([group.key])?;
+    }
+    if group.tombstone.is_some() && existence == Existence::Absent {
+        return lanes::purge_pairs(db, group.key);
+    }
+    Ok(Vec::new())
+}
+
+/// A group that never was is withdrawn; any other waits for its next write.
+fn refuse(db: &Connection, group: &mut Group, reason: &str, at: Millis) -> Result<Vec<Lane>> {
+    if group.made || group.tombstone.is_some() {
+        group.refused = Some(reason.to_owned());
+        return Ok(Vec::new());
+    }
+    group.existence = Existence::Absent;
+    groups::bury(db, group, at)?;
+    lanes::purge_pairs(db, group.key)
+}
+
+fn has_open_pairs(db: &Connection, group: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM memberships WHERE group_key = ?1 AND desired <> observed")?
+        .exists([group])?)
+}
+
+/// Work that the ended turn did not have: it had no room for it, or it came
+/// meanwhile. What it had and did not finish waits for its own back-off.
+fn has_new_work(db: &Connection, group: &Group, untouched: bool) -> Result<bool> {
+    if group.refused.is_some() || group.read_only.is_some() {
+        return Ok(false);
+    }
+    if group.tombstone.is_some() {
+        return Ok(!untouched && group.dirty());
+    }
+    let sql = format!(
+        "SELECT 1 FROM memberships m JOIN users u ON u.key = m.user_key
+         WHERE m.group_key = ?1 AND m.sent IS NULL AND {WORKABLE}"
+    );
+    Ok(db.prepare_cached(&sql)?.exists([group.key])?)
+}

@@ -1,0 +1,455 @@
+//! Group rows: how they are read and written, and the identity provider's
+//! create, change and delete. Members are changed by [`super::members`].
+
+use rusqlite::{Connection, Row, params};
+use serde_json::json;
+
+use crate::{
+    plan::state::{Existence, GroupKey, UserKey},
+    scim::{
+        filter::fold_case,
+        patch::MemberChange,
+        resource::{Attributes, ResourceId},
+    },
+    store::{
+        Actor, DecideGroup, GroupChange, GroupRow, GroupWritten, Meta, Millis, Precondition,
+        Resource, StoredGroup, WriteError,
+    },
+};
+
+use super::{
+    audit,
+    fault::{Fault, Result},
+    lanes,
+    members::{Flushed, Named},
+    row::{check, existence_code, existence_of, id_at},
+};
+
+/// A whole row.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    pub(super) key: i64,
+    pub(super) connection: i64,
+    pub(super) id: ResourceId,
+    pub(super) version: i64,
+    /// Counts changes of membership and existence.
+    pub(super) seq: i64,
+    pub(super) created: Millis,
+    pub(super) modified: Millis,
+    pub(super) tombstone: Option<Millis>,
+    pub(super) ours: bool,
+    /// The application once showed or confirmed it.
+    pub(super) made: bool,
+    pub(super) existence: Existence,
+    /// Replaced as a whole and not converged since.
+    pub(super) whole: bool,
+    /// Pairs with `desired = 1`, and those among them nobody asked for.
+    pub(super) members: i64,
+    pub(super) unmanaged: i64,
+    /// Members the application shows that are no row here.
+    pub(super) strangers: i64,
+    pub(super) upstream_name: String,
+    pub(super) read_only: Option<String>,
+    pub(super) refused: Option<String>,
+    pub(super) attributes: String,
+}
+
+const COLUMNS: &str = "key, connection, id, version, seq, created, modified, tombstone, ours, made,
+    existence, whole, members, unmanaged, strangers, upstream_name, read_only, refused, attributes";
+
+impl Group {
+    pub(super) fn fresh(
+        connection: i64,
+        id: ResourceId,
+        row: &GroupRow,
+        at: Millis,
+    ) -> Result<Self> {
+        Ok(Self {
+            key: 0,
+            connection,
+            id,
+            version: 1,
+            seq: 1,
+            created: at,
+            modified: at,
+            tombstone: None,
+            ours: true,
+            made: false,
+            existence: Existence::Absent,
+            whole: false,
+            members: 0,
+            unmanaged: 0,
+            strangers: 0,
+            upstream_name: row.upstream_name.clone(),
+            read_only: None,
+            refused: None,
+            attributes: serde_json::to_string(&row.attributes)?,
+        })
+    }
+
+    /// The group itself must be created or deleted; as the column of that name.
+    pub(super) fn dirty(&self) -> bool {
+        let wanted = if self.tombstone.is_none() {
+            Existence::Present
+        } else {
+            Existence::Absent
+        };
+        self.refused.is_none() && self.read_only.is_none() && self.existence != wanted
+    }
+
+    pub(super) fn meta(&self) -> Meta {
+        Meta {
+            created: self.created,
+            modified: self.modified,
+            version: self.version.cast_unsigned(),
+        }
+    }
+
+    fn stored(&self) -> Result<StoredGroup> {
+        Ok(StoredGroup {
+            key: GroupKey(self.key),
+            id: self.id,
+            meta: self.meta(),
+            row: GroupRow {
+                attributes: serde_json::from_str(&self.attributes)?,
+                upstream_name: self.upstream_name.clone(),
+            },
+            ours: self.ours,
+            read_only: self.read_only.clone(),
+        })
+    }
+
+    fn written(self, changed: bool, touched: Vec<UserKey>, skipped: Vec<String>) -> GroupWritten {
+        GroupWritten {
+            key: GroupKey(self.key),
+            changed,
+            seq: self.seq.cast_unsigned(),
+            touched,
+            dirty: self.dirty(),
+            skipped,
+            resource: Resource {
+                id: self.id,
+                meta: self.meta(),
+                attributes: self.attributes,
+            },
+        }
+    }
+}
+
+pub(super) fn live(db: &Connection, connection: i64, id: ResourceId) -> Result<Option<Group>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM groups WHERE id = ?1 AND connection = ?2 AND tombstone IS NULL"
+    );
+    load(
+        db.prepare_cached(&sql)?
+            .query(params![id.as_bytes(), connection])?,
+    )
+}
+
+/// Also a tombstone.
+pub(super) fn by_key(db: &Connection, key: i64) -> Result<Option<Group>> {
+    let sql = format!("SELECT {COLUMNS} FROM groups WHERE key = ?1");
+    load(db.prepare_cached(&sql)?.query([key])?)
+}
+
+fn load(mut rows: rusqlite::Rows<'_>) -> Result<Option<Group>> {
+    rows.next()?.map(group_at).transpose()
+}
+
+fn group_at(row: &Row<'_>) -> Result<Group> {
+    Ok(Group {
+        key: row.get(0)?,
+        connection: row.get(1)?,
+        id: id_at(row, 2)?,
+        version: row.get(3)?,
+        seq: row.get(4)?,
+        created: row.get(5)?,
+        modified: row.get(6)?,
+        tombstone: row.get(7)?,
+        ours: row.get(8)?,
+        made: row.get(9)?,
+        existence: existence_of(row.get(10)?),
+        whole: row.get(11)?,
+        members: row.get(12)?,
+        unmanaged: row.get(13)?,
+        strangers: row.get(14)?,
+        upstream_name: row.get(15)?,
+        read_only: row.get(16)?,
+        refused: row.get(17)?,
+        attributes: row.get(18)?,
+    })
+}
+
+/// Stores a new row and returns its key.
+pub(super) fn insert(db: &Connection, group: &Group, attributes: &Attributes) -> Result<i64> {
+    db.prepare_cached(
+        "INSERT INTO groups (connection, id, version, seq, created, modified, ours, made, existence,
+             whole, members, unmanaged, strangers, upstream_name, display_key, external_id,
+             read_only, attributes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    )?
+    .execute(params![
+        group.connection,
+        group.id.as_bytes(),
+        group.version,
+        group.seq,
+        group.created,
+        group.modified,
+        group.ours,
+        group.made,
+        existence_code(group.existence),
+        group.whole,
+        group.members,
+        group.unmanaged,
+        group.strangers,
+        group.upstream_name,
+        attributes.text("displayName").map(fold_case),
+        attributes.text("externalId"),
+        group.read_only,
+        group.attributes,
+    ])
+    .map_err(|error| taken(db, error.into(), group, attributes))?;
+    Ok(db.last_insert_rowid())
+}
+
+fn save_attributes(db: &Connection, group: &Group, attributes: &Attributes) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE groups SET display_key = ?2, external_id = ?3, attributes = ?4 WHERE key = ?1",
+    )?
+    .execute(params![
+        group.key,
+        attributes.text("displayName").map(fold_case),
+        attributes.text("externalId"),
+        group.attributes,
+    ])
+    .map_err(|error| taken(db, error.into(), group, attributes))?;
+    Ok(())
+}
+
+/// Writes everything but attributes.
+pub(super) fn save(db: &Connection, group: &Group) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE groups SET version = ?2, seq = ?3, modified = ?4, tombstone = ?5, made = ?6,
+             existence = ?7, whole = ?8, members = ?9, unmanaged = ?10, strangers = ?11,
+             read_only = ?12, refused = ?13
+         WHERE key = ?1",
+    )?
+    .execute(params![
+        group.key,
+        group.version,
+        group.seq,
+        group.modified,
+        group.tombstone,
+        group.made,
+        existence_code(group.existence),
+        group.whole,
+        group.members,
+        group.unmanaged,
+        group.strangers,
+        group.read_only,
+        group.refused,
+    ])?;
+    Ok(())
+}
+
+/// Forgets what names a tombstone; the application's name stays until it is gone there.
+pub(super) fn strip(db: &Connection, group: &mut Group) -> Result<()> {
+    "{}".clone_into(&mut group.attributes);
+    save_attributes(db, group, &Attributes::default())
+}
+
+/// Which value an index refused; the one a client can do most about first.
+/// A name that a deleted group still holds upstream counts as its display name.
+fn taken(db: &Connection, fault: Fault, group: &Group, attributes: &Attributes) -> Fault {
+    if fault.violated().is_none() {
+        return fault;
+    }
+    let name = attributes.text("displayName");
+    let external_id = attributes.text("externalId");
+    let slug = Some(group.upstream_name.as_str());
+    let mine = [
+        (
+            "displayName",
+            "display_key = ?2 AND tombstone IS NULL",
+            name.map(fold_case),
+            name,
+        ),
+        (
+            "externalId",
+            "external_id = ?2 AND tombstone IS NULL",
+            external_id.map(str::to_owned),
+            external_id,
+        ),
+        (
+            "displayName",
+            "upstream_name = ?2 AND tombstone IS NOT NULL AND existence <> 0",
+            slug.map(str::to_owned),
+            name,
+        ),
+        (
+            "upstreamName",
+            "upstream_name = ?2 AND tombstone IS NULL",
+            slug.map(str::to_owned),
+            slug,
+        ),
+    ];
+    for (attribute, condition, key, value) in mine {
+        let (Some(key), Some(value)) = (key, value) else {
+            continue;
+        };
+        let sql =
+            format!("SELECT 1 FROM groups WHERE connection = ?1 AND {condition} AND key <> ?3");
+        let held = db
+            .prepare_cached(&sql)
+            .and_then(|mut select| select.exists(params![group.connection, key, group.key]));
+        match held {
+            Ok(false) => {}
+            Ok(true) => {
+                let value = value.to_owned();
+                return WriteError::Taken { attribute, value }.into();
+            }
+            Err(error) => return error.into(),
+        }
+    }
+    fault
+}
+
+pub(super) fn create(
+    db: &Connection,
+    connection: i64,
+    id: ResourceId,
+    row: &GroupRow,
+    members: Vec<String>,
+    skip_unknown: bool,
+    actor: &Actor,
+) -> Result<GroupWritten> {
+    let mut group = Group::fresh(connection, id, row, actor.at)?;
+    group.key = insert(db, &group, &row.attributes)?;
+    let mut named = Named::new(db, connection, group.key);
+    named.apply(MemberChange::Add(members))?;
+    let flushed = settle(named, &mut group, skip_unknown, actor.at)?;
+    // A fresh row is version 1 with its members.
+    (group.version, group.seq) = (1, 1);
+    save(db, &group)?;
+    audit::record(
+        db,
+        connection,
+        actor,
+        "create_group",
+        Some(id),
+        &json!({ "version": 1, "added": flushed.added }),
+    )?;
+    Ok(group.written(true, flushed.touched, flushed.unknown))
+}
+
+pub(super) fn change(
+    db: &Connection,
+    connection: i64,
+    id: ResourceId,
+    when: &Precondition,
+    change: GroupChange,
+    actor: &Actor,
+) -> Result<GroupWritten> {
+    let mut group = live(db, connection, id)?.ok_or(WriteError::Missing)?;
+    check(when, group.version)?;
+    let stored = group.stored()?;
+    let next = (change.decide)(&stored)?;
+    let next = next.filter(|next| next.attributes != stored.row.attributes);
+    let tried_again = group.refused.take().is_some();
+
+    let replaced = |change: &MemberChange| matches!(change, MemberChange::Replace(_));
+    let whole = change.members.iter().any(replaced);
+    let mut named = Named::new(db, connection, group.key);
+    for change in change.members {
+        named.apply(change)?;
+    }
+    let flushed = settle(named, &mut group, change.skip_unknown, actor.at)?;
+    let moved = flushed.added + flushed.removed > 0;
+    if let Some(next) = &next {
+        group.attributes = serde_json::to_string(&next.attributes)?;
+        save_attributes(db, &group, &next.attributes)?;
+        if !moved {
+            group.version += 1;
+            group.modified = actor.at;
+        }
+    }
+    let changed = moved || next.is_some();
+    if changed || tried_again || flushed.adopted > 0 {
+        group.whole |= whole && moved;
+        save(db, &group)?;
+    }
+    if changed || flushed.adopted > 0 {
+        audit::record(
+            db,
+            connection,
+            actor,
+            "change_group",
+            Some(id),
+            &json!({
+                "version": group.version,
+                "attributes": next.is_some(),
+                "added": flushed.added,
+                "removed": flushed.removed,
+                "adopted": flushed.adopted,
+                "skipped": flushed.unknown.len(),
+            }),
+        )?;
+    }
+    Ok(group.written(changed, flushed.touched, flushed.unknown))
+}
+
+/// Writes the pairs and what the group counts of them; a new version when a
+/// member came or went.
+fn settle(named: Named<'_>, group: &mut Group, skip_unknown: bool, at: Millis) -> Result<Flushed> {
+    let flushed = named.flush(group.seq + 1)?;
+    if !skip_unknown && !flushed.unknown.is_empty() {
+        return Err(WriteError::UnknownMembers(flushed.unknown).into());
+    }
+    group.members += flushed.members_by;
+    group.unmanaged += flushed.unmanaged_by;
+    if flushed.added + flushed.removed > 0 {
+        group.version += 1;
+        group.seq += 1;
+        group.modified = at;
+    }
+    Ok(flushed)
+}
+
+pub(super) fn delete(
+    db: &Connection,
+    connection: i64,
+    id: ResourceId,
+    when: &Precondition,
+    decide: DecideGroup,
+    actor: &Actor,
+) -> Result<GroupWritten> {
+    let mut group = live(db, connection, id)?.ok_or(WriteError::Missing)?;
+    check(when, group.version)?;
+    decide(&group.stored()?)?;
+    bury(db, &mut group, actor.at)?;
+    if group.existence == Existence::Absent {
+        lanes::purge_pairs(db, group.key)?;
+    }
+    audit::record(
+        db,
+        connection,
+        actor,
+        "delete_group",
+        Some(id),
+        &json!({ "version": group.version }),
+    )?;
+    Ok(group.written(true, Vec::new(), Vec::new()))
+}
+
+/// Tombstones a group; its names here are free at once.
+pub(super) fn bury(db: &Connection, group: &mut Group, at: Millis) -> Result<()> {
+    group.tombstone = Some(at);
+    group.version += 1;
+    group.seq += 1;
+    group.modified = at;
+    group.refused = None;
+    group.whole = false;
+    (group.members, group.unmanaged, group.strangers) = (0, 0, 0);
+    save(db, group)?;
+    strip(db, group)
+}

@@ -1,0 +1,323 @@
+//! What is already in the application becomes visible, and nothing is bound:
+//! a found thing either has a row by its exact key, which only learns from
+//! it, or gets a row of its own (reliability: R-02 to R-05, I-26). Written in
+//! portions, so that an import never keeps other writes waiting for long;
+//! every portion stands for itself, because the next import says the same.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+
+use crate::{
+    plan::state::Existence,
+    store::{Actor, FoundGroup, FoundUser, Imported, StoreError, WriteError},
+};
+
+use super::{
+    audit,
+    fault::{Fault, Result},
+    groups::{self, Group},
+    users::{self, User},
+    writer::Writer,
+};
+
+/// Users, or members of one group, in one transaction.
+const PORTION: usize = 500;
+
+pub(super) async fn run(
+    writer: &Writer,
+    connection: i64,
+    mut users: Vec<FoundUser>,
+    groups: Vec<FoundGroup>,
+    actor: Actor,
+) -> std::result::Result<Imported, StoreError> {
+    let mut sum = Imported::default();
+    while !users.is_empty() {
+        let portion = users.split_off(users.len().saturating_sub(PORTION));
+        let actor = actor.clone();
+        let part = writer.write(move |db| import_users(db, connection, portion, &actor));
+        let part = part.await?;
+        sum.users_seen += part.users_seen;
+        sum.users_new += part.users_new;
+    }
+    for group in groups {
+        let part = import_group(writer, connection, group, &actor).await?;
+        sum.groups_seen += 1;
+        sum.groups_new += part.groups_new;
+        sum.members_new += part.members_new;
+        sum.members_unknown += part.members_unknown;
+    }
+    Ok(sum)
+}
+
+async fn import_group(
+    writer: &Writer,
+    connection: i64,
+    mut found: FoundGroup,
+    actor: &Actor,
+) -> Result<Imported> {
+    let mut seen = Imported::default();
+    let mut members = std::mem::take(&mut found.members);
+    let by = actor.clone();
+    let row = writer.write(move |db| find_or_add(db, connection, &found, &by));
+    let Some((key, new)) = row.await? else {
+        return Ok(seen);
+    };
+    seen.groups_new = u64::from(new);
+    while !members.is_empty() {
+        let portion = members.split_off(members.len().saturating_sub(PORTION));
+        let by = actor.clone();
+        let part = writer.write(move |db| add_members(db, key, &portion, &by));
+        let (added, strangers) = part.await?;
+        seen.members_new += added;
+        seen.members_unknown += strangers;
+    }
+    let (by, seen_now) = (actor.clone(), seen);
+    let count = writer.write(move |db| note_strangers(db, key, &seen_now, &by));
+    count.await?;
+    Ok(seen)
+}
+
+fn import_users(
+    db: &Connection,
+    connection: i64,
+    portion: Vec<FoundUser>,
+    actor: &Actor,
+) -> Result<Imported> {
+    let mut seen = Imported::default();
+    let mut learned = 0_u64;
+    for found in portion {
+        seen.users_seen += 1;
+        match import_user(db, connection, found, actor)? {
+            Found::New => seen.users_new += 1,
+            Found::Learned => learned += 1,
+            Found::AsBefore => {}
+        }
+    }
+    if seen.users_new + learned > 0 {
+        let detail = json!({ "new": seen.users_new, "learned": learned });
+        audit::record(db, connection, actor, "import_users", None, &detail)?;
+    }
+    Ok(seen)
+}
+
+enum Found {
+    New,
+    Learned,
+    AsBefore,
+}
+
+fn import_user(db: &Connection, connection: i64, found: FoundUser, actor: &Actor) -> Result<Found> {
+    let Some(account) = found.row.account_key.as_deref() else {
+        return Ok(Found::AsBefore);
+    };
+    let rows: Vec<i64> = db
+        .prepare_cached(
+            // A deleted user whose account still is to be deactivated is not found again.
+            "SELECT key FROM users WHERE connection = ?1 AND account_key = ?2
+             AND tombstone IS NULL AND account_key IS NOT NULL
+             UNION ALL
+             SELECT key FROM users WHERE connection = ?1 AND account_key = ?2
+             AND tombstone IS NOT NULL AND account_key IS NOT NULL",
+        )?
+        .query_map(params![connection, account], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    if let Some(key) = rows.first() {
+        return match users::by_key(db, *key)?.filter(|user| user.tombstone.is_none()) {
+            Some(user) => learn_user(db, user, found),
+            None => Ok(Found::AsBefore),
+        };
+    }
+    let mut user = User::fresh(connection, found.id, &found.row, actor.at)?;
+    user.imported = true;
+    user.observed = found.observed;
+    user.upstream_id = found.upstream_id;
+    match in_savepoint(db, || users::insert(db, &user, &found.row.attributes)) {
+        Ok(_) => Ok(Found::New),
+        // Somebody else has its name here: not ours to decide whose it is.
+        Err(Fault::Refused(WriteError::Taken { .. })) => Ok(Found::AsBefore),
+        Err(fault) => Err(fault),
+    }
+}
+
+fn learn_user(db: &Connection, mut user: User, found: FoundUser) -> Result<Found> {
+    let there = user.never_there() && found.observed.existence == Existence::Present;
+    let id_is_news = found.upstream_id.is_some() && found.upstream_id != user.upstream_id;
+    if !there && !id_is_news {
+        return Ok(Found::AsBefore);
+    }
+    if there {
+        user.observed = found.observed;
+    }
+    if id_is_news {
+        user.upstream_id = found.upstream_id;
+    }
+    users::save(db, &user)?;
+    Ok(Found::Learned)
+}
+
+fn in_savepoint<T>(db: &Connection, act: impl FnOnce() -> Result<T>) -> Result<T> {
+    db.prepare_cached("SAVEPOINT found")?.execute([])?;
+    let result = act();
+    if result.is_err() && !db.is_autocommit() {
+        db.prepare_cached("ROLLBACK TO found")?.execute([])?;
+    }
+    if !db.is_autocommit() {
+        db.prepare_cached("RELEASE found")?.execute([])?;
+    }
+    result
+}
+
+/// The key of the group that members may be learned of, and whether it is new.
+fn find_or_add(
+    db: &Connection,
+    connection: i64,
+    found: &FoundGroup,
+    actor: &Actor,
+) -> Result<Option<(i64, bool)>> {
+    let row: Option<i64> = db
+        .prepare_cached(
+            "SELECT key FROM groups WHERE connection = ?1 AND upstream_name = ?2
+             AND (tombstone IS NULL OR existence <> 0)",
+        )?
+        .query_row(params![connection, found.row.upstream_name], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    let stored = row.map(|key| groups::by_key(db, key)).transpose()?;
+    if let Some(mut group) = stored.flatten() {
+        // A group being made or unmade here says nothing yet about who is in it.
+        if group.tombstone.is_some() || group.existence != Existence::Present {
+            return Ok(None);
+        }
+        if !group.ours && group.read_only != found.read_only {
+            group.read_only.clone_from(&found.read_only);
+            groups::save(db, &group)?;
+        }
+        return Ok(Some((group.key, false)));
+    }
+    let mut group = Group::fresh(connection, found.id, &found.row, actor.at)?;
+    group.ours = false;
+    group.made = true;
+    group.existence = Existence::Present;
+    group.read_only.clone_from(&found.read_only);
+    match in_savepoint(db, || groups::insert(db, &group, &found.row.attributes)) {
+        Ok(key) => Ok(Some((key, true))),
+        Err(Fault::Refused(WriteError::Taken { .. })) => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Adds what nobody asked for as unmanaged members; returns how many, and how
+/// many stay unknown. A group of ours only counts them.
+fn add_members(
+    db: &Connection,
+    key: i64,
+    members: &[(Option<String>, Option<String>)],
+    actor: &Actor,
+) -> Result<(u64, u64)> {
+    let live = |group: &Group| group.tombstone.is_none();
+    let Some(mut group) = groups::by_key(db, key)?.filter(live) else {
+        return Ok((0, 0));
+    };
+    let (mut added, mut strangers) = (0, 0);
+    for (upstream_id, account) in members {
+        let user = find_user(
+            db,
+            group.connection,
+            upstream_id.as_deref(),
+            account.as_deref(),
+        )?;
+        let Some((user, id)) = user else {
+            strangers += 1;
+            continue;
+        };
+        let known = db
+            .prepare_cached("SELECT 1 FROM memberships WHERE group_key = ?1 AND user_key = ?2")?
+            .exists([key, user])?;
+        if known {
+            continue;
+        }
+        if group.ours {
+            strangers += 1;
+            continue;
+        }
+        db.prepare_cached(
+            "INSERT INTO memberships (group_key, user_key, user_id, desired, observed, managed, seq)
+             VALUES (?1, ?2, ?3, 1, 1, 0, ?4)",
+        )?
+        .execute(params![key, user, id, group.seq + 1])?;
+        group.members += 1;
+        group.unmanaged += 1;
+        added += 1;
+    }
+    if added > 0 {
+        group.version += 1;
+        group.seq += 1;
+        group.modified = actor.at;
+        groups::save(db, &group)?;
+    }
+    Ok((added, strangers))
+}
+
+fn note_strangers(db: &Connection, key: i64, seen: &Imported, actor: &Actor) -> Result<()> {
+    let Some(mut group) = groups::by_key(db, key)? else {
+        return Ok(());
+    };
+    let strangers = i64::try_from(seen.members_unknown).unwrap_or(i64::MAX);
+    if group.tombstone.is_none() && group.strangers != strangers {
+        group.strangers = strangers;
+        groups::save(db, &group)?;
+    }
+    if seen.groups_new + seen.members_new > 0 {
+        let detail = json!({
+            "new": seen.groups_new,
+            "members": seen.members_new,
+            "unknown": seen.members_unknown,
+            "version": group.version,
+        });
+        audit::record(
+            db,
+            group.connection,
+            actor,
+            "import_group",
+            Some(group.id),
+            &detail,
+        )?;
+    }
+    Ok(())
+}
+
+/// By the application's id, which never changes hands, else by the account key.
+fn find_user(
+    db: &Connection,
+    connection: i64,
+    upstream_id: Option<&str>,
+    account: Option<&str>,
+) -> Result<Option<(i64, [u8; 16])>> {
+    let by = |sql: &str, value: &str| -> Result<Option<(i64, [u8; 16])>> {
+        Ok(db
+            .prepare_cached(sql)?
+            .query_row(params![connection, value], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?)
+    };
+    if let Some(value) = upstream_id {
+        let found = by(
+            "SELECT key, id FROM users
+             WHERE connection = ?1 AND upstream_id = ?2 AND tombstone IS NULL",
+            value,
+        )?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    match account {
+        Some(value) => by(
+            "SELECT key, id FROM users
+             WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NULL",
+            &value.to_lowercase(),
+        ),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,87 @@
+//! Which lanes have work, from the partial indexes on what differs. A lane
+//! that is named here may still find that it must wait; its turn says so.
+
+use rusqlite::Connection;
+
+use crate::{
+    plan::state::{GroupKey, UserKey},
+    store::Lane,
+};
+
+use super::{fault::Result, leaving};
+
+/// Every lane with work, at start; users first, because adds wait for them.
+pub(super) fn open(db: &Connection, connection: i64) -> Result<Vec<Lane>> {
+    let mut lanes = Vec::new();
+    let mut select =
+        db.prepare_cached("SELECT key FROM users WHERE connection = ?1 AND dirty = 1")?;
+    let mut rows = select.query([connection])?;
+    while let Some(row) = rows.next()? {
+        lanes.push(Lane::User(UserKey(row.get(0)?)));
+    }
+    let mut select = db.prepare_cached(
+        "SELECT key FROM groups WHERE connection = ?1 AND dirty = 1
+         UNION
+         SELECT g.key FROM (SELECT DISTINCT group_key FROM memberships WHERE desired <> observed) m
+         JOIN groups g ON g.key = m.group_key
+         WHERE g.connection = ?1 AND g.tombstone IS NULL AND g.refused IS NULL
+           AND g.read_only IS NULL",
+    )?;
+    let mut rows = select.query([connection])?;
+    while let Some(row) = rows.next()? {
+        lanes.push(Lane::Group(GroupKey(row.get(0)?)));
+    }
+    Ok(lanes)
+}
+
+/// Live, writable groups in which a user's pair differs.
+pub(super) fn open_groups_of(db: &Connection, user: i64) -> Result<Vec<GroupKey>> {
+    let mut select = db.prepare_cached(
+        "SELECT m.group_key FROM memberships m JOIN groups g ON g.key = m.group_key
+         WHERE m.user_key = ?1 AND m.desired <> m.observed
+           AND g.tombstone IS NULL AND g.refused IS NULL AND g.read_only IS NULL",
+    )?;
+    let groups = select.query_map([user], |row| row.get(0).map(GroupKey))?;
+    Ok(groups.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Drops every pair of a group that is gone. Returns the lanes of successors
+/// that waited for a deleted member.
+pub(super) fn purge_pairs(db: &Connection, group: i64) -> Result<Vec<Lane>> {
+    let leavers: Vec<i64> = db
+        .prepare_cached(
+            "SELECT m.user_key FROM memberships m JOIN users u ON u.key = m.user_key
+             WHERE m.group_key = ?1 AND u.tombstone IS NOT NULL",
+        )?
+        .query_map([group], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1")?
+        .execute([group])?;
+    finish_all(db, leavers)
+}
+
+/// See [`leaving::finish`].
+pub(super) fn finish_all(
+    db: &Connection,
+    users: impl IntoIterator<Item = i64>,
+) -> Result<Vec<Lane>> {
+    let mut lanes = Vec::new();
+    for user in users {
+        lanes.extend(leaving::finish(db, user)?);
+    }
+    Ok(lanes)
+}
+
+/// Those of the named pairs that still differ.
+pub(super) fn open_pairs(db: &Connection, group: i64, users: Vec<UserKey>) -> Result<Vec<UserKey>> {
+    let mut select = db.prepare_cached(
+        "SELECT 1 FROM memberships WHERE group_key = ?1 AND user_key = ?2 AND desired <> observed",
+    )?;
+    let mut open = Vec::new();
+    for user in users {
+        if select.exists([group, user.0])? {
+            open.push(user);
+        }
+    }
+    Ok(open)
+}

@@ -1,0 +1,200 @@
+//! The end of a user: its tombstone, its memberships' end, and the moment at
+//! which nothing of it is left to do, when a successor with the same account
+//! may begin (reliability: H-14, I-13).
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+
+use crate::{
+    plan::state::{Account, GroupKey, ObservedAccount, UserKey},
+    scim::resource::ResourceId,
+    store::{Actor, Lane, Millis, Precondition, UserRow, UserWritten, WriteError},
+};
+
+use super::{
+    audit,
+    fault::Result,
+    row::check,
+    users::{self, User},
+};
+
+pub(super) fn delete(
+    db: &Connection,
+    connection: i64,
+    id: ResourceId,
+    when: &Precondition,
+    actor: &Actor,
+) -> Result<UserWritten> {
+    let mut user = users::live(db, connection, id)?.ok_or(WriteError::Missing)?;
+    check(when, user.version)?;
+    let before = user.row()?;
+    let groups = bury(db, &mut user, actor.at)?;
+    audit::record(
+        db,
+        connection,
+        actor,
+        "delete_user",
+        Some(id),
+        &json!({ "version": user.version, "groups": groups.len() }),
+    )?;
+    finish(db, user.key)?;
+    let mut written = user.written(Some(before), true);
+    written.groups = groups;
+    Ok(written)
+}
+
+/// Takes back the write of `version`; a later one stays as it is.
+pub(super) fn restore(
+    db: &Connection,
+    key: UserKey,
+    version: u64,
+    before: Option<&UserRow>,
+    actor: &Actor,
+) -> Result<()> {
+    let mut user = users::by_key(db, key.0)?
+        .filter(|user| user.tombstone.is_none())
+        .ok_or(WriteError::Missing)?;
+    if user.version.cast_unsigned() != version {
+        return Ok(());
+    }
+    let action = if let Some(row) = before {
+        users::put(db, &mut user, row, actor.at)?;
+        "restore_user"
+    } else {
+        bury(db, &mut user, actor.at)?;
+        finish(db, user.key)?;
+        "withdraw_user"
+    };
+    audit::record(
+        db,
+        user.connection,
+        actor,
+        action,
+        Some(user.id),
+        &json!({ "version": user.version }),
+    )
+}
+
+/// Tombstones a user, wants its account inactive and every membership gone.
+/// Returns the groups whose lanes have work because of it.
+fn bury(db: &Connection, user: &mut User, at: Millis) -> Result<Vec<GroupKey>> {
+    let groups = leave_groups(db, user, at)?;
+    db.prepare_cached("DELETE FROM user_emails WHERE user_key = ?1")?
+        .execute([user.key])?;
+    db.prepare_cached(
+        "UPDATE users SET user_name_key = NULL, external_id = NULL, attributes = '{}' WHERE key = ?1",
+    )?
+    .execute([user.key])?;
+    user.tombstone = Some(at);
+    user.version += 1;
+    user.modified = at;
+    user.refused = None;
+    user.account = Account::default();
+    users::save(db, user)?;
+    Ok(groups)
+}
+
+struct Pair {
+    group: i64,
+    desired: bool,
+    observed: i64,
+    managed: bool,
+    read_only: bool,
+}
+
+fn leave_groups(db: &Connection, user: &User, at: Millis) -> Result<Vec<GroupKey>> {
+    let pairs: Vec<Pair> = db
+        .prepare_cached(
+            "SELECT m.group_key, m.desired, m.observed, m.managed, g.read_only IS NOT NULL
+             FROM memberships m JOIN groups g ON g.key = m.group_key
+             WHERE m.user_key = ?1 AND g.tombstone IS NULL",
+        )?
+        .query_map([user.key], |row| {
+            Ok(Pair {
+                group: row.get(0)?,
+                desired: row.get(1)?,
+                observed: row.get(2)?,
+                managed: row.get(3)?,
+                read_only: row.get(4)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut count = db.prepare_cached(
+        "UPDATE groups SET members = members - 1, unmanaged = unmanaged - ?3,
+             version = version + 1, seq = seq + 1, modified = ?2
+         WHERE key = ?1",
+    )?;
+    let mut forget =
+        db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2")?;
+    let mut unwant = db.prepare_cached(
+        "UPDATE memberships SET desired = 0, managed = 1,
+             seq = (SELECT seq FROM groups WHERE key = ?1)
+         WHERE group_key = ?1 AND user_key = ?2",
+    )?;
+    let mut groups = Vec::new();
+    for pair in &pairs {
+        if pair.desired {
+            count.execute(params![pair.group, at, !pair.managed])?;
+        }
+        if pair.read_only || pair.observed == 0 || user.never_there() {
+            forget.execute([pair.group, user.key])?;
+        } else {
+            unwant.execute([pair.group, user.key])?;
+            groups.push(GroupKey(pair.group));
+        }
+    }
+    if user.account_key.is_none() {
+        groups.clear();
+    }
+    Ok(groups)
+}
+
+/// When nothing is left to do for a deleted user, forgets what was kept of it
+/// and returns the lane of the successor that waited, if there is one.
+pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
+    let ended: Option<(i64, String)> = db
+        .prepare_cached(
+            // A group that is missing upstream has no members to wait for.
+            "SELECT connection, account_key FROM users u
+             WHERE key = ?1 AND tombstone IS NOT NULL AND account_key IS NOT NULL AND dirty = 0
+               AND NOT EXISTS (
+                   SELECT 1 FROM memberships m JOIN groups g ON g.key = m.group_key
+                   WHERE m.user_key = u.key AND g.refused IS NULL)",
+        )?
+        .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((connection, account)) = ended else {
+        return Ok(None);
+    };
+    db.prepare_cached("DELETE FROM memberships WHERE user_key = ?1")?
+        .execute([key])?;
+    db.prepare_cached(
+        "UPDATE users SET account_key = NULL, upstream_id = NULL, attributes = '{}', account = ?2,
+             observed = ?3
+         WHERE key = ?1",
+    )?
+    .execute(params![
+        key,
+        serde_json::to_string(&Account::default())?,
+        serde_json::to_string(&ObservedAccount::default())?,
+    ])?;
+    let successor = db
+        .prepare_cached(
+            "SELECT key FROM users
+             WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NULL AND dirty = 1",
+        )?
+        .query_row(params![connection, account], |row| row.get(0))
+        .optional()?;
+    Ok(successor.map(|key| Lane::User(UserKey(key))))
+}
+
+/// A deleted user with the same account has work left.
+pub(super) fn must_wait(db: &Connection, user: &User) -> Result<bool> {
+    Ok(db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM users
+             WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NOT NULL
+               AND account_key IS NOT NULL)",
+        )?
+        .query_row(params![user.connection, user.account_key], |row| row.get(0))?)
+}

@@ -1,0 +1,332 @@
+//! One change of a group's members, as deltas. Only the pairs that a request
+//! names are looked at; the list is read by a whole replacement alone, in one
+//! scan that touches nothing equal (reliability: I-06, R-16, R-17). The
+//! operations of one request are laid over each other first, so that remove
+//! and add of the same member is no change.
+
+use std::collections::{BTreeMap, HashSet};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    plan::state::UserKey,
+    scim::{
+        filter::{Filter, Subject},
+        patch::MemberChange,
+        resource::ResourceId,
+    },
+};
+
+use super::fault::Result;
+
+/// The pairs a request named, with what becomes of them.
+pub(super) struct Named<'db> {
+    db: &'db Connection,
+    connection: i64,
+    group: i64,
+    pairs: BTreeMap<i64, Pair>,
+    unknown: Vec<String>,
+    reported: HashSet<String>,
+}
+
+struct Pair {
+    id: [u8; 16],
+    was: Option<Was>,
+    desired: bool,
+    /// The request says that this is or is to be a member.
+    asserted: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Was {
+    desired: bool,
+    observed: i64,
+    managed: bool,
+}
+
+/// What was written.
+#[derive(Debug, Default)]
+pub(super) struct Flushed {
+    pub(super) added: u64,
+    pub(super) removed: u64,
+    /// Members found by import that are now asked for.
+    pub(super) adopted: u64,
+    pub(super) members_by: i64,
+    pub(super) unmanaged_by: i64,
+    /// Named pairs that differ and can be worked off.
+    pub(super) touched: Vec<UserKey>,
+    pub(super) unknown: Vec<String>,
+}
+
+impl<'db> Named<'db> {
+    pub(super) fn new(db: &'db Connection, connection: i64, group: i64) -> Self {
+        Self {
+            db,
+            connection,
+            group,
+            pairs: BTreeMap::new(),
+            unknown: Vec::new(),
+            reported: HashSet::new(),
+        }
+    }
+
+    pub(super) fn apply(&mut self, change: MemberChange) -> Result<()> {
+        match change {
+            MemberChange::Add(ids) => self.add(&ids),
+            MemberChange::Remove(ids) => self.remove(&ids),
+            MemberChange::RemoveAll => self.replace(Vec::new()),
+            MemberChange::Replace(ids) => self.replace(ids),
+            MemberChange::RemoveWhere(filter) => self.remove_where(&filter),
+        }
+    }
+
+    fn add(&mut self, ids: &[String]) -> Result<()> {
+        for text in ids {
+            match self.resolve(text)? {
+                Some((key, id)) => {
+                    let pair = self.pair(key, id)?;
+                    pair.desired = true;
+                    pair.asserted = true;
+                }
+                None => self.report_unknown(text),
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, ids: &[String]) -> Result<()> {
+        for text in ids {
+            if let Some((key, id)) = self.resolve(text)? {
+                let pair = self.pair(key, id)?;
+                pair.desired = false;
+                pair.asserted = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, ids: Vec<String>) -> Result<()> {
+        let parsed: Vec<_> = ids.iter().map(|text| ResourceId::parse(text)).collect();
+        let mut missing: HashSet<[u8; 16]> =
+            parsed.iter().flatten().map(|id| *id.as_bytes()).collect();
+        for pair in self.pairs.values_mut() {
+            pair.desired = missing.remove(&pair.id);
+            pair.asserted = pair.desired;
+        }
+        self.scan_members(|key, id, was| {
+            let stays = missing.remove(&id);
+            // An equal pair that is in order is not even remembered.
+            (!stays || was.observed != 1 || !was.managed).then_some((key, stays))
+        })?;
+        for (text, id) in ids.into_iter().zip(parsed) {
+            match id {
+                Some(id) if missing.remove(id.as_bytes()) => self.add(&[text])?,
+                Some(_) => {}
+                None => self.report_unknown(&text),
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_where(&mut self, filter: &Filter) -> Result<()> {
+        for pair in self.pairs.values_mut() {
+            if pair.desired && filter.matches(&Member::of(pair.id)) {
+                pair.desired = false;
+                pair.asserted = false;
+            }
+        }
+        self.scan_members(|key, id, _| filter.matches(&Member::of(id)).then_some((key, false)))
+    }
+
+    /// Every present member that was not named yet; `take` says whether it is
+    /// remembered, and what becomes of it.
+    fn scan_members(
+        &mut self,
+        mut take: impl FnMut(i64, [u8; 16], Was) -> Option<(i64, bool)>,
+    ) -> Result<()> {
+        let mut select = self.db.prepare_cached(
+            "SELECT user_key, user_id, observed, managed FROM memberships
+             WHERE group_key = ?1 AND desired = 1",
+        )?;
+        let mut rows = select.query([self.group])?;
+        while let Some(row) = rows.next()? {
+            let key: i64 = row.get(0)?;
+            if self.pairs.contains_key(&key) {
+                continue;
+            }
+            let id: [u8; 16] = row.get(1)?;
+            let was = Was {
+                desired: true,
+                observed: row.get(2)?,
+                managed: row.get(3)?,
+            };
+            if let Some((key, desired)) = take(key, id, was) {
+                let pair = Pair {
+                    id,
+                    was: Some(was),
+                    desired,
+                    asserted: desired,
+                };
+                self.pairs.insert(key, pair);
+            }
+        }
+        Ok(())
+    }
+
+    /// A live user of the connection.
+    fn resolve(&self, text: &str) -> Result<Option<(i64, [u8; 16])>> {
+        let Some(id) = ResourceId::parse(text) else {
+            return Ok(None);
+        };
+        let key = self
+            .db
+            .prepare_cached(
+                "SELECT key FROM users WHERE id = ?1 AND connection = ?2 AND tombstone IS NULL",
+            )?
+            .query_row(params![id.as_bytes(), self.connection], |row| row.get(0))
+            .optional()?;
+        Ok(key.map(|key| (key, *id.as_bytes())))
+    }
+
+    fn pair(&mut self, key: i64, id: [u8; 16]) -> Result<&mut Pair> {
+        let entry = match self.pairs.entry(key) {
+            std::collections::btree_map::Entry::Occupied(entry) => return Ok(entry.into_mut()),
+            std::collections::btree_map::Entry::Vacant(entry) => entry,
+        };
+        let was = self
+            .db
+            .prepare_cached(
+                "SELECT desired, observed, managed FROM memberships
+                 WHERE group_key = ?1 AND user_key = ?2",
+            )?
+            .query_row([self.group, key], |row| {
+                Ok(Was {
+                    desired: row.get(0)?,
+                    observed: row.get(1)?,
+                    managed: row.get(2)?,
+                })
+            })
+            .optional()?;
+        Ok(entry.insert(Pair {
+            id,
+            was,
+            desired: was.is_some_and(|was| was.desired),
+            asserted: false,
+        }))
+    }
+
+    fn report_unknown(&mut self, text: &str) {
+        if self.reported.insert(text.to_owned()) {
+            self.unknown.push(text.to_owned());
+        }
+    }
+
+    /// Writes the pairs that differ from what is stored.
+    pub(super) fn flush(self, seq: i64) -> Result<Flushed> {
+        let mut flushed = Flushed {
+            unknown: self.unknown,
+            ..Flushed::default()
+        };
+        let (db, group) = (self.db, self.group);
+        for (key, pair) in self.pairs {
+            let open = write_pair(db, group, key, &pair, seq, &mut flushed)?;
+            if open && workable(db, key, pair.desired)? {
+                flushed.touched.push(UserKey(key));
+            }
+        }
+        Ok(flushed)
+    }
+}
+
+/// Writes one pair if it differs; whether it is open afterwards.
+fn write_pair(
+    db: &Connection,
+    group: i64,
+    user: i64,
+    pair: &Pair,
+    seq: i64,
+    flushed: &mut Flushed,
+) -> Result<bool> {
+    let Some(was) = pair.was else {
+        if pair.desired {
+            db.prepare_cached(
+                "INSERT INTO memberships (group_key, user_key, user_id, desired, observed, managed, seq)
+                 VALUES (?1, ?2, ?3, 1, 0, 1, ?4)",
+            )?
+            .execute(params![group, user, pair.id, seq])?;
+            flushed.added += 1;
+            flushed.members_by += 1;
+        }
+        return Ok(pair.desired);
+    };
+    if was.desired == pair.desired {
+        if pair.asserted && !was.managed {
+            db.prepare_cached(
+                "UPDATE memberships SET managed = 1 WHERE group_key = ?1 AND user_key = ?2",
+            )?
+            .execute([group, user])?;
+            flushed.adopted += 1;
+            flushed.unmanaged_by -= 1;
+        }
+        return Ok(was.observed != i64::from(was.desired));
+    }
+    if pair.desired {
+        flushed.added += 1;
+        flushed.members_by += 1;
+    } else {
+        flushed.removed += 1;
+        flushed.members_by -= 1;
+        flushed.unmanaged_by -= i64::from(!was.managed);
+    }
+    if !pair.desired && was.observed == 0 {
+        db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2")?
+            .execute([group, user])?;
+        return Ok(false);
+    }
+    db.prepare_cached(
+        "UPDATE memberships SET desired = ?3, managed = 1, seq = ?4
+         WHERE group_key = ?1 AND user_key = ?2",
+    )?
+    .execute(params![group, user, pair.desired, seq])?;
+    Ok(was.observed != i64::from(pair.desired))
+}
+
+/// Somebody may wait for this pair: an add of an inactive user is not sent,
+/// and nothing is for a user the application cannot know.
+fn workable(db: &Connection, user: i64, desired: bool) -> Result<bool> {
+    let workable = db
+        .prepare_cached(
+            "SELECT account_key IS NOT NULL AND (wants OR NOT ?2) FROM users WHERE key = ?1",
+        )?
+        .query_row(params![user, desired], |row| row.get(0))
+        .optional()?;
+    Ok(workable.unwrap_or(false))
+}
+
+/// A member as a value filter sees it.
+struct Member(Map<String, Value>);
+
+impl Member {
+    fn of(id: [u8; 16]) -> Self {
+        let id = ResourceId::from_bytes(id).to_string();
+        let mut attributes = Map::new();
+        attributes.insert("value".into(), json!(id));
+        attributes.insert("type".into(), json!("User"));
+        Self(attributes)
+    }
+}
+
+impl Subject for Member {
+    fn attributes(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    fn has_member(&self, _id: &str) -> bool {
+        false
+    }
+
+    fn members(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,64 @@
+//! Migrations: numbered by `user_version`, each one transaction together with
+//! its number, so that a crash at any statement leaves the file at a whole
+//! number. Never undone: an older program refuses a newer file.
+
+use rusqlite::Connection;
+
+use crate::store::StoreError;
+
+use super::fault::{Result, store_error};
+
+/// In order; a released one is never edited.
+pub(super) const STEPS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
+
+/// Marks the file as ours ("drwb").
+const APPLICATION: i32 = 0x6472_7762;
+
+/// Refuses a file that is not ours or is newer than this program, without
+/// changing anything in it.
+pub(super) fn inspect(db: &Connection) -> std::result::Result<(), StoreError> {
+    let (version, application, tables) = state(db).map_err(|error| store_error(&error))?;
+    if application != APPLICATION && (version != 0 || tables != 0) {
+        return Err(StoreError::Broken(
+            "the file is a database of another program; name another file".into(),
+        ));
+    }
+    if version > STEPS.len() {
+        return Err(StoreError::Broken(format!(
+            "the file has format {version}, this program knows up to {}; start the newer program",
+            STEPS.len()
+        )));
+    }
+    Ok(())
+}
+
+/// Brings the file to the newest format.
+pub(super) fn migrate(db: &Connection, steps: &[&str]) -> Result<()> {
+    let (version, ..) = state(db)?;
+    for (number, step) in steps.iter().enumerate().skip(version) {
+        let number = number + 1;
+        db.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             {step}
+             PRAGMA application_id = {APPLICATION};
+             PRAGMA user_version = {number};
+             COMMIT;"
+        ))
+        .inspect_err(|_| {
+            // The error says more than a failing roll-back would.
+            let _ = db.execute_batch("ROLLBACK");
+        })?;
+    }
+    Ok(())
+}
+
+fn state(db: &Connection) -> rusqlite::Result<(usize, i32, i64)> {
+    let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let application = db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok((
+        usize::try_from(version).unwrap_or(usize::MAX),
+        application,
+        tables,
+    ))
+}

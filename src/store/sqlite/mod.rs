@@ -1,0 +1,306 @@
+//! The embedded store: `SQLite` in WAL mode behind one writing thread.
+//!
+//! Every write is a job of [`writer`], every read a connection of
+//! [`readers`]; this file only joins the contract to them. The tables are in
+//! `../migrations`. One process per file; for several there is another store.
+
+use std::{path::Path, sync::Arc};
+
+use async_trait::async_trait;
+
+use crate::{
+    plan::state::{ConnectionKey, GroupKey, UserKey},
+    scim::resource::{ResourceId, ResourceType},
+};
+
+use super::{
+    Actor, Counts, DecideGroup, DecideUser, FoundGroup, FoundUser, GroupChange, GroupLearned,
+    GroupRow, GroupTurn, GroupWritten, Imported, Lane, Listing, Members, Millis, Precondition,
+    Resource, Select, Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
+};
+
+mod audit;
+mod fault;
+mod file;
+mod group_turn;
+mod groups;
+mod import;
+mod lanes;
+mod leaving;
+mod list;
+mod members;
+mod migrate;
+mod read;
+mod readers;
+mod row;
+#[cfg(test)]
+mod tests;
+mod user_turn;
+mod users;
+mod writer;
+
+/// Opens or creates the database file, mode 0600, and holds it for this process alone.
+pub fn open(path: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(Arc::new(Sqlite::open(path)?))
+}
+
+// Readers stand first: the writer, closing last, can tidy up the log.
+#[derive(Debug)]
+struct Sqlite {
+    readers: Arc<readers::Readers>,
+    members: read::MemberCache,
+    writer: writer::Writer,
+}
+
+impl Sqlite {
+    fn open(path: &Path) -> Result<Self, StoreError> {
+        let held = file::hold(path)?;
+        let named = |error: StoreError| match error {
+            StoreError::Unavailable(what) => {
+                StoreError::Unavailable(format!("{}: {what}", path.display()))
+            }
+            StoreError::Broken(what) => StoreError::Broken(format!("{}: {what}", path.display())),
+        };
+        let db = file::open_plain(&held.path).map_err(|fault| named(fault.into()))?;
+        migrate::inspect(&db).map_err(named)?;
+        file::make_durable(&db).map_err(named)?;
+        migrate::migrate(&db, migrate::STEPS).map_err(|fault| named(fault.into()))?;
+        Ok(Self {
+            readers: Arc::new(readers::Readers::new(held.path.clone())),
+            members: read::MemberCache::default(),
+            writer: writer::Writer::start(db, held)?,
+        })
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn connection(&self, name: &str) -> Result<ConnectionKey, StoreError> {
+        let name = name.to_owned();
+        let key = self.writer.write(move |db| {
+            db.prepare_cached("INSERT INTO connections (name) VALUES (?1) ON CONFLICT DO NOTHING")?
+                .execute([&name])?;
+            let key = db
+                .prepare_cached("SELECT key FROM connections WHERE name = ?1")?
+                .query_row([&name], |row| row.get(0))?;
+            Ok(ConnectionKey(key))
+        });
+        Ok(key.await?)
+    }
+
+    async fn resource(
+        &self,
+        c: ConnectionKey,
+        of: ResourceType,
+        id: ResourceId,
+    ) -> Result<Option<Resource>, StoreError> {
+        Ok(self.readers.read(|db| read::resource(db, c.0, of, id))?)
+    }
+
+    async fn list(
+        &self,
+        c: ConnectionKey,
+        of: ResourceType,
+        select: Select,
+    ) -> Result<Listing, StoreError> {
+        if list::is_point(&select) {
+            return Ok(self.readers.read(|db| list::list(db, c.0, of, &select))?);
+        }
+        let scan = self
+            .readers
+            .scan(move |db| list::list(db, c.0, of, &select));
+        Ok(scan.await?)
+    }
+
+    async fn members(
+        &self,
+        c: ConnectionKey,
+        group: ResourceId,
+    ) -> Result<Option<Members>, StoreError> {
+        let Some((key, version)) = self
+            .readers
+            .read(|db| read::group_version(db, c.0, group))?
+        else {
+            return Ok(None);
+        };
+        if let Some(members) = self.members.find(key, version) {
+            return Ok(Some(members));
+        }
+        let scan = self.readers.scan(move |db| read::members(db, c.0, group));
+        Ok(scan.await?.map(|(key, members)| {
+            self.members.keep(key, &members);
+            members
+        }))
+    }
+
+    async fn counts(&self, c: ConnectionKey) -> Result<Counts, StoreError> {
+        Ok(self.readers.scan(move |db| read::counts(db, c.0)).await?)
+    }
+
+    async fn create_user(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        row: UserRow,
+        actor: Actor,
+    ) -> Result<UserWritten, WriteError> {
+        let write = self
+            .writer
+            .write(move |db| users::create(db, c.0, id, &row, &actor));
+        Ok(write.await?)
+    }
+
+    async fn change_user(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        when: Precondition,
+        decide: DecideUser,
+        actor: Actor,
+    ) -> Result<UserWritten, WriteError> {
+        let write = self
+            .writer
+            .write(move |db| users::change(db, c.0, id, &when, decide, &actor));
+        Ok(write.await?)
+    }
+
+    async fn delete_user(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        when: Precondition,
+        actor: Actor,
+    ) -> Result<UserWritten, WriteError> {
+        let write = self
+            .writer
+            .write(move |db| leaving::delete(db, c.0, id, &when, &actor));
+        Ok(write.await?)
+    }
+
+    async fn restore_user(
+        &self,
+        key: UserKey,
+        version: u64,
+        before: Option<UserRow>,
+        actor: Actor,
+    ) -> Result<(), WriteError> {
+        let write = self
+            .writer
+            .write(move |db| leaving::restore(db, key, version, before.as_ref(), &actor));
+        Ok(write.await?)
+    }
+
+    async fn create_group(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        row: GroupRow,
+        members: Vec<String>,
+        skip_unknown: bool,
+        actor: Actor,
+    ) -> Result<GroupWritten, WriteError> {
+        let write = self
+            .writer
+            .write(move |db| groups::create(db, c.0, id, &row, members, skip_unknown, &actor));
+        Ok(write.await?)
+    }
+
+    async fn change_group(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        when: Precondition,
+        change: GroupChange,
+        actor: Actor,
+    ) -> Result<GroupWritten, WriteError> {
+        let write = self
+            .writer
+            .write(move |db| groups::change(db, c.0, id, &when, change, &actor));
+        Ok(write.await?)
+    }
+
+    async fn delete_group(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        when: Precondition,
+        decide: DecideGroup,
+        actor: Actor,
+    ) -> Result<GroupWritten, WriteError> {
+        let write = self
+            .writer
+            .write(move |db| groups::delete(db, c.0, id, &when, decide, &actor));
+        Ok(write.await?)
+    }
+
+    async fn open_lanes(&self, c: ConnectionKey) -> Result<Vec<Lane>, StoreError> {
+        Ok(self.readers.scan(move |db| lanes::open(db, c.0)).await?)
+    }
+
+    async fn begin_user_turn(&self, key: UserKey) -> Result<Option<UserTurn>, StoreError> {
+        Ok(self
+            .writer
+            .write(move |db| user_turn::begin(db, key))
+            .await?)
+    }
+
+    async fn end_user_turn(
+        &self,
+        key: UserKey,
+        learned: UserLearned,
+        at: Millis,
+    ) -> Result<Vec<Lane>, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| user_turn::end(db, key, learned, at));
+        Ok(write.await?)
+    }
+
+    async fn begin_group_turn(
+        &self,
+        key: GroupKey,
+        limit: usize,
+    ) -> Result<Option<GroupTurn>, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| group_turn::begin(db, key, limit));
+        Ok(write.await?)
+    }
+
+    async fn end_group_turn(
+        &self,
+        key: GroupKey,
+        seq: u64,
+        learned: GroupLearned,
+        at: Millis,
+    ) -> Result<Vec<Lane>, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| group_turn::end(db, key, seq, &learned, at));
+        Ok(write.await?)
+    }
+
+    async fn open_pairs(
+        &self,
+        key: GroupKey,
+        users: Vec<UserKey>,
+    ) -> Result<Vec<UserKey>, StoreError> {
+        Ok(self
+            .readers
+            .read(|db| lanes::open_pairs(db, key.0, users))?)
+    }
+
+    async fn user_ids(&self, keys: Vec<UserKey>) -> Result<Vec<ResourceId>, StoreError> {
+        Ok(self.readers.read(|db| users::ids(db, &keys))?)
+    }
+
+    async fn import(
+        &self,
+        c: ConnectionKey,
+        users: Vec<FoundUser>,
+        groups: Vec<FoundGroup>,
+        actor: Actor,
+    ) -> Result<Imported, StoreError> {
+        import::run(&self.writer, c.0, users, groups, actor).await
+    }
+}

@@ -1,0 +1,169 @@
+//! Point reads and counts: one resource, one group's members, the numbers for
+//! status.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::{
+    scim::resource::{ResourceId, ResourceType},
+    store::{Counts, Members, Meta, Resource},
+};
+
+use super::{fault::Result, row::id_at};
+
+pub(super) fn resource(
+    db: &Connection,
+    connection: i64,
+    of: ResourceType,
+    id: ResourceId,
+) -> Result<Option<Resource>> {
+    let sql = match of {
+        ResourceType::User => {
+            "SELECT id, version, created, modified, attributes FROM users
+             WHERE id = ?1 AND connection = ?2 AND tombstone IS NULL"
+        }
+        ResourceType::Group => {
+            "SELECT id, version, created, modified, attributes FROM groups
+             WHERE id = ?1 AND connection = ?2 AND tombstone IS NULL"
+        }
+    };
+    let found = db
+        .prepare_cached(sql)?
+        .query_row(params![id.as_bytes(), connection], resource_at)
+        .optional()?;
+    Ok(found)
+}
+
+/// A resource from `id, version, created, modified, attributes`.
+pub(super) fn resource_at(row: &Row<'_>) -> rusqlite::Result<Resource> {
+    Ok(Resource {
+        id: id_at(row, 0)?,
+        meta: Meta {
+            version: row.get::<_, i64>(1)?.cast_unsigned(),
+            created: row.get(2)?,
+            modified: row.get(3)?,
+        },
+        attributes: row.get(4)?,
+    })
+}
+
+/// The key and version of a live group.
+pub(super) fn group_version(
+    db: &Connection,
+    connection: i64,
+    id: ResourceId,
+) -> Result<Option<(i64, u64)>> {
+    let found = db
+        .prepare_cached(
+            "SELECT key, version FROM groups
+             WHERE id = ?1 AND connection = ?2 AND tombstone IS NULL",
+        )?
+        .query_row(params![id.as_bytes(), connection], |row| {
+            Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
+        })
+        .optional()?;
+    Ok(found)
+}
+
+/// The members of a live group at the version of the same snapshot.
+pub(super) fn members(
+    db: &Connection,
+    connection: i64,
+    id: ResourceId,
+) -> Result<Option<(i64, Members)>> {
+    let snapshot = db.unchecked_transaction()?;
+    let Some((key, version)) = group_version(&snapshot, connection, id)? else {
+        return Ok(None);
+    };
+    let ids: Vec<ResourceId> = snapshot
+        .prepare_cached(
+            "SELECT user_id FROM memberships WHERE group_key = ?1 AND desired = 1
+             ORDER BY user_key",
+        )?
+        .query_map([key], |row| id_at(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let members = Members {
+        version,
+        ids: ids.into(),
+    };
+    Ok(Some((key, members)))
+}
+
+/// Member lists by group and version; bounded by the ids in it, oldest use
+/// goes first.
+#[derive(Debug, Default)]
+pub(super) struct MemberCache(Mutex<Lists>);
+
+#[derive(Debug, Default)]
+struct Lists {
+    by_group: HashMap<i64, (Members, u64)>,
+    uses: u64,
+    ids: usize,
+}
+
+/// 16 bytes each.
+const CACHED_IDS: usize = 250_000;
+const CACHED_LISTS: usize = 1_024;
+
+impl MemberCache {
+    pub(super) fn find(&self, key: i64, version: u64) -> Option<Members> {
+        let mut cache = self.lock();
+        cache.uses += 1;
+        let now = cache.uses;
+        let (members, used) = cache.by_group.get_mut(&key)?;
+        *used = now;
+        (members.version == version).then(|| members.clone())
+    }
+
+    pub(super) fn keep(&self, key: i64, members: &Members) {
+        let mut cache = self.lock();
+        if members.ids.len() > CACHED_IDS {
+            return;
+        }
+        cache.uses += 1;
+        let entry = (members.clone(), cache.uses);
+        cache.ids += members.ids.len();
+        if let Some((old, _)) = cache.by_group.insert(key, entry) {
+            cache.ids -= old.ids.len();
+        }
+        while cache.ids > CACHED_IDS || cache.by_group.len() > CACHED_LISTS {
+            let oldest = cache.by_group.iter().min_by_key(|(_, (_, used))| *used);
+            let Some(oldest) = oldest.map(|(key, _)| *key) else {
+                break;
+            };
+            if let Some((old, _)) = cache.by_group.remove(&oldest) {
+                cache.ids -= old.ids.len();
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lists> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
+    let count = |sql: &str| -> Result<u64> {
+        let count: i64 = db
+            .prepare_cached(sql)?
+            .query_row([connection], |row| row.get(0))?;
+        Ok(count.cast_unsigned())
+    };
+    Ok(Counts {
+        users: count("SELECT count(*) FROM users WHERE connection = ?1 AND tombstone IS NULL")?,
+        groups: count("SELECT count(*) FROM groups WHERE connection = ?1 AND tombstone IS NULL")?,
+        memberships: count(
+            "SELECT coalesce(sum(members), 0) FROM groups
+             WHERE connection = ?1 AND tombstone IS NULL",
+        )?,
+        pending_users: count("SELECT count(*) FROM users WHERE connection = ?1 AND dirty = 1")?,
+        pending_memberships: count(
+            "SELECT count(*) FROM memberships m JOIN groups g ON g.key = m.group_key
+             WHERE m.desired <> m.observed AND g.connection = ?1 AND g.tombstone IS NULL",
+        )?,
+    })
+}

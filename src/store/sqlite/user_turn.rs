@@ -1,0 +1,129 @@
+//! One turn of a user's lane: handed out with a mark that survives a crash,
+//! ended with what was learned.
+
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::{
+    plan::state::{Existence, UserKey, UserWork},
+    store::{Lane, Millis, UserLearned, UserTurn},
+};
+
+use super::{
+    audit,
+    fault::Result,
+    lanes, leaving,
+    users::{self, User},
+};
+
+const LANE: &str = "user";
+
+pub(super) fn begin(db: &Connection, key: UserKey) -> Result<Option<UserTurn>> {
+    let Some(mut user) = users::by_key(db, key.0)?.filter(User::dirty) else {
+        return Ok(None);
+    };
+    let Some(principal) = user.principal() else {
+        return Ok(None);
+    };
+    if user.tombstone.is_none() && leaving::must_wait(db, &user)? {
+        return Ok(None);
+    }
+    let work = UserWork {
+        principal,
+        wanted: user.account.clone(),
+        observed: user.observed.clone(),
+        deleted: user.tombstone.is_some(),
+    };
+    let turn = UserTurn {
+        work,
+        version: user.version.cast_unsigned(),
+        unsure: user.unsure > 0 || user.observed.existence == Existence::Unknown,
+    };
+    let stays = user.account.active == (user.observed.existence == Existence::Present);
+    user.unsure = user.unsure.max(if stays { 1 } else { 2 });
+    user.turn = Some(user.version);
+    users::save(db, &user)?;
+    audit::open_intent(
+        db,
+        LANE,
+        user.key,
+        user.version,
+        &json!({ "unsure": user.unsure }),
+    )?;
+    Ok(Some(turn))
+}
+
+pub(super) fn end(
+    db: &Connection,
+    key: UserKey,
+    learned: UserLearned,
+    at: Millis,
+) -> Result<Vec<Lane>> {
+    let Some(mut user) = users::by_key(db, key.0)? else {
+        return Ok(Vec::new());
+    };
+    // A write that came during the turn deserves a turn of its own.
+    let overtaken = user.turn.take().is_some_and(|begun| begun != user.version);
+    if let Some(observed) = learned.observed {
+        user.observed = observed;
+    }
+    if learned.settled {
+        user.unsure = 0;
+    }
+    if learned.upstream_id.is_some() {
+        user.upstream_id = learned.upstream_id;
+    }
+    let refused = learned.refused.is_some();
+    if !overtaken && refused {
+        user.refused = learned.refused;
+    }
+    users::save(db, &user)?;
+    if learned.recreated {
+        want_again(db, user.key)?;
+    } else if user.never_there() {
+        settle_pairs(db, user.key)?;
+    }
+    audit::close_intent(db, LANE, user.key)?;
+    audit::record_turn(
+        db,
+        user.connection,
+        at,
+        "user_turn",
+        user.id,
+        &learned.calls,
+        json!({ "settled": learned.settled, "refused": refused, "recreated": learned.recreated }),
+    )?;
+    let mut open: Vec<Lane> = Vec::new();
+    if overtaken && user.dirty() {
+        open.push(Lane::User(key));
+    }
+    if user.addable() {
+        let groups = lanes::open_groups_of(db, user.key)?;
+        open.extend(groups.into_iter().map(Lane::Group));
+    }
+    open.extend(leaving::finish(db, user.key)?);
+    Ok(open)
+}
+
+/// The account is new: what the application knows of its memberships is gone
+/// or not known, so all of them are put there again (reliability: I-15).
+fn want_again(db: &Connection, user: i64) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE memberships SET observed = 2 WHERE user_key = ?1 AND desired = 1
+         AND group_key IN (SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)",
+    )?
+    .execute([user])?;
+    Ok(())
+}
+
+/// There is no such account, so it is a member of nothing.
+fn settle_pairs(db: &Connection, user: i64) -> Result<()> {
+    db.prepare_cached("DELETE FROM memberships WHERE user_key = ?1 AND desired = 0")?
+        .execute([user])?;
+    db.prepare_cached(
+        "UPDATE memberships SET observed = 0 WHERE user_key = ?1 AND desired = 1 AND observed <> 0
+         AND group_key IN (SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)",
+    )?
+    .execute([user])?;
+    Ok(())
+}

@@ -1,0 +1,474 @@
+//! User rows: how they are read and written, and the identity provider's
+//! create and change. What is indexed of a user is kept in step here and
+//! nowhere else.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
+
+use crate::{
+    plan::state::{Account, Existence, ObservedAccount, Principal, UserKey},
+    scim::{
+        filter::fold_case,
+        resource::{Attributes, ResourceId},
+    },
+    store::{
+        Actor, DecideUser, Meta, Millis, Precondition, Resource, StoredUser, UserRow, UserWritten,
+        WriteError,
+    },
+};
+
+use super::{
+    audit,
+    fault::{Fault, Result},
+    row::{check, existence_code, id_at},
+};
+
+/// A whole row.
+#[derive(Debug, Clone)]
+pub(super) struct User {
+    pub(super) key: i64,
+    pub(super) connection: i64,
+    pub(super) id: ResourceId,
+    pub(super) version: i64,
+    pub(super) created: Millis,
+    pub(super) modified: Millis,
+    pub(super) tombstone: Option<Millis>,
+    pub(super) imported: bool,
+    /// 1: a call about role or profile is open; 2: one about existence.
+    pub(super) unsure: i64,
+    /// The version the open turn began on.
+    pub(super) turn: Option<i64>,
+    pub(super) account_key: Option<String>,
+    pub(super) upstream_id: Option<String>,
+    pub(super) refused: Option<String>,
+    pub(super) attributes: String,
+    pub(super) account: Account,
+    pub(super) observed: ObservedAccount,
+}
+
+const COLUMNS: &str = "key, connection, id, version, created, modified, tombstone, imported,
+    unsure, turn, account_key, upstream_id, refused, attributes, account, observed";
+
+impl User {
+    /// A row that was never stored.
+    pub(super) fn fresh(
+        connection: i64,
+        id: ResourceId,
+        row: &UserRow,
+        at: Millis,
+    ) -> Result<Self> {
+        Ok(Self {
+            key: 0,
+            connection,
+            id,
+            version: 1,
+            created: at,
+            modified: at,
+            tombstone: None,
+            imported: false,
+            unsure: 0,
+            turn: None,
+            account_key: row.account_key.clone(),
+            upstream_id: None,
+            refused: None,
+            attributes: serde_json::to_string(&row.attributes)?,
+            account: row.account.clone(),
+            observed: ObservedAccount::default(),
+        })
+    }
+
+    /// The lane has work. A user the application cannot know never has.
+    pub(super) fn dirty(&self) -> bool {
+        self.account_key.is_some()
+            && self.refused.is_none()
+            && (self.unsure > 0 || differs(&self.account, &self.observed))
+    }
+
+    /// Adds of this user may be sent.
+    pub(super) fn addable(&self) -> bool {
+        self.tombstone.is_none()
+            && self.account.active
+            && self.observed.existence == Existence::Present
+            && self.unsure < 2
+    }
+
+    /// The application never had this account, so it is a member of nothing there.
+    pub(super) fn never_there(&self) -> bool {
+        self.observed.existence == Existence::Absent
+            && !self.observed.deactivated
+            && self.unsure == 0
+    }
+
+    pub(super) fn meta(&self) -> Meta {
+        Meta {
+            created: self.created,
+            modified: self.modified,
+            version: self.version.cast_unsigned(),
+        }
+    }
+
+    pub(super) fn row(&self) -> Result<UserRow> {
+        Ok(UserRow {
+            attributes: serde_json::from_str(&self.attributes)?,
+            account_key: self.account_key.clone(),
+            account: self.account.clone(),
+        })
+    }
+
+    pub(super) fn principal(&self) -> Option<Principal> {
+        Some(Principal {
+            user: UserKey(self.key),
+            id: self.id,
+            account: self.account_key.clone()?,
+            upstream_id: self.upstream_id.clone(),
+        })
+    }
+
+    pub(super) fn written(self, before: Option<UserRow>, changed: bool) -> UserWritten {
+        UserWritten {
+            key: UserKey(self.key),
+            changed,
+            dirty: self.dirty(),
+            before,
+            groups: Vec::new(),
+            resource: Resource {
+                id: self.id,
+                meta: self.meta(),
+                attributes: self.attributes,
+            },
+        }
+    }
+}
+
+/// Whether the plan would find something to do.
+fn differs(wanted: &Account, observed: &ObservedAccount) -> bool {
+    if !wanted.active {
+        return observed.existence != Existence::Absent;
+    }
+    if observed.existence != Existence::Present {
+        return true;
+    }
+    if wanted.role.is_some() && wanted.role != observed.role {
+        return true;
+    }
+    let Some(seen) = &observed.profile else {
+        return !wanted.profile.is_empty();
+    };
+    let changed = |(key, value)| seen.get(key) != Some(value);
+    let cleared =
+        |(key, value): (&String, &String)| !value.is_empty() && !wanted.profile.contains_key(key);
+    wanted.profile.iter().any(changed) || seen.iter().any(cleared)
+}
+
+pub(super) fn live(db: &Connection, connection: i64, id: ResourceId) -> Result<Option<User>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM users WHERE id = ?1 AND connection = ?2 AND tombstone IS NULL"
+    );
+    load(
+        db.prepare_cached(&sql)?
+            .query(params![id.as_bytes(), connection])?,
+    )
+}
+
+/// Also a tombstone.
+pub(super) fn by_key(db: &Connection, key: i64) -> Result<Option<User>> {
+    let sql = format!("SELECT {COLUMNS} FROM users WHERE key = ?1");
+    load(db.prepare_cached(&sql)?.query([key])?)
+}
+
+fn load(mut rows: rusqlite::Rows<'_>) -> Result<Option<User>> {
+    rows.next()?.map(user_at).transpose()
+}
+
+fn user_at(row: &Row<'_>) -> Result<User> {
+    Ok(User {
+        key: row.get(0)?,
+        connection: row.get(1)?,
+        id: id_at(row, 2)?,
+        version: row.get(3)?,
+        created: row.get(4)?,
+        modified: row.get(5)?,
+        tombstone: row.get(6)?,
+        imported: row.get(7)?,
+        unsure: row.get(8)?,
+        turn: row.get(9)?,
+        account_key: row.get(10)?,
+        upstream_id: row.get(11)?,
+        refused: row.get(12)?,
+        attributes: row.get(13)?,
+        account: serde_json::from_str(row.get_ref(14)?.as_str().map_err(rusqlite::Error::from)?)?,
+        observed: serde_json::from_str(row.get_ref(15)?.as_str().map_err(rusqlite::Error::from)?)?,
+    })
+}
+
+/// What is indexed of a live user's attributes.
+struct Keys {
+    user_name: Option<String>,
+    external_id: Option<String>,
+    emails: Vec<String>,
+}
+
+impl Keys {
+    fn of(attributes: &Attributes) -> Self {
+        let mut emails: Vec<String> = attributes.emails().into_iter().map(fold_case).collect();
+        emails.sort_unstable();
+        emails.dedup();
+        Self {
+            user_name: attributes.text("userName").map(fold_case),
+            external_id: attributes.text("externalId").map(str::to_owned),
+            emails,
+        }
+    }
+}
+
+/// Stores a new row and returns its key.
+pub(super) fn insert(db: &Connection, user: &User, attributes: &Attributes) -> Result<i64> {
+    let keys = Keys::of(attributes);
+    db.prepare_cached(
+        "INSERT INTO users (connection, id, version, created, modified, imported, wants, existence,
+             deactivated, unsure, dirty, account_key, upstream_id, user_name_key, external_id,
+             attributes, account, observed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    )?
+    .execute(params![
+        user.connection,
+        user.id.as_bytes(),
+        user.version,
+        user.created,
+        user.modified,
+        user.imported,
+        user.account.active,
+        existence_code(user.observed.existence),
+        user.observed.deactivated,
+        user.unsure,
+        user.dirty(),
+        user.account_key,
+        user.upstream_id,
+        keys.user_name,
+        keys.external_id,
+        user.attributes,
+        serde_json::to_string(&user.account)?,
+        serde_json::to_string(&user.observed)?,
+    ])
+    .map_err(|error| taken(db, error.into(), user, attributes))?;
+    let key = db.last_insert_rowid();
+    index_emails(db, user.connection, key, &keys.emails)?;
+    Ok(key)
+}
+
+/// Writes attributes and what is indexed of them; [`save`] the rest.
+pub(super) fn save_attributes(db: &Connection, user: &User, attributes: &Attributes) -> Result<()> {
+    let keys = Keys::of(attributes);
+    db.prepare_cached(
+        "UPDATE users SET user_name_key = ?2, external_id = ?3, attributes = ?4 WHERE key = ?1",
+    )?
+    .execute(params![
+        user.key,
+        keys.user_name,
+        keys.external_id,
+        user.attributes
+    ])
+    .map_err(|error| taken(db, error.into(), user, attributes))?;
+    let mut stored: Vec<String> = db
+        .prepare_cached("SELECT email_key FROM user_emails WHERE user_key = ?1")?
+        .query_map([user.key], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    stored.sort_unstable();
+    if stored != keys.emails {
+        db.prepare_cached("DELETE FROM user_emails WHERE user_key = ?1")?
+            .execute([user.key])?;
+        index_emails(db, user.connection, user.key, &keys.emails)?;
+    }
+    Ok(())
+}
+
+fn index_emails(db: &Connection, connection: i64, key: i64, emails: &[String]) -> Result<()> {
+    let mut insert = db.prepare_cached(
+        "INSERT INTO user_emails (connection, email_key, user_key) VALUES (?1, ?2, ?3)",
+    )?;
+    for email in emails {
+        insert.execute(params![connection, email, key])?;
+    }
+    Ok(())
+}
+
+/// Writes everything but attributes, and keeps `dirty` true to it.
+pub(super) fn save(db: &Connection, user: &User) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE users SET version = ?2, modified = ?3, tombstone = ?4, wants = ?5, existence = ?6,
+             deactivated = ?7, unsure = ?8, dirty = ?9, turn = ?10, account_key = ?11,
+             upstream_id = ?12, refused = ?13, account = ?14, observed = ?15
+         WHERE key = ?1",
+    )?
+    .execute(params![
+        user.key,
+        user.version,
+        user.modified,
+        user.tombstone,
+        user.account.active,
+        existence_code(user.observed.existence),
+        user.observed.deactivated,
+        user.unsure,
+        user.dirty(),
+        user.turn,
+        user.account_key,
+        user.upstream_id,
+        user.refused,
+        serde_json::to_string(&user.account)?,
+        serde_json::to_string(&user.observed)?,
+    ])
+    .map_err(|error| taken(db, error.into(), user, &Attributes::default()))?;
+    Ok(())
+}
+
+/// Which value an index refused; the one a client can do most about first,
+/// because the database stops at any of them.
+fn taken(db: &Connection, fault: Fault, user: &User, attributes: &Attributes) -> Fault {
+    if fault.violated().is_none() {
+        return fault;
+    }
+    let keys = Keys::of(attributes);
+    let mine = [
+        (
+            "userName",
+            "user_name_key",
+            keys.user_name,
+            attributes.text("userName"),
+        ),
+        (
+            "externalId",
+            "external_id",
+            keys.external_id,
+            attributes.text("externalId"),
+        ),
+        (
+            "account",
+            "account_key",
+            user.account_key.clone(),
+            user.account_key.as_deref(),
+        ),
+    ];
+    for (attribute, column, key, value) in mine {
+        let (Some(key), Some(value)) = (key, value) else {
+            continue;
+        };
+        let sql = format!(
+            "SELECT 1 FROM users
+             WHERE connection = ?1 AND {column} = ?2 AND tombstone IS NULL AND key <> ?3"
+        );
+        let held = db
+            .prepare_cached(&sql)
+            .and_then(|mut select| select.exists(params![user.connection, key, user.key]));
+        match held {
+            Ok(false) => {}
+            Ok(true) => {
+                let value = value.to_owned();
+                return WriteError::Taken { attribute, value }.into();
+            }
+            Err(error) => return error.into(),
+        }
+    }
+    fault
+}
+
+pub(super) fn create(
+    db: &Connection,
+    connection: i64,
+    id: ResourceId,
+    row: &UserRow,
+    actor: &Actor,
+) -> Result<UserWritten> {
+    let mut user = User::fresh(connection, id, row, actor.at)?;
+    user.key = insert(db, &user, &row.attributes)?;
+    audit::record(
+        db,
+        connection,
+        actor,
+        "create_user",
+        Some(id),
+        &json!({ "version": 1 }),
+    )?;
+    Ok(user.written(None, true))
+}
+
+pub(super) fn change(
+    db: &Connection,
+    connection: i64,
+    id: ResourceId,
+    when: &Precondition,
+    decide: DecideUser,
+    actor: &Actor,
+) -> Result<UserWritten> {
+    let mut user = live(db, connection, id)?.ok_or(WriteError::Missing)?;
+    check(when, user.version)?;
+    let before = user.row()?;
+    let stored = StoredUser {
+        key: UserKey(user.key),
+        id,
+        meta: user.meta(),
+        row: before.clone(),
+        observed: user.observed.clone(),
+    };
+    let next = decide(&stored)?.map(|mut row| {
+        // Fixed at the first write that has one.
+        row.account_key = before.account_key.clone().or(row.account_key);
+        row
+    });
+    let Some(next) = next.filter(|next| *next != before) else {
+        // A refused user is tried again when it is asked for again.
+        if user.refused.take().is_some() {
+            save(db, &user)?;
+        }
+        return Ok(user.written(Some(before), false));
+    };
+    let was_addable = user.addable();
+    put(db, &mut user, &next, actor.at)?;
+    audit::record(
+        db,
+        connection,
+        actor,
+        "change_user",
+        Some(id),
+        &json!({ "version": user.version, "active": next.account.active }),
+    )?;
+    let groups = if !was_addable && user.addable() {
+        super::lanes::open_groups_of(db, user.key)?
+    } else {
+        Vec::new()
+    };
+    let mut written = user.written(Some(before), true);
+    written.groups = groups;
+    Ok(written)
+}
+
+/// Lays a row over a stored user as a new version.
+pub(super) fn put(db: &Connection, user: &mut User, row: &UserRow, at: Millis) -> Result<()> {
+    user.version += 1;
+    user.modified = at;
+    user.refused = None;
+    user.attributes = serde_json::to_string(&row.attributes)?;
+    user.account_key.clone_from(&row.account_key);
+    user.account.clone_from(&row.account);
+    save_attributes(db, user, &row.attributes)?;
+    save(db, user)
+}
+
+/// The ids of some users, deleted ones too.
+pub(super) fn ids(db: &Connection, keys: &[UserKey]) -> Result<Vec<ResourceId>> {
+    let mut select = db.prepare_cached("SELECT id FROM users WHERE key = ?1")?;
+    let mut found = Vec::with_capacity(keys.len());
+    for key in keys {
+        found.extend(select.query_row([key.0], |row| id_at(row, 0)).optional()?);
+    }
+    Ok(found)
+}
+
+/// A principal from `key, id, account_key, upstream_id`.
+pub(super) fn principal_at(row: &Row<'_>) -> rusqlite::Result<Principal> {
+    Ok(Principal {
+        user: UserKey(row.get(0)?),
+        id: id_at(row, 1)?,
+        account: row.get(2)?,
+        upstream_id: row.get(3)?,
+    })
+}

@@ -1,0 +1,217 @@
+//! Group commit: one thread owns the writing connection, takes every waiting
+//! job into one transaction, and answers only after its fsync. Each job has a
+//! savepoint of its own, so a refused one takes nothing else with it. There is
+//! no artificial delay: a lone job is committed alone.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread::JoinHandle,
+};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::StoreError;
+
+use super::{
+    fault::{Fault, Result},
+    file::Held,
+};
+
+/// The most jobs in one transaction.
+const BATCH: usize = 256;
+/// Jobs that may wait before callers do.
+const WAITING: usize = 1_024;
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    // `None` only while being dropped.
+    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// The thread keeps the file held until the last job is done.
+    pub(super) fn start(db: Connection, held: Held) -> std::result::Result<Self, StoreError> {
+        let (queue, jobs) = mpsc::channel(WAITING);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || {
+                work(&db, jobs);
+                drop(db);
+                drop(held);
+            })
+            .map_err(|error| StoreError::Broken(format!("cannot start the writer: {error}")))?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
+    }
+
+    /// Runs `act` in the next transaction. Once this future was polled to the
+    /// point of waiting for the answer, dropping it does not stop the job.
+    pub(super) async fn write<T, F>(&self, act: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let stopped = || Fault::broken("the writer has stopped");
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Task {
+            act: Some(act),
+            done: None,
+            reply,
+        });
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.send(job).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // A job may own the last handle of the store; a thread cannot wait for itself.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+/// What a job left behind in its savepoint.
+enum Left {
+    Change,
+    Nothing,
+    /// The file can no longer be trusted.
+    Ruin(StoreError),
+}
+
+trait Job: Send {
+    fn run(&mut self, db: &Connection) -> Left;
+    /// Tells the caller; `Err` overrides what the job itself had come to.
+    fn answer(self: Box<Self>, committed: std::result::Result<(), StoreError>);
+}
+
+struct Task<T, F> {
+    act: Option<F>,
+    done: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Job for Task<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T> + Send,
+{
+    fn run(&mut self, db: &Connection) -> Left {
+        let Some(act) = self.act.take() else {
+            return Left::Nothing;
+        };
+        let done = catch_unwind(AssertUnwindSafe(|| act(db)))
+            .unwrap_or_else(|panic| Err(Fault::broken(format!("panic: {}", text_of(&*panic)))));
+        let left = match &done {
+            Ok(_) => Left::Change,
+            Err(fault @ Fault::Sqlite(error)) if fault.loses_trust() => {
+                Left::Ruin(super::fault::store_error(error))
+            }
+            Err(_) => Left::Nothing,
+        };
+        self.done = Some(done);
+        left
+    }
+
+    fn answer(self: Box<Self>, committed: std::result::Result<(), StoreError>) {
+        let answer = match committed {
+            Err(error) => Err(error.into()),
+            Ok(()) => self
+                .done
+                .unwrap_or_else(|| Err(Fault::broken("the job did not run"))),
+        };
+        // The caller may have gone; the change stays.
+        let _ = self.reply.send(answer);
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &'static str {
+    // Only fixed texts: a formatted one may carry personal data.
+    panic
+        .downcast_ref::<&'static str>()
+        .copied()
+        .unwrap_or("(no fixed text)")
+}
+
+/// Why a whole batch failed.
+struct Stop {
+    error: StoreError,
+    for_good: bool,
+}
+
+impl From<rusqlite::Error> for Stop {
+    fn from(error: rusqlite::Error) -> Self {
+        let fault = Fault::Sqlite(error);
+        Self {
+            for_good: fault.loses_trust(),
+            error: fault.into(),
+        }
+    }
+}
+
+fn work(db: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+    let mut refusing: Option<StoreError> = None;
+    let mut batch: Vec<Box<dyn Job>> = Vec::new();
+    while let Some(first) = jobs.blocking_recv() {
+        batch.push(first);
+        while batch.len() < BATCH {
+            let Ok(next) = jobs.try_recv() else { break };
+            batch.push(next);
+        }
+        let committed = match &refusing {
+            Some(error) => Err(error.clone()),
+            None => commit(db, &mut batch).map_err(|stop| {
+                if !db.is_autocommit() {
+                    // Nothing was acknowledged; a failure here shows at the next BEGIN.
+                    let _ = db.execute_batch("ROLLBACK");
+                }
+                if stop.for_good {
+                    tracing::error!(error = %stop.error, "the store stops: its file cannot be trusted");
+                    refusing = Some(stop.error.clone());
+                }
+                stop.error
+            }),
+        };
+        for job in batch.drain(..) {
+            job.answer(committed.clone());
+        }
+    }
+}
+
+fn commit(db: &Connection, batch: &mut [Box<dyn Job>]) -> std::result::Result<(), Stop> {
+    let run = |sql: &str| db.prepare_cached(sql)?.execute([]);
+    run("BEGIN IMMEDIATE")?;
+    for job in batch {
+        run("SAVEPOINT job")?;
+        let left = job.run(db);
+        if let Left::Ruin(error) = left {
+            return Err(Stop {
+                error,
+                for_good: true,
+            });
+        }
+        if db.is_autocommit() {
+            // Some errors, a full disk among them, end the whole transaction.
+            return Err(Stop {
+                error: StoreError::Unavailable("the transaction was rolled back".into()),
+                for_good: false,
+            });
+        }
+        if matches!(left, Left::Nothing) {
+            run("ROLLBACK TO job")?;
+        }
+        run("RELEASE job")?;
+    }
+    run("COMMIT")?;
+    Ok(())
+}
