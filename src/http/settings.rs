@@ -4,13 +4,10 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
-use serde::Deserialize;
-
 use super::origin;
 
-/// Settings of the front; durations are whole seconds on paper.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// Settings of the front.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Addresses to listen on; port 0 takes any free port.
     pub listen: Vec<SocketAddr>,
@@ -24,21 +21,16 @@ pub struct Settings {
     /// Open connections in total; more wait in the kernel's queue.
     pub max_connections: usize,
     /// How long a client may take to send the request line and the headers.
-    #[serde(with = "seconds")]
     pub header_timeout: Duration,
     /// How long a client may take to send a whole body; less than
     /// `request_timeout`, which would otherwise speak first.
-    #[serde(with = "seconds")]
     pub body_timeout: Duration,
     /// How long a whole request may take. More than every connection's
     /// `sync_wait`, or answers would be cut off that were on their way.
-    #[serde(with = "seconds")]
     pub request_timeout: Duration,
     /// How long an idle connection is kept.
-    #[serde(with = "seconds")]
     pub keep_alive: Duration,
     /// How long a stop waits for requests that are under way.
-    #[serde(with = "seconds")]
     pub shutdown_timeout: Duration,
 }
 
@@ -97,16 +89,5 @@ impl Settings {
             ));
         }
         found
-    }
-}
-
-mod seconds {
-    use super::{Deserialize, Duration};
-
-    pub(super) fn deserialize<'de, D>(from: D) -> Result<Duration, D::Error>
-    where
-        D: serde::Deserializer<'de>,
-    {
-        u64::deserialize(from).map(Duration::from_secs)
     }
 }
