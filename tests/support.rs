@@ -40,7 +40,7 @@ pub struct Answer {
 pub async fn unreachable(connections: &[&str], settings: http::Settings) -> Running {
     let upstream = opsera::Settings {
         base_url: "http://127.0.0.1:9".into(),
-        token: opsera::TokenSource::Literal("test".into()),
+        token: opsera::settings::TokenSource::Literal("test".into()),
         allow_plain_http: true,
         ..opsera::Settings::default()
     };
@@ -169,7 +169,7 @@ impl Answer {
             return true;
         }
         match answer.header("content-length") {
-            Some(length) => read.len() - end >= length.parse().unwrap(),
+            Some(length) => read.len() - end >= length.parse::<usize>().unwrap(),
             None => read.ends_with(b"0\r\n\r\n"),
         }
     }

@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix_web::{
@@ -96,7 +96,10 @@ impl Front {
         let span =
             tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, route);
         let answer = match admitted {
-            Ok(Admitted::Routed(_)) => self.run(req, &next).instrument(span.clone()).await,
+            Ok(Admitted::Routed(_)) => {
+                let held = held(next.call(req), self.settings.request_timeout);
+                held.instrument(span.clone()).await
+            }
             Ok(Admitted::Live) => Ok(req.into_response(live(&method))),
             Err(refusal) => Ok(req.into_response(refusal.error_response())),
         };
@@ -111,27 +114,6 @@ impl Front {
                 let refusal = common().into_iter().fold(refusal, |r, (n, v)| r.with(n, v));
                 Err(refusal.into())
             }
-        }
-    }
-
-    /// Routes an admitted request; holds a panic and the clock in check.
-    async fn run(
-        &self,
-        req: ServiceRequest,
-        next: &Next<BoxBody>,
-    ) -> Result<ServiceResponse, Refusal> {
-        let call = AssertUnwindSafe(next.call(req)).catch_unwind();
-        match tokio::time::timeout(self.settings.request_timeout, call).await {
-            Ok(Ok(Ok(answer))) => Ok(answer),
-            Ok(Ok(Err(error))) => Err(Refusal::of_status(error.as_response_error().status_code())),
-            Ok(Err(_panic)) => {
-                tracing::error!("a handler panicked");
-                Err(Refusal::internal())
-            }
-            Err(_elapsed) => Err(Refusal::later(
-                5,
-                "The request took too long here. A change that was begun is carried on; read the resource to see it.",
-            )),
         }
     }
 
@@ -192,6 +174,27 @@ impl Front {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         HeaderValue::try_from(format!("{:x}-{number:x}", self.started))
             .unwrap_or_else(|_| HeaderValue::from_static("0"))
+    }
+}
+
+/// Holds a panic and the clock in check, and puts actix's own errors into
+/// SCIM's words.
+async fn held<C>(call: C, limit: Duration) -> Result<ServiceResponse, Refusal>
+where
+    C: Future<Output = Result<ServiceResponse, Error>>,
+{
+    let call = AssertUnwindSafe(call).catch_unwind();
+    match tokio::time::timeout(limit, call).await {
+        Ok(Ok(Ok(answer))) => Ok(answer),
+        Ok(Ok(Err(error))) => Err(Refusal::of_status(error.as_response_error().status_code())),
+        Ok(Err(_panic)) => {
+            tracing::error!("a handler panicked");
+            Err(Refusal::internal())
+        }
+        Err(_elapsed) => Err(Refusal::later(
+            5,
+            "The request took too long here. A change that was begun is carried on; read the resource to see it.",
+        )),
     }
 }
 
@@ -283,5 +286,51 @@ fn log(span: &Span, method: &Method, status: StatusCode, began: Instant) {
         tracing::debug!(status = code, ms, "answered");
     } else {
         tracing::info!(status = code, ms, "answered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use actix_web::{body::to_bytes, error::PayloadError, test::TestRequest};
+    use serde_json::Value;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(10);
+
+    #[actix_web::test]
+    async fn a_panic_is_a_500_and_a_stuck_handler_a_503() {
+        let panicking = async { panic!("on purpose") };
+        assert_eq!(held(panicking, SOON).await.unwrap_err().status(), 500);
+        let refusal = held(std::future::pending(), SOON).await.unwrap_err();
+        assert_eq!(refusal.status(), 503);
+        assert!(
+            refusal
+                .error_response()
+                .headers()
+                .contains_key(header::RETRY_AFTER)
+        );
+    }
+
+    #[actix_web::test]
+    async fn an_error_of_actix_keeps_its_status() {
+        let failing = async { Err(PayloadError::Overflow.into()) };
+        assert_eq!(held(failing, SOON).await.unwrap_err().status(), 413);
+    }
+
+    #[actix_web::test]
+    async fn a_bare_answer_of_actix_becomes_a_scim_error_and_keeps_its_headers() {
+        let bare = HttpResponse::MethodNotAllowed()
+            .insert_header((header::ALLOW, "GET"))
+            .finish();
+        let answer = TestRequest::default().to_srv_response(bare);
+        let answer = finish(answer, HeaderValue::from_static("1"));
+        assert_eq!(answer.headers().get(header::ALLOW).unwrap(), "GET");
+        assert!(is_scim(answer.headers()));
+        let body = to_bytes(answer.into_body()).await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["status"], "405");
     }
 }
