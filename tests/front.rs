@@ -6,7 +6,7 @@ use std::time::Duration;
 use drawbridge::http::Settings;
 use serde_json::{Value, json};
 
-use super::support::{Answer, Running, TOKEN, unreachable};
+use super::wire::{Answer, Running, TOKEN, unreachable};
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";

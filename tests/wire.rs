@@ -1,10 +1,10 @@
-//! What the black-box tests share: a bridge on port 0 with a store in a
+//! A front to shout at: a bridge on port 0 with a store in a
 //! temporary folder, and a client that writes bytes and reads an answer.
 //!
 //! The client knows no more of HTTP than tests need, so that they can also
 //! send what no proper client would.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use drawbridge::{
     bridge::{Bridge, Policy, Setup, token::Tokens},
@@ -18,26 +18,26 @@ use tokio::{
 };
 
 /// The token of every bridge under test.
-pub const TOKEN: &str = "db1_tests-only-0123456789abcdefghijklmnopqrstuvwxyz";
+pub(crate) const TOKEN: &str = "db1_tests-only-0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// A running bridge; it stops when dropped.
-pub struct Running {
-    pub address: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
     handle: actix_web::dev::ServerHandle,
     _folder: tempfile::TempDir,
 }
 
 /// An answer, read whole.
 #[derive(Debug, Clone)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// A bridge with these connections, each before an application that cannot be
 /// reached: every write stays open and is answered as accepted.
-pub async fn unreachable(connections: &[&str], settings: http::Settings) -> Running {
+pub(crate) async fn unreachable(connections: &[&str], settings: http::Settings) -> Running {
     let upstream = opsera::Settings {
         base_url: "http://127.0.0.1:9".into(),
         token: opsera::settings::TokenSource::Literal("test".into()),
@@ -92,7 +92,7 @@ impl Drop for Running {
 
 impl Running {
     /// Sends a request with the token; `more` are further header lines.
-    pub async fn ask(&self, method: &str, path: &str, more: &[&str], body: &str) -> Answer {
+    pub(crate) async fn ask(&self, method: &str, path: &str, more: &[&str], body: &str) -> Answer {
         let mut request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n",
             self.address
@@ -102,19 +102,19 @@ impl Running {
             request.push_str("\r\n");
         }
         if !body.is_empty() {
-            request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            let _ = write!(request, "Content-Length: {}\r\n", body.len());
         }
         request.push_str("\r\n");
         request.push_str(body);
         self.send(request.as_bytes()).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, &[], "").await
     }
 
     /// Writes bytes and reads until the server closes or the answer is whole.
-    pub async fn send(&self, request: &[u8]) -> Answer {
+    pub(crate) async fn send(&self, request: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         // The server may answer and close before it has read everything.
         let _ = stream.write_all(request).await;
@@ -133,23 +133,23 @@ impl Running {
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut named = self.headers.iter().filter(|(n, _)| n == name);
         named.next().map(|(_, value)| value.as_str())
     }
 
     /// The body as JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|e| panic!("{e}: {} {:?}", self.status, self.text()))
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
     /// Checks that this is a SCIM Error of this status; returns its detail.
-    pub fn refused(&self, status: u16) -> String {
+    pub(crate) fn refused(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{}", self.text());
         let body = self.json();
         let kind = self.header("content-type").unwrap();
