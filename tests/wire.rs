@@ -73,6 +73,9 @@ async fn running(
         workers: std::num::NonZeroUsize::new(1),
         ..settings
     };
+    http::self_test(Arc::clone(&bridge), &settings)
+        .await
+        .unwrap();
     let (server, bound) = http::server(bridge, settings).unwrap();
     let handle = server.handle();
     tokio::spawn(server);

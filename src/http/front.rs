@@ -132,7 +132,10 @@ impl Front {
             return Err(self.astray(authorization));
         };
         let session = self.bridge.enter(base.connection, authorization);
-        let session = session.map_err(|_| Refusal::unauthenticated())?;
+        let session = session.map_err(|_| match base.connection {
+            Some(_) => Refusal::unauthenticated(),
+            None => self.astray(authorization),
+        })?;
         let (front, rest) = path.split_at(base.length);
         let listening = req.app_config().local_addr();
         let mut url = origin::of(req.headers(), self.public.as_deref(), listening);
@@ -148,8 +151,8 @@ impl Front {
         Ok(Admitted::Routed(route))
     }
 
-    /// A path outside every base URL: whoever has a token of any connection
-    /// is told so, everybody else learns nothing.
+    /// A path outside every base URL: whoever has a token of some connection
+    /// is told its base, everybody else learns nothing.
     fn astray(&self, authorization: Option<&[u8]>) -> Refusal {
         let names = self.bridge.connection_names();
         let mine = names

@@ -21,7 +21,6 @@ use actix_web::{
     web::{BufMut, Bytes, BytesMut},
 };
 use futures_util::stream;
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{caller::Caller, failure::Refusal, reply};
@@ -211,22 +210,14 @@ impl Line {
     /// What a projection leaves of a member; `None` when members are not
     /// wanted, and then they are not read either.
     fn wanted(projection: &Projection) -> Option<Self> {
-        if projection.is_default() {
-            return Some(Self::Whole);
-        }
         if !projection.wants_members() {
             return None;
         }
-        let mut probe = Map::new();
-        probe.insert("members".into(), json!([{"value": "x", "type": "User"}]));
-        projection.apply(&mut probe);
-        let left = probe.get("members").and_then(|m| m.get(0));
-        let has = |name| left.and_then(|m: &Value| m.get(name)).is_some();
-        match (has("value"), has("type")) {
-            (true, true) => Some(Self::Whole),
-            (true, false) => Some(Self::ValueOnly),
-            (false, true) => Some(Self::TypeOnly),
-            (false, false) => None,
+        match ["value", "type"].map(|sub| projection.wants_of_member(sub)) {
+            [true, true] => Some(Self::Whole),
+            [true, false] => Some(Self::ValueOnly),
+            [false, true] => Some(Self::TypeOnly),
+            [false, false] => None,
         }
     }
 
@@ -357,6 +348,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use actix_web::body::to_bytes;
+    use serde_json::{Value, json};
 
     use super::*;
 

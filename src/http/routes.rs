@@ -27,9 +27,18 @@ use crate::bridge::Bridge;
 /// A method and its handler. GET stands for HEAD too.
 type Door = (Method, Route);
 
-/// Every path below a base URL, with its doors; the busiest first.
+/// Every path below a base URL, with its doors; the busiest first, save for
+/// those that a pattern further down would take.
 fn table() -> Vec<(&'static str, Vec<Door>)> {
     vec![
+        (
+            "/Users/.search",
+            vec![on(Method::POST, discovery::no_search)],
+        ),
+        (
+            "/Groups/.search",
+            vec![on(Method::POST, discovery::no_search)],
+        ),
         (
             "/Users/{id}",
             vec![
@@ -78,14 +87,6 @@ fn table() -> Vec<(&'static str, Vec<Door>)> {
         ),
         ("/Bulk", vec![on(Method::POST, discovery::no_bulk)]),
         ("/.search", vec![on(Method::POST, discovery::no_search)]),
-        (
-            "/Users/.search",
-            vec![on(Method::POST, discovery::no_search)],
-        ),
-        (
-            "/Groups/.search",
-            vec![on(Method::POST, discovery::no_search)],
-        ),
     ]
 }
 
