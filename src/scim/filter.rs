@@ -143,6 +143,39 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// Refuses a filter of a path that asks for another sub-attribute than
+    /// the named ones, because nothing is known of it.
+    pub(super) fn demand_only(&self, known: &[&str]) -> Result<(), Problem> {
+        let mut open = vec![&self.tree];
+        while let Some(node) = open.pop() {
+            let target = match node {
+                Node::And(nodes) | Node::Or(nodes) => {
+                    open.extend(nodes);
+                    continue;
+                }
+                Node::Not(node) => {
+                    open.push(node);
+                    continue;
+                }
+                Node::Never | Node::HasMember(_) => continue,
+                Node::Present(target) | Node::Compare(target, _) | Node::Each(target, _) => target,
+            };
+            if !known.contains(&target.attribute.as_str()) {
+                return Err(Problem::bad(
+                    ScimType::InvalidFilter,
+                    format!(
+                        "{} is not kept here; select by {}",
+                        target.attribute,
+                        known.join(" or ")
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The best index for a node, with its rank; the lowest selects fewest rows.
 fn narrow(node: &Node, of: ResourceType) -> Option<(u8, Narrow)> {
     match node {

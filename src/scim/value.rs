@@ -14,6 +14,10 @@ use super::{
     schema::{Attribute, Mutability, Type},
 };
 
+/// Values of one multi-valued attribute: far more than anyone has, few enough
+/// to compare each with each.
+pub(super) const MOST_VALUES: usize = 1_000;
+
 /// Whether a value stands for no value.
 pub(super) fn is_unset(value: &Value) -> bool {
     match value {
@@ -42,6 +46,9 @@ pub(super) fn coerce(
         Value::Array(list) => list,
         single => vec![single],
     };
+    if list.len() > MOST_VALUES {
+        return Err(too_many_values(attribute));
+    }
     let mut kept = Vec::with_capacity(list.len());
     for value in list {
         let value = unpacked(attribute, value);
@@ -168,7 +175,11 @@ fn unpack_value(map: Map<String, Value>) -> Map<String, Value> {
 
 /// A lone value of a single-valued attribute: of an array with one element
 /// the element, and for a complex one text stands for its `value`.
-fn lone(attribute: &Attribute, parent: Option<&Attribute>, value: Value) -> Result<Value, Problem> {
+pub(super) fn lone(
+    attribute: &Attribute,
+    parent: Option<&Attribute>,
+    value: Value,
+) -> Result<Value, Problem> {
     if attribute.kind != Type::Complex {
         return Ok(value);
     }
@@ -204,6 +215,14 @@ pub(super) fn parsed_text(text: &str) -> Option<Value> {
         return None;
     }
     json::parse(text.as_bytes(), &Limits::default()).ok()
+}
+
+/// The refusal of a list that is too long.
+pub(super) fn too_many_values(attribute: &Attribute) -> Problem {
+    Problem::bad(
+        ScimType::TooMany,
+        format!("more than {MOST_VALUES} values of {}", attribute.name),
+    )
 }
 
 fn wrong_type(attribute: &Attribute, parent: Option<&Attribute>, value: &Value) -> Problem {
