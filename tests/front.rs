@@ -575,3 +575,59 @@ async fn the_public_address_is_told_and_forwarding_headers_are_not_believed() {
         .await;
     assert!(!config.text().contains("evil"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_megabytes_are_refused_and_the_answer_still_arrives() {
+    let bridge = one().await;
+    let length = 100 * 1024 * 1024;
+    let mut declared = format!(
+        "POST /scim/v2/Users HTTP/1.1\r\nHost: h\r\nAuthorization: {TOKEN}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    declared.push_str(&" ".repeat(length));
+    bridge.send(declared.as_bytes()).await.refused(413);
+    let mut chunked = format!(
+        "POST /scim/v2/Users HTTP/1.1\r\nHost: h\r\nAuthorization: {TOKEN}\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n"
+    );
+    chunked.push_str(&" ".repeat(length));
+    chunked.push_str("\r\n0\r\n\r\n");
+    bridge.send(chunked.as_bytes()).await.refused(413);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_many_chunks_arrives_whole_alone_and_in_a_list() {
+    let bridge = one().await;
+    let mut ids = Vec::new();
+    for start in (0..1_200).step_by(40) {
+        let some = (start..start + 40).map(|n| {
+            let bridge = &bridge;
+            async move { id(&user(bridge, &format!("m{n}@example.com")).await) }
+        });
+        ids.extend(futures_util::future::join_all(some).await);
+    }
+    ids.sort();
+    let members: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let place = format!(
+        "/scim/v2/Groups/{}",
+        id(&group(&bridge, "Many", &members).await)
+    );
+    group(&bridge, "Few", &members[..2]).await;
+    let shown = |group: &Value| {
+        let members = group["members"].as_array().unwrap().iter();
+        let mut shown: Vec<String> = members
+            .map(|m| m["value"].as_str().unwrap().to_owned())
+            .collect();
+        shown.sort();
+        shown
+    };
+    let alone = bridge.get(&place).await;
+    assert_eq!(shown(&alone.json()), ids);
+    let head = bridge.ask("HEAD", &place, &[], "").await;
+    assert_eq!(
+        head.header("content-length"),
+        alone.header("content-length")
+    );
+    let list = bridge.get("/scim/v2/Groups").await;
+    assert_eq!(list.header("transfer-encoding"), Some("chunked"));
+    assert_eq!(shown(&list.json()["Resources"][0]), ids);
+    assert_eq!(shown(&list.json()["Resources"][1]), ids[..2]);
+}

@@ -60,6 +60,7 @@ pub fn server(bridge: Arc<Bridge>, settings: Settings) -> io::Result<(Server, Ve
         .client_request_timeout(settings.header_timeout)
         .keep_alive(settings.keep_alive)
         .shutdown_timeout(settings.shutdown_timeout.as_secs())
+        .tcp_nodelay(true)
         .disable_signals();
     for address in &settings.listen {
         server = server.bind(address).map_err(|fault| {
