@@ -7,6 +7,7 @@ pub mod config;
 pub mod http;
 pub mod plan;
 pub mod scim;
+pub mod simulator;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;

@@ -27,8 +27,6 @@ mod address;
 mod failure;
 mod pace;
 mod retry_after;
-#[cfg(test)]
-mod tests;
 mod token;
 
 pub(super) use address::{base_url, placeholders};

@@ -34,8 +34,6 @@ pub mod operations;
 mod schemas;
 pub mod settings;
 mod slug;
-#[cfg(test)]
-mod tests;
 
 pub use schemas::{GROUP_EXTENSION, USER_EXTENSION};
 pub use settings::Settings;

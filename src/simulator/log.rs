@@ -1,0 +1,127 @@
+//! The call log: what arrived, when, and what became of it. Bounded in
+//! entries and in bytes, because benchmarks send a lot.
+
+use std::collections::VecDeque;
+
+use serde::Serialize;
+use serde_json::Value;
+
+const ENTRIES: usize = 200_000;
+/// A longer body is cut.
+const BODY: usize = 64 * 1024;
+/// All bodies together; beyond it the oldest lose theirs.
+const BODIES: usize = 64 * 1024 * 1024;
+
+/// One call.
+#[derive(Debug, Clone, Serialize)]
+pub struct Call {
+    /// Counts from 1 in the order of arrival, also across cleared logs.
+    pub sequence: u64,
+    /// RFC 3339.
+    pub at: String,
+    /// Milliseconds since the simulator started.
+    pub started_ms: u64,
+    /// The operation, by the names of the configuration (`add_members`), or `unknown`.
+    pub operation: String,
+    pub method: String,
+    /// As on the wire, still percent-encoded.
+    pub path: String,
+    pub query: String,
+    pub body: String,
+    pub duration_ms: Option<u64>,
+    /// `None` while in flight and where no answer was sent.
+    pub status: Option<u16>,
+    /// `applied`, `read`, `refused`, or the fault that struck.
+    pub outcome: String,
+}
+
+impl Call {
+    /// The body as JSON; `null` when it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// How many members the body names.
+    pub fn members(&self) -> usize {
+        let body = self.json();
+        ["members", "groupMemberUserIds", "groupMemberEmailAddresses"]
+            .iter()
+            .filter_map(|key| body.get(key)?.as_array())
+            .map(Vec::len)
+            .sum()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    calls: VecDeque<Call>,
+    arrived: u64,
+    bytes: usize,
+    /// Entries from the front that have lost their bodies.
+    bare: usize,
+}
+
+impl Log {
+    /// Takes a call that arrived; returns its sequence.
+    pub(super) fn begin(&mut self, mut call: Call) -> u64 {
+        self.arrived += 1;
+        call.sequence = self.arrived;
+        if call.body.len() > BODY {
+            let mut end = BODY;
+            while !call.body.is_char_boundary(end) {
+                end -= 1;
+            }
+            call.body.truncate(end);
+        }
+        self.bytes += call.body.len();
+        self.calls.push_back(call);
+        if self.calls.len() > ENTRIES
+            && let Some(oldest) = self.calls.pop_front()
+        {
+            self.bytes -= oldest.body.len();
+            self.bare = self.bare.saturating_sub(1);
+        }
+        while self.bytes > BODIES
+            && let Some(oldest) = self.calls.get_mut(self.bare)
+        {
+            self.bytes -= oldest.body.len();
+            oldest.body = String::new();
+            self.bare += 1;
+        }
+        self.arrived
+    }
+
+    /// Says what became of it.
+    pub(super) fn end(&mut self, sequence: u64, status: Option<u16>, outcome: &str, now_ms: u64) {
+        let Some(first) = self.calls.front().map(|call| call.sequence) else {
+            return;
+        };
+        let place = sequence
+            .checked_sub(first)
+            .and_then(|place| usize::try_from(place).ok());
+        if let Some(call) = place.and_then(|place| self.calls.get_mut(place)) {
+            call.status = status;
+            outcome.clone_into(&mut call.outcome);
+            call.duration_ms = Some(now_ms.saturating_sub(call.started_ms));
+        }
+    }
+
+    pub(super) fn calls(&self) -> Vec<Call> {
+        self.calls.iter().cloned().collect()
+    }
+
+    /// Calls after a sequence number, at most `most`.
+    pub(super) fn since(&self, sequence: u64, most: usize) -> Vec<&Call> {
+        self.calls
+            .iter()
+            .skip_while(|call| call.sequence <= sequence)
+            .take(most)
+            .collect()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.calls.clear();
+        self.bytes = 0;
+        self.bare = 0;
+    }
+}
