@@ -76,7 +76,8 @@ impl Bench {
     async fn remove(&self, names: &[&str]) -> Result<Outcome, UpstreamError> {
         let members = self.principals(names);
         let group = "crew".into();
-        self.apply(Operation::RemoveMembers { group, members }).await
+        self.apply(Operation::RemoveMembers { group, members })
+            .await
     }
 
     async fn replace(&self, names: &[&str]) -> Result<Outcome, UpstreamError> {
@@ -102,7 +103,10 @@ impl Bench {
     }
 
     fn called(&self) -> Vec<String> {
-        self.calls().into_iter().map(|call| call.operation).collect()
+        self.calls()
+            .into_iter()
+            .map(|call| call.operation)
+            .collect()
     }
 
     fn state(&self) -> State {

@@ -76,14 +76,21 @@ async fn reads_that_cannot_be_understood_are_unclear() {
             bench.upstream.user(&email("ann")).await.map(drop),
             bench.upstream.group("crew").await.map(drop),
         ] {
-            assert!(matches!(unclear, Err(UpstreamError::Unknown { .. })), "{unclear:?}");
+            assert!(
+                matches!(unclear, Err(UpstreamError::Unknown { .. })),
+                "{unclear:?}"
+            );
         }
     }
 }
 
 #[actix_web::test]
 async fn what_is_unclear_is_never_repeated() {
-    for failure in [Failure::ErrorBefore, Failure::ResetBefore, Failure::Truncated] {
+    for failure in [
+        Failure::ErrorBefore,
+        Failure::ResetBefore,
+        Failure::Truncated,
+    ] {
         let bench = Bench::new();
         bench.faults(|faults| faults.rules = vec![Rule::next(failure, 1)]);
         assert!(bench.add(&["cat"]).await.is_err());
@@ -114,11 +121,20 @@ async fn an_asked_pause_holds_the_whole_application() {
         };
         bench.faults(|faults| faults.rules = vec![Rule::next(failure, 1)]);
         for outcome in [bench.add(&["cat"]).await, bench.remove(&["ann"]).await] {
-            let Err(UpstreamError::Later { after: Some(after), .. }) = outcome else {
+            let Err(UpstreamError::Later {
+                after: Some(after), ..
+            }) = outcome
+            else {
                 panic!("{outcome:?}");
             };
-            assert!(after >= Duration::from_millis(at_least), "{retry_after}: {after:?}");
-            assert!(after <= Duration::from_secs(901), "{retry_after}: {after:?}");
+            assert!(
+                after >= Duration::from_millis(at_least),
+                "{retry_after}: {after:?}"
+            );
+            assert!(
+                after <= Duration::from_secs(901),
+                "{retry_after}: {after:?}"
+            );
         }
         let read = bench.upstream.users().await;
         assert!(matches!(read, Err(UpstreamError::Later { .. })));
@@ -167,9 +183,16 @@ async fn nobody_there_is_later_and_soon_only_probed() {
     let start = Instant::now();
     for _ in 0..20 {
         let refused = upstream.group("crew").await;
-        assert!(matches!(refused, Err(UpstreamError::Later { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(UpstreamError::Later { .. })),
+            "{refused:?}"
+        );
     }
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[actix_web::test]
@@ -205,7 +228,10 @@ async fn a_member_that_is_in_already_counts_as_done_when_refused() {
     let gone = bench.remove(&["cat"]).await.unwrap();
     assert_eq!(outcomes(&gone), [MemberOutcome::Applied]);
     let batch = bench.add(&["ann", "cat"]).await;
-    assert!(matches!(batch, Err(UpstreamError::Rejected { .. })), "nobody knows which");
+    assert!(
+        matches!(batch, Err(UpstreamError::Rejected { .. })),
+        "nobody knows which"
+    );
 }
 
 #[actix_web::test]
@@ -214,11 +240,20 @@ async fn a_lost_group_is_missing_whatever_the_operation() {
     let members = bench.principals(&["ann"]);
     let group = "no-such-group".to_owned();
     for operation in [
-        Operation::AddMembers { group: group.clone(), members: members.clone() },
-        Operation::RemoveMembers { group: group.clone(), members: members.clone() },
+        Operation::AddMembers {
+            group: group.clone(),
+            members: members.clone(),
+        },
+        Operation::RemoveMembers {
+            group: group.clone(),
+            members: members.clone(),
+        },
         Operation::ReplaceMembers { group, members },
     ] {
         let missing = bench.apply(operation.clone()).await;
-        assert!(matches!(missing, Err(UpstreamError::Missing { .. })), "{operation:?}: {missing:?}");
+        assert!(
+            matches!(missing, Err(UpstreamError::Missing { .. })),
+            "{operation:?}: {missing:?}"
+        );
     }
 }

@@ -25,7 +25,10 @@ async fn a_group_and_its_members_are_made_in_one_call() {
     assert_eq!(body["groupMemberUserIds"].as_array().unwrap().len(), 2);
     assert!(body.get("groupMemberEmailAddresses").is_none());
     let state = bench.state();
-    assert_eq!(state.group("new-team").unwrap().members, [email("ann"), email("cat")]);
+    assert_eq!(
+        state.group("new-team").unwrap().members,
+        [email("ann"), email("cat")]
+    );
 
     let again = bench
         .apply(Operation::CreateGroup {
@@ -33,14 +36,20 @@ async fn a_group_and_its_members_are_made_in_one_call() {
             members: Vec::new(),
         })
         .await;
-    assert!(matches!(again, Err(UpstreamError::Exists { .. })), "{again:?}");
+    assert!(
+        matches!(again, Err(UpstreamError::Exists { .. })),
+        "{again:?}"
+    );
     assert_eq!(bench.calls()[1].json(), json!({ "name": "new-team" }));
 }
 
 #[actix_web::test]
 async fn members_are_added_removed_and_replaced() {
     let bench = Bench::new();
-    assert_eq!(outcomes(&bench.add(&["cat", "dan"]).await.unwrap()), [Applied, Applied]);
+    assert_eq!(
+        outcomes(&bench.add(&["cat", "dan"]).await.unwrap()),
+        [Applied, Applied]
+    );
     assert_eq!(bench.crew(), ["ann", "ben", "cat", "dan"]);
     assert_eq!(outcomes(&bench.remove(&["ann"]).await.unwrap()), [Applied]);
     assert_eq!(bench.crew(), ["ben", "cat", "dan"]);
@@ -51,7 +60,12 @@ async fn members_are_added_removed_and_replaced() {
     assert!(bench.crew().is_empty());
     assert_eq!(
         bench.called(),
-        ["add_members", "remove_members", "replace_members", "replace_members"]
+        [
+            "add_members",
+            "remove_members",
+            "replace_members",
+            "replace_members"
+        ]
     );
 }
 
@@ -71,13 +85,23 @@ async fn ids_and_emails_are_never_mixed() {
     members[0].account = members[0].account.to_uppercase();
     let group = "crew".to_owned();
     let added = bench.apply(Operation::AddMembers { group, members }).await;
-    assert_eq!(outcomes(&added.unwrap()), [Applied, Applied], "letter case does not matter");
+    assert_eq!(
+        outcomes(&added.unwrap()),
+        [Applied, Applied],
+        "letter case does not matter"
+    );
     let body = bench.calls()[0].json();
-    assert_eq!(body, json!({ "members": ["CAT@EXAMPLE.COM", "dan@example.com"] }));
+    assert_eq!(
+        body,
+        json!({ "members": ["CAT@EXAMPLE.COM", "dan@example.com"] })
+    );
 
     let bench = Bench::with(|settings| settings.members_by = MembersBy::Email);
     bench.add(&["cat"]).await.unwrap();
-    assert_eq!(bench.calls()[0].json(), json!({ "members": ["cat@example.com"] }));
+    assert_eq!(
+        bench.calls()[0].json(),
+        json!({ "members": ["cat@example.com"] })
+    );
 }
 
 #[actix_web::test]
@@ -110,7 +134,10 @@ async fn a_user_is_made_changed_and_deactivated() {
                 "email": "fay@example.com", "siteRole": "Users" })
     );
     let again = bench.apply(create).await;
-    assert!(matches!(again, Err(UpstreamError::Exists { .. })), "{again:?}");
+    assert!(
+        matches!(again, Err(UpstreamError::Exists { .. })),
+        "{again:?}"
+    );
 
     let principal = bench.principals(&["fay"]).remove(0);
     let role = Operation::SetRole {
@@ -118,7 +145,10 @@ async fn a_user_is_made_changed_and_deactivated() {
         role: "Auditors".into(),
     };
     bench.apply(role).await.unwrap();
-    assert_eq!(bench.state().user(&email("fay")).unwrap().site_role, "Auditors");
+    assert_eq!(
+        bench.state().user(&email("fay")).unwrap().site_role,
+        "Auditors"
+    );
 
     let gone = Operation::DeactivateUser { principal };
     bench.apply(gone.clone()).await.unwrap();
@@ -188,7 +218,12 @@ async fn everything_there_is_can_be_read() {
         .collect();
     assert_eq!(
         read_only,
-        [("Old Name", false), ("approvers", true), ("crew", false), ("mirror", true)]
+        [
+            ("Old Name", false),
+            ("approvers", true),
+            ("crew", false),
+            ("mirror", true)
+        ]
     );
     let members = bench.upstream.members("Old Name").await.unwrap();
     assert_eq!(members.len(), 2);
@@ -199,10 +234,23 @@ async fn everything_there_is_can_be_read() {
     let missing = bench.upstream.members("crews").await;
     assert!(matches!(missing, Err(UpstreamError::Missing { .. })));
     assert!(bench.upstream.group("crew").await.unwrap().is_some());
-    assert!(bench.upstream.group("Crew").await.unwrap().is_none(), "names are case-sensitive");
+    assert!(
+        bench.upstream.group("Crew").await.unwrap().is_none(),
+        "names are case-sensitive"
+    );
     assert!(bench.upstream.user(&email("ann")).await.unwrap().is_some());
-    assert!(bench.upstream.user(&email("eve")).await.unwrap().is_none(), "inactive");
-    assert!(bench.upstream.user(&email("nobody")).await.unwrap().is_none());
+    assert!(
+        bench.upstream.user(&email("eve")).await.unwrap().is_none(),
+        "inactive"
+    );
+    assert!(
+        bench
+            .upstream
+            .user(&email("nobody"))
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[actix_web::test]
@@ -211,7 +259,12 @@ async fn protected_groups_are_never_written() {
     assert_eq!(bench.upstream.group_name("crew").unwrap_err().status, 403);
     let groups = bench.upstream.groups().await.unwrap();
     let crew = groups.iter().find(|group| group.name == "crew").unwrap();
-    assert!(crew.read_only.as_ref().unwrap().contains("protected_groups"));
+    assert!(
+        crew.read_only
+            .as_ref()
+            .unwrap()
+            .contains("protected_groups")
+    );
     bench.simulator.forget_calls();
     let name = "crew".to_owned();
     for refused in [
@@ -220,7 +273,10 @@ async fn protected_groups_are_never_written() {
         bench.replace(&[]).await,
         bench.apply(Operation::DeleteGroup { name }).await,
     ] {
-        assert!(matches!(refused, Err(UpstreamError::Rejected { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(UpstreamError::Rejected { .. })),
+            "{refused:?}"
+        );
     }
     assert!(bench.called().is_empty());
 }
@@ -234,7 +290,10 @@ async fn a_group_is_deleted_once_and_again() {
     }
     let state = bench.state();
     assert!(state.group("crew").is_none() && state.group("Old Name").is_none());
-    assert_eq!(bench.calls()[2].path, "/api/v2/groupmanagement/group/Old%20Name");
+    assert_eq!(
+        bench.calls()[2].path,
+        "/api/v2/groupmanagement/group/Old%20Name"
+    );
 }
 
 #[actix_web::test]
@@ -245,19 +304,32 @@ async fn verbs_paths_and_keys_follow_the_configuration() {
             path: Some(path.into()),
         };
         let members = "/api/v2/groupmanagement/group/{name}/members";
-        settings.operations.insert(Name::AddMembers, route("PATCH", members));
         settings
             .operations
-            .insert(Name::RemoveMembers, route("POST", &format!("{members}/remove")));
+            .insert(Name::AddMembers, route("PATCH", members));
+        settings.operations.insert(
+            Name::RemoveMembers,
+            route("POST", &format!("{members}/remove")),
+        );
         settings.keys.insert(Key::Added, "message".into());
     });
     bench.add(&["cat"]).await.unwrap();
     bench.remove(&["cat"]).await.unwrap();
     let calls = bench.calls();
-    assert_eq!((calls[0].method.as_str(), calls[0].operation.as_str()), ("PATCH", "add_members"));
-    assert_eq!(calls[1].path, "/api/v2/groupmanagement/group/crew/members/remove");
+    assert_eq!(
+        (calls[0].method.as_str(), calls[0].operation.as_str()),
+        ("PATCH", "add_members")
+    );
+    assert_eq!(
+        calls[1].path,
+        "/api/v2/groupmanagement/group/crew/members/remove"
+    );
     let listed_elsewhere = bench.add(&["dan"]).await.unwrap();
-    assert_eq!(outcomes(&listed_elsewhere), [Unknown], "no list where the key points");
+    assert_eq!(
+        outcomes(&listed_elsewhere),
+        [Unknown],
+        "no list where the key points"
+    );
 }
 
 #[actix_web::test]
@@ -266,7 +338,12 @@ async fn a_large_group_costs_no_more_than_a_small_one() {
     let company = Company::of_size(3_000);
     let team = Team {
         name: "crew".into(),
-        members: company.users.iter().skip(1).map(|user| user.email.clone()).collect(),
+        members: company
+            .users
+            .iter()
+            .skip(1)
+            .map(|user| user.email.clone())
+            .collect(),
         ..Team::default()
     };
     bench.simulator.seed(&Company {
@@ -288,22 +365,35 @@ async fn the_check_says_what_is_wrong_and_what_to_do() {
     let findings = bench.upstream.check().await;
     assert_eq!(findings.len(), 5);
     assert!(findings.iter().all(|finding| finding.ok), "{findings:?}");
-    assert!(bench.called().iter().all(|name| name.starts_with("search") || name.starts_with("list") || name.starts_with("get")));
+    assert!(bench.called().iter().all(|name| name.starts_with("search")
+        || name.starts_with("list")
+        || name.starts_with("get")));
 
     let wrong = Bench::with(|settings| {
         settings.token = TokenSource::Literal("wrong-token".to_owned().into());
     });
     let findings = wrong.upstream.check().await;
-    assert_eq!(findings.iter().map(|it| it.ok).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(
+        findings.iter().map(|it| it.ok).collect::<Vec<_>>(),
+        [true, false]
+    );
     assert!(findings[1].remedy.is_some());
 
     let lost = Bench::with(|settings| {
         let path = Some("/api/v9/groups".to_owned());
-        settings.operations.insert(Name::ListGroups, Route { method: None, path });
+        settings
+            .operations
+            .insert(Name::ListGroups, Route { method: None, path });
     });
     let findings = lost.upstream.check().await;
     let bad = findings.iter().find(|finding| !finding.ok).unwrap();
-    assert!(bad.remedy.as_ref().unwrap().contains("operations.list_groups"), "{bad:?}");
+    assert!(
+        bad.remedy
+            .as_ref()
+            .unwrap()
+            .contains("operations.list_groups"),
+        "{bad:?}"
+    );
 
     let nobody = opsera::open(settings("http://127.0.0.1:9".into())).unwrap();
     let findings = nobody.check().await;

@@ -11,7 +11,7 @@ use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 /// The longest pause an application can ask for.
 pub(super) const LONGEST: Duration = Duration::from_secs(15 * 60);
 
-static DATES: DateTimeParser = DateTimeParser::new();
+static DATES: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
 
 /// How long to wait from `now`, at most [`LONGEST`].
 pub(super) fn parse(text: &str, now: Timestamp) -> Option<Duration> {

@@ -456,10 +456,14 @@ fn was_so(error: &UpstreamError, name: Name) -> bool {
     }
 }
 
-/// A refusal of a batch: 409 means one of its members, and a 404 that speaks
-/// of users does not mean the group.
+/// A refusal of a batch: 409 means one of its members, a 404 that speaks of
+/// users does not mean the group, and the replacement, which documents no 404,
+/// says in words that the group is gone.
 fn of_batch(error: UpstreamError) -> UpstreamError {
     match error {
+        UpstreamError::Rejected { reason } if says(&reason, &["group not found"]) => {
+            UpstreamError::Missing { reason }
+        }
         UpstreamError::Exists { reason } => UpstreamError::Rejected { reason },
         UpstreamError::Missing { reason }
             if says(&reason, &["user", "member", "identifier"]) && !says(&reason, &["group"]) =>
