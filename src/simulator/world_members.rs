@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{
     Faults, Treatment,
     world::{Change, Decision, Group, Place, World},
+    world_users::user_json,
 };
 
 /// The members a request names.
@@ -47,7 +48,7 @@ impl World {
             .map(|place| {
                 let user = &self.users[place];
                 if user.active {
-                    self.user_json(user)
+                    user_json(user)
                 } else {
                     // Details of inactive users are not available.
                     user.email.clone().into()

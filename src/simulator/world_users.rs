@@ -32,7 +32,7 @@ impl World {
         let mut found = self.matching(pattern);
         match (found.next(), found.next()) {
             (None, _) => Decision::refuse(404, "User not found"),
-            (Some(user), None) => Decision::show(self.user_json(user)),
+            (Some(user), None) => Decision::show(user_json(user)),
             (Some(_), Some(_)) => Decision::refuse(400, "Multiple users found"),
         }
     }
@@ -46,21 +46,18 @@ impl World {
                 }
                 let user = self.by_id.get(&id.to_lowercase());
                 let user = user.map(|place| &self.users[*place]);
-                rows.extend(
-                    user.filter(|user| user.active)
-                        .map(|user| self.user_json(user)),
-                );
+                rows.extend(user.filter(|user| user.active).map(|user| user_json(user)));
             }
             return Decision::show(rows.into());
         }
         let rows = self.matching(pattern.unwrap_or("*"));
-        Decision::show(rows.map(|user| self.user_json(user)).collect())
+        Decision::show(rows.map(|user| user_json(user)).collect())
     }
 
     pub(super) fn get_user(&self, id: &str, faults: &Faults) -> Decision {
         match self.addressed(id) {
             Some(place) if self.users[place].active || faults.show_inactive => {
-                Decision::show(self.user_json(&self.users[place]))
+                Decision::show(user_json(&self.users[place]))
             }
             _ if !id.contains('@') && !is_id(id) => Decision::refuse(400, "Invalid user ID"),
             _ => Decision::refuse(404, "User not found"),
@@ -232,27 +229,27 @@ impl World {
             .or_else(|| self.by_email.get(&key))
             .copied()
     }
+}
 
-    pub(super) fn user_json(&self, user: &User) -> Value {
-        let field = |key: &str| user.fields.get(key).cloned().unwrap_or_default();
-        let list = |key: &str| -> Vec<&String> { user.fields.get(key).into_iter().collect() };
-        json!({
-            "_id": user.id,
-            "email": user.email,
-            "firstName": field("firstName"),
-            "lastName": field("lastName"),
-            "active": user.active,
-            "sso": "okta",
-            "organizationName": "Example Inc.",
-            "division": field("division"),
-            "domain": "example.com",
-            "applications": list("application"),
-            "tools": list("tool"),
-            "groups": user.groups,
-            "createdAt": user.created_at,
-            "updatedAt": user.updated_at,
-        })
-    }
+pub(super) fn user_json(user: &User) -> Value {
+    let field = |key: &str| user.fields.get(key).cloned().unwrap_or_default();
+    let list = |key: &str| -> Vec<&String> { user.fields.get(key).into_iter().collect() };
+    json!({
+        "_id": user.id,
+        "email": user.email,
+        "firstName": field("firstName"),
+        "lastName": field("lastName"),
+        "active": user.active,
+        "sso": "okta",
+        "organizationName": "Example Inc.",
+        "division": field("division"),
+        "domain": "example.com",
+        "applications": list("application"),
+        "tools": list("tool"),
+        "groups": user.groups,
+        "createdAt": user.created_at,
+        "updatedAt": user.updated_at,
+    })
 }
 
 fn written(email: String, mut person: Map<String, Value>, body: &Value, now: &str) -> Decision {
