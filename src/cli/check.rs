@@ -105,8 +105,7 @@ impl Report {
                 .paragraph(Tone::Bad, "  PROBLEM  ", &finding.what);
         }
         if let Some(remedy) = &finding.remedy {
-            self.screen
-                .paragraph(Tone::Plain, "           ", &format!("-> {remedy}"));
+            self.screen.paragraph(Tone::Plain, "           -> ", remedy);
         }
     }
 

@@ -33,7 +33,8 @@ pub(super) struct Import {
 
 impl Import {
     pub(super) fn run(&self) -> Result<(), Failed> {
-        let config = config::read(&self.config.config).map_err(Failed::usage)?;
+        let config = config::read(&self.config.config)
+            .map_err(|problems| Failed::usage(problems.to_string()))?;
         telemetry::start(&config.log);
         app::command_runtime()?.block_on(self.import(&config))
     }

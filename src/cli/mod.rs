@@ -5,9 +5,11 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 mod check;
+mod demo;
 mod import;
 mod screen;
 mod serve;
+mod simulate;
 mod token;
 
 /// A SCIM 2.0 bridge: identity providers such as Okta and Microsoft Entra ID
@@ -25,8 +27,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Demo(demo::Demo),
     Check(check::Check),
     Token(token::Token),
+    Simulate(simulate::Simulate),
     Import(import::Import),
 }
 
@@ -53,9 +57,9 @@ struct Failed {
 
 impl Failed {
     /// The configuration or the command line must be mended first.
-    fn usage(text: impl ToString) -> Self {
+    fn usage(text: impl Into<String>) -> Self {
         Self {
-            text: text.to_string(),
+            text: text.into(),
             status: 2,
         }
     }
@@ -74,8 +78,10 @@ impl<E: std::error::Error> From<E> for Failed {
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(command) => command.run(),
+        Command::Demo(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Simulate(command) => command.run(),
         Command::Import(command) => command.run(),
     };
     match done {

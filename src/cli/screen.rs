@@ -34,30 +34,40 @@ impl Screen {
         }
     }
 
-    pub(super) fn line(&self, tone: Tone, text: &str) {
+    pub(super) fn line(self, tone: Tone, text: &str) {
         write_line(&self.paint(tone, text));
     }
 
-    pub(super) fn blank(&self) {
+    pub(super) fn blank() {
         write_line("");
     }
 
-    /// A long text on as many lines as it takes, all behind `margin`.
-    pub(super) fn paragraph(&self, tone: Tone, margin: &str, text: &str) {
-        let room = self.width.saturating_sub(margin.len()).max(20);
-        for line in wrap(text, room) {
+    /// A long text on as many lines as it takes; `margin` stands before the
+    /// first, and as much space before the others.
+    pub(super) fn paragraph(self, tone: Tone, margin: &str, text: &str) {
+        self.at_most(usize::MAX, tone, margin, text);
+    }
+
+    /// The same on a few lines; what does not fit is left out, visibly.
+    pub(super) fn at_most(self, lines: usize, tone: Tone, margin: &str, text: &str) {
+        let room = self.width.saturating_sub(margin.chars().count()).max(20);
+        let mut wrapped = wrap(text, room);
+        if wrapped.len() > lines {
+            wrapped.truncate(lines);
+            if let Some(last) = wrapped.last_mut() {
+                let kept: String = last.chars().take(room - 3).collect();
+                let whole = kept.rsplit_once(' ').map_or("", |(whole, _)| whole);
+                *last = format!("{whole} ..");
+            }
+        }
+        let mut margin = margin.to_owned();
+        for line in wrapped {
             write_line(&format!("{margin}{}", self.paint(tone, &line)));
+            margin = " ".repeat(margin.chars().count());
         }
     }
 
-    /// One line, cut where the terminal ends.
-    pub(super) fn clipped(&self, tone: Tone, margin: &str, text: &str) {
-        let room = self.width.saturating_sub(margin.len()).max(20);
-        let clipped = clip(text, room);
-        write_line(&format!("{margin}{}", self.paint(tone, &clipped)));
-    }
-
-    fn paint(&self, tone: Tone, text: &str) -> String {
+    fn paint(self, tone: Tone, text: &str) -> String {
         let code = match tone {
             Tone::Heading => "1",
             Tone::Quiet => "2",
@@ -122,24 +132,14 @@ fn wrap(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
-fn clip(text: &str, room: usize) -> String {
-    if text.chars().count() <= room {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(room.saturating_sub(2)).collect();
-    format!("{kept}..")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{clip, wrap};
+    use super::wrap;
 
     #[test]
-    fn long_texts_are_wrapped_between_words_and_single_lines_are_cut() {
+    fn long_texts_are_wrapped_between_words() {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("", 7), [""]);
         assert_eq!(wrap("incomprehensibilities", 7), ["incomprehensibilities"]);
-        assert_eq!(clip("abcdefgh", 5), "abc..");
-        assert_eq!(clip("abc", 5), "abc");
     }
 }

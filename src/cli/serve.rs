@@ -30,7 +30,8 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(&self) -> Result<(), Failed> {
-        let config = config::read(&self.config.config).map_err(Failed::usage)?;
+        let config = config::read(&self.config.config)
+            .map_err(|problems| Failed::usage(problems.to_string()))?;
         telemetry::start(&config.log);
         app::command_runtime()?.block_on(serve(&config))
     }

@@ -84,7 +84,8 @@ impl Token {
 }
 
 fn file(config: &ConfigFile, connection: &str) -> Result<PathBuf, Failed> {
-    let mut files = config::token_files(&config.config).map_err(Failed::usage)?;
+    let mut files = config::token_files(&config.config)
+        .map_err(|problems| Failed::usage(problems.to_string()))?;
     files.remove(connection).ok_or_else(|| {
         let known: Vec<&str> = files.keys().map(String::as_str).collect();
         Failed::usage(format!(

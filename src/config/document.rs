@@ -4,7 +4,7 @@
 //! and key, taken out, and the rest is read again, until what is left can be
 //! read. So one run of `drawbridge check` shows everything there is to mend.
 
-use std::{ops::Range, path::Path};
+use std::{fmt::Write, ops::Range, path::Path};
 
 use serde::de::DeserializeOwned;
 use toml::{
@@ -198,7 +198,10 @@ fn join(under: &str, trail: &[Step]) -> String {
                 place.push('.');
                 place.push_str(key);
             }
-            Step::Index(at) => place.push_str(&format!("[{at}]")),
+            Step::Index(at) => {
+                // Writing to a string cannot fail.
+                let _ = write!(place, "[{at}]");
+            }
         }
     }
     place

@@ -33,7 +33,7 @@ pub use problem::{Problem, Problems};
 #[derive(Debug, Clone)]
 pub struct Config {
     pub front: http::Settings,
-    /// The SQLite file.
+    /// The database file.
     pub store: PathBuf,
     pub log: Log,
     pub connections: Vec<Connection>,
@@ -298,18 +298,16 @@ impl<'a> Reading<'a, '_> {
                 None
             }
         };
-        let tokens = match &connection.tokens {
-            Some(tokens) => Some(self.folder.join(&tokens.file)),
-            None => {
-                self.complain(
-                    Some(spanned),
-                    &place,
-                    "the key `tokens` is missing",
-                    "add tokens = { file = \"secrets/acme.tokens\" } and run `drawbridge token create`",
-                );
-                None
-            }
-        };
+        let tokens = connection.tokens.as_ref();
+        let tokens = tokens.map(|tokens| self.folder.join(&tokens.file));
+        if tokens.is_none() {
+            self.complain(
+                Some(spanned),
+                &place,
+                "the key `tokens` is missing",
+                "add tokens = { file = \"secrets/acme.tokens\" } and run `drawbridge token create`",
+            );
+        }
         let policy = self.policy(&place, connection, request_timeout);
         let upstream = self.upstream(&format!("{place}.upstream"), spanned, upstream);
         Some(Connection {
@@ -390,18 +388,17 @@ impl<'a> Reading<'a, '_> {
             return None;
         };
         let kind = table.remove("kind");
-        match kind.as_ref().and_then(|kind| kind.get_ref().as_str()) {
-            Some("opsera") => self.opsera(place, Spanned::new(span, table)),
-            _ => {
-                self.problems.push(self.document.problem(
-                    kind.map(|kind| kind.span()).or(Some(span)),
-                    &format!("{place}.kind"),
-                    "not a kind of application that drawbridge knows",
-                    "write kind = \"opsera\"",
-                ));
-                None
-            }
+        let named = kind.as_ref().and_then(|kind| kind.get_ref().as_str());
+        if named == Some("opsera") {
+            return self.opsera(place, Spanned::new(span, table));
         }
+        self.problems.push(self.document.problem(
+            kind.map(|kind| kind.span()).or(Some(span)),
+            &format!("{place}.kind"),
+            "not a kind of application that drawbridge knows",
+            "write kind = \"opsera\"",
+        ));
+        None
     }
 
     fn complain<T>(

@@ -1,0 +1,364 @@
+//! `drawbridge demo`: the whole bridge with a simulated application behind it,
+//! in one process, on a store that is gone afterwards.
+//!
+//! It is set up through a configuration text like any other, and spoken to
+//! over HTTP like any other. Only the token is fixed and kept nowhere.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{
+    Failed,
+    screen::{Screen, Tone, progress},
+};
+use crate::{
+    app::{self, Running},
+    bridge::{
+        Progress, Setup,
+        token::{Tokens, secret},
+    },
+    config::{self, Config, Log, LogFormat},
+    simulator::{Company, Simulator},
+    telemetry,
+};
+
+mod brief;
+mod entra;
+mod okta;
+mod play;
+
+use play::{Play, Score};
+
+/// The token between the bridge and the simulated application.
+const UPSTREAM_TOKEN: &str = "the-simulated-application-accepts-this";
+const CONNECTION: &str = "demo";
+
+/// See it work: the bridge, a simulated application and two identity providers.
+///
+/// Starts a simulated Opsera with a company of some 300 people and the bridge
+/// in front of it, then plays what Okta and Microsoft Entra ID really send and
+/// shows, for each SCIM request, the calls that the application received. After
+/// that it stays up, for you to try requests of your own. Nothing leaves this
+/// machine and nothing is left behind.
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// End after the flows; the exit status is 0 only if all went as expected.
+    #[arg(long)]
+    once: bool,
+    /// Where the bridge listens.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The token for the identity provider; by default a new random one.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "DRAWBRIDGE_DEMO_TOKEN",
+        hide_env_values = true
+    )]
+    token: Option<SecretString>,
+    /// No company and no flows: just the bridge and the application, lenient
+    /// where it can be, ready for a test suite.
+    #[arg(long, conflicts_with = "once")]
+    empty: bool,
+    /// Where the simulated application listens; by default any free port.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
+    upstream_listen: SocketAddr,
+}
+
+impl Demo {
+    pub(super) fn run(&self) -> Result<(), Failed> {
+        telemetry::start(&Log {
+            level: "warn".to_owned(),
+            format: LogFormat::Text,
+        });
+        app::command_runtime()?.block_on(self.play())
+    }
+
+    async fn play(&self) -> Result<(), Failed> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let token = match &self.token {
+            Some(token) => token.clone(),
+            None => SecretString::from(secret::generate()?),
+        };
+        let folder = Folder::new()?;
+        let mut stage = self.set_up(&folder, &token).await?;
+        let shown = tokio::select! {
+            shown = self.show(&stage, &token) => shown,
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+        };
+        let shown = if self.once || shown.is_err() {
+            shown
+        } else {
+            tokio::select! {
+                _ = terminate.recv() => Ok(()),
+                _ = interrupt.recv() => Ok(()),
+                ended = stage.running.ended() => Err(Failed::from(ended)),
+            }
+        };
+        stage.running.stop().await;
+        stage.simulator.stop().await;
+        shown
+    }
+
+    async fn set_up(&self, folder: &Folder, token: &SecretString) -> Result<Stage, Failed> {
+        let company = if self.empty {
+            Company::empty()
+        } else {
+            Company::example()
+        };
+        let simulator =
+            Simulator::start(self.upstream_listen, UPSTREAM_TOKEN, &company).map_err(|error| {
+                busy(
+                    &error,
+                    self.upstream_listen,
+                    "--upstream-listen 127.0.0.1:0",
+                )
+            })?;
+        let text = self.configuration(&simulator.url());
+        let config = config::parse(&folder.0.join("demo.toml"), &text)
+            .map_err(|problems| Failed::usage(problems.to_string()))?;
+        let store = app::open_store(&config.store)?;
+        let mut setups = Vec::new();
+        for connection in &config.connections {
+            setups.push(Setup {
+                name: connection.name.clone(),
+                upstream: app::open_upstream(connection)?,
+                policy: connection.policy.clone(),
+                tokens: Tokens::fixed(token.expose_secret())?,
+            });
+        }
+        let running = Running::start(store, setups, config.front.clone())
+            .await
+            .map_err(|error| match error {
+                app::StartError::Listen(error) => busy(
+                    &error,
+                    self.listen,
+                    "--listen 127.0.0.1:0 for any free port",
+                ),
+                other => Failed::from(other),
+            })?;
+        Ok(Stage {
+            simulator,
+            running,
+            config,
+        })
+    }
+
+    /// What an administrator would write.
+    fn configuration(&self, application: &str) -> String {
+        let (leniency, roles, pace) = if self.empty {
+            (
+                "users_without_email = \"stage\"\nreactivate = \"recreate\"\nimport = \"never\"\n",
+                "unknown_roles = \"local\"\n",
+                10_000,
+            )
+        } else {
+            ("", "", 200)
+        };
+        format!(
+            "listen = \"{}\"\n\
+             [[connection]]\n\
+             name = \"{CONNECTION}\"\n\
+             tokens = {{ file = \"unused\" }}\n\
+             {leniency}\
+             [connection.upstream]\n\
+             kind = \"opsera\"\n\
+             base_url = \"{application}\"\n\
+             token = \"{UPSTREAM_TOKEN}\"\n\
+             allow_plain_http = true\n\
+             {roles}\
+             requests_per_second = {pace}\n\
+             burst = {pace}\n",
+            self.listen
+        )
+    }
+
+    async fn show(&self, stage: &Stage, token: &SecretString) -> Result<(), Failed> {
+        let screen = Screen::new();
+        if self.empty {
+            stage.closing(&screen, token);
+            return Ok(());
+        }
+        stage.introduce(&screen).await?;
+        let mut play = Play::new(screen, stage.base_url(), token.clone(), &stage.simulator)?;
+        okta::flow(&mut play).await;
+        entra::flow(&mut play).await;
+        let score = play.end();
+        verdict(&screen, &score);
+        if score.failures > 0 {
+            return Err(Failed {
+                text: format!(
+                    "{} expectations were not met; see FAILED above",
+                    score.failures
+                ),
+                status: 1,
+            });
+        }
+        if !self.once {
+            stage.closing(&screen, token);
+            examples(&screen, &stage.base_url(), token);
+        }
+        Ok(())
+    }
+}
+
+/// All that runs.
+struct Stage {
+    simulator: Simulator,
+    running: Running,
+    config: Config,
+}
+
+impl Stage {
+    fn base_url(&self) -> String {
+        let address = self.running.addresses.first().copied();
+        let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+        format!("http://{address}/scim/v2")
+    }
+
+    /// Says what there is and reads the company.
+    async fn introduce(&self, screen: &Screen) -> Result<(), Failed> {
+        let state = self.simulator.state();
+        screen.line(Tone::Heading, "drawbridge demo");
+        screen.paragraph(
+            Tone::Plain,
+            "",
+            &format!(
+                "A simulated Opsera with {} people and {} groups runs on {}. \
+                 The bridge in front of it speaks SCIM 2.0 and reads it first:",
+                state.users.len(),
+                state.groups.len(),
+                self.simulator.url()
+            ),
+        );
+        let Some(connection) = self.config.connections.first() else {
+            return Ok(());
+        };
+        let Some(session) = self.running.bridge.own_session(&connection.name, "import") else {
+            return Ok(());
+        };
+        let show = |at: Progress| {
+            progress(&format!(
+                "  {} users, {} of {} groups",
+                at.users, at.groups_read, at.groups
+            ));
+        };
+        let seen = session.import(&show).await;
+        progress("");
+        let seen = seen?;
+        screen.paragraph(
+            Tone::Plain,
+            "  ",
+            &format!(
+                "{} active users and {} groups with {} memberships are now SCIM resources ({} calls).",
+                seen.users_new,
+                seen.groups_new,
+                seen.members_new,
+                self.simulator.calls().len()
+            ),
+        );
+        screen.paragraph(
+            Tone::Plain,
+            "",
+            "Below, each SCIM request is followed by the calls that the application received for it.",
+        );
+        Ok(())
+    }
+
+    /// What is up, for people and for scripts.
+    fn closing(&self, screen: &Screen, token: &SecretString) {
+        Screen::blank();
+        screen.line(
+            Tone::Heading,
+            &format!("SCIM base URL: {}", self.base_url()),
+        );
+        screen.line(Tone::Heading, &format!("Token: {}", token.expose_secret()));
+        screen.line(
+            Tone::Heading,
+            &format!("Application (simulated): {}", self.simulator.url()),
+        );
+        screen.line(
+            Tone::Plain,
+            &format!("Its call log: {}/_simulator/calls", self.simulator.url()),
+        );
+    }
+}
+
+fn verdict(screen: &Screen, score: &Score) {
+    Screen::blank();
+    let sentence = format!(
+        "{} SCIM requests became {} upstream calls; {}.",
+        score.requests,
+        score.calls,
+        match score.failures {
+            0 => "all went as expected".to_owned(),
+            1 => "1 expectation was NOT met".to_owned(),
+            more => format!("{more} expectations were NOT met"),
+        }
+    );
+    let tone = if score.failures == 0 {
+        Tone::Good
+    } else {
+        Tone::Bad
+    };
+    screen.line(tone, &sentence);
+}
+
+fn examples(screen: &Screen, base: &str, token: &SecretString) {
+    let header = format!("Authorization: Bearer {}", token.expose_secret());
+    Screen::blank();
+    screen.line(Tone::Plain, "Try, in another terminal:");
+    Screen::blank();
+    for line in [
+        format!("curl -s -H '{header}' '{base}/Groups?count=3&excludedAttributes=members'"),
+        format!("curl -s -H '{header}' '{base}/Users?filter=userName%20sw%20%22a%22&count=2'"),
+        format!(
+            "curl -s -H '{header}' -H 'Content-Type: application/scim+json' \
+             -d '{{\"userName\":\"new.person@example.com\",\"active\":true}}' '{base}/Users'"
+        ),
+    ] {
+        screen.line(Tone::Plain, &line);
+        Screen::blank();
+    }
+    screen.line(Tone::Quiet, "It stays up until Ctrl-C.");
+}
+
+fn busy(error: &std::io::Error, address: SocketAddr, instead: &str) -> Failed {
+    Failed {
+        text: format!("cannot listen on {address} ({error}); try {instead}"),
+        status: 1,
+    }
+}
+
+/// A private folder that is gone when this is.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self, Failed> {
+        let name: String = secret::generate()?.chars().skip(4).take(12).collect();
+        let path = std::env::temp_dir().join(format!("drawbridge-demo-{name}"));
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        remove(&self.0);
+    }
+}
+
+// A demonstration that cannot tidy up has still been one.
+fn remove(folder: &Path) {
+    let _ = fs::remove_dir_all(folder);
+}
