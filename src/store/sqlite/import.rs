@@ -26,13 +26,17 @@ const PORTION: usize = 500;
 pub(super) async fn run(
     writer: &Writer,
     connection: i64,
-    mut users: Vec<FoundUser>,
+    users: Vec<FoundUser>,
     groups: Vec<FoundGroup>,
     actor: Actor,
 ) -> std::result::Result<Imported, StoreError> {
     let mut sum = Imported::default();
-    while !users.is_empty() {
-        let portion = users.split_off(users.len().saturating_sub(PORTION));
+    let mut users = users.into_iter();
+    loop {
+        let portion: Vec<_> = users.by_ref().take(PORTION).collect();
+        if portion.is_empty() {
+            break;
+        }
         let actor = actor.clone();
         let part = writer.write(move |db| import_users(db, connection, portion, &actor));
         let part = part.await?;
@@ -56,15 +60,18 @@ async fn import_group(
     actor: &Actor,
 ) -> Result<Imported> {
     let mut seen = Imported::default();
-    let mut members = std::mem::take(&mut found.members);
+    let mut members = std::mem::take(&mut found.members).into_iter();
     let by = actor.clone();
     let row = writer.write(move |db| find_or_add(db, connection, &found, &by));
     let Some((key, new)) = row.await? else {
         return Ok(seen);
     };
     seen.groups_new = u64::from(new);
-    while !members.is_empty() {
-        let portion = members.split_off(members.len().saturating_sub(PORTION));
+    loop {
+        let portion: Vec<_> = members.by_ref().take(PORTION).collect();
+        if portion.is_empty() {
+            break;
+        }
         let by = actor.clone();
         let part = writer.write(move |db| add_members(db, key, &portion, &by));
         let (added, strangers) = part.await?;

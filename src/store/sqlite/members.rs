@@ -7,18 +7,37 @@
 use std::collections::{BTreeMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::{Map, Value, json};
 
 use crate::{
     plan::state::UserKey,
-    scim::{
-        filter::{Filter, Subject},
-        patch::MemberChange,
-        resource::ResourceId,
-    },
+    scim::{filter::Filter, patch::MemberChange, resource::ResourceId},
 };
 
 use super::fault::Result;
+
+// The statements of a change; each but the lists finds its row by key.
+const MEMBERS: &str = "SELECT user_key, user_id, observed, managed, desired
+     FROM memberships WHERE group_key = ?1 AND desired = 1";
+const LEAVING: &str = "SELECT user_key, user_id, observed, managed, desired
+     FROM memberships WHERE group_key = ?1 AND desired <> observed AND desired = 0";
+const RESOLVE: &str =
+    "SELECT key FROM users WHERE id = ?1 AND connection = ?2 AND tombstone IS NULL";
+const PAIR: &str = "SELECT desired, observed, managed FROM memberships
+     WHERE group_key = ?1 AND user_key = ?2";
+const INSERT: &str =
+    "INSERT INTO memberships (group_key, user_key, user_id, desired, observed, managed, seq)
+     VALUES (?1, ?2, ?3, 1, 0, 1, ?4)";
+const ADOPT: &str = "UPDATE memberships SET managed = 1 WHERE group_key = ?1 AND user_key = ?2";
+const DELETE: &str = "DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2";
+const CHANGE: &str = "UPDATE memberships SET desired = ?3, managed = 1, seq = ?4
+     WHERE group_key = ?1 AND user_key = ?2";
+const WORKABLE: &str =
+    "SELECT account_key IS NOT NULL AND (wants OR NOT ?2) FROM users WHERE key = ?1";
+/// For showing what a change costs.
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 9] = [
+    MEMBERS, LEAVING, RESOLVE, PAIR, INSERT, ADOPT, DELETE, CHANGE, WORKABLE,
+];
 
 /// The pairs a request named, with what becomes of them.
 pub(super) struct Named<'db> {
@@ -114,10 +133,14 @@ impl<'db> Named<'db> {
             pair.desired = missing.remove(&pair.id);
             pair.asserted = pair.desired;
         }
-        self.scan_members(|key, id, was| {
+        self.scan_members(MEMBERS, |key, id, was| {
             let stays = missing.remove(&id);
             // An equal pair that is in order is not even remembered.
             (!stays || was.observed != 1 || !was.managed).then_some((key, stays))
+        })?;
+        // Who asks for the whole set also waits for those who are still leaving.
+        self.scan_members(LEAVING, |key, id, _| {
+            (!missing.contains(&id)).then_some((key, false))
         })?;
         for (text, id) in ids.into_iter().zip(parsed) {
             match id {
@@ -131,24 +154,24 @@ impl<'db> Named<'db> {
 
     fn remove_where(&mut self, filter: &Filter) -> Result<()> {
         for pair in self.pairs.values_mut() {
-            if pair.desired && filter.matches(&Member::of(pair.id)) {
+            if pair.desired && filter.matches_member(&text_of(pair.id)) {
                 pair.desired = false;
                 pair.asserted = false;
             }
         }
-        self.scan_members(|key, id, _| filter.matches(&Member::of(id)).then_some((key, false)))
+        self.scan_members(MEMBERS, |key, id, _| {
+            filter.matches_member(&text_of(id)).then_some((key, false))
+        })
     }
 
-    /// Every present member that was not named yet; `take` says whether it is
+    /// Every pair of a list that was not named yet; `take` says whether it is
     /// remembered, and what becomes of it.
     fn scan_members(
         &mut self,
+        list: &str,
         mut take: impl FnMut(i64, [u8; 16], Was) -> Option<(i64, bool)>,
     ) -> Result<()> {
-        let mut select = self.db.prepare_cached(
-            "SELECT user_key, user_id, observed, managed FROM memberships
-             WHERE group_key = ?1 AND desired = 1",
-        )?;
+        let mut select = self.db.prepare_cached(list)?;
         let mut rows = select.query([self.group])?;
         while let Some(row) = rows.next()? {
             let key: i64 = row.get(0)?;
@@ -157,9 +180,9 @@ impl<'db> Named<'db> {
             }
             let id: [u8; 16] = row.get(1)?;
             let was = Was {
-                desired: true,
                 observed: row.get(2)?,
                 managed: row.get(3)?,
+                desired: row.get(4)?,
             };
             if let Some((key, desired)) = take(key, id, was) {
                 let pair = Pair {
@@ -181,9 +204,7 @@ impl<'db> Named<'db> {
         };
         let key = self
             .db
-            .prepare_cached(
-                "SELECT key FROM users WHERE id = ?1 AND connection = ?2 AND tombstone IS NULL",
-            )?
+            .prepare_cached(RESOLVE)?
             .query_row(params![id.as_bytes(), self.connection], |row| row.get(0))
             .optional()?;
         Ok(key.map(|key| (key, *id.as_bytes())))
@@ -196,10 +217,7 @@ impl<'db> Named<'db> {
         };
         let was = self
             .db
-            .prepare_cached(
-                "SELECT desired, observed, managed FROM memberships
-                 WHERE group_key = ?1 AND user_key = ?2",
-            )?
+            .prepare_cached(PAIR)?
             .query_row([self.group, key], |row| {
                 Ok(Was {
                     desired: row.get(0)?,
@@ -250,11 +268,8 @@ fn write_pair(
 ) -> Result<bool> {
     let Some(was) = pair.was else {
         if pair.desired {
-            db.prepare_cached(
-                "INSERT INTO memberships (group_key, user_key, user_id, desired, observed, managed, seq)
-                 VALUES (?1, ?2, ?3, 1, 0, 1, ?4)",
-            )?
-            .execute(params![group, user, pair.id, seq])?;
+            db.prepare_cached(INSERT)?
+                .execute(params![group, user, pair.id, seq])?;
             flushed.added += 1;
             flushed.members_by += 1;
         }
@@ -262,10 +277,7 @@ fn write_pair(
     };
     if was.desired == pair.desired {
         if pair.asserted && !was.managed {
-            db.prepare_cached(
-                "UPDATE memberships SET managed = 1 WHERE group_key = ?1 AND user_key = ?2",
-            )?
-            .execute([group, user])?;
+            db.prepare_cached(ADOPT)?.execute([group, user])?;
             flushed.adopted += 1;
             flushed.unmanaged_by -= 1;
         }
@@ -280,15 +292,11 @@ fn write_pair(
         flushed.unmanaged_by -= i64::from(!was.managed);
     }
     if !pair.desired && was.observed == 0 {
-        db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2")?
-            .execute([group, user])?;
+        db.prepare_cached(DELETE)?.execute([group, user])?;
         return Ok(false);
     }
-    db.prepare_cached(
-        "UPDATE memberships SET desired = ?3, managed = 1, seq = ?4
-         WHERE group_key = ?1 AND user_key = ?2",
-    )?
-    .execute(params![group, user, pair.desired, seq])?;
+    db.prepare_cached(CHANGE)?
+        .execute(params![group, user, pair.desired, seq])?;
     Ok(was.observed != i64::from(pair.desired))
 }
 
@@ -296,37 +304,12 @@ fn write_pair(
 /// and nothing is for a user the application cannot know.
 fn workable(db: &Connection, user: i64, desired: bool) -> Result<bool> {
     let workable = db
-        .prepare_cached(
-            "SELECT account_key IS NOT NULL AND (wants OR NOT ?2) FROM users WHERE key = ?1",
-        )?
+        .prepare_cached(WORKABLE)?
         .query_row(params![user, desired], |row| row.get(0))
         .optional()?;
     Ok(workable.unwrap_or(false))
 }
 
-/// A member as a value filter sees it.
-struct Member(Map<String, Value>);
-
-impl Member {
-    fn of(id: [u8; 16]) -> Self {
-        let id = ResourceId::from_bytes(id).to_string();
-        let mut attributes = Map::new();
-        attributes.insert("value".into(), json!(id));
-        attributes.insert("type".into(), json!("User"));
-        Self(attributes)
-    }
-}
-
-impl Subject for Member {
-    fn attributes(&self) -> &Map<String, Value> {
-        &self.0
-    }
-
-    fn has_member(&self, _id: &str) -> bool {
-        false
-    }
-
-    fn members(&self) -> Vec<String> {
-        Vec::new()
-    }
+fn text_of(id: [u8; 16]) -> String {
+    ResourceId::from_bytes(id).to_string()
 }

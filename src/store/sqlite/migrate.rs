@@ -37,19 +37,22 @@ pub(super) fn migrate(db: &Connection, steps: &[&str]) -> Result<()> {
     let (version, ..) = state(db)?;
     for (number, step) in steps.iter().enumerate().skip(version) {
         let number = number + 1;
-        db.execute_batch(&format!(
-            "BEGIN IMMEDIATE;
-             {step}
-             PRAGMA application_id = {APPLICATION};
-             PRAGMA user_version = {number};
-             COMMIT;"
-        ))
-        .inspect_err(|_| {
+        db.execute_batch(&script(step, number)).inspect_err(|_| {
             // The error says more than a failing roll-back would.
             let _ = db.execute_batch("ROLLBACK");
         })?;
     }
     Ok(())
+}
+
+pub(super) fn script(step: &str, number: usize) -> String {
+    format!(
+        "BEGIN IMMEDIATE;
+         {step}
+         PRAGMA application_id = {APPLICATION};
+         PRAGMA user_version = {number};
+         COMMIT;"
+    )
 }
 
 fn state(db: &Connection) -> rusqlite::Result<(usize, i32, i64)> {

@@ -22,7 +22,13 @@ use crate::{
     },
 };
 
+mod deltas;
+mod file;
+mod imports;
+mod lists;
 mod resources;
+mod turns;
+mod writing;
 
 /// A store in a folder of its own, with one connection.
 struct Scene {
