@@ -23,6 +23,7 @@ mod control;
 mod faults;
 mod log;
 mod opsera;
+mod routes;
 #[cfg(test)]
 mod tests;
 mod world;

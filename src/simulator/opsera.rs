@@ -15,7 +15,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     dev::Extensions,
     http::{
-        Method, StatusCode,
+        StatusCode,
         header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER},
     },
     rt,
@@ -27,6 +27,7 @@ use serde_json::Value;
 use super::{
     Company, Failure, Faults, Shared,
     log::Call,
+    routes::{pairs, route},
     world::{Change, Decision, State, World},
     world_members::Batch,
 };
@@ -385,89 +386,6 @@ fn decide(world: &World, call: &Incoming, faults: &Faults) -> Decision {
         "update_person" => world.update_person(target, body, &now),
         _ => Decision::refuse(404, "Cannot find this resource"),
     }
-}
-
-/// The operation that a request means, and what it is about. Besides the
-/// default verbs and paths, the likeliest others are understood.
-fn route(method: &Method, path: &str) -> Option<(&'static str, Option<String>)> {
-    let segments: Vec<String> = path.split('/').skip(1).map(decode).collect();
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let (operation, target) = match (method.as_str(), segments.as_slice()) {
-        ("POST", ["api", "v2", "groupmanagement", "group"]) => ("create_group", None),
-        ("GET", ["api", "v2", "groupmanagement", "groups"]) => ("list_groups", None),
-        ("GET", ["api", "v2", "groupmanagement", "group", name]) => ("get_group", Some(name)),
-        ("DELETE", ["api", "v2", "groupmanagement", "group", name]) => ("delete_group", Some(name)),
-        (verb, ["api", "v2", "groupmanagement", "group", name, "members"]) => {
-            let operation = match verb {
-                "GET" => "get_members",
-                "PUT" => "replace_members",
-                "DELETE" => "remove_members",
-                "POST" | "PATCH" => "add_members",
-                _ => return None,
-            };
-            (operation, Some(name))
-        }
-        (
-            "POST",
-            [
-                "api",
-                "v2",
-                "groupmanagement",
-                "group",
-                name,
-                "members",
-                "remove",
-            ],
-        ) => ("remove_members", Some(name)),
-        ("GET", ["api", "v2", "usermanagement", "user"]) => ("search_user", None),
-        ("POST", ["api", "v2", "usermanagement", "user"]) => ("create_user", None),
-        ("GET", ["api", "v2", "usermanagement", "user", id]) => ("get_user", Some(id)),
-        ("DELETE", ["api", "v2", "usermanagement", "user", id]) => ("deactivate_user", Some(id)),
-        ("PUT", ["api", "v2", "usermanagement", "user", id, "siterole"]) => {
-            ("set_site_role", Some(id))
-        }
-        ("GET", ["api", "v2", "usermanagement", "users"]) => ("list_users", None),
-        ("GET", ["api", "v2", "data", "people"]) => ("list_people", None),
-        ("POST", ["api", "v2", "data", "people"]) => ("create_person", None),
-        ("GET", ["api", "v2", "data", "people", email]) => ("get_person", Some(email)),
-        ("PUT" | "PATCH", ["api", "v2", "data", "people", email]) => ("update_person", Some(email)),
-        _ => return None,
-    };
-    Some((operation, target.map(|target| (*target).to_owned())))
-}
-
-fn pairs(query: &str) -> Vec<(String, String)> {
-    query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (
-                decode(&key.replace('+', " ")),
-                decode(&value.replace('+', " ")),
-            )
-        })
-        .collect()
-}
-
-fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut place = 0;
-    while place < bytes.len() {
-        let digits = text.get(place + 1..place + 3);
-        match digits.map(|digits| u8::from_str_radix(digits, 16)) {
-            Some(Ok(byte)) if bytes[place] == b'%' => {
-                out.push(byte);
-                place += 3;
-            }
-            _ => {
-                out.push(bytes[place]);
-                place += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn is_authorized(request: &HttpRequest, token: &str) -> bool {

@@ -34,8 +34,6 @@ pub(super) use pace::Priority;
 use token::Token;
 pub use token::TokenSource;
 
-/// Replies longer than this are cut off and count as unreadable.
-const REPLY_LIMIT: usize = 8 * 1024 * 1024;
 /// Tries of one call, the first included.
 const TRIES: u32 = 3;
 /// A wait longer than this is the caller's to plan.
@@ -53,6 +51,8 @@ pub(super) struct Settings {
     pub requests_per_second: u32,
     pub burst: u32,
     pub concurrency: u32,
+    /// A longer reply is cut off and counts as unreadable.
+    pub reply_limit_mib: u32,
     /// A PEM bundle of private authorities trusted besides the system's.
     pub ca_file: Option<PathBuf>,
     /// A PEM file with a certificate and its key, for mutual TLS.
@@ -122,6 +122,7 @@ pub(super) struct Client {
     base: Url,
     token: Token,
     pace: Pace,
+    reply_limit_mib: u32,
 }
 
 impl Client {
@@ -171,6 +172,7 @@ impl Client {
             base,
             token: Token::new(settings.token),
             pace,
+            reply_limit_mib: settings.reply_limit_mib,
         })
     }
 
@@ -272,7 +274,7 @@ impl Client {
         self.pace.reached();
         let status = reply.status();
         let asked = asked_to_wait(reply.headers());
-        let body = read_body(reply).await;
+        let body = read_body(reply, self.reply_limit_mib).await;
         if status.is_success() {
             self.pace.welcome();
             return Ok(Reply { body: body? });
@@ -302,15 +304,18 @@ fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
     retry_after::parse(text, now)
 }
 
-async fn read_body(mut reply: Response) -> Result<Vec<u8>, UpstreamError> {
+async fn read_body(mut reply: Response, limit_mib: u32) -> Result<Vec<u8>, UpstreamError> {
+    let limit = (limit_mib as usize).saturating_mul(1024 * 1024);
     let mut body = Vec::new();
     while let Some(chunk) = reply
         .chunk()
         .await
         .map_err(|error| unclear(format!("the reply broke off: {}", failure::chain(&error))))?
     {
-        if body.len() + chunk.len() > REPLY_LIMIT {
-            return Err(unclear("the reply is longer than 8 MiB"));
+        if body.len() + chunk.len() > limit {
+            return Err(unclear(format!(
+                "the reply is longer than {limit_mib} MiB (reply_limit_mib)"
+            )));
         }
         body.extend_from_slice(&chunk);
     }

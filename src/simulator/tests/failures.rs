@@ -257,3 +257,26 @@ async fn a_lost_group_is_missing_whatever_the_operation() {
         );
     }
 }
+
+#[actix_web::test]
+async fn a_failed_tls_handshake_is_later_and_never_plain_http() {
+    let bench = Bench::new();
+    let secure = bench.simulator.url().replace("http://", "https://");
+    let upstream = opsera::open(settings(secure)).unwrap();
+    let refused = upstream.group("crew").await;
+    assert!(
+        matches!(refused, Err(UpstreamError::Later { .. })),
+        "{refused:?}"
+    );
+    assert!(bench.calls().is_empty());
+}
+
+#[actix_web::test]
+async fn a_reply_over_the_limit_names_the_key() {
+    let bench = Bench::with(|settings| settings.reply_limit_mib = 1);
+    bench.faults(|faults| faults.rules = vec![Rule::always(Failure::Huge { bytes: 2 << 20 })]);
+    let Err(UpstreamError::Unknown { reason }) = bench.upstream.users().await else {
+        panic!("too long a reply was taken");
+    };
+    assert!(reason.contains("reply_limit_mib"), "{reason}");
+}

@@ -336,3 +336,6 @@ fn unclear(what: impl Into<String>) -> UpstreamError {
         reason: what.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,7 +161,7 @@ fn names(user: &Attributes, key: &str) -> (String, String) {
         } else {
             guess
         };
-        given.unwrap_or(guess).trim().to_owned()
+        given.unwrap_or(guess.trim()).to_owned()
     };
     (
         pick(user.nested("name", "givenName"), first),
@@ -316,3 +316,6 @@ fn object<const N: usize>(fields: [(&str, Option<&String>); N]) -> Map<String, V
         .filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?.as_str()))))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

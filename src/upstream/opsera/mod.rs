@@ -24,6 +24,7 @@ use crate::{
     scim::{error::Problem, resource::Attributes, schema::Schemas},
 };
 use operations::{Key, Name, Wire};
+use refusals::{of_batch, or_exists, present, was_so};
 use settings::MembersBy;
 
 mod answers;
@@ -31,6 +32,7 @@ mod capabilities;
 mod check;
 mod mapping;
 pub mod operations;
+mod refusals;
 mod schemas;
 pub mod settings;
 mod slug;
@@ -417,64 +419,4 @@ fn all_applied(members: &[Principal]) -> Vec<(UserKey, MemberOutcome)> {
         .iter()
         .map(|member| (member.user, MemberOutcome::Applied))
         .collect()
-}
-
-/// What is not there, as `None`.
-fn present(answer: Result<Value, UpstreamError>) -> Result<Option<Value>, UpstreamError> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(UpstreamError::Missing { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// No status is documented for what exists already: a 400 may say so in words.
-fn or_exists(error: UpstreamError) -> UpstreamError {
-    match error {
-        UpstreamError::Rejected { reason } if says(&reason, &["already exist", "duplicate"]) => {
-            UpstreamError::Exists { reason }
-        }
-        other => other,
-    }
-}
-
-/// Whether a refusal of one member only says that nothing was left to do.
-fn was_so(error: &UpstreamError, name: Name) -> bool {
-    let (UpstreamError::Rejected { reason }
-    | UpstreamError::Exists { reason }
-    | UpstreamError::Missing { reason }) = error
-    else {
-        return false;
-    };
-    match name {
-        Name::AddMembers => says(
-            reason,
-            &["already a member", "already in", "already member"],
-        ),
-        Name::RemoveMembers => says(reason, &["not a member", "not in the group", "not member"]),
-        _ => false,
-    }
-}
-
-/// A refusal of a batch: 409 means one of its members, a 404 that speaks of
-/// users does not mean the group, and the replacement, which documents no 404,
-/// says in words that the group is gone.
-fn of_batch(error: UpstreamError) -> UpstreamError {
-    match error {
-        UpstreamError::Rejected { reason } if says(&reason, &["group not found"]) => {
-            UpstreamError::Missing { reason }
-        }
-        UpstreamError::Exists { reason } => UpstreamError::Rejected { reason },
-        UpstreamError::Missing { reason }
-            if says(&reason, &["user", "member", "identifier"]) && !says(&reason, &["group"]) =>
-        {
-            UpstreamError::Rejected { reason }
-        }
-        other => other,
-    }
-}
-
-fn says(reason: &str, words: &[&str]) -> bool {
-    let reason = reason.to_lowercase();
-    words.iter().any(|word| reason.contains(word))
 }

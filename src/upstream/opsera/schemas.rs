@@ -202,3 +202,49 @@ fn adjustments(settings: &Settings) -> Vec<Adjustment> {
     ));
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scim::resource::ResourceType;
+
+    #[test]
+    fn every_adjustment_arrives_in_the_served_documents() {
+        for settings in [
+            Settings::default(),
+            Settings {
+                people: false,
+                unknown_roles: UnknownRoles::Local,
+                ..Settings::default()
+            },
+        ] {
+            let served: Vec<String> = schemas(&settings)
+                .documents()
+                .iter()
+                .map(Value::to_string)
+                .collect();
+            let served = served.concat();
+            for adjustment in adjustments(&settings) {
+                let note = json!(adjustment.note).to_string();
+                let note = note.trim_matches('"');
+                assert!(served.contains(note), "{adjustment:?}");
+            }
+            assert!(served.contains("SecurityManagers"));
+        }
+    }
+
+    #[test]
+    fn both_extensions_are_known_for_their_resource() {
+        let schemas = schemas(&Settings::default());
+        assert!(
+            schemas
+                .extensions(ResourceType::User)
+                .contains(&USER_EXTENSION)
+        );
+        assert!(
+            schemas
+                .extensions(ResourceType::Group)
+                .contains(&GROUP_EXTENSION)
+        );
+    }
+}

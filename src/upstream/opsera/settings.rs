@@ -81,6 +81,8 @@ pub struct Settings {
     pub burst: u32,
     /// Calls in flight.
     pub concurrency: u32,
+    /// Lists have no pages: one answer of 8 MiB is some 18,000 users.
+    pub reply_limit_mib: u32,
     pub ca_file: Option<PathBuf>,
     pub client_certificate: Option<PathBuf>,
 
@@ -114,6 +116,7 @@ impl Default for Settings {
             requests_per_second: 10,
             burst: 5,
             concurrency: 8,
+            reply_limit_mib: 8,
             ca_file: None,
             client_certificate: None,
             default_role: "Users".into(),
@@ -144,9 +147,12 @@ impl Settings {
             ("requests_per_second", self.requests_per_second),
             ("burst", self.burst),
             ("concurrency", self.concurrency),
+            ("reply_limit_mib", self.reply_limit_mib),
         ] {
             if value == 0 {
-                found.push(format!("{key} = 0 would send nothing: write at least 1"));
+                found.push(format!(
+                    "{key} = 0 would let nothing through: write at least 1"
+                ));
             }
         }
         if self.members_per_call == 0 {
@@ -196,6 +202,7 @@ impl Settings {
             requests_per_second: self.requests_per_second,
             burst: self.burst,
             concurrency: self.concurrency,
+            reply_limit_mib: self.reply_limit_mib,
             ca_file: self.ca_file.clone(),
             client_certificate: self.client_certificate.clone(),
         }

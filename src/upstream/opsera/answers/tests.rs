@@ -1,0 +1,212 @@
+//! Every shape an answer may have.
+
+#![allow(clippy::unwrap_used)]
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::*;
+use crate::{plan::state::UserKey, scim::resource::ResourceId};
+
+const ID: &str = "507f1f77bcf86cd799439011";
+
+fn wire() -> Wire {
+    Wire::new(&Default::default(), &Default::default()).unwrap()
+}
+
+fn wire_with(key: Key, value: &str) -> Wire {
+    Wire::new(&Default::default(), &[(key, value.to_owned())].into()).unwrap()
+}
+
+fn principal(n: i64, account: &str, id: Option<&str>) -> Principal {
+    Principal {
+        user: UserKey(n),
+        id: ResourceId::new(Uuid::nil()),
+        account: account.into(),
+        upstream_id: id.map(str::to_owned),
+    }
+}
+
+#[test]
+fn lists_come_bare_or_wrapped() {
+    let rows = json!([{ "name": "a" }, { "name": "b", "memberCount": 2 }]);
+    for answer in [
+        rows.clone(),
+        json!({ "groups": rows }),
+        json!({ "data": rows, "count": 2 }),
+        json!({ "message": "ok", "anything": rows }),
+        json!({ "data": { "groups": rows, "other": [] } }),
+        json!({ "result": { "items": rows } }),
+    ] {
+        let found = groups(&answer, &wire()).unwrap();
+        assert_eq!(found.len(), 2, "{answer}");
+        assert_eq!(found[1].member_count, Some(2));
+    }
+}
+
+#[test]
+fn a_list_that_cannot_be_trusted_is_unclear() {
+    for answer in [
+        json!(null),
+        json!("text"),
+        json!({}),
+        json!({ "a": [], "b": [] }),
+        json!([{ "name": 5 }]),
+        json!([{}]),
+        json!(["crew"]),
+        json!([{ "name": "a" }, { "name": "a" }]),
+        json!({ "count": 3, "data": [{ "name": "a" }] }),
+        json!([{ "name": "a", "isSync": [] }]),
+    ] {
+        assert!(groups(&answer, &wire()).is_err(), "{answer}");
+    }
+    for answer in [
+        json!([{ "email": "a@b" }, { "email": "A@B" }]),
+        json!([{ "email": "a@b", "_id": ID }, { "email": "c@d", "_id": ID }]),
+        json!([{ "email": "a@b", "active": "yes" }]),
+        json!([{ "email": "a@b", "tools": "x" }]),
+        json!([{ "email": "a@b", "tools": [5] }]),
+        json!([{ "_id": ID }]),
+    ] {
+        assert!(users(&answer, &wire()).is_err(), "{answer}");
+    }
+}
+
+#[test]
+fn only_groups_of_type_user_that_nobody_else_keeps_are_written() {
+    let read_only = |row: Value| groups(&json!([row]), &wire()).unwrap().remove(0).read_only;
+    assert_eq!(read_only(json!({ "name": "a" })), None);
+    assert_eq!(
+        read_only(json!({ "name": "a", "groupType": "User", "isSync": false })),
+        None
+    );
+    assert!(
+        read_only(json!({ "name": "a", "groupType": "role" }))
+            .unwrap()
+            .contains("role")
+    );
+    assert!(
+        read_only(json!({ "name": "a", "isSync": "true" }))
+            .unwrap()
+            .contains("sync")
+    );
+}
+
+#[test]
+fn members_are_users_ids_and_emails_side_by_side() {
+    let answer = json!({ "members": [
+        { "_id": ID, "email": "Ann@Example.com", "firstName": "Ann" },
+        "Ben@example.com",
+        "507f1f77bcf86cd799439012",
+        { "email": "cat@example.com" },
+    ]});
+    let found = members(&answer, &wire()).unwrap();
+    assert_eq!(found[0].upstream_id.as_deref(), Some(ID));
+    assert_eq!(found[0].account.as_deref(), Some("ann@example.com"));
+    assert_eq!(found[1].account.as_deref(), Some("ben@example.com"));
+    assert_eq!(
+        found[2].upstream_id.as_deref(),
+        Some("507f1f77bcf86cd799439012")
+    );
+    assert_eq!(found[3].upstream_id, None);
+    assert_eq!(members(&json!([]), &wire()).unwrap(), []);
+    for wrong in [
+        json!(["neither"]),
+        json!([5]),
+        json!([{}]),
+        json!([null]),
+        json!(["a@b", "A@B"]),
+        json!({ "memberCount": 2, "members": ["a@b"] }),
+        json!({ "members": "a@b" }),
+    ] {
+        assert!(members(&wrong, &wire()).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn one_user_may_be_wrapped_or_alone_in_a_list() {
+    let row = json!({ "_id": ID, "email": "a@b", "active": false });
+    for answer in [
+        row.clone(),
+        json!([row]),
+        json!({ "data": row }),
+        json!({ "user": row }),
+    ] {
+        let found = user(&answer, &wire()).unwrap();
+        assert_eq!(found.upstream_id.as_deref(), Some(ID), "{answer}");
+        assert!(!found.active);
+    }
+    assert!(user(&json!({ "message": "ok" }), &wire()).is_err());
+}
+
+#[test]
+fn outcomes_are_what_is_listed_by_id_or_email_in_any_case() {
+    use MemberOutcome::{Applied, Unknown};
+    let sent = [
+        principal(1, "ann@example.com", Some(ID)),
+        principal(2, "ben@example.com", None),
+        principal(3, "cat@example.com", None),
+    ];
+    let read = |answer: Value| -> Vec<MemberOutcome> {
+        let found = outcomes(&answer, Key::Added, &sent, &wire());
+        assert_eq!(
+            found.iter().map(|(key, _)| key.0).collect::<Vec<_>>(),
+            [1, 2, 3]
+        );
+        found.into_iter().map(|(_, outcome)| outcome).collect()
+    };
+    for (answer, expected) in [
+        (
+            json!({ "result": { "added": [ID.to_uppercase(), "BEN@example.com"] } }),
+            [Applied, Applied, Unknown],
+        ),
+        (
+            json!({ "result": { "added": ["ann@example.com"] } }),
+            [Applied, Unknown, Unknown],
+        ),
+        (
+            json!({ "result": { "added": [{ "_id": ID }, { "email": "cat@example.com" }] } }),
+            [Applied, Unknown, Applied],
+        ),
+        (
+            json!({ "added": ["cat@example.com"] }),
+            [Unknown, Unknown, Applied],
+        ),
+        (
+            json!({ "result": { "added": [] } }),
+            [Unknown, Unknown, Unknown],
+        ),
+        (
+            json!({ "result": { "added": "all" } }),
+            [Unknown, Unknown, Unknown],
+        ),
+        (
+            json!({ "result": { "removed": ["ann@example.com"] } }),
+            [Unknown, Unknown, Unknown],
+        ),
+        (
+            json!("Group membership update completed"),
+            [Unknown, Unknown, Unknown],
+        ),
+        (json!(null), [Unknown, Unknown, Unknown]),
+    ] {
+        assert_eq!(read(answer.clone()), expected, "{answer}");
+    }
+    let elsewhere = wire_with(Key::Added, "data.done");
+    let answer = json!({ "data": { "done": ["ben@example.com"] } });
+    let found = outcomes(&answer, Key::Added, &sent, &elsewhere);
+    assert_eq!(found[1].1, Applied);
+}
+
+#[test]
+fn the_id_of_a_new_account_is_taken_only_when_it_looks_like_one() {
+    for (answer, id) in [
+        (json!({ "message": "User creation complete" }), None),
+        (json!("User creation complete"), None),
+        (json!({ "_id": ID }), Some(ID)),
+        (json!({ "message": "ok", "user": { "_id": ID } }), Some(ID)),
+        (json!({ "_id": "me" }), None),
+    ] {
+        assert_eq!(created_id(&answer, &wire()).as_deref(), id, "{answer}");
+    }
+}

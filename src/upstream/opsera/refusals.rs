@@ -1,0 +1,132 @@
+//! Opsera's refusals, read for what they mean.
+//!
+//! Few statuses are documented, so the words count too: what exists already,
+//! what was so before, and whether a 404 is about the group or about one of
+//! its members.
+
+use serde_json::Value;
+
+use super::operations::Name;
+use crate::upstream::UpstreamError;
+
+/// What is not there, as `None`.
+pub(super) fn present(
+    answer: Result<Value, UpstreamError>,
+) -> Result<Option<Value>, UpstreamError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(UpstreamError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// No status is documented for what exists already: a 400 may say so in words.
+pub(super) fn or_exists(error: UpstreamError) -> UpstreamError {
+    match error {
+        UpstreamError::Rejected { reason } if says(&reason, &["already exist", "duplicate"]) => {
+            UpstreamError::Exists { reason }
+        }
+        other => other,
+    }
+}
+
+/// Whether a refusal of one member only says that nothing was left to do.
+pub(super) fn was_so(error: &UpstreamError, name: Name) -> bool {
+    let (UpstreamError::Rejected { reason }
+    | UpstreamError::Exists { reason }
+    | UpstreamError::Missing { reason }) = error
+    else {
+        return false;
+    };
+    match name {
+        Name::AddMembers => says(
+            reason,
+            &["already a member", "already in", "already member"],
+        ),
+        Name::RemoveMembers => says(reason, &["not a member", "not in the group", "not member"]),
+        _ => false,
+    }
+}
+
+/// A refusal of a batch: 409 means one of its members, a 404 that speaks of
+/// users does not mean the group, and the replacement, which documents no 404,
+/// says in words that the group is gone.
+pub(super) fn of_batch(error: UpstreamError) -> UpstreamError {
+    match error {
+        UpstreamError::Rejected { reason } if says(&reason, &["group not found"]) => {
+            UpstreamError::Missing { reason }
+        }
+        UpstreamError::Exists { reason } => UpstreamError::Rejected { reason },
+        UpstreamError::Missing { reason }
+            if says(&reason, &["user", "member", "identifier"]) && !says(&reason, &["group"]) =>
+        {
+            UpstreamError::Rejected { reason }
+        }
+        other => other,
+    }
+}
+
+fn says(reason: &str, words: &[&str]) -> bool {
+    let reason = reason.to_lowercase();
+    words.iter().any(|word| reason.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejected(reason: &str) -> UpstreamError {
+        UpstreamError::Rejected {
+            reason: reason.into(),
+        }
+    }
+
+    fn missing(reason: &str) -> UpstreamError {
+        UpstreamError::Missing {
+            reason: reason.into(),
+        }
+    }
+
+    #[test]
+    fn what_exists_is_said_by_status_or_in_words() {
+        for reason in [
+            "answered 400: User already exists",
+            "answered 400: Duplicate email",
+        ] {
+            let read = or_exists(rejected(reason));
+            assert!(matches!(read, UpstreamError::Exists { .. }), "{reason}");
+        }
+        let other = rejected("answered 400: name is required");
+        assert_eq!(or_exists(other.clone()), other);
+    }
+
+    #[test]
+    fn what_was_so_already_is_told_apart_by_direction() {
+        let inside = rejected("answered 400: ann is already a member");
+        let outside = missing("answered 404: User is not a member of the group");
+        assert!(was_so(&inside, Name::AddMembers));
+        assert!(!was_so(&inside, Name::RemoveMembers));
+        assert!(was_so(&outside, Name::RemoveMembers));
+        assert!(!was_so(&outside, Name::AddMembers));
+        assert!(!was_so(&outside, Name::ReplaceMembers));
+    }
+
+    #[test]
+    fn a_404_is_about_the_group_unless_it_speaks_of_users() {
+        for (error, group_is_missing) in [
+            (missing("answered 404"), true),
+            (missing("answered 404: Group not found"), true),
+            (missing("answered 404: User not found"), false),
+            (rejected("answered 400: Group not found"), true),
+            (rejected("answered 400: bad identifier"), false),
+        ] {
+            let read = of_batch(error.clone());
+            let is_missing = matches!(read, UpstreamError::Missing { .. });
+            assert_eq!(is_missing, group_is_missing, "{error:?}");
+        }
+        let taken = UpstreamError::Exists {
+            reason: "answered 409".into(),
+        };
+        assert!(matches!(of_batch(taken), UpstreamError::Rejected { .. }));
+    }
+}
