@@ -46,12 +46,12 @@ impl World {
                 }
                 let user = self.by_id.get(&id.to_lowercase());
                 let user = user.map(|place| &self.users[*place]);
-                rows.extend(user.filter(|user| user.active).map(|user| user_json(user)));
+                rows.extend(user.filter(|user| user.active).map(user_json));
             }
             return Decision::show(rows.into());
         }
         let rows = self.matching(pattern.unwrap_or("*"));
-        Decision::show(rows.map(|user| user_json(user)).collect())
+        Decision::show(rows.map(user_json).collect())
     }
 
     pub(super) fn get_user(&self, id: &str, faults: &Faults) -> Decision {

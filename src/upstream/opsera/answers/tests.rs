@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::HashMap;
+
 use serde_json::json;
 use uuid::Uuid;
 
@@ -11,11 +13,11 @@ use crate::{plan::state::UserKey, scim::resource::ResourceId};
 const ID: &str = "507f1f77bcf86cd799439011";
 
 fn wire() -> Wire {
-    Wire::new(&Default::default(), &Default::default()).unwrap()
+    Wire::new(&HashMap::default(), &BTreeMap::default()).unwrap()
 }
 
 fn wire_with(key: Key, value: &str) -> Wire {
-    Wire::new(&Default::default(), &[(key, value.to_owned())].into()).unwrap()
+    Wire::new(&HashMap::default(), &[(key, value.to_owned())].into()).unwrap()
 }
 
 fn principal(n: i64, account: &str, id: Option<&str>) -> Principal {
