@@ -47,6 +47,9 @@ struct Arguments {
     /// Folder of cases to play in place of the built-in ones
     #[arg(long, value_name = "DIR")]
     cases: Option<PathBuf>,
+    /// Shell command to run after each passed case that writes; the case fails when it does ($CASE is its name)
+    #[arg(long, value_name = "COMMAND")]
+    check: Option<String>,
     /// Leave on the server what the cases made
     #[arg(long)]
     keep: bool,
@@ -113,6 +116,7 @@ fn options(arguments: &Arguments) -> Options {
         },
         variables: arguments.set.iter().cloned().collect::<BTreeMap<_, _>>(),
         cases: arguments.cases.clone(),
+        check: arguments.check.clone(),
         keep: arguments.keep,
         timeout: Duration::from_secs(arguments.timeout),
         ..Options::new(&arguments.url, &arguments.token)

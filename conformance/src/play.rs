@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -47,6 +48,9 @@ pub struct Options {
     pub variables: BTreeMap<String, String>,
     /// A folder of cases in place of the built-in ones.
     pub cases: Option<PathBuf>,
+    /// A shell command run after each passed case that writes, which fails when
+    /// it does; for looking behind the server. `CASE` in its environment is the name.
+    pub check: Option<String>,
     /// Leave on the server what the cases made there.
     pub keep: bool,
     /// For one request, connecting included.
@@ -108,6 +112,7 @@ impl Options {
             optional: Optional::default(),
             variables: BTreeMap::new(),
             cases: None,
+            check: None,
             keep: false,
             timeout: Duration::from_secs(60),
             largest_answer: 16 * 1024 * 1024,
@@ -322,7 +327,37 @@ impl<'a> Player<'a> {
                 return self.judged(case, failure);
             }
         }
-        Outcome::Passed
+        match self.checked(case).await {
+            Ok(()) => Outcome::Passed,
+            Err(found) => Outcome::Failed(Box::new(self.failure(case, vec![found], None, None))),
+        }
+    }
+
+    /// Runs the command that looks behind the server.
+    async fn checked(&self, case: &Case) -> Result<(), String> {
+        let reads = matches!(case.request.method.as_str(), "GET" | "HEAD");
+        let Some(check) = self.options.check.clone().filter(|_| !reads) else {
+            return Ok(());
+        };
+        let name = case.name.clone();
+        let run = move || {
+            Command::new("sh")
+                .arg("-c")
+                .arg(check)
+                .env("CASE", name)
+                .stdin(Stdio::null())
+                .output()
+        };
+        let output = match tokio::task::spawn_blocking(run).await {
+            Ok(Ok(output)) => output,
+            Ok(Err(error)) => return Err(format!("check: {error}")),
+            Err(error) => return Err(format!("check: {error}")),
+        };
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = self.secrets.body(&[output.stdout, output.stderr].concat());
+        Err(format!("check: {}: {}", output.status, said.trim()))
     }
 
     fn judged(&self, case: &Case, failure: Failure) -> Outcome {

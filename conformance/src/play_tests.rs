@@ -372,3 +372,24 @@ async fn an_answer_without_content_is_not_compared_but_an_empty_one_is() {
     let report = play(&options(&server, &folder)).await.unwrap();
     assert_eq!((report.counts().passed, report.counts().failed), (1, 1));
 }
+
+#[tokio::test]
+async fn a_check_behind_the_server_fails_the_case_it_follows() {
+    let server = recorded(Arc::new(usual)).await;
+    let expect = json!({"status": [204]});
+    let folder = cases(
+        "check",
+        &[
+            case("good", "DELETE", "/Users/1", expect.clone()),
+            case("bad", "DELETE", "/Users/1", expect),
+        ],
+    );
+    let check = Some("echo found in $CASE; test $CASE = good".to_owned());
+    let options = Options {
+        check,
+        ..options(&server, &folder)
+    };
+    let report = play(&options).await.unwrap();
+    assert_eq!((report.counts().passed, report.counts().failed), (1, 1));
+    assert!(crate::terminal::text(&report, true).contains("found in bad"));
+}
