@@ -15,6 +15,7 @@ use super::{
     schema::{Attribute, Schemas},
 };
 
+mod cursor;
 mod evaluate;
 mod parse;
 mod tree;
@@ -141,12 +142,10 @@ impl Filter {
             node => one(node).map(|id| vec![id]),
         }
     }
-}
 
-impl Filter {
-    /// Refuses a filter of a path that asks for another sub-attribute than
-    /// the named ones, because nothing is known of it.
-    pub(super) fn demand_only(&self, known: &[&str]) -> Result<(), Problem> {
+    /// This filter of a path, unless it asks for another sub-attribute than the
+    /// named ones, because nothing is known of it.
+    pub(super) fn only_about(self, known: &[&str]) -> Result<Self, Problem> {
         let mut open = vec![&self.tree];
         while let Some(node) = open.pop() {
             let target = match node {
@@ -172,7 +171,7 @@ impl Filter {
                 ));
             }
         }
-        Ok(())
+        Ok(self)
     }
 }
 

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use super::error::{Problem, ScimType};
 
-/// Bounds on one request body. Advertised where ServiceProviderConfig has a
-/// place, enforced always.
+/// Bounds on one request body. Advertised where `ServiceProviderConfig`
+/// has a place, enforced always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Nesting of objects and arrays.
@@ -46,7 +46,7 @@ pub fn parse(body: &[u8], limits: &Limits) -> Result<Value, Problem> {
 }
 
 /// Reads a whole body with a seed of its own. The seed counts its depth by
-/// handing on [`Strict`]s; serde_json itself stops at 128.
+/// handing on [`Strict`]s; `serde_json` itself stops at 128.
 pub(super) fn parse_with<'de, S>(seed: S, body: &'de [u8]) -> Result<S::Value, Problem>
 where
     S: DeserializeSeed<'de>,

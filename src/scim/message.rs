@@ -1,4 +1,4 @@
-//! ListResponse and the other message envelopes (RFC 7644 section 3.4.2 and 8.2).
+//! `ListResponse` and the other message envelopes (RFC 7644 section 3.4.2 and 8.2).
 
 /// The URN of a list answer.
 pub const LIST_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";

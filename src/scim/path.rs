@@ -119,6 +119,8 @@ pub(super) fn invalid(path: &str, why: &str) -> Problem {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -127,7 +129,8 @@ mod tests {
     const VECTORS: &str = include_str!("../../tests/data/vectors/path-vectors.json");
 
     fn read(text: &str, of: ResourceType) -> Result<Path, Problem> {
-        match parse(text, of, &Schemas::new(&[], &[]), &Limits::default())? {
+        static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| Schemas::new(&[], &[]));
+        match parse(text, of, &SCHEMAS, &Limits::default())? {
             Place::Attribute(path, _) => Ok(path),
             other => Err(invalid(text, &format!("{other:?}"))),
         }

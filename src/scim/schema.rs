@@ -109,6 +109,10 @@ pub(super) struct Extension {
 
 /// One attribute with what is enforced of its characteristics.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "RFC 7643 section 7 defines them as booleans"
+)]
 pub(super) struct Attribute {
     pub(super) name: String,
     pub(super) kind: Type,

@@ -6,9 +6,8 @@
 //! booleans. An unquoted text is refused, because it cannot be told from a
 //! mistake.
 
-use serde_json::Number;
-
 use super::{
+    cursor::{Cursor, Literal},
     fold_case,
     tree::{Node, Operator, Target, Test},
 };
@@ -31,8 +30,7 @@ pub(super) enum Scope<'a> {
 }
 
 pub(super) struct Parser<'a> {
-    text: &'a str,
-    at: usize,
+    cursor: Cursor<'a>,
     kind: &'a Kind,
     depth: usize,
     most: usize,
@@ -47,13 +45,6 @@ enum Name<'a> {
     Unknown,
 }
 
-enum Literal {
-    Null,
-    Flag(bool),
-    Number(Number),
-    Text(String),
-}
-
 impl<'a> Parser<'a> {
     pub(super) fn new(
         text: &'a str,
@@ -63,8 +54,7 @@ impl<'a> Parser<'a> {
         scope: Scope<'a>,
     ) -> Self {
         Self {
-            text,
-            at,
+            cursor: Cursor::new(text, at),
             kind,
             depth: 0,
             most,
@@ -73,22 +63,22 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn position(&self) -> usize {
-        self.at
+        self.cursor.at
     }
 
     pub(super) fn whole(&mut self) -> Result<Node, Problem> {
         let node = self.any_of()?;
-        match self.peek() {
+        match self.cursor.peek() {
             None => Ok(node),
-            Some(_) => Err(self.fault("expected `and`, `or` or the end here")),
+            Some(_) => Err(self.cursor.fault("expected `and`, `or` or the end here")),
         }
     }
 
     /// The inside of brackets and the closing one.
     pub(super) fn bracketed(&mut self) -> Result<Node, Problem> {
         let node = self.any_of()?;
-        if !self.eat(b']') {
-            return Err(self.fault("expected `and`, `or` or `]` here"));
+        if !self.cursor.eat(b']') {
+            return Err(self.cursor.fault("expected `and`, `or` or `]` here"));
         }
         Ok(node)
     }
@@ -96,7 +86,7 @@ impl<'a> Parser<'a> {
     fn any_of(&mut self) -> Result<Node, Problem> {
         let first = self.all_of()?;
         let mut nodes = vec![first];
-        while self.eat_word("or") {
+        while self.cursor.eat_word("or") {
             nodes.push(self.all_of()?);
         }
         Ok(one_or(nodes, Node::Or))
@@ -105,24 +95,24 @@ impl<'a> Parser<'a> {
     fn all_of(&mut self) -> Result<Node, Problem> {
         let first = self.term()?;
         let mut nodes = vec![first];
-        while self.eat_word("and") {
+        while self.cursor.eat_word("and") {
             nodes.push(self.term()?);
         }
         Ok(one_or(nodes, Node::And))
     }
 
     fn term(&mut self) -> Result<Node, Problem> {
-        self.skip_spaces();
-        if self.eat(b'(') {
+        self.cursor.skip_spaces();
+        if self.cursor.eat(b'(') {
             return self.grouped();
         }
-        let start = self.at;
-        if self.eat_word("not") {
-            self.skip_spaces();
-            if self.eat(b'(') {
+        let start = self.cursor.at;
+        if self.cursor.eat_word("not") {
+            self.cursor.skip_spaces();
+            if self.cursor.eat(b'(') {
                 return Ok(Node::Not(Box::new(self.grouped()?)));
             }
-            self.at = start;
+            self.cursor.at = start;
         }
         self.expression()
     }
@@ -130,31 +120,33 @@ impl<'a> Parser<'a> {
     fn grouped(&mut self) -> Result<Node, Problem> {
         self.enter()?;
         let node = self.any_of()?;
-        if !self.eat(b')') {
-            return Err(self.fault("expected `and`, `or` or `)` here"));
+        if !self.cursor.eat(b')') {
+            return Err(self.cursor.fault("expected `and`, `or` or `)` here"));
         }
         self.depth -= 1;
         Ok(node)
     }
 
     fn expression(&mut self) -> Result<Node, Problem> {
-        let start = self.at;
-        let written = self.take_while(is_name_byte);
+        let start = self.cursor.at;
+        let written = self.cursor.name();
         if written.is_empty() {
-            return Err(self.fault("expected an attribute name, `not (` or `(` here"));
+            return Err(self
+                .cursor
+                .fault("expected an attribute name, `not (` or `(` here"));
         }
         let name = self.resolve(written, start)?;
-        let end = self.at;
-        if self.peek() == Some(b'[') {
+        let end = self.cursor.at;
+        if self.cursor.peek() == Some(b'[') {
             return self.value_path(name, start);
         }
-        self.at = end;
+        self.cursor.at = end;
         self.comparison(name)
     }
 
     fn value_path(&mut self, name: Name<'a>, start: usize) -> Result<Node, Problem> {
         if !matches!(self.scope, Scope::Resource) {
-            return Err(self.fault("brackets cannot stand inside brackets"));
+            return Err(self.cursor.fault("brackets cannot stand inside brackets"));
         }
         let scope = match &name {
             Name::Known(target, attribute) if target.sub.is_none() && attribute.multi => {
@@ -163,20 +155,20 @@ impl<'a> Parser<'a> {
             Name::Unknown => Scope::Unknown,
             _ => {
                 let why = "brackets need a multi-valued attribute before them";
-                return Err(self.fault_at(start, why));
+                return Err(self.cursor.fault_at(start, why));
             }
         };
-        self.at += 1;
+        self.cursor.at += 1;
         self.enter()?;
         self.scope = scope;
         let mut inner = self.bracketed()?;
-        if self.eat_exactly(b'.') {
-            let at = self.at;
-            let written = self.take_while(is_name_byte);
+        if self.cursor.eat_exactly(b'.') {
+            let at = self.cursor.at;
+            let written = self.cursor.name();
             let sub = self.resolve(written, at)?;
             let rest = self.comparison(sub)?;
             inner = Node::And(vec![inner, rest]);
-        } else if self.eat_word("pr") {
+        } else if self.cursor.eat_word("pr") {
             // The brackets alone already ask for a value that matches.
         }
         self.scope = Scope::Resource;
@@ -194,12 +186,12 @@ impl<'a> Parser<'a> {
 
     /// The operator and value after a name.
     fn comparison(&mut self, name: Name<'a>) -> Result<Node, Problem> {
-        if !matches!(self.text.as_bytes().get(self.at), Some(b' ' | b'\t')) {
-            return Err(self.fault("expected a space and an operator here"));
+        if !self.cursor.on_space() {
+            return Err(self.cursor.fault("expected a space and an operator here"));
         }
-        self.skip_spaces();
-        let start = self.at;
-        let word = self.take_while(|b| b.is_ascii_alphanumeric());
+        self.cursor.skip_spaces();
+        let start = self.cursor.at;
+        let word = self.cursor.take_while(|b| b.is_ascii_alphanumeric());
         if word.eq_ignore_ascii_case("pr") {
             return match name {
                 Name::Known(target, _) | Name::Extension(target) => Ok(Node::Present(target)),
@@ -208,19 +200,19 @@ impl<'a> Parser<'a> {
         }
         let Some(operator) = operator(word) else {
             let why = "expected an operator here: eq, ne, co, sw, ew, pr, gt, ge, lt or le";
-            return Err(self.fault_at(start, why));
+            return Err(self.cursor.fault_at(start, why));
         };
-        if !matches!(self.text.as_bytes().get(self.at), Some(b' ' | b'\t')) {
-            return Err(self.fault("expected a space and a value here"));
+        if !self.cursor.on_space() {
+            return Err(self.cursor.fault("expected a space and a value here"));
         }
-        self.skip_spaces();
-        let value_at = self.at;
-        let literal = self.literal()?;
+        self.cursor.skip_spaces();
+        let value_at = self.cursor.at;
+        let literal = self.cursor.literal()?;
         match name {
             Name::Unknown => Ok(Node::Never),
-            Name::Extension(_) => {
-                Err(self.fault_at(start, "of an extension's URN only pr can be asked"))
-            }
+            Name::Extension(_) => Err(self
+                .cursor
+                .fault_at(start, "of an extension's URN only pr can be asked")),
             Name::Known(target, attribute) => {
                 self.typed(target, attribute, operator, literal, (start, value_at))
             }
@@ -241,13 +233,15 @@ impl<'a> Parser<'a> {
             return match operator {
                 Operator::Eq => Ok(Node::Not(Box::new(present))),
                 Operator::Ne => Ok(present),
-                _ => Err(self.fault_at(operator_at, "null can only be compared with eq or ne")),
+                _ => Err(self
+                    .cursor
+                    .fault_at(operator_at, "null can only be compared with eq or ne")),
             };
         }
         if attribute.kind == Type::Complex {
             let Some(value) = attribute.sub("value") else {
                 let why = "this attribute is complex; compare one of its sub-attributes";
-                return Err(self.fault_at(operator_at, why));
+                return Err(self.cursor.fault_at(operator_at, why));
             };
             target.sub = Some(value.name.clone());
             attribute = value;
@@ -255,13 +249,13 @@ impl<'a> Parser<'a> {
         let ordered = !matches!(operator, Operator::Eq | Operator::Ne);
         let part = matches!(operator, Operator::Co | Operator::Sw | Operator::Ew);
         let test = match (attribute.kind, literal) {
-            (Type::Boolean, _) | (Type::Binary, _) if ordered => {
+            (Type::Boolean | Type::Binary, _) if ordered => {
                 let why = "this attribute can only be compared with eq or ne";
-                return Err(self.fault_at(operator_at, why));
+                return Err(self.cursor.fault_at(operator_at, why));
             }
             (Type::Decimal | Type::Integer, _) if part => {
                 let why = "a number has no parts; use eq, ne, gt, ge, lt or le";
-                return Err(self.fault_at(operator_at, why));
+                return Err(self.cursor.fault_at(operator_at, why));
             }
             (Type::Boolean, Literal::Flag(flag)) => Test::Flag(operator, flag),
             (Type::Boolean, Literal::Text(text)) if text.eq_ignore_ascii_case("true") => {
@@ -303,55 +297,7 @@ impl<'a> Parser<'a> {
             ..attribute.clone()
         };
         let why = format!("{} is compared with {}", attribute.name, single.expects());
-        self.fault_at(at, &why)
-    }
-
-    fn literal(&mut self) -> Result<Literal, Problem> {
-        let start = self.at;
-        let literal = match self.peek() {
-            Some(b'"') => Literal::Text(self.string()?),
-            Some(b'-' | b'0'..=b'9') => {
-                let digits = self.take_while(|b| {
-                    b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E')
-                });
-                match serde_json::from_str(digits) {
-                    Ok(number) => Literal::Number(number),
-                    Err(_) => return Err(self.fault_at(start, "this is no JSON number")),
-                }
-            }
-            _ => match self.take_while(|b| b.is_ascii_alphanumeric()) {
-                word if word.eq_ignore_ascii_case("true") => Literal::Flag(true),
-                word if word.eq_ignore_ascii_case("false") => Literal::Flag(false),
-                word if word.eq_ignore_ascii_case("null") => Literal::Null,
-                _ => {
-                    let why = "expected a value here: text in double quotes, a number, true, false or null";
-                    return Err(self.fault_at(start, why));
-                }
-            },
-        };
-        match self.text.as_bytes().get(self.at) {
-            None | Some(b' ' | b'\t' | b')' | b']') => Ok(literal),
-            Some(_) => Err(self.fault("expected a space, `)`, `]` or the end after the value")),
-        }
-    }
-
-    /// A JSON string, by JSON's rules.
-    fn string(&mut self) -> Result<String, Problem> {
-        let start = self.at;
-        let mut escaped = false;
-        let rest = self.text.as_bytes().get(start + 1..).unwrap_or_default();
-        let end = rest.iter().position(|byte| {
-            let closes = *byte == b'"' && !escaped;
-            escaped = *byte == b'\\' && !escaped;
-            closes
-        });
-        let Some(end) = end else {
-            return Err(self.fault("this text has no closing quote"));
-        };
-        self.at = start + 1 + end + 1;
-        let written = self.text.get(start..self.at).unwrap_or_default();
-        serde_json::from_str(written)
-            .map_err(|_| self.fault_at(start, "this text has an escape that JSON does not know"))
+        self.cursor.fault_at(at, &why)
     }
 
     fn resolve(&self, written: &str, at: usize) -> Result<Name<'a>, Problem> {
@@ -409,7 +355,7 @@ impl<'a> Parser<'a> {
                     "{} has no sub-attribute {} (at character {})",
                     element.name,
                     quoted(written),
-                    self.character(at)
+                    self.cursor.character(at)
                 ),
             )),
             (None, _) => Ok(Name::Unknown),
@@ -417,7 +363,8 @@ impl<'a> Parser<'a> {
     }
 
     fn no_name(&self, written: &str, at: usize) -> Problem {
-        self.fault_at(at, &format!("{} is no attribute name", quoted(written)))
+        self.cursor
+            .fault_at(at, &format!("{} is no attribute name", quoted(written)))
     }
 
     fn enter(&mut self) -> Result<(), Problem> {
@@ -427,70 +374,9 @@ impl<'a> Parser<'a> {
                 "parentheses and brackets are nested deeper than {}",
                 self.most
             );
-            return Err(self.fault(&why));
+            return Err(self.cursor.fault(&why));
         }
         Ok(())
-    }
-
-    /// The next byte that is no space.
-    fn peek(&mut self) -> Option<u8> {
-        self.skip_spaces();
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn skip_spaces(&mut self) {
-        self.take_while(|b| b == b' ' || b == b'\t');
-    }
-
-    fn eat(&mut self, byte: u8) -> bool {
-        self.skip_spaces();
-        self.eat_exactly(byte)
-    }
-
-    fn eat_exactly(&mut self, byte: u8) -> bool {
-        let there = self.text.as_bytes().get(self.at) == Some(&byte);
-        self.at += usize::from(there);
-        there
-    }
-
-    fn eat_word(&mut self, word: &str) -> bool {
-        let start = self.at;
-        self.skip_spaces();
-        if self.take_while(is_name_byte).eq_ignore_ascii_case(word) {
-            return true;
-        }
-        self.at = start;
-        false
-    }
-
-    /// Only bytes of ASCII are ever taken, so this stays on a boundary.
-    fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'a str {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let length = rest
-            .iter()
-            .take_while(|b| b.is_ascii() && wanted(**b))
-            .count();
-        let taken = self.text.get(self.at..self.at + length).unwrap_or_default();
-        self.at += length;
-        taken
-    }
-
-    fn fault(&self, why: &str) -> Problem {
-        self.fault_at(self.at, why)
-    }
-
-    fn fault_at(&self, at: usize, why: &str) -> Problem {
-        let place = self.character(at);
-        Problem::bad(
-            ScimType::InvalidFilter,
-            format!("invalid filter at character {place}: {why}"),
-        )
-    }
-
-    /// Counted from one, in characters.
-    fn character(&self, at: usize) -> usize {
-        let before = self.text.get(..at).unwrap_or(self.text);
-        before.chars().count() + 1
     }
 }
 
@@ -508,10 +394,6 @@ fn operator(word: &str) -> Option<Operator> {
     ];
     let mut names = NAMES.into_iter();
     names.find_map(|(name, operator)| name.eq_ignore_ascii_case(word).then_some(operator))
-}
-
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'$')
 }
 
 fn is_plain_name(name: &str) -> bool {

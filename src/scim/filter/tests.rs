@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -31,12 +31,13 @@ impl Subject for Stored {
     }
 }
 
-fn schemas() -> Schemas {
-    Schemas::new(&[], &[])
+fn schemas() -> &'static Schemas {
+    static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| Schemas::new(&[], &[]));
+    &SCHEMAS
 }
 
 fn parse(text: &str) -> Result<Filter, Problem> {
-    Filter::parse(text, ResourceType::User, &schemas(), &Limits::default())
+    Filter::parse(text, ResourceType::User, schemas(), &Limits::default())
 }
 
 fn refused(text: &str) -> String {
@@ -83,12 +84,11 @@ fn corpus(
         let id = ResourceId::parse(&ids[&format!("{prefix}{key}")]).unwrap();
         let (attributes, members) = match of {
             ResourceType::User => {
-                let read = user_from_json(body.as_bytes(), &schemas(), &Limits::default());
+                let read = user_from_json(body.as_bytes(), schemas(), &Limits::default());
                 (read.unwrap(), Vec::new())
             }
             ResourceType::Group => {
-                let read =
-                    group_from_json(body.as_bytes(), &schemas(), &Limits::default()).unwrap();
+                let read = group_from_json(body.as_bytes(), schemas(), &Limits::default()).unwrap();
                 (read.attributes, read.members.unwrap_or_default())
             }
         };
@@ -130,7 +130,7 @@ fn every_filter_vector_selects_what_it_should() {
             _ => (ResourceType::User, &users),
         };
         let also = vector["also"].as_array().cloned().unwrap_or_default();
-        let got = match Filter::parse(&text, of, &schemas(), &Limits::default()) {
+        let got = match Filter::parse(&text, of, schemas(), &Limits::default()) {
             Err(problem) => {
                 assert!(problem.detail.contains("character"), "{problem}");
                 let fine = vector["invalid"] == true || also.contains(&json!("400"));
@@ -143,7 +143,7 @@ fn every_filter_vector_selects_what_it_should() {
                 let found = resources
                     .iter()
                     .filter(|(_, resource)| filter.matches(*resource));
-                Value::from_iter(found.map(|(key, _)| key.clone()))
+                found.map(|(key, _)| key.clone()).collect::<Value>()
             }
         };
         if vector["invalid"] == true || (got != vector["match"] && !also.contains(&got)) {
@@ -176,7 +176,7 @@ fn nesting_and_length_are_bounded_before_the_stack_is() {
     for open in ["(", "not (", "not(", "emails[", "((not ("] {
         let text = open.repeat(100_000);
         assert!(refused(&text).contains("longer than 4096"));
-        let problem = Filter::parse(&text, ResourceType::User, &schemas(), &wide).unwrap_err();
+        let problem = Filter::parse(&text, ResourceType::User, schemas(), &wide).unwrap_err();
         assert_eq!(problem.scim_type, Some(ScimType::InvalidFilter), "{open}");
     }
     let nested = |n: usize| format!("{}title pr{}", "(".repeat(n), ")".repeat(n));
@@ -223,7 +223,7 @@ fn the_index_that_can_answer_is_found() {
         assert_eq!(narrow(text), None, "{text}");
     }
     let group = |text: &str| {
-        Filter::parse(text, ResourceType::Group, &schemas(), &Limits::default())
+        Filter::parse(text, ResourceType::Group, schemas(), &Limits::default())
             .unwrap()
             .narrow()
     };
@@ -260,7 +260,7 @@ fn members_are_asked_by_index_where_that_is_enough() {
         }
     }
     let matches = |text: &str| {
-        Filter::parse(text, ResourceType::Group, &schemas(), &Limits::default())
+        Filter::parse(text, ResourceType::Group, schemas(), &Limits::default())
             .unwrap()
             .matches(&Indexed)
     };
@@ -272,7 +272,7 @@ fn members_are_asked_by_index_where_that_is_enough() {
         members: vec!["abc".into()],
     };
     let matches = |text: &str| {
-        Filter::parse(text, ResourceType::Group, &schemas(), &Limits::default())
+        Filter::parse(text, ResourceType::Group, schemas(), &Limits::default())
             .unwrap()
             .matches(&group)
     };

@@ -1,9 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "JSON is written where it is used"
+)]
 
 use serde_json::json;
 
 use super::*;
-use crate::scim::schema::ENTERPRISE;
+use crate::scim::{json::Limits, schema::ENTERPRISE};
 
 fn schemas() -> Schemas {
     Schemas::new(&[], &[])
@@ -176,7 +180,7 @@ fn members_are_read_in_every_shape() {
         "group cannot be a member",
     );
     invalid_value(read(r#"[{"display":"g"}]"#), "needs a value");
-    invalid_value(read(r#"[5]"#), "a number");
+    invalid_value(read("[5]"), "a number");
     assert_eq!(
         read(r#"[{"value":"a","value":"b"}]"#)
             .unwrap_err()
