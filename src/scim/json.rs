@@ -7,7 +7,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, map::Entry};
 
 use super::error::{Problem, ScimType};
 
@@ -181,10 +181,10 @@ impl<'de> Visitor<'de> for Strict {
         let inner = self.deeper()?;
         let mut values = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            if values.contains_key(&key) {
-                return Err(twice(&key));
-            }
-            values.insert(key, map.next_value_seed(inner)?);
+            match values.entry(key) {
+                Entry::Vacant(place) => place.insert(map.next_value_seed(inner)?),
+                Entry::Occupied(place) => return Err(twice(place.key())),
+            };
         }
         Ok(values.into())
     }

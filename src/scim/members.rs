@@ -5,7 +5,7 @@
 //! and what else it carries is read and dropped. A group as a member is
 //! refused, since no application behind the bridge can nest groups.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -195,24 +195,29 @@ impl<'de> Visitor<'de> for Member<'_> {
         let mut id: Option<Value> = None;
         let mut kind: Option<Value> = None;
         let mut others: Vec<String> = Vec::new();
-        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
-            let slot = if key.eq_ignore_ascii_case("value") {
-                &mut id
-            } else if key.eq_ignore_ascii_case("type") {
-                &mut kind
-            } else {
-                if others.iter().any(|other| *other == *key) {
-                    return Err(twice(&key));
-                }
-                others.push(key.into_owned());
-                map.next_value_seed(inner)?;
-                continue;
+        let mut dropped = [false; 2];
+        while let Some(key) = map.next_key_seed(Key)? {
+            let again = match &key {
+                Part::Value => id.is_some(),
+                Part::Type => kind.is_some(),
+                Part::Display => std::mem::replace(&mut dropped[0], true),
+                Part::Reference => std::mem::replace(&mut dropped[1], true),
+                Part::Other(name) => others.contains(name),
             };
-            if slot.is_some() {
-                return Err(twice(&key));
+            if again {
+                return Err(twice(key.name()));
             }
-            *slot = Some(map.next_value_seed(inner)?);
+            match key {
+                Part::Value => id = Some(map.next_value_seed(inner)?),
+                Part::Type => kind = Some(map.next_value_seed(inner)?),
+                Part::Display | Part::Reference => map.next_value_seed(Dropped(inner))?,
+                Part::Other(name) => {
+                    others.push(name);
+                    map.next_value_seed(Dropped(inner))?;
+                }
+            }
         }
+        let bare = others.is_empty() && kind.is_none() && dropped == [false; 2];
         if let Some(Value::String(kind)) = &kind
             && kind.eq_ignore_ascii_case("Group")
         {
@@ -221,12 +226,110 @@ impl<'de> Visitor<'de> for Member<'_> {
         }
         match id {
             Some(Value::String(id)) if !id.is_empty() => Ok(Some(id)),
-            None | Some(Value::Null) if others.is_empty() && kind.is_none() => Ok(None),
+            None | Some(Value::Null) if bare => Ok(None),
             _ => {
                 let detail = "every member needs a value: the id of a user, in a string";
                 Err(self.refuse(Problem::bad(ScimType::InvalidValue, detail)))
             }
         }
+    }
+}
+
+/// The parts of a member, in any letter case; without a copy of the name
+/// where it is known, for there may be ten thousand of them.
+enum Part {
+    Value,
+    Type,
+    Display,
+    Reference,
+    Other(String),
+}
+
+impl Part {
+    fn name(&self) -> &str {
+        match self {
+            Self::Value => "value",
+            Self::Type => "type",
+            Self::Display => "display",
+            Self::Reference => "$ref",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Part;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Part, D::Error> {
+        reader.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = Part;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Part, E> {
+        let known = [Part::Value, Part::Type, Part::Display, Part::Reference];
+        let mut known = known.into_iter();
+        let found = known.find(|part| part.name().eq_ignore_ascii_case(name));
+        Ok(found.unwrap_or_else(|| Part::Other(name.to_owned())))
+    }
+}
+
+/// Reads a value strictly and keeps nothing of it; text is not even copied.
+struct Dropped(Strict);
+
+impl<'de> DeserializeSeed<'de> for Dropped {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Dropped {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<(), A::Error> {
+        self.0.visit_seq(list).map(drop)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        self.0.visit_map(map).map(drop)
     }
 }
 

@@ -138,10 +138,9 @@ impl World {
         match value {
             Value::Object(map) if map.contains_key("$each") => {
                 let item = map["item"].to_string();
-                let items = ["x", "y", "z"].map(|id| item.replace("{{item}}", id));
-                items
-                    .iter()
-                    .map(|item| serde_json::from_str::<Value>(&item).unwrap())
+                let each = |i: i32| item.replace("{{item}}", &format!("batch-{i}"));
+                (0..100)
+                    .map(|i| serde_json::from_str::<Value>(&each(i)).unwrap())
                     .collect()
             }
             Value::Object(map) => map
