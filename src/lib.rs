@@ -1,4 +1,76 @@
-//! drawbridge: a SCIM 2.0 bridge.
+//! drawbridge: a SCIM 2.0 bridge, between identity providers that speak SCIM
+//! and applications that do not.
+//!
+//! # Three ideas
+//!
+//! **Membership is rows and deltas**, never a list that is read, edited and
+//! written back. A PATCH that names two members touches two rows, whatever the
+//! size of the group, and two PATCHes at once cannot overwrite each other.
+//!
+//! **Desired and observed.** The store keeps what the identity provider asked
+//! for and what the application last showed or confirmed. Everything that is
+//! done upstream is the difference of the two, worked off until there is none.
+//! Retry, crash recovery, merging of requests and import are one mechanism.
+//!
+//! **Decide in pure functions, act in a thin shell.** What must change is a
+//! value before it is an action: it can be printed, stored, tested and refused.
+//!
+//! # The rooms
+//!
+//! Pure, without clock, randomness, I/O or async:
+//! - [`scim`] is the protocol: resources, schemas, filters, PATCH in every
+//!   dialect, messages, errors. It knows nothing of this project.
+//! - [`plan`] turns a difference into the fewest operations, given what the
+//!   application can do.
+//!
+//! Contracts with private implementations; the constructor returns the contract:
+//! - [`store`] remembers. Every method is one whole transaction, and no
+//!   transaction escapes.
+//! - [`upstream`] is the applications. One door for writes; errors are named by
+//!   what the caller does next.
+//!
+//! The middle:
+//! - [`bridge`] is the use cases, the only code that both thinks and acts. It
+//!   sees the two contracts and no implementation. A [`bridge::Session`] is the
+//!   right to act on one connection; without one nothing can be asked.
+//!
+//! The edge:
+//! - [`http`] is the SCIM front: a guard around the router, handlers that are
+//!   one call and a reply, one table of refusals.
+//! - [`cli`] is the commands, [`config`] the configuration file, [`telemetry`]
+//!   the log, and [`app`] wires everything and decides nothing.
+//! - [`simulator`] is an application as a real server with faults, for the
+//!   demo, the tests and the benchmarks. It knows nothing of the bridge.
+//!
+//! Arrows go one way: `http` and `cli` to `bridge`, `bridge` to the contracts,
+//! those to `plan` and `scim`. `tests/tidy.rs` enforces it and says what to do
+//! instead.
+//!
+//! # The life of one PATCH
+//!
+//! 1. `http` finds the connection and checks the token before anything is
+//!    routed, then bounds and parses the body into a [`scim::patch::Patch`].
+//! 2. `bridge` asks `store` for one transaction: precondition, unknown members,
+//!    desired set on exactly the rows that are named, new version, audit; then
+//!    an fsync that it shares with whoever else is writing.
+//! 3. The group's lane takes all rows that differ. If it is idle it starts at
+//!    once; otherwise they go with its next turn. That is how a hundred small
+//!    PATCHes become a few calls, without any delay when there is just one.
+//! 4. `plan` makes operations of them. Adds come before removes; a batch is as
+//!    large as the application takes; nothing different is no operation.
+//! 5. The rows are marked as unknown before anything is sent. Then `upstream`
+//!    paces, sends once, and says member by member what was done.
+//! 6. `store` records what was learned. What is still unknown is read before
+//!    anything is believed about it.
+//! 7. The answer waits for its own rows, for `sync_wait` at most: confirmed is
+//!    2xx; refused for good is an error that names the members, with their
+//!    desired state put back; still open is 2xx too, because it is on disk and
+//!    will be delivered (or 503 with `ack = "confirmed"`).
+//!
+//! # When the process dies
+//!
+//! At start every row that was in flight is unknown, and every lane with a
+//! difference starts. There is no undo, no replay and no second code path.
 
 pub mod app;
 pub mod bridge;
