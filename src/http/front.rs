@@ -97,7 +97,8 @@ impl Front {
             tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, route);
         let answer = match admitted {
             Ok(Admitted::Routed(_)) => {
-                let held = held(next.call(req), self.settings.request_timeout);
+                let call = async move { next.call(req).await };
+                let held = held(call, self.settings.request_timeout);
                 held.instrument(span.clone()).await
             }
             Ok(Admitted::Live) => Ok(req.into_response(live(&method))),

@@ -141,7 +141,6 @@ pub(super) fn app(
 > {
     let mut app = App::new()
         .app_data(Bounds::from(&front.settings))
-        .app_data(Arc::clone(&front))
         .service(web::resource("/Me").default_service(web::to(discovery::no_me)))
         .default_service(web::to(discovery::no_endpoint));
     for (path, doors) in table() {
