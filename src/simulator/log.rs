@@ -125,3 +125,49 @@ impl Log {
         self.bare = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(body: usize) -> Call {
+        Call {
+            sequence: 0,
+            at: String::new(),
+            started_ms: 5,
+            operation: String::new(),
+            method: String::new(),
+            path: String::new(),
+            query: String::new(),
+            body: "x".repeat(body),
+            duration_ms: None,
+            status: None,
+            outcome: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_log_forgets_the_oldest_calls_and_bodies() {
+        let mut log = Log::default();
+        for _ in 0..1_100 {
+            log.begin(call(BODY + 5));
+        }
+        let lengths: Vec<_> = log.calls.iter().map(|call| call.body.len()).collect();
+        assert_eq!(lengths.iter().sum::<usize>(), BODIES);
+        assert_eq!((lengths[0], lengths[1_099]), (0, BODY));
+        for _ in 0..ENTRIES {
+            log.begin(call(0));
+        }
+        assert_eq!(log.calls.len(), ENTRIES);
+        assert_eq!(log.bytes, 0);
+        let last = log.begin(call(1));
+        log.end(last, Some(200), "read", 12);
+        log.end(1, Some(500), "too old to be noted", 12);
+        let noted = log.since(last - 1, 10);
+        assert_eq!(noted.len(), 1);
+        assert_eq!(
+            (noted[0].status, noted[0].duration_ms),
+            (Some(200), Some(7))
+        );
+    }
+}

@@ -11,7 +11,9 @@ use crate::{
 /// The class of an error, and whether the change arrived.
 async fn fate(failure: Failure) -> (&'static str, bool) {
     let bench = Bench::with(|settings| {
-        settings.timeout = Span(Duration::from_millis(400));
+        if matches!(failure, Failure::Silent | Failure::SilentAfter) {
+            settings.timeout = Span(Duration::from_millis(400));
+        }
     });
     bench.faults(|faults| faults.rules = vec![Rule::always(failure)]);
     let class = match bench.add(&["cat"]).await {
@@ -110,7 +112,7 @@ async fn a_short_refusal_is_waited_for_and_tried_again() {
 #[actix_web::test]
 async fn an_asked_pause_holds_the_whole_application() {
     for (retry_after, at_least) in [
-        ("7", 6_900),
+        ("70", 60_000),
         ("1000000000", 899_000),
         ("Fri, 31 Dec 2999 23:59:59 GMT", 899_000),
     ] {
@@ -164,7 +166,7 @@ async fn the_pace_stays_under_the_limit() {
     });
     bench.faults(|faults| {
         faults.rate_limit = Some(RateLimit {
-            per_second: 21,
+            per_second: 23,
             retry_after: None,
         });
     });
@@ -189,7 +191,7 @@ async fn nobody_there_is_later_and_soon_only_probed() {
         );
     }
     assert!(
-        start.elapsed() < Duration::from_secs(3),
+        start.elapsed() < Duration::from_secs(4),
         "{:?}",
         start.elapsed()
     );

@@ -363,7 +363,7 @@ async fn a_large_group_costs_no_more_than_a_small_one() {
 async fn the_check_says_what_is_wrong_and_what_to_do() {
     let bench = Bench::new();
     let findings = bench.upstream.check().await;
-    assert_eq!(findings.len(), 5);
+    assert_eq!(findings.len(), 6);
     assert!(findings.iter().all(|finding| finding.ok), "{findings:?}");
     assert!(bench.called().iter().all(|name| name.starts_with("search")
         || name.starts_with("list")

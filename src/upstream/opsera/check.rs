@@ -38,6 +38,13 @@ impl Opsera {
             let person = person.map(drop);
             found.push(right("read People", Name::GetPerson, &person, true));
         }
+        if found.iter().all(|finding| finding.ok) {
+            found.push(good(
+                "the right to write is not tried, because trying would change something: the \
+                 token needs the scope api"
+                    .into(),
+            ));
+        }
         found
     }
 
