@@ -109,7 +109,7 @@ impl World {
                 self.held.insert(id, held);
             }
             "PATCH" => {
-                let body = self.expanded(&body).to_string();
+                let body = expanded(&body).to_string();
                 let body = body.replace(&id, &super::id().to_string());
                 let held = self.held.get_mut(&id).ok_or("no such resource")?;
                 held.patch(of, &body).map_err(|p| p.to_string())?;
@@ -132,24 +132,21 @@ impl World {
         }
         Ok(())
     }
+}
 
-    /// `$each` stands for one element per saved value, here a hundred.
-    fn expanded(&self, value: &Value) -> Value {
-        match value {
-            Value::Object(map) if map.contains_key("$each") => {
-                let item = map["item"].to_string();
-                let each = |i: i32| item.replace("{{item}}", &format!("batch-{i}"));
-                (0..100)
-                    .map(|i| serde_json::from_str::<Value>(&each(i)).unwrap())
-                    .collect()
-            }
-            Value::Object(map) => map
-                .iter()
-                .map(|(k, v)| (k.clone(), self.expanded(v)))
-                .collect(),
-            Value::Array(list) => list.iter().map(|v| self.expanded(v)).collect(),
-            other => other.clone(),
+/// `$each` stands for one element per saved value, here a hundred.
+fn expanded(value: &Value) -> Value {
+    match value {
+        Value::Object(map) if map.contains_key("$each") => {
+            let item = map["item"].to_string();
+            let each = |i: i32| item.replace("{{item}}", &format!("batch-{i}"));
+            (0..100)
+                .map(|i| serde_json::from_str::<Value>(&each(i)).unwrap())
+                .collect()
         }
+        Value::Object(map) => map.iter().map(|(k, v)| (k.clone(), expanded(v))).collect(),
+        Value::Array(list) => list.iter().map(expanded).collect(),
+        other => other.clone(),
     }
 }
 
