@@ -6,11 +6,13 @@
 
 pub mod case;
 pub mod exchange;
+mod ground;
 mod json_path;
 pub mod junit;
 pub mod library;
 pub mod matching;
 pub mod play;
+mod player;
 mod redact;
 pub mod report;
 pub mod template;
