@@ -1,8 +1,8 @@
 //! Plays recorded exchanges of identity providers against a SCIM server and
 //! reports where the server differs. A case is data (`case`), filled with
-//! variables (`template`), sent (`exchange`) and compared (`matching`); the
-//! order of play is `play`, the outcome `report`. Nothing here knows
-//! drawbridge, so any server can be judged by it.
+//! variables (`template`), sent (`exchange`) and compared (`matching`). `play`
+//! chooses the cases, `player` plays one profile, `report` is the outcome.
+//! Nothing here knows drawbridge, so any server can be judged by it.
 
 pub mod case;
 pub mod exchange;

@@ -1,7 +1,7 @@
 //! Plays profiles against a server, one case after the other as an identity
-//! provider would, and reports what differed. It knows nothing of any server:
-//! what it needs beyond the cases (a first user, clean ground afterwards) it
-//! makes through SCIM itself and says so.
+//! provider would, and reports what differed. What to play is chosen here; how
+//! one profile is played is in `player`, what is made and removed around it in
+//! `ground`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 #![allow(clippy::needless_pass_by_value)]
 use std::sync::{Arc, Mutex};
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
