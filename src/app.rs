@@ -13,6 +13,7 @@ use std::{
 };
 
 use tokio::{runtime, sync::oneshot, task::JoinHandle};
+use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 
 use crate::{
     bridge::{
@@ -143,7 +144,9 @@ impl Running {
     ) -> Result<Self, StartError> {
         let engine = engine()?;
         let bridge = Bridge::start(Arc::clone(&store), setups, engine.handle().clone()).await?;
+        // Its requests are ours and belong in no log.
         http::self_test(Arc::clone(&bridge), &front)
+            .with_subscriber(NoSubscriber::default())
             .await
             .map_err(StartError::Unguarded)?;
         let (server, addresses) =

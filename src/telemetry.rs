@@ -20,7 +20,13 @@ pub fn understands(level: &str) -> bool {
 pub fn start(log: &Log) {
     let wanted = std::env::var(LEVEL).ok().filter(|level| understands(level));
     let level = wanted.as_ref().unwrap_or(&log.level);
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // A plain level is about drawbridge; its libraries speak when they are named.
+    let directives = if level.contains(['=', ',']) {
+        level.clone()
+    } else {
+        format!("warn,drawbridge={level}")
+    };
+    let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
     // Whoever started the log first keeps it.
     let _ = match log.format {

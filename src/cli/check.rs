@@ -130,8 +130,16 @@ impl Report {
 fn tokens(connection: &Connection) -> Vec<Finding> {
     let file = &connection.tokens;
     let create = format!("run `drawbridge token create {}`", connection.name);
-    if let Err(error) = token::Tokens::open(file) {
-        return vec![bad(&error.to_string(), &create)];
+    match token::Tokens::open(file) {
+        Ok(_) => {}
+        Err(token::TokenError::Missing(path)) => {
+            return vec![bad(
+                &format!("there is no token file {}", path.display()),
+                &create,
+            )];
+        }
+        // The text holds the remedy.
+        Err(error) => return vec![bad(&error.to_string(), "then check again")],
     }
     let now = now();
     let live: Vec<_> = token::list(file)

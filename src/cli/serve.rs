@@ -5,7 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ConfigFile, Failed};
+use super::{
+    ConfigFile, Failed,
+    screen::{Screen, Tone},
+};
 use crate::{
     app::{self, Running},
     config::{self, Config},
@@ -42,7 +45,7 @@ async fn serve(config: &Config) -> Result<(), Failed> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut running = Running::of(config).await?;
     for url in base_urls(config, &running) {
-        tracing::info!(%url, "SCIM base URL");
+        Screen::new().line(Tone::Plain, &format!("SCIM base URL: {url}"));
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     let ended = tokio::select! {

@@ -111,7 +111,11 @@ fn create(file: &std::path::Path, connection: &str, label: &str, days: u16) -> R
 fn list(file: &std::path::Path) -> Result<(), Failed> {
     let screen = Screen::new();
     let now = now();
-    for token in token::list(file)? {
+    let tokens = token::list(file)?;
+    if tokens.is_empty() {
+        remark("There are no tokens.");
+    }
+    for token in tokens {
         let tone = if token.live(now) {
             Tone::Plain
         } else {

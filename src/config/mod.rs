@@ -62,6 +62,8 @@ pub enum Upstream {
     Opsera(Box<opsera::Settings>),
 }
 
+/// What to do about an application's token that is not there.
+const TOKEN_REMEDY: &str = "put the application's API token there, readable by drawbridge alone, or name another place: token = { file = \"..\" } or { env = \"..\" }";
 /// How often the application is read unless told otherwise.
 const IMPORT_EVERY: Duration = Duration::from_secs(6 * 3600);
 
@@ -436,7 +438,11 @@ impl<'a> Reading<'a, '_> {
             let (key, rest) = text.split_at(end);
             let span = places.get(key).unwrap_or(&whole).clone();
             let rest = rest.strip_prefix(": ").unwrap_or(&text);
-            let (what, remedy) = rest.rsplit_once(": ").unwrap_or((rest, "correct it"));
+            let (what, remedy) = match rest.rsplit_once(": ") {
+                _ if key == "token" => (rest, TOKEN_REMEDY),
+                Some(parts) => parts,
+                None => (rest, "correct it"),
+            };
             let key = format!("{place}.{key}");
             self.problems
                 .push(self.document.problem(Some(span), &key, what, remedy));

@@ -60,7 +60,9 @@ impl Listed {
 /// What is wrong with tokens, with the remedy in the text.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    #[error("there is no token file {0}; make a first token with `drawbridge token create`")]
+    #[error(
+        "there is no token file {0}; make a first token with `drawbridge token create CONNECTION`"
+    )]
     Missing(PathBuf),
     #[error("everybody on this machine can read {0}; run `chmod 600` on it and replace its tokens")]
     Exposed(PathBuf),
