@@ -395,13 +395,19 @@ async fn groups_show_members_unless_they_are_not_wanted() {
     let made = group(&bridge, "Team", &[&first, &second]).await;
     let mut members: Vec<Value> = made.json()["members"].as_array().unwrap().clone();
     members.sort_by_key(|m| m["value"].as_str().map(str::to_owned));
-    assert_eq!(
-        members,
-        [
-            json!({"value": first, "type": "User"}),
-            json!({"value": second, "type": "User"})
-        ]
-    );
+    let place_of = |id: &str| {
+        made.json()["meta"]["location"]
+            .as_str()
+            .unwrap()
+            .split("/Groups/")
+            .next()
+            .unwrap()
+            .to_owned()
+            + "/Users/"
+            + id
+    };
+    let shown = |id: &str| json!({"value": id, "$ref": place_of(id), "type": "User"});
+    assert_eq!(members, [shown(&first), shown(&second)]);
     let place = format!("/scim/v2/Groups/{}", id(&made));
     assert_eq!(bridge.get(&place).await.json(), made.json());
     for query in ["excludedAttributes=members", "attributes=displayName"] {

@@ -1,6 +1,14 @@
-//! Black box: the real server on port 0, the real store, bytes in, bytes out.
+//! Black box: the real program, a real simulator beside it, a real store.
+//!
+//! Everything comes in by the front door. `front` speaks to the server byte by
+//! byte; the rest starts whole processes with the harness in `support`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(unreachable_pub)]
 
+mod calls;
+mod faults;
 mod front;
+mod lifecycle;
+mod support;
 mod tidy;
 mod wire;

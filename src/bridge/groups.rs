@@ -10,7 +10,7 @@ use crate::{
     scim::{
         error::{Problem, ScimType},
         patch::{MemberChange, Patch},
-        resource::{Attributes, GroupBody, ResourceType::Group},
+        resource::{Attributes, GroupBody, ResourceType::Group, replaced},
     },
     store::{DecideGroup, GroupChange, GroupRow, GroupWritten, Lane, Precondition, StoredGroup},
 };
@@ -71,7 +71,10 @@ impl Session {
             .into_iter()
             .collect();
         let attributes = group.attributes;
-        let decide = self.decide_group(&members, move |_| Ok(attributes));
+        let schemas = self.schemas();
+        let decide = self.decide_group(&members, move |stored| {
+            replaced(&stored.row.attributes, attributes, Group, &schemas)
+        });
         self.change_group(id, when, members, decide).await
     }
 

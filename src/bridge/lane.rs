@@ -35,7 +35,7 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::fr
 const LEAST_GAP: Duration = Duration::from_millis(100);
 /// Most time a busy lane waits for the requests that usually follow at once on
 /// the answers it just gave. An idle lane never waits.
-const LONGEST_LINGER: Duration = Duration::from_millis(10);
+const LONGEST_LINGER: Duration = Duration::from_millis(25);
 
 /// How a request's change ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -463,14 +463,14 @@ impl Lanes {
     // ------------------------------------------------------------ waiting
 
     /// After answers were given to a crowd, the crowd's next requests are on
-    /// their way: wait a moment for them, never longer than an eighth of what
+    /// their way: wait a moment for them, never longer than a quarter of what
     /// the turn took.
     async fn linger(&self, lane: Lane, turn: Duration) {
         let counts = self.with(lane, |state| (state.crowd, state.arrivals + state.crowd));
         let Some((2.., expected)) = counts else {
             return;
         };
-        let end = tokio::time::Instant::now() + (turn / 8).min(LONGEST_LINGER);
+        let end = tokio::time::Instant::now() + (turn / 4).min(LONGEST_LINGER);
         loop {
             let Some((notify, enough)) =
                 self.with(lane, |s| (Arc::clone(&s.notify), s.arrivals >= expected))

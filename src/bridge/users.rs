@@ -12,7 +12,7 @@ use crate::{
     scim::{
         error::{Problem, ScimType},
         patch::Patch,
-        resource::{Attributes, ResourceType::User},
+        resource::{Attributes, ResourceType::User, replaced},
     },
     store::{DecideUser, Lane, Precondition, StoredUser, UserRow, UserWritten},
 };
@@ -58,8 +58,9 @@ impl Session {
         when: Precondition,
     ) -> Result<Written, Failure> {
         let session = self.clone();
+        let schemas = self.schemas();
         let decide: DecideUser = Box::new(move |stored| {
-            let mut user = user;
+            let mut user = replaced(&stored.row.attributes, user, User, &schemas)?;
             let was = stored.row.account.active;
             user.0.entry("active").or_insert(was.into());
             session.changed_row(user, stored)

@@ -280,13 +280,16 @@ fn common() -> [(HeaderName, HeaderValue); 2] {
     ]
 }
 
-/// One line for each request; reads that went well only for the curious.
+/// One line for each request; reads that went well only for the curious, and
+/// strangers too, who could fill the log.
 fn log(span: &Span, method: &Method, status: StatusCode, began: Instant) {
     let _entered = span.enter();
     let (code, ms) = (status.as_u16(), began.elapsed().as_secs_f64() * 1000.0);
     if status.is_server_error() {
         tracing::error!(status = code, ms, "answered");
-    } else if status.is_success() && (method == Method::GET || method == Method::HEAD) {
+    } else if (status.is_success() && (method == Method::GET || method == Method::HEAD))
+        || status == StatusCode::UNAUTHORIZED
+    {
         tracing::debug!(status = code, ms, "answered");
     } else {
         tracing::info!(status = code, ms, "answered");

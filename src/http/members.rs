@@ -44,7 +44,7 @@ pub(super) async fn group(
     group: Resource,
     projection: &Projection,
 ) -> Result<HttpResponse, Refusal> {
-    let Some(line) = Line::wanted(projection) else {
+    let Some(line) = Line::wanted(projection, &caller.base) else {
         return Ok(reply::resource(status, caller, Group, &group, projection));
     };
     let (group, members) = consistent(&caller.session, group).await?;
@@ -59,8 +59,8 @@ pub(super) async fn written(
     projection: &Projection,
 ) -> Result<HttpResponse, Refusal> {
     let group = &written.resource;
-    let line = Line::wanted(projection);
-    let members = match line {
+    let line = Line::wanted(projection, &caller.base);
+    let members = match &line {
         Some(_) => caller.session.members(group.id).await.map(Some),
         None => Ok(None),
     };
@@ -113,7 +113,7 @@ async fn consistent(session: &Session, group: Resource) -> Result<(Resource, Mem
 
 /// A page of groups with their members.
 pub(super) fn list(caller: Caller, listing: Listing, query: ListQuery) -> HttpResponse {
-    let Some(line) = Line::wanted(&query.projection) else {
+    let Some(line) = Line::wanted(&query.projection, &caller.base) else {
         return reply::list(&caller, Group, &listing, &query);
     };
     let page = Page {
@@ -193,64 +193,61 @@ impl Page {
         }
         self.written += 1;
         let text = reply::text(Group, &group, &self.base, &self.projection);
-        self.current = Some(GroupBody::new(text, members.ids, self.line));
+        self.current = Some(GroupBody::new(text, members.ids, self.line.clone()));
         Ok(())
     }
 }
 
-/// What is written of each member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Line {
-    Whole,
-    ValueOnly,
-    TypeOnly,
-}
+/// What is written of each member: texts with the id between them, so none,
+/// one or two ids. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Line(Arc<[String]>);
 
 impl Line {
     /// What a projection leaves of a member; `None` when members are not
     /// wanted, and then they are not read either.
-    fn wanted(projection: &Projection) -> Option<Self> {
+    fn wanted(projection: &Projection, base: &str) -> Option<Self> {
         if !projection.wants_members() {
             return None;
         }
-        match ["value", "type"].map(|sub| projection.wants_of_member(sub)) {
-            [true, true] => Some(Self::Whole),
-            [true, false] => Some(Self::ValueOnly),
-            [false, true] => Some(Self::TypeOnly),
-            [false, false] => None,
-        }
-    }
-
-    /// The text before and after the id.
-    fn around(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Whole => ("{\"value\":\"", "\",\"type\":\"User\"}"),
-            Self::ValueOnly => ("{\"value\":\"", "\"}"),
-            Self::TypeOnly => ("", "{\"type\":\"User\"}"),
-        }
+        let parts = [
+            ("value", format!("\"value\":\"{MARK}\"")),
+            ("$ref", format!("\"$ref\":\"{base}/Users/{MARK}\"")),
+            ("type", "\"type\":\"User\"".to_owned()),
+        ];
+        let kept = parts
+            .into_iter()
+            .filter(|(sub, _)| projection.wants_of_member(sub));
+        let kept: Vec<_> = kept.map(|(_, text)| text).collect();
+        let whole = format!("{{{}}}", kept.join(","));
+        (!kept.is_empty()).then(|| Self(whole.split(MARK).map(str::to_owned).collect()))
     }
 
     /// Bytes of one member without the comma.
-    fn length(self) -> usize {
-        let (before, after) = self.around();
-        let id = if self == Self::TypeOnly { 0 } else { ID };
-        before.len() + id + after.len()
+    fn length(&self) -> usize {
+        let texts: usize = self.0.iter().map(String::len).sum();
+        texts + self.0.len().saturating_sub(1) * ID
     }
 
-    fn write(self, id: ResourceId, out: &mut BytesMut) {
-        let (before, after) = self.around();
-        out.put_slice(before.as_bytes());
-        if self != Self::TypeOnly {
-            let mut text = [0; ID];
-            let id = Uuid::from_bytes_ref(id.as_bytes()).hyphenated();
-            out.put_slice(id.encode_lower(&mut text).as_bytes());
+    fn write(&self, id: ResourceId, out: &mut BytesMut) {
+        let mut text = [0; ID];
+        let id = Uuid::from_bytes_ref(id.as_bytes()).hyphenated();
+        let id = id.encode_lower(&mut text).as_bytes();
+        for (place, around) in self.0.iter().enumerate() {
+            if place > 0 {
+                out.put_slice(id);
+            }
+            out.put_slice(around.as_bytes());
         }
-        out.put_slice(after.as_bytes());
     }
 }
 
+/// Where an id goes; no text of ours has this character.
+const MARK: char = '\0';
 /// Bytes of a hyphenated id.
 const ID: usize = uuid::fmt::Hyphenated::LENGTH;
+/// Room for the member that overruns a chunk.
+const SPARE: usize = 512;
 const OPEN: &str = "\"members\":[";
 const CLOSE: &str = "]}";
 
@@ -324,7 +321,7 @@ impl MessageBody for GroupBody {
         if this.ended {
             return Poll::Ready(None);
         }
-        let mut out = BytesMut::with_capacity(CHUNK + ID);
+        let mut out = BytesMut::with_capacity(CHUNK + SPARE);
         this.fill(&mut out);
         Poll::Ready(Some(Ok(out.freeze())))
     }
@@ -358,41 +355,61 @@ mod tests {
             .collect()
     }
 
+    fn line(query: &str) -> Line {
+        let schemas = crate::scim::schema::Schemas::new(&[], &[]);
+        let projection = Projection::parse(query, Group, &schemas).unwrap();
+        Line::wanted(&projection, "http://host/scim/v2").unwrap()
+    }
+
     #[actix_web::test]
     async fn groups_of_any_size_are_whole_json_of_the_announced_length() {
-        for line in [Line::Whole, Line::ValueOnly, Line::TypeOnly] {
+        for (query, keys) in [
+            ("", &["value", "$ref", "type"][..]),
+            ("excludedAttributes=members.$ref", &["value", "type"]),
+            ("attributes=members.value", &["value"]),
+            ("attributes=members.type", &["type"]),
+        ] {
             for (text, count) in [
                 ("{\"id\":\"g\"}", 0),
                 ("{}", 1),
                 ("{\"id\":\"g\"}", 2),
-                ("{\"id\":\"g\"}", 1056),
                 ("{\"id\":\"g\"}", 1057),
-                ("{\"id\":\"g\"}", 1058),
                 ("{\"id\":\"g\"}", 10_000),
             ] {
-                let body = GroupBody::new(text.to_owned(), ids(count), line);
+                let body = GroupBody::new(text.to_owned(), ids(count), line(query));
                 let length = body.length();
                 let whole = to_bytes(BoxBody::new(body)).await.unwrap();
                 assert_eq!(whole.len(), length);
                 let group: Value = serde_json::from_slice(&whole).unwrap();
                 let members = group["members"].as_array().unwrap();
                 assert_eq!(members.len(), count);
-                if line == Line::Whole && count > 0 {
-                    let last = ids(count)[count - 1].to_string();
-                    assert_eq!(members[count - 1], json!({"value": last, "type": "User"}));
-                }
+                let Some(last) = members.last() else { continue };
+                let id = ids(count)[count - 1].to_string();
+                let whole = json!({
+                    "value": id,
+                    "$ref": format!("http://host/scim/v2/Users/{id}"),
+                    "type": "User",
+                });
+                let told: Vec<_> = last
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .map(String::as_str)
+                    .collect();
+                assert_eq!(told, keys);
+                assert!(keys.iter().all(|key| last[key] == whole[key]));
             }
         }
     }
 
     #[test]
     fn a_large_group_is_written_in_bounded_chunks() {
-        let mut body = GroupBody::new("{\"id\":\"g\"}".to_owned(), ids(5_000), Line::Whole);
+        let mut body = GroupBody::new("{\"id\":\"g\"}".to_owned(), ids(5_000), line(""));
         let mut chunks = 0;
         while !body.ended {
             let mut out = BytesMut::new();
             body.fill(&mut out);
-            assert!(out.len() <= CHUNK + ID);
+            assert!(out.len() <= CHUNK + SPARE);
             chunks += 1;
         }
         assert!(chunks > 3);

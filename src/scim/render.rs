@@ -9,7 +9,7 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     resource::{ResourceId, ResourceType},
@@ -99,15 +99,6 @@ pub fn document(
     resource
 }
 
-/// One element of a group's `members`: the id, its address and its type.
-pub fn member(id: ResourceId, base: &str) -> Value {
-    json!({
-        "value": id.to_string(),
-        "$ref": format!("{base}/Users/{id}"),
-        "type": "User",
-    })
-}
-
 /// The weak entity tag of a version (RFC 7644 section 3.14).
 pub fn etag(version: u64) -> String {
     format!("W/\"{version}\"")
@@ -150,6 +141,7 @@ mod tests {
 
     use super::*;
     use crate::scim::schema::ENTERPRISE;
+    use serde_json::json;
 
     const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 

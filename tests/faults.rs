@@ -1,0 +1,309 @@
+//! The application misbehaves: what the identity provider is told, and what
+//! is there in the end (reliability: fault matrix F-01 to F-12, H-04 to H-08).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::support::{World, address, group, user, values};
+
+fn rule(failure: Value, operation: &str, next: u64) -> Value {
+    json!({ "rules": [{ "failure": failure, "operation": operation, "next": next }] })
+}
+
+fn add(ids: &[String]) -> Value {
+    json!([{ "op": "add", "path": "members", "value": values(ids) }])
+}
+
+fn addresses(prefix: &str, numbers: impl IntoIterator<Item = usize>) -> BTreeSet<String> {
+    numbers
+        .into_iter()
+        .map(|n| address(&format!("{prefix}{n}")))
+        .collect()
+}
+
+/// Three users and a group with the first of them.
+async fn small() -> (World, Vec<String>, String) {
+    let world = World::start().await;
+    let users = world.users("u", 3).await;
+    let id = world.group("Developers", &users[..1]).await;
+    (world, users, format!("/Groups/{id}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ambiguous_end_is_sent_again_until_it_is_known() {
+    let failures = [
+        "error_before",
+        "error_after",
+        "reset_before",
+        "reset_after",
+        "truncated",
+        "web_page",
+    ];
+    for failure in failures {
+        let (world, users, group) = small().await;
+        world.faults(rule(json!(failure), "add_members", 1)).await;
+        world.patch(&group, add(&users[1..])).await.expect(204);
+        world
+            .until_upstream_has("developers", &addresses("u", 0..3))
+            .await;
+        assert_eq!(
+            world
+                .members(group.trim_start_matches("/Groups/"))
+                .await
+                .len(),
+            3,
+            "{failure}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_with_other_types_is_read_again_and_not_believed() {
+    let (world, users, group) = small().await;
+    world
+        .faults(rule(json!("wrong_types"), "remove_members", 1))
+        .await;
+    let remove = json!([{ "op": "remove", "path": "members", "value": values(&users[..1]) }]);
+    world.patch(&group, remove).await.expect(204);
+    world
+        .until_upstream_has("developers", &BTreeSet::new())
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_application_gets_its_change_later_and_the_client_its_answer_in_time() {
+    let world = World::with("sync_wait = \"1s\"", &["--empty"]).await;
+    let users = world.users("u", 2).await;
+    let id = world.group("Developers", &[]).await;
+    world.faults(json!({ "latency_ms": 3000 })).await;
+    let started = std::time::Instant::now();
+    let reply = world
+        .patch(&format!("/Groups/{id}"), add(&users))
+        .await
+        .expect(204);
+    assert!(
+        reply.headers.contains_key("drawbridge-pending"),
+        "{reply:?}"
+    );
+    assert!(started.elapsed().as_secs() < 3);
+    assert_eq!(
+        world.members(&id).await.len(),
+        2,
+        "accepted and pending members are shown"
+    );
+    world.faults(json!({ "latency_ms": 0 })).await;
+    world
+        .until_upstream_has("developers", &addresses("u", 0..2))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_ack_confirmed_an_open_outcome_is_503_and_the_change_is_kept() {
+    let world = World::with("sync_wait = \"300ms\"\nack = \"confirmed\"", &["--empty"]).await;
+    let users = world.users("u", 2).await;
+    let id = world.group("Developers", &[]).await;
+    world.faults(json!({ "latency_ms": 1500 })).await;
+    let reply = world
+        .patch(&format!("/Groups/{id}"), add(&users))
+        .await
+        .expect(503);
+    let after = reply
+        .headers
+        .get("retry-after")
+        .expect("Retry-After")
+        .to_str()
+        .unwrap();
+    assert!(after.parse::<u64>().is_ok(), "{after}");
+    assert_eq!(reply.body["status"], "503");
+    world.faults(json!({ "latency_ms": 0 })).await;
+    world
+        .until_upstream_has("developers", &addresses("u", 0..2))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_refused_member_is_named_and_the_others_are_in() {
+    let world = World::start().await;
+    let users = world.users("u", 100).await;
+    let id = world.group("Developers", &[]).await;
+    world
+        .faults(json!({ "refuse_members": [address("u37")] }))
+        .await;
+    let reply = world
+        .patch(&format!("/Groups/{id}"), add(&users))
+        .await
+        .expect(400);
+    let detail = reply.body["detail"].as_str().unwrap();
+    assert!(detail.contains(&users[37]), "{detail}");
+    assert!(!detail.contains(&users[36]), "{detail}");
+    assert_eq!(reply.body["scimType"], "invalidValue");
+    let expected = addresses("u", (0..100).filter(|n| *n != 37));
+    assert_eq!(
+        world.upstream_members("developers").await.unwrap(),
+        expected
+    );
+    assert!(
+        !world.members(&id).await.contains(&users[37]),
+        "a refused member is never shown"
+    );
+    assert_eq!(world.members(&id).await.len(), 99);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unlisted_duplicates_are_settled_by_one_read() {
+    let (world, users, group) = small().await;
+    // The application has the member already, without the bridge knowing it.
+    world
+        .faults(rule(json!("error_after"), "add_members", 1))
+        .await;
+    let (reply, calls) = world.calls_of(world.patch(&group, add(&users[1..]))).await;
+    reply.expect(204);
+    world
+        .until_upstream_has("developers", &addresses("u", 0..3))
+        .await;
+    assert!(calls.len() <= 3, "{calls:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_application_is_left_alone_as_long_as_it_asked() {
+    let (world, users, group) = small().await;
+    let throttle = json!({ "status": { "status": 429, "retry_after": "2" } });
+    world.faults(rule(throttle, "add_members", 1)).await;
+    world.forget_calls().await;
+    world.patch(&group, add(&users[1..])).await.expect(204);
+    world
+        .until_upstream_has("developers", &addresses("u", 0..3))
+        .await;
+    let calls = world.calls().await;
+    let writes: Vec<_> = calls
+        .iter()
+        .filter(|c| c["operation"] == "add_members")
+        .collect();
+    assert_eq!(writes.len(), 2, "{calls:#?}");
+    let at = |call: &Value| call["started_ms"].as_u64().unwrap();
+    assert!(
+        at(writes[1]) - at(writes[0]) >= 2_000,
+        "sent early: {writes:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_deactivation_is_an_error_and_the_user_stays_active() {
+    let world = World::start().await;
+    let id = world.user("owner").await;
+    let path = format!("/Users/{id}");
+    let refusal = json!({ "status": { "status": 400 } });
+    world.faults(rule(refusal, "deactivate_user", 2)).await;
+    let off = json!([{ "op": "replace", "value": { "active": false } }]);
+    world.patch(&path, off).await.expect(400);
+    assert_eq!(world.get(&path).await.body["active"], true);
+    world.send("DELETE", &path, None).await.expect(400);
+    assert_eq!(world.get(&path).await.expect(200).body["active"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_or_group_that_is_there_already_is_never_taken_over() {
+    let world = World::start().await;
+    let exists = json!({ "status": { "status": 409 } });
+    world.faults(rule(exists.clone(), "create_user", 1)).await;
+    let reply = world.post("/Users", user("squatter")).await.expect(409);
+    assert_eq!(reply.body["scimType"], "uniqueness");
+    let filter = format!(
+        "/Users?filter=userName%20eq%20%22{}%22",
+        address("squatter")
+    );
+    assert_eq!(
+        world.get(&filter).await.body["totalResults"],
+        0,
+        "nothing is left of it"
+    );
+    world.faults(rule(exists, "create_group", 1)).await;
+    world.post("/Groups", group("Squat", &[])).await.expect(409);
+    assert_eq!(world.get("/Groups").await.body["totalResults"], 0);
+    world.post("/Groups", group("Squat", &[])).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unclear_creation_is_finished_and_not_doubled() {
+    for failure in ["error_before", "error_after", "reset_after"] {
+        let world = World::start().await;
+        let users = world.users("u", 2).await;
+        world.faults(rule(json!(failure), "create_group", 1)).await;
+        let id = world
+            .post("/Groups", group("Developers", &users))
+            .await
+            .expect(201)
+            .id();
+        world
+            .until_upstream_has("developers", &addresses("u", 0..2))
+            .await;
+        assert_eq!(world.members(&id).await.len(), 2);
+        world.faults(rule(json!(failure), "create_user", 1)).await;
+        let person = world.post("/Users", user("late")).await.expect(201).id();
+        world
+            .patch(&format!("/Groups/{id}"), add(std::slice::from_ref(&person)))
+            .await
+            .expect(204);
+        let mut expected = addresses("u", 0..2);
+        expected.insert(address("late"));
+        world.until_upstream_has("developers", &expected).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_a_restart_works_off_what_is_open() {
+    let mut world = World::with("sync_wait = \"200ms\"", &["--empty"]).await;
+    let users = world.users("u", 20).await;
+    let id = world.group("Developers", &users[..5]).await;
+    world
+        .faults(json!({ "rules": [{ "failure": "silent", "writes": true }] }))
+        .await;
+    world
+        .patch(&format!("/Groups/{id}"), add(&users[5..]))
+        .await
+        .expect(204);
+    let remove = json!([{ "op": "remove", "path": format!("members[value eq \"{}\"]", users[0]) }]);
+    world
+        .patch(&format!("/Groups/{id}"), remove)
+        .await
+        .expect(204);
+    let other = world
+        .post("/Groups", group("Others", &users[..3]))
+        .await
+        .expect(201)
+        .id();
+    world.faults(json!({})).await;
+    world.kill_and_restart();
+    world
+        .until_upstream_has("developers", &addresses("u", 1..20))
+        .await;
+    world
+        .until_upstream_has("others", &addresses("u", 0..3))
+        .await;
+    assert_eq!(world.members(&id).await.len(), 19);
+    assert_eq!(world.members(&other).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_application_costs_no_acknowledged_change() {
+    let world = World::with("sync_wait = \"200ms\"", &["--empty"]).await;
+    let users = world.users("u", 3).await;
+    let id = world.group("Developers", &users[..1]).await;
+    let silence = json!({ "status": { "status": 503 } });
+    world
+        .faults(json!({ "rules": [{ "failure": silence, "writes": true, "next": 3 }] }))
+        .await;
+    world
+        .patch(&format!("/Groups/{id}"), add(&users[1..]))
+        .await
+        .expect(204);
+    let off = json!([{ "op": "replace", "value": { "active": false } }]);
+    world
+        .patch(&format!("/Users/{}", users[0]), off)
+        .await
+        .expect(200);
+    world
+        .until_upstream_has("developers", &addresses("u", 0..3))
+        .await;
+}

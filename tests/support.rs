@@ -1,0 +1,440 @@
+//! One bridge, one simulated application, both real processes on port 0.
+//!
+//! Dropping a [`World`] ends its processes by their ids. The application's
+//! call log and state are read over its own control address, so a test sees
+//! exactly what was sent upstream and what is there now.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The longest a process may take to say its address.
+const START: Duration = Duration::from_secs(20);
+/// The longest convergence may take where a test waits for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const UPSTREAM_TOKEN: &str = "upstream-token-for-tests-0123456789abcdef";
+
+/// A started process that ends with its handle.
+struct Process {
+    child: Child,
+    /// What it printed before and including the line waited for.
+    said: Vec<String>,
+}
+
+impl Process {
+    /// Starts the program and waits for a line that contains `until`.
+    fn start(arguments: &[&str], dir: &std::path::Path, until: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_drawbridge"))
+            .args(arguments)
+            .current_dir(dir)
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log_file(dir, arguments))
+            .spawn()
+            .expect("the program starts");
+        let output = child.stdout.take().expect("a pipe");
+        let (sender, lines) = std::sync::mpsc::channel();
+        // Reads to the end, so that the program never blocks on a full pipe.
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let mut said = Vec::new();
+        let end = Instant::now() + START;
+        while !said
+            .last()
+            .is_some_and(|line: &String| line.contains(until))
+        {
+            match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => said.push(line),
+                Err(error) => {
+                    let _ = child.kill();
+                    panic!("{arguments:?} did not say {until:?} ({error}); it said {said:#?}");
+                }
+            }
+        }
+        Self { child, said }
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// The first `http://host:port` in what it printed on the awaited line.
+    fn address(&self) -> String {
+        let line = self.said.last().expect("a line");
+        let start = line.find("http://").expect("an address");
+        let rest = &line[start + "http://".len()..];
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || ".:-[]".contains(c)));
+        format!("http://{}", &rest[..end.unwrap_or(rest.len())])
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn log_file(dir: &std::path::Path, arguments: &[&str]) -> std::fs::File {
+    let name = format!("{}.log", arguments.first().copied().unwrap_or("program"));
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(dir.join(name))
+        .expect("a log file")
+}
+
+/// A bridge and its application.
+pub struct World {
+    pub client: Client,
+    pub base: String,
+    pub token: String,
+    upstream: String,
+    bridge: Process,
+    _simulator: Process,
+    dir: TempDir,
+}
+
+/// One answer.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Reply {
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{self:#?}");
+        self
+    }
+
+    pub fn id(&self) -> String {
+        self.body["id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no id in {self:?}"))
+            .to_owned()
+    }
+}
+
+impl World {
+    /// An empty application and a bridge with no guard between it and a test.
+    pub async fn start() -> Self {
+        Self::with("", &["--empty"]).await
+    }
+
+    /// `connection` is added to the connection's configuration, `simulator`
+    /// to the simulator's command line.
+    pub async fn with(connection: &str, simulator: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut arguments = vec![
+            "simulate",
+            "opsera",
+            "--listen",
+            "127.0.0.1:0",
+            "--token",
+            UPSTREAM_TOKEN,
+        ];
+        arguments.extend(simulator);
+        let simulator = Process::start(&arguments, dir.path(), "http://");
+        let upstream = simulator.address();
+        write_private(&dir.path().join("opsera.token"), UPSTREAM_TOKEN);
+        std::fs::write(
+            dir.path().join("drawbridge.toml"),
+            configuration(&upstream, connection),
+        )
+        .expect("written");
+        let token = make_token(&dir);
+        let bridge = start_bridge(&dir);
+        let base = format!("{}/acme/scim/v2", bridge.address());
+        Self {
+            client: Client::new(),
+            base,
+            token,
+            upstream,
+            bridge,
+            _simulator: simulator,
+            dir,
+        }
+    }
+
+    /// Ends the bridge without a word of warning and starts it again on the
+    /// same files.
+    pub fn kill_and_restart(&mut self) {
+        self.bridge.kill();
+        self.bridge = start_bridge(&self.dir);
+        self.base = format!("{}/acme/scim/v2", self.bridge.address());
+    }
+
+    pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Reply {
+        self.try_send(method, path, body).await.expect("an answer")
+    }
+
+    pub async fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> reqwest::Result<Reply> {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+            .header("content-type", "application/scim+json");
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let answer = request.send().await?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let text = answer.text().await?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Ok(Reply {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send("GET", path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        self.send("POST", path, Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Reply {
+        self.send("PUT", path, Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, operations: Value) -> Reply {
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": operations,
+        });
+        self.send("PATCH", path, Some(body)).await
+    }
+
+    /// Creates a user and returns its id.
+    pub async fn user(&self, name: &str) -> String {
+        self.post("/Users", user(name)).await.expect(201).id()
+    }
+
+    /// Creates users `prefix0@..`, `prefix1@..` and returns their ids.
+    pub async fn users(&self, prefix: &str, count: usize) -> Vec<String> {
+        let mut ids = Vec::with_capacity(count);
+        for start in (0..count).step_by(16) {
+            let chunk = (start..count.min(start + 16))
+                .map(|i| async move { self.user(&format!("{prefix}{i}")).await });
+            ids.extend(futures_util::future::join_all(chunk).await);
+        }
+        ids
+    }
+
+    /// Creates a group with members and returns its id.
+    pub async fn group(&self, name: &str, members: &[String]) -> String {
+        self.post("/Groups", group(name, members))
+            .await
+            .expect(201)
+            .id()
+    }
+
+    /// The ids a group shows.
+    pub async fn members(&self, group: &str) -> BTreeSet<String> {
+        let reply = self.get(&format!("/Groups/{group}")).await.expect(200);
+        let list = reply.body["members"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        list.iter()
+            .map(|m| m["value"].as_str().expect("a value").to_owned())
+            .collect()
+    }
+
+    // ------------------------------------------------- the application
+
+    async fn control(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let mut request = self
+            .client
+            .request(method, format!("{}/_simulator/{path}", self.upstream));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.expect("the simulator answers");
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        serde_json::from_str(&answer.text().await.expect("a body")).unwrap_or(Value::Null)
+    }
+
+    /// Every call since the log was emptied, oldest first.
+    pub async fn calls(&self) -> Vec<Value> {
+        let log = self.control(Method::GET, "calls", None).await;
+        let list = log.as_array().or_else(|| log["calls"].as_array());
+        list.cloned()
+            .unwrap_or_else(|| panic!("no call log in {log}"))
+    }
+
+    pub async fn forget_calls(&self) {
+        self.control(Method::DELETE, "calls", None).await;
+    }
+
+    /// The calls that `act` caused.
+    pub async fn calls_of<T>(&self, act: impl Future<Output = T>) -> (T, Vec<Value>) {
+        self.forget_calls().await;
+        let done = act.await;
+        (done, self.calls().await)
+    }
+
+    pub async fn faults(&self, faults: Value) {
+        self.control(Method::PUT, "faults", Some(faults)).await;
+    }
+
+    pub async fn state(&self) -> Value {
+        self.control(Method::GET, "state", None).await
+    }
+
+    /// The e-mails in an upstream group, `None` when there is no such group.
+    pub async fn upstream_members(&self, name: &str) -> Option<BTreeSet<String>> {
+        let state = self.state().await;
+        let groups = state["groups"].as_array().expect("groups").clone();
+        let group = groups.into_iter().find(|g| g["name"] == name)?;
+        let members = group["members"].as_array().expect("members").clone();
+        Some(
+            members
+                .iter()
+                .map(|m| m.as_str().expect("an e-mail").to_owned())
+                .collect(),
+        )
+    }
+
+    /// Waits until an upstream group has exactly these members.
+    pub async fn until_upstream_has(&self, name: &str, expected: &BTreeSet<String>) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let now = self.upstream_members(name).await.unwrap_or_default();
+            if now == *expected {
+                return;
+            }
+            let missing: Vec<_> = expected.difference(&now).take(5).collect();
+            let extra: Vec<_> = now.difference(expected).take(5).collect();
+            assert!(
+                Instant::now() < end,
+                "{name}: missing {missing:?}, too many {extra:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// The body of a user whose userName is its address.
+pub fn user(name: &str) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": address(name),
+        "name": { "givenName": "Given", "familyName": "Family" },
+        "emails": [{ "value": address(name), "type": "work", "primary": true }],
+        "active": true,
+    })
+}
+
+pub fn address(name: &str) -> String {
+    format!("{name}@example.com")
+}
+
+pub fn group(name: &str, members: &[String]) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+        "displayName": name,
+        "members": values(members),
+    })
+}
+
+/// `[{"value": id}, ..]`
+pub fn values(ids: &[String]) -> Value {
+    ids.iter().map(|id| json!({ "value": id })).collect()
+}
+
+/// What most tests want, unless a test says otherwise.
+const DEFAULTS: [&str; 3] = [
+    "reactivate = \"recreate\"",
+    "users_without_email = \"stage\"",
+    "import = \"never\"",
+];
+
+fn configuration(upstream: &str, connection: &str) -> String {
+    let said = |line: &&str| {
+        line.split_once(' ')
+            .is_none_or(|(key, _)| !connection.contains(key))
+    };
+    let defaults: String = DEFAULTS
+        .iter()
+        .filter(|line| said(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    format!(
+        r#"listen = "127.0.0.1:0"
+
+[store]
+url = "sqlite://bridge.db"
+
+[[connection]]
+name = "acme"
+tokens = {{ file = "acme.tokens" }}
+{defaults}{connection}
+
+[connection.upstream]
+kind = "opsera"
+base_url = "{upstream}"
+token = {{ file = "opsera.token" }}
+requests_per_second = 100000
+burst = 1000
+"#
+    )
+}
+
+fn start_bridge(dir: &TempDir) -> Process {
+    Process::start(
+        &["serve", "--config", "drawbridge.toml"],
+        dir.path(),
+        "/scim/v2",
+    )
+}
+
+fn make_token(dir: &TempDir) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_drawbridge"))
+        .args(["token", "create", "acme", "--config", "drawbridge.toml"])
+        .current_dir(dir.path())
+        .output()
+        .expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let token = said
+        .split_whitespace()
+        .find(|word| word.starts_with("dbr_"));
+    token
+        .unwrap_or_else(|| {
+            panic!(
+                "no token in {said:?} {}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })
+        .to_owned()
+}
+
+fn write_private(path: &std::path::Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).expect("written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("private");
+}
