@@ -45,6 +45,24 @@ pub(super) fn open_groups_of(db: &Connection, user: i64) -> Result<Vec<GroupKey>
     Ok(groups.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Marks the open adds of a user that is deactivated as changed now: the
+/// application may refuse one that is in flight, and that must not take away
+/// what an activation restores (reliability: H-17, I-15).
+pub(super) fn keep_open_adds(db: &Connection, user: i64) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE groups SET seq = seq + 1 WHERE key IN (
+             SELECT group_key FROM memberships
+             WHERE user_key = ?1 AND desired = 1 AND observed <> 1)",
+    )?
+    .execute([user])?;
+    db.prepare_cached(
+        "UPDATE memberships SET seq = (SELECT seq FROM groups WHERE key = group_key)
+         WHERE user_key = ?1 AND desired = 1 AND observed <> 1",
+    )?
+    .execute([user])?;
+    Ok(())
+}
+
 /// Drops every pair of a group that is gone. Returns the lanes of successors
 /// that waited for a deleted member.
 pub(super) fn purge_pairs(db: &Connection, group: i64) -> Result<Vec<Lane>> {

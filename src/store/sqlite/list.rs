@@ -36,11 +36,13 @@ pub(super) fn list(
     of: ResourceType,
     select: &Select,
 ) -> Result<Listing> {
-    // Total and page are of one moment.
-    let snapshot = db.unchecked_transaction()?;
     match &select.filter {
-        None => everything(&snapshot, connection, of, select),
-        Some(filter) => filtered(&snapshot, connection, of, select, filter),
+        // Total and page are of one moment.
+        None => {
+            let snapshot = db.unchecked_transaction()?;
+            everything(&snapshot, connection, of, select)
+        }
+        Some(filter) => filtered(db, connection, of, select, filter),
     }
 }
 

@@ -144,7 +144,9 @@ impl<'db> Named<'db> {
         })?;
         for (text, id) in ids.into_iter().zip(parsed) {
             match id {
-                Some(id) if missing.remove(id.as_bytes()) => self.add(&[text])?,
+                Some(id) if !missing.is_empty() && missing.remove(id.as_bytes()) => {
+                    self.add(&[text])?;
+                }
                 Some(_) => {}
                 None => self.report_unknown(&text),
             }

@@ -20,6 +20,7 @@ use crate::{
 use super::{
     audit,
     fault::{Fault, Result},
+    lanes,
     row::{check, existence_code, id_at},
 };
 
@@ -423,6 +424,9 @@ pub(super) fn change(
     };
     let was_addable = user.addable();
     put(db, &mut user, &next, actor.at)?;
+    if before.account.active && !user.account.active {
+        lanes::keep_open_adds(db, user.key)?;
+    }
     audit::record(
         db,
         connection,
@@ -432,7 +436,7 @@ pub(super) fn change(
         &json!({ "version": user.version, "active": next.account.active }),
     )?;
     let groups = if !was_addable && user.addable() {
-        super::lanes::open_groups_of(db, user.key)?
+        lanes::open_groups_of(db, user.key)?
     } else {
         Vec::new()
     };

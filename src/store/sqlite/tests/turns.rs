@@ -323,6 +323,28 @@ async fn a_deactivated_member_is_not_added_but_is_removed() {
 }
 
 #[tokio::test]
+async fn an_add_refused_because_of_a_deactivation_is_kept_for_the_activation() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[]).await;
+    scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    let turn = scene.begin(group.key).await;
+    scene.set_active(&ann, "ann", false).await;
+    let learned = GroupLearned {
+        refused: vec![(ann.key, "inactive".into())],
+        ..GroupLearned::default()
+    };
+    assert_eq!(scene.end(&turn, learned).await, []);
+    assert_eq!(scene.members(&group).await, [ann.resource.id]);
+    scene.confirm_user(ann.key).await;
+    assert!(scene.idle(group.key).await);
+    scene.set_active(&ann, "ann", true).await;
+    let woken = scene.confirm_user(ann.key).await;
+    assert_eq!(woken, [Lane::Group(group.key)]);
+    assert_eq!(scene.begin(group.key).await.work.adds.len(), 1);
+}
+
+#[tokio::test]
 async fn an_account_made_anew_gets_its_memberships_again() {
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;
