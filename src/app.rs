@@ -44,7 +44,7 @@ pub enum StartError {
     },
     #[error("connection {connection}: the application cannot be set up: {reason}")]
     Upstream { connection: String, reason: String },
-    #[error("{0}")]
+    #[error("{0}; stop what listens there, or choose another address in `listen`")]
     Listen(io::Error),
     #[error("refusing to start: {0}")]
     Unguarded(String),
@@ -54,14 +54,44 @@ pub enum StartError {
     Bridge(#[from] StoreError),
 }
 
-/// The runtime for lanes, imports and upstream calls.
-pub fn engine() -> Result<runtime::Runtime, StartError> {
-    runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("engine")
-        .enable_all()
-        .build()
-        .map_err(StartError::Engine)
+/// The runtime for lanes, imports and upstream calls. A runtime must not be
+/// dropped by a thread that is itself a runtime's, so this one ends in the
+/// background, whoever drops it.
+#[derive(Debug)]
+struct Engine(Option<runtime::Runtime>);
+
+impl Engine {
+    fn start() -> Result<Self, StartError> {
+        let engine = runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("engine")
+            .enable_all()
+            .build();
+        engine
+            .map(|engine| Self(Some(engine)))
+            .map_err(StartError::Engine)
+    }
+
+    fn handle(&self) -> runtime::Handle {
+        let own = self.0.as_ref().map(|engine| engine.handle().clone());
+        own.unwrap_or_else(runtime::Handle::current)
+    }
+
+    /// Waits for what is under way, for a while.
+    async fn stop(mut self) {
+        if let Some(engine) = self.0.take() {
+            let done = tokio::task::spawn_blocking(move || engine.shutdown_timeout(LAST_CALLS));
+            let _ = done.await;
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(engine) = self.0.take() {
+            engine.shutdown_background();
+        }
+    }
 }
 
 /// The runtime a command runs on.
@@ -109,7 +139,7 @@ pub struct Running {
     pub addresses: Vec<SocketAddr>,
     front: JoinHandle<io::Result<()>>,
     stop: Option<oneshot::Sender<()>>,
-    engine: Option<runtime::Runtime>,
+    engine: Engine,
     store: Arc<dyn Store>,
 }
 
@@ -142,8 +172,8 @@ impl Running {
         setups: Vec<Setup>,
         front: http::Settings,
     ) -> Result<Self, StartError> {
-        let engine = engine()?;
-        let bridge = Bridge::start(Arc::clone(&store), setups, engine.handle().clone()).await?;
+        let engine = Engine::start()?;
+        let bridge = Bridge::start(Arc::clone(&store), setups, engine.handle()).await?;
         // Its requests are ours and belong in no log.
         http::self_test(Arc::clone(&bridge), &front)
             .with_subscriber(NoSubscriber::default())
@@ -163,7 +193,7 @@ impl Running {
             addresses,
             front: tokio::spawn(server),
             stop: Some(stop),
-            engine: Some(engine),
+            engine,
             store,
         })
     }
@@ -203,18 +233,6 @@ impl Running {
         if !self.front.is_finished() {
             let _ = (&mut self.front).await;
         }
-        if let Some(engine) = self.engine.take() {
-            // It must not be dropped on a thread that is itself a runtime's.
-            let done = tokio::task::spawn_blocking(move || engine.shutdown_timeout(LAST_CALLS));
-            let _ = done.await;
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(engine) = self.engine.take() {
-            engine.shutdown_background();
-        }
+        self.engine.stop().await;
     }
 }

@@ -6,6 +6,7 @@
 #![allow(unreachable_pub)]
 
 mod calls;
+mod commands;
 mod faults;
 mod front;
 mod lifecycle;

@@ -118,11 +118,13 @@ impl Demo {
         };
         let simulator =
             Simulator::start(self.upstream_listen, UPSTREAM_TOKEN, &company).map_err(|error| {
-                busy(
-                    &error,
-                    self.upstream_listen,
-                    "--upstream-listen 127.0.0.1:0",
-                )
+                Failed {
+                    text: format!(
+                        "cannot listen on {}: {error}; try --upstream-listen 127.0.0.1:0",
+                        self.upstream_listen
+                    ),
+                    status: 1,
+                }
             })?;
         let text = self.configuration(&simulator.url());
         let config = config::parse(&folder.0.join("demo.toml"), &text)
@@ -140,11 +142,10 @@ impl Demo {
         let running = Running::start(store, setups, config.front.clone())
             .await
             .map_err(|error| match error {
-                app::StartError::Listen(error) => busy(
-                    &error,
-                    self.listen,
-                    "--listen 127.0.0.1:0 for any free port",
-                ),
+                app::StartError::Listen(error) => Failed {
+                    text: format!("{error}; try --listen 127.0.0.1:0 for any free port"),
+                    status: 1,
+                },
                 other => Failed::from(other),
             })?;
         Ok(Stage {
@@ -331,13 +332,6 @@ fn examples(screen: &Screen, base: &str, token: &SecretString) {
         Screen::blank();
     }
     screen.line(Tone::Quiet, "It stays up until Ctrl-C.");
-}
-
-fn busy(error: &std::io::Error, address: SocketAddr, instead: &str) -> Failed {
-    Failed {
-        text: format!("cannot listen on {address} ({error}); try {instead}"),
-        status: 1,
-    }
 }
 
 /// A private folder that is gone when this is.
