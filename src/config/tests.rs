@@ -2,7 +2,7 @@
 //! is told at once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use super::*;
 
@@ -11,7 +11,9 @@ const EXAMPLE: &str = include_str!("../../deploy/drawbridge.toml");
 fn folder_with_secrets() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("secrets")).unwrap();
-    fs::write(folder.path().join("secrets/opsera"), "a-token\n").unwrap();
+    let secret = folder.path().join("secrets/opsera");
+    fs::write(&secret, "a-token\n").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
     folder
 }
 
@@ -158,6 +160,18 @@ fn secrets_that_are_missing_are_problems_but_not_for_making_tokens() {
     assert!(found.to_string().contains("secrets/opsera"), "{found}");
     let files = token_files(&path).unwrap();
     assert_eq!(files["acme"], folder.path().join("secrets/acme.tokens"));
+}
+
+#[test]
+fn a_secret_that_everybody_can_read_is_refused() {
+    let folder = folder_with_secrets();
+    let path = folder.path().join("drawbridge.toml");
+    fs::write(&path, EXAMPLE).unwrap();
+    assert!(read(&path).is_ok());
+    let secret = folder.path().join("secrets/opsera");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
+    let found = read(&path).unwrap_err();
+    assert!(found.to_string().contains("chmod 600"), "{found}");
 }
 
 #[test]

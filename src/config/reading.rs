@@ -1,0 +1,409 @@
+//! From the file's shape to values: defaults filled in, ranges and paths
+//! checked, every gap told. Nothing is refused at the first fault.
+
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::PathBuf, time::Duration};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{Config, Connection, Log, Problems, Upstream, document::Document, file};
+use crate::{
+    bridge::Policy,
+    http, telemetry,
+    upstream::opsera::{self, settings::TokenSource},
+};
+
+/// What to do about an application's token that is not there.
+const TOKEN_REMEDY: &str = "put the application's API token there, readable by drawbridge alone, or name another place: token = { file = \"..\" } or { env = \"..\" }";
+/// How often the application is read unless told otherwise.
+const IMPORT_EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// One reading of one file.
+pub(super) struct Reading<'a, 'p> {
+    pub(super) document: Document<'a>,
+    /// Relative paths start here.
+    pub(super) folder: PathBuf,
+    pub(super) problems: &'p mut Problems,
+}
+
+impl<'a> Reading<'a, '_> {
+    pub(super) fn config(&mut self, mut table: Spanned<DeTable<'a>>) -> Option<Config> {
+        let upstreams = take_upstreams(table.get_mut());
+        let file: file::File = self.document.read(table, "", self.problems)?;
+        let front = self.front(&file);
+        let store = self.store(&file.store);
+        let log = self.log(&file.log);
+        if file.connection.is_empty() {
+            self.complain::<()>(
+                None,
+                "connection",
+                "there is no connection",
+                "add a [[connection]] with name, tokens and [connection.upstream]",
+            );
+        }
+        let mut seen = BTreeMap::new();
+        let mut connections = Vec::new();
+        let mut upstreams = upstreams.into_iter();
+        for (at, connection) in file.connection.iter().enumerate() {
+            let upstream = upstreams.next().flatten();
+            let read = self.connection(at, connection, upstream, front.request_timeout);
+            if let Some(name) = &connection.get_ref().name
+                && let Some(first) = seen.insert(name.get_ref().clone(), at)
+            {
+                self.complain(
+                    Some(name),
+                    &format!("connection[{at}].name"),
+                    format!("connection[{first}] has the same name"),
+                    "give each connection a name of its own",
+                );
+            }
+            connections.extend(read);
+        }
+        Some(Config {
+            front,
+            store: store?,
+            log: log?,
+            connections,
+        })
+    }
+
+    fn front(&mut self, file: &file::File) -> http::Settings {
+        let mut front = http::Settings::default();
+        if let Some(listen) = &file.listen {
+            front.listen.clone_from(&listen.0);
+        }
+        if let Some(url) = &file.public_url {
+            let text = url.get_ref().trim_end_matches('/');
+            let scheme = text.starts_with("https://") || text.starts_with("http://");
+            if scheme && !text.contains(['?', '#', ' ', '@']) && text.len() > "https://".len() {
+                front.public_url = Some(text.to_owned());
+            } else {
+                self.complain(
+                    Some(url),
+                    "public_url",
+                    "not an address of a server",
+                    "write for example \"https://scim.example.com\"",
+                );
+            }
+        }
+        let http = &file.http;
+        set(
+            &mut front.max_connections,
+            http.max_connections.map(usize::from),
+        );
+        set(&mut front.body_limit, http.body_limit.map(|bytes| bytes.0));
+        front.workers = http.workers.or(front.workers);
+        set(
+            &mut front.header_timeout,
+            http.header_timeout.map(|span| span.0),
+        );
+        set(
+            &mut front.body_timeout,
+            http.body_timeout.map(|span| span.0),
+        );
+        set(
+            &mut front.request_timeout,
+            http.request_timeout.map(|span| span.0),
+        );
+        set(&mut front.keep_alive, http.keep_alive.map(|span| span.0));
+        set(
+            &mut front.shutdown_timeout,
+            http.shutdown_timeout.map(|span| span.0),
+        );
+        for (key, text) in front.problems() {
+            let (what, remedy) = text.split_once([';', ':']).unwrap_or((&text, ""));
+            let key = if key == "listen" {
+                "listen".to_owned()
+            } else {
+                format!("http.{key}")
+            };
+            self.complain::<()>(None, &key, what, remedy.trim());
+        }
+        front
+    }
+
+    fn store(&mut self, store: &file::Store) -> Option<PathBuf> {
+        let Some(url) = &store.url else {
+            return Some(self.folder.join("drawbridge.db"));
+        };
+        match url.get_ref().strip_prefix("sqlite://") {
+            Some(path) if !path.is_empty() => Some(self.folder.join(path)),
+            _ => {
+                let what = if url.get_ref().starts_with("postgres") {
+                    "PostgreSQL is not supported yet"
+                } else {
+                    "not the address of a store"
+                };
+                self.complain(
+                    Some(url),
+                    "store.url",
+                    what,
+                    "write for example \"sqlite://drawbridge.db\" or \"sqlite:///var/lib/drawbridge/drawbridge.db\"",
+                );
+                None
+            }
+        }
+    }
+
+    fn log(&mut self, log: &file::Log) -> Option<Log> {
+        let level = match &log.level {
+            None => "info".to_owned(),
+            Some(level) if telemetry::understands(level.get_ref()) => level.get_ref().clone(),
+            Some(level) => {
+                self.complain(
+                    Some(level),
+                    "log.level",
+                    "not a log level",
+                    "write one of: error, warn, info, debug, trace",
+                );
+                return None;
+            }
+        };
+        Some(Log {
+            level,
+            format: log.format.unwrap_or_default(),
+        })
+    }
+
+    fn connection(
+        &mut self,
+        at: usize,
+        spanned: &Spanned<file::Connection>,
+        upstream: Option<Spanned<DeValue<'a>>>,
+        request_timeout: Duration,
+    ) -> Option<Connection> {
+        let place = format!("connection[{at}]");
+        let connection = spanned.get_ref();
+        let name = match &connection.name {
+            Some(name) if legal_name(name.get_ref()) => Some(name.get_ref().clone()),
+            Some(name) => {
+                self.complain(
+                    Some(name),
+                    &format!("{place}.name"),
+                    "a name stands in the address: 1 to 63 lower-case letters, digits and \"-\", a letter first, and not \"scim\"",
+                    "write for example \"acme\"",
+                );
+                None
+            }
+            None => {
+                self.complain(
+                    Some(spanned),
+                    &place,
+                    "the key `name` is missing",
+                    "add name = \"acme\"",
+                );
+                None
+            }
+        };
+        let tokens = connection.tokens.as_ref();
+        let tokens = tokens.map(|tokens| self.folder.join(&tokens.file));
+        if tokens.is_none() {
+            self.complain(
+                Some(spanned),
+                &place,
+                "the key `tokens` is missing",
+                "add tokens = { file = \"secrets/acme.tokens\" } and run `drawbridge token create`",
+            );
+        }
+        let policy = self.policy(&place, connection, request_timeout);
+        let upstream = self.upstream(&format!("{place}.upstream"), spanned, upstream);
+        Some(Connection {
+            name: name?,
+            tokens: tokens?,
+            policy,
+            upstream: upstream?,
+        })
+    }
+
+    fn policy(&mut self, place: &str, from: &file::Connection, longest: Duration) -> Policy {
+        let mut policy = Policy {
+            import_every: Some(IMPORT_EVERY),
+            ..Policy::default()
+        };
+        if let Some(wait) = &from.sync_wait {
+            policy.sync_wait = wait.get_ref().0;
+            if policy.sync_wait >= longest {
+                self.complain(
+                    Some(wait),
+                    &format!("{place}.sync_wait"),
+                    "not less than http.request_timeout: answers would be cut off",
+                    "write a shorter time, for example \"5s\"",
+                );
+            }
+        }
+        policy.confirmed = from.ack == Some(file::Ack::Confirmed);
+        policy.skip_unknown_members = from.unknown_members == Some(file::UnknownMembers::Skip);
+        policy.recreate = from.reactivate == Some(file::Reactivate::Recreate);
+        policy.stage_users = from.users_without_email == Some(file::UsersWithoutEmail::Stage);
+        match from.import {
+            None => {}
+            Some(file::Import::Start) => policy.import_every = None,
+            Some(file::Import::Never) => {
+                policy.import_every = None;
+                policy.import_at_start = false;
+            }
+            Some(file::Import::Every(every)) => policy.import_every = Some(every),
+        }
+        let limits = &from.limits;
+        set(&mut policy.limits.depth, limits.depth.map(usize::from));
+        set(
+            &mut policy.limits.operations,
+            limits.operations.map(usize::from),
+        );
+        set(&mut policy.limits.members, limits.members.map(usize::from));
+        set(&mut policy.limits.filter, limits.filter.map(usize::from));
+        set(
+            &mut policy.limits.filter_depth,
+            limits.filter_depth.map(usize::from),
+        );
+        policy
+    }
+
+    fn upstream(
+        &mut self,
+        place: &str,
+        connection: &Spanned<file::Connection>,
+        upstream: Option<Spanned<DeValue<'a>>>,
+    ) -> Option<Upstream> {
+        let Some(upstream) = upstream else {
+            self.complain(
+                Some(connection),
+                place,
+                "there is no application behind this connection",
+                "add [connection.upstream] with kind = \"opsera\", base_url and token",
+            );
+            return None;
+        };
+        let span = upstream.span();
+        let DeValue::Table(mut table) = upstream.into_inner() else {
+            self.problems.push(self.document.problem(
+                Some(span),
+                place,
+                "not a table",
+                "write [connection.upstream] and its keys below it",
+            ));
+            return None;
+        };
+        let kind = table.remove("kind");
+        let named = kind.as_ref().and_then(|kind| kind.get_ref().as_str());
+        if named == Some("opsera") {
+            return self.opsera(place, Spanned::new(span, table));
+        }
+        self.problems.push(self.document.problem(
+            kind.map(|kind| kind.span()).or(Some(span)),
+            &format!("{place}.kind"),
+            "not a kind of application that drawbridge knows",
+            "write kind = \"opsera\"",
+        ));
+        None
+    }
+
+    fn complain<T>(
+        &mut self,
+        at: Option<&Spanned<T>>,
+        key: &str,
+        what: impl Into<String>,
+        remedy: &str,
+    ) {
+        let span = at.map(Spanned::span);
+        self.problems
+            .push(self.document.problem(span, key, what, remedy));
+    }
+}
+
+impl<'a> Reading<'a, '_> {
+    /// Reads an Opsera table: its shape by serde, its meaning by its own room.
+    fn opsera(&mut self, place: &str, mut table: Spanned<DeTable<'a>>) -> Option<Upstream> {
+        let places: BTreeMap<String, std::ops::Range<usize>> = table
+            .get_ref()
+            .iter()
+            .map(|(key, value)| (key.get_ref().to_string(), value.span()))
+            .collect();
+        let whole = table.span();
+        for trail in [
+            &["token", "file"][..],
+            &["ca_file"],
+            &["client_certificate"],
+        ] {
+            self.relocate(table.get_mut(), trail);
+        }
+        let settings: opsera::Settings = self.document.read(table, place, self.problems)?;
+        if let TokenSource::File(path) = &settings.token
+            && let Ok(data) = fs::metadata(path)
+            && data.mode() & 0o007 != 0
+        {
+            let span = places.get("token").unwrap_or(&whole).clone();
+            self.problems.push(self.document.problem(
+                Some(span),
+                &format!("{place}.token"),
+                format!("everybody on this machine can read {}", path.display()),
+                "run `chmod 600` on it, and replace the token if it was seen",
+            ));
+        }
+        for text in settings.problems() {
+            let end = text.find([':', ' ', '.']).unwrap_or(text.len());
+            let (key, rest) = text.split_at(end);
+            let span = places.get(key).unwrap_or(&whole).clone();
+            let rest = rest.strip_prefix(": ").unwrap_or(&text);
+            let (what, remedy) = match rest.rsplit_once(": ") {
+                _ if key == "token" => (rest, TOKEN_REMEDY),
+                Some(parts) => parts,
+                None => (rest, "correct it"),
+            };
+            let key = format!("{place}.{key}");
+            self.problems
+                .push(self.document.problem(Some(span), &key, what, remedy));
+        }
+        Some(Upstream::Opsera(Box::new(settings)))
+    }
+
+    /// Makes a path in the table relative to the configuration file.
+    fn relocate(&self, table: &mut DeTable<'a>, trail: &[&str]) {
+        match trail {
+            [] => {}
+            [key] => {
+                if let Some(DeValue::String(path)) = table.get_mut(*key).map(Spanned::get_mut) {
+                    let joined = self.folder.join(path.as_ref());
+                    *path = joined.to_string_lossy().into_owned().into();
+                }
+            }
+            [key, rest @ ..] => {
+                if let Some(DeValue::Table(inner)) = table.get_mut(*key).map(Spanned::get_mut) {
+                    self.relocate(inner, rest);
+                }
+            }
+        }
+    }
+}
+
+/// Takes each connection's upstream out, in order, to be read by its kind.
+pub(super) fn take_upstreams<'a>(table: &mut DeTable<'a>) -> Vec<Option<Spanned<DeValue<'a>>>> {
+    let Some(DeValue::Array(connections)) = table.get_mut("connection").map(Spanned::get_mut)
+    else {
+        return Vec::new();
+    };
+    connections
+        .iter_mut()
+        .map(|connection| match connection.get_mut() {
+            DeValue::Table(connection) => connection.remove("upstream"),
+            _ => None,
+        })
+        .collect()
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+/// It stands in a URL and in commands.
+fn legal_name(name: &str) -> bool {
+    let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    name != "scim"
+        && name.len() <= 63
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(letters)
+}
