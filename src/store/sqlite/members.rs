@@ -19,7 +19,8 @@ use super::fault::Result;
 const MEMBERS: &str = "SELECT user_key, user_id, observed, managed, desired
      FROM memberships WHERE group_key = ?1 AND desired = 1";
 const LEAVING: &str = "SELECT user_key, user_id, observed, managed, desired
-     FROM memberships WHERE group_key = ?1 AND desired <> observed AND desired = 0";
+     FROM memberships INDEXED BY memberships_open
+     WHERE group_key = ?1 AND desired <> observed AND desired = 0";
 const RESOLVE: &str =
     "SELECT key FROM users WHERE id = ?1 AND connection = ?2 AND tombstone IS NULL";
 const PAIR: &str = "SELECT desired, observed, managed FROM memberships

@@ -8,8 +8,8 @@ use crate::{
     plan::state::GroupKey,
     scim::{json::Limits, patch, schema::Schemas},
     store::{
-        StoreError,
-        sqlite::{fault::Result, file, groups, members, migrate, users},
+        GroupLearned, StoreError,
+        sqlite::{fault::Result, file, group_turn, groups, members, migrate, read, users},
     },
 };
 
@@ -255,20 +255,39 @@ fn bench(size: usize) -> Bench {
 impl Bench {
     /// Steps of the database's machine for one change.
     fn steps(&self, change: GroupChange) -> i32 {
-        let sum = |reset: bool| -> i32 {
-            let one = |sql| {
-                let statement = self.db.prepare_cached(sql).unwrap();
-                let steps = statement.get_status(StatementStatus::VmStep);
-                if reset {
-                    statement.reset_status(StatementStatus::VmStep);
-                }
-                steps
-            };
-            members::STATEMENTS.into_iter().map(one).sum()
-        };
-        sum(true);
+        self.sum(&members::STATEMENTS, true);
         groups::change(&self.db, 1, self.group, &always(), change, &actor()).unwrap();
-        sum(false)
+        self.sum(&members::STATEMENTS, false)
+    }
+
+    /// Steps of a turn that adds what is open.
+    fn turn_steps(&self) -> i32 {
+        self.sum(&group_turn::STATEMENTS, true);
+        let (key, _) = read::group_version(&self.db, 1, self.group)
+            .unwrap()
+            .unwrap();
+        let turn = group_turn::begin(&self.db, GroupKey(key), 1_000)
+            .unwrap()
+            .unwrap();
+        let learned = GroupLearned {
+            present: turn.work.adds.iter().map(|add| add.user).collect(),
+            ..GroupLearned::default()
+        };
+        assert_eq!(learned.present.len(), 1);
+        group_turn::end(&self.db, GroupKey(key), turn.seq, &learned, 1).unwrap();
+        self.sum(&group_turn::STATEMENTS, false)
+    }
+
+    fn sum(&self, statements: &[&str], reset: bool) -> i32 {
+        let one = |sql: &&str| {
+            let statement = self.db.prepare_cached(sql).unwrap();
+            let steps = statement.get_status(StatementStatus::VmStep);
+            if reset {
+                statement.reset_status(StatementStatus::VmStep);
+            }
+            steps
+        };
+        statements.iter().map(one).sum()
     }
 }
 
@@ -289,6 +308,24 @@ fn the_cost_of_adding_and_removing_one_follows_what_is_named_and_not_the_group()
     assert!(one.0 > 0 && one.1 <= one.0 + one.0 / 4, "{one:?}");
     let back = (empty.steps(remove(&[a])), large.steps(remove(&[b])));
     assert!(back.0 > 0 && back.1 <= back.0 + back.0 / 4, "{back:?}");
+}
+
+#[test]
+fn the_cost_of_a_turn_follows_what_is_open_and_not_the_group() {
+    let steps = [0, 10_000].map(|size| {
+        let bench = bench(size);
+        let new = user(&bench.db, "new").unwrap();
+        bench
+            .db
+            .execute_batch("UPDATE users SET existence = 1; UPDATE groups SET existence = 1")
+            .unwrap();
+        bench.steps(add(&[new]));
+        bench.turn_steps()
+    });
+    assert!(
+        steps[0] > 0 && steps[1] <= steps[0] + steps[0] / 4,
+        "{steps:?}"
+    );
 }
 
 #[test]
