@@ -45,20 +45,17 @@ impl Screen {
     /// A long text on as many lines as it takes; `margin` stands before the
     /// first, and as much space before the others.
     pub(super) fn paragraph(self, tone: Tone, margin: &str, text: &str) {
-        self.at_most(usize::MAX, tone, margin, text);
+        self.in_brief(usize::MAX, tone, margin, text);
     }
 
-    /// The same on a few lines; what does not fit is left out, visibly.
-    pub(super) fn at_most(self, lines: usize, tone: Tone, margin: &str, text: &str) {
+    /// The same, but what is longer than some `letters` is left out, visibly.
+    pub(super) fn in_brief(self, letters: usize, tone: Tone, margin: &str, text: &str) {
         let room = self.width.saturating_sub(margin.chars().count()).max(20);
         let mut wrapped = wrap(text, room);
+        let lines = letters.div_ceil(room);
         if wrapped.len() > lines {
             wrapped.truncate(lines);
-            if let Some(last) = wrapped.last_mut() {
-                let kept: String = last.chars().take(room - 3).collect();
-                let whole = kept.rsplit_once(' ').map_or("", |(whole, _)| whole);
-                *last = format!("{whole} ..");
-            }
+            wrapped.extend(Some("..".to_owned()));
         }
         let mut margin = margin.to_owned();
         for line in wrapped {

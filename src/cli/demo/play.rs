@@ -13,8 +13,8 @@ use super::{
 };
 use crate::simulator::{Call, Simulator};
 
-/// Lines of the terminal for one request or call.
-const LINES: usize = 3;
+/// Letters shown of one request or call, a little more or less.
+const LETTERS: usize = 240;
 
 /// How an identity provider presents its token.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +99,7 @@ impl<'s> Play<'s> {
             Room::REQUEST,
         );
         self.screen
-            .at_most(LINES, Tone::Quiet, "    SCIM      ", &line);
+            .in_brief(LETTERS, Tone::Quiet, "    SCIM      ", &line);
         let started = Instant::now();
         let (status, body) = match self.send(&step).await {
             Ok(answer) => answer,
@@ -160,7 +160,7 @@ impl<'s> Play<'s> {
         for call in calls {
             let line = line_of(&call.method, &call.path, Some(&call.json()), Room::CALL);
             self.screen
-                .at_most(LINES, Tone::Good, "    upstream  ", &line);
+                .in_brief(LETTERS, Tone::Good, "    upstream  ", &line);
         }
         if calls.is_empty() {
             self.screen.line(Tone::Good, "    upstream  no call");
