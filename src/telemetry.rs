@@ -4,7 +4,9 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{
+    Layer, filter::Targets, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt,
+};
 
 use crate::config::{Log, LogFormat};
 
@@ -13,7 +15,7 @@ pub const LEVEL: &str = "DRAWBRIDGE_LOG";
 
 /// Whether a text is a level or a list of directives.
 pub fn understands(level: &str) -> bool {
-    !level.trim().is_empty() && EnvFilter::try_new(level).is_ok()
+    !level.trim().is_empty() && level.parse::<Targets>().is_ok()
 }
 
 /// Starts the log. A second start in one process does nothing.
@@ -26,14 +28,20 @@ pub fn start(log: &Log) {
     } else {
         format!("warn,drawbridge={level}")
     };
-    let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
+    let filter = directives
+        .parse()
+        .unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    let lines = fmt::layer().with_writer(io::stderr);
     // Whoever started the log first keeps it.
     let _ = match log.format {
         LogFormat::Text => {
             let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            lines.with_ansi(colours).with_target(false).try_init()
+            let lines = lines.with_ansi(colours).with_target(false);
+            registry().with(lines.with_filter(filter)).try_init()
         }
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true);
+            registry().with(lines.with_filter(filter)).try_init()
+        }
     };
 }
