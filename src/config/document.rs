@@ -53,8 +53,8 @@ impl<'a> Document<'a> {
     }
 
     /// Reads a table as a `T` and notes everything that does not fit. `under`
-    /// is the table's own place, for the reader. `None` when a required key is
-    /// missing.
+    /// is the table's own place, for the reader. `None` when the fault is not
+    /// in any one entry.
     pub(super) fn read<T: DeserializeOwned>(
         &self,
         mut table: Spanned<DeTable<'a>>,
@@ -68,13 +68,11 @@ impl<'a> Document<'a> {
             };
             let span = error.span();
             let trail = span.as_ref().and_then(|span| find(table.get_ref(), span));
-            let missing = error.message().starts_with("missing field");
             let place = join(under, trail.as_deref().unwrap_or_default());
-            let (what, remedy) = explain(error.message());
+            let (what, remedy) = explain(&place, error.message());
             problems.push(self.problem(span, &place, what, &remedy));
-            match trail {
-                Some(trail) if !missing => take_out(table.get_mut(), &trail),
-                _ => return None,
+            if !trail.is_some_and(|trail| take_out(table.get_mut(), &trail)) {
+                return None;
             }
         }
     }
@@ -157,18 +155,17 @@ fn consider(
     }
 }
 
-/// Removes the innermost key of the trail: an array goes whole.
-fn take_out(table: &mut DeTable<'_>, trail: &[Step]) {
+/// Removes the innermost key of the trail: an array goes whole. False when
+/// there was nothing to remove.
+fn take_out(table: &mut DeTable<'_>, trail: &[Step]) -> bool {
     let keys = trail
         .iter()
         .rposition(|step| matches!(step, Step::Key(_)))
         .unwrap_or_default();
     let (Some(Step::Key(last)), Some(way)) = (trail.get(keys), trail.get(..keys)) else {
-        return;
+        return false;
     };
-    if let Some(inner) = inner(table, way) {
-        inner.remove(last.as_str());
-    }
+    inner(table, way).is_some_and(|inner| inner.remove(last.as_str()).is_some())
 }
 
 fn inner<'t, 'i>(table: &'t mut DeTable<'i>, way: &[Step]) -> Option<&'t mut DeTable<'i>> {
@@ -208,7 +205,7 @@ fn join(under: &str, trail: &[Step]) -> String {
 }
 
 /// serde's message as a statement and a remedy.
-fn explain(message: &str) -> (String, String) {
+fn explain(place: &str, message: &str) -> (String, String) {
     let mut quoted = message.split('`').skip(1).step_by(2);
     if message.starts_with("unknown field") {
         let wrong = quoted.next().unwrap_or_default();
@@ -235,9 +232,43 @@ fn explain(message: &str) -> (String, String) {
             format!("add `{key} = ..`"),
         );
     }
+    let unfit = ["invalid type: ", "invalid value: "];
+    if let Some((found, expected)) = unfit
+        .iter()
+        .find_map(|start| message.strip_prefix(start)?.split_once(", expected "))
+    {
+        let remedy = match (found, wanted(expected)) {
+            ("map", "a list in square brackets") => {
+                format!("write [[{place}]], with double brackets, once for each")
+            }
+            (_, wanted) => format!("write {wanted}"),
+        };
+        return (format!("{} does not fit here", shown(found)), remedy);
+    }
     match message.split_once("; ") {
         Some((what, remedy)) => (what.to_owned(), remedy.to_owned()),
         None => (message.to_owned(), "correct the value".to_owned()),
+    }
+}
+
+/// What serde calls it, in an administrator's words.
+fn shown(found: &str) -> &str {
+    match found {
+        "map" => "a table",
+        "sequence" => "a list",
+        other => other,
+    }
+}
+
+fn wanted(expected: &str) -> &str {
+    match expected {
+        "a sequence" => "a list in square brackets",
+        "a boolean" => "true or false",
+        "a string" | "path string" => "text in double quotes",
+        "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number, not below 0",
+        other if other.contains("nonzero") => "a whole number above 0",
+        other if other == "a map" || other.starts_with("struct ") => "a table with keys",
+        other => other,
     }
 }
 

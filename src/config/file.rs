@@ -80,7 +80,7 @@ pub(super) struct Connection {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenFile {
-    pub(super) file: PathBuf,
+    pub(super) file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -15,6 +15,7 @@ use toml::Spanned;
 
 use crate::{bridge::Policy, http, upstream::opsera};
 
+mod application;
 mod document;
 mod file;
 mod problem;
@@ -80,7 +81,7 @@ pub fn token_files(path: &Path) -> Result<BTreeMap<String, PathBuf>, Problems> {
             let connections = file.connection.into_iter().map(Spanned::into_inner);
             let named = connections.filter_map(|connection| {
                 let name = connection.name?.into_inner();
-                Some((name, folder.join(connection.tokens?.file)))
+                Some((name, folder.join(connection.tokens?.file?)))
             });
             named.collect()
         });

@@ -1,7 +1,7 @@
 //! From the file's shape to values: defaults filled in, ranges and paths
 //! checked, every gap told. Nothing is refused at the first fault.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use toml::{
     Spanned,
@@ -9,14 +9,8 @@ use toml::{
 };
 
 use super::{Config, Connection, Log, Problems, Upstream, document::Document, file};
-use crate::{
-    bridge::Policy,
-    http, telemetry,
-    upstream::opsera::{self, settings::TokenSource},
-};
+use crate::{bridge::Policy, http, telemetry};
 
-/// What to do about an application's token that is not there.
-const TOKEN_REMEDY: &str = "put the application's API token there, readable by drawbridge alone, or name another place: token = { file = \"..\" } or { env = \"..\" }";
 /// How often the application is read unless told otherwise.
 const IMPORT_EVERY: Duration = Duration::from_secs(6 * 3600);
 
@@ -198,12 +192,16 @@ impl<'a> Reading<'a, '_> {
             }
         };
         let tokens = connection.tokens.as_ref();
-        let tokens = tokens.map(|tokens| self.folder.join(&tokens.file));
+        let tokens = tokens.and_then(|tokens| tokens.file.as_ref());
+        let tokens = tokens.map(|file| self.folder.join(file));
         if tokens.is_none() {
             self.complain(
                 Some(spanned),
                 &place,
-                "the key `tokens` is missing",
+                match connection.tokens {
+                    None => "the key `tokens` is missing",
+                    Some(_) => "`tokens` names no file",
+                },
                 "add tokens = { file = \"secrets/acme.tokens\" } and run `drawbridge token create`",
             );
         }
@@ -310,71 +308,6 @@ impl<'a> Reading<'a, '_> {
         let span = at.map(Spanned::span);
         self.problems
             .push(self.document.problem(span, key, what, remedy));
-    }
-}
-
-impl<'a> Reading<'a, '_> {
-    /// Reads an Opsera table: its shape by serde, its meaning by its own room.
-    fn opsera(&mut self, place: &str, mut table: Spanned<DeTable<'a>>) -> Option<Upstream> {
-        let places: BTreeMap<String, std::ops::Range<usize>> = table
-            .get_ref()
-            .iter()
-            .map(|(key, value)| (key.get_ref().to_string(), value.span()))
-            .collect();
-        let whole = table.span();
-        for trail in [
-            &["token", "file"][..],
-            &["ca_file"],
-            &["client_certificate"],
-        ] {
-            self.relocate(table.get_mut(), trail);
-        }
-        let settings: opsera::Settings = self.document.read(table, place, self.problems)?;
-        if let TokenSource::File(path) = &settings.token
-            && let Ok(data) = fs::metadata(path)
-            && data.mode() & 0o007 != 0
-        {
-            let span = places.get("token").unwrap_or(&whole).clone();
-            self.problems.push(self.document.problem(
-                Some(span),
-                &format!("{place}.token"),
-                format!("everybody on this machine can read {}", path.display()),
-                "run `chmod 600` on it, and replace the token if it was seen",
-            ));
-        }
-        for text in settings.problems() {
-            let end = text.find([':', ' ', '.']).unwrap_or(text.len());
-            let (key, rest) = text.split_at(end);
-            let span = places.get(key).unwrap_or(&whole).clone();
-            let rest = rest.strip_prefix(": ").unwrap_or(&text);
-            let (what, remedy) = match rest.rsplit_once(": ") {
-                _ if key == "token" => (rest, TOKEN_REMEDY),
-                Some(parts) => parts,
-                None => (rest, "correct it"),
-            };
-            let key = format!("{place}.{key}");
-            self.problems
-                .push(self.document.problem(Some(span), &key, what, remedy));
-        }
-        Some(Upstream::Opsera(Box::new(settings)))
-    }
-
-    /// Makes a path in the table relative to the configuration file.
-    fn relocate(&self, table: &mut DeTable<'a>, trail: &[&str]) {
-        match trail {
-            [] => {}
-            [key] => {
-                if let Some(DeValue::String(path)) = table.get_mut(*key).map(Spanned::get_mut) {
-                    let joined = self.folder.join(path.as_ref());
-                    *path = joined.to_string_lossy().into_owned().into();
-                }
-            }
-            [key, rest @ ..] => {
-                if let Some(DeValue::Table(inner)) = table.get_mut(*key).map(Spanned::get_mut) {
-                    self.relocate(inner, rest);
-                }
-            }
-        }
     }
 }
 

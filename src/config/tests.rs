@@ -72,6 +72,38 @@ fn the_example_is_in_order_and_shows_the_defaults() {
 }
 
 #[test]
+fn the_example_leaves_no_key_out() {
+    let shown: Vec<&str> = EXAMPLE
+        .lines()
+        .filter_map(|line| line.trim_start_matches("# ").split([' ', ']']).next())
+        .map(|word| word.trim_start_matches('['))
+        .collect();
+    let text = "zzzzzzzzzz = 1\n[store]\nzzzzzzzzzz = 1\n[http]\nzzzzzzzzzz = 1\n[log]\n\
+        zzzzzzzzzz = 1\n[[connection]]\nzzzzzzzzzz = 1\ntokens = { zzzzzzzzzz = 1 }\n\
+        [connection.limits]\nzzzzzzzzzz = 1\n[connection.upstream]\nkind = \"opsera\"\n\
+        zzzzzzzzzz = 1\n";
+    let mut tables = 0;
+    for problem in problems(text) {
+        let Some(known) = problem.remedy.strip_prefix("known here: ") else {
+            continue;
+        };
+        tables += 1;
+        for key in known.split(", ").filter(|key| *key != "file") {
+            let sub_table = format!("connection.{key}");
+            let nested = format!("connection.upstream.{key}");
+            assert!(
+                shown
+                    .iter()
+                    .any(|word| *word == key || *word == sub_table || word.starts_with(&nested)),
+                "deploy/drawbridge.toml does not show {key} ({})",
+                problem.key
+            );
+        }
+    }
+    assert_eq!(tables, 8, "every table told its keys");
+}
+
+#[test]
 fn all_problems_come_at_once_with_line_key_and_remedy() {
     let found = problems(
         r#"listen = "localhost"
@@ -139,6 +171,76 @@ guard = { group_removals = 3 }
         found.iter().all(|problem| !problem.remedy.is_empty()),
         "{found:#?}"
     );
+}
+
+#[test]
+fn one_fault_hides_no_other() {
+    let said = |text: &str| -> Vec<String> {
+        let found = problems(text);
+        found.iter().map(ToString::to_string).collect()
+    };
+    let both = said(
+        r#"listen = "localhost"
+[http]
+workers = 0
+[[connection]]
+tokens = { fil = "x" }
+[connection.limits]
+members = -1
+[connection.upstream]
+kind = "opsera"
+burst = "x"
+token = { file = "a", env = "B" }
+members_by = "name"
+default_role = "Chef"
+"#,
+    );
+    for words in [
+        "toml:1: listen: ",
+        "toml:3: http.workers: integer `0` does not fit here; write a whole number above 0",
+        "toml:4: connection[0]: the key `name` is missing",
+        "toml:4: connection[0]: `tokens` names no file",
+        "toml:5: connection[0].tokens.fil: unknown key; did you mean `file`?",
+        "toml:7: connection[0].limits.members: ",
+        "connection[0].upstream.base_url: the key `base_url` is missing; add ",
+        "toml:10: connection[0].upstream.burst: string \"x\" does not fit here; write a whole number",
+        "toml:11: connection[0].upstream.token: give either file or env, not both",
+        "toml:12: connection[0].upstream.members_by: ",
+        "toml:13: connection[0].upstream.default_role ",
+    ] {
+        let words = words.replace("default_role ", "default_role: ");
+        assert!(
+            both.iter().any(|text| text.contains(&words)),
+            "{words}\nin {both:#?}"
+        );
+    }
+    let about_token = both.iter().filter(|text| text.contains("upstream.token"));
+    assert_eq!(about_token.count(), 1, "{both:#?}");
+
+    let single = said("store = \"x\"\n[connection]\nname = \"acme\"\n");
+    assert!(
+        single
+            .iter()
+            .any(|text| text.contains("write [[connection]]")),
+        "{single:#?}"
+    );
+    assert!(
+        single
+            .iter()
+            .any(|text| text.contains("store: string \"x\" does not fit here; write a table")),
+        "{single:#?}"
+    );
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused_and_not_repeated() {
+    let text = EXAMPLE.replace("{ file = \"secrets/opsera\" }", "\"a-very-secret-token\"");
+    let found = read_text(&text).unwrap_err().to_string();
+    assert!(
+        found.contains("a secret does not belong in this file"),
+        "{found}"
+    );
+    assert!(!found.contains("a-very-secret-token"), "{found}");
 }
 
 #[test]

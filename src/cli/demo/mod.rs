@@ -6,8 +6,9 @@
 
 use std::{
     fs,
+    io::{self, Write},
     net::SocketAddr,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -39,6 +40,8 @@ use play::{Play, Score};
 
 /// The token between the bridge and the simulated application.
 const UPSTREAM_TOKEN: &str = "the-simulated-application-accepts-this";
+/// The file it lies in.
+const SECRET: &str = "application.token";
 const CONNECTION: &str = "demo";
 
 /// See it work: the bridge, a simulated application and two identity providers.
@@ -126,6 +129,7 @@ impl Demo {
                     status: 1,
                 }
             })?;
+        folder.keep(SECRET, UPSTREAM_TOKEN)?;
         let text = self.configuration(&simulator.url());
         let config = config::parse(&folder.0.join("demo.toml"), &text)
             .map_err(|problems| Failed::usage(problems.to_string()))?;
@@ -175,7 +179,7 @@ impl Demo {
              [connection.upstream]\n\
              kind = \"opsera\"\n\
              base_url = \"{application}\"\n\
-             token = \"{UPSTREAM_TOKEN}\"\n\
+             token = {{ file = \"{SECRET}\" }}\n\
              allow_plain_http = true\n\
              {roles}\
              requests_per_second = {pace}\n\
@@ -343,6 +347,16 @@ impl Folder {
         let path = std::env::temp_dir().join(format!("drawbridge-demo-{name}"));
         fs::DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
+    }
+
+    fn keep(&self, name: &str, secret: &str) -> io::Result<()> {
+        let mut options = fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(self.0.join(name))?;
+        file.write_all(secret.as_bytes())
     }
 }
 

@@ -20,8 +20,9 @@ use serde::{
 
 use crate::upstream::UpstreamError;
 
-/// Where the application's token comes from: `"literal"`, `{ file = ".." }`
-/// or `{ env = ".." }`.
+/// Where the application's token comes from: `{ file = ".." }` or
+/// `{ env = ".." }`. A configuration that holds the token itself is refused;
+/// a program may hand it over.
 #[derive(Debug, Clone)]
 pub enum TokenSource {
     Literal(SecretString),
@@ -41,6 +42,18 @@ impl TokenSource {
     pub fn problem(&self) -> Option<String> {
         read(self).err()
     }
+
+    /// Whether the token itself was given, where its place should be.
+    pub fn is_written_out(&self) -> bool {
+        matches!(self, Self::Literal(value) if !value.expose_secret().is_empty())
+    }
+
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Literal(_) | Self::Env(_) => None,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for TokenSource {
@@ -55,7 +68,7 @@ impl<'de> Visitor<'de> for Shapes {
     type Value = TokenSource;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("{ file = \"path\" }, { env = \"NAME\" } or the token as a string")
+        f.write_str("{ file = \"path\" } or { env = \"NAME\" }")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<TokenSource, E> {

@@ -1,0 +1,115 @@
+//! Reading `[connection.upstream]`: its shape by serde, its meaning by the
+//! application's own room; here is where secrets may lie.
+
+use std::{collections::BTreeMap, fs, ops::Range, os::unix::fs::MetadataExt, path::Path};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{Upstream, reading::Reading};
+use crate::upstream::opsera;
+
+/// What to do about an application's token that is not there.
+const TOKEN_REMEDY: &str = "put the application's API token there, readable by drawbridge alone, or name another place: token = { file = \"..\" } or { env = \"..\" }";
+
+impl<'a> Reading<'a, '_> {
+    pub(super) fn opsera(
+        &mut self,
+        place: &str,
+        mut table: Spanned<DeTable<'a>>,
+    ) -> Option<Upstream> {
+        let keys: BTreeMap<String, Range<usize>> = table
+            .get_ref()
+            .iter()
+            .map(|(key, value)| (key.get_ref().to_string(), value.span()))
+            .collect();
+        let whole = table.span();
+        for trail in [
+            &["token", "file"][..],
+            &["ca_file"],
+            &["client_certificate"],
+        ] {
+            self.relocate(table.get_mut(), trail);
+        }
+        let before = self.problems.list().len();
+        let settings: opsera::Settings = self.document.read(table, place, self.problems)?;
+        // A faulty entry was taken out, and its default is not to be judged.
+        let told = self.problems.list().iter().skip(before);
+        let told: Vec<String> = told.map(|problem| problem.key.clone()).collect();
+        let mut found = Vec::new();
+        for key in ["base_url", "token"] {
+            if !keys.contains_key(key) {
+                found.push((key.to_owned(), format!("the key `{key}` is missing"), match key {
+                    "token" => "add token = { file = \"secrets/opsera\" } or { env = \"OPSERA_TOKEN\" }".to_owned(),
+                    _ => "add base_url = \"https://app.opsera.io\"".to_owned(),
+                }));
+            }
+        }
+        if settings.token.is_written_out() {
+            found.push((
+                "token".to_owned(),
+                "a secret does not belong in this file".to_owned(),
+                "write token = { file = \"secrets/opsera\" } or { env = \"OPSERA_TOKEN\" } and put it there".to_owned(),
+            ));
+        }
+        for (key, file) in [
+            ("token", settings.token.file()),
+            ("client_certificate", settings.client_certificate.as_deref()),
+        ] {
+            if let Some(file) = file.filter(|file| exposed(file)) {
+                found.push((
+                    key.to_owned(),
+                    format!("everybody on this machine can read {}", file.display()),
+                    "run `chmod 600` on it, and replace the secret if it was seen".to_owned(),
+                ));
+            }
+        }
+        for text in settings.problems() {
+            let end = text.find([':', ' ', '.']).unwrap_or(text.len());
+            let (key, rest) = text.split_at(end);
+            let rest = rest.strip_prefix(": ").unwrap_or(&text);
+            let (what, remedy) = match rest.rsplit_once(": ") {
+                _ if key == "token" => (rest, TOKEN_REMEDY),
+                Some(parts) => parts,
+                None => (rest, "correct it"),
+            };
+            if keys.contains_key(key) {
+                found.push((key.to_owned(), what.to_owned(), remedy.to_owned()));
+            }
+        }
+        for (key, what, remedy) in found {
+            let span = keys.get(&key).unwrap_or(&whole).clone();
+            let key = format!("{place}.{key}");
+            if !told.contains(&key) {
+                self.problems
+                    .push(self.document.problem(Some(span), &key, what, remedy));
+            }
+        }
+        Some(Upstream::Opsera(Box::new(settings)))
+    }
+
+    /// Makes a path in the table relative to the configuration file.
+    fn relocate(&self, table: &mut DeTable<'a>, trail: &[&str]) {
+        match trail {
+            [] => {}
+            [key] => {
+                if let Some(DeValue::String(path)) = table.get_mut(*key).map(Spanned::get_mut) {
+                    let joined = self.folder.join(path.as_ref());
+                    *path = joined.to_string_lossy().into_owned().into();
+                }
+            }
+            [key, rest @ ..] => {
+                if let Some(DeValue::Table(inner)) = table.get_mut(*key).map(Spanned::get_mut) {
+                    self.relocate(inner, rest);
+                }
+            }
+        }
+    }
+}
+
+/// Whether everybody on this machine can read a file.
+fn exposed(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|data| data.mode() & 0o007 != 0)
+}
