@@ -195,6 +195,17 @@ fn check_is_content_with_what_is_in_order() {
     let (status, text) = run(folder.path(), &["check"]);
     assert_eq!(status, 0, "{text}");
     assert!(text.contains("All is in order."), "{text}");
+    let file = folder.path().join("drawbridge.toml");
+    let right = fs::read_to_string(&file).unwrap();
+    let url = application.url();
+    fs::write(&file, right.replace(url, &format!("{url}/elsewhere"))).unwrap();
+    let (status, text) = run(folder.path(), &["check"]);
+    assert_eq!(status, 1, "{text}");
+    assert!(
+        text.contains("check base_url") && !text.contains("the token"),
+        "an address that is not Opsera's proves nothing about the token: {text}"
+    );
+    fs::write(&file, right).unwrap();
     fs::write(folder.path().join("secrets/opsera"), "another-token").unwrap();
     let (status, text) = run(folder.path(), &["check"]);
     assert_eq!(status, 1, "{text}");

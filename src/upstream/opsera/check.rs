@@ -25,13 +25,24 @@ impl Opsera {
             // Nothing further can be learned without an answer.
             return found;
         }
-        found.push(accepted(&search));
         if is_unauthorized(&search) {
+            found.push(not_accepted());
             return found;
         }
-        found.push(right("search users", Name::SearchUser, &search, true));
         let query = [(self.wire.key(Key::GroupsIds), NO_GROUP)];
         let groups = self.read(Name::ListGroups, &[], &query).await.map(drop);
+        if is_unauthorized(&groups) {
+            found.push(not_accepted());
+            return found;
+        }
+        // "Nobody has this address" and "there is no such path" look alike, so
+        // one answer at least must be Opsera's beyond doubt.
+        if let (Err(error), false) = (&groups, is_known(&search) || is_known(&groups)) {
+            found.push(self.unlike(error));
+            return found;
+        }
+        found.push(good("the token is accepted".into()));
+        found.push(right("search users", Name::SearchUser, &search, true));
         found.push(right("list groups", Name::ListGroups, &groups, false));
         if self.settings.people {
             let person = self.read(Name::GetPerson, &[("email", NOBODY)], &[]).await;
@@ -60,18 +71,31 @@ impl Opsera {
             _ => good(format!("{base} answers")),
         }
     }
+
+    fn unlike(&self, error: &UpstreamError) -> Finding {
+        bad(
+            format!(
+                "nothing shows that {} is Opsera: neither searching users nor listing groups \
+                 works ({error})",
+                self.settings.base_url
+            ),
+            format!(
+                "check base_url, the server's address with nothing behind it; if it is right, \
+                 compare operations.{} and operations.{} with your tenant's API reference",
+                Name::SearchUser.row().key,
+                Name::ListGroups.row().key
+            ),
+        )
+    }
 }
 
-fn accepted(search: &Result<(), UpstreamError>) -> Finding {
-    if is_unauthorized(search) {
-        return bad(
-            "Opsera does not accept the token".into(),
-            "make a new personal access token in Opsera (they expire) and put it where \
-             token points; a file is read again by itself"
-                .into(),
-        );
-    }
-    good("the token is accepted".into())
+fn not_accepted() -> Finding {
+    bad(
+        "Opsera does not accept the token".into(),
+        "make a new personal access token in Opsera (they expire) and put it where \
+         token points; a file is read again by itself"
+            .into(),
+    )
 }
 
 fn right(
@@ -106,6 +130,11 @@ fn right(
             ),
         ),
     }
+}
+
+/// Whether only an application that knows the request answers so.
+fn is_known(result: &Result<(), UpstreamError>) -> bool {
+    matches!(result, Ok(()) | Err(UpstreamError::Denied { .. }))
 }
 
 fn is_unauthorized(result: &Result<(), UpstreamError>) -> bool {
