@@ -9,6 +9,7 @@ mod calls;
 mod commands;
 mod faults;
 mod front;
+mod hazards;
 mod lifecycle;
 mod support;
 mod tidy;

@@ -17,7 +17,9 @@ use crate::{
         state::{Account, Existence, GroupWork, ObservedAccount, Principal, UserKey, UserWork},
     },
     store::{GroupLearned, GroupTurn, UserLearned, UserTurn},
-    upstream::{MemberOutcome, RemoteMember, Upstream, UpstreamError},
+    upstream::{
+        MemberOutcome, Millis, RemoteGroup, RemoteMember, RemoteUser, Upstream, UpstreamError,
+    },
 };
 
 /// When the lane may try again what is still open.
@@ -33,6 +35,9 @@ pub(super) enum Pause {
 
 /// How long writing stops when the application refuses our credential.
 const DENIED_PAUSE: Duration = Duration::from_secs(30);
+
+/// How far the application's clock may be from ours.
+const CLOCKS_APART: Millis = 5 * 60 * 1_000;
 
 /// A pair is refused when the application twice did not list it and a read
 /// did not show it: one look can be a lagging read.
@@ -91,16 +96,24 @@ fn refusal(can: &Capabilities, act: &str, error: &UpstreamError) -> String {
 pub(super) async fn user_turn(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Pause) {
     let mut learned = UserLearned::default();
     let mut work = turn.work;
-    if turn.unsure {
-        match look_again(upstream, &work.principal, &work.observed).await {
-            Ok(observed) => {
-                // It came back by the call whose end was unclear.
-                learned.recreated =
-                    observed.existence == Existence::Present && work.observed.deactivated;
-                work.observed = observed;
-            }
+    let was_there = work.observed.existence == Existence::Present || work.observed.deactivated;
+    if turn.unsure && was_there && !work.wanted.active {
+        // Taking away again costs what a look costs, and believes no read that
+        // lags behind.
+        work.observed.existence = Existence::Unknown;
+    } else if turn.unsure {
+        let found = match upstream.user(&work.principal.account).await {
+            Ok(found) => found,
             Err(error) => return (learned, pause_after(&error)),
+        };
+        if !was_there && found.as_ref().is_some_and(|it| is_older(it, turn.since)) {
+            return (not_ours(upstream.capabilities(), &work), Pause::None);
         }
+        let observed = seen(found.as_ref(), &work.observed, was_there);
+        learned.upstream_id = found.and_then(|found| found.upstream_id);
+        // It came back by the call whose end was unclear.
+        learned.recreated = observed.existence == Existence::Present && work.observed.deactivated;
+        work.observed = observed;
     }
     let returning = work.observed.deactivated;
     let plan = plan_user(&work, upstream.capabilities());
@@ -120,6 +133,13 @@ pub(super) async fn user_turn(upstream: &dyn Upstream, turn: UserTurn) -> (UserL
                 learned.recreated |= returning && matches!(operation, Operation::CreateUser { .. });
             }
             Err(error) => {
+                let error = if turn.unsure && gone_already(upstream, &operation, &error).await {
+                    UpstreamError::Missing {
+                        reason: "deactivated already".into(),
+                    }
+                } else {
+                    error
+                };
                 let end = user_failure(
                     upstream,
                     &operation,
@@ -160,14 +180,8 @@ pub(super) async fn user_turn(upstream: &dyn Upstream, turn: UserTurn) -> (UserL
 
 /// After an unclear end: what is there now. Role and profile are not shown, so
 /// they are unknown and will be sent again where they are wanted.
-async fn look_again(
-    upstream: &dyn Upstream,
-    principal: &Principal,
-    before: &ObservedAccount,
-) -> Result<ObservedAccount, UpstreamError> {
-    let found = upstream.user(&principal.account).await?;
-    let was_there = before.existence == Existence::Present || before.deactivated;
-    Ok(match found {
+fn seen(found: Option<&RemoteUser>, before: &ObservedAccount, was_there: bool) -> ObservedAccount {
+    match found {
         Some(_) => ObservedAccount {
             existence: Existence::Present,
             deactivated: false,
@@ -180,7 +194,49 @@ async fn look_again(
             deactivated: was_there,
             ..before.clone()
         },
-    })
+    }
+}
+
+/// Whether an account was there before anybody asked us for it, so that the
+/// creation of which no answer came cannot have made it (reliability: R-02).
+fn is_older(found: &RemoteUser, since: Millis) -> bool {
+    found
+        .created
+        .is_some_and(|created| created < since - CLOCKS_APART)
+}
+
+/// Nothing was made, and nothing is touched.
+fn not_ours(can: &Capabilities, work: &UserWork) -> UserLearned {
+    let exists = UpstreamError::Exists {
+        reason: "the account is older than the request for it".into(),
+    };
+    UserLearned {
+        observed: Some(ObservedAccount {
+            existence: Existence::Absent,
+            ..work.observed.clone()
+        }),
+        settled: true,
+        refused: work
+            .wanted
+            .active
+            .then(|| refusal(can, "create the account", &exists)),
+        ..UserLearned::default()
+    }
+}
+
+/// Whether a repeated deactivation was refused only because the first one, of
+/// which no answer came, was done.
+async fn gone_already(
+    upstream: &dyn Upstream,
+    operation: &Operation,
+    error: &UpstreamError,
+) -> bool {
+    let (Operation::DeactivateUser { principal }, UpstreamError::Rejected { .. }) =
+        (operation, error)
+    else {
+        return false;
+    };
+    matches!(upstream.user(&principal.account).await, Ok(None))
 }
 
 fn note_success(operation: &Operation, wanted: &Account, observed: &mut ObservedAccount) {
@@ -295,6 +351,23 @@ impl Turn<'_> {
         let ambiguous = self.work.observed == Existence::Unknown;
         if self.work.wanted && ambiguous {
             match self.upstream.group(&self.work.name).await {
+                Ok(Some(found)) if !self.work.made => match self.is_foreign(&found).await {
+                    Ok(false) => {
+                        self.work.observed = Existence::Present;
+                        self.learned.existence = Some(Existence::Present);
+                    }
+                    Ok(true) => {
+                        self.refuse_creation(&UpstreamError::Exists {
+                            reason: "the group that is there holds others than those asked for"
+                                .into(),
+                        });
+                        return Pause::None;
+                    }
+                    Err(error) => {
+                        self.return_unsent();
+                        return pause_after(&error);
+                    }
+                },
                 Ok(found) => {
                     self.work.observed = found.map_or(Existence::Absent, |_| Existence::Present);
                     if self.work.observed == Existence::Present {
@@ -373,8 +446,12 @@ impl Turn<'_> {
             Operation::DeleteGroup { .. } => self.learned.existence = Some(Existence::Absent),
             Operation::ReplaceMembers { .. } => {
                 self.note_outcomes(outcomes);
-                for gone in self.work.removes.clone() {
-                    self.absent(gone.user);
+                // An answer that leaves somebody out says nothing of who is
+                // gone either: both are read then.
+                if self.still_open(true).is_empty() {
+                    for gone in self.work.removes.clone() {
+                        self.absent(gone.user);
+                    }
                 }
             }
             _ => self.note_outcomes(outcomes),
@@ -412,10 +489,7 @@ impl Turn<'_> {
         }
         match operation {
             Operation::CreateGroup { .. } => {
-                let reason = refusal(self.upstream.capabilities(), "create the group", error);
-                self.learned.existence = Some(Existence::Absent);
-                self.learned.group_refused = Some(reason.clone());
-                self.refuse_open(&reason);
+                self.refuse_creation(error);
                 Next::Stop(Pause::None)
             }
             Operation::DeleteGroup { .. } => {
@@ -451,6 +525,29 @@ impl Turn<'_> {
             }
             _ => Next::GoOn,
         }
+    }
+
+    fn refuse_creation(&mut self, error: &UpstreamError) {
+        let reason = refusal(self.upstream.capabilities(), "create the group", error);
+        self.learned.existence = Some(Existence::Absent);
+        self.learned.group_refused = Some(reason.clone());
+        self.refuse_open(&reason);
+    }
+
+    /// Whether a group cannot be what a creation of which no answer came has
+    /// made: another directory's, or one with members of whom none was asked
+    /// for. Such a group is never taken over (reliability: R-04).
+    async fn is_foreign(&self, found: &RemoteGroup) -> Result<bool, UpstreamError> {
+        if found.read_only.is_some() {
+            return Ok(true);
+        }
+        if found.member_count == Some(0) {
+            return Ok(false);
+        }
+        let members = self.upstream.members(&self.work.name).await?;
+        let listed = Listed::new(&members);
+        let mut asked_for = self.work.adds.iter().chain(&self.work.removes);
+        Ok(!members.is_empty() && !asked_for.any(|principal| listed.has(principal)))
     }
 
     fn members_failed(

@@ -3,17 +3,19 @@
 //! bound to an existing row by name or e-mail, and nothing an identity
 //! provider wrote is changed.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{Bridge, Failure, Session, clock, session::store_failed};
 use crate::{
     plan::state::{Existence, ObservedAccount},
-    store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, UserRow},
-    upstream::{RemoteGroup, RemoteUser, UpstreamError},
+    store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, Millis, UserRow},
+    upstream::{RemoteGroup, RemoteProfile, RemoteUser, UpstreamError},
 };
 
 /// A failed import is tried again after this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
+/// How far a read may lag behind the writes before it (reliability: H-12).
+const READ_LAG: Millis = 10_000;
 
 impl Bridge {
     /// Imports every connection now and then as often as it wants; the tasks
@@ -65,7 +67,13 @@ impl Session {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Imported, Failure> {
         let upstream = &self.connection.upstream;
+        let store = &self.bridge.store;
+        // A read shows what was so some time ago, and takes its time itself:
+        // what is written upstream from here on is younger than what it shows.
+        let since = store.import_mark(clock::now() - READ_LAG).await;
+        let since = since.map_err(store_failed)?;
         let users = upstream.users().await.map_err(|e| self.unreadable(&e))?;
+        let profiles = self.profiles().await?;
         let groups = upstream.groups().await.map_err(|e| self.unreadable(&e))?;
         let count = groups.len();
         let mut found = Vec::with_capacity(count);
@@ -92,22 +100,44 @@ impl Session {
         });
         let users = users
             .iter()
-            .filter_map(|user| self.found_user(user))
+            .filter_map(|user| self.found_user(user, profiles.get(&user.account)))
             .collect();
         let actor = Actor {
             name: self.actor.clone(),
             at: clock::now(),
         };
-        self.bridge
-            .store
-            .import(self.connection.key, users, found, actor)
+        store
+            .import(self.connection.key, since, users, found, actor)
             .await
             .map_err(store_failed)
     }
 
-    fn found_user(&self, remote: &RemoteUser) -> Option<FoundUser> {
+    /// The profile records by account. A token that may not read them, or a
+    /// tenant without them, is no reason to show nobody at all.
+    async fn profiles(&self) -> Result<HashMap<String, RemoteProfile>, Failure> {
+        let read = self.connection.upstream.profiles().await;
+        match read {
+            Ok(list) => Ok(list
+                .into_iter()
+                .map(|record| (record.account.clone(), record))
+                .collect()),
+            Err(error @ (UpstreamError::Later { .. } | UpstreamError::Unknown { .. })) => {
+                Err(self.unreadable(&error))
+            }
+            Err(error) => {
+                tracing::warn!(%error, connection = %self.connection.name, "imported without profile records");
+                Ok(HashMap::new())
+            }
+        }
+    }
+
+    fn found_user(
+        &self,
+        remote: &RemoteUser,
+        profile: Option<&RemoteProfile>,
+    ) -> Option<FoundUser> {
         let upstream = &self.connection.upstream;
-        let mut attributes = upstream.user_attributes(remote);
+        let mut attributes = upstream.user_attributes(remote, profile);
         attributes.0.insert("active".into(), remote.active.into());
         let account = upstream.project(&attributes).ok()?.account;
         let observed = ObservedAccount {
@@ -115,6 +145,7 @@ impl Session {
             // What is there is as wanted: importing asks for nothing.
             role: account.role.clone(),
             profile: Some(account.profile.clone()),
+            record: profile.is_some(),
             ..ObservedAccount::default()
         };
         let row = UserRow {

@@ -37,8 +37,9 @@ impl Session {
         self.settle_user(written).await
     }
 
-    /// Replaces all attributes. Without `active` the user stays as active as
-    /// it was: an omission must never give or take access.
+    /// Replaces all attributes. Without `active` or `roles` the user stays as
+    /// active and as powerful as it was: an omission must never give or take
+    /// access. An empty list of roles does take it.
     pub async fn replace_user(
         &self,
         id: &str,
@@ -60,7 +61,13 @@ impl Session {
         let session = self.clone();
         let schemas = self.schemas();
         let decide: DecideUser = Box::new(move |stored| {
+            let roles_unsaid = !user.0.contains_key("roles");
             let mut user = replaced(&stored.row.attributes, user, User, &schemas)?;
+            if let Some(roles) = stored.row.attributes.0.get("roles")
+                && roles_unsaid
+            {
+                user.0.insert("roles".into(), roles.clone());
+            }
             let was = stored.row.account.active;
             user.0.entry("active").or_insert(was.into());
             session.changed_row(user, stored)
@@ -168,6 +175,12 @@ impl Session {
             // takes access.
             projection.account.active = stored.row.account.active;
         }
+        let had_role = stored.is_some_and(|stored| stored.row.account.role.is_some());
+        if had_role && projection.account.role.is_none() {
+            // A role that is taken away must not stay in the application.
+            let plain = self.connection.upstream.plain_role();
+            projection.account.role = plain.map(str::to_owned);
+        }
         let kept = stored.and_then(|s| s.row.account_key.clone());
         let account_key = kept.or(projection.key);
         if account_key.is_none() && !self.policy().stage_users {
@@ -235,6 +248,8 @@ impl Session {
                     if let Err(error) = undone {
                         tracing::error!(%error, "a refused change of a user could not be taken back");
                     }
+                    // Calls before the refused one may have to be undone too.
+                    self.connection.lanes.kick(Lane::User(key));
                     let reason = whole
                         .unwrap_or_else(|| format!("{} refused the change", self.application()));
                     return Err(Failure::Problem(user_refused(&reason)));

@@ -48,7 +48,8 @@ fn create(work: &UserWork, can: &Capabilities, plan: &mut Plan) {
     });
     let left_over = work.wanted.carried_by_creation() != work.wanted.profile;
     if !plan.operations.is_empty() && left_over {
-        upsert(work, can, plan, work.wanted.profile.clone(), false);
+        let record = work.observed.record;
+        upsert(work, can, plan, work.wanted.profile.clone(), record);
     }
 }
 
@@ -255,6 +256,7 @@ mod tests {
             name: "dev".into(),
             wanted: true,
             observed: Existence::Present,
+            made: false,
             adds: make(0, adds),
             removes: make(100, removes),
             full: None,

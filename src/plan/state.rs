@@ -106,6 +106,8 @@ pub struct GroupWork {
     /// False when the SCIM resource was deleted.
     pub wanted: bool,
     pub observed: Existence,
+    /// The application once confirmed or showed it as this group.
+    pub made: bool,
     /// Members to be present upstream that are not known to be, whose account
     /// is known to be present.
     pub adds: Vec<Principal>,

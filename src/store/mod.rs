@@ -226,6 +226,8 @@ pub struct UserTurn {
     pub version: u64,
     /// An earlier call's end is not known: read the account before planning.
     pub unsure: bool,
+    /// When the row was made; an account that is older was not made for it.
+    pub since: Millis,
 }
 
 /// One turn of a group's lane. Every pair in `work` is marked
@@ -281,6 +283,10 @@ pub enum Lane {
     User(UserKey),
     Group(GroupKey),
 }
+
+/// A place in the history of writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ImportMark(pub i64);
 
 /// A user or group found upstream, to be made visible as a SCIM resource.
 #[derive(Debug, Clone, PartialEq)]
@@ -453,13 +459,19 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     // ---- import
 
+    /// Where the history stood at `before`, to be asked for before the
+    /// application is read.
+    async fn import_mark(&self, before: Millis) -> Result<ImportMark, StoreError>;
     /// Adds users and groups found upstream that no row has by its account key
     /// or upstream name, learns application ids of those that do, and adds
     /// observed memberships nobody asked for as unmanaged members. Never
-    /// changes what an identity provider wrote.
+    /// changes what an identity provider wrote. What was changed upstream
+    /// after `since` was not yet so when it was read, and is left alone: no
+    /// removal that was confirmed meanwhile comes back as a member.
     async fn import(
         &self,
         c: ConnectionKey,
+        since: ImportMark,
         users: Vec<FoundUser>,
         groups: Vec<FoundGroup>,
         actor: Actor,

@@ -19,6 +19,9 @@ use crate::{
 mod client;
 pub mod opsera;
 
+/// Milliseconds since 1970, UTC.
+pub type Millis = i64;
+
 /// An application, as the engine sees it.
 #[async_trait]
 pub trait Upstream: Send + Sync + std::fmt::Debug {
@@ -34,13 +37,17 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// has nothing the application could know it by.
     fn project(&self, user: &Attributes) -> Result<Projection, Problem>;
 
+    /// Pure: the role of an account of which nobody says a role; what one is
+    /// put back to when its role is taken away.
+    fn plain_role(&self) -> Option<&str>;
+
     /// Pure: the application's name for a new group, by the visible rule. An
     /// impossible name is a 400 that says what to do.
     fn group_name(&self, display_name: &str) -> Result<String, Problem>;
 
     /// Pure: what an account or group read from the application looks like as
     /// a SCIM resource, for import.
-    fn user_attributes(&self, remote: &RemoteUser) -> Attributes;
+    fn user_attributes(&self, remote: &RemoteUser, profile: Option<&RemoteProfile>) -> Attributes;
     fn group_attributes(&self, remote: &RemoteGroup) -> Attributes;
 
     /// Pure: the read-only attributes that say how the application knows a
@@ -49,6 +56,9 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
 
     /// Every active account. A listing that looks cut off is `Broken`.
     async fn users(&self) -> Result<Vec<RemoteUser>, UpstreamError>;
+    /// Every profile record that the application keeps apart from its
+    /// accounts; none where it keeps none.
+    async fn profiles(&self) -> Result<Vec<RemoteProfile>, UpstreamError>;
     async fn groups(&self) -> Result<Vec<RemoteGroup>, UpstreamError>;
     async fn members(&self, group: &str) -> Result<Vec<RemoteMember>, UpstreamError>;
     /// One account by its key; `None` when there is no active one.
@@ -76,9 +86,20 @@ pub struct RemoteUser {
     pub account: String,
     pub upstream_id: Option<String>,
     pub active: bool,
+    /// When it came into being, by the application's clock, where it tells.
+    pub created: Option<Millis>,
     /// Other fields by the application's names, lists joined in `lists`.
     pub fields: BTreeMap<String, String>,
     pub lists: BTreeMap<String, Vec<String>>,
+}
+
+/// A profile record as the application shows it, its fields by the names of
+/// [`Account::profile`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemoteProfile {
+    /// Lower case.
+    pub account: String,
+    pub fields: BTreeMap<String, String>,
 }
 
 /// A group as the application shows it.

@@ -19,7 +19,7 @@ use crate::{
         resource::{Attributes, ResourceId},
         schema::Schemas,
     },
-    upstream::{Finding, Outcome, Projection, RemoteGroup, RemoteUser},
+    upstream::{Finding, Outcome, Projection, RemoteGroup, RemoteProfile, RemoteUser},
 };
 
 type Answer = Box<dyn Fn(&Operation) -> Result<Outcome, UpstreamError> + Send + Sync>;
@@ -97,8 +97,14 @@ impl Upstream for Scripted {
     fn group_name(&self, name: &str) -> Result<String, Problem> {
         Ok(name.into())
     }
-    fn user_attributes(&self, _: &RemoteUser) -> Attributes {
+    fn plain_role(&self) -> Option<&str> {
+        None
+    }
+    fn user_attributes(&self, _: &RemoteUser, _: Option<&RemoteProfile>) -> Attributes {
         Attributes::default()
+    }
+    async fn profiles(&self) -> Result<Vec<RemoteProfile>, UpstreamError> {
+        Ok(Vec::new())
     }
     fn group_attributes(&self, _: &RemoteGroup) -> Attributes {
         Attributes::default()
@@ -145,6 +151,7 @@ fn group(adds: std::ops::Range<u8>, removes: std::ops::Range<u8>) -> GroupTurn {
             name: "dev".into(),
             wanted: true,
             observed: Existence::Present,
+            made: false,
             adds: adds.map(principal).collect(),
             removes: removes.map(principal).collect(),
             full: None,
@@ -377,6 +384,7 @@ fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
             deleted: false,
         },
         version: 1,
+        since: 0,
         unsure,
     }
 }

@@ -205,7 +205,7 @@ async fn everything_there_is_can_be_read() {
     assert_eq!(ann.account, email("ann"));
     assert_eq!(ann.upstream_id, Some(bench.state().users[0].id.clone()));
     assert_eq!(ann.lists["tools"].len(), 1);
-    let attributes = bench.upstream.user_attributes(ann);
+    let attributes = bench.upstream.user_attributes(ann, None);
     assert_eq!(attributes.text("userName"), Some("ann@example.com"));
     assert_eq!(attributes.nested("name", "familyName"), Some("Tester"));
     assert_eq!(attributes.nested(USER_EXTENSION, "ssoSystem"), Some("okta"));

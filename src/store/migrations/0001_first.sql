@@ -59,6 +59,8 @@ CREATE INDEX user_emails_of_user ON user_emails (user_key);
 -- made: the application once showed or confirmed it.
 -- whole: the set was replaced as a whole and has not converged since.
 -- strangers: members the application shows that are no row here.
+-- turned: the number of the audit row of its last turn; what was read of it
+-- before that is out of date.
 CREATE TABLE groups (
     key           INTEGER PRIMARY KEY AUTOINCREMENT,
     connection    INTEGER NOT NULL REFERENCES connections (key),
@@ -75,6 +77,7 @@ CREATE TABLE groups (
     members       INTEGER NOT NULL,
     unmanaged     INTEGER NOT NULL,
     strangers     INTEGER NOT NULL,
+    turned        INTEGER NOT NULL DEFAULT 0,
     upstream_name TEXT    NOT NULL,
     display_key   TEXT,
     external_id   TEXT,
@@ -116,6 +119,15 @@ CREATE TABLE memberships (
 CREATE INDEX memberships_of_user ON memberships (user_key, group_key);
 CREATE INDEX memberships_open ON memberships (group_key, user_key)
     WHERE desired <> observed;
+
+-- Accounts that a deleted user held until lately: a list that was read before
+-- the audit row of that number still shows them.
+CREATE TABLE departed (
+    connection  INTEGER NOT NULL REFERENCES connections (key),
+    account_key TEXT    NOT NULL,
+    number      INTEGER NOT NULL,
+    PRIMARY KEY (connection, account_key)
+) STRICT, WITHOUT ROWID;
 
 -- What is being sent; written before the first byte leaves.
 CREATE TABLE intents (

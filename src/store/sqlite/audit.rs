@@ -1,7 +1,7 @@
 //! Who did what, written with every change in its transaction, and what is in
 //! flight. Ids and counts only: the audit outlives the persons in it.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 use crate::{
@@ -38,7 +38,7 @@ pub(super) fn record(
     Ok(())
 }
 
-/// Records the end of a turn with the calls it made.
+/// Records the end of a turn with the calls it made; returns the row's number.
 pub(super) fn record_turn(
     db: &Connection,
     connection: i64,
@@ -47,14 +47,32 @@ pub(super) fn record_turn(
     id: ResourceId,
     calls: &[(Operation, String, u64)],
     mut detail: Value,
-) -> Result<()> {
+) -> Result<i64> {
     let calls: Vec<Value> = calls.iter().map(call).collect();
     detail["calls"] = calls.into();
     let engine = Actor {
         name: ENGINE.into(),
         at,
     };
-    record(db, connection, &engine, action, Some(id), &detail)
+    record(db, connection, &engine, action, Some(id), &detail)?;
+    Ok(db.last_insert_rowid())
+}
+
+/// The last row written before `before`, which nothing that is told later is
+/// older than. Walks back over what is newer only.
+pub(super) fn mark(db: &Connection, before: Millis) -> Result<i64> {
+    let number = db
+        .prepare_cached("SELECT number FROM audit WHERE at < ?1 ORDER BY number DESC LIMIT 1")?
+        .query_row([before], |row| row.get(0))
+        .optional()?;
+    Ok(number.unwrap_or(0))
+}
+
+/// The last row of all.
+pub(super) fn latest(db: &Connection) -> Result<i64> {
+    Ok(db
+        .prepare_cached("SELECT coalesce(max(number), 0) FROM audit")?
+        .query_row([], |row| row.get(0))?)
 }
 
 fn call((operation, outcome, millis): &(Operation, String, u64)) -> Value {

@@ -49,6 +49,7 @@ pub(super) fn begin(db: &Connection, key: GroupKey, limit: usize) -> Result<Opti
             name: group.upstream_name.clone(),
             wanted,
             observed: group.existence,
+            made: group.made,
             adds: open.adds,
             removes: open.removes,
             full,
@@ -133,15 +134,24 @@ fn whole_set(
     if !known || !prefers_replace(group.whole, others, size, adds, removes) {
         return Ok(None);
     }
-    let set = db
-        .prepare_cached(
-            "SELECT u.key, u.id, u.account_key, u.upstream_id
-             FROM memberships m JOIN users u ON u.key = m.user_key
-             WHERE m.group_key = ?1 AND m.desired = 1 AND u.account_key IS NOT NULL
-               AND u.tombstone IS NULL AND u.wants = 1 AND u.existence = 1 AND u.unsure < 2",
-        )?
-        .query_map([group.key], principal_at)?
-        .collect::<rusqlite::Result<_>>()?;
+    let mut select = db.prepare_cached(
+        "SELECT u.key, u.id, u.account_key, u.upstream_id, m.observed,
+             u.tombstone IS NULL AND u.wants = 1 AND u.existence = 1 AND u.unsure < 2
+         FROM memberships m JOIN users u ON u.key = m.user_key
+         WHERE m.group_key = ?1 AND m.desired = 1 AND u.account_key IS NOT NULL",
+    )?;
+    let mut rows = select.query([group.key])?;
+    let mut set = Vec::new();
+    while let Some(row) = rows.next()? {
+        let observed: i64 = row.get(4)?;
+        if row.get(5)? {
+            set.push(principal_at(row)?);
+        } else if observed != 0 {
+            // Is or may be a member and cannot be named now: a replacement
+            // would take it out without anybody having asked for that.
+            return Ok(None);
+        }
+    }
     Ok(Some(set))
 }
 
@@ -168,13 +178,12 @@ pub(super) fn end(
     let mut left = settle_pairs(db, &group, learned)?;
     let undone = undo_refused(db, &mut group, seq, learned, at)?;
     left.extend(learned.refused.iter().map(|(user, _)| user.0));
-    let mut open = Vec::new();
     if let Some(existence) = learned.existence {
-        open.extend(learn_existence(db, &mut group, existence)?);
+        left.extend(learn_existence(db, &mut group, existence)?);
     }
     let refused = learned.group_refused.as_ref().filter(|_| untouched);
     if let Some(reason) = refused {
-        open.extend(refuse(db, &mut group, reason, at)?);
+        left.extend(refuse(db, &mut group, reason, at)?);
     }
     group.whole = group.whole && has_open_pairs(db, key.0)?;
     groups::save(db, &group)?;
@@ -188,7 +197,7 @@ pub(super) fn end(
         "group_refused": learned.group_refused.is_some(),
         "version": group.version,
     });
-    audit::record_turn(
+    let number = audit::record_turn(
         db,
         group.connection,
         at,
@@ -197,7 +206,9 @@ pub(super) fn end(
         &learned.calls,
         detail,
     )?;
-    open.extend(lanes::finish_all(db, left)?);
+    db.prepare_cached("UPDATE groups SET turned = ?2 WHERE key = ?1")?
+        .execute([group.key, number])?;
+    let mut open = lanes::finish_all(db, left)?;
     if has_new_work(db, &group, untouched)? {
         open.push(Lane::Group(key));
     }
@@ -311,7 +322,8 @@ struct Refused {
     leaver: bool,
 }
 
-fn learn_existence(db: &Connection, group: &mut Group, existence: Existence) -> Result<Vec<Lane>> {
+/// Returns the users that may have left for good.
+fn learn_existence(db: &Connection, group: &mut Group, existence: Existence) -> Result<Vec<i64>> {
     let lost = group.made && group.tombstone.is_none() && existence == Existence::Absent;
     group.existence = existence;
     group.made |= existence == Existence::Present;
@@ -331,7 +343,8 @@ fn learn_existence(db: &Connection, group: &mut Group, existence: Existence) -> 
 }
 
 /// A group that never was is withdrawn; any other waits for its next write.
-fn refuse(db: &Connection, group: &mut Group, reason: &str, at: Millis) -> Result<Vec<Lane>> {
+/// Returns the users that may have left for good.
+fn refuse(db: &Connection, group: &mut Group, reason: &str, at: Millis) -> Result<Vec<i64>> {
     if group.made || group.tombstone.is_some() {
         group.refused = Some(reason.to_owned());
         return Ok(Vec::new());

@@ -427,9 +427,6 @@ pub(super) fn delete(
     check(when, group.version)?;
     decide(&group.stored()?)?;
     bury(db, &mut group, actor.at)?;
-    if group.existence == Existence::Absent {
-        lanes::purge_pairs(db, group.key)?;
-    }
     audit::record(
         db,
         connection,
@@ -438,6 +435,10 @@ pub(super) fn delete(
         Some(id),
         &json!({ "version": group.version }),
     )?;
+    if group.existence == Existence::Absent {
+        let leavers = lanes::purge_pairs(db, group.key)?;
+        lanes::finish_all(db, leavers)?;
+    }
     Ok(group.written(true, Vec::new(), Vec::new()))
 }
 

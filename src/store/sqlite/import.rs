@@ -23,12 +23,21 @@ use super::{
 /// Users, or members of one group, in one transaction.
 const PORTION: usize = 500;
 
+/// What every portion of one import shares.
+#[derive(Debug, Clone)]
+pub(super) struct Import {
+    pub(super) connection: i64,
+    /// What was changed upstream after this audit row was not seen when the
+    /// application was read.
+    pub(super) since: i64,
+    pub(super) actor: Actor,
+}
+
 pub(super) async fn run(
     writer: &Writer,
-    connection: i64,
+    import: Import,
     users: Vec<FoundUser>,
     groups: Vec<FoundGroup>,
-    actor: Actor,
 ) -> std::result::Result<Imported, StoreError> {
     let mut sum = Imported::default();
     let mut users = users.into_iter();
@@ -37,32 +46,33 @@ pub(super) async fn run(
         if portion.is_empty() {
             break;
         }
-        let actor = actor.clone();
-        let part = writer.write(move |db| import_users(db, connection, portion, &actor));
+        let by = import.clone();
+        let part = writer.write(move |db| import_users(db, portion, &by));
         let part = part.await?;
         sum.users_seen += part.users_seen;
         sum.users_new += part.users_new;
     }
     for group in groups {
-        let part = import_group(writer, connection, group, &actor).await?;
+        let part = import_group(writer, group, &import).await?;
         sum.groups_seen += 1;
         sum.groups_new += part.groups_new;
         sum.members_new += part.members_new;
         sum.members_unknown += part.members_unknown;
     }
+    let forget = writer.write(move |db| {
+        db.prepare_cached("DELETE FROM departed WHERE connection = ?1 AND number <= ?2")?
+            .execute([import.connection, import.since])?;
+        Ok(())
+    });
+    forget.await?;
     Ok(sum)
 }
 
-async fn import_group(
-    writer: &Writer,
-    connection: i64,
-    mut found: FoundGroup,
-    actor: &Actor,
-) -> Result<Imported> {
+async fn import_group(writer: &Writer, mut found: FoundGroup, import: &Import) -> Result<Imported> {
     let mut seen = Imported::default();
     let mut members = std::mem::take(&mut found.members).into_iter();
-    let by = actor.clone();
-    let row = writer.write(move |db| find_or_add(db, connection, &found, &by));
+    let by = import.clone();
+    let row = writer.write(move |db| find_or_add(db, &found, &by));
     let Some((key, new)) = row.await? else {
         return Ok(seen);
     };
@@ -72,29 +82,24 @@ async fn import_group(
         if portion.is_empty() {
             break;
         }
-        let by = actor.clone();
+        let by = import.clone();
         let part = writer.write(move |db| add_members(db, key, &portion, &by));
         let (added, strangers) = part.await?;
         seen.members_new += added;
         seen.members_unknown += strangers;
     }
-    let (by, seen_now) = (actor.clone(), seen);
+    let (by, seen_now) = (import.clone(), seen);
     let count = writer.write(move |db| note_strangers(db, key, &seen_now, &by));
     count.await?;
     Ok(seen)
 }
 
-fn import_users(
-    db: &Connection,
-    connection: i64,
-    portion: Vec<FoundUser>,
-    actor: &Actor,
-) -> Result<Imported> {
+fn import_users(db: &Connection, portion: Vec<FoundUser>, import: &Import) -> Result<Imported> {
     let mut seen = Imported::default();
     let mut learned = 0_u64;
     for found in portion {
         seen.users_seen += 1;
-        match import_user(db, connection, found, actor)? {
+        match import_user(db, found, import)? {
             Found::New => seen.users_new += 1,
             Found::Learned => learned += 1,
             Found::AsBefore => {}
@@ -102,6 +107,7 @@ fn import_users(
     }
     if seen.users_new + learned > 0 {
         let detail = json!({ "new": seen.users_new, "learned": learned });
+        let (connection, actor) = (import.connection, &import.actor);
         audit::record(db, connection, actor, "import_users", None, &detail)?;
     }
     Ok(seen)
@@ -113,7 +119,8 @@ enum Found {
     AsBefore,
 }
 
-fn import_user(db: &Connection, connection: i64, found: FoundUser, actor: &Actor) -> Result<Found> {
+fn import_user(db: &Connection, found: FoundUser, import: &Import) -> Result<Found> {
+    let connection = import.connection;
     let Some(account) = found.row.account_key.as_deref() else {
         return Ok(Found::AsBefore);
     };
@@ -134,7 +141,15 @@ fn import_user(db: &Connection, connection: i64, found: FoundUser, actor: &Actor
             None => Ok(Found::AsBefore),
         };
     }
-    let mut user = User::fresh(connection, found.id, &found.row, actor.at)?;
+    let departed = db
+        .prepare_cached(
+            "SELECT 1 FROM departed WHERE connection = ?1 AND account_key = ?2 AND number > ?3",
+        )?
+        .exists(params![connection, account, import.since])?;
+    if departed {
+        return Ok(Found::AsBefore);
+    }
+    let mut user = User::fresh(connection, found.id, &found.row, import.actor.at)?;
     user.imported = true;
     user.observed = found.observed;
     user.upstream_id = found.upstream_id;
@@ -146,18 +161,19 @@ fn import_user(db: &Connection, connection: i64, found: FoundUser, actor: &Actor
     }
 }
 
+/// A row whose account was never there by our doing learns nothing: that the
+/// application has one of that name is for the creation to find out, which is
+/// then refused. Taking it on here would bind it silently (R-02).
 fn learn_user(db: &Connection, mut user: User, found: FoundUser) -> Result<Found> {
-    let there = user.never_there() && found.observed.existence == Existence::Present;
     let id_is_news = found.upstream_id.is_some() && found.upstream_id != user.upstream_id;
-    if !there && !id_is_news {
+    let record_is_news = found.observed.record && !user.observed.record;
+    if user.never_there() || !(id_is_news || record_is_news) {
         return Ok(Found::AsBefore);
-    }
-    if there {
-        user.observed = found.observed;
     }
     if id_is_news {
         user.upstream_id = found.upstream_id;
     }
+    user.observed.record |= found.observed.record;
     users::save(db, &user)?;
     Ok(Found::Learned)
 }
@@ -177,10 +193,10 @@ fn in_savepoint<T>(db: &Connection, act: impl FnOnce() -> Result<T>) -> Result<T
 /// The key of the group that members may be learned of, and whether it is new.
 fn find_or_add(
     db: &Connection,
-    connection: i64,
     found: &FoundGroup,
-    actor: &Actor,
+    import: &Import,
 ) -> Result<Option<(i64, bool)>> {
+    let connection = import.connection;
     let row: Option<i64> = db
         .prepare_cached(
             "SELECT key FROM groups WHERE connection = ?1 AND upstream_name = ?2
@@ -202,7 +218,7 @@ fn find_or_add(
         }
         return Ok(Some((group.key, false)));
     }
-    let mut group = Group::fresh(connection, found.id, &found.row, actor.at)?;
+    let mut group = Group::fresh(connection, found.id, &found.row, import.actor.at)?;
     group.ours = false;
     group.made = true;
     group.existence = Existence::Present;
@@ -220,12 +236,19 @@ fn add_members(
     db: &Connection,
     key: i64,
     members: &[(Option<String>, Option<String>)],
-    actor: &Actor,
+    import: &Import,
 ) -> Result<(u64, u64)> {
     let live = |group: &Group| group.tombstone.is_none();
     let Some(mut group) = groups::by_key(db, key)?.filter(live) else {
         return Ok((0, 0));
     };
+    // Asked for every portion, because a turn may end between two of them.
+    let turned = db
+        .prepare_cached("SELECT 1 FROM groups WHERE key = ?1 AND turned > ?2")?
+        .exists([key, import.since])?;
+    if turned {
+        return Ok((0, 0));
+    }
     let (mut added, mut strangers) = (0, 0);
     for (upstream_id, account) in members {
         let user = find_user(
@@ -260,13 +283,13 @@ fn add_members(
     if added > 0 {
         group.version += 1;
         group.seq += 1;
-        group.modified = actor.at;
+        group.modified = import.actor.at;
         groups::save(db, &group)?;
     }
     Ok((added, strangers))
 }
 
-fn note_strangers(db: &Connection, key: i64, seen: &Imported, actor: &Actor) -> Result<()> {
+fn note_strangers(db: &Connection, key: i64, seen: &Imported, import: &Import) -> Result<()> {
     let Some(mut group) = groups::by_key(db, key)? else {
         return Ok(());
     };
@@ -285,7 +308,7 @@ fn note_strangers(db: &Connection, key: i64, seen: &Imported, actor: &Actor) -> 
         audit::record(
             db,
             group.connection,
-            actor,
+            &import.actor,
             "import_group",
             Some(group.id),
             &detail,

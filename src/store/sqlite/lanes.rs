@@ -63,9 +63,9 @@ pub(super) fn keep_open_adds(db: &Connection, user: i64) -> Result<()> {
     Ok(())
 }
 
-/// Drops every pair of a group that is gone. Returns the lanes of successors
-/// that waited for a deleted member.
-pub(super) fn purge_pairs(db: &Connection, group: i64) -> Result<Vec<Lane>> {
+/// Drops every pair of a group that is gone. Returns its deleted members, who
+/// may have left for good by it: see [`finish_all`].
+pub(super) fn purge_pairs(db: &Connection, group: i64) -> Result<Vec<i64>> {
     let leavers: Vec<i64> = db
         .prepare_cached(
             "SELECT m.user_key FROM memberships m JOIN users u ON u.key = m.user_key
@@ -75,7 +75,7 @@ pub(super) fn purge_pairs(db: &Connection, group: i64) -> Result<Vec<Lane>> {
         .collect::<rusqlite::Result<_>>()?;
     db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1")?
         .execute([group])?;
-    finish_all(db, leavers)
+    Ok(leavers)
 }
 
 /// See [`leaving::finish`].

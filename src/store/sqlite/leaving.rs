@@ -169,6 +169,10 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
     db.prepare_cached("DELETE FROM memberships WHERE user_key = ?1")?
         .execute([key])?;
     db.prepare_cached(
+        "INSERT OR REPLACE INTO departed (connection, account_key, number) VALUES (?1, ?2, ?3)",
+    )?
+    .execute(params![connection, account, audit::latest(db)?])?;
+    db.prepare_cached(
         "UPDATE users SET account_key = NULL, upstream_id = NULL, attributes = '{}', account = ?2,
              observed = ?3
          WHERE key = ?1",

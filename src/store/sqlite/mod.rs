@@ -15,8 +15,9 @@ use crate::{
 
 use super::{
     Actor, Counts, DecideGroup, DecideUser, FoundGroup, FoundUser, GroupChange, GroupLearned,
-    GroupRow, GroupTurn, GroupWritten, Imported, Lane, Listing, Members, Millis, Precondition,
-    Resource, Select, Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
+    GroupRow, GroupTurn, GroupWritten, ImportMark, Imported, Lane, Listing, Members, Millis,
+    Precondition, Resource, Select, Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten,
+    WriteError,
 };
 
 mod audit;
@@ -38,6 +39,8 @@ mod tests;
 mod user_turn;
 mod users;
 mod writer;
+
+use import::Import;
 
 /// Opens or creates the database file, mode 0600, and holds it for this process alone.
 pub fn open(path: &Path) -> Result<Arc<dyn Store>, StoreError> {
@@ -294,13 +297,25 @@ impl Store for Sqlite {
         Ok(self.readers.read(|db| users::ids(db, &keys))?)
     }
 
+    async fn import_mark(&self, before: Millis) -> Result<ImportMark, StoreError> {
+        Ok(self
+            .readers
+            .read(|db| audit::mark(db, before).map(ImportMark))?)
+    }
+
     async fn import(
         &self,
         c: ConnectionKey,
+        since: ImportMark,
         users: Vec<FoundUser>,
         groups: Vec<FoundGroup>,
         actor: Actor,
     ) -> Result<Imported, StoreError> {
-        import::run(&self.writer, c.0, users, groups, actor).await
+        let import = Import {
+            connection: c.0,
+            since: since.0,
+            actor,
+        };
+        import::run(&self.writer, import, users, groups).await
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn begin(db: &Connection, key: UserKey) -> Result<Option<UserTurn>> {
     let turn = UserTurn {
         work,
         version: user.version.cast_unsigned(),
+        since: user.created,
         unsure: user.unsure > 0 || user.observed.existence == Existence::Unknown,
     };
     let stays = user.account.active == (user.observed.existence == Existence::Present);

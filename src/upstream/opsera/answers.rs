@@ -8,12 +8,15 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::Value;
 
 use super::{
+    PROFILE,
     mapping::is_address,
     operations::{Key, Wire},
 };
 use crate::{
     plan::state::Principal,
-    upstream::{MemberOutcome, RemoteGroup, RemoteMember, RemoteUser, UpstreamError},
+    upstream::{
+        MemberOutcome, RemoteGroup, RemoteMember, RemoteProfile, RemoteUser, UpstreamError,
+    },
 };
 
 /// At this length a list that has no paging may have been cut off silently.
@@ -38,6 +41,21 @@ pub(super) fn users(answer: &Value, wire: &Wire) -> Result<Vec<RemoteUser>, Upst
         found.push(user);
     }
     Ok(found)
+}
+
+/// Every People record of a list that says whose it is.
+pub(super) fn people(answer: &Value, wire: &Wire) -> Result<Vec<RemoteProfile>, UpstreamError> {
+    let rows = rows(answer, &["people", "persons"], "people")?;
+    let record = |row: &Value| {
+        Some(RemoteProfile {
+            account: text(row, wire.key(Key::Email))?.to_lowercase(),
+            fields: PROFILE
+                .iter()
+                .filter_map(|(name, key)| Some(((*name).to_owned(), text(row, wire.key(*key))?)))
+                .collect(),
+        })
+    };
+    Ok(rows.iter().filter_map(record).collect())
 }
 
 /// Every group of a list.
@@ -174,6 +192,10 @@ fn read_user(row: &Value, wire: &Wire) -> Result<RemoteUser, UpstreamError> {
         account: email.to_lowercase(),
         upstream_id: text(row, wire.key(Key::UserId)).or_else(|| text(row, "id")),
         active,
+        created: fields
+            .get("createdAt")
+            .and_then(|text| text.parse::<jiff::Timestamp>().ok())
+            .map(jiff::Timestamp::as_millisecond),
         fields,
         lists,
     })

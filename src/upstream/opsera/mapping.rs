@@ -20,7 +20,7 @@ use crate::{
         resource::Attributes,
         schema::ENTERPRISE,
     },
-    upstream::{Projection, RemoteGroup, RemoteUser},
+    upstream::{Projection, RemoteGroup, RemoteProfile, RemoteUser},
 };
 
 /// What Opsera can hold of a user.
@@ -226,9 +226,17 @@ pub(super) fn protected_reason(name: &str) -> String {
     )
 }
 
-/// An account as a SCIM user.
-pub(super) fn user_attributes(remote: &RemoteUser) -> Attributes {
-    let field = |name: &str| remote.fields.get(name).filter(|value| !value.is_empty());
+/// An account, with its People record where there is one, as a SCIM user. The
+/// record is what changes are written to, so it goes first.
+pub(super) fn user_attributes(remote: &RemoteUser, profile: Option<&RemoteProfile>) -> Attributes {
+    let recorded = |name: &str| {
+        let value = profile.and_then(|record| record.fields.get(name));
+        value.filter(|value| !value.is_empty())
+    };
+    let field = |name: &str| {
+        let said = remote.fields.get(name).filter(|value| !value.is_empty());
+        recorded(name).or(said)
+    };
     let mut user = Map::new();
     user.insert("userName".into(), remote.account.clone().into());
     let full: Vec<&str> = ["firstName", "lastName"]
@@ -263,8 +271,12 @@ pub(super) fn user_attributes(remote: &RemoteUser) -> Attributes {
         user.insert("entitlements".into(), entitlements.into());
     }
     let enterprise = object([
-        ("organization", field("organizationName")),
-        ("division", field("division")),
+        (
+            "organization",
+            recorded("organization").or(field("organizationName")),
+        ),
+        ("division", recorded("businessUnit").or(field("division"))),
+        ("department", recorded("department")),
     ]);
     if !enterprise.is_empty() {
         user.insert(ENTERPRISE.into(), enterprise.into());
@@ -273,6 +285,8 @@ pub(super) fn user_attributes(remote: &RemoteUser) -> Attributes {
         ("ssoSystem", field("sso")),
         ("domain", field("domain")),
         ("organization", field("organizationName")),
+        ("group", recorded("group")),
+        ("team", recorded("team")),
     ]);
     if !own.is_empty() {
         user.insert(USER_EXTENSION.into(), own.into());

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Finding, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember, RemoteUser, Upstream,
-    UpstreamError,
+    Finding, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile,
+    RemoteUser, Upstream, UpstreamError,
     client::{Call, Client, Priority},
 };
 use crate::{
@@ -83,8 +83,12 @@ impl Upstream for Opsera {
         mapping::group_name(display_name, &self.settings)
     }
 
-    fn user_attributes(&self, remote: &RemoteUser) -> Attributes {
-        mapping::user_attributes(remote)
+    fn plain_role(&self) -> Option<&str> {
+        Some(&self.settings.default_role)
+    }
+
+    fn user_attributes(&self, remote: &RemoteUser, profile: Option<&RemoteProfile>) -> Attributes {
+        mapping::user_attributes(remote, profile)
     }
 
     fn group_attributes(&self, remote: &RemoteGroup) -> Attributes {
@@ -98,6 +102,14 @@ impl Upstream for Opsera {
     async fn users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
         let answer = self.read(Name::ListUsers, &[], &[]).await?;
         answers::users(&answer, &self.wire)
+    }
+
+    async fn profiles(&self) -> Result<Vec<RemoteProfile>, UpstreamError> {
+        if !self.settings.people {
+            return Ok(Vec::new());
+        }
+        let answer = self.read(Name::ListPeople, &[], &[]).await?;
+        answers::people(&answer, &self.wire)
     }
 
     async fn groups(&self) -> Result<Vec<RemoteGroup>, UpstreamError> {

@@ -1,6 +1,6 @@
 //! Import: what is found becomes visible; nothing is bound, nothing overwritten.
 use super::*;
-use crate::store::{FoundGroup, FoundUser, Imported, StoredGroup};
+use crate::store::{FoundGroup, FoundUser, ImportMark, Imported, StoredGroup};
 
 fn found_user(name: &str) -> FoundUser {
     FoundUser {
@@ -26,8 +26,22 @@ fn found_group(name: &str, members: &[&str]) -> FoundGroup {
 
 impl Scene {
     async fn import(&self, users: &[&str], groups: Vec<FoundGroup>) -> Imported {
+        self.import_read_at(self.mark().await, users, groups).await
+    }
+
+    /// Now: everything written so far was seen by a read that begins.
+    async fn mark(&self) -> ImportMark {
+        self.store.import_mark(i64::MAX).await.unwrap()
+    }
+
+    async fn import_read_at(
+        &self,
+        mark: ImportMark,
+        users: &[&str],
+        groups: Vec<FoundGroup>,
+    ) -> Imported {
         let users = users.iter().map(|name| found_user(name)).collect();
-        let import = self.store.import(self.c, users, groups, actor());
+        let import = self.store.import(self.c, mark, users, groups, actor());
         import.await.unwrap()
     }
 
@@ -82,7 +96,7 @@ async fn what_is_found_becomes_visible_once_and_asks_for_nothing() {
 #[tokio::test]
 async fn an_existing_row_only_learns() {
     let scene = Scene::new().await;
-    let ann = scene.user("ann").await;
+    let ann = scene.member("ann").await;
     let mut mine = user_row("zoe");
     mine.account_key = Some("other@example.com".into());
     let create = scene.store.create_user(scene.c, fresh_id(), mine, actor());
@@ -97,12 +111,76 @@ async fn an_existing_row_only_learns() {
         .store
         .resource(scene.c, ResourceType::User, ann.resource.id);
     assert_eq!(read.await.unwrap(), Some(ann.resource.clone()));
-    let turn = scene.store.begin_user_turn(ann.key).await.unwrap();
-    assert_eq!(turn, None, "its account is there as wanted");
     let group = scene.group("dev", &[ann.resource.id]).await;
     let turn = scene.store.begin_group_turn(group.key, 10).await.unwrap();
     let principal = turn.unwrap().work.adds.remove(0);
     assert_eq!(principal.upstream_id.as_deref(), Some("up-ann"));
+}
+
+#[tokio::test]
+async fn an_account_that_a_pending_creation_asks_for_is_not_taken_on_for_it() {
+    let scene = Scene::new().await;
+    let ann = scene.user("ann").await;
+    let mut off = user_row("bob");
+    off.account.active = false;
+    let bob = scene.store.create_user(scene.c, fresh_id(), off, actor());
+    let bob = bob.await.unwrap();
+    scene.import(&["ann", "bob"], Vec::new()).await;
+    let turn = scene.store.begin_user_turn(ann.key).await.unwrap().unwrap();
+    assert_eq!(
+        turn.work.observed.existence,
+        Existence::Absent,
+        "the creation is sent, and the application says whose it is"
+    );
+    assert_eq!(turn.work.principal.upstream_id, None);
+    let turn = scene.store.begin_user_turn(bob.key).await.unwrap();
+    assert_eq!(turn, None, "an account that is not ours is not deactivated");
+}
+
+#[tokio::test]
+async fn a_removal_that_was_confirmed_while_the_application_was_read_stays_a_removal() {
+    let scene = Scene::new().await;
+    let listing = || vec![found_group("dev", &["ann", "bob"])];
+    scene.import(&["ann", "bob"], listing()).await;
+    let ann = scene.named(ResourceType::User, 0).await;
+    let bob = scene.named(ResourceType::User, 1).await;
+    let group = scene.named(ResourceType::Group, 0).await;
+    let read = scene.mark().await;
+    let change = scene
+        .store
+        .change_group(scene.c, group, always(), remove(&[ann]), actor());
+    let key = change.await.unwrap().key;
+    let turn = scene.store.begin_group_turn(key, 10).await.unwrap();
+    let turn = turn.unwrap();
+    let learned = GroupLearned {
+        absent: turn.work.removes.iter().map(|p| p.user).collect(),
+        ..GroupLearned::default()
+    };
+    let end = scene.store.end_group_turn(key, turn.seq, learned, 1_000);
+    end.await.unwrap();
+    let seen = scene.import_read_at(read, &["ann", "bob"], listing()).await;
+    assert_eq!(seen.members_new, 0);
+    let members = scene.store.members(scene.c, group).await.unwrap().unwrap();
+    assert_eq!(members.ids.to_vec(), [bob]);
+    // What is read from now on counts again.
+    assert_eq!(
+        scene.import(&["ann", "bob"], listing()).await.members_new,
+        1
+    );
+}
+
+#[tokio::test]
+async fn an_account_that_was_given_up_while_the_application_was_read_is_not_found_again() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let read = scene.mark().await;
+    let delete = scene
+        .store
+        .delete_user(scene.c, ann.resource.id, always(), actor());
+    delete.await.unwrap();
+    scene.confirm_user(ann.key).await;
+    let seen = scene.import_read_at(read, &["ann"], Vec::new()).await;
+    assert_eq!(seen.users_new, 0);
 }
 
 #[tokio::test]

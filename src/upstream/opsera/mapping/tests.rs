@@ -258,7 +258,7 @@ fn what_is_imported_is_projected_back_without_a_difference() {
         .into(),
         ..RemoteUser::default()
     };
-    let user = user_attributes(&remote);
+    let user = user_attributes(&remote, None);
     let projection = project(&user, &Settings::default()).unwrap();
     assert_eq!(projection.key.as_deref(), Some("ann@example.com"));
     assert_eq!(
@@ -273,5 +273,34 @@ fn what_is_imported_is_projected_back_without_a_difference() {
         account: "b@example.com".into(),
         ..RemoteUser::default()
     };
-    assert!(user_attributes(&bare).text("displayName").is_none());
+    assert!(user_attributes(&bare, None).text("displayName").is_none());
+}
+
+#[test]
+fn a_people_record_goes_before_what_the_account_says() {
+    let remote = RemoteUser {
+        account: "ann@example.com".into(),
+        active: true,
+        fields: fields(&[("firstName", "Ann"), ("division", "Old")]),
+        ..RemoteUser::default()
+    };
+    let record = RemoteProfile {
+        account: "ann@example.com".into(),
+        fields: fields(&[
+            ("firstName", "Anna"),
+            ("businessUnit", "New"),
+            ("department", "Platform"),
+            ("team", "Core"),
+        ]),
+    };
+    let user = user_attributes(&remote, Some(&record));
+    assert_eq!(user.nested("name", "givenName"), Some("Anna"));
+    assert_eq!(user.nested(ENTERPRISE, "division"), Some("New"));
+    assert_eq!(user.nested(ENTERPRISE, "department"), Some("Platform"));
+    assert_eq!(user.nested(USER_EXTENSION, "team"), Some("Core"));
+}
+
+fn fields(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    pairs.iter().map(owned).collect()
 }
