@@ -3,7 +3,8 @@
 //!
 //! An element is an object with `value`, or the bare id; `display`, `$ref`
 //! and what else it carries is read and dropped. A group as a member is
-//! refused, since no application behind the bridge can nest groups.
+//! refused, since no application behind the bridge can nest groups; so is a
+//! list whose elements name nobody, which would empty a group by mistake.
 
 use std::fmt;
 
@@ -16,7 +17,8 @@ use super::{
     value::parsed_text,
 };
 
-/// Reads `members`. A fault of meaning (not of syntax) is left in `fault`,
+/// Reads `members`; `None` for what says nothing (`null`, `""`, `{}`), which
+/// is not the same as `[]`. A fault of meaning (not of syntax) is left in `fault`,
 /// because serde's errors cannot carry it.
 pub(super) struct Members<'a> {
     pub(super) strict: Strict,
@@ -35,7 +37,7 @@ pub(super) fn ids(value: &Value, limits: &Limits) -> Result<Vec<String>, Problem
     let read = seed.deserialize(value);
     match (read, fault) {
         (_, Some(problem)) => Err(problem),
-        (Ok(ids), None) => Ok(ids),
+        (Ok(ids), None) => Ok(ids.unwrap_or_default()),
         (Err(error), None) => Err(Problem::bad(
             ScimType::InvalidValue,
             format!("members cannot be read: {error}"),
@@ -67,7 +69,7 @@ impl Members<'_> {
 }
 
 impl<'de> DeserializeSeed<'de> for Members<'_> {
-    type Value = Vec<String>;
+    type Value = Option<Vec<String>>;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
         reader.deserialize_any(self)
@@ -75,28 +77,29 @@ impl<'de> DeserializeSeed<'de> for Members<'_> {
 }
 
 impl<'de> Visitor<'de> for Members<'_> {
-    type Value = Vec<String>;
+    type Value = Option<Vec<String>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("members: an array of objects with a value")
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
+        Ok(None)
     }
 
     fn visit_str<E: serde::de::Error>(mut self, text: &str) -> Result<Self::Value, E> {
         if text.is_empty() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let Some(parsed) = parsed_text(text) else {
-            return Ok(vec![text.to_owned()]);
+            return Ok(Some(vec![text.to_owned()]));
         };
         let limits = Limits {
             members: self.most,
             ..Limits::default()
         };
-        ids(&parsed, &limits).map_err(|problem| self.refuse(problem))
+        let ids = ids(&parsed, &limits).map_err(|problem| self.refuse(problem))?;
+        Ok(Some(ids))
     }
 
     fn visit_bool<E: serde::de::Error>(mut self, _: bool) -> Result<Self::Value, E> {
@@ -118,19 +121,28 @@ impl<'de> Visitor<'de> for Members<'_> {
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self::Value, A::Error> {
         self.strict = self.strict.deeper()?;
         let mut ids = Vec::new();
+        let mut hollow = false;
         while let Some(id) = list.next_element_seed(self.one())? {
-            let Some(id) = id else { continue };
+            let Some(id) = id else {
+                hollow = true;
+                continue;
+            };
             if ids.len() == self.most {
                 let problem = too_many(self.most);
                 return Err(self.refuse(problem));
             }
             ids.push(id);
         }
-        Ok(ids)
+        if hollow && ids.is_empty() {
+            let detail =
+                "members names nobody: its elements are empty; send [] to remove every member";
+            return Err(self.refuse(Problem::bad(ScimType::InvalidValue, detail)));
+        }
+        Ok(Some(ids))
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> Result<Self::Value, A::Error> {
-        Ok(self.one().visit_map(map)?.into_iter().collect())
+        Ok(self.one().visit_map(map)?.map(|id| vec![id]))
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 
 mod body;
 
-pub(super) use body::extension_object;
+pub(super) use body::{extension_object, is_members};
 pub use body::{group_from_json, user_from_json};
 
 /// The two resource types a bridge serves.
@@ -125,7 +125,9 @@ impl Attributes {
 pub struct GroupBody {
     pub attributes: Attributes,
     /// `members[].value` in order, duplicates kept; `None` when the body does
-    /// not name members at all (a PUT then keeps them, RFC 7644 section 3.5.1).
+    /// not name members at all (a PUT then keeps them, RFC 7644 section 3.5.1)
+    /// or says `null`, which is the same (RFC 7643 section 2.5): a client that
+    /// never loaded the list writes it so. Only `[]` removes every member.
     pub members: Option<Vec<String>>,
 }
 

@@ -4,21 +4,24 @@
 //! with values already in their kept form; what was not understood was refused
 //! before anything is applied.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
-use super::{AttributeChange, MemberChange, Patch, Verb};
+use super::{AttributeChange, Patch, Verb};
 use crate::scim::{
     error::{Problem, ScimType},
     json::{Limits, quoted},
-    members,
     path::{self, Path, Place},
-    resource::{ResourceType, extension_object, immutable},
+    resource::{ResourceType, extension_object, immutable, is_members},
     schema::{Attribute, Extension, Mutability, Named, Schemas, Type},
     value::{
         MOST_VALUES, coerce, coerce_element, is_unset, lone, one_primary, parsed_text,
         too_many_values,
     },
 };
+
+mod members;
 
 pub(super) struct Reader<'a> {
     of: ResourceType,
@@ -67,12 +70,14 @@ impl<'a> Reader<'a> {
                 ));
             }
         };
+        let first = self.patch.attributes.len();
         match path {
             None | Some(Value::Null) => self.without_path(verb, value),
             Some(Value::String(path)) if path.trim().is_empty() => self.without_path(verb, value),
             Some(Value::String(path)) => self.at(verb, &path, value),
             Some(_) => Err(path::invalid("", "path must be a string")),
-        }
+        }?;
+        self.said_once(first)
     }
 
     fn without_path(&mut self, verb: Verb, value: Option<Value>) -> Result<(), Problem> {
@@ -91,8 +96,29 @@ impl<'a> Reader<'a> {
                 "an operation without path needs an object of attributes as its value",
             ));
         };
+        if attributes.keys().filter(|name| is_members(name)).count() > 1 {
+            return Err(twice("members"));
+        }
         for (name, value) in attributes {
             self.keyed(verb, &name, value, true)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses one attribute under two spellings with different values: which
+    /// of them counted would depend on the reader.
+    fn said_once(&self, first: usize) -> Result<(), Problem> {
+        let changes = self.patch.attributes.get(first..).unwrap_or_default();
+        let mut said = HashMap::with_capacity(changes.len());
+        for change in changes.iter().filter(|change| change.path.filter.is_none()) {
+            let path = &change.path;
+            let place = (&path.extension, &path.attribute, &path.sub_attribute);
+            if said
+                .insert(place, &change.value)
+                .is_some_and(|old| *old != change.value)
+            {
+                return Err(twice(&path.attribute));
+            }
         }
         Ok(())
     }
@@ -123,7 +149,9 @@ impl<'a> Reader<'a> {
                     .and_then(|sub| attribute.sub(sub));
                 let closed = given.is_some_and(|sub| sub.mutability == Mutability::ReadOnly);
                 let no_id = path.attribute == "id" && is_unset(&value);
-                if closed || no_id || self.is_ours(&path) {
+                // As in a PUT: whoever never loaded the members writes null.
+                let no_members = self.is_members(&path) && is_unset(&value) && !value.is_array();
+                if closed || no_id || no_members || self.is_ours(&path) {
                     return Ok(());
                 }
                 self.attribute(verb, path, attribute, Some(value))
@@ -162,6 +190,10 @@ impl<'a> Reader<'a> {
         path.extension.is_none()
             && (matches!(name, "schemas" | "meta" | "password")
                 || (name == "groups" && self.of == ResourceType::User))
+    }
+
+    fn is_members(&self, path: &Path) -> bool {
+        self.of == ResourceType::Group && path.extension.is_none() && path.attribute == "members"
     }
 
     /// A whole extension: each of its attributes by itself.
@@ -212,8 +244,7 @@ impl<'a> Reader<'a> {
         attribute: &Attribute,
         value: Option<Value>,
     ) -> Result<(), Problem> {
-        if self.of == ResourceType::Group && path.extension.is_none() && path.attribute == "members"
-        {
+        if self.is_members(&path) {
             return self.members(verb, path, value);
         }
         let value = match (verb, value) {
@@ -326,64 +357,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn members(&mut self, verb: Verb, path: Path, value: Option<Value>) -> Result<(), Problem> {
-        if let Some(sub) = &path.sub_attribute
-            && !(verb == Verb::Remove && path.filter.is_some() && sub == "value")
-        {
-            return Err(Problem::bad(
-                ScimType::Mutability,
-                "a member cannot be changed in place; remove it and add another",
-            ));
-        }
-        let change = match (verb, path.filter, value) {
-            (Verb::Remove, None, None | Some(Value::Null)) => MemberChange::RemoveAll,
-            (Verb::Remove, None, Some(value)) => MemberChange::Remove(self.ids(&value)?),
-            (Verb::Remove, Some(filter), _) => match filter.ids() {
-                Some(ids) => MemberChange::Remove(self.counted(ids)?),
-                None => MemberChange::RemoveWhere(filter.only_about(&["value", "type"])?),
-            },
-            (Verb::Add, None, Some(value)) => MemberChange::Add(self.ids(&value)?),
-            (Verb::Replace, None, Some(value)) => MemberChange::Replace(self.ids(&value)?),
-            (_, None, None) => return Err(no_value("members")),
-            (Verb::Add, Some(filter), _) => match filter.ids() {
-                Some(ids) => MemberChange::Add(self.counted(ids)?),
-                None => {
-                    return Err(Problem::bad(
-                        ScimType::NoTarget,
-                        "this filter does not say whom to add; send members as the value",
-                    ));
-                }
-            },
-            (Verb::Replace, Some(_), _) => {
-                return Err(Problem::bad(
-                    ScimType::Mutability,
-                    "a member cannot be replaced in place; remove it and add another",
-                ));
-            }
-        };
-        // Neighbours of the same direction are one change.
-        match (self.patch.members.last_mut(), change) {
-            (_, MemberChange::Add(ids) | MemberChange::Remove(ids)) if ids.is_empty() => {}
-            (Some(MemberChange::Add(last)), MemberChange::Add(ids))
-            | (Some(MemberChange::Remove(last)), MemberChange::Remove(ids)) => last.extend(ids),
-            (_, change) => self.patch.members.push(change),
-        }
-        Ok(())
-    }
-
-    fn ids(&mut self, value: &Value) -> Result<Vec<String>, Problem> {
-        let ids = members::ids(value, self.limits)?;
-        self.counted(ids)
-    }
-
-    fn counted(&mut self, ids: Vec<String>) -> Result<Vec<String>, Problem> {
-        self.members += ids.len();
-        if self.members > self.limits.members {
-            return Err(members::too_many(self.limits.members));
-        }
-        Ok(ids)
-    }
-
     fn push(&mut self, verb: Verb, path: Path, value: Option<Value>) {
         self.patch
             .attributes
@@ -416,6 +389,12 @@ pub(super) fn syntax(detail: &str) -> Problem {
 
 fn invalid_value(detail: &str) -> Problem {
     Problem::bad(ScimType::InvalidValue, detail)
+}
+
+fn twice(name: &str) -> Problem {
+    invalid_value(&format!(
+        "{name} is given twice with different values; send it once"
+    ))
 }
 
 fn no_value(name: &str) -> Problem {

@@ -16,6 +16,7 @@ use crate::scim::{
     schema::{Adjustment, ENTERPRISE, USER},
 };
 
+mod ambiguous;
 mod exchanges;
 
 const VECTORS: &str = include_str!("../../../tests/data/vectors/patch-vectors.json");

@@ -216,16 +216,17 @@ impl<'de> Visitor<'de> for Group<'_> {
         let inner = self.strict.deeper()?;
         let mut attributes = Map::new();
         let mut members = None;
+        let mut named = false;
         while let Some(name) = map.next_key::<String>()? {
             if is_members(&name) {
-                if members.is_some() {
+                if std::mem::replace(&mut named, true) {
                     return Err(twice(&name));
                 }
-                members = Some(map.next_value_seed(Members {
+                members = map.next_value_seed(Members {
                     strict: inner,
                     most: self.most,
                     fault: self.fault,
-                })?);
+                })?;
             } else if attributes.contains_key(&name) {
                 return Err(twice(&name));
             } else {
@@ -236,7 +237,8 @@ impl<'de> Visitor<'de> for Group<'_> {
     }
 }
 
-fn is_members(name: &str) -> bool {
+/// Whether a key of a group's body means its members.
+pub(in crate::scim) fn is_members(name: &str) -> bool {
     let name = match name.get(..GROUP.len()) {
         Some(urn) if urn.eq_ignore_ascii_case(GROUP) => {
             name.get(GROUP.len() + 1..).unwrap_or_default()

@@ -163,16 +163,20 @@ fn required_attributes_and_a_single_primary_are_demanded() {
 fn members_are_read_in_every_shape() {
     let read = |members: &str| {
         let body = format!(r#"{{"displayName":"g","Members":{members}}}"#);
-        group(&body).map(|g| g.members.unwrap())
+        group(&body).map(|g| g.members.unwrap_or_default())
     };
     assert_eq!(
         read(r#"[{"value":"a","$ref":null,"display":null,"type":"User"},"b",null,{"VALUE":"a"}]"#)
             .unwrap(),
         ["a", "b", "a"]
     );
-    for none in ["null", "[]", "\"\"", "[{}]"] {
-        assert!(read(none).unwrap().is_empty());
+    for unsaid in ["null", "\"\"", "{}"] {
+        let body = format!(r#"{{"displayName":"g","members":{unsaid}}}"#);
+        assert_eq!(group(&body).unwrap().members, None, "{unsaid}");
     }
+    let none = group(r#"{"displayName":"g","members":[]}"#).unwrap();
+    assert_eq!(none.members, Some(Vec::new()));
+    invalid_value(read("[{}]"), "names nobody");
     assert_eq!(read(r#"{"value":"a"}"#).unwrap(), ["a"]);
     assert_eq!(read(r#""a""#).unwrap(), ["a"]);
     invalid_value(

@@ -1,0 +1,78 @@
+//! Operations on a group's members, read into deltas: whom to add, whom to
+//! remove, who is to be left. What could be meant in two ways is refused,
+//! because one of the two may empty a group.
+
+use serde_json::Value;
+
+use super::{Reader, no_value};
+use crate::scim::{
+    error::{Problem, ScimType},
+    members,
+    patch::{MemberChange, Verb},
+    path::Path,
+};
+
+impl Reader<'_> {
+    pub(super) fn members(
+        &mut self,
+        verb: Verb,
+        path: Path,
+        value: Option<Value>,
+    ) -> Result<(), Problem> {
+        if let Some(sub) = &path.sub_attribute
+            && !(verb == Verb::Remove && path.filter.is_some() && sub == "value")
+        {
+            return Err(Problem::bad(
+                ScimType::Mutability,
+                "a member cannot be changed in place; remove it and add another",
+            ));
+        }
+        let change = match (verb, path.filter, value) {
+            (Verb::Remove, None, None | Some(Value::Null)) => MemberChange::RemoveAll,
+            (Verb::Remove, None, Some(value)) => MemberChange::Remove(self.ids(&value)?),
+            (Verb::Remove, Some(filter), _) => match filter.ids() {
+                Some(ids) => MemberChange::Remove(self.counted(ids)?),
+                None => MemberChange::RemoveWhere(filter.only_about(&["value", "type"])?),
+            },
+            (Verb::Add, None, Some(value)) => MemberChange::Add(self.ids(&value)?),
+            (Verb::Replace, None, Some(value)) => MemberChange::Replace(self.ids(&value)?),
+            (_, None, None) => return Err(no_value("members")),
+            (Verb::Add, Some(filter), _) => match filter.ids() {
+                Some(ids) => MemberChange::Add(self.counted(ids)?),
+                None => {
+                    return Err(Problem::bad(
+                        ScimType::NoTarget,
+                        "this filter does not say whom to add; send members as the value",
+                    ));
+                }
+            },
+            (Verb::Replace, Some(_), _) => {
+                return Err(Problem::bad(
+                    ScimType::Mutability,
+                    "a member cannot be replaced in place; remove it and add another",
+                ));
+            }
+        };
+        // Neighbours of the same direction are one change.
+        match (self.patch.members.last_mut(), change) {
+            (_, MemberChange::Add(ids) | MemberChange::Remove(ids)) if ids.is_empty() => {}
+            (Some(MemberChange::Add(last)), MemberChange::Add(ids))
+            | (Some(MemberChange::Remove(last)), MemberChange::Remove(ids)) => last.extend(ids),
+            (_, change) => self.patch.members.push(change),
+        }
+        Ok(())
+    }
+
+    fn ids(&mut self, value: &Value) -> Result<Vec<String>, Problem> {
+        let ids = members::ids(value, self.limits)?;
+        self.counted(ids)
+    }
+
+    fn counted(&mut self, ids: Vec<String>) -> Result<Vec<String>, Problem> {
+        self.members += ids.len();
+        if self.members > self.limits.members {
+            return Err(members::too_many(self.limits.members));
+        }
+        Ok(ids)
+    }
+}
