@@ -72,7 +72,10 @@ impl Tokens {
             source: Some(Source {
                 path: path.to_owned(),
                 polled: AtomicI64::new(Millis::MIN),
-                seen: Mutex::new(Some(stamp)),
+                seen: Mutex::new(Seen {
+                    used: stamp,
+                    told: None,
+                }),
             }),
         })
     }
@@ -130,13 +133,21 @@ impl fmt::Debug for Tokens {
 struct Source {
     path: PathBuf,
     polled: AtomicI64,
-    /// `None` while the file is gone.
-    seen: Mutex<Option<file::Stamp>>,
+    seen: Mutex<Seen>,
+}
+
+struct Seen {
+    /// What the table in force was read from.
+    used: file::Stamp,
+    /// What was last warned of; the inner `None` is a file that is gone.
+    told: Option<Option<file::Stamp>>,
 }
 
 impl Source {
     /// Swaps in the file's new content, at most once a second. Whatever is
-    /// wrong with the new file, the old table stays and one warning is logged.
+    /// wrong with the new file, the old table stays and one warning is logged;
+    /// it is tried again every second, since mending a file's owner or mode
+    /// does not change its stamp.
     fn follow(&self, table: &ArcSwap<Table>, now: Millis) {
         let polled = self.polled.load(Ordering::Relaxed);
         let due = now < polled || now.saturating_sub(polled) >= POLL_MS;
@@ -152,21 +163,24 @@ impl Source {
             return;
         };
         let stamp = file::stamp(&self.path);
-        if stamp == *seen {
+        if stamp == Some(seen.used) {
+            seen.told = None;
             return;
         }
-        *seen = stamp;
-        let fresh = match stamp {
-            None => Err(TokenError::Missing(self.path.clone())),
-            Some(_) => Table::read(&self.path).map(|(table, _)| table),
-        };
-        match fresh {
-            Ok(fresh) => table.store(Arc::new(fresh)),
-            Err(error) => tracing::warn!(
-                file = %self.path.display(),
-                %error,
-                "the token file changed and cannot be used; the tokens read before stay in force"
-            ),
+        match Table::read(&self.path) {
+            Ok((fresh, used)) => {
+                table.store(Arc::new(fresh));
+                *seen = Seen { used, told: None };
+            }
+            Err(error) if seen.told != Some(stamp) => {
+                seen.told = Some(stamp);
+                tracing::warn!(
+                    file = %self.path.display(),
+                    %error,
+                    "the token file changed and cannot be used; the tokens read before stay in force"
+                );
+            }
+            Err(_) => {}
         }
     }
 }

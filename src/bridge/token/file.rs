@@ -8,9 +8,9 @@
 
 use std::{
     fmt::Write as _,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -355,6 +355,9 @@ fn write(file: &Path, bytes: &[u8]) -> Result<(), TokenError> {
         .mode(0o600)
         .open(&fresh)
         .map_err(fault)?;
+    if let Ok(old) = fs::metadata(file) {
+        as_before(&out, &old).map_err(fault)?;
+    }
     out.write_all(bytes)
         .and_then(|()| out.sync_all())
         .map_err(fault)?;
@@ -366,6 +369,17 @@ fn write(file: &Path, bytes: &[u8]) -> Result<(), TokenError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(fault)
+}
+
+/// Gives a new file the owner, group and mode of the one it replaces. Else a
+/// revocation by root would leave a file that the server's own account cannot
+/// read, and the server would go on with the tokens it knew.
+fn as_before(new: &File, old: &fs::Metadata) -> io::Result<()> {
+    let made = new.metadata()?;
+    if (made.uid(), made.gid()) != (old.uid(), old.gid()) {
+        fchown(new, Some(old.uid()), Some(old.gid()))?;
+    }
+    new.set_permissions(Permissions::from_mode(old.mode() & 0o660))
 }
 
 fn beside(file: &Path, ending: &str) -> PathBuf {

@@ -1,7 +1,11 @@
 //! Tokens by their front door: made, checked, revoked, expired, damaged.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    time::Duration,
+};
 
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
@@ -173,4 +177,33 @@ fn fixed_tokens_must_not_be_guessable() {
     assert!(tokens.check(b"a-token-for-the-suite", NOW).is_some());
     assert!(tokens.check(b"a-token-for-the-suitf", NOW).is_none());
     assert!(Tokens::default().check(b"", NOW).is_none());
+}
+
+#[test]
+fn a_file_that_could_not_be_read_is_tried_until_it_can() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    let made = file::create(&path, "okta", HOUR, NOW).unwrap();
+    let token = made.secret.expose_secret().as_bytes();
+    let tokens = Tokens::open(&path).unwrap();
+    file::revoke(&path, &made.id, NOW).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
+    assert!(tokens.check(token, NOW + 1_000).is_some());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(tokens.check(token, NOW + 2_000).is_none());
+}
+
+#[test]
+fn a_change_keeps_who_may_read_the_file() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    let made = file::create(&path, "okta", HOUR, NOW).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let before = fs::metadata(&path).unwrap();
+    // Only root can give a file away; others keep their own.
+    let given = std::os::unix::fs::chown(&path, Some(before.uid() + 1), Some(before.gid() + 1));
+    let owner = before.uid() + u32::from(given.is_ok());
+    file::revoke(&path, &made.id, NOW).unwrap();
+    let after = fs::metadata(&path).unwrap();
+    assert_eq!((after.uid(), after.mode() & 0o777), (owner, 0o640));
 }
