@@ -13,7 +13,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 
 use super::{failure::Refusal, version};
 use crate::{
-    bridge::{Precondition, Session},
+    bridge::{Failure, Precondition, Session},
     scim::{
         error::Problem, json::Limits, query::Projection, resource::ResourceType, schema::Schemas,
     },
@@ -77,8 +77,13 @@ impl Caller {
         version::precondition(self.request.headers())
     }
 
-    /// Whether the client has this version already and needs no body.
-    pub(super) fn has(&self, version: u64) -> Result<bool, Problem> {
-        version::unmodified(self.request.headers(), version)
+    /// Whether the client has this version already and needs no body; refused
+    /// when it insists on another one.
+    pub(super) fn has(&self, version: u64) -> Result<bool, Refusal> {
+        let headers = self.request.headers();
+        if !version::is_expected(headers, version)? {
+            return Err(Failure::Stale(version).into());
+        }
+        Ok(version::unmodified(headers, version)?)
     }
 }

@@ -32,6 +32,7 @@ use super::{
     origin, reply,
     settings::Settings,
     target::{self, Base},
+    unread::Held,
 };
 use crate::bridge::Bridge;
 
@@ -87,6 +88,7 @@ impl Front {
         let began = Instant::now();
         let id = self.request_id(req.headers());
         let method = req.method().clone();
+        let unread = Held::of(&mut req);
         let admitted = self.admit(&mut req);
         let route = match &admitted {
             Ok(Admitted::Routed(route)) => route,
@@ -107,7 +109,11 @@ impl Front {
         match answer {
             Ok(answer) => {
                 log(&span, &method, answer.status(), began);
-                Ok(finish(answer, id))
+                let answer = finish(answer, id);
+                Ok(match unread {
+                    Some(unread) => unread.until_sent(answer),
+                    None => answer,
+                })
             }
             Err(refusal) => {
                 log(&span, &method, refusal.status(), began);

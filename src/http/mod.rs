@@ -32,6 +32,7 @@ mod reply;
 mod routes;
 mod settings;
 mod target;
+mod unread;
 mod users;
 mod version;
 

@@ -49,6 +49,15 @@ pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem>
     })
 }
 
+/// Whether a read is of the version that the client insists on (RFC 9110
+/// section 13.1.1: a request whose `If-Match` fails is not performed).
+pub(super) fn is_expected(headers: &HeaderMap, version: u64) -> Result<bool, Problem> {
+    Ok(match tags(headers, &header::IF_MATCH)? {
+        None | Some(Tags::Any) => true,
+        Some(Tags::These(versions)) => versions.contains(&version),
+    })
+}
+
 /// Whether a read needs no body because the client has this version already.
 pub(super) fn unmodified(headers: &HeaderMap, version: u64) -> Result<bool, Problem> {
     Ok(match tags(headers, &header::IF_NONE_MATCH)? {
