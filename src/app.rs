@@ -35,7 +35,7 @@ const STORE_PULSE: Duration = Duration::from_secs(5);
 /// Why there is no server. The text holds the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("the store {path} cannot be opened: {source}")]
+    #[error("the store {path} cannot be opened: {source}{}", remedy(source))]
     Store { path: PathBuf, source: StoreError },
     #[error("connection {connection}: {source}")]
     Tokens {
@@ -52,6 +52,23 @@ pub enum StartError {
     Engine(io::Error),
     #[error("the store failed at start: {0}")]
     Bridge(#[from] StoreError),
+    #[error("{}", lines(.0))]
+    Several(Vec<StartError>),
+}
+
+/// A store that somebody else holds says so itself.
+fn remedy(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Unavailable(_) => "",
+        _ => {
+            "; its folder must exist and be writable for the user that runs drawbridge, and the file must be a store of drawbridge"
+        }
+    }
+}
+
+fn lines(errors: &[StartError]) -> String {
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    texts.join("\n")
 }
 
 /// The runtime for lanes, imports and upstream calls. A runtime must not be
@@ -155,12 +172,21 @@ pub enum Ended {
 impl Running {
     /// Opens what the configuration names and starts to answer and to import.
     pub async fn of(config: &Config) -> Result<Self, StartError> {
-        let store = open_store(&config.store)?;
-        let setups = config
-            .connections
-            .iter()
-            .map(set_up)
-            .collect::<Result<_, _>>()?;
+        let (mut faults, mut setups) = (Vec::new(), Vec::new());
+        for connection in &config.connections {
+            match set_up(connection) {
+                Ok(setup) => setups.push(setup),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        let store = match open_store(&config.store) {
+            Ok(store) if faults.is_empty() => store,
+            Ok(_) => return Err(StartError::Several(faults)),
+            Err(fault) => {
+                faults.push(fault);
+                return Err(StartError::Several(faults));
+            }
+        };
         let running = Self::start(store, setups, config.front.clone()).await?;
         running.bridge.import_regularly();
         Ok(running)

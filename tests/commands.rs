@@ -217,6 +217,17 @@ async fn tokens_are_made_and_revoked_beside_a_running_server() {
     let path = folder.path();
     let (refused, text) = run(path, &["serve"]);
     assert_eq!(refused, 1, "without a token file it does not start: {text}");
+    let text_of = |path: &Path| fs::read_to_string(path).unwrap();
+    let everything = text_of(&path.join("drawbridge.toml")).replace(
+        "listen = \"127.0.0.1:0\"",
+        "listen = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite://nowhere/x.db\"",
+    );
+    fs::write(path.join("wrong.toml"), everything).unwrap();
+    let (_, text) = run(path, &["serve", "--config", "wrong.toml"]);
+    assert!(
+        text.contains("token create") && text.contains("its folder must exist"),
+        "all that keeps it from starting is said at once: {text}"
+    );
     let make = || {
         let output = drawbridge(path, &["token", "create", "acme", "--label", "okta"]).output();
         String::from_utf8(output.unwrap().stdout)
