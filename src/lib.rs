@@ -5,7 +5,7 @@
 //!
 //! **Membership is rows and deltas**, never a list that is read, edited and
 //! written back. A PATCH that names two members touches two rows, whatever the
-//! size of the group, and two PATCHes at once cannot overwrite each other.
+//! size of the group, and two requests at once cannot overwrite each other.
 //!
 //! **Desired and observed.** The store keeps what the identity provider asked
 //! for and what the application last showed or confirmed. Everything that is
@@ -55,7 +55,7 @@
 //!    an fsync that it shares with whoever else is writing.
 //! 3. The group's lane takes all rows that differ. If it is idle it starts at
 //!    once; otherwise they go with its next turn. That is how a hundred small
-//!    PATCHes become a few calls, without any delay when there is just one.
+//!    requests become a few calls, without any delay when there is just one.
 //! 4. `plan` makes operations of them. Adds come before removes; a batch is as
 //!    large as the application takes; nothing different is no operation.
 //! 5. The rows are marked as unknown before anything is sent. Then `upstream`

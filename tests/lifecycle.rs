@@ -143,7 +143,11 @@ async fn import_shows_what_is_there_and_changes_nothing() {
         "{calls:#?}"
     );
     let of_people = |call: &&Value| call["operation"] == "list_people";
-    assert_eq!(calls.iter().filter(of_people).count(), 1, "one call for all");
+    assert_eq!(
+        calls.iter().filter(of_people).count(),
+        1,
+        "one call for all"
+    );
     // The identity provider matches one by its name and takes it on.
     let first = state["users"][0]["email"].as_str().unwrap();
     let filter = format!("/Users?filter=userName%20eq%20%22{first}%22");

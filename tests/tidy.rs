@@ -355,9 +355,11 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// What is never committed, and what tools keep in dot-files.
+/// What is never committed: what a build makes, a configuration and secrets
+/// for trying things out, and what tools keep in dot-files.
 fn is_local(name: &str) -> bool {
-    name.starts_with('.') || name == "target" || name.contains(".db")
+    let local = ["target", "drawbridge.toml", "secrets"];
+    name.starts_with('.') || local.contains(&name) || name.contains(".db")
 }
 
 fn root() -> PathBuf {
