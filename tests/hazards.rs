@@ -124,3 +124,138 @@ async fn a_lagging_read_does_not_hide_an_account_that_is_to_go() {
     world.patch(&path, off).await.expect(200);
     assert_eq!(remote(&world, &address("quick")).await["active"], false);
 }
+
+/// A world whose application may be late by two seconds at most.
+async fn late() -> World {
+    World::with("sync_wait = \"1s\"\nlate_writes = \"2500ms\"", &["--empty"]).await
+}
+
+const LATE: fn() -> Value = || json!({ "late": { "after_ms": 1500 } });
+
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(15);
+    while !holds().await {
+        assert!(std::time::Instant::now() < end, "never: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_addition_that_lands_after_its_removal_is_taken_away_again() {
+    let world = late().await;
+    let users = world.users("u", 2).await;
+    let path = format!("/Groups/{}", world.group("Developers", &users[..1]).await);
+    world.faults(rule(LATE(), "add_members", 1)).await;
+    let change =
+        |op: &str| json!([{ "op": op, "path": "members", "value": [{ "value": users[1] }] }]);
+    world.patch(&path, change("add")).await.expect(204);
+    world.patch(&path, change("remove")).await.expect(204);
+    let of_ours = || async { world.upstream_members("developers").await.unwrap() };
+    assert_eq!(of_ours().await, [address("u0")].into());
+    eventually("it lands", async || of_ours().await.len() == 2).await;
+    eventually("it is taken away", async || of_ours().await.len() == 1).await;
+    assert_eq!(
+        world
+            .members(path.trim_start_matches("/Groups/"))
+            .await
+            .len(),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_lands_after_its_addition_is_made_good() {
+    let world = late().await;
+    let users = world.users("u", 2).await;
+    let path = format!("/Groups/{}", world.group("Developers", &users).await);
+    world.faults(rule(LATE(), "remove_members", 1)).await;
+    let change =
+        |op: &str| json!([{ "op": op, "path": "members", "value": [{ "value": users[1] }] }]);
+    world.patch(&path, change("remove")).await.expect(204);
+    world.patch(&path, change("add")).await.expect(204);
+    let of_ours = || async { world.upstream_members("developers").await.unwrap() };
+    eventually("it lands", async || of_ours().await.len() == 1).await;
+    eventually("it is put back", async || of_ours().await.len() == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_created_after_its_end_is_ended_again() {
+    let world = late().await;
+    world.faults(rule(LATE(), "create_user", 1)).await;
+    let id = world.user("ghost").await;
+    let path = format!("/Users/{id}");
+    let off = json!([{ "op": "replace", "value": { "active": false } }]);
+    // The simulator knows the account by now or not yet; both ways it must go.
+    world.patch(&path, off).await.expect(200);
+    world.send("DELETE", &path, None).await.expect(204);
+    tokio::time::sleep(std::time::Duration::from_millis(1700)).await;
+    eventually("it is gone", async || {
+        remote(&world, &address("ghost")).await["active"] != true
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_created_after_its_deletion_is_deleted_again() {
+    let world = late().await;
+    let users = world.users("u", 2).await;
+    world.faults(rule(LATE(), "create_group", 1)).await;
+    let path = format!("/Groups/{}", world.group("Ghosts", &users).await);
+    world.send("DELETE", &path, None).await.expect(204);
+    assert_eq!(world.upstream_members("ghosts").await, None);
+    eventually("it lands", async || {
+        world.upstream_members("ghosts").await.is_some()
+    })
+    .await;
+    eventually("it is gone", async || {
+        world.upstream_members("ghosts").await.is_none()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_deleted_after_it_was_made_again_is_made_again() {
+    let world = late().await;
+    let users = world.users("u", 2).await;
+    let path = format!("/Groups/{}", world.group("Phoenix", &users).await);
+    world.faults(rule(LATE(), "delete_group", 1)).await;
+    world.send("DELETE", &path, None).await.expect(204);
+    world.group("Phoenix", &users).await;
+    eventually("it lands", async || {
+        world.upstream_members("phoenix").await.is_none()
+    })
+    .await;
+    eventually("it is back", async || {
+        let members = world.upstream_members("phoenix").await;
+        members.is_some_and(|members| members.len() == 2)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_addition_of_a_deleted_user_is_not_inherited_by_its_successor() {
+    let world = late().await;
+    let users = world.users("u", 2).await;
+    let group = world.group("Developers", &users[..1]).await;
+    world.faults(rule(LATE(), "add_members", 1)).await;
+    let add = json!([{ "op": "add", "path": "members", "value": [{ "value": users[1] }] }]);
+    world
+        .patch(&format!("/Groups/{group}"), add)
+        .await
+        .expect(204);
+    world
+        .send("DELETE", &format!("/Users/{}", users[1]), None)
+        .await
+        .expect(204);
+    let heir = world.user("u1").await;
+    eventually("the successor has its account", async || {
+        remote(&world, &address("u1")).await["active"] == true
+    })
+    .await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(
+        world.upstream_members("developers").await.unwrap(),
+        [address("u0")].into()
+    );
+    assert!(!world.members(&group).await.contains(&heir));
+}

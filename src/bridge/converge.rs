@@ -16,7 +16,7 @@ use crate::{
         operation::{Operation, Plan},
         state::{Account, Existence, GroupWork, ObservedAccount, Principal, UserKey, UserWork},
     },
-    store::{GroupLearned, GroupTurn, UserLearned, UserTurn},
+    store::{GroupLearned, GroupTurn, UNANSWERED, UserLearned, UserTurn},
     upstream::{
         MemberOutcome, Millis, RemoteGroup, RemoteMember, RemoteUser, Upstream, UpstreamError,
     },
@@ -48,7 +48,7 @@ fn word(result: &Result<impl Sized, UpstreamError>) -> String {
     match result {
         Ok(_) => "done".into(),
         Err(UpstreamError::Later { .. }) => "later".into(),
-        Err(UpstreamError::Unknown { .. }) => "unknown".into(),
+        Err(UpstreamError::Unknown { .. }) => UNANSWERED.into(),
         Err(UpstreamError::Rejected { .. }) => "rejected".into(),
         Err(UpstreamError::Denied { .. }) => "denied".into(),
         Err(UpstreamError::Missing { .. }) => "missing".into(),
@@ -368,12 +368,18 @@ impl Turn<'_> {
                         return pause_after(&error);
                     }
                 },
-                Ok(found) => {
-                    self.work.observed = found.map_or(Existence::Absent, |_| Existence::Present);
-                    if self.work.observed == Existence::Present {
-                        self.learned.existence = Some(Existence::Present);
-                    }
+                Ok(Some(_)) => {
+                    self.work.observed = Existence::Present;
+                    self.learned.existence = Some(Existence::Present);
                 }
+                Ok(None) if self.work.made => {
+                    // Gone by a deletion of ours that came late. The next turn
+                    // makes it again, with all of its members.
+                    self.learned.existence = Some(Existence::Absent);
+                    self.return_unsent();
+                    return Pause::None;
+                }
+                Ok(None) => self.work.observed = Existence::Absent,
                 Err(error) => {
                     self.return_unsent();
                     return pause_after(&error);
@@ -623,6 +629,7 @@ impl Turn<'_> {
                     };
                     let reason =
                         format!("{} did not {act}", self.upstream.capabilities().application);
+                    self.learned.contradicted.push(user);
                     self.refused(user, reason);
                 }
             }

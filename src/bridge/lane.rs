@@ -18,8 +18,8 @@ use super::{
     converge::{self, Doubts, Pause},
 };
 use crate::{
-    plan::state::{Existence, GroupKey, UserKey},
-    store::{GroupLearned, Lane, Store, StoreError},
+    plan::state::{ConnectionKey, Existence, GroupKey, UserKey},
+    store::{GroupLearned, Lane, Millis, Store, StoreError},
     upstream::Upstream,
 };
 
@@ -36,6 +36,9 @@ const LEAST_GAP: Duration = Duration::from_millis(100);
 /// Most time a busy lane waits for the requests that usually follow at once on
 /// the answers it just gave. An idle lane never waits.
 const LONGEST_LINGER: Duration = Duration::from_millis(25);
+
+/// How often is looked for calls that may have landed late.
+const RECHECK: Duration = Duration::from_secs(5);
 
 /// How a request's change ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,6 +251,26 @@ impl Lanes {
         let state = lanes.entry(lane).or_insert_with(State::new);
         self.wake(lane, state);
         forget_idle(&mut lanes);
+    }
+
+    /// Now and then says again what a late call may have undone; see
+    /// [`Store::recheck_late`]. Lives on the engine's runtime and ends with it.
+    pub(super) fn recheck_late(&self, connection: ConnectionKey, after: Duration) {
+        let lanes = self.clone();
+        let patience = Millis::try_from(after.as_millis()).unwrap_or(Millis::MAX);
+        self.0.engine.spawn(async move {
+            let mut tick = tokio::time::interval(RECHECK.min(after / 2).max(LEAST_GAP));
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tick.tick().await;
+                let now = clock::now();
+                let before = now.saturating_sub(patience);
+                match lanes.0.store.recheck_late(connection, before, now).await {
+                    Ok(open) => lanes.kick_all(open),
+                    Err(error) => tracing::error!(%error, "late calls cannot be rechecked"),
+                }
+            }
+        });
     }
 
     fn wake(&self, lane: Lane, state: &mut State) {

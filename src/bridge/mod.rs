@@ -44,6 +44,8 @@ pub struct Policy {
     pub import_at_start: bool,
     /// And how often after that; `None`: never.
     pub import_every: Option<Duration>,
+    /// How long a call of which no answer came may still take effect.
+    pub late_writes: Duration,
     pub limits: Limits,
 }
 
@@ -57,6 +59,7 @@ impl Default for Policy {
             stage_users: false,
             import_at_start: true,
             import_every: None,
+            late_writes: Duration::from_secs(120),
             limits: Limits::default(),
         }
     }
@@ -154,6 +157,8 @@ impl Bridge {
                 Arc::clone(&setup.upstream),
                 engine.clone(),
             );
+            store.note_interrupted(key, clock::now()).await?;
+            lanes.recheck_late(key, setup.policy.late_writes);
             for lane in store.open_lanes(key).await? {
                 lanes.kick(lane);
             }

@@ -72,6 +72,7 @@ pub(super) struct Connection {
     pub(super) unknown_members: Option<UnknownMembers>,
     pub(super) reactivate: Option<Reactivate>,
     pub(super) users_without_email: Option<UsersWithoutEmail>,
+    pub(super) late_writes: Option<Span>,
     pub(super) import: Option<Import>,
     #[serde(default)]
     pub(super) limits: Limits,

@@ -231,6 +231,10 @@ impl<'a> Reading<'a, '_> {
                 );
             }
         }
+        set(
+            &mut policy.late_writes,
+            from.late_writes.as_ref().map(|span| span.0),
+        );
         policy.confirmed = from.ack == Some(file::Ack::Confirmed);
         policy.skip_unknown_members = from.unknown_members == Some(file::UnknownMembers::Skip);
         policy.recreate = from.reactivate == Some(file::Reactivate::Recreate);

@@ -241,6 +241,9 @@ pub struct GroupTurn {
     pub more: bool,
 }
 
+/// The outcome, in a word, of a call that may or may not have been done.
+pub const UNANSWERED: &str = "unknown";
+
 /// What a group turn learned, written in one transaction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GroupLearned {
@@ -255,6 +258,9 @@ pub struct GroupLearned {
     /// observed (an add becomes not-a-member, a remove a member again), if
     /// nobody changed the pair since the turn began.
     pub refused: Vec<(UserKey, String)>,
+    /// Those of them of which the application said nothing, and a read showed
+    /// the contrary: they may come to be all the same.
+    pub contradicted: Vec<UserKey>,
     /// The group itself was refused (its creation): a fresh group is withdrawn.
     pub group_refused: Option<String>,
     /// What was sent, for the audit: (operation, outcome in a word, milliseconds).
@@ -445,6 +451,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         seq: u64,
         learned: GroupLearned,
         at: Millis,
+    ) -> Result<Vec<Lane>, StoreError>;
+    /// At start: whatever was in flight when the process ended may still land.
+    async fn note_interrupted(&self, c: ConnectionKey, at: Millis) -> Result<(), StoreError>;
+    /// Doubts again what a call that was never answered, `before` or earlier,
+    /// may have changed since. Returns the lanes that have work because of it.
+    async fn recheck_late(
+        &self,
+        c: ConnectionKey,
+        before: Millis,
+        now: Millis,
     ) -> Result<Vec<Lane>, StoreError>;
     /// Those of the named pairs that still differ; everything else has arrived.
     async fn open_pairs(

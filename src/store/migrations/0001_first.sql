@@ -102,7 +102,8 @@ CREATE INDEX groups_open ON groups (connection) WHERE dirty = 1;
 
 -- user_id repeats users.id, which never changes, so that a whole list is one
 -- scan. before and sent are set while a pair is handed out: what was observed
--- of it, and which direction was sent.
+-- of it, and which direction was sent. doubted: here only to be taken away once
+-- more, see doubts.
 CREATE TABLE memberships (
     group_key INTEGER NOT NULL REFERENCES groups (key),
     user_key  INTEGER NOT NULL REFERENCES users (key),
@@ -113,12 +114,26 @@ CREATE TABLE memberships (
     seq       INTEGER NOT NULL,
     before    INTEGER,
     sent      INTEGER,
+    doubted   INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (group_key, user_key)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX memberships_of_user ON memberships (user_key, group_key);
 CREATE INDEX memberships_open ON memberships (group_key, user_key)
     WHERE desired <> observed;
+
+-- Calls of which no answer came and which may still land. A key of 0 stands for
+-- the group or the account itself; sent: 0 towards absent, 1 towards present,
+-- 2 either.
+CREATE TABLE doubts (
+    user_key  INTEGER NOT NULL,
+    group_key INTEGER NOT NULL,
+    sent      INTEGER NOT NULL,
+    since     INTEGER NOT NULL,
+    PRIMARY KEY (user_key, group_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX doubts_by_age ON doubts (since);
 
 -- Accounts that a deleted user held until lately: a list that was read before
 -- the audit row of that number still shows them.

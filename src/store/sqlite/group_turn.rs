@@ -6,8 +6,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
 use crate::{
-    plan::state::{Existence, GroupKey, GroupWork, Principal, prefers_replace},
-    store::{GroupLearned, GroupTurn, Lane, Millis},
+    plan::{
+        operation::Operation,
+        state::{Existence, GroupKey, GroupWork, Principal, prefers_replace},
+    },
+    store::{GroupLearned, GroupTurn, Lane, Millis, UNANSWERED},
 };
 
 use super::{
@@ -15,6 +18,7 @@ use super::{
     fault::Result,
     groups::{self, Group},
     lanes,
+    late::{self, Sent},
     users::principal_at,
 };
 
@@ -178,6 +182,7 @@ pub(super) fn end(
     let mut left = settle_pairs(db, &group, learned)?;
     let undone = undo_refused(db, &mut group, seq, learned, at)?;
     left.extend(learned.refused.iter().map(|(user, _)| user.0));
+    note_unanswered(db, &group, learned, at)?;
     if let Some(existence) = learned.existence {
         left.extend(learn_existence(db, &mut group, existence)?);
     }
@@ -252,6 +257,31 @@ fn settle_pairs(db: &Connection, group: &Group, learned: &GroupLearned) -> Resul
     Ok(left)
 }
 
+/// What may still land, although nothing was heard of it.
+fn note_unanswered(
+    db: &Connection,
+    group: &Group,
+    learned: &GroupLearned,
+    at: Millis,
+) -> Result<()> {
+    let unanswered = learned.calls.iter().filter(|call| call.1 == UNANSWERED);
+    let mut pairs = false;
+    for (operation, ..) in unanswered {
+        pairs = true;
+        match operation {
+            Operation::CreateGroup { .. } => {
+                late::note_group(db, group.key, Sent::Present, at)?;
+            }
+            Operation::DeleteGroup { .. } => late::note_group(db, group.key, Sent::Absent, at)?,
+            _ => {}
+        }
+    }
+    if pairs {
+        late::note_pairs(db, group.key, at)?;
+    }
+    Ok(())
+}
+
 /// Refused pairs go back to what is there, unless somebody changed them since
 /// the turn began. Returns how many went back.
 fn undo_refused(
@@ -268,7 +298,8 @@ fn undo_refused(
     for (user, _) in &learned.refused {
         let pair = db
             .prepare_cached(
-                "SELECT m.desired, m.sent, m.seq, m.managed, u.tombstone IS NOT NULL
+                "SELECT m.desired, m.sent, m.seq, m.managed,
+                     u.tombstone IS NOT NULL OR m.doubted
                  FROM memberships m JOIN users u ON u.key = m.user_key
                  WHERE m.group_key = ?1 AND m.user_key = ?2",
             )?
@@ -283,6 +314,9 @@ fn undo_refused(
             })
             .optional()?;
         let Some(pair) = pair else { continue };
+        if let Some(sent) = pair.sent.filter(|_| learned.contradicted.contains(user)) {
+            late::note_pair(db, (group.key, user.0), Sent::towards(sent), at)?;
+        }
         let sent = pair.sent.unwrap_or(pair.desired);
         let there = !sent;
         // A deleted user is not made a member again; its removal is given up.

@@ -27,6 +27,7 @@ mod group_turn;
 mod groups;
 mod import;
 mod lanes;
+mod late;
 mod leaving;
 mod list;
 mod members;
@@ -295,6 +296,28 @@ impl Store for Sqlite {
 
     async fn user_ids(&self, keys: Vec<UserKey>) -> Result<Vec<ResourceId>, StoreError> {
         Ok(self.readers.read(|db| users::ids(db, &keys))?)
+    }
+
+    async fn note_interrupted(&self, c: ConnectionKey, at: Millis) -> Result<(), StoreError> {
+        Ok(self
+            .writer
+            .write(move |db| late::note_interrupted(db, c.0, at))
+            .await?)
+    }
+
+    async fn recheck_late(
+        &self,
+        c: ConnectionKey,
+        before: Millis,
+        now: Millis,
+    ) -> Result<Vec<Lane>, StoreError> {
+        if !self.readers.read(|db| late::is_due(db, before, now))? {
+            return Ok(Vec::new());
+        }
+        Ok(self
+            .writer
+            .write(move |db| late::recheck(db, c.0, before, now))
+            .await?)
     }
 
     async fn import_mark(&self, before: Millis) -> Result<ImportMark, StoreError> {

@@ -5,14 +5,19 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use crate::{
-    plan::state::{Existence, UserKey, UserWork},
-    store::{Lane, Millis, UserLearned, UserTurn},
+    plan::{
+        operation::Operation,
+        state::{Existence, UserKey, UserWork},
+    },
+    store::{Lane, Millis, UNANSWERED, UserLearned, UserTurn},
 };
 
 use super::{
     audit,
     fault::Result,
-    lanes, leaving,
+    lanes,
+    late::{self, Sent},
+    leaving,
     users::{self, User},
 };
 
@@ -79,6 +84,16 @@ pub(super) fn end(
         user.refused = learned.refused;
     }
     users::save(db, &user)?;
+    for (operation, outcome, _) in &learned.calls {
+        match operation {
+            _ if outcome != UNANSWERED => {}
+            Operation::CreateUser { .. } => late::note_account(db, user.key, Sent::Present, at)?,
+            Operation::DeactivateUser { .. } => {
+                late::note_account(db, user.key, Sent::Absent, at)?;
+            }
+            _ => {}
+        }
+    }
     if learned.recreated {
         want_again(db, user.key)?;
     } else if user.never_there() {

@@ -1,0 +1,232 @@
+//! Calls of which no answer came may still take effect: a member that was
+//! added late comes after its removal, an account that was created late after
+//! its end (reliability: H-05, I-03). So the removal is sent at once, and when
+//! the time has passed in which such a call can land, whatever is wanted
+//! otherwise by then is doubted and said once more. Saying it costs what
+//! looking would cost, and needs no read that may lag behind.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    plan::state::{Existence, GroupKey, UserKey},
+    store::{Lane, Millis},
+};
+
+use super::{fault::Result, groups, lanes, users};
+
+/// Stands for "the account itself" and "the group itself".
+const ITSELF: i64 = 0;
+
+/// Which way a call went of which no answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    Absent = 0,
+    Present = 1,
+    /// Both, or it is not known any more.
+    Either = 2,
+}
+
+impl Sent {
+    pub(super) fn towards(present: bool) -> Self {
+        if present { Self::Present } else { Self::Absent }
+    }
+}
+
+const NOTE: &str = "ON CONFLICT DO UPDATE SET since = max(since, excluded.since),
+     sent = CASE WHEN sent = excluded.sent THEN sent ELSE 2 END";
+
+fn note(db: &Connection, user: i64, group: i64, sent: Sent, at: Millis) -> Result<()> {
+    let sql = format!(
+        "INSERT INTO doubts (user_key, group_key, sent, since) VALUES (?1, ?2, ?3, ?4) {NOTE}"
+    );
+    db.prepare_cached(&sql)?
+        .execute(params![user, group, sent as i64, at])?;
+    Ok(())
+}
+
+pub(super) fn note_account(db: &Connection, user: i64, sent: Sent, at: Millis) -> Result<()> {
+    note(db, user, ITSELF, sent, at)
+}
+
+pub(super) fn note_group(db: &Connection, group: i64, sent: Sent, at: Millis) -> Result<()> {
+    note(db, ITSELF, group, sent, at)
+}
+
+pub(super) fn note_pair(
+    db: &Connection,
+    (group, user): (i64, i64),
+    sent: Sent,
+    at: Millis,
+) -> Result<()> {
+    note(db, user, group, sent, at)
+}
+
+/// Every pair of a group whose call got no answer.
+pub(super) fn note_pairs(db: &Connection, group: i64, at: Millis) -> Result<()> {
+    let sql = format!(
+        "INSERT INTO doubts (user_key, group_key, sent, since)
+         SELECT user_key, group_key, sent, ?2 FROM memberships
+         WHERE group_key = ?1 AND desired <> observed AND observed = 2 AND sent IS NOT NULL
+         {NOTE}"
+    );
+    db.prepare_cached(&sql)?.execute(params![group, at])?;
+    Ok(())
+}
+
+/// What was in flight when the process ended.
+pub(super) fn note_interrupted(db: &Connection, connection: i64, at: Millis) -> Result<()> {
+    let groups: Vec<(i64, i64)> = db
+        .prepare_cached(
+            "SELECT g.key, g.existence FROM intents i JOIN groups g ON g.key = i.key
+             WHERE i.lane = 'group' AND g.connection = ?1",
+        )?
+        .query_map([connection], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (group, existence) in groups {
+        note_pairs(db, group, at)?;
+        if existence == 2 {
+            note_group(db, group, Sent::Either, at)?;
+        }
+    }
+    let accounts: Vec<i64> = db
+        .prepare_cached(
+            "SELECT u.key FROM intents i JOIN users u ON u.key = i.key
+             WHERE i.lane = 'user' AND u.unsure = 2 AND u.connection = ?1",
+        )?
+        .query_map([connection], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for user in accounts {
+        note_account(db, user, Sent::Either, at)?;
+    }
+    Ok(())
+}
+
+/// Whether anything was noted that long ago, or, because the clock was put
+/// back, in the future.
+pub(super) fn is_due(db: &Connection, before: Millis, now: Millis) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM doubts WHERE since <= ?1 OR since > ?2")?
+        .exists([before, now])?)
+}
+
+struct Doubt {
+    user: i64,
+    group: i64,
+    sent: i64,
+}
+
+/// The most doubts in one transaction.
+const PORTION: i64 = 500;
+
+/// Ends what was noted that long ago: what is wanted otherwise is open again.
+/// Returns the lanes that have work because of it.
+pub(super) fn recheck(
+    db: &Connection,
+    connection: i64,
+    before: Millis,
+    now: Millis,
+) -> Result<Vec<Lane>> {
+    let due: Vec<Doubt> = db
+        .prepare_cached(
+            "SELECT d.user_key, d.group_key, d.sent FROM doubts d
+             LEFT JOIN users u ON u.key = d.user_key LEFT JOIN groups g ON g.key = d.group_key
+             WHERE (d.since <= ?2 OR d.since > ?3) AND coalesce(g.connection, u.connection) = ?1
+             LIMIT ?4",
+        )?
+        .query_map(params![connection, before, now, PORTION], |row| {
+            Ok(Doubt {
+                user: row.get(0)?,
+                group: row.get(1)?,
+                sent: row.get(2)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut open = Vec::new();
+    let mut left = Vec::new();
+    for doubt in due {
+        db.prepare_cached("DELETE FROM doubts WHERE user_key = ?1 AND group_key = ?2")?
+            .execute([doubt.user, doubt.group])?;
+        let lane = match (doubt.user, doubt.group) {
+            (ITSELF, group) => reopen_group(db, group, doubt.sent)?,
+            (user, ITSELF) => reopen_account(db, user, doubt.sent)?,
+            (user, group) => reopen_pair(db, group, user, doubt.sent)?,
+        };
+        open.extend(lane.filter(|lane| !open.contains(lane)));
+        left.extend((doubt.user != ITSELF).then_some(doubt.user));
+    }
+    open.extend(lanes::finish_all(db, left)?);
+    Ok(open)
+}
+
+fn reopen_pair(db: &Connection, group: i64, user: i64, sent: i64) -> Result<Option<Lane>> {
+    let lane = Some(Lane::Group(GroupKey(group)));
+    let Some(row) = groups::by_key(db, group)? else {
+        return Ok(None);
+    };
+    if row.tombstone.is_some() || row.read_only.is_some() {
+        return Ok(None);
+    }
+    let desired: Option<i64> = db
+        .prepare_cached("SELECT desired FROM memberships WHERE group_key = ?1 AND user_key = ?2")?
+        .query_row([group, user], |row| row.get(0))
+        .optional()?;
+    if desired.unwrap_or(0) == sent {
+        return Ok(None);
+    }
+    if desired.is_some() {
+        db.prepare_cached(
+            "UPDATE memberships SET observed = 2 WHERE group_key = ?1 AND user_key = ?2",
+        )?
+        .execute([group, user])?;
+        return Ok(lane);
+    }
+    let Some(member) = users::by_key(db, user)?.filter(|user| user.account_key.is_some()) else {
+        return Ok(None);
+    };
+    db.prepare_cached(
+        "INSERT INTO memberships (group_key, user_key, user_id, desired, observed, managed, seq,
+             doubted)
+         VALUES (?1, ?2, ?3, 0, 2, 1, ?4, 1)",
+    )?
+    .execute(params![group, user, member.id.as_bytes(), row.seq])?;
+    Ok(lane)
+}
+
+fn reopen_account(db: &Connection, key: i64, sent: i64) -> Result<Option<Lane>> {
+    let Some(mut user) = users::by_key(db, key)? else {
+        return Ok(None);
+    };
+    let wanted = user.tombstone.is_none() && user.account.active;
+    if i64::from(wanted) == sent || user.account_key.is_none() {
+        return Ok(None);
+    }
+    user.unsure = 2;
+    users::save(db, &user)?;
+    Ok(Some(Lane::User(UserKey(key))))
+}
+
+fn reopen_group(db: &Connection, key: i64, sent: i64) -> Result<Option<Lane>> {
+    let Some(group) = groups::by_key(db, key)? else {
+        return Ok(None);
+    };
+    // Whoever has the name now.
+    let bearer: Option<i64> = db
+        .prepare_cached(
+            "SELECT key FROM groups WHERE connection = ?1 AND upstream_name = ?2
+             AND (tombstone IS NULL OR existence <> 0)",
+        )?
+        .query_row(params![group.connection, group.upstream_name], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    let Some(mut doubted) = groups::by_key(db, bearer.unwrap_or(key))? else {
+        return Ok(None);
+    };
+    let wanted = doubted.tombstone.is_none();
+    if i64::from(wanted) == sent || doubted.read_only.is_some() {
+        return Ok(None);
+    }
+    doubted.existence = Existence::Unknown;
+    groups::save(db, &doubted)?;
+    Ok(Some(Lane::Group(GroupKey(doubted.key))))
+}
