@@ -259,3 +259,24 @@ async fn a_late_addition_of_a_deleted_user_is_not_inherited_by_its_successor() {
     );
     assert!(!world.members(&group).await.contains(&heir));
 }
+
+/// One call finds out; the others wait until there is another credential.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_credential_stops_writing_until_there_is_another() {
+    let world = World::with("sync_wait = \"200ms\"", &["--empty"]).await;
+    let users = world.users("u", 8).await;
+    world.upstream_token("expired-token-0123456789abcdef");
+    world.forget_calls().await;
+    for n in 0..8 {
+        world.group(&format!("team{n}"), &users).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let refused = world.calls().await.len();
+    assert!((1..=2).contains(&refused), "{refused} calls");
+    world.restore_upstream_token();
+    let everybody = (0..8).map(|n| address(&format!("u{n}"))).collect();
+    for n in 0..8 {
+        let name = format!("team{n}");
+        world.until_upstream_has(&name, &everybody).await;
+    }
+}

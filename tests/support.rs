@@ -171,6 +171,16 @@ impl World {
         }
     }
 
+    /// Puts another credential for the application where the bridge reads it.
+    pub fn upstream_token(&self, token: &str) {
+        write_private(&self.dir.path().join("opsera.token"), token);
+    }
+
+    /// The right one again.
+    pub fn restore_upstream_token(&self) {
+        self.upstream_token(UPSTREAM_TOKEN);
+    }
+
     /// Ends the bridge without a word of warning and starts it again on the
     /// same files.
     pub fn kill_and_restart(&mut self) {

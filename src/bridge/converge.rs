@@ -27,14 +27,13 @@ use crate::{
 pub(super) enum Pause {
     /// Nothing is open, or it may go on at once.
     None,
-    /// The application asked for it, or refused our credential.
+    /// The application asked for it.
     For(Duration),
+    /// The application refuses our credential.
+    UntilAccepted,
     /// Unclear or short trouble: back off, but new work may go ahead.
     BackOff,
 }
-
-/// How long writing stops when the application refuses our credential.
-const DENIED_PAUSE: Duration = Duration::from_secs(30);
 
 /// How far the application's clock may be from ours.
 const CLOCKS_APART: Millis = 5 * 60 * 1_000;
@@ -68,10 +67,7 @@ fn pause_after(error: &UpstreamError) -> Pause {
         UpstreamError::Later {
             after: Some(wait), ..
         } => Pause::For(*wait),
-        UpstreamError::Denied { reason } => {
-            tracing::error!(%reason, "the application refuses our credential: writing stops until it is mended");
-            Pause::For(DENIED_PAUSE)
-        }
+        UpstreamError::Denied { .. } => Pause::UntilAccepted,
         _ => Pause::BackOff,
     }
 }

@@ -37,6 +37,10 @@ const LEAST_GAP: Duration = Duration::from_millis(100);
 /// the answers it just gave. An idle lane never waits.
 const LONGEST_LINGER: Duration = Duration::from_millis(25);
 
+/// How long a lane rests when the application refuses our credential, and how
+/// soon it sees that there is another one.
+const DENIED_PAUSE: Duration = Duration::from_secs(30);
+const CREDENTIAL_LOOK: Duration = Duration::from_secs(1);
 /// How often is looked for calls that may have landed late.
 const RECHECK: Duration = Duration::from_secs(5);
 
@@ -517,6 +521,15 @@ impl Lanes {
         match pause {
             Pause::None => {}
             Pause::For(wait) => tokio::time::sleep(wait.min(BACK_OFF.1)).await,
+            Pause::UntilAccepted => {
+                let end = tokio::time::Instant::now() + DENIED_PAUSE;
+                while tokio::time::Instant::now() < end {
+                    tokio::time::sleep(CREDENTIAL_LOOK).await;
+                    if !self.0.upstream.is_refused() {
+                        return;
+                    }
+                }
+            }
             Pause::BackOff => {
                 let cap = BACK_OFF
                     .0

@@ -21,10 +21,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::UpstreamError;
+use gate::Gate;
 use pace::{Pace, Refusal};
 
 mod address;
 mod failure;
+mod gate;
 mod pace;
 mod retry_after;
 mod token;
@@ -122,6 +124,7 @@ pub(super) struct Client {
     base: Url,
     token: Token,
     pace: Pace,
+    gate: Gate,
     reply_limit_mib: u32,
 }
 
@@ -172,6 +175,7 @@ impl Client {
             base,
             token: Token::new(settings.token),
             pace,
+            gate: Gate::default(),
             reply_limit_mib: settings.reply_limit_mib,
         })
     }
@@ -213,6 +217,14 @@ impl Client {
         }
     }
 
+    /// Whether the application refuses the credential that is there now.
+    pub(super) fn is_refused(&self) -> bool {
+        match self.token.header() {
+            Ok(credential) => self.gate.refuses(&credential),
+            Err(_) => true,
+        }
+    }
+
     async fn once(
         &self,
         call: &Call<'_>,
@@ -220,6 +232,8 @@ impl Client {
         body: Option<Vec<u8>>,
     ) -> Result<Reply, UpstreamError> {
         let authorization = self.token.header()?;
+        let kind = (&call.method, call.template);
+        self.gate.pass(kind, &authorization)?;
         let _turn = self
             .pace
             .turn(call.priority)
@@ -228,7 +242,7 @@ impl Client {
         let mut request = self
             .http
             .request(call.method.clone(), url)
-            .header(AUTHORIZATION, authorization)
+            .header(AUTHORIZATION, authorization.clone())
             .header(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(body) = body {
             request = request
@@ -242,6 +256,13 @@ impl Client {
             Ok(reply) => self.judge(reply).await,
             Err(error) => Err(self.unanswered(&error)),
         };
+        if status != 0 {
+            let reason = match &result {
+                Err(UpstreamError::Denied { reason }) => reason.as_str(),
+                _ => "",
+            };
+            self.gate.note(kind, &authorization, status, reason);
+        }
         tracing::debug!(
             method = %call.method,
             path = call.template,

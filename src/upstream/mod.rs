@@ -69,6 +69,10 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// retrying only what certainly was not processed), and says what it did.
     async fn apply(&self, operation: &Operation) -> Result<Outcome, UpstreamError>;
 
+    /// Whether the credential that is there now was refused something; false
+    /// as soon as there is another one. Looks, and sends nothing.
+    fn is_refused(&self) -> bool;
+
     /// A live test of the address, the credential and its rights; read-only.
     async fn check(&self) -> Vec<Finding>;
 }

@@ -97,6 +97,9 @@ impl Upstream for Scripted {
     fn group_name(&self, name: &str) -> Result<String, Problem> {
         Ok(name.into())
     }
+    fn is_refused(&self) -> bool {
+        false
+    }
     fn plain_role(&self) -> Option<&str> {
         None
     }

@@ -201,6 +201,10 @@ impl Upstream for Opsera {
         }
     }
 
+    fn is_refused(&self) -> bool {
+        self.client.is_refused()
+    }
+
     async fn check(&self) -> Vec<Finding> {
         self.findings().await
     }
