@@ -112,3 +112,79 @@ async fn a_read_that_insists_on_another_version_is_not_answered() {
         assert!(status < 400 || !answer.refused(status).is_empty());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_is_a_list_in_a_body_also_over_both_types() {
+    let bridge = one().await;
+    let mut users = Vec::new();
+    for name in ["a", "b", "h"] {
+        let user = json!({"userName": format!("{name}@example.com"), "externalId": name});
+        users.push(posted(&bridge, "Users", &user).await);
+    }
+    for name in ["G", "H"] {
+        let group = json!({"displayName": name, "externalId": name.to_lowercase(), "members": [{"value": users[0]}]});
+        posted(&bridge, "Groups", &group).await;
+    }
+    let search = async |path: &str, body: Value| {
+        let path = format!("/scim/v2{path}/.search");
+        let answer = bridge.ask("POST", &path, &[], &body.to_string()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    };
+    let found = search(
+        "/Users",
+        json!({"filter": "externalId eq \"b\"", "count": 5}),
+    )
+    .await;
+    assert_eq!(found["totalResults"], 1);
+    assert_eq!(found["Resources"][0]["userName"], "b@example.com");
+    let found = search(
+        "/Groups",
+        json!({"attributes": ["members.value"], "count": 1}),
+    )
+    .await;
+    let members = json!([{"value": users[0]}]);
+    assert_eq!(found["totalResults"], 2);
+    assert_eq!(found["Resources"][0]["members"], members);
+
+    // Every page of two, with and without members, and what they add up to.
+    for body in [json!({}), json!({"excludedAttributes": ["members"]})] {
+        let mut seen = Vec::new();
+        for start in [1, 3, 5, 7] {
+            let mut body = body.clone();
+            body["startIndex"] = start.into();
+            body["count"] = 2.into();
+            let page = search("", body).await;
+            assert_eq!(page["totalResults"], 5);
+            assert_eq!(page["startIndex"], start);
+            let list = page["Resources"].as_array().unwrap();
+            assert_eq!(page["itemsPerPage"], list.len());
+            seen.extend(list.iter().map(|r| r["meta"]["resourceType"].clone()));
+        }
+        assert_eq!(seen, ["User", "User", "User", "Group", "Group"]);
+    }
+    let found = search("", json!({"filter": "externalId eq \"h\""})).await;
+    assert_eq!(found["totalResults"], 2);
+    let found = search("", json!({"filter": "displayName eq \"H\"", "count": 0})).await;
+    assert_eq!(
+        (
+            &found["totalResults"],
+            found["Resources"].as_array().unwrap().len()
+        ),
+        (&json!(1), 0)
+    );
+
+    for body in [
+        "[]",
+        "",
+        "{\"count\":\"x\"}",
+        "{\"filter\":\"userName\"}",
+        "{\"filter\":1}",
+        "{\"attributes\":[1]}",
+    ] {
+        bridge
+            .ask("POST", "/scim/v2/.search", &[], body)
+            .await
+            .refused(400);
+    }
+}

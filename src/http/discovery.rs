@@ -78,13 +78,6 @@ pub(super) async fn no_bulk(_: Caller) -> Answer {
     ))
 }
 
-pub(super) async fn no_search(_: Caller) -> Answer {
-    Err(Refusal::new(
-        501,
-        "Searching by POST is not offered. Send GET to /Users or /Groups with a filter parameter.",
-    ))
-}
-
 pub(super) async fn no_endpoint(_: Caller) -> Answer {
     Err(Refusal::no_endpoint())
 }

@@ -113,18 +113,29 @@ async fn consistent(session: &Session, group: Resource) -> Result<(Resource, Mem
 
 /// A page of groups with their members.
 pub(super) fn list(caller: Caller, listing: Listing, query: ListQuery) -> HttpResponse {
-    let Some(line) = Line::wanted(&query.projection, &caller.base) else {
-        return reply::list(&caller, Group, &listing, &query);
-    };
+    let head = reply::list_head(listing.total, query.start_index);
+    list_after(caller, head, 0, listing, query)
+}
+
+/// The rest of a page that begins with `head`, where `written` resources are
+/// already in.
+pub(super) fn list_after(
+    caller: Caller,
+    head: String,
+    written: usize,
+    listing: Listing,
+    query: ListQuery,
+) -> HttpResponse {
+    let line = Line::wanted(&query.projection, &caller.base);
     let page = Page {
         session: caller.session,
         base: caller.base,
-        head: Some(reply::list_head(listing.total, query.start_index)),
+        head: Some(head),
         projection: query.projection,
         line,
         rest: listing.resources.into_iter(),
         current: None,
-        written: 0,
+        written,
         ended: false,
     };
     let chunks = stream::unfold(page, |mut page| async move {
@@ -145,7 +156,8 @@ struct Page {
     base: String,
     head: Option<String>,
     projection: Projection,
-    line: Line,
+    /// `None` when nothing of a member is wanted.
+    line: Option<Line>,
     rest: vec::IntoIter<Resource>,
     current: Option<GroupBody>,
     written: usize,
@@ -180,7 +192,13 @@ impl Page {
 
     /// Starts the next group; one that was deleted meanwhile is left out.
     async fn begin(&mut self, group: Resource, out: &mut BytesMut) -> io::Result<()> {
-        let (group, members) = match consistent(&self.session, group).await {
+        let read = match &self.line {
+            None => Ok((group, None)),
+            Some(line) => consistent(&self.session, group)
+                .await
+                .map(|(group, members)| (group, Some((members, line.clone())))),
+        };
+        let (group, members) = match read {
             Ok(read) => read,
             Err(Failure::Problem(problem)) if problem.status == 404 => return Ok(()),
             Err(failure) => {
@@ -193,7 +211,10 @@ impl Page {
         }
         self.written += 1;
         let text = reply::text(Group, &group, &self.base, &self.projection);
-        self.current = Some(GroupBody::new(text, members.ids, self.line.clone()));
+        match members {
+            Some((members, line)) => self.current = Some(GroupBody::new(text, members.ids, line)),
+            None => out.put_slice(text.as_bytes()),
+        }
         Ok(())
     }
 }

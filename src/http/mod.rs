@@ -3,11 +3,11 @@
 //! A guard stands around the router (`front`): it judges the path (`target`),
 //! lets in who has a token, and leaves the session for the handlers, which
 //! cannot be written without one (`caller`). Handlers are one call and a
-//! reply (`users`, `groups`, `discovery`; `reply`, `members`). Every refusal,
+//! reply (`users`, `groups`, `search`, `discovery`; `reply`, `members`). Every refusal,
 //! also actix's own, is a SCIM Error (`failure`).
 //!
 //! Left out on purpose: TLS and HTTP/2, which a proxy in front does better;
-//! compression; `/Bulk`, `/.search` and `/Me`.
+//! compression; `/Bulk` and `/Me`.
 
 use std::{
     io,
@@ -30,6 +30,7 @@ mod members;
 mod origin;
 mod reply;
 mod routes;
+mod search;
 mod settings;
 mod target;
 mod unread;

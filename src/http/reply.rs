@@ -97,14 +97,25 @@ pub(super) fn list(
     query: &ListQuery,
 ) -> HttpResponse {
     let mut out = list_head(listing.total, query.start_index);
-    for (place, resource) in listing.resources.iter().enumerate() {
+    push_all(&mut out, caller, of, &listing.resources, query);
+    out.push_str(&list_tail(listing.resources.len()));
+    json(StatusCode::OK, out)
+}
+
+/// Writes resources without members, with commas between them.
+pub(super) fn push_all(
+    out: &mut String,
+    caller: &Caller,
+    of: ResourceType,
+    resources: &[Resource],
+    query: &ListQuery,
+) {
+    for (place, resource) in resources.iter().enumerate() {
         if place > 0 {
             out.push(',');
         }
         out.push_str(&text(of, resource, &caller.base, &query.projection));
     }
-    out.push_str(&list_tail(listing.resources.len()));
-    json(StatusCode::OK, out)
 }
 
 /// A list's text up to and with the bracket that opens its resources.

@@ -20,7 +20,8 @@ use actix_web::{
 };
 
 use super::{
-    body::Bounds, discovery, failure::Refusal, front::Front, groups, settings::Settings, users,
+    body::Bounds, discovery, failure::Refusal, front::Front, groups, search, settings::Settings,
+    users,
 };
 use crate::bridge::Bridge;
 
@@ -31,14 +32,8 @@ type Door = (Method, Route);
 /// those that a pattern further down would take.
 fn table() -> Vec<(&'static str, Vec<Door>)> {
     vec![
-        (
-            "/Users/.search",
-            vec![on(Method::POST, discovery::no_search)],
-        ),
-        (
-            "/Groups/.search",
-            vec![on(Method::POST, discovery::no_search)],
-        ),
+        ("/Users/.search", vec![on(Method::POST, search::users)]),
+        ("/Groups/.search", vec![on(Method::POST, search::groups)]),
         (
             "/Users/{id}",
             vec![
@@ -86,7 +81,7 @@ fn table() -> Vec<(&'static str, Vec<Door>)> {
             vec![on(Method::GET, discovery::resource_type)],
         ),
         ("/Bulk", vec![on(Method::POST, discovery::no_bulk)]),
-        ("/.search", vec![on(Method::POST, discovery::no_search)]),
+        ("/.search", vec![on(Method::POST, search::everything)]),
     ]
 }
 

@@ -15,8 +15,10 @@ use super::{
 };
 
 mod projection;
+mod search;
 
 pub use projection::Projection;
+pub use search::SearchRequest;
 
 /// A list request after parsing and clamping.
 #[derive(Debug, Clone, PartialEq)]

@@ -31,23 +31,35 @@ impl Projection {
     /// Names that no schema knows are ignored; when `attributes` names nothing
     /// known, only what is always returned is left.
     pub fn parse(query: &str, of: ResourceType, schemas: &Schemas) -> Result<Self, Problem> {
-        let mut projection = Self::default();
+        let (mut include, mut exclude) = (Vec::new(), Vec::new());
         for (name, value) in parameters(query)? {
             match name.as_ref() {
-                "attributes" if !value.trim().is_empty() => {
-                    let include = projection.include.get_or_insert_default();
-                    include.extend(selected(&value, of, schemas));
-                }
-                "excludedAttributes" => {
-                    projection.exclude.extend(selected(&value, of, schemas));
-                }
+                "attributes" => include.push(value),
+                "excludedAttributes" => exclude.push(value),
                 _ => {}
             }
         }
+        let (include, exclude) = (include.join(","), exclude.join(","));
+        Ok(Self::named(&include, &exclude, of, schemas))
+    }
+
+    /// From names joined by commas; no `attributes` at all ask for everything.
+    pub(super) fn named(
+        attributes: &str,
+        excluded: &str,
+        of: ResourceType,
+        schemas: &Schemas,
+    ) -> Self {
+        let some = !attributes.trim_matches([' ', ',']).is_empty();
+        let mut projection = Self {
+            include: some.then(|| selected(attributes, of, schemas).collect()),
+            exclude: selected(excluded, of, schemas).collect(),
+            always: Vec::new(),
+        };
         if projection.include.is_some() || !projection.exclude.is_empty() {
             projection.always = always(of, schemas);
         }
-        Ok(projection)
+        projection
     }
 
     /// Whether the stored text can be served as it is. Members are no part of
