@@ -139,8 +139,14 @@ struct Source {
 struct Seen {
     /// What the table in force was read from.
     used: file::Stamp,
-    /// What was last warned of; the inner `None` is a file that is gone.
-    told: Option<Option<file::Stamp>>,
+    /// What was last warned of, if nothing was read since.
+    told: Option<Told>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Told {
+    Gone,
+    Unusable(file::Stamp),
 }
 
 impl Source {
@@ -167,13 +173,14 @@ impl Source {
             seen.told = None;
             return;
         }
+        let told = Some(stamp.map_or(Told::Gone, Told::Unusable));
         match Table::read(&self.path) {
             Ok((fresh, used)) => {
                 table.store(Arc::new(fresh));
                 *seen = Seen { used, told: None };
             }
-            Err(error) if seen.told != Some(stamp) => {
-                seen.told = Some(stamp);
+            Err(error) if seen.told != told => {
+                seen.told = told;
                 tracing::warn!(
                     file = %self.path.display(),
                     %error,
