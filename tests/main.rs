@@ -7,6 +7,7 @@
 
 mod calls;
 mod commands;
+mod crash;
 mod edges;
 mod faults;
 mod front;
