@@ -44,26 +44,27 @@ pub(super) async fn post(bench: &mut Bench) -> Result<(), String> {
 /// at exactly that size.
 pub(super) async fn patch(bench: &mut Bench) -> Result<(), String> {
     let name = |size: &usize| format!("PATCH add 1 member, group of {size}");
-    let wanted = bench
-        .sizes
-        .groups
-        .iter()
-        .filter(|size| bench.wants(&name(size)));
-    if wanted.count() == 0 {
+    let mut sizes = bench.sizes.groups.to_vec();
+    sizes.retain(|size| bench.wants(&name(size)));
+    if sizes.is_empty() {
         return Ok(());
     }
+    // The empty group is what the others are compared with.
+    if sizes[0] != 0 {
+        sizes.insert(0, 0);
+    }
     let patches = bench.sizes.patches;
-    let largest = bench.sizes.groups.iter().max().copied().unwrap_or(0);
+    let largest = sizes.iter().max().copied().unwrap_or(0);
     let users = bench.world.users(largest + patches).await?.to_vec();
     let (crowd, newcomers) = users.split_at(largest);
     let newcomers: Arc<[String]> = newcomers.into();
     let mut groups = Vec::new();
-    for size in bench.sizes.groups {
+    for size in sizes {
         let id = bench
             .world
-            .group(&format!("size-{size}"), &crowd[..*size])
+            .group(&format!("size-{size}"), &crowd[..size])
             .await?;
-        groups.push((*size, id, Vec::new()));
+        groups.push((size, id, Vec::new()));
     }
     let mut floors = Vec::new();
     for round in 0..=bench.sizes.rounds {
