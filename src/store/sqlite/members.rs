@@ -16,9 +16,11 @@ use crate::{
 use super::fault::Result;
 
 // The statements of a change; each but the lists finds its row by key.
-const MEMBERS: &str = "SELECT user_key, user_id, observed, managed, desired
+// A whole list is read in two values for each row, because that is what it
+// costs: the id, and the rest in one number (see `Was::packed`).
+const MEMBERS: &str = "SELECT user_id, user_key * 8 + observed * 2 + managed
      FROM memberships WHERE group_key = ?1 AND desired = 1";
-const LEAVING: &str = "SELECT user_key, user_id, observed, managed, desired
+const LEAVING: &str = "SELECT user_id, user_key * 8 + observed * 2 + managed
      FROM memberships INDEXED BY memberships_open
      WHERE group_key = ?1 AND desired <> observed AND desired = 0";
 const RESOLVE: &str =
@@ -63,6 +65,19 @@ struct Was {
     desired: bool,
     observed: i64,
     managed: bool,
+}
+
+impl Was {
+    /// The key of the user and the state of the pair, from the number that a
+    /// list gives.
+    fn packed(number: i64, desired: bool) -> (i64, Self) {
+        let was = Self {
+            desired,
+            observed: number >> 1 & 3,
+            managed: number & 1 == 1,
+        };
+        (number >> 3, was)
+    }
 }
 
 /// What was written.
@@ -128,26 +143,23 @@ impl<'db> Named<'db> {
 
     fn replace(&mut self, ids: Vec<String>) -> Result<()> {
         let parsed: Vec<_> = ids.iter().map(|text| ResourceId::parse(text)).collect();
-        let mut missing: HashSet<[u8; 16]> =
-            parsed.iter().flatten().map(|id| *id.as_bytes()).collect();
+        let mut asked = Asked::of(parsed.iter().flatten().map(|id| *id.as_bytes()));
         for pair in self.pairs.values_mut() {
-            pair.desired = missing.remove(&pair.id);
+            pair.desired = asked.tick(&pair.id);
             pair.asserted = pair.desired;
         }
-        self.scan_members(MEMBERS, |key, id, was| {
-            let stays = missing.remove(&id);
+        self.scan_members((MEMBERS, true), |id, in_order| {
+            let stays = asked.tick(id);
             // An equal pair that is in order is not even remembered.
-            (!stays || was.observed != 1 || !was.managed).then_some((key, stays))
+            (!stays || !in_order).then_some(stays)
         })?;
         // Who asks for the whole set also waits for those who are still leaving.
-        self.scan_members(LEAVING, |key, id, _| {
-            (!missing.contains(&id)).then_some((key, false))
+        self.scan_members((LEAVING, false), |id, _| {
+            (!asked.is_open(id)).then_some(false)
         })?;
         for (text, id) in ids.into_iter().zip(parsed) {
             match id {
-                Some(id) if !missing.is_empty() && missing.remove(id.as_bytes()) => {
-                    self.add(&[text])?;
-                }
+                Some(id) if asked.tick(id.as_bytes()) => self.add(&[text])?,
                 Some(_) => {}
                 None => self.report_unknown(&text),
             }
@@ -162,40 +174,33 @@ impl<'db> Named<'db> {
                 pair.asserted = false;
             }
         }
-        self.scan_members(MEMBERS, |key, id, _| {
-            filter.matches_member(&text_of(id)).then_some((key, false))
+        self.scan_members((MEMBERS, true), |id, _| {
+            filter.matches_member(&text_of(*id)).then_some(false)
         })
     }
 
-    /// Every pair of a list that was not named yet; `take` says whether it is
-    /// remembered, and what becomes of it.
+    /// Every pair of a list that was not named yet; `take` is told the id and
+    /// whether the pair is settled and asked for, and says what becomes of it,
+    /// or that it need not be remembered.
     fn scan_members(
         &mut self,
-        list: &str,
-        mut take: impl FnMut(i64, [u8; 16], Was) -> Option<(i64, bool)>,
+        (list, desired_now): (&str, bool),
+        mut take: impl FnMut(&[u8; 16], bool) -> Option<bool>,
     ) -> Result<()> {
         let mut select = self.db.prepare_cached(list)?;
         let mut rows = select.query([self.group])?;
         while let Some(row) = rows.next()? {
-            let key: i64 = row.get(0)?;
-            if self.pairs.contains_key(&key) {
+            let id: [u8; 16] = row.get(0)?;
+            let (key, was) = Was::packed(row.get(1)?, desired_now);
+            let Some(desired) = take(&id, was.observed == 1 && was.managed) else {
                 continue;
-            }
-            let id: [u8; 16] = row.get(1)?;
-            let was = Was {
-                observed: row.get(2)?,
-                managed: row.get(3)?,
-                desired: row.get(4)?,
             };
-            if let Some((key, desired)) = take(key, id, was) {
-                let pair = Pair {
-                    id,
-                    was: Some(was),
-                    desired,
-                    asserted: desired,
-                };
-                self.pairs.insert(key, pair);
-            }
+            self.pairs.entry(key).or_insert(Pair {
+                id,
+                was: Some(was),
+                desired,
+                asserted: desired,
+            });
         }
         Ok(())
     }
@@ -257,6 +262,46 @@ impl<'db> Named<'db> {
             }
         }
         Ok(flushed)
+    }
+}
+
+/// The ids of a whole replacement, ticked off one by one. Sorted, because the
+/// members are read nearly in the order of their ids, which are made in the
+/// order of time: then the next one is the one looked for.
+struct Asked {
+    ids: Vec<([u8; 16], bool)>,
+    next: usize,
+}
+
+impl Asked {
+    fn of(ids: impl Iterator<Item = [u8; 16]>) -> Self {
+        let mut ids: Vec<_> = ids.map(|id| (id, false)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Self { ids, next: 0 }
+    }
+
+    fn find(&self, id: &[u8; 16]) -> Option<usize> {
+        if self.ids.get(self.next).is_some_and(|(next, _)| next == id) {
+            return Some(self.next);
+        }
+        self.ids.binary_search_by(|(asked, _)| asked.cmp(id)).ok()
+    }
+
+    /// Whether it was asked for and not ticked off before; now it is.
+    fn tick(&mut self, id: &[u8; 16]) -> bool {
+        let Some(place) = self.find(id) else {
+            return false;
+        };
+        self.next = place + 1;
+        let entry = self.ids.get_mut(place);
+        entry.is_some_and(|(_, ticked)| !std::mem::replace(ticked, true))
+    }
+
+    /// Asked for and not ticked off.
+    fn is_open(&self, id: &[u8; 16]) -> bool {
+        let entry = self.find(id).and_then(|place| self.ids.get(place));
+        entry.is_some_and(|(_, ticked)| !ticked)
     }
 }
 
