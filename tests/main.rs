@@ -6,6 +6,7 @@
 #![allow(unreachable_pub)]
 
 mod calls;
+mod chaos;
 mod commands;
 mod crash;
 mod edges;

@@ -39,8 +39,12 @@ pub(super) enum Pause {
 const CLOCKS_APART: Millis = 5 * 60 * 1_000;
 
 /// A pair is refused when the application twice did not list it and a read
-/// did not show it: one look can be a lagging read.
-pub(super) type Doubts = HashMap<UserKey, u8>;
+/// did not show it: one look can be a lagging read. How often, and since when.
+pub(super) type Doubts = HashMap<UserKey, (u8, Instant)>;
+
+/// A removal is not given up before a read can lag no more (reliability:
+/// H-12): giving it up wrongly would leave somebody with access.
+const READ_LAG: Duration = Duration::from_secs(10);
 
 /// What a call did, in a word, for the audit.
 fn word(result: &Result<impl Sized, UpstreamError>) -> String {
@@ -282,11 +286,20 @@ fn user_failure(
     match (operation, error) {
         (_, UpstreamError::Later { .. } | UpstreamError::Denied { .. }) => End::Unsent,
         (_, UpstreamError::Unknown { .. }) => End::Unclear,
-        (Operation::DeactivateUser { .. }, UpstreamError::Missing { .. })
-        | (Operation::CreateUser { .. }, UpstreamError::Exists { .. })
-            if unsure || matches!(operation, Operation::DeactivateUser { .. }) =>
-        {
+        (Operation::DeactivateUser { .. }, UpstreamError::Missing { .. }) => {
             note_success(operation, &work.wanted, observed);
+            End::AsGood
+        }
+        // Made by an earlier call of which no answer came, or ours since
+        // before it was deactivated and back already.
+        (Operation::CreateUser { .. }, UpstreamError::Exists { .. })
+            if unsure || work.observed.deactivated =>
+        {
+            observed.existence = Existence::Present;
+            observed.deactivated = false;
+            // As that call or somebody else has left them.
+            observed.role = None;
+            observed.profile = None;
             End::AsGood
         }
         (Operation::CreateUser { .. }, _) => {
@@ -612,9 +625,9 @@ impl Turn<'_> {
                 (true, true) => self.present(user),
                 (false, false) => self.absent(user),
                 _ => {
-                    let seen = doubts.entry(user).or_insert(0);
-                    *seen += 1;
-                    if *seen < 2 {
+                    let (seen, since) = doubts.entry(user).or_insert((0, Instant::now()));
+                    *seen = seen.saturating_add(1);
+                    if *seen < 2 || (!add && since.elapsed() < READ_LAG) {
                         pause = Pause::BackOff;
                         continue;
                     }

@@ -421,6 +421,12 @@ async fn an_account_that_exists_is_never_taken_over_by_a_fresh_create() {
     let (learned, _) = user_turn(&app, user(true, Existence::Absent, true)).await;
     assert_eq!(learned.observed.unwrap().existence, Existence::Present);
     assert!(learned.refused.is_none());
+    // And so is one that we deactivated ourselves.
+    let mut back = user(true, Existence::Absent, false);
+    back.work.observed.deactivated = true;
+    let (learned, _) = user_turn(&app, back).await;
+    assert_eq!(learned.observed.unwrap().existence, Existence::Present);
+    assert!(learned.refused.is_none() && learned.recreated);
 }
 
 #[tokio::test]

@@ -124,12 +124,14 @@ CREATE INDEX memberships_open ON memberships (group_key, user_key)
 
 -- Calls of which no answer came and which may still land. A key of 0 stands for
 -- the group or the account itself; sent: 0 towards absent, 1 towards present,
--- 2 either.
+-- 2 either. A user of -1 stands for everybody who became a member after the
+-- group's seq: a replacement that lands late takes them out again.
 CREATE TABLE doubts (
     user_key  INTEGER NOT NULL,
     group_key INTEGER NOT NULL,
     sent      INTEGER NOT NULL,
     since     INTEGER NOT NULL,
+    seq       INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (user_key, group_key)
 ) STRICT, WITHOUT ROWID;
 

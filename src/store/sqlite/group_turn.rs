@@ -64,7 +64,11 @@ pub(super) fn begin(db: &Connection, key: GroupKey, limit: usize) -> Result<Opti
         group.existence = Existence::Unknown;
         groups::save(db, &group)?;
     }
-    let detail = json!({ "adds": turn.work.adds.len(), "removes": turn.work.removes.len() });
+    let detail = json!({
+        "adds": turn.work.adds.len(),
+        "removes": turn.work.removes.len(),
+        "replaces": turn.work.full.is_some(),
+    });
     audit::open_intent(db, LANE, group.key, group.seq, &detail)?;
     Ok(Some(turn))
 }
@@ -182,7 +186,7 @@ pub(super) fn end(
     let mut left = settle_pairs(db, &group, learned)?;
     let undone = undo_refused(db, &mut group, seq, learned, at)?;
     left.extend(learned.refused.iter().map(|(user, _)| user.0));
-    note_unanswered(db, &group, learned, at)?;
+    note_unanswered(db, &group, seq, learned, at)?;
     if let Some(existence) = learned.existence {
         left.extend(learn_existence(db, &mut group, existence)?);
     }
@@ -261,6 +265,7 @@ fn settle_pairs(db: &Connection, group: &Group, learned: &GroupLearned) -> Resul
 fn note_unanswered(
     db: &Connection,
     group: &Group,
+    seq: i64,
     learned: &GroupLearned,
     at: Millis,
 ) -> Result<()> {
@@ -271,6 +276,12 @@ fn note_unanswered(
         match operation {
             Operation::CreateGroup { .. } => {
                 late::note_group(db, group.key, Sent::Present, at)?;
+            }
+            Operation::ReplaceMembers { members, .. } => {
+                for member in members {
+                    late::note_pair(db, (group.key, member.user.0), Sent::Present, at)?;
+                }
+                late::note_newer(db, group.key, seq, at)?;
             }
             Operation::DeleteGroup { .. } => late::note_group(db, group.key, Sent::Absent, at)?,
             _ => {}

@@ -16,6 +16,8 @@ use super::{fault::Result, groups, lanes, users};
 
 /// Stands for "the account itself" and "the group itself".
 const ITSELF: i64 = 0;
+/// Stands for "everybody who became a member later".
+const NEWER: i64 = -1;
 
 /// Which way a call went of which no answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,16 @@ pub(super) fn note_pair(
     note(db, user, group, sent, at)
 }
 
+/// A replacement may land and take out who became a member after `seq`.
+pub(super) fn note_newer(db: &Connection, group: i64, seq: i64, at: Millis) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO doubts (user_key, group_key, sent, since, seq) VALUES (?1, ?2, 0, ?3, ?4)
+         ON CONFLICT DO UPDATE SET since = max(since, excluded.since), seq = min(seq, excluded.seq)",
+    )?
+    .execute([NEWER, group, at, seq])?;
+    Ok(())
+}
+
 /// Every pair of a group whose call got no answer.
 pub(super) fn note_pairs(db: &Connection, group: i64, at: Millis) -> Result<()> {
     let sql = format!(
@@ -75,15 +87,22 @@ pub(super) fn note_pairs(db: &Connection, group: i64, at: Millis) -> Result<()> 
 
 /// What was in flight when the process ended.
 pub(super) fn note_interrupted(db: &Connection, connection: i64, at: Millis) -> Result<()> {
-    let groups: Vec<(i64, i64)> = db
+    let groups: Vec<(i64, i64, i64, bool)> = db
         .prepare_cached(
-            "SELECT g.key, g.existence FROM intents i JOIN groups g ON g.key = i.key
+            "SELECT g.key, g.existence, i.at_seq, coalesce(i.detail ->> 'replaces', 0)
+             FROM intents i JOIN groups g ON g.key = i.key
              WHERE i.lane = 'group' AND g.connection = ?1",
         )?
-        .query_map([connection], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map([connection], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?
         .collect::<rusqlite::Result<_>>()?;
-    for (group, existence) in groups {
+    for (group, existence, seq, replaces) in groups {
         note_pairs(db, group, at)?;
+        if replaces {
+            note_members(db, group, at)?;
+            note_newer(db, group, seq, at)?;
+        }
         if existence == 2 {
             note_group(db, group, Sent::Either, at)?;
         }
@@ -101,6 +120,16 @@ pub(super) fn note_interrupted(db: &Connection, connection: i64, at: Millis) -> 
     Ok(())
 }
 
+/// Everybody that a replacement of which only this is left may have named.
+fn note_members(db: &Connection, group: i64, at: Millis) -> Result<()> {
+    let sql = format!(
+        "INSERT INTO doubts (user_key, group_key, sent, since)
+         SELECT user_key, group_key, 1, ?2 FROM memberships WHERE group_key = ?1 {NOTE}"
+    );
+    db.prepare_cached(&sql)?.execute([group, at])?;
+    Ok(())
+}
+
 /// Whether anything was noted that long ago, or, because the clock was put
 /// back, in the future.
 pub(super) fn is_due(db: &Connection, before: Millis, now: Millis) -> Result<bool> {
@@ -113,6 +142,7 @@ struct Doubt {
     user: i64,
     group: i64,
     sent: i64,
+    seq: i64,
 }
 
 /// The most doubts in one transaction.
@@ -128,7 +158,7 @@ pub(super) fn recheck(
 ) -> Result<Vec<Lane>> {
     let due: Vec<Doubt> = db
         .prepare_cached(
-            "SELECT d.user_key, d.group_key, d.sent FROM doubts d
+            "SELECT d.user_key, d.group_key, d.sent, d.seq FROM doubts d
              LEFT JOIN users u ON u.key = d.user_key LEFT JOIN groups g ON g.key = d.group_key
              WHERE (d.since <= ?2 OR d.since > ?3) AND coalesce(g.connection, u.connection) = ?1
              LIMIT ?4",
@@ -138,6 +168,7 @@ pub(super) fn recheck(
                 user: row.get(0)?,
                 group: row.get(1)?,
                 sent: row.get(2)?,
+                seq: row.get(3)?,
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
@@ -148,11 +179,12 @@ pub(super) fn recheck(
             .execute([doubt.user, doubt.group])?;
         let lane = match (doubt.user, doubt.group) {
             (ITSELF, group) => reopen_group(db, group, doubt.sent)?,
+            (NEWER, group) => reopen_newer(db, group, doubt.seq)?,
             (user, ITSELF) => reopen_account(db, user, doubt.sent)?,
             (user, group) => reopen_pair(db, group, user, doubt.sent)?,
         };
         open.extend(lane.filter(|lane| !open.contains(lane)));
-        left.extend((doubt.user != ITSELF).then_some(doubt.user));
+        left.extend((doubt.user > ITSELF).then_some(doubt.user));
     }
     open.extend(lanes::finish_all(db, left)?);
     Ok(open)
@@ -190,6 +222,18 @@ fn reopen_pair(db: &Connection, group: i64, user: i64, sent: i64) -> Result<Opti
     )?
     .execute(params![group, user, member.id.as_bytes(), row.seq])?;
     Ok(lane)
+}
+
+fn reopen_newer(db: &Connection, group: i64, seq: i64) -> Result<Option<Lane>> {
+    let reopened = db
+        .prepare_cached(
+            "UPDATE memberships SET observed = 2
+             WHERE group_key = ?1 AND seq > ?2 AND desired = 1 AND observed = 1
+               AND group_key IN (
+                   SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)",
+        )?
+        .execute([group, seq])?;
+    Ok((reopened > 0).then_some(Lane::Group(GroupKey(group))))
 }
 
 fn reopen_account(db: &Connection, key: i64, sent: i64) -> Result<Option<Lane>> {
