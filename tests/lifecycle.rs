@@ -193,12 +193,11 @@ async fn two_names_with_one_slug_are_a_conflict_that_names_it() {
         .await
         .expect(409);
     assert_eq!(reply.body["scimType"], "uniqueness");
+    let detail = reply.body["detail"].as_str().unwrap();
+    assert!(detail.contains("engineering-team"), "{detail}");
     assert!(
-        reply.body["detail"]
-            .as_str()
-            .unwrap()
-            .contains("engineering-team"),
-        "{reply:?}"
+        detail.contains("Engineering Team"),
+        "both are named: {detail}"
     );
 }
 

@@ -144,13 +144,17 @@ pub(super) fn write_failed(error: WriteError, of: ResourceType, id: &str) -> Fai
         WriteError::Problem(problem) => Failure::Problem(problem),
         WriteError::Missing => missing(of, id),
         WriteError::Stale(version) => Failure::Stale(version),
-        WriteError::Taken { attribute, value } => Failure::Problem(taken(of, attribute, &value)),
+        WriteError::Taken {
+            attribute,
+            value,
+            holder,
+        } => Failure::Problem(taken(of, attribute, &value, holder.as_deref())),
         WriteError::UnknownMembers(ids) => Failure::Problem(unknown_members(&ids)),
         WriteError::Store(error) => store_failed(error),
     }
 }
 
-fn taken(of: ResourceType, attribute: &str, value: &str) -> Problem {
+fn taken(of: ResourceType, attribute: &str, value: &str, holder: Option<&str>) -> Problem {
     let kind = of.name();
     Problem::taken(match attribute {
         "account" => format!(
@@ -158,9 +162,10 @@ fn taken(of: ResourceType, attribute: &str, value: &str) -> Problem {
              with a filter on userName or emails.value"
         ),
         "upstreamName" => format!(
-            "the displayName becomes the application's group name {value:?}, which another Group \
-             has, or one that is still being deleted; choose another displayName or map this one \
-             to a name of its own in the configuration (group_names)"
+            "the displayName becomes the application's group name {value:?}, which the Group {:?} \
+             has already; choose another displayName or map this one to a name of its own in the \
+             configuration (group_names)",
+            holder.unwrap_or_default()
         ),
         _ => format!("{attribute} {value:?} is in use by another {kind} of this connection"),
     })

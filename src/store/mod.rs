@@ -195,11 +195,13 @@ pub enum WriteError {
     /// The precondition failed; the current version.
     #[error("version is {0}")]
     Stale(u64),
-    /// A unique value is in use in this connection: the attribute's name.
+    /// A unique value is in use in this connection: the attribute's name, and
+    /// for a group's upstream name the displayName of the group that has it.
     #[error("{attribute} is taken")]
     Taken {
         attribute: &'static str,
         value: String,
+        holder: Option<String>,
     },
     #[error("unknown members")]
     UnknownMembers(Vec<String>),

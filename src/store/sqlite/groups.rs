@@ -1,7 +1,7 @@
 //! Group rows: how they are read and written, and the identity provider's
 //! create, change and delete. Members are changed by [`super::members`].
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
 use crate::{
@@ -297,16 +297,26 @@ fn taken(db: &Connection, fault: Fault, group: &Group, attributes: &Attributes) 
         let (Some(key), Some(value)) = (key, value) else {
             continue;
         };
-        let sql =
-            format!("SELECT 1 FROM groups WHERE connection = ?1 AND {condition} AND key <> ?3");
-        let held = db
-            .prepare_cached(&sql)
-            .and_then(|mut select| select.exists(params![group.connection, key, group.key]));
+        let sql = format!(
+            "SELECT attributes FROM groups WHERE connection = ?1 AND {condition} AND key <> ?3"
+        );
+        let held = db.prepare_cached(&sql).and_then(|mut select| {
+            let parameters = params![group.connection, key, group.key];
+            select
+                .query_row(parameters, |row| row.get::<_, String>(0))
+                .optional()
+        });
         match held {
-            Ok(false) => {}
-            Ok(true) => {
-                let value = value.to_owned();
-                return WriteError::Taken { attribute, value }.into();
+            Ok(None) => {}
+            Ok(Some(other)) => {
+                let other: Attributes = serde_json::from_str(&other).unwrap_or_default();
+                let holder = other.text("displayName").map(str::to_owned);
+                return WriteError::Taken {
+                    attribute,
+                    value: value.to_owned(),
+                    holder: holder.filter(|_| attribute == "upstreamName"),
+                }
+                .into();
             }
             Err(error) => return error.into(),
         }

@@ -364,7 +364,13 @@ fn taken(db: &Connection, fault: Fault, user: &User, attributes: &Attributes) ->
             Ok(false) => {}
             Ok(true) => {
                 let value = value.to_owned();
-                return WriteError::Taken { attribute, value }.into();
+                let holder = None;
+                return WriteError::Taken {
+                    attribute,
+                    value,
+                    holder,
+                }
+                .into();
             }
             Err(error) => return error.into(),
         }

@@ -65,7 +65,8 @@ async fn taken_values_are_named_by_attribute() {
     create(first).await.unwrap();
     let taken = |attribute, value: &str| WriteError::Taken {
         attribute,
-        value: value.into(),
+        value: value.to_owned(),
+        holder: (attribute == "upstreamName").then(|| "Dev".to_owned()),
     };
     let mut same_name = user_row("ANN");
     same_name.account_key = None;
