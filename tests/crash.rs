@@ -4,6 +4,8 @@
 //! Eight kills in the ordinary test run. The long form is
 //! `DRAWBRIDGE_KILLS=100 cargo test --release --test main crash -- --nocapture`.
 
+#![allow(clippy::print_stdout)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::AtomicBool, atomic::Ordering},

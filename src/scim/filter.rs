@@ -114,6 +114,17 @@ impl Filter {
         narrow(&self.tree, self.of).map(|(_, narrow)| narrow)
     }
 
+    /// Whether the index of [`Self::narrow`] says it all: a bare equality that
+    /// index and filter judge in the same form, so that what it finds need not
+    /// be judged again.
+    pub fn is_decided_by_index(&self) -> bool {
+        let bare = matches!(self.tree, Node::Compare(..));
+        bare && matches!(
+            self.narrow(),
+            Some(Narrow::UserName(_) | Narrow::ExternalId(_))
+        )
+    }
+
     /// The sub-attributes that the filter of a path fixes by `eq`, alone or
     /// joined by `and`; `None` when it says more than that.
     pub(super) fn equalities(&self) -> Option<Map<String, Value>> {

@@ -56,14 +56,14 @@ pub(super) fn group(name: &str, members: &[String]) -> String {
 }
 
 pub(super) fn add(members: &[String]) -> String {
-    operations(json!([{ "op": "add", "path": "members", "value": values(members) }]))
+    operations(&json!([{ "op": "add", "path": "members", "value": values(members) }]))
 }
 
 pub(super) fn remove(members: &[String]) -> String {
-    operations(json!([{ "op": "remove", "path": "members", "value": values(members) }]))
+    operations(&json!([{ "op": "remove", "path": "members", "value": values(members) }]))
 }
 
-fn operations(operations: Value) -> String {
+fn operations(operations: &Value) -> String {
     json!({ "schemas": [PATCH], "Operations": operations }).to_string()
 }
 

@@ -18,6 +18,7 @@ mod crowd;
 mod floor;
 mod footprint;
 mod load;
+mod patch;
 mod process;
 mod reads;
 mod table;
@@ -108,7 +109,7 @@ async fn rows(bench: &mut Bench) -> Result<(), String> {
     footprint::loaded(bench).await;
     let holding = format!("{} users", bench.sizes.users);
     footprint::start(bench, &holding).await?;
-    writes::patch(bench).await?;
+    patch::members(bench).await?;
     footprint::last(bench);
     Ok(())
 }

@@ -101,9 +101,9 @@ impl Client {
         match self.dice.below(100) {
             0..50 => {
                 let place = self.dice.below(self.shared.len());
-                self.one_member(self.shared[place].clone())
+                self.one_member(&self.shared[place].clone())
             }
-            50..65 => self.one_member(self.own.clone()),
+            50..65 => self.one_member(&self.own.clone()),
             65..75 => self.some_members(),
             75..85 => self.all_members(),
             85..93 => self.activity(),
@@ -112,7 +112,7 @@ impl Client {
     }
 
     /// PATCH: one member comes or goes.
-    fn one_member(&mut self, group: Named) -> Change {
+    fn one_member(&mut self, group: &Named) -> Change {
         let user = self.users[self.dice.below(self.users.len())].clone();
         let comes = self.dice.below(2) == 0;
         let operation = if comes {
@@ -123,9 +123,9 @@ impl Client {
             json!({ "op": "remove", "path": "members", "value": [{ "value": user.id }] })
         };
         patch(
-            &group,
+            group,
             &json!([operation]),
-            vec![(member(&group, &user), comes)],
+            vec![(member(group, &user), comes)],
         )
     }
 
@@ -134,7 +134,7 @@ impl Client {
         let mut users = self.users.clone();
         self.dice.shuffle(&mut users);
         let (come, rest) = users.split_at(1 + self.dice.below(3));
-        let go = &rest[..1 + self.dice.below(3)];
+        let go = &rest[..=self.dice.below(3)];
         let operations = json!([
             { "op": "add", "path": "members", "value": values(come) },
             { "op": "remove", "path": "members", "value": values(go) },
@@ -183,13 +183,12 @@ impl Client {
                 Some((Key::Exists(name), _)) => Some((name.clone(), step.end == End::Open)),
                 _ => None,
             });
-        let name = match again {
-            Some((name, true)) => name,
-            _ => {
-                let name = format!("new{}x{}", self.number, story.asked_for.len());
-                story.asked_for.push(name.clone());
-                name
-            }
+        let name = if let Some((name, true)) = again {
+            name
+        } else {
+            let name = format!("new{}x{}", self.number, story.asked_for.len());
+            story.asked_for.push(name.clone());
+            name
         };
         Change {
             method: Method::POST,

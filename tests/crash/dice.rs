@@ -2,7 +2,7 @@
 //! `DRAWBRIDGE_SEED` sets it. (The moments of the kills come again, the
 //! scheduler's part does not.)
 
-/// Steele, Lea and Flood's SplitMix64.
+/// Steele, Lea and Flood's `SplitMix64`.
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
 

@@ -181,6 +181,7 @@ pub(super) fn end(
     let Some(mut group) = groups::by_key(db, key.0)? else {
         return Ok(Vec::new());
     };
+    let before = group.clone();
     let seq = seq.cast_signed();
     let untouched = group.seq == seq;
     let mut left = settle_pairs(db, &group, learned)?;
@@ -195,7 +196,9 @@ pub(super) fn end(
         left.extend(refuse(db, &mut group, reason, at)?);
     }
     group.whole = group.whole && has_open_pairs(db, key.0)?;
-    groups::save(db, &group)?;
+    if group != before {
+        groups::save(db, &group)?;
+    }
     audit::close_intent(db, LANE, group.key)?;
     let detail = json!({
         "present": learned.present.len(),

@@ -26,7 +26,7 @@ use super::{
 };
 
 /// A whole row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Group {
     pub(super) key: i64,
     pub(super) connection: i64,

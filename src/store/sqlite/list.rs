@@ -99,20 +99,18 @@ fn filtered(
         table_of(of)
     );
     let mut statement = db.prepare_cached(&sql)?;
+    // A filter on an attribute of the other type has no index here.
+    let value_given = value.is_some();
     let values = [Some(connection.into()), value];
     let mut rows = statement.query(params_from_iter(values.into_iter().flatten()))?;
     let mut listing = Listing {
         total: 0,
         resources: Vec::new(),
     };
+    let decided = filter.is_decided_by_index() && value_given;
     while let Some(row) = rows.next()? {
         let resource = resource_at(row)?;
-        let subject = Stored::new(db, of, row.get(5)?, &resource);
-        let matches = filter.matches(&subject);
-        if let Some(fault) = subject.fault.into_inner() {
-            return Err(fault);
-        }
-        if !matches {
+        if !decided && !judge(db, of, row.get(5)?, &resource, filter)? {
             continue;
         }
         let place = listing.total;
@@ -123,6 +121,22 @@ fn filtered(
         }
     }
     Ok(listing)
+}
+
+/// Whether a candidate matches.
+fn judge(
+    db: &Connection,
+    of: ResourceType,
+    key: i64,
+    resource: &Resource,
+    filter: &Filter,
+) -> Result<bool> {
+    let subject = Stored::new(db, of, key, resource);
+    let matches = filter.matches(&subject);
+    match subject.fault.into_inner() {
+        Some(fault) => Err(fault),
+        None => Ok(matches),
+    }
 }
 
 /// The rows that can match, as a condition and its value; `None` when none can.
