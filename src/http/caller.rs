@@ -27,6 +27,7 @@ pub(super) struct Caller {
     /// the end.
     pub(super) base: String,
     pub(super) schemas: Arc<Schemas>,
+    id: String,
     request: HttpRequest,
 }
 
@@ -35,6 +36,8 @@ pub(super) struct Caller {
 pub(super) struct Entered {
     pub(super) session: Session,
     pub(super) base: String,
+    /// Of the resource that the path names, decoded; else empty.
+    pub(super) id: String,
 }
 
 impl FromRequest for Caller {
@@ -47,6 +50,7 @@ impl FromRequest for Caller {
             schemas: entered.session.schemas(),
             session: entered.session,
             base: entered.base,
+            id: entered.id,
             request: request.clone(),
         });
         ready(caller.ok_or_else(Refusal::unauthenticated))
@@ -56,7 +60,7 @@ impl FromRequest for Caller {
 impl Caller {
     /// The `{id}` of the route, decoded.
     pub(super) fn id(&self) -> &str {
-        self.request.match_info().get("id").unwrap_or_default()
+        &self.id
     }
 
     /// The query string, not decoded.

@@ -152,9 +152,20 @@ impl Front {
             let trimmed = format!("{front}{trimmed}");
             trim(req, &trimmed)?;
         }
-        let skip = u16::try_from(skip).map_err(|_| Refusal::no_endpoint())?;
-        req.match_info_mut().skip(skip);
-        req.extensions_mut().insert(Entered { session, base: url });
+        // Decoded, and as long as before at its front, which is plain.
+        let rest = req.match_info().as_str().get(skip..).unwrap_or_default();
+        let one = target::of_one(rest).map(|(route, id)| (route, id.to_owned()));
+        let id = if let Some((route, id)) = one {
+            let route = Uri::from_static(route);
+            req.match_info_mut().get_mut().update(&route);
+            id
+        } else {
+            let skip = u16::try_from(skip).map_err(|_| Refusal::no_endpoint())?;
+            req.match_info_mut().skip(skip);
+            String::new()
+        };
+        let base = url;
+        req.extensions_mut().insert(Entered { session, base, id });
         Ok(Admitted::Routed(route))
     }
 

@@ -28,8 +28,7 @@ use crate::bridge::Bridge;
 /// A method and its handler. GET stands for HEAD too.
 type Door = (Method, Route);
 
-/// Every path below a base URL, with its doors; the busiest first, save for
-/// those that a pattern further down would take.
+/// Every path below a base URL, with its doors; the busiest first.
 fn table() -> Vec<(&'static str, Vec<Door>)> {
     vec![
         ("/Users/.search", vec![on(Method::POST, search::users)]),
@@ -139,7 +138,8 @@ pub(super) fn app(
         .service(web::resource("/Me").default_service(web::to(discovery::no_me)))
         .default_service(web::to(discovery::no_endpoint));
     for (path, doors) in table() {
-        app = app.service(resource(path, doors));
+        // The guard has taken the id out of the path.
+        app = app.service(resource(&path.replace("{id}", "-"), doors));
     }
     app.wrap(from_fn(move |req: ServiceRequest, next: Next<BoxBody>| {
         Arc::clone(&front).serve(req, next)

@@ -108,6 +108,21 @@ fn hex(digit: u8) -> Option<u8> {
     }
 }
 
+/// Parts a path below a base URL into the route of one resource and the
+/// resource's id, so that the router only compares plain texts: finding the id
+/// by pattern would cost as much as answering. `None` for every other path.
+pub(super) fn of_one(rest: &str) -> Option<(&'static str, &str)> {
+    let (collection, id) = rest.strip_prefix('/')?.split_once('/')?;
+    let route = match collection {
+        "Users" => "/Users/-",
+        "Groups" => "/Groups/-",
+        "Schemas" => "/Schemas/-",
+        "ResourceTypes" => "/ResourceTypes/-",
+        _ => return None,
+    };
+    (!id.is_empty() && !id.contains('/') && id != ".search").then_some((route, id))
+}
+
 /// The route's template for logs: never the ids of a request.
 pub(super) fn template(rest: &str) -> &'static str {
     let mut segments = rest.split('/').filter(|s| !s.is_empty());
@@ -133,6 +148,27 @@ pub(super) fn template(rest: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_path_of_one_resource_is_parted_into_route_and_id() {
+        assert_eq!(of_one("/Users/a b"), Some(("/Users/-", "a b")));
+        assert_eq!(of_one("/Users/-"), Some(("/Users/-", "-")));
+        let urn = "urn:ietf:params:scim:schemas:core:2.0:User";
+        let path = format!("/Schemas/{urn}");
+        assert_eq!(of_one(&path), Some(("/Schemas/-", urn)));
+        for other in [
+            "",
+            "/Users",
+            "/Users/",
+            "/Users/a/b",
+            "/Users/.search",
+            "/users/a",
+            "/Bulk/a",
+            "Users/a",
+        ] {
+            assert_eq!(of_one(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn plain_paths_pass() {
