@@ -69,6 +69,9 @@ impl Check {
         let runtime = app::command_runtime()?;
         for connection in chosen {
             report.heading(&format!("connection {}", connection.name));
+            if connection.policy.limits.strict {
+                report.say(&good("strict: the letter of the RFCs is demanded, which Okta and Microsoft Entra ID do not keep"));
+            }
             for finding in tokens(connection) {
                 report.say(&finding);
             }

@@ -67,6 +67,7 @@ pub enum LogFormat {
 pub(super) struct Connection {
     pub(super) name: Option<Spanned<String>>,
     pub(super) tokens: Option<TokenFile>,
+    pub(super) strict: Option<bool>,
     pub(super) sync_wait: Option<Spanned<Span>>,
     pub(super) ack: Option<Ack>,
     pub(super) unknown_members: Option<UnknownMembers>,

@@ -248,6 +248,7 @@ impl<'a> Reading<'a, '_> {
             }
             Some(file::Import::Every(every)) => policy.import_every = Some(every),
         }
+        set(&mut policy.limits.strict, from.strict);
         let limits = &from.limits;
         set(&mut policy.limits.depth, limits.depth.map(usize::from));
         set(

@@ -280,6 +280,7 @@ fn a_secret_that_everybody_can_read_is_refused() {
 fn choices_reach_the_policy() {
     let text = EXAMPLE
         .replace("# ack = \"durable\"", "ack = \"confirmed\"")
+        .replace("# strict = false", "strict = true")
         .replace(
             "# unknown_members = \"refuse\"",
             "unknown_members = \"skip\"",
@@ -292,6 +293,7 @@ fn choices_reach_the_policy() {
         .replace("# import = \"6h\"", "import = \"never\"");
     let policy = read_text(&text).unwrap().connections.remove(0).policy;
     assert!(policy.confirmed && policy.skip_unknown_members && policy.recreate);
+    assert!(policy.limits.strict);
     assert!(policy.stage_users && !policy.import_at_start && policy.import_every.is_none());
 }
 

@@ -25,6 +25,10 @@ pub struct Limits {
     pub filter: usize,
     /// Nesting of a filter.
     pub filter_depth: usize,
+    /// Whether the RFCs' letter is demanded instead of being read kindly:
+    /// what a schema does not define is refused, and so is every departure
+    /// that lenient reading allows identity providers.
+    pub strict: bool,
 }
 
 impl Default for Limits {
@@ -35,6 +39,7 @@ impl Default for Limits {
             members: 10_000,
             filter: 4_096,
             filter_depth: 32,
+            strict: false,
         }
     }
 }
@@ -42,11 +47,11 @@ impl Default for Limits {
 /// Parses a whole body strictly. Every failure is 400 `invalidSyntax` and
 /// says the line and column.
 pub fn parse(body: &[u8], limits: &Limits) -> Result<Value, Problem> {
-    parse_with(Strict::new(limits), body)
+    parse_with(Bounded::new(limits), body)
 }
 
 /// Reads a whole body with a seed of its own. The seed counts its depth by
-/// handing on [`Strict`]s; `serde_json` itself stops at 128.
+/// handing on [`Bounded`]; `serde_json` itself stops at 128.
 pub(super) fn parse_with<'de, S>(seed: S, body: &'de [u8]) -> Result<S::Value, Problem>
 where
     S: DeserializeSeed<'de>,
@@ -100,12 +105,12 @@ fn syntax(error: &serde_json::Error) -> Problem {
 
 /// Builds a [`Value`], refusing a key given twice and too much depth.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Strict {
+pub(super) struct Bounded {
     most: usize,
     left: usize,
 }
 
-impl Strict {
+impl Bounded {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             most: limits.depth,
@@ -125,7 +130,7 @@ impl Strict {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Bounded {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
@@ -133,7 +138,7 @@ impl<'de> DeserializeSeed<'de> for Strict {
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Bounded {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

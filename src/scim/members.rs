@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     error::{Problem, ScimType},
-    json::{Limits, Strict, twice},
+    json::{Bounded, Limits, twice},
     value::parsed_text,
 };
 
@@ -21,7 +21,7 @@ use super::{
 /// is not the same as `[]`. A fault of meaning (not of syntax) is left in `fault`,
 /// because serde's errors cannot carry it.
 pub(super) struct Members<'a> {
-    pub(super) strict: Strict,
+    pub(super) bounded: Bounded,
     pub(super) most: usize,
     pub(super) fault: &'a mut Option<Problem>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Members<'a> {
 pub(super) fn ids(value: &Value, limits: &Limits) -> Result<Vec<String>, Problem> {
     let mut fault = None;
     let seed = Members {
-        strict: Strict::new(limits),
+        bounded: Bounded::new(limits),
         most: limits.members,
         fault: &mut fault,
     };
@@ -62,7 +62,7 @@ impl Members<'_> {
 
     fn one(&mut self) -> Member<'_> {
         Member {
-            strict: self.strict,
+            bounded: self.bounded,
             fault: self.fault,
         }
     }
@@ -119,7 +119,7 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self::Value, A::Error> {
-        self.strict = self.strict.deeper()?;
+        self.bounded = self.bounded.deeper()?;
         let mut ids = Vec::new();
         let mut hollow = false;
         while let Some(id) = list.next_element_seed(self.one())? {
@@ -147,7 +147,7 @@ impl<'de> Visitor<'de> for Members<'_> {
 }
 
 struct Member<'a> {
-    strict: Strict,
+    bounded: Bounded,
     fault: &'a mut Option<Problem>,
 }
 
@@ -203,7 +203,7 @@ impl<'de> Visitor<'de> for Member<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let inner = self.strict.deeper()?;
+        let inner = self.bounded.deeper()?;
         let mut id: Option<Value> = None;
         let mut kind: Option<Value> = None;
         let mut others: Vec<String> = Vec::new();
@@ -295,7 +295,7 @@ impl Visitor<'_> for Key {
 }
 
 /// Reads a value strictly and keeps nothing of it; text is not even copied.
-struct Dropped(Strict);
+struct Dropped(Bounded);
 
 impl<'de> DeserializeSeed<'de> for Dropped {
     type Value = ();

@@ -71,6 +71,10 @@ pub(super) struct Demo {
     /// where it can be, ready for a test suite.
     #[arg(long, conflicts_with = "once")]
     empty: bool,
+    /// Demand the letter of RFC 7643 and 7644. The flows of the identity
+    /// providers depart from it, so without --empty some of it will be refused.
+    #[arg(long)]
+    strict: bool,
     /// Where the simulated application listens; by default any free port.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
     upstream_listen: SocketAddr,
@@ -175,6 +179,7 @@ impl Demo {
              [[connection]]\n\
              name = \"{CONNECTION}\"\n\
              tokens = {{ file = \"unused\" }}\n\
+             strict = {}\n\
              {leniency}\
              [connection.upstream]\n\
              kind = \"opsera\"\n\
@@ -184,7 +189,7 @@ impl Demo {
              {roles}\
              requests_per_second = {pace}\n\
              burst = {pace}\n",
-            self.listen
+            self.listen, self.strict
         )
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{Attributes, GroupBody, ResourceType, require};
 use crate::scim::{
     error::{Problem, ScimType},
-    json::{self, Limits, Strict, twice},
+    json::{self, Bounded, Limits, twice},
     members::Members,
     schema::{Attribute, Extension, GROUP, Kind, Mutability, Named, Schemas},
     value::{coerce, is_unset, one_primary, parsed_text},
@@ -38,7 +38,7 @@ pub fn group_from_json(
 ) -> Result<GroupBody, Problem> {
     let mut fault = None;
     let seed = Group {
-        strict: Strict::new(limits),
+        bounded: Bounded::new(limits),
         most: limits.members,
         fault: &mut fault,
     };
@@ -192,7 +192,7 @@ fn put_once(
 
 /// Reads a group: its members apart, everything else as generic JSON.
 struct Group<'a> {
-    strict: Strict,
+    bounded: Bounded,
     most: usize,
     fault: &'a mut Option<Problem>,
 }
@@ -213,7 +213,7 @@ impl<'de> Visitor<'de> for Group<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let inner = self.strict.deeper()?;
+        let inner = self.bounded.deeper()?;
         let mut attributes = Map::new();
         let mut members = None;
         let mut named = false;
@@ -223,7 +223,7 @@ impl<'de> Visitor<'de> for Group<'_> {
                     return Err(twice(&name));
                 }
                 members = map.next_value_seed(Members {
-                    strict: inner,
+                    bounded: inner,
                     most: self.most,
                     fault: self.fault,
                 })?;
