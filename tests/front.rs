@@ -188,16 +188,40 @@ async fn unknown_paths_and_methods_are_scim_errors_that_help() {
     let detail = bridge.get("/Users").await.refused(404);
     assert!(detail.contains("/acme/scim/v2"), "{detail}");
     for (method, path, allow) in [
-        ("DELETE", "/scim/v2/Users", "GET, POST, HEAD"),
-        ("POST", "/scim/v2/Users/1", "GET, PATCH, PUT, DELETE, HEAD"),
-        ("TRACE", "/scim/v2/Groups", "GET, POST, HEAD"),
-        ("POST", "/scim/v2/Schemas", "GET, HEAD"),
+        ("DELETE", "/scim/v2/Users", "GET, POST, HEAD, OPTIONS"),
+        (
+            "POST",
+            "/scim/v2/Users/1",
+            "GET, PATCH, PUT, DELETE, HEAD, OPTIONS",
+        ),
+        ("TRACE", "/scim/v2/Groups", "GET, POST, HEAD, OPTIONS"),
+        ("POST", "/scim/v2/Schemas", "GET, HEAD, OPTIONS"),
     ] {
         let answer = bridge.ask(method, path, &[], "").await;
         answer.refused(405);
         assert_eq!(answer.header("allow"), Some(allow), "{method} {path}");
+        let answer = bridge.ask("OPTIONS", path, &[], "").await;
+        assert_eq!((answer.status, answer.header("allow")), (204, Some(allow)));
+        assert!(answer.body.is_empty());
     }
-    bridge.get("/scim/v2/Me").await.refused(501);
+    for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        for path in [
+            "/Me",
+            "/Me/",
+            "/Me/a",
+            "/Me/a/b",
+            "/Me/.search",
+            "/Me?attributes=id",
+        ] {
+            let answer = bridge
+                .ask(method, &format!("/scim/v2{path}"), &[], "")
+                .await;
+            assert_eq!(answer.status, 501, "{method} {path}");
+            if method != "HEAD" {
+                assert!(answer.refused(501).contains("/Users/{id}"));
+            }
+        }
+    }
     bridge
         .ask("POST", "/scim/v2/Bulk", &[], "{}")
         .await
@@ -628,4 +652,33 @@ async fn a_group_of_many_chunks_arrives_whole_alone_and_in_a_list() {
     assert_eq!(list.header("transfer-encoding"), Some("chunked"));
     assert_eq!(shown(&list.json()["Resources"][0]), ids);
     assert_eq!(shown(&list.json()["Resources"][1]), ids[..2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_discovered_has_a_tag_that_changes_with_it() {
+    let bridge = one().await;
+    for path in [
+        "/scim/v2/ServiceProviderConfig",
+        "/scim/v2/ResourceTypes",
+        "/scim/v2/ResourceTypes/User",
+        "/scim/v2/Schemas",
+        "/scim/v2/Schemas/urn:ietf:params:scim:schemas:core:2.0:User",
+    ] {
+        let first = bridge.get(path).await;
+        let tag = first.header("etag").unwrap().to_owned();
+        assert!(tag.starts_with("W/\""), "{path}: {tag}");
+        let known = format!("If-None-Match: {tag}");
+        let again = bridge.ask("GET", path, &[&known], "").await;
+        assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
+        assert_eq!(again.header("etag"), Some(tag.as_str()));
+        let other = bridge.ask("GET", path, &["If-None-Match: \"1\""], "").await;
+        assert_eq!((other.status, &other.body), (200, &first.body));
+        let insists = bridge.ask("GET", path, &["If-Match: \"1\""], "").await;
+        insists.refused(412);
+        let head = bridge.ask("HEAD", path, &[], "").await;
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+        for name in ["etag", "content-type", "content-length"] {
+            assert_eq!(head.header(name), first.header(name), "{path} {name}");
+        }
+    }
 }

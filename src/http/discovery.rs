@@ -2,12 +2,17 @@
 //! sections 5 to 7, RFC 7644 section 4), and plain words for the endpoints
 //! that are not offered.
 //!
-//! Everything told here is what is enforced; nothing is filtered or paged.
+//! Everything told here is what is enforced; nothing is filtered or paged. An
+//! `ETag` is made of what is told, so that a client may ask whether it changed.
 
-use actix_web::{HttpResponse, http::StatusCode, web};
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
 use serde_json::{Map, Value, json};
 
-use super::{body::Bounds, caller::Caller, failure::Refusal, reply};
+use super::{body::Bounds, caller::Caller, failure::Refusal, reply, version};
 use crate::scim::{
     error::Problem,
     message::LIST_RESPONSE,
@@ -23,14 +28,16 @@ const RESOURCE_TYPE: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"
 
 pub(super) async fn service_provider_config(caller: Caller, bounds: Bounds) -> Answer {
     unfiltered(&caller)?;
-    let config = config(&caller.base, bounds.bytes);
-    Ok(reply::json(StatusCode::OK, config.to_string()))
+    told(&caller, &config(&caller.base, bounds.bytes))
 }
 
 pub(super) async fn resource_types(caller: Caller) -> Answer {
     unfiltered(&caller)?;
     let types = [ResourceType::User, ResourceType::Group];
-    Ok(collection(&types.map(|of| described(of, &caller))))
+    told(
+        &caller,
+        &collection(&types.map(|of| described(of, &caller))),
+    )
 }
 
 pub(super) async fn resource_type(caller: Caller) -> Answer {
@@ -38,17 +45,14 @@ pub(super) async fn resource_type(caller: Caller) -> Answer {
     let types = [ResourceType::User, ResourceType::Group];
     let found = types.into_iter().find(|of| of.name() == caller.id());
     let found = found.ok_or_else(|| missing("resource type", "ResourceTypes"))?;
-    Ok(reply::json(
-        StatusCode::OK,
-        described(found, &caller).to_string(),
-    ))
+    told(&caller, &described(found, &caller))
 }
 
 pub(super) async fn schemas(caller: Caller) -> Answer {
     unfiltered(&caller)?;
     let documents = caller.schemas.documents().iter();
     let documents: Vec<Value> = documents.map(|d| located(d, &caller.base)).collect();
-    Ok(collection(&documents))
+    told(&caller, &collection(&documents))
 }
 
 pub(super) async fn schema(caller: Caller) -> Answer {
@@ -56,10 +60,7 @@ pub(super) async fn schema(caller: Caller) -> Answer {
     let named = |d: &&Value| d.get("id").and_then(Value::as_str) == Some(caller.id());
     let found = caller.schemas.documents().iter().find(named);
     let found = found.ok_or_else(|| missing("schema", "Schemas"))?;
-    Ok(reply::json(
-        StatusCode::OK,
-        located(found, &caller.base).to_string(),
-    ))
+    told(&caller, &located(found, &caller.base))
 }
 
 /// `/Me` would need a token that stands for one user; ours stand for an
@@ -102,15 +103,27 @@ fn missing(what: &str, endpoint: &str) -> Refusal {
     )
 }
 
-fn collection(resources: &[Value]) -> HttpResponse {
-    let list = json!({
+fn collection(resources: &[Value]) -> Value {
+    json!({
         "schemas": [LIST_RESPONSE],
         "totalResults": resources.len(),
         "startIndex": 1,
         "itemsPerPage": resources.len(),
         "Resources": resources,
-    });
-    reply::json(StatusCode::OK, list.to_string())
+    })
+}
+
+/// A document with its version, or that the client has this one already.
+fn told(caller: &Caller, document: &Value) -> Answer {
+    let text = document.to_string();
+    let version = version::of_text(&text);
+    if caller.has(version)? {
+        return Ok(reply::not_modified(version));
+    }
+    let mut answer = reply::json(StatusCode::OK, text);
+    let tag = version::etag(version);
+    answer.headers_mut().insert(header::ETAG, tag);
+    Ok(answer)
 }
 
 /// RFC 7643 section 5; also what is not supported is said in full, because

@@ -147,6 +147,13 @@ pub(super) fn done(written: &Written) -> HttpResponse {
     answer
 }
 
+/// What may be done with a path.
+pub(super) fn allowing(methods: HeaderValue) -> HttpResponse {
+    let mut answer = HttpResponse::new(StatusCode::NO_CONTENT);
+    answer.headers_mut().insert(header::ALLOW, methods);
+    answer
+}
+
 /// A deleted resource.
 pub(super) fn gone() -> HttpResponse {
     HttpResponse::new(StatusCode::NO_CONTENT)

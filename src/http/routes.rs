@@ -20,8 +20,8 @@ use actix_web::{
 };
 
 use super::{
-    body::Bounds, discovery, failure::Refusal, front::Front, groups, search, settings::Settings,
-    users,
+    body::Bounds, discovery, failure::Refusal, front::Front, groups, reply, search,
+    settings::Settings, users,
 };
 use crate::bridge::Bridge;
 
@@ -101,14 +101,15 @@ where
     )
 }
 
-/// A path with its doors; every other method is 405 with the list of them.
+/// A path with its doors; OPTIONS tells them (RFC 9110 section 9.3.7), and
+/// every other method is 405 with the list of them.
 fn resource(path: &str, doors: Vec<Door>) -> Resource {
-    let mut allow: Vec<&str> = doors.iter().map(|(method, _)| method.as_str()).collect();
-    if allow.contains(&"GET") {
-        allow.push("HEAD");
-    }
-    let allow = HeaderValue::try_from(allow.join(", "));
-    let allow = allow.unwrap_or_else(|_| HeaderValue::from_static(""));
+    let allow = allowed(&doors);
+    let told = allow.clone();
+    let options = move || {
+        let answer = reply::allowing(told.clone());
+        async move { answer }
+    };
     let other = move || {
         let refusal = Refusal::of_status(StatusCode::METHOD_NOT_ALLOWED);
         let refusal = refusal.with(header::ALLOW, allow.clone());
@@ -118,7 +119,19 @@ fn resource(path: &str, doors: Vec<Door>) -> Resource {
     for (_, route) in doors {
         resource = resource.route(route);
     }
-    resource
+    let asks = guard::fn_guard(|ctx: &GuardContext<'_>| ctx.head().method == Method::OPTIONS);
+    resource.route(web::route().guard(asks).to(options))
+}
+
+/// The value of `Allow` for some doors.
+fn allowed(doors: &[Door]) -> HeaderValue {
+    let mut allow: Vec<&str> = doors.iter().map(|(method, _)| method.as_str()).collect();
+    if allow.contains(&"GET") {
+        allow.push("HEAD");
+    }
+    allow.push("OPTIONS");
+    let allow = HeaderValue::try_from(allow.join(", "));
+    allow.unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"))
 }
 
 /// The router with its guard around it.
@@ -135,12 +148,14 @@ pub(super) fn app(
 > {
     let mut app = App::new()
         .app_data(Bounds::from(&front.settings))
-        .service(web::resource("/Me").default_service(web::to(discovery::no_me)))
         .default_service(web::to(discovery::no_endpoint));
     for (path, doors) in table() {
         // The guard has taken the id out of the path.
         app = app.service(resource(&path.replace("{id}", "-"), doors));
     }
+    // Also what would be below it, whatever the method.
+    app = app
+        .service(web::resource(["/Me", "/Me/{below}*"]).default_service(web::to(discovery::no_me)));
     app.wrap(from_fn(move |req: ServiceRequest, next: Next<BoxBody>| {
         Arc::clone(&front).serve(req, next)
     }))

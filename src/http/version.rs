@@ -6,6 +6,7 @@
 //! list is an error, because ignoring it would do what was to be prevented.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use sha2::{Digest, Sha256};
 
 use crate::{
     bridge::Precondition,
@@ -28,6 +29,13 @@ pub(super) fn etag(version: u64) -> HeaderValue {
     text.push_str(&version.to_string());
     text.push('"');
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("W/\"0\""))
+}
+
+/// The version of a text that has no number of its own.
+pub(super) fn of_text(text: &str) -> u64 {
+    let digest = Sha256::digest(text);
+    let first = digest.first_chunk().copied().unwrap_or_default();
+    u64::from_be_bytes(first)
 }
 
 /// The precondition of a write.
