@@ -9,6 +9,7 @@ mod calls;
 mod chaos;
 mod commands;
 mod crash;
+mod direct_groups;
 mod edges;
 mod faults;
 mod front;

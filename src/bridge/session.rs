@@ -9,6 +9,7 @@ use super::{Connection, Failure, Policy, Session, clock, lane::Settled};
 use crate::{
     scim::{
         error::{Problem, ScimType},
+        groups::DirectGroup,
         query::ListQuery,
         resource::{ResourceId, ResourceType},
         schema::Schemas,
@@ -61,6 +62,23 @@ impl Session {
         let found = self.bridge.store.members(self.connection.key, group).await;
         let gone = || missing(ResourceType::Group, &group.to_string());
         found.map_err(store_failed)?.ok_or_else(gone)
+    }
+
+    /// The groups of users, for as many of them, in order, as have `most`
+    /// groups together, and for one at least.
+    pub async fn groups_of(
+        &self,
+        users: Vec<ResourceId>,
+        most: usize,
+    ) -> Result<Vec<Vec<DirectGroup>>, Failure> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self
+            .bridge
+            .store
+            .groups_of(self.connection.key, users, most);
+        found.await.map_err(store_failed)
     }
 
     /// Runs a write to its end on the engine, also when the client that asked

@@ -15,7 +15,8 @@ use super::{failure::Refusal, version};
 use crate::{
     bridge::{Failure, Precondition, Session},
     scim::{
-        error::Problem, json::Limits, query::Projection, resource::ResourceType, schema::Schemas,
+        error::Problem, json::Limits, query::Projection, render::Tag, resource::ResourceType,
+        schema::Schemas,
     },
 };
 
@@ -81,13 +82,13 @@ impl Caller {
         version::precondition(self.request.headers())
     }
 
-    /// Whether the client has this version already and needs no body; refused
-    /// when it insists on another one.
-    pub(super) fn has(&self, version: u64) -> Result<bool, Refusal> {
-        let headers = self.request.headers();
-        if !version::is_expected(headers, version)? {
-            return Err(Failure::Stale(version).into());
+    /// Whether the client has this already and needs no body; refused when it
+    /// insists on another version.
+    pub(super) fn has(&self, tag: impl Into<Tag>) -> Result<bool, Refusal> {
+        let (headers, tag) = (self.request.headers(), tag.into());
+        if !version::is_expected(headers, tag.version)? {
+            return Err(Failure::Stale(tag.version).into());
         }
-        Ok(version::unmodified(headers, version)?)
+        Ok(version::unmodified(headers, tag)?)
     }
 }

@@ -3,7 +3,7 @@
 
 use actix_web::{HttpResponse, http::StatusCode};
 
-use super::{body::Body, caller::Caller, failure::Refusal, members, reply};
+use super::{body::Body, caller::Caller, failure::Refusal, members, page, reply};
 use crate::scim::{
     patch,
     query::ListQuery,
@@ -24,10 +24,7 @@ pub(super) async fn read(caller: Caller) -> Answer {
 pub(super) async fn list(caller: Caller) -> Answer {
     let query = ListQuery::parse(caller.query(), Group, &caller.schemas, caller.limits())?;
     let groups = caller.session.list(Group, &query).await?;
-    if query.projection.wants_members() && !groups.resources.is_empty() {
-        return Ok(members::list(caller, groups, query));
-    }
-    Ok(reply::list(&caller, Group, &groups, &query))
+    page::list(caller, Group, groups, query).await
 }
 
 pub(super) async fn create(caller: Caller, body: Body) -> Answer {

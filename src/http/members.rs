@@ -1,39 +1,35 @@
 //! Groups with their members. Ten thousand members are written straight from
 //! their ids into chunks of bounded size; no JSON value is built for any.
 //!
-//! A page of groups is streamed too, and each group's members are read when
-//! their turn comes, so that memory does not grow with the page. The version
-//! told is never newer than what is shown: whoever relies on it reads again
-//! at worst.
+//! The version told is never newer than what is shown: whoever relies on it
+//! reads again at worst. Lists are left to `page`.
 
 use std::{
     io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    vec,
 };
 
 use actix_web::{
     HttpResponse,
-    body::{BodySize, BodyStream, BoxBody, MessageBody},
+    body::{BodySize, BoxBody, MessageBody},
     http::{StatusCode, header},
     web::{BufMut, Bytes, BytesMut},
 };
-use futures_util::stream;
 use uuid::Uuid;
 
 use super::{caller::Caller, failure::Refusal, reply};
 use crate::{
-    bridge::{Failure, Listing, Members, Resource, Session, Written},
+    bridge::{Failure, Members, Resource, Session, Written},
     scim::{
-        query::{ListQuery, Projection},
+        query::Projection,
         resource::{ResourceId, ResourceType::Group},
     },
 };
 
 /// Bytes written at once.
-const CHUNK: usize = 64 * 1024;
+pub(super) const CHUNK: usize = 64 * 1024;
 /// Reads of a group until its attributes and its members are of one state.
 const ROUNDS: usize = 3;
 
@@ -83,7 +79,7 @@ fn answer(
     projection: &Projection,
     line: Line,
 ) -> HttpResponse {
-    let text = reply::text(Group, group, &caller.base, projection);
+    let text = reply::text(Group, group, &[], &caller.base, projection);
     let body = BoxBody::new(GroupBody::new(text, members.ids, line));
     let mut answer = HttpResponse::new(status).set_body(body);
     answer
@@ -94,7 +90,10 @@ fn answer(
 
 /// Reads the members, and the group again until both are of one state or the
 /// group's own attributes did not change in between.
-async fn consistent(session: &Session, group: Resource) -> Result<(Resource, Members), Failure> {
+pub(super) async fn consistent(
+    session: &Session,
+    group: Resource,
+) -> Result<(Resource, Members), Failure> {
     let mut group = group;
     let mut members = session.members(group.id).await?;
     for _ in 0..ROUNDS {
@@ -111,123 +110,15 @@ async fn consistent(session: &Session, group: Resource) -> Result<(Resource, Mem
     Ok((group, members))
 }
 
-/// A page of groups with their members.
-pub(super) fn list(caller: Caller, listing: Listing, query: ListQuery) -> HttpResponse {
-    let head = reply::list_head(listing.total, query.start_index);
-    list_after(caller, head, 0, listing, query)
-}
-
-/// The rest of a page that begins with `head`, where `written` resources are
-/// already in.
-pub(super) fn list_after(
-    caller: Caller,
-    head: String,
-    written: usize,
-    listing: Listing,
-    query: ListQuery,
-) -> HttpResponse {
-    let line = Line::wanted(&query.projection, &caller.base);
-    let page = Page {
-        session: caller.session,
-        base: caller.base,
-        head: Some(head),
-        projection: query.projection,
-        line,
-        rest: listing.resources.into_iter(),
-        current: None,
-        written,
-        ended: false,
-    };
-    let chunks = stream::unfold(page, |mut page| async move {
-        let chunk = page.chunk().await.transpose()?;
-        Some((chunk, page))
-    });
-    let mut answer =
-        HttpResponse::new(StatusCode::OK).set_body(BoxBody::new(BodyStream::new(chunks)));
-    answer
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, reply::CONTENT_TYPE);
-    answer
-}
-
-/// A page under way.
-struct Page {
-    session: Session,
-    base: String,
-    head: Option<String>,
-    projection: Projection,
-    /// `None` when nothing of a member is wanted.
-    line: Option<Line>,
-    rest: vec::IntoIter<Resource>,
-    current: Option<GroupBody>,
-    written: usize,
-    ended: bool,
-}
-
-impl Page {
-    /// The next chunk; `None` at the end. An error breaks the answer off,
-    /// which a client can tell from a whole one.
-    async fn chunk(&mut self) -> io::Result<Option<Bytes>> {
-        let mut out = BytesMut::with_capacity(CHUNK);
-        if let Some(head) = self.head.take() {
-            out.put_slice(head.as_bytes());
-        }
-        while out.len() < CHUNK && !self.ended {
-            if let Some(current) = &mut self.current {
-                current.fill(&mut out);
-                if current.ended {
-                    self.current = None;
-                }
-                continue;
-            }
-            if let Some(group) = self.rest.next() {
-                self.begin(group, &mut out).await?;
-            } else {
-                out.put_slice(reply::list_tail(self.written).as_bytes());
-                self.ended = true;
-            }
-        }
-        Ok((!out.is_empty()).then(|| out.freeze()))
-    }
-
-    /// Starts the next group; one that was deleted meanwhile is left out.
-    async fn begin(&mut self, group: Resource, out: &mut BytesMut) -> io::Result<()> {
-        let read = match &self.line {
-            None => Ok((group, None)),
-            Some(line) => consistent(&self.session, group)
-                .await
-                .map(|(group, members)| (group, Some((members, line.clone())))),
-        };
-        let (group, members) = match read {
-            Ok(read) => read,
-            Err(Failure::Problem(problem)) if problem.status == 404 => return Ok(()),
-            Err(failure) => {
-                tracing::error!(%failure, "a list of groups broke off");
-                return Err(io::Error::other(failure));
-            }
-        };
-        if self.written > 0 {
-            out.put_u8(b',');
-        }
-        self.written += 1;
-        let text = reply::text(Group, &group, &self.base, &self.projection);
-        match members {
-            Some((members, line)) => self.current = Some(GroupBody::new(text, members.ids, line)),
-            None => out.put_slice(text.as_bytes()),
-        }
-        Ok(())
-    }
-}
-
 /// What is written of each member: texts with the id between them, so none,
 /// one or two ids. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Line(Arc<[String]>);
+pub(super) struct Line(Arc<[String]>);
 
 impl Line {
     /// What a projection leaves of a member; `None` when members are not
     /// wanted, and then they are not read either.
-    fn wanted(projection: &Projection, base: &str) -> Option<Self> {
+    pub(super) fn wanted(projection: &Projection, base: &str) -> Option<Self> {
         if !projection.wants_members() {
             return None;
         }
@@ -273,18 +164,18 @@ const OPEN: &str = "\"members\":[";
 const CLOSE: &str = "]}";
 
 /// One group's text: its attributes, then its members.
-struct GroupBody {
+pub(super) struct GroupBody {
     /// The attributes, up to where the members begin.
     head: Option<String>,
     ids: Arc<[ResourceId]>,
     line: Line,
     next: usize,
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 impl GroupBody {
     /// `text` is the group without members, as one JSON object.
-    fn new(mut text: String, ids: Arc<[ResourceId]>, line: Line) -> Self {
+    pub(super) fn new(mut text: String, ids: Arc<[ResourceId]>, line: Line) -> Self {
         text.pop();
         if !text.ends_with('{') {
             text.push(',');
@@ -307,7 +198,7 @@ impl GroupBody {
     }
 
     /// Writes on until the chunk is full or the group is done.
-    fn fill(&mut self, out: &mut BytesMut) {
+    pub(super) fn fill(&mut self, out: &mut BytesMut) {
         if let Some(head) = self.head.take() {
             out.put_slice(head.as_bytes());
         }

@@ -12,12 +12,16 @@ use actix_web::{
 
 use super::{caller::Caller, version};
 use crate::{
-    bridge::{Listing, Resource, Written},
+    bridge::{Resource, Written},
     scim::{
+        groups::{self, DirectGroup},
         message::LIST_RESPONSE,
-        query::{ListQuery, Projection},
-        render,
-        resource::{ResourceId, ResourceType},
+        query::Projection,
+        render::{self, Tag},
+        resource::{
+            ResourceId,
+            ResourceType::{self, User},
+        },
     },
 };
 
@@ -39,7 +43,7 @@ pub(super) fn json(status: StatusCode, text: impl Into<Bytes>) -> HttpResponse {
     answer
 }
 
-/// A resource without members.
+/// A resource without members and groups.
 pub(super) fn resource(
     status: StatusCode,
     caller: &Caller,
@@ -47,8 +51,31 @@ pub(super) fn resource(
     resource: &Resource,
     projection: &Projection,
 ) -> HttpResponse {
-    let text = text(of, resource, &caller.base, projection);
+    let text = text(of, resource, &[], &caller.base, projection);
     identified(json(status, text), &caller.base, of, resource)
+}
+
+/// A user with its groups, if they are wanted.
+pub(super) fn user(
+    status: StatusCode,
+    caller: &Caller,
+    user: &Resource,
+    groups: &[DirectGroup],
+    projection: &Projection,
+) -> HttpResponse {
+    let text = text(User, user, groups, &caller.base, projection);
+    let mut answer = identified(json(status, text), &caller.base, User, user);
+    let tag = version::etag(tag(user, groups));
+    answer.headers_mut().insert(header::ETAG, tag);
+    answer
+}
+
+/// The tag of a resource that is shown with these groups.
+pub(super) fn tag(resource: &Resource, groups: &[DirectGroup]) -> Tag {
+    Tag {
+        version: resource.meta.version,
+        groups: groups::fingerprint(groups),
+    }
 }
 
 /// Adds the headers that name a resource and its version.
@@ -71,51 +98,28 @@ fn location(base: &str, of: ResourceType, id: ResourceId) -> String {
 }
 
 /// A resource's JSON, without members: spliced from the stored text when all
-/// of it is wanted, else built and cut.
+/// of it is wanted, else built and cut. `groups` are those a user is shown with.
 pub(super) fn text(
     of: ResourceType,
     resource: &Resource,
+    groups: &[DirectGroup],
     base: &str,
     projection: &Projection,
 ) -> String {
     let (id, meta, attributes) = (resource.id, resource.meta, &resource.attributes);
-    let (created, modified) = (meta.created, meta.modified);
+    let (created, modified, tag) = (meta.created, meta.modified, tag(resource, groups));
     if projection.is_default() {
-        return render::render(of, id, created, modified, meta.version, attributes, base);
+        let mut text = render::render(of, id, created, modified, tag, attributes, base);
+        groups::splice(&mut text, groups, base);
+        return text;
     }
-    let version = meta.version;
-    let mut map = render::document(of, id, created, modified, version, attributes, Some(base));
+    let mut map = render::document(of, id, created, modified, tag, attributes, Some(base));
+    if !groups.is_empty() {
+        let elements = groups.iter().map(|group| group.to_json(Some(base)));
+        map.insert("groups".into(), elements.collect());
+    }
     projection.apply(&mut map);
     serde_json::Value::Object(map).to_string()
-}
-
-/// A page of resources without members.
-pub(super) fn list(
-    caller: &Caller,
-    of: ResourceType,
-    listing: &Listing,
-    query: &ListQuery,
-) -> HttpResponse {
-    let mut out = list_head(listing.total, query.start_index);
-    push_all(&mut out, caller, of, &listing.resources, query);
-    out.push_str(&list_tail(listing.resources.len()));
-    json(StatusCode::OK, out)
-}
-
-/// Writes resources without members, with commas between them.
-pub(super) fn push_all(
-    out: &mut String,
-    caller: &Caller,
-    of: ResourceType,
-    resources: &[Resource],
-    query: &ListQuery,
-) {
-    for (place, resource) in resources.iter().enumerate() {
-        if place > 0 {
-            out.push(',');
-        }
-        out.push_str(&text(of, resource, &caller.base, &query.projection));
-    }
 }
 
 /// A list's text up to and with the bracket that opens its resources.
@@ -132,10 +136,10 @@ pub(super) fn list_tail(items: usize) -> String {
 }
 
 /// The client's copy is the present one.
-pub(super) fn not_modified(version: u64) -> HttpResponse {
+pub(super) fn not_modified(tag: impl Into<Tag>) -> HttpResponse {
     let mut answer = HttpResponse::new(StatusCode::NOT_MODIFIED);
     let headers = answer.headers_mut();
-    headers.insert(header::ETAG, version::etag(version));
+    headers.insert(header::ETAG, version::etag(tag));
     answer
 }
 

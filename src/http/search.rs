@@ -1,9 +1,15 @@
 //! `POST .search`, below a resource type and at the root, where users come
 //! before groups in one list (RFC 7644 section 3.4.3).
 
-use actix_web::{HttpResponse, http::StatusCode};
+use actix_web::HttpResponse;
 
-use super::{body::Body, caller::Caller, failure::Refusal, members, reply};
+use super::{
+    body::Body,
+    caller::Caller,
+    failure::Refusal,
+    page::{self, Shown},
+    reply,
+};
 use crate::scim::{
     error::Problem,
     query::{ListQuery, SearchRequest},
@@ -15,16 +21,13 @@ type Answer = Result<HttpResponse, Refusal>;
 pub(super) async fn users(caller: Caller, body: Body) -> Answer {
     let query = among(&caller, &asked(&caller, &body)?, User)?;
     let users = caller.session.list(User, &query).await?;
-    Ok(reply::list(&caller, User, &users, &query))
+    page::list(caller, User, users, query).await
 }
 
 pub(super) async fn groups(caller: Caller, body: Body) -> Answer {
     let query = among(&caller, &asked(&caller, &body)?, Group)?;
     let groups = caller.session.list(Group, &query).await?;
-    if query.projection.wants_members() && !groups.resources.is_empty() {
-        return Ok(members::list(caller, groups, query));
-    }
-    Ok(reply::list(&caller, Group, &groups, &query))
+    page::list(caller, Group, groups, query).await
 }
 
 /// Both types under one count: groups fill what users leave of the page.
@@ -39,22 +42,14 @@ pub(super) async fn everything(caller: Caller, body: Body) -> Answer {
     let groups = caller.session.list(Group, &of_groups).await?;
 
     let total = users.total.saturating_add(groups.total);
-    let mut text = reply::list_head(total, asked.start_index);
-    reply::push_all(&mut text, &caller, User, &users.resources, &query);
-    if of_groups.projection.wants_members() && !groups.resources.is_empty() {
-        let written = users.resources.len();
-        return Ok(members::list_after(
-            caller, text, written, groups, of_groups,
-        ));
-    }
-    if !users.resources.is_empty() && !groups.resources.is_empty() {
-        text.push(',');
-    }
-    reply::push_all(&mut text, &caller, Group, &groups.resources, &of_groups);
-    text.push_str(&reply::list_tail(
-        users.resources.len() + groups.resources.len(),
-    ));
-    Ok(reply::json(StatusCode::OK, text))
+    let head = reply::list_head(total, asked.start_index);
+    let users = users.resources.into_iter().map(|user| (User, user));
+    let groups = groups.resources.into_iter().map(|group| (Group, group));
+    let shown = Shown {
+        users: query.projection,
+        groups: of_groups.projection,
+    };
+    page::answer(caller, head, users.chain(groups).collect(), shown).await
 }
 
 fn asked(caller: &Caller, body: &Body) -> Result<SearchRequest, Problem> {

@@ -2,11 +2,15 @@
 
 use actix_web::{HttpResponse, http::StatusCode};
 
-use super::{body::Body, caller::Caller, failure::Refusal, reply};
-use crate::scim::{
-    patch,
-    query::ListQuery,
-    resource::{ResourceType::User, user_from_json},
+use super::{body::Body, caller::Caller, failure::Refusal, page, reply};
+use crate::{
+    bridge::{Failure, Resource, Written},
+    scim::{
+        groups::DirectGroup,
+        patch,
+        query::{ListQuery, Projection},
+        resource::{ResourceType::User, user_from_json},
+    },
 };
 
 type Answer = Result<HttpResponse, Refusal>;
@@ -14,14 +18,16 @@ type Answer = Result<HttpResponse, Refusal>;
 pub(super) async fn read(caller: Caller) -> Answer {
     let projection = caller.projection(User)?;
     let user = caller.session.read(User, caller.id()).await?;
-    if caller.has(user.meta.version)? {
-        return Ok(reply::not_modified(user.meta.version));
+    let groups = groups_of(&caller, &user, &projection).await?;
+    let tag = reply::tag(&user, &groups);
+    if caller.has(tag)? {
+        return Ok(reply::not_modified(tag));
     }
-    Ok(reply::resource(
+    Ok(reply::user(
         StatusCode::OK,
         &caller,
-        User,
         &user,
+        &groups,
         &projection,
     ))
 }
@@ -29,49 +35,54 @@ pub(super) async fn read(caller: Caller) -> Answer {
 pub(super) async fn list(caller: Caller) -> Answer {
     let query = ListQuery::parse(caller.query(), User, &caller.schemas, caller.limits())?;
     let users = caller.session.list(User, &query).await?;
-    Ok(reply::list(&caller, User, &users, &query))
+    page::list(caller, User, users, query).await
 }
 
 pub(super) async fn create(caller: Caller, body: Body) -> Answer {
     let projection = caller.projection(User)?;
     let user = user_from_json(&body.0, &caller.schemas, caller.limits())?;
     let written = caller.session.create_user(user).await?;
-    let answer = reply::resource(
-        StatusCode::CREATED,
-        &caller,
-        User,
-        &written.resource,
-        &projection,
-    );
-    Ok(reply::noting(&written, answer))
+    told(StatusCode::CREATED, &caller, &written, &projection).await
 }
 
 pub(super) async fn replace(caller: Caller, body: Body) -> Answer {
     let (projection, when) = (caller.projection(User)?, caller.precondition()?);
     let user = user_from_json(&body.0, &caller.schemas, caller.limits())?;
     let written = caller.session.replace_user(caller.id(), user, when).await?;
-    let answer = reply::resource(
-        StatusCode::OK,
-        &caller,
-        User,
-        &written.resource,
-        &projection,
-    );
-    Ok(reply::noting(&written, answer))
+    told(StatusCode::OK, &caller, &written, &projection).await
 }
 
 pub(super) async fn patch(caller: Caller, body: Body) -> Answer {
     let (projection, when) = (caller.projection(User)?, caller.precondition()?);
     let patch = patch::parse(&body.0, User, &caller.schemas, caller.limits())?;
     let written = caller.session.patch_user(caller.id(), patch, when).await?;
-    let answer = reply::resource(
-        StatusCode::OK,
-        &caller,
-        User,
-        &written.resource,
-        &projection,
-    );
-    Ok(reply::noting(&written, answer))
+    told(StatusCode::OK, &caller, &written, &projection).await
+}
+
+/// A user that was written, with the groups it is in now.
+async fn told(
+    status: StatusCode,
+    caller: &Caller,
+    written: &Written,
+    projection: &Projection,
+) -> Answer {
+    let user = &written.resource;
+    let groups = groups_of(caller, user, projection).await?;
+    let answer = reply::user(status, caller, user, &groups, projection);
+    Ok(reply::noting(written, answer))
+}
+
+/// The groups that a user is to be shown with; not read when not wanted.
+async fn groups_of(
+    caller: &Caller,
+    user: &Resource,
+    projection: &Projection,
+) -> Result<Vec<DirectGroup>, Failure> {
+    if !projection.wants_groups() {
+        return Ok(Vec::new());
+    }
+    let mut groups = caller.session.groups_of(vec![user.id], 1).await?;
+    Ok(groups.pop().unwrap_or_default())
 }
 
 pub(super) async fn delete(caller: Caller) -> Answer {

@@ -1,6 +1,9 @@
 //! Entity tags (RFC 7644 section 3.14, RFC 9110 section 8.8.3): `W/"7"` is
-//! version 7 of a resource, in the `ETag` header and in `meta.version`.
+//! version 7 of a resource, in the `ETag` header and in `meta.version`; a user
+//! shown with groups has their fingerprint behind it, `W/"7-0123456789abcdef"`.
 //!
+//! What is to be written is compared by the version alone, because groups are
+//! no part of it; whether a client's copy is the present one, by all of it.
 //! Tags are compared weakly, so a client may send them back in either form.
 //! A well-formed tag that is not one of ours matches nothing; a malformed
 //! list is an error, because ignoring it would do what was to be prevented.
@@ -10,7 +13,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     bridge::Precondition,
-    scim::error::{Problem, ScimType},
+    scim::{
+        error::{Problem, ScimType},
+        render::{self, Tag},
+    },
 };
 
 /// The tags of one header.
@@ -18,17 +24,13 @@ use crate::{
 enum Tags {
     /// `*`
     Any,
-    /// The versions among the tags; tags that are not ours are left out.
-    These(Vec<u64>),
+    /// Tags that are not ours are left out.
+    These(Vec<Tag>),
 }
 
-/// The `ETag` of a version.
-pub(super) fn etag(version: u64) -> HeaderValue {
-    let mut text = String::with_capacity(12);
-    text.push_str("W/\"");
-    text.push_str(&version.to_string());
-    text.push('"');
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("W/\"0\""))
+/// The `ETag` header.
+pub(super) fn etag(tag: impl Into<Tag>) -> HeaderValue {
+    HeaderValue::try_from(render::etag(tag)).unwrap_or_else(|_| HeaderValue::from_static("W/\"0\""))
 }
 
 /// The version of a text that has no number of its own.
@@ -43,13 +45,13 @@ pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem>
     // `If-Match: *` asks that the resource exists, which every write does.
     let if_match = match tags(headers, &header::IF_MATCH)? {
         None | Some(Tags::Any) => None,
-        Some(Tags::These(versions)) => Some(versions),
+        Some(Tags::These(tags)) => Some(versions(&tags)),
     };
     let if_none_match = match tags(headers, &header::IF_NONE_MATCH)? {
         None => None,
         Some(Tags::Any) => Some(Vec::new()),
         // Foreign tags alone match nothing, and an empty list means `*`.
-        Some(Tags::These(versions)) => Some(versions).filter(|v| !v.is_empty()),
+        Some(Tags::These(tags)) => Some(versions(&tags)).filter(|v| !v.is_empty()),
     };
     Ok(Precondition {
         if_match,
@@ -62,22 +64,26 @@ pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem>
 pub(super) fn is_expected(headers: &HeaderMap, version: u64) -> Result<bool, Problem> {
     Ok(match tags(headers, &header::IF_MATCH)? {
         None | Some(Tags::Any) => true,
-        Some(Tags::These(versions)) => versions.contains(&version),
+        Some(Tags::These(tags)) => versions(&tags).contains(&version),
     })
 }
 
-/// Whether a read needs no body because the client has this version already.
-pub(super) fn unmodified(headers: &HeaderMap, version: u64) -> Result<bool, Problem> {
+/// Whether a read needs no body because the client has just this already.
+pub(super) fn unmodified(headers: &HeaderMap, tag: impl Into<Tag>) -> Result<bool, Problem> {
     Ok(match tags(headers, &header::IF_NONE_MATCH)? {
         None => false,
         Some(Tags::Any) => true,
-        Some(Tags::These(versions)) => versions.contains(&version),
+        Some(Tags::These(tags)) => tags.contains(&tag.into()),
     })
+}
+
+fn versions(tags: &[Tag]) -> Vec<u64> {
+    tags.iter().map(|tag| tag.version).collect()
 }
 
 /// Reads all fields of a name as one list.
 fn tags(headers: &HeaderMap, name: &header::HeaderName) -> Result<Option<Tags>, Problem> {
-    let mut versions = Vec::new();
+    let mut tags = Vec::new();
     let mut any = false;
     let mut seen = false;
     for value in headers.get_all(name) {
@@ -89,18 +95,18 @@ fn tags(headers: &HeaderMap, name: &header::HeaderName) -> Result<Option<Tags>, 
         if text == "*" {
             any = true;
         } else {
-            read(text, &mut versions).ok_or_else(|| malformed(name))?;
+            read(text, &mut tags).ok_or_else(|| malformed(name))?;
         }
     }
     Ok(match (seen, any) {
         (false, _) => None,
         (true, true) => Some(Tags::Any),
-        (true, false) => Some(Tags::These(versions)),
+        (true, false) => Some(Tags::These(tags)),
     })
 }
 
 /// Reads `W/"1", "2"`; `None` for anything that is no list of entity tags.
-fn read(mut text: &str, versions: &mut Vec<u64>) -> Option<()> {
+fn read(mut text: &str, tags: &mut Vec<Tag>) -> Option<()> {
     loop {
         text = text.trim_start_matches([' ', '\t', ',']);
         if text.is_empty() {
@@ -108,9 +114,7 @@ fn read(mut text: &str, versions: &mut Vec<u64>) -> Option<()> {
         }
         let quoted = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"')?;
         let (tag, rest) = quoted.split_once('"')?;
-        if canonical(tag) {
-            versions.extend(tag.parse::<u64>().ok());
-        }
+        tags.extend(ours(tag));
         let rest = rest.trim_start_matches([' ', '\t']);
         if !rest.is_empty() && !rest.starts_with(',') {
             return None;
@@ -120,8 +124,15 @@ fn read(mut text: &str, versions: &mut Vec<u64>) -> Option<()> {
 }
 
 /// `007` and `+7` are tags, but never ones we gave out.
-fn canonical(tag: &str) -> bool {
-    tag.bytes().all(|b| b.is_ascii_digit()) && (tag == "0" || !tag.starts_with('0'))
+fn ours(text: &str) -> Option<Tag> {
+    let tag = match text.split_once('-') {
+        None => Tag::from(text.parse::<u64>().ok()?),
+        Some((version, groups)) => Tag {
+            version: version.parse().ok()?,
+            groups: Some(u64::from_str_radix(groups, 16).ok()?),
+        },
+    };
+    (tag.to_string() == text).then_some(tag)
 }
 
 fn malformed(name: &header::HeaderName) -> Problem {
@@ -179,6 +190,10 @@ mod tests {
             "\"+7\"",
             "\"\"",
             "\"99999999999999999999999\"",
+            "\"7-\"",
+            "\"7-abc\"",
+            "\"7-0123456789ABCDEF\"",
+            "\"7-+123456789abcdef\"",
         ] {
             assert_eq!(if_match(&[tag]).unwrap(), Some(vec![]), "{tag}");
             assert_eq!(if_none_match(&[tag]), None, "{tag}");
@@ -208,6 +223,23 @@ mod tests {
         ] {
             assert_eq!(if_match(&[tag]).unwrap_err().status, 400, "{tag}");
         }
+    }
+
+    #[test]
+    fn groups_count_for_a_copy_and_not_for_a_write() {
+        let tag = Tag {
+            version: 7,
+            groups: Some(0x1f),
+        };
+        assert_eq!(etag(tag), "W/\"7-000000000000001f\"");
+        let text = "W/\"7-000000000000001f\"";
+        assert_eq!(if_match(&[text]).unwrap(), Some(vec![7]));
+        assert_eq!(if_none_match(&[text]), Some(vec![7]));
+        let has = sent(&header::IF_NONE_MATCH, &[text]);
+        assert!(unmodified(&has, tag).unwrap());
+        assert!(!unmodified(&has, 7).unwrap());
+        assert!(!unmodified(&sent(&header::IF_NONE_MATCH, &["W/\"7\""]), tag).unwrap());
+        assert!(is_expected(&sent(&header::IF_MATCH, &[text]), 7).unwrap());
     }
 
     #[test]

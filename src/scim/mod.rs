@@ -6,6 +6,7 @@
 
 pub mod error;
 pub mod filter;
+pub mod groups;
 pub mod json;
 mod members;
 pub mod message;

@@ -3,10 +3,10 @@
 //!
 //! [`render`] splices text and parses nothing, because it runs for every
 //! plain read. [`document`] builds the same resource as a map, for filters
-//! and projections. Neither adds a group's `members`: they are rows of their
-//! own and are streamed by whoever serves them.
+//! and projections. Neither adds a group's `members` or a user's `groups`:
+//! they are rows of their own and are added by whoever serves them.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -16,7 +16,35 @@ use super::{
     schema::{GROUP, USER},
 };
 
-/// A resource's full JSON text, without `members`. `attributes` is stored
+/// What an entity tag says (RFC 7644 section 3.14): the version, and which
+/// groups a user was shown with, of which the version knows nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tag {
+    pub version: u64,
+    /// See [`super::groups::fingerprint`].
+    pub groups: Option<u64>,
+}
+
+impl From<u64> for Tag {
+    fn from(version: u64) -> Self {
+        Self {
+            version,
+            groups: None,
+        }
+    }
+}
+
+/// What stands between the quotes.
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.groups {
+            None => write!(f, "{}", self.version),
+            Some(groups) => write!(f, "{}-{groups:016x}", self.version),
+        }
+    }
+}
+
+/// A resource's full JSON text, without `members` and `groups`. `attributes` is stored
 /// text: one compact JSON object written from [`super::resource::Attributes`].
 /// `base` is the connection's base URL without a slash at the end. Times are
 /// milliseconds since 1970, UTC. The last byte is the closing brace, so more
@@ -26,10 +54,11 @@ pub fn render(
     id: ResourceId,
     created: i64,
     modified: i64,
-    version: u64,
+    tag: impl Into<Tag>,
     attributes: &str,
     base: &str,
 ) -> String {
+    let tag = tag.into();
     let mut out = String::with_capacity(attributes.len() + base.len() + 512);
     out.push_str("{\"schemas\":[\"");
     out.push_str(core(of));
@@ -61,20 +90,20 @@ pub fn render(
     }
     let _ = write!(
         out,
-        "/{}/{id}\",\"version\":\"W/\\\"{version}\\\"\"}}}}",
+        "/{}/{id}\",\"version\":\"W/\\\"{tag}\\\"\"}}}}",
         of.endpoint()
     );
     out
 }
 
-/// The same resource as a map, without `members`; `meta.location` only when
+/// The same resource as a map, without `members` and `groups`; `meta.location` only when
 /// there is a base URL. Text that is no JSON object counts as no attributes.
 pub fn document(
     of: ResourceType,
     id: ResourceId,
     created: i64,
     modified: i64,
-    version: u64,
+    tag: impl Into<Tag>,
     attributes: &str,
     base: Option<&str>,
 ) -> Map<String, Value> {
@@ -90,7 +119,7 @@ pub fn document(
         let location = format!("{base}/{}/{id}", of.endpoint());
         meta.insert("location".into(), location.into());
     }
-    meta.insert("version".into(), etag(version).into());
+    meta.insert("version".into(), etag(tag).into());
     let mut resource = Map::new();
     resource.insert("schemas".into(), schemas.into());
     resource.insert("id".into(), id.to_string().into());
@@ -99,9 +128,9 @@ pub fn document(
     resource
 }
 
-/// The weak entity tag of a version (RFC 7644 section 3.14).
-pub fn etag(version: u64) -> String {
-    format!("W/\"{version}\"")
+/// The weak entity tag (RFC 7644 section 3.14).
+pub fn etag(tag: impl Into<Tag>) -> String {
+    format!("W/\"{}\"", tag.into())
 }
 
 /// RFC 3339, UTC, with milliseconds. A time that no calendar has is shown as

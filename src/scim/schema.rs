@@ -3,8 +3,8 @@
 //!
 //! The documents are data (`schemas/*.json`); the lookup tables here are read
 //! from the very values that are served, after an application's extensions
-//! and adjustments were merged in. `password` and a user's `groups` are known,
-//! so that they can be told from unknown names, but not served.
+//! and adjustments were merged in. `password` is known, so that it can be told
+//! from unknown names, but not served.
 
 use serde_json::{Map, Value, json};
 

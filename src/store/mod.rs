@@ -20,6 +20,7 @@ use crate::{
     scim::{
         error::Problem,
         filter::Filter,
+        groups::DirectGroup,
         patch::MemberChange,
         resource::{Attributes, ResourceId, ResourceType},
     },
@@ -363,6 +364,14 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         c: ConnectionKey,
         group: ResourceId,
     ) -> Result<Option<Members>, StoreError>;
+    /// The groups that users are members of, by age: for as many of the users,
+    /// in order, as have `most` groups together, and for one at least.
+    async fn groups_of(
+        &self,
+        c: ConnectionKey,
+        users: Vec<ResourceId>,
+        most: usize,
+    ) -> Result<Vec<Vec<DirectGroup>>, StoreError>;
     async fn counts(&self, c: ConnectionKey) -> Result<Counts, StoreError>;
 
     // ---- writes of the identity provider

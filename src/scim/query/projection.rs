@@ -62,18 +62,29 @@ impl Projection {
         projection
     }
 
-    /// Whether the stored text can be served as it is. Members are no part of
-    /// it, so excluding only them keeps this true: ask [`Self::wants_members`].
+    /// Whether the stored text can be served as it is. A group's members and
+    /// a user's groups are no part of it, so excluding only them keeps this
+    /// true: ask [`Self::wants_members`] and [`Self::wants_groups`].
     pub fn is_default(&self) -> bool {
-        self.include.is_none() && self.exclude.iter().all(Selected::is_members)
+        let apart = |s: &Selected| s.is_whole("members") || s.is_whole("groups");
+        self.include.is_none() && self.exclude.iter().all(apart)
     }
 
     /// Whether a group's members are wanted at all; when not, they are not read.
     pub fn wants_members(&self) -> bool {
-        let excluded = self.exclude.iter().any(Selected::is_members);
+        self.wants("members")
+    }
+
+    /// Whether a user's groups are wanted at all; when not, they are not read.
+    pub fn wants_groups(&self) -> bool {
+        self.wants("groups")
+    }
+
+    fn wants(&self, attribute: &str) -> bool {
+        let excluded = self.exclude.iter().any(|s| s.is_whole(attribute));
         let included = match &self.include {
             None => true,
-            Some(list) => list.iter().any(|s| s.names("members")),
+            Some(list) => list.iter().any(|s| s.names(attribute)),
         };
         included && !excluded
     }
@@ -118,8 +129,8 @@ impl Selected {
         self.extension.is_none() && self.attribute.as_deref() == Some(attribute)
     }
 
-    fn is_members(&self) -> bool {
-        self.names("members") && self.sub.is_none()
+    fn is_whole(&self, attribute: &str) -> bool {
+        self.names(attribute) && self.sub.is_none()
     }
 }
 

@@ -10,7 +10,10 @@ use async_trait::async_trait;
 
 use crate::{
     plan::state::{ConnectionKey, GroupKey, UserKey},
-    scim::resource::{ResourceId, ResourceType},
+    scim::{
+        groups::DirectGroup,
+        resource::{ResourceId, ResourceType},
+    },
 };
 
 use super::{
@@ -31,6 +34,7 @@ mod late;
 mod leaving;
 mod list;
 mod members;
+mod memberships;
 mod migrate;
 mod read;
 mod readers;
@@ -135,6 +139,26 @@ impl Store for Sqlite {
             self.members.keep(key, &members);
             members
         }))
+    }
+
+    async fn groups_of(
+        &self,
+        c: ConnectionKey,
+        users: Vec<ResourceId>,
+        most: usize,
+    ) -> Result<Vec<Vec<DirectGroup>>, StoreError> {
+        if let [user] = users[..] {
+            let few = self
+                .readers
+                .read(|db| memberships::few_groups_of(db, c.0, user))?;
+            if let Some(groups) = few {
+                return Ok(vec![groups]);
+            }
+        }
+        let scan = self
+            .readers
+            .scan(move |db| memberships::groups_of(db, c.0, &users, most));
+        Ok(scan.await?)
     }
 
     async fn counts(&self, c: ConnectionKey) -> Result<Counts, StoreError> {

@@ -26,6 +26,7 @@ mod deltas;
 mod file;
 mod imports;
 mod lists;
+mod memberships;
 mod resources;
 mod turns;
 mod writing;

@@ -1,0 +1,198 @@
+//! A page of resources as an answer: users with their groups, groups with
+//! their members (RFC 7644 section 3.4.2).
+//!
+//! What a resource is shown with is read when its turn comes, and a page that
+//! grows large is streamed, so that memory does not grow with memberships. A
+//! page that fits into one chunk is an answer of known length.
+
+use std::{collections::VecDeque, io};
+
+use actix_web::{
+    HttpResponse,
+    body::{BodyStream, BoxBody},
+    http::{StatusCode, header},
+    web::{BufMut, Bytes, BytesMut},
+};
+use futures_util::stream;
+
+use super::{
+    caller::Caller,
+    failure::Refusal,
+    members::{CHUNK, GroupBody, Line, consistent},
+    reply,
+};
+use crate::{
+    bridge::{Failure, Listing, Resource, Session},
+    scim::{
+        query::{ListQuery, Projection},
+        resource::ResourceType::{self, Group, User},
+    },
+};
+
+/// Groups that are read at once, for as many users as have them.
+const GROUPS_AT_ONCE: usize = 4_000;
+
+/// What is shown of the resources of each type.
+pub(super) struct Shown {
+    pub(super) users: Projection,
+    pub(super) groups: Projection,
+}
+
+/// A page of one type.
+pub(super) async fn list(
+    caller: Caller,
+    of: ResourceType,
+    listing: Listing,
+    query: ListQuery,
+) -> Result<HttpResponse, Refusal> {
+    let head = reply::list_head(listing.total, query.start_index);
+    let projection = query.projection;
+    let shown = match of {
+        User => Shown {
+            users: projection,
+            groups: Projection::default(),
+        },
+        Group => Shown {
+            users: Projection::default(),
+            groups: projection,
+        },
+    };
+    let resources = listing.resources.into_iter().map(|r| (of, r)).collect();
+    answer(caller, head, resources, shown).await
+}
+
+/// A page of any types, in the order given. `head` is the list's text up to
+/// and with the bracket that opens its resources.
+pub(super) async fn answer(
+    caller: Caller,
+    head: String,
+    resources: VecDeque<(ResourceType, Resource)>,
+    shown: Shown,
+) -> Result<HttpResponse, Refusal> {
+    let mut page = Page {
+        line: Line::wanted(&shown.groups, &caller.base),
+        session: caller.session,
+        base: caller.base,
+        head: Some(head),
+        shown,
+        rest: resources,
+        current: None,
+        written: 0,
+        ended: false,
+    };
+    let first = page.chunk().await?;
+    if page.ended {
+        return Ok(reply::json(StatusCode::OK, first));
+    }
+    let chunks = stream::unfold((page, Some(first)), |(mut page, ready)| async move {
+        let chunk = match ready {
+            Some(first) => Ok(first),
+            None if page.ended => return None,
+            None => page.chunk().await.map_err(|failure| {
+                tracing::error!(%failure, "a list broke off");
+                page.ended = true;
+                io::Error::other(failure)
+            }),
+        };
+        Some((chunk, (page, None)))
+    });
+    let mut answer =
+        HttpResponse::new(StatusCode::OK).set_body(BoxBody::new(BodyStream::new(chunks)));
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, reply::CONTENT_TYPE);
+    Ok(answer)
+}
+
+/// A page under way.
+struct Page {
+    session: Session,
+    base: String,
+    head: Option<String>,
+    shown: Shown,
+    /// `None` when nothing of a member is wanted.
+    line: Option<Line>,
+    rest: VecDeque<(ResourceType, Resource)>,
+    current: Option<GroupBody>,
+    written: usize,
+    ended: bool,
+}
+
+impl Page {
+    /// The next chunk; a failure after the first breaks the answer off, which
+    /// a client can tell from a whole one.
+    async fn chunk(&mut self) -> Result<Bytes, Failure> {
+        let mut out = BytesMut::with_capacity(CHUNK);
+        if let Some(head) = self.head.take() {
+            out.put_slice(head.as_bytes());
+        }
+        while out.len() < CHUNK && !self.is_written() {
+            if let Some(current) = &mut self.current {
+                current.fill(&mut out);
+                if current.ended {
+                    self.current = None;
+                }
+                continue;
+            }
+            match self.rest.front() {
+                Some((User, _)) => self.users(&mut out).await?,
+                _ => self.group(&mut out).await?,
+            }
+        }
+        if self.is_written() {
+            out.put_slice(reply::list_tail(self.written).as_bytes());
+            self.ended = true;
+        }
+        Ok(out.freeze())
+    }
+
+    fn is_written(&self) -> bool {
+        self.rest.is_empty() && self.current.is_none()
+    }
+
+    /// Writes the users at the front, as many as their groups allow.
+    async fn users(&mut self, out: &mut BytesMut) -> Result<(), Failure> {
+        let users = self.rest.iter().take_while(|(of, _)| *of == User).count();
+        let groups = if self.shown.users.wants_groups() {
+            let ids = self.rest.iter().take(users).map(|(_, user)| user.id);
+            let ids = ids.collect();
+            self.session.groups_of(ids, GROUPS_AT_ONCE).await?
+        } else {
+            vec![Vec::new(); users]
+        };
+        for ((_, user), groups) in self.rest.drain(..groups.len().min(users)).zip(groups) {
+            if self.written > 0 {
+                out.put_u8(b',');
+            }
+            self.written += 1;
+            let text = reply::text(User, &user, &groups, &self.base, &self.shown.users);
+            out.put_slice(text.as_bytes());
+        }
+        Ok(())
+    }
+
+    /// Starts the next group; one that was deleted meanwhile is left out.
+    async fn group(&mut self, out: &mut BytesMut) -> Result<(), Failure> {
+        let Some((_, group)) = self.rest.pop_front() else {
+            return Ok(());
+        };
+        let (group, members) = match &self.line {
+            None => (group, None),
+            Some(line) => match consistent(&self.session, group).await {
+                Ok((group, members)) => (group, Some((members, line.clone()))),
+                Err(Failure::Problem(problem)) if problem.status == 404 => return Ok(()),
+                Err(failure) => return Err(failure),
+            },
+        };
+        if self.written > 0 {
+            out.put_u8(b',');
+        }
+        self.written += 1;
+        let text = reply::text(Group, &group, &[], &self.base, &self.shown.groups);
+        match members {
+            Some((members, line)) => self.current = Some(GroupBody::new(text, members.ids, line)),
+            None => out.put_slice(text.as_bytes()),
+        }
+        Ok(())
+    }
+}
