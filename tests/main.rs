@@ -15,6 +15,7 @@ mod faults;
 mod front;
 mod hazards;
 mod lifecycle;
+mod openapi;
 mod support;
 mod tidy;
 mod wire;

@@ -3,7 +3,8 @@
 //! A guard stands around the router (`front`): it judges the path (`target`),
 //! lets in who has a token, and leaves the session for the handlers, which
 //! cannot be written without one (`caller`). Handlers are one call and a
-//! reply (`users`, `groups`, `search`, `discovery`; `reply`, `page`, `members`). Every refusal,
+//! reply (`users`, `groups`, `search`, `discovery`; `reply`, `page`, `members`),
+//! all told in one document (`openapi`). Every refusal,
 //! also actix's own, is a SCIM Error (`failure`).
 //!
 //! Left out on purpose: TLS and HTTP/2, which a proxy in front does better;
@@ -27,6 +28,7 @@ mod failure;
 mod front;
 mod groups;
 mod members;
+mod openapi;
 mod origin;
 mod page;
 mod reply;

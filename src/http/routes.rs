@@ -1,7 +1,8 @@
 //! Which handler answers which method of which path, below a base URL.
 //!
-//! The table is the only source: the application is built from it, and the
-//! start-up self-test walks it.
+//! The table is the only source: the application is built from it, the
+//! start-up self-test walks it, and the `OpenAPI` document tells it. A door
+//! cannot be added without saying what it takes and answers.
 
 use std::sync::Arc;
 
@@ -20,71 +21,131 @@ use actix_web::{
 };
 
 use super::{
-    body::Bounds, discovery, failure::Refusal, front::Front, groups, reply, search,
-    settings::Settings, users,
+    body::Bounds,
+    discovery,
+    failure::Refusal,
+    front::Front,
+    groups,
+    openapi::{self, Operation, operations as tell},
+    reply, search,
+    settings::Settings,
+    users,
 };
-use crate::bridge::Bridge;
+use crate::{
+    bridge::Bridge,
+    scim::resource::ResourceType::{Group, User},
+};
 
-/// A method and its handler. GET stands for HEAD too.
-type Door = (Method, Route);
+/// A method, its handler and what is told of it. GET stands for HEAD too.
+struct Door {
+    method: Method,
+    route: Route,
+    told: Operation,
+}
 
 /// Every path below a base URL, with its doors; the busiest first.
 fn table() -> Vec<(&'static str, Vec<Door>)> {
     vec![
-        ("/Users/.search", vec![on(Method::POST, search::users)]),
-        ("/Groups/.search", vec![on(Method::POST, search::groups)]),
+        (
+            "/Users/.search",
+            vec![on(
+                Method::POST,
+                search::users,
+                tell::search("searchUsers", "Users"),
+            )],
+        ),
+        (
+            "/Groups/.search",
+            vec![on(
+                Method::POST,
+                search::groups,
+                tell::search("searchGroups", "Groups"),
+            )],
+        ),
         (
             "/Users/{id}",
             vec![
-                on(Method::GET, users::read),
-                on(Method::PATCH, users::patch),
-                on(Method::PUT, users::replace),
-                on(Method::DELETE, users::delete),
+                on(Method::GET, users::read, tell::read(User)),
+                on(Method::PATCH, users::patch, tell::patch(User)),
+                on(Method::PUT, users::replace, tell::replace(User)),
+                on(Method::DELETE, users::delete, tell::delete(User)),
             ],
         ),
         (
             "/Users",
             vec![
-                on(Method::GET, users::list),
-                on(Method::POST, users::create),
+                on(Method::GET, users::list, tell::list(User)),
+                on(Method::POST, users::create, tell::create(User)),
             ],
         ),
         (
             "/Groups/{id}",
             vec![
-                on(Method::PATCH, groups::patch),
-                on(Method::GET, groups::read),
-                on(Method::PUT, groups::replace),
-                on(Method::DELETE, groups::delete),
+                on(Method::PATCH, groups::patch, tell::patch(Group)),
+                on(Method::GET, groups::read, tell::read(Group)),
+                on(Method::PUT, groups::replace, tell::replace(Group)),
+                on(Method::DELETE, groups::delete, tell::delete(Group)),
             ],
         ),
         (
             "/Groups",
             vec![
-                on(Method::GET, groups::list),
-                on(Method::POST, groups::create),
+                on(Method::GET, groups::list, tell::list(Group)),
+                on(Method::POST, groups::create, tell::create(Group)),
             ],
         ),
         (
             "/ServiceProviderConfig",
-            vec![on(Method::GET, discovery::service_provider_config)],
+            vec![on(
+                Method::GET,
+                discovery::service_provider_config,
+                tell::service_provider_config(),
+            )],
         ),
-        ("/Schemas", vec![on(Method::GET, discovery::schemas)]),
-        ("/Schemas/{id}", vec![on(Method::GET, discovery::schema)]),
+        (
+            "/Schemas",
+            vec![on(Method::GET, discovery::schemas, tell::schemas())],
+        ),
+        (
+            "/Schemas/{id}",
+            vec![on(Method::GET, discovery::schema, tell::schema())],
+        ),
         (
             "/ResourceTypes",
-            vec![on(Method::GET, discovery::resource_types)],
+            vec![on(
+                Method::GET,
+                discovery::resource_types,
+                tell::resource_types(),
+            )],
         ),
         (
             "/ResourceTypes/{id}",
-            vec![on(Method::GET, discovery::resource_type)],
+            vec![on(
+                Method::GET,
+                discovery::resource_type,
+                tell::resource_type(),
+            )],
         ),
-        ("/Bulk", vec![on(Method::POST, discovery::no_bulk)]),
-        ("/.search", vec![on(Method::POST, search::everything)]),
+        (
+            "/Bulk",
+            vec![on(Method::POST, discovery::no_bulk, tell::no_bulk())],
+        ),
+        (
+            "/openapi.json",
+            vec![on(Method::GET, openapi::document, tell::openapi())],
+        ),
+        (
+            "/.search",
+            vec![on(
+                Method::POST,
+                search::everything,
+                tell::search("search", "Users and Groups"),
+            )],
+        ),
     ]
 }
 
-fn on<F, A>(method: Method, handler: F) -> Door
+fn on<F, A>(method: Method, handler: F, told: Operation) -> Door
 where
     F: Handler<A>,
     A: FromRequest + 'static,
@@ -95,10 +156,20 @@ where
         let method = &ctx.head().method;
         *method == asked || (*method == Method::HEAD && asked == Method::GET)
     };
-    (
+    Door {
         method,
-        web::route().guard(guard::fn_guard(fits)).to(handler),
-    )
+        route: web::route().guard(guard::fn_guard(fits)).to(handler),
+        told,
+    }
+}
+
+/// What is told of every door, for the `OpenAPI` document.
+pub(super) fn told() -> Vec<(&'static str, Vec<(Method, Operation)>)> {
+    let told = |doors: Vec<Door>| doors.into_iter().map(|door| (door.method, door.told));
+    let table = table().into_iter();
+    table
+        .map(|(path, doors)| (path, told(doors).collect()))
+        .collect()
 }
 
 /// A path with its doors; OPTIONS tells them (RFC 9110 section 9.3.7), and
@@ -116,8 +187,8 @@ fn resource(path: &str, doors: Vec<Door>) -> Resource {
         async move { Err::<&str, _>(refusal) }
     };
     let mut resource = web::resource(path.to_owned()).default_service(web::to(other));
-    for (_, route) in doors {
-        resource = resource.route(route);
+    for door in doors {
+        resource = resource.route(door.route);
     }
     let asks = guard::fn_guard(|ctx: &GuardContext<'_>| ctx.head().method == Method::OPTIONS);
     resource.route(web::route().guard(asks).to(options))
@@ -125,7 +196,7 @@ fn resource(path: &str, doors: Vec<Door>) -> Resource {
 
 /// The value of `Allow` for some doors.
 fn allowed(doors: &[Door]) -> HeaderValue {
-    let mut allow: Vec<&str> = doors.iter().map(|(method, _)| method.as_str()).collect();
+    let mut allow: Vec<&str> = doors.iter().map(|door| door.method.as_str()).collect();
     if allow.contains(&"GET") {
         allow.push("HEAD");
     }
@@ -170,7 +241,7 @@ pub async fn self_test(bridge: Arc<Bridge>, settings: &Settings) -> Result<(), S
     for base in bases {
         for (path, doors) in table() {
             let path = format!("{base}{}", path.replace("{id}", "1"));
-            for (method, _) in doors {
+            for Door { method, .. } in doors {
                 for token in [None, Some("Bearer x")] {
                     let mut request = TestRequest::with_uri(&path).method(method.clone());
                     if let Some(token) = token {

@@ -141,6 +141,7 @@ pub(super) fn template(rest: &str) -> &'static str {
         ("Me", _) => "Me",
         ("Bulk", _) => "Bulk",
         (".search", _) => ".search",
+        ("openapi.json", _) => "openapi.json",
         _ => "(unknown)",
     }
 }

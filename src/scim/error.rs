@@ -22,6 +22,19 @@ pub enum ScimType {
 }
 
 impl ScimType {
+    pub const ALL: [Self; 10] = [
+        Self::InvalidFilter,
+        Self::TooMany,
+        Self::Uniqueness,
+        Self::Mutability,
+        Self::InvalidSyntax,
+        Self::InvalidPath,
+        Self::NoTarget,
+        Self::InvalidValue,
+        Self::InvalidVers,
+        Self::Sensitive,
+    ];
+
     /// The wire spelling.
     pub fn as_str(self) -> &'static str {
         match self {

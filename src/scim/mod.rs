@@ -8,6 +8,7 @@ pub mod error;
 pub mod filter;
 pub mod groups;
 pub mod json;
+pub mod json_schema;
 mod members;
 pub mod message;
 pub mod patch;

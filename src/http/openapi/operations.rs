@@ -1,0 +1,207 @@
+//! What each kind of handler takes and answers, told beside its route: a new
+//! route needs a record from here, or a new one (RFC 7644 table 1).
+
+use super::Operation;
+use crate::scim::resource::ResourceType::{self, Group, User};
+
+/// The document's sections.
+pub(super) const TAGS: [(&str, &str); 3] = [
+    ("Users", "User accounts (RFC 7643 section 4.1)."),
+    ("Groups", "Groups and their members (RFC 7643 section 4.2)."),
+    (
+        "Service",
+        "What can be found out about this service (RFC 7644 section 4), and requests about more than one resource type.",
+    ),
+];
+
+/// What a projection is made of.
+const PROJECTION: [&str; 2] = ["attributes", "excludedAttributes"];
+const LIST: [&str; 3] = ["filter", "startIndex", "count"];
+const CONDITIONS: [&str; 2] = ["If-Match", "If-None-Match"];
+
+/// The headers that name a resource and its version.
+const IDENTITY: &[&str] = &["ETag", "Location"];
+/// Those of a write, which may be unfinished.
+const WRITTEN: &[&str] = &["ETag", "Location", "drawbridge-pending"];
+const WRITTEN_GROUP: &[&str] = &[
+    "ETag",
+    "Location",
+    "drawbridge-pending",
+    "drawbridge-skipped-members",
+];
+
+pub(in crate::http) fn read(of: ResourceType) -> Operation {
+    let operation = Operation::new(
+        format!("read{}", of.name()),
+        of.endpoint(),
+        format!("One {}", of.name()),
+    );
+    let operation = operation
+        .takes(&PROJECTION)
+        .answers(200, "The resource.", of.name(), IDENTITY)
+        .refuses(&[404]);
+    versioned(operation)
+}
+
+pub(in crate::http) fn list(of: ResourceType) -> Operation {
+    let plural = of.endpoint();
+    Operation::new(
+        format!("list{plural}"),
+        plural,
+        format!("{plural}, filtered and in pages"),
+    )
+    .takes(&LIST)
+    .takes(&PROJECTION)
+    .answers(
+        200,
+        "A page of resources.",
+        format!("{}List", of.name()),
+        &[],
+    )
+}
+
+pub(in crate::http) fn create(of: ResourceType) -> Operation {
+    let name = of.name();
+    Operation::new(
+        format!("create{name}"),
+        of.endpoint(),
+        format!("Makes a {name}"),
+    )
+    .takes(&PROJECTION)
+    .body(format!("{name}Body"))
+    .answers(201, "It was made.", name, written(of))
+    .refuses(&[403, 409])
+    .leads_to("read", format!("read{name}"))
+    .leads_to("replace", format!("replace{name}"))
+    .leads_to("patch", format!("patch{name}"))
+    .leads_to("delete", format!("delete{name}"))
+}
+
+pub(in crate::http) fn replace(of: ResourceType) -> Operation {
+    let name = of.name();
+    Operation::new(
+        format!("replace{name}"),
+        of.endpoint(),
+        format!("Replaces a {name}"),
+    )
+    .takes(&PROJECTION)
+    .takes(&CONDITIONS)
+    .body(format!("{name}Body"))
+    .answers(200, "It was replaced.", name, written(of))
+    .refuses(&[403, 404, 409, 412])
+}
+
+/// A group is only shown when attributes are asked for.
+pub(in crate::http) fn patch(of: ResourceType) -> Operation {
+    let name = of.name();
+    let operation = Operation::new(
+        format!("patch{name}"),
+        of.endpoint(),
+        format!("Changes parts of a {name}"),
+    )
+    .takes(&PROJECTION)
+    .takes(&CONDITIONS)
+    .body("PatchOp")
+    .answers(200, "It was changed.", name, written(of))
+    .refuses(&[403, 404, 409, 412]);
+    match of {
+        User => operation,
+        Group => operation.answers_bare(
+            204,
+            "It was changed, and no attributes were asked for.",
+            &["ETag", "drawbridge-pending", "drawbridge-skipped-members"],
+        ),
+    }
+}
+
+pub(in crate::http) fn delete(of: ResourceType) -> Operation {
+    let name = of.name();
+    Operation::new(
+        format!("delete{name}"),
+        of.endpoint(),
+        format!("Deletes a {name}"),
+    )
+    .takes(&CONDITIONS)
+    .answers_bare(204, "It was deleted.", &[])
+    .refuses(&[403, 404, 409, 412])
+}
+
+pub(in crate::http) fn search(id: &'static str, among: &'static str) -> Operation {
+    let (tag, list) = match among {
+        "Users" => ("Users", "UserList"),
+        "Groups" => ("Groups", "GroupList"),
+        _ => ("Service", "ResourceList"),
+    };
+    Operation::new(
+        id,
+        tag,
+        format!("{among} searched by a body, which no log keeps"),
+    )
+    .body("SearchRequest")
+    .answers(200, "A page of resources.", list, &[])
+}
+
+pub(in crate::http) fn service_provider_config() -> Operation {
+    discovery(
+        "readServiceProviderConfig",
+        "What this service can do",
+        "ServiceProviderConfig",
+    )
+}
+
+pub(in crate::http) fn schemas() -> Operation {
+    discovery("listSchemas", "The schemas of all resources", "SchemaList")
+}
+
+pub(in crate::http) fn schema() -> Operation {
+    discovery("readSchema", "One schema", "Schema").refuses(&[404])
+}
+
+pub(in crate::http) fn resource_types() -> Operation {
+    discovery(
+        "listResourceTypes",
+        "The types of resources",
+        "ResourceTypeList",
+    )
+}
+
+pub(in crate::http) fn resource_type() -> Operation {
+    discovery("readResourceType", "One type of resources", "ResourceType").refuses(&[404])
+}
+
+pub(in crate::http) fn no_bulk() -> Operation {
+    Operation::new("bulk", "Service", "Not offered").refuses(&[501])
+}
+
+pub(in crate::http) fn openapi() -> Operation {
+    versioned(
+        Operation::new("readOpenapi", "Service", "This document")
+            .answers_json("The document.", "OpenAPI"),
+    )
+}
+
+/// 403 is the answer to a filter (RFC 7644 section 4).
+fn discovery(id: &'static str, summary: &'static str, schema: &'static str) -> Operation {
+    let operation = Operation::new(id, "Service", summary)
+        .explained(
+            "It cannot be filtered: a query with the parameter `filter` is refused with 403.",
+        )
+        .answers(200, "What is asked for.", schema, &["ETag"])
+        .refuses(&[403]);
+    versioned(operation)
+}
+
+/// A read that may be made dependent on the version that the client has.
+fn versioned(operation: Operation) -> Operation {
+    operation
+        .takes(&CONDITIONS)
+        .answers_bare(304, "The client's version is the present one.", &["ETag"])
+        .refuses(&[412])
+}
+
+fn written(of: ResourceType) -> &'static [&'static str] {
+    match of {
+        User => WRITTEN,
+        Group => WRITTEN_GROUP,
+    }
+}

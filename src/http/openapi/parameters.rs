@@ -1,0 +1,108 @@
+//! Every parameter of every operation, with the limits that are enforced
+//! (RFC 7644 sections 3.4.2, 3.9 and 3.14).
+
+use serde_json::{Map, Value, json};
+
+use super::Connection;
+
+/// `*` or a list of entity tags (RFC 9110 section 8.8.3).
+const TAGS: &str = r#"^(\*|(W/)?"[^"]*"([ \t]*,[ \t]*(W/)?"[^"]*")*)$"#;
+
+pub(super) fn components(connection: &Connection<'_>) -> Value {
+    let mut all = Map::new();
+    for parameter in ids(connection)
+        .into_iter()
+        .chain(queries(connection))
+        .chain(headers())
+    {
+        let (key, parameter) = parameter;
+        all.insert(key, parameter);
+    }
+    all.into()
+}
+
+/// The `id` of each kind of path. What is discovered is known; resources'
+/// ids are given here and can only be unknown.
+fn ids(connection: &Connection<'_>) -> Vec<(String, Value)> {
+    let schemas = connection.schemas.documents().iter();
+    let schemas: Vec<&Value> = schemas.filter_map(|d| d.get("id")).collect();
+    let resource = json!({"type": "string", "format": "uuid"});
+    [
+        ("Users", resource.clone()),
+        ("Groups", resource),
+        ("Schemas", json!({"type": "string", "enum": schemas})),
+        (
+            "ResourceTypes",
+            json!({"type": "string", "enum": ["User", "Group"]}),
+        ),
+    ]
+    .map(|(kind, schema)| {
+        let parameter = json!({"name": "id", "in": "path", "required": true, "schema": schema});
+        (format!("{kind}.id"), parameter)
+    })
+    .into()
+}
+
+fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
+    vec![
+        query(
+            "filter",
+            "Which resources (RFC 7644 section 3.4.2.2).",
+            json!({
+                "type": "string", "format": "scim-filter", "minLength": 1, "maxLength": connection.limits.filter,
+            }),
+        ),
+        query(
+            "startIndex",
+            "The first of the page, counted from 1; less counts as 1.",
+            json!({"type": "integer", "default": 1}),
+        ),
+        query(
+            "count",
+            "The most resources of the page; more than the maximum counts as the maximum, less than 0 as 0.",
+            json!({
+                "type": "integer", "default": crate::scim::query::DEFAULT_COUNT,
+            }),
+        ),
+        query(
+            "attributes",
+            "What to show besides what is always shown: names joined by commas (RFC 7644 section 3.9).",
+            json!({"type": "string"}),
+        ),
+        query(
+            "excludedAttributes",
+            "What not to show, of what is not always shown: names joined by commas.",
+            json!({"type": "string"}),
+        ),
+    ]
+}
+
+fn headers() -> Vec<(String, Value)> {
+    let tags = json!({"type": "string", "pattern": TAGS});
+    vec![
+        header(
+            "If-Match",
+            "Only if the resource is at one of these versions; `*` is any.",
+            &tags,
+        ),
+        header(
+            "If-None-Match",
+            "Only if the resource is at none of these versions.",
+            &tags,
+        ),
+    ]
+}
+
+fn query(name: &str, description: &str, schema: Value) -> (String, Value) {
+    (
+        name.to_owned(),
+        json!({"name": name, "in": "query", "description": description, "schema": schema}),
+    )
+}
+
+fn header(name: &str, description: &str, schema: &Value) -> (String, Value) {
+    (
+        name.to_owned(),
+        json!({"name": name, "in": "header", "description": description, "schema": schema}),
+    )
+}
