@@ -6,6 +6,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+/// Profiles made of the vectors in `tests/data/vectors`.
+const VECTORS: [(&str, &str); 4] = [
+    ("vectors-filter", "filter-vectors.json"),
+    ("vectors-patch", "patch-vectors.json"),
+    ("vectors-path", "path-vectors.json"),
+    ("vectors-search", "filter-vectors.json"),
+];
+
 fn main() -> io::Result<()> {
     let root =
         PathBuf::from(env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?).join("cases");
@@ -19,6 +27,17 @@ fn main() -> io::Result<()> {
         } else {
             add(&mut table, &root, &folder)?;
         }
+    }
+    // One copy of the vectors serves the unit tests of the server and the profiles here.
+    let vectors = root.join("../../tests/data/vectors");
+    println!("cargo::rerun-if-changed={}", vectors.display());
+    for (profile, file) in VECTORS {
+        let text = text(&vectors)?;
+        writeln!(
+            table,
+            "    (\"{profile}/{file}\", include_str!(\"{text}/{file}\")),"
+        )
+        .map_err(io::Error::other)?;
     }
     table.push_str("]\n");
     let out = PathBuf::from(env::var("OUT_DIR").map_err(io::Error::other)?);

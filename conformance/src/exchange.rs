@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::case::{Base, Case};
+use crate::case::{Base, Request};
 use crate::redact::Secrets;
 use crate::template::{TemplateError, Variables, percent_encode};
 
@@ -99,14 +99,17 @@ impl Wire {
         })
     }
 
-    /// Fills the request of a case.
-    pub fn prepare(&self, case: &Case, variables: &Variables) -> Result<Outgoing, ExchangeError> {
-        let request = &case.request;
+    /// Fills a request.
+    pub fn prepare(
+        &self,
+        request: &Request,
+        variables: &Variables,
+    ) -> Result<Outgoing, ExchangeError> {
         let mut url = match request.base {
             Some(Base::Absolute) => variables.text(&request.path)?,
             None => format!("{}{}", self.base, variables.path(&request.path)?),
         };
-        if let Some(query) = self.query(case, variables)? {
+        if let Some(query) = self.query(request, variables)? {
             url.push('?');
             url.push_str(&query);
         }
@@ -114,7 +117,7 @@ impl Wire {
         for (name, value) in &request.headers {
             headers.push((name.clone(), variables.text(value)?));
         }
-        let (body, media_type) = body(case, variables)?;
+        let (body, media_type) = body(request, variables)?;
         if body.is_some()
             && !headers
                 .iter()
@@ -131,15 +134,19 @@ impl Wire {
     }
 
     #[expect(clippy::unused_self, reason = "reads as one of the steps of prepare")]
-    fn query(&self, case: &Case, variables: &Variables) -> Result<Option<String>, ExchangeError> {
-        if let Some(raw) = &case.request.raw_query {
+    fn query(
+        &self,
+        request: &Request,
+        variables: &Variables,
+    ) -> Result<Option<String>, ExchangeError> {
+        if let Some(raw) = &request.raw_query {
             return Ok(Some(variables.text(raw)?));
         }
-        if case.request.query.is_empty() {
+        if request.query.is_empty() {
             return Ok(None);
         }
         let mut pairs = Vec::new();
-        for (name, value) in &case.request.query {
+        for (name, value) in &request.query {
             let text = match value {
                 Value::String(text) => variables.text(text)?,
                 other => other.to_string(),
@@ -273,11 +280,10 @@ impl Answer {
 }
 
 fn body(
-    case: &Case,
+    request: &Request,
     variables: &Variables,
 ) -> Result<(Option<Vec<u8>>, &'static str), ExchangeError> {
     const SCIM: &str = "application/scim+json";
-    let request = &case.request;
     if let Some(body) = &request.body {
         return Ok((Some(variables.value(body)?.to_string().into_bytes()), SCIM));
     }

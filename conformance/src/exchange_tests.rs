@@ -3,6 +3,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::case::Case;
 
 /// Answers one connection with `answer` and gives back the bytes it read.
 async fn one_shot(answer: Vec<u8>) -> (String, tokio::task::JoinHandle<String>) {
@@ -53,7 +54,7 @@ fn variables() -> Variables {
 async fn sent(request: &str) -> String {
     let (base, server) = one_shot(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec()).await;
     let wire = Wire::new(&base, Duration::from_secs(5), 1024).unwrap();
-    wire.send(&wire.prepare(&case(request), &variables()).unwrap())
+    wire.send(&wire.prepare(&case(request).request, &variables()).unwrap())
         .await
         .unwrap();
     server.await.unwrap()

@@ -64,29 +64,36 @@ impl Player<'_> {
         if self.options.keep {
             return;
         }
-        let paths: Vec<String> = self.made.drain(..).rev().chain(seed).collect();
-        let mut removed = 0;
-        for path in paths {
-            match self
-                .wire
-                .plain("DELETE", &path, &self.options.token, None)
-                .await
-            {
-                Ok(answer) if matches!(answer.status, 200 | 204) => removed += 1,
-                Ok(answer) if answer.status == 404 => {}
-                Ok(answer) => self.notes.push(format!(
-                    "left behind: DELETE {path} answered {}",
-                    answer.status
-                )),
-                Err(error) => self
-                    .notes
-                    .push(format!("left behind: DELETE {path}: {error}")),
-            }
+        let mut removed = self.forget(0).await;
+        if let Some(seed) = seed {
+            removed += usize::from(self.delete(&seed).await);
         }
         if removed > 0 {
             self.notes
                 .push(format!("{removed} resources removed afterwards"));
         }
+    }
+
+    /// Deletes what was made since then, newest first.
+    pub(crate) async fn forget(&mut self, since: usize) -> usize {
+        let mut removed = 0;
+        for path in self.made.split_off(since).into_iter().rev() {
+            removed += usize::from(self.delete(&path).await);
+        }
+        removed
+    }
+
+    async fn delete(&mut self, path: &str) -> bool {
+        let token = &self.options.token;
+        let problem = match self.wire.plain("DELETE", path, token, None).await {
+            Ok(answer) if matches!(answer.status, 200 | 204) => return true,
+            Ok(answer) if answer.status == 404 => return false,
+            Ok(answer) => format!("answered {}", answer.status),
+            Err(error) => error.to_string(),
+        };
+        self.notes
+            .push(format!("left behind: DELETE {path}: {problem}"));
+        false
     }
 }
 

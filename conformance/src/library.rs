@@ -1,6 +1,7 @@
 //! The case files: those built into the command, or those of a folder laid out
 //! alike (`PROFILE/NN-name.json` and `variables.json`). Files of a profile are
-//! played in name order, because later ones build on earlier ones.
+//! played in name order, because later ones build on earlier ones. A file holds
+//! one case, a list of them (`list`), or vectors (`vectors`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ use std::{fs, io};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::case::Case;
+use crate::case::{Case, Step};
+use crate::{list, vectors};
 
 const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 const VARIABLES: &str = "variables.json";
@@ -20,6 +22,8 @@ pub struct Profile {
     pub name: String,
     /// File name and case, in the order of play.
     pub cases: Vec<(String, Case)>,
+    /// What is played before the first case of a file.
+    pub setups: BTreeMap<String, Vec<Step>>,
     /// The initial variables; templates themselves.
     pub variables: Map<String, Value>,
 }
@@ -73,19 +77,25 @@ fn profile(
     variables: &Map<String, Value>,
 ) -> Result<Profile, LibraryError> {
     let mut cases = Vec::new();
+    let mut setups = BTreeMap::new();
     let mut names = BTreeSet::new();
     for (file, text) in files.iter().filter(|(file, _)| {
         file.split_once('/')
             .is_some_and(|(folder, _)| folder == name)
     }) {
-        let case = Case::parse(text).map_err(|problem| LibraryError::Malformed {
-            file: file.clone(),
-            problem,
-        })?;
-        if !names.insert(case.name.clone()) {
-            return Err(LibraryError::Twice(case.name));
+        let read = vectors::read(name, text)
+            .unwrap_or_else(|| list::read(text))
+            .map_err(|problem| LibraryError::Malformed {
+                file: file.clone(),
+                problem,
+            })?;
+        for case in read.cases {
+            if !names.insert(case.name.clone()) {
+                return Err(LibraryError::Twice(case.name));
+            }
+            cases.push((file.clone(), case));
         }
-        cases.push((file.clone(), case));
+        setups.insert(file.clone(), read.setup);
     }
     let variables = variables
         .get(name)
@@ -95,6 +105,7 @@ fn profile(
     Ok(Profile {
         name: name.to_owned(),
         cases,
+        setups,
         variables,
     })
 }
@@ -189,27 +200,44 @@ mod tests {
     fn every_placeholder_is_given_or_saved_by_an_earlier_case() {
         for profile in all() {
             let mut known: BTreeSet<String> = profile.variables.keys().cloned().collect();
-            known.extend(["run", "item", "index"].map(str::to_owned));
+            known.extend(crate::play::GIVEN.map(str::to_owned));
+            for steps in profile.setups.values() {
+                known.extend(steps.iter().flat_map(|step| saved(&step.save)));
+            }
             for (file, case) in &profile.cases {
                 let mut given = known.clone();
                 given.extend(case.repeat.iter().map(|repeat| repeat.r#as.clone()));
                 for name in crate::play::placeholders(case) {
                     assert!(
                         given.contains(&name),
-                        "{file}: {{{{{name}}}}} is never filled"
+                        "{file}: {}: {{{{{name}}}}} is never filled",
+                        case.name
                     );
                 }
-                known.extend(
-                    case.save
-                        .keys()
-                        .map(|name| name.trim_end_matches("[]").to_owned()),
-                );
+                known.extend(saved(&case.save));
             }
             for (name, value) in &profile.variables {
                 assert!(
                     names_in(value).iter().all(|used| known.contains(used)),
                     "variables.json: {name}"
                 );
+            }
+        }
+    }
+
+    fn saved(save: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
+        save.keys()
+            .map(|name| name.trim_end_matches("[]").to_owned())
+    }
+
+    /// A feature that nothing can find out would skip a case for ever.
+    #[test]
+    fn every_feature_required_is_one_that_is_given_or_found_out() {
+        for profile in all() {
+            for (file, case) in &profile.cases {
+                for feature in &case.requires {
+                    assert!(crate::features::is_known(feature), "{file}: {feature}");
+                }
             }
         }
     }

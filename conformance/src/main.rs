@@ -9,8 +9,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use conformance::case::Mode;
 use conformance::play::{FEATURES, USUAL_FEATURES};
-use conformance::{Optional, Options, Progress, Report, junit, play_telling, terminal};
+use conformance::{
+    Optional, Options, Progress, Report, audit, junit, library, listing, play_telling, terminal,
+};
 
 /// Plays what identity providers send against a SCIM 2.0 server, and shows where the server differs.
 #[derive(Parser)]
@@ -24,11 +27,25 @@ use conformance::{Optional, Options, Progress, Report, junit, play_telling, term
 )]
 struct Arguments {
     /// SCIM base URL, for example http://127.0.0.1:8080/scim/v2
-    #[arg(long)]
-    url: String,
+    #[arg(long, required_unless_present = "list")]
+    url: Option<String>,
     /// Bearer token of the server
-    #[arg(long, env = "SCIM_TOKEN", hide_env_values = true)]
-    token: String,
+    #[arg(
+        long,
+        env = "SCIM_TOKEN",
+        hide_env_values = true,
+        required_unless_present = "list"
+    )]
+    token: Option<String>,
+    /// Print every case with what it proves and its source, and play nothing
+    #[arg(long)]
+    list: bool,
+    /// With --list: as Markdown
+    #[arg(long, requires = "list")]
+    markdown: bool,
+    /// Whether the server bends what the RFC forbids as identity providers need it, or refuses it
+    #[arg(long, value_enum, default_value_t = ServerMode::Lenient)]
+    mode: ServerMode,
     /// Profiles to play (okta, entra, ... or all); give several with commas
     #[arg(long, value_delimiter = ',', default_value = "all")]
     profile: Vec<String>,
@@ -56,12 +73,21 @@ struct Arguments {
     /// Write the report as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the report as Markdown, to keep and to show
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Write the report as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Seconds to wait for one answer
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ServerMode {
+    Lenient,
+    Strict,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -77,6 +103,15 @@ enum OptionalCases {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.list {
+        return match list(&arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => {
+                say(&format!("conformance: {problem}"));
+                ExitCode::from(2)
+            }
+        };
+    }
     match run(&arguments).await {
         Ok(report) if report.success() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
@@ -87,6 +122,19 @@ async fn main() -> ExitCode {
     }
 }
 
+fn list(arguments: &Arguments) -> Result<(), String> {
+    let profiles = library::load(arguments.cases.as_deref(), &arguments.profile)
+        .map_err(|error| error.to_string())?;
+    let text = if arguments.markdown {
+        listing::markdown(&profiles)
+    } else {
+        listing::text(&profiles)
+    };
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .map_err(|error| format!("standard output: {error}"))
+}
+
 async fn run(arguments: &Arguments) -> Result<Report, String> {
     let options = options(arguments);
     let report = play_telling(&options, &mut Teller::new().tell())
@@ -94,6 +142,9 @@ async fn run(arguments: &Arguments) -> Result<Report, String> {
         .map_err(|error| error.to_string())?;
     if let Some(file) = &arguments.json {
         write(file, &report.to_json().map_err(|error| error.to_string())?)?;
+    }
+    if let Some(file) = &arguments.report {
+        write(file, &audit::document(&report))?;
     }
     if let Some(file) = &arguments.junit {
         write(file, &junit::document(&report))?;
@@ -109,6 +160,10 @@ fn options(arguments: &Arguments) -> Options {
         profiles: arguments.profile.clone(),
         only: arguments.only.clone(),
         features: arguments.features.iter().cloned().collect::<BTreeSet<_>>(),
+        mode: match arguments.mode {
+            ServerMode::Lenient => Mode::Lenient,
+            ServerMode::Strict => Mode::Strict,
+        },
         optional: match arguments.optional {
             OptionalCases::Count => Optional::Count,
             OptionalCases::Allow => Optional::Allow,
@@ -119,7 +174,10 @@ fn options(arguments: &Arguments) -> Options {
         check: arguments.check.clone(),
         keep: arguments.keep,
         timeout: Duration::from_secs(arguments.timeout),
-        ..Options::new(&arguments.url, &arguments.token)
+        ..Options::new(
+            arguments.url.clone().unwrap_or_default(),
+            arguments.token.clone().unwrap_or_default(),
+        )
     }
 }
 

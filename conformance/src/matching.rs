@@ -9,8 +9,11 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// Deeper patterns than this are refused; no SCIM message comes near it.
-const DEEPEST: usize = 64;
+use crate::pattern::{DEEPEST, Structure, structure, word};
+use crate::resource;
+
+pub use crate::pattern::check_pattern;
+
 /// How much of a value a message shows.
 const SHOWN: usize = 300;
 
@@ -37,99 +40,6 @@ pub fn differences(at: &str, pattern: &Value, actual: Option<&Value>) -> Vec<Mis
     let mut found = Vec::new();
     compare(at, pattern, actual, 0, &mut found);
     found
-}
-
-/// Says what is wrong with a pattern before anything is sent.
-pub fn check_pattern(pattern: &Value) -> Result<(), String> {
-    check(pattern, 0)
-}
-
-fn check(pattern: &Value, depth: usize) -> Result<(), String> {
-    if depth > DEEPEST {
-        return Err(format!("the pattern is nested deeper than {DEEPEST}"));
-    }
-    match pattern {
-        Value::String(text) if text.starts_with('$') && word(text).is_none() => {
-            Err(format!("{text} is no matcher"))
-        }
-        Value::Array(items) => items.iter().try_for_each(|item| check(item, depth + 1)),
-        Value::Object(members) => {
-            let form = structure(members)?;
-            if let Some(Structure::Set(_) | Structure::First(_)) | None = form {
-                members
-                    .values()
-                    .try_for_each(|value| check(value, depth + 1))?;
-            }
-            Ok(())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A matcher written as a string.
-enum Word<'a> {
-    Any,
-    Nonempty,
-    Absent,
-    String,
-    Number,
-    Integer,
-    Bool,
-    Prefix(&'a str),
-}
-
-fn word(text: &str) -> Option<Word<'_>> {
-    Some(match text {
-        "$any" => Word::Any,
-        "$nonempty" => Word::Nonempty,
-        "$absent" => Word::Absent,
-        "$string" => Word::String,
-        "$number" => Word::Number,
-        "$integer" => Word::Integer,
-        "$bool" => Word::Bool,
-        _ => Word::Prefix(text.strip_prefix("$prefix:")?),
-    })
-}
-
-impl Word<'_> {
-    fn holds(&self, actual: Option<&Value>) -> bool {
-        // RFC 7643 section 2.5: null and an empty array are "unassigned".
-        let present = actual.filter(|value| !value.is_null());
-        match self {
-            Self::Any => present.is_some(),
-            Self::Nonempty => present.is_some_and(|value| !empty(value)),
-            Self::Absent => present.is_none_or(empty),
-            Self::String => present.is_some_and(Value::is_string),
-            Self::Number => present.is_some_and(Value::is_number),
-            Self::Integer => present.is_some_and(|value| value.is_i64() || value.is_u64()),
-            Self::Bool => present.is_some_and(Value::is_boolean),
-            Self::Prefix(start) => present
-                .and_then(Value::as_str)
-                .is_some_and(|text| text.starts_with(start)),
-        }
-    }
-}
-
-/// A matcher written as an object with one key.
-enum Structure<'a> {
-    Set(&'a [Value]),
-    First(&'a Value),
-    Len(u64),
-    Not(&'a Value),
-}
-
-fn structure(members: &Map<String, Value>) -> Result<Option<Structure<'_>>, String> {
-    let Some((key, value)) = members.iter().next().filter(|_| members.len() == 1) else {
-        return Ok(None);
-    };
-    Ok(Some(match (key.as_str(), value) {
-        ("$set", Value::Array(items)) => Structure::Set(items),
-        ("$set", _) => return Err("$set wants an array".into()),
-        ("$first", pattern) => Structure::First(pattern),
-        ("$len", length) => Structure::Len(length.as_u64().ok_or("$len wants a number")?),
-        ("$not", pattern) => Structure::Not(pattern),
-        _ => return Ok(None),
-    }))
 }
 
 fn compare(
@@ -212,55 +122,121 @@ fn compare_structure(
     depth: usize,
     found: &mut Vec<Mismatch>,
 ) {
-    if let Structure::Not(pattern) = form {
-        let mut inner = Vec::new();
-        compare(at, pattern, actual, depth + 1, &mut inner);
-        if inner.is_empty() {
-            found.push(mismatch(
-                at,
-                &format!("anything but {}", show(pattern)),
-                actual,
-            ));
+    match form {
+        Structure::Not(pattern) => {
+            if fits(pattern, actual, depth + 1) {
+                let unwanted = format!("anything but {}", show(pattern));
+                found.push(mismatch(at, &unwanted, actual));
+            }
         }
-        return;
+        Structure::Both(patterns) => {
+            for pattern in *patterns {
+                compare(at, pattern, actual, depth + 1, found);
+            }
+        }
+        Structure::OneOf(patterns) => {
+            if !patterns
+                .iter()
+                .any(|pattern| fits(pattern, actual, depth + 1))
+            {
+                let wanted = format!("one of {}", show(&Value::Array(patterns.to_vec())));
+                found.push(mismatch(at, &wanted, actual));
+            }
+        }
+        Structure::Min(least) => {
+            if size(actual).is_none_or(|size| size < *least) {
+                found.push(mismatch(at, &format!("{least} or more"), actual));
+            }
+        }
+        Structure::Max(most) => {
+            if size(actual).is_none_or(|size| size > *most) {
+                found.push(mismatch(at, &format!("{most} or fewer"), actual));
+            }
+        }
+        Structure::Keys(keys) => {
+            if let Some(wrong) = resource::other_keys(keys, actual) {
+                found.push(mismatch(at, &wrong, actual));
+            }
+        }
+        Structure::Resource(wanted) => {
+            for (place, expected) in resource::differences(wanted, actual) {
+                let value = actual.and_then(|actual| actual.get(&place));
+                found.push(mismatch(&join(at, &place), &expected, value));
+            }
+        }
+        other => compare_list(at, other, actual, depth, found),
     }
-    let empty = Vec::new();
+}
+
+/// A number, or how many elements there are.
+fn size(actual: Option<&Value>) -> Option<u64> {
+    match actual {
+        Some(Value::Array(there)) => u64::try_from(there.len()).ok(),
+        None | Some(Value::Null) => Some(0),
+        Some(value) => value.as_u64(),
+    }
+}
+
+fn compare_list(
+    at: &str,
+    form: &Structure<'_>,
+    actual: Option<&Value>,
+    depth: usize,
+    found: &mut Vec<Mismatch>,
+) {
     let there = match actual {
-        Some(Value::Array(there)) => there,
+        Some(Value::Array(there)) => there.as_slice(),
         // An attribute without values may be left out (RFC 7643 section 2.5).
-        None | Some(Value::Null) => &empty,
+        None | Some(Value::Null) => &[],
         Some(_) => {
             found.push(mismatch(at, "an array", actual));
             return;
         }
     };
     match form {
-        Structure::Len(length) => {
-            if there.len() as u64 != *length {
-                found.push(mismatch(at, &format!("{length} elements"), actual));
-            }
+        Structure::Len(length) if there.len() as u64 != *length => {
+            found.push(mismatch(at, &format!("{length} elements"), actual));
         }
         Structure::First(pattern) => {
-            compare(
-                &format!("{at}[0]"),
-                pattern,
-                there.first(),
-                depth + 1,
-                found,
-            );
+            let first = format!("{at}[0]");
+            compare(&first, pattern, there.first(), depth + 1, found);
         }
-        Structure::Set(items) => {
-            if !same_set(items, there, depth + 1) {
-                let wanted = show(&Value::Array(items.to_vec()));
-                found.push(mismatch(
-                    at,
-                    &format!("exactly the elements {wanted}"),
-                    actual,
-                ));
+        Structure::All(pattern) => {
+            if there.is_empty() {
+                found.push(mismatch(at, "at least one element", actual));
+            }
+            for (index, element) in there.iter().enumerate() {
+                let at = format!("{at}[{index}]");
+                compare(&at, pattern, Some(element), depth + 1, found);
             }
         }
-        Structure::Not(_) => {}
+        Structure::Sequence(items) => {
+            if there.len() != items.len() {
+                found.push(mismatch(at, &format!("{} elements", items.len()), actual));
+            }
+            for (index, (item, element)) in items.iter().zip(there).enumerate() {
+                let at = format!("{at}[{index}]");
+                compare(&at, item, Some(element), depth + 1, found);
+            }
+        }
+        Structure::Set(items) if !same_set(items, there, depth + 1) => {
+            let wanted = show(&Value::Array(items.to_vec()));
+            let wanted = format!("exactly the elements {wanted}");
+            found.push(mismatch(at, &wanted, actual));
+        }
+        Structure::Among(wanted) => {
+            for wrong in resource::chosen(wanted, there) {
+                found.push(mismatch(at, &wrong, None));
+            }
+        }
+        _ => {}
     }
+}
+
+fn fits(pattern: &Value, actual: Option<&Value>, depth: usize) -> bool {
+    let mut found = Vec::new();
+    compare("", pattern, actual, depth, &mut found);
+    found.is_empty()
 }
 
 fn matches(pattern: &Value, actual: &Value, depth: usize) -> bool {
@@ -318,16 +294,6 @@ fn hand_over(free: usize, start: usize, taker: &[Option<usize>], owner: &mut [Op
             Some(previous) if pattern != start => element = previous,
             _ => return,
         }
-    }
-}
-
-fn empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(members) => members.is_empty(),
-        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -10,8 +10,9 @@ use std::time::Duration;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::case::Case;
+use crate::case::{Case, Expect, Mode, Request};
 use crate::exchange::{ExchangeError, Wire};
+use crate::features::Features;
 use crate::library::{self, LibraryError, Profile};
 use crate::player::Player;
 use crate::report::{CaseReport, ProfileReport, Report};
@@ -29,6 +30,16 @@ pub const FEATURES: [&str; 6] = [
     "oauth-wif",
 ];
 
+/// Variables that are there without a case that saves them.
+pub const GIVEN: [&str; 6] = ["run", "item", "index", "token", "auth", "unique"];
+/// Variables that are there when `ServiceProviderConfig` states the limit.
+pub const LIMITS: [&str; 4] = [
+    "bulk_operations",
+    "over_bulk_operations",
+    "bulk_bytes",
+    "over_bulk_bytes",
+];
+
 /// What to play, and against what.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -40,6 +51,7 @@ pub struct Options {
     /// Cases whose name matches; cases that these build on are played before them.
     pub only: Option<regex_lite::Regex>,
     pub features: BTreeSet<String>,
+    pub mode: Mode,
     pub optional: Optional,
     /// Variables that replace those of `variables.json`.
     pub variables: BTreeMap<String, String>,
@@ -106,6 +118,7 @@ impl Options {
             profiles: Vec::new(),
             only: None,
             features: USUAL_FEATURES.map(str::to_owned).into(),
+            mode: Mode::default(),
             optional: Optional::default(),
             variables: BTreeMap::new(),
             cases: None,
@@ -146,13 +159,22 @@ pub async fn play_telling(
         ));
     }
     let run = random_token()?;
+    let features = if selected.iter().any(|(profile, names)| asks(profile, names)) {
+        Features::of(&wire, &options.token).await?
+    } else {
+        Features::default()
+    };
     let mut report = Report {
-        url: options.url.clone(),
+        url: crate::redact::url(&options.url),
         run: run.clone(),
+        began: since_1970(),
+        mode: options.mode,
+        features: features.there().map(str::to_owned).collect(),
+        server: features.server.clone(),
         profiles: Vec::new(),
     };
     for (profile, names) in selected {
-        let played = Player::new(options, &wire, &profile, &run)
+        let played = Player::new(options, &wire, &features, &profile, &run)
             .play(&names, tell)
             .await?;
         tell(Progress::ProfileDone(&played));
@@ -161,34 +183,48 @@ pub async fn play_telling(
     Ok(report)
 }
 
-/// Every placeholder that the requests and expectations of a case name.
+/// Every placeholder that a case needs from outside.
 pub fn placeholders(case: &Case) -> Vec<String> {
-    let request = &case.request;
-    let mut templates: Vec<Value> = vec![Value::from(request.path.as_str())];
-    templates.extend(request.raw_query.as_deref().map(Value::from));
+    let mut own: BTreeSet<&str> = BTreeSet::new();
+    let mut names = Vec::new();
+    let mut need = |names_here: Vec<String>, own: &BTreeSet<&str>| {
+        let foreign = names_here
+            .into_iter()
+            .filter(|name| !own.contains(name.as_str()));
+        names.extend(foreign);
+    };
+    for step in &case.given {
+        need(mentioned(&step.request, &step.expect), &own);
+        own.extend(step.save.keys().map(|name| name.trim_end_matches("[]")));
+    }
+    need(mentioned(&case.request, &case.expect), &own);
+    for other in &case.or {
+        need(mentioned(&case.request, &other.expect), &own);
+    }
+    own.extend(case.save.keys().map(|name| name.trim_end_matches("[]")));
+    for step in case
+        .then
+        .iter()
+        .chain(case.or.iter().flat_map(|or| &or.then))
+    {
+        need(mentioned(&step.request, &step.expect), &own);
+        own.extend(step.save.keys().map(|name| name.trim_end_matches("[]")));
+    }
+    names
+}
+
+fn mentioned(request: &Request, expect: &Expect) -> Vec<String> {
+    let text = |text: &String| Value::from(text.as_str());
+    let mut templates: Vec<Value> = vec![text(&request.path)];
+    templates.extend(request.raw_query.iter().map(text));
     templates.push(Value::Object(request.query.clone()));
-    templates.extend(
-        request
-            .headers
-            .values()
-            .map(|value| Value::from(value.as_str())),
-    );
+    templates.extend(request.headers.values().map(text));
     templates.extend(request.body.clone());
-    templates.extend(request.raw_body.as_deref().map(Value::from));
-    templates.extend(
-        request
-            .form
-            .iter()
-            .flatten()
-            .map(|(_, value)| Value::from(value.as_str())),
-    );
-    templates.extend(
-        case.expect
-            .headers
-            .values()
-            .map(|value| Value::from(value.as_str())),
-    );
-    templates.extend(case.expect.body.clone());
+    templates.extend(request.raw_body.iter().map(text));
+    templates.extend(request.form.iter().flat_map(BTreeMap::values).map(text));
+    templates.extend(expect.headers.values().map(text));
+    templates.extend(expect.body.clone());
+    templates.extend(expect.checks.iter().map(|check| check.1.clone()));
     templates.iter().flat_map(names_in).collect()
 }
 
@@ -207,6 +243,27 @@ fn selection(profile: &Profile, only: Option<&regex_lite::Regex>) -> BTreeSet<St
         }
     }
     chosen
+}
+
+/// Whether some case depends on what the server says that it has.
+fn asks(profile: &Profile, names: &BTreeSet<String>) -> bool {
+    let mut cases = profile.cases.iter().map(|(_, case)| case);
+    cases.any(|case| {
+        names.contains(&case.name)
+            && (case
+                .requires
+                .iter()
+                .any(|name| !FEATURES.contains(&name.as_str()))
+                || placeholders(case)
+                    .iter()
+                    .any(|name| LIMITS.contains(&name.as_str())))
+    })
+}
+
+fn since_1970() -> u64 {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 fn random_token() -> Result<String, PlayError> {

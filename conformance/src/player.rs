@@ -1,27 +1,26 @@
 //! One profile in play: what is known by name, what is missing, what was made.
-//! Each case is filled, sent, compared and remembered here; which cases are
-//! played at all is decided in `play`.
+//! Which cases are played at all is decided in `play`; how one of them is sent
+//! and compared is in `attempt`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::case::Case;
-use crate::exchange::{Answer, ExchangeError, Outgoing, Wire};
-use crate::json_path;
+use crate::exchange::{Answer, Outgoing, Wire};
+use crate::features::Features;
 use crate::library::Profile;
-use crate::matching::differences;
-use crate::play::{Optional, Options, PlayError, Progress, placeholders};
+use crate::play::{FEATURES, LIMITS, Optional, Options, PlayError, Progress, placeholders};
 use crate::redact::Secrets;
-use crate::report::{CaseReport, Failure, Outcome, ProfileReport};
-use crate::template::Variables;
+use crate::report::{CaseReport, Outcome, ProfileReport};
+use crate::template::{Variables, percent_encode};
 
 /// The state of one profile in play.
 pub(crate) struct Player<'a> {
     pub(crate) options: &'a Options,
     pub(crate) wire: &'a Wire,
+    features: &'a Features,
     profile: &'a Profile,
     pub(crate) secrets: Secrets,
     pub(crate) variables: Variables,
@@ -33,8 +32,8 @@ pub(crate) struct Player<'a> {
 }
 
 #[derive(Clone)]
-struct Blocker {
-    case: String,
+pub(crate) struct Blocker {
+    pub(crate) case: String,
     skipped: bool,
 }
 
@@ -42,10 +41,12 @@ impl<'a> Player<'a> {
     pub(crate) fn new(
         options: &'a Options,
         wire: &'a Wire,
+        features: &'a Features,
         profile: &'a Profile,
         run: &str,
     ) -> Self {
         let mut variables = Variables::default();
+        features.fill(&mut variables);
         for (name, value) in &profile.variables {
             variables.set(name, value.clone());
         }
@@ -62,6 +63,7 @@ impl<'a> Player<'a> {
         Self {
             options,
             wire,
+            features,
             profile,
             secrets: Secrets::new(
                 secrets
@@ -87,24 +89,17 @@ impl<'a> Player<'a> {
         });
         let seed = self.seed().await?;
         let mut cases = Vec::with_capacity(names.len());
-        for (file, case) in self
-            .profile
-            .cases
-            .iter()
-            .filter(|(_, case)| names.contains(&case.name))
-        {
-            let begun = Instant::now();
-            let outcome = self.outcome(case).await;
-            self.remember_missing(case, &outcome);
-            let done = CaseReport {
-                name: case.name.clone(),
-                file: file.clone(),
-                source: case.source.clone(),
-                confidence: case.confidence,
-                kind: case.kind,
-                took: begun.elapsed(),
-                outcome,
-            };
+        let mut set_up: Option<&str> = None;
+        let profile = self.profile;
+        for (index, (file, case)) in profile.cases.iter().enumerate() {
+            if !names.contains(&case.name) {
+                continue;
+            }
+            if set_up.replace(file) != Some(file) {
+                self.set_up(file).await;
+            }
+            self.variables.set("unique", format!("{{{{run}}}}-{index}"));
+            let done = self.case(file, case).await;
             tell(Progress::CaseDone {
                 profile: &self.profile.name,
                 case: &done,
@@ -120,77 +115,69 @@ impl<'a> Player<'a> {
         })
     }
 
-    async fn outcome(&mut self, case: &Case) -> Outcome {
-        if let Some(reason) = self.reason_to_skip(case) {
-            return Outcome::Skipped { reason };
+    async fn case(&mut self, file: &str, case: &Case) -> CaseReport {
+        let begun = Instant::now();
+        let before = self.made.len();
+        let outcome = self.outcome(case).await;
+        if case.alone {
+            self.forget(before).await;
         }
-        let times = case.repeat.as_ref().map_or(1, |repeat| repeat.n);
-        for turn in 1..=times {
-            if let Some(repeat) = &case.repeat {
-                self.variables.set(&repeat.r#as, turn);
-            }
-            if let Err(mut failure) = self.once(case).await {
-                if times > 1 {
-                    failure
-                        .differences
-                        .insert(0, format!("in repetition {turn} of {times}:"));
-                }
-                return self.judged(case, failure);
-            }
-        }
-        match self.checked(case).await {
-            Ok(()) => Outcome::Passed,
-            Err(found) => Outcome::Failed(Box::new(self.failure(case, vec![found], None, None))),
+        self.remember_missing(case, &outcome);
+        CaseReport {
+            name: case.name.clone(),
+            file: file.to_owned(),
+            source: case.source.clone(),
+            says: case.says.clone(),
+            request: format!("{} {}", case.request.method, case.request.path),
+            confidence: case.confidence,
+            kind: case.kind,
+            checks: case.weight(),
+            took: begun.elapsed(),
+            outcome,
         }
     }
 
-    /// Runs the command that looks behind the server.
-    async fn checked(&self, case: &Case) -> Result<(), String> {
-        let reads = matches!(case.request.method.as_str(), "GET" | "HEAD");
-        let Some(check) = self.options.check.clone().filter(|_| !reads) else {
-            return Ok(());
-        };
-        let name = case.name.clone();
-        let run = move || {
-            Command::new("sh")
-                .arg("-c")
-                .arg(check)
-                .env("CASE", name)
-                .stdin(Stdio::null())
-                .output()
-        };
-        let output = match tokio::task::spawn_blocking(run).await {
-            Ok(Ok(output)) => output,
-            Ok(Err(error)) => return Err(format!("check: {error}")),
-            Err(error) => return Err(format!("check: {error}")),
-        };
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = self.secrets.body(&[output.stdout, output.stderr].concat());
-        Err(format!("check: {}: {}", output.status, said.trim()))
-    }
-
-    fn judged(&self, case: &Case, failure: Failure) -> Outcome {
-        if case.optional && self.options.optional == Optional::Allow {
-            let why = failure.differences.join("; ");
-            return Outcome::Skipped {
-                reason: format!("optional, and the server does otherwise: {why}"),
+    /// What goes wrong here shows in the cases that need what it should have given.
+    async fn set_up(&mut self, file: &str) {
+        let profile = self.profile;
+        let steps = profile.setups.get(file).map_or(&[][..], Vec::as_slice);
+        for (index, step) in steps.iter().enumerate() {
+            self.variables
+                .set("unique", format!("{{{{run}}}}-setup-{index}"));
+            let Err(failure) = self.step(step, "").await else {
+                continue;
             };
+            let what = format!("setup step {} of {file}", index + 1);
+            self.notes
+                .push(format!("{what}: {}", failure.differences.join("; ")));
+            for name in step.save.keys() {
+                let blocker = Blocker {
+                    case: what.clone(),
+                    skipped: false,
+                };
+                self.missing.insert(name.clone(), blocker);
+            }
         }
-        Outcome::Failed(Box::new(failure))
     }
 
-    fn reason_to_skip(&self, case: &Case) -> Option<String> {
-        if let Some(feature) = case
-            .requires
-            .as_ref()
-            .filter(|feature| !self.options.features.contains(*feature))
-        {
-            return Some(format!("requires {feature}, which is not among --features"));
+    pub(crate) fn reason_to_skip(&self, case: &Case) -> Option<String> {
+        if let Some(mode) = case.mode.filter(|mode| *mode != self.options.mode) {
+            return Some(format!(
+                "for servers that are {}; --mode says otherwise",
+                mode.word()
+            ));
+        }
+        if let Some(reason) = case.requires.iter().find_map(|name| self.lacks(name)) {
+            return Some(reason);
         }
         if case.optional && self.options.optional == Optional::Skip {
             return Some("optional, and --optional skip was given".into());
+        }
+        let names = placeholders(case);
+        let unlimited =
+            |name: &&String| LIMITS.contains(&name.as_str()) && !self.variables.has(name);
+        if let Some(limit) = names.iter().find(unlimited) {
+            return Some(format!("ServiceProviderConfig states no {limit} to try"));
         }
         let (name, blocker) = self.blocker(case)?;
         blocker
@@ -198,174 +185,66 @@ impl<'a> Player<'a> {
             .then(|| format!("needs {name} from {}, which was skipped", blocker.case))
     }
 
-    fn blocker(&self, case: &Case) -> Option<(String, &Blocker)> {
+    /// Why a feature is taken to be missing.
+    fn lacks(&self, feature: &str) -> Option<String> {
+        if self.options.features.contains(feature) {
+            None
+        } else if FEATURES.contains(&feature) {
+            Some(format!("requires {feature}, which is not among --features"))
+        } else {
+            let reason = self.features.lacks(feature)?;
+            Some(format!("requires {feature}: {reason}"))
+        }
+    }
+
+    pub(crate) fn blocker(&self, case: &Case) -> Option<(String, &Blocker)> {
         placeholders(case).into_iter().find_map(|name| {
             let blocker = self.missing.get(&name)?;
             Some((name, blocker))
         })
     }
 
-    async fn once(&mut self, case: &Case) -> Result<(), Failure> {
-        let request = self
-            .wire
-            .prepare(case, &self.variables)
-            .map_err(|error| self.unsent(case, &error))?;
-        let answer = match self.wire.send(&request).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                return Err(self.failure(case, vec![error.to_string()], Some(&request), None));
-            }
-        };
-        self.note_made(&request, &answer);
-        let mut differing = self.compare(case, &answer);
-        if differing.is_empty() {
-            differing = self.keep(case, &answer);
-        }
-        if differing.is_empty() {
-            return Ok(());
-        }
-        Err(self.failure(case, differing, Some(&request), Some(&answer)))
-    }
-
-    fn unsent(&self, case: &Case, error: &ExchangeError) -> Failure {
-        let why = match self.blocker(case) {
-            Some((name, blocker)) => format!(
-                "not played: {name} should have come from {}, which failed",
-                blocker.case
-            ),
-            None => error.to_string(),
-        };
-        self.failure(case, vec![why], None, None)
-    }
-
-    fn compare(&self, case: &Case, answer: &Answer) -> Vec<String> {
-        let expect = &case.expect;
-        let mut differing = Vec::new();
-        if !expect.status.contains(&answer.status) {
-            differing.push(format!(
-                "status: expected {}, found {}",
-                one_of(&expect.status),
-                answer.status
-            ));
-        }
-        if answer.status == 204 {
-            return differing;
-        }
-        for (name, pattern) in &expect.headers {
-            let found = answer
-                .headers
-                .get(&name.to_ascii_lowercase())
-                .map(|value| Value::from(value.as_str()));
-            differing.extend(self.differing(
-                &format!("header {name}"),
-                &Value::from(pattern.as_str()),
-                found.as_ref(),
-            ));
-        }
-        if let Some(pattern) = &expect.body {
-            match answer.json() {
-                Some(body) => differing.extend(self.differing("body", pattern, Some(&body))),
-                None if answer.body.is_empty() => {
-                    differing.push("body: expected JSON, found nothing".into());
-                }
-                None => differing.push("body: expected JSON, found something else".into()),
-            }
-        }
-        differing
-    }
-
-    fn differing(&self, at: &str, pattern: &Value, actual: Option<&Value>) -> Vec<String> {
-        match self.variables.value(pattern) {
-            Ok(pattern) => differences(at, &pattern, actual)
-                .iter()
-                .map(|difference| self.secrets.text(&difference.to_string()))
-                .collect(),
-            Err(error) => vec![format!("{at}: {error}")],
-        }
-    }
-
-    /// Takes the values that later cases need; what is not there is a failure.
-    fn keep(&mut self, case: &Case, answer: &Answer) -> Vec<String> {
-        let body = answer.json().unwrap_or_default();
-        let mut differing = Vec::new();
-        for (name, path) in &case.save {
-            match json_path::find(&body, path) {
-                Some(value) => self.variables.save(name, value.clone()),
-                None => differing.push(format!(
-                    "body.{path}: expected a value to keep as {name}, found nothing"
-                )),
-            }
-        }
-        differing
-    }
-
     fn remember_missing(&mut self, case: &Case, outcome: &Outcome) {
         for name in case.save.keys() {
             let name = name.trim_end_matches("[]").to_owned();
-            match outcome {
+            let skipped = match outcome {
                 Outcome::Passed => {
                     self.missing.remove(&name);
+                    continue;
                 }
-                Outcome::Failed(_) => {
-                    self.missing.insert(
-                        name,
-                        Blocker {
-                            case: case.name.clone(),
-                            skipped: false,
-                        },
-                    );
-                }
-                Outcome::Skipped { .. } => {
-                    self.missing.insert(
-                        name,
-                        Blocker {
-                            case: case.name.clone(),
-                            skipped: true,
-                        },
-                    );
-                }
-            }
+                Outcome::Failed(_) => false,
+                Outcome::Skipped { .. } => true,
+            };
+            let case = case.name.clone();
+            self.missing.insert(name, Blocker { case, skipped });
         }
     }
 
-    fn failure(
-        &self,
-        case: &Case,
-        differences: Vec<String>,
-        request: Option<&Outgoing>,
-        answer: Option<&Answer>,
-    ) -> Failure {
-        Failure {
-            differences,
-            notes: case.expect.notes.clone(),
-            request: request.map(|request| request.shown(&self.secrets)),
-            answer: answer.map(|answer| answer.shown(&self.secrets)),
-        }
-    }
-
-    fn note_made(&mut self, request: &Outgoing, answer: &Answer) {
-        let Some(collection) = ["/Users", "/Groups"]
-            .into_iter()
-            .find(|end| request.url.ends_with(end))
-        else {
+    pub(crate) fn note_made(&mut self, request: &Outgoing, answer: &Answer) {
+        if request.method != "POST" || !matches!(answer.status, 200 | 201) {
             return;
-        };
-        if request.method == "POST" && answer.status == 201 {
-            let body = answer.json().unwrap_or_default();
-            if let Some(id) = body.get("id").and_then(Value::as_str) {
-                self.made.push(format!(
-                    "{collection}/{}",
-                    crate::template::percent_encode(id)
-                ));
-            }
+        }
+        let body = answer.json().unwrap_or_default();
+        let collection = ["/Users", "/Groups"]
+            .into_iter()
+            .find(|end| request.url.ends_with(end));
+        if let (Some(collection), Some(id)) = (collection, body["id"].as_str()) {
+            self.made
+                .push(format!("{collection}/{}", percent_encode(id)));
+        } else if request.url.ends_with("/Bulk") {
+            let operations = body["Operations"].as_array().into_iter().flatten();
+            let made = operations
+                .filter(|operation| operation["status"] == "201")
+                .filter_map(|operation| of_location(&operation["location"]));
+            self.made.extend(made);
         }
     }
 }
 
-fn one_of(statuses: &[u16]) -> String {
-    statuses
-        .iter()
-        .map(u16::to_string)
-        .collect::<Vec<_>>()
-        .join(" or ")
+/// `/Users/{id}` of a URL.
+fn of_location(location: &Value) -> Option<String> {
+    let mut parts = location.as_str()?.rsplit('/');
+    let id = parts.next()?;
+    let collection = parts.next()?;
+    matches!(collection, "Users" | "Groups").then(|| format!("/{collection}/{id}"))
 }

@@ -70,6 +70,20 @@ impl Secrets {
     }
 }
 
+/// A URL without a name and password in it.
+pub(crate) fn url(text: &str) -> String {
+    match (text.split_once("://"), text) {
+        (Some((scheme, rest)), _) => {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            let (authority, path) = rest.split_at(end);
+            let host = authority.rsplit('@').next().unwrap_or(authority);
+            let path = path.split(['?', '#']).next().unwrap_or_default();
+            format!("{scheme}://{host}{path}")
+        }
+        (None, text) => text.to_owned(),
+    }
+}
+
 /// Bounded by the parser's own limit on nesting.
 fn strike(value: &mut Value) {
     match value {
@@ -125,6 +139,15 @@ mod tests {
             secrets.body(b"grant_type=x&client_secret=s"),
             "grant_type=x&client_secret=[redacted]"
         );
+    }
+
+    #[test]
+    fn a_url_is_shown_without_its_credentials() {
+        assert_eq!(
+            url("https://a:b@x.example/scim/v2?t=1"),
+            "https://x.example/scim/v2"
+        );
+        assert_eq!(url("http://127.0.0.1:1/scim"), "http://127.0.0.1:1/scim");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::case::{Confidence, Kind};
+use crate::case::{Confidence, Kind, Mode};
 use crate::exchange::Shown;
 
 /// A whole run.
@@ -14,6 +14,13 @@ pub struct Report {
     pub url: String,
     /// The random token in every name this run made.
     pub run: String,
+    /// Seconds since 1970 when it began.
+    pub began: u64,
+    pub mode: Mode,
+    /// What the server says that it has.
+    pub features: Vec<String>,
+    /// Its `Server` header.
+    pub server: String,
     pub profiles: Vec<ProfileReport>,
 }
 
@@ -32,8 +39,14 @@ pub struct CaseReport {
     pub name: String,
     pub file: String,
     pub source: String,
+    /// What passing shows.
+    pub says: String,
+    /// Method and path, as the case writes them.
+    pub request: String,
     pub confidence: Confidence,
     pub kind: Kind,
+    /// How many assertions of its source it stands for.
+    pub checks: usize,
     #[serde(rename = "seconds", serialize_with = "seconds")]
     pub took: Duration,
     #[serde(flatten)]
@@ -65,6 +78,32 @@ pub struct Counts {
     pub passed: usize,
     pub failed: usize,
     pub skipped: usize,
+}
+
+impl Failure {
+    pub fn new(differences: Vec<String>, notes: &str) -> Self {
+        Self {
+            differences,
+            notes: notes.to_owned(),
+            request: None,
+            answer: None,
+        }
+    }
+
+    #[must_use]
+    pub fn noting(mut self, notes: &str) -> Self {
+        notes.clone_into(&mut self.notes);
+        self
+    }
+
+    /// Says in which step it happened.
+    #[must_use]
+    pub fn within(mut self, step: &str) -> Self {
+        for difference in &mut self.differences {
+            difference.insert_str(0, step);
+        }
+        self
+    }
 }
 
 impl Report {
@@ -107,6 +146,11 @@ impl Report {
 }
 
 impl ProfileReport {
+    /// How many assertions of their sources the cases stand for.
+    pub fn checks(&self) -> usize {
+        self.cases.iter().map(|case| case.checks).sum()
+    }
+
     pub fn counts(&self) -> Counts {
         self.cases.iter().fold(Counts::default(), |counts, case| {
             counts.plus(case.outcome.counts())
@@ -115,7 +159,7 @@ impl ProfileReport {
 }
 
 impl Outcome {
-    fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         match self {
             Self::Passed => counts.passed = 1,
@@ -128,7 +172,7 @@ impl Outcome {
 
 impl Counts {
     #[must_use]
-    fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         Self {
             passed: self.passed + other.passed,
             failed: self.failed + other.failed,

@@ -2,7 +2,8 @@
 //! from the profile's variables, from `{{run}}` and from what earlier answers
 //! gave. Values are templates themselves, so filling goes on until nothing is
 //! left, with a bound against variables that name each other in a ring.
-//! `{"$each": "array", "item": {…}}` becomes one `item` per element.
+//! `{"$each": "array", "item": {…}}` becomes one `item` per element; when the
+//! variable is a number, that many items.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use thiserror::Error;
 /// How often a value may name another value.
 const LONGEST_CHAIN: usize = 16;
 const DEEPEST: usize = 64;
+const MOST_ITEMS: u64 = 100_000;
 
 /// Names to values; arrays are filled by `save` into `name[]`.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +32,10 @@ pub enum TemplateError {
 }
 
 impl Variables {
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
         self.0.insert(name.into(), value.into());
     }
@@ -142,12 +148,13 @@ impl Variables {
     }
 
     fn expand(&self, array: &str, item: &Value, depth: usize) -> Result<Value, TemplateError> {
-        let Value::Array(elements) = self
-            .0
-            .get(array)
-            .ok_or_else(|| TemplateError::Unknown(array.to_owned()))?
-        else {
-            return Err(TemplateError::NotAnArray(array.to_owned()));
+        let named = self.0.get(array);
+        let elements = match named.ok_or_else(|| TemplateError::Unknown(array.to_owned()))? {
+            Value::Array(elements) => elements.clone(),
+            Value::Number(times) => (1..=times.as_u64().unwrap_or(0).min(MOST_ITEMS))
+                .map(Value::from)
+                .collect(),
+            _ => return Err(TemplateError::NotAnArray(array.to_owned())),
         };
         let mut inner = self.clone();
         elements
