@@ -4,7 +4,13 @@
 //! them, and every SCIM request needs one. Behind a session a request becomes
 //! one store transaction, then a turn of a lane, then an answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use crate::{
     plan::state::ConnectionKey,
@@ -83,6 +89,16 @@ pub struct Connection {
     pub policy: Policy,
     pub tokens: token::Tokens,
     lanes: Lanes,
+    /// Since the start: see [`Self::dropped_attributes`].
+    dropped_attributes: AtomicU64,
+}
+
+impl Connection {
+    /// How many attributes were left out of requests since the start, because
+    /// no schema defines them.
+    pub fn dropped_attributes(&self) -> u64 {
+        self.dropped_attributes.load(Ordering::Relaxed)
+    }
 }
 
 /// The whole bridge.
@@ -169,6 +185,7 @@ impl Bridge {
                 policy: setup.policy,
                 tokens: setup.tokens,
                 lanes,
+                dropped_attributes: AtomicU64::new(0),
             }));
         }
         Ok(Arc::new(Self {

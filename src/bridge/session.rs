@@ -1,13 +1,14 @@
 //! What every use case shares: reading, waiting for an answer, and how a
 //! refused write is told.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::oneshot;
 
 use super::{Connection, Failure, Policy, Session, clock, lane::Settled};
 use crate::{
     scim::{
+        dropped::Dropped,
         error::{Problem, ScimType},
         groups::DirectGroup,
         query::ListQuery,
@@ -27,6 +28,15 @@ impl Session {
 
     pub fn policy(&self) -> &Policy {
         &self.connection.policy
+    }
+
+    /// Counts what was left out of a request because no schema defines it.
+    pub fn note_dropped(&self, dropped: &Dropped) {
+        let names = dropped.names().join(", ");
+        tracing::debug!(count = dropped.count(), names, "attributes were left out");
+        let count = u64::try_from(dropped.count()).unwrap_or(u64::MAX);
+        let total = &self.connection.dropped_attributes;
+        total.fetch_add(count, Ordering::Relaxed);
     }
 
     pub fn connection(&self) -> &Connection {

@@ -15,8 +15,8 @@ use super::{failure::Refusal, version};
 use crate::{
     bridge::{Failure, Precondition, Session},
     scim::{
-        error::Problem, json::Limits, query::Projection, render::Tag, resource::ResourceType,
-        schema::Schemas,
+        dropped::Taken, error::Problem, json::Limits, query::Projection, render::Tag,
+        resource::ResourceType, schema::Schemas,
     },
 };
 
@@ -31,6 +31,11 @@ pub(super) struct Caller {
     id: String,
     request: HttpRequest,
 }
+
+/// How many attributes of the request's body no schema defines; left for the
+/// answer's last word.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LeftOut(pub(super) usize);
 
 /// What the guard leaves for [`Caller`] to take, once.
 #[derive(Debug)]
@@ -71,6 +76,17 @@ impl Caller {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.session.policy().limits
+    }
+
+    /// What was taken of a body. What was left out of it is counted for the
+    /// connection, and told with the answer.
+    pub(super) fn taken<T>(&self, body: Taken<T>) -> T {
+        let count = body.dropped.count();
+        if count > 0 {
+            self.session.note_dropped(&body.dropped);
+            self.request.extensions_mut().insert(LeftOut(count));
+        }
+        body.taken
     }
 
     pub(super) fn projection(&self, of: ResourceType) -> Result<Projection, Problem> {

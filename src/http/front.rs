@@ -27,7 +27,7 @@ use futures_util::FutureExt;
 use tracing::{Instrument, Span};
 
 use super::{
-    caller::Entered,
+    caller::{Entered, LeftOut},
     failure::{Refusal, is_scim},
     origin, reply,
     settings::Settings,
@@ -44,6 +44,8 @@ const HEADER_LIMIT: usize = 16 * 1024;
 const FIELD_LIMIT: usize = 90;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How many attributes were left out because no schema defines them.
+const DROPPED: HeaderName = HeaderName::from_static("drawbridge-dropped-attributes");
 const LIVEZ: &str = "/livez";
 
 /// What all workers share.
@@ -278,7 +280,11 @@ fn finish(mut answer: ServiceResponse, id: HeaderValue) -> ServiceResponse {
             BoxBody::new(Refusal::of_status(status).body())
         });
     }
+    let left_out = answer.request().extensions().get::<LeftOut>().copied();
     let headers = answer.headers_mut();
+    if let Some(LeftOut(count)) = left_out {
+        headers.insert(DROPPED, HeaderValue::from(count));
+    }
     headers.insert(REQUEST_ID, id);
     for (name, value) in common() {
         headers.insert(name, value);

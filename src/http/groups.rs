@@ -30,6 +30,7 @@ pub(super) async fn list(caller: Caller) -> Answer {
 pub(super) async fn create(caller: Caller, body: Body) -> Answer {
     let projection = caller.projection(Group)?;
     let group = group_from_json(&body.0, &caller.schemas, caller.limits())?;
+    let group = caller.taken(group);
     let written = caller.session.create_group(group).await?;
     members::written(StatusCode::CREATED, &caller, written, &projection).await
 }
@@ -38,6 +39,7 @@ pub(super) async fn create(caller: Caller, body: Body) -> Answer {
 pub(super) async fn replace(caller: Caller, body: Body) -> Answer {
     let (projection, when) = (caller.projection(Group)?, caller.precondition()?);
     let group = group_from_json(&body.0, &caller.schemas, caller.limits())?;
+    let group = caller.taken(group);
     let written = caller
         .session
         .replace_group(caller.id(), group, when)
@@ -50,6 +52,7 @@ pub(super) async fn replace(caller: Caller, body: Body) -> Answer {
 pub(super) async fn patch(caller: Caller, body: Body) -> Answer {
     let (projection, when) = (caller.projection(Group)?, caller.precondition()?);
     let patch = patch::parse(&body.0, Group, &caller.schemas, caller.limits())?;
+    let patch = caller.taken(patch);
     let written = caller.session.patch_group(caller.id(), patch, when).await?;
     if projection.is_default() {
         return Ok(reply::noting(&written, reply::done(&written)));

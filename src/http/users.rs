@@ -41,6 +41,7 @@ pub(super) async fn list(caller: Caller) -> Answer {
 pub(super) async fn create(caller: Caller, body: Body) -> Answer {
     let projection = caller.projection(User)?;
     let user = user_from_json(&body.0, &caller.schemas, caller.limits())?;
+    let user = caller.taken(user);
     let written = caller.session.create_user(user).await?;
     told(StatusCode::CREATED, &caller, &written, &projection).await
 }
@@ -48,6 +49,7 @@ pub(super) async fn create(caller: Caller, body: Body) -> Answer {
 pub(super) async fn replace(caller: Caller, body: Body) -> Answer {
     let (projection, when) = (caller.projection(User)?, caller.precondition()?);
     let user = user_from_json(&body.0, &caller.schemas, caller.limits())?;
+    let user = caller.taken(user);
     let written = caller.session.replace_user(caller.id(), user, when).await?;
     told(StatusCode::OK, &caller, &written, &projection).await
 }
@@ -55,6 +57,7 @@ pub(super) async fn replace(caller: Caller, body: Body) -> Answer {
 pub(super) async fn patch(caller: Caller, body: Body) -> Answer {
     let (projection, when) = (caller.projection(User)?, caller.precondition()?);
     let patch = patch::parse(&body.0, User, &caller.schemas, caller.limits())?;
+    let patch = caller.taken(patch);
     let written = caller.session.patch_user(caller.id(), patch, when).await?;
     told(StatusCode::OK, &caller, &written, &projection).await
 }

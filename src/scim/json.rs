@@ -4,7 +4,7 @@
 //! Two readers that understand the same bytes differently are a way around
 //! every check, so what is ambiguous is refused instead of being guessed.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, map::Entry};
@@ -103,11 +103,14 @@ fn syntax(error: &serde_json::Error) -> Problem {
     )
 }
 
-/// Builds a [`Value`], refusing a key given twice and too much depth.
+/// Builds a [`Value`], refusing a key given twice and too much depth. Names
+/// of attributes know no letter case, so strictly neither do keys; leniently
+/// two spellings are taken when they say the same (see the readers).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounded {
     most: usize,
     left: usize,
+    pub(super) strict: bool,
 }
 
 impl Bounded {
@@ -115,6 +118,7 @@ impl Bounded {
         Self {
             most: limits.depth,
             left: limits.depth,
+            strict: limits.strict,
         }
     }
 
@@ -185,7 +189,11 @@ impl<'de> Visitor<'de> for Bounded {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let inner = self.deeper()?;
         let mut values = Map::new();
+        let mut spelled = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
+            if self.strict && !spelled.insert(key.to_ascii_lowercase()) {
+                return Err(twice(&key));
+            }
             match values.entry(key) {
                 Entry::Vacant(place) => place.insert(map.next_value_seed(inner)?),
                 Entry::Occupied(place) => return Err(twice(place.key())),
@@ -227,6 +235,21 @@ mod tests {
     fn a_key_given_twice_is_refused_at_every_level() {
         assert!(refused("{\"a\":1,\n\"a\":2}").contains("line 2 column"));
         assert!(refused(r#"{"x":[{"a":1,"\u0061":2}]}"#).contains("given twice"));
+    }
+
+    #[test]
+    fn strictly_letter_case_makes_no_other_key() {
+        let body = br#"{"x":[{"active":true,"Active":true}]}"#;
+        let strict = Limits {
+            strict: true,
+            ..Limits::default()
+        };
+        assert!(parse(body, &Limits::default()).is_ok());
+        let problem = parse(body, &strict).unwrap_err();
+        assert!(
+            problem.detail.contains("\"Active\" is given twice"),
+            "{problem}"
+        );
     }
 
     #[test]

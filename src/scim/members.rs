@@ -1,10 +1,11 @@
 //! A group's members as they are sent: read in one pass into ids, without
 //! building generic JSON in between, because there may be ten thousand.
 //!
-//! An element is an object with `value`, or the bare id; `display`, `$ref`
-//! and what else it carries is read and dropped. A group as a member is
-//! refused, since no application behind the bridge can nest groups; so is a
-//! list whose elements name nobody, which would empty a group by mistake.
+//! An element is an object with `value`, or leniently the bare id; `display`
+//! and `$ref` are read and not kept, what no schema defines is counted. A
+//! group as a member is refused, since no application behind the bridge can
+//! nest groups; so is a list whose elements name nobody, which would empty a
+//! group by mistake.
 
 use std::fmt;
 
@@ -12,26 +13,33 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::{
+    dropped::Reading,
     error::{Problem, ScimType},
     json::{Bounded, Limits, twice},
     value::parsed_text,
 };
 
-/// Reads `members`; `None` for what says nothing (`null`, `""`, `{}`), which
-/// is not the same as `[]`. A fault of meaning (not of syntax) is left in `fault`,
+/// Reads `members`; `None` for what says nothing (`null`, leniently `""` and
+/// `{}`), which is not the same as `[]`. A fault of meaning (not of syntax) is left in `fault`,
 /// because serde's errors cannot carry it.
 pub(super) struct Members<'a> {
     pub(super) bounded: Bounded,
     pub(super) most: usize,
+    pub(super) reading: &'a mut Reading,
     pub(super) fault: &'a mut Option<Problem>,
 }
 
 /// The ids in a value that was already parsed; `null` and `[]` are none.
-pub(super) fn ids(value: &Value, limits: &Limits) -> Result<Vec<String>, Problem> {
+pub(super) fn ids(
+    value: &Value,
+    limits: &Limits,
+    reading: &mut Reading,
+) -> Result<Vec<String>, Problem> {
     let mut fault = None;
     let seed = Members {
         bounded: Bounded::new(limits),
         most: limits.members,
+        reading,
         fault: &mut fault,
     };
     let read = seed.deserialize(value);
@@ -63,6 +71,7 @@ impl Members<'_> {
     fn one(&mut self) -> Member<'_> {
         Member {
             bounded: self.bounded,
+            reading: self.reading,
             fault: self.fault,
         }
     }
@@ -88,6 +97,9 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(mut self, text: &str) -> Result<Self::Value, E> {
+        if self.bounded.strict {
+            return Err(self.refuse(wrong_type("a string")));
+        }
         if text.is_empty() {
             return Ok(None);
         }
@@ -98,8 +110,10 @@ impl<'de> Visitor<'de> for Members<'_> {
             members: self.most,
             ..Limits::default()
         };
-        let ids = ids(&parsed, &limits).map_err(|problem| self.refuse(problem))?;
-        Ok(Some(ids))
+        match ids(&parsed, &limits, self.reading) {
+            Ok(ids) => Ok(Some(ids)),
+            Err(problem) => Err(self.refuse(problem)),
+        }
     }
 
     fn visit_bool<E: serde::de::Error>(mut self, _: bool) -> Result<Self::Value, E> {
@@ -142,12 +156,16 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> Result<Self::Value, A::Error> {
+        if self.bounded.strict {
+            return Err(self.refuse(wrong_type("an object")));
+        }
         Ok(self.one().visit_map(map)?.map(|id| vec![id]))
     }
 }
 
 struct Member<'a> {
     bounded: Bounded,
+    reading: &'a mut Reading,
     fault: &'a mut Option<Problem>,
 }
 
@@ -174,11 +192,17 @@ impl<'de> Visitor<'de> for Member<'_> {
         f.write_str("a member: an object with a value")
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+        if self.bounded.strict {
+            return Err(self.refuse(wrong_type("null")));
+        }
         Ok(None)
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        if self.bounded.strict {
+            return Err(self.refuse(wrong_type("a string")));
+        }
         Ok((!text.is_empty()).then(|| text.to_owned()))
     }
 
@@ -222,19 +246,27 @@ impl<'de> Visitor<'de> for Member<'_> {
             match key {
                 Part::Value => id = Some(map.next_value_seed(inner)?),
                 Part::Type => kind = Some(map.next_value_seed(inner)?),
+                Part::Reference if self.bounded.strict => {
+                    let address: Value = map.next_value_seed(inner)?;
+                    if !address.is_string() && !address.is_null() {
+                        let detail = "members.$ref must be an address in a string";
+                        return Err(self.refuse(Problem::bad(ScimType::InvalidValue, detail)));
+                    }
+                }
                 Part::Display | Part::Reference => map.next_value_seed(Dropped(inner))?,
                 Part::Other(name) => {
+                    if let Err(problem) = self.reading.unknown_part("members", &name) {
+                        return Err(self.refuse(problem));
+                    }
                     others.push(name);
                     map.next_value_seed(Dropped(inner))?;
                 }
             }
         }
-        let bare = others.is_empty() && kind.is_none() && dropped == [false; 2];
-        if let Some(Value::String(kind)) = &kind
-            && kind.eq_ignore_ascii_case("Group")
-        {
-            let detail = "a group cannot be a member of a group here; name its users instead";
-            return Err(self.refuse(Problem::bad(ScimType::InvalidValue, detail)));
+        let bare =
+            !self.bounded.strict && others.is_empty() && kind.is_none() && dropped == [false; 2];
+        if let Some(problem) = kind.and_then(|kind| wrong_kind(&kind, self.bounded.strict)) {
+            return Err(self.refuse(problem));
         }
         match id {
             Some(Value::String(id)) if !id.is_empty() => Ok(Some(id)),
@@ -294,7 +326,7 @@ impl Visitor<'_> for Key {
     }
 }
 
-/// Reads a value strictly and keeps nothing of it; text is not even copied.
+/// Reads a value within bounds and keeps nothing of it; text is not even copied.
 struct Dropped(Bounded);
 
 impl<'de> DeserializeSeed<'de> for Dropped {
@@ -343,6 +375,20 @@ impl<'de> Visitor<'de> for Dropped {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         self.0.visit_map(map).map(drop)
     }
+}
+
+/// Why a member of this `type` is none; strictly there is only `User`.
+fn wrong_kind(kind: &Value, strict: bool) -> Option<Problem> {
+    let detail = match kind {
+        Value::String(kind) if kind.eq_ignore_ascii_case("Group") => {
+            "a group cannot be a member of a group here; name its users instead"
+        }
+        Value::String(kind) if kind.eq_ignore_ascii_case("User") => return None,
+        Value::Null => return None,
+        _ if strict => "members.type must be User",
+        _ => return None,
+    };
+    Some(Problem::bad(ScimType::InvalidValue, detail))
 }
 
 fn wrong_type(got: &str) -> Problem {

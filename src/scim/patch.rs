@@ -4,14 +4,16 @@
 //! kept apart as [`MemberChange`]s, because membership is changed by deltas
 //! and the present list is never needed (save for exotic filters).
 //!
-//! What identity providers send beyond the RFC is understood here: operations
-//! in any letter case, dotted and URN-qualified keys without a path, JSON in
-//! text, a `remove` narrowed by its value, a filtered path that matches
-//! nothing yet. What is not understood is refused, never answered with success.
+//! What identity providers send beyond the RFC is understood: operations in
+//! any letter case, no path with dotted and URN-qualified keys, JSON in text,
+//! a `remove` narrowed by its value, a filtered path that matches nothing yet.
+//! Strict reading (see [`Limits`]) refuses all of that. What is not understood
+//! is refused, never answered with success.
 
 use serde_json::Value;
 
 use super::{
+    dropped::Taken,
     error::{Problem, ScimType},
     filter::Filter,
     json::{self, Limits},
@@ -28,9 +30,11 @@ mod read;
 pub struct Patch {
     pub attributes: Vec<AttributeChange>,
     pub members: Vec<MemberChange>,
+    /// Whether a filter must find what it selects.
+    strict: bool,
 }
 
-/// `op`, in any letter case on the wire.
+/// `op`, leniently in any letter case on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     Add,
@@ -66,13 +70,16 @@ pub fn parse(
     of: ResourceType,
     schemas: &Schemas,
     limits: &Limits,
-) -> Result<Patch, Problem> {
+) -> Result<Taken<Patch>, Problem> {
     let Value::Object(body) = json::parse(body, limits)? else {
         return Err(read::syntax(
             "the body must be a JSON object with Operations",
         ));
     };
-    let [operations] = read::named(body, ["Operations"])?;
+    let [schemas_named, operations] = read::named(body, ["schemas", "Operations"], limits.strict)?;
+    if limits.strict {
+        read::patch_op(schemas_named.as_ref())?;
+    }
     let Some(Value::Array(operations)) = operations else {
         return Err(read::syntax(
             "Operations must be an array of objects with op, path and value",
@@ -106,7 +113,7 @@ impl Patch {
         of: ResourceType,
         schemas: &Schemas,
     ) -> Result<bool, Problem> {
-        apply::all(&self.attributes, &mut attributes.0, *id, schemas.kind(of))
+        apply::all(self, &mut attributes.0, *id, schemas.kind(of))
     }
 }
 

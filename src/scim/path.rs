@@ -50,28 +50,29 @@ pub(super) fn parse<'a>(
     }
     let bracket = text.find('[');
     let head = text.get(..bracket.unwrap_or(text.len())).unwrap_or(text);
-    let (extension, attribute, sub) = match (schemas.kind(of).resolve(head), bracket) {
-        (
-            Named::Attribute {
-                extension,
-                attribute,
-                sub,
-            },
-            _,
-        ) => (extension, attribute, sub),
-        (Named::Core, None) => return Ok(Place::Resource),
-        (Named::Extension(extension), None) => return Ok(Place::Extension(extension)),
-        (Named::Unknown, _) => return Ok(Place::Unknown),
-        (Named::Core | Named::Extension(_), Some(_)) => {
-            return Err(invalid(text, "a schema has no values to select"));
-        }
-        (Named::Malformed, _) => {
-            return Err(invalid(
-                text,
-                "write attribute, attribute.subAttribute or attribute[filter].subAttribute",
-            ));
-        }
-    };
+    let (extension, attribute, sub) =
+        match (schemas.kind(of).resolve_as(head, limits.strict), bracket) {
+            (
+                Named::Attribute {
+                    extension,
+                    attribute,
+                    sub,
+                },
+                _,
+            ) => (extension, attribute, sub),
+            (Named::Core, None) => return Ok(Place::Resource),
+            (Named::Extension(extension), None) => return Ok(Place::Extension(extension)),
+            (Named::Unknown, _) => return Ok(Place::Unknown),
+            (Named::Core | Named::Extension(_), Some(_)) => {
+                return Err(invalid(text, "a schema has no values to select"));
+            }
+            (Named::Malformed, _) => {
+                return Err(invalid(
+                    text,
+                    "write attribute, attribute.subAttribute or attribute[filter].subAttribute",
+                ));
+            }
+        };
     let mut path = Path {
         extension: extension.map(Into::into),
         attribute: attribute.name.clone(),

@@ -168,15 +168,38 @@ fn keep(
         let Some(old) = before.get(&attribute.name) else {
             continue;
         };
-        match attribute.mutability {
-            Mutability::ReadOnly => {
+        match (attribute.mutability, old) {
+            (Mutability::ReadOnly, _) => {
                 after.insert(attribute.name.clone(), old.clone());
             }
-            Mutability::Immutable if after.get(&attribute.name) != Some(old) => {
+            (Mutability::Immutable, _) if after.get(&attribute.name) != Some(old) => {
                 return Err(immutable(attribute));
+            }
+            (Mutability::ReadWrite, Value::Object(old)) if attribute.has_fixed_parts() => {
+                keep_parts(attribute, old, after)?;
             }
             _ => {}
         }
+    }
+    Ok(())
+}
+
+/// The same inside one complex value. The values of a list have no identity
+/// that would outlast a PUT, so there is nothing to compare them with.
+fn keep_parts(
+    attribute: &Attribute,
+    before: &Map<String, Value>,
+    after: &mut Map<String, Value>,
+) -> Result<(), Problem> {
+    let mut new = match after.get_mut(&attribute.name) {
+        Some(Value::Object(new)) => std::mem::take(new),
+        _ => Map::new(),
+    };
+    keep(&attribute.sub, before, &mut new)?;
+    if new.is_empty() {
+        after.shift_remove(&attribute.name);
+    } else {
+        after.insert(attribute.name.clone(), new.into());
     }
     Ok(())
 }
@@ -201,19 +224,39 @@ pub(super) fn require(attributes: &Map<String, Value>, kind: &Kind) -> Result<()
     for (defined, present) in
         std::iter::once((kind.attributes.as_slice(), attributes)).chain(extensions)
     {
-        for attribute in defined.iter().filter(|a| a.required) {
-            let missing = match present.get(&attribute.name) {
-                None => true,
-                Some(Value::String(text)) => text.trim().is_empty(),
-                Some(_) => false,
+        demand(defined, present, "")?;
+        let demanding = |a: &&Attribute| a.sub.iter().any(|sub| sub.required);
+        for attribute in defined.iter().filter(demanding) {
+            let values = match present.get(&attribute.name) {
+                Some(Value::Array(list)) => list.as_slice(),
+                Some(single) => std::slice::from_ref(single),
+                None => &[],
             };
-            if missing && attribute.mutability != Mutability::ReadOnly {
-                let name = &attribute.name;
-                return Err(Problem::bad(
-                    ScimType::InvalidValue,
-                    format!("{name} is required and must not be empty; send {name}"),
-                ));
+            for part in values.iter().filter_map(Value::as_object) {
+                demand(&attribute.sub, part, &format!("{}.", attribute.name))?;
             }
+        }
+    }
+    Ok(())
+}
+
+fn demand(
+    defined: &[Attribute],
+    present: &Map<String, Value>,
+    parent: &str,
+) -> Result<(), Problem> {
+    for attribute in defined.iter().filter(|a| a.required) {
+        let missing = match present.get(&attribute.name) {
+            None => true,
+            Some(Value::String(text)) => text.trim().is_empty(),
+            Some(_) => false,
+        };
+        if missing && attribute.mutability != Mutability::ReadOnly {
+            let name = format!("{parent}{}", attribute.name);
+            return Err(Problem::bad(
+                ScimType::InvalidValue,
+                format!("{name} is required and must not be empty; send {name}"),
+            ));
         }
     }
     Ok(())

@@ -10,6 +10,12 @@ use serde_json::{Map, Value, json};
 
 use super::resource::ResourceType;
 
+mod attribute;
+mod names;
+
+pub(super) use attribute::{Attribute, Mutability, Type};
+pub(super) use names::{Extension, Kind, Named};
+
 pub const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 pub const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 pub const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
@@ -93,248 +99,6 @@ impl Schemas {
     }
 }
 
-/// The lookup table of one resource type.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Kind {
-    pub(super) urn: &'static str,
-    pub(super) attributes: Vec<Attribute>,
-    pub(super) extensions: Vec<Extension>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Extension {
-    pub(super) urn: String,
-    pub(super) attributes: Vec<Attribute>,
-}
-
-/// One attribute with what is enforced of its characteristics.
-#[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "RFC 7643 section 7 defines them as booleans"
-)]
-pub(super) struct Attribute {
-    pub(super) name: String,
-    pub(super) kind: Type,
-    pub(super) multi: bool,
-    pub(super) required: bool,
-    pub(super) case_exact: bool,
-    pub(super) mutability: Mutability,
-    pub(super) always: bool,
-    pub(super) description: String,
-    pub(super) sub: Vec<Attribute>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Type {
-    String,
-    Boolean,
-    Decimal,
-    Integer,
-    DateTime,
-    Reference,
-    Binary,
-    Complex,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mutability {
-    ReadOnly,
-    ReadWrite,
-    Immutable,
-    WriteOnly,
-}
-
-/// What a written name stands for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Named<'a> {
-    /// The core schema's URN alone.
-    Core,
-    /// An extension's URN alone.
-    Extension(&'a Extension),
-    Attribute {
-        /// The extension's URN; `None` for a core attribute.
-        extension: Option<&'a str>,
-        attribute: &'a Attribute,
-        sub: Option<&'a Attribute>,
-    },
-    /// Well formed, and nothing we know.
-    Unknown,
-    /// No attribute name at all.
-    Malformed,
-}
-
-impl Kind {
-    fn new(of: ResourceType, documents: &[Value]) -> Self {
-        let (urn, suffix) = match of {
-            ResourceType::User => (USER, ":user"),
-            ResourceType::Group => (GROUP, ":group"),
-        };
-        let mut attributes = attributes_of(&embedded(COMMON));
-        let core = documents.iter().filter(|d| id(d) == urn);
-        attributes.extend(core.flat_map(attributes_of));
-        if of == ResourceType::User {
-            attributes.extend(attributes_of(&embedded(UNSERVED)));
-        }
-        let extensions = documents
-            .iter()
-            .filter(|d| !STANDARD_IDS.contains(&id(d)))
-            .filter(|d| {
-                let for_groups = id(d).to_ascii_lowercase().ends_with(":group");
-                for_groups == (suffix == ":group")
-            })
-            .map(|d| Extension {
-                urn: id(d).to_owned(),
-                attributes: attributes_of(d),
-            })
-            .collect();
-        Self {
-            urn,
-            attributes,
-            extensions,
-        }
-    }
-
-    /// Reads `[urn:]attribute[.subAttribute]`, in any letter case (RFC 7644
-    /// section 3.10). An extension's attribute is also found without its URN,
-    /// if no core attribute has that name: identity providers leave it out.
-    pub(super) fn resolve(&self, name: &str) -> Named<'_> {
-        if let Some(rest) = after_urn(name, self.urn) {
-            return match rest {
-                "" => Named::Core,
-                rest => find_path(&self.attributes, None, rest),
-            };
-        }
-        for extension in &self.extensions {
-            if let Some(rest) = after_urn(name, &extension.urn) {
-                return match rest {
-                    "" => Named::Extension(extension),
-                    rest => find_path(&extension.attributes, Some(&extension.urn), rest),
-                };
-            }
-        }
-        if let Some((_, last)) = name.rsplit_once(':') {
-            return match find_path(&[], None, last) {
-                Named::Malformed => Named::Malformed,
-                _ => Named::Unknown,
-            };
-        }
-        let core = find_path(&self.attributes, None, name);
-        if core != Named::Unknown || find(&self.attributes, head(name)).is_some() {
-            return core;
-        }
-        let mut extensions = self.extensions.iter();
-        extensions
-            .find(|e| find(&e.attributes, head(name)).is_some())
-            .map_or(Named::Unknown, |e| {
-                find_path(&e.attributes, Some(&e.urn), name)
-            })
-    }
-
-    /// The attribute of a canonical path.
-    pub(super) fn attribute(&self, extension: Option<&str>, name: &str) -> Option<&Attribute> {
-        match extension {
-            None => find(&self.attributes, name),
-            Some(urn) => {
-                let extension = self.extensions.iter().find(|e| e.urn == urn)?;
-                find(&extension.attributes, name)
-            }
-        }
-    }
-}
-
-impl Extension {
-    /// Reads `attribute[.subAttribute]` below the extension's URN.
-    pub(super) fn resolve(&self, name: &str) -> Named<'_> {
-        find_path(&self.attributes, Some(&self.urn), name)
-    }
-}
-
-impl Attribute {
-    pub(super) fn sub(&self, name: &str) -> Option<&Attribute> {
-        find(&self.sub, name)
-    }
-
-    /// Whether the attribute is complex with a `value`, which then stands for
-    /// the whole (RFC 7643 section 2.4).
-    pub(super) fn has_value(&self) -> bool {
-        self.sub("value").is_some()
-    }
-
-    /// What a value must be, in words.
-    pub(super) fn expects(&self) -> &'static str {
-        match (self.kind, self.multi) {
-            (Type::String, false) => "a string",
-            (Type::Boolean, false) => "true or false",
-            (Type::Decimal, false) => "a number",
-            (Type::Integer, false) => "a whole number",
-            (Type::DateTime, false) => "a date and time such as 2026-01-31T12:00:00Z, in a string",
-            (Type::Reference, false) => "an address in a string",
-            (Type::Binary, false) => "base64 text in a string",
-            (Type::Complex, false) => "an object",
-            (Type::Complex, true) => "an array of objects",
-            (Type::Boolean, true) => "an array of booleans",
-            (Type::Decimal | Type::Integer, true) => "an array of numbers",
-            (_, true) => "an array of strings",
-        }
-    }
-}
-
-/// Finds an attribute by name in any letter case.
-pub(super) fn find<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
-    attributes
-        .iter()
-        .find(|a| a.name.eq_ignore_ascii_case(name))
-}
-
-fn head(name: &str) -> &str {
-    name.split('.').next().unwrap_or(name)
-}
-
-/// What follows a URN: nothing, or the text after `:`.
-fn after_urn<'a>(name: &'a str, urn: &str) -> Option<&'a str> {
-    let start = name.get(..urn.len())?;
-    if !start.eq_ignore_ascii_case(urn) {
-        return None;
-    }
-    match name.get(urn.len()..)? {
-        "" => Some(""),
-        rest => rest.strip_prefix(':').filter(|rest| !rest.is_empty()),
-    }
-}
-
-fn find_path<'a>(attributes: &'a [Attribute], extension: Option<&'a str>, path: &str) -> Named<'a> {
-    let mut parts = path.split('.');
-    let (name, sub) = (parts.next().unwrap_or_default(), parts.next());
-    if parts.next().is_some() || !is_name(name) || !sub.is_none_or(is_name) {
-        return Named::Malformed;
-    }
-    let Some(attribute) = find(attributes, name) else {
-        return Named::Unknown;
-    };
-    let sub = match sub {
-        None => None,
-        Some(sub) => match attribute.sub(sub) {
-            None => return Named::Unknown,
-            found => found,
-        },
-    };
-    Named::Attribute {
-        extension,
-        attribute,
-        sub,
-    }
-}
-
-/// ATTRNAME of RFC 7644 figure 1, with the `$` of `$ref`.
-fn is_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes
-        .next()
-        .is_some_and(|b| b.is_ascii_alphabetic() || b == b'$')
-        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-}
-
 const STANDARD_IDS: [&str; 5] = [
     USER,
     GROUP,
@@ -394,6 +158,12 @@ fn adjust(document: &mut Value, adjustment: &Adjustment) {
 fn adjust_attribute(attribute: &mut Map<String, Value>, adjustment: &Adjustment) {
     if let Some(mutability) = adjustment.mutability {
         attribute.insert("mutability".into(), mutability.into());
+        // What cannot be written has no parts that can.
+        let parts = attribute.get_mut("subAttributes");
+        let parts = parts.and_then(Value::as_array_mut).into_iter().flatten();
+        for part in parts.filter_map(Value::as_object_mut) {
+            part.insert("mutability".into(), mutability.into());
+        }
     }
     if !adjustment.canonical_values.is_empty() {
         attribute.insert(
@@ -405,51 +175,5 @@ fn adjust_attribute(attribute: &mut Map<String, Value>, adjustment: &Adjustment)
         let old = attribute.get("description").and_then(Value::as_str);
         let text = [old.unwrap_or_default(), &adjustment.note].join(" ");
         attribute.insert("description".into(), text.trim().into());
-    }
-}
-
-fn attributes_of(document: &Value) -> Vec<Attribute> {
-    let list = document.get("attributes").and_then(Value::as_array);
-    list.into_iter().flatten().map(attribute).collect()
-}
-
-/// Characteristics left out have the defaults of RFC 7643 section 2.2.
-/// Sub-attributes have none of their own (section 2.3.8), so this does not
-/// go deeper than two levels.
-fn attribute(definition: &Value) -> Attribute {
-    let list = definition.get("subAttributes").and_then(Value::as_array);
-    Attribute {
-        sub: list.into_iter().flatten().map(simple).collect(),
-        ..simple(definition)
-    }
-}
-
-fn simple(definition: &Value) -> Attribute {
-    let text = |name: &str| definition.get(name).and_then(Value::as_str);
-    let flag = |name: &str| definition.get(name).and_then(Value::as_bool) == Some(true);
-    Attribute {
-        name: text("name").unwrap_or_default().to_owned(),
-        kind: match text("type") {
-            Some("boolean") => Type::Boolean,
-            Some("decimal") => Type::Decimal,
-            Some("integer") => Type::Integer,
-            Some("dateTime") => Type::DateTime,
-            Some("reference") => Type::Reference,
-            Some("binary") => Type::Binary,
-            Some("complex") => Type::Complex,
-            _ => Type::String,
-        },
-        multi: flag("multiValued"),
-        required: flag("required"),
-        case_exact: flag("caseExact"),
-        mutability: match text("mutability") {
-            Some("readOnly") => Mutability::ReadOnly,
-            Some("immutable") => Mutability::Immutable,
-            Some("writeOnly") => Mutability::WriteOnly,
-            _ => Mutability::ReadWrite,
-        },
-        always: text("returned") == Some("always"),
-        description: text("description").unwrap_or_default().to_owned(),
-        sub: Vec::new(),
     }
 }

@@ -1,18 +1,21 @@
 //! One attribute's value: from what was sent to the form that is kept.
 //!
-//! Types are enforced by the schema (RFC 7643 section 2.3) with the
-//! departures that identity providers need: `"True"` for a boolean, a lone
-//! value for a list, a string for `manager`, a JSON text where an object is
-//! due. Text is kept byte for byte. What is unset (`null`, `""`, `[]`, `{}`;
-//! section 2.5) becomes `None`.
+//! Types are enforced by the schema (RFC 7643 section 2.3); read leniently
+//! with the departures that identity providers need: `"True"` for a boolean,
+//! a lone value for a list, a string for `manager`, a JSON text where an
+//! object is due. Text is kept byte for byte. What is unset (`null`, `[]`;
+//! section 2.5) becomes `None`, and so does `""` and `{}` where they fit.
 
 use serde_json::{Map, Number, Value};
 
 use super::{
+    dropped::Reading,
     error::{Problem, ScimType},
-    json::{self, Limits},
+    json::{self, Limits, quoted},
     schema::{Attribute, Mutability, Type},
 };
+
+mod text;
 
 /// Values of one multi-valued attribute: far more than anyone has, few enough
 /// to compare each with each.
@@ -29,21 +32,36 @@ pub(super) fn is_unset(value: &Value) -> bool {
     }
 }
 
+/// Whether a value stands for no value of this attribute: strictly only if it
+/// is of the attribute's own type.
+pub(super) fn unsets(attribute: &Attribute, value: &Value, strict: bool) -> bool {
+    let fits = || match value {
+        Value::Array(_) => attribute.multi,
+        Value::Object(_) => !attribute.multi && attribute.kind == Type::Complex,
+        Value::String(_) => !attribute.multi && attribute.kind.is_text(),
+        _ => true,
+    };
+    is_unset(value) && (!strict || fits())
+}
+
 /// The kept form of a value of `attribute`, which is a sub-attribute of
 /// `parent` if there is one. A fault is 400 `invalidValue`.
 pub(super) fn coerce(
     attribute: &Attribute,
     parent: Option<&Attribute>,
     value: Value,
+    reading: &mut Reading,
 ) -> Result<Option<Value>, Problem> {
-    if is_unset(&value) {
+    if unsets(attribute, &value, reading.strict) {
         return Ok(None);
     }
     if !attribute.multi {
-        return coerce_one(attribute, parent, lone(attribute, parent, value)?);
+        let value = lone(attribute, parent, value, reading)?;
+        return coerce_one(attribute, parent, value, reading);
     }
-    let list = match unpacked(attribute, value) {
+    let list = match unpacked(attribute, value, reading) {
         Value::Array(list) => list,
+        single if reading.strict => return Err(wrong_type(attribute, parent, &single)),
         single => vec![single],
     };
     if list.len() > MOST_VALUES {
@@ -51,8 +69,8 @@ pub(super) fn coerce(
     }
     let mut kept = Vec::with_capacity(list.len());
     for value in list {
-        let value = unpacked(attribute, value);
-        if let Some(value) = coerce_one(attribute, parent, value)? {
+        let value = unpacked(attribute, value, reading);
+        if let Some(value) = coerce_one(attribute, parent, value, reading)? {
             kept.push(value);
         }
     }
@@ -63,15 +81,22 @@ pub(super) fn coerce(
 pub(super) fn coerce_element(
     attribute: &Attribute,
     value: Value,
+    reading: &mut Reading,
 ) -> Result<Option<Value>, Problem> {
-    let value = match unpacked(attribute, value) {
+    if reading.strict {
+        return match value {
+            Value::Null => Ok(None),
+            value => coerce_one(attribute, None, value, reading),
+        };
+    }
+    let value = match unpacked(attribute, value, reading) {
         Value::String(text) if attribute.kind == Type::Complex && attribute.has_value() => {
             Value::Object(Map::from_iter([("value".to_owned(), text.into())]))
         }
         Value::Array(mut list) if list.len() == 1 => list.pop().unwrap_or_default(),
         other => other,
     };
-    coerce_one(attribute, None, value)
+    coerce_one(attribute, None, value, reading)
 }
 
 /// Refuses more than one `primary: true` (RFC 7643 section 2.4).
@@ -97,24 +122,33 @@ fn coerce_one(
     attribute: &Attribute,
     parent: Option<&Attribute>,
     value: Value,
+    reading: &mut Reading,
 ) -> Result<Option<Value>, Problem> {
-    if is_unset(&value) {
+    if is_unset(&value) && !reading.strict {
         return Ok(None);
     }
     let kept = match (attribute.kind, value) {
-        (Type::String | Type::Reference | Type::Binary, Value::String(text)) => text.into(),
-        (Type::DateTime, Value::String(text)) if text.parse::<jiff::Timestamp>().is_ok() => {
+        (kind, Value::String(text)) if kind.is_text() => {
+            text::check(attribute, parent, &text, reading.strict)?;
             text.into()
         }
         (Type::Boolean, Value::Bool(flag)) => flag.into(),
-        (Type::Boolean, Value::String(text)) if text.eq_ignore_ascii_case("true") => true.into(),
-        (Type::Boolean, Value::String(text)) if text.eq_ignore_ascii_case("false") => false.into(),
+        (Type::Boolean, Value::String(text)) if !reading.strict && is_word(&text, "true") => {
+            true.into()
+        }
+        (Type::Boolean, Value::String(text)) if !reading.strict && is_word(&text, "false") => {
+            false.into()
+        }
         (Type::Decimal, Value::Number(number)) => number.into(),
         (Type::Integer, Value::Number(number)) if is_whole(&number) => number.into(),
-        (Type::Complex, Value::Object(map)) => return coerce_object(attribute, map),
+        (Type::Complex, Value::Object(map)) => return coerce_object(attribute, map, reading),
         (_, other) => return Err(wrong_type(attribute, parent, &other)),
     };
     Ok(Some(kept))
+}
+
+fn is_word(text: &str, word: &str) -> bool {
+    text.eq_ignore_ascii_case(word)
 }
 
 fn is_whole(number: &Number) -> bool {
@@ -124,16 +158,28 @@ fn is_whole(number: &Number) -> bool {
 /// An object's known sub-attributes in canonical spelling. Read-only ones are
 /// left out, unless the whole attribute is read-only (it is then compared,
 /// not written).
-fn coerce_object(attribute: &Attribute, map: Map<String, Value>) -> Result<Option<Value>, Problem> {
+fn coerce_object(
+    attribute: &Attribute,
+    map: Map<String, Value>,
+    reading: &mut Reading,
+) -> Result<Option<Value>, Problem> {
     let mut kept = Map::new();
-    for (name, value) in unpack_value(map) {
-        let Some(sub) = attribute.sub(&name).or_else(|| label(attribute, &name)) else {
+    let parts = if reading.strict {
+        map
+    } else {
+        unpack_value(map)
+    };
+    for (name, value) in parts {
+        let Some(sub) = part(attribute, &name, reading.strict) else {
+            if reading.strict || !is_unset(&value) {
+                reading.unknown_part(&attribute.name, &name)?;
+            }
             continue;
         };
         if sub.mutability == Mutability::ReadOnly && attribute.mutability != Mutability::ReadOnly {
             continue;
         }
-        if let Some(value) = coerce(sub, Some(attribute), value)? {
+        if let Some(value) = coerce(sub, Some(attribute), value, reading)? {
             if kept.contains_key(&sub.name) {
                 return Err(Problem::bad(
                     ScimType::InvalidValue,
@@ -146,10 +192,14 @@ fn coerce_object(attribute: &Attribute, map: Map<String, Value>) -> Result<Optio
     Ok((!kept.is_empty()).then(|| kept.into()))
 }
 
-/// The label of a value under the name that Entra gives it.
-fn label<'a>(attribute: &'a Attribute, name: &str) -> Option<&'a Attribute> {
-    let matches = name.eq_ignore_ascii_case("displayName");
-    matches.then(|| attribute.sub("display")).flatten()
+/// A sub-attribute by name; leniently also a label under the name that Entra
+/// gives it.
+fn part<'a>(attribute: &'a Attribute, name: &str, strict: bool) -> Option<&'a Attribute> {
+    let label = || {
+        let matches = !strict && is_word(name, "displayName");
+        matches.then(|| attribute.sub("display")).flatten()
+    };
+    attribute.sub(name).or_else(label)
 }
 
 /// A `value` that is the JSON text of an object with a `value` of its own, as
@@ -179,16 +229,17 @@ pub(super) fn lone(
     attribute: &Attribute,
     parent: Option<&Attribute>,
     value: Value,
+    reading: &Reading,
 ) -> Result<Value, Problem> {
-    if attribute.kind != Type::Complex {
+    if attribute.kind != Type::Complex || reading.strict {
         return Ok(value);
     }
-    match unpacked(attribute, value) {
+    match unpacked(attribute, value, reading) {
         Value::Array(mut list) if list.len() == 1 => {
             let only = list.pop().unwrap_or_default();
             match only {
                 Value::Array(_) => Err(wrong_type(attribute, parent, &only)),
-                only => lone(attribute, parent, only),
+                only => lone(attribute, parent, only, reading),
             }
         }
         Value::String(text) if attribute.has_value() && !text.is_empty() => {
@@ -199,8 +250,8 @@ pub(super) fn lone(
 }
 
 /// JSON text in place of an object or array of a complex attribute.
-fn unpacked(attribute: &Attribute, value: Value) -> Value {
-    if attribute.kind != Type::Complex {
+fn unpacked(attribute: &Attribute, value: Value, reading: &Reading) -> Value {
+    if attribute.kind != Type::Complex || reading.strict {
         return value;
     }
     match value.as_str().and_then(parsed_text) {
@@ -225,11 +276,15 @@ pub(super) fn too_many_values(attribute: &Attribute) -> Problem {
     )
 }
 
-fn wrong_type(attribute: &Attribute, parent: Option<&Attribute>, value: &Value) -> Problem {
-    let name = match parent {
+/// The name in a message.
+fn full_name(attribute: &Attribute, parent: Option<&Attribute>) -> String {
+    match parent {
         Some(parent) => format!("{}.{}", parent.name, attribute.name),
         None => attribute.name.clone(),
-    };
+    }
+}
+
+fn wrong_type(attribute: &Attribute, parent: Option<&Attribute>, value: &Value) -> Problem {
     let got = match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -238,8 +293,16 @@ fn wrong_type(attribute: &Attribute, parent: Option<&Attribute>, value: &Value) 
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     };
+    refused(attribute, parent, &format!("it was given {got}"))
+}
+
+fn refused(attribute: &Attribute, parent: Option<&Attribute>, why: &str) -> Problem {
     Problem::bad(
         ScimType::InvalidValue,
-        format!("{name} must be {}; it was given {got}", attribute.expects()),
+        format!(
+            "{} must be {}; {why}",
+            full_name(attribute, parent),
+            attribute.expects()
+        ),
     )
 }

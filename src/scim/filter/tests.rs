@@ -85,10 +85,11 @@ fn corpus(
         let (attributes, members) = match of {
             ResourceType::User => {
                 let read = user_from_json(body.as_bytes(), schemas(), &Limits::default());
-                (read.unwrap(), Vec::new())
+                (read.unwrap().taken, Vec::new())
             }
             ResourceType::Group => {
-                let read = group_from_json(body.as_bytes(), schemas(), &Limits::default()).unwrap();
+                let read = group_from_json(body.as_bytes(), schemas(), &Limits::default());
+                let read = read.unwrap().taken;
                 (read.attributes, read.members.unwrap_or_default())
             }
         };

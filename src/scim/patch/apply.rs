@@ -3,28 +3,31 @@
 //! A filtered path that matches nothing creates the value its filter
 //! describes, against the letter of RFC 7644 section 3.5.2.3 (`noTarget`),
 //! because Entra depends on it; a filtered `remove` without a match has
-//! nothing to do. One `primary: true` takes it from the others (section 3.5.2).
+//! nothing to do. Strictly both are `noTarget`. One `primary: true` takes it from the others (section 3.5.2).
 
 use serde_json::{Map, Value};
 
-use super::{AttributeChange, Verb};
+use super::{AttributeChange, Patch, Verb};
 use crate::scim::{
     error::{Problem, ScimType},
-    filter::{Filter, fold_case},
     resource::{ResourceId, immutable, require},
     schema::{Attribute, Kind, Mutability},
-    value::{MOST_VALUES, is_primary, is_unset, too_many_values},
+    value::is_unset,
 };
 
+mod values;
+
+use values::{Edited, Values, no_match};
+
 pub(super) fn all(
-    changes: &[AttributeChange],
+    patch: &Patch,
     attributes: &mut Map<String, Value>,
     id: ResourceId,
     kind: &Kind,
 ) -> Result<bool, Problem> {
     let before = attributes.clone();
-    for change in changes {
-        one(change, attributes, id, kind)?;
+    for change in &patch.attributes {
+        one(change, attributes, id, kind, patch.strict)?;
     }
     require(attributes, kind)?;
     Ok(before != *attributes)
@@ -35,26 +38,27 @@ fn one(
     attributes: &mut Map<String, Value>,
     id: ResourceId,
     kind: &Kind,
+    strict: bool,
 ) -> Result<(), Problem> {
     let path = &change.path;
     let name = path.attribute.as_str();
     match &path.extension {
         None if name == "id" => {
             let same = change.value.as_ref().and_then(Value::as_str) == Some(&id.to_string());
-            if same && change.verb != Verb::Remove {
+            if same && change.verb != Verb::Remove && !strict {
                 return Ok(());
             }
             let detail = "id is given by this service and cannot be changed";
             Err(Problem::bad(ScimType::Mutability, detail))
         }
-        None => guarded(change, attributes, kind.attribute(None, name)),
+        None => guarded(change, attributes, kind.attribute(None, name), strict),
         Some(urn) if name.is_empty() => remove_extension(attributes, urn, kind),
         Some(urn) => {
             let mut place = match attributes.get_mut(urn) {
                 Some(Value::Object(place)) => std::mem::take(place),
                 _ => Map::new(),
             };
-            guarded(change, &mut place, kind.attribute(Some(urn), name))?;
+            guarded(change, &mut place, kind.attribute(Some(urn), name), strict)?;
             if place.is_empty() {
                 attributes.shift_remove(urn);
             } else {
@@ -89,13 +93,17 @@ fn guarded(
     change: &AttributeChange,
     place: &mut Map<String, Value>,
     attribute: Option<&Attribute>,
+    strict: bool,
 ) -> Result<(), Problem> {
     let Some(attribute) = attribute else {
         return Ok(());
     };
     let before = place.get(&attribute.name).cloned();
-    edit(change, place, attribute)?;
+    edit(change, place, attribute, strict)?;
     let after = place.get(&attribute.name);
+    if change.verb == Verb::Remove {
+        still_there(change, attribute, after)?;
+    }
     check(attribute, before.as_ref(), after)?;
     if !attribute.multi {
         for sub in &attribute.sub {
@@ -105,6 +113,25 @@ fn guarded(
         }
     }
     Ok(())
+}
+
+/// A required attribute cannot be removed (RFC 7644 section 3.5.2.2).
+fn still_there(
+    change: &AttributeChange,
+    attribute: &Attribute,
+    after: Option<&Value>,
+) -> Result<(), Problem> {
+    let sub = change.path.sub_attribute.as_deref();
+    let part = sub.and_then(|sub| attribute.sub(sub));
+    let name = match part {
+        Some(part) if part.required => format!("{}.{}", attribute.name, part.name),
+        _ if attribute.required && after.is_none() => attribute.name.clone(),
+        _ => return Ok(()),
+    };
+    Err(Problem::bad(
+        ScimType::Mutability,
+        format!("{name} is required and cannot be removed; replace it with another value"),
+    ))
 }
 
 fn check(
@@ -127,6 +154,7 @@ fn edit(
     change: &AttributeChange,
     place: &mut Map<String, Value>,
     attribute: &Attribute,
+    strict: bool,
 ) -> Result<(), Problem> {
     let name = &attribute.name;
     let value = match change.verb {
@@ -143,7 +171,13 @@ fn edit(
         };
         let sub = change.path.sub_attribute.as_deref();
         match (&change.path.filter, sub, change.verb) {
+            (Some(filter), _, _) if strict && !values.any(filter) => {
+                return Err(no_match(attribute));
+            }
             (Some(filter), sub, verb) => values.selected(filter, sub, verb, value)?,
+            (None, Some(_), _) if strict && values.list.is_empty() => {
+                return Err(no_match(attribute));
+            }
             (None, Some(sub), _) => values.every(sub, value),
             (None, None, Verb::Add) => values.add(value),
             (None, None, Verb::Replace) => values.replace(value),
@@ -190,234 +224,5 @@ fn set(parts: &mut Map<String, Value>, name: &str, value: Option<&Value>) {
         None => {
             parts.shift_remove(name);
         }
-    }
-}
-
-/// The values of a multi-valued attribute under change.
-struct Values<'a> {
-    attribute: &'a Attribute,
-    list: Vec<Edited>,
-}
-
-struct Edited {
-    value: Value,
-    touched: bool,
-}
-
-impl Edited {
-    fn untouched(value: Value) -> Self {
-        Self {
-            value,
-            touched: false,
-        }
-    }
-
-    fn touched(value: Value) -> Self {
-        Self {
-            value,
-            touched: true,
-        }
-    }
-
-    fn set(&mut self, sub: &str, value: Option<&Value>) {
-        self.touched = true;
-        if let Value::Object(parts) = &mut self.value {
-            set(parts, sub, value);
-        }
-    }
-
-    fn merge(&mut self, value: &Value) {
-        self.touched = true;
-        match (&mut self.value, value) {
-            (Value::Object(old), Value::Object(new)) => {
-                old.extend(
-                    new.iter()
-                        .map(|(name, value)| (name.clone(), value.clone())),
-                );
-            }
-            (old, new) => *old = new.clone(),
-        }
-    }
-}
-
-impl Values<'_> {
-    fn selected(
-        &mut self,
-        filter: &Filter,
-        sub: Option<&str>,
-        verb: Verb,
-        value: Option<&Value>,
-    ) -> Result<(), Problem> {
-        let Some(value) = value else {
-            match sub {
-                None => self.list.retain(|e| !filter.matches_element(&e.value)),
-                Some(sub) => {
-                    for element in &mut self.list {
-                        if filter.matches_element(&element.value) {
-                            element.set(sub, None);
-                        }
-                    }
-                }
-            }
-            return Ok(());
-        };
-        let mut found = false;
-        for element in &mut self.list {
-            if !filter.matches_element(&element.value) {
-                continue;
-            }
-            found = true;
-            match (sub, verb) {
-                (Some(sub), _) => element.set(sub, Some(value)),
-                (None, Verb::Add) => element.merge(value),
-                (None, _) => *element = Edited::touched(value.clone()),
-            }
-        }
-        if !found {
-            let Some(described) = filter.equalities() else {
-                return Err(Problem::bad(
-                    ScimType::NoTarget,
-                    format!(
-                        "no value of {} matches the path's filter, and a value can only be made from eq joined by and",
-                        self.attribute.name
-                    ),
-                ));
-            };
-            let mut element = Edited::touched(described.into());
-            match sub {
-                Some(sub) => element.set(sub, Some(value)),
-                None => element.merge(value),
-            }
-            self.list.push(element);
-        }
-        Ok(())
-    }
-
-    /// A sub-attribute of every value; of a first one if there is none.
-    fn every(&mut self, sub: &str, value: Option<&Value>) {
-        if self.list.is_empty() && value.is_some() {
-            self.list.push(Edited::touched(Map::new().into()));
-        }
-        for element in &mut self.list {
-            element.set(sub, value);
-        }
-    }
-
-    fn add(&mut self, value: Option<&Value>) {
-        for value in value.and_then(Value::as_array).into_iter().flatten() {
-            let attribute = self.attribute;
-            let mut list = self.list.iter_mut();
-            if let Some(element) = list.find(|e| same_value(attribute, &e.value, value)) {
-                element.merge(value);
-            } else if self.list.len() <= MOST_VALUES {
-                self.list.push(Edited::touched(value.clone()));
-            }
-        }
-    }
-
-    fn replace(&mut self, value: Option<&Value>) {
-        let list = value.and_then(Value::as_array);
-        self.list = list
-            .into_iter()
-            .flatten()
-            .cloned()
-            .map(Edited::untouched)
-            .collect();
-    }
-
-    /// The values that are like one of the given; all when none are given.
-    fn remove(&mut self, like: Option<&Value>) {
-        match like.and_then(Value::as_array) {
-            None => self.list.clear(),
-            Some(like) => {
-                let attribute = self.attribute;
-                self.list
-                    .retain(|e| !like.iter().any(|like| is_like(attribute, &e.value, like)));
-            }
-        }
-    }
-
-    /// Drops what was emptied, moves `primary` and bounds the number.
-    fn settled(mut self) -> Result<Vec<Value>, Problem> {
-        self.list.retain(|e| !(e.touched && is_hollow(&e.value)));
-        if self.list.len() > MOST_VALUES {
-            return Err(too_many_values(self.attribute));
-        }
-        let mut new_primaries = self
-            .list
-            .iter()
-            .filter(|e| e.touched && is_primary(&e.value));
-        let (first, second) = (
-            new_primaries.next().is_some(),
-            new_primaries.next().is_some(),
-        );
-        if second {
-            return Err(Problem::bad(
-                ScimType::InvalidValue,
-                format!("only one value of {} can be primary", self.attribute.name),
-            ));
-        }
-        let values = self.list.into_iter().map(|mut element| {
-            if first && !element.touched && is_primary(&element.value) {
-                element.set("primary", Some(&Value::Bool(false)));
-            }
-            element.value
-        });
-        Ok(values.collect())
-    }
-}
-
-/// A value about nothing: only its use is left.
-fn is_hollow(value: &Value) -> bool {
-    match value {
-        Value::Object(parts) => parts.keys().all(|name| name == "type" || name == "primary"),
-        value => is_unset(value),
-    }
-}
-
-/// Whether an added value is one that is there: the same `value` and `type`
-/// (RFC 7643 section 2.4), or the same in all but `primary`.
-fn same_value(attribute: &Attribute, old: &Value, new: &Value) -> bool {
-    match (old, new) {
-        (Value::Object(a), Value::Object(b))
-            if a.contains_key("value") || b.contains_key("value") =>
-        {
-            ["value", "type"]
-                .iter()
-                .all(|name| same_part(attribute, name, a.get(*name), b.get(*name)))
-        }
-        (Value::Object(a), Value::Object(b)) => a
-            .keys()
-            .chain(b.keys())
-            .filter(|name| *name != "primary")
-            .all(|name| same_part(attribute, name, a.get(name), b.get(name))),
-        (a, b) => same_text(attribute.case_exact, a, b),
-    }
-}
-
-/// Whether a value has everything that the one to be removed has.
-fn is_like(attribute: &Attribute, value: &Value, like: &Value) -> bool {
-    match (value, like) {
-        (Value::Object(value), Value::Object(like)) => like
-            .iter()
-            .filter(|(_, part)| **part != Value::Bool(false))
-            .all(|(name, part)| same_part(attribute, name, value.get(name), Some(part))),
-        (value, like) => same_text(attribute.case_exact, value, like),
-    }
-}
-
-fn same_part(attribute: &Attribute, name: &str, a: Option<&Value>, b: Option<&Value>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => same_text(attribute.sub(name).is_none_or(|s| s.case_exact), a, b),
-        (a, b) => a.is_none() && b.is_none(),
-    }
-}
-
-fn same_text(case_exact: bool, a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::String(a), Value::String(b)) if !case_exact => {
-            a == b || fold_case(a) == fold_case(b)
-        }
-        (a, b) => a == b,
     }
 }

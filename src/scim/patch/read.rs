@@ -2,32 +2,37 @@
 //!
 //! Each operation ends as changes of one attribute or sub-attribute, in order,
 //! with values already in their kept form; what was not understood was refused
-//! before anything is applied.
+//! before anything is applied. Strictly every operation has a path (the
+//! interoperability profile wants it so, though RFC 7644 does not), and the
+//! path is an attribute's.
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{AttributeChange, Patch, Verb};
+use super::{Patch, Verb};
 use crate::scim::{
+    dropped::{Reading, Taken},
     error::{Problem, ScimType},
-    json::{Limits, quoted},
+    json::Limits,
     path::{self, Path, Place},
     resource::{ResourceType, extension_object, immutable, is_members},
-    schema::{Attribute, Extension, Mutability, Named, Schemas, Type},
-    value::{
-        MOST_VALUES, coerce, coerce_element, is_unset, lone, one_primary, parsed_text,
-        too_many_values,
-    },
+    schema::{Attribute, Extension, Mutability, Named, Schemas},
+    value::{is_unset, parsed_text},
 };
 
 mod members;
+mod message;
+mod values;
+
+pub(super) use message::{named, patch_op, syntax};
 
 pub(super) struct Reader<'a> {
     of: ResourceType,
     schemas: &'a Schemas,
     limits: &'a Limits,
     patch: Patch,
+    reading: Reading,
     /// How many were named so far.
     members: usize,
 }
@@ -38,13 +43,17 @@ impl<'a> Reader<'a> {
             of,
             schemas,
             limits,
-            patch: Patch::default(),
+            patch: Patch {
+                strict: limits.strict,
+                ..Patch::default()
+            },
+            reading: Reading::new(limits),
             members: 0,
         }
     }
 
-    pub(super) fn patch(self) -> Patch {
-        self.patch
+    pub(super) fn patch(self) -> Taken<Patch> {
+        self.reading.taken(self.patch)
     }
 
     pub(super) fn operation(&mut self, operation: Value) -> Result<(), Problem> {
@@ -53,23 +62,9 @@ impl<'a> Reader<'a> {
                 "every operation must be an object with op, path and value",
             ));
         };
-        let [op, path, value] = named(operation, ["op", "path", "value"])?;
-        let verb = match op.as_ref().and_then(Value::as_str) {
-            Some(op) if op.eq_ignore_ascii_case("add") => Verb::Add,
-            Some(op) if op.eq_ignore_ascii_case("remove") => Verb::Remove,
-            Some(op) if op.eq_ignore_ascii_case("replace") => Verb::Replace,
-            Some(op) => {
-                let op = quoted(op);
-                return Err(syntax(&format!(
-                    "op must be add, remove or replace, not {op}"
-                )));
-            }
-            None => {
-                return Err(syntax(
-                    "every operation needs an op: add, remove or replace",
-                ));
-            }
-        };
+        let strict = self.reading.strict;
+        let [op, path, value] = named(operation, ["op", "path", "value"], strict)?;
+        let verb = message::verb(op.as_ref(), strict)?;
         let first = self.patch.attributes.len();
         match path {
             None | Some(Value::Null) => self.without_path(verb, value),
@@ -86,6 +81,11 @@ impl<'a> Reader<'a> {
                 ScimType::NoTarget,
                 "a remove needs a path that says what to remove",
             ));
+        }
+        if self.reading.strict {
+            let why =
+                "this connection is strict, so every operation needs the path of an attribute";
+            return Err(path::invalid("", why));
         }
         let value = match value {
             Some(Value::String(text)) => parsed_text(&text),
@@ -123,16 +123,18 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// One key of an operation without path. Keys that no schema knows are
-    /// dropped, as in a POST; `nested` allows one level below the core URN.
+    /// One key of an operation without path, which only lenient reading has.
+    /// Keys that no schema knows are left out, as in a POST; `nested` allows
+    /// one level below the core URN.
     fn keyed(&mut self, verb: Verb, name: &str, value: Value, nested: bool) -> Result<(), Problem> {
         let place = match path::parse(name, self.of, self.schemas, self.limits) {
             Ok(place) => place,
             Err(problem) if name.contains('[') => return Err(problem),
-            Err(_) => return Ok(()),
+            Err(_) => Place::Unknown,
         };
         match place {
-            Place::Unknown => Ok(()),
+            Place::Unknown if is_unset(&value) => Ok(()),
+            Place::Unknown => self.reading.unknown(name),
             Place::Resource => {
                 if let (Value::Object(attributes), true) = (value, nested) {
                     for (name, value) in attributes {
@@ -143,15 +145,10 @@ impl<'a> Reader<'a> {
             }
             Place::Extension(extension) => self.extension(verb, extension, Some(value)),
             Place::Attribute(path, attribute) => {
-                let given = path
-                    .sub_attribute
-                    .as_deref()
-                    .and_then(|sub| attribute.sub(sub));
-                let closed = given.is_some_and(|sub| sub.mutability == Mutability::ReadOnly);
                 let no_id = path.attribute == "id" && is_unset(&value);
                 // As in a PUT: whoever never loaded the members writes null.
                 let no_members = self.is_members(&path) && is_unset(&value) && !value.is_array();
-                if closed || no_id || no_members || self.is_ours(&path) {
+                if is_closed(&path, attribute) || no_id || no_members || self.is_ours(&path) {
                     return Ok(());
                 }
                 self.attribute(verb, path, attribute, Some(value))
@@ -160,23 +157,19 @@ impl<'a> Reader<'a> {
     }
 
     fn at(&mut self, verb: Verb, path: &str, value: Option<Value>) -> Result<(), Problem> {
+        let strict = self.reading.strict;
         match path::parse(path, self.of, self.schemas, self.limits)? {
-            Place::Unknown if value == Some(Value::Null) => Ok(()),
+            Place::Unknown if value == Some(Value::Null) && !strict => Ok(()),
             Place::Unknown => Err(path::invalid(path, "no schema here has this attribute")),
             Place::Resource => self.without_path(verb, value),
             Place::Extension(extension) => self.extension(verb, extension, value),
             Place::Attribute(path, attribute) => {
-                if path.extension.is_none()
-                    && matches!(path.attribute.as_str(), "schemas" | "password")
-                {
+                let unkept =
+                    path.attribute == "password" || (path.attribute == "schemas" && !strict);
+                if path.extension.is_none() && unkept {
                     return Ok(());
                 }
-                let sub = path
-                    .sub_attribute
-                    .as_deref()
-                    .and_then(|sub| attribute.sub(sub));
-                let closed = sub.is_some_and(|sub| sub.mutability == Mutability::ReadOnly);
-                if closed || self.is_ours(&path) {
+                if is_closed(&path, attribute) || self.is_ours(&path) {
                     return Err(immutable(attribute));
                 }
                 self.attribute(verb, path, attribute, value)
@@ -204,25 +197,18 @@ impl<'a> Reader<'a> {
         value: Option<Value>,
     ) -> Result<(), Problem> {
         let clears = value.as_ref().is_none_or(is_unset);
+        let strict = self.reading.strict;
         match (verb, value) {
+            (Verb::Remove, Some(value)) if strict && !value.is_null() => {
+                return Err(takes_no_value(&extension.urn));
+            }
             (Verb::Remove, _) => {}
             (_, None) => return Err(no_value(&extension.urn)),
             (Verb::Add, Some(_)) if clears => return Ok(()),
             (Verb::Replace, Some(_)) if clears => {}
             (_, Some(value)) => {
-                for (name, value) in extension_object(extension, value)? {
-                    let Named::Attribute { attribute, sub, .. } = extension.resolve(&name) else {
-                        continue;
-                    };
-                    let path = Path {
-                        extension: Some(extension.urn.clone()),
-                        attribute: attribute.name.clone(),
-                        filter: None,
-                        sub_attribute: sub.map(|sub| sub.name.clone()),
-                    };
-                    if sub.is_none_or(|sub| sub.mutability != Mutability::ReadOnly) {
-                        self.attribute(verb, path, attribute, Some(value))?;
-                    }
+                for (name, value) in extension_object(extension, value, strict)? {
+                    self.extended(verb, extension, &name, value)?;
                 }
                 return Ok(());
             }
@@ -237,154 +223,38 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn attribute(
+    /// One key of an object under an extension's URN.
+    fn extended(
         &mut self,
         verb: Verb,
-        path: Path,
-        attribute: &Attribute,
-        value: Option<Value>,
-    ) -> Result<(), Problem> {
-        if self.is_members(&path) {
-            return self.members(verb, path, value);
-        }
-        let value = match (verb, value) {
-            (Verb::Remove, value) => return self.removal(path, attribute, value),
-            (_, None) => return Err(no_value(&attribute.name)),
-            (_, Some(value)) => value,
-        };
-        let sub = path
-            .sub_attribute
-            .as_deref()
-            .and_then(|sub| attribute.sub(sub));
-        if let Some(sub) = sub {
-            let value = coerce(sub, Some(attribute), value)?;
-            self.push(verb, path, value);
-            return Ok(());
-        }
-        if path.filter.is_some() {
-            let value = coerce_element(attribute, value)?;
-            self.push(verb, path, value);
-            return Ok(());
-        }
-        if attribute.kind == Type::Complex
-            && !attribute.multi
-            && attribute.mutability != Mutability::ReadOnly
-            && !is_unset(&value)
-        {
-            return self.complex(verb, &path, attribute, value);
-        }
-        let value = coerce(attribute, None, value)?;
-        if attribute.multi {
-            match &value {
-                Some(value) => one_primary(attribute, value)?,
-                None if verb == Verb::Add => return Ok(()),
-                None => {}
-            }
-        }
-        self.push(verb, path, value);
-        Ok(())
-    }
-
-    /// An object for a complex attribute changes the sub-attributes that it
-    /// names and leaves the others (RFC 7644 sections 3.5.2.1 and 3.5.2.3).
-    fn complex(
-        &mut self,
-        verb: Verb,
-        path: &Path,
-        attribute: &Attribute,
+        extension: &'a Extension,
+        name: &str,
         value: Value,
     ) -> Result<(), Problem> {
-        let Value::Object(mut parts) = lone(attribute, None, value.clone())? else {
-            // Not an object in any of its shapes: the refusal is the same.
-            let value = coerce(attribute, None, value)?;
-            self.push(verb, path.clone(), value);
+        let strict = self.reading.strict;
+        let (attribute, sub) = match extension.resolve(name) {
+            Named::Attribute { attribute, sub, .. } if sub.is_none() || !strict => (attribute, sub),
+            _ if !strict && is_unset(&value) => return Ok(()),
+            _ => return self.reading.unknown(&format!("{}:{name}", extension.urn)),
+        };
+        let path = Path {
+            extension: Some(extension.urn.clone()),
+            attribute: attribute.name.clone(),
+            filter: None,
+            sub_attribute: sub.map(|sub| sub.name.clone()),
+        };
+        if is_closed(&path, attribute) {
             return Ok(());
-        };
-        // `value` goes first: it unsets the address of another target.
-        if let Some((name, value)) = parts.shift_remove_entry("value") {
-            parts.shift_insert(0, name, value);
         }
-        for (name, value) in parts {
-            let Some(sub) = attribute.sub(&name) else {
-                continue;
-            };
-            if sub.mutability == Mutability::ReadOnly {
-                continue;
-            }
-            let path = Path {
-                sub_attribute: Some(sub.name.clone()),
-                ..path.clone()
-            };
-            let value = coerce(sub, Some(attribute), value)?;
-            self.push(verb, path, value);
-        }
-        Ok(())
-    }
-
-    /// A `remove`; a value narrows it to the values that are like it.
-    fn removal(
-        &mut self,
-        path: Path,
-        attribute: &Attribute,
-        value: Option<Value>,
-    ) -> Result<(), Problem> {
-        let narrows = attribute.multi && path.filter.is_none() && path.sub_attribute.is_none();
-        let list = match value {
-            Some(value) if narrows && value != Value::Null => match value {
-                Value::String(text) => match parsed_text(&text) {
-                    Some(Value::Array(list)) => list,
-                    Some(value) => vec![value],
-                    None => vec![text.into()],
-                },
-                Value::Array(list) => list,
-                value => vec![value],
-            },
-            _ => {
-                self.push(Verb::Remove, path, None);
-                return Ok(());
-            }
-        };
-        if list.len() > MOST_VALUES {
-            return Err(too_many_values(attribute));
-        }
-        let mut kept = Vec::with_capacity(list.len());
-        for value in list {
-            kept.extend(coerce_element(attribute, value)?);
-        }
-        if !kept.is_empty() {
-            self.push(Verb::Remove, path, Some(kept.into()));
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, verb: Verb, path: Path, value: Option<Value>) {
-        self.patch
-            .attributes
-            .push(AttributeChange { verb, path, value });
+        self.attribute(verb, path, attribute, Some(value))
     }
 }
 
-/// Takes members of an object by name in any letter case.
-pub(super) fn named<const N: usize>(
-    object: Map<String, Value>,
-    names: [&str; N],
-) -> Result<[Option<Value>; N], Problem> {
-    let mut found = [const { None }; N];
-    for (name, value) in object {
-        let mut slots = names.iter().zip(&mut found);
-        let Some((name, slot)) = slots.find(|(known, _)| known.eq_ignore_ascii_case(&name)) else {
-            continue;
-        };
-        if slot.is_some() {
-            return Err(syntax(&format!("{name} is given twice")));
-        }
-        *slot = Some(value);
-    }
-    Ok(found)
-}
-
-pub(super) fn syntax(detail: &str) -> Problem {
-    Problem::bad(ScimType::InvalidSyntax, detail)
+/// Whether a path leads to a read-only part of an attribute.
+fn is_closed(path: &Path, attribute: &Attribute) -> bool {
+    let sub = path.sub_attribute.as_deref();
+    let sub = sub.and_then(|sub| attribute.sub(sub));
+    sub.is_some_and(|sub| sub.mutability == Mutability::ReadOnly)
 }
 
 fn invalid_value(detail: &str) -> Problem {
@@ -400,5 +270,12 @@ fn twice(name: &str) -> Problem {
 fn no_value(name: &str) -> Problem {
     invalid_value(&format!(
         "the operation on {name} needs a value; null clears"
+    ))
+}
+
+fn takes_no_value(name: &str) -> Problem {
+    invalid_value(&format!(
+        "a remove of {name} takes no value; select what to remove in the path, \
+         for example {name}[value eq \"..\"]"
     ))
 }

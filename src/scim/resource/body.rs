@@ -1,32 +1,41 @@
 //! The body of a POST or PUT, read into a resource: names canonicalised,
 //! values coerced, and what is not the client's to write left out.
+//!
+//! What no schema defines is left out and counted, or refused: see
+//! [`Reading`]. Read strictly, `schemas` must name what the body uses
+//! (RFC 7643 section 3), and an attribute has one spelling: its name, or its
+//! name behind the URN (RFC 7644 section 3.10).
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::{Attributes, GroupBody, ResourceType, require};
 use crate::scim::{
+    dropped::{Reading, Taken},
     error::{Problem, ScimType},
-    json::{self, Bounded, Limits, twice},
-    members::Members,
-    schema::{Attribute, Extension, GROUP, Kind, Mutability, Named, Schemas},
+    json::{self, Bounded, Limits},
+    schema::{Attribute, Extension, Kind, Mutability, Named, Schemas},
     value::{coerce, is_unset, one_primary, parsed_text},
 };
 
+mod group;
+mod named;
+
+pub(in crate::scim) use group::is_members;
+
 /// Reads the body of a POST or PUT of a User: duplicate keys refused, names
 /// canonicalised, values coerced (`"True"`), read-only attributes and
-/// `password` dropped, unknown attributes dropped, required ones demanded.
+/// `password` dropped, required ones demanded.
 pub fn user_from_json(
     body: &[u8],
     schemas: &Schemas,
     limits: &Limits,
-) -> Result<Attributes, Problem> {
-    match json::parse(body, limits)? {
-        Value::Object(map) => attributes(map, schemas.kind(ResourceType::User)),
-        _ => Err(no_object()),
-    }
+) -> Result<Taken<Attributes>, Problem> {
+    let Value::Object(map) = json::parse(body, limits)? else {
+        return Err(no_object());
+    };
+    let mut reading = Reading::new(limits);
+    let user = attributes(map, schemas.kind(ResourceType::User), &mut reading)?;
+    Ok(reading.taken(user))
 }
 
 /// Reads the body of a POST or PUT of a Group; members are taken in one pass
@@ -35,11 +44,13 @@ pub fn group_from_json(
     body: &[u8],
     schemas: &Schemas,
     limits: &Limits,
-) -> Result<GroupBody, Problem> {
+) -> Result<Taken<GroupBody>, Problem> {
+    let mut reading = Reading::new(limits);
     let mut fault = None;
-    let seed = Group {
+    let seed = group::Group {
         bounded: Bounded::new(limits),
         most: limits.members,
+        reading: &mut reading,
         fault: &mut fault,
     };
     let read = json::parse_with(seed, body);
@@ -47,10 +58,11 @@ pub fn group_from_json(
         return Err(problem);
     }
     let (map, members) = read?;
-    Ok(GroupBody {
-        attributes: attributes(map, schemas.kind(ResourceType::Group))?,
+    let group = GroupBody {
+        attributes: attributes(map, schemas.kind(ResourceType::Group), &mut reading)?,
         members,
-    })
+    };
+    Ok(reading.taken(group))
 }
 
 fn no_object() -> Problem {
@@ -60,55 +72,147 @@ fn no_object() -> Problem {
     )
 }
 
-fn attributes(map: Map<String, Value>, kind: &Kind) -> Result<Attributes, Problem> {
-    let mut kept = Map::new();
-    take(map, kind, &mut kept, true)?;
+fn attributes(
+    map: Map<String, Value>,
+    kind: &Kind,
+    reading: &mut Reading,
+) -> Result<Attributes, Problem> {
+    let named = match reading.strict {
+        true => named::extensions(&map, kind)?,
+        false => Vec::new(),
+    };
+    let mut body = Body {
+        kept: Map::new(),
+        kind,
+        reading,
+    };
+    body.take(map, true)?;
+    let kept = body.kept;
+    if reading.strict {
+        named::demand(&kept, &named)?;
+    }
     require(&kept, kind)?;
     Ok(Attributes(kept))
 }
 
-/// Takes what the schema knows. `nested` allows for one level of attributes
-/// under the core schema's own URN.
-fn take(
-    map: Map<String, Value>,
-    kind: &Kind,
-    kept: &mut Map<String, Value>,
-    nested: bool,
-) -> Result<(), Problem> {
-    for (name, value) in map {
-        if is_unset(&value) {
-            continue;
-        }
-        match kind.resolve(&name) {
-            Named::Core => {
-                if let (Value::Object(inner), true) = (value, nested) {
-                    take(inner, kind, kept, false)?;
-                }
-            }
-            Named::Extension(extension) => {
-                for (name, value) in extension_object(extension, value)? {
-                    if let Named::Attribute { attribute, sub, .. } = extension.resolve(&name) {
-                        put(kept, Some(&extension.urn), attribute, sub, value)?;
-                    }
-                }
-            }
-            Named::Attribute {
-                extension,
-                attribute,
-                sub,
-            } => put(kept, extension, attribute, sub, value)?,
-            Named::Unknown | Named::Malformed => {}
-        }
-    }
-    Ok(())
+/// A resource while it is read.
+struct Body<'a, 'r> {
+    kept: Map<String, Value>,
+    kind: &'a Kind,
+    reading: &'r mut Reading,
 }
 
-/// The object under an extension's URN, also when it was sent as JSON text.
+impl Body<'_, '_> {
+    /// Takes what the schema knows. `nested` allows for one level of
+    /// attributes under the core schema's own URN, which only lenient reading
+    /// knows.
+    fn take(&mut self, map: Map<String, Value>, nested: bool) -> Result<(), Problem> {
+        let strict = self.reading.strict;
+        for (name, value) in map {
+            if !strict && is_unset(&value) {
+                continue;
+            }
+            match self.kind.resolve_as(&name, strict) {
+                Named::Core if nested && !strict && value.is_object() => {
+                    if let Value::Object(inner) = value {
+                        self.take(inner, false)?;
+                    }
+                }
+                Named::Extension(extension) => self.extension(extension, value)?,
+                Named::Attribute {
+                    extension,
+                    attribute,
+                    sub,
+                } if sub.is_none() || !strict => self.put(extension, attribute, sub, value)?,
+                _ => self.reading.unknown(&name)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn extension(&mut self, extension: &Extension, value: Value) -> Result<(), Problem> {
+        let strict = self.reading.strict;
+        if value.is_null() {
+            return Ok(());
+        }
+        for (name, value) in extension_object(extension, value, strict)? {
+            match extension.resolve(&name) {
+                Named::Attribute { attribute, sub, .. } if sub.is_none() || !strict => {
+                    self.put(Some(&extension.urn), attribute, sub, value)?;
+                }
+                _ if !strict && is_unset(&value) => {}
+                _ => self.reading.unknown(&format!("{}:{name}", extension.urn))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        extension: Option<&str>,
+        attribute: &Attribute,
+        sub: Option<&Attribute>,
+        value: Value,
+    ) -> Result<(), Problem> {
+        let closed =
+            |a: &Attribute| matches!(a.mutability, Mutability::ReadOnly | Mutability::WriteOnly);
+        if closed(attribute) || sub.is_some_and(closed) {
+            return Ok(());
+        }
+        let parent = sub.map(|_| attribute);
+        let Some(value) = coerce(sub.unwrap_or(attribute), parent, value, self.reading)? else {
+            return Ok(());
+        };
+        let place = match extension {
+            None => &mut self.kept,
+            Some(urn) => match self.kept.entry(urn).or_insert_with(|| Map::new().into()) {
+                Value::Object(map) => map,
+                _ => return Ok(()),
+            },
+        };
+        let Some(sub) = sub else {
+            one_primary(attribute, &value)?;
+            if self.reading.strict && place.contains_key(&attribute.name) {
+                let name = &attribute.name;
+                let detail =
+                    format!("{name} is given twice, with its URN and without; send it once");
+                return Err(Problem::bad(ScimType::InvalidSyntax, detail));
+            }
+            return put_once(place, &attribute.name, value, &attribute.name);
+        };
+        match part_of(place, attribute) {
+            Some(map) => put_once(map, &sub.name, value, &attribute.name),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The complex value that a sub-attribute on its own belongs to, made if it is
+/// not there: the first one of several.
+fn part_of<'a>(
+    place: &'a mut Map<String, Value>,
+    attribute: &Attribute,
+) -> Option<&'a mut Map<String, Value>> {
+    let complex = place.entry(attribute.name.as_str());
+    let empty = Value::Object(Map::new());
+    match complex.or_insert_with(|| match attribute.multi {
+        true => vec![empty].into(),
+        false => empty,
+    }) {
+        Value::Array(list) => list.first_mut().and_then(Value::as_object_mut),
+        single => single.as_object_mut(),
+    }
+}
+
+/// The object under an extension's URN, leniently also when it was sent as
+/// JSON text.
 pub(in crate::scim) fn extension_object(
     extension: &Extension,
     value: Value,
+    strict: bool,
 ) -> Result<Map<String, Value>, Problem> {
-    let value = match value.as_str().and_then(parsed_text) {
+    let text = value.as_str().filter(|_| !strict);
+    let value = match text.and_then(parsed_text) {
         Some(parsed) => parsed,
         None => value,
     };
@@ -118,51 +222,6 @@ pub(in crate::scim) fn extension_object(
             ScimType::InvalidValue,
             format!("{} must be an object", extension.urn),
         )),
-    }
-}
-
-fn put(
-    kept: &mut Map<String, Value>,
-    extension: Option<&str>,
-    attribute: &Attribute,
-    sub: Option<&Attribute>,
-    value: Value,
-) -> Result<(), Problem> {
-    let closed =
-        |a: &Attribute| matches!(a.mutability, Mutability::ReadOnly | Mutability::WriteOnly);
-    if closed(attribute) || sub.is_some_and(closed) {
-        return Ok(());
-    }
-    let parent = sub.map(|_| attribute);
-    let Some(value) = coerce(sub.unwrap_or(attribute), parent, value)? else {
-        return Ok(());
-    };
-    let place = match extension {
-        None => kept,
-        Some(urn) => match kept.entry(urn).or_insert_with(|| Map::new().into()) {
-            Value::Object(map) => map,
-            _ => return Ok(()),
-        },
-    };
-    let Some(sub) = sub else {
-        one_primary(attribute, &value)?;
-        return put_once(place, &attribute.name, value, &attribute.name);
-    };
-    let complex = place.entry(attribute.name.as_str());
-    let empty = Value::Object(Map::new());
-    let complex = match complex.or_insert_with(|| {
-        if attribute.multi {
-            vec![empty].into()
-        } else {
-            empty
-        }
-    }) {
-        Value::Array(list) => list.first_mut().and_then(Value::as_object_mut),
-        single => single.as_object_mut(),
-    };
-    match complex {
-        Some(map) => put_once(map, &sub.name, value, &attribute.name),
-        None => Ok(()),
     }
 }
 
@@ -188,62 +247,4 @@ fn put_once(
             Ok(())
         }
     }
-}
-
-/// Reads a group: its members apart, everything else as generic JSON.
-struct Group<'a> {
-    bounded: Bounded,
-    most: usize,
-    fault: &'a mut Option<Problem>,
-}
-
-impl<'de> DeserializeSeed<'de> for Group<'_> {
-    type Value = (Map<String, Value>, Option<Vec<String>>);
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
-        reader.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Group<'_> {
-    type Value = (Map<String, Value>, Option<Vec<String>>);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object that holds the group")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let inner = self.bounded.deeper()?;
-        let mut attributes = Map::new();
-        let mut members = None;
-        let mut named = false;
-        while let Some(name) = map.next_key::<String>()? {
-            if is_members(&name) {
-                if std::mem::replace(&mut named, true) {
-                    return Err(twice(&name));
-                }
-                members = map.next_value_seed(Members {
-                    bounded: inner,
-                    most: self.most,
-                    fault: self.fault,
-                })?;
-            } else if attributes.contains_key(&name) {
-                return Err(twice(&name));
-            } else {
-                attributes.insert(name, map.next_value_seed(inner)?);
-            }
-        }
-        Ok((attributes, members))
-    }
-}
-
-/// Whether a key of a group's body means its members.
-pub(in crate::scim) fn is_members(name: &str) -> bool {
-    let name = match name.get(..GROUP.len()) {
-        Some(urn) if urn.eq_ignore_ascii_case(GROUP) => {
-            name.get(GROUP.len() + 1..).unwrap_or_default()
-        }
-        _ => name,
-    };
-    name.eq_ignore_ascii_case("members")
 }

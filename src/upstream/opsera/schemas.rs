@@ -77,6 +77,7 @@ fn group_extension() -> Value {
                 "required": false,
                 "mutability": "readOnly",
                 "returned": "default",
+                "uniqueness": "none",
             },
         ],
         "meta": { "resourceType": "Schema", "location": format!("/Schemas/{GROUP_EXTENSION}") },
@@ -143,10 +144,7 @@ fn adjustments(settings: &Settings) -> Vec<Adjustment> {
                 }
             },
         ),
-        Adjustment {
-            canonical_values: SITE_ROLES.map(str::to_owned).to_vec(),
-            ..note(USER, "roles.value", "")
-        },
+        roles(settings.unknown_roles),
         Adjustment {
             mutability: Some("readOnly"),
             ..note(
@@ -201,6 +199,25 @@ fn adjustments(settings: &Settings) -> Vec<Adjustment> {
          the bridge only.",
     ));
     found
+}
+
+/// Where other roles are kept too, the site roles are no limit and so no
+/// canonical values.
+fn roles(unknown: UnknownRoles) -> Adjustment {
+    let (canonical_values, note) = match unknown {
+        UnknownRoles::Refuse => (SITE_ROLES.map(str::to_owned).to_vec(), String::new()),
+        UnknownRoles::Local => {
+            let roles = SITE_ROLES.join(", ");
+            (Vec::new(), format!("Opsera knows {roles}."))
+        }
+    };
+    Adjustment {
+        schema: USER.into(),
+        attribute: "roles.value".into(),
+        mutability: None,
+        canonical_values,
+        note,
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{Reader, no_value};
+use super::{Reader, no_value, takes_no_value};
 use crate::scim::{
     error::{Problem, ScimType},
     members,
@@ -27,6 +27,14 @@ impl Reader<'_> {
                 "a member cannot be changed in place; remove it and add another",
             ));
         }
+        let strict = self.reading.strict;
+        if strict && verb == Verb::Remove && value.as_ref().is_some_and(|value| !value.is_null()) {
+            return Err(takes_no_value("members"));
+        }
+        let value = match value {
+            Some(one @ Value::Object(_)) if strict => Some(vec![one].into()),
+            value => value,
+        };
         let change = match (verb, path.filter, value) {
             (Verb::Remove, None, None | Some(Value::Null)) => MemberChange::RemoveAll,
             (Verb::Remove, None, Some(value)) => MemberChange::Remove(self.ids(&value)?),
@@ -37,6 +45,12 @@ impl Reader<'_> {
             (Verb::Add, None, Some(value)) => MemberChange::Add(self.ids(&value)?),
             (Verb::Replace, None, Some(value)) => MemberChange::Replace(self.ids(&value)?),
             (_, None, None) => return Err(no_value("members")),
+            (Verb::Add, Some(_), _) if strict => {
+                return Err(Problem::bad(
+                    ScimType::Mutability,
+                    "a member cannot be changed in place; add members as the value",
+                ));
+            }
             (Verb::Add, Some(filter), _) => match filter.ids() {
                 Some(ids) => MemberChange::Add(self.counted(ids)?),
                 None => {
@@ -64,7 +78,7 @@ impl Reader<'_> {
     }
 
     fn ids(&mut self, value: &Value) -> Result<Vec<String>, Problem> {
-        let ids = members::ids(value, self.limits)?;
+        let ids = members::ids(value, self.limits, &mut self.reading)?;
         self.counted(ids)
     }
 

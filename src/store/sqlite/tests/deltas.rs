@@ -203,7 +203,7 @@ async fn members_are_removed_by_a_filter_on_their_value() {
         &schemas,
         &Limits::default(),
     );
-    let members = patch.unwrap().members;
+    let members = patch.unwrap().taken.members;
     assert!(matches!(members[..], [MemberChange::RemoveWhere(_)]));
     scene.change(&group, change(members)).await.unwrap();
     assert_eq!(scene.members(&group).await, [ids[1]]);
