@@ -16,6 +16,7 @@ mod front;
 mod hazards;
 mod lifecycle;
 mod openapi;
+mod strict;
 mod support;
 mod tidy;
 mod wire;

@@ -275,6 +275,19 @@ impl World {
             .collect()
     }
 
+    /// Whether a text stands in any file that the bridge or the application
+    /// wrote.
+    pub fn files_contain(&self, text: &str) -> bool {
+        let files = std::fs::read_dir(self.dir.path()).expect("a folder");
+        let mut bytes = files.map(|file| std::fs::read(file.expect("a file").path()));
+        bytes.any(|bytes| {
+            let bytes = bytes.expect("readable");
+            bytes
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+        })
+    }
+
     // ------------------------------------------------- the application
 
     async fn control(&self, method: Method, path: &str, body: Option<Value>) -> Value {

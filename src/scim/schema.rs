@@ -177,3 +177,6 @@ fn adjust_attribute(attribute: &mut Map<String, Value>, adjustment: &Adjustment)
         attribute.insert("description".into(), text.trim().into());
     }
 }
+
+#[cfg(test)]
+mod tests;

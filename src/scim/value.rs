@@ -70,8 +70,13 @@ pub(super) fn coerce(
     let mut kept = Vec::with_capacity(list.len());
     for value in list {
         let value = unpacked(attribute, value, reading);
-        if let Some(value) = coerce_one(attribute, parent, value, reading)? {
-            kept.push(value);
+        match coerce_one(attribute, parent, value, reading)? {
+            Some(value) => kept.push(value),
+            // A list of nothing would clear what is there.
+            None if reading.strict => {
+                return Err(refused(attribute, parent, "one of its values is empty"));
+            }
+            None => {}
         }
     }
     Ok((!kept.is_empty()).then(|| kept.into()))

@@ -77,9 +77,10 @@ fn attributes(
     kind: &Kind,
     reading: &mut Reading,
 ) -> Result<Attributes, Problem> {
-    let named = match reading.strict {
-        true => named::extensions(&map, kind)?,
-        false => Vec::new(),
+    let named = if reading.strict {
+        named::extensions(&map, kind)?
+    } else {
+        Vec::new()
     };
     let mut body = Body {
         kept: Map::new(),
@@ -195,9 +196,12 @@ fn part_of<'a>(
 ) -> Option<&'a mut Map<String, Value>> {
     let complex = place.entry(attribute.name.as_str());
     let empty = Value::Object(Map::new());
-    match complex.or_insert_with(|| match attribute.multi {
-        true => vec![empty].into(),
-        false => empty,
+    match complex.or_insert_with(|| {
+        if attribute.multi {
+            vec![empty].into()
+        } else {
+            empty
+        }
     }) {
         Value::Array(list) => list.first_mut().and_then(Value::as_object_mut),
         single => single.as_object_mut(),

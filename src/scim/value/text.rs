@@ -36,12 +36,10 @@ pub(super) fn check(
 }
 
 fn is_canonical(attribute: &Attribute, text: &str) -> bool {
-    let mut values = attribute.canonical.iter();
-    attribute.canonical.is_empty()
-        || values.any(|value| match attribute.case_exact {
-            true => value == text,
-            false => fold_case(value) == fold_case(text),
-        })
+    let same = |value: &String| {
+        value == text || (!attribute.case_exact && fold_case(value) == fold_case(text))
+    };
+    attribute.canonical.is_empty() || attribute.canonical.iter().any(same)
 }
 
 /// RFC 4648 section 4 or 5; the padding may be left out (RFC 7643 section

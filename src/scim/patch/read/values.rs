@@ -73,7 +73,9 @@ impl Reader<'_> {
         value: Value,
     ) -> Result<(), Problem> {
         let value = match value {
-            Value::Object(_) if attribute.kind == Type::Complex => vec![value].into(),
+            Value::Object(parts) if attribute.kind == Type::Complex && !parts.is_empty() => {
+                vec![Value::Object(parts)].into()
+            }
             value => value,
         };
         let value = coerce(attribute, None, value, &mut self.reading)?;

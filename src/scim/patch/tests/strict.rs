@@ -113,6 +113,8 @@ fn values_have_the_type_that_the_schema_says() {
         ("title", json!({})),
         ("emails", json!("")),
         ("emails", json!({})),
+        ("emails", json!([{}])),
+        ("emails", json!([{"value": "x@example.com"}, null])),
         ("active", json!("")),
         ("emails[type eq \"work\"].type", json!("office")),
         (
@@ -184,9 +186,10 @@ fn a_filter_must_select_and_a_remove_takes_no_value() {
         "phoneNumbers.value",
     ] {
         for op in ["add", "replace"] {
-            let value = match path.ends_with(']') {
-                true => json!({"value": "x@example.com"}),
-                false => json!("x@example.com"),
+            let value = if path.ends_with(']') {
+                json!({"value": "x@example.com"})
+            } else {
+                json!("x@example.com")
             };
             departs(
                 user,

@@ -1,0 +1,585 @@
+//! The schema at the front door: what strict connections refuse, what lenient
+//! ones leave out and count, that what is served is what holds, and that no
+//! spelling reaches what is not the client's to write.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::support::{World, group, user};
+
+const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
+const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
+const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+const OPSERA_USER: &str = "urn:ietf:params:scim:schemas:extension:opsera:2.0:User";
+const OPSERA_GROUP: &str = "urn:ietf:params:scim:schemas:extension:opsera:2.0:Group";
+const DROPPED: &str = "drawbridge-dropped-attributes";
+
+async fn strict() -> World {
+    World::with("strict = true", &["--empty"]).await
+}
+
+fn with(mut body: Value, name: &str, value: Value) -> Value {
+    body[name] = value;
+    body
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_connection_refuses_what_a_lenient_one_takes() {
+    let (lenient, strict) = (World::start().await, strict().await);
+    let without_schemas = {
+        let mut body = user("bare");
+        body.as_object_mut().unwrap().remove("schemas");
+        body
+    };
+    let cases = [
+        (without_schemas, "invalidSyntax"),
+        (with(user("a"), "schemas", json!([])), "invalidSyntax"),
+        (
+            with(user("b"), "schemas", json!([ENTERPRISE])),
+            "invalidSyntax",
+        ),
+        (
+            with(
+                user("c"),
+                "schemas",
+                json!([USER, "urn:example:none:1.0:User"]),
+            ),
+            "invalidSyntax",
+        ),
+        (
+            with(user("d"), "schemas", json!([USER, USER])),
+            "invalidSyntax",
+        ),
+        (with(user("e"), "noSuch", json!("x")), "invalidSyntax"),
+        (with(user("f"), "noSuch", json!(null)), "invalidSyntax"),
+        (
+            with(user("g"), "urn:example:none:1.0:User", json!({"a": 1})),
+            "invalidSyntax",
+        ),
+        (
+            with(user("h"), ENTERPRISE, json!({"department": "D"})),
+            "invalidSyntax",
+        ),
+        (with(user("i"), "department", json!("D")), "invalidSyntax"),
+        (
+            with(user("j"), "name.middleName", json!("M")),
+            "invalidSyntax",
+        ),
+        (
+            with(user("k"), USER, json!({"title": "T"})),
+            "invalidSyntax",
+        ),
+        (
+            with(user("l"), "USERNAME", json!("l@example.com")),
+            "invalidSyntax",
+        ),
+        (with(user("m"), "active", json!("True")), "invalidValue"),
+        (
+            with(user("n"), "emails", json!({"value": "n@example.com"})),
+            "invalidValue",
+        ),
+        (
+            with(
+                user("o"),
+                "emails",
+                json!([{"value": "o@example.com", "type": "office"}]),
+            ),
+            "invalidValue",
+        ),
+        (
+            with(user("p"), "name", json!({"givenName": "G", "nick": "N"})),
+            "invalidSyntax",
+        ),
+        (with(user("q"), "title", json!({})), "invalidValue"),
+    ];
+    for (body, kind) in cases {
+        lenient.post("/Users", body.clone()).await.expect(201);
+        let refused = strict.post("/Users", body.clone()).await.expect(400);
+        assert_eq!(refused.body["scimType"], kind, "{body}: {}", refused.body);
+        let put = strict.post("/Users", user("before")).await;
+        let path = match put.status.as_u16() {
+            201 => format!("/Users/{}", put.id()),
+            _ => {
+                let found = strict
+                    .get("/Users?filter=userName%20eq%20%22before@example.com%22")
+                    .await;
+                format!(
+                    "/Users/{}",
+                    found.body["Resources"][0]["id"].as_str().unwrap()
+                )
+            }
+        };
+        strict.put(&path, body).await.expect(400);
+    }
+    let found = strict.get("/Users").await.expect(200);
+    assert_eq!(found.body["totalResults"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_connection_takes_what_the_rfc_writes() {
+    let world = strict().await;
+    let whole = json!({
+        "schemas": [USER, ENTERPRISE], "userName": "bjensen@example.com", "externalId": "701984",
+        "name": {"formatted": "Ms. Barbara J Jensen, III", "familyName": "Jensen", "givenName": "Barbara",
+            "middleName": "Jane", "honorificPrefix": "Ms.", "honorificSuffix": "III"},
+        "displayName": "Babs Jensen", "nickName": "Babs", "profileUrl": "https://login.example.com/bjensen",
+        "emails": [{"value": "bjensen@example.com", "type": "work", "primary": true},
+            {"value": "babs@jensen.org", "type": "home"}],
+        "addresses": [{"type": "work", "streetAddress": "100 Universal City Plaza", "locality": "Hollywood",
+            "region": "CA", "postalCode": "91608", "country": "USA", "primary": true}],
+        "phoneNumbers": [{"value": "555-555-5555", "type": "work"}],
+        "ims": [{"value": "someaimhandle", "type": "aim"}],
+        "photos": [{"value": "https://photos.example.com/profilephoto/72930000000Ccne/F", "type": "photo"}],
+        "userType": "Employee", "title": "Tour Guide", "preferredLanguage": "en-US", "locale": "en-US",
+        "timezone": "America/Los_Angeles", "active": true, "password": "t1meMa$heen",
+        "x509Certificates": [{"value": "MIIDQzCCAqygAwIBAgICEAAwDQYJKoZIhvcNAQEFBQAwTjELMAkGA1UE"}],
+        ENTERPRISE: {"employeeNumber": "701984", "costCenter": "4130", "organization": "Universal Studios",
+            "division": "Theme Park", "department": "Tour Operations", "manager": {"value": "26118915"}},
+        "id": "ignored", "meta": {"created": "2010-01-23T04:56:22Z"}, "groups": [{"value": "x"}],
+    });
+    let made = world.post("/Users", whole.clone()).await.expect(201);
+    assert!(!made.headers.contains_key(DROPPED));
+    assert_eq!(made.body.get("password"), None);
+    let shown = world
+        .get(&format!("/Users/{}", made.id()))
+        .await
+        .expect(200)
+        .body;
+    for (name, value) in whole.as_object().unwrap() {
+        if !["id", "meta", "groups", "password"].contains(&name.as_str()) {
+            assert_eq!(shown[name], *value, "{name}");
+        }
+    }
+    let path = format!("/Users/{}", made.id());
+    let tag = |reply: &super::support::Reply| reply.headers["etag"].clone();
+    let before = tag(&world.get(&path).await);
+    let again = json!([{"op": "add", "path": "emails", "value": [{"value": "babs@jensen.org", "type": "home"}]}]);
+    world.patch(&path, again).await.expect(200);
+    assert_eq!(tag(&world.get(&path).await), before);
+    let change =
+        json!([{"op": "replace", "path": "emails[type eq \"home\"].primary", "value": true}]);
+    let changed = world.patch(&path, change).await.expect(200);
+    assert_eq!(changed.body["emails"][0]["primary"], false);
+    assert_ne!(tag(&changed), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_patch_is_told_what_is_wrong_and_changes_nothing() {
+    let world = strict().await;
+    let id = world.user("pat").await;
+    let path = format!("/Users/{id}");
+    let before = world.get(&path).await.body;
+    for (operation, kind) in [
+        (
+            json!({"op": "replace", "value": {"title": "T"}}),
+            "invalidPath",
+        ),
+        (
+            json!({"op": "Replace", "path": "title", "value": "T"}),
+            "invalidSyntax",
+        ),
+        (
+            json!({"op": "replace", "path": "noSuch", "value": "T"}),
+            "invalidPath",
+        ),
+        (
+            json!({"op": "replace", "path": "active", "value": "False"}),
+            "invalidValue",
+        ),
+        (
+            json!({"op": "replace", "path": "emails[type eq \"home\"].value", "value": "x"}),
+            "noTarget",
+        ),
+        (
+            json!({"op": "replace", "path": "emails[type eq \"work\"].type", "value": "x"}),
+            "invalidValue",
+        ),
+        (json!({"op": "remove", "path": "userName"}), "mutability"),
+        (
+            json!({"op": "replace", "path": "id", "value": id}),
+            "mutability",
+        ),
+        (
+            json!({"op": "add", "path": "name", "value": {"nick": "x"}}),
+            "invalidSyntax",
+        ),
+        (
+            json!({"op": "remove", "path": "emails[type xx \"work\"]"}),
+            "invalidFilter",
+        ),
+    ] {
+        let good = json!({"op": "replace", "path": "nickName", "value": "N"});
+        let refused = world
+            .patch(&path, json!([good, operation]))
+            .await
+            .expect(400);
+        assert_eq!(
+            refused.body["scimType"], kind,
+            "{operation}: {}",
+            refused.body
+        );
+        assert_eq!(world.get(&path).await.body, before, "{operation}");
+    }
+    let bare = json!({"Operations": [{"op": "replace", "path": "title", "value": "T"}]});
+    let refused = world.send("PATCH", &path, Some(bare)).await.expect(400);
+    assert_eq!(refused.body["scimType"], "invalidSyntax");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lenient_connection_leaves_out_is_counted_in_the_answer() {
+    let world = World::start().await;
+    let body = with(user("lena"), "noSuch", json!("x"));
+    let body = with(body, "urn:example:none:1.0:User", json!({"a": 1, "b": 2}));
+    let made = world.post("/Users", body.clone()).await.expect(201);
+    assert_eq!(made.headers[DROPPED], "2");
+    let path = format!("/Users/{}", made.id());
+    let shown = world.get(&path).await;
+    assert!(!shown.headers.contains_key(DROPPED));
+    assert_eq!(shown.body.get("noSuch"), None);
+    let put = world.put(&path, body).await.expect(200);
+    assert_eq!(put.headers[DROPPED], "2");
+    let value =
+        json!({"title": "T", "noSuch": 1, "emails": [{"value": "lena@example.com", "label": "x"}]});
+    let patched = world
+        .patch(&path, json!([{"op": "add", "value": value}]))
+        .await
+        .expect(200);
+    assert_eq!(patched.headers[DROPPED], "2");
+    let known = world
+        .patch(
+            &path,
+            json!([{"op": "replace", "path": "title", "value": "U"}]),
+        )
+        .await;
+    assert!(!known.expect(200).headers.contains_key(DROPPED));
+    let body = with(group("lenients", &[made.id()]), "colour", json!("red"));
+    let made = world.post("/Groups", body).await.expect(201);
+    assert_eq!(made.headers[DROPPED], "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_leaves_no_trace() {
+    for world in [World::start().await, strict().await] {
+        let canary = "canary-7f3a9c-password";
+        let made = world
+            .post("/Users", with(user("pw"), "password", json!(canary)))
+            .await
+            .expect(201);
+        let path = format!("/Users/{}", made.id());
+        let set = json!([{"op": "replace", "path": "password", "value": canary}]);
+        let patched = world.patch(&path, set).await.expect(200);
+        let asked = world.get(&format!("{path}?attributes=password")).await;
+        let schemas = world.get("/Schemas").await;
+        for reply in [
+            &made,
+            &patched,
+            &asked,
+            &world.get(&path).await,
+            &world.get("/Users").await,
+        ] {
+            assert!(!reply.body.to_string().contains(canary));
+            assert_eq!(reply.body.get("password"), None);
+        }
+        let filter = world.get("/Users?filter=password%20sw%20%22c%22").await;
+        assert_eq!(filter.status.as_u16(), 403);
+        assert!(!schemas.body.to_string().contains("\"name\":\"password\""));
+        let state = world.state().await.to_string();
+        assert!(!state.contains(canary));
+        assert!(!world.files_contain(canary));
+    }
+}
+
+/// One attribute in one letter case, with or without its URN.
+fn names(urn: &str, attribute: &str) -> BTreeSet<String> {
+    let alternating: String = attribute
+        .chars()
+        .enumerate()
+        .map(|(i, c)| match i % 2 {
+            0 => c.to_ascii_uppercase(),
+            _ => c.to_ascii_lowercase(),
+        })
+        .collect();
+    let cases = [
+        attribute.to_owned(),
+        attribute.to_ascii_uppercase(),
+        attribute.to_ascii_lowercase(),
+        alternating,
+    ];
+    let urns = [urn.to_owned(), urn.to_ascii_uppercase()];
+    let bare = cases.iter().cloned();
+    let long = cases
+        .iter()
+        .flat_map(|name| urns.iter().map(move |urn| format!("{urn}:{name}")));
+    bare.chain(long).collect()
+}
+
+/// Bodies of PUT and PATCH that try to write `value` at a name.
+fn attempts(urn: &str, name: &str, value: &Value) -> Vec<(&'static str, Value)> {
+    let last = name.rsplit(':').next().unwrap_or(name).to_owned();
+    let one = |key: &str, value: Value| Value::Object(Map::from_iter([(key.to_owned(), value)]));
+    let nested = one(urn, one(&last, value.clone()));
+    let flat = one(name, value.clone());
+    let mut objects = vec![flat.clone(), nested];
+    if let Some((parent, part)) = name
+        .rsplit_once('.')
+        .filter(|(_, part)| !part.contains(':'))
+    {
+        objects.push(one(parent, one(part, value.clone())));
+        objects.push(one(parent, json!([one(part, value.clone())])));
+        objects.push(one(parent, one(part, value.clone()).to_string().into()));
+    }
+    let mut all: Vec<(&'static str, Value)> = Vec::new();
+    for op in ["add", "Replace"] {
+        all.push(("PATCH", json!({"op": op, "path": name, "value": value})));
+        all.push(("PATCH", json!({"op": op, "value": flat.to_string()})));
+        for object in &objects {
+            all.push(("PATCH", json!({"op": op, "value": object})));
+        }
+    }
+    all.push(("PATCH", json!({"op": "remove", "path": name})));
+    all.push((
+        "PATCH",
+        json!({"op": "remove", "path": format!("{name}[value pr]")}),
+    ));
+    all.extend(objects.into_iter().map(|object| ("PUT", object)));
+    all
+}
+
+/// Sends every attempt; how many were sent, and that none had an effect.
+async fn attack(world: &World, path: &str, urn: &str, attribute: &str, value: &Value) -> usize {
+    let before = world.get(path).await.expect(200).body;
+    let mut whole = before.clone();
+    for own in ["id", "meta", "groups"] {
+        whole.as_object_mut().unwrap().remove(own);
+    }
+    let mut sent = 0;
+    for name in names(urn, attribute) {
+        for (method, attempt) in attempts(urn, &name, value) {
+            let body = match method {
+                "PUT" => {
+                    let mut body = whole.clone();
+                    let map = body.as_object_mut().unwrap();
+                    map.extend(attempt.as_object().unwrap().clone());
+                    body
+                }
+                _ => json!({
+                    "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                    "Operations": [attempt],
+                }),
+            };
+            let answer = world.send(method, path, Some(body)).await;
+            let code = answer.status.as_u16();
+            assert!(
+                [200, 204, 400].contains(&code),
+                "{method} {attempt}: {answer:?}"
+            );
+            let after = world.get(path).await.expect(200).body;
+            assert_eq!(after, before, "{method} {attempt}");
+            sent += 1;
+        }
+    }
+    sent
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_spelling_writes_what_is_read_only() {
+    for (world, least) in [(World::start().await, 500), (strict().await, 500)] {
+        let member = world.user("ro").await;
+        let user = format!("/Users/{member}");
+        let group = format!(
+            "/Groups/{}",
+            world.group("readers", std::slice::from_ref(&member)).await
+        );
+        let other = json!("0190a5d0-0000-7000-8000-000000000000");
+        let then = json!("2001-01-01T00:00:00Z");
+        let mut sent = 0;
+        for (urn, attribute, value) in [
+            (USER, "id", &other),
+            (USER, "meta.created", &then),
+            (USER, "meta.lastModified", &then),
+            (USER, "meta.resourceType", &json!("Group")),
+            (USER, "meta.location", &json!("https://example.com/x")),
+            (USER, "meta.version", &json!("W/\"9\"")),
+            (USER, "groups", &json!([{"value": other}])),
+            (USER, "groups.value", &other),
+            (USER, "schemas", &json!([GROUP])),
+            (USER, "entitlements", &json!([{"value": "all"}])),
+            (ENTERPRISE, "manager.displayName", &json!("Boss")),
+            (OPSERA_USER, "ssoSystem", &json!("x")),
+            (OPSERA_USER, "domain", &json!("x")),
+        ] {
+            sent += attack(&world, &user, urn, attribute, value).await;
+        }
+        for (urn, attribute, value) in [
+            (GROUP, "id", &other),
+            (GROUP, "meta.created", &then),
+            (OPSERA_GROUP, "name", &json!("admins")),
+            (OPSERA_GROUP, "synced", &json!(true)),
+        ] {
+            sent += attack(&world, &group, urn, attribute, value).await;
+        }
+        assert!(sent >= least, "only {sent} attempts");
+    }
+}
+
+/// A document judged by the schema that is served for it.
+fn judge(definitions: &Value, document: &Value, at: &str, found: &mut Vec<String>) {
+    let object = document.as_object().unwrap();
+    let list = definitions.as_array().unwrap();
+    for definition in list {
+        let name = definition["name"].as_str().unwrap();
+        let value = object.get(name);
+        if definition["required"] == true && value.is_none() {
+            found.push(format!("{at}{name} is required and not there"));
+        }
+        let Some(value) = value else { continue };
+        let values = match (definition["multiValued"] == true, value) {
+            (true, Value::Array(list)) => list.as_slice(),
+            (false, value) if !value.is_array() => std::slice::from_ref(value),
+            _ => {
+                found.push(format!("{at}{name}: multiValued is not as served"));
+                continue;
+            }
+        };
+        for value in values {
+            let fits = match definition["type"].as_str().unwrap() {
+                "boolean" => value.is_boolean(),
+                "integer" => value.is_i64(),
+                "decimal" => value.is_number(),
+                "complex" => value.is_object(),
+                _ => value.is_string(),
+            };
+            if !fits {
+                found.push(format!(
+                    "{at}{name}: {value} is not of the type that is served"
+                ));
+            }
+            if let (Some(canonical), Some(text)) =
+                (definition["canonicalValues"].as_array(), value.as_str())
+                && !canonical
+                    .iter()
+                    .any(|c| c.as_str().is_some_and(|c| c.eq_ignore_ascii_case(text)))
+            {
+                found.push(format!("{at}{name}: {text} is no canonical value"));
+            }
+            if definition["type"] == "complex" && value.is_object() {
+                let inside = format!("{at}{name}.");
+                judge(&definition["subAttributes"], value, &inside, found);
+            }
+        }
+    }
+    let known = |key: &String| {
+        let common = at.is_empty()
+            && (["schemas", "id", "meta"].contains(&key.as_str()) || key.contains(':'));
+        common || list.iter().any(|d| d["name"] == key.as_str())
+    };
+    found.extend(
+        object
+            .keys()
+            .filter(|key| !known(key))
+            .map(|key| format!("{at}{key} is not defined")),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_document_that_is_served_is_as_its_schema_says() {
+    let world = World::start().await;
+    let member = world.user("doc").await;
+    let group = world
+        .group("documents", std::slice::from_ref(&member))
+        .await;
+    let schemas = world.get("/Schemas").await.expect(200).body;
+    let of = |urn: &str| {
+        let mut list = schemas["Resources"].as_array().unwrap().iter();
+        let found = list.find(|schema| schema["id"] == urn);
+        found.unwrap_or_else(|| panic!("no schema {urn}"))["attributes"].clone()
+    };
+    let core = "urn:ietf:params:scim:schemas:core:2.0";
+    let mut documents = vec![
+        (
+            USER.to_owned(),
+            world
+                .get(&format!("/Users/{member}"))
+                .await
+                .expect(200)
+                .body,
+        ),
+        (
+            GROUP.to_owned(),
+            world
+                .get(&format!("/Groups/{group}"))
+                .await
+                .expect(200)
+                .body,
+        ),
+        (
+            format!("{core}:ServiceProviderConfig"),
+            world.get("/ServiceProviderConfig").await.expect(200).body,
+        ),
+    ];
+    for (path, urn) in [("/Schemas", "Schema"), ("/ResourceTypes", "ResourceType")] {
+        let listed = world.get(path).await.expect(200).body;
+        for document in listed["Resources"].as_array().unwrap() {
+            documents.push((format!("{core}:{urn}"), document.clone()));
+        }
+    }
+    assert!(documents.len() >= 12);
+    let mut found = Vec::new();
+    for (urn, document) in &documents {
+        let mut here = Vec::new();
+        judge(&of(urn), document, "", &mut here);
+        let named = document["id"]
+            .as_str()
+            .or(document["name"].as_str())
+            .unwrap_or(urn);
+        found.extend(
+            here.into_iter()
+                .map(|text| format!("{urn} {named}: {text}")),
+        );
+        for (key, value) in document.as_object().unwrap() {
+            if key.starts_with("urn:") {
+                let mut here = Vec::new();
+                judge(&of(key), value, &format!("{key}:"), &mut here);
+                found.extend(here);
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_served_as_unique_is_unique() {
+    let world = World::start().await;
+    let first = world
+        .post("/Users", with(user("one"), "externalId", json!("e")))
+        .await
+        .expect(201);
+    let second = world.post("/Users", user("two")).await.expect(201);
+    let path = format!("/Users/{}", second.id());
+    for (attribute, value) in [("userName", "ONE@example.com"), ("externalId", "e")] {
+        let set = json!([{"op": "replace", "path": attribute, "value": value}]);
+        let taken = world.patch(&path, set).await.expect(409);
+        assert_eq!(taken.body["scimType"], "uniqueness", "{attribute}");
+        let taken = world
+            .post("/Users", with(user("three"), attribute, json!(value)))
+            .await
+            .expect(409);
+        assert_eq!(taken.body["scimType"], "uniqueness", "{attribute}");
+    }
+    // externalId is case exact.
+    let other = world
+        .post("/Users", with(user("four"), "externalId", json!("E")))
+        .await
+        .expect(201);
+    assert_ne!(other.id(), first.id());
+    let group = |name: &str, key: &str| with(group(name, &[]), "externalId", json!(key));
+    world
+        .post("/Groups", group("unique", "g"))
+        .await
+        .expect(201);
+    for body in [group("UNIQUE", "h"), group("another", "g")] {
+        let taken = world.post("/Groups", body).await.expect(409);
+        assert_eq!(taken.body["scimType"], "uniqueness");
+    }
+}
