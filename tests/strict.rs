@@ -300,18 +300,18 @@ fn names(urn: &str, attribute: &str) -> BTreeSet<String> {
             _ => c.to_ascii_lowercase(),
         })
         .collect();
-    let cases = [
+    let upper = attribute.to_ascii_uppercase();
+    let shouted = format!("{}:{upper}", urn.to_ascii_uppercase());
+    let long = format!("{urn}:{attribute}");
+    let mixed = format!("{urn}:{alternating}");
+    BTreeSet::from([
         attribute.to_owned(),
-        attribute.to_ascii_uppercase(),
-        attribute.to_ascii_lowercase(),
+        upper,
         alternating,
-    ];
-    let urns = [urn.to_owned(), urn.to_ascii_uppercase()];
-    let bare = cases.iter().cloned();
-    let long = cases
-        .iter()
-        .flat_map(|name| urns.iter().map(move |urn| format!("{urn}:{name}")));
-    bare.chain(long).collect()
+        long,
+        mixed,
+        shouted,
+    ])
 }
 
 /// Bodies of PUT and PATCH that try to write `value` at a name.
@@ -472,7 +472,10 @@ fn judge(definitions: &Value, document: &Value, at: &str, found: &mut Vec<String
     let known = |key: &String| {
         let common = at.is_empty()
             && (["schemas", "id", "meta"].contains(&key.as_str()) || key.contains(':'));
-        common || list.iter().any(|d| d["name"] == key.as_str())
+        // RFC 7643 section 8.7.2 defines Schema to this depth, and is itself
+        // one deeper.
+        let itself = at == "attributes.subAttributes." && key == "subAttributes";
+        common || itself || list.iter().any(|d| d["name"] == key.as_str())
     };
     found.extend(
         object
