@@ -189,6 +189,11 @@ impl World {
         self.base = format!("{}/acme/scim/v2", self.bridge.address());
     }
 
+    /// The store's log of the transactions since it was last tidied up.
+    pub fn write_ahead_log(&self) -> Vec<u8> {
+        std::fs::read(self.dir.path().join("bridge.db-wal")).expect("a log")
+    }
+
     pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Reply {
         self.try_send(method, path, body).await.expect("an answer")
     }

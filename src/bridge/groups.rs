@@ -3,7 +3,7 @@
 use super::{
     Failure, Session, Written, clock,
     lane::Settled,
-    session::{known, write_failed},
+    session::{Deadline, Waiting, known, write_failed},
 };
 use crate::{
     plan::state::UserKey,
@@ -23,7 +23,8 @@ impl Session {
             .await
     }
 
-    async fn create_group_whole(&self, group: GroupBody) -> Result<Written, Failure> {
+    /// The row of a Group to be created, and its members.
+    pub(super) fn new_group(&self, group: GroupBody) -> Result<(GroupRow, Vec<String>), Problem> {
         let name = group.attributes.text("displayName").unwrap_or_default();
         let upstream_name = self.connection.upstream.group_name(name)?;
         let mut attributes = group.attributes;
@@ -34,7 +35,11 @@ impl Session {
             attributes,
             upstream_name,
         };
-        let members = group.members.unwrap_or_default();
+        Ok((row, group.members.unwrap_or_default()))
+    }
+
+    async fn create_group_whole(&self, group: GroupBody) -> Result<Written, Failure> {
+        let (row, members) = self.new_group(group)?;
         let skip = self.policy().skip_unknown_members;
         let (c, id) = (self.connection.key, clock::new_id());
         let written = self
@@ -65,6 +70,11 @@ impl Session {
         group: GroupBody,
         when: Precondition,
     ) -> Result<Written, Failure> {
+        self.change_group(id, when, self.replacing_group(group))
+            .await
+    }
+
+    pub(super) fn replacing_group(&self, group: GroupBody) -> GroupChange {
         let members: Vec<_> = group
             .members
             .map(MemberChange::Replace)
@@ -75,7 +85,7 @@ impl Session {
         let decide = self.decide_group(&members, move |stored| {
             replaced(&stored.row.attributes, attributes, Group, &schemas)
         });
-        self.change_group(id, when, members, decide).await
+        self.changing(members, decide)
     }
 
     pub async fn patch_group(
@@ -93,9 +103,14 @@ impl Session {
     async fn patch_group_whole(
         &self,
         id: &str,
-        mut patch: Patch,
+        patch: Patch,
         when: Precondition,
     ) -> Result<Written, Failure> {
+        self.change_group(id, when, self.patching_group(patch))
+            .await
+    }
+
+    pub(super) fn patching_group(&self, mut patch: Patch) -> GroupChange {
         let members = std::mem::take(&mut patch.members);
         let schemas = self.schemas();
         let decide = self.decide_group(&members, move |stored| {
@@ -103,7 +118,15 @@ impl Session {
             patch.apply(&mut attributes, &stored.id, Group, &schemas)?;
             Ok(attributes)
         });
-        self.change_group(id, when, members, decide).await
+        self.changing(members, decide)
+    }
+
+    fn changing(&self, members: Vec<MemberChange>, decide: DecideGroup) -> GroupChange {
+        GroupChange {
+            decide,
+            members,
+            skip_unknown: self.policy().skip_unknown_members,
+        }
     }
 
     /// Deletes a Group the bridge made. One that import found is not the
@@ -117,8 +140,19 @@ impl Session {
 
     async fn delete_group_whole(&self, id: &str, when: Precondition) -> Result<(), Failure> {
         let key = known(Group, id)?;
+        let decide = self.deleting_group();
+        let store = &self.bridge.store;
+        let written = store
+            .delete_group(self.connection.key, key, when, decide, self.actor())
+            .await;
+        self.settle_group(written.map_err(|e| write_failed(e, Group, id))?)
+            .await
+            .map(|_| ())
+    }
+
+    pub(super) fn deleting_group(&self) -> DecideGroup {
         let app = self.application();
-        let decide: DecideGroup = Box::new(move |stored| {
+        Box::new(move |stored| {
             refuse_read_only(stored)?;
             if stored.ours {
                 return Ok(None);
@@ -130,14 +164,7 @@ impl Session {
                      is not deleted through it; remove its members instead, or delete it in {app}"
                 ),
             ))
-        });
-        let store = &self.bridge.store;
-        let written = store
-            .delete_group(self.connection.key, key, when, decide, self.actor())
-            .await;
-        self.settle_group(written.map_err(|e| write_failed(e, Group, id))?)
-            .await
-            .map(|_| ())
+        })
     }
 
     /// Wraps a decision about attributes with what holds for every group.
@@ -173,15 +200,9 @@ impl Session {
         &self,
         id: &str,
         when: Precondition,
-        members: Vec<MemberChange>,
-        decide: DecideGroup,
+        change: GroupChange,
     ) -> Result<Written, Failure> {
         let key = known(Group, id)?;
-        let change = GroupChange {
-            decide,
-            members,
-            skip_unknown: self.policy().skip_unknown_members,
-        };
         let store = &self.bridge.store;
         let written = store
             .change_group(self.connection.key, key, when, change, self.actor())
@@ -191,22 +212,27 @@ impl Session {
     }
 
     async fn settle_group(&self, written: GroupWritten) -> Result<Written, Failure> {
-        let GroupWritten {
-            key,
-            resource,
-            changed,
-            seq,
-            touched,
-            dirty,
-            skipped,
-        } = written;
+        let waiting = self.wait_for_group(&written);
+        self.group_settled(written, waiting, self.deadline()).await
+    }
+
+    /// Wakes the lane of a written Group; `None` when there is nothing to do.
+    pub(super) fn wait_for_group(&self, written: &GroupWritten) -> Option<Waiting> {
+        let (lane, touched) = (Lane::Group(written.key), written.touched.clone());
+        let lanes = &self.connection.lanes;
+        (written.dirty || !touched.is_empty())
+            .then(|| lanes.wait(lane, written.seq, touched, written.dirty))
+    }
+
+    pub(super) async fn group_settled(
+        &self,
+        written: GroupWritten,
+        waiting: Option<Waiting>,
+        until: Deadline,
+    ) -> Result<Written, Failure> {
         let mut pending = false;
-        if dirty || !touched.is_empty() {
-            let waiting = self
-                .connection
-                .lanes
-                .wait(Lane::Group(key), seq, touched, dirty);
-            match self.answer(waiting).await {
+        if let Some(waiting) = waiting {
+            match self.answer(waiting, until).await {
                 Some(Settled::Done) => {}
                 Some(Settled::Refused {
                     whole: Some(reason),
@@ -227,10 +253,10 @@ impl Session {
             }
         }
         Ok(Written {
-            resource,
-            changed,
+            resource: written.resource,
+            changed: written.changed,
             pending,
-            skipped,
+            skipped: written.skipped,
         })
     }
 

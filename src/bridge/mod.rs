@@ -19,6 +19,7 @@ use crate::{
     upstream::Upstream,
 };
 
+mod bulk;
 mod clock;
 mod converge;
 mod groups;
@@ -29,6 +30,7 @@ pub mod token;
 mod users;
 
 pub use crate::store::{Listing, Members, Precondition, Resource};
+pub use bulk::BulkAnswer;
 pub use import::Progress;
 use lane::Lanes;
 

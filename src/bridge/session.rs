@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{Connection, Failure, Policy, Session, clock, lane::Settled};
 use crate::{
@@ -17,6 +17,11 @@ use crate::{
     },
     store::{Actor, Listing, Members, Resource, Select, StoreError, WriteError},
 };
+
+/// The end of a wait for the application.
+pub(super) type Deadline = Instant;
+/// A lane's answer to come.
+pub(super) type Waiting = oneshot::Receiver<Settled>;
 
 /// Seconds a client is asked to wait when it must come again.
 const COME_AGAIN: u64 = 10;
@@ -115,10 +120,15 @@ impl Session {
         }
     }
 
-    /// Waits for a lane's answer, no longer than the connection's `sync_wait`;
-    /// `None` when it is still open then.
-    pub(super) async fn answer(&self, waiting: oneshot::Receiver<Settled>) -> Option<Settled> {
-        match tokio::time::timeout(self.policy().sync_wait, waiting).await {
+    /// When an answer that is begun now goes out at the latest: after the
+    /// connection's `sync_wait`.
+    pub(super) fn deadline(&self) -> Deadline {
+        Instant::now() + self.policy().sync_wait
+    }
+
+    /// Waits for a lane's answer; `None` when it is still open at the end.
+    pub(super) async fn answer(&self, waiting: Waiting, until: Deadline) -> Option<Settled> {
+        match tokio::time::timeout_at(until, waiting).await {
             Ok(Ok(settled)) => Some(settled),
             Ok(Err(_)) | Err(_) => None,
         }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{
     Failure, Session, Written, clock,
     lane::Settled,
-    session::{known, write_failed},
+    session::{Deadline, Waiting, known, write_failed},
 };
 use crate::{
-    plan::capability::Act,
+    plan::{capability::Act, state::UserKey},
     scim::{
         error::{Problem, ScimType},
         patch::Patch,
@@ -25,10 +25,15 @@ impl Session {
             .await
     }
 
-    async fn create_user_whole(&self, mut user: Attributes) -> Result<Written, Failure> {
+    /// The row of a User to be created.
+    pub(super) fn new_user(&self, mut user: Attributes) -> Result<UserRow, Problem> {
         let active = user.active();
         user.0.insert("active".into(), active.into());
-        let row = self.user_row(user, None)?;
+        self.user_row(user, None)
+    }
+
+    async fn create_user_whole(&self, user: Attributes) -> Result<Written, Failure> {
+        let row = self.new_user(user)?;
         let store = &self.bridge.store;
         let written = store
             .create_user(self.connection.key, clock::new_id(), row, self.actor())
@@ -58,9 +63,13 @@ impl Session {
         user: Attributes,
         when: Precondition,
     ) -> Result<Written, Failure> {
+        self.change_user(id, when, self.replacing_user(user)).await
+    }
+
+    pub(super) fn replacing_user(&self, user: Attributes) -> DecideUser {
         let session = self.clone();
         let schemas = self.schemas();
-        let decide: DecideUser = Box::new(move |stored| {
+        Box::new(move |stored| {
             let roles_unsaid = !user.0.contains_key("roles");
             let mut user = replaced(&stored.row.attributes, user, User, &schemas)?;
             if let Some(roles) = stored.row.attributes.0.get("roles")
@@ -71,8 +80,7 @@ impl Session {
             let was = stored.row.account.active;
             user.0.entry("active").or_insert(was.into());
             session.changed_row(user, stored)
-        });
-        self.change_user(id, when, decide).await
+        })
     }
 
     pub async fn patch_user(
@@ -93,14 +101,17 @@ impl Session {
         patch: Patch,
         when: Precondition,
     ) -> Result<Written, Failure> {
+        self.change_user(id, when, self.patching_user(patch)).await
+    }
+
+    pub(super) fn patching_user(&self, patch: Patch) -> DecideUser {
         let session = self.clone();
         let schemas = self.schemas();
-        let decide: DecideUser = Box::new(move |stored| {
+        Box::new(move |stored| {
             let mut user = stored.row.attributes.clone();
             patch.apply(&mut user, &stored.id, User, &schemas)?;
             session.changed_row(user, stored)
-        });
-        self.change_user(id, when, decide).await
+        })
     }
 
     async fn change_user(
@@ -128,27 +139,35 @@ impl Session {
     }
 
     async fn delete_user_whole(&self, id: &str, when: Precondition) -> Result<(), Failure> {
-        let session = self.clone();
-        let decide: DecideUser = Box::new(move |stored| {
-            let mut user = stored.row.attributes.clone();
-            user.0.insert("active".into(), false.into());
-            session.changed_row(user, stored)
-        });
-        self.change_user(id, when, decide).await?;
+        self.change_user(id, when, self.leaving_user()).await?;
         let key = known(User, id)?;
         let store = &self.bridge.store;
         let any = Precondition::default();
         let written = store
             .delete_user(self.connection.key, key, any, self.actor())
             .await;
-        let written = written.map_err(|e| write_failed(e, User, id))?;
-        for group in written.groups {
-            self.connection.lanes.kick(Lane::Group(group));
+        self.wake_after_deletion(&written.map_err(|e| write_failed(e, User, id))?);
+        Ok(())
+    }
+
+    /// The first step of a deletion: the account is taken away.
+    pub(super) fn leaving_user(&self) -> DecideUser {
+        let session = self.clone();
+        Box::new(move |stored| {
+            let mut user = stored.row.attributes.clone();
+            user.0.insert("active".into(), false.into());
+            session.changed_row(user, stored)
+        })
+    }
+
+    /// After the second step: what the deleted User was a member of, and itself.
+    pub(super) fn wake_after_deletion(&self, written: &UserWritten) {
+        for group in &written.groups {
+            self.connection.lanes.kick(Lane::Group(*group));
         }
         if written.dirty {
             self.connection.lanes.kick(Lane::User(written.key));
         }
-        Ok(())
     }
 
     /// The row for changed attributes, or `None` when nothing changed.
@@ -222,50 +241,71 @@ impl Session {
     }
 
     async fn settle_user(&self, written: UserWritten) -> Result<Written, Failure> {
-        let UserWritten {
-            key,
-            resource,
-            changed,
-            dirty,
-            before,
-            groups,
-        } = written;
-        let mut pending = false;
-        if dirty {
-            let waiting = self.connection.lanes.wait(
-                Lane::User(key),
-                resource.meta.version,
-                Vec::new(),
-                true,
-            );
-            match self.answer(waiting).await {
-                Some(Settled::Done) => {}
-                Some(Settled::Refused { whole, .. }) => {
-                    let store = Arc::clone(&self.bridge.store);
-                    let undone = store
-                        .restore_user(key, resource.meta.version, before, self.actor())
-                        .await;
-                    if let Err(error) = undone {
-                        tracing::error!(%error, "a refused change of a user could not be taken back");
-                    }
-                    // Calls before the refused one may have to be undone too.
-                    self.connection.lanes.kick(Lane::User(key));
-                    let reason = whole
-                        .unwrap_or_else(|| format!("{} refused the change", self.application()));
-                    return Err(Failure::Problem(user_refused(&reason)));
-                }
-                None => {
-                    pending = true;
-                    self.open_is_fine()?;
-                }
+        let waiting = self.wait_for_user(&written);
+        match self.user_answer(waiting, self.deadline()).await {
+            Ok(pending) => self.user_settled(written, pending),
+            Err(problem) => {
+                let version = written.resource.meta.version;
+                self.take_back(written.key, version, written.before).await;
+                Err(Failure::Problem(problem))
             }
         }
-        for group in groups {
+    }
+
+    /// Wakes the lane of a written User; `None` when there is nothing to do.
+    pub(super) fn wait_for_user(&self, written: &UserWritten) -> Option<Waiting> {
+        let (lane, version) = (Lane::User(written.key), written.resource.meta.version);
+        let lanes = &self.connection.lanes;
+        written
+            .dirty
+            .then(|| lanes.wait(lane, version, Vec::new(), true))
+    }
+
+    /// Whether the change is still open at the end of the wait; an error when
+    /// the application refused it.
+    pub(super) async fn user_answer(
+        &self,
+        waiting: Option<Waiting>,
+        until: Deadline,
+    ) -> Result<bool, Problem> {
+        let Some(waiting) = waiting else {
+            return Ok(false);
+        };
+        match self.answer(waiting, until).await {
+            Some(Settled::Done) => Ok(false),
+            Some(Settled::Refused { whole, .. }) => {
+                let refused = || format!("{} refused the change", self.application());
+                Err(user_refused(&whole.unwrap_or_else(refused)))
+            }
+            None => Ok(true),
+        }
+    }
+
+    /// Undoes a write that the application refused, if there is no later one.
+    pub(super) async fn take_back(&self, key: UserKey, version: u64, before: Option<UserRow>) {
+        let store = Arc::clone(&self.bridge.store);
+        let undone = store.restore_user(key, version, before, self.actor()).await;
+        if let Err(error) = undone {
+            tracing::error!(%error, "a refused change of a user could not be taken back");
+        }
+        // Calls before the refused one may have to be undone too.
+        self.connection.lanes.kick(Lane::User(key));
+    }
+
+    pub(super) fn user_settled(
+        &self,
+        written: UserWritten,
+        pending: bool,
+    ) -> Result<Written, Failure> {
+        if pending {
+            self.open_is_fine()?;
+        }
+        for group in written.groups {
             self.connection.lanes.kick(Lane::Group(group));
         }
         Ok(Written {
-            resource,
-            changed,
+            resource: written.resource,
+            changed: written.changed,
             pending,
             skipped: Vec::new(),
         })

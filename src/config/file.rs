@@ -126,6 +126,7 @@ pub(super) enum Import {
 pub(super) struct Limits {
     pub(super) depth: Option<NonZeroUsize>,
     pub(super) operations: Option<NonZeroUsize>,
+    pub(super) bulk_operations: Option<NonZeroUsize>,
     pub(super) members: Option<NonZeroUsize>,
     pub(super) filter: Option<NonZeroUsize>,
     pub(super) filter_depth: Option<NonZeroUsize>,

@@ -255,6 +255,10 @@ impl<'a> Reading<'a, '_> {
             &mut policy.limits.operations,
             limits.operations.map(usize::from),
         );
+        set(
+            &mut policy.limits.bulk_operations,
+            limits.bulk_operations.map(usize::from),
+        );
         set(&mut policy.limits.members, limits.members.map(usize::from));
         set(&mut policy.limits.filter, limits.filter.map(usize::from));
         set(

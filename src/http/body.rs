@@ -138,7 +138,7 @@ fn too_large(bounds: Bounds) -> Refusal {
     Refusal::new(
         413,
         format!(
-            "The body is larger than {} bytes. Send it in parts, such as several PATCH requests with fewer members each.",
+            "The body is larger than {} bytes (body_limit, which is also the maxPayloadSize of a bulk request). Send it in parts, such as several PATCH requests with fewer members each.",
             bounds.bytes
         ),
     )

@@ -84,9 +84,14 @@ impl Caller {
         let count = body.dropped.count();
         if count > 0 {
             self.session.note_dropped(&body.dropped);
-            self.request.extensions_mut().insert(LeftOut(count));
+            self.tell_left_out(count);
         }
         body.taken
+    }
+
+    /// Has the answer say how many attributes were left out.
+    pub(super) fn tell_left_out(&self, count: usize) {
+        self.request.extensions_mut().insert(LeftOut(count));
     }
 
     pub(super) fn projection(&self, of: ResourceType) -> Result<Projection, Problem> {

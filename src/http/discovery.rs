@@ -28,7 +28,7 @@ const RESOURCE_TYPE: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"
 
 pub(super) async fn service_provider_config(caller: Caller, bounds: Bounds) -> Answer {
     unfiltered(&caller)?;
-    told(&caller, &config(&caller.base, bounds.bytes))
+    told(&caller, &config(&caller, bounds.bytes))
 }
 
 pub(super) async fn resource_types(caller: Caller) -> Answer {
@@ -69,13 +69,6 @@ pub(super) async fn no_me(_: Caller) -> Answer {
     Err(Refusal::new(
         501,
         "/Me is not offered, because a token stands for a connection and not for a user. Use /Users/{id}.",
-    ))
-}
-
-pub(super) async fn no_bulk(_: Caller) -> Answer {
-    Err(Refusal::new(
-        501,
-        "Bulk requests are not offered, as ServiceProviderConfig says. Send the operations one by one; a PATCH of a group may name many members.",
     ))
 }
 
@@ -128,12 +121,14 @@ fn told(caller: &Caller, document: &Value) -> Answer {
 
 /// RFC 7643 section 5; also what is not supported is said in full, because
 /// some clients give up on a missing attribute.
-fn config(base: &str, body_limit: usize) -> Value {
+fn config(caller: &Caller, body_limit: usize) -> Value {
+    let base = &caller.base;
+    let most = caller.limits().bulk_operations;
     json!({
         "schemas": [CONFIG],
         "documentationUri": "https://www.rfc-editor.org/rfc/rfc7644",
         "patch": {"supported": true},
-        "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": body_limit},
+        "bulk": {"supported": true, "maxOperations": most, "maxPayloadSize": body_limit},
         "filter": {"supported": true, "maxResults": MAX_COUNT},
         "changePassword": {"supported": false},
         "sort": {"supported": false},

@@ -15,6 +15,8 @@ use actix_web::{
     },
 };
 
+use serde_json::Value;
+
 use super::{reply, version};
 use crate::{bridge::Failure, scim::error::Problem};
 
@@ -87,7 +89,12 @@ impl Refusal {
     }
 
     pub(super) fn body(&self) -> String {
-        self.problem.to_json().to_string()
+        self.to_json().to_string()
+    }
+
+    /// The SCIM Error.
+    pub(super) fn to_json(&self) -> Value {
+        self.problem.to_json()
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -154,7 +161,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use actix_web::body::to_bytes;
-    use serde_json::Value;
 
     use super::*;
     use crate::scim::error::ScimType;

@@ -3,12 +3,12 @@
 //! A guard stands around the router (`front`): it judges the path (`target`),
 //! lets in who has a token, and leaves the session for the handlers, which
 //! cannot be written without one (`caller`). Handlers are one call and a
-//! reply (`users`, `groups`, `search`, `discovery`; `reply`, `page`, `members`),
-//! all told in one document (`openapi`). Every refusal,
-//! also actix's own, is a SCIM Error (`failure`).
+//! reply (`users`, `groups`, `bulk`, `search`, `discovery`; `reply`, `page`,
+//! `members`), all told in one document (`openapi`). Every refusal, also
+//! actix's own, is a SCIM Error (`failure`).
 //!
 //! Left out on purpose: TLS and HTTP/2, which a proxy in front does better;
-//! compression; `/Bulk` and `/Me`.
+//! compression; `/Me`.
 
 use std::{
     io,
@@ -22,6 +22,7 @@ use actix_web::{HttpServer, dev::Server};
 use crate::bridge::Bridge;
 
 mod body;
+mod bulk;
 mod caller;
 mod discovery;
 mod failure;

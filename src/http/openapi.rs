@@ -19,6 +19,7 @@ use super::{body::Bounds, caller::Caller, failure::Refusal, reply, routes, versi
 use crate::scim::{json::Limits, schema::Schemas};
 
 mod answers;
+mod bulk;
 mod messages;
 mod operation;
 pub(super) mod operations;

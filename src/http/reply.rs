@@ -164,13 +164,26 @@ pub(super) fn gone() -> HttpResponse {
 }
 
 /// Says what is not yet, or not wholly, done.
-pub(super) fn noting(written: &Written, mut answer: HttpResponse) -> HttpResponse {
+pub(super) fn noting(written: &Written, answer: HttpResponse) -> HttpResponse {
+    noting_all([written], answer)
+}
+
+/// The same of several writes together.
+pub(super) fn noting_all<'a>(
+    written: impl IntoIterator<Item = &'a Written>,
+    mut answer: HttpResponse,
+) -> HttpResponse {
+    let (mut pending, mut skipped) = (false, 0);
+    for written in written {
+        pending |= written.pending;
+        skipped += written.skipped.len();
+    }
     let headers = answer.headers_mut();
-    if written.pending {
+    if pending {
         headers.insert(PENDING, HeaderValue::from_static("true"));
     }
-    if !written.skipped.is_empty() {
-        headers.insert(SKIPPED, HeaderValue::from(written.skipped.len()));
+    if skipped > 0 {
+        headers.insert(SKIPPED, HeaderValue::from(skipped));
     }
     answer
 }

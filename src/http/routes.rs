@@ -22,7 +22,7 @@ use actix_web::{
 
 use super::{
     body::Bounds,
-    discovery,
+    bulk, discovery,
     failure::Refusal,
     front::Front,
     groups,
@@ -126,10 +126,7 @@ fn table() -> Vec<(&'static str, Vec<Door>)> {
                 tell::resource_type(),
             )],
         ),
-        (
-            "/Bulk",
-            vec![on(Method::POST, discovery::no_bulk, tell::no_bulk())],
-        ),
+        ("/Bulk", vec![on(Method::POST, bulk::bulk, tell::bulk())]),
         (
             "/openapi.json",
             vec![on(Method::GET, openapi::document, tell::openapi())],

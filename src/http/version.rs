@@ -59,6 +59,18 @@ pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem>
     })
 }
 
+/// The precondition of an operation in a bulk request, whose `version` stands
+/// for `If-Match` (RFC 7644 section 3.7).
+pub(super) fn expected(version: Option<&str>) -> Result<Precondition, Problem> {
+    let mut headers = HeaderMap::new();
+    if let Some(version) = version {
+        let value = HeaderValue::from_str(version);
+        let value = value.map_err(|_| malformed(&header::IF_MATCH))?;
+        headers.insert(header::IF_MATCH, value);
+    }
+    precondition(&headers)
+}
+
 /// Whether a read is of the version that the client insists on (RFC 9110
 /// section 13.1.1: a request whose `If-Match` fails is not performed).
 pub(super) fn is_expected(headers: &HeaderMap, version: u64) -> Result<bool, Problem> {

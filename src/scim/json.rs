@@ -19,6 +19,8 @@ pub struct Limits {
     pub depth: usize,
     /// Operations in one PATCH.
     pub operations: usize,
+    /// Operations in one bulk request.
+    pub bulk_operations: usize,
     /// Members named in one request.
     pub members: usize,
     /// Bytes of a filter.
@@ -36,6 +38,7 @@ impl Default for Limits {
         Self {
             depth: 32,
             operations: 1_000,
+            bulk_operations: 1_000,
             members: 10_000,
             filter: 4_096,
             filter_depth: 32,

@@ -4,6 +4,7 @@
 //! is imported. Both dialects (the RFC's, and what identity providers really
 //! send) end in the same types, so everything behind this module sees one.
 
+pub mod bulk;
 pub mod dropped;
 pub mod error;
 pub mod filter;

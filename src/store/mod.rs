@@ -26,6 +26,7 @@ use crate::{
     },
 };
 
+pub mod bulk;
 mod sqlite;
 
 pub use sqlite::open;
@@ -435,6 +436,17 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         decide: DecideGroup,
         actor: Actor,
     ) -> Result<GroupWritten, WriteError>;
+
+    /// Several writes of one bulk request as one transaction: each unit is
+    /// done whole or not at all, whatever becomes of the others, until there
+    /// were `most_errors`. An error of the store itself takes all of it back.
+    async fn write_all(
+        &self,
+        c: ConnectionKey,
+        units: Vec<bulk::Unit>,
+        most_errors: usize,
+        actor: Actor,
+    ) -> Result<Vec<bulk::Outcome>, StoreError>;
 
     // ---- the lanes
 

@@ -10,7 +10,7 @@ use crate::http::reply::MEDIA_TYPE;
 const EVERY: [&str; 3] = ["X-Request-Id", "Cache-Control", "X-Content-Type-Options"];
 
 /// Every status a request can be refused with, its meaning and its headers.
-const REFUSALS: [(u16, &str, &[&str]); 16] = [
+const REFUSALS: [(u16, &str, &[&str]); 15] = [
     (
         400,
         "The request is malformed; `scimType` says how, where RFC 7644 has a word for it.",
@@ -52,7 +52,6 @@ const REFUSALS: [(u16, &str, &[&str]); 16] = [
         "A fault of this service; its log tells more under the request's id.",
         &[],
     ),
-    (501, "This is not offered.", &[]),
     (502, "The application behind this service refused.", &[]),
     (
         503,

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Connection, operation::named};
+use super::{Connection, bulk, operation::named};
 use crate::scim::{
     error::{ERROR_SCHEMA, ScimType},
     json_schema,
@@ -33,6 +33,8 @@ pub(super) fn schemas(connection: &Connection<'_>) -> Value {
     all.insert("ResourceTypeList".into(), list(&["ResourceType"]));
     all.insert("PatchOp".into(), patch(connection));
     all.insert("SearchRequest".into(), search(connection));
+    all.insert("BulkRequest".into(), bulk::request(connection.limits));
+    all.insert("BulkResponse".into(), bulk::response());
     all.insert("Error".into(), error());
     all.insert("OpenAPI".into(), openapi());
     all.into()

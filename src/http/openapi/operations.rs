@@ -169,8 +169,18 @@ pub(in crate::http) fn resource_type() -> Operation {
     discovery("readResourceType", "One type of resources", "ResourceType").refuses(&[404])
 }
 
-pub(in crate::http) fn no_bulk() -> Operation {
-    Operation::new("bulk", "Service", "Not offered").refuses(&[501])
+pub(in crate::http) fn bulk() -> Operation {
+    Operation::new("bulk", "Service", "Many writes in one request")
+        .explained(
+            "Each operation is answered as its single request would be; what is wrong with one is told in its place. 413 also when there are too many of them.",
+        )
+        .body("BulkRequest")
+        .answers(
+            200,
+            "What became of the operations.",
+            "BulkResponse",
+            &["drawbridge-pending", "drawbridge-skipped-members"],
+        )
 }
 
 pub(in crate::http) fn openapi() -> Operation {

@@ -21,9 +21,11 @@ use super::{
     GroupRow, GroupTurn, GroupWritten, ImportMark, Imported, Lane, Listing, Members, Millis,
     Precondition, Resource, Select, Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten,
     WriteError,
+    bulk::{Outcome, Unit},
 };
 
 mod audit;
+mod bulk;
 mod fault;
 mod file;
 mod group_turn;
@@ -258,6 +260,19 @@ impl Store for Sqlite {
         let write = self
             .writer
             .write(move |db| groups::delete(db, c.0, id, &when, decide, &actor));
+        Ok(write.await?)
+    }
+
+    async fn write_all(
+        &self,
+        c: ConnectionKey,
+        units: Vec<Unit>,
+        most_errors: usize,
+        actor: Actor,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| bulk::run(db, c.0, units, most_errors, &actor));
         Ok(write.await?)
     }
 

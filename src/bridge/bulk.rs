@@ -1,0 +1,522 @@
+//! Bulk requests (RFC 7644 section 3.7): the single requests' decisions, many
+//! in one transaction, and one wait for the application's answers to all of them.
+//!
+//! Ids are minted first, so references need no second look. Each operation
+//! stands or falls alone; one that refers to what failed fails with it. A
+//! deletion of a User is written in two steps, as in a single request, so a
+//! transaction ends where something else comes after one. What the application
+//! refuses is known only after the commit: it is told with its operation, and
+//! `failOnErrors` counts it before the next transaction.
+
+use std::collections::HashMap;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::{
+    Failure, Session, Written, clock,
+    session::{Deadline, store_failed, write_failed},
+};
+use crate::{
+    plan::state::UserKey,
+    scim::{
+        bulk::{self, BulkRequest, Operation, Verb},
+        dropped::Taken,
+        error::Problem,
+        patch,
+        resource::{
+            ResourceId,
+            ResourceType::{self, Group, User},
+            group_from_json, user_from_json,
+        },
+    },
+    store::{
+        GroupWritten, Lane, Precondition, UserRow, UserWritten, WriteError,
+        bulk::{Outcome, Unit, Write, Wrote},
+    },
+};
+
+/// An operation and what became of it; nothing is told of a deletion but that
+/// it was done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BulkAnswer {
+    pub operation: Operation,
+    pub outcome: Result<Option<Written>, Failure>,
+    /// Attributes that were left out because no schema defines them.
+    pub dropped: usize,
+}
+
+impl Session {
+    /// Does what a request asks, in an order in which references hold. `when`
+    /// is the precondition of each operation, or why it is none. Operations
+    /// that `failOnErrors` kept from being tried are not among the answers.
+    pub async fn bulk(
+        &self,
+        request: BulkRequest,
+        when: Vec<Result<Precondition, Problem>>,
+    ) -> Result<Vec<BulkAnswer>, Failure> {
+        let session = self.clone();
+        self.whole(async move { Ok(session.bulk_whole(request, when).await) })
+            .await
+    }
+
+    async fn bulk_whole(
+        &self,
+        mut request: BulkRequest,
+        when: Vec<Result<Precondition, Problem>>,
+    ) -> Vec<BulkAnswer> {
+        request.resolve(|| clock::new_id().to_string());
+        let units = bulk::units(&request.operations);
+        let mut work = Work {
+            session: self,
+            outcomes: request.operations.iter().map(|_| None).collect(),
+            made: vec![false; request.operations.len()],
+            dropped: vec![0; request.operations.len()],
+            when: when.into_iter().map(Some).collect(),
+            most_errors: request.fail_on_errors.unwrap_or(usize::MAX),
+            operations: request.operations,
+            until: Instant::now() + self.policy().sync_wait,
+        };
+        for part in work.parts(units) {
+            if work.errors() >= work.most_errors {
+                break;
+            }
+            work.part(part).await;
+        }
+        let told = work.outcomes.into_iter().zip(work.dropped);
+        let answers = work.operations.into_iter().zip(told);
+        answers
+            .filter_map(|(operation, (outcome, dropped))| {
+                Some(BulkAnswer {
+                    operation,
+                    outcome: outcome?,
+                    dropped,
+                })
+            })
+            .collect()
+    }
+}
+
+/// A request under way; everything is by the operations' places.
+struct Work<'s> {
+    session: &'s Session,
+    operations: Vec<Operation>,
+    when: Vec<Option<Result<Precondition, Problem>>>,
+    outcomes: Vec<Option<Result<Option<Written>, Failure>>>,
+    /// Whether what the operation is about was there after it.
+    made: Vec<bool>,
+    dropped: Vec<usize>,
+    most_errors: usize,
+    /// The end of the one wait for all answers.
+    until: Deadline,
+}
+
+type Units = Vec<Vec<usize>>;
+
+impl Work<'_> {
+    /// Cuts the units where something follows the deletion of a User.
+    fn parts(&self, units: Units) -> Vec<Units> {
+        let mut parts: Vec<Units> = Vec::new();
+        let mut after_deletion = true;
+        for unit in units {
+            let deletes = unit.iter().any(|place| self.deletes_user(*place));
+            match parts.last_mut() {
+                Some(part) if deletes || !after_deletion => part.push(unit),
+                _ => parts.push(vec![unit]),
+            }
+            after_deletion = deletes;
+        }
+        parts
+    }
+
+    fn deletes_user(&self, place: usize) -> bool {
+        let act = self.operations.get(place).map(|o| &o.act);
+        matches!(act, Some(Ok(act)) if act.verb == Verb::Delete && act.of == User)
+    }
+
+    fn errors(&self) -> usize {
+        let failed = |outcome: &&Option<_>| matches!(outcome, Some(Err(_)));
+        self.outcomes.iter().filter(failed).count()
+    }
+
+    fn note_made(&mut self, place: usize, made: bool) {
+        if let Some(slot) = self.made.get_mut(place) {
+            *slot = made;
+        }
+    }
+
+    /// What this operation refers to and is not there.
+    fn missing_need(&self, place: usize) -> Option<usize> {
+        let needs = self.operations.get(place).map(|o| &o.needs)?;
+        let missing = |need: &usize| self.made.get(*need) != Some(&true);
+        needs.iter().copied().find(missing)
+    }
+
+    fn settle(&mut self, place: usize, outcome: Result<Option<Written>, Failure>) {
+        if let Some(slot) = self.outcomes.get_mut(place) {
+            *slot = Some(outcome);
+        }
+    }
+
+    /// One transaction, then the answers of the application.
+    async fn part(&mut self, part: Units) {
+        let units = self.units(&part);
+        let left = self.most_errors.saturating_sub(self.errors());
+        let outcomes = match self.session.write_all(units, left).await {
+            Ok(outcomes) => outcomes,
+            Err(failure) => {
+                for place in part.into_iter().flatten() {
+                    self.settle(place, Err(failure.clone()));
+                }
+                return;
+            }
+        };
+        let (mut users, mut groups) = (Vec::new(), Vec::new());
+        for (unit, outcome) in part.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Done(wrote) => {
+                    for (place, wrote) in unit.iter().zip(wrote) {
+                        self.note_made(*place, true);
+                        match wrote {
+                            Wrote::User(written) => users.push((*place, written)),
+                            Wrote::Group(written) => groups.push((*place, written)),
+                        }
+                    }
+                }
+                Outcome::Refused(at, error) => self.refused(unit, at, error),
+                Outcome::Unmet(need) => {
+                    let need = part.get(need).and_then(|unit| unit.first());
+                    for place in unit {
+                        self.settle(*place, Err(self.unmet(need.copied())));
+                    }
+                }
+                Outcome::Left => {}
+            }
+        }
+        self.await_answers(users, groups).await;
+        self.bury(part).await;
+    }
+
+    /// The writes of a part. What needs something that an earlier part did not
+    /// bring is refused at once.
+    fn units(&mut self, part: &Units) -> Vec<Unit> {
+        let mut unit_of = HashMap::new();
+        for (number, unit) in part.iter().enumerate() {
+            unit_of.extend(unit.iter().map(|place| (*place, number)));
+        }
+        let mut units = Vec::with_capacity(part.len());
+        for (number, unit) in part.iter().enumerate() {
+            let mut needs = Vec::new();
+            let mut writes = Vec::with_capacity(unit.len());
+            for place in unit {
+                let needed = self.operations.get(*place).map(|o| o.needs.clone());
+                let mut missing = None;
+                for need in needed.unwrap_or_default() {
+                    match unit_of.get(&need) {
+                        Some(inside) if *inside == number => {}
+                        Some(inside) => needs.push(*inside),
+                        None if self.made.get(need) == Some(&true) => {}
+                        None => missing = Some(need),
+                    }
+                }
+                writes.push(match missing {
+                    Some(need) => Write::Refused(depends_on(self.name(need)).into()),
+                    None => self.write(*place).unwrap_or_else(Write::Refused),
+                });
+            }
+            units.push(Unit { writes, needs });
+        }
+        units
+    }
+
+    /// One operation as a write, decided as the single request would be.
+    fn write(&mut self, place: usize) -> Result<Write, WriteError> {
+        let session = self.session;
+        let when = self.when.get_mut(place).and_then(Option::take);
+        let Some(operation) = self.operations.get_mut(place) else {
+            return Err(WriteError::Missing);
+        };
+        let act = operation.act.as_mut().map_err(|problem| problem.clone())?;
+        let when = when.unwrap_or_else(|| Ok(Precondition::default()))?;
+        let body = std::mem::take(&mut act.data).to_string();
+        let (body, schemas, limits) =
+            (body.as_bytes(), session.schemas(), &session.policy().limits);
+        let id = ResourceId::parse(&act.id).ok_or(WriteError::Missing)?;
+        let mut dropped = 0;
+        let write = match (act.verb, act.of) {
+            (Verb::Create, User) => {
+                let row = session.new_user(
+                    session.taken(user_from_json(body, &schemas, limits)?, &mut dropped),
+                )?;
+                Write::CreateUser { id, row }
+            }
+            (Verb::Replace, User) => {
+                let decide = session.replacing_user(
+                    session.taken(user_from_json(body, &schemas, limits)?, &mut dropped),
+                );
+                Write::ChangeUser { id, when, decide }
+            }
+            (Verb::Patch, User) => {
+                let decide = session.patching_user(
+                    session.taken(patch::parse(body, User, &schemas, limits)?, &mut dropped),
+                );
+                Write::ChangeUser { id, when, decide }
+            }
+            (Verb::Delete, User) => {
+                let decide = session.leaving_user();
+                Write::ChangeUser { id, when, decide }
+            }
+            (Verb::Create, Group) => {
+                let new = session.new_group(
+                    session.taken(group_from_json(body, &schemas, limits)?, &mut dropped),
+                )?;
+                let (row, members) = new;
+                let skip_unknown = session.policy().skip_unknown_members;
+                Write::CreateGroup {
+                    id,
+                    row,
+                    members,
+                    skip_unknown,
+                }
+            }
+            (Verb::Replace, Group) => {
+                let change = session.replacing_group(
+                    session.taken(group_from_json(body, &schemas, limits)?, &mut dropped),
+                );
+                Write::ChangeGroup { id, when, change }
+            }
+            (Verb::Patch, Group) => {
+                let patch =
+                    session.taken(patch::parse(body, Group, &schemas, limits)?, &mut dropped);
+                let change = session.patching_group(patch);
+                Write::ChangeGroup { id, when, change }
+            }
+            (Verb::Delete, Group) => {
+                let decide = session.deleting_group();
+                Write::DeleteGroup { id, when, decide }
+            }
+        };
+        if let Some(slot) = self.dropped.get_mut(place) {
+            *slot = dropped;
+        }
+        Ok(write)
+    }
+
+    /// A unit whose write at a place in it was refused: the others of a circle
+    /// fall with that one.
+    fn refused(&mut self, unit: &[usize], at: usize, error: WriteError) {
+        let culprit = unit.get(at).copied().unwrap_or_default();
+        let (of, id) = self.aim(culprit);
+        let why = write_failed(error, of, &id);
+        for place in unit {
+            let failure = if *place == culprit {
+                why.clone()
+            } else {
+                self.unmet(Some(culprit))
+            };
+            self.settle(*place, Err(failure));
+        }
+    }
+
+    fn aim(&self, place: usize) -> (ResourceType, String) {
+        match self.operations.get(place).map(|o| &o.act) {
+            Some(Ok(act)) => (act.of, act.id.clone()),
+            _ => (User, String::new()),
+        }
+    }
+
+    fn unmet(&self, need: Option<usize>) -> Failure {
+        Failure::Problem(depends_on(need.map_or("", |need| self.name(need))))
+    }
+
+    fn name(&self, place: usize) -> &str {
+        let operation = self.operations.get(place);
+        operation
+            .and_then(|o| o.bulk_id.as_deref())
+            .unwrap_or_default()
+    }
+
+    /// Wakes every lane once and waits for all of them at the same time; users
+    /// first, because groups wait for them.
+    async fn await_answers(
+        &mut self,
+        users: Vec<(usize, UserWritten)>,
+        groups: Vec<(usize, GroupWritten)>,
+    ) {
+        let (session, until) = (self.session, self.until);
+        let users: Vec<_> = users
+            .into_iter()
+            .map(|(place, written)| (place, session.wait_for_user(&written), written))
+            .collect();
+        let groups: Vec<_> = groups
+            .into_iter()
+            .map(|(place, written)| (place, session.wait_for_group(&written), written))
+            .collect();
+        let answers = users
+            .into_iter()
+            .map(|(place, waiting, written)| async move {
+                let answer = session.user_answer(waiting, until).await;
+                (place, written, answer)
+            });
+        let mut chains: Vec<Chain> = Vec::new();
+        let mut by_key = HashMap::new();
+        for (place, written, answer) in join_all(answers).await {
+            let number = *by_key.entry(written.key).or_insert(chains.len());
+            if number == chains.len() {
+                chains.push(Chain::default());
+            }
+            if let Some(chain) = chains.get_mut(number) {
+                chain.note(&written, answer.is_err());
+            }
+            let outcome = match answer {
+                Ok(pending) => session.user_settled(written, pending).map(Some),
+                Err(problem) => {
+                    self.note_made(place, !self.creates(place));
+                    Err(Failure::Problem(problem))
+                }
+            };
+            self.settle(place, outcome);
+        }
+        for chain in chains {
+            if let Some((key, version, before)) = chain.undo {
+                session.take_back(key, version, before).await;
+            }
+        }
+        // A member that was just taken back is waited for by nobody.
+        for (place, _, written) in &groups {
+            if self.missing_need(*place).is_some() {
+                session.connection().lanes.kick(Lane::Group(written.key));
+            }
+        }
+        let answers = groups
+            .into_iter()
+            .map(|(place, waiting, written)| async move {
+                (place, session.group_settled(written, waiting, until).await)
+            });
+        for (place, answer) in join_all(answers).await {
+            if answer.is_err() && self.creates(place) {
+                // Refused as a whole, or only some of its members were.
+                let (of, id) = self.aim(place);
+                let there = session.read(of, &id).await.is_ok();
+                self.note_made(place, there);
+            }
+            self.settle(place, answer.map(Some));
+        }
+        self.tell_broken_references();
+    }
+
+    fn creates(&self, place: usize) -> bool {
+        let act = self.operations.get(place).map(|o| &o.act);
+        matches!(act, Some(Ok(act)) if act.verb == Verb::Create)
+    }
+
+    /// What was written with a reference to something that the application
+    /// then refused was done but for that, and must not be told as done.
+    fn tell_broken_references(&mut self) {
+        for place in 0..self.operations.len() {
+            let done = matches!(self.outcomes.get(place), Some(Some(Ok(_))));
+            if let (true, Some(need)) = (done, self.missing_need(place)) {
+                let detail = format!(
+                    "the application refused what the bulkId {:?} stands for; everything else of \
+                     this operation was done",
+                    self.name(need)
+                );
+                self.settle(place, Err(Failure::Problem(Problem::new(409, detail))));
+            }
+        }
+    }
+
+    /// The second step of the deletions, for those whose account is gone.
+    async fn bury(&mut self, part: Units) {
+        let gone: Vec<(usize, ResourceId)> = part
+            .into_iter()
+            .flatten()
+            .filter(|place| self.deletes_user(*place))
+            .filter_map(|place| match self.outcomes.get(place) {
+                Some(Some(Ok(Some(written)))) => Some((place, written.resource.id)),
+                _ => None,
+            })
+            .collect();
+        if gone.is_empty() {
+            return;
+        }
+        let units = gone.iter().map(|(_, id)| Unit {
+            needs: Vec::new(),
+            writes: vec![Write::DeleteUser {
+                id: *id,
+                when: Precondition::default(),
+            }],
+        });
+        let outcomes = self.session.write_all(units.collect(), usize::MAX).await;
+        let outcomes = match outcomes {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(failure) => vec![Err(failure); gone.len()],
+        };
+        for ((place, id), outcome) in gone.into_iter().zip(outcomes) {
+            let outcome = match outcome {
+                Ok(Outcome::Done(wrote)) => {
+                    for wrote in wrote {
+                        if let Wrote::User(written) = wrote {
+                            self.session.wake_after_deletion(&written);
+                        }
+                    }
+                    Ok(None)
+                }
+                Ok(Outcome::Refused(_, error)) => Err(write_failed(error, User, &id.to_string())),
+                Ok(_) => Err(Failure::Internal),
+                Err(failure) => Err(failure),
+            };
+            self.settle(place, outcome);
+        }
+    }
+}
+
+/// The writes of one user, in order: which of the last ones were refused, and
+/// what undoes all of these at once.
+#[derive(Default)]
+struct Chain {
+    undo: Option<(UserKey, u64, Option<UserRow>)>,
+}
+
+impl Chain {
+    fn note(&mut self, written: &UserWritten, refused: bool) {
+        let version = written.resource.meta.version;
+        self.undo = match (refused, self.undo.take()) {
+            (false, _) => None,
+            (true, None) => Some((written.key, version, written.before.clone())),
+            (true, Some((key, _, before))) => Some((key, version, before)),
+        };
+    }
+}
+
+impl Session {
+    fn taken<T>(&self, body: Taken<T>, dropped: &mut usize) -> T {
+        *dropped = body.dropped.count();
+        if *dropped > 0 {
+            self.note_dropped(&body.dropped);
+        }
+        body.taken
+    }
+
+    async fn write_all(
+        &self,
+        units: Vec<Unit>,
+        most_errors: usize,
+    ) -> Result<Vec<Outcome>, Failure> {
+        let store = &self.bridge.store;
+        let written = store.write_all(self.connection.key, units, most_errors, self.actor());
+        written.await.map_err(store_failed)
+    }
+}
+
+/// RFC 7644 section 3.7.1: a reference that cannot be resolved is a conflict.
+fn depends_on(name: &str) -> Problem {
+    Problem::new(
+        409,
+        format!(
+            "this operation refers to the bulkId {:?}, which was not created; see the answer to \
+             that operation",
+            name.chars().take(64).collect::<String>()
+        ),
+    )
+}
