@@ -150,6 +150,8 @@ fn shown_object<'a>(definitions: impl Iterator<Item = &'a Value>) -> Value {
 /// because what was taken in from the application may have others.
 fn shown(definition: &Value) -> Value {
     let mut one = match text(definition, "type") {
+        // Told of itself it would have no end (RFC 7643 section 8.7.2).
+        "complex" if is(definition, "name", "subAttributes") => json!({"type": "object"}),
         "complex" => shown_object(parts(definition)),
         _ => simple(definition),
     };

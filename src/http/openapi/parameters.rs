@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::Connection;
 
-/// `*` or a list of entity tags (RFC 9110 section 8.8.3).
-const TAGS: &str = r#"^(\*|(W/)?"[^"]*"([ \t]*,[ \t]*(W/)?"[^"]*")*)$"#;
+/// `*` or a list of entity tags (RFC 9110 section 8.8.3); empty counts as none.
+const TAGS: &str = r#"^(|\*|(W/)?"[ !#-~]*"([ \t]*,[ \t]*(W/)?"[ !#-~]*")*)$"#;
 
 pub(super) fn components(connection: &Connection<'_>) -> Value {
     let mut all = Map::new();
