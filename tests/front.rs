@@ -181,7 +181,7 @@ async fn unknown_paths_and_methods_are_scim_errors_that_help() {
         "/scim/v2/",
         "/scim/v2/users",
         "/scim/v2/Users/1/2",
-        "/scim/v2/Roles",
+        "/scim/v2/Licenses",
     ] {
         bridge.get(path).await.refused(404);
     }

@@ -7,6 +7,7 @@
 
 mod bulk;
 mod calls;
+mod catalog;
 mod chaos;
 mod commands;
 mod crash;
@@ -20,4 +21,5 @@ mod openapi;
 mod strict;
 mod support;
 mod tidy;
+mod versions;
 mod wire;

@@ -8,6 +8,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{Connection, Failure, Policy, Session, clock, lane::Settled};
 use crate::{
     scim::{
+        catalog::Catalog,
         dropped::Dropped,
         error::{Problem, ScimType},
         groups::DirectGroup,
@@ -29,6 +30,11 @@ const COME_AGAIN: u64 = 10;
 impl Session {
     pub fn schemas(&self) -> Arc<Schemas> {
         self.connection.upstream.schemas()
+    }
+
+    /// The roles and entitlements that can be assigned to users.
+    pub fn catalog(&self) -> Catalog {
+        self.connection.upstream.catalog()
     }
 
     pub fn policy(&self) -> &Policy {

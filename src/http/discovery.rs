@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::{body::Bounds, caller::Caller, failure::Refusal, reply, version};
 use crate::scim::{
+    catalog::Assignable,
     error::Problem,
     message::LIST_RESPONSE,
     query::MAX_COUNT,
@@ -33,34 +34,75 @@ pub(super) async fn service_provider_config(caller: Caller, bounds: Bounds) -> A
 
 pub(super) async fn resource_types(caller: Caller) -> Answer {
     unfiltered(&caller)?;
-    let types = [ResourceType::User, ResourceType::Group];
-    told(
-        &caller,
-        &collection(&types.map(|of| described(of, &caller))),
-    )
+    told(&caller, &collection(&types(&caller)))
 }
 
 pub(super) async fn resource_type(caller: Caller) -> Answer {
     unfiltered(&caller)?;
-    let types = [ResourceType::User, ResourceType::Group];
-    let found = types.into_iter().find(|of| of.name() == caller.id());
+    let mut types = types(&caller).into_iter();
+    let found = types.find(|document| is_named(document, caller.id()));
     let found = found.ok_or_else(|| missing("resource type", "ResourceTypes"))?;
-    told(&caller, &described(found, &caller))
+    told(&caller, &found)
 }
 
 pub(super) async fn schemas(caller: Caller) -> Answer {
     unfiltered(&caller)?;
-    let documents = caller.schemas.documents().iter();
-    let documents: Vec<Value> = documents.map(|d| located(d, &caller.base)).collect();
-    told(&caller, &collection(&documents))
+    told(&caller, &collection(&documents(&caller)))
 }
 
 pub(super) async fn schema(caller: Caller) -> Answer {
     unfiltered(&caller)?;
-    let named = |d: &&Value| d.get("id").and_then(Value::as_str) == Some(caller.id());
-    let found = caller.schemas.documents().iter().find(named);
+    let mut documents = documents(&caller).into_iter();
+    let found = documents.find(|document| is_named(document, caller.id()));
     let found = found.ok_or_else(|| missing("schema", "Schemas"))?;
-    told(&caller, &located(found, &caller.base))
+    told(&caller, &found)
+}
+
+fn is_named(document: &Value, id: &str) -> bool {
+    document.get("id").and_then(Value::as_str) == Some(id)
+}
+
+/// What the application's table holds.
+fn offered(caller: &Caller) -> Vec<Assignable> {
+    let catalog = caller.session.catalog();
+    let all = Assignable::ALL.into_iter();
+    all.filter(|of| catalog.supports(*of)).collect()
+}
+
+fn types(caller: &Caller) -> Vec<Value> {
+    let types = [ResourceType::User, ResourceType::Group];
+    let mut types: Vec<Value> = types.map(|of| described(of, caller)).into();
+    let more = offered(caller).into_iter();
+    types.extend(more.flat_map(|of| assignable(of, &caller.base)));
+    types
+}
+
+fn documents(caller: &Caller) -> Vec<Value> {
+    let own = caller.schemas.documents().iter();
+    let mut documents: Vec<Value> = own.map(|d| located(d, &caller.base)).collect();
+    let more = offered(caller).into_iter().flat_map(Assignable::documents);
+    documents.extend(more.map(|document| located(&document, &caller.base)));
+    documents
+}
+
+/// One endpoint under two names, because a client looks for the schema that it
+/// knows.
+fn assignable(of: Assignable, base: &str) -> [Value; 2] {
+    [(of.name(), of.urn()), (of.okta_name(), of.okta_urn())].map(|(name, urn)| {
+        json!({
+            "schemas": [RESOURCE_TYPE],
+            "id": name,
+            "name": name,
+            "description": format!("{} that can be assigned to users", of.endpoint()),
+            "endpoint": format!("/{}", of.endpoint()),
+            "schema": urn,
+            "schemaExtensions": [],
+            "meta": {
+                "resourceType": "ResourceType",
+                "location": format!("{base}/ResourceTypes/{name}"),
+            },
+        })
+    })
 }
 
 /// `/Me` would need a token that stands for one user; ours stand for an
@@ -107,7 +149,7 @@ fn collection(resources: &[Value]) -> Value {
 }
 
 /// A document with its version, or that the client has this one already.
-fn told(caller: &Caller, document: &Value) -> Answer {
+pub(super) fn told(caller: &Caller, document: &Value) -> Answer {
     let text = document.to_string();
     let version = version::of_text(&text);
     if caller.has(version)? {
@@ -133,6 +175,7 @@ fn config(caller: &Caller, body_limit: usize) -> Value {
         "changePassword": {"supported": false},
         "sort": {"supported": false},
         "etag": {"supported": true},
+        "RolesAndEntitlements": caller.session.catalog().config(),
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
             "name": "Bearer token",

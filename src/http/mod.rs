@@ -3,7 +3,7 @@
 //! A guard stands around the router (`front`): it judges the path (`target`),
 //! lets in who has a token, and leaves the session for the handlers, which
 //! cannot be written without one (`caller`). Handlers are one call and a
-//! reply (`users`, `groups`, `bulk`, `search`, `discovery`; `reply`, `page`,
+//! reply (`users`, `groups`, `bulk`, `search`, `discovery`, `catalog`; `reply`, `page`,
 //! `members`), all told in one document (`openapi`). Every refusal, also
 //! actix's own, is a SCIM Error (`failure`).
 //!
@@ -24,6 +24,7 @@ use crate::bridge::Bridge;
 mod body;
 mod bulk;
 mod caller;
+mod catalog;
 mod discovery;
 mod failure;
 mod front;

@@ -22,7 +22,7 @@ use actix_web::{
 
 use super::{
     body::Bounds,
-    bulk, discovery,
+    bulk, catalog, discovery,
     failure::Refusal,
     front::Front,
     groups,
@@ -33,7 +33,10 @@ use super::{
 };
 use crate::{
     bridge::Bridge,
-    scim::resource::ResourceType::{Group, User},
+    scim::{
+        catalog::Assignable::{Entitlement, Role},
+        resource::ResourceType::{Group, User},
+    },
 };
 
 /// A method, its handler and what is told of it. GET stands for HEAD too.
@@ -124,6 +127,30 @@ fn table() -> Vec<(&'static str, Vec<Door>)> {
                 Method::GET,
                 discovery::resource_type,
                 tell::resource_type(),
+            )],
+        ),
+        (
+            "/Roles",
+            vec![on(Method::GET, catalog::roles, tell::catalog(Role))],
+        ),
+        (
+            "/Roles/{id}",
+            vec![on(Method::GET, catalog::role, tell::entry(Role))],
+        ),
+        (
+            "/Entitlements",
+            vec![on(
+                Method::GET,
+                catalog::entitlements,
+                tell::catalog(Entitlement),
+            )],
+        ),
+        (
+            "/Entitlements/{id}",
+            vec![on(
+                Method::GET,
+                catalog::entitlement,
+                tell::entry(Entitlement),
             )],
         ),
         ("/Bulk", vec![on(Method::POST, bulk::bulk, tell::bulk())]),

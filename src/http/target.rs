@@ -118,6 +118,8 @@ pub(super) fn of_one(rest: &str) -> Option<(&'static str, &str)> {
         "Groups" => "/Groups/-",
         "Schemas" => "/Schemas/-",
         "ResourceTypes" => "/ResourceTypes/-",
+        "Roles" => "/Roles/-",
+        "Entitlements" => "/Entitlements/-",
         _ => return None,
     };
     (!id.is_empty() && !id.contains('/') && id != ".search").then_some((route, id))
@@ -138,6 +140,10 @@ pub(super) fn template(rest: &str) -> &'static str {
         ("Schemas", true) => "Schemas/{id}",
         ("ResourceTypes", false) => "ResourceTypes",
         ("ResourceTypes", true) => "ResourceTypes/{id}",
+        ("Roles", false) => "Roles",
+        ("Roles", true) => "Roles/{id}",
+        ("Entitlements", false) => "Entitlements",
+        ("Entitlements", true) => "Entitlements/{id}",
         ("Me", _) => "Me",
         ("Bulk", _) => "Bulk",
         (".search", _) => ".search",

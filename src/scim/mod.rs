@@ -5,6 +5,7 @@
 //! send) end in the same types, so everything behind this module sees one.
 
 pub mod bulk;
+pub mod catalog;
 pub mod dropped;
 pub mod error;
 pub mod filter;

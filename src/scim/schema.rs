@@ -79,6 +79,16 @@ impl Schemas {
         }
     }
 
+    /// The schemas of a resource type beside users and groups; its attributes
+    /// are those that a user has elsewhere.
+    pub(super) fn alone(urn: &'static str, documents: Vec<Value>) -> Self {
+        Self {
+            user: Kind::alone(urn, &documents),
+            group: Kind::alone(urn, &[]),
+            documents,
+        }
+    }
+
     /// The schema documents as `/Schemas` lists them. `meta.location` is
     /// `/Schemas/{urn}`: the HTTP front puts its base before it.
     pub fn documents(&self) -> &[Value] {

@@ -13,7 +13,7 @@ use crate::{
         operation::Operation,
         state::{Account, UserKey},
     },
-    scim::{error::Problem, resource::Attributes, schema::Schemas},
+    scim::{catalog::Catalog, error::Problem, resource::Attributes, schema::Schemas},
 };
 
 mod client;
@@ -29,6 +29,11 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
 
     /// The schemas of this connection, true for what the application can do.
     fn schemas(&self) -> Arc<Schemas>;
+
+    /// Pure: the roles and entitlements that can be assigned to users.
+    fn catalog(&self) -> Catalog {
+        Catalog::default()
+    }
 
     /// Pure: the application's key for a user (Opsera: the e-mail, lower
     /// case; from `userName` if that is an address, else the primary or first

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Connection, bulk, operation::named};
 use crate::scim::{
+    catalog::Assignable,
     error::{ERROR_SCHEMA, ScimType},
     json_schema,
     message::{LIST_RESPONSE, PATCH_OP},
@@ -33,6 +34,10 @@ pub(super) fn schemas(connection: &Connection<'_>) -> Value {
     all.insert("ResourceTypeList".into(), list(&["ResourceType"]));
     all.insert("PatchOp".into(), patch(connection));
     all.insert("SearchRequest".into(), search(connection));
+    for of in Assignable::ALL {
+        all.insert(of.name().into(), entry(of));
+        all.insert(format!("{}List", of.name()), list(&[of.name()]));
+    }
     all.insert("BulkRequest".into(), bulk::request(connection.limits));
     all.insert("BulkResponse".into(), bulk::response());
     all.insert("Error".into(), error());
@@ -150,6 +155,23 @@ fn search(connection: &Connection<'_>) -> Value {
             "excludedAttributes": names,
         },
         "additionalProperties": true,
+    })
+}
+
+fn entry(of: Assignable) -> Value {
+    let text = json!({"type": "string", "minLength": 1});
+    json!({
+        "type": "object",
+        "description": format!("A {} in the draft's form and in Okta's.", of.name()),
+        "properties": {
+            "schemas": {"const": [of.urn(), of.okta_urn()]},
+            "id": text, "value": text, "display": text, "displayName": text, "type": text,
+            "description": {"type": "string"},
+            "supported": {"type": "boolean"},
+            "meta": {"type": "object"},
+        },
+        "required": ["schemas", "id"],
+        "additionalProperties": false,
     })
 }
 

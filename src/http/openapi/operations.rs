@@ -2,7 +2,10 @@
 //! route needs a record from here, or a new one (RFC 7644 table 1).
 
 use super::Operation;
-use crate::scim::resource::ResourceType::{self, Group, User};
+use crate::scim::{
+    catalog::Assignable,
+    resource::ResourceType::{self, Group, User},
+};
 
 /// The document's sections.
 pub(super) const TAGS: [(&str, &str); 3] = [
@@ -167,6 +170,26 @@ pub(in crate::http) fn resource_types() -> Operation {
 
 pub(in crate::http) fn resource_type() -> Operation {
     discovery("readResourceType", "One type of resources", "ResourceType").refuses(&[404])
+}
+
+/// A list that is read only.
+pub(in crate::http) fn catalog(of: Assignable) -> Operation {
+    let (name, plural) = (of.name(), of.endpoint());
+    let summary = format!("{plural} that can be assigned to users");
+    let operation = Operation::new(format!("list{plural}"), "Service", summary)
+        .takes(&LIST)
+        .takes(&PROJECTION)
+        .answers(200, "A page of them.", format!("{name}List"), &["ETag"]);
+    versioned(operation)
+}
+
+pub(in crate::http) fn entry(of: Assignable) -> Operation {
+    let name = of.name();
+    let operation = Operation::new(format!("read{name}"), "Service", format!("One {name}"))
+        .takes(&PROJECTION)
+        .answers(200, "What is asked for.", name, &["ETag"])
+        .refuses(&[404]);
+    versioned(operation)
 }
 
 pub(in crate::http) fn bulk() -> Operation {

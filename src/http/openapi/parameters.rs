@@ -30,11 +30,10 @@ fn ids(connection: &Connection<'_>) -> Vec<(String, Value)> {
     [
         ("Users", resource.clone()),
         ("Groups", resource),
+        ("Roles", json!({"type": "string"})),
+        ("Entitlements", json!({"type": "string"})),
         ("Schemas", json!({"type": "string", "enum": schemas})),
-        (
-            "ResourceTypes",
-            json!({"type": "string", "enum": ["User", "Group"]}),
-        ),
+        ("ResourceTypes", json!({"type": "string"})),
     ]
     .map(|(kind, schema)| {
         let parameter = json!({"name": "id", "in": "path", "required": true, "schema": schema});

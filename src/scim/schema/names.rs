@@ -45,6 +45,17 @@ pub(in crate::scim) enum Named<'a> {
 }
 
 impl Kind {
+    /// All attributes of some documents together, as one core schema.
+    pub(super) fn alone(urn: &'static str, documents: &[Value]) -> Self {
+        let mut attributes = attributes_of(&embedded(COMMON));
+        attributes.extend(documents.iter().flat_map(attributes_of));
+        Self {
+            urn,
+            attributes,
+            extensions: Vec::new(),
+        }
+    }
+
     pub(super) fn new(of: ResourceType, documents: &[Value]) -> Self {
         let (urn, suffix) = match of {
             ResourceType::User => (USER, ":user"),

@@ -1,9 +1,12 @@
 //! What Opsera can do, one row per act, each with what to know about it.
 
-use super::settings::Settings;
-use crate::plan::capability::{
-    Act, Capabilities, Capability,
-    Certainty::{Assumed, Documented},
+use super::settings::{SITE_ROLES, Settings};
+use crate::{
+    plan::capability::{
+        Act, Capabilities, Capability,
+        Certainty::{Assumed, Documented},
+    },
+    scim::catalog::{Catalog, Entry},
 };
 
 /// Why a deactivated account stays so.
@@ -99,6 +102,21 @@ pub(super) fn table(settings: &Settings) -> Capabilities {
                 "one call with the whole set; an empty one empties the group",
             ),
         ],
+    }
+}
+
+/// What can be assigned: one of the five site roles. What applications and
+/// tools a user can reach is granted in Opsera only, so no entitlement is.
+pub(super) fn catalog() -> Catalog {
+    let role = |value: &str| Entry {
+        value: value.into(),
+        display: value.into(),
+        description: format!("The Opsera site role {value}"),
+        kind: None,
+    };
+    Catalog {
+        roles: SITE_ROLES.map(role).into(),
+        ..Catalog::default()
     }
 }
 

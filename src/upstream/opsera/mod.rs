@@ -21,7 +21,7 @@ use crate::{
         operation::Operation,
         state::{Principal, UserKey},
     },
-    scim::{error::Problem, resource::Attributes, schema::Schemas},
+    scim::{catalog::Catalog, error::Problem, resource::Attributes, schema::Schemas},
 };
 use operations::{Key, Name, Wire};
 use refusals::{of_batch, or_exists, present, was_so};
@@ -73,6 +73,10 @@ impl Upstream for Opsera {
 
     fn schemas(&self) -> Arc<Schemas> {
         self.schemas.clone()
+    }
+
+    fn catalog(&self) -> Catalog {
+        capabilities::catalog()
     }
 
     fn project(&self, user: &Attributes) -> Result<Projection, Problem> {
