@@ -15,6 +15,7 @@ mod direct_groups;
 mod edges;
 mod faults;
 mod front;
+mod fuzz;
 mod hazards;
 mod lifecycle;
 mod openapi;
