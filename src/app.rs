@@ -44,6 +44,10 @@ pub enum StartError {
     },
     #[error("connection {connection}: the application cannot be set up: {reason}")]
     Upstream { connection: String, reason: String },
+    #[error(
+        "connection {connection}: sensitive_filters names {name:?}, which no schema has; /Schemas lists the attributes"
+    )]
+    NoAttribute { connection: String, name: String },
     #[error("{0}; stop what listens there, or choose another address in `listen`")]
     Listen(io::Error),
     #[error("refusing to start: {0}")]
@@ -134,15 +138,34 @@ pub fn open_upstream(connection: &config::Connection) -> Result<Arc<dyn Upstream
     })
 }
 
+/// A name in `sensitive_filters` that guards nothing is a mistake that nobody
+/// would notice.
+pub fn guards_something(
+    connection: &config::Connection,
+    upstream: &dyn Upstream,
+) -> Result<(), StartError> {
+    let schemas = upstream.schemas();
+    let names = &connection.policy.sensitive_filters;
+    let unknown = names.iter().find(|name| !schemas.has(name));
+    unknown.map_or(Ok(()), |name| {
+        Err(StartError::NoAttribute {
+            connection: connection.name.clone(),
+            name: name.clone(),
+        })
+    })
+}
+
 /// Everything a connection needs, from its configuration.
 pub fn set_up(connection: &config::Connection) -> Result<Setup, StartError> {
     let tokens = Tokens::open(&connection.tokens).map_err(|source| StartError::Tokens {
         connection: connection.name.clone(),
         source,
     })?;
+    let upstream = open_upstream(connection)?;
+    guards_something(connection, &*upstream)?;
     Ok(Setup {
         name: connection.name.clone(),
-        upstream: open_upstream(connection)?,
+        upstream,
         policy: connection.policy.clone(),
         tokens,
     })

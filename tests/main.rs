@@ -14,6 +14,7 @@ mod crash;
 mod direct_groups;
 mod edges;
 mod faults;
+mod filters;
 mod front;
 mod fuzz;
 mod hazards;

@@ -330,6 +330,11 @@ impl World {
         self.control(Method::PUT, "faults", Some(faults)).await;
     }
 
+    /// What the bridge has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("serve.log")).expect("a log file")
+    }
+
     pub async fn state(&self) -> Value {
         self.control(Method::GET, "state", None).await
     }

@@ -38,19 +38,40 @@ pub(crate) struct Answer {
 /// A bridge with these connections, each before an application that cannot be
 /// reached: every write stays open and is answered as accepted.
 pub(crate) async fn unreachable(connections: &[&str], settings: http::Settings) -> Running {
+    let upstream = opsera::Settings::default();
+    before_nothing(connections, upstream, Policy::default(), settings).await
+}
+
+/// The same with one connection of a policy of its own, save how long answers
+/// wait. Roles that the application does not know are kept.
+pub(crate) async fn with_policy(policy: Policy) -> Running {
+    let upstream = opsera::Settings {
+        unknown_roles: opsera::settings::UnknownRoles::Local,
+        ..opsera::Settings::default()
+    };
+    before_nothing(&["acme"], upstream, policy, http::Settings::default()).await
+}
+
+async fn before_nothing(
+    connections: &[&str],
+    upstream: opsera::Settings,
+    policy: Policy,
+    settings: http::Settings,
+) -> Running {
     let upstream = opsera::Settings {
         base_url: "http://127.0.0.1:9".into(),
         token: opsera::settings::TokenSource::Literal("test".into()),
         allow_plain_http: true,
-        ..opsera::Settings::default()
+        ..upstream
     };
     let upstream = opsera::open(upstream).unwrap();
-    running(connections, &upstream, settings).await
+    running(connections, &upstream, policy, settings).await
 }
 
 async fn running(
     connections: &[&str],
     upstream: &Arc<dyn Upstream>,
+    policy: Policy,
     settings: http::Settings,
 ) -> Running {
     let folder = tempfile::tempdir().unwrap();
@@ -60,7 +81,7 @@ async fn running(
         upstream: Arc::clone(upstream),
         policy: Policy {
             sync_wait: Duration::from_millis(20),
-            ..Policy::default()
+            ..policy.clone()
         },
         tokens: Tokens::fixed(TOKEN).unwrap(),
     });

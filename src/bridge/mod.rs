@@ -54,6 +54,8 @@ pub struct Policy {
     pub import_every: Option<Duration>,
     /// How long a call of which no answer came may still take effect.
     pub late_writes: Duration,
+    /// Attributes that a filter in an address must not name.
+    pub sensitive_filters: Arc<[String]>,
     pub limits: Limits,
 }
 
@@ -68,6 +70,7 @@ impl Default for Policy {
             import_at_start: true,
             import_every: None,
             late_writes: Duration::from_secs(120),
+            sensitive_filters: Arc::default(),
             limits: Limits::default(),
         }
     }

@@ -78,6 +78,9 @@ impl Check {
             match app::open_upstream(connection) {
                 Err(error) => report.say(&bad(&error.to_string(), "correct [connection.upstream]")),
                 Ok(upstream) => {
+                    if let Err(error) = app::guards_something(connection, &*upstream) {
+                        report.say(&bad(&error.to_string(), "correct or leave out the name"));
+                    }
                     for finding in runtime.block_on(upstream.check()) {
                         report.say(&finding);
                     }

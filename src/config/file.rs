@@ -76,6 +76,8 @@ pub(super) struct Connection {
     pub(super) late_writes: Option<Span>,
     pub(super) import: Option<Import>,
     #[serde(default)]
+    pub(super) sensitive_filters: Vec<String>,
+    #[serde(default)]
     pub(super) limits: Limits,
 }
 

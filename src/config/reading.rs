@@ -239,6 +239,7 @@ impl<'a> Reading<'a, '_> {
         policy.skip_unknown_members = from.unknown_members == Some(file::UnknownMembers::Skip);
         policy.recreate = from.reactivate == Some(file::Reactivate::Recreate);
         policy.stage_users = from.users_without_email == Some(file::UsersWithoutEmail::Stage);
+        policy.sensitive_filters = from.sensitive_filters.clone().into();
         match from.import {
             None => {}
             Some(file::Import::Start) => policy.import_every = None,

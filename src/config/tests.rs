@@ -291,9 +291,14 @@ fn choices_reach_the_policy() {
             "users_without_email = \"stage\"",
         )
         .replace("# import = \"6h\"", "import = \"never\"");
+    let text = text.replace(
+        "# sensitive_filters = []",
+        "sensitive_filters = [\"emails\", \"name.familyName\"]",
+    );
     let policy = read_text(&text).unwrap().connections.remove(0).policy;
     assert!(policy.confirmed && policy.skip_unknown_members && policy.recreate);
     assert!(policy.limits.strict);
+    assert_eq!(policy.sensitive_filters[..], ["emails", "name.familyName"]);
     assert!(policy.stage_users && !policy.import_at_start && policy.import_every.is_none());
 }
 

@@ -6,7 +6,6 @@ use actix_web::{HttpResponse, http::StatusCode};
 use super::{body::Body, caller::Caller, failure::Refusal, members, page, reply};
 use crate::scim::{
     patch,
-    query::ListQuery,
     resource::{ResourceType::Group, group_from_json},
 };
 
@@ -22,7 +21,7 @@ pub(super) async fn read(caller: Caller) -> Answer {
 }
 
 pub(super) async fn list(caller: Caller) -> Answer {
-    let query = ListQuery::parse(caller.query(), Group, &caller.schemas, caller.limits())?;
+    let query = caller.list_query(Group)?;
     let groups = caller.session.list(Group, &query).await?;
     page::list(caller, Group, groups, query).await
 }

@@ -8,7 +8,7 @@ use crate::{
     scim::{
         groups::DirectGroup,
         patch,
-        query::{ListQuery, Projection},
+        query::Projection,
         resource::{ResourceType::User, user_from_json},
     },
 };
@@ -33,7 +33,7 @@ pub(super) async fn read(caller: Caller) -> Answer {
 }
 
 pub(super) async fn list(caller: Caller) -> Answer {
-    let query = ListQuery::parse(caller.query(), User, &caller.schemas, caller.limits())?;
+    let query = caller.list_query(User)?;
     let users = caller.session.list(User, &query).await?;
     page::list(caller, User, users, query).await
 }

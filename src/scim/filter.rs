@@ -4,7 +4,7 @@
 //! Names are resolved and values typed while parsing, so that what is wrong
 //! is told with its place and evaluation cannot fail. A well-formed name that
 //! no schema knows matches nothing, because clients ask for attributes that
-//! a service may not hold.
+//! a service may not hold; a strict connection refuses it.
 
 use serde_json::{Map, Value};
 
@@ -17,9 +17,11 @@ use super::{
 
 mod cursor;
 mod evaluate;
+mod narrow;
 mod parse;
 mod tree;
 
+pub use narrow::Narrow;
 use parse::{Parser, Scope};
 use tree::{Node, Operator, Test};
 
@@ -30,28 +32,18 @@ pub struct Filter {
     of: ResourceType,
 }
 
-/// The one equality that an index can answer, taken from a filter whose every
-/// match must satisfy it (so: the filter itself, or one side of an `and`).
-/// Texts are as the client wrote them, not folded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Narrow {
-    Id(String),
-    UserName(String),
-    ExternalId(String),
-    /// Of groups only.
-    DisplayName(String),
-    Email(String),
-    Member(String),
-}
-
 /// What a filter is asked about.
 pub trait Subject {
-    /// All attributes with `id`, `meta` and `schemas`, without `members`.
+    /// All attributes with `id`, `meta` and `schemas`, without `members` and
+    /// `groups`.
     fn attributes(&self) -> &Map<String, Value>;
-    /// Whether a member has exactly this id; answered by index.
-    fn has_member(&self, id: &str) -> bool;
-    /// Every member's id; only asked by filters that no index can answer.
-    fn members(&self) -> Vec<String>;
+    /// Whether a group has a member, or a user is in a group, of exactly this
+    /// id; answered by index.
+    fn is_linked(&self, id: &str) -> bool;
+    /// Shows the members of a group or the groups of a user, as `members` and
+    /// `groups` hold them, until one will do; whether one did. Only asked by
+    /// filters that no index can answer.
+    fn any_link(&self, will_do: &mut dyn FnMut(&Value) -> bool) -> bool;
 }
 
 impl Filter {
@@ -62,6 +54,30 @@ impl Filter {
         schemas: &Schemas,
         limits: &Limits,
     ) -> Result<Self, Problem> {
+        Self::parse_with(text, of, schemas, limits, None)
+    }
+
+    /// Parses a filter that stands in an address, which proxies and logs see:
+    /// naming `password` or one of the `sensitive` attributes is 403
+    /// `sensitive` there (RFC 7644 section 7.5.2). A name stands for all of
+    /// its sub-attributes, an extension's URN for all of its attributes.
+    pub fn parse_in_address(
+        text: &str,
+        of: ResourceType,
+        schemas: &Schemas,
+        limits: &Limits,
+        sensitive: &[String],
+    ) -> Result<Self, Problem> {
+        Self::parse_with(text, of, schemas, limits, Some(sensitive))
+    }
+
+    fn parse_with(
+        text: &str,
+        of: ResourceType,
+        schemas: &Schemas,
+        limits: &Limits,
+        sensitive: Option<&[String]>,
+    ) -> Result<Self, Problem> {
         if text.len() > limits.filter {
             return Err(Problem::bad(
                 ScimType::InvalidFilter,
@@ -69,7 +85,10 @@ impl Filter {
             ));
         }
         let kind = schemas.kind(of);
-        let mut parser = Parser::new(text, 0, kind, limits.filter_depth, Scope::Resource);
+        let mut parser = Parser::new(text, 0, kind, limits, Scope::Resource);
+        if let Some(names) = sensitive {
+            parser = parser.guarding(names);
+        }
         let tree = parser.whole()?;
         Ok(Self { tree, of })
     }
@@ -87,7 +106,7 @@ impl Filter {
     ) -> Result<(Self, usize), Problem> {
         let kind = schemas.kind(of);
         let scope = Scope::ElementInPath(attribute);
-        let mut parser = Parser::new(path, start, kind, limits.filter_depth, scope);
+        let mut parser = Parser::new(path, start, kind, limits, scope);
         let tree = parser.bracketed()?;
         Ok((Self { tree, of }, parser.position()))
     }
@@ -109,9 +128,9 @@ impl Filter {
         evaluate::element(&self.tree, element)
     }
 
-    /// The index that can answer a part of this filter, if any.
+    /// What an index can answer of this filter, if anything.
     pub fn narrow(&self) -> Option<Narrow> {
-        narrow(&self.tree, self.of).map(|(_, narrow)| narrow)
+        narrow::best(&self.tree, self.of)
     }
 
     /// Whether the index of [`Self::narrow`] says it all: a bare equality that
@@ -168,7 +187,7 @@ impl Filter {
                     open.push(node);
                     continue;
                 }
-                Node::Never | Node::HasMember(_) => continue,
+                Node::Never | Node::Linked(_) => continue,
                 Node::Present(target) | Node::Compare(target, _) | Node::Each(target, _) => target,
             };
             if !known.contains(&target.attribute.as_str()) {
@@ -183,44 +202,6 @@ impl Filter {
             }
         }
         Ok(self)
-    }
-}
-
-/// The best index for a node, with its rank; the lowest selects fewest rows.
-fn narrow(node: &Node, of: ResourceType) -> Option<(u8, Narrow)> {
-    match node {
-        Node::And(nodes) => {
-            let found = nodes.iter().filter_map(|node| narrow(node, of));
-            found.min_by_key(|(rank, _)| *rank)
-        }
-        Node::HasMember(id) => Some((5, Narrow::Member(id.clone()))),
-        Node::Each(target, inner) if target.is_core("emails") => {
-            let value = |node: &Node| match node {
-                Node::Compare(target, Test::Text(Operator::Eq, text, _))
-                    if target.attribute == "value" =>
-                {
-                    Some(text.clone())
-                }
-                _ => None,
-            };
-            let text = match inner.as_ref() {
-                Node::And(nodes) => nodes.iter().find_map(value),
-                node => value(node),
-            };
-            text.map(|text| (3, Narrow::Email(text)))
-        }
-        Node::Compare(target, Test::Text(Operator::Eq, text, _)) if target.extension.is_none() => {
-            let text = text.clone();
-            match (target.attribute.as_str(), target.sub.as_deref(), of) {
-                ("id", None, _) => Some((0, Narrow::Id(text))),
-                ("userName", None, _) => Some((1, Narrow::UserName(text))),
-                ("externalId", None, _) => Some((2, Narrow::ExternalId(text))),
-                ("emails", Some("value"), _) => Some((3, Narrow::Email(text))),
-                ("displayName", None, ResourceType::Group) => Some((4, Narrow::DisplayName(text))),
-                _ => None,
-            }
-        }
-        _ => None,
     }
 }
 

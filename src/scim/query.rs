@@ -44,6 +44,18 @@ impl ListQuery {
         schemas: &Schemas,
         limits: &Limits,
     ) -> Result<Self, Problem> {
+        Self::parse_guarding(query, of, schemas, limits, &[])
+    }
+
+    /// The same where a filter must not name a `sensitive` attribute, see
+    /// [`Filter::parse_in_address`].
+    pub fn parse_guarding(
+        query: &str,
+        of: ResourceType,
+        schemas: &Schemas,
+        limits: &Limits,
+        sensitive: &[String],
+    ) -> Result<Self, Problem> {
         let mut filter = None;
         let mut start_index = 1;
         let mut count = DEFAULT_COUNT;
@@ -53,7 +65,10 @@ impl ListQuery {
                     let detail = "filter is given twice; join the parts with `and`";
                     return Err(Problem::bad(ScimType::InvalidFilter, detail));
                 }
-                "filter" => filter = Some(Filter::parse(&value, of, schemas, limits)?),
+                "filter" => {
+                    let parsed = Filter::parse_in_address(&value, of, schemas, limits, sensitive);
+                    filter = Some(parsed?);
+                }
                 "startIndex" => start_index = whole_number(&name, &value)?.max(1),
                 "count" => count = whole_number(&name, &value)?.min(MAX_COUNT),
                 _ => {}

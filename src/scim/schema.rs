@@ -101,6 +101,13 @@ impl Schemas {
         extensions.map(|e| e.urn.as_str()).collect()
     }
 
+    /// Whether a user or a group has an attribute or an extension of this name.
+    pub fn has(&self, name: &str) -> bool {
+        let named = [&self.user, &self.group].map(|kind| kind.resolve(name));
+        let is = |named: &Named<'_>| matches!(named, Named::Attribute { .. } | Named::Extension(_));
+        named.iter().any(is)
+    }
+
     pub(super) fn kind(&self, of: ResourceType) -> &Kind {
         match of {
             ResourceType::User => &self.user,

@@ -10,6 +10,9 @@ pub(super) struct Cursor<'a> {
     text: &'a str,
     /// In bytes; always on a character's boundary.
     pub(super) at: usize,
+    /// Bytes looked at so far, some more than once.
+    #[cfg(test)]
+    pub(super) looked: usize,
 }
 
 /// A value to compare with.
@@ -22,7 +25,12 @@ pub(super) enum Literal {
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(text: &'a str, at: usize) -> Self {
-        Self { text, at }
+        Self {
+            text,
+            at,
+            #[cfg(test)]
+            looked: 0,
+        }
     }
 
     pub(super) fn on_space(&self) -> bool {
@@ -77,6 +85,7 @@ impl<'a> Cursor<'a> {
             return Err(self.fault("this text has no closing quote"));
         };
         self.at = start + 1 + end + 1;
+        self.count(end + 2);
         let written = self.text.get(start..self.at).unwrap_or_default();
         serde_json::from_str(written)
             .map_err(|_| self.fault_at(start, "this text has an escape that JSON does not know"))
@@ -122,8 +131,18 @@ impl<'a> Cursor<'a> {
             .count();
         let taken = self.text.get(self.at..self.at + length).unwrap_or_default();
         self.at += length;
+        self.count(length + 1);
         taken
     }
+
+    #[cfg(test)]
+    fn count(&mut self, bytes: usize) {
+        self.looked += bytes;
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "only tests count")]
+    fn count(&self, _: usize) {}
 
     pub(super) fn fault(&self, why: &str) -> Problem {
         self.fault_at(self.at, why)

@@ -35,8 +35,8 @@ fn holds(node: &Node, on: &On<'_>) -> bool {
         Node::Or(nodes) => nodes.iter().any(|node| holds(node, on)),
         Node::Not(node) => !holds(node, on),
         Node::Never => false,
-        Node::HasMember(id) => match on {
-            On::Resource(subject) => subject.has_member(id),
+        Node::Linked(id) => match on {
+            On::Resource(subject) => subject.is_linked(id),
             On::Element(_) => false,
         },
         Node::Present(target) => any(target, on, |value| !is_unset(value)),
@@ -55,11 +55,8 @@ fn holds(node: &Node, on: &On<'_>) -> bool {
 /// Whether one of the target's values passes.
 fn any(target: &Target, on: &On<'_>, mut passes: impl FnMut(&Value) -> bool) -> bool {
     let attribute = match on {
-        On::Resource(subject) if target.is_core("members") => {
-            return subject.members().into_iter().any(|id| {
-                let member = json!({"value": id, "type": "User"});
-                below(&member, target.sub.as_deref(), &mut passes)
-            });
+        On::Resource(subject) if target.is_linked() => {
+            return subject.any_link(&mut |link| below(link, target.sub.as_deref(), &mut passes));
         }
         On::Resource(subject) => match &target.extension {
             None => subject.attributes().get(&target.attribute),
@@ -92,7 +89,7 @@ fn passes(test: &Test, value: &Value) -> bool {
     match test {
         Test::Text(operator, text, folded) => value.as_str().is_some_and(|value| match folded {
             None => text_passes(*operator, value, text),
-            Some(folded) => text_passes(*operator, &fold_case(value), folded),
+            Some(folded) => folded_passes(*operator, value, folded),
         }),
         Test::Flag(operator, flag) => value
             .as_bool()
@@ -107,6 +104,23 @@ fn passes(test: &Test, value: &Value) -> bool {
             .as_str()
             .and_then(|value| value.parse::<jiff::Timestamp>().ok())
             .is_some_and(|value| order_passes(*operator, value.cmp(instant))),
+    }
+}
+
+/// As [`text_passes`] without regard to letter case. ASCII, which nearly all
+/// values are, is compared where it stands.
+fn folded_passes(operator: Operator, value: &str, folded: &str) -> bool {
+    let bytes = value.as_bytes();
+    let is = |part: Option<&[u8]>| part.is_some_and(|p| p.eq_ignore_ascii_case(folded.as_bytes()));
+    match operator {
+        Operator::Eq if value.is_ascii() => is(Some(bytes)),
+        Operator::Ne if value.is_ascii() => !is(Some(bytes)),
+        Operator::Sw if value.is_ascii() => is(bytes.get(..folded.len())),
+        Operator::Ew if value.is_ascii() => is(bytes
+            .len()
+            .checked_sub(folded.len())
+            .and_then(|at| bytes.get(at..))),
+        operator => text_passes(operator, &fold_case(value), folded),
     }
 }
 
@@ -131,10 +145,35 @@ fn order_passes(operator: Operator, order: Ordering) -> bool {
     }
 }
 
-/// Whole numbers exactly, others as floating point.
+/// By size, whatever the spelling: 1 is 1.0, and a whole number is not rounded
+/// to be compared with one that has a fraction.
 fn compare(a: &Number, b: &Number) -> Option<Ordering> {
     match (a.as_i128(), b.as_i128()) {
         (Some(a), Some(b)) => Some(a.cmp(&b)),
-        _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
+        (Some(a), None) => Some(against(a, b.as_f64()?)),
+        (None, Some(b)) => Some(against(b, a.as_f64()?).reverse()),
+        (None, None) => a.as_f64()?.partial_cmp(&b.as_f64()?),
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "what is cast is whole, and smaller than any number that does not fit"
+)]
+fn against(whole: i128, other: f64) -> Ordering {
+    // Whole numbers of JSON have 64 bits, so these are beyond all of them.
+    if other.abs() > 1e30 {
+        return if other > 0.0 {
+            Ordering::Less
+        } else {
+            Ordering::Greater
+        };
+    }
+    let below = other.floor();
+    let rest = if other > below {
+        Ordering::Less
+    } else {
+        Ordering::Equal
+    };
+    whole.cmp(&(below as i128)).then(rest)
 }

@@ -2,20 +2,25 @@
 //! counted depth; every byte is looked at a bounded number of times.
 //!
 //! Wider than the grammar where clients are: more than one space, spaces
-//! inside parentheses, a sub-attribute or `pr` after a value path, quoted
-//! booleans. An unquoted text is refused, because it cannot be told from a
-//! mistake.
+//! inside parentheses, and where it is not strict a sub-attribute or `pr`
+//! after a value path, quoted booleans, names that no schema knows and names
+//! of an extension without its URN. An unquoted text is refused, because it
+//! cannot be told from a mistake.
 
 use super::{
-    cursor::{Cursor, Literal},
-    fold_case,
-    tree::{Node, Operator, Target, Test},
+    cursor::Cursor,
+    tree::{Node, Operator, Test},
 };
 use crate::scim::{
-    error::{Problem, ScimType},
-    json::quoted,
-    schema::{Attribute, Kind, Mutability, Named, Type},
+    error::Problem,
+    json::Limits,
+    schema::{Attribute, Kind, Type},
 };
+
+mod names;
+mod values;
+
+use names::Name;
 
 /// What names in a part of a filter mean.
 #[derive(Debug, Clone, Copy)]
@@ -34,15 +39,10 @@ pub(super) struct Parser<'a> {
     kind: &'a Kind,
     depth: usize,
     most: usize,
+    strict: bool,
     scope: Scope<'a>,
-}
-
-/// An attribute as a filter names it.
-enum Name<'a> {
-    Known(Target, &'a Attribute),
-    /// An extension's URN: only its presence can be asked.
-    Extension(Target),
-    Unknown,
+    /// What must not be named, when the filter stands in an address.
+    guarded: Option<&'a [String]>,
 }
 
 impl<'a> Parser<'a> {
@@ -50,20 +50,36 @@ impl<'a> Parser<'a> {
         text: &'a str,
         at: usize,
         kind: &'a Kind,
-        most: usize,
+        limits: &Limits,
         scope: Scope<'a>,
     ) -> Self {
         Self {
             cursor: Cursor::new(text, at),
             kind,
             depth: 0,
-            most,
+            most: limits.filter_depth,
+            strict: limits.strict,
             scope,
+            guarded: None,
+        }
+    }
+
+    /// For a filter in an address, which others may see: it must name neither
+    /// what is secret nor any of these attributes (RFC 7644 section 7.5.2).
+    pub(super) fn guarding(self, names: &'a [String]) -> Self {
+        Self {
+            guarded: Some(names),
+            ..self
         }
     }
 
     pub(super) fn position(&self) -> usize {
         self.cursor.at
+    }
+
+    #[cfg(test)]
+    pub(super) fn looked(&self) -> usize {
+        self.cursor.looked
     }
 
     pub(super) fn whole(&mut self) -> Result<Node, Problem> {
@@ -149,12 +165,14 @@ impl<'a> Parser<'a> {
             return Err(self.cursor.fault("brackets cannot stand inside brackets"));
         }
         let scope = match &name {
-            Name::Known(target, attribute) if target.sub.is_none() && attribute.multi => {
+            Name::Known(target, attribute)
+                if target.sub.is_none() && (attribute.multi || attribute.kind == Type::Complex) =>
+            {
                 Scope::Element(attribute)
             }
             Name::Unknown => Scope::Unknown,
             _ => {
-                let why = "brackets need a multi-valued attribute before them";
+                let why = "brackets need a complex or multi-valued attribute before them";
                 return Err(self.cursor.fault_at(start, why));
             }
         };
@@ -162,26 +180,34 @@ impl<'a> Parser<'a> {
         self.enter()?;
         self.scope = scope;
         let mut inner = self.bracketed()?;
-        if self.cursor.eat_exactly(b'.') {
-            let at = self.cursor.at;
-            let written = self.cursor.name();
-            let sub = self.resolve(written, at)?;
-            let rest = self.comparison(sub)?;
-            inner = Node::And(vec![inner, rest]);
-        } else if self.cursor.eat_word("pr") {
-            // The brackets alone already ask for a value that matches.
+        if !self.strict {
+            inner = self.after_brackets(inner)?;
         }
         self.scope = Scope::Resource;
         self.depth -= 1;
         let Name::Known(target, _) = name else {
             return Ok(Node::Never);
         };
-        if target.is_core("members")
-            && let Some(found) = members(&inner)
+        if target.is_linked()
+            && let Some(found) = linked(&inner)
         {
             return Ok(found);
         }
         Ok(Node::Each(target, Box::new(flat(inner))))
+    }
+
+    /// What the grammar has in paths only: a sub-attribute after the brackets,
+    /// or `pr`, which asks no more than the brackets do.
+    fn after_brackets(&mut self, inner: Node) -> Result<Node, Problem> {
+        if self.cursor.eat_exactly(b'.') {
+            let at = self.cursor.at;
+            let written = self.cursor.name();
+            let sub = self.resolve(written, at)?;
+            let rest = self.comparison(sub)?;
+            return Ok(Node::And(vec![inner, rest]));
+        }
+        self.cursor.eat_word("pr");
+        Ok(inner)
     }
 
     /// The operator and value after a name.
@@ -219,154 +245,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The comparison, if the attribute's type allows it.
-    fn typed(
-        &self,
-        mut target: Target,
-        mut attribute: &'a Attribute,
-        operator: Operator,
-        literal: Literal,
-        (operator_at, value_at): (usize, usize),
-    ) -> Result<Node, Problem> {
-        if matches!(literal, Literal::Null) {
-            let present = Node::Present(target);
-            return match operator {
-                Operator::Eq => Ok(Node::Not(Box::new(present))),
-                Operator::Ne => Ok(present),
-                _ => Err(self
-                    .cursor
-                    .fault_at(operator_at, "null can only be compared with eq or ne")),
-            };
-        }
-        if attribute.kind == Type::Complex {
-            let Some(value) = attribute.sub("value") else {
-                let why = "this attribute is complex; compare one of its sub-attributes";
-                return Err(self.cursor.fault_at(operator_at, why));
-            };
-            target.sub = Some(value.name.clone());
-            attribute = value;
-        }
-        let ordered = !matches!(operator, Operator::Eq | Operator::Ne);
-        let part = matches!(operator, Operator::Co | Operator::Sw | Operator::Ew);
-        let test = match (attribute.kind, literal) {
-            (Type::Boolean | Type::Binary, _) if ordered => {
-                let why = "this attribute can only be compared with eq or ne";
-                return Err(self.cursor.fault_at(operator_at, why));
-            }
-            (Type::Decimal | Type::Integer, _) if part => {
-                let why = "a number has no parts; use eq, ne, gt, ge, lt or le";
-                return Err(self.cursor.fault_at(operator_at, why));
-            }
-            (Type::Boolean, Literal::Flag(flag)) => Test::Flag(operator, flag),
-            (Type::Boolean, Literal::Text(text)) if text.eq_ignore_ascii_case("true") => {
-                Test::Flag(operator, true)
-            }
-            (Type::Boolean, Literal::Text(text)) if text.eq_ignore_ascii_case("false") => {
-                Test::Flag(operator, false)
-            }
-            (Type::Decimal | Type::Integer, Literal::Number(number)) => {
-                Test::Number(operator, number)
-            }
-            (Type::DateTime, Literal::Text(text)) if !part => match text.parse() {
-                Ok(instant) => Test::Instant(operator, instant),
-                Err(_) => return Err(self.expected(attribute, value_at)),
-            },
-            (
-                Type::String | Type::Reference | Type::Binary | Type::DateTime,
-                Literal::Text(text),
-            ) => {
-                let folded = (!attribute.case_exact).then(|| fold_case(&text));
-                Test::Text(operator, text, folded)
-            }
-            _ => return Err(self.expected(attribute, value_at)),
-        };
-        match test {
-            Test::Text(Operator::Eq, text, _)
-                if target.is_core("members") && target.sub.as_deref() == Some("value") =>
-            {
-                Ok(Node::HasMember(text))
-            }
-            test => Ok(Node::Compare(target, test)),
-        }
-    }
-
-    fn expected(&self, attribute: &Attribute, at: usize) -> Problem {
-        let single = Attribute {
-            multi: false,
-            sub: Vec::new(),
-            ..attribute.clone()
-        };
-        let why = format!("{} is compared with {}", attribute.name, single.expects());
-        self.cursor.fault_at(at, &why)
-    }
-
-    fn resolve(&self, written: &str, at: usize) -> Result<Name<'a>, Problem> {
-        let target = |extension: Option<&str>, attribute: &str, sub: Option<&Attribute>| Target {
-            extension: extension.map(Into::into),
-            attribute: attribute.into(),
-            sub: sub.map(|sub| sub.name.clone()),
-        };
-        let (element, strict) = match self.scope {
-            Scope::Resource => {
-                return match self.kind.resolve(written) {
-                    Named::Attribute { attribute, sub, .. }
-                        if [Some(attribute), sub].into_iter().flatten().any(is_secret) =>
-                    {
-                        Err(Problem {
-                            status: 403,
-                            scim_type: Some(ScimType::Sensitive),
-                            detail: format!("{} cannot be used in a filter", attribute.name),
-                        })
-                    }
-                    Named::Attribute {
-                        extension,
-                        attribute,
-                        sub,
-                    } => Ok(Name::Known(
-                        target(extension, &attribute.name, sub),
-                        sub.unwrap_or(attribute),
-                    )),
-                    Named::Extension(extension) => {
-                        Ok(Name::Extension(target(None, &extension.urn, None)))
-                    }
-                    Named::Unknown => Ok(Name::Unknown),
-                    Named::Core | Named::Malformed => Err(self.no_name(written, at)),
-                };
-            }
-            Scope::Element(attribute) => (Some(attribute), false),
-            Scope::ElementInPath(attribute) => (Some(attribute), true),
-            Scope::Unknown => (None, false),
-        };
-        if !is_plain_name(written) {
-            return Err(self.no_name(written, at));
-        }
-        let found = element.and_then(|element| match element.sub(written) {
-            None if element.sub.is_empty() && written.eq_ignore_ascii_case("value") => {
-                Some(Name::Known(target(None, "value", None), element))
-            }
-            None => None,
-            Some(sub) => Some(Name::Known(target(None, &sub.name, None), sub)),
-        });
-        match (found, element) {
-            (Some(name), _) => Ok(name),
-            (None, Some(element)) if strict => Err(Problem::bad(
-                ScimType::InvalidPath,
-                format!(
-                    "{} has no sub-attribute {} (at character {})",
-                    element.name,
-                    quoted(written),
-                    self.cursor.character(at)
-                ),
-            )),
-            (None, _) => Ok(Name::Unknown),
-        }
-    }
-
-    fn no_name(&self, written: &str, at: usize) -> Problem {
-        self.cursor
-            .fault_at(at, &format!("{} is no attribute name", quoted(written)))
-    }
-
     fn enter(&mut self) -> Result<(), Problem> {
         self.depth += 1;
         if self.depth > self.most {
@@ -396,14 +274,6 @@ fn operator(word: &str) -> Option<Operator> {
     names.find_map(|(name, operator)| name.eq_ignore_ascii_case(word).then_some(operator))
 }
 
-fn is_plain_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '$') && !name.contains(['.', ':'])
-}
-
-fn is_secret(attribute: &Attribute) -> bool {
-    attribute.mutability == Mutability::WriteOnly
-}
-
 fn one_or(mut nodes: Vec<Node>, many: fn(Vec<Node>) -> Node) -> Node {
     match nodes.len() {
         1 => nodes.pop().unwrap_or(Node::Never),
@@ -421,13 +291,13 @@ fn flat(node: Node) -> Node {
     Node::And(parts.collect())
 }
 
-/// What brackets after `members` ask, if the index can answer it.
-fn members(inner: &Node) -> Option<Node> {
+/// What brackets after `members` or `groups` ask, if the index can answer it.
+fn linked(inner: &Node) -> Option<Node> {
     match inner {
         Node::Compare(target, Test::Text(Operator::Eq, id, _)) if target.attribute == "value" => {
-            Some(Node::HasMember(id.clone()))
+            Some(Node::Linked(id.clone()))
         }
-        Node::Or(nodes) => Some(Node::Or(nodes.iter().map(members).collect::<Option<_>>()?)),
+        Node::Or(nodes) => Some(Node::Or(nodes.iter().map(linked).collect::<Option<_>>()?)),
         _ => None,
     }
 }

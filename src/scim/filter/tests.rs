@@ -23,11 +23,14 @@ impl Subject for Stored {
     fn attributes(&self) -> &Map<String, Value> {
         &self.attributes
     }
-    fn has_member(&self, id: &str) -> bool {
+    fn is_linked(&self, id: &str) -> bool {
         self.members.iter().any(|member| member == id)
     }
-    fn members(&self) -> Vec<String> {
-        self.members.clone()
+    fn any_link(&self, will_do: &mut dyn FnMut(&Value) -> bool) -> bool {
+        let links = self.members.iter();
+        links
+            .map(|id| json!({"value": id, "type": "User"}))
+            .any(|link| will_do(&link))
     }
 }
 
@@ -215,7 +218,7 @@ fn the_index_that_can_answer_is_found() {
     }
     for text in [
         "userName ne \"a\"",
-        "userName eq \"a\" or id eq \"b\"",
+        "userName eq \"a\" or title pr",
         "not (id eq \"b\")",
         "displayName eq \"x\"",
         "emails[not (value eq \"a\")]",
@@ -223,6 +226,25 @@ fn the_index_that_can_answer_is_found() {
     ] {
         assert_eq!(narrow(text), None, "{text}");
     }
+    let either = vec![
+        Narrow::UserName("a".into()),
+        Narrow::Email("b".into()),
+        Narrow::InGroup("c".into()),
+    ];
+    assert_eq!(
+        narrow("userName eq \"a\" or (emails[value eq \"b\"] or groups.value eq \"c\") or nope pr"),
+        Some(Narrow::AnyOf(either))
+    );
+    assert_eq!(
+        narrow("title pr and (nope pr or nope.x eq 5)"),
+        Some(Narrow::Nothing)
+    );
+    assert_eq!(
+        narrow("groups[value eq \"g\" and display eq \"x\"]"),
+        Some(Narrow::InGroup("g".into()))
+    );
+    let many = vec!["userName eq \"a\""; 101].join(" or ");
+    assert_eq!(narrow(&many), None);
     let group = |text: &str| {
         Filter::parse(text, ResourceType::Group, schemas(), &Limits::default())
             .unwrap()
@@ -236,7 +258,8 @@ fn the_index_that_can_answer_is_found() {
         "members eq \"m\"",
         "members.value eq \"m\"",
         "members[value eq \"m\"]",
-        "title pr and members eq \"m\"",
+        "members[type eq \"User\" and value eq \"m\"]",
+        "displayName pr and members eq \"m\"",
     ] {
         assert_eq!(group(text), Some(Narrow::Member("m".into())), "{text}");
     }
@@ -253,10 +276,10 @@ fn members_are_asked_by_index_where_that_is_enough() {
         fn attributes(&self) -> &Map<String, Value> {
             panic!("not needed")
         }
-        fn has_member(&self, id: &str) -> bool {
+        fn is_linked(&self, id: &str) -> bool {
             id == "m"
         }
-        fn members(&self) -> Vec<String> {
+        fn any_link(&self, _: &mut dyn FnMut(&Value) -> bool) -> bool {
             panic!("not needed")
         }
     }
@@ -286,12 +309,177 @@ fn members_are_asked_by_index_where_that_is_enough() {
 }
 
 #[test]
-fn a_password_cannot_be_asked_for() {
-    let problem = parse("password sw \"a\"").unwrap_err();
+fn what_is_sensitive_stands_in_no_address() {
+    let sensitive = [
+        "Emails",
+        "name.familyName",
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+    ];
+    let sensitive = sensitive.map(str::to_owned);
+    let of = ResourceType::User;
+    let in_address =
+        |text: &str| Filter::parse_in_address(text, of, schemas(), &Limits::default(), &sensitive);
+    for text in [
+        "password sw \"a\"",
+        "emails.type eq \"work\"",
+        "title pr and not (urn:ietf:params:scim:schemas:core:2.0:User:emails[value sw \"a\"])",
+        "name.FamilyName pr",
+        "name pr",
+        "name[givenName pr]",
+        "manager pr",
+    ] {
+        let problem = in_address(text).unwrap_err();
+        let told = (problem.status, problem.scim_type);
+        assert_eq!(told, (403, Some(ScimType::Sensitive)), "{text}");
+        assert!(problem.detail.contains(".search"), "{problem}");
+    }
+    assert!(in_address("userName sw \"a\" and name.givenName pr").is_ok());
+    assert!(parse("emails pr and name pr").is_ok());
+    assert!(refused("password sw \"a\"").contains("not kept"));
+}
+
+#[test]
+fn a_strict_connection_knows_only_what_is_defined_and_written_as_the_grammar_has_it() {
+    let strict = Limits {
+        strict: true,
+        ..Limits::default()
+    };
+    let parse = |text: &str| Filter::parse(text, ResourceType::User, schemas(), &strict);
+    for text in [
+        "nope pr",
+        "name.nope eq \"x\"",
+        "emails[nope eq \"x\"]",
+        "department eq \"x\"",
+        "urn:nope:x pr",
+        "active eq \"true\"",
+        "emails[type eq \"work\"] pr",
+        "emails[type eq \"work\"].value eq \"x\"",
+    ] {
+        let problem = parse(text).unwrap_err();
+        assert_eq!(problem.scim_type, Some(ScimType::InvalidFilter), "{text}");
+        assert!(problem.detail.contains("character"), "{problem}");
+    }
+    for text in [
+        "active Eq true and USERNAME sw \"a\"",
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department eq \"x\"",
+        "emails[type eq \"work\" and (value co \"a\" or not (primary eq true))]",
+        "meta.lastModified gt \"2026-01-01T00:00:00Z\" and schemas eq \"x\"",
+    ] {
+        assert!(parse(text).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn brackets_ask_for_one_value_that_meets_all_of_the_inside() {
+    let user = Stored {
+        attributes: json!({
+            "name": {"familyName": "F", "givenName": "G"},
+            "emails": [{"value": "a@x", "type": "work"}, {"value": "b@x", "type": "home", "primary": true}],
+            "x509Certificates": [{"value": "MIIB"}],
+        })
+        .as_object()
+        .unwrap()
+        .clone(),
+        members: Vec::new(),
+    };
+    for (text, expected) in [
+        (
+            "emails[type eq \"work\" and (value co \"a\" or not (primary eq true))]",
+            true,
+        ),
+        (
+            "emails[type eq \"work\" and (value co \"b\" or primary eq true)]",
+            false,
+        ),
+        ("emails[not (type eq \"work\" or primary eq true)]", false),
+        (
+            "emails[type ne \"work\" and primary eq true or value pr and type eq null]",
+            true,
+        ),
+        ("name[familyName eq \"f\" and givenName sw \"g\"]", true),
+        ("name[familyName eq \"f\" and givenName sw \"h\"]", false),
+        (
+            "x509Certificates.value sw \"MII\" and not (x509Certificates sw \"mii\")",
+            true,
+        ),
+        (
+            "emails.primary eq \"True\" and name.middleName eq null",
+            true,
+        ),
+    ] {
+        assert_eq!(parse(text).unwrap().matches(&user), expected, "{text}");
+    }
+    assert!(refused("title[value eq \"x\"]").contains("brackets need"));
+    assert!(refused("x509Certificates.value gt \"a\"").contains("no order"));
+}
+
+#[test]
+fn reading_a_filter_costs_a_few_looks_at_each_byte_however_it_is_nested() {
+    let wide = Limits {
+        filter: usize::MAX,
+        ..Limits::default()
+    };
+    let kind = schemas().kind(ResourceType::User);
+    let nested = format!("{}title pr{}", "(".repeat(32), ")".repeat(32));
+    for piece in [
+        "title pr",
+        "not (not (not (title pr)))",
+        "emails[type eq \"work\" and (value co \"a\" or primary eq true)]",
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department eq \"\\u0041\\\\\"",
+        "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn eq \"x\"",
+        "title eq \"                                                  \"",
+        "title                       eq                         \"x\"",
+        &nested,
+    ] {
+        for count in [1, 10, 1_000] {
+            let text = vec![piece; count].join(" or ");
+            let mut parser = Parser::new(&text, 0, kind, &wide, Scope::Resource);
+            parser.whole().unwrap();
+            assert!(
+                parser.looked() <= 6 * text.len() + 60,
+                "{count} times {piece}: {}",
+                parser.looked()
+            );
+        }
+    }
+}
+
+/// Counts the members that are looked at.
+struct Counting<'a>(&'a Stored, std::cell::Cell<usize>);
+impl Subject for Counting<'_> {
+    fn attributes(&self) -> &Map<String, Value> {
+        self.0.attributes()
+    }
+    fn is_linked(&self, id: &str) -> bool {
+        self.0.is_linked(id)
+    }
+    fn any_link(&self, will_do: &mut dyn FnMut(&Value) -> bool) -> bool {
+        self.0.any_link(&mut |link| {
+            self.1.set(self.1.get() + 1);
+            will_do(link)
+        })
+    }
+}
+
+#[test]
+fn judging_looks_at_each_member_once_for_each_comparison_at_most() {
+    let group = Stored {
+        attributes: Map::new(),
+        members: (0..1_000).map(|n| n.to_string()).collect(),
+    };
+    let looks = |text: &str| {
+        let subject = Counting(&group, std::cell::Cell::new(0));
+        let filter = Filter::parse(text, ResourceType::Group, schemas(), &Limits::default());
+        filter.unwrap().matches(&subject);
+        subject.1.get()
+    };
     assert_eq!(
-        (problem.status, problem.scim_type),
-        (403, Some(ScimType::Sensitive))
+        looks(&vec!["members.value co \"x\""; 100].join(" or ")),
+        100_000
     );
+    assert_eq!(looks("members[value co \"x\" or type eq \"y\"]"), 1_000);
+    assert_eq!(looks("members pr and not (members eq null)"), 2);
+    assert_eq!(looks("members eq \"5\""), 0);
 }
 
 #[test]
@@ -313,7 +501,24 @@ fn numbers_and_times_are_compared_as_such() {
             && matches("seats eq 10.0")
             && matches("seats le 1e1")
             && !matches("seats lt 10")
+            && matches("seats gt 9.99 and seats lt 10.01 and seats lt 1e300 and seats gt -1e300")
+            && matches("seats eq 1.0e1 and not (seats eq 10.5) and seats ne 18446744073709551615")
     );
+    let big = Stored {
+        attributes: json!({"urn:example:app:1.0:User": {"seats": 9_007_199_254_740_993_i64}})
+            .as_object()
+            .unwrap()
+            .clone(),
+        members: Vec::new(),
+    };
+    for (text, expected) in [
+        ("seats gt 9007199254740992.0", true),
+        ("seats eq 9007199254740993", true),
+        ("seats eq 9007199254740992", false),
+    ] {
+        let filter = Filter::parse(text, ResourceType::User, &schemas, &Limits::default());
+        assert_eq!(filter.unwrap().matches(&big), expected, "{text}");
+    }
     assert!(matches(
         "urn:example:app:1.0:User:since eq \"2026-01-01T01:00:00+01:00\""
     ));

@@ -17,8 +17,9 @@ pub(super) enum Node {
     /// A value path: one value of the target matches the inner node, whose
     /// targets are that value's sub-attributes.
     Each(Target, Box<Node>),
-    /// `members.value eq ".."`, which has an index.
-    HasMember(String),
+    /// `members.value eq ".."` of a group or `groups.value eq ".."` of a user,
+    /// which have an index.
+    Linked(String),
 }
 
 /// An attribute in canonical spelling; inside a value path a sub-attribute
@@ -33,6 +34,12 @@ pub(super) struct Target {
 impl Target {
     pub(super) fn is_core(&self, attribute: &str) -> bool {
         self.extension.is_none() && self.attribute == attribute
+    }
+
+    /// Whether this is a group's members or a user's groups, which are rows
+    /// of their own.
+    pub(super) fn is_linked(&self) -> bool {
+        self.is_core("members") || self.is_core("groups")
     }
 }
 

@@ -477,12 +477,13 @@ impl Subject for Held {
         &self.0
     }
 
-    fn has_member(&self, _: &str) -> bool {
-        false
+    fn is_linked(&self, id: &str) -> bool {
+        self.any_link(&mut |group| group["value"] == id)
     }
 
-    fn members(&self) -> Vec<String> {
-        Vec::new()
+    fn any_link(&self, will_do: &mut dyn FnMut(&serde_json::Value) -> bool) -> bool {
+        let groups = self.0.get("groups").and_then(serde_json::Value::as_array);
+        groups.is_some_and(|groups| groups.iter().any(will_do))
     }
 }
 

@@ -26,6 +26,7 @@ use super::{
 
 mod audit;
 mod bulk;
+mod candidate;
 mod fault;
 mod file;
 mod group_turn;

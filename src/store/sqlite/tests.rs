@@ -22,6 +22,7 @@ use crate::{
     },
 };
 
+mod agreement;
 mod deltas;
 mod file;
 mod imports;

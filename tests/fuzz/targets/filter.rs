@@ -52,7 +52,6 @@ fn keeps_the_laws(text: &str, filter: &Filter, of: ResourceType, strict: bool) {
 }
 
 /// Whether the index that answers it has the resource there.
-#[allow(unreachable_patterns)]
 fn finds(narrow: &Narrow, whole: &Whole) -> bool {
     let same = |name: &str, text: &str| {
         let value = whole.0.get(name).and_then(|value| value.as_str());
@@ -71,7 +70,12 @@ fn finds(narrow: &Narrow, whole: &Whole) -> bool {
                 .filter_map(|email| email["value"].as_str());
             values.any(|value| fold_case(value) == fold_case(text))
         }
-        Narrow::Member(text) => whole.has_member(text),
-        _ => true,
+        Narrow::Member(text) | Narrow::InGroup(text) => whole.is_linked(text),
+        Narrow::UserNamePrefix(text) => {
+            let name = whole.0.get("userName").and_then(|name| name.as_str());
+            name.is_some_and(|name| fold_case(name).starts_with(&fold_case(text)))
+        }
+        Narrow::AnyOf(all) => all.iter().any(|one| finds(one, whole)),
+        Narrow::Nothing => false,
     }
 }

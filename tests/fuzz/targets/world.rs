@@ -82,12 +82,12 @@ impl Subject for Whole {
         &self.0
     }
 
-    fn has_member(&self, id: &str) -> bool {
+    fn is_linked(&self, id: &str) -> bool {
         id == ID
     }
 
-    fn members(&self) -> Vec<String> {
-        vec![ID.to_owned()]
+    fn any_link(&self, will_do: &mut dyn FnMut(&Value) -> bool) -> bool {
+        will_do(&json!({"value": ID, "type": "User"}))
     }
 }
 

@@ -40,6 +40,86 @@ fn names(listing: &Listing) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn the_beginning_of_a_user_name_is_found_at_every_edge_of_the_alphabet() {
+    let scene = Scene::new().await;
+    let all = [
+        "a",
+        "aa",
+        "a\u{10ffff}",
+        "a\u{10ffff}b",
+        "\u{d7ff}x",
+        "\u{e000}",
+        "b",
+        "\u{10ffff}z",
+        "İx",
+    ];
+    for name in all {
+        scene.user(name).await;
+    }
+    for (prefix, found) in [
+        ("A", vec!["a", "aa", "a\u{10ffff}", "a\u{10ffff}b"]),
+        ("a\u{10ffff}", vec!["a\u{10ffff}", "a\u{10ffff}b"]),
+        ("\u{d7ff}", vec!["\u{d7ff}x"]),
+        ("\u{10ffff}", vec!["\u{10ffff}z"]),
+        ("i\u{307}X", vec!["İx"]),
+        ("c", vec![]),
+        ("", all.to_vec()),
+    ] {
+        let filter = format!("userName sw \"{prefix}\"");
+        assert_eq!(
+            scene.names(ResourceType::User, &filter).await,
+            found,
+            "{prefix}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn alternatives_are_found_each_by_its_index() {
+    let scene = Scene::new().await;
+    let (a, b) = (scene.user("a").await, scene.user("b").await);
+    scene.user("c").await;
+    let group = scene.group("G", &[a.resource.id]).await;
+    let (id, of) = (b.resource.id, ResourceType::User);
+    for (filter, found) in [
+        (
+            "userName eq \"A\" or emails.value eq \"B@example.com\"".to_owned(),
+            vec!["a", "b"],
+        ),
+        (
+            format!("id eq \"{id}\" or externalId eq \"x\" or id eq \"nobody\""),
+            vec!["b"],
+        ),
+        (
+            format!(
+                "groups.value eq \"{}\" or userName eq \"c\"",
+                group.resource.id
+            ),
+            vec!["a", "c"],
+        ),
+        (
+            format!("(userName eq \"a\" or id eq \"{id}\") and userName sw \"B\""),
+            vec!["b"],
+        ),
+        (
+            format!(
+                "groups[value eq \"{}\" and display eq \"g\"]",
+                group.resource.id
+            ),
+            vec!["a"],
+        ),
+        (
+            "groups[display eq \"g\"] or userName sw \"zz\"".to_owned(),
+            vec!["a"],
+        ),
+        ("not (groups pr)".to_owned(), vec!["b", "c"]),
+        ("id eq \"nobody\" or nope pr".to_owned(), vec![]),
+    ] {
+        assert_eq!(scene.names(of, &filter).await, found, "{filter}");
+    }
+}
+
+#[tokio::test]
 async fn pages_are_in_order_of_creation_and_tell_the_whole_total() {
     let scene = Scene::new().await;
     for name in ["d", "a", "c", "b"] {
