@@ -2,6 +2,7 @@
 //! look at what became of it, and the other outcomes that its source leaves
 //! open. The exchange is sent once, whatever it is compared with.
 
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use crate::report::{Failure, Outcome};
 
 /// Following pages are asked for so often at most.
 const MOST_PAGES: usize = 200;
+/// Variable to place in the answer.
+type Save = BTreeMap<String, String>;
+
 const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
 impl Player<'_> {
@@ -65,28 +69,13 @@ impl Player<'_> {
             Ok(exchange) => exchange,
             Err(failure) => return Err(self.unsent(case, failure)),
         };
-        let mut failure = match self
-            .follow(&case.expect, &case.then, &request, &answer)
-            .await
-        {
-            Ok(()) => {
-                let missing = self.keep(&case.save, &answer);
-                return if missing.is_empty() {
-                    Ok(())
-                } else {
-                    Err(self
-                        .failure(missing, &request, &answer)
-                        .noting(&case.expect.notes))
-                };
-            }
-            Err(failure) => failure,
+        let main = (&case.expect, &case.save, case.then.as_slice());
+        let Err(mut failure) = self.follow(main, &request, &answer).await else {
+            return Ok(());
         };
         for other in &case.or {
-            if self
-                .follow(&other.expect, &other.then, &request, &answer)
-                .await
-                .is_ok()
-            {
+            let other = (&other.expect, &case.save, other.then.as_slice());
+            if self.follow(other, &request, &answer).await.is_ok() {
                 return Ok(());
             }
         }
@@ -101,12 +90,14 @@ impl Player<'_> {
     /// Compares the answer, and then what is seen afterwards.
     async fn follow(
         &mut self,
-        expect: &Expect,
-        then: &[Step],
+        (expect, save, then): (&Expect, &Save, &[Step]),
         request: &Outgoing,
         answer: &Answer,
     ) -> Result<(), Failure> {
-        let differing = self.compare(expect, answer);
+        let mut differing = self.compare(expect, answer);
+        if differing.is_empty() {
+            differing = self.keep(save, answer);
+        }
         if !differing.is_empty() {
             return Err(self.failure(differing, request, answer));
         }
@@ -249,11 +240,7 @@ impl Player<'_> {
     }
 
     /// Takes the values that later steps need; what is not there is a failure.
-    fn keep(
-        &mut self,
-        save: &std::collections::BTreeMap<String, String>,
-        answer: &Answer,
-    ) -> Vec<String> {
+    fn keep(&mut self, save: &Save, answer: &Answer) -> Vec<String> {
         let body = answer.json();
         let mut differing = Vec::new();
         for (name, path) in save {

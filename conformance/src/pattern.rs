@@ -17,7 +17,12 @@ fn check(pattern: &Value, depth: usize) -> Result<(), String> {
         return Err(format!("the pattern is nested deeper than {DEEPEST}"));
     }
     match pattern {
-        Value::String(text) if text.starts_with('$') && word(text).is_none() => {
+        // A placeholder within a regular expression is filled only later.
+        Value::String(text)
+            if text.starts_with('$')
+                && text != "$ref"
+                && word(&text.replace("{{", "").replace("}}", "")).is_none() =>
+        {
             Err(format!("{text} is no matcher"))
         }
         Value::Array(items) => items.iter().try_for_each(|item| check(item, depth + 1)),

@@ -225,13 +225,14 @@ impl<'a> Player<'a> {
             return;
         }
         let body = answer.json().unwrap_or_default();
+        let url = request.url.split('?').next().unwrap_or_default();
         let collection = ["/Users", "/Groups"]
             .into_iter()
-            .find(|end| request.url.ends_with(end));
+            .find(|end| url.ends_with(end));
         if let (Some(collection), Some(id)) = (collection, body["id"].as_str()) {
             self.made
                 .push(format!("{collection}/{}", percent_encode(id)));
-        } else if request.url.ends_with("/Bulk") {
+        } else if url.ends_with("/Bulk") {
             let operations = body["Operations"].as_array().into_iter().flatten();
             let made = operations
                 .filter(|operation| operation["status"] == "201")
