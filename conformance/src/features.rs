@@ -70,7 +70,10 @@ impl Features {
         }
         let reason = self.reasons.get(feature).cloned();
         Some(reason.unwrap_or_else(|| match feature.split_once('.') {
-            Some((of, name)) => format!("/Schemas shows no {name} of {of}"),
+            Some((of, name)) => match name.split_once(':') {
+                Some((name, _)) => format!("/Schemas shows no {name} of {of} that can be written"),
+                None => format!("/Schemas shows no {name} of {of}"),
+            },
             None => "the server does not show it".to_owned(),
         }))
     }
@@ -172,8 +175,12 @@ impl Features {
             let answer = wire.plain("GET", &path, token, None).await?;
             let body = answer.json().unwrap_or_default();
             let attributes = body["attributes"].as_array().into_iter().flatten();
-            for name in attributes.filter_map(|attribute| attribute["name"].as_str()) {
+            for attribute in attributes {
+                let name = attribute["name"].as_str().unwrap_or_default();
                 self.add(&format!("{of}.{name}"));
+                if attribute["mutability"] != "readOnly" {
+                    self.add(&format!("{of}.{name}:write"));
+                }
             }
         }
         Ok(())

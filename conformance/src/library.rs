@@ -201,6 +201,7 @@ mod tests {
         for profile in all() {
             let mut known: BTreeSet<String> = profile.variables.keys().cloned().collect();
             known.extend(crate::play::GIVEN.map(str::to_owned));
+            known.extend(crate::play::LIMITS.map(str::to_owned));
             for steps in profile.setups.values() {
                 known.extend(steps.iter().flat_map(|step| saved(&step.save)));
             }
