@@ -176,13 +176,7 @@ async fn a_base_url_may_leave_out_the_only_connection_and_end_in_a_slash() {
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_paths_and_methods_are_scim_errors_that_help() {
     let bridge = one().await;
-    for path in [
-        "/scim/v2",
-        "/scim/v2/",
-        "/scim/v2/users",
-        "/scim/v2/Users/1/2",
-        "/scim/v2/Licenses",
-    ] {
+    for path in ["/scim/v2/users", "/scim/v2/Users/1/2", "/scim/v2/Licenses"] {
         bridge.get(path).await.refused(404);
     }
     let detail = bridge.get("/Users").await.refused(404);

@@ -19,6 +19,7 @@ mod front;
 mod fuzz;
 mod hazards;
 mod lifecycle;
+mod lists;
 mod openapi;
 mod strict;
 mod support;

@@ -22,17 +22,20 @@ use crate::{
 mod bulk;
 mod clock;
 mod converge;
+mod cursor;
 mod groups;
 mod import;
 mod lane;
+mod lists;
 mod session;
 pub mod token;
 mod users;
 
-pub use crate::store::{Listing, Members, Precondition, Resource};
+pub use crate::store::{Members, Precondition, Resource};
 pub use bulk::BulkAnswer;
 pub use import::Progress;
 use lane::Lanes;
+pub use lists::{Listed, Paging};
 
 /// How one connection behaves.
 #[derive(Debug, Clone)]

@@ -12,11 +12,10 @@ use crate::{
         dropped::Dropped,
         error::{Problem, ScimType},
         groups::DirectGroup,
-        query::ListQuery,
         resource::{ResourceId, ResourceType},
         schema::Schemas,
     },
-    store::{Actor, Listing, Members, Resource, Select, StoreError, WriteError},
+    store::{Actor, Members, Resource, StoreError, WriteError},
 };
 
 /// The end of a wait for the application.
@@ -25,7 +24,7 @@ pub(super) type Deadline = Instant;
 pub(super) type Waiting = oneshot::Receiver<Settled>;
 
 /// Seconds a client is asked to wait when it must come again.
-const COME_AGAIN: u64 = 10;
+pub(super) const COME_AGAIN: u64 = 10;
 
 impl Session {
     pub fn schemas(&self) -> Arc<Schemas> {
@@ -63,19 +62,6 @@ impl Session {
             .resource(self.connection.key, of, known)
             .await;
         found.map_err(store_failed)?.ok_or_else(|| missing(of, id))
-    }
-
-    pub async fn list(&self, of: ResourceType, query: &ListQuery) -> Result<Listing, Failure> {
-        let select = Select {
-            filter: query.filter.clone(),
-            offset: query.start_index.saturating_sub(1),
-            limit: query.count,
-        };
-        self.bridge
-            .store
-            .list(self.connection.key, of, select)
-            .await
-            .map_err(store_failed)
     }
 
     /// A group's member ids.

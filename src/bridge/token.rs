@@ -109,6 +109,13 @@ impl Tokens {
         }
         self.table.load().check(presented, now)
     }
+
+    /// A key of its own for another purpose, from the same pepper; `None` when
+    /// there is none.
+    pub(super) fn derived(&self, purpose: &str) -> Option<Keyed> {
+        let table = self.table.load();
+        keyed(&digest(table.mac.as_ref()?, purpose.as_bytes())).ok()
+    }
 }
 
 impl Default for Tokens {

@@ -15,13 +15,8 @@ use super::{failure::Refusal, version};
 use crate::{
     bridge::{Failure, Precondition, Session},
     scim::{
-        dropped::Taken,
-        error::Problem,
-        json::Limits,
-        query::{ListQuery, Projection},
-        render::Tag,
-        resource::ResourceType,
-        schema::Schemas,
+        dropped::Taken, error::Problem, json::Limits, query::Projection, render::Tag,
+        resource::ResourceType, schema::Schemas,
     },
 };
 
@@ -77,18 +72,6 @@ impl Caller {
     /// The query string, not decoded.
     pub(super) fn query(&self) -> &str {
         self.request.query_string()
-    }
-
-    /// The list that the query string asks for.
-    pub(super) fn list_query(&self, of: ResourceType) -> Result<ListQuery, Problem> {
-        let policy = self.session.policy();
-        ListQuery::parse_guarding(
-            self.query(),
-            of,
-            &self.schemas,
-            &policy.limits,
-            &policy.sensitive_filters,
-        )
     }
 
     pub(super) fn limits(&self) -> &Limits {

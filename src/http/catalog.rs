@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::{caller::Caller, discovery, failure::Refusal};
 use crate::scim::{
     catalog::Assignable::{self, Entitlement, Role},
+    error::{Problem, ScimType},
     message::LIST_RESPONSE,
-    query::{ListQuery, Projection},
+    query::{ListQuery, Page, Projection},
     resource::ResourceType::User,
 };
 
@@ -33,11 +34,19 @@ pub(super) async fn entitlement(caller: Caller) -> Answer {
 
 fn list(caller: &Caller, of: Assignable) -> Answer {
     let query = ListQuery::parse(caller.query(), User, &of.schemas(), caller.limits())?;
-    let (total, page) = caller.session.catalog().list(of, &query, &caller.base);
+    let Page::Index(start) = query.page else {
+        return Err(Problem::bad(
+            ScimType::InvalidCursor,
+            "This list is short and has no cursors. Leave cursor out; startIndex and count page it.",
+        )
+        .into());
+    };
+    let catalog = caller.session.catalog();
+    let (total, page) = catalog.list(of, &query, start, &caller.base);
     let list = json!({
         "schemas": [LIST_RESPONSE],
         "totalResults": total,
-        "startIndex": query.start_index,
+        "startIndex": start,
         "itemsPerPage": page.len(),
         "Resources": page,
     });

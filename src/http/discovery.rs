@@ -17,7 +17,7 @@ use crate::scim::{
     catalog::Assignable,
     error::Problem,
     message::LIST_RESPONSE,
-    query::MAX_COUNT,
+    query::{CURSOR_TIMEOUT, DEFAULT_COUNT, MAX_COUNT},
     resource::ResourceType,
     schema::{GROUP, USER},
 };
@@ -173,9 +173,17 @@ fn config(caller: &Caller, body_limit: usize) -> Value {
         "bulk": {"supported": true, "maxOperations": most, "maxPayloadSize": body_limit},
         "filter": {"supported": true, "maxResults": MAX_COUNT},
         "changePassword": {"supported": false},
-        "sort": {"supported": false},
+        "sort": {"supported": true},
         "etag": {"supported": true},
         "RolesAndEntitlements": caller.session.catalog().config(),
+        "pagination": {
+            "cursor": true,
+            "index": true,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": DEFAULT_COUNT,
+            "maxPageSize": MAX_COUNT,
+            "cursorTimeout": CURSOR_TIMEOUT,
+        },
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
             "name": "Bearer token",

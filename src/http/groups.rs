@@ -3,7 +3,7 @@
 
 use actix_web::{HttpResponse, http::StatusCode};
 
-use super::{body::Body, caller::Caller, failure::Refusal, members, page, reply};
+use super::{body::Body, caller::Caller, failure::Refusal, members, reply, search};
 use crate::scim::{
     patch,
     resource::{ResourceType::Group, group_from_json},
@@ -21,9 +21,8 @@ pub(super) async fn read(caller: Caller) -> Answer {
 }
 
 pub(super) async fn list(caller: Caller) -> Answer {
-    let query = caller.list_query(Group)?;
-    let groups = caller.session.list(Group, &query).await?;
-    page::list(caller, Group, groups, query).await
+    let asked = search::in_query(&caller, &[Group])?;
+    search::list(caller, asked).await
 }
 
 pub(super) async fn create(caller: Caller, body: Body) -> Answer {

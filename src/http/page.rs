@@ -22,9 +22,9 @@ use super::{
     reply,
 };
 use crate::{
-    bridge::{Failure, Listing, Resource, Session},
+    bridge::{Failure, Listed, Resource, Session},
     scim::{
-        query::{ListQuery, Projection},
+        query::Projection,
         resource::ResourceType::{self, Group, User},
     },
 };
@@ -38,44 +38,19 @@ pub(super) struct Shown {
     pub(super) groups: Projection,
 }
 
-/// A page of one type.
-pub(super) async fn list(
-    caller: Caller,
-    of: ResourceType,
-    listing: Listing,
-    query: ListQuery,
-) -> Result<HttpResponse, Refusal> {
-    let head = reply::list_head(listing.total, query.start_index);
-    let projection = query.projection;
-    let shown = match of {
-        User => Shown {
-            users: projection,
-            groups: Projection::default(),
-        },
-        Group => Shown {
-            users: Projection::default(),
-            groups: projection,
-        },
-    };
-    let resources = listing.resources.into_iter().map(|r| (of, r)).collect();
-    answer(caller, head, resources, shown).await
-}
-
-/// A page of any types, in the order given. `head` is the list's text up to
-/// and with the bracket that opens its resources.
+/// A page of any types, in the order given.
 pub(super) async fn answer(
     caller: Caller,
-    head: String,
-    resources: VecDeque<(ResourceType, Resource)>,
+    page: Listed,
     shown: Shown,
 ) -> Result<HttpResponse, Refusal> {
     let mut page = Page {
         line: Line::wanted(&shown.groups, &caller.base),
         session: caller.session,
         base: caller.base,
-        head: Some(head),
+        head: Some(reply::list_head(&page)),
         shown,
-        rest: resources,
+        rest: page.resources.into(),
         current: None,
         written: 0,
         ended: false,

@@ -1,6 +1,8 @@
 //! Answers: the media type, a resource, a list, and their headers
 //! (RFC 7644 sections 3.3 to 3.6, 3.14).
 
+use std::fmt::Write as _;
+
 use actix_web::{
     HttpResponse,
     http::{
@@ -12,7 +14,7 @@ use actix_web::{
 
 use super::{caller::Caller, version};
 use crate::{
-    bridge::{Resource, Written},
+    bridge::{Listed, Paging, Resource, Written},
     scim::{
         groups::{self, DirectGroup},
         message::LIST_RESPONSE,
@@ -123,10 +125,23 @@ pub(super) fn text(
 }
 
 /// A list's text up to and with the bracket that opens its resources.
-pub(super) fn list_head(total: u64, start_index: u64) -> String {
-    format!(
-        "{{\"schemas\":[\"{LIST_RESPONSE}\"],\"totalResults\":{total},\"startIndex\":{start_index},\"Resources\":["
-    )
+pub(super) fn list_head(page: &Listed) -> String {
+    let total = page.total;
+    let mut head = format!("{{\"schemas\":[\"{LIST_RESPONSE}\"],\"totalResults\":{total},");
+    match &page.paging {
+        Paging::Index(start) => {
+            let _ = write!(head, "\"startIndex\":{start},");
+        }
+        Paging::Cursor { next, previous } => {
+            for (name, cursor) in [("previousCursor", previous), ("nextCursor", next)] {
+                if let Some(cursor) = cursor {
+                    let _ = write!(head, "\"{name}\":\"{cursor}\",");
+                }
+            }
+        }
+    }
+    head.push_str("\"Resources\":[");
+    head
 }
 
 /// The rest of a list. The page's size comes last, because only the one who

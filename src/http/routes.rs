@@ -166,6 +166,7 @@ fn table() -> Vec<(&'static str, Vec<Door>)> {
                 tell::search("search", "Users and Groups"),
             )],
         ),
+        ("", vec![on(Method::GET, search::root, tell::root())]),
     ]
 }
 

@@ -1,5 +1,7 @@
-//! `POST .search`, below a resource type and at the root, where users come
-//! before groups in one list (RFC 7644 section 3.4.3).
+//! Lists, however they are asked for: a GET of a resource type or of the base
+//! URL itself, and `POST .search` in the same places (RFC 7644 sections 3.4.2
+//! and 3.4.3). At the root users come before groups in one list, unless it is
+//! sorted; an attribute that a type does not have has no value there.
 
 use actix_web::HttpResponse;
 
@@ -8,54 +10,87 @@ use super::{
     caller::Caller,
     failure::Refusal,
     page::{self, Shown},
-    reply,
 };
 use crate::scim::{
     error::Problem,
-    query::{ListQuery, SearchRequest},
+    json::Limits,
+    query::{ListQuery, Projection, SearchRequest},
     resource::ResourceType::{self, Group, User},
 };
 
 type Answer = Result<HttpResponse, Refusal>;
 
+/// What is asked of each resource type.
+pub(super) type Asked = Vec<(ResourceType, ListQuery)>;
+
 pub(super) async fn users(caller: Caller, body: Body) -> Answer {
-    let query = among(&caller, &asked(&caller, &body)?, User)?;
-    let users = caller.session.list(User, &query).await?;
-    page::list(caller, User, users, query).await
+    let asked = in_body(&caller, &body, &[User])?;
+    list(caller, asked).await
 }
 
 pub(super) async fn groups(caller: Caller, body: Body) -> Answer {
-    let query = among(&caller, &asked(&caller, &body)?, Group)?;
-    let groups = caller.session.list(Group, &query).await?;
-    page::list(caller, Group, groups, query).await
+    let asked = in_body(&caller, &body, &[Group])?;
+    list(caller, asked).await
 }
 
-/// Both types under one count: groups fill what users leave of the page.
 pub(super) async fn everything(caller: Caller, body: Body) -> Answer {
-    let asked = asked(&caller, &body)?;
-    let query = among(&caller, &asked, User)?;
-    let mut of_groups = among(&caller, &asked, Group)?;
-    let users = caller.session.list(User, &query).await?;
-    let shown = users.resources.len() as u64;
-    of_groups.start_index = asked.start_index.saturating_sub(users.total).max(1);
-    of_groups.count = asked.count.saturating_sub(shown);
-    let groups = caller.session.list(Group, &of_groups).await?;
+    let asked = in_body(&caller, &body, &[User, Group])?;
+    list(caller, asked).await
+}
 
-    let total = users.total.saturating_add(groups.total);
-    let head = reply::list_head(total, asked.start_index);
-    let users = users.resources.into_iter().map(|user| (User, user));
-    let groups = groups.resources.into_iter().map(|group| (Group, group));
-    let shown = Shown {
-        users: query.projection,
-        groups: of_groups.projection,
+/// GET of the base URL (RFC 7644 section 3.4.2.1).
+pub(super) async fn root(caller: Caller) -> Answer {
+    let asked = in_query(&caller, &[User, Group])?;
+    list(caller, asked).await
+}
+
+/// The answer to a list.
+pub(super) async fn list(caller: Caller, asked: Asked) -> Answer {
+    let found = caller.session.list(&asked).await?;
+    let mut shown = Shown {
+        users: Projection::default(),
+        groups: Projection::default(),
     };
-    page::answer(caller, head, users.chain(groups).collect(), shown).await
+    for (of, query) in asked {
+        match of {
+            User => shown.users = query.projection,
+            Group => shown.groups = query.projection,
+        }
+    }
+    page::answer(caller, found, shown).await
 }
 
-fn asked(caller: &Caller, body: &Body) -> Result<SearchRequest, Problem> {
-    SearchRequest::parse(&body.0, caller.limits())
+/// A list from the query string.
+pub(super) fn in_query(caller: &Caller, types: &[ResourceType]) -> Result<Asked, Problem> {
+    let guarded = &caller.session.policy().sensitive_filters;
+    let request = SearchRequest::from_query(caller.query(), guarded)?;
+    among(caller, &request, types)
 }
 
-fn among(caller: &Caller, asked: &SearchRequest, of: ResourceType) -> Result<ListQuery, Problem> {
-    asked.among(of, &caller.schemas, caller.limits())
+fn in_body(caller: &Caller, body: &Body, types: &[ResourceType]) -> Result<Asked, Problem> {
+    let request = SearchRequest::parse(&body.0, caller.limits())?;
+    among(caller, &request, types)
+}
+
+/// What one type knows nothing of may well be about the other: it is refused
+/// when no type knows it.
+fn among(
+    caller: &Caller,
+    request: &SearchRequest,
+    types: &[ResourceType],
+) -> Result<Asked, Problem> {
+    let of_type = |of: &ResourceType, limits| {
+        let query = request.among(*of, &caller.schemas, limits)?;
+        Ok((*of, query))
+    };
+    let strictly = types.iter().map(|of| of_type(of, caller.limits()));
+    let strictly: Vec<Result<_, Problem>> = strictly.collect();
+    if strictly.iter().all(Result::is_ok) || strictly.iter().all(Result::is_err) {
+        return strictly.into_iter().collect();
+    }
+    let leniently = Limits {
+        strict: false,
+        ..*caller.limits()
+    };
+    types.iter().map(|of| of_type(of, &leniently)).collect()
 }

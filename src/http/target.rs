@@ -131,6 +131,7 @@ pub(super) fn template(rest: &str) -> &'static str {
     let first = segments.next().unwrap_or_default();
     let deeper = segments.next().is_some();
     match (first, deeper) {
+        ("", _) => "(root)",
         ("Users", false) => "Users",
         ("Users", true) => "Users/{id}",
         ("Groups", false) => "Groups",

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, http::StatusCode};
 
-use super::{body::Body, caller::Caller, failure::Refusal, page, reply};
+use super::{body::Body, caller::Caller, failure::Refusal, reply, search};
 use crate::{
     bridge::{Failure, Resource, Written},
     scim::{
@@ -33,9 +33,8 @@ pub(super) async fn read(caller: Caller) -> Answer {
 }
 
 pub(super) async fn list(caller: Caller) -> Answer {
-    let query = caller.list_query(User)?;
-    let users = caller.session.list(User, &query).await?;
-    page::list(caller, User, users, query).await
+    let asked = search::in_query(&caller, &[User])?;
+    search::list(caller, asked).await
 }
 
 pub(super) async fn create(caller: Caller, body: Body) -> Answer {

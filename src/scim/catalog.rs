@@ -7,6 +7,8 @@
 //! schema and a resource type of its own. Read-only; an empty table is not
 //! supported, and then it is not told of either.
 
+use std::cmp::Reverse;
+
 use serde_json::{Map, Value, json};
 
 use super::{filter::Subject, query::ListQuery, schema::Schemas};
@@ -147,19 +149,28 @@ impl Catalog {
         entries.map(|entry| entry.resource(of, base)).collect()
     }
 
-    /// The matches of a query in all, and those on the page.
+    /// The matches of a query in all, and those on the page, which begins at
+    /// the one-based `start`.
     pub fn list(
         &self,
         of: Assignable,
         query: &ListQuery,
+        start: u64,
         base: &str,
     ) -> (usize, Vec<Map<String, Value>>) {
         let mut found = self.resources(of, base);
         if let Some(filter) = &query.filter {
             found.retain(|resource| filter.matches(&Row(resource)));
         }
+        if let Some(sort) = &query.sort {
+            if query.descending {
+                found.sort_by_cached_key(|resource| Reverse(sort.key(resource)));
+            } else {
+                found.sort_by_cached_key(|resource| sort.key(resource));
+            }
+        }
         let total = found.len();
-        let skip = usize::try_from(query.start_index.saturating_sub(1)).unwrap_or(usize::MAX);
+        let skip = usize::try_from(start.saturating_sub(1)).unwrap_or(usize::MAX);
         let count = usize::try_from(query.count).unwrap_or(usize::MAX);
         let mut page: Vec<_> = found.into_iter().skip(skip).take(count).collect();
         for resource in &mut page {

@@ -144,6 +144,20 @@ impl Filter {
         )
     }
 
+    /// How many comparisons it holds, which is what judging one resource costs
+    /// at most.
+    pub fn comparisons(&self) -> u64 {
+        let (mut open, mut count) = (vec![&self.tree], 0);
+        while let Some(node) = open.pop() {
+            match node {
+                Node::And(nodes) | Node::Or(nodes) => open.extend(nodes),
+                Node::Not(inner) | Node::Each(_, inner) => open.push(inner),
+                _ => count += 1,
+            }
+        }
+        count
+    }
+
     /// The sub-attributes that the filter of a path fixes by `eq`, alone or
     /// joined by `and`; `None` when it says more than that.
     pub(super) fn equalities(&self) -> Option<Map<String, Value>> {

@@ -1,39 +1,62 @@
-//! List queries: `filter`, `startIndex`, `count`, `attributes`,
-//! `excludedAttributes` (RFC 7644 sections 3.4.2 and 3.9).
+//! List queries: `filter`, sorting, paging by index or by cursor, `attributes`
+//! and `excludedAttributes` (RFC 7644 sections 3.4.2 and 3.9, RFC 9865).
 //!
-//! The query string is decoded here, once, as a form: `+` is a space. Sorting
-//! is not offered, so its parameters are ignored like any unknown one.
+//! A query string and a `.search` body are read into the same
+//! [`SearchRequest`], so that they cannot differ in meaning. What a cursor
+//! holds is not known here: it is text that is handed on with the query it
+//! belongs to.
 
 use std::borrow::Cow;
 
 use super::{
     error::{Problem, ScimType},
     filter::Filter,
-    json::{Limits, quoted},
+    json::Limits,
     resource::ResourceType,
     schema::Schemas,
 };
 
 mod projection;
 mod search;
+mod sort;
 
 pub use projection::Projection;
 pub use search::SearchRequest;
+pub use sort::{SORT_KEY, Sort, SortKey};
 
-/// A list request after parsing and clamping.
+/// A list request after parsing and clamping, for one resource type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListQuery {
     pub filter: Option<Filter>,
-    /// One-based; values below 1 were taken as 1.
-    pub start_index: u64,
+    /// `None` leaves the order of creation.
+    pub sort: Option<Sort>,
+    pub descending: bool,
+    pub page: Page,
     /// Clamped to the advertised maximum; 0 asks for totals only.
     pub count: u64,
     pub projection: Projection,
 }
 
+/// Which page, and by which of the two methods; by index unless a cursor is
+/// given, because that is how clients asked before there were cursors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Page {
+    /// One-based; values below 1 were taken as 1.
+    Index(u64),
+    Cursor {
+        /// Empty for the first page.
+        cursor: String,
+        /// Everything else that was asked, in one text: a cursor belongs to
+        /// exactly this query (RFC 9865 section 2).
+        of_query: String,
+    },
+}
+
 /// Page sizes: the default when `count` is absent, and the most served.
 pub const DEFAULT_COUNT: u64 = 100;
 pub const MAX_COUNT: u64 = 1_000;
+/// Seconds for which a cursor is good.
+pub const CURSOR_TIMEOUT: u64 = 3_600;
 
 impl ListQuery {
     /// Reads an undecoded query string; decodes once, as a form. Unknown
@@ -44,60 +67,8 @@ impl ListQuery {
         schemas: &Schemas,
         limits: &Limits,
     ) -> Result<Self, Problem> {
-        Self::parse_guarding(query, of, schemas, limits, &[])
+        SearchRequest::from_query(query, &[])?.among(of, schemas, limits)
     }
-
-    /// The same where a filter must not name a `sensitive` attribute, see
-    /// [`Filter::parse_in_address`].
-    pub fn parse_guarding(
-        query: &str,
-        of: ResourceType,
-        schemas: &Schemas,
-        limits: &Limits,
-        sensitive: &[String],
-    ) -> Result<Self, Problem> {
-        let mut filter = None;
-        let mut start_index = 1;
-        let mut count = DEFAULT_COUNT;
-        for (name, value) in parameters(query)? {
-            match name.as_ref() {
-                "filter" if filter.is_some() => {
-                    let detail = "filter is given twice; join the parts with `and`";
-                    return Err(Problem::bad(ScimType::InvalidFilter, detail));
-                }
-                "filter" => {
-                    let parsed = Filter::parse_in_address(&value, of, schemas, limits, sensitive);
-                    filter = Some(parsed?);
-                }
-                "startIndex" => start_index = whole_number(&name, &value)?.max(1),
-                "count" => count = whole_number(&name, &value)?.min(MAX_COUNT),
-                _ => {}
-            }
-        }
-        Ok(Self {
-            filter,
-            start_index,
-            count,
-            projection: Projection::parse(query, of, schemas)?,
-        })
-    }
-}
-
-/// An integer of any size, clamped; negative ones count as 0 (RFC 7644
-/// section 3.4.2.4).
-fn whole_number(name: &str, value: &str) -> Result<u64, Problem> {
-    let value = value.trim();
-    let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(Problem::bad(
-            ScimType::InvalidValue,
-            format!("{name} must be a whole number, not {}", quoted(value)),
-        ));
-    }
-    if value.starts_with('-') {
-        return Ok(0);
-    }
-    Ok(digits.parse().unwrap_or(u64::MAX))
 }
 
 type Parameter<'a> = (Cow<'a, str>, Cow<'a, str>);

@@ -22,6 +22,7 @@ use crate::{
         filter::Filter,
         groups::DirectGroup,
         patch::MemberChange,
+        query::{Sort, SortKey},
         resource::{Attributes, ResourceId, ResourceType},
     },
 };
@@ -53,21 +54,71 @@ pub struct Resource {
     pub attributes: String,
 }
 
+/// Which resources to list, and which part of the list.
+#[derive(Debug, Clone)]
+pub struct Select {
+    /// One resource type or several; the order is that of this list where
+    /// nothing else decides.
+    pub among: Vec<Among>,
+    pub descending: bool,
+    pub start: Start,
+    pub limit: u64,
+}
+
+/// One resource type in a list.
+#[derive(Debug, Clone)]
+pub struct Among {
+    pub of: ResourceType,
+    pub filter: Option<Filter>,
+    /// Without it resources stand in order of creation, after those of other
+    /// types that have a key.
+    pub sort: Option<Sort>,
+}
+
+/// Where a page begins, or for `Before` ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// Zero-based.
+    Offset(u64),
+    /// After a place; `None` is the beginning.
+    After(Option<Mark>),
+    /// Before a place; `None` is the end.
+    Before(Option<Mark>),
+}
+
+/// A place between two resources: right behind the one that had this key and
+/// row, whether or not that is still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    pub key: SortKey,
+    pub of: ResourceType,
+    pub row: i64,
+}
+
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
     /// All matches, not only this page.
     pub total: u64,
-    pub resources: Vec<Resource>,
+    pub resources: Vec<(ResourceType, Resource)>,
+    /// The places of the first and the last of them.
+    pub ends: Option<(Mark, Mark)>,
+    /// Whether there are matches before and after this page.
+    pub earlier: bool,
+    pub later: bool,
 }
 
-/// Which resources to list; stable order (by creation).
-#[derive(Debug, Clone)]
-pub struct Select {
-    pub filter: Option<Filter>,
-    /// Zero-based.
-    pub offset: u64,
-    pub limit: u64,
+/// A refused or failed list.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ListError {
+    /// It costs more than a list may.
+    #[error(transparent)]
+    Problem(#[from] Problem),
+    /// Too many lists that cost much wait already.
+    #[error("too many lists wait")]
+    Crowded,
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A group's members at one version of the group, in a stable order.
@@ -352,13 +403,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         id: ResourceId,
     ) -> Result<Option<Resource>, StoreError>;
     /// The filter's equality is answered by index where [`Filter::narrow`] has
-    /// one; the rest is evaluated on bounded threads.
-    async fn list(
-        &self,
-        c: ConnectionKey,
-        of: ResourceType,
-        select: Select,
-    ) -> Result<Listing, StoreError>;
+    /// one; the rest is evaluated on a few threads of its own, within a cost
+    /// limit, and no longer than somebody waits for the answer.
+    async fn list(&self, c: ConnectionKey, select: Select) -> Result<Listing, ListError>;
     /// `None` when there is no such group. Cached by version, bounded.
     async fn members(
         &self,

@@ -20,14 +20,10 @@ LEAST_CHECKS = 180
 # (part of the test's name, words in its reason, why it is left out)
 DATE = "RFC 7644 section 3.4.2.2 does not say what co finds in a dateTime; here the text served, there nothing"
 NOT_EQUAL = "RFC 7644 does not say what ne means for several values; here one that differs is enough, there all must differ"
-LATER = "not offered; ServiceProviderConfig says so"
 EXCLUDED = [
     ('[meta.created co "20"]', "AssertionError", DATE),
     ('[emails ne "alice@work.example"]', "AssertionError", NOT_EQUAL),
     ("[title gt null]", "The storage refuses the search", "RFC 7644 gives null no order; refused with invalidFilter"),
-    ("sort", "does not support sorting", LATER),
-    ("cursor", "does not support cursor pagination", LATER),
-    ("TestByGet::test_search_at_the_root", "There is no such endpoint", "GET of the base URL is not offered; POST /.search is"),
 ]
 
 

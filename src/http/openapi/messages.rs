@@ -62,6 +62,7 @@ fn list(of: &[&str]) -> Value {
         _ => json!({"anyOf": kinds}),
     };
     let number = json!({"type": "integer", "minimum": 0});
+    let cursor = json!({"type": "string", "pattern": "^[A-Za-z0-9._~-]+$"});
     json!({
         "type": "object",
         "description": "ListResponse (RFC 7644 section 3.4.2).",
@@ -70,6 +71,8 @@ fn list(of: &[&str]) -> Value {
             "totalResults": number,
             "startIndex": {"type": "integer", "minimum": 1},
             "itemsPerPage": number,
+            "nextCursor": cursor,
+            "previousCursor": cursor,
             "Resources": {"type": "array", "items": items},
         },
         "required": ["schemas", "totalResults", "Resources"],
@@ -136,6 +139,7 @@ fn any_case(word: &str) -> Value {
 
 fn search(connection: &Connection<'_>) -> Value {
     let number = json!({"type": ["integer", "null"], "minimum": i64::MIN, "maximum": u64::MAX});
+    let text = json!({"type": ["string", "null"]});
     let names = json!({"anyOf": [
         {"type": "array", "items": {"type": "string"}},
         {"type": ["string", "null"]},
@@ -149,8 +153,11 @@ fn search(connection: &Connection<'_>) -> Value {
                 {"type": "string", "format": "scim-filter", "minLength": 1, "maxLength": connection.limits.filter},
                 {"type": "null"},
             ]},
+            "sortBy": text,
+            "sortOrder": {"enum": ["ascending", "descending", null]},
             "startIndex": number,
             "count": number,
+            "cursor": text,
             "attributes": names,
             "excludedAttributes": names,
         },

@@ -19,7 +19,14 @@ pub(super) const TAGS: [(&str, &str); 3] = [
 
 /// What a projection is made of.
 const PROJECTION: [&str; 2] = ["attributes", "excludedAttributes"];
-const LIST: [&str; 3] = ["filter", "startIndex", "count"];
+const LIST: [&str; 6] = [
+    "filter",
+    "sortBy",
+    "sortOrder",
+    "startIndex",
+    "count",
+    "cursor",
+];
 const CONDITIONS: [&str; 2] = ["If-Match", "If-None-Match"];
 
 /// The headers that name a resource and its version.
@@ -61,6 +68,18 @@ pub(in crate::http) fn list(of: ResourceType) -> Operation {
         format!("{}List", of.name()),
         &[],
     )
+}
+
+/// Users and groups in one list (RFC 7644 section 3.4.2.1).
+pub(in crate::http) fn root() -> Operation {
+    Operation::new(
+        "listEverything",
+        "Service",
+        "Users and Groups, filtered and in pages",
+    )
+    .takes(&LIST)
+    .takes(&PROJECTION)
+    .answers(200, "A page of resources.", "ResourceList", &[])
 }
 
 pub(in crate::http) fn create(of: ResourceType) -> Operation {

@@ -52,6 +52,21 @@ fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
             }),
         ),
         query(
+            "sortBy",
+            "The attribute to sort by (RFC 7644 section 3.4.2.3); without it the order is that of creation.",
+            json!({"type": "string"}),
+        ),
+        query(
+            "sortOrder",
+            "Ascending unless it is descending; in any letter case.",
+            json!({"enum": ["ascending", "descending"]}),
+        ),
+        query(
+            "cursor",
+            "Asks for pages by cursor (RFC 9865): empty for the first page, else the nextCursor or previousCursor of an answer to the same query. Not together with startIndex, and not with a count below 1.",
+            json!({"type": "string"}),
+        ),
+        query(
             "startIndex",
             "The first of the page, counted from 1; less counts as 1.",
             json!({"type": "integer", "default": 1}),

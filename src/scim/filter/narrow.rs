@@ -52,6 +52,11 @@ impl Narrow {
     pub fn is_point(&self) -> bool {
         self.rank() <= 5 && !matches!(self, Self::Email(_) | Self::AnyOf(_))
     }
+
+    /// Whether few resources can match, however many there are.
+    pub fn is_small(&self) -> bool {
+        self.rank() <= 5 || matches!(self, Self::Member(_))
+    }
 }
 
 /// The best index for a node.

@@ -1,13 +1,17 @@
-//! `SearchRequest`, the list query as a body (RFC 7644 section 3.4.3), for
-//! clients that keep filters about people out of addresses and logs.
+//! `SearchRequest`: a list query before it is known which resource type is
+//! asked, from a query string or from the body of a `.search` (RFC 7644
+//! sections 3.4.2 and 3.4.3), which keeps filters about people out of
+//! addresses and logs.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 
-use super::{DEFAULT_COUNT, ListQuery, MAX_COUNT, Projection};
+use serde_json::{Map, Value, json};
+
+use super::{DEFAULT_COUNT, ListQuery, MAX_COUNT, Page, Projection, Sort, parameters, sort};
 use crate::scim::{
     error::{Problem, ScimType},
     filter::Filter,
-    json::{self, Limits},
+    json::{self, Limits, quoted},
     resource::ResourceType,
     schema::Schemas,
 };
@@ -15,18 +19,70 @@ use crate::scim::{
 /// A search before it is known which resource type is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchRequest {
-    pub filter: Option<String>,
-    /// One-based; values below 1 were taken as 1.
-    pub start_index: u64,
-    /// Clamped to the advertised maximum.
-    pub count: u64,
+    filter: Option<String>,
+    /// Of a search in an address: what its filter must not name.
+    guarded: Option<Vec<String>>,
+    sort_by: Option<String>,
+    descending: bool,
+    start_index: u64,
+    count: u64,
+    cursor: Option<String>,
+    attributes: String,
+    excluded: String,
+}
+
+/// The parameters as they were given, not yet judged together.
+#[derive(Debug, Default)]
+struct Given {
+    filter: Option<String>,
+    guarded: Option<Vec<String>>,
+    sort_by: Option<String>,
+    sort_order: Option<String>,
+    start_index: Option<i128>,
+    count: Option<i128>,
+    cursor: Option<String>,
     attributes: String,
     excluded: String,
 }
 
 impl SearchRequest {
-    /// Reads a body. Sorting is not offered, so `sortBy` and `sortOrder` are
-    /// ignored, as is what the RFC does not know.
+    /// Reads an undecoded query string, in which a filter must not name a
+    /// `sensitive` attribute, see [`Filter::parse_in_address`]. Parameters that
+    /// the RFCs do not know are ignored.
+    pub fn from_query(query: &str, sensitive: &[String]) -> Result<Self, Problem> {
+        let mut given = Given {
+            guarded: Some(sensitive.to_vec()),
+            ..Given::default()
+        };
+        let (mut start, mut count) = (None, None);
+        for (name, value) in parameters(query)? {
+            match name.as_ref() {
+                "filter" if given.filter.is_some() => {
+                    let detail = "filter is given twice; join the parts with `and`";
+                    return Err(Problem::bad(ScimType::InvalidFilter, detail));
+                }
+                "filter" => given.filter = Some(value.into()),
+                "sortBy" => once(&mut given.sort_by, &name, &value)?,
+                "sortOrder" => once(&mut given.sort_order, &name, &value)?,
+                "cursor" => once(&mut given.cursor, &name, &value)?,
+                "startIndex" => start = Some(value),
+                "count" => count = Some(value),
+                "attributes" => also(&mut given.attributes, &value),
+                "excludedAttributes" => also(&mut given.excluded, &value),
+                _ => {}
+            }
+        }
+        let kind = kind_of_count(given.cursor.as_ref());
+        let number = |name, value: Option<Cow<'_, str>>, kind| {
+            let number = value.map(|value| whole_number(name, &value, kind));
+            number.transpose()
+        };
+        given.start_index = number("startIndex", start, ScimType::InvalidValue)?;
+        given.count = number("count", count, kind)?;
+        given.judged()
+    }
+
+    /// Reads a body. What the RFCs do not know is ignored.
     pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, Problem> {
         let Value::Object(body) = json::parse(body, limits)? else {
             return Err(Problem::bad(
@@ -34,20 +90,20 @@ impl SearchRequest {
                 "the body must be a JSON object such as {\"filter\": \"userName sw \\\"a\\\"\"}",
             ));
         };
-        let start = number(&body, "startIndex")?;
-        let count = number(&body, "count")?;
-        let filter = match member(&body, "filter")? {
-            None => None,
-            Some(Value::String(filter)) => Some(filter.clone()),
-            Some(_) => return Err(wrong("filter", "a string")),
-        };
-        Ok(Self {
-            filter,
-            start_index: start.unwrap_or(1).max(1),
-            count: count.unwrap_or(DEFAULT_COUNT).min(MAX_COUNT),
+        let cursor = text(&body, "cursor")?;
+        let kind = kind_of_count(cursor.as_ref());
+        let given = Given {
+            filter: text(&body, "filter")?,
+            guarded: None,
+            sort_by: text(&body, "sortBy")?,
+            sort_order: text(&body, "sortOrder")?,
+            start_index: number(&body, "startIndex", ScimType::InvalidValue)?,
+            count: number(&body, "count", kind)?,
+            cursor,
             attributes: names(&body, "attributes")?,
             excluded: names(&body, "excludedAttributes")?,
-        })
+        };
+        given.judged()
     }
 
     /// This search among resources of one type.
@@ -58,14 +114,123 @@ impl SearchRequest {
         limits: &Limits,
     ) -> Result<ListQuery, Problem> {
         let filter = self.filter.as_deref();
-        let filter = filter.map(|text| Filter::parse(text, of, schemas, limits));
+        let filter = filter.map(|text| match &self.guarded {
+            None => Filter::parse(text, of, schemas, limits),
+            Some(names) => Filter::parse_in_address(text, of, schemas, limits, names),
+        });
+        let sort = self.sort_by.as_deref();
+        let sort = sort.map(|path| Sort::parse(path, of, schemas, limits));
         Ok(ListQuery {
             filter: filter.transpose()?,
-            start_index: self.start_index,
+            sort: sort.transpose()?.flatten(),
+            descending: self.descending,
+            page: self.page(),
             count: self.count,
             projection: Projection::named(&self.attributes, &self.excluded, of, schemas),
         })
     }
+
+    fn page(&self) -> Page {
+        match &self.cursor {
+            None => Page::Index(self.start_index),
+            Some(cursor) => Page::Cursor {
+                cursor: cursor.clone(),
+                of_query: json!([
+                    self.filter,
+                    self.sort_by,
+                    self.descending,
+                    self.count,
+                    self.attributes,
+                    self.excluded
+                ])
+                .to_string(),
+            },
+        }
+    }
+}
+
+impl Given {
+    /// Clamps the numbers and refuses what contradicts itself. An empty text
+    /// asks for nothing, except that an empty cursor asks for the first page
+    /// and an empty filter is a mistake.
+    fn judged(self) -> Result<SearchRequest, Problem> {
+        let some = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        if self.cursor.is_some() && self.start_index.is_some() {
+            return Err(Problem::bad(
+                ScimType::InvalidValue,
+                "startIndex and cursor are two ways to say which page; send only one of them",
+            ));
+        }
+        // With cursors a page of nothing would never lead on to the next.
+        if self.cursor.is_some() && self.count.is_some_and(|count| count < 1) {
+            return Err(Problem::bad(
+                ScimType::InvalidCount,
+                format!("with a cursor, count must be between 1 and {MAX_COUNT}"),
+            ));
+        }
+        Ok(SearchRequest {
+            filter: self.filter,
+            guarded: self.guarded,
+            sort_by: some(self.sort_by),
+            descending: sort::is_descending(some(self.sort_order).as_deref())?,
+            start_index: clamped(self.start_index.unwrap_or(1), 1),
+            count: self
+                .count
+                .map_or(DEFAULT_COUNT, |count| clamped(count, 0).min(MAX_COUNT)),
+            cursor: self.cursor,
+            attributes: self.attributes,
+            excluded: self.excluded,
+        })
+    }
+}
+
+/// RFC 9865 has a word of its own for a wrong `count`.
+fn kind_of_count(cursor: Option<&String>) -> ScimType {
+    match cursor {
+        Some(_) => ScimType::InvalidCount,
+        None => ScimType::InvalidValue,
+    }
+}
+
+/// Negative numbers count as 0 (RFC 7644 section 3.4.2.4).
+fn clamped(number: i128, least: u64) -> u64 {
+    let number = number.max(i128::from(least));
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+fn once(place: &mut Option<String>, name: &str, value: &str) -> Result<(), Problem> {
+    match place.replace(value.to_owned()) {
+        None => Ok(()),
+        Some(_) => Err(Problem::bad(
+            ScimType::InvalidValue,
+            format!("{name} is given twice"),
+        )),
+    }
+}
+
+fn also(names: &mut String, more: &str) {
+    if !names.is_empty() {
+        names.push(',');
+    }
+    names.push_str(more);
+}
+
+/// An integer of any size, clamped.
+fn whole_number(name: &str, value: &str, kind: ScimType) -> Result<i128, Problem> {
+    let value = value.trim();
+    let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Problem::bad(
+            kind,
+            format!("{name} must be a whole number, not {}", quoted(value)),
+        ));
+    }
+    let number: i128 = digits.parse().unwrap_or(i128::MAX);
+    Ok(if value.starts_with('-') {
+        -number
+    } else {
+        number
+    })
 }
 
 /// A member in any letter case; `null` is none.
@@ -81,23 +246,26 @@ fn member<'a>(body: &'a Map<String, Value>, name: &str) -> Result<Option<&'a Val
     Ok(value.filter(|value| !value.is_null()))
 }
 
-/// Negative numbers count as 0 (RFC 7644 section 3.4.2.4).
-fn number(body: &Map<String, Value>, name: &str) -> Result<Option<u64>, Problem> {
+fn text(body: &Map<String, Value>, name: &str) -> Result<Option<String>, Problem> {
+    match member(body, name)? {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(wrong(name, "a string", ScimType::InvalidValue)),
+    }
+}
+
+fn number(body: &Map<String, Value>, name: &str, kind: ScimType) -> Result<Option<i128>, Problem> {
     let Some(value) = member(body, name)? else {
         return Ok(None);
     };
-    let number = match value.as_i64() {
-        Some(number) => Some(u64::try_from(number).unwrap_or(0)),
-        None => value.as_u64(),
-    };
-    number
-        .map(Some)
-        .ok_or_else(|| wrong(name, "a whole number"))
+    let number = value.as_number().and_then(serde_json::Number::as_i128);
+    let refused = || wrong(name, "a whole number", kind);
+    number.map(Some).ok_or_else(refused)
 }
 
 /// An array of names, or one string of them; joined by commas.
 fn names(body: &Map<String, Value>, name: &str) -> Result<String, Problem> {
-    let refused = || wrong(name, "an array of attribute names");
+    let refused = || wrong(name, "an array of attribute names", ScimType::InvalidValue);
     match member(body, name)? {
         None => Ok(String::new()),
         Some(Value::String(text)) => Ok(text.clone()),
@@ -109,6 +277,6 @@ fn names(body: &Map<String, Value>, name: &str) -> Result<String, Problem> {
     }
 }
 
-fn wrong(name: &str, expected: &str) -> Problem {
-    Problem::bad(ScimType::InvalidValue, format!("{name} must be {expected}"))
+fn wrong(name: &str, expected: &str, kind: ScimType) -> Problem {
+    Problem::bad(kind, format!("{name} must be {expected}"))
 }

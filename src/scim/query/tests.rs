@@ -13,7 +13,10 @@ fn list(query: &str) -> Result<ListQuery, Problem> {
 
 fn page(query: &str) -> (u64, u64) {
     let query = list(query).unwrap();
-    (query.start_index, query.count)
+    match query.page {
+        Page::Index(start) => (start, query.count),
+        cursor @ Page::Cursor { .. } => panic!("{cursor:?}"),
+    }
 }
 
 fn projected(query: &str) -> Value {

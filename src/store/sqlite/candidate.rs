@@ -42,8 +42,8 @@ pub(super) fn table_of(of: ResourceType) -> &'static str {
 
 impl Candidates {
     /// The rows that can match; `None` when none can.
-    pub(super) fn of(filter: &Filter, of: ResourceType) -> Option<Self> {
-        match filter.narrow() {
+    pub(super) fn of(filter: Option<&Filter>, of: ResourceType) -> Option<Self> {
+        match filter.and_then(Filter::narrow) {
             None => Some(Self {
                 condition: "TRUE".to_owned(),
                 values: Vec::new(),

@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 
 use crate::{
     scim::error::Problem,
-    store::{StoreError, WriteError},
+    store::{ListError, StoreError, WriteError},
 };
 
 pub(super) type Result<T> = std::result::Result<T, Fault>;
@@ -15,6 +15,8 @@ pub(super) type Result<T> = std::result::Result<T, Fault>;
 pub(super) enum Fault {
     Refused(WriteError),
     Sqlite(rusqlite::Error),
+    /// Too many wait for the same places.
+    Crowded,
 }
 
 /// Growing the shared-memory index or allocating may fail without anything
@@ -116,6 +118,7 @@ impl From<Fault> for WriteError {
         match fault {
             Fault::Refused(error) => error,
             Fault::Sqlite(error) => store_error(&error).into(),
+            Fault::Crowded => crowded().into(),
         }
     }
 }
@@ -126,6 +129,21 @@ impl From<Fault> for StoreError {
             Fault::Refused(WriteError::Store(error)) => error,
             Fault::Refused(error) => Self::Broken(format!("unexpected refusal: {error}")),
             Fault::Sqlite(error) => store_error(&error),
+            Fault::Crowded => crowded(),
         }
     }
+}
+
+impl From<Fault> for ListError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Refused(WriteError::Problem(problem)) => Self::Problem(problem),
+            Fault::Crowded => Self::Crowded,
+            fault => Self::Store(fault.into()),
+        }
+    }
+}
+
+fn crowded() -> StoreError {
+    StoreError::Unavailable("too many reads wait".into())
 }

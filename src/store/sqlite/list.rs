@@ -1,122 +1,328 @@
 //! Lists and filters (RFC 7644 section 3.4.2). An index gives the candidates
 //! where the filter has an equality for one; every candidate is then judged
-//! by the filter itself. Rows are streamed: only the page is kept.
+//! by the filter itself.
+//!
+//! Rows are streamed in order of creation, and only the page is kept. A sorted
+//! list keeps the keys of all matches, within bounds, and reads the page in
+//! the end. What a list costs is counted, and one that costs too much is
+//! refused (RFC 7644 section 3.12, `tooMany`).
 
-use rusqlite::{Connection, params, params_from_iter, types::Value as SqlValue};
+use std::cell::Cell;
+
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter, types::Value as SqlValue};
 
 use crate::{
-    scim::{filter::Filter, resource::ResourceType},
-    store::{Listing, Resource, Select},
+    scim::{
+        error::{Problem, ScimType},
+        filter::Filter,
+        query::SortKey,
+        resource::ResourceType,
+    },
+    store::{Among, Listing, Mark, Meta, Resource, Select},
 };
 
 use super::{
     candidate::{Candidates, Stored, table_of},
-    fault::Result,
+    fault::{Fault, Result},
     read::resource_at,
+    readers::Halt,
+    row::id_at,
 };
 
-/// Whether at most one row can match, so that the answer costs a point read.
-pub(super) fn is_point(select: &Select) -> bool {
-    let narrow = select.filter.as_ref().and_then(Filter::narrow);
-    narrow.is_some_and(|narrow| narrow.is_point())
+mod plain;
+mod window;
+
+use window::{Order, Window};
+
+/// What a list may cost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Candidates, each as often as the filter has comparisons, and one more.
+    pub(super) steps: u64,
+    /// Bytes of the keys that are sorted.
+    pub(super) keys: usize,
+}
+
+impl Default for Bounds {
+    /// Enough for the longest filter over a hundred thousand users, or a usual
+    /// one over several million.
+    fn default() -> Self {
+        Self {
+            steps: 64_000_000,
+            keys: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// How much a list may have to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// One row at most, so that the answer costs a point read.
+    Point,
+    /// What an index gives, or one page.
+    Some,
+    Everything,
+}
+
+pub(super) fn reach(select: &Select) -> Reach {
+    let [among] = &select.among[..] else {
+        return Reach::Everything;
+    };
+    match among.filter.as_ref().map(Filter::narrow) {
+        Some(Some(narrow)) if narrow.is_point() => Reach::Point,
+        Some(Some(narrow)) if narrow.is_small() => Reach::Some,
+        None if among.sort.is_none() => Reach::Some,
+        Some(_) | None => Reach::Everything,
+    }
 }
 
 pub(super) fn list(
     db: &Connection,
     connection: i64,
-    of: ResourceType,
     select: &Select,
+    bounds: Bounds,
+    halt: &Halt,
 ) -> Result<Listing> {
-    match &select.filter {
-        // Total and page are of one moment.
-        None => {
+    let budget = Budget::new(bounds, halt);
+    match &select.among[..] {
+        [only] if only.sort.is_none() && only.filter.is_some() => {
+            List::new(db, connection, select, budget).in_order()
+        }
+        // Several statements see one moment.
+        [only] if only.sort.is_none() => {
+            plain::list(&*db.unchecked_transaction()?, connection, only.of, select)
+        }
+        among => {
             let snapshot = db.unchecked_transaction()?;
-            everything(&snapshot, connection, of, select)
+            let list = List::new(&snapshot, connection, select, budget);
+            if among.iter().any(|among| among.sort.is_some()) {
+                list.sorted()
+            } else {
+                list.in_order()
+            }
         }
-        Some(filter) => filtered(db, connection, of, select, filter),
     }
 }
 
-fn everything(
-    db: &Connection,
+/// What is left of the bounds.
+struct Budget<'a> {
+    steps: Cell<u64>,
+    keys: Cell<usize>,
+    halt: &'a Halt,
+}
+
+impl<'a> Budget<'a> {
+    fn new(bounds: Bounds, halt: &'a Halt) -> Self {
+        Self {
+            steps: Cell::new(bounds.steps),
+            keys: Cell::new(bounds.keys),
+            halt,
+        }
+    }
+
+    fn spend(&self, steps: u64) -> Result<()> {
+        if self.halt.is_called() {
+            return Err(Fault::broken("nobody waits for this list any more"));
+        }
+        let left = self.steps.get().checked_sub(steps);
+        self.steps.set(left.ok_or_else(|| {
+            too_many("this filter looks at more than a list may; narrow it with `and` and an equality on userName, externalId, emails.value, displayName or members.value")
+        })?);
+        Ok(())
+    }
+
+    fn hold(&self, key: &Mark) -> Result<()> {
+        let bytes = size_of::<Mark>() + key.key.as_bytes().len();
+        let left = self.keys.get().checked_sub(bytes);
+        self.keys.set(left.ok_or_else(|| {
+            too_many(
+                "there is more to sort than a list may; narrow the filter, or leave sortBy out",
+            )
+        })?);
+        Ok(())
+    }
+}
+
+fn too_many(detail: &str) -> Fault {
+    Problem::bad(ScimType::TooMany, detail).into()
+}
+
+/// A list under way.
+struct List<'a> {
+    db: &'a Connection,
     connection: i64,
-    of: ResourceType,
-    select: &Select,
-) -> Result<Listing> {
-    let table = table_of(of);
-    let sql = format!("SELECT count(*) FROM {table} WHERE connection = ?1 AND tombstone IS NULL");
-    let total: i64 = db
-        .prepare_cached(&sql)?
-        .query_row([connection], |row| row.get(0))?;
-    let sql = format!(
-        "SELECT id, version, created, modified, attributes FROM {table}
-         WHERE connection = ?1 AND tombstone IS NULL ORDER BY key LIMIT ?2 OFFSET ?3"
-    );
-    let limit = i64::try_from(select.limit).unwrap_or(i64::MAX);
-    let offset = i64::try_from(select.offset).unwrap_or(i64::MAX);
-    let resources = db
-        .prepare_cached(&sql)?
-        .query_map(params![connection, limit, offset], resource_at)?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(Listing {
-        total: total.cast_unsigned(),
-        resources,
+    select: &'a Select,
+    budget: Budget<'a>,
+}
+
+impl<'a> List<'a> {
+    fn new(db: &'a Connection, connection: i64, select: &'a Select, budget: Budget<'a>) -> Self {
+        Self {
+            db,
+            connection,
+            select,
+            budget,
+        }
+    }
+
+    /// In order of creation: the page is found while rows are read.
+    fn in_order(&self) -> Result<Listing> {
+        let types = self.types();
+        let mut window = self.window(&types);
+        for among in &self.select.among {
+            self.each(among, |mark, resource| {
+                window.offer(mark, resource);
+                Ok(())
+            })?;
+        }
+        self.listing(window)
+    }
+
+    /// By keys: all of them are put in order before the page is found.
+    fn sorted(&self) -> Result<Listing> {
+        let types = self.types();
+        let mut marks = Vec::new();
+        for among in &self.select.among {
+            self.each(among, |mark, _| {
+                self.budget.hold(&mark)?;
+                marks.push(mark);
+                Ok(())
+            })?;
+        }
+        let mut window = self.window(&types);
+        let order = self.order(&types);
+        marks.sort_unstable_by(|a, b| order.compare(a, b));
+        for mark in marks {
+            window.offer(mark, None);
+        }
+        self.listing(window)
+    }
+
+    fn types(&self) -> Vec<ResourceType> {
+        self.select.among.iter().map(|among| among.of).collect()
+    }
+
+    fn order<'t>(&self, types: &'t [ResourceType]) -> Order<'t> {
+        Order {
+            types,
+            descending: self.select.descending,
+        }
+    }
+
+    fn window<'t>(&'t self, types: &'t [ResourceType]) -> Window<'t, Option<Resource>> {
+        Window::new(self.order(types), &self.select.start, self.select.limit)
+    }
+
+    /// Every match of one type in order of creation, with its place; with the
+    /// resource when it was read for the filter and is not to be sorted.
+    fn each(
+        &self,
+        among: &Among,
+        mut take: impl FnMut(Mark, Option<Resource>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(Candidates { condition, values }) =
+            Candidates::of(among.filter.as_ref(), among.of)
+        else {
+            return Ok(());
+        };
+        let reads = among.filter.is_some() || among.sort.is_some();
+        let columns = if reads {
+            "key, id, version, created, modified, attributes"
+        } else {
+            "key"
+        };
+        let sql = format!(
+            "SELECT {columns} FROM {} WHERE connection = ?1 AND tombstone IS NULL AND {condition}
+             ORDER BY key",
+            table_of(among.of)
+        );
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let decided = among
+            .filter
+            .as_ref()
+            .is_none_or(Filter::is_decided_by_index);
+        let steps = among.filter.as_ref().map_or(0, Filter::comparisons) + 1;
+        let values = std::iter::once(self.connection.into()).chain(values);
+        let mut rows = statement.query(params_from_iter::<Vec<SqlValue>>(values.collect()))?;
+        while let Some(row) = rows.next()? {
+            self.budget.spend(steps)?;
+            let mut mark = Mark {
+                key: SortKey::default(),
+                of: among.of,
+                row: row.get(0)?,
+            };
+            if !reads {
+                take(mark, None)?;
+                continue;
+            }
+            let resource = resource_after_key(row)?;
+            if decided && among.sort.is_none() {
+                take(mark, Some(resource))?;
+                continue;
+            }
+            let subject = Stored::new(self.db, among.of, mark.row, &resource);
+            if !decided && !self.judge(&subject, among.filter.as_ref())? {
+                continue;
+            }
+            match &among.sort {
+                None => take(mark, Some(resource))?,
+                Some(sort) => {
+                    mark.key = sort.key(&subject.document);
+                    take(mark, None)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a candidate matches.
+    fn judge(&self, subject: &Stored<'_>, filter: Option<&Filter>) -> Result<bool> {
+        let matches = filter.is_none_or(|filter| filter.matches(subject));
+        if let Some(fault) = subject.fault.take() {
+            return Err(fault);
+        }
+        self.budget.spend(subject.read.get())?;
+        Ok(matches)
+    }
+
+    fn listing(&self, window: Window<'_, Option<Resource>>) -> Result<Listing> {
+        let ends = window.ends();
+        let mut resources = Vec::with_capacity(window.page.len());
+        for (mark, resource) in window.page {
+            let resource = match resource {
+                Some(resource) => Some(resource),
+                None => self.at(&mark)?,
+            };
+            resources.extend(resource.map(|resource| (mark.of, resource)));
+        }
+        Ok(Listing {
+            total: window.total,
+            resources,
+            ends,
+            earlier: window.earlier,
+            later: window.later,
+        })
+    }
+
+    fn at(&self, mark: &Mark) -> Result<Option<Resource>> {
+        let sql = format!(
+            "SELECT id, version, created, modified, attributes FROM {} WHERE key = ?1",
+            table_of(mark.of)
+        );
+        let mut statement = self.db.prepare_cached(&sql)?;
+        Ok(statement.query_row([mark.row], resource_at).optional()?)
+    }
+}
+
+/// A resource from `key, id, version, created, modified, attributes`.
+fn resource_after_key(row: &Row<'_>) -> rusqlite::Result<Resource> {
+    Ok(Resource {
+        id: id_at(row, 1)?,
+        meta: Meta {
+            version: row.get::<_, i64>(2)?.cast_unsigned(),
+            created: row.get(3)?,
+            modified: row.get(4)?,
+        },
+        attributes: row.get(5)?,
     })
-}
-
-fn filtered(
-    db: &Connection,
-    connection: i64,
-    of: ResourceType,
-    select: &Select,
-    filter: &Filter,
-) -> Result<Listing> {
-    let Some(Candidates { condition, values }) = Candidates::of(filter, of) else {
-        return Ok(Listing {
-            total: 0,
-            resources: Vec::new(),
-        });
-    };
-    let sql = format!(
-        "SELECT id, version, created, modified, attributes, key FROM {}
-         WHERE connection = ?1 AND tombstone IS NULL AND {condition} ORDER BY key",
-        table_of(of)
-    );
-    let mut statement = db.prepare_cached(&sql)?;
-    let values = std::iter::once(connection.into()).chain(values);
-    let mut rows = statement.query(params_from_iter::<Vec<SqlValue>>(values.collect()))?;
-    let mut listing = Listing {
-        total: 0,
-        resources: Vec::new(),
-    };
-    let decided = filter.is_decided_by_index();
-    while let Some(row) = rows.next()? {
-        let resource = resource_at(row)?;
-        if !decided && !judge(db, of, row.get(5)?, &resource, filter)? {
-            continue;
-        }
-        let place = listing.total;
-        listing.total += 1;
-        let on_page = place >= select.offset && place - select.offset < select.limit;
-        if on_page {
-            listing.resources.push(resource);
-        }
-    }
-    Ok(listing)
-}
-
-/// Whether a candidate matches.
-fn judge(
-    db: &Connection,
-    of: ResourceType,
-    key: i64,
-    resource: &Resource,
-    filter: &Filter,
-) -> Result<bool> {
-    let subject = Stored::new(db, of, key, resource);
-    let matches = filter.matches(&subject);
-    match subject.fault.into_inner() {
-        Some(fault) => Err(fault),
-        None => Ok(matches),
-    }
 }

@@ -7,6 +7,7 @@
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 
 use crate::{
     plan::state::{ConnectionKey, GroupKey, UserKey},
@@ -18,9 +19,9 @@ use crate::{
 
 use super::{
     Actor, Counts, DecideGroup, DecideUser, FoundGroup, FoundUser, GroupChange, GroupLearned,
-    GroupRow, GroupTurn, GroupWritten, ImportMark, Imported, Lane, Listing, Members, Millis,
-    Precondition, Resource, Select, Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten,
-    WriteError,
+    GroupRow, GroupTurn, GroupWritten, ImportMark, Imported, Lane, ListError, Listing, Members,
+    Millis, Precondition, Resource, Select, Store, StoreError, UserLearned, UserRow, UserTurn,
+    UserWritten, WriteError,
     bulk::{Outcome, Unit},
 };
 
@@ -49,6 +50,8 @@ mod users;
 mod writer;
 
 use import::Import;
+use list::Reach;
+use readers::Halt;
 
 /// Opens or creates the database file, mode 0600, and holds it for this process alone.
 pub fn open(path: &Path) -> Result<Arc<dyn Store>, StoreError> {
@@ -108,19 +111,18 @@ impl Store for Sqlite {
         Ok(self.readers.read(|db| read::resource(db, c.0, of, id))?)
     }
 
-    async fn list(
-        &self,
-        c: ConnectionKey,
-        of: ResourceType,
-        select: Select,
-    ) -> Result<Listing, StoreError> {
-        if list::is_point(&select) {
-            return Ok(self.readers.read(|db| list::list(db, c.0, of, &select))?);
-        }
-        let scan = self
-            .readers
-            .scan(move |db| list::list(db, c.0, of, &select));
-        Ok(scan.await?)
+    async fn list(&self, c: ConnectionKey, select: Select) -> Result<Listing, ListError> {
+        let bounds = list::Bounds::default();
+        let reach = list::reach(&select);
+        let list = move |db: &Connection, halt: &Halt| list::list(db, c.0, &select, bounds, halt);
+        Ok(match reach {
+            Reach::Point => self.readers.read(|db| list(db, &Halt::default()))?,
+            Reach::Some => {
+                let read = move |db: &Connection| list(db, &Halt::default());
+                self.readers.read_apart(read).await?
+            }
+            Reach::Everything => self.readers.scan(list).await?,
+        })
     }
 
     async fn members(
@@ -137,7 +139,9 @@ impl Store for Sqlite {
         if let Some(members) = self.members.find(key, version) {
             return Ok(Some(members));
         }
-        let scan = self.readers.scan(move |db| read::members(db, c.0, group));
+        let scan = self
+            .readers
+            .read_apart(move |db| read::members(db, c.0, group));
         Ok(scan.await?.map(|(key, members)| {
             self.members.keep(key, &members);
             members
@@ -160,12 +164,15 @@ impl Store for Sqlite {
         }
         let scan = self
             .readers
-            .scan(move |db| memberships::groups_of(db, c.0, &users, most));
+            .read_apart(move |db| memberships::groups_of(db, c.0, &users, most));
         Ok(scan.await?)
     }
 
     async fn counts(&self, c: ConnectionKey) -> Result<Counts, StoreError> {
-        Ok(self.readers.scan(move |db| read::counts(db, c.0)).await?)
+        Ok(self
+            .readers
+            .read_apart(move |db| read::counts(db, c.0))
+            .await?)
     }
 
     async fn create_user(
@@ -278,7 +285,10 @@ impl Store for Sqlite {
     }
 
     async fn open_lanes(&self, c: ConnectionKey) -> Result<Vec<Lane>, StoreError> {
-        Ok(self.readers.scan(move |db| lanes::open(db, c.0)).await?)
+        Ok(self
+            .readers
+            .read_apart(move |db| lanes::open(db, c.0))
+            .await?)
     }
 
     async fn begin_user_turn(&self, key: UserKey) -> Result<Option<UserTurn>, StoreError> {

@@ -1,14 +1,19 @@
 //! Reading connections. Point reads run where they are asked, because a hop
-//! to another thread costs more than they do; whatever may scan waits for one
-//! of a few places and runs on a blocking thread.
+//! to another thread costs more than they do. What takes longer but is bounded
+//! (a group's members, a plain page) waits for one of a few places on a
+//! blocking thread, and what may look at everything for one of fewer places of
+//! its own, so that costly lists only ever wait for each other.
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     fault::{Fault, Result},
@@ -17,14 +22,40 @@ use super::{
 
 /// Idle connections that are kept; each holds up to 2 MiB of pages.
 const IDLE: usize = 4;
-/// Scans at the same time.
-const SCANS: usize = 3;
+/// Bounded reads at the same time.
+const READS: usize = 3;
+/// Scans at the same time, and how many more may wait for them.
+const SCANS: usize = 2;
+const WAITING: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    reads: Arc<Semaphore>,
     scans: Arc<Semaphore>,
+    /// Who runs a scan or waits for its turn.
+    queue: Arc<Semaphore>,
+}
+
+/// Says to a scan that nobody waits for its answer any more: the client has
+/// gone, or the request has timed out.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Halt(Arc<AtomicBool>);
+
+impl Halt {
+    pub(super) fn is_called(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Calls the halt when what waits for the answer is dropped.
+struct Caller(Halt);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Readers {
@@ -32,7 +63,9 @@ impl Readers {
         Self {
             path,
             idle: Mutex::new(Vec::with_capacity(IDLE)),
+            reads: Arc::new(Semaphore::new(READS)),
             scans: Arc::new(Semaphore::new(SCANS)),
+            queue: Arc::new(Semaphore::new(SCANS + WAITING)),
         }
     }
 
@@ -51,14 +84,39 @@ impl Readers {
         result
     }
 
-    /// Reads on a thread that may take its time.
-    pub(super) async fn scan<T, F>(self: &Arc<Self>, act: F) -> Result<T>
+    /// Reads what is bounded, on a thread that may take its time.
+    pub(super) async fn read_apart<T, F>(self: &Arc<Self>, act: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let place = Arc::clone(&self.scans).acquire_owned().await;
-        let place = place.map_err(|_| Fault::broken("the readers are closed"))?;
+        let place = place(&self.reads).await?;
+        self.on_thread(place, act).await
+    }
+
+    /// Reads what may be everything there is. `act` looks at the halt now and
+    /// then; it is called when the returned future is dropped.
+    pub(super) async fn scan<T, F>(self: &Arc<Self>, act: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Halt) -> Result<T> + Send + 'static,
+    {
+        let queued = Arc::clone(&self.queue).try_acquire_owned();
+        let queued = queued.map_err(|_| Fault::Crowded)?;
+        let place = place(&self.scans).await?;
+        let caller = Caller(Halt::default());
+        let halt = caller.0.clone();
+        self.on_thread((queued, place), move |db| act(db, &halt))
+            .await
+    }
+
+    /// Gives the place back when the thread is done, not when nobody waits.
+    async fn on_thread<T, F, P>(self: &Arc<Self>, place: P, act: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        P: Send + 'static,
+    {
         let readers = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             let result = readers.read(act);
@@ -72,4 +130,9 @@ impl Readers {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+    let place = Arc::clone(places).acquire_owned().await;
+    place.map_err(|_| Fault::broken("the readers are closed"))
 }

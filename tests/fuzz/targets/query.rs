@@ -7,7 +7,7 @@ use super::{
     refused,
     scim::{
         error::Problem,
-        query::{ListQuery, MAX_COUNT, SearchRequest},
+        query::{ListQuery, MAX_COUNT, Page, SearchRequest},
         resource::ResourceType,
     },
     world::{self, LIMITS, SCHEMAS, Whole},
@@ -35,10 +35,16 @@ fn judge(query: Result<ListQuery, Problem>, of: ResourceType) {
         Ok(query) => query,
         Err(problem) => return refused(&problem),
     };
-    assert!(query.start_index >= 1);
+    if let Page::Index(start) = query.page {
+        assert!(start >= 1);
+    }
+    let sort = query.sort.as_ref();
     assert!(query.count <= MAX_COUNT);
     for attributes in world::resources(of) {
         let whole = Whole::of(attributes).0;
+        if let Some(sort) = sort {
+            assert_eq!(sort.key(&whole), sort.key(&whole.clone()), "{query:?}");
+        }
         let mut shown = whole.clone();
         query.projection.apply(&mut shown);
         assert!(shown.contains_key("id"), "{query:?}");

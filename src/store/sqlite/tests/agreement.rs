@@ -19,7 +19,7 @@ use crate::{
         render,
         schema::Schemas,
     },
-    store::Millis,
+    store::{Among, Millis, Select, Start},
 };
 
 mod naive;
@@ -201,13 +201,18 @@ async fn index_memory_and_a_naive_reading_agree_on_every_filter() {
 impl Scene {
     /// The ids of all that the store finds.
     async fn found(&self, of: ResourceType, filter: &Filter) -> BTreeSet<ResourceId> {
-        let select = crate::store::Select {
-            filter: Some(filter.clone()),
-            offset: 0,
+        let select = Select {
+            among: vec![Among {
+                of,
+                filter: Some(filter.clone()),
+                sort: None,
+            }],
+            descending: false,
+            start: Start::Offset(0),
             limit: u64::MAX,
         };
-        let listing = self.store.list(self.c, of, select).await.unwrap();
-        let ids: BTreeSet<ResourceId> = listing.resources.iter().map(|r| r.id).collect();
+        let listing = self.store.list(self.c, select).await.unwrap();
+        let ids: BTreeSet<ResourceId> = listing.resources.iter().map(|(_, r)| r.id).collect();
         assert_eq!(ids.len() as u64, listing.total);
         ids
     }

@@ -1,6 +1,6 @@
 //! Import: what is found becomes visible; nothing is bound, nothing overwritten.
 use super::*;
-use crate::store::{FoundGroup, FoundUser, ImportMark, Imported, StoredGroup};
+use crate::store::{FoundGroup, FoundUser, ImportMark, Imported, Start, StoredGroup};
 
 fn found_user(name: &str) -> FoundUser {
     FoundUser {
@@ -46,13 +46,9 @@ impl Scene {
     }
 
     async fn named(&self, of: ResourceType, n: usize) -> ResourceId {
-        let select = crate::store::Select {
-            filter: None,
-            offset: n as u64,
-            limit: 1,
-        };
-        let listing = self.store.list(self.c, of, select).await.unwrap();
-        listing.resources[0].id
+        let select = lists::plain(of, "", Start::Offset(n as u64), 1);
+        let listing = self.store.list(self.c, select).await.unwrap();
+        listing.resources[0].1.id
     }
 }
 

@@ -1,20 +1,49 @@
 //! Lists: pages, filters, what an index answers.
+use futures_util::FutureExt;
+
 use super::*;
-use crate::{
-    scim::{filter::Filter, json::Limits, schema::Schemas},
-    store::{Listing, Select},
+use crate::store::sqlite::{
+    fault, file, list,
+    readers::{self, Halt},
 };
+use crate::{
+    scim::{
+        error::ScimType,
+        filter::Filter,
+        json::Limits,
+        query::{ListQuery, SortKey},
+        schema::Schemas,
+    },
+    store::{Among, Listing, Mark, Select, Start},
+};
+
+/// A list of one type in order of creation.
+pub(super) fn plain(of: ResourceType, filter: &str, start: Start, limit: u64) -> Select {
+    sorted(&[of], filter, "", start, limit)
+}
+
+/// A list of some types; `sort` is a query string's `sortBy` and `sortOrder`.
+fn sorted(types: &[ResourceType], filter: &str, sort: &str, start: Start, limit: u64) -> Select {
+    let schemas = Schemas::new(&[], &[]);
+    let among = |of: &ResourceType| {
+        let query = ListQuery::parse(sort, *of, &schemas, &Limits::default()).unwrap();
+        let filter = (!filter.is_empty())
+            .then(|| Filter::parse(filter, *of, &schemas, &Limits::default()).unwrap());
+        let (of, sort) = (*of, query.sort);
+        Among { of, filter, sort }
+    };
+    Select {
+        among: types.iter().map(among).collect(),
+        descending: sort.contains("sortOrder=descending"),
+        start,
+        limit,
+    }
+}
 
 impl Scene {
     async fn list(&self, of: ResourceType, filter: &str, offset: u64, limit: u64) -> Listing {
-        let schemas = Schemas::new(&[], &[]);
-        let parse = |text| Filter::parse(text, of, &schemas, &Limits::default()).unwrap();
-        let select = Select {
-            filter: (!filter.is_empty()).then(|| parse(filter)),
-            offset,
-            limit,
-        };
-        self.store.list(self.c, of, select).await.unwrap()
+        let select = plain(of, filter, Start::Offset(offset), limit);
+        self.store.list(self.c, select).await.unwrap()
     }
 
     async fn names(&self, of: ResourceType, filter: &str) -> Vec<String> {
@@ -35,7 +64,7 @@ fn names(listing: &Listing) -> Vec<String> {
     listing
         .resources
         .iter()
-        .map(|r| name(&r.attributes))
+        .map(|(_, r)| name(&r.attributes))
         .collect()
 }
 
@@ -271,4 +300,237 @@ async fn groups_are_found_by_name_and_by_member() {
     );
     scene.change(&ops, remove(&[bob])).await.unwrap();
     assert_eq!(groups(format!("members.value eq \"{bob}\"")).await, ["Dev"]);
+}
+
+/// The names on a page, with groups in brackets.
+fn shown(listing: &Listing) -> Vec<String> {
+    let marked = |((of, _), name): (&(ResourceType, _), String)| match of {
+        ResourceType::User => name,
+        ResourceType::Group => format!("[{name}]"),
+    };
+    listing
+        .resources
+        .iter()
+        .zip(names(listing))
+        .map(marked)
+        .collect()
+}
+
+const BOTH: [ResourceType; 2] = [ResourceType::User, ResourceType::Group];
+
+/// Every way to ask for the same list.
+const WAYS: [(&str, &str); 6] = [
+    ("", ""),
+    ("meta.created pr", ""),
+    ("", "sortBy=displayName"),
+    ("", "sortBy=displayName&sortOrder=descending"),
+    ("meta.created pr", "sortBy=userName"),
+    (
+        "meta.created pr",
+        "sortBy=meta.created&sortOrder=descending",
+    ),
+];
+
+impl Scene {
+    async fn page(&self, filter: &str, sort: &str, start: Start, limit: u64) -> Listing {
+        let select = sorted(&BOTH, filter, sort, start, limit);
+        self.store.list(self.c, select).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn types_stand_in_one_order() {
+    let scene = Scene::new().await;
+    for name in ["c", "A"] {
+        scene.user(name).await;
+    }
+    scene.group("b", &[]).await;
+    let order = |sort: &'static str| {
+        let scene = &scene;
+        async move { shown(&scene.page("", sort, Start::Offset(0), 9).await) }
+    };
+    assert_eq!(order("").await, ["c", "A", "[b]"]);
+    assert_eq!(order("sortBy=userName").await, ["A", "c", "[b]"]);
+    assert_eq!(
+        order("sortBy=userName&sortOrder=descending").await,
+        ["[b]", "c", "A"]
+    );
+    assert_eq!(order("sortBy=displayName").await, ["[b]", "c", "A"]);
+    assert_eq!(order("sortBy=meta.created").await, ["c", "A", "[b]"]);
+    assert_eq!(
+        order("sortBy=meta.resourceType").await,
+        ["[b]", "c", "A"],
+        "Group before User"
+    );
+}
+
+/// Walks a list by its marks, forwards and back again.
+#[tokio::test]
+async fn marks_lead_through_the_whole_list_and_back() {
+    let scene = Scene::new().await;
+    for name in ["d", "B", "a", "c", "e"] {
+        scene.user(name).await;
+    }
+    for name in ["z", "y"] {
+        scene.group(name, &[]).await;
+    }
+    for (filter, sort) in WAYS {
+        let whole = shown(&scene.page(filter, sort, Start::Offset(0), 100).await);
+        assert_eq!(whole.len(), 7);
+        for limit in 1..=8 {
+            let mut pages = Vec::new();
+            let mut start = Start::After(None);
+            loop {
+                let page = scene.page(filter, sort, start, limit).await;
+                assert_eq!(page.total, 7);
+                assert_eq!(page.earlier, !pages.is_empty());
+                let last = page.ends.as_ref().map(|(_, last)| last.clone());
+                let goes_on = page.later;
+                pages.push(page);
+                if !goes_on {
+                    break;
+                }
+                start = Start::After(last);
+            }
+            let forwards: Vec<String> = pages.iter().flat_map(shown).collect();
+            assert_eq!(forwards, whole, "{sort} by {limit}");
+
+            let mut backwards: Vec<String> = Vec::new();
+            let mut start = Start::Before(None);
+            loop {
+                let page = scene.page(filter, sort, start, limit).await;
+                backwards.splice(0..0, shown(&page));
+                assert_eq!(page.earlier, backwards.len() < 7);
+                if !page.earlier {
+                    break;
+                }
+                start = Start::Before(page.ends.map(|(first, _)| first));
+            }
+            assert_eq!(backwards, whole, "{sort} by {limit}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_type_without_filter_and_order_is_paged_as_any_other_list() {
+    let scene = Scene::new().await;
+    for n in 0..7 {
+        scene.user(&format!("u{n}")).await;
+    }
+    let mark = |row| {
+        let (key, of) = (SortKey::default(), ResourceType::User);
+        Some(Mark { key, of, row })
+    };
+    let gone = scene.list(ResourceType::User, "", 2, 1).await.resources[0]
+        .1
+        .id;
+    let delete = scene.store.delete_user(scene.c, gone, always(), actor());
+    delete.await.unwrap();
+    let mut starts = vec![Start::After(None), Start::Before(None)];
+    starts.extend((0..9).map(Start::Offset));
+    starts.extend((0..9).map(|row| Start::After(mark(row))));
+    starts.extend((0..9).map(|row| Start::Before(mark(row))));
+    for start in starts {
+        for limit in 0..8 {
+            let ask = |filter| {
+                let select = plain(ResourceType::User, filter, start.clone(), limit);
+                scene.store.list(scene.c, select)
+            };
+            let (by_database, by_window) = (ask("").await.unwrap(), ask("id pr").await.unwrap());
+            if limit > 0 {
+                assert_eq!(by_database, by_window, "{start:?} {limit}");
+            }
+            assert_eq!(by_database.total, 6);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_costs_too_much_is_refused_and_the_rest_is_served() {
+    let scene = Scene::new().await;
+    for n in 0..10 {
+        scene.user(&format!("u{n}")).await;
+    }
+    let path = scene.folder.path().join("d.db");
+    let db = file::open_reader(&path).unwrap();
+    let ask = |filter: &str, sort: &str, steps: u64, keys: usize| {
+        let select = sorted(&[ResourceType::User], filter, sort, Start::Offset(0), 10);
+        let bounds = list::Bounds { steps, keys };
+        list::list(&db, scene.c.0, &select, bounds, &Halt::default()).map_err(WriteError::from)
+    };
+    let is_too_many = |answer: Result<Listing, WriteError>| match answer.unwrap_err() {
+        WriteError::Problem(problem) => {
+            assert_eq!(problem.scim_type, Some(ScimType::TooMany));
+            assert_eq!(problem.status, 400);
+        }
+        other => panic!("{other}"),
+    };
+    let long = "title co \"x\" or title co \"y\" or not (title pr)";
+    assert_eq!(ask(long, "", 40, 0).unwrap().total, 10);
+    is_too_many(ask(long, "", 39, 0));
+    assert_eq!(ask("", "sortBy=userName", 10, 10_000).unwrap().total, 10);
+    is_too_many(ask("", "sortBy=userName", 10, 300));
+    is_too_many(ask("", "sortBy=userName", 9, 10_000));
+    assert_eq!(ask("userName eq \"u1\"", "", 2, 0).unwrap().total, 1);
+}
+
+#[tokio::test]
+async fn a_scan_ends_when_nobody_waits_for_it_and_gives_its_place_back() {
+    let scene = Scene::new().await;
+    let path = scene.folder.path().join("d.db");
+    let readers = Arc::new(readers::Readers::new(path));
+    for _ in 0..10 {
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (ended, has_ended) = tokio::sync::oneshot::channel();
+        let scan = readers.scan(move |_, halt| {
+            begun.send(()).unwrap();
+            while !halt.is_called() {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            ended.send(()).unwrap();
+            Ok(())
+        });
+        let mut scan = Box::pin(scan);
+        tokio::select! {
+            _ = &mut scan => panic!("it ends only when it is given up"),
+            begun = has_begun => begun.unwrap(),
+        }
+        drop(scan);
+        has_ended.await.unwrap();
+    }
+    assert!(readers.scan(|_, _| Ok(())).await.is_ok());
+}
+
+#[tokio::test]
+async fn scans_wait_in_bounded_numbers_and_hold_up_nothing_else() {
+    let scene = Scene::new().await;
+    let path = scene.folder.path().join("d.db");
+    let readers = Arc::new(readers::Readers::new(path));
+    let stuck = |_: &rusqlite::Connection, halt: &Halt| {
+        while !halt.is_called() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        Ok(())
+    };
+    let mut waiting = Vec::new();
+    let crowded = loop {
+        let mut scan = Box::pin(readers.scan(stuck));
+        match (&mut scan).now_or_never() {
+            None => waiting.push(scan),
+            Some(answer) => break answer,
+        }
+        assert!(waiting.len() < 1_000, "somewhere there is an end");
+    };
+    assert!(matches!(crowded, Err(fault::Fault::Crowded)));
+    assert!(waiting.len() >= 50, "fifty are served");
+    assert!(readers.read(|_| Ok(())).is_ok());
+    assert!(readers.read_apart(|_| Ok(())).await.is_ok());
+    drop(waiting);
+    loop {
+        match readers.scan(|_, _| Ok(())).await {
+            Ok(()) => break,
+            Err(fault::Fault::Crowded) => tokio::task::yield_now().await,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
 }

@@ -1,0 +1,469 @@
+//! Lists: order, pages by index and by cursor, one list over both types, and
+//! what costly lists may do to everybody else (RFC 7644 section 3.4.2, RFC 9865).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::support::{Reply, World, address, user};
+
+/// The userName or displayName of everything on a page.
+fn names(reply: &Reply) -> Vec<String> {
+    let list = reply.body["Resources"].as_array().cloned();
+    let name = |resource: &Value| {
+        let name = resource["userName"].as_str();
+        name.or(resource["displayName"].as_str())
+            .unwrap_or_default()
+            .trim_end_matches("@example.com")
+            .to_owned()
+    };
+    list.unwrap_or_default().iter().map(name).collect()
+}
+
+fn ids(reply: &Reply) -> Vec<String> {
+    let list = reply.body["Resources"].as_array().cloned();
+    let id = |resource: &Value| resource["id"].as_str().expect("an id").to_owned();
+    list.unwrap_or_default().iter().map(id).collect()
+}
+
+fn refused(reply: Reply, status: u16, scim_type: &str) {
+    let reply = reply.expect(status);
+    assert_eq!(reply.body["scimType"], scim_type, "{reply:?}");
+    assert!(reply.body["detail"].as_str().is_some_and(|d| d.len() > 20));
+}
+
+impl World {
+    async fn listed(&self, path: &str) -> Vec<String> {
+        names(&self.get(path).await.expect(200))
+    }
+
+    /// The same list by GET and by POST .search.
+    async fn listed_both_ways(&self, of: &str, query: Value) -> Reply {
+        let pairs = query.as_object().expect("an object").iter();
+        let pairs: Vec<String> = pairs
+            .map(|(name, value)| match value {
+                Value::String(text) => format!("{name}={}", text.replace(' ', "+")),
+                other => format!("{name}={other}"),
+            })
+            .collect();
+        let got = self.get(&format!("{of}?{}", pairs.join("&"))).await;
+        let posted = self.post(&format!("{of}/.search"), query).await;
+        assert_eq!(got.status, posted.status);
+        assert_eq!(ids(&got), ids(&posted));
+        assert_eq!(got.body["totalResults"], posted.body["totalResults"]);
+        got
+    }
+
+    async fn sortable_people(&self) {
+        let people = [
+            ("dora", "B", 0, true, "z@x.example", "Sales"),
+            ("Carl", "a", 1, false, "m@x.example", "art"),
+            ("bea", "C", 2, true, "a@x.example", "Law"),
+        ];
+        for (name, family, n, active, second, department) in people {
+            let mut body = user(name);
+            body["name"]["familyName"] = json!(family);
+            body["externalId"] = json!(if n == 1 { "x" } else { name });
+            body["active"] = json!(active);
+            body["emails"] = json!([
+                {"value": address(name), "type": "work"},
+                {"value": second, "type": "home", "primary": true},
+            ]);
+            body["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"] =
+                json!({"department": department});
+            self.post("/Users", body).await.expect(201);
+        }
+        let mut bare = user("Anna");
+        bare["name"] = json!({"givenName": "Given"});
+        self.post("/Users", bare).await.expect(201);
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_sorted_by_any_path_in_both_directions() {
+    let world = World::start().await;
+    world.sortable_people().await;
+    let urn = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    let core = "urn:ietf:params:scim:schemas:core:2.0:User";
+    for (path, ascending, descending) in [
+        ("userName", "Anna bea Carl dora", "dora Carl bea Anna"),
+        ("USERNAME", "Anna bea Carl dora", "dora Carl bea Anna"),
+        (
+            "name.familyName",
+            "Carl dora bea Anna",
+            "Anna bea dora Carl",
+        ),
+        ("externalId", "bea dora Carl Anna", "Anna Carl dora bea"),
+        ("active", "Carl dora bea Anna", "dora bea Anna Carl"),
+        ("emails", "bea Anna Carl dora", "dora Carl Anna bea"),
+        ("emails.value", "bea Anna Carl dora", "dora Carl Anna bea"),
+        ("emails.type", "dora Carl bea Anna", "Anna dora Carl bea"),
+        ("meta.created", "dora Carl bea Anna", "Anna bea Carl dora"),
+        (
+            "meta.lastModified",
+            "dora Carl bea Anna",
+            "Anna bea Carl dora",
+        ),
+        (
+            &format!("{urn}:department"),
+            "Carl bea dora Anna",
+            "Anna dora bea Carl",
+        ),
+        ("department", "Carl bea dora Anna", "Anna dora bea Carl"),
+        (
+            &format!("{core}:name.familyName"),
+            "Carl dora bea Anna",
+            "Anna bea dora Carl",
+        ),
+        (
+            "noSuchAttribute",
+            "dora Carl bea Anna",
+            "dora Carl bea Anna",
+        ),
+        ("title", "dora Carl bea Anna", "dora Carl bea Anna"),
+        ("name", "dora Carl bea Anna", "dora Carl bea Anna"),
+    ] {
+        for (order, expected) in [("ascending", ascending), ("descending", descending)] {
+            let query = json!({"sortBy": path, "sortOrder": order});
+            let reply = world.listed_both_ways("/Users", query).await.expect(200);
+            assert_eq!(names(&reply).join(" "), expected, "{path} {order}");
+            let pages = [1, 3].map(|start| {
+                format!("/Users?sortBy={path}&sortOrder={order}&startIndex={start}&count=2")
+            });
+            let mut paged = world.listed(&pages[0]).await;
+            paged.extend(world.listed(&pages[1]).await);
+            assert_eq!(paged.join(" "), expected, "{path} {order}");
+        }
+        let reply = world.get(&format!("/Users?sortBy={path}")).await;
+        assert_eq!(names(&reply.expect(200)).join(" "), ascending);
+    }
+    let filtered = "/Users?filter=active+eq+true&sortBy=userName&sortOrder=Descending";
+    assert_eq!(world.listed(filtered).await.join(" "), "dora bea Anna");
+    refused(
+        world.get("/Users?sortBy=emails[type+eq+%22work%22]").await,
+        400,
+        "invalidPath",
+    );
+    refused(
+        world.get("/Users?sortBy=userName&sortOrder=up").await,
+        400,
+        "invalidValue",
+    );
+    let config = world.get("/ServiceProviderConfig").await.expect(200).body;
+    assert_eq!(config["sort"], json!({"supported": true}));
+}
+
+#[tokio::test]
+async fn strict_mode_refuses_what_cannot_be_sorted_by() {
+    let world = World::with("strict = true", &["--empty"]).await;
+    for path in ["noSuchAttribute", "name", "groups", "urn:x:y:User:userName"] {
+        refused(
+            world.get(&format!("/Users?sortBy={path}")).await,
+            400,
+            "invalidPath",
+        );
+    }
+    world.get("/Users?sortBy=name.familyName").await.expect(200);
+    // Groups have no userName; at the root that is no mistake.
+    world.get("/?sortBy=userName").await.expect(200);
+    refused(
+        world.get("/?sortBy=noSuchAttribute").await,
+        400,
+        "invalidPath",
+    );
+}
+
+#[tokio::test]
+async fn an_index_page_tells_what_it_holds() {
+    let world = World::start().await;
+    for n in 0..5 {
+        world.user(&format!("u{n}")).await;
+    }
+    for (query, start, names, items) in [
+        ("", 1, "u0 u1 u2 u3 u4", 5),
+        ("startIndex=0&count=2", 1, "u0 u1", 2),
+        ("startIndex=-3&count=2", 1, "u0 u1", 2),
+        ("startIndex=4&count=2", 4, "u3 u4", 2),
+        ("startIndex=5&count=2", 5, "u4", 1),
+        ("startIndex=6&count=2", 6, "", 0),
+        ("count=0", 1, "", 0),
+        ("count=-1", 1, "", 0),
+        ("count=100000", 1, "u0 u1 u2 u3 u4", 5),
+    ] {
+        let reply = world.get(&format!("/Users?{query}")).await.expect(200);
+        assert_eq!(reply.body["totalResults"], 5, "{query}");
+        assert_eq!(reply.body["startIndex"], start, "{query}");
+        assert_eq!(reply.body["itemsPerPage"], items, "{query}");
+        assert_eq!(self::names(&reply).join(" "), names, "{query}");
+        assert!(reply.body.get("nextCursor").is_none());
+    }
+}
+
+#[tokio::test]
+async fn both_types_are_one_list_at_the_root() {
+    let world = World::start().await;
+    let ann = world.user("ann").await;
+    world.user("zoe").await;
+    world.group("Middle", std::slice::from_ref(&ann)).await;
+    for root in ["", "/"] {
+        assert_eq!(world.listed(root).await, ["ann", "zoe", "Middle"]);
+    }
+    for (filter, expected) in [
+        ("userName+pr", "ann zoe"),
+        ("displayName+eq+%22middle%22", "Middle"),
+        ("meta.resourceType+eq+%22User%22", "ann zoe"),
+        ("meta.resourceType+eq+%22Group%22", "Middle"),
+        (
+            "userName+sw+%22z%22+or+displayName+sw+%22M%22",
+            "zoe Middle",
+        ),
+        ("id+pr", "ann zoe Middle"),
+        (
+            "urn:ietf:params:scim:schemas:core:2.0:User:userName+eq+%22ann@example.com%22",
+            "ann",
+        ),
+        (
+            "urn:ietf:params:scim:schemas:core:2.0:Group:displayName+pr",
+            "Middle",
+        ),
+        (&format!("members.value+eq+%22{ann}%22"), "Middle"),
+    ] {
+        let reply = world.get(&format!("/?filter={filter}")).await.expect(200);
+        assert_eq!(names(&reply).join(" "), expected, "{filter}");
+        assert_eq!(reply.body["totalResults"], names(&reply).len());
+    }
+    for sort in ["meta.lastModified", "meta.created", "userName"] {
+        let query = json!({"sortBy": sort, "sortOrder": "descending"});
+        let reply = world.listed_both_ways("", query).await.expect(200);
+        assert_eq!(names(&reply), ["Middle", "zoe", "ann"], "{sort}");
+    }
+    let page = world.get("/?startIndex=2&count=2").await.expect(200);
+    assert_eq!(names(&page), ["zoe", "Middle"]);
+    assert_eq!(page.body["totalResults"], 3);
+    let group = &page.body["Resources"][1];
+    assert_eq!(group["members"][0]["value"], json!(ann));
+    assert_eq!(page.body["Resources"][0]["meta"]["resourceType"], "User");
+    let projected = world.get("/?attributes=displayName").await.expect(200);
+    assert_eq!(projected.body["Resources"][2]["displayName"], "Middle");
+    assert!(projected.body["Resources"][0].get("userName").is_none());
+    world.send("DELETE", "", None).await.expect(405);
+}
+
+/// Follows a cursor's links in one direction; by POST every other time.
+async fn walk(world: &World, of: &str, query: &Value, link: &str, from: Value) -> Vec<String> {
+    let (mut seen, mut cursor) = (Vec::new(), from);
+    for round in 0..1_000 {
+        let mut query = query.clone();
+        query["cursor"] = cursor;
+        let reply = if round % 2 == 0 {
+            world.listed_both_ways(of, query).await
+        } else {
+            world.post(&format!("{of}/.search"), query).await
+        };
+        let reply = reply.expect(200);
+        assert!(reply.body.get("startIndex").is_none());
+        let page = ids(&reply);
+        assert_eq!(reply.body["itemsPerPage"], page.len());
+        if link == "nextCursor" {
+            seen.extend(page);
+        } else {
+            seen.splice(0..0, page);
+        }
+        match reply.body.get(link) {
+            None => return seen,
+            Some(next) => cursor = next.clone(),
+        }
+    }
+    panic!("no end");
+}
+
+#[tokio::test]
+async fn cursors_lead_through_every_list_and_back() {
+    let world = World::start().await;
+    for n in 0..7 {
+        world.user(&format!("u{}", n * 5 % 7)).await;
+    }
+    for name in ["g1", "g0"] {
+        world.group(name, &[]).await;
+    }
+    let config = world.get("/ServiceProviderConfig").await.expect(200).body;
+    assert_eq!(
+        config["pagination"],
+        json!({"cursor": true, "index": true, "defaultPaginationMethod": "index",
+            "defaultPageSize": 100, "maxPageSize": 1000, "cursorTimeout": 3600})
+    );
+    for (of, total) in [("/Users", 7), ("/Groups", 2), ("", 9)] {
+        for mut query in [
+            json!({}),
+            json!({"filter": "meta.created pr"}),
+            json!({"sortBy": "userName"}),
+            json!({"sortBy": "displayName", "sortOrder": "descending"}),
+            json!({"filter": "id pr", "sortBy": "id", "attributes": "id"}),
+        ] {
+            let whole = ids(&world.listed_both_ways(of, query.clone()).await.expect(200));
+            assert_eq!(whole.len(), total);
+            for count in [1, 3, 7, 9, 100] {
+                query["count"] = json!(count);
+                let next = walk(&world, of, &query, "nextCursor", json!("")).await;
+                assert_eq!(next, whole, "{of} {query}");
+            }
+            // From the last page back to the first.
+            query["count"] = json!(2);
+            query["cursor"] = json!("");
+            let mut page = world.listed_both_ways(of, query.clone()).await;
+            assert!(page.body.get("previousCursor").is_none());
+            while let Some(next) = page.body.get("nextCursor").cloned() {
+                let text = next.as_str().expect("a text");
+                let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+                assert!(text.chars().all(plain) && text.len() == 316, "{text}");
+                query["cursor"] = next;
+                page = world.listed_both_ways(of, query.clone()).await;
+                assert_eq!(page.body["totalResults"], total);
+            }
+            let mut before = Vec::new();
+            if let Some(previous) = page.body.get("previousCursor").cloned() {
+                before = walk(&world, of, &query, "previousCursor", previous).await;
+            }
+            before.extend(ids(&page));
+            assert_eq!(before, whole, "{of} {query}");
+        }
+    }
+    assert_eq!(
+        world.get("/Users?cursor&count=3").await.expect(200).body["itemsPerPage"],
+        3
+    );
+}
+
+#[tokio::test]
+async fn a_cursor_is_good_for_its_own_query_only() {
+    let mut world = World::start().await;
+    for n in 0..4 {
+        world.user(&format!("u{n}")).await;
+    }
+    let asked = "/Users?count=2&sortBy=userName&filter=userName+pr";
+    let first = world.get(&format!("{asked}&cursor=")).await.expect(200);
+    let cursor = first.body["nextCursor"]
+        .as_str()
+        .expect("a cursor")
+        .to_owned();
+    let next = world
+        .get(&format!("{asked}&cursor={cursor}"))
+        .await
+        .expect(200);
+    assert_eq!(names(&next), ["u2", "u3"]);
+    for other in [
+        "/Users?count=3&sortBy=userName&filter=userName+pr",
+        "/Users?count=2&sortBy=userName&filter=id+pr",
+        "/Users?count=2&sortBy=id&filter=userName+pr",
+        "/Users?count=2&sortBy=userName&sortOrder=descending&filter=userName+pr",
+        "/Users?count=2&sortBy=userName&filter=userName+pr&attributes=id",
+        "/Groups?count=2&sortBy=userName&filter=userName+pr",
+        "/?count=2&sortBy=userName&filter=userName+pr",
+    ] {
+        refused(
+            world.get(&format!("{other}&cursor={cursor}")).await,
+            400,
+            "invalidCursor",
+        );
+    }
+    let unknown = world.get(&format!("{asked}&cursor=nonsense")).await;
+    for place in [0, 20, 100, cursor.len() - 1] {
+        let mut letters = cursor.clone().into_bytes();
+        letters[place] = if letters[place] == b'A' { b'B' } else { b'A' };
+        let forged = String::from_utf8(letters).expect("letters");
+        let reply = world
+            .get(&format!("{asked}&cursor={forged}"))
+            .await
+            .expect(400);
+        assert_eq!(reply.body, unknown.body, "one answer for all");
+    }
+    refused(unknown, 400, "invalidCursor");
+    refused(
+        world
+            .get(&format!("{asked}&cursor={cursor}&startIndex=1"))
+            .await,
+        400,
+        "invalidValue",
+    );
+    for count in ["0", "-1", "two"] {
+        refused(
+            world.get(&format!("/Users?cursor&count={count}")).await,
+            400,
+            "invalidCount",
+        );
+    }
+    refused(
+        world
+            .post("/Users/.search", json!({"cursor": "", "count": "2"}))
+            .await,
+        400,
+        "invalidCount",
+    );
+    world.kill_and_restart();
+    let later = world
+        .get(&format!("{asked}&cursor={cursor}"))
+        .await
+        .expect(200);
+    assert_eq!(names(&later), ["u2", "u3"], "also after a restart");
+}
+
+/// Whoever is there from the first page to the last is shown exactly once,
+/// whatever happens to the others meanwhile.
+#[tokio::test]
+async fn cursors_neither_skip_nor_repeat_while_others_come_and_go() {
+    let world = World::start().await;
+    let names: Vec<String> = (0..24).map(|n| format!("m{:02}", n * 7 % 24)).collect();
+    let mut all = Vec::new();
+    for name in &names {
+        all.push(world.user(name).await);
+    }
+    for (round, query) in [
+        json!({"count": 3}),
+        json!({"count": 3, "sortBy": "userName"}),
+        json!({"count": 4, "sortBy": "userName", "sortOrder": "descending"}),
+        json!({"count": 3, "sortBy": "meta.created", "filter": "active eq true"}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let before: BTreeSet<String> = ids(&world.get("/Users").await.expect(200))
+            .into_iter()
+            .collect();
+        let mut gone = BTreeSet::new();
+        let mut seen = Vec::new();
+        let mut cursor = json!("");
+        for page in 0.. {
+            let mut query = query.clone();
+            query["cursor"] = cursor;
+            let reply = world.post("/Users/.search", query).await.expect(200);
+            seen.extend(ids(&reply));
+            // Newcomers in front, behind and between; the last one shown goes,
+            // and so does somebody who was not shown yet.
+            if page < 4 {
+                for front in ["a", "m07x", "z"] {
+                    world.user(&format!("{front}{round}{page}")).await;
+                }
+                let unseen = before
+                    .iter()
+                    .find(|id| !seen.contains(id) && !gone.contains(*id));
+                let leaving = [seen.last().cloned(), unseen.cloned()];
+                for id in leaving.into_iter().flatten() {
+                    world
+                        .send("DELETE", &format!("/Users/{id}"), None)
+                        .await
+                        .expect(204);
+                    gone.insert(id);
+                }
+            }
+            match reply.body.get("nextCursor") {
+                Some(next) => cursor = next.clone(),
+                None => break,
+            }
+            assert!(page < 100);
+        }
+        let shown: BTreeSet<String> = seen.iter().cloned().collect();
+        assert_eq!(shown.len(), seen.len(), "nobody twice");
+        let stayed: BTreeSet<String> = before.difference(&gone).cloned().collect();
+        assert!(stayed.is_subset(&shown), "nobody left out: {query}");
+    }
+}
