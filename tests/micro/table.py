@@ -17,8 +17,9 @@ def main():
     revision, before, now = sys.argv[1], medians(sys.argv[2]), medians(sys.argv[3])
     print(f"{'':34} {'unit':>6} {revision:>12} {'now':>12} {'now/before':>11}")
     for (name, unit), value in now.items():
-        old = before[(name, unit)]
-        print(f"{name:34} {unit:>6} {old:12.2f} {value:12.2f} {value / old:11.2f}")
+        old = before.get((name, unit))
+        beside = "{:12.2f} {:12.2f} {:11.2f}".format(old, value, value / old) if old else f"{'-':>12} {value:12.2f}"
+        print(f"{name:34} {unit:>6} {beside}")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,18 @@ import argparse
 import collections
 import json
 import os
+import pathlib
 import sys
+
+sys.path.append(str(pathlib.Path(__file__).parent.parent))
+sys.dont_write_bytecode = True
 
 from httpx2 import Client
 from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_tester import Status
 from scim2_tester import check_server
+
+from scim2_discovery import Discovery
 
 # Fewer results mean that discovery failed and the rest never ran.
 LEAST_CHECKS = 60
@@ -58,12 +64,16 @@ def main():
         return 2
 
     headers = {"Authorization": f"Bearer {options.token}"}
-    with Client(base_url=options.url, headers=headers, timeout=30, trust_env=False) as http:
+    discovery = Discovery()
+    with Client(base_url=options.url, headers=headers, timeout=30, trust_env=False, transport=discovery) as http:
         # What can be assigned (Role, Entitlement) is read-only: there is nothing to create.
         results = check_server(SyncSCIMClient(http), resource_types=["User", "Group"])
 
     counts = collections.Counter()
     used = set()
+    for line in discovery.told():
+        counts["skipped" if line.startswith("skipped") else "failed"] += 1
+        print(line)
     for result in results:
         name = " ".join(filter(None, [result.resource_type, result.title]))
         entry = excluded(result)

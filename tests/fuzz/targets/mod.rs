@@ -6,6 +6,7 @@
 
 use super::scim;
 
+mod bulk;
 mod filter;
 mod json;
 mod patch;
@@ -16,7 +17,8 @@ mod world;
 pub type Target = fn(&[u8]);
 
 /// Each with the name of its corpus, `corpus/NAME.txt`.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
+    ("bulk", bulk::run),
     ("filter", filter::run),
     ("json", json::run),
     ("patch", patch::run),

@@ -63,11 +63,20 @@ pub(super) fn resources(of: ResourceType) -> &'static [Attributes] {
     }
 }
 
-/// A resource as a filter sees it.
+/// The resources of a type as filters, orders and projections see them.
+pub(super) fn wholes(of: ResourceType) -> &'static [Whole] {
+    static WHOLES: LazyLock<[Vec<Whole>; 2]> = LazyLock::new(|| {
+        let all = |of| resources(of).iter().map(Whole::of).collect();
+        [ResourceType::User, ResourceType::Group].map(all)
+    });
+    &WHOLES[usize::from(of == ResourceType::Group)]
+}
+
+/// A resource as it is shown.
 pub(super) struct Whole(pub(super) Map<String, Value>);
 
 impl Whole {
-    pub(super) fn of(attributes: &Attributes) -> Self {
+    fn of(attributes: &Attributes) -> Self {
         let mut map = attributes.0.clone();
         map.insert("id".into(), ID.into());
         let meta = json!({"resourceType": "User", "created": "2024-02-29T12:00:00.000Z",

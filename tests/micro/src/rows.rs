@@ -124,11 +124,11 @@ impl Subject for Whole {
         &self.0
     }
 
-    fn has_member(&self, _: &str) -> bool {
+    fn is_linked(&self, _: &str) -> bool {
         false
     }
 
-    fn members(&self) -> Vec<String> {
-        Vec::new()
+    fn any_link(&self, _: &mut dyn FnMut(&Value) -> bool) -> bool {
+        false
     }
 }
