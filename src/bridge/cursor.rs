@@ -222,3 +222,6 @@ fn bytes(text: &str) -> Option<[u8; SEALED]> {
     }
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests;

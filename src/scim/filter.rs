@@ -158,6 +158,26 @@ impl Filter {
         count
     }
 
+    /// The attributes and extensions of a resource that [`Self::matches`] looks
+    /// at; membership, which it asks for apart, may be among them.
+    pub fn looks_at(&self) -> Vec<&str> {
+        let (mut open, mut names) = (vec![&self.tree], Vec::new());
+        while let Some(node) = open.pop() {
+            match node {
+                Node::And(nodes) | Node::Or(nodes) => open.extend(nodes),
+                Node::Not(inner) => open.push(inner),
+                Node::Present(target) | Node::Compare(target, _) | Node::Each(target, _) => {
+                    let name = target.extension.as_ref().unwrap_or(&target.attribute);
+                    if !names.contains(&name.as_str()) {
+                        names.push(name);
+                    }
+                }
+                Node::Never | Node::Linked(_) => {}
+            }
+        }
+        names
+    }
+
     /// The sub-attributes that the filter of a path fixes by `eq`, alone or
     /// joined by `and`; `None` when it says more than that.
     pub(super) fn equalities(&self) -> Option<Map<String, Value>> {

@@ -7,7 +7,7 @@
 //! the present one all the same, the entity tag of a user who is in groups
 //! carries a [`fingerprint`] of them behind the version.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -43,13 +43,28 @@ pub fn splice(resource: &mut String, groups: &[DirectGroup], base: &str) {
     if groups.is_empty() || resource.pop().is_none() {
         return;
     }
-    resource.reserve(groups.len() * (base.len() + 160));
+    let base = escaped(base);
+    resource.reserve(groups.len() * (base.len() + 192));
     for (place, group) in groups.iter().enumerate() {
         let before = if place == 0 { ",\"groups\":[" } else { "," };
-        resource.push_str(before);
-        let _ = write!(resource, "{}", group.to_json(Some(base)));
+        let (id, display) = (group.id, escaped(&group.display));
+        let _ = write!(
+            resource,
+            "{before}{{\"value\":\"{id}\",\"$ref\":\"{base}/Groups/{id}\",\"display\":\"{display}\",\"type\":\"direct\"}}"
+        );
     }
     resource.push_str("]}");
+}
+
+/// What stands between the quotes of a JSON string.
+fn escaped(text: &str) -> Cow<'_, str> {
+    let stands_for_itself = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(stands_for_itself) {
+        return text.into();
+    }
+    let mut quoted = Value::from(text).to_string();
+    quoted.pop();
+    quoted.split_off(1).into()
 }
 
 /// Tells the groups of a user from any other groups, names and order included;
@@ -104,6 +119,27 @@ mod tests {
         assert_eq!(user["groups"][0], first);
         assert_eq!(user["groups"].as_array().unwrap().len(), 2);
         assert_eq!(user["id"], "u");
+    }
+
+    #[test]
+    fn what_is_written_is_the_element_whatever_it_is_called() {
+        for name in [
+            "",
+            "\"",
+            "\\\\",
+            "a\u{0}\n\u{1f}\u{7f}\u{2028}é😀",
+            "\",\"x\":\"",
+            "]}",
+        ] {
+            for base in ["http://h", "http://\"h\\"] {
+                let mut text = "{\"id\":\"u\"}".to_owned();
+                let groups = [group(1, name), group(2, name)];
+                splice(&mut text, &groups, base);
+                let user: Value = serde_json::from_str(&text).unwrap();
+                let elements = groups.map(|group| group.to_json(Some(base)));
+                assert_eq!(user["groups"], json!(elements), "{name:?} {base}");
+            }
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! `schemas`, `id` and `meta` around its attributes (RFC 7643 section 3.1).
 //!
 //! [`render`] splices text and parses nothing, because it runs for every
-//! plain read. [`document`] builds the same resource as a map, for filters
-//! and projections. Neither adds a group's `members` or a user's `groups`:
+//! plain read. [`document`] builds the same resource as a map, for
+//! projections, and [`excerpt`] a part of it, for filters. None adds a group's `members` or a user's `groups`:
 //! they are rows of their own and are added by whoever serves them.
 
 use std::fmt::{self, Write as _};
@@ -15,6 +15,10 @@ use super::{
     resource::{ResourceId, ResourceType},
     schema::{GROUP, USER},
 };
+
+mod excerpt;
+
+pub use excerpt::excerpt;
 
 /// What an entity tag says (RFC 7644 section 3.14): the version, and which
 /// groups a user was shown with, of which the version knows nothing.
@@ -111,21 +115,33 @@ pub fn document(
     let mut schemas = vec![Value::from(core(of))];
     let urns = attributes.keys().filter(|key| key.contains(':'));
     schemas.extend(urns.map(|urn| Value::from(urn.as_str())));
-    let mut meta = Map::new();
-    meta.insert("resourceType".into(), of.name().into());
-    meta.insert("created".into(), date_time(created).into());
-    meta.insert("lastModified".into(), date_time(modified).into());
-    if let Some(base) = base {
-        let location = format!("{base}/{}/{id}", of.endpoint());
-        meta.insert("location".into(), location.into());
-    }
-    meta.insert("version".into(), etag(tag).into());
+    let location = base.map(|base| format!("{base}/{}/{id}", of.endpoint()));
+    let (created, modified) = (date_time(created), date_time(modified));
     let mut resource = Map::new();
     resource.insert("schemas".into(), schemas.into());
     resource.insert("id".into(), id.to_string().into());
     resource.extend(attributes);
-    resource.insert("meta".into(), meta.into());
+    let meta = meta(of, created, modified, tag, location);
+    resource.insert("meta".into(), meta);
     resource
+}
+
+fn meta(
+    of: ResourceType,
+    created: String,
+    modified: String,
+    tag: impl Into<Tag>,
+    location: Option<String>,
+) -> Value {
+    let mut meta = Map::new();
+    meta.insert("resourceType".into(), of.name().into());
+    meta.insert("created".into(), created.into());
+    meta.insert("lastModified".into(), modified.into());
+    if let Some(location) = location {
+        meta.insert("location".into(), location.into());
+    }
+    meta.insert("version".into(), etag(tag).into());
+    meta.into()
 }
 
 /// The weak entity tag (RFC 7644 section 3.14).
@@ -198,6 +214,42 @@ mod tests {
         for attributes in [json!({}), plain, extended] {
             let (text, map) = both(&attributes.to_string());
             assert_eq!(text, map);
+        }
+    }
+
+    #[test]
+    fn an_excerpt_is_what_the_document_has_under_its_names() {
+        let user = json!({"userName": "a", "emails": [{"value": "x\\"}], "name": {"givenName": "userName"},
+            ENTERPRISE: {"department": "D"}});
+        let group = json!({"displayName": "G"});
+        let cases = [
+            (ResourceType::User, user.to_string()),
+            (ResourceType::Group, group.to_string()),
+            (ResourceType::User, "{}".into()),
+            (ResourceType::User, "{\"userName\":\"a\"} x".into()),
+            (ResourceType::User, "[]".into()),
+        ];
+        let id = ResourceId::parse(ID).unwrap();
+        for (of, text) in cases {
+            let whole = document(of, id, 1, 2, 3, &text, None);
+            for names in [
+                &["schemas"][..],
+                &["id", "userName", "userName"],
+                &["meta", "emails"],
+                &[ENTERPRISE, "name", "displayName"],
+                &["noSuch", "value"],
+                &[],
+            ] {
+                let part = excerpt(of, id, 1, 2, 3, &text, names);
+                for name in names {
+                    assert_eq!(part.get(*name), whole.get(*name), "{name} of {text}");
+                }
+                let more = |name: &String| !names.contains(&name.as_str());
+                assert!(
+                    names.contains(&"schemas") || !part.keys().any(more),
+                    "{part:?}"
+                );
+            }
         }
     }
 

@@ -1,5 +1,10 @@
 //! `attributes` and `excludedAttributes` (RFC 7644 section 3.9): which parts
 //! of a resource an answer shows.
+//!
+//! With both, `attributes` says what is shown and `excludedAttributes` what of
+//! that is not. A parameter without names is as if it were not there, and what
+//! is always returned cannot be excluded. `returned: never` is not decided
+//! here: such attributes are not stored.
 
 use serde_json::{Map, Value};
 

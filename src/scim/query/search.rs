@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use super::{DEFAULT_COUNT, ListQuery, MAX_COUNT, Page, Projection, Sort, parameters, sort};
 use crate::scim::{
@@ -258,9 +258,19 @@ fn number(body: &Map<String, Value>, name: &str, kind: ScimType) -> Result<Optio
     let Some(value) = member(body, name)? else {
         return Ok(None);
     };
-    let number = value.as_number().and_then(serde_json::Number::as_i128);
+    let number = value.as_number().and_then(whole);
     let refused = || wrong(name, "a whole number", kind);
     number.map(Some).ok_or_else(refused)
+}
+
+/// A number without a fraction, clamped; 2.0 is one in JSON too.
+fn whole(number: &Number) -> Option<i128> {
+    if let Some(whole) = number.as_i128() {
+        return Some(whole);
+    }
+    let float = number.as_f64().filter(|float| float.fract() == 0.0)?;
+    let end = if float < 0.0 { i128::MIN } else { i128::MAX };
+    Some(format!("{float:.0}").parse().unwrap_or(end))
 }
 
 /// An array of names, or one string of them; joined by commas.

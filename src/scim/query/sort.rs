@@ -223,3 +223,6 @@ fn number(number: &Number) -> Option<SortKey> {
 fn ordered(number: i128) -> [u8; 16] {
     (number ^ i128::MIN).to_be_bytes()
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,6 +50,30 @@ fn pages_are_clamped_and_default() {
 }
 
 #[test]
+fn whole_numbers_in_a_body_may_be_written_with_a_point() {
+    let schemas = Schemas::new(&[], &[]);
+    let ask = |start: &str, count: &str| {
+        let body = format!("{{\"startIndex\": {start}, \"count\": {count}}}");
+        let request = SearchRequest::parse(body.as_bytes(), &Limits::default())?;
+        let query = request.among(ResourceType::User, &schemas, &Limits::default())?;
+        Ok::<_, Problem>((query.page, query.count))
+    };
+    for (start, count, expected) in [
+        ("2.0", "3e0", (2, 3)),
+        ("-0.0", "-2.0", (1, 0)),
+        ("1e300", "1e300", (u64::MAX, MAX_COUNT)),
+        ("-1e300", "99999999999999999999999", (1, MAX_COUNT)),
+    ] {
+        let (page, count) = ask(start, count).unwrap();
+        assert_eq!((page, count), (Page::Index(expected.0), expected.1));
+    }
+    for (start, count) in [("2.5", "1"), ("1", "1e-3"), ("\"1\"", "1"), ("1", "true")] {
+        let refused = ask(start, count).unwrap_err();
+        assert_eq!(refused.scim_type, Some(ScimType::InvalidValue));
+    }
+}
+
+#[test]
 fn stray_and_unknown_parameters_are_ignored() {
     let query = "&&aadOptscim062020&x=1&=&count=3&";
     assert_eq!(page(query), (1, 3));
@@ -87,6 +111,24 @@ fn attributes_keep_what_is_named_and_what_is_always_returned() {
     };
     assert_eq!(projected("attributes=id"), always(json!({})));
     assert_eq!(projected("attributes=noSuch"), always(json!({})));
+    for nothing in [
+        "attributes=",
+        "attributes",
+        "attributes=,+,&excludedAttributes=",
+    ] {
+        assert_eq!(projected(nothing), projected(""), "{nothing}");
+    }
+    assert_eq!(
+        projected("attributes=userName,title&excludedAttributes=userName,id"),
+        always(json!({}))
+    );
+    let only = json!({ENTERPRISE: {"manager": {"value": "m"}}});
+    assert_eq!(
+        projected(&format!(
+            "excludedAttributes={ENTERPRISE}:manager.$ref&attributes={ENTERPRISE}:MANAGER"
+        )),
+        always(only)
+    );
     assert_eq!(
         projected("attributes=USERNAME,name.givenname"),
         always(json!({"userName": "a", "name": {"givenName": "G"}}))

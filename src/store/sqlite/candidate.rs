@@ -155,6 +155,7 @@ fn end_of(prefix: &str) -> Option<String> {
 
 /// A stored resource as a filter sees it.
 pub(super) struct Stored<'db> {
+    /// The attributes that are looked at.
     pub(super) document: Map<String, Value>,
     /// Members or groups that were looked at, for what the list costs.
     pub(super) read: Cell<u64>,
@@ -171,15 +172,16 @@ impl<'db> Stored<'db> {
         of: ResourceType,
         key: i64,
         resource: &Resource,
+        names: &[&str],
     ) -> Self {
-        let document = render::document(
+        let document = render::excerpt(
             of,
             resource.id,
             resource.meta.created,
             resource.meta.modified,
             resource.meta.version,
             &resource.attributes,
-            None,
+            names,
         );
         Self {
             document,

@@ -15,7 +15,7 @@ use crate::{
     scim::{
         error::{Problem, ScimType},
         filter::Filter,
-        query::SortKey,
+        query::{Sort, SortKey},
         resource::ResourceType,
     },
     store::{Among, Listing, Mark, Meta, Resource, Select},
@@ -241,6 +241,8 @@ impl<'a> List<'a> {
             .filter
             .as_ref()
             .is_none_or(Filter::is_decided_by_index);
+        let mut names = among.filter.as_ref().map_or(Vec::new(), Filter::looks_at);
+        names.extend(among.sort.as_ref().map(Sort::looks_at));
         let steps = among.filter.as_ref().map_or(0, Filter::comparisons) + 1;
         let values = std::iter::once(self.connection.into()).chain(values);
         let mut rows = statement.query(params_from_iter::<Vec<SqlValue>>(values.collect()))?;
@@ -260,7 +262,7 @@ impl<'a> List<'a> {
                 take(mark, Some(resource))?;
                 continue;
             }
-            let subject = Stored::new(self.db, among.of, mark.row, &resource);
+            let subject = Stored::new(self.db, among.of, mark.row, &resource, &names);
             if !decided && !self.judge(&subject, among.filter.as_ref())? {
                 continue;
             }
