@@ -467,3 +467,83 @@ async fn cursors_neither_skip_nor_repeat_while_others_come_and_go() {
         assert!(stayed.is_subset(&shown), "nobody left out: {query}");
     }
 }
+
+/// A name that one type does not know is no mistake at the root, even on a
+/// strict connection; one that neither knows is.
+#[tokio::test]
+async fn a_strict_root_asks_each_type_for_what_it_has() {
+    let world = World::with("strict = true", &["--empty"]).await;
+    let ann = world.user("ann").await;
+    world.user("zoe").await;
+    world.group("Middle", std::slice::from_ref(&ann)).await;
+    let core = "urn:ietf:params:scim:schemas:core:2.0";
+    for (filter, expected) in [
+        ("userName eq \"ann@example.com\"", "ann"),
+        ("userName ne \"ann@example.com\"", "zoe"),
+        ("not (userName sw \"a\")", "zoe Middle"),
+        ("meta.resourceType eq \"User\"", "ann zoe"),
+        ("meta.resourceType eq \"Group\"", "Middle"),
+        ("meta.resourceType eq \"User\" and userName sw \"z\"", "zoe"),
+        ("displayName eq \"middle\"", "Middle"),
+        (&format!("{core}:User:userName sw \"a\""), "ann"),
+        (&format!("{core}:Group:displayName pr"), "Middle"),
+        (&format!("members[value eq \"{ann}\"]"), "Middle"),
+    ] {
+        let query = json!({ "filter": filter });
+        let reply = world.post("/.search", query).await.expect(200);
+        assert_eq!(names(&reply).join(" "), expected, "{filter}");
+        let filter = filter.replace(' ', "+").replace('"', "%22");
+        let got = world.get(&format!("/?filter={filter}")).await.expect(200);
+        assert_eq!(ids(&got), ids(&reply), "{filter}");
+    }
+    for filter in ["noSuch pr", "userName eq true", "userName eq"] {
+        let query = json!({ "filter": filter });
+        refused(world.post("/.search", query).await, 400, "invalidFilter");
+    }
+    let groups = json!({"filter": "userName pr"});
+    refused(
+        world.post("/Groups/.search", groups).await,
+        400,
+        "invalidFilter",
+    );
+}
+
+/// More costly lists than may wait, at once: whoever is told to come again is
+/// told so, and everybody else goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_and_point_reads_go_on_while_costly_lists_wait() {
+    let world = World::start().await;
+    let ids = world.users("u", 160).await;
+    let group = world.group("G", &[]).await;
+    let comparisons = ["displayName co \"q\""; 150].join(" or ");
+    let search = json!({"filter": format!("({comparisons}) or name.givenName eq \"Given\""),
+        "sortBy": "name.familyName", "count": 1});
+    let costly = (0..100).map(|_| world.post("/Users/.search", search.clone()));
+    let lists = futures_util::future::join_all(costly);
+    let others = async {
+        for (n, id) in ids.iter().take(12).enumerate() {
+            world.get(&format!("/Users/{id}")).await.expect(200);
+            let by_name = format!("/Users?filter=userName+eq+%22u{n}@example.com%22");
+            assert_eq!(
+                world.get(&by_name).await.expect(200).body["totalResults"],
+                1
+            );
+            let add = json!([{"op": "add", "path": "members", "value": [{"value": id}]}]);
+            let added = world.patch(&format!("/Groups/{group}"), add).await;
+            assert!(added.status.is_success(), "{added:?}");
+            world.get(&format!("/Groups/{group}")).await.expect(200);
+        }
+    };
+    let (lists, ()) = tokio::join!(lists, others);
+    assert_eq!(world.members(&group).await.len(), 12);
+    let mut answered = 0;
+    for list in lists {
+        if list.status == 503 {
+            assert!(list.headers.contains_key("retry-after"), "{list:?}");
+            continue;
+        }
+        assert_eq!(list.expect(200).body["totalResults"], 160);
+        answered += 1;
+    }
+    assert!(answered >= 2);
+}
