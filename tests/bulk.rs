@@ -242,6 +242,30 @@ async fn managers_may_refer_to_each_other_in_a_circle_and_fall_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn groups_in_a_circle_are_told_that_groups_do_not_nest() {
+    let world = World::start().await;
+    let circle = [post_group("A", &["B"]), post_group("B", &["A"])];
+    let told = bulk(&world, &circle).await;
+    assert_eq!(statuses(&told), ["400", "409"], "{told:#?}");
+    let detail = told[0]["response"]["detail"].as_str().unwrap();
+    assert!(detail.contains("only Users are members"), "{detail}");
+    assert_eq!(world.get("/Groups").await.body["totalResults"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_looks_like_a_reference_is_kept() {
+    let world = World::start().await;
+    let mut operation = post_user("u");
+    operation["data"]["displayName"] = "bulkId:u".into();
+    operation["data"]["title"] = "bulkId:nobody".into();
+    let made = bulk(&world, &[operation]).await;
+    assert_eq!(statuses(&made), ["201"], "{made:#?}");
+    let read = world.get(&place(&world, &made[0])).await.body;
+    let texts = (&read["displayName"], &read["title"]);
+    assert_eq!(texts, (&json!("bulkId:u"), &json!("bulkId:nobody")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn references_hold_in_paths_and_filters_too() {
     let world = World::start().await;
     let made = bulk(
@@ -347,6 +371,8 @@ async fn a_version_is_a_precondition_of_its_operation() {
     .await;
     assert_eq!(statuses(&done), ["200", "412", "400", "200"], "{done:#?}");
     assert_eq!(done[2]["response"]["scimType"], "invalidVers");
+    let detail = done[2]["response"]["detail"].as_str().unwrap();
+    assert!(detail.contains("version of the operation"), "{detail}");
     assert_eq!(done[1]["location"], format!("{}{path}", world.base));
     let read = world.get(&path).await.body;
     assert_eq!(

@@ -65,7 +65,7 @@ impl Session {
         mut request: BulkRequest,
         when: Vec<Result<Precondition, Problem>>,
     ) -> Vec<BulkAnswer> {
-        request.resolve(|| clock::new_id().to_string());
+        request.resolve(&self.schemas(), || clock::new_id().to_string());
         let units = bulk::units(&request.operations);
         let mut work = Work {
             session: self,
@@ -75,12 +75,15 @@ impl Session {
             when: when.into_iter().map(Some).collect(),
             most_errors: request.fail_on_errors.unwrap_or(usize::MAX),
             operations: request.operations,
-            until: Instant::now() + self.policy().sync_wait,
+            until: self.deadline(),
         };
-        for part in work.parts(units) {
+        let end = self.deadline();
+        let parts = work.parts(units);
+        for (left, part) in (1..=parts.len()).rev().zip(parts) {
             if work.errors() >= work.most_errors {
                 break;
             }
+            work.until = share(end, left);
             work.part(part).await;
         }
         let told = work.outcomes.into_iter().zip(work.dropped);
@@ -97,6 +100,14 @@ impl Session {
     }
 }
 
+/// When the first of some waits ends that all have to end in time: none takes
+/// away what the others need, and what it leaves is theirs.
+fn share(end: Deadline, waits: usize) -> Deadline {
+    let now = Instant::now();
+    let waits = u32::try_from(waits.max(1)).unwrap_or(u32::MAX);
+    now + end.saturating_duration_since(now) / waits
+}
+
 /// A request under way; everything is by the operations' places.
 struct Work<'s> {
     session: &'s Session,
@@ -107,7 +118,7 @@ struct Work<'s> {
     made: Vec<bool>,
     dropped: Vec<usize>,
     most_errors: usize,
-    /// The end of the one wait for all answers.
+    /// The end of the one wait for all answers to a part.
     until: Deadline,
 }
 
@@ -307,7 +318,11 @@ impl Work<'_> {
     fn refused(&mut self, unit: &[usize], at: usize, error: WriteError) {
         let culprit = unit.get(at).copied().unwrap_or_default();
         let (of, id) = self.aim(culprit);
-        let why = write_failed(error, of, &id);
+        let nests = matches!(error, WriteError::UnknownMembers(_)) && self.nests(culprit);
+        let mut why = write_failed(error, of, &id);
+        if let (true, Failure::Problem(problem)) = (nests, &mut why) {
+            problem.detail.push_str(NO_NESTING);
+        }
         for place in unit {
             let failure = if *place == culprit {
                 why.clone()
@@ -316,6 +331,14 @@ impl Work<'_> {
             };
             self.settle(*place, Err(failure));
         }
+    }
+
+    /// Whether a Group refers to another one that this request creates.
+    fn nests(&self, place: usize) -> bool {
+        let of = |place: usize| self.aim(place).0;
+        let needs = self.operations.get(place).map(|o| o.needs.as_slice());
+        let mut others = needs.unwrap_or_default().iter();
+        of(place) == Group && others.any(|need| *need != place && of(*need) == Group)
     }
 
     fn aim(&self, place: usize) -> (ResourceType, String) {
@@ -508,6 +531,10 @@ impl Session {
         written.await.map_err(store_failed)
     }
 }
+
+/// Why the circle of section 3.7.1's example cannot be made.
+const NO_NESTING: &str = ". A Group cannot be a member of a Group here: only Users are members, \
+    so Groups cannot refer to each other, in a circle or otherwise";
 
 /// RFC 7644 section 3.7.1: a reference that cannot be resolved is a conflict.
 fn depends_on(name: &str) -> Problem {

@@ -449,7 +449,8 @@ impl Lanes {
     }
 
     /// Nothing is left that can be sent: whoever waits for pairs that are not
-    /// open any more is done. Pairs that wait for an account stay open.
+    /// open any more is done, and so is who waits for a change of a user that a
+    /// later one took back unsent. Pairs that wait for an account stay open.
     async fn answer_settled(&self, lane: Lane) {
         let waiting = self.with(lane, |state| {
             state.waiters.retain(|w| !w.answer.is_closed());
@@ -461,6 +462,13 @@ impl Lanes {
             (!state.waiters.is_empty()).then_some(pairs)
         });
         let Some(Some(pairs)) = waiting else { return };
+        let overtaken = match lane {
+            Lane::User(key) => match self.0.store.is_open(key).await {
+                Ok(open) => !open,
+                Err(error) => return tracing::error!(%error, "a lane cannot use the store"),
+            },
+            Lane::Group(_) => false,
+        };
         let open: HashSet<UserKey> = match lane {
             Lane::Group(key) if !pairs.is_empty() => {
                 match self
@@ -481,7 +489,7 @@ impl Lanes {
             }
             let seen = state.seen;
             state.answer(
-                |w| w.pairs.is_disjoint(&open) && (!w.whole || w.seq <= seen),
+                |w| w.pairs.is_disjoint(&open) && (!w.whole || overtaken || w.seq <= seen),
                 |_| Some(Settled::Done),
             );
         });

@@ -65,10 +65,10 @@ pub(super) fn expected(version: Option<&str>) -> Result<Precondition, Problem> {
     let mut headers = HeaderMap::new();
     if let Some(version) = version {
         let value = HeaderValue::from_str(version);
-        let value = value.map_err(|_| malformed(&header::IF_MATCH))?;
+        let value = value.map_err(|_| no_tags("version of the operation"))?;
         headers.insert(header::IF_MATCH, value);
     }
-    precondition(&headers)
+    precondition(&headers).map_err(|_| no_tags("version of the operation"))
 }
 
 /// Whether a read is of the version that the client insists on (RFC 9110
@@ -148,10 +148,14 @@ fn ours(text: &str) -> Option<Tag> {
 }
 
 fn malformed(name: &header::HeaderName) -> Problem {
+    no_tags(&format!("{name} header"))
+}
+
+fn no_tags(what: &str) -> Problem {
     Problem::bad(
         ScimType::InvalidVers,
         format!(
-            "The {name} header is not '*' or a list of entity tags like W/\"7\". Send back the ETag header or meta.version as it was received."
+            "The {what} is not '*' or a list of entity tags like W/\"7\". Send back the ETag header or meta.version as it was received."
         ),
     )
 }

@@ -4,7 +4,8 @@
 //!
 //! What is wrong with the message refuses all of it; what is wrong with one
 //! operation is that operation's own refusal. The resources in `data` are read
-//! later, by the parsers of single requests: nothing here knows a schema.
+//! later, by the parsers of single requests: of the schemas nothing is asked here
+//! but where they have references.
 
 use std::collections::HashSet;
 
@@ -19,6 +20,7 @@ use super::{
 
 mod order;
 mod references;
+mod spots;
 
 pub use order::units;
 

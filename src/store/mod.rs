@@ -532,6 +532,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         before: Millis,
         now: Millis,
     ) -> Result<Vec<Lane>, StoreError>;
+    /// Whether something of the user itself is still to be told or found out.
+    async fn is_open(&self, key: UserKey) -> Result<bool, StoreError>;
     /// Those of the named pairs that still differ; everything else has arrived.
     async fn open_pairs(
         &self,

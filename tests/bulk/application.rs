@@ -211,6 +211,47 @@ async fn a_deleted_user_makes_room_for_the_next_of_that_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_and_deleted_at_once_is_waited_for_by_nobody() {
+    let world = World::with("sync_wait = \"25s\"", &["--empty"]).await;
+    let title = json!([{"op": "add", "path": "title", "value": "T"}]);
+    let operations = [
+        post_user("u"),
+        patch("/Users/bulkId:u", title),
+        delete("/Users/bulkId:u"),
+        post_user("next"),
+    ];
+    let began = Instant::now();
+    let reply = world.post("/Bulk", request(&operations)).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(!reply.headers.contains_key("drawbridge-pending"));
+    assert_eq!(
+        statuses(&super::answers(reply)),
+        ["201", "200", "204", "201"]
+    );
+    assert_eq!(world.get("/Users?count=0").await.body["totalResults"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_refers_comes_after_the_deletion_that_makes_room() {
+    let world = World::start().await;
+    let old = world.user("u").await;
+    let operations = [
+        post_group("Team", &["u"]),
+        delete(&format!("/Users/{old}")),
+        post_user("u"),
+    ];
+    let done = bulk(&world, &operations).await;
+    assert_eq!(statuses(&done), ["201", "204", "201"], "{done:#?}");
+    world
+        .until_upstream_has("team", &[address("u")].into())
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_that_the_application_refuses_leaves_the_user() {
     let world = World::start().await;
     let ids = world.users("u", 2).await;

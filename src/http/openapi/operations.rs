@@ -77,6 +77,7 @@ pub(in crate::http) fn root() -> Operation {
         "Service",
         "Users and Groups, filtered and in pages",
     )
+    .explained("Roles and Entitlements are lists of their own and not in this one.")
     .takes(&LIST)
     .takes(&PROJECTION)
     .answers(200, "A page of resources.", "ResourceList", &[])
@@ -214,7 +215,7 @@ pub(in crate::http) fn entry(of: Assignable) -> Operation {
 pub(in crate::http) fn bulk() -> Operation {
     Operation::new("bulk", "Service", "Many writes in one request")
         .explained(
-            "Each operation is answered as its single request would be; what is wrong with one is told in its place. 413 also when there are too many of them.",
+            "Each operation is answered as its single request would be; what is wrong with one is told in its place. A bulkId is a reference where the schemas have the identifier of a resource; Groups do not nest, and so cannot refer to each other in a circle. 413 also when there are too many of them.",
         )
         .body("BulkRequest")
         .answers(

@@ -1,17 +1,21 @@
-//! The order of operations: as they were sent, save that what an operation
-//! refers to is created before it. Operations that refer to each other in a circle
-//! come together and stand or fall together (RFC 7644 section 3.7.1).
+//! The order of operations: as they were sent, save that an operation moves
+//! back behind what it refers to, and with it those after it that are about the
+//! same resource. Operations that refer to each other in a circle come together
+//! and stand or fall together (RFC 7644 section 3.7.1).
 //!
-//! These are the strongly connected components of the references, by Tarjan's
-//! algorithm, which finds them in just this order. It keeps its own stack: a chain of
-//! references may be as long as the request.
+//! Circles are the strongly connected components of the references, by
+//! Tarjan's algorithm, which finds each after its needs. It keeps its own stack:
+//! a chain of references may be as long as the request.
 
-use super::Operation;
+use std::collections::HashMap;
+
+use super::{Operation, Verb};
 
 /// The places of the operations, in the order of work.
 pub fn units(operations: &[Operation]) -> Vec<Vec<usize>> {
+    let after = after(operations);
     let mut search = Search {
-        operations,
+        after: &after,
         seen: vec![Seen::default(); operations.len()],
         count: 0,
         open: Vec::new(),
@@ -22,7 +26,43 @@ pub fn units(operations: &[Operation]) -> Vec<Vec<usize>> {
             search.from(place);
         }
     }
-    search.units
+    sent_order(search.units, &after)
+}
+
+/// What each operation has to come after: its needs, and the operation before
+/// it on the same resource. A creation is not moved by the latter: it is itself
+/// what the others need.
+fn after(operations: &[Operation]) -> Vec<Vec<usize>> {
+    let mut last = HashMap::new();
+    let of = |(place, operation): (usize, &Operation)| {
+        let mut after = operation.needs.clone();
+        if let Ok(act) = &operation.act
+            && act.verb != Verb::Create
+        {
+            after.extend(last.insert((act.of, act.id.clone()), place));
+        }
+        after
+    };
+    operations.iter().enumerate().map(of).collect()
+}
+
+/// Moves every unit back to where the last of it was sent, or what it comes
+/// after; the sort is stable, and so keeps what comes after something behind it.
+fn sent_order(mut units: Vec<Vec<usize>>, after: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let mut moved: Vec<usize> = (0..after.len()).collect();
+    for unit in &units {
+        let behind = unit.iter().filter_map(|place| after.get(*place)).flatten();
+        let behind = behind.filter_map(|place| moved.get(*place));
+        let to = unit.iter().chain(behind).copied().max().unwrap_or_default();
+        for place in unit {
+            if let Some(slot) = moved.get_mut(*place) {
+                *slot = to;
+            }
+        }
+    }
+    let to = |unit: &Vec<usize>| unit.first().and_then(|place| moved.get(*place)).copied();
+    units.sort_by_key(to);
+    units
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,7 +75,7 @@ struct Seen {
 }
 
 struct Search<'a> {
-    operations: &'a [Operation],
+    after: &'a [Vec<usize>],
     seen: Vec<Seen>,
     count: usize,
     /// Visited, and not yet part of a unit.
@@ -53,8 +93,8 @@ impl Search<'_> {
         // Places under way, each with the next of its needs to look at.
         let mut way = vec![(start, 0)];
         while let Some((place, next)) = way.pop() {
-            let needs = self.operations.get(place).map(|o| o.needs.as_slice());
-            match needs.and_then(|needs| needs.get(next).copied()) {
+            let after = self.after.get(place);
+            match after.and_then(|after| after.get(next).copied()) {
                 Some(need) => {
                     way.push((place, next + 1));
                     if self.at(need).number == 0 {

@@ -1,18 +1,16 @@
 //! `bulkId` references (RFC 7644 section 3.7.2): `"bulkId:x"` stands for the
-//! id of what the POST with the bulkId `x` creates, wherever a value is a text, as
-//! the end of a `$ref`, in quotes in the path of a PATCH, and in the path of
-//! an operation. Because ids are minted before anything is written, it does
-//! not matter which of the operations comes first, or whether they refer to each
-//! other in a circle.
+//! id of what the POST with the bulkId `x` creates, wherever the schemas have the
+//! identifier of a resource (see `spots`), and in the path of an operation. In
+//! any other text it is text. Because ids are minted before anything is
+//! written, it does not matter which of the operations comes first, or whether
+//! they refer to each other in a circle.
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde_json::{Map, Value};
+use super::{BulkRequest, Verb, spots};
+use crate::scim::{error::Problem, json::quoted, schema::Schemas};
 
-use super::{BulkRequest, Verb};
-use crate::scim::{error::Problem, json::quoted};
-
-const MARK: &str = "bulkId:";
+pub(super) const MARK: &str = "bulkId:";
 
 /// What a bulkId stands for.
 struct Made {
@@ -24,7 +22,7 @@ impl BulkRequest {
     /// Gives every resource to be created an id from `mint`, and puts it where
     /// other operations refer to it. A reference to what this request does not
     /// create is 409 for the operation that has it (section 3.7.1).
-    pub fn resolve(&mut self, mut mint: impl FnMut() -> String) {
+    pub fn resolve(&mut self, schemas: &Schemas, mut mint: impl FnMut() -> String) {
         let mut made = HashMap::new();
         for (place, operation) in self.operations.iter_mut().enumerate() {
             if !operation.method.eq_ignore_ascii_case("POST") {
@@ -48,9 +46,9 @@ impl BulkRequest {
                 unknown: None,
             };
             if act.verb != Verb::Create {
-                found.text(&mut act.id, "");
+                found.text(&mut act.id);
             }
-            found.value(&mut act.data, "");
+            spots::each(act, schemas, &mut found);
             operation.needs = found.needs.into_iter().collect();
             if let Some(name) = found.unknown {
                 operation.act = Err(unresolved(&name));
@@ -70,74 +68,42 @@ fn unresolved(name: &str) -> Problem {
 }
 
 /// The references of one operation.
-struct References<'a> {
+pub(super) struct References<'a> {
     made: &'a HashMap<String, Made>,
     needs: BTreeSet<usize>,
     unknown: Option<String>,
 }
 
 impl References<'_> {
-    /// Goes no deeper than the parser let the body be.
-    fn value(&mut self, value: &mut Value, key: &str) {
-        match value {
-            Value::String(text) => self.text(text, key),
-            Value::Array(list) => {
-                for value in list {
-                    self.value(value, key);
-                }
-            }
-            Value::Object(map) => self.object(map),
-            _ => {}
-        }
-    }
-
-    /// A key may be a path with a filter, too.
-    fn object(&mut self, map: &mut Map<String, Value>) {
-        if map.keys().any(|key| key.contains(MARK)) {
-            *map = std::mem::take(map)
-                .into_iter()
-                .map(|(mut key, value)| {
-                    self.text(&mut key, "path");
-                    (key, value)
-                })
-                .collect();
-        }
-        for (key, value) in map.iter_mut() {
-            self.value(value, key);
-        }
-    }
-
-    fn text(&mut self, text: &mut String, key: &str) {
-        if !text.contains(MARK) {
-            return;
-        }
+    /// The identifier of a resource, or its address.
+    pub(super) fn text(&mut self, text: &mut String) {
         if let Some(name) = text.strip_prefix(MARK) {
             *text = self.id(name);
-        } else if key.eq_ignore_ascii_case("path") {
-            *text = self.in_quotes(text);
-        } else if key.eq_ignore_ascii_case("$ref")
-            && let Some((before, name)) = text.rsplit_once("/bulkId:")
-        {
+        } else if let Some((before, name)) = text.rsplit_once("/bulkId:") {
             *text = format!("{before}/{}", self.id(name));
         }
     }
 
-    /// `members[value eq "bulkId:x"]`
-    fn in_quotes(&mut self, text: &str) -> String {
+    /// `members[value eq "bulkId:x"]`, where `is_id` says which names are
+    /// compared with identifiers.
+    pub(super) fn in_filter(&mut self, text: &mut String, is_id: impl Fn(&str) -> bool) {
         let mut done = String::with_capacity(text.len());
-        let mut rest = text;
+        let mut rest = text.as_str();
         while let Some((before, after)) = rest.split_once("\"bulkId:") {
             let Some((name, after)) = after.split_once('"') else {
                 break;
             };
             done.push_str(before);
-            done.push('"');
-            done.push_str(&self.id(name));
-            done.push('"');
+            if compared(before).is_some_and(&is_id) {
+                let id = self.id(name);
+                done.extend(["\"", &id, "\""]);
+            } else {
+                done.extend(["\"", MARK, name, "\""]);
+            }
             rest = after;
         }
         done.push_str(rest);
-        done
+        *text = done;
     }
 
     fn id(&mut self, name: &str) -> String {
@@ -148,4 +114,10 @@ impl References<'_> {
         self.needs.insert(made.place);
         made.id.clone()
     }
+}
+
+/// The last name before a value and its operator.
+fn compared(before: &str) -> Option<&str> {
+    let (rest, _operator) = before.trim_end().rsplit_once([' ', '\t'])?;
+    rest.trim_end().rsplit([' ', '\t', '[', '(', '.']).next()
 }

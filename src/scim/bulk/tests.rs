@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::scim::schema::Schemas;
 
 fn read(operations: Value) -> Result<BulkRequest, Problem> {
     let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations});
@@ -15,7 +16,7 @@ fn read(operations: Value) -> Result<BulkRequest, Problem> {
 fn resolved(operations: Value) -> BulkRequest {
     let mut request = read(operations).unwrap();
     let mut count = 0;
-    request.resolve(|| {
+    request.resolve(&Schemas::new(&[], &[]), || {
         count += 1;
         format!("id-{count}")
     });
@@ -139,27 +140,31 @@ fn the_number_of_operations_is_bounded() {
 }
 
 #[test]
-fn references_are_resolved_wherever_they_can_stand() {
+fn references_are_resolved_wherever_a_schema_has_one() {
+    let urn = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
     let request = resolved(json!([
-        {"method": "PATCH", "path": "/Groups/bulkId:g", "data": {"Operations": [
-            {"op": "remove", "path": "members[value eq \"bulkId:u\" or value eq \"bulkId:v\"]"},
+        {"method": "PATCH", "path": "/Groups/bulkId:g", "data": {"operations": [
+            {"op": "remove", "path": "members[value eq \"bulkId:u\" or VALUE eq \"bulkId:v\"]"},
             {"op": "add", "value": {"members": [{"value": "bulkId:u", "$ref": "../Users/bulkId:u"}]}},
             {"op": "add", "value": {"members[value eq \"bulkId:v\"]": 1}},
+            {"op": "add", "path": "members", "value": ["bulkId:v"]},
         ]}},
-        {"method": "POST", "path": "/Groups", "bulkId": "g", "data": {"displayName": "say \"bulkId:u\""}},
-        post("u", json!({"manager": {"value": "bulkId:u"}})),
-        post("v", json!({"deep": [["bulkId:g"]]})),
+        {"method": "POST", "path": "/Groups", "bulkId": "g", "data": {"displayName": "g"}},
+        post("u", json!({"manager": {"value": "bulkId:u"}, urn: {"Manager": {"$ref": "/Users/bulkId:v"}}})),
+        post("v", json!({urn: {"manager": "bulkId:u"}})),
+        {"method": "PATCH", "path": "/Users/bulkId:v", "data": {"Operations": [
+            {"op": "add", "path": format!("{urn}:manager"), "value": {"value": "bulkId:u"}},
+            {"op": "add", "path": "manager.value", "value": "bulkId:u"},
+            {"op": "add", "path": urn, "value": {"manager": {"value": "bulkId:u"}}},
+        ]}},
     ]));
-    let acts: Vec<_> = request
-        .operations
-        .iter()
-        .map(|o| o.act.clone().unwrap())
-        .collect();
+    let acts = request.operations.iter().map(|o| o.act.clone().unwrap());
+    let acts: Vec<_> = acts.collect();
     assert_eq!(acts[0].id, "id-1");
-    let operations = &acts[0].data["Operations"];
+    let operations = &acts[0].data["operations"];
     assert_eq!(
         operations[0]["path"],
-        "members[value eq \"id-2\" or value eq \"id-3\"]"
+        "members[value eq \"id-2\" or VALUE eq \"id-3\"]"
     );
     let member = &operations[1]["value"]["members"][0];
     assert_eq!(*member, json!({"value": "id-2", "$ref": "../Users/id-2"}));
@@ -167,11 +172,49 @@ fn references_are_resolved_wherever_they_can_stand() {
         operations[2]["value"],
         json!({"members[value eq \"id-3\"]": 1})
     );
-    assert_eq!(acts[1].data["displayName"], "say \"bulkId:u\"");
+    assert_eq!(operations[3]["value"], json!(["id-3"]));
     assert_eq!(acts[2].data["manager"]["value"], "id-2");
-    assert_eq!(acts[3].data["deep"], json!([["id-1"]]));
+    assert_eq!(acts[2].data[urn]["Manager"]["$ref"], "/Users/id-3");
+    assert_eq!(acts[3].data[urn]["manager"], "id-2");
+    let operations = &acts[4].data["Operations"];
+    assert_eq!(operations[0]["value"]["value"], "id-2");
+    assert_eq!(operations[1]["value"], "id-2");
+    assert_eq!(operations[2]["value"]["manager"]["value"], "id-2");
     let needs: Vec<_> = request.operations.iter().map(|o| o.needs.clone()).collect();
-    assert_eq!(needs, [vec![1, 2, 3], vec![], vec![2], vec![1]]);
+    assert_eq!(
+        needs,
+        [vec![1, 2, 3], vec![], vec![2, 3], vec![2], vec![2, 3]]
+    );
+}
+
+#[test]
+fn what_is_no_reference_stays_as_it_was_written() {
+    let data = json!({
+        "displayName": "bulkId:u",
+        "title": "bulkId:nobody",
+        "emails": [{"value": "bulkId:u", "display": "/bulkId:u"}],
+        "profileUrl": "https://example.com/bulkId:u",
+        "groups": [{"value": "bulkId:nobody"}],
+        "unknown": {"value": "bulkId:nobody", "$ref": "bulkId:nobody"},
+        "schemas": ["bulkId:u"],
+    });
+    let patch = json!({"Operations": [
+        {"op": "replace", "path": "displayName", "value": "bulkId:nobody"},
+        {"op": "remove", "path": "emails[value eq \"bulkId:nobody\"]"},
+        {"op": "replace", "value": {"members": [{"display": "bulkId:nobody"}]}},
+    ]});
+    let filter = json!({"Operations": [
+        {"op": "remove", "path": "members[display eq \"bulkId:nobody\"]"},
+    ]});
+    let request = resolved(json!([
+        post("u", data.clone()),
+        {"method": "PATCH", "path": "/Users/1", "data": patch},
+        {"method": "PATCH", "path": "/Groups/1", "data": filter},
+    ]));
+    for (operation, sent) in request.operations.iter().zip([data, patch, filter]) {
+        assert_eq!(operation.act.as_ref().unwrap().data, sent);
+        assert!(operation.needs.is_empty());
+    }
 }
 
 #[test]
@@ -190,18 +233,35 @@ fn a_reference_to_nothing_is_a_conflict_of_its_operation_alone() {
 }
 
 #[test]
-fn what_is_referred_to_comes_first_and_a_circle_comes_together() {
-    let to = |name: &str| json!({"x": format!("bulkId:{name}")});
+fn what_refers_moves_back_and_a_circle_comes_together() {
+    let to = |name: &str| json!({"manager": format!("bulkId:{name}")});
     let request = resolved(json!([
         post("0", json!({})),
         post("1", to("4")),
         post("2", to("3")),
-        post("3", json!({"x": ["bulkId:2", "bulkId:0"]})),
+        post("3", json!({"manager": ["bulkId:2", "bulkId:0"]})),
         post("4", json!({})),
         post("5", to("5")),
     ]));
     let order = units(&request.operations);
-    assert_eq!(order, [vec![0], vec![4], vec![1], vec![2, 3], vec![5]]);
+    assert_eq!(order, [vec![0], vec![2, 3], vec![4], vec![1], vec![5]]);
+}
+
+#[test]
+fn what_follows_on_the_same_resource_moves_back_with_what_refers() {
+    let patch = |value: &str| {
+        let operation = json!({"op": "add", "path": "members", "value": [{"value": value}]});
+        json!({"method": "PATCH", "path": "/Groups/1", "data": {"Operations": [operation]}})
+    };
+    let request = resolved(json!([
+        patch("bulkId:u"),
+        {"method": "DELETE", "path": "/Users/2"},
+        patch("3"),
+        post("u", json!({})),
+        {"method": "DELETE", "path": "/Groups/1"},
+    ]));
+    let order: Vec<usize> = units(&request.operations).concat();
+    assert_eq!(order, [1, 3, 0, 2, 4]);
 }
 
 #[test]
@@ -264,7 +324,7 @@ proptest! {
     #[test]
     fn arbitrary_requests_never_panic(body in "\\{\"Operations\":\\[\\{[a-z\":,/ {}\\[\\]]{0,80}\\}\\]\\}") {
         if let Ok(mut request) = parse(body.as_bytes(), &Limits::default()) {
-            request.resolve(|| "id".into());
+            request.resolve(&Schemas::new(&[], &[]), || "id".into());
         }
     }
 }

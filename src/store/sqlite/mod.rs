@@ -334,6 +334,11 @@ impl Store for Sqlite {
         Ok(write.await?)
     }
 
+    async fn is_open(&self, key: UserKey) -> Result<bool, StoreError> {
+        let user = self.readers.read(|db| users::by_key(db, key.0))?;
+        Ok(user.is_some_and(|user| user.dirty()))
+    }
+
     async fn open_pairs(
         &self,
         key: GroupKey,
