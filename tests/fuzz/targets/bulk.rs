@@ -10,8 +10,9 @@ use super::{
         bulk::{self, BulkRequest, Operation},
         error::Problem,
         json::{self, Limits},
+        resource::ResourceType,
     },
-    world::{EXTENSION, LIMITS},
+    world::{EXTENSION, LIMITS, SCHEMAS},
 };
 
 /// So few that an input can exceed them.
@@ -47,7 +48,7 @@ fn keeps_its_order(mut request: BulkRequest) {
         is_a_single_request(operation);
     }
     let mut minted = 0;
-    request.resolve(|| {
+    request.resolve(&SCHEMAS, || {
         minted += 1;
         format!("{EXTENSION}/{minted}")
     });
@@ -69,7 +70,11 @@ fn is_a_single_request(operation: &Operation) {
 fn is_resolved(operation: &Operation, among: &[Operation]) {
     match &operation.act {
         Ok(act) => {
-            assert!(!refers(&act.data), "{operation:?}");
+            let name = match act.of {
+                ResourceType::User => "manager",
+                ResourceType::Group => "members",
+            };
+            assert!(!refers(&act.data, name), "{operation:?}");
             assert!(!act.id.starts_with("bulkId:"), "{operation:?}");
         }
         Err(problem) => is_of_one_operation(problem),
@@ -82,13 +87,21 @@ fn is_resolved(operation: &Operation, among: &[Operation]) {
     }
 }
 
-fn refers(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.starts_with("bulkId:"),
-        Value::Array(list) => list.iter().any(refers),
-        Value::Object(map) => map.values().any(refers),
-        _ => false,
-    }
+/// Whether the attribute of this name still has a reference; in any other text
+/// the mark is text.
+fn refers(data: &Value, name: &str) -> bool {
+    let named = |map: &Value, name: &str| -> Vec<Value> {
+        let map = map.as_object().into_iter().flatten();
+        let found = map.filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        let found = found.map(|(_, value)| value.clone());
+        found.collect()
+    };
+    let marked = |value: &Value| value.as_str().is_some_and(|id| id.starts_with("bulkId:"));
+    let one = |value: &Value| marked(value) || named(value, "value").iter().any(marked);
+    named(data, name).iter().any(|value| match value {
+        Value::Array(list) => list.iter().any(one),
+        value => one(value),
+    })
 }
 
 fn is_of_one_operation(problem: &Problem) {
