@@ -57,6 +57,11 @@ impl Session {
         let list = self.bridge.store.list(self.connection.key, select).await;
         let listing = list.map_err(list_failed)?;
         let paging = match (&first.page, way) {
+            // A page of nothing would never lead to another one.
+            (_, Some(_)) if first.count == 0 => Paging::Cursor {
+                next: None,
+                previous: None,
+            },
             (_, Some(cursors)) => onward(&cursors, &listing),
             (Page::Index(index), None) => Paging::Index(*index),
             (Page::Cursor { .. }, None) => return Err(Failure::Internal),

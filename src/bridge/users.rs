@@ -110,6 +110,10 @@ impl Session {
         Box::new(move |stored| {
             let mut user = stored.row.attributes.clone();
             patch.apply(&mut user, &stored.id, User, &schemas)?;
+            // Taking the attribute away says nothing about access, and whoever
+            // reads the user must still be told.
+            let was = stored.row.account.active;
+            user.0.entry("active").or_insert(was.into());
             session.changed_row(user, stored)
         })
     }

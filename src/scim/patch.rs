@@ -85,6 +85,9 @@ pub fn parse(
             "Operations must be an array of objects with op, path and value",
         ));
     };
+    if limits.strict && operations.is_empty() {
+        return Err(read::syntax("Operations must hold at least one operation"));
+    }
     if operations.len() > limits.operations {
         return Err(Problem::bad(
             ScimType::TooMany,

@@ -71,7 +71,7 @@ pub(super) fn coerce(
     for value in list {
         let value = unpacked(attribute, value, reading);
         match coerce_one(attribute, parent, value, reading)? {
-            Some(value) => kept.push(value),
+            Some(value) => push_distinct(&mut kept, value),
             // A list of nothing would clear what is there.
             None if reading.strict => {
                 return Err(refused(attribute, parent, "one of its values is empty"));
@@ -80,6 +80,22 @@ pub(super) fn coerce(
         }
     }
     Ok((!kept.is_empty()).then(|| kept.into()))
+}
+
+/// Leaves out a value that has the type and the value of one before it (RFC
+/// 7643 section 2.4); which of them is primary is kept.
+fn push_distinct(kept: &mut Vec<Value>, value: Value) {
+    let same = |a: &&mut Value| {
+        let equal = |part| a.get(part) == value.get(part);
+        value.get("value").is_some() && equal("value") && equal("type")
+    };
+    match kept.iter_mut().find(same) {
+        None => kept.push(value),
+        Some(Value::Object(before)) if is_primary(&value) => {
+            before.insert("primary".to_owned(), true.into());
+        }
+        Some(_) => {}
+    }
 }
 
 /// The kept form of one value of a multi-valued attribute.

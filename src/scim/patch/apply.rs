@@ -3,7 +3,9 @@
 //! A filtered path that matches nothing creates the value its filter
 //! describes, against the letter of RFC 7644 section 3.5.2.3 (`noTarget`),
 //! because Entra depends on it; a filtered `remove` without a match has
-//! nothing to do. Strictly both are `noTarget`. One `primary: true` takes it from the others (section 3.5.2).
+//! nothing to do. Strictly both are `noTarget`, save for members, which are not
+//! looked up to find out. One `primary: true` takes it from the others (section
+//! 3.5.2).
 
 use serde_json::{Map, Value};
 
@@ -26,11 +28,48 @@ pub(super) fn all(
     kind: &Kind,
 ) -> Result<bool, Problem> {
     let before = attributes.clone();
+    let mut steps = STEPS;
     for change in &patch.attributes {
+        let left = steps.checked_sub(cost(change, attributes));
+        steps = left.ok_or_else(|| too_much(change))?;
         one(change, attributes, id, kind, patch.strict)?;
     }
     require(attributes, kind)?;
     Ok(before != *attributes)
+}
+
+/// Comparisons of values that one request may ask for. Whoever applies it holds
+/// the resource, and others wait.
+const STEPS: u64 = 4_000_000;
+/// A comparison of a filter, which may look for a text inside another.
+const OF_FILTER: u64 = 32;
+
+/// How many comparisons a change of a multi-valued attribute takes at most.
+fn cost(change: &AttributeChange, attributes: &Map<String, Value>) -> u64 {
+    let path = &change.path;
+    let place = match &path.extension {
+        None => Some(attributes),
+        Some(urn) => attributes.get(urn).and_then(Value::as_object),
+    };
+    let length = |list: Option<&Value>| list.and_then(Value::as_array).map_or(0, Vec::len) as u64;
+    let there = length(place.and_then(|place| place.get(&path.attribute)));
+    match &path.filter {
+        Some(filter) => there * filter.comparisons() * OF_FILTER,
+        None => {
+            let given = length(change.value.as_ref());
+            given * (there + given)
+        }
+    }
+}
+
+fn too_much(change: &AttributeChange) -> Problem {
+    Problem::bad(
+        ScimType::TooMany,
+        format!(
+            "this request compares more values of {} than one request may; send its operations in several",
+            change.path.attribute
+        ),
+    )
 }
 
 fn one(

@@ -181,10 +181,21 @@ fn members_are_changed_by_deltas_in_every_dialect() {
             members(json!([{"op": "add", "path": "members", "value": value}])).unwrap(),
             []
         );
-        assert_eq!(
-            members(json!([{"op": "replace", "path": "members", "value": value}])).unwrap(),
-            [MemberChange::Replace(Vec::new())]
-        );
+    }
+    assert_eq!(
+        members(json!([{"op": "replace", "path": "members", "value": []}])).unwrap(),
+        [MemberChange::Replace(Vec::new())]
+    );
+    for value in [
+        json!(null),
+        json!(""),
+        json!({}),
+        json!("{}"),
+        json!({"value": null}),
+    ] {
+        let replaced = members(json!([{"op": "replace", "path": "members", "value": value}]));
+        let scim_type = replaced.unwrap_err().scim_type;
+        assert_eq!(scim_type, Some(ScimType::InvalidValue), "{value}");
     }
     let several = json!([
         {"op": "remove", "path": "members[value eq \"a\"]"}, {"op": "remove", "path": "members", "value": [{"value": "b"}]},
@@ -590,5 +601,36 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(body in proptest::collection::vec(any::<u8>(), 0..100)) {
         let _ = parse(&body, ResourceType::User, schemas(), &Limits::default());
+    }
+}
+
+#[test]
+fn what_a_patch_may_compare_is_bounded() {
+    let values: Vec<Value> = (0..1_000)
+        .map(|i| json!({"value": format!("v{i}")}))
+        .collect();
+    let apply = |operations: Vec<Value>| {
+        let body = json!({"Operations": operations}).to_string();
+        let schemas = Schemas::new(&[], &[]);
+        let patch = parse(
+            body.as_bytes(),
+            ResourceType::User,
+            &schemas,
+            &Limits::default(),
+        );
+        let mut user = Attributes::default();
+        user.0.insert("userName".into(), "a".into());
+        user.0.insert("ims".into(), values.clone().into());
+        let id = ResourceId::from_bytes([1; 16]);
+        let patch = patch.unwrap().taken;
+        patch.apply(&mut user, &id, ResourceType::User, &schemas)
+    };
+    let add = json!({"op": "add", "path": "ims", "value": values});
+    let filtered = json!({"op": "remove", "path": "ims[value co \"x\" or value co \"y\"]"});
+    assert!(apply(vec![add.clone()]).is_ok());
+    assert!(apply(vec![filtered.clone(); 60]).is_ok());
+    for operations in [vec![add; 15], vec![filtered; 63]] {
+        let problem = apply(operations).unwrap_err();
+        assert_eq!(problem.scim_type, Some(ScimType::TooMany), "{problem}");
     }
 }

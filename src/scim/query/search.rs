@@ -161,11 +161,12 @@ impl Given {
                 "startIndex and cursor are two ways to say which page; send only one of them",
             ));
         }
-        // With cursors a page of nothing would never lead on to the next.
-        if self.cursor.is_some() && self.count.is_some_and(|count| count < 1) {
+        if self.cursor.is_some() && self.count.is_some_and(|count| count < 0) {
             return Err(Problem::bad(
                 ScimType::InvalidCount,
-                format!("with a cursor, count must be between 1 and {MAX_COUNT}"),
+                format!(
+                    "with a cursor, count must be between 0 and {MAX_COUNT}; 0 asks for totalResults alone"
+                ),
             ));
         }
         Ok(SearchRequest {

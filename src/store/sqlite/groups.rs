@@ -337,8 +337,10 @@ pub(super) fn create(
     group.key = insert(db, &group, &row.attributes)?;
     let mut named = Named::new(db, connection, group.key);
     named.apply(MemberChange::Add(members))?;
+    // A fresh row is version 1 with its members, which are no newer than it: a
+    // turn that has seen the one has seen the others.
+    group.seq = 0;
     let flushed = settle(named, &mut group, skip_unknown, actor.at)?;
-    // A fresh row is version 1 with its members.
     (group.version, group.seq) = (1, 1);
     save(db, &group)?;
     audit::record(

@@ -10,7 +10,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     plan::state::UserKey,
-    scim::{filter::Filter, patch::MemberChange, resource::ResourceId},
+    scim::{
+        error::{Problem, ScimType},
+        filter::Filter,
+        patch::MemberChange,
+        resource::ResourceId,
+    },
 };
 
 use super::fault::Result;
@@ -50,7 +55,14 @@ pub(super) struct Named<'db> {
     pairs: BTreeMap<i64, Pair>,
     unknown: Vec<String>,
     reported: HashSet<String>,
+    /// What is left of [`STEPS`].
+    steps: u64,
 }
+
+/// Members that one request may look at, each as often as a filter compares:
+/// the writer does nothing else meanwhile. A group of a million members can be
+/// replaced, or searched by a short filter.
+const STEPS: u64 = 4_000_000;
 
 struct Pair {
     id: [u8; 16],
@@ -103,7 +115,20 @@ impl<'db> Named<'db> {
             pairs: BTreeMap::new(),
             unknown: Vec::new(),
             reported: HashSet::new(),
+            steps: STEPS,
         }
+    }
+
+    fn spend(&mut self, steps: u64) -> Result<()> {
+        let Some(left) = self.steps.checked_sub(steps) else {
+            return Err(Problem::bad(
+                ScimType::TooMany,
+                "this request looks at more members than one request may; name the members by their ids",
+            )
+            .into());
+        };
+        self.steps = left;
+        Ok(())
     }
 
     pub(super) fn apply(&mut self, change: MemberChange) -> Result<()> {
@@ -148,13 +173,13 @@ impl<'db> Named<'db> {
             pair.desired = asked.tick(&pair.id);
             pair.asserted = pair.desired;
         }
-        self.scan_members((MEMBERS, true), |id, in_order| {
+        self.scan_members((MEMBERS, true), 1, |id, in_order| {
             let stays = asked.tick(id);
             // An equal pair that is in order is not even remembered.
             (!stays || !in_order).then_some(stays)
         })?;
         // Who asks for the whole set also waits for those who are still leaving.
-        self.scan_members((LEAVING, false), |id, _| {
+        self.scan_members((LEAVING, false), 1, |id, _| {
             (!asked.is_open(id)).then_some(false)
         })?;
         for (text, id) in ids.into_iter().zip(parsed) {
@@ -168,13 +193,15 @@ impl<'db> Named<'db> {
     }
 
     fn remove_where(&mut self, filter: &Filter) -> Result<()> {
+        let comparisons = filter.comparisons() + 1;
+        self.spend(comparisons.saturating_mul(self.pairs.len() as u64))?;
         for pair in self.pairs.values_mut() {
             if pair.desired && filter.matches_member(&text_of(pair.id)) {
                 pair.desired = false;
                 pair.asserted = false;
             }
         }
-        self.scan_members((MEMBERS, true), |id, _| {
+        self.scan_members((MEMBERS, true), comparisons, |id, _| {
             filter.matches_member(&text_of(*id)).then_some(false)
         })
     }
@@ -185,11 +212,13 @@ impl<'db> Named<'db> {
     fn scan_members(
         &mut self,
         (list, desired_now): (&str, bool),
+        steps: u64,
         mut take: impl FnMut(&[u8; 16], bool) -> Option<bool>,
     ) -> Result<()> {
         let mut select = self.db.prepare_cached(list)?;
         let mut rows = select.query([self.group])?;
         while let Some(row) = rows.next()? {
+            self.spend(steps)?;
             let id: [u8; 16] = row.get(0)?;
             let (key, was) = Was::packed(row.get(1)?, desired_now);
             let Some(desired) = take(&id, was.observed == 1 && was.managed) else {

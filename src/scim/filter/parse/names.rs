@@ -22,6 +22,9 @@ impl<'a> Parser<'a> {
         match self.scope {
             Scope::Resource => self.of_resource(written, at),
             _ if !is_plain_name(written) => Err(self.no_name(written, at)),
+            Scope::Element(element) if is_told_by_address(element, written) => {
+                Err(self.by_address(written, at))
+            }
             Scope::Element(element) => match sub_of(element, written) {
                 None if self.strict => {
                     let why = format!("{} has no such sub-attribute", element.name);
@@ -50,6 +53,10 @@ impl<'a> Parser<'a> {
                 sub,
             } => {
                 self.may_be_named(extension, attribute, sub, at)?;
+                let part = sub.map_or("", |sub| &sub.name);
+                if extension.is_none() && is_told_by_address(attribute, part) {
+                    return Err(self.by_address(written, at));
+                }
                 if let Some(urn) = extension
                     && self.strict
                     && !written.contains(':')
@@ -116,6 +123,14 @@ impl<'a> Parser<'a> {
         self.cursor.fault_at(at, &why)
     }
 
+    fn by_address(&self, written: &str, at: usize) -> Problem {
+        let why = format!(
+            "{} is made from the address that a client asks at, so nothing is found by it; ask for the id",
+            quoted(written)
+        );
+        self.cursor.fault_at(at, &why)
+    }
+
     fn no_name(&self, written: &str, at: usize) -> Problem {
         let why = format!("{} is no attribute name", quoted(written));
         self.cursor.fault_at(at, &why)
@@ -138,6 +153,15 @@ fn target(extension: Option<&str>, attribute: &str, sub: Option<&Attribute>) -> 
         extension: extension.map(Into::into),
         attribute: attribute.into(),
         sub: sub.map(|sub| sub.name.clone()),
+    }
+}
+
+/// What an answer shows of the base URL, which is no part of what is stored.
+fn is_told_by_address(attribute: &Attribute, sub: &str) -> bool {
+    match attribute.name.as_str() {
+        "meta" => sub.eq_ignore_ascii_case("location"),
+        "members" | "groups" => sub.eq_ignore_ascii_case("$ref"),
+        _ => false,
     }
 }
 

@@ -43,7 +43,7 @@ impl Reader<'_> {
                 None => MemberChange::RemoveWhere(filter.only_about(&["value", "type"])?),
             },
             (Verb::Add, None, Some(value)) => MemberChange::Add(self.ids(&value)?),
-            (Verb::Replace, None, Some(value)) => MemberChange::Replace(self.ids(&value)?),
+            (Verb::Replace, None, Some(value)) => MemberChange::Replace(self.left(&value)?),
             (_, None, None) => return Err(no_value("members")),
             (Verb::Add, Some(_), _) if strict => {
                 return Err(Problem::bad(
@@ -75,6 +75,19 @@ impl Reader<'_> {
             (_, change) => self.patch.members.push(change),
         }
         Ok(())
+    }
+
+    /// Who is to be left. Only a list says that nobody is: anything else that
+    /// names no member may as well come from a client that never loaded them.
+    fn left(&mut self, value: &Value) -> Result<Vec<String>, Problem> {
+        let ids = self.ids(value)?;
+        if ids.is_empty() && !value.is_array() {
+            return Err(Problem::bad(
+                ScimType::InvalidValue,
+                "this value names no members; send [] to remove every member, or a list of those that are to stay",
+            ));
+        }
+        Ok(ids)
     }
 
     fn ids(&mut self, value: &Value) -> Result<Vec<String>, Problem> {

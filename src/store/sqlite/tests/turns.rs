@@ -186,6 +186,22 @@ async fn refused_pairs_go_back_to_what_is_there() {
 }
 
 #[tokio::test]
+async fn a_member_of_a_new_group_that_is_refused_goes_back_too() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.group("dev", &[ann.resource.id]).await;
+    let turn = scene.begin(group.key).await;
+    let learned = GroupLearned {
+        existence: Some(Existence::Present),
+        refused: vec![(ann.key, "no seat".into())],
+        ..GroupLearned::default()
+    };
+    assert_eq!(scene.end(&turn, learned).await, []);
+    assert_eq!(scene.members(&group).await, []);
+    assert!(scene.idle(group.key).await);
+}
+
+#[tokio::test]
 async fn a_refusal_does_not_undo_what_was_asked_since() {
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;
