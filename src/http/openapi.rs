@@ -16,7 +16,7 @@ use actix_web::{
 use serde_json::{Map, Value, json};
 
 use super::{body::Bounds, caller::Caller, failure::Refusal, reply, routes, version};
-use crate::scim::{json::Limits, schema::Schemas};
+use crate::scim::{catalog::Catalog, json::Limits, schema::Schemas};
 
 mod answers;
 mod bulk;
@@ -35,15 +35,18 @@ const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) struct Connection<'a> {
     pub(super) base: &'a str,
     pub(super) schemas: &'a Schemas,
+    pub(super) catalog: &'a Catalog,
     pub(super) limits: &'a Limits,
     /// Bytes of a body.
     pub(super) body: usize,
 }
 
 pub(super) async fn document(caller: Caller, bounds: Bounds) -> Result<HttpResponse, Refusal> {
+    let catalog = caller.session.catalog();
     let connection = Connection {
         base: &caller.base,
         schemas: &caller.schemas,
+        catalog: &catalog,
         limits: caller.limits(),
         body: bounds.bytes,
     };
@@ -88,7 +91,7 @@ fn whole(connection: &Connection<'_>) -> Value {
 
 fn about(connection: &Connection<'_>) -> String {
     format!(
-        "Every GET can be asked as HEAD, and every path by OPTIONS for its methods. Bodies are JSON in UTF-8 of at most {} bytes, without a \
+        "Every GET can be asked as HEAD; a method that is not told here is answered 405, with `Allow`. Bodies are JSON in UTF-8 of at most {} bytes, without a \
          key given twice and nested no deeper than {}; addresses are at most 8192 bytes long. \
          Attribute names count in any letter case, with or without their schema's URN; the \
          properties below are in canonical spelling.{}",
@@ -106,6 +109,7 @@ fn paths() -> Value {
             let method = method.as_str().to_ascii_lowercase();
             item.insert(method, operation.to_json(path));
         }
+        item.insert("options".into(), operations::options(path).to_json(path));
         // The base URL itself is the document's "/".
         let path = if path.is_empty() { "/" } else { path };
         paths.insert(path.to_owned(), item.into());

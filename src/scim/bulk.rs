@@ -208,7 +208,15 @@ fn target(path: &str) -> Result<(ResourceType, Option<String>), Problem> {
 }
 
 fn most_errors(value: &Value) -> Result<usize, Problem> {
-    let number = value.as_u64().filter(|number| *number > 0);
+    let whole = |number: &f64| number.fract() == 0.0 && *number > 0.0;
+    let number = match value.as_u64() {
+        Some(number) => Some(number).filter(|number| *number > 0),
+        // 2.0 is a whole number in JSON.
+        None => value
+            .as_f64()
+            .filter(whole)
+            .map(|number| format!("{number:.0}").parse().unwrap_or(u64::MAX)),
+    };
     number
         .map(|number| usize::try_from(number).unwrap_or(usize::MAX))
         .ok_or_else(|| {

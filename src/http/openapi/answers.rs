@@ -97,6 +97,12 @@ pub(super) fn headers() -> Value {
         "Location": required("The resource's address.", &json!({"type": "string", "format": "uri"})),
         "Retry-After": required("Seconds.", &json!({"type": "integer", "minimum": 1})),
         "WWW-Authenticate": required("How to authenticate.", &json!({"const": "Bearer realm=\"SCIM\""})),
+        "Allow": required("The methods of the path.", &json!({
+            "type": "string", "pattern": "^[A-Z]+(, [A-Z]+)*$",
+        })),
+        "drawbridge-dropped-attributes": optional("How many attributes of the body were left out, because no schema defines them.", &json!({
+            "type": "integer", "minimum": 1,
+        })),
         "drawbridge-pending": optional("The change is kept, and the application has not confirmed it yet.", &json!({"const": "true"})),
         "drawbridge-skipped-members": optional("How many unknown members were left out, by the connection's policy.", &json!({
             "type": "integer", "minimum": 1,

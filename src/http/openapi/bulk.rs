@@ -50,7 +50,11 @@ fn operation() -> Value {
                 "minLength": 1,
                 "description": "POST, PUT, PATCH or DELETE; another one is refused in its place.",
             },
-            "path": text,
+            "path": {
+                "type": ["string", "null"],
+                "minLength": 1,
+                "description": "/Users or /Groups for a POST, else with the id behind it.",
+            },
             "bulkId": text,
             "version": text,
             "data": {"description": "The body of the single request; none for DELETE."},

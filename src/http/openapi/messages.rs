@@ -137,30 +137,47 @@ fn any_case(word: &str) -> Value {
     json!({"type": "string", "pattern": format!("^{}$", letters.collect::<String>())})
 }
 
+/// One of two forms, because a page is asked for by index or by cursor.
 fn search(connection: &Connection<'_>) -> Value {
     let number = json!({"type": ["integer", "null"], "minimum": i64::MIN, "maximum": u64::MAX});
-    let text = json!({"type": ["string", "null"]});
+    let by_index = json!({"startIndex": number, "count": number, "cursor": {"type": "null"}});
+    let by_cursor = json!({
+        "startIndex": {"type": "null"},
+        "count": {"type": ["integer", "null"], "minimum": 1, "maximum": u64::MAX},
+        "cursor": {"type": "string", "format": "scim-cursor"},
+    });
+    json!({
+        "description": "SearchRequest (RFC 7644 section 3.4.3); the members mean what the query parameters do.",
+        "anyOf": [
+            searching(connection, &by_index, &[]),
+            searching(connection, &by_cursor, &["cursor"]),
+        ],
+    })
+}
+
+fn searching(connection: &Connection<'_>, page: &Value, required: &[&str]) -> Value {
     let names = json!({"anyOf": [
         {"type": "array", "items": {"type": "string"}},
         {"type": ["string", "null"]},
     ]});
+    let mut properties = json!({
+        "schemas": {},
+        "filter": {"anyOf": [
+            {"type": "string", "format": "scim-filter", "minLength": 1, "maxLength": connection.limits.filter},
+            {"type": "null"},
+        ]},
+        "sortBy": {"anyOf": [{"type": "string", "format": "scim-attribute"}, {"type": "null"}]},
+        "sortOrder": {"enum": ["ascending", "descending", null]},
+        "attributes": names,
+        "excludedAttributes": names,
+    });
+    if let (Some(all), Some(page)) = (properties.as_object_mut(), page.as_object()) {
+        all.extend(page.clone());
+    }
     json!({
         "type": "object",
-        "description": "SearchRequest (RFC 7644 section 3.4.3); the members mean what the query parameters do.",
-        "properties": {
-            "schemas": {},
-            "filter": {"anyOf": [
-                {"type": "string", "format": "scim-filter", "minLength": 1, "maxLength": connection.limits.filter},
-                {"type": "null"},
-            ]},
-            "sortBy": text,
-            "sortOrder": {"enum": ["ascending", "descending", null]},
-            "startIndex": number,
-            "count": number,
-            "cursor": text,
-            "attributes": names,
-            "excludedAttributes": names,
-        },
+        "properties": properties,
+        "required": required,
         "additionalProperties": true,
     })
 }

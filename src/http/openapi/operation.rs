@@ -19,6 +19,7 @@ pub(in crate::http) struct Operation {
     tag: &'static str,
     summary: String,
     description: Option<&'static str>,
+    any_id: bool,
     parameters: Vec<&'static str>,
     body: Option<String>,
     answers: Vec<Answer>,
@@ -47,6 +48,7 @@ impl Operation {
             tag,
             summary: summary.into(),
             description: None,
+            any_id: false,
             parameters: Vec::new(),
             body: None,
             answers: Vec::new(),
@@ -58,6 +60,14 @@ impl Operation {
     pub(super) fn explained(self, text: &'static str) -> Self {
         Self {
             description: Some(text),
+            ..self
+        }
+    }
+
+    /// The `id` in its path is not looked up.
+    pub(super) fn of_any_id(self) -> Self {
+        Self {
+            any_id: true,
             ..self
         }
     }
@@ -144,7 +154,10 @@ impl Operation {
             .map(|p| named("parameters", p))
             .collect();
         if path.ends_with("/{id}") {
-            let kind = path.trim_start_matches('/').trim_end_matches("/{id}");
+            let kind = match self.any_id {
+                true => "any",
+                false => path.trim_start_matches('/').trim_end_matches("/{id}"),
+            };
             parameters.insert(0, named("parameters", &format!("{kind}.id")));
         }
         told.insert("parameters".into(), parameters.into());

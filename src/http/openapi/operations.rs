@@ -27,16 +27,26 @@ const LIST: [&str; 6] = [
     "count",
     "cursor",
 ];
+const SHORT_LIST: [&str; 5] = ["filter", "sortBy", "sortOrder", "startIndex", "count"];
 const CONDITIONS: [&str; 2] = ["If-Match", "If-None-Match"];
+
+/// What no schema can say of a body.
+const OF_THE_APPLICATION: &str = "What the application cannot hold is refused with 400, such as a `displayName` of which its own name for a group cannot be made.";
 
 /// The headers that name a resource and its version.
 const IDENTITY: &[&str] = &["ETag", "Location"];
 /// Those of a write, which may be unfinished.
-const WRITTEN: &[&str] = &["ETag", "Location", "drawbridge-pending"];
+const WRITTEN: &[&str] = &[
+    "ETag",
+    "Location",
+    "drawbridge-pending",
+    "drawbridge-dropped-attributes",
+];
 const WRITTEN_GROUP: &[&str] = &[
     "ETag",
     "Location",
     "drawbridge-pending",
+    "drawbridge-dropped-attributes",
     "drawbridge-skipped-members",
 ];
 
@@ -90,6 +100,7 @@ pub(in crate::http) fn create(of: ResourceType) -> Operation {
         of.endpoint(),
         format!("Makes a {name}"),
     )
+    .explained(OF_THE_APPLICATION)
     .takes(&PROJECTION)
     .body(format!("{name}Body"))
     .answers(201, "It was made.", name, written(of))
@@ -107,6 +118,7 @@ pub(in crate::http) fn replace(of: ResourceType) -> Operation {
         of.endpoint(),
         format!("Replaces a {name}"),
     )
+    .explained(OF_THE_APPLICATION)
     .takes(&PROJECTION)
     .takes(&CONDITIONS)
     .body(format!("{name}Body"))
@@ -132,7 +144,12 @@ pub(in crate::http) fn patch(of: ResourceType) -> Operation {
         Group => operation.answers_bare(
             204,
             "It was changed, and no attributes were asked for.",
-            &["ETag", "drawbridge-pending", "drawbridge-skipped-members"],
+            &[
+                "ETag",
+                "drawbridge-pending",
+                "drawbridge-dropped-attributes",
+                "drawbridge-skipped-members",
+            ],
         ),
     }
 }
@@ -197,7 +214,8 @@ pub(in crate::http) fn catalog(of: Assignable) -> Operation {
     let (name, plural) = (of.name(), of.endpoint());
     let summary = format!("{plural} that can be assigned to users");
     let operation = Operation::new(format!("list{plural}"), "Service", summary)
-        .takes(&LIST)
+        .explained("The list is short and has no cursors.")
+        .takes(&SHORT_LIST)
         .takes(&PROJECTION)
         .answers(200, "A page of them.", format!("{name}List"), &["ETag"]);
     versioned(operation)
@@ -222,7 +240,11 @@ pub(in crate::http) fn bulk() -> Operation {
             200,
             "What became of the operations.",
             "BulkResponse",
-            &["drawbridge-pending", "drawbridge-skipped-members"],
+            &[
+                "drawbridge-pending",
+                "drawbridge-dropped-attributes",
+                "drawbridge-skipped-members",
+            ],
         )
 }
 
@@ -231,6 +253,15 @@ pub(in crate::http) fn openapi() -> Operation {
         Operation::new("readOpenapi", "Service", "This document")
             .answers_json("The document.", "OpenAPI"),
     )
+}
+
+/// What every path answers beside its own methods (RFC 9110 section 9.3.7).
+pub(in crate::http) fn options(path: &str) -> Operation {
+    let named = path.split(['/', '.', '{', '}']).filter(|s| !s.is_empty());
+    let id = named.fold("options".to_owned(), |id, part| id + "_" + part);
+    Operation::new(id, "Service", "The methods of this path")
+        .of_any_id()
+        .answers_bare(204, "They are in `Allow`.", &["Allow"])
 }
 
 /// 403 is the answer to a filter (RFC 7644 section 4).

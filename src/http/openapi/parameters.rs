@@ -4,6 +4,10 @@
 use serde_json::{Map, Value, json};
 
 use super::Connection;
+use crate::scim::{
+    catalog::Assignable::{self, Entitlement, Role},
+    resource::ResourceType::{Group, User},
+};
 
 /// `*` or a list of entity tags (RFC 9110 section 8.8.3); empty counts as none.
 const TAGS: &str = r#"^(|\*|(W/)?"[ !#-~]*"([ \t]*,[ \t]*(W/)?"[ !#-~]*")*)$"#;
@@ -21,25 +25,46 @@ pub(super) fn components(connection: &Connection<'_>) -> Value {
     all.into()
 }
 
+/// Segments of a path: what could lead elsewhere is refused, not looked up.
+const SEGMENT: &str = r"^(?!\.{1,2}$)[^\x00-\x1f\x7f/\\;%]+$";
+
 /// The `id` of each kind of path. What is discovered is known; resources'
 /// ids are given here and can only be unknown.
 fn ids(connection: &Connection<'_>) -> Vec<(String, Value)> {
-    let schemas = connection.schemas.documents().iter();
-    let schemas: Vec<&Value> = schemas.filter_map(|d| d.get("id")).collect();
+    let offered = Assignable::ALL.into_iter();
+    let offered: Vec<_> = offered
+        .filter(|of| connection.catalog.supports(*of))
+        .collect();
+    let schemas = connection.schemas.documents().iter().cloned();
+    let schemas = schemas.chain(offered.iter().flat_map(|of| of.documents()));
+    let schemas: Vec<Value> = schemas.filter_map(|d| d.get("id").cloned()).collect();
+    let mut types = vec![User.name(), Group.name()];
+    types.extend(offered.iter().flat_map(|of| [of.name(), of.okta_name()]));
     let resource = json!({"type": "string", "format": "uuid"});
     [
         ("Users", resource.clone()),
         ("Groups", resource),
-        ("Roles", json!({"type": "string"})),
-        ("Entitlements", json!({"type": "string"})),
+        ("Roles", values(connection, Role)),
+        ("Entitlements", values(connection, Entitlement)),
+        ("any", json!({"type": "string", "pattern": SEGMENT})),
         ("Schemas", json!({"type": "string", "enum": schemas})),
-        ("ResourceTypes", json!({"type": "string"})),
+        ("ResourceTypes", json!({"type": "string", "enum": types})),
     ]
     .map(|(kind, schema)| {
         let parameter = json!({"name": "id", "in": "path", "required": true, "schema": schema});
         (format!("{kind}.id"), parameter)
     })
     .into()
+}
+
+/// The ids of what can be assigned; where there is nothing, any is unknown.
+fn values(connection: &Connection<'_>, of: Assignable) -> Value {
+    let entries = connection.catalog.entries(of).iter();
+    let ids: Vec<&str> = entries.map(|entry| entry.value.as_str()).collect();
+    match ids.is_empty() {
+        true => json!({"type": "string", "pattern": SEGMENT}),
+        false => json!({"type": "string", "enum": ids}),
+    }
 }
 
 fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
@@ -54,17 +79,17 @@ fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
         query(
             "sortBy",
             "The attribute to sort by (RFC 7644 section 3.4.2.3); without it the order is that of creation.",
-            json!({"type": "string"}),
+            json!({"type": "string", "format": "scim-attribute"}),
         ),
         query(
             "sortOrder",
             "Ascending unless it is descending; in any letter case.",
-            json!({"enum": ["ascending", "descending"]}),
+            json!({"type": "string", "enum": ["ascending", "descending"]}),
         ),
         query(
             "cursor",
             "Asks for pages by cursor (RFC 9865): empty for the first page, else the nextCursor or previousCursor of an answer to the same query. Not together with startIndex, and not with a count below 1.",
-            json!({"type": "string"}),
+            json!({"type": "string", "format": "scim-cursor"}),
         ),
         query(
             "startIndex",

@@ -8,9 +8,11 @@ use super::*;
 
 fn made() -> Value {
     let schemas = Schemas::new(&[], &[]);
+    let catalog = Catalog::default();
     whole(&Connection {
         base: "http://127.0.0.1:8080/acme/scim/v2",
         schemas: &schemas,
+        catalog: &catalog,
         limits: &Limits::default(),
         body: 1024,
     })
@@ -30,6 +32,7 @@ fn every_route_and_method_of_the_table_is_told_and_nothing_else() {
         for (method, _) in doors {
             let path = if path.is_empty() { "/" } else { path };
             there.insert((path.to_owned(), method.to_string()));
+            there.insert((path.to_owned(), "OPTIONS".to_owned()));
         }
     }
     assert!(there.len() > 15);

@@ -86,6 +86,9 @@ fn what_is_wrong_with_the_message_refuses_all_of_it_and_says_where() {
             "{wrong}"
         );
     }
+    let body = json!({"failOnErrors": 2.0, "Operations": []}).to_string();
+    let request = parse(body.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(request.fail_on_errors, Some(2), "a whole number in JSON");
 }
 
 #[test]

@@ -79,6 +79,16 @@ fn named_if_used(urn: &str) -> Value {
     json!({"if": uses, "then": names})
 }
 
+/// Strictly, a value among several is not empty.
+fn holding_something(mut one: Value) -> Value {
+    if let (true, Some(object)) = (is(&one, "type", "object"), one.as_object_mut()) {
+        object.insert("minProperties".into(), 1.into());
+        let unset = json!({"additionalProperties": {"enum": [null, "", [], {}]}});
+        object.insert("not".into(), unset);
+    }
+    one
+}
+
 /// Known, so that it can be dropped: never stored, never answered.
 fn password() -> Value {
     json!({"description": "Taken and forgotten.", "writeOnly": true})
@@ -170,7 +180,7 @@ impl Reader {
     fn several(self, definition: &Value) -> Vec<Value> {
         let one = self.one(definition);
         let item = match self.strict {
-            true => one.clone(),
+            true => holding_something(one.clone()),
             false => self.or_unset(vec![one.clone()], false),
         };
         let mut list = json!({"type": "array", "items": item, "maxItems": MOST_VALUES});
