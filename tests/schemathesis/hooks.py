@@ -106,8 +106,8 @@ def page_one_way(query):
     if not query or "cursor" not in query:
         return
     query.pop("startIndex", None)
-    if "count" in query and int(query["count"]) < 1:
-        query["count"] = 1
+    if "count" in query and int(query["count"]) < 0:
+        query["count"] = 0
 
 
 def name_what_is_there(query):

@@ -143,7 +143,7 @@ fn search(connection: &Connection<'_>) -> Value {
     let by_index = json!({"startIndex": number, "count": number, "cursor": {"type": "null"}});
     let by_cursor = json!({
         "startIndex": {"type": "null"},
-        "count": {"type": ["integer", "null"], "minimum": 1, "maximum": u64::MAX},
+        "count": {"type": ["integer", "null"], "minimum": 0, "maximum": u64::MAX},
         "cursor": {"type": "string", "format": "scim-cursor"},
     });
     json!({

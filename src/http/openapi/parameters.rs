@@ -88,7 +88,7 @@ fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
         ),
         query(
             "cursor",
-            "Asks for pages by cursor (RFC 9865): empty for the first page, else the nextCursor or previousCursor of an answer to the same query. Not together with startIndex, and not with a count below 1.",
+            "Asks for pages by cursor (RFC 9865): empty for the first page, else the nextCursor or previousCursor of an answer to the same query. Not together with startIndex, and not with a count below 0.",
             json!({"type": "string", "format": "scim-cursor"}),
         ),
         query(
