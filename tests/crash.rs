@@ -40,7 +40,7 @@ async fn nothing_acknowledged_is_lost_by_kills_under_load() {
     let seed = Dice::seed();
     println!("seed {seed}");
     let mut dice = Dice::new(seed);
-    let mut world = World::with("sync_wait = \"500ms\"", &[]).await;
+    let mut world = World::with("sync_wait = \"500ms\"\nlate_writes = \"10s\"", &[]).await;
     let (tell, base) = watch::channel(world.base.clone());
     let stop = Arc::new(AtomicBool::new(false));
     let clients = clients(&world, &mut dice, &base, &stop).await;
