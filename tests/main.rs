@@ -21,6 +21,7 @@ mod hazards;
 mod lifecycle;
 mod lists;
 mod openapi;
+mod projection;
 mod strict;
 mod support;
 mod tidy;
