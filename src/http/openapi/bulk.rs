@@ -26,7 +26,6 @@ pub(super) fn request(limits: &Limits) -> Value {
             "failOnErrors": {
                 "type": ["integer", "null"],
                 "minimum": 1,
-                "maximum": u64::MAX,
                 "description": "So many errors end the work; what was not begun then is left undone.",
             },
             "Operations": {
