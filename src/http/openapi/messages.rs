@@ -139,7 +139,7 @@ fn any_case(word: &str) -> Value {
 
 /// One of two forms, because a page is asked for by index or by cursor.
 fn search(connection: &Connection<'_>) -> Value {
-    let number = json!({"type": ["integer", "null"], "minimum": i64::MIN});
+    let number = json!({"type": ["integer", "null"]});
     let by_index = json!({"startIndex": number, "count": number, "cursor": {"type": "null"}});
     let by_cursor = json!({
         "startIndex": {"type": "null"},
