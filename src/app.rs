@@ -18,9 +18,11 @@ use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 use crate::{
     bridge::{
         Bridge, Setup,
-        token::{TokenError, Tokens},
+        switch::{self, Switch},
+        token::{TokenError, Tokens, secret},
     },
     config::{self, Config},
+    console::{self, Access, beside},
     http,
     store::{self, Store, StoreError},
     upstream::{Upstream, opsera},
@@ -50,6 +52,8 @@ pub enum StartError {
     NoAttribute { connection: String, name: String },
     #[error("{0}; stop what listens there, or choose another address in `listen`")]
     Listen(io::Error),
+    #[error("the operator's side: {0}")]
+    Operator(String),
     #[error("refusing to start: {0}")]
     Unguarded(String),
     #[error("the operating system gives no threads: {0}")]
@@ -181,6 +185,15 @@ pub struct Running {
     stop: Option<oneshot::Sender<()>>,
     engine: Engine,
     store: Arc<dyn Store>,
+    operators: Option<Operators>,
+}
+
+/// The operator's side at work.
+#[derive(Debug)]
+struct Operators {
+    stop: oneshot::Sender<()>,
+    /// The store that the access lies beside.
+    store: PathBuf,
 }
 
 /// Why a server is not running any more.
@@ -210,7 +223,9 @@ impl Running {
                 return Err(StartError::Several(faults));
             }
         };
-        let running = Self::start(store, setups, config.front.clone()).await?;
+        let switch = Switch::at(beside(&config.store, switch::FLAG));
+        let mut running = Self::start(store, setups, config.front.clone(), switch).await?;
+        running.serve_operators(config)?;
         running.bridge.import_regularly();
         Ok(running)
     }
@@ -220,9 +235,10 @@ impl Running {
         store: Arc<dyn Store>,
         setups: Vec<Setup>,
         front: http::Settings,
+        switch: Switch,
     ) -> Result<Self, StartError> {
         let engine = Engine::start()?;
-        let bridge = Bridge::start(Arc::clone(&store), setups, engine.handle()).await?;
+        let bridge = Bridge::start(Arc::clone(&store), setups, engine.handle(), switch).await?;
         // Its requests are ours and belong in no log.
         http::self_test(Arc::clone(&bridge), &front)
             .with_subscriber(NoSubscriber::default())
@@ -244,7 +260,46 @@ impl Running {
             stop: Some(stop),
             engine,
             store,
+            operators: None,
         })
+    }
+
+    /// Starts the operator's side and leaves its address and a new token
+    /// beside the store.
+    fn serve_operators(&mut self, config: &Config) -> Result<(), StartError> {
+        let fault = |error: &dyn std::fmt::Display| StartError::Operator(error.to_string());
+        let token = secret::generate().map_err(|error| fault(&error))?;
+        let mut tokens = vec![Tokens::fixed(&token).map_err(|error| fault(&error))?];
+        if let Some(path) = &config.operator.token {
+            let named =
+                |error: &dyn std::fmt::Display| fault(&format!("{}: {error}", path.display()));
+            let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;
+            tokens.push(Tokens::fixed(text.trim()).map_err(|error| named(&error))?);
+        }
+        let settings = console::Settings {
+            listen: config.operator.listen,
+            tokens,
+        };
+        let (server, address) =
+            console::server(Arc::clone(&self.bridge), settings).map_err(StartError::Listen)?;
+        let access = Access {
+            url: format!("http://{address}"),
+            token,
+        };
+        access.leave(&config.store).map_err(|error| fault(&error))?;
+        let handle = server.handle();
+        tokio::spawn(server);
+        let (stop, stopped) = oneshot::channel();
+        tokio::spawn(async move {
+            if stopped.await.is_ok() {
+                handle.stop(false).await;
+            }
+        });
+        self.operators = Some(Operators {
+            stop,
+            store: config.store.clone(),
+        });
+        Ok(())
     }
 
     /// Waits until the server cannot go on. Cancel-safe.
@@ -264,7 +319,9 @@ impl Running {
                 }),
                 _ = pulse.tick() => {
                     let Some(name) = &name else { continue };
-                    if let Err(error @ StoreError::Broken(_)) = self.store.connection(name).await {
+                    let pulse = self.store.connection(name).await;
+                    self.bridge.note_store(pulse.is_ok());
+                    if let Err(error @ StoreError::Broken(_)) = pulse {
                         return Ended::Store(error);
                     }
                 }
@@ -278,6 +335,10 @@ impl Running {
     pub async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
+        }
+        if let Some(operators) = self.operators.take() {
+            Access::take_away(&operators.store);
+            let _ = operators.stop.send(());
         }
         if !self.front.is_finished() {
             let _ = (&mut self.front).await;

@@ -37,6 +37,7 @@
 //! The edge:
 //! - [`http`] is the SCIM front: a guard around the router, handlers that are
 //!   one call and a reply, one table of refusals.
+//! - [`console`] is the operator's side: a listener and a token of its own.
 //! - [`cli`] is the commands, [`config`] the configuration file, [`telemetry`]
 //!   the log, and [`app`] wires everything and decides nothing.
 //! - [`simulator`] is an application as a real server with faults, for the
@@ -76,6 +77,7 @@ pub mod app;
 pub mod bridge;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod http;
 pub mod plan;
 pub mod scim;

@@ -21,6 +21,7 @@ mod hazards;
 mod lifecycle;
 mod lists;
 mod openapi;
+mod operator;
 mod projection;
 mod strict;
 mod support;

@@ -293,6 +293,43 @@ impl World {
         })
     }
 
+    // ------------------------------------------------- the operator
+
+    /// Runs a command of drawbridge beside the bridge; what it printed on
+    /// standard output and standard error, and whether its exit status was 0.
+    pub fn run(&self, arguments: &[&str]) -> (String, String, bool) {
+        let output = Command::new(env!("CARGO_BIN_EXE_drawbridge"))
+            .args(arguments)
+            .args(["--config", "drawbridge.toml"])
+            .current_dir(self.dir.path())
+            .env("NO_COLOR", "1")
+            .env("USER", "tester")
+            .env_remove("SUDO_USER")
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let ok = output.status.success();
+        (text(&output.stdout), text(&output.stderr), ok)
+    }
+
+    /// Where the operator's side listens, and its token.
+    pub fn operator(&self) -> (String, String) {
+        let file = std::fs::read(self.dir.path().join("bridge.db.operator")).expect("a file");
+        let access: Value = serde_json::from_slice(&file).expect("JSON");
+        let text = |key: &str| access[key].as_str().expect("a text").to_owned();
+        (text("url"), text("token"))
+    }
+
+    /// The bridge's own account of itself.
+    pub async fn status(&self) -> Value {
+        let (url, token) = self.operator();
+        let request = self.client.get(format!("{url}/status")).bearer_auth(token);
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON")
+    }
+
     // ------------------------------------------------- the application
 
     async fn control(&self, method: Method, path: &str, body: Option<Value>) -> Value {

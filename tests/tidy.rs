@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Which rooms a room may use besides itself.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("scim", &[]),
     ("plan", &["scim"]),
     ("upstream", &["plan", "scim"]),
@@ -16,16 +16,24 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("bridge", &["upstream", "store", "plan", "scim"]),
     // The store's value types (a page, a resource) pass through as they are.
     ("http", &["bridge", "store", "scim"]),
+    ("console", &["bridge", "store", "plan", "scim"]),
     ("simulator", &[]),
     ("telemetry", &["config"]),
-    ("config", &["bridge", "http", "upstream", "telemetry"]),
-    ("app", &["bridge", "config", "http", "store", "upstream"]),
+    (
+        "config",
+        &["bridge", "console", "http", "upstream", "telemetry"],
+    ),
+    (
+        "app",
+        &["bridge", "config", "console", "http", "store", "upstream"],
+    ),
     (
         "cli",
         &[
             "app",
             "bridge",
             "config",
+            "console",
             "simulator",
             "store",
             "telemetry",
@@ -38,13 +46,13 @@ const ROOMS: [(&str, &[&str]); 11] = [
 const WORLD: [(&[&str], &[&str], &str); 6] = [
     (
         &["actix_web::", "actix_web;"],
-        &["http", "simulator"],
-        "serving HTTP belongs to http (and to the simulator)",
+        &["http", "console", "simulator"],
+        "serving HTTP belongs to http and console (and to the simulator)",
     ),
     (
         &["reqwest::"],
-        &["upstream", "cli/demo"],
-        "calling applications belongs to upstream; the demo plays identity providers",
+        &["upstream", "cli/demo", "cli/operator"],
+        "calling applications belongs to upstream; the demo plays identity providers, and commands speak to a running server",
     ),
     (&["rusqlite::"], &["store"], "SQL belongs to store"),
     (
@@ -62,6 +70,7 @@ const WORLD: [(&[&str], &[&str], &str); 6] = [
             "store",
             "bridge",
             "http",
+            "console",
             "simulator",
             "config",
             "telemetry",

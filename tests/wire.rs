@@ -86,9 +86,14 @@ async fn running(
         tokens: Tokens::fixed(TOKEN).unwrap(),
     });
     let engine = tokio::runtime::Handle::current();
-    let bridge = Bridge::start(store, setups.collect(), engine)
-        .await
-        .unwrap();
+    let bridge = Bridge::start(
+        store,
+        setups.collect(),
+        engine,
+        drawbridge::bridge::switch::Switch::none(),
+    )
+    .await
+    .unwrap();
     let settings = http::Settings {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         workers: std::num::NonZeroUsize::new(1),

@@ -31,7 +31,10 @@ impl Bridge {
             let every = connection.policy.import_every;
             self.engine.spawn(async move {
                 loop {
-                    let pause = match session.import(&|_| {}).await {
+                    let read = session.import(&|_| {}).await;
+                    let told = read.as_ref().map(|seen| *seen).map_err(ToString::to_string);
+                    session.connection.note_import(told);
+                    let pause = match read {
                         Ok(seen) => {
                             tracing::info!(?seen, connection = %session.connection.name, "imported");
                             every

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, oneshot};
 use super::{
     clock,
     converge::{self, Doubts, Pause},
+    switch::Switch,
 };
 use crate::{
     plan::state::{ConnectionKey, Existence, GroupKey, UserKey},
@@ -61,6 +62,8 @@ pub(super) struct Lanes(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    connection: String,
+    switch: Switch,
     store: Arc<dyn Store>,
     upstream: Arc<dyn Upstream>,
     engine: tokio::runtime::Handle,
@@ -233,11 +236,15 @@ impl Summary {
 impl Lanes {
     /// `engine` is the runtime that carries the workers and the upstream calls.
     pub(super) fn new(
+        connection: String,
+        switch: Switch,
         store: Arc<dyn Store>,
         upstream: Arc<dyn Upstream>,
         engine: tokio::runtime::Handle,
     ) -> Self {
         Self(Arc::new(Inner {
+            connection,
+            switch,
             store,
             upstream,
             engine,
@@ -324,6 +331,7 @@ impl Lanes {
         let mut attempts: u32 = 0;
         let mut doubts = Doubts::new();
         loop {
+            self.0.switch.until(&self.0.connection, true).await;
             self.with(lane, |state| {
                 state.kicked = false;
                 state.arrivals = 0;

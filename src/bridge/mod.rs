@@ -6,8 +6,8 @@
 
 use std::{
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -15,7 +15,7 @@ use std::{
 use crate::{
     plan::state::ConnectionKey,
     scim::{error::Problem, json::Limits},
-    store::{Store, StoreError},
+    store::{Millis, Store, StoreError},
     upstream::Upstream,
 };
 
@@ -27,7 +27,9 @@ mod groups;
 mod import;
 mod lane;
 mod lists;
+mod operator;
 mod session;
+pub mod switch;
 pub mod token;
 mod users;
 
@@ -36,6 +38,8 @@ pub use bulk::BulkAnswer;
 pub use import::Progress;
 use lane::Lanes;
 pub use lists::{Listed, Paging};
+pub use operator::{ConnectionStatus, Operator, Status};
+use switch::Switch;
 
 /// How one connection behaves.
 #[derive(Debug, Clone)]
@@ -99,6 +103,7 @@ pub struct Connection {
     lanes: Lanes,
     /// Since the start: see [`Self::dropped_attributes`].
     dropped_attributes: AtomicU64,
+    imported: Mutex<Option<operator::LastRead>>,
 }
 
 impl Connection {
@@ -115,6 +120,10 @@ pub struct Bridge {
     store: Arc<dyn Store>,
     connections: Vec<Arc<Connection>>,
     engine: tokio::runtime::Handle,
+    switch: Switch,
+    started: Millis,
+    /// Whether the store took the last write that tried it.
+    writable: AtomicBool,
 }
 
 /// The right to act on one connection with one token.
@@ -172,11 +181,15 @@ impl Bridge {
         store: Arc<dyn Store>,
         setups: Vec<Setup>,
         engine: tokio::runtime::Handle,
+        switch: Switch,
     ) -> Result<Arc<Self>, StoreError> {
         let mut connections = Vec::with_capacity(setups.len());
         for setup in setups {
             let key = store.connection(&setup.name).await?;
+            setup.upstream.brake(switch.stops(&setup.name));
             let lanes = Lanes::new(
+                setup.name.clone(),
+                switch.clone(),
                 Arc::clone(&store),
                 Arc::clone(&setup.upstream),
                 engine.clone(),
@@ -194,13 +207,19 @@ impl Bridge {
                 tokens: setup.tokens,
                 lanes,
                 dropped_attributes: AtomicU64::new(0),
+                imported: Mutex::default(),
             }));
         }
-        Ok(Arc::new(Self {
+        let bridge = Arc::new(Self {
             store,
             connections,
             engine,
-        }))
+            switch,
+            started: clock::now(),
+            writable: AtomicBool::new(true),
+        });
+        bridge.heed_switch();
+        Ok(bridge)
     }
 
     /// The names of the connections, in order.

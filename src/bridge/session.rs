@@ -120,9 +120,13 @@ impl Session {
 
     /// Waits for a lane's answer; `None` when it is still open at the end.
     pub(super) async fn answer(&self, waiting: Waiting, until: Deadline) -> Option<Settled> {
-        match tokio::time::timeout_at(until, waiting).await {
-            Ok(Ok(settled)) => Some(settled),
-            Ok(Err(_)) | Err(_) => None,
+        let (name, switch) = (&self.connection.name, &self.bridge.switch);
+        tokio::select! {
+            biased;
+            settled = waiting => settled.ok(),
+            // Nothing will come while the operator has stopped all writes.
+            () = switch.until(name, false) => None,
+            () = tokio::time::sleep_until(until) => None,
         }
     }
 

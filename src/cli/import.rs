@@ -8,8 +8,12 @@ use super::{
 };
 use crate::{
     app::{self, StartError},
-    bridge::{Bridge, Progress},
+    bridge::{
+        Bridge, Progress,
+        switch::{self, Switch},
+    },
     config::{self, Config, Connection},
+    console::beside,
     store::StoreError,
     telemetry,
 };
@@ -72,7 +76,13 @@ impl Import {
             .iter()
             .map(|connection| app::set_up(connection))
             .collect::<Result<_, _>>()?;
-        let bridge = Bridge::start(store, setups, tokio::runtime::Handle::current()).await?;
+        let bridge = Bridge::start(
+            store,
+            setups,
+            tokio::runtime::Handle::current(),
+            Switch::at(beside(&config.store, switch::FLAG)),
+        )
+        .await?;
         for connection in chosen {
             one(&bridge, &connection.name).await?;
         }

@@ -7,9 +7,12 @@ use clap::{Args, Parser, Subcommand};
 mod check;
 mod demo;
 mod import;
+mod operator;
+mod pause;
 mod screen;
 mod serve;
 mod simulate;
+mod status;
 mod token;
 
 /// A SCIM 2.0 bridge: identity providers such as Okta and Microsoft Entra ID
@@ -32,6 +35,9 @@ enum Command {
     Token(token::Token),
     Simulate(simulate::Simulate),
     Import(import::Import),
+    Status(status::Status),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
 }
 
 /// Which configuration file.
@@ -83,6 +89,9 @@ pub fn run() -> ExitCode {
         Command::Token(command) => command.run(),
         Command::Simulate(command) => command.run(),
         Command::Import(command) => command.run(),
+        Command::Status(command) => command.run(),
+        Command::Pause(command) => command.run(),
+        Command::Resume(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

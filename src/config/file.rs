@@ -20,6 +20,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) log: Log,
     #[serde(default)]
+    pub(super) operator: Operator,
+    #[serde(default)]
     pub(super) connection: Vec<Spanned<Connection>>,
 }
 
@@ -51,6 +53,14 @@ pub(super) struct Http {
 pub(super) struct Log {
     pub(super) level: Option<Spanned<String>>,
     pub(super) format: Option<LogFormat>,
+}
+
+/// The operator's side.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Operator {
+    pub(super) listen: Option<Spanned<SocketAddr>>,
+    pub(super) token: Option<TokenFile>,
 }
 
 /// How the log is written.

@@ -8,6 +8,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -35,6 +36,7 @@ pub struct Config {
     /// The database file.
     pub store: PathBuf,
     pub log: Log,
+    pub operator: Operator,
     pub connections: Vec<Connection>,
 }
 
@@ -43,6 +45,14 @@ pub struct Log {
     /// A level, or directives such as `info,drawbridge::upstream=debug`.
     pub level: String,
     pub format: LogFormat,
+}
+
+/// The operator's side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    pub listen: SocketAddr,
+    /// A file with a token that stays, for a monitoring system.
+    pub token: Option<PathBuf>,
 }
 
 /// One identity provider's tenant bound to one application.
@@ -87,6 +97,27 @@ pub fn token_files(path: &Path) -> Result<BTreeMap<String, PathBuf>, Problems> {
         });
     }
     problems.or_else(files)
+}
+
+/// The store's file. Nothing else has to be in order for this.
+pub fn store_file(path: &Path) -> Result<PathBuf, Problems> {
+    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let mut problems = Problems::default();
+    let mut found = None;
+    if let Some((document, mut table)) = Document::parse(path, &text, &mut problems) {
+        take_upstreams(table.get_mut());
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let file: Option<file::File> = document.read(table, "", &mut problems);
+        if let Some(file) = file {
+            let mut reading = Reading {
+                document,
+                folder,
+                problems: &mut problems,
+            };
+            found = reading.store(&file.store);
+        }
+    }
+    problems.or_else(found)
 }
 
 /// Checks a configuration that is already in memory; `path` is its place, for

@@ -1,14 +1,14 @@
 //! From the file's shape to values: defaults filled in, ranges and paths
 //! checked, every gap told. Nothing is refused at the first fault.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-use super::{Config, Connection, Log, Problems, Upstream, document::Document, file};
+use super::{Config, Connection, Log, Operator, Problems, Upstream, document::Document, file};
 use crate::{bridge::Policy, http, telemetry};
 
 /// How often the application is read unless told otherwise.
@@ -29,6 +29,7 @@ impl<'a> Reading<'a, '_> {
         let front = self.front(&file);
         let store = self.store(&file.store);
         let log = self.log(&file.log);
+        let operator = self.operator(&file.operator);
         if file.connection.is_empty() {
             self.complain::<()>(
                 None,
@@ -59,6 +60,7 @@ impl<'a> Reading<'a, '_> {
             front,
             store: store?,
             log: log?,
+            operator: operator?,
             connections,
         })
     }
@@ -118,7 +120,7 @@ impl<'a> Reading<'a, '_> {
         front
     }
 
-    fn store(&mut self, store: &file::Store) -> Option<PathBuf> {
+    pub(super) fn store(&mut self, store: &file::Store) -> Option<PathBuf> {
         let Some(url) = &store.url else {
             return Some(self.folder.join("drawbridge.db"));
         };
@@ -139,6 +141,30 @@ impl<'a> Reading<'a, '_> {
                 None
             }
         }
+    }
+
+    fn operator(&mut self, operator: &file::Operator) -> Option<Operator> {
+        let listen = match &operator.listen {
+            None => SocketAddr::from(([127, 0, 0, 1], 0)),
+            Some(address) if address.get_ref().ip().is_loopback() => *address.get_ref(),
+            Some(address) => {
+                self.complain(
+                    Some(address),
+                    "operator.listen",
+                    "not an address of this machine alone, and what is said there is not encrypted",
+                    "write for example \"127.0.0.1:9464\"",
+                );
+                return None;
+            }
+        };
+        let token = operator
+            .token
+            .as_ref()
+            .and_then(|token| token.file.as_ref());
+        Some(Operator {
+            listen,
+            token: token.map(|file| self.folder.join(file)),
+        })
     }
 
     fn log(&mut self, log: &file::Log) -> Option<Log> {

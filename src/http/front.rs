@@ -1,8 +1,8 @@
 //! What surrounds the router: request ids, limits, the guard, the time-out,
 //! the log line, and the last word on every answer.
 //!
-//! Nothing is routed before the guard has let it in. `/livez` alone is
-//! answered without a token, here, and holds no data.
+//! Nothing is routed before the guard has let it in. `/livez` and `/readyz`
+//! alone are answered without a token, here, and hold no data.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -47,6 +47,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How many attributes were left out because no schema defines them.
 const DROPPED: HeaderName = HeaderName::from_static("drawbridge-dropped-attributes");
 const LIVEZ: &str = "/livez";
+const READYZ: &str = "/readyz";
 
 /// What all workers share.
 #[derive(Debug)]
@@ -61,6 +62,7 @@ pub(super) struct Front {
 /// Where a request may go.
 enum Admitted {
     Live,
+    Ready,
     Routed(&'static str),
 }
 
@@ -95,6 +97,7 @@ impl Front {
         let route = match &admitted {
             Ok(Admitted::Routed(route)) => route,
             Ok(Admitted::Live) => LIVEZ,
+            Ok(Admitted::Ready) => READYZ,
             Err(_) => "(refused)",
         };
         let span =
@@ -106,6 +109,7 @@ impl Front {
                 held.instrument(span.clone()).await
             }
             Ok(Admitted::Live) => Ok(req.into_response(live(&method))),
+            Ok(Admitted::Ready) => Ok(req.into_response(self.ready(&method))),
             Err(refusal) => Ok(req.into_response(refusal.error_response())),
         };
         match answer {
@@ -135,6 +139,9 @@ impl Front {
             .map_err(|why| Refusal::new(400, format!("The URL's path is ambiguous: {why}.")))?;
         if path == LIVEZ {
             return Ok(Admitted::Live);
+        }
+        if path == READYZ {
+            return Ok(Admitted::Ready);
         }
         let authorization = authorization(req.headers())?;
         let Some(base) = Base::of(path) else {
@@ -169,6 +176,17 @@ impl Front {
         let base = url;
         req.extensions_mut().insert(Entered { session, base, id });
         Ok(Admitted::Routed(route))
+    }
+
+    /// Whether a change could be kept now; says no more to whoever asks.
+    fn ready(&self, method: &Method) -> HttpResponse {
+        if self.bridge.is_ready() || !(method == Method::GET || method == Method::HEAD) {
+            return live(method);
+        }
+        reply::json(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{\"status\":\"not ready\"}",
+        )
     }
 
     /// A path outside every base URL: whoever has a token of some connection

@@ -386,7 +386,11 @@ pub struct Counts {
     pub groups: u64,
     pub memberships: u64,
     pub pending_users: u64,
+    pub pending_groups: u64,
     pub pending_memberships: u64,
+    /// Accounts and groups that the application refused for good.
+    pub refused_users: u64,
+    pub refused_groups: u64,
 }
 
 #[async_trait]
@@ -421,6 +425,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         most: usize,
     ) -> Result<Vec<Vec<DirectGroup>>, StoreError>;
     async fn counts(&self, c: ConnectionKey) -> Result<Counts, StoreError>;
+    /// Records an operator's act that changes nothing here, in the audit.
+    async fn note(
+        &self,
+        c: ConnectionKey,
+        action: &'static str,
+        actor: Actor,
+    ) -> Result<(), StoreError>;
 
     // ---- writes of the identity provider
 

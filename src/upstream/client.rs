@@ -9,6 +9,10 @@
 
 use std::{
     path::PathBuf,
+    sync::atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,7 +24,7 @@ use reqwest::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::UpstreamError;
+use super::{Condition, UpstreamError};
 use gate::Gate;
 use pace::{Pace, Refusal};
 
@@ -91,6 +95,8 @@ pub(super) struct Call<'a> {
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) body: Option<Value>,
     pub(super) priority: Priority,
+    /// It changes something there, so the brake holds it.
+    pub(super) writes: bool,
 }
 
 /// A reply with a 2xx status.
@@ -126,6 +132,16 @@ pub(super) struct Client {
     pace: Pace,
     gate: Gate,
     reply_limit_mib: u32,
+    braked: AtomicBool,
+    tally: Tally,
+}
+
+/// Counts since the start.
+#[derive(Debug, Default)]
+struct Tally {
+    calls: AtomicU64,
+    throttled: AtomicU64,
+    unanswered: AtomicU64,
 }
 
 impl Client {
@@ -177,6 +193,8 @@ impl Client {
             pace,
             gate: Gate::default(),
             reply_limit_mib: settings.reply_limit_mib,
+            braked: AtomicBool::new(false),
+            tally: Tally::default(),
         })
     }
 
@@ -225,6 +243,24 @@ impl Client {
         }
     }
 
+    /// Stops writes that were not sent yet, or lets them go on.
+    pub(super) fn brake(&self, stopped: bool) {
+        self.braked.store(stopped, SeqCst);
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        let (unreachable, silent_for) = self.pace.silences();
+        Condition {
+            unreachable,
+            refused: self.is_refused(),
+            silent_for,
+            per_second: self.pace.per_second(),
+            calls: self.tally.calls.load(Relaxed),
+            throttled: self.tally.throttled.load(Relaxed),
+            unanswered: self.tally.unanswered.load(Relaxed),
+        }
+    }
+
     async fn once(
         &self,
         call: &Call<'_>,
@@ -239,6 +275,14 @@ impl Client {
             .turn(call.priority)
             .await
             .map_err(|refusal| later(&refusal))?;
+        // Asked last, because the turn may have been waited for.
+        if call.writes && self.braked.load(SeqCst) {
+            return Err(UpstreamError::Later {
+                after: Some(SHORT_WAIT),
+                reason: "the operator has stopped all writes".into(),
+            });
+        }
+        self.tally.calls.fetch_add(1, Relaxed);
         let mut request = self
             .http
             .request(call.method.clone(), url)
@@ -278,6 +322,7 @@ impl Client {
     fn unanswered(&self, error: &reqwest::Error) -> UpstreamError {
         let reason = failure::chain(error);
         if error.is_connect() {
+            self.tally.unanswered.fetch_add(1, Relaxed);
             let after = self.pace.unreachable();
             UpstreamError::Later {
                 after: Some(after),
@@ -287,6 +332,7 @@ impl Client {
             UpstreamError::Rejected { reason }
         } else {
             self.pace.reached();
+            self.tally.unanswered.fetch_add(1, Relaxed);
             unclear(reason)
         }
     }
@@ -301,6 +347,7 @@ impl Client {
             return Ok(Reply { body: body? });
         }
         if failure::is_throttle(status) {
+            self.tally.throttled.fetch_add(1, Relaxed);
             let after = self.pace.throttled(asked);
             return Err(UpstreamError::Later {
                 after: Some(after),

@@ -78,6 +78,13 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// as soon as there is another one. Looks, and sends nothing.
     fn is_refused(&self) -> bool;
 
+    /// Stops all writes, or lets them go on. What waits for its turn and was
+    /// not sent yet is given back as `Later`; what is under way ends.
+    fn brake(&self, stopped: bool);
+
+    /// How it goes with the application; looks, and sends nothing.
+    fn condition(&self) -> Condition;
+
     /// A live test of the address, the credential and its rights; read-only.
     async fn check(&self) -> Vec<Finding>;
 }
@@ -173,6 +180,25 @@ pub enum UpstreamError {
     /// The thing to create is already there (409, or a 400 that says so).
     #[error("exists: {reason}")]
     Exists { reason: String },
+}
+
+/// How it goes with an application, for status and metrics. Counts are since
+/// the start of the process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// Nobody answers there; one call at a time tries.
+    pub unreachable: bool,
+    /// The credential, or a right of it, was refused.
+    pub refused: bool,
+    /// How long it asked us to be silent, if it did.
+    pub silent_for: Option<Duration>,
+    /// The pace that is kept, in calls a second.
+    pub per_second: u32,
+    /// Calls sent, and how many of them were answered 429 or 503, or not at
+    /// all.
+    pub calls: u64,
+    pub throttled: u64,
+    pub unanswered: u64,
 }
 
 /// One line of `drawbridge check`.

@@ -97,6 +97,12 @@ impl Upstream for Scripted {
     fn group_name(&self, name: &str) -> Result<String, Problem> {
         Ok(name.into())
     }
+    fn brake(&self, _: bool) {}
+
+    fn condition(&self) -> crate::upstream::Condition {
+        crate::upstream::Condition::default()
+    }
+
     fn is_refused(&self) -> bool {
         false
     }

@@ -24,6 +24,7 @@ use crate::{
     app::{self, Running},
     bridge::{
         Progress, Setup,
+        switch::Switch,
         token::{Tokens, secret},
     },
     config::{self, Config, Log, LogFormat},
@@ -147,7 +148,7 @@ impl Demo {
                 tokens: Tokens::fixed(token.expose_secret())?,
             });
         }
-        let running = Running::start(store, setups, config.front.clone())
+        let running = Running::start(store, setups, config.front.clone(), Switch::none())
             .await
             .map_err(|error| match error {
                 app::StartError::Listen(error) => Failed {

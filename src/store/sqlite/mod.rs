@@ -8,6 +8,7 @@ use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
+use serde_json::Value;
 
 use crate::{
     plan::state::{ConnectionKey, GroupKey, UserKey},
@@ -173,6 +174,18 @@ impl Store for Sqlite {
             .readers
             .read_apart(move |db| read::counts(db, c.0))
             .await?)
+    }
+
+    async fn note(
+        &self,
+        c: ConnectionKey,
+        action: &'static str,
+        actor: Actor,
+    ) -> Result<(), StoreError> {
+        let write = self
+            .writer
+            .write(move |db| audit::record(db, c.0, &actor, action, None, &Value::Null));
+        Ok(write.await?)
     }
 
     async fn create_user(

@@ -161,6 +161,15 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
              WHERE connection = ?1 AND tombstone IS NULL",
         )?,
         pending_users: count("SELECT count(*) FROM users WHERE connection = ?1 AND dirty = 1")?,
+        pending_groups: count("SELECT count(*) FROM groups WHERE connection = ?1 AND dirty = 1")?,
+        refused_users: count(
+            "SELECT count(*) FROM users
+             WHERE connection = ?1 AND tombstone IS NULL AND refused IS NOT NULL",
+        )?,
+        refused_groups: count(
+            "SELECT count(*) FROM groups
+             WHERE connection = ?1 AND tombstone IS NULL AND refused IS NOT NULL",
+        )?,
         pending_memberships: count(
             "SELECT count(*) FROM memberships m JOIN groups g ON g.key = m.group_key
              WHERE m.desired <> m.observed AND g.connection = ?1 AND g.tombstone IS NULL",

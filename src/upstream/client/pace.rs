@@ -55,6 +55,7 @@ pub(super) struct Turn<'a> {
 
 #[derive(Debug)]
 pub(super) struct Pace {
+    per_second: u32,
     limiter: DefaultDirectRateLimiter,
     clock: DefaultClock,
     slots: Semaphore,
@@ -84,6 +85,7 @@ impl Pace {
         let slots = concurrency.clamp(1, 1_000) as usize;
         let clock = DefaultClock::default();
         Self {
+            per_second: per_second.max(1),
             limiter: DefaultDirectRateLimiter::direct_with_clock(quota, clock.clone()),
             clock,
             slots: Semaphore::new(slots),
@@ -92,6 +94,18 @@ impl Pace {
             urgent: watch::Sender::new(0),
             silence: Mutex::default(),
         }
+    }
+
+    pub(super) fn per_second(&self) -> u32 {
+        self.per_second
+    }
+
+    /// Whether nobody answers there, and how long silence was asked for.
+    pub(super) fn silences(&self) -> (bool, Option<Duration>) {
+        let silence = self.silence();
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        let asked = silence.throttled.map(left).filter(|left| !left.is_zero());
+        (silence.failures >= CIRCUIT, asked)
     }
 
     /// Waits for the right to send; refuses when the wait would be long.

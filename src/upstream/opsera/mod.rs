@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Finding, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile,
-    RemoteUser, Upstream, UpstreamError,
+    Condition, Finding, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember,
+    RemoteProfile, RemoteUser, Upstream, UpstreamError,
     client::{Call, Client, Priority},
 };
 use crate::{
@@ -207,6 +207,14 @@ impl Upstream for Opsera {
 
     fn is_refused(&self) -> bool {
         self.client.is_refused()
+    }
+
+    fn brake(&self, stopped: bool) {
+        self.client.brake(stopped);
+    }
+
+    fn condition(&self) -> Condition {
+        self.client.condition()
     }
 
     async fn check(&self) -> Vec<Finding> {
@@ -411,8 +419,33 @@ impl Opsera {
             query,
             body,
             priority: priority(name),
+            writes: writes(name),
         };
         self.client.send(call).await?.json()
+    }
+}
+
+/// What changes something there, whatever verb a tenant wants for it.
+fn writes(name: Name) -> bool {
+    match name {
+        Name::GetGroup
+        | Name::ListGroups
+        | Name::GetMembers
+        | Name::SearchUser
+        | Name::GetUser
+        | Name::ListUsers
+        | Name::ListPeople
+        | Name::GetPerson => false,
+        Name::CreateGroup
+        | Name::DeleteGroup
+        | Name::ReplaceMembers
+        | Name::RemoveMembers
+        | Name::AddMembers
+        | Name::CreateUser
+        | Name::DeactivateUser
+        | Name::SetSiteRole
+        | Name::CreatePerson
+        | Name::UpdatePerson => true,
     }
 }
 

@@ -1,0 +1,182 @@
+//! What an operator sees and may do, beside the identity providers and without
+//! their tokens: how every connection stands, and the kill switch.
+//!
+//! The status is part of the promise (reliability: 4.1): a change that was
+//! answered 2xx and is not yet in the application is counted here, so that
+//! nothing is pending in silence.
+
+use std::sync::{Arc, PoisonError, atomic::Ordering};
+
+use super::{
+    Bridge, Connection, bearer, clock,
+    switch::{Paused, Switch},
+    token::Tokens,
+};
+use crate::{
+    store::{Actor, Counts, Imported, Millis, StoreError},
+    upstream::Condition,
+};
+
+/// The right to act as an operator, under a name for the audit.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    bridge: Arc<Bridge>,
+    name: String,
+}
+
+/// How the whole bridge stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    pub at: Millis,
+    pub started: Millis,
+    /// The store takes writes.
+    pub ready: bool,
+    pub everything_paused: bool,
+    pub connections: Vec<ConnectionStatus>,
+}
+
+/// How one connection stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConnectionStatus {
+    pub name: String,
+    pub application: &'static str,
+    pub paused: bool,
+    pub condition: Condition,
+    pub counts: Counts,
+    pub dropped_attributes: u64,
+    pub last_import: Option<LastRead>,
+}
+
+/// The last time that the application was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastRead {
+    pub at: Millis,
+    /// What it showed, or why it failed.
+    pub result: Result<Imported, String>,
+}
+
+impl Bridge {
+    /// Lets in who presents an operator's token. The name is what they say of
+    /// themselves, for the audit.
+    pub fn enter_operator(
+        self: &Arc<Self>,
+        tokens: &Tokens,
+        authorization: &[u8],
+        name: &str,
+    ) -> Option<Operator> {
+        tokens.check(bearer(authorization)?, clock::now())?;
+        let plain = |c: &char| c.is_ascii_alphanumeric() || "-._@".contains(*c);
+        let name: String = name.chars().filter(plain).take(64).collect();
+        Some(Operator {
+            bridge: Arc::clone(self),
+            name: format!("operator {name}").trim_end().to_owned(),
+        })
+    }
+
+    /// Whether requests that write can be taken.
+    pub fn is_ready(&self) -> bool {
+        self.writable.load(Ordering::Relaxed)
+    }
+
+    /// What came of the last attempt to use the store.
+    pub fn note_store(&self, writable: bool) {
+        if self.writable.swap(writable, Ordering::Relaxed) != writable {
+            if writable {
+                tracing::info!("the store takes writes again");
+            } else {
+                tracing::error!("the store takes no writes");
+            }
+        }
+    }
+
+    /// Follows the switch and passes it on to every application.
+    pub(super) fn heed_switch(self: &Arc<Self>) {
+        let connections = self.connections.clone();
+        let store = Arc::clone(&self.store);
+        let engine = self.engine.clone();
+        self.switch.watch(&self.engine, move |paused| {
+            for connection in &connections {
+                let stopped = paused.stops(&connection.name);
+                connection.upstream.brake(stopped);
+            }
+            tracing::warn!(
+                everything = paused.everything,
+                connections = ?paused.connections,
+                "the kill switch has changed"
+            );
+            let (store, paused, connections) =
+                (Arc::clone(&store), paused.clone(), connections.clone());
+            engine.spawn(async move { record(&*store, &paused, &connections).await });
+        });
+    }
+}
+
+/// The switch is a file, so who turned it is not known.
+async fn record(store: &dyn crate::store::Store, paused: &Paused, connections: &[Arc<Connection>]) {
+    for connection in connections {
+        let action = if paused.stops(&connection.name) {
+            "pause"
+        } else {
+            "resume"
+        };
+        let actor = Actor {
+            name: "operator".into(),
+            at: clock::now(),
+        };
+        if let Err(error) = store.note(connection.key, action, actor).await {
+            tracing::error!(%error, "the kill switch cannot be recorded");
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn note_import(&self, result: Result<Imported, String>) {
+        let at = clock::now();
+        *self.imported.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(LastRead { at, result });
+    }
+
+    fn last_import(&self) -> Option<LastRead> {
+        let last = self.imported.lock();
+        last.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Operator {
+    /// Of the audit: `operator` and who it is.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.bridge.is_ready()
+    }
+
+    pub fn switch(&self) -> &Switch {
+        &self.bridge.switch
+    }
+
+    /// How everything stands now.
+    pub async fn status(&self) -> Result<Status, StoreError> {
+        let paused = self.bridge.switch.paused();
+        let mut connections = Vec::new();
+        for connection in &self.bridge.connections {
+            connections.push(ConnectionStatus {
+                name: connection.name.clone(),
+                application: connection.upstream.capabilities().application,
+                paused: paused.stops(&connection.name),
+                condition: connection.upstream.condition(),
+                counts: self.bridge.store.counts(connection.key).await?,
+                dropped_attributes: connection.dropped_attributes(),
+                last_import: connection.last_import(),
+            });
+        }
+        Ok(Status {
+            at: clock::now(),
+            started: self.bridge.started,
+            ready: self.bridge.is_ready(),
+            everything_paused: paused.everything,
+            connections,
+        })
+    }
+}

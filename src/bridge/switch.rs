@@ -1,0 +1,255 @@
+//! The kill switch (reliability: G-9): a file beside the store that stops every
+//! write to the applications, within a second, while requests are still taken
+//! and kept.
+//!
+//! The file is the whole state, so that it works without a running server, over
+//! a restart, and without any of our programs: an empty file stops everything.
+//! Otherwise each line names a connection, or `*` for all of them; what follows
+//! a `#` is for people. A file that cannot be read stops everything too.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{self, ErrorKind, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+/// What the file is called, after the store's name and a dot.
+pub const FLAG: &str = "paused";
+/// How often the file is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// A longer file is no list of connections; it stops everything.
+const LONGEST: u64 = 64 * 1024;
+
+/// What is stopped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Paused {
+    pub everything: bool,
+    pub connections: BTreeSet<String>,
+}
+
+impl Paused {
+    pub fn stops(&self, connection: &str) -> bool {
+        self.everything || self.connections.contains(connection)
+    }
+
+    fn is_nothing(&self) -> bool {
+        !self.everything && self.connections.is_empty()
+    }
+
+    fn parse(text: &str) -> Self {
+        let words = text.lines().map(|line| line.split('#').next());
+        let words = words.flatten().map(str::trim).filter(|w| !w.is_empty());
+        let connections: BTreeSet<String> = words.map(str::to_owned).collect();
+        Self {
+            everything: connections.is_empty() || connections.contains("*"),
+            connections,
+        }
+    }
+}
+
+/// What the file says now.
+pub fn read(path: &Path) -> Paused {
+    let all = Paused {
+        everything: true,
+        ..Paused::default()
+    };
+    match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Paused::default(),
+        Ok(data) if data.is_file() && data.len() <= LONGEST => match fs::read_to_string(path) {
+            Ok(text) => Paused::parse(&text),
+            Err(error) if error.kind() == ErrorKind::NotFound => Paused::default(),
+            Err(_) => all,
+        },
+        _ => all,
+    }
+}
+
+/// Stops one connection, or with `None` all of them. `why` is kept in the file.
+pub fn pause(path: &Path, connection: Option<&str>, why: &str) -> io::Result<Paused> {
+    let mut now = read(path);
+    let why: String = why.chars().filter(|c| !c.is_control()).collect();
+    let mut text = fs::read_to_string(path).unwrap_or_default();
+    if now.everything && text.trim().is_empty() && path.exists() {
+        text = "*\n".to_owned();
+    }
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    let name = connection.unwrap_or("*");
+    if !now.connections.contains(name) {
+        text.push_str(name);
+        if !why.is_empty() {
+            text.push_str(" # ");
+            text.push_str(&why);
+        }
+        text.push('\n');
+        replace(path, &text)?;
+        now = read(path);
+    }
+    Ok(now)
+}
+
+/// Lets one connection go on, or with `None` all of them.
+pub fn resume(path: &Path, connection: Option<&str>) -> io::Result<Paused> {
+    let left = match (connection, read(path)) {
+        (None, _) => String::new(),
+        (Some(name), now) if now.everything => {
+            return Err(io::Error::new(
+                ErrorKind::InvalidInput,
+                format!("everything is stopped, not {name:?} alone; resume without a name first"),
+            ));
+        }
+        (Some(name), _) => {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            let other = |line: &&str| line.split('#').next().map(str::trim) != Some(name);
+            let lines = text.lines().filter(other);
+            lines.map(|line| format!("{line}\n")).collect()
+        }
+    };
+    if Paused::parse(&left).everything && left.split('#').all(|part| part.trim().is_empty()) {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    } else {
+        replace(path, &left)?;
+    }
+    Ok(read(path))
+}
+
+/// In one step, so that a reader sees the old list or the new one.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let fresh = path.with_extension("paused.new");
+    let mut file = fs::File::create(&fresh)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)
+}
+
+/// The switch as a running bridge sees it.
+#[derive(Debug, Clone)]
+pub struct Switch {
+    file: Option<PathBuf>,
+    now: watch::Sender<Paused>,
+}
+
+impl Switch {
+    /// Never stops anything: for commands that only look.
+    pub fn none() -> Self {
+        Self {
+            file: None,
+            now: watch::Sender::new(Paused::default()),
+        }
+    }
+
+    /// Reads the file at once; [`Self::watch`] goes on reading it.
+    pub fn at(file: PathBuf) -> Self {
+        let now = watch::Sender::new(read(&file));
+        Self {
+            file: Some(file),
+            now,
+        }
+    }
+
+    /// Follows the file for as long as the runtime lives; tells every change.
+    pub(super) fn watch(
+        &self,
+        engine: &tokio::runtime::Handle,
+        tell: impl Fn(&Paused) + Send + 'static,
+    ) {
+        let Some(file) = self.file.clone() else {
+            return;
+        };
+        let now = self.now.clone();
+        engine.spawn(async move {
+            let mut tick = tokio::time::interval(LOOK);
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tick.tick().await;
+                let seen = read(&file);
+                if now.send_if_modified(|paused| {
+                    let changed = *paused != seen;
+                    paused.clone_from(&seen);
+                    changed
+                }) {
+                    tell(&seen);
+                }
+            }
+        });
+    }
+
+    pub fn paused(&self) -> Paused {
+        self.now.borrow().clone()
+    }
+
+    pub(super) fn stops(&self, connection: &str) -> bool {
+        let now = self.now.borrow();
+        !now.is_nothing() && now.stops(connection)
+    }
+
+    /// Waits until a connection may write (`open`) or may not.
+    pub(super) async fn until(&self, connection: &str, open: bool) {
+        let mut now = self.now.subscribe();
+        // The sender lives in `self`, so this cannot fail.
+        let _ = now.wait_for(|now| now.stops(connection) != open).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_file_says_what_is_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("drawbridge.db.paused");
+        assert_eq!(read(&file), Paused::default());
+        fs::write(&file, "").unwrap();
+        assert!(read(&file).stops("any"), "an empty file stops everything");
+        fs::write(&file, "acme # audit\n\nother\n").unwrap();
+        let now = read(&file);
+        assert!(now.stops("acme") && now.stops("other") && !now.stops("third"));
+        fs::write(&file, [0xff, 0xfe]).unwrap();
+        assert!(
+            read(&file).everything,
+            "what cannot be read stops everything"
+        );
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert!(read(&file).everything);
+    }
+
+    #[test]
+    fn pause_and_resume_change_one_name_or_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("drawbridge.db.paused");
+        assert!(
+            pause(&file, Some("acme"), "why\nnot")
+                .unwrap()
+                .stops("acme")
+        );
+        assert!(!read(&file).stops("other"));
+        assert!(pause(&file, Some("other"), "").unwrap().stops("acme"));
+        assert!(fs::read_to_string(&file).unwrap().contains("acme # whynot"));
+        assert!(!resume(&file, Some("acme")).unwrap().stops("acme"));
+        assert!(read(&file).stops("other"));
+        assert_eq!(resume(&file, Some("other")).unwrap(), Paused::default());
+        assert!(!file.exists());
+
+        assert!(pause(&file, None, "").unwrap().everything);
+        assert!(resume(&file, Some("acme")).is_err());
+        assert_eq!(resume(&file, None).unwrap(), Paused::default());
+        fs::write(&file, "").unwrap();
+        assert!(
+            pause(&file, Some("acme"), "").unwrap().everything,
+            "more is not less"
+        );
+        assert_eq!(resume(&file, None).unwrap(), Paused::default());
+        assert_eq!(resume(&file, None).unwrap(), Paused::default());
+    }
+}

@@ -1,0 +1,115 @@
+//! How commands reach a running server: by what it left beside its store,
+//! which only the user that runs it can read.
+
+use std::{path::PathBuf, time::Duration};
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+
+use super::{ConfigFile, Failed};
+use crate::{
+    config,
+    console::{Access, OPERATOR},
+};
+
+/// A plan or a reading of the application may take its time.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A running server, seen by its operator.
+pub(super) struct Server {
+    access: Access,
+    http: Client,
+}
+
+/// The store that a configuration names. Nothing else in it needs to be in
+/// order for this.
+pub(super) fn store(config: &ConfigFile) -> Result<PathBuf, Failed> {
+    config::store_file(&config.config).map_err(|problems| Failed::usage(problems.to_string()))
+}
+
+impl Server {
+    pub(super) fn find(config: &ConfigFile) -> Result<Self, Failed> {
+        let store = store(config)?;
+        let access = Access::find(&store).map_err(|error| Failed {
+            text: format!(
+                "{} cannot be read ({error}); run this as the user that runs the server",
+                Access::file_of(&store).display()
+            ),
+            status: 1,
+        })?;
+        let access = access.ok_or_else(|| not_running(&store))?;
+        let http = Client::builder().no_proxy().timeout(PATIENCE).build()?;
+        Ok(Self { access, http })
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Result<Value, Failed> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.access.url))
+            .header(OPERATOR, who())
+            .bearer_auth(&self.access.token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        let status = answer.status();
+        let text = answer
+            .text()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(body);
+        }
+        let said = body.get("error").and_then(Value::as_str);
+        let text = match (said, status) {
+            (_, StatusCode::UNAUTHORIZED) => {
+                "the server that is running there is another one; restart it".to_owned()
+            }
+            (Some(said), _) => said.to_owned(),
+            (None, status) => format!("the server answered {status}"),
+        };
+        Err(Failed { text, status: 1 })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failed {
+        let why = if error.is_connect() {
+            "nobody answers there; the server has most likely ended: start it with `drawbridge serve`"
+        } else {
+            "the answer did not come"
+        };
+        Failed {
+            text: format!("{}: {why}", self.access.url),
+            status: 1,
+        }
+    }
+}
+
+fn not_running(store: &std::path::Path) -> Failed {
+    Failed {
+        text: format!(
+            "no server runs on the store {}; start one with `drawbridge serve`",
+            store.display()
+        ),
+        status: 1,
+    }
+}
+
+/// Who runs the command, for the audit.
+pub(super) fn who() -> String {
+    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
+    let user = user
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_default();
+    user.chars()
+        .filter(char::is_ascii_graphic)
+        .take(64)
+        .collect()
+}

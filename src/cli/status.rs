@@ -1,0 +1,117 @@
+//! `drawbridge status`: how a running server stands.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{
+    ConfigFile, Failed,
+    operator::Server,
+    screen::{Screen, Tone},
+};
+use crate::app;
+
+/// Show how a running server stands: what is pending, refused or paused, and
+/// how it goes with each application.
+///
+/// The exit status is 0 only if everything is as the identity providers were
+/// told: nothing pending, refused or paused, and every application answers.
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// As JSON, as the server tells it.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Status {
+    pub(super) fn run(&self) -> Result<(), Failed> {
+        let server = Server::find(&self.config)?;
+        let status = app::command_runtime()?.block_on(server.get("/status"))?;
+        let screen = Screen::new();
+        if self.json {
+            let text = serde_json::to_string_pretty(&status)?;
+            screen.line(Tone::Plain, &text);
+        } else {
+            show(screen, &status);
+        }
+        if all_is_well(&status) {
+            Ok(())
+        } else {
+            Err(Failed {
+                text: "not everything is as the identity providers were told".to_owned(),
+                status: 1,
+            })
+        }
+    }
+}
+
+fn connections(status: &Value) -> impl Iterator<Item = &Value> {
+    status["connections"].as_array().into_iter().flatten()
+}
+
+fn all_is_well(status: &Value) -> bool {
+    status["ready"] == true && connections(status).all(is_well)
+}
+
+fn is_well(connection: &Value) -> bool {
+    let none = |of: &Value| {
+        let counts = of.as_object().into_iter().flatten();
+        counts.into_iter().all(|(_, count)| count == 0)
+    };
+    connection["application"]["state"] == "well"
+        && none(&connection["pending"])
+        && none(&connection["refused"])
+}
+
+fn show(screen: Screen, status: &Value) {
+    let text = |of: &Value| match of {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let ready = if status["ready"] == true {
+        (Tone::Plain, "ready")
+    } else {
+        (Tone::Bad, "the store takes no writes")
+    };
+    screen.line(
+        ready.0,
+        &format!(
+            "drawbridge {}, up since {}: {}",
+            text(&status["version"]),
+            text(&status["started"]),
+            ready.1
+        ),
+    );
+    for connection in connections(status) {
+        let tone = if is_well(connection) {
+            Tone::Good
+        } else {
+            Tone::Bad
+        };
+        screen.line(
+            tone,
+            &format!(
+                "{}: {} {}",
+                text(&connection["name"]),
+                text(&connection["application"]["name"]),
+                text(&connection["application"]["state"])
+            ),
+        );
+        screen.line(
+            Tone::Plain,
+            &format!(
+                "  {} users, {} groups, {} memberships",
+                connection["users"], connection["groups"], connection["memberships"]
+            ),
+        );
+        for what in ["pending", "refused"] {
+            let counts = connection[what].as_object().into_iter().flatten();
+            let counts = counts.filter(|(_, count)| **count != 0);
+            let counts: Vec<String> = counts.map(|(of, count)| format!("{count} {of}")).collect();
+            if !counts.is_empty() {
+                screen.line(Tone::Bad, &format!("  {what}: {}", counts.join(", ")));
+            }
+        }
+    }
+}

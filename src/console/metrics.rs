@@ -1,0 +1,150 @@
+//! The same numbers as the status document, for Prometheus (text format
+//! 0.0.4). Names end in their unit; labels are names from the configuration
+//! only.
+
+use std::fmt::Write;
+
+use actix_web::HttpResponse;
+
+use super::{Entered, broken, status::state};
+use crate::bridge::{ConnectionStatus, Status};
+
+pub(super) async fn show(operator: Entered) -> HttpResponse {
+    match operator.0.status().await {
+        Ok(status) => HttpResponse::Ok()
+            .content_type("text/plain; version=0.0.4; charset=utf-8")
+            .body(text(&status)),
+        Err(error) => broken(&error),
+    }
+}
+
+/// One metric of a connection.
+struct Row {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    value: fn(&ConnectionStatus) -> u64,
+}
+
+const ROWS: [Row; 15] = [
+    gauge("users", "Live users.", |c| c.counts.users),
+    gauge("groups", "Live groups.", |c| c.counts.groups),
+    gauge("memberships", "Members of all groups.", |c| {
+        c.counts.memberships
+    }),
+    gauge(
+        "pending_users",
+        "Users that the application does not have as asked yet.",
+        |c| c.counts.pending_users,
+    ),
+    gauge(
+        "pending_groups",
+        "Groups still to be created or deleted there.",
+        |c| c.counts.pending_groups,
+    ),
+    gauge(
+        "pending_memberships",
+        "Memberships that the application does not have as asked yet.",
+        |c| c.counts.pending_memberships,
+    ),
+    gauge(
+        "refused_users",
+        "Accounts that the application refused for good.",
+        |c| c.counts.refused_users,
+    ),
+    gauge(
+        "refused_groups",
+        "Groups that the application refused for good.",
+        |c| c.counts.refused_groups,
+    ),
+    gauge("paused", "1 while the kill switch stops all writes.", |c| {
+        c.paused.into()
+    }),
+    gauge(
+        "application_well",
+        "1 while the application answers and takes our credential.",
+        |c| u64::from(matches!(state(c), "well" | "paused")),
+    ),
+    gauge(
+        "application_limit_per_second",
+        "The pace that is kept.",
+        |c| c.condition.per_second.into(),
+    ),
+    counter("application_calls_total", "Calls sent.", |c| {
+        c.condition.calls
+    }),
+    counter(
+        "application_throttled_total",
+        "Calls answered 429 or 503.",
+        |c| c.condition.throttled,
+    ),
+    counter(
+        "application_unanswered_total",
+        "Calls without an answer.",
+        |c| c.condition.unanswered,
+    ),
+    counter(
+        "dropped_attributes_total",
+        "Attributes that no schema knows, left out.",
+        |c| c.dropped_attributes,
+    ),
+];
+
+const fn gauge(name: &'static str, help: &'static str, value: fn(&ConnectionStatus) -> u64) -> Row {
+    Row {
+        name,
+        kind: "gauge",
+        help,
+        value,
+    }
+}
+
+const fn counter(
+    name: &'static str,
+    help: &'static str,
+    value: fn(&ConnectionStatus) -> u64,
+) -> Row {
+    Row {
+        name,
+        kind: "counter",
+        help,
+        value,
+    }
+}
+
+fn text(status: &Status) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "# HELP drawbridge_ready 1 while the store takes writes.\n\
+         # TYPE drawbridge_ready gauge\n\
+         drawbridge_ready {}\n\
+         # HELP drawbridge_start_time_seconds When the process started, since 1970.\n\
+         # TYPE drawbridge_start_time_seconds gauge\n\
+         drawbridge_start_time_seconds {}",
+        u8::from(status.ready),
+        status.started / 1_000,
+    );
+    for row in &ROWS {
+        let Row {
+            name,
+            kind,
+            help,
+            value,
+        } = row;
+        let _ = writeln!(
+            text,
+            "# HELP drawbridge_{name} {help}\n# TYPE drawbridge_{name} {kind}"
+        );
+        for connection in &status.connections {
+            let _ = writeln!(
+                text,
+                "drawbridge_{name}{{connection=\"{}\"}} {}",
+                connection.name,
+                value(connection)
+            );
+        }
+    }
+    text
+}

@@ -1,0 +1,80 @@
+//! The status document: everything that is not as the identity providers were
+//! told, by connection. Numbers and names of connections only, no personal
+//! data.
+
+use actix_web::HttpResponse;
+use serde_json::{Value, json};
+
+use super::{Entered, broken};
+use crate::bridge::{ConnectionStatus, Status};
+
+pub(super) async fn show(operator: Entered) -> HttpResponse {
+    match operator.0.status().await {
+        Ok(status) => HttpResponse::Ok().json(document(&status)),
+        Err(error) => broken(&error),
+    }
+}
+
+fn document(status: &Status) -> Value {
+    let connections: Vec<Value> = status.connections.iter().map(connection).collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "at": time(status.at),
+        "started": time(status.started),
+        "ready": status.ready,
+        "everythingPaused": status.everything_paused,
+        "connections": connections,
+    })
+}
+
+fn connection(of: &ConnectionStatus) -> Value {
+    let (counts, condition) = (&of.counts, &of.condition);
+    json!({
+        "name": of.name,
+        "paused": of.paused,
+        "application": {
+            "name": of.application,
+            "state": state(of),
+            "silentForSeconds": condition.silent_for.map(|left| left.as_secs()),
+            "requestsPerSecond": condition.per_second,
+            "calls": condition.calls,
+            "throttled": condition.throttled,
+            "unanswered": condition.unanswered,
+        },
+        "users": counts.users,
+        "groups": counts.groups,
+        "memberships": counts.memberships,
+        "pending": {
+            "users": counts.pending_users,
+            "groups": counts.pending_groups,
+            "memberships": counts.pending_memberships,
+        },
+        "refused": {
+            "users": counts.refused_users,
+            "groups": counts.refused_groups,
+        },
+        "droppedAttributes": of.dropped_attributes,
+        "lastImport": of.last_import.as_ref().map(|last| json!({
+            "at": time(last.at),
+            "users": last.result.as_ref().ok().map(|seen| seen.users_seen),
+            "groups": last.result.as_ref().ok().map(|seen| seen.groups_seen),
+            "error": last.result.as_ref().err(),
+        })),
+    })
+}
+
+/// How it goes with the application, in a word or two.
+pub(super) fn state(of: &ConnectionStatus) -> &'static str {
+    let condition = &of.condition;
+    match () {
+        () if of.paused => "paused",
+        () if condition.refused => "refuses the credential",
+        () if condition.unreachable => "unreachable",
+        () if condition.silent_for.is_some() => "asked for silence",
+        () => "well",
+    }
+}
+
+fn time(millis: i64) -> String {
+    jiff::Timestamp::from_millisecond(millis).map_or_else(|_| String::new(), |at| at.to_string())
+}

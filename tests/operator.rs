@@ -1,0 +1,188 @@
+//! The operator's side: who is let in, what is told, and the kill switch.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{self, World, values};
+
+async fn ask(world: &World, path: &str, token: Option<&str>) -> (u16, String) {
+    let (url, _) = world.operator();
+    let mut request = world.client.get(format!("{url}{path}"));
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    let answer = request.send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    (status, answer.text().await.expect("a body"))
+}
+
+/// Waits until the bridge itself says so.
+async fn until(world: &World, what: &str, is_so: impl Fn(&Value) -> bool) {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let status = world.status().await;
+        if is_so(&status["connections"][0]) {
+            return;
+        }
+        assert!(Instant::now() < end, "not {what}: {status:#}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn only_the_operators_token_opens_the_operators_side() {
+    let world = World::start().await;
+    let (_, token) = world.operator();
+    for path in ["/status", "/metrics", "/", "/held", "/%73tatus", "/Users"] {
+        for wrong in [None, Some(""), Some("guess"), Some(world.token.as_str())] {
+            assert_eq!(ask(&world, path, wrong).await.0, 401, "{path} {wrong:?}");
+        }
+    }
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(ask(&world, path, None).await.0, 200, "{path}");
+    }
+    assert_eq!(ask(&world, "/status", Some(&token)).await.0, 200);
+    assert_eq!(ask(&world, "/nothing", Some(&token)).await.0, 404);
+    // And it opens nothing of the identity provider's.
+    let users = format!("{}/Users", world.base);
+    let answer = world.client.get(users).bearer_auth(&token).send().await;
+    assert_eq!(answer.expect("an answer").status(), 401);
+    // A new start makes a new one.
+    let mut world = world;
+    world.kill_and_restart();
+    assert_ne!(world.operator().1, token);
+    assert_eq!(ask(&world, "/status", Some(&token)).await.0, 401);
+}
+
+#[tokio::test]
+async fn readiness_is_told_without_a_token_and_without_data() {
+    let world = World::start().await;
+    let root = world.base.trim_end_matches("/acme/scim/v2").to_owned();
+    for path in ["/livez", "/readyz"] {
+        let answer = world.client.get(format!("{root}{path}")).send().await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status(), 200, "{path}");
+        assert!(answer.text().await.expect("a body").len() < 64);
+    }
+}
+
+#[tokio::test]
+async fn the_status_and_the_metrics_tell_the_same_numbers_and_no_names_of_people() {
+    let world = World::start().await;
+    let users = world.users("counted", 3).await;
+    world.group("counted-group", &users).await;
+    let status = world.status().await;
+    let connection = &status["connections"][0];
+    assert_eq!(connection["users"], 3, "{status:#}");
+    assert_eq!(connection["memberships"], 3);
+    assert_eq!(
+        connection["pending"],
+        json!({ "users": 0, "groups": 0, "memberships": 0 })
+    );
+    assert!(
+        connection["application"]["calls"]
+            .as_u64()
+            .expect("a number")
+            >= 4
+    );
+    let (_, token) = world.operator();
+    let (code, metrics) = ask(&world, "/metrics", Some(&token)).await;
+    assert_eq!(code, 200);
+    for line in [
+        "drawbridge_ready 1",
+        "drawbridge_users{connection=\"acme\"} 3",
+        "drawbridge_memberships{connection=\"acme\"} 3",
+        "drawbridge_pending_memberships{connection=\"acme\"} 0",
+    ] {
+        assert!(
+            metrics.lines().any(|l| l == line),
+            "{line} is not in\n{metrics}"
+        );
+    }
+    for text in [status.to_string(), metrics] {
+        assert!(!text.contains("counted"), "{text}");
+    }
+    let (said, _, well) = world.run(&["status"]);
+    assert!(
+        well && said.contains("3 users, 1 groups, 3 memberships"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn the_kill_switch_stops_writes_at_once_keeps_requests_and_outlives_a_restart() {
+    let mut world = World::start().await;
+    let users = world.users("u", 3).await;
+    let group = world.group("switched", &users[..1]).await;
+    let (_, said, ok) = world.run(&["pause", "--reason", "audit"]);
+    assert!(ok && said.contains("stopped"), "{said}");
+    until(&world, "paused", |c| c["paused"] == true).await;
+
+    world.forget_calls().await;
+    let before = Instant::now();
+    let add = json!([{ "op": "add", "path": "members", "value": values(&users[1..]) }]);
+    let answer = world.patch(&format!("/Groups/{group}"), add).await;
+    assert!(answer.status.is_success(), "{answer:?}");
+    assert!(
+        before.elapsed() < Duration::from_secs(4),
+        "an answer need not wait"
+    );
+    world
+        .patch(
+            &format!("/Users/{}", users[0]),
+            json!([{ "op": "replace", "path": "active", "value": false }]),
+        )
+        .await;
+    until(&world, "pending", |c| c["pending"]["memberships"] != 0).await;
+    let (said, _, well) = world.run(&["status"]);
+    assert!(!well && said.contains("paused"), "{said}");
+
+    world.kill_and_restart();
+    until(&world, "paused again", |c| c["paused"] == true).await;
+    assert_eq!(world.calls().await, Vec::<Value>::new(), "nothing was sent");
+
+    let (_, _, ok) = world.run(&["resume"]);
+    assert!(ok);
+    until(&world, "done", |c| {
+        c["paused"] == false && c["pending"]["memberships"] == 0 && c["pending"]["users"] == 0
+    })
+    .await;
+    // A deactivated account stays where it was; its access is gone as a whole.
+    let expected = ["u0", "u1", "u2"].map(support::address);
+    world.until_upstream_has("switched", &expected.into()).await;
+}
+
+#[tokio::test]
+async fn what_waits_for_its_turn_when_the_switch_is_turned_is_not_sent() {
+    // Eight calls at once, a fifth of a second each: most of them have to wait.
+    let world = World::with("sync_wait = \"100ms\"", &["--empty"]).await;
+    world.faults(json!({ "latency_ms": 200 })).await;
+    let names: Vec<String> = (0..60).map(|n| format!("queued-{n}")).collect();
+    let requests = names.iter().map(|name| world.group(name, &[]));
+    futures_util::future::join_all(requests).await;
+    let (_, _, ok) = world.run(&["pause", "--connection", "acme"]);
+    assert!(ok);
+    until(&world, "paused", |c| c["paused"] == true).await;
+    // What was under way has ended when nothing new comes for two latencies.
+    let mut seen = world.calls().await.len();
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let now = world.calls().await.len();
+        if now == seen {
+            break;
+        }
+        seen = now;
+    }
+    assert!(seen < names.len(), "{seen} calls");
+    let (_, said, ok) = world.run(&["resume", "--connection", "acme"]);
+    assert!(ok, "{said}");
+    until(&world, "done", |c| c["pending"]["groups"] == 0).await;
+}
+
+#[tokio::test]
+async fn a_command_without_a_server_says_so() {
+    let world = World::start().await;
+    let (_, said, ok) = world.run(&["pause", "--connection", "nobody"]);
+    assert!(!ok && said.contains("no connection"), "{said}");
+}
