@@ -61,7 +61,8 @@ async fn find(bridge: &Running, endpoint: &str, filter: &str) -> Answer {
 }
 
 async fn search(bridge: &Running, endpoint: &str, filter: &str) -> Answer {
-    let body = json!({"filter": filter, "count": 1000});
+    let message = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
+    let body = json!({"schemas": [message], "filter": filter, "count": 1000});
     post(bridge, &format!("/scim/v2/{endpoint}/.search"), &body).await
 }
 

@@ -480,6 +480,7 @@ async fn a_strict_root_asks_each_type_for_what_it_has() {
     let ann = world.user("ann").await;
     world.user("zoe").await;
     world.group("Middle", std::slice::from_ref(&ann)).await;
+    let message = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
     let core = "urn:ietf:params:scim:schemas:core:2.0";
     for (filter, expected) in [
         ("userName eq \"ann@example.com\"", "ann"),
@@ -493,7 +494,7 @@ async fn a_strict_root_asks_each_type_for_what_it_has() {
         (&format!("{core}:Group:displayName pr"), "Middle"),
         (&format!("members[value eq \"{ann}\"]"), "Middle"),
     ] {
-        let query = json!({ "filter": filter });
+        let query = json!({"schemas": [message], "filter": filter});
         let reply = world.post("/.search", query).await.expect(200);
         assert_eq!(names(&reply).join(" "), expected, "{filter}");
         let filter = filter.replace(' ', "+").replace('"', "%22");
@@ -501,10 +502,10 @@ async fn a_strict_root_asks_each_type_for_what_it_has() {
         assert_eq!(ids(&got), ids(&reply), "{filter}");
     }
     for filter in ["noSuch pr", "userName eq true", "userName eq"] {
-        let query = json!({ "filter": filter });
+        let query = json!({"schemas": [message], "filter": filter});
         refused(world.post("/.search", query).await, 400, "invalidFilter");
     }
-    let groups = json!({"filter": "userName pr"});
+    let groups = json!({"schemas": [message], "filter": "userName pr"});
     refused(
         world.post("/Groups/.search", groups).await,
         400,

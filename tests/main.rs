@@ -24,6 +24,7 @@ mod openapi;
 mod operator;
 mod projection;
 mod strict;
+mod strict_queries;
 mod support;
 mod tidy;
 mod versions;

@@ -95,7 +95,7 @@ impl Caller {
     }
 
     pub(super) fn projection(&self, of: ResourceType) -> Result<Projection, Problem> {
-        Projection::parse(self.query(), of, &self.schemas)
+        Projection::parse(self.query(), of, &self.schemas, self.limits())
     }
 
     /// The precondition of a write.

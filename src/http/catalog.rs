@@ -54,7 +54,7 @@ fn list(caller: &Caller, of: Assignable) -> Answer {
 }
 
 fn one(caller: &Caller, of: Assignable) -> Answer {
-    let projection = Projection::parse(caller.query(), User, &of.schemas())?;
+    let projection = Projection::parse(caller.query(), User, &of.schemas(), caller.limits())?;
     let rows = caller.session.catalog().resources(of, &caller.base);
     let found = rows
         .into_iter()

@@ -175,6 +175,7 @@ fn config(caller: &Caller, body_limit: usize) -> Value {
         "changePassword": {"supported": false},
         "sort": {"supported": true},
         "etag": {"supported": true},
+        "interopProfileConformant": caller.limits().strict,
         "RolesAndEntitlements": caller.session.catalog().config(),
         "pagination": {
             "cursor": true,

@@ -260,6 +260,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::scim::json::Limits;
 
     fn ids(count: usize) -> Arc<[ResourceId]> {
         (0..count)
@@ -269,7 +270,7 @@ mod tests {
 
     fn line(query: &str) -> Line {
         let schemas = crate::scim::schema::Schemas::new(&[], &[]);
-        let projection = Projection::parse(query, Group, &schemas).unwrap();
+        let projection = Projection::parse(query, Group, &schemas, &Limits::default()).unwrap();
         Line::wanted(&projection, "http://host/scim/v2").unwrap()
     }
 

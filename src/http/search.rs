@@ -63,7 +63,7 @@ pub(super) async fn list(caller: Caller, asked: Asked) -> Answer {
 /// A list from the query string.
 pub(super) fn in_query(caller: &Caller, types: &[ResourceType]) -> Result<Asked, Problem> {
     let guarded = &caller.session.policy().sensitive_filters;
-    let request = SearchRequest::from_query(caller.query(), guarded)?;
+    let request = SearchRequest::from_query(caller.query(), guarded, caller.limits())?;
     among(caller, &request, types)
 }
 
@@ -79,6 +79,10 @@ fn among(
     request: &SearchRequest,
     types: &[ResourceType],
 ) -> Result<Asked, Problem> {
+    if caller.limits().strict {
+        let known: Vec<_> = types.iter().map(|of| (*of, &*caller.schemas)).collect();
+        request.shows_known(&known)?;
+    }
     let of_type = |of: &ResourceType, limits| {
         let query = request.among(*of, &caller.schemas, limits)?;
         Ok((*of, query))

@@ -27,9 +27,9 @@ pub struct Limits {
     pub filter: usize,
     /// Nesting of a filter.
     pub filter_depth: usize,
-    /// Whether the RFCs' letter is demanded instead of being read kindly:
-    /// what a schema does not define is refused, and so is every departure
-    /// that lenient reading allows identity providers.
+    /// Whether the interoperability profile is demanded instead of reading
+    /// kindly: what a schema does not define is refused, and so is every
+    /// departure from the RFCs that lenient reading allows identity providers.
     pub strict: bool,
 }
 

@@ -6,12 +6,12 @@
 //! holds is not known here: it is text that is handed on with the query it
 //! belongs to.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use super::{
     error::{Problem, ScimType},
     filter::Filter,
-    json::Limits,
+    json::{Limits, quoted},
     resource::ResourceType,
     schema::Schemas,
 };
@@ -67,22 +67,34 @@ impl ListQuery {
         schemas: &Schemas,
         limits: &Limits,
     ) -> Result<Self, Problem> {
-        SearchRequest::from_query(query, &[])?.among(of, schemas, limits)
+        let request = SearchRequest::from_query(query, &[], limits)?;
+        if limits.strict {
+            request.shows_known(&[(of, schemas)])?;
+        }
+        request.among(of, schemas, limits)
     }
 }
 
 type Parameter<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// The decoded pairs of a query string that have a name.
-fn parameters(query: &str) -> Result<Vec<Parameter<'_>>, Problem> {
+/// The decoded pairs of a query string that have a name; strictly no name is
+/// given twice.
+fn parameters(query: &str, strict: bool) -> Result<Vec<Parameter<'_>>, Problem> {
     let query = query.strip_prefix('?').unwrap_or(query);
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((decoded(name)?, decoded(value)?))
-        })
-        .collect()
+    let pairs = pairs.map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok((decoded(name)?, decoded(value)?))
+    });
+    let pairs: Vec<Parameter<'_>> = pairs.collect::<Result<_, Problem>>()?;
+    if strict {
+        let mut seen = HashSet::new();
+        if let Some((name, _)) = pairs.iter().find(|(name, _)| !seen.insert(name)) {
+            let detail = format!("the parameter {} is given twice", quoted(name));
+            return Err(Problem::bad(ScimType::InvalidValue, detail));
+        }
+    }
+    Ok(pairs)
 }
 
 /// Form decoding. A percent sign that is no escape stands for itself.

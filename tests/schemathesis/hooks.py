@@ -72,6 +72,7 @@ FITTING = {
 
 schemathesis.openapi.format("scim-filter", filters(TEXT, DATE))
 schemathesis.openapi.format("scim-attribute", st.sampled_from([*TEXT, *DATE]))
+schemathesis.openapi.format("scim-attributes", st.lists(st.sampled_from([*TEXT, *DATE]), max_size=3).map(",".join))
 # The first page; a later one's cursor belongs to a query that was made before.
 schemathesis.openapi.format("scim-cursor", st.just(""))
 schemathesis.openapi.format("scim-path", st.sampled_from(list(FITTING)))
@@ -112,7 +113,7 @@ def page_one_way(query):
 
 def name_what_is_there(query):
     """Roles and entitlements have no externalId."""
-    for name in ["filter", "sortBy"]:
+    for name in ["filter", "sortBy", "attributes", "excludedAttributes"]:
         if isinstance((query or {}).get(name), str):
             query[name] = query[name].replace("externalId", "displayName")
 

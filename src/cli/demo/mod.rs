@@ -72,8 +72,10 @@ pub(super) struct Demo {
     /// where it can be, ready for a test suite.
     #[arg(long, conflicts_with = "once")]
     empty: bool,
-    /// Demand the letter of RFC 7643 and 7644. The flows of the identity
-    /// providers depart from it, so without --empty some of it will be refused.
+    /// Demand the interoperability profile (draft-zollner-scim-interop-profile),
+    /// which refuses more than RFC 7643 and 7644 do: what no schema defines, a
+    /// PATCH without a path. The flows of the identity providers depart from it,
+    /// so without --empty some of it will be refused.
     #[arg(long)]
     strict: bool,
     /// Where the simulated application listens; by default any free port.

@@ -9,7 +9,7 @@ use crate::scim::{
     catalog::Assignable,
     error::{ERROR_SCHEMA, ScimType},
     json_schema,
-    message::{LIST_RESPONSE, PATCH_OP},
+    message::{LIST_RESPONSE, PATCH_OP, SEARCH_REQUEST},
     resource::ResourceType::{Group, User},
 };
 
@@ -156,12 +156,17 @@ fn search(connection: &Connection<'_>) -> Value {
 }
 
 fn searching(connection: &Connection<'_>, page: &Value, required: &[&str]) -> Value {
-    let names = json!({"anyOf": [
-        {"type": "array", "items": {"type": "string"}},
-        {"type": ["string", "null"]},
-    ]});
+    let strict = connection.limits.strict;
+    let (schemas, names) = match strict {
+        true => (json!({"const": [SEARCH_REQUEST]}), known_names()),
+        false => (json!({}), any_names()),
+    };
+    let mut required = required.to_vec();
+    if strict {
+        required.push("schemas");
+    }
     let mut properties = json!({
-        "schemas": {},
+        "schemas": schemas,
         "filter": {"anyOf": [
             {"type": "string", "format": "scim-filter", "minLength": 1, "maxLength": connection.limits.filter},
             {"type": "null"},
@@ -178,8 +183,21 @@ fn searching(connection: &Connection<'_>, page: &Value, required: &[&str]) -> Va
         "type": "object",
         "properties": properties,
         "required": required,
-        "additionalProperties": true,
+        "additionalProperties": !strict,
     })
+}
+
+fn any_names() -> Value {
+    json!({"anyOf": [
+        {"type": "array", "items": {"type": "string"}},
+        {"type": ["string", "null"]},
+    ]})
+}
+
+/// Strictly, names are those of attributes.
+fn known_names() -> Value {
+    let name = json!({"type": "string", "format": "scim-attribute"});
+    json!({"type": ["array", "null"], "items": name})
 }
 
 fn entry(of: Assignable) -> Value {

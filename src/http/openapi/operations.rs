@@ -63,6 +63,8 @@ pub(in crate::http) fn read(of: ResourceType) -> Operation {
     versioned(operation)
 }
 
+/// 403 is the answer to a filter that must not stand in an address (RFC 7644
+/// section 7.5.2).
 pub(in crate::http) fn list(of: ResourceType) -> Operation {
     let plural = of.endpoint();
     Operation::new(
@@ -78,6 +80,7 @@ pub(in crate::http) fn list(of: ResourceType) -> Operation {
         format!("{}List", of.name()),
         &[],
     )
+    .refuses(&[403])
 }
 
 /// Users and groups in one list (RFC 7644 section 3.4.2.1).
@@ -91,6 +94,7 @@ pub(in crate::http) fn root() -> Operation {
     .takes(&LIST)
     .takes(&PROJECTION)
     .answers(200, "A page of resources.", "ResourceList", &[])
+    .refuses(&[403])
 }
 
 pub(in crate::http) fn create(of: ResourceType) -> Operation {

@@ -68,6 +68,11 @@ fn values(connection: &Connection<'_>, of: Assignable) -> Value {
 }
 
 fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
+    let strict = connection.limits.strict;
+    let names = match strict {
+        true => json!({"type": "string", "format": "scim-attributes"}),
+        false => json!({"type": "string"}),
+    };
     vec![
         query(
             "filter",
@@ -83,7 +88,10 @@ fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
         ),
         query(
             "sortOrder",
-            "Ascending unless it is descending; in any letter case.",
+            match strict {
+                true => "Ascending unless it is descending.",
+                false => "Ascending unless it is descending; in any letter case.",
+            },
             json!({"type": "string", "enum": ["ascending", "descending"]}),
         ),
         query(
@@ -106,12 +114,12 @@ fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
         query(
             "attributes",
             "What to show besides what is always shown: names joined by commas (RFC 7644 section 3.9).",
-            json!({"type": "string"}),
+            names.clone(),
         ),
         query(
             "excludedAttributes",
             "What not to show, of what is not always shown: names joined by commas.",
-            json!({"type": "string"}),
+            names,
         ),
     ]
 }

@@ -41,7 +41,7 @@ pub fn accepted(schemas: &Schemas, of: ResourceType, limits: &Limits) -> Value {
         let object = reader.object(definitions(schemas, urn));
         properties.insert((*urn).to_owned(), reader.or_unset(vec![object], false));
     }
-    if of == ResourceType::User {
+    if of == ResourceType::User && !limits.strict {
         properties.insert("password".into(), password());
     }
     let mut required = required_of(definitions(schemas, core(of)));

@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use super::parameters;
 use crate::scim::{
-    error::Problem,
+    error::{Problem, ScimType},
+    json::{Limits, quoted},
     resource::ResourceType,
     schema::{Attribute, Named, Schemas},
 };
@@ -33,11 +34,16 @@ struct Selected {
 
 impl Projection {
     /// Reads only `attributes` and `excludedAttributes` from a query string.
-    /// Names that no schema knows are ignored; when `attributes` names nothing
-    /// known, only what is always returned is left.
-    pub fn parse(query: &str, of: ResourceType, schemas: &Schemas) -> Result<Self, Problem> {
+    /// Names that no schema knows are ignored, strictly refused; when
+    /// `attributes` names nothing known, only what is always returned is left.
+    pub fn parse(
+        query: &str,
+        of: ResourceType,
+        schemas: &Schemas,
+        limits: &Limits,
+    ) -> Result<Self, Problem> {
         let (mut include, mut exclude) = (Vec::new(), Vec::new());
-        for (name, value) in parameters(query)? {
+        for (name, value) in parameters(query, limits.strict)? {
             match name.as_ref() {
                 "attributes" => include.push(value),
                 "excludedAttributes" => exclude.push(value),
@@ -45,6 +51,10 @@ impl Projection {
             }
         }
         let (include, exclude) = (include.join(","), exclude.join(","));
+        if limits.strict {
+            demand_known("attributes", &include, &[(of, schemas)])?;
+            demand_known("excludedAttributes", &exclude, &[(of, schemas)])?;
+        }
         Ok(Self::named(&include, &exclude, of, schemas))
     }
 
@@ -223,6 +233,31 @@ fn parts(value: Value, place: Place<'_>, wanted: &dyn Fn(Place<'_>) -> Wanted) -
     });
     let inside: Map<String, Value> = inside.collect();
     (!inside.is_empty()).then(|| inside.into())
+}
+
+/// Refuses the first of some names that leads to nothing in any of the types.
+pub(super) fn demand_known(
+    parameter: &str,
+    names: &str,
+    types: &[(ResourceType, &Schemas)],
+) -> Result<(), Problem> {
+    let is_known = |name: &&str| {
+        types.iter().any(|(of, schemas)| {
+            let named = schemas.kind(*of).resolve_as(name, true);
+            matches!(named, Named::Attribute { .. } | Named::Extension(_))
+        })
+    };
+    let mut names = names.split(',').map(str::trim).filter(|n| !n.is_empty());
+    match names.find(|name| !is_known(name)) {
+        None => Ok(()),
+        Some(name) => Err(Problem::bad(
+            ScimType::InvalidValue,
+            format!(
+                "{parameter} names {}, which no schema here defines; an extension's attribute needs its URN and a colon before it",
+                quoted(name)
+            ),
+        )),
+    }
 }
 
 fn selected<'a>(

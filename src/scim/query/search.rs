@@ -1,20 +1,27 @@
 //! `SearchRequest`: a list query before it is known which resource type is
 //! asked, from a query string or from the body of a `.search` (RFC 7644
 //! sections 3.4.2 and 3.4.3), which keeps filters about people out of
-//! addresses and logs.
+//! addresses and logs. Read strictly, nothing in it is unknown and nothing is
+//! said twice.
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Number, Value, json};
+use serde_json::json;
 
-use super::{DEFAULT_COUNT, ListQuery, MAX_COUNT, Page, Projection, Sort, parameters, sort};
+use super::{
+    DEFAULT_COUNT, ListQuery, MAX_COUNT, Page, Projection, Sort, parameters, projection, sort,
+};
 use crate::scim::{
     error::{Problem, ScimType},
     filter::Filter,
-    json::{self, Limits, quoted},
+    json::{Limits, quoted},
     resource::ResourceType,
     schema::Schemas,
 };
+
+mod message;
+
+use message::Message;
 
 /// A search before it is known which resource type is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,13 +56,13 @@ impl SearchRequest {
     /// Reads an undecoded query string, in which a filter must not name a
     /// `sensitive` attribute, see [`Filter::parse_in_address`]. Parameters that
     /// the RFCs do not know are ignored.
-    pub fn from_query(query: &str, sensitive: &[String]) -> Result<Self, Problem> {
+    pub fn from_query(query: &str, sensitive: &[String], limits: &Limits) -> Result<Self, Problem> {
         let mut given = Given {
             guarded: Some(sensitive.to_vec()),
             ..Given::default()
         };
         let (mut start, mut count) = (None, None);
-        for (name, value) in parameters(query)? {
+        for (name, value) in parameters(query, limits.strict)? {
             match name.as_ref() {
                 "filter" if given.filter.is_some() => {
                     let detail = "filter is given twice; join the parts with `and`";
@@ -79,31 +86,33 @@ impl SearchRequest {
         };
         given.start_index = number("startIndex", start, ScimType::InvalidValue)?;
         given.count = number("count", count, kind)?;
-        given.judged()
+        given.judged(limits.strict)
     }
 
-    /// Reads a body. What the RFCs do not know is ignored.
+    /// Reads a body. What the RFCs do not know is ignored, strictly refused.
     pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, Problem> {
-        let Value::Object(body) = json::parse(body, limits)? else {
-            return Err(Problem::bad(
-                ScimType::InvalidSyntax,
-                "the body must be a JSON object such as {\"filter\": \"userName sw \\\"a\\\"\"}",
-            ));
-        };
-        let cursor = text(&body, "cursor")?;
+        let body = Message::parse(body, limits)?;
+        let cursor = body.text("cursor")?;
         let kind = kind_of_count(cursor.as_ref());
         let given = Given {
-            filter: text(&body, "filter")?,
+            filter: body.text("filter")?,
             guarded: None,
-            sort_by: text(&body, "sortBy")?,
-            sort_order: text(&body, "sortOrder")?,
-            start_index: number(&body, "startIndex", ScimType::InvalidValue)?,
-            count: number(&body, "count", kind)?,
+            sort_by: body.text("sortBy")?,
+            sort_order: body.text("sortOrder")?,
+            start_index: body.number("startIndex", ScimType::InvalidValue)?,
+            count: body.number("count", kind)?,
             cursor,
-            attributes: names(&body, "attributes")?,
-            excluded: names(&body, "excludedAttributes")?,
+            attributes: body.names("attributes")?,
+            excluded: body.names("excludedAttributes")?,
         };
-        given.judged()
+        given.judged(limits.strict)
+    }
+
+    /// Refuses what is to be shown or left out and none of some types has: to
+    /// be asked when reading strictly, of all types of the list at once.
+    pub fn shows_known(&self, types: &[(ResourceType, &Schemas)]) -> Result<(), Problem> {
+        projection::demand_known("attributes", &self.attributes, types)?;
+        projection::demand_known("excludedAttributes", &self.excluded, types)
     }
 
     /// This search among resources of one type.
@@ -153,7 +162,7 @@ impl Given {
     /// Clamps the numbers and refuses what contradicts itself. An empty text
     /// asks for nothing, except that an empty cursor asks for the first page
     /// and an empty filter is a mistake.
-    fn judged(self) -> Result<SearchRequest, Problem> {
+    fn judged(self, strict: bool) -> Result<SearchRequest, Problem> {
         let some = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         if self.cursor.is_some() && self.start_index.is_some() {
             return Err(Problem::bad(
@@ -173,7 +182,7 @@ impl Given {
             filter: self.filter,
             guarded: self.guarded,
             sort_by: some(self.sort_by),
-            descending: sort::is_descending(some(self.sort_order).as_deref())?,
+            descending: sort::is_descending(some(self.sort_order).as_deref(), strict)?,
             start_index: clamped(self.start_index.unwrap_or(1), 1),
             count: self
                 .count
@@ -232,62 +241,4 @@ fn whole_number(name: &str, value: &str, kind: ScimType) -> Result<i128, Problem
     } else {
         number
     })
-}
-
-/// A member in any letter case; `null` is none.
-fn member<'a>(body: &'a Map<String, Value>, name: &str) -> Result<Option<&'a Value>, Problem> {
-    let mut found = body.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
-    let value = found.next().map(|(_, value)| value);
-    if found.next().is_some() {
-        return Err(Problem::bad(
-            ScimType::InvalidSyntax,
-            format!("{name} is given twice"),
-        ));
-    }
-    Ok(value.filter(|value| !value.is_null()))
-}
-
-fn text(body: &Map<String, Value>, name: &str) -> Result<Option<String>, Problem> {
-    match member(body, name)? {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(wrong(name, "a string", ScimType::InvalidValue)),
-    }
-}
-
-fn number(body: &Map<String, Value>, name: &str, kind: ScimType) -> Result<Option<i128>, Problem> {
-    let Some(value) = member(body, name)? else {
-        return Ok(None);
-    };
-    let number = value.as_number().and_then(whole);
-    let refused = || wrong(name, "a whole number", kind);
-    number.map(Some).ok_or_else(refused)
-}
-
-/// A number without a fraction, clamped; 2.0 is one in JSON too.
-fn whole(number: &Number) -> Option<i128> {
-    if let Some(whole) = number.as_i128() {
-        return Some(whole);
-    }
-    let float = number.as_f64().filter(|float| float.fract() == 0.0)?;
-    let end = if float < 0.0 { i128::MIN } else { i128::MAX };
-    Some(format!("{float:.0}").parse().unwrap_or(end))
-}
-
-/// An array of names, or one string of them; joined by commas.
-fn names(body: &Map<String, Value>, name: &str) -> Result<String, Problem> {
-    let refused = || wrong(name, "an array of attribute names", ScimType::InvalidValue);
-    match member(body, name)? {
-        None => Ok(String::new()),
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Array(list)) => {
-            let names: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
-            Ok(names.ok_or_else(refused)?.join(","))
-        }
-        Some(_) => Err(refused()),
-    }
-}
-
-fn wrong(name: &str, expected: &str, kind: ScimType) -> Problem {
-    Problem::bad(kind, format!("{name} must be {expected}"))
 }

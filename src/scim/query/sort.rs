@@ -57,7 +57,7 @@ impl Sort {
         schemas: &Schemas,
         limits: &Limits,
     ) -> Result<Option<Self>, Problem> {
-        let sort = Self::resolved(path.trim(), of, schemas)?;
+        let sort = Self::resolved(path.trim(), of, schemas, limits.strict)?;
         if sort.is_none() && limits.strict {
             let why = format!("is nothing that a {} can be sorted by", of.name());
             return Err(invalid(path, &why));
@@ -65,8 +65,13 @@ impl Sort {
         Ok(sort)
     }
 
-    fn resolved(path: &str, of: ResourceType, schemas: &Schemas) -> Result<Option<Self>, Problem> {
-        let (extension, attribute, sub) = match schemas.kind(of).resolve(path) {
+    fn resolved(
+        path: &str,
+        of: ResourceType,
+        schemas: &Schemas,
+        strict: bool,
+    ) -> Result<Option<Self>, Problem> {
+        let (extension, attribute, sub) = match schemas.kind(of).resolve_as(path, strict) {
             Named::Attribute {
                 extension,
                 attribute,
@@ -168,11 +173,15 @@ impl Default for SortKey {
 }
 
 /// `sortOrder`; ascending unless said otherwise.
-pub(super) fn is_descending(order: Option<&str>) -> Result<bool, Problem> {
-    match order.map(str::trim) {
+/// Reads `sortOrder`, strictly as the RFC spells it.
+pub(super) fn is_descending(order: Option<&str>, strict: bool) -> Result<bool, Problem> {
+    let is = |order: &str, word: &str| {
+        order == word || (!strict && order.trim().eq_ignore_ascii_case(word))
+    };
+    match order {
         None => Ok(false),
-        Some(order) if order.eq_ignore_ascii_case("ascending") => Ok(false),
-        Some(order) if order.eq_ignore_ascii_case("descending") => Ok(true),
+        Some(order) if is(order, "ascending") => Ok(false),
+        Some(order) if is(order, "descending") => Ok(true),
         Some(other) => Err(Problem::bad(
             ScimType::InvalidValue,
             format!(

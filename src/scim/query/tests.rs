@@ -27,7 +27,8 @@ fn projected(query: &str) -> Value {
         ENTERPRISE: {"department": "D", "manager": {"value": "m", "$ref": "r"}},
         "meta": {"version": "v", "location": "l"},
     });
-    let projection = Projection::parse(query, ResourceType::User, &schemas).unwrap();
+    let projection =
+        Projection::parse(query, ResourceType::User, &schemas, &Limits::default()).unwrap();
     projection.apply(resource.as_object_mut().unwrap());
     resource
 }
@@ -181,7 +182,8 @@ fn excluded_attributes_drop_what_is_named_but_not_what_is_always_returned() {
 fn members_are_only_read_when_wanted() {
     let schemas = Schemas::new(&[], &[]);
     let ask = |query: &str| {
-        let projection = Projection::parse(query, ResourceType::Group, &schemas).unwrap();
+        let projection =
+            Projection::parse(query, ResourceType::Group, &schemas, &Limits::default()).unwrap();
         (projection.is_default(), projection.wants_members())
     };
     assert_eq!(ask(""), (true, true));
@@ -193,8 +195,13 @@ fn members_are_only_read_when_wanted() {
     assert_eq!(ask("excludedAttributes=members.display"), (false, true));
     assert_eq!(ask("attributes=id"), (false, false));
     assert_eq!(ask("attributes=members.value"), (false, true));
-    let projection =
-        Projection::parse("attributes=members.value", ResourceType::Group, &schemas).unwrap();
+    let projection = Projection::parse(
+        "attributes=members.value",
+        ResourceType::Group,
+        &schemas,
+        &Limits::default(),
+    )
+    .unwrap();
     assert!(projection.wants_of_member("value") && !projection.wants_of_member("$ref"));
 }
 

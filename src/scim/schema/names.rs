@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     COMMON, GROUP, STANDARD_IDS, UNSERVED, USER,
-    attribute::{Attribute, attributes_of},
+    attribute::{Attribute, Mutability, attributes_of},
     embedded, id,
 };
 use crate::scim::resource::ResourceType;
@@ -123,12 +123,17 @@ impl Kind {
     }
 
     /// Reads the same as RFC 7644 section 3.10 has it: an extension's attribute
-    /// needs its URN.
+    /// needs its URN, and what is not served (`password`) is not there.
     pub(in crate::scim) fn resolve_as(&self, name: &str, strict: bool) -> Named<'_> {
         match self.resolve(name) {
             Named::Attribute {
                 extension: Some(_), ..
             } if strict && !name.contains(':') => Named::Unknown,
+            Named::Attribute {
+                extension: None,
+                attribute,
+                ..
+            } if strict && attribute.mutability == Mutability::WriteOnly => Named::Unknown,
             named => named,
         }
     }

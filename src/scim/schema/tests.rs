@@ -448,7 +448,8 @@ impl Claim<'_> {
         let held = self.body(whole(self.definition));
         let shown = |query: &str| {
             let mut shown = held.clone();
-            let projection = Projection::parse(query, self.of, self.schemas).unwrap();
+            let projection =
+                Projection::parse(query, self.of, self.schemas, &Limits::default()).unwrap();
             projection.apply(&mut shown);
             self.kept(&Attributes(shown)).is_some()
         };

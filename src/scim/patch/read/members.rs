@@ -36,7 +36,15 @@ impl Reader<'_> {
             value => value,
         };
         let change = match (verb, path.filter, value) {
-            (Verb::Remove, None, None | Some(Value::Null)) => MemberChange::RemoveAll,
+            (Verb::Remove, None, None) => MemberChange::RemoveAll,
+            // No recorded client sends it; it may as well come from one that
+            // never loaded whom to remove.
+            (Verb::Remove, None, Some(Value::Null)) => {
+                return Err(Problem::bad(
+                    ScimType::InvalidValue,
+                    "a remove of members with the value null names nobody; leave value out to remove every member, or select them in the path: members[value eq \"..\"]",
+                ));
+            }
             (Verb::Remove, None, Some(value)) => MemberChange::Remove(self.ids(&value)?),
             (Verb::Remove, Some(filter), _) => match filter.ids() {
                 Some(ids) => MemberChange::Remove(self.counted(ids)?),

@@ -69,3 +69,16 @@ fn two_operations_may_say_different_things() {
     let after = json!({"userName": "u", "title": "b"});
     assert_eq!(patched(json!({"userName": "u"}), two).unwrap(), after);
 }
+
+#[test]
+fn a_remove_of_members_whose_value_is_null_removes_nobody() {
+    let null = json!([{"op": "remove", "path": "members", "value": null}]);
+    let problem = members(null).unwrap_err();
+    assert_eq!(problem.scim_type, Some(ScimType::InvalidValue));
+    assert!(problem.detail.contains("leave value out"), "{problem}");
+    let selected = json!([{"op": "remove", "path": "members[value eq \"a\"]", "value": null}]);
+    assert_eq!(
+        members(selected).unwrap(),
+        [MemberChange::Remove(texts(&["a"]))]
+    );
+}

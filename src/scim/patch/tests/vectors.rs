@@ -13,9 +13,9 @@ const PATHS: &str = include_str!("../../../../tests/data/vectors/path-vectors.js
 const LENIENT: [(&str, ScimType); 2] = [("p089", ScimType::NoTarget), ("p169", ScimType::NoTarget)];
 
 /// The interoperability profile refuses what has no path, though RFC 7644
-/// allows it; and a value with a remove is nothing that the RFC knows, so it
+/// allows it, and what no schema defines, as `password` here (p048); and a value with a remove is nothing that the RFC knows, so it
 /// is refused rather than not heeded (p161).
-const STRICT: [(&str, ScimType); 13] = [
+const STRICT: [(&str, ScimType); 14] = [
     ("p003", ScimType::InvalidPath),
     ("p005", ScimType::InvalidPath),
     ("p008", ScimType::InvalidPath),
@@ -23,6 +23,7 @@ const STRICT: [(&str, ScimType); 13] = [
     ("p021", ScimType::InvalidPath),
     ("p043", ScimType::InvalidPath),
     ("p044", ScimType::InvalidPath),
+    ("p048", ScimType::InvalidPath),
     ("p051", ScimType::InvalidPath),
     ("p065", ScimType::InvalidPath),
     ("p068", ScimType::InvalidPath),
