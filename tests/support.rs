@@ -189,6 +189,21 @@ impl World {
         self.base = format!("{}/acme/scim/v2", self.bridge.address());
     }
 
+    /// Ends the bridge as an administrator would, and waits for it.
+    pub fn stop_bridge(&mut self) {
+        let stopped = Command::new("kill")
+            .args(["-TERM", &self.bridge.child.id().to_string()])
+            .status();
+        assert!(stopped.expect("kill runs").success());
+        let _ = self.bridge.child.wait();
+    }
+
+    /// Changes the store behind the back of a bridge that does not run.
+    pub fn tamper(&self, sql: &str) {
+        let db = rusqlite::Connection::open(self.dir.path().join("bridge.db")).expect("a store");
+        db.execute_batch(sql).expect("changed");
+    }
+
     /// The store's log of the transactions since it was last tidied up.
     pub fn write_ahead_log(&self) -> Vec<u8> {
         std::fs::read(self.dir.path().join("bridge.db-wal")).expect("a log")

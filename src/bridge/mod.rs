@@ -23,6 +23,7 @@ mod bulk;
 mod clock;
 mod converge;
 mod cursor;
+pub mod events;
 mod groups;
 mod import;
 mod lane;

@@ -13,9 +13,12 @@ use super::{
     token::Tokens,
 };
 use crate::{
-    store::{Actor, Counts, Imported, Millis, StoreError},
+    store::{Actor, Counts, Imported, Millis, Refused, StoreError, audit::AuditRow},
     upstream::Condition,
 };
+
+/// The most refused memberships that a status names.
+const SHOWN: usize = 100;
 
 /// The right to act as an operator, under a name for the audit.
 #[derive(Debug, Clone)]
@@ -43,6 +46,8 @@ pub struct ConnectionStatus {
     pub paused: bool,
     pub condition: Condition,
     pub counts: Counts,
+    /// The newest memberships that the application refused, at most so many.
+    pub refused: Vec<Refused>,
     pub dropped_attributes: u64,
     pub last_import: Option<LastRead>,
 }
@@ -156,6 +161,11 @@ impl Operator {
         &self.bridge.switch
     }
 
+    /// Rows of the audit after a number, oldest first.
+    pub async fn audit(&self, after: i64, most: usize) -> Result<Vec<AuditRow>, StoreError> {
+        self.bridge.store.audit(after, most).await
+    }
+
     /// How everything stands now.
     pub async fn status(&self) -> Result<Status, StoreError> {
         let paused = self.bridge.switch.paused();
@@ -167,6 +177,7 @@ impl Operator {
                 paused: paused.stops(&connection.name),
                 condition: connection.upstream.condition(),
                 counts: self.bridge.store.counts(connection.key).await?,
+                refused: self.bridge.store.refusals(connection.key, SHOWN).await?,
                 dropped_attributes: connection.dropped_attributes(),
                 last_import: connection.last_import(),
             });

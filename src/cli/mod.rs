@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
+mod audit;
 mod check;
 mod demo;
 mod import;
@@ -36,6 +37,7 @@ enum Command {
     Simulate(simulate::Simulate),
     Import(import::Import),
     Status(status::Status),
+    Audit(audit::Audit),
     Pause(pause::Pause),
     Resume(pause::Resume),
 }
@@ -90,6 +92,7 @@ pub fn run() -> ExitCode {
         Command::Simulate(command) => command.run(),
         Command::Import(command) => command.run(),
         Command::Status(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Pause(command) => command.run(),
         Command::Resume(command) => command.run(),
     };

@@ -26,7 +26,7 @@ struct Row {
     value: fn(&ConnectionStatus) -> u64,
 }
 
-const ROWS: [Row; 15] = [
+const ROWS: [Row; 16] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -56,6 +56,11 @@ const ROWS: [Row; 15] = [
         "refused_groups",
         "Groups that the application refused for good.",
         |c| c.counts.refused_groups,
+    ),
+    gauge(
+        "refused_memberships",
+        "Memberships that the application refused after the answer.",
+        |c| c.counts.refused_memberships,
     ),
     gauge("paused", "1 while the kill switch stops all writes.", |c| {
         c.paused.into()

@@ -21,6 +21,7 @@ use serde_json::json;
 
 use crate::bridge::{Bridge, Operator, token::Tokens};
 
+mod audit;
 mod metrics;
 mod status;
 
@@ -66,6 +67,7 @@ pub fn server(bridge: Arc<Bridge>, settings: Settings) -> io::Result<(Server, So
             .route("/livez", web::get().to(livez))
             .route("/readyz", web::get().to(readyz))
             .route("/status", web::get().to(status::show))
+            .route("/audit", web::get().to(audit::page))
             .route("/metrics", web::get().to(metrics::show))
             .default_service(web::to(nothing))
     })

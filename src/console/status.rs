@@ -52,7 +52,15 @@ fn connection(of: &ConnectionStatus) -> Value {
         "refused": {
             "users": counts.refused_users,
             "groups": counts.refused_groups,
+            "memberships": counts.refused_memberships,
         },
+        "refusedMemberships": of.refused.iter().map(|refused| json!({
+            "group": refused.group.to_string(),
+            "user": refused.user.to_string(),
+            "asked": if refused.wanted { "add" } else { "remove" },
+            "at": time(refused.at),
+            "reason": refused.reason,
+        })).collect::<Vec<_>>(),
         "droppedAttributes": of.dropped_attributes,
         "lastImport": of.last_import.as_ref().map(|last| json!({
             "at": time(last.at),

@@ -27,9 +27,11 @@ use crate::{
     },
 };
 
+pub mod audit;
 pub mod bulk;
 mod sqlite;
 
+use audit::AuditRow;
 pub use sqlite::open;
 
 /// Milliseconds since 1970, UTC; for display and audit, never for ordering.
@@ -391,6 +393,18 @@ pub struct Counts {
     /// Accounts and groups that the application refused for good.
     pub refused_users: u64,
     pub refused_groups: u64,
+    pub refused_memberships: u64,
+}
+
+/// A membership that the application refused, until it is asked for again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub group: ResourceId,
+    pub user: ResourceId,
+    /// Whether it was to be a membership, or to be none any more.
+    pub wanted: bool,
+    pub at: Millis,
+    pub reason: String,
 }
 
 #[async_trait]
@@ -425,6 +439,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         most: usize,
     ) -> Result<Vec<Vec<DirectGroup>>, StoreError>;
     async fn counts(&self, c: ConnectionKey) -> Result<Counts, StoreError>;
+    /// Rows of the audit after a number, oldest first, at most so many.
+    async fn audit(&self, after: i64, most: usize) -> Result<Vec<AuditRow>, StoreError>;
+    /// Memberships that the application refused, newest first, at most so many.
+    async fn refusals(&self, c: ConnectionKey, most: usize) -> Result<Vec<Refused>, StoreError>;
     /// Records an operator's act that changes nothing here, in the audit.
     async fn note(
         &self,

@@ -1,5 +1,6 @@
 //! Who did what, written with every change in its transaction, and what is in
-//! flight. Ids and counts only: the audit outlives the persons in it.
+//! flight. Ids and counts only: the audit outlives the persons in it. Each row
+//! is bound to the one before (`store::audit`).
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
@@ -7,7 +8,10 @@ use serde_json::{Value, json};
 use crate::{
     plan::operation::Operation,
     scim::resource::ResourceId,
-    store::{Actor, Millis},
+    store::{
+        Actor, Millis,
+        audit::{AuditRow, GENESIS, hex, link},
+    },
 };
 
 use super::fault::Result;
@@ -23,19 +27,66 @@ pub(super) fn record(
     id: Option<ResourceId>,
     detail: &Value,
 ) -> Result<()> {
+    let detail = detail.to_string();
+    let (last, before) = head(db)?;
+    let number = last + 1;
+    let chain = link(
+        before.as_ref().map_or(&GENESIS[..], |chain| chain),
+        (number, actor.at, connection),
+        (&actor.name, action),
+        id.as_ref(),
+        &detail,
+    );
     db.prepare_cached(
-        "INSERT INTO audit (at, connection, actor, action, resource, detail)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO audit (number, at, connection, actor, action, resource, detail, chain)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
+        number,
         actor.at,
         connection,
         actor.name,
         action,
         id.as_ref().map(ResourceId::as_bytes),
-        detail.to_string(),
+        detail,
+        chain,
     ])?;
     Ok(())
+}
+
+/// The number and the digest of the last row.
+fn head(db: &Connection) -> Result<(i64, Option<[u8; 32]>)> {
+    let row = db
+        .prepare_cached("SELECT number, chain FROM audit ORDER BY number DESC LIMIT 1")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(row.unwrap_or((0, None)))
+}
+
+pub(super) fn rows(db: &Connection, after: i64, most: usize) -> Result<Vec<AuditRow>> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut select = db.prepare_cached(
+        "SELECT a.number, a.at, a.connection, c.name, a.actor, a.action, a.resource, a.detail,
+             a.chain
+         FROM audit a JOIN connections c ON c.key = a.connection
+         WHERE a.number > ?1 ORDER BY a.number LIMIT ?2",
+    )?;
+    let rows = select.query_map([after, most], |row| {
+        let resource: Option<[u8; 16]> = row.get(6)?;
+        let chain: Option<Vec<u8>> = row.get(8)?;
+        Ok(AuditRow {
+            number: row.get(0)?,
+            at: row.get(1)?,
+            key: row.get(2)?,
+            connection: row.get(3)?,
+            actor: row.get(4)?,
+            action: row.get(5)?,
+            resource: resource.map(ResourceId::from_bytes),
+            detail: row.get(7)?,
+            chain: chain.map(|chain| hex(&chain)),
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Records the end of a turn with the calls it made; returns the row's number.
@@ -89,7 +140,8 @@ fn call((operation, outcome, millis): &(Operation, String, u64)) -> Value {
     };
     let mut call = json!({ "operation": name, "outcome": outcome, "millis": millis });
     if let Some(members) = members {
-        call["members"] = members.len().into();
+        let ids = members.iter().map(|member| member.id.to_string());
+        call["members"] = ids.collect::<Vec<_>>().into();
     }
     call
 }

@@ -19,6 +19,7 @@ use super::{
     groups::{self, Group},
     lanes,
     late::{self, Sent},
+    refusals,
     users::principal_at,
 };
 
@@ -309,7 +310,7 @@ fn undo_refused(
     if group.tombstone.is_some() {
         return Ok(undone);
     }
-    for (user, _) in &learned.refused {
+    for (user, reason) in &learned.refused {
         let pair = db
             .prepare_cached(
                 "SELECT m.desired, m.sent, m.seq, m.managed,
@@ -338,6 +339,7 @@ fn undo_refused(
         let desired = if back { there } else { pair.desired };
         if back {
             undone += 1;
+            refusals::note(db, (group.key, user.0), sent, reason, at)?;
             group.members += if there { 1 } else { -1 };
             group.unmanaged -= i64::from(!there && !pair.managed);
         }

@@ -22,6 +22,7 @@ use super::{
     fault::{Fault, Result},
     lanes,
     members::{Flushed, Named},
+    refusals,
     row::{check, existence_code, existence_of, id_at},
 };
 
@@ -349,9 +350,13 @@ pub(super) fn create(
         actor,
         "create_group",
         Some(id),
-        &json!({ "version": 1, "added": flushed.added }),
+        &json!({ "version": 1, "added": texts(&flushed.added) }),
     )?;
     Ok(group.written(true, flushed.touched, flushed.unknown))
+}
+
+fn texts(ids: &[ResourceId]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
 }
 
 pub(super) fn change(
@@ -376,7 +381,7 @@ pub(super) fn change(
         named.apply(change)?;
     }
     let flushed = settle(named, &mut group, change.skip_unknown, actor.at)?;
-    let moved = flushed.added + flushed.removed > 0;
+    let moved = flushed.moved();
     if let Some(next) = &next {
         group.attributes = serde_json::to_string(&next.attributes)?;
         save_attributes(db, &group, &next.attributes)?;
@@ -400,8 +405,8 @@ pub(super) fn change(
             &json!({
                 "version": group.version,
                 "attributes": next.is_some(),
-                "added": flushed.added,
-                "removed": flushed.removed,
+                "added": texts(&flushed.added),
+                "removed": texts(&flushed.removed),
                 "adopted": flushed.adopted,
                 "skipped": flushed.unknown.len(),
             }),
@@ -419,7 +424,7 @@ fn settle(named: Named<'_>, group: &mut Group, skip_unknown: bool, at: Millis) -
     }
     group.members += flushed.members_by;
     group.unmanaged += flushed.unmanaged_by;
-    if flushed.added + flushed.removed > 0 {
+    if flushed.moved() {
         group.version += 1;
         group.seq += 1;
         group.modified = at;
@@ -464,5 +469,6 @@ pub(super) fn bury(db: &Connection, group: &mut Group, at: Millis) -> Result<()>
     group.whole = false;
     (group.members, group.unmanaged, group.strangers) = (0, 0, 0);
     save(db, group)?;
+    refusals::forget_group(db, group.key)?;
     strip(db, group)
 }

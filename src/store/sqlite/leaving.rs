@@ -14,6 +14,7 @@ use crate::{
 use super::{
     audit,
     fault::Result,
+    refusals,
     row::check,
     users::{self, User},
 };
@@ -79,6 +80,7 @@ pub(super) fn restore(
 /// Returns the groups whose lanes have work because of it.
 fn bury(db: &Connection, user: &mut User, at: Millis) -> Result<Vec<GroupKey>> {
     let groups = leave_groups(db, user, at)?;
+    refusals::forget_user(db, user.key)?;
     db.prepare_cached("DELETE FROM user_emails WHERE user_key = ?1")?
         .execute([user.key])?;
     db.prepare_cached(

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-use super::fault::Result;
+use super::{fault::Result, refusals};
 
 // The statements of a change; each but the lists finds its row by key.
 // A whole list is read in two values for each row, because that is what it
@@ -95,8 +95,8 @@ impl Was {
 /// What was written.
 #[derive(Debug, Default)]
 pub(super) struct Flushed {
-    pub(super) added: u64,
-    pub(super) removed: u64,
+    pub(super) added: Vec<ResourceId>,
+    pub(super) removed: Vec<ResourceId>,
     /// Members found by import that are now asked for.
     pub(super) adopted: u64,
     pub(super) members_by: i64,
@@ -104,6 +104,13 @@ pub(super) struct Flushed {
     /// Named pairs that differ and can be worked off.
     pub(super) touched: Vec<UserKey>,
     pub(super) unknown: Vec<String>,
+}
+
+impl Flushed {
+    /// Whether anybody came or went.
+    pub(super) fn moved(&self) -> bool {
+        !self.added.is_empty() || !self.removed.is_empty()
+    }
 }
 
 impl<'db> Named<'db> {
@@ -345,9 +352,10 @@ fn write_pair(
 ) -> Result<bool> {
     let Some(was) = pair.was else {
         if pair.desired {
+            refusals::forget(db, group, user)?;
             db.prepare_cached(INSERT)?
                 .execute(params![group, user, pair.id, seq])?;
-            flushed.added += 1;
+            flushed.added.push(ResourceId::from_bytes(pair.id));
             flushed.members_by += 1;
         }
         return Ok(pair.desired);
@@ -360,11 +368,12 @@ fn write_pair(
         }
         return Ok(was.observed != i64::from(was.desired));
     }
+    refusals::forget(db, group, user)?;
     if pair.desired {
-        flushed.added += 1;
+        flushed.added.push(ResourceId::from_bytes(pair.id));
         flushed.members_by += 1;
     } else {
-        flushed.removed += 1;
+        flushed.removed.push(ResourceId::from_bytes(pair.id));
         flushed.members_by -= 1;
         flushed.unmanaged_by -= i64::from(!was.managed);
     }

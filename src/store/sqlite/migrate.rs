@@ -9,7 +9,10 @@ use crate::store::StoreError;
 use super::fault::{Result, store_error};
 
 /// In order; a released one is never edited.
-pub(super) const STEPS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
+pub(super) const STEPS: &[&str] = &[
+    include_str!("../migrations/0001_first.sql"),
+    include_str!("../migrations/0002_audit_chain.sql"),
+];
 
 /// Marks the file as ours ("drwb").
 const APPLICATION: i32 = 0x6472_7762;

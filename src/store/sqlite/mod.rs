@@ -21,8 +21,9 @@ use crate::{
 use super::{
     Actor, Counts, DecideGroup, DecideUser, FoundGroup, FoundUser, GroupChange, GroupLearned,
     GroupRow, GroupTurn, GroupWritten, ImportMark, Imported, Lane, ListError, Listing, Members,
-    Millis, Precondition, Resource, Select, Store, StoreError, UserLearned, UserRow, UserTurn,
-    UserWritten, WriteError,
+    Millis, Precondition, Refused, Resource, Select, Store, StoreError, UserLearned, UserRow,
+    UserTurn, UserWritten, WriteError,
+    audit::AuditRow,
     bulk::{Outcome, Unit},
 };
 
@@ -43,6 +44,7 @@ mod memberships;
 mod migrate;
 mod read;
 mod readers;
+mod refusals;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -174,6 +176,20 @@ impl Store for Sqlite {
             .readers
             .read_apart(move |db| read::counts(db, c.0))
             .await?)
+    }
+
+    async fn audit(&self, after: i64, most: usize) -> Result<Vec<AuditRow>, StoreError> {
+        let read = self
+            .readers
+            .read_apart(move |db| audit::rows(db, after, most));
+        Ok(read.await?)
+    }
+
+    async fn refusals(&self, c: ConnectionKey, most: usize) -> Result<Vec<Refused>, StoreError> {
+        let read = self
+            .readers
+            .read_apart(move |db| refusals::list(db, c.0, most));
+        Ok(read.await?)
     }
 
     async fn note(

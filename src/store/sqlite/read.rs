@@ -170,6 +170,10 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
             "SELECT count(*) FROM groups
              WHERE connection = ?1 AND tombstone IS NULL AND refused IS NOT NULL",
         )?,
+        refused_memberships: count(
+            "SELECT count(*) FROM refusals r JOIN groups g ON g.key = r.group_key
+             WHERE g.connection = ?1",
+        )?,
         pending_memberships: count(
             "SELECT count(*) FROM memberships m JOIN groups g ON g.key = m.group_key
              WHERE m.desired <> m.observed AND g.connection = ?1 AND g.tombstone IS NULL",

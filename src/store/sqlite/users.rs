@@ -439,7 +439,11 @@ pub(super) fn change(
         actor,
         "change_user",
         Some(id),
-        &json!({ "version": user.version, "active": next.account.active }),
+        &json!({
+            "version": user.version,
+            "active": next.account.active,
+            "was_active": before.account.active,
+        }),
     )?;
     let groups = if !was_addable && user.addable() {
         lanes::open_groups_of(db, user.key)?

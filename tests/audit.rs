@@ -1,0 +1,153 @@
+//! The audit: complete, bound row by row, and handed on without names.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{World, address, values};
+
+fn events(world: &World, more: &[&str]) -> Vec<Value> {
+    let (said, wrong, ok) = world.run(&[&["audit", "export"], more].concat());
+    assert!(ok, "{wrong}");
+    let parse = |line: &str| serde_json::from_str(line).expect("a JSON line");
+    said.lines().map(parse).collect()
+}
+
+fn of_class<'a>(events: &'a [Value], class: &'a str, activity: &'a str) -> Vec<&'a Value> {
+    let fits = |e: &&Value| e["class_name"] == class && e["activity_name"] == activity;
+    events.iter().filter(fits).collect()
+}
+
+/// Waits until the status tells so many refused memberships.
+async fn until_refused(world: &World, count: usize) -> Vec<Value> {
+    let end = Instant::now() + Duration::from_secs(15);
+    loop {
+        let status = world.status().await;
+        let connection = &status["connections"][0];
+        let told = connection["refusedMemberships"].as_array().expect("a list");
+        if told.len() == count && connection["refused"]["memberships"] == count {
+            return told.clone();
+        }
+        assert!(Instant::now() < end, "{status:#}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn every_change_and_every_call_is_recorded_and_nobody_is_named() {
+    let world = World::start().await;
+    let users = world.users("audited", 3).await;
+    let group = world.group("audited-group", &users[..2]).await;
+    let path = format!("/Groups/{group}");
+    let add = json!([{ "op": "add", "path": "members", "value": values(&users[2..]) }]);
+    world.patch(&path, add).await;
+    let remove = json!([{ "op": "remove", "path": format!("members[value eq \"{}\"]", users[0]) }]);
+    world.patch(&path, remove.clone()).await;
+    world.patch(&path, remove).await;
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    world.patch(&format!("/Users/{}", users[1]), off).await;
+    world.send("DELETE", &path, None).await.expect(204);
+
+    let events = events(&world, &[]);
+    let uids = |e: &Value| -> Vec<String> {
+        let list = e["users"].as_array().expect("users");
+        let ids = list.iter().map(|u| u["uid"].as_str().expect("an id"));
+        let mut ids: Vec<String> = ids.map(str::to_owned).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(of_class(&events, "Account Change", "Create").len(), 3);
+    let added = of_class(&events, "Group Management", "Add User");
+    let added: Vec<_> = added.iter().map(|e| uids(e)).collect();
+    let mut both = users[..2].to_vec();
+    both.sort();
+    assert_eq!(added, [both, users[2..].to_vec()]);
+    let removed = of_class(&events, "Group Management", "Remove User");
+    assert_eq!(removed.len(), 1, "what changes nothing is no change");
+    assert_eq!(uids(removed[0]), users[..1]);
+    assert_eq!(removed[0]["group"]["uid"], group);
+    assert_eq!(
+        removed[0]["scim_event"],
+        "urn:ietf:params:scim:event:prov:patch:notice"
+    );
+    let disabled = of_class(&events, "Account Change", "Disable");
+    assert_eq!(disabled[0]["user"]["uid"], users[1]);
+    assert_eq!(of_class(&events, "Group Management", "Delete").len(), 1);
+
+    // As many attempts as the application saw calls that write.
+    let attempts: Vec<_> = events.iter().filter(|e| e["class_uid"] == 6003).collect();
+    let writes = |call: &Value| call["method"] != "GET";
+    let calls = world.calls().await.into_iter().filter(writes).count();
+    assert!(
+        attempts.iter().all(|e| e["status"] == "Success"),
+        "{attempts:#?}"
+    );
+    assert!(
+        attempts.len() <= calls,
+        "{} events, {calls} calls",
+        attempts.len()
+    );
+    assert!(attempts.len() >= 3 + 4 + 1, "{attempts:#?}");
+
+    let text = Value::from(events).to_string();
+    for private in ["audited", "example.com", "Given", &world.token] {
+        assert!(!text.contains(private), "{private}");
+    }
+    let after = self::events(&world, &["--after", "4"]);
+    assert!(after.iter().all(|e| e["metadata"]["uid"] != "4"));
+    assert!(self::events(&world, &["--connection", "other"]).is_empty());
+}
+
+#[tokio::test]
+async fn the_chain_is_whole_over_a_kill_and_a_changed_record_is_found() {
+    let mut world = World::start().await;
+    world.users("chained", 5).await;
+    let (said, _, ok) = world.run(&["audit", "verify"]);
+    assert!(ok && said.contains("the chain is whole"), "{said}");
+    let head = said.lines().find_map(|line| line.strip_prefix("head "));
+    let head = head.expect("a head").to_owned();
+
+    world.kill_and_restart();
+    world.users("later", 2).await;
+    let (_, wrong, ok) = world.run(&["audit", "verify", "--head", &head]);
+    assert!(ok, "{wrong}");
+    let (_, wrong, ok) = world.run(&["audit", "verify", "--head", "3:00"]);
+    assert!(!ok && wrong.contains("not in it any more"), "{wrong}");
+
+    // Without a server, and with one record changed.
+    world.stop_bridge();
+    let (said, wrong, ok) = world.run(&["audit", "verify", "--head", &head]);
+    assert!(ok, "{said} {wrong}");
+    world.tamper("UPDATE audit SET actor = 'nobody' WHERE number = 3");
+    let (_, wrong, ok) = world.run(&["audit", "verify"]);
+    assert!(!ok && wrong.contains("record 3"), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_membership_that_is_refused_after_the_answer_is_told_until_it_is_asked_for_again() {
+    let world = World::with("sync_wait = \"50ms\"", &["--empty"]).await;
+    let users = world.users("late", 1).await;
+    let group = world.group("late-group", &[]).await;
+    let refuse = json!({ "latency_ms": 300, "refuse_members": ["late0@example.com"] });
+    world.faults(refuse).await;
+    let add = json!([{ "op": "add", "path": "members", "value": values(&users) }]);
+    let answer = world.patch(&format!("/Groups/{group}"), add.clone()).await;
+    assert!(answer.status.is_success(), "{answer:?}");
+    let told = until_refused(&world, 1).await;
+    assert_eq!(told[0]["user"], users[0]);
+    assert_eq!(told[0]["group"], group);
+    assert_eq!(told[0]["asked"], "add");
+    assert!(
+        world.members(&group).await.is_empty(),
+        "never shown as done"
+    );
+    let (said, _, well) = world.run(&["status"]);
+    assert!(!well && said.contains("refused: 1 memberships"), "{said}");
+
+    world.faults(json!({})).await;
+    world.patch(&format!("/Groups/{group}"), add).await;
+    until_refused(&world, 0).await;
+    world
+        .until_upstream_has("late-group", &[address("late0")].into())
+        .await;
+}
