@@ -107,6 +107,12 @@ pub struct World {
     dir: TempDir,
 }
 
+/// Another connection of the same bridge.
+pub struct Tenant {
+    base: String,
+    token: String,
+}
+
 /// One answer.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -139,6 +145,36 @@ impl World {
     /// `connection` is added to the connection's configuration, `simulator`
     /// to the simulator's command line.
     pub async fn with(connection: &str, simulator: &[&str]) -> Self {
+        let (world, _) = Self::configured(simulator, &["acme"], |upstream| {
+            configuration(upstream, connection)
+        });
+        world
+    }
+
+    /// A bridge with two connections, `acme` and the one given back.
+    pub async fn pair() -> (Self, Tenant) {
+        let both = |upstream: &str| configuration(upstream, "") + &another(upstream);
+        let (world, tokens) = Self::configured(&["--empty"], &["acme", "globex"], both);
+        let other = Tenant {
+            base: world.base.replace("/acme/", "/globex/"),
+            token: tokens[1].clone(),
+        };
+        (world, other)
+    }
+
+    /// What is sent from now on is sent to that connection; the one before is
+    /// left in its place.
+    pub fn turn_to(&mut self, tenant: &mut Tenant) {
+        std::mem::swap(&mut self.base, &mut tenant.base);
+        std::mem::swap(&mut self.token, &mut tenant.token);
+    }
+
+    /// With a token for each connection, which must be there before the bridge.
+    fn configured(
+        simulator: &[&str],
+        connections: &[&str],
+        configuration: impl Fn(&str) -> String,
+    ) -> (Self, Vec<String>) {
         let dir = tempfile::tempdir().expect("a folder");
         let mut arguments = vec![
             "simulate",
@@ -152,23 +188,23 @@ impl World {
         let simulator = Process::start(&arguments, dir.path(), "http://");
         let upstream = simulator.address();
         write_private(&dir.path().join("opsera.token"), UPSTREAM_TOKEN);
-        std::fs::write(
-            dir.path().join("drawbridge.toml"),
-            configuration(&upstream, connection),
-        )
-        .expect("written");
-        let token = make_token(&dir);
+        std::fs::write(dir.path().join("drawbridge.toml"), configuration(&upstream))
+            .expect("written");
+        let tokens: Vec<String> = connections
+            .iter()
+            .map(|connection| make_token(&dir, connection))
+            .collect();
         let bridge = start_bridge(&dir);
-        let base = format!("{}/acme/scim/v2", bridge.address());
-        Self {
+        let world = Self {
             client: Client::new(),
-            base,
-            token,
+            base: format!("{}/acme/scim/v2", bridge.address()),
+            token: tokens[0].clone(),
             upstream,
             bridge,
             _simulator: simulator,
             dir,
-        }
+        };
+        (world, tokens)
     }
 
     /// Puts another credential for the application where the bridge reads it.
@@ -479,7 +515,28 @@ url = "sqlite://bridge.db"
 name = "acme"
 tokens = {{ file = "acme.tokens" }}
 {defaults}{connection}
+{}"#,
+        application(upstream)
+    )
+}
 
+/// A second connection, to the same application.
+fn another(upstream: &str) -> String {
+    let defaults = DEFAULTS.join("\n");
+    format!(
+        r#"
+[[connection]]
+name = "globex"
+tokens = {{ file = "globex.tokens" }}
+{defaults}
+{}"#,
+        application(upstream)
+    )
+}
+
+fn application(upstream: &str) -> String {
+    format!(
+        r#"
 [connection.upstream]
 kind = "opsera"
 base_url = "{upstream}"
@@ -498,9 +555,9 @@ fn start_bridge(dir: &TempDir) -> Process {
     )
 }
 
-fn make_token(dir: &TempDir) -> String {
+fn make_token(dir: &TempDir, connection: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_drawbridge"))
-        .args(["token", "create", "acme", "--config", "drawbridge.toml"])
+        .args(["token", "create", connection, "--config", "drawbridge.toml"])
         .current_dir(dir.path())
         .output()
         .expect("the program starts");

@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::case::{Case, Check, Expect, Request, Step};
+use crate::case::{Case, Expect, Request, Step};
 use crate::exchange::{Answer, ExchangeError, Outgoing};
-use crate::json_path;
-use crate::matching::differences;
+use crate::judging::{self, found_at};
 use crate::play::Optional;
 use crate::player::Player;
 use crate::report::{Failure, Outcome};
@@ -20,8 +19,6 @@ use crate::report::{Failure, Outcome};
 const MOST_PAGES: usize = 200;
 /// Variable to place in the answer.
 type Save = BTreeMap<String, String>;
-
-const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
 impl Player<'_> {
     pub(crate) async fn outcome(&mut self, case: &Case) -> Outcome {
@@ -197,46 +194,9 @@ impl Player<'_> {
     }
 
     fn compare(&self, expect: &Expect, answer: &Answer) -> Vec<String> {
-        let mut differing = status(expect, answer).into_iter().collect::<Vec<_>>();
-        if answer.status == 204 {
-            return differing;
-        }
-        for (name, pattern) in &expect.headers {
-            let found = header(answer, name);
-            differing.extend(self.differing(
-                &format!("header {name}"),
-                &Value::from(pattern.as_str()),
-                found.as_ref(),
-            ));
-        }
-        let body = answer.json();
-        if let Some(pattern) = &expect.body {
-            match &body {
-                Some(body) => differing.extend(self.differing("body", pattern, Some(body))),
-                None if answer.body.is_empty() => {
-                    differing.push("body: expected JSON, found nothing".into());
-                }
-                None => differing.push("body: expected JSON, found something else".into()),
-            }
-        }
-        if !expect.error.is_empty() {
-            differing.extend(error(&expect.error, answer.status, body.as_ref()));
-        }
-        for Check(at, pattern) in &expect.checks {
-            let found = found_at(at, answer, body.as_ref());
-            differing.extend(self.differing(at, pattern, found.as_ref()));
-        }
-        differing
-    }
-
-    fn differing(&self, at: &str, pattern: &Value, actual: Option<&Value>) -> Vec<String> {
-        match self.variables.value(pattern) {
-            Ok(pattern) => differences(at, &pattern, actual)
-                .iter()
-                .map(|difference| self.secrets.text(&difference.to_string()))
-                .collect(),
-            Err(error) => vec![format!("{at}: {error}")],
-        }
+        let differing = judging::differing(expect, answer, &self.variables);
+        let struck = differing.iter().map(|text| self.secrets.text(text));
+        struck.collect()
     }
 
     /// Takes the values that later steps need; what is not there is a failure.
@@ -287,63 +247,4 @@ impl Player<'_> {
         let said = self.secrets.body(&[output.stdout, output.stderr].concat());
         Err(format!("check: {}: {}", output.status, said.trim()))
     }
-}
-
-fn status(expect: &Expect, answer: &Answer) -> Option<String> {
-    let good = match expect.status.as_slice() {
-        // With checks, the status is one of them.
-        [] => !expect.checks.is_empty() || (200..300).contains(&answer.status),
-        statuses => statuses.contains(&answer.status),
-    };
-    (!good).then(|| {
-        format!(
-            "status: expected {}, found {}",
-            one_of(&expect.status),
-            answer.status
-        )
-    })
-}
-
-/// RFC 7644 section 3.12: the schema, the status as a string, a scimType when there is one for it.
-fn error(wanted: &[String], status: u16, body: Option<&Value>) -> Vec<String> {
-    let pattern = json!({"schemas": [ERROR], "status": status.to_string()});
-    let body = body.unwrap_or(&Value::Null);
-    let mut found: Vec<String> = differences("body", &pattern, Some(body))
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let given = body["scimType"].as_str().unwrap_or_default();
-    if !wanted
-        .iter()
-        .any(|wanted| wanted == "any" || wanted == given)
-    {
-        let wanted = wanted.join(" or ");
-        found.push(format!("body.scimType: expected {wanted}, found {given:?}"));
-    }
-    found
-}
-
-/// `http status`, `milliseconds`, `header:NAME`, or a path in the body.
-fn found_at(at: &str, answer: &Answer, body: Option<&Value>) -> Option<Value> {
-    if let Some(name) = at.strip_prefix("header:") {
-        return header(answer, name);
-    }
-    match at {
-        "http status" => Some(answer.status.into()),
-        "milliseconds" => u64::try_from(answer.took.as_millis()).ok().map(Value::from),
-        path => json_path::find(body?, path).cloned(),
-    }
-}
-
-fn header(answer: &Answer, name: &str) -> Option<Value> {
-    let value = answer.headers.get(&name.to_ascii_lowercase())?;
-    Some(Value::from(value.as_str()))
-}
-
-fn one_of(statuses: &[u16]) -> String {
-    if statuses.is_empty() {
-        return "200 to 299".into();
-    }
-    let statuses = statuses.iter().map(u16::to_string);
-    statuses.collect::<Vec<_>>().join(" or ")
 }

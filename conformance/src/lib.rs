@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod features;
 mod ground;
 mod json_path;
+mod judging;
 pub mod junit;
 pub mod library;
 mod list;
@@ -28,6 +29,7 @@ mod section;
 pub mod template;
 pub mod terminal;
 mod vectors;
+mod wording;
 
 pub use play::{Optional, Options, PlayError, Progress, play, play_telling};
 pub use report::Report;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::case::{Case, Kind};
 use crate::library::Profile;
+use crate::wording::{sentence, source};
 
 /// One line for a profile, then one for each case.
 pub fn text(profiles: &[Profile]) -> String {
@@ -31,33 +32,14 @@ pub fn markdown(profiles: &[Profile]) -> String {
             let _ = write!(text, ", {checks} checks");
         }
         text.push_str("\n\n| case | proves | source |\n| --- | --- | --- |\n");
+        let mut before: Option<&Case> = None;
         for (_, case) in &profile.cases {
-            let cells = [case.name.as_str(), &sentence(case), &case.source].map(cell);
-            let _ = writeln!(text, "| {} |", cells.join(" | "));
+            let cells = [case.name.as_str(), &sentence(case), &source(case, before)];
+            let _ = writeln!(text, "| {} |", cells.map(cell).join(" | "));
+            before = before.filter(|_| case.kind == Kind::Verify).or(Some(case));
         }
     }
     text
-}
-
-/// What the case proves; a recorded exchange proves that the provider gets the answer it needs.
-fn sentence(case: &Case) -> String {
-    let said = [&case.says, &case.expect.notes];
-    if let Some(said) = said.into_iter().find(|said| !said.is_empty()) {
-        return said.clone();
-    }
-    let status: Vec<String> = case.expect.status.iter().map(u16::to_string).collect();
-    let (method, path, status) = (
-        &case.request.method,
-        &case.request.path,
-        status.join(" or "),
-    );
-    match case.kind {
-        Kind::Verify => format!("the state before is read back by {method} {path}"),
-        Kind::Negative => format!("{method} {path} in this form is refused with {status}"),
-        Kind::Client | Kind::Positive => {
-            format!("{method} {path} in the provider's form is answered with {status}")
-        }
-    }
 }
 
 fn cell(text: &str) -> String {
@@ -84,15 +66,27 @@ mod tests {
         );
     }
 
+    /// Two rules of a profile that say the same are one, or say too little; a
+    /// client may well send the same twice.
     #[test]
     fn every_case_says_what_it_proves_and_where_that_is_from() {
+        let mut twice = Vec::new();
         for profile in library::load(None, &[]).unwrap() {
+            let mut said = std::collections::BTreeMap::new();
             for (file, case) in &profile.cases {
+                let sentence = sentence(case);
                 assert!(
-                    !sentence(case).is_empty() && !case.source.is_empty(),
-                    "{file}"
+                    sentence.contains(' ') && sentence != case.name && !case.source.is_empty(),
+                    "{file}: {sentence}"
                 );
+                if matches!(case.kind, Kind::Client | Kind::Verify) {
+                    continue;
+                }
+                if let Some(other) = said.insert(sentence, &case.name) {
+                    twice.push(format!("{file}: {} says what {other} says", case.name));
+                }
             }
         }
+        assert!(twice.is_empty(), "{}", twice.join("\n"));
     }
 }

@@ -3,7 +3,8 @@
 //! gave. Values are templates themselves, so filling goes on until nothing is
 //! left, with a bound against variables that name each other in a ring.
 //! `{"$each": "array", "item": {…}}` becomes one `item` per element; when the
-//! variable is a number, that many items.
+//! variable is a number, that many items; `{"$fill": "number"}` is a string of
+//! that many letters.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,8 @@ use thiserror::Error;
 const LONGEST_CHAIN: usize = 16;
 const DEEPEST: usize = 64;
 const MOST_ITEMS: u64 = 100_000;
+/// A string made to be too long for a server is no longer than this.
+const MOST_LETTERS: u64 = 32 * 1024 * 1024;
 
 /// Names to values; arrays are filled by `save` into `name[]`.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +30,8 @@ pub enum TemplateError {
     Ring(String),
     #[error("$each names {{{{{0}}}}}, which is not an array")]
     NotAnArray(String),
+    #[error("$fill names {{{{{0}}}}}, which is no number up to {MOST_LETTERS}")]
+    NotALength(String),
     #[error("the body is nested deeper than {DEEPEST}")]
     TooDeep,
 }
@@ -135,9 +140,10 @@ impl Variables {
                 .iter()
                 .map(|item| self.value_at(item, depth + 1))
                 .collect::<Result<_, _>>()?,
-            Value::Object(members) => match each(members) {
-                Some((array, item)) => self.expand(array, item, depth)?,
-                None => members
+            Value::Object(members) => match (each(members), fill(members)) {
+                (Some((array, item)), _) => self.expand(array, item, depth)?,
+                (None, Some(length)) => self.letters(length)?,
+                (None, None) => members
                     .iter()
                     .map(|(key, value)| Ok((self.text(key)?, self.value_at(value, depth + 1)?)))
                     .collect::<Result<Map<_, _>, TemplateError>>()?
@@ -145,6 +151,15 @@ impl Variables {
             },
             other => other.clone(),
         })
+    }
+
+    fn letters(&self, name: &str) -> Result<Value, TemplateError> {
+        let unknown = || TemplateError::Unknown(name.to_owned());
+        let length = self.0.get(name).ok_or_else(unknown)?.as_u64();
+        let length = length.filter(|length| *length <= MOST_LETTERS);
+        let length = length.and_then(|length| usize::try_from(length).ok());
+        let length = length.ok_or_else(|| TemplateError::NotALength(name.to_owned()))?;
+        Ok(Value::String("x".repeat(length)))
     }
 
     fn expand(&self, array: &str, item: &Value, depth: usize) -> Result<Value, TemplateError> {
@@ -170,7 +185,7 @@ impl Variables {
     }
 }
 
-/// Every name that a template mentions, `$each` arrays included.
+/// Every name that a template mentions, those of `$each` and `$fill` included.
 pub fn names_in(template: &Value) -> Vec<String> {
     let text = template.to_string();
     let mut names = Vec::new();
@@ -179,10 +194,9 @@ pub fn names_in(template: &Value) -> Vec<String> {
         names.push(name.to_owned());
         rest = after;
     }
-    let mut rest = text.as_str();
-    while let Some((_, after)) = rest.split_once(r#""$each":""#) {
-        names.extend(after.split('"').next().map(str::to_owned));
-        rest = after;
+    for key in [r#""$each":""#, r#""$fill":""#] {
+        let named = text.split(key).skip(1);
+        names.extend(named.filter_map(|after| after.split('"').next().map(str::to_owned)));
     }
     names
 }
@@ -190,6 +204,11 @@ pub fn names_in(template: &Value) -> Vec<String> {
 fn each(members: &Map<String, Value>) -> Option<(&str, &Value)> {
     let array = members.get("$each")?.as_str()?;
     Some((array, members.get("item")?)).filter(|_| members.len() == 2)
+}
+
+fn fill(members: &Map<String, Value>) -> Option<&str> {
+    let length = members.get("$fill").filter(|_| members.len() == 1);
+    length.and_then(Value::as_str)
 }
 
 /// Text before, name, text after the first `{{name}}`.
@@ -300,6 +319,18 @@ mod tests {
                 .unwrap_err(),
             TemplateError::NotAnArray("run".into())
         );
+    }
+
+    #[test]
+    fn a_string_is_as_long_as_a_limit_wants_it() {
+        let fill = |name: &str| variables().value(&json!({"a": {"$fill": name}}));
+        assert_eq!(fill("count").unwrap(), json!({"a": "xxxxxxx"}));
+        assert_eq!(
+            fill("run").unwrap_err(),
+            TemplateError::NotALength("run".into())
+        );
+        assert!(fill("nobody").is_err());
+        assert_eq!(names_in(&json!({"a": {"$fill": "count"}})), ["count"]);
     }
 
     #[test]

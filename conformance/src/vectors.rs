@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::list::{self, CaseFile};
 
+#[path = "vectors_wording.rs"]
+mod wording;
+
 /// A value that a filtered path does not find is made for lenient clients, as
 /// Entra needs it, where RFC 7644 section 3.5.2.3 has `noTarget`.
 const DEPARTED: [&str; 2] = ["p089", "p169"];
@@ -15,6 +18,7 @@ const DEPARTED: [&str; 2] = ["p089", "p169"];
 const PASSWORD: &str = "p048";
 /// Spoken of or not, these are never compared.
 const UNSEEN: [&str; 2] = ["password", "schemas"];
+const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 
 /// The cases of a vector file, or nothing when `text` is none.
 pub(crate) fn read(profile: &str, text: &str) -> Option<Result<CaseFile, String>> {
@@ -72,14 +76,7 @@ fn named(vector: &Value, mut case: Value) -> Value {
         "RFC 7644 section 3.5.2"
     };
     case["source"] = json!(source(word("rfc"), section));
-    case["says"] = json!(format!(
-        "{what}: {}",
-        if refused {
-            "refused"
-        } else {
-            "as the RFC has it"
-        }
-    ));
+    case["says"] = json!(wording::said(vector));
     case["kind"] = json!(if refused { "negative" } else { "positive" });
     if DEPARTED.contains(&word("id")) {
         case["mode"] = json!("strict");
@@ -98,7 +95,7 @@ fn named(vector: &Value, mut case: Value) -> Value {
     if let Some(quirk) = vector["quirk"].as_str() {
         case["optional"] = json!(true);
         case["mode"] = json!("lenient");
-        case["says"] = json!(format!("{what}: {quirk}"));
+        case["says"] = json!(format!("{}. {quirk}", wording::said(vector)));
     }
     case
 }
@@ -248,7 +245,8 @@ fn chosen(keys: &Value, all: &[String], group: bool) -> Value {
         })
         .collect();
     let all: Vec<String> = all.iter().map(braced).collect();
-    json!({"status": 200, "body": {"Resources": {"$among": {"all": all, "want": want}}}})
+    let resources = json!({"$among": {"all": all, "want": want}});
+    json!({"status": 200, "body": {"schemas": [LIST], "Resources": resources}})
 }
 
 // ---- patch
@@ -399,7 +397,10 @@ fn path(vector: &Value, base: &Value) -> Value {
         }
     }
     let others = vector["also"].as_array().into_iter().flatten();
-    let others = others.map(|status| json!({"expect": {"status": status}}));
+    let others = others.map(|status| match status.as_u64() {
+        Some(400..) => json!({"expect": {"status": status, "error": "any"}}),
+        _ => json!({"expect": {"status": status}}),
+    });
     let expect = if vector["valid"] == true {
         json!({"status": [200, 204]})
     } else {
@@ -410,6 +411,7 @@ fn path(vector: &Value, base: &Value) -> Value {
         "send": format!("PATCH {endpoint}/{{{{self}}}}"),
         "patch": [operation],
         "expect": expect,
+        "then": [{"send": format!("GET {endpoint}/{{{{self}}}}"), "expect": {"status": 200, "body": {"id": "{{self}}"}}}],
         "or": others.collect::<Vec<_>>()
     })
 }

@@ -252,7 +252,7 @@ impl Work<'_> {
         let body = std::mem::take(&mut act.data).to_string();
         let (body, schemas, limits) =
             (body.as_bytes(), session.schemas(), &session.policy().limits);
-        let id = ResourceId::parse(&act.id).ok_or(WriteError::Missing)?;
+        let id = ResourceId::exact(&act.id).ok_or(WriteError::Missing)?;
         let mut dropped = 0;
         let write = match (act.verb, act.of) {
             (Verb::Create, User) => {

@@ -55,7 +55,7 @@ impl Session {
 
     /// One resource; 404 when this connection has none of that id.
     pub async fn read(&self, of: ResourceType, id: &str) -> Result<Resource, Failure> {
-        let known = ResourceId::parse(id).ok_or_else(|| missing(of, id))?;
+        let known = known(of, id)?;
         let found = self
             .bridge
             .store
@@ -158,7 +158,7 @@ pub(super) fn missing(of: ResourceType, id: &str) -> Failure {
 
 /// An id that cannot be one of ours is an id of nothing.
 pub(super) fn known(of: ResourceType, id: &str) -> Result<ResourceId, Failure> {
-    ResourceId::parse(id).ok_or_else(|| missing(of, id))
+    ResourceId::exact(id).ok_or_else(|| missing(of, id))
 }
 
 pub(super) fn store_failed(error: StoreError) -> Failure {

@@ -54,8 +54,16 @@ impl ResourceId {
         Self(uuid)
     }
 
-    /// Reads the canonical, hyphenated spelling. `None` for anything else: an
-    /// unreadable id is an unknown id.
+    /// Reads the spelling that is shown and no other, because `id` is caseExact
+    /// (RFC 7643 section 3.1). `None` for anything else: an unreadable id is an
+    /// unknown id.
+    pub fn exact(text: &str) -> Option<Self> {
+        let upper = text.bytes().any(|byte| byte.is_ascii_uppercase());
+        Self::parse(text).filter(|_| !upper)
+    }
+
+    /// Reads an id in any letter case: whose membership is changed is certain,
+    /// and a removal that is answered with success must have happened.
     pub fn parse(text: &str) -> Option<Self> {
         (text.len() == 36)
             .then(|| Uuid::try_parse(text).ok().map(Self))

@@ -89,7 +89,7 @@ impl Values {
     }
 
     fn at_id(&mut self, id: &str) -> Option<usize> {
-        let id = ResourceId::parse(id)?;
+        let id = ResourceId::exact(id)?;
         Some(self.at(id.as_bytes().to_vec()))
     }
 
@@ -201,9 +201,7 @@ impl<'db> Stored<'db> {
     }
 
     fn ask_link(&self, id: &str) -> Result<bool> {
-        // Only the spelling that is shown is the same text.
-        let known = ResourceId::parse(id).filter(|known| known.to_string() == id);
-        let Some(known) = known else {
+        let Some(known) = ResourceId::exact(id) else {
             return Ok(false);
         };
         let sql = match self.of {
