@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     scim::{
+        groups::DirectGroup,
         query::{ListQuery, Page},
         resource::ResourceType,
     },
@@ -19,6 +20,8 @@ use crate::{
 pub struct Listed {
     pub total: u64,
     pub resources: Vec<(ResourceType, Resource)>,
+    /// Of the users among them, in order, for as many as was asked.
+    pub groups: Vec<Vec<DirectGroup>>,
     pub paging: Paging,
 }
 
@@ -36,8 +39,14 @@ pub enum Paging {
 
 impl Session {
     /// One page of a list. Every query is about another resource type and is
-    /// otherwise the same one.
-    pub async fn list(&self, asked: &[(ResourceType, ListQuery)]) -> Result<Listed, Failure> {
+    /// otherwise the same one. Where users are to be shown with their groups,
+    /// `groups` of those are read with the page; the others by
+    /// [`Self::groups_of`], in their turn.
+    pub async fn list(
+        &self,
+        asked: &[(ResourceType, ListQuery)],
+        groups: usize,
+    ) -> Result<Listed, Failure> {
         let Some((_, first)) = asked.first() else {
             return Err(Failure::Internal);
         };
@@ -53,6 +62,11 @@ impl Session {
             descending: first.descending,
             start,
             limit: first.count,
+            groups: if asked.iter().any(shows_groups) {
+                groups
+            } else {
+                0
+            },
         };
         let list = self.bridge.store.list(self.connection.key, select).await;
         let listing = list.map_err(list_failed)?;
@@ -69,6 +83,7 @@ impl Session {
         Ok(Listed {
             total: listing.total,
             resources: listing.resources,
+            groups: listing.groups,
             paging,
         })
     }
@@ -85,6 +100,10 @@ impl Session {
         let cursors = Cursors::new(&self.connection.tokens, &bound);
         cursors.ok_or(Failure::Internal)
     }
+}
+
+fn shows_groups((of, query): &(ResourceType, ListQuery)) -> bool {
+    *of == ResourceType::User && query.projection.wants_groups()
 }
 
 fn among((of, query): &(ResourceType, ListQuery)) -> Among {

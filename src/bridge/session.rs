@@ -64,6 +64,21 @@ impl Session {
         found.map_err(store_failed)?.ok_or_else(|| missing(of, id))
     }
 
+    /// A user, with the groups it is in if they are wanted.
+    pub async fn user(
+        &self,
+        id: &str,
+        with_groups: bool,
+    ) -> Result<(Resource, Vec<DirectGroup>), Failure> {
+        if !with_groups {
+            return Ok((self.read(ResourceType::User, id).await?, Vec::new()));
+        }
+        let known = known(ResourceType::User, id)?;
+        let found = self.bridge.store.user(self.connection.key, known).await;
+        let gone = || missing(ResourceType::User, id);
+        found.map_err(store_failed)?.ok_or_else(gone)
+    }
+
     /// A group's member ids.
     pub async fn members(&self, group: ResourceId) -> Result<Members, Failure> {
         let found = self.bridge.store.members(self.connection.key, group).await;

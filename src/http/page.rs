@@ -24,13 +24,14 @@ use super::{
 use crate::{
     bridge::{Failure, Listed, Resource, Session},
     scim::{
+        groups::DirectGroup,
         query::Projection,
         resource::ResourceType::{self, Group, User},
     },
 };
 
 /// Groups that are read at once, for as many users as have them.
-const GROUPS_AT_ONCE: usize = 4_000;
+pub(super) const GROUPS_AT_ONCE: usize = 4_000;
 
 /// What is shown of the resources of each type.
 pub(super) struct Shown {
@@ -51,6 +52,7 @@ pub(super) async fn answer(
         head: Some(reply::list_head(&page)),
         shown,
         rest: page.resources.into(),
+        groups: page.groups.into(),
         current: None,
         written: 0,
         ended: false,
@@ -88,6 +90,8 @@ struct Page {
     /// `None` when nothing of a member is wanted.
     line: Option<Line>,
     rest: VecDeque<(ResourceType, Resource)>,
+    /// Of the first users that are to come, if they were read already.
+    groups: VecDeque<Vec<DirectGroup>>,
     current: Option<GroupBody>,
     written: usize,
     ended: bool,
@@ -128,14 +132,15 @@ impl Page {
     /// Writes the users at the front, as many as their groups allow.
     async fn users(&mut self, out: &mut BytesMut) -> Result<(), Failure> {
         let users = self.rest.iter().take_while(|(of, _)| *of == User).count();
-        let groups = if self.shown.users.wants_groups() {
+        if !self.shown.users.wants_groups() {
+            self.groups = vec![Vec::new(); users].into();
+        } else if self.groups.is_empty() {
             let ids = self.rest.iter().take(users).map(|(_, user)| user.id);
             let ids = ids.collect();
-            self.session.groups_of(ids, GROUPS_AT_ONCE).await?
-        } else {
-            vec![Vec::new(); users]
-        };
-        for ((_, user), groups) in self.rest.drain(..groups.len().min(users)).zip(groups) {
+            self.groups = self.session.groups_of(ids, GROUPS_AT_ONCE).await?.into();
+        }
+        let told = self.groups.len().min(users);
+        for ((_, user), groups) in self.rest.drain(..told).zip(self.groups.drain(..told)) {
             if self.written > 0 {
                 out.put_u8(b',');
             }

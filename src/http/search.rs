@@ -9,7 +9,7 @@ use super::{
     body::Body,
     caller::Caller,
     failure::Refusal,
-    page::{self, Shown},
+    page::{self, GROUPS_AT_ONCE, Shown},
 };
 use crate::scim::{
     error::Problem,
@@ -46,7 +46,7 @@ pub(super) async fn root(caller: Caller) -> Answer {
 
 /// The answer to a list.
 pub(super) async fn list(caller: Caller, asked: Asked) -> Answer {
-    let found = caller.session.list(&asked).await?;
+    let found = caller.session.list(&asked, GROUPS_AT_ONCE).await?;
     let mut shown = Shown {
         users: Projection::default(),
         groups: Projection::default(),

@@ -17,8 +17,8 @@ type Answer = Result<HttpResponse, Refusal>;
 
 pub(super) async fn read(caller: Caller) -> Answer {
     let projection = caller.projection(User)?;
-    let user = caller.session.read(User, caller.id()).await?;
-    let groups = groups_of(&caller, &user, &projection).await?;
+    let wanted = projection.wants_groups();
+    let (user, groups) = caller.session.user(caller.id(), wanted).await?;
     let tag = reply::tag(&user, &groups);
     if caller.has(tag)? {
         return Ok(reply::not_modified(tag));
@@ -74,7 +74,7 @@ async fn told(
     Ok(reply::noting(written, answer))
 }
 
-/// The groups that a user is to be shown with; not read when not wanted.
+/// The groups that a written user is to be shown with; not read when not wanted.
 async fn groups_of(
     caller: &Caller,
     user: &Resource,

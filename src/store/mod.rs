@@ -65,6 +65,8 @@ pub struct Select {
     pub descending: bool,
     pub start: Start,
     pub limit: u64,
+    /// As many groups of the page's users are read with them; 0 for none.
+    pub groups: usize,
 }
 
 /// One resource type in a list.
@@ -108,6 +110,9 @@ pub struct Listing {
     /// Whether there are matches before and after this page.
     pub earlier: bool,
     pub later: bool,
+    /// Of the page's users, in order, for as many as [`Select::groups`] allows:
+    /// as [`Store::groups_of`] tells them, and of the same moment as the page.
+    pub groups: Vec<Vec<DirectGroup>>,
 }
 
 /// A refused or failed list.
@@ -420,6 +425,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         of: ResourceType,
         id: ResourceId,
     ) -> Result<Option<Resource>, StoreError>;
+    /// A user and the groups it is in, by age, both of one moment.
+    async fn user(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+    ) -> Result<Option<(Resource, Vec<DirectGroup>)>, StoreError>;
     /// The filter's equality is answered by index where [`Filter::narrow`] has
     /// one; the rest is evaluated on a few threads of its own, within a cost
     /// limit, and no longer than somebody waits for the answer.

@@ -9,12 +9,13 @@
 
 use std::cell::Cell;
 
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter, types::Value as SqlValue};
+use rusqlite::{Connection, Row, params_from_iter, types::Value as SqlValue};
 
 use crate::{
     scim::{
         error::{Problem, ScimType},
         filter::Filter,
+        groups::DirectGroup,
         query::{Sort, SortKey},
         resource::ResourceType,
     },
@@ -24,7 +25,8 @@ use crate::{
 use super::{
     candidate::{Candidates, Stored, table_of},
     fault::{Fault, Result},
-    read::resource_at,
+    memberships,
+    read::{Moment, resource_at},
     readers::Halt,
     row::id_at,
 };
@@ -84,17 +86,14 @@ pub(super) fn list(
     halt: &Halt,
 ) -> Result<Listing> {
     let budget = Budget::new(bounds, halt);
+    // Several statements see one moment.
+    let moment = Moment::begin(db)?;
     match &select.among[..] {
-        [only] if only.sort.is_none() && only.filter.is_some() => {
-            List::new(db, connection, select, budget).in_order()
-        }
-        // Several statements see one moment.
-        [only] if only.sort.is_none() => {
-            plain::list(&*db.unchecked_transaction()?, connection, only.of, select)
+        [only] if only.sort.is_none() && only.filter.is_none() => {
+            plain::list(&moment, connection, only.of, select)
         }
         among => {
-            let snapshot = db.unchecked_transaction()?;
-            let list = List::new(&snapshot, connection, select, budget);
+            let list = List::new(&moment, connection, select, budget);
             if among.iter().any(|among| among.sort.is_some()) {
                 list.sorted()
             } else {
@@ -102,6 +101,20 @@ pub(super) fn list(
             }
         }
     }
+}
+
+/// The groups of the users among the rows of a page, as far as they are wanted.
+fn groups(
+    db: &Connection,
+    select: &Select,
+    rows: impl Iterator<Item = (ResourceType, i64)>,
+) -> Result<Vec<Vec<DirectGroup>>> {
+    if select.groups == 0 {
+        return Ok(Vec::new());
+    }
+    let users = rows.filter(|(of, _)| *of == ResourceType::User);
+    let users: Vec<i64> = users.map(|(_, row)| row).collect();
+    memberships::groups_by_key(db, &users, select.groups)
 }
 
 /// What is left of the bounds.
@@ -289,13 +302,15 @@ impl<'a> List<'a> {
 
     fn listing(&self, window: Window<'_, Option<Resource>>) -> Result<Listing> {
         let ends = window.ends();
+        let rows = window.page.iter().map(|(mark, _)| (mark.of, mark.row));
+        let groups = groups(self.db, self.select, rows)?;
         let mut resources = Vec::with_capacity(window.page.len());
         for (mark, resource) in window.page {
             let resource = match resource {
-                Some(resource) => Some(resource),
+                Some(resource) => resource,
                 None => self.at(&mark)?,
             };
-            resources.extend(resource.map(|resource| (mark.of, resource)));
+            resources.push((mark.of, resource));
         }
         Ok(Listing {
             total: window.total,
@@ -303,16 +318,17 @@ impl<'a> List<'a> {
             ends,
             earlier: window.earlier,
             later: window.later,
+            groups,
         })
     }
 
-    fn at(&self, mark: &Mark) -> Result<Option<Resource>> {
+    fn at(&self, mark: &Mark) -> Result<Resource> {
         let sql = format!(
             "SELECT id, version, created, modified, attributes FROM {} WHERE key = ?1",
             table_of(mark.of)
         );
         let mut statement = self.db.prepare_cached(&sql)?;
-        Ok(statement.query_row([mark.row], resource_at).optional()?)
+        Ok(statement.query_row([mark.row], resource_at)?)
     }
 }
 

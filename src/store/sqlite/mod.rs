@@ -114,6 +114,23 @@ impl Store for Sqlite {
         Ok(self.readers.read(|db| read::resource(db, c.0, of, id))?)
     }
 
+    async fn user(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+    ) -> Result<Option<(Resource, Vec<DirectGroup>)>, StoreError> {
+        let few = self
+            .readers
+            .read(|db| memberships::user(db, c.0, id, Some(memberships::FEW)))?;
+        if !few.as_ref().is_some_and(|(_, groups)| groups.more) {
+            return Ok(few.map(|(user, groups)| (user, groups.these)));
+        }
+        let all = self
+            .readers
+            .read_apart(move |db| memberships::user(db, c.0, id, None));
+        Ok(all.await?.map(|(user, groups)| (user, groups.these)))
+    }
+
     async fn list(&self, c: ConnectionKey, select: Select) -> Result<Listing, ListError> {
         let bounds = list::Bounds::default();
         let reach = list::reach(&select);
@@ -158,12 +175,8 @@ impl Store for Sqlite {
         most: usize,
     ) -> Result<Vec<Vec<DirectGroup>>, StoreError> {
         if let [user] = users[..] {
-            let few = self
-                .readers
-                .read(|db| memberships::few_groups_of(db, c.0, user))?;
-            if let Some(groups) = few {
-                return Ok(vec![groups]);
-            }
+            let found = self.user(c, user).await?;
+            return Ok(vec![found.map_or_else(Vec::new, |(_, groups)| groups)]);
         }
         let scan = self
             .readers

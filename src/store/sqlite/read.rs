@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    ops::Deref,
     sync::{Mutex, PoisonError},
 };
 
@@ -36,6 +37,33 @@ pub(super) fn resource(
         .query_row(params![id.as_bytes(), connection], resource_at)
         .optional()?;
     Ok(found)
+}
+
+/// One state of everything, for several statements; it ends when this is
+/// dropped. Cached, because it would cost more to compile than a point read.
+pub(super) struct Moment<'db>(&'db Connection);
+
+impl<'db> Moment<'db> {
+    pub(super) fn begin(db: &'db Connection) -> Result<Self> {
+        db.prepare_cached("BEGIN DEFERRED")?.execute([])?;
+        Ok(Self(db))
+    }
+}
+
+impl Deref for Moment<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.0
+    }
+}
+
+impl Drop for Moment<'_> {
+    fn drop(&mut self) {
+        let end = self.0.prepare_cached("COMMIT");
+        // Where this fails, the readers do not use the connection again.
+        let _ = end.and_then(|mut end| end.execute([]));
+    }
 }
 
 /// A resource from `id, version, created, modified, attributes`.
@@ -75,7 +103,7 @@ pub(super) fn members(
     connection: i64,
     id: ResourceId,
 ) -> Result<Option<(i64, Members)>> {
-    let snapshot = db.unchecked_transaction()?;
+    let snapshot = Moment::begin(db)?;
     let Some((key, version)) = group_version(&snapshot, connection, id)? else {
         return Ok(None);
     };

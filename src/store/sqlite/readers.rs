@@ -78,7 +78,8 @@ impl Readers {
         };
         let result = act(&db);
         let mut idle = self.lock();
-        if idle.len() < IDLE {
+        // One that is still inside a transaction would see the past for ever.
+        if idle.len() < IDLE && db.is_autocommit() {
             idle.push(db);
         }
         result

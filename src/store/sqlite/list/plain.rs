@@ -3,7 +3,7 @@
 
 use rusqlite::{CachedStatement, Connection, params};
 
-use super::{super::candidate::table_of, resource_after_key};
+use super::{super::candidate::table_of, groups, resource_after_key};
 use crate::{
     scim::{query::SortKey, resource::ResourceType},
     store::{Listing, Mark, Resource, Select, Start},
@@ -26,6 +26,8 @@ pub(super) fn list(
         of,
         row: row.0,
     };
+    let keys = rows.iter().map(|(key, _)| (of, *key));
+    let groups = groups(db, select, keys)?;
     let ends = rows.first().map(mark).zip(rows.last().map(mark));
     let (earlier, later) = match (&ends, &select.start) {
         (_, Start::Offset(offset)) => {
@@ -47,6 +49,7 @@ pub(super) fn list(
         ends,
         earlier,
         later,
+        groups,
     })
 }
 

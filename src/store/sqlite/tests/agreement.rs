@@ -210,6 +210,7 @@ impl Scene {
             descending: false,
             start: Start::Offset(0),
             limit: u64::MAX,
+            groups: 0,
         };
         let listing = self.store.list(self.c, select).await.unwrap();
         let ids: BTreeSet<ResourceId> = listing.resources.iter().map(|(_, r)| r.id).collect();

@@ -23,7 +23,13 @@ pub(super) fn plain(of: ResourceType, filter: &str, start: Start, limit: u64) ->
 }
 
 /// A list of some types; `sort` is a query string's `sortBy` and `sortOrder`.
-fn sorted(types: &[ResourceType], filter: &str, sort: &str, start: Start, limit: u64) -> Select {
+pub(super) fn sorted(
+    types: &[ResourceType],
+    filter: &str,
+    sort: &str,
+    start: Start,
+    limit: u64,
+) -> Select {
     let schemas = Schemas::new(&[], &[]);
     let among = |of: &ResourceType| {
         let query = ListQuery::parse(sort, *of, &schemas, &Limits::default()).unwrap();
@@ -37,6 +43,7 @@ fn sorted(types: &[ResourceType], filter: &str, sort: &str, start: Start, limit:
         descending: sort.contains("sortOrder=descending"),
         start,
         limit,
+        groups: 0,
     }
 }
 
@@ -53,7 +60,7 @@ impl Scene {
     }
 }
 
-fn names(listing: &Listing) -> Vec<String> {
+pub(super) fn names(listing: &Listing) -> Vec<String> {
     let name = |text: &str| {
         let attributes: Attributes = serde_json::from_str(text).unwrap();
         let name = attributes

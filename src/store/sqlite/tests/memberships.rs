@@ -1,5 +1,6 @@
 //! Membership from the user's side.
 use super::*;
+use crate::store::{Select, Start};
 
 impl Scene {
     async fn groups_of(&self, users: &[&UserWritten], most: usize) -> Vec<Vec<String>> {
@@ -57,4 +58,128 @@ async fn as_many_users_are_told_as_their_groups_allow() {
         assert!(groups.iter().all(|groups| groups.len() == 70));
     }
     assert_eq!(scene.groups_of(&[c], 1).await[0].len(), 70);
+}
+
+#[tokio::test]
+async fn a_page_has_the_groups_of_its_users_in_its_own_order() {
+    let scene = Scene::new().await;
+    let mut users = Vec::new();
+    for name in ["e", "b", "d", "a", "c"] {
+        users.push(scene.user(name).await.resource.id);
+    }
+    let [e, b, d, a, _] = users[..] else { panic!() };
+    scene.group("Early", &[e, d]).await;
+    scene.group("Late", &[a, d, b]).await;
+    let by_name = [
+        ("a", "Late"),
+        ("b", "Late"),
+        ("c", ""),
+        ("d", "Early Late"),
+        ("e", "Early"),
+    ];
+    let by_age = ["e", "b", "d", "a", "c"]
+        .map(|name| by_name.into_iter().find(|(n, _)| *n == name).unwrap());
+    for (filter, sort, expected) in [
+        ("", "", &by_age[..]),
+        ("userName pr", "", &by_age),
+        ("userName eq \"d\"", "", &by_name[3..4]),
+        (
+            "userName eq \"d\" or userName eq \"e\"",
+            "",
+            &[by_age[0], by_age[2]],
+        ),
+        ("", "sortBy=userName", &by_name),
+        ("userName gt \"b\"", "sortBy=userName", &by_name[2..]),
+    ] {
+        let types = [ResourceType::User, ResourceType::Group];
+        let filters = if filter.is_empty() {
+            &types[..1]
+        } else {
+            &types
+        };
+        for types in [&types[..1], filters] {
+            let select = lists::sorted(types, filter, sort, Start::Offset(0), 100);
+            let select = Select {
+                groups: 100,
+                ..select
+            };
+            let listing = scene.store.list(scene.c, select).await.unwrap();
+            let seen = lists::names(&listing)
+                .into_iter()
+                .zip(listing.groups.iter().map(|groups| {
+                    let names: Vec<&str> = groups.iter().map(|group| &*group.display).collect();
+                    names.join(" ")
+                }));
+            let expected = expected
+                .iter()
+                .map(|(user, groups)| ((*user).to_owned(), (*groups).to_owned()));
+            assert!(seen.eq(expected), "{filter} {sort}: {listing:?}");
+        }
+    }
+    let plain = lists::plain(ResourceType::User, "", Start::Offset(0), 100);
+    assert!(
+        scene
+            .store
+            .list(scene.c, plain)
+            .await
+            .unwrap()
+            .groups
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_page_is_told_with_as_many_groups_as_are_asked_for() {
+    let scene = Scene::new().await;
+    let mut ids = Vec::new();
+    for n in 0..4 {
+        ids.push(scene.user(&format!("u{n}")).await.resource.id);
+    }
+    for n in 0..3 {
+        scene.group(&format!("G{n}"), &ids[1..]).await;
+    }
+    for (groups, told) in [(1, 2), (3, 2), (4, 3), (7, 4), (100, 4)] {
+        let select = lists::plain(ResourceType::User, "", Start::Offset(0), 100);
+        let select = Select { groups, ..select };
+        let listing = scene.store.list(scene.c, select).await.unwrap();
+        let lengths: Vec<usize> = listing.groups.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [0, 3, 3, 3][..told], "{groups}");
+        assert_eq!(listing.resources.len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_read_with_all_its_groups_however_many() {
+    let scene = Scene::new().await;
+    let (alone, few, many) = (
+        scene.user("a").await,
+        scene.user("f").await,
+        scene.user("m").await,
+    );
+    let [alone, few, many] = [alone, few, many].map(|user| user.resource);
+    let mut gone = None;
+    for n in 0..70 {
+        let members = [many.id, few.id];
+        let members = if n < 2 { &members[..] } else { &members[..1] };
+        gone = Some(scene.group(&format!("G{n}"), members).await);
+    }
+    let decide = Box::new(|_: &_| Ok(None));
+    let gone = gone.unwrap().resource.id;
+    let deleted = scene
+        .store
+        .delete_group(scene.c, gone, always(), decide, actor());
+    deleted.await.unwrap();
+    for (user, count) in [(&alone, 0), (&few, 2), (&many, 69)] {
+        let (read, groups) = scene.store.user(scene.c, user.id).await.unwrap().unwrap();
+        assert_eq!(&read, user);
+        let expected: Vec<String> = (0..count).map(|n| format!("G{n}")).collect();
+        let names: Vec<&str> = groups.iter().map(|group| &*group.display).collect();
+        assert_eq!(names, expected);
+    }
+    let other = scene.store.connection("other").await.unwrap();
+    assert_eq!(scene.store.user(other, few.id).await.unwrap(), None);
+    let deleted = scene.store.delete_user(scene.c, few.id, always(), actor());
+    deleted.await.unwrap();
+    assert_eq!(scene.store.user(scene.c, few.id).await.unwrap(), None);
+    assert_eq!(scene.store.user(scene.c, fresh_id()).await.unwrap(), None);
 }
