@@ -33,6 +33,8 @@ pub(super) struct Sizes {
     pub(super) puts: usize,
     pub(super) crowd: usize,
     pub(super) starts: usize,
+    /// Users that a list without an index goes through.
+    pub(super) scanned: usize,
 }
 
 impl Sizes {
@@ -47,6 +49,7 @@ impl Sizes {
         puts: 10,
         crowd: 1_000,
         starts: 11,
+        scanned: 100_000,
     };
     pub(super) const QUICK: Self = Self {
         groups: &[0, 1_000, 10_000],
@@ -56,6 +59,7 @@ impl Sizes {
         posts: 500,
         puts: 4,
         starts: 5,
+        scanned: 10_000,
         ..Self::FULL
     };
 }

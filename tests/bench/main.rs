@@ -21,6 +21,7 @@ mod load;
 mod patch;
 mod process;
 mod reads;
+mod scans;
 mod table;
 mod wire;
 mod world;
@@ -101,6 +102,7 @@ async fn rows(bench: &mut Bench) -> Result<(), String> {
     footprint::idle(bench).await;
     writes::post(bench).await?;
     reads::users(bench).await?;
+    reads::pages(bench).await?;
     let members = bench.world.users(bench.sizes.big_group).await?.to_vec();
     let group = bench.world.group("everyone", &members).await?;
     reads::group(bench, &group).await?;
@@ -111,6 +113,7 @@ async fn rows(bench: &mut Bench) -> Result<(), String> {
     footprint::start(bench, &holding).await?;
     patch::members(bench).await?;
     footprint::last(bench);
+    scans::beside(bench).await?;
     Ok(())
 }
 

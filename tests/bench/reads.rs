@@ -1,4 +1,5 @@
-//! Rows about reading: a user by id, by `userName`, a group with its members.
+//! Rows about reading: a user by id, by `userName`, a page of users, a group
+//! with its members.
 
 use std::sync::Arc;
 
@@ -13,6 +14,11 @@ use super::{
 const STRIDE: usize = 7_919;
 /// A reader of whole groups more would only wait.
 const GROUP_READERS: usize = 4;
+/// Users on a page, and readers of pages.
+const PAGE: usize = 100;
+const PAGE_READERS: usize = 4;
+/// Groups of each user who is in any.
+const GROUPS: usize = 5;
 
 const FLOOR: &str = "floor: GET a fixed user of 1 KB";
 
@@ -64,6 +70,39 @@ fn scattered(number: u64, count: usize) -> usize {
         .unwrap_or_default()
         .wrapping_mul(STRIDE)
         % count
+}
+
+/// GET of a page of users, those who are in no group and those who are in some.
+pub(super) async fn pages(bench: &mut Bench) -> Result<(), String> {
+    let name = |groups: usize| format!("list of {PAGE} users, {groups} groups each");
+    if !(bench.wants(&name(0)) | bench.wants(&name(GROUPS))) {
+        return Ok(());
+    }
+    let users = bench.world.users(2 * PAGE).await?.to_vec();
+    for number in 0..GROUPS {
+        let name = format!("page {number}");
+        bench.world.group(&name, &users[PAGE..]).await?;
+    }
+    let mut pages = Vec::new();
+    for (groups, first) in [(0, 1), (GROUPS, PAGE + 1)] {
+        let caller = bench.world.caller.clone();
+        let path = format!("/Users?startIndex={first}&count={PAGE}");
+        let page = move |_: u64, out: &mut Vec<u8>| caller.write(out, "GET", &path, "");
+        pages.push((name(groups), Arc::new(page), Vec::new()));
+    }
+    for round in 0..=bench.sizes.rounds {
+        for (_, page, rounds) in &mut pages {
+            let until = Until::time(bench.sizes.round);
+            let figures = bench.load(PAGE_READERS, until, page.clone()).await?;
+            if round > 0 {
+                rounds.push(figures);
+            }
+        }
+    }
+    for (name, _, rounds) in pages {
+        bench.push(Row::new(name).figures(Figures::median(&rounds)));
+    }
+    Ok(())
 }
 
 /// GET of a big group with all its members.
