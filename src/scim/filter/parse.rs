@@ -101,20 +101,26 @@ impl<'a> Parser<'a> {
 
     fn any_of(&mut self) -> Result<Node, Problem> {
         let first = self.all_of()?;
-        let mut nodes = vec![first];
+        if !self.cursor.eat_word("or") {
+            return Ok(first);
+        }
+        let mut nodes = vec![first, self.all_of()?];
         while self.cursor.eat_word("or") {
             nodes.push(self.all_of()?);
         }
-        Ok(one_or(nodes, Node::Or))
+        Ok(Node::Or(nodes))
     }
 
     fn all_of(&mut self) -> Result<Node, Problem> {
         let first = self.term()?;
-        let mut nodes = vec![first];
+        if !self.cursor.eat_word("and") {
+            return Ok(first);
+        }
+        let mut nodes = vec![first, self.term()?];
         while self.cursor.eat_word("and") {
             nodes.push(self.term()?);
         }
-        Ok(one_or(nodes, Node::And))
+        Ok(Node::And(nodes))
     }
 
     fn term(&mut self) -> Result<Node, Problem> {
@@ -272,13 +278,6 @@ fn operator(word: &str) -> Option<Operator> {
     ];
     let mut names = NAMES.into_iter();
     names.find_map(|(name, operator)| name.eq_ignore_ascii_case(word).then_some(operator))
-}
-
-fn one_or(mut nodes: Vec<Node>, many: fn(Vec<Node>) -> Node) -> Node {
-    match nodes.len() {
-        1 => nodes.pop().unwrap_or(Node::Never),
-        _ => many(nodes),
-    }
 }
 
 /// An `and` of `and`s as one, so that its equalities are seen.
