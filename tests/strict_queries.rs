@@ -86,6 +86,7 @@ async fn a_strict_list_names_what_there_is_and_says_it_once() {
         ("sortBy=department", "invalidPath"),
         ("sortBy=password", "invalidPath"),
         ("sortBy=userName&sortOrder=DESCENDING", "invalidValue"),
+        ("sortOrder=", "invalidValue"),
         ("attributes=noSuch", "invalidValue"),
         ("attributes=userName,name.noSuch", "invalidValue"),
         ("attributes=department", "invalidValue"),

@@ -92,7 +92,10 @@ fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
                 true => "Ascending unless it is descending.",
                 false => "Ascending unless it is descending; in any letter case.",
             },
-            json!({"type": "string", "enum": ["ascending", "descending"]}),
+            match strict {
+                true => json!({"type": "string", "enum": ["ascending", "descending"]}),
+                false => json!({"type": "string", "enum": ["ascending", "descending", ""]}),
+            },
         ),
         query(
             "cursor",

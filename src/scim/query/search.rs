@@ -161,7 +161,7 @@ impl SearchRequest {
 impl Given {
     /// Clamps the numbers and refuses what contradicts itself. An empty text
     /// asks for nothing, except that an empty cursor asks for the first page
-    /// and an empty filter is a mistake.
+    /// and an empty filter is a mistake, as strictly an empty order is.
     fn judged(self, strict: bool) -> Result<SearchRequest, Problem> {
         let some = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         if self.cursor.is_some() && self.start_index.is_some() {
@@ -178,11 +178,16 @@ impl Given {
                 ),
             ));
         }
+        let order = if strict {
+            self.sort_order
+        } else {
+            some(self.sort_order)
+        };
         Ok(SearchRequest {
             filter: self.filter,
             guarded: self.guarded,
             sort_by: some(self.sort_by),
-            descending: sort::is_descending(some(self.sort_order).as_deref(), strict)?,
+            descending: sort::is_descending(order.as_deref(), strict)?,
             start_index: clamped(self.start_index.unwrap_or(1), 1),
             count: self
                 .count
