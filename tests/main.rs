@@ -18,6 +18,7 @@ mod faults;
 mod filters;
 mod front;
 mod fuzz;
+mod guard;
 mod hazards;
 mod lifecycle;
 mod lists;

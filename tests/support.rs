@@ -489,10 +489,11 @@ pub fn values(ids: &[String]) -> Value {
 }
 
 /// What most tests want, unless a test says otherwise.
-const DEFAULTS: [&str; 3] = [
+const DEFAULTS: [&str; 4] = [
     "reactivate = \"recreate\"",
     "users_without_email = \"stage\"",
     "import = \"never\"",
+    "guard = { enabled = false }",
 ];
 
 fn configuration(upstream: &str, connection: &str) -> String {

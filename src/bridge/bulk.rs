@@ -14,7 +14,8 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{
-    Failure, Session, Written, clock,
+    Failure, Session, Stopped, Written, clock,
+    held::Asked,
     session::{Deadline, store_failed, write_failed},
 };
 use crate::{
@@ -71,6 +72,8 @@ impl Session {
             session: self,
             outcomes: request.operations.iter().map(|_| None).collect(),
             made: vec![false; request.operations.len()],
+            bodies: vec![String::new(); request.operations.len()],
+            stopped: Vec::new(),
             dropped: vec![0; request.operations.len()],
             when: when.into_iter().map(Some).collect(),
             most_errors: request.fail_on_errors.unwrap_or(usize::MAX),
@@ -117,6 +120,11 @@ struct Work<'s> {
     /// Whether what the operation is about was there after it.
     made: Vec<bool>,
     dropped: Vec<usize>,
+    /// What an operation that can take something away said, until it is known
+    /// that it may.
+    bodies: Vec<String>,
+    /// Operations of this part that the guard rails did not let pass.
+    stopped: Vec<(usize, Stopped)>,
     most_errors: usize,
     /// The end of the one wait for all answers to a part.
     until: Deadline,
@@ -204,6 +212,7 @@ impl Work<'_> {
                 Outcome::Left => {}
             }
         }
+        self.tell_stopped().await;
         self.await_answers(users, groups).await;
         self.bury(part).await;
     }
@@ -249,9 +258,12 @@ impl Work<'_> {
         };
         let act = operation.act.as_mut().map_err(|problem| problem.clone())?;
         let when = when.unwrap_or_else(|| Ok(Precondition::default()))?;
-        let body = std::mem::take(&mut act.data).to_string();
+        let text = match act.verb {
+            Verb::Delete => String::new(),
+            _ => std::mem::take(&mut act.data).to_string(),
+        };
         let (body, schemas, limits) =
-            (body.as_bytes(), session.schemas(), &session.policy().limits);
+            (text.as_bytes(), session.schemas(), &session.policy().limits);
         let id = ResourceId::exact(&act.id).ok_or(WriteError::Missing)?;
         let mut dropped = 0;
         let write = match (act.verb, act.of) {
@@ -310,6 +322,9 @@ impl Work<'_> {
         if let Some(slot) = self.dropped.get_mut(place) {
             *slot = dropped;
         }
+        if let Some(slot) = self.bodies.get_mut(place) {
+            *slot = text;
+        }
         Ok(write)
     }
 
@@ -320,6 +335,9 @@ impl Work<'_> {
         let (of, id) = self.aim(culprit);
         let nests = matches!(error, WriteError::UnknownMembers(_)) && self.nests(culprit);
         let mut why = write_failed(error, of, &id);
+        if let Failure::Stopped(stopped) = &why {
+            self.stopped.push((culprit, (**stopped).clone()));
+        }
         if let (true, Failure::Problem(problem)) = (nests, &mut why) {
             problem.detail.push_str(NO_NESTING);
         }
@@ -357,6 +375,21 @@ impl Work<'_> {
         operation
             .and_then(|o| o.bulk_id.as_deref())
             .unwrap_or_default()
+    }
+
+    /// What is held is an operation of its own, whatever came with it.
+    async fn tell_stopped(&mut self) {
+        for (place, stopped) in std::mem::take(&mut self.stopped) {
+            let verb = self.operations.get(place).map(|o| &o.act);
+            let Some(verb) = verb.and_then(|act| Some(act.as_ref().ok()?.verb)) else {
+                continue;
+            };
+            let (of, id) = self.aim(place);
+            let body = self.bodies.get_mut(place).map(std::mem::take);
+            let asked = Asked::new(verb, of, &id, body.unwrap_or_default().as_bytes());
+            let told = self.session.stopped(&asked, stopped).await;
+            self.settle(place, Err(told));
+        }
     }
 
     /// Wakes every lane once and waits for all of them at the same time; users
@@ -485,12 +518,19 @@ impl Work<'_> {
                     }
                     Ok(None)
                 }
-                Ok(Outcome::Refused(_, error)) => Err(write_failed(error, User, &id.to_string())),
+                Ok(Outcome::Refused(_, error)) => {
+                    let failure = write_failed(error, User, &id.to_string());
+                    if let Failure::Stopped(stopped) = &failure {
+                        self.stopped.push((place, (**stopped).clone()));
+                    }
+                    Err(failure)
+                }
                 Ok(_) => Err(Failure::Internal),
                 Err(failure) => Err(failure),
             };
             self.settle(place, outcome);
         }
+        self.tell_stopped().await;
     }
 }
 

@@ -2,12 +2,14 @@
 
 use super::{
     Failure, Session, Written, clock,
+    held::Asked,
     lane::Settled,
     session::{Deadline, Waiting, known, write_failed},
 };
 use crate::{
     plan::state::UserKey,
     scim::{
+        bulk::Verb,
         error::{Problem, ScimType},
         patch::{MemberChange, Patch},
         resource::{Attributes, GroupBody, ResourceType::Group, replaced},
@@ -57,11 +59,14 @@ impl Session {
         id: &str,
         group: GroupBody,
         when: Precondition,
+        body: &[u8],
     ) -> Result<Written, Failure> {
         let session = self.clone();
-        let id = id.to_owned();
-        self.whole(async move { session.replace_group_whole(&id, group, when).await })
-            .await
+        let asked = Asked::new(Verb::Replace, Group, id, body);
+        self.judged(asked, move |id| async move {
+            session.replace_group_whole(&id, group, when).await
+        })
+        .await
     }
 
     async fn replace_group_whole(
@@ -93,11 +98,14 @@ impl Session {
         id: &str,
         patch: Patch,
         when: Precondition,
+        body: &[u8],
     ) -> Result<Written, Failure> {
         let session = self.clone();
-        let id = id.to_owned();
-        self.whole(async move { session.patch_group_whole(&id, patch, when).await })
-            .await
+        let asked = Asked::new(Verb::Patch, Group, id, body);
+        self.judged(asked, move |id| async move {
+            session.patch_group_whole(&id, patch, when).await
+        })
+        .await
     }
 
     async fn patch_group_whole(
@@ -133,9 +141,11 @@ impl Session {
     /// identity provider's to delete (its members can be removed).
     pub async fn delete_group(&self, id: &str, when: Precondition) -> Result<(), Failure> {
         let session = self.clone();
-        let id = id.to_owned();
-        self.whole(async move { session.delete_group_whole(&id, when).await })
-            .await
+        let asked = Asked::new(Verb::Delete, Group, id, &[]);
+        self.judged(asked, move |id| async move {
+            session.delete_group_whole(&id, when).await
+        })
+        .await
     }
 
     async fn delete_group_whole(&self, id: &str, when: Precondition) -> Result<(), Failure> {

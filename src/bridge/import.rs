@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use super::{Bridge, Failure, Session, clock, session::store_failed};
 use crate::{
     plan::state::{Existence, ObservedAccount},
-    store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, Millis, UserRow},
+    store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, Millis, UserRow, Watch},
     upstream::{RemoteGroup, RemoteProfile, RemoteUser, UpstreamError},
 };
 
@@ -108,6 +108,7 @@ impl Session {
         let actor = Actor {
             name: self.actor.clone(),
             at: clock::now(),
+            watch: Watch::Off,
         };
         store
             .import(self.connection.key, since, users, found, actor)

@@ -15,7 +15,7 @@ use std::{
 use crate::{
     plan::state::ConnectionKey,
     scim::{error::Problem, json::Limits},
-    store::{Millis, Store, StoreError},
+    store::{Millis, Store, StoreError, Watch},
     upstream::Upstream,
 };
 
@@ -25,6 +25,7 @@ mod converge;
 mod cursor;
 pub mod events;
 mod groups;
+mod held;
 mod import;
 mod lane;
 mod lists;
@@ -34,8 +35,12 @@ pub mod switch;
 pub mod token;
 mod users;
 
-pub use crate::store::{Members, Precondition, Resource};
+pub use crate::{
+    plan::guard::{Guard, Limit, Protected},
+    store::{Members, Precondition, Resource},
+};
 pub use bulk::BulkAnswer;
+pub use held::Stopped;
 pub use import::Progress;
 use lane::Lanes;
 pub use lists::{Listed, Paging};
@@ -65,6 +70,8 @@ pub struct Policy {
     /// Attributes that a filter in an address must not name.
     pub sensitive_filters: Arc<[String]>,
     pub limits: Limits,
+    /// How much may be taken away without an operator's word.
+    pub guard: Arc<Guard>,
 }
 
 impl Default for Policy {
@@ -80,6 +87,7 @@ impl Default for Policy {
             late_writes: Duration::from_secs(120),
             sensitive_filters: Arc::default(),
             limits: Limits::default(),
+            guard: Arc::default(),
         }
     }
 }
@@ -134,6 +142,8 @@ pub struct Session {
     connection: Arc<Connection>,
     /// The token's public id, for the audit.
     actor: String,
+    /// How its writes are watched.
+    watch: Watch,
 }
 
 /// A request that was not done, named by what its sender does next.
@@ -149,6 +159,9 @@ pub enum Failure {
     /// `ack = "confirmed"`) the change is kept and not yet confirmed.
     #[error("not now: {detail}")]
     Later { seconds: u64, detail: String },
+    /// The guard rails do not let it pass; nothing was changed.
+    #[error("stopped: {0}")]
+    Stopped(Box<Stopped>),
     /// A fault of ours; what happened was logged.
     #[error("internal fault")]
     Internal,
@@ -244,6 +257,7 @@ impl Bridge {
             .ok_or(Denied::BadToken)?;
         Ok(Session {
             bridge: Arc::clone(self),
+            watch: Watch::On(Arc::clone(&connection.policy.guard)),
             connection: Arc::clone(connection),
             actor: token.as_str().to_owned(),
         })
@@ -262,6 +276,7 @@ impl Bridge {
         let connection = Arc::clone(self.find(Some(connection))?);
         Some(Session {
             bridge: Arc::clone(self),
+            watch: Watch::On(Arc::clone(&connection.policy.guard)),
             connection,
             actor: actor.to_owned(),
         })

@@ -13,7 +13,7 @@ use super::{
     token::Tokens,
 };
 use crate::{
-    store::{Actor, Counts, Imported, Millis, Refused, StoreError, audit::AuditRow},
+    store::{Actor, Counts, Imported, Millis, Refused, StoreError, Watch, audit::AuditRow},
     upstream::Condition,
 };
 
@@ -127,6 +127,7 @@ async fn record(store: &dyn crate::store::Store, paused: &Paused, connections: &
         let actor = Actor {
             name: "operator".into(),
             at: clock::now(),
+            watch: Watch::Off,
         };
         if let Err(error) = store.note(connection.key, action, actor).await {
             tracing::error!(%error, "the kill switch cannot be recorded");

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Connection, Failure, Policy, Session, clock, lane::Settled};
+use super::{Connection, Failure, Policy, Session, Stopped, clock, lane::Settled};
 use crate::{
     scim::{
         catalog::Catalog,
@@ -124,6 +124,7 @@ impl Session {
         Actor {
             name: self.actor.clone(),
             at: clock::now(),
+            watch: self.watch.clone(),
         }
     }
 
@@ -199,6 +200,8 @@ pub(super) fn write_failed(error: WriteError, of: ResourceType, id: &str) -> Fai
             holder,
         } => Failure::Problem(taken(of, attribute, &value, holder.as_deref())),
         WriteError::UnknownMembers(ids) => Failure::Problem(unknown_members(&ids)),
+        WriteError::Held(excess) => Failure::Stopped(Box::new(Stopped::Over(*excess))),
+        WriteError::Protected(what) => Failure::Stopped(Box::new(Stopped::Protected(what))),
         WriteError::Store(error) => store_failed(error),
     }
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::{
     Failure, Session, Written, clock,
+    held::Asked,
     lane::Settled,
     session::{Deadline, Waiting, known, write_failed},
 };
 use crate::{
     plan::{capability::Act, state::UserKey},
     scim::{
+        bulk::Verb,
         error::{Problem, ScimType},
         patch::Patch,
         resource::{Attributes, ResourceType::User, replaced},
@@ -50,11 +52,14 @@ impl Session {
         id: &str,
         user: Attributes,
         when: Precondition,
+        body: &[u8],
     ) -> Result<Written, Failure> {
         let session = self.clone();
-        let id = id.to_owned();
-        self.whole(async move { session.replace_user_whole(&id, user, when).await })
-            .await
+        let asked = Asked::new(Verb::Replace, User, id, body);
+        self.judged(asked, move |id| async move {
+            session.replace_user_whole(&id, user, when).await
+        })
+        .await
     }
 
     async fn replace_user_whole(
@@ -88,11 +93,14 @@ impl Session {
         id: &str,
         patch: Patch,
         when: Precondition,
+        body: &[u8],
     ) -> Result<Written, Failure> {
         let session = self.clone();
-        let id = id.to_owned();
-        self.whole(async move { session.patch_user_whole(&id, patch, when).await })
-            .await
+        let asked = Asked::new(Verb::Patch, User, id, body);
+        self.judged(asked, move |id| async move {
+            session.patch_user_whole(&id, patch, when).await
+        })
+        .await
     }
 
     async fn patch_user_whole(
@@ -137,9 +145,11 @@ impl Session {
     /// vanished user with access; then deletes the User and its memberships.
     pub async fn delete_user(&self, id: &str, when: Precondition) -> Result<(), Failure> {
         let session = self.clone();
-        let id = id.to_owned();
-        self.whole(async move { session.delete_user_whole(&id, when).await })
-            .await
+        let asked = Asked::new(Verb::Delete, User, id, &[]);
+        self.judged(asked, move |id| async move {
+            session.delete_user_whole(&id, when).await
+        })
+        .await
     }
 
     async fn delete_user_whole(&self, id: &str, when: Precondition) -> Result<(), Failure> {

@@ -2,7 +2,13 @@
 //! written. Nothing here is required; what must be there is checked where the
 //! values are put together, so that every gap is found in one reading.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    num::{NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde::{Deserialize, Deserializer, de::Error};
 use toml::Spanned;
@@ -89,6 +95,8 @@ pub(super) struct Connection {
     pub(super) sensitive_filters: Vec<String>,
     #[serde(default)]
     pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) guard: Guard,
 }
 
 #[derive(Debug, Deserialize)]
@@ -144,6 +152,36 @@ pub(super) struct Limits {
     pub(super) filter_depth: Option<NonZeroUsize>,
 }
 
+/// How much may be taken away at once.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Guard {
+    pub(super) enabled: Option<bool>,
+    #[serde(default)]
+    pub(super) group_removals: Limit,
+    #[serde(default)]
+    pub(super) removals: Limit,
+    pub(super) empty_from: Option<NonZeroU64>,
+    #[serde(default)]
+    pub(super) protected_users: Vec<String>,
+    #[serde(default)]
+    pub(super) protected_groups: Vec<String>,
+    #[serde(default)]
+    pub(super) least_members: BTreeMap<String, NonZeroU64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limit {
+    pub(super) more_than: Option<u64>,
+    pub(super) percent: Option<Percent>,
+    pub(super) within: Option<Span>,
+}
+
+/// A share: 0 to 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Percent(pub(super) u8);
+
 /// A span of time: `"5s"`, `"1m 30s"`, `"250ms"`, `"6h"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span(pub(super) Duration);
@@ -185,6 +223,17 @@ impl<'de> Deserialize<'de> for Span {
         span(&String::deserialize(from)?)
             .map(Self)
             .map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match u8::deserialize(from) {
+            Ok(percent @ 0..=100) => Ok(Self(percent)),
+            _ => Err(D::Error::custom(
+                "no share; write a whole number from 0 to 100",
+            )),
+        }
     }
 }
 

@@ -9,7 +9,10 @@ use toml::{
 };
 
 use super::{Config, Connection, Log, Operator, Problems, Upstream, document::Document, file};
-use crate::{bridge::Policy, http, telemetry};
+use crate::{
+    bridge::{Guard, Limit, Policy, Protected},
+    http, telemetry,
+};
 
 /// How often the application is read unless told otherwise.
 const IMPORT_EVERY: Duration = Duration::from_secs(6 * 3600);
@@ -275,6 +278,7 @@ impl<'a> Reading<'a, '_> {
             }
             Some(file::Import::Every(every)) => policy.import_every = Some(every),
         }
+        policy.guard = guard(&from.guard).into();
         set(&mut policy.limits.strict, from.strict);
         let limits = &from.limits;
         set(&mut policy.limits.depth, limits.depth.map(usize::from));
@@ -360,6 +364,33 @@ pub(super) fn take_upstreams<'a>(table: &mut DeTable<'a>) -> Vec<Option<Spanned<
             _ => None,
         })
         .collect()
+}
+
+fn guard(from: &file::Guard) -> Guard {
+    let lower = |names: &[String]| names.iter().map(|name| name.to_lowercase()).collect();
+    let mut guard = Guard {
+        protected: Protected {
+            users: lower(&from.protected_users),
+            groups: lower(&from.protected_groups),
+            least_members: from
+                .least_members
+                .iter()
+                .map(|(name, least)| (name.to_lowercase(), least.get()))
+                .collect(),
+        },
+        ..Guard::default()
+    };
+    set(&mut guard.enabled, from.enabled);
+    limit(&mut guard.group_removals, &from.group_removals);
+    limit(&mut guard.removals, &from.removals);
+    set(&mut guard.empty_from, from.empty_from.map(u64::from));
+    guard
+}
+
+fn limit(limit: &mut Limit, from: &file::Limit) {
+    set(&mut limit.more_than, from.more_than);
+    set(&mut limit.percent, from.percent.map(|percent| percent.0));
+    set(&mut limit.within, from.within.map(|span| span.0));
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {

@@ -80,7 +80,7 @@ fn the_example_leaves_no_key_out() {
         .collect();
     let text = "zzzzzzzzzz = 1\n[store]\nzzzzzzzzzz = 1\n[http]\nzzzzzzzzzz = 1\n[log]\n\
         zzzzzzzzzz = 1\n[[connection]]\nzzzzzzzzzz = 1\ntokens = { zzzzzzzzzz = 1 }\n\
-        [connection.limits]\nzzzzzzzzzz = 1\n[connection.upstream]\nkind = \"opsera\"\n\
+        [connection.limits]\nzzzzzzzzzz = 1\n[connection.guard]\nzzzzzzzzzz = 1\n[connection.upstream]\nkind = \"opsera\"\n\
         zzzzzzzzzz = 1\n";
     let mut tables = 0;
     for problem in problems(text) {
@@ -100,7 +100,7 @@ fn the_example_leaves_no_key_out() {
             );
         }
     }
-    assert_eq!(tables, 8, "every table told its keys");
+    assert_eq!(tables, 9, "every table told its keys");
 }
 
 #[test]
@@ -125,7 +125,7 @@ timeout = "never"
 requests_per_second = 0
 [[connection]]
 name = "scim"
-guard = { group_removals = 3 }
+guard = { group_removals = 3, removals = { percent = 101 }, empty_form = 2 }
 "#,
     );
     let said: Vec<(usize, String)> = found
@@ -159,7 +159,15 @@ guard = { group_removals = 3 }
         (18, "connection[1]: the key `tokens` is missing"),
         (18, "connection[1].upstream: there is no application"),
         (19, "connection[1].name: "),
-        (20, "connection[1].guard: unknown key"),
+        (20, "connection[1].guard.group_removals: "),
+        (
+            20,
+            "connection[1].guard.removals.percent: no share; write a whole number from 0 to 100",
+        ),
+        (
+            20,
+            "connection[1].guard.empty_form: unknown key; did you mean `empty_from`?",
+        ),
     ] {
         assert!(
             said.iter()

@@ -121,6 +121,7 @@ impl From<Failure> for Refusal {
             )
             .with(header::ETAG, version::etag(current)),
             Failure::Later { seconds, detail } => Self::later(seconds, detail),
+            Failure::Stopped(stopped) => Self::new(403, stopped.to_string()),
             Failure::Internal => Self::internal(),
         }
     }

@@ -40,7 +40,7 @@ pub(super) async fn replace(caller: Caller, body: Body) -> Answer {
     let group = caller.taken(group);
     let written = caller
         .session
-        .replace_group(caller.id(), group, when)
+        .replace_group(caller.id(), group, when, &body.0)
         .await?;
     members::written(StatusCode::OK, &caller, written, &projection).await
 }
@@ -51,7 +51,10 @@ pub(super) async fn patch(caller: Caller, body: Body) -> Answer {
     let (projection, when) = (caller.projection(Group)?, caller.precondition()?);
     let patch = patch::parse(&body.0, Group, &caller.schemas, caller.limits())?;
     let patch = caller.taken(patch);
-    let written = caller.session.patch_group(caller.id(), patch, when).await?;
+    let written = caller
+        .session
+        .patch_group(caller.id(), patch, when, &body.0)
+        .await?;
     if projection.is_default() {
         return Ok(reply::noting(&written, reply::done(&written)));
     }

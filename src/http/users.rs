@@ -49,7 +49,10 @@ pub(super) async fn replace(caller: Caller, body: Body) -> Answer {
     let (projection, when) = (caller.projection(User)?, caller.precondition()?);
     let user = user_from_json(&body.0, &caller.schemas, caller.limits())?;
     let user = caller.taken(user);
-    let written = caller.session.replace_user(caller.id(), user, when).await?;
+    let written = caller
+        .session
+        .replace_user(caller.id(), user, when, &body.0)
+        .await?;
     told(StatusCode::OK, &caller, &written, &projection).await
 }
 
@@ -57,7 +60,10 @@ pub(super) async fn patch(caller: Caller, body: Body) -> Answer {
     let (projection, when) = (caller.projection(User)?, caller.precondition()?);
     let patch = patch::parse(&body.0, User, &caller.schemas, caller.limits())?;
     let patch = caller.taken(patch);
-    let written = caller.session.patch_user(caller.id(), patch, when).await?;
+    let written = caller
+        .session
+        .patch_user(caller.id(), patch, when, &body.0)
+        .await?;
     told(StatusCode::OK, &caller, &written, &projection).await
 }
 

@@ -5,5 +5,6 @@
 
 pub mod capability;
 pub mod decide;
+pub mod guard;
 pub mod operation;
 pub mod state;

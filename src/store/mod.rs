@@ -11,6 +11,7 @@ use async_trait::async_trait;
 
 use crate::{
     plan::{
+        guard::{Excess, Protection},
         operation::Operation,
         state::{
             Account, ConnectionKey, Existence, GroupKey, GroupWork, ObservedAccount, UserKey,
@@ -29,9 +30,11 @@ use crate::{
 
 pub mod audit;
 pub mod bulk;
+mod guard;
 mod sqlite;
 
 use audit::AuditRow;
+pub use guard::{Guarding, Hold, HoldId, HoldState, Kept, Request, Room, Watch};
 pub use sqlite::open;
 
 /// Milliseconds since 1970, UTC; for display and audit, never for ordering.
@@ -145,12 +148,14 @@ pub struct Precondition {
     pub if_none_match: Option<Vec<u64>>,
 }
 
-/// Who asks, for the audit row written with every change.
+/// Who asks, for the audit row written with every change and for the guard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     /// The token's public id, or `import`, `operator`.
     pub name: String,
     pub at: Millis,
+    /// How what is asked is watched.
+    pub watch: Watch,
 }
 
 /// A user to be written: the attributes and what is indexed of them.
@@ -265,6 +270,11 @@ pub enum WriteError {
     },
     #[error("unknown members")]
     UnknownMembers(Vec<String>),
+    /// It takes away more than may go without an operator's word.
+    #[error("{}", .0.over)]
+    Held(Box<Excess>),
+    #[error("{0}")]
+    Protected(Protection),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -413,7 +423,7 @@ pub struct Refused {
 }
 
 #[async_trait]
-pub trait Store: Send + Sync + std::fmt::Debug {
+pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     /// The handle of a connection, made at first use.
     async fn connection(&self, name: &str) -> Result<ConnectionKey, StoreError>;
 

@@ -268,6 +268,7 @@ workers = 1
 name = "acme"
 tokens = {{ file = "acme.tokens" }}
 import = "never"
+guard = {{ enabled = false }}
 
 [connection.upstream]
 kind = "opsera"

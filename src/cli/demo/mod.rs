@@ -78,6 +78,10 @@ pub(super) struct Demo {
     /// so without --empty some of it will be refused.
     #[arg(long)]
     strict: bool,
+    /// With --empty: hold back mass removals, as `serve` does. A test suite
+    /// that deletes freely cannot have that.
+    #[arg(long, requires = "empty")]
+    guard: bool,
     /// Where the simulated application listens; by default any free port.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
     upstream_listen: SocketAddr,
@@ -168,6 +172,7 @@ impl Demo {
 
     /// What an administrator would write.
     fn configuration(&self, application: &str) -> String {
+        let guarded = self.guard || !self.empty;
         let (leniency, roles, pace) = if self.empty {
             (
                 "users_without_email = \"stage\"\nreactivate = \"recreate\"\nimport = \"never\"\n",
@@ -183,6 +188,7 @@ impl Demo {
              name = \"{CONNECTION}\"\n\
              tokens = {{ file = \"unused\" }}\n\
              strict = {}\n\
+             guard = {{ enabled = {guarded} }}\n\
              {leniency}\
              [connection.upstream]\n\
              kind = \"opsera\"\n\

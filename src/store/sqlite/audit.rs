@@ -9,7 +9,7 @@ use crate::{
     plan::operation::Operation,
     scim::resource::ResourceId,
     store::{
-        Actor, Millis,
+        Actor, Millis, Watch,
         audit::{AuditRow, GENESIS, hex, link},
     },
 };
@@ -104,6 +104,7 @@ pub(super) fn record_turn(
     let engine = Actor {
         name: ENGINE.into(),
         at,
+        watch: Watch::Off,
     };
     record(db, connection, &engine, action, Some(id), &detail)?;
     Ok(db.last_insert_rowid())

@@ -20,7 +20,7 @@ use crate::{
 use super::{
     audit,
     fault::{Fault, Result},
-    lanes,
+    guard, lanes,
     members::{Flushed, Named},
     refusals,
     row::{check, existence_code, existence_of, id_at},
@@ -380,9 +380,12 @@ pub(super) fn change(
     for change in change.members {
         named.apply(change)?;
     }
+    let size = group.members;
     let flushed = settle(named, &mut group, change.skip_unknown, actor.at)?;
+    guard::members_go(db, &group, size, &flushed, actor)?;
     let moved = flushed.moved();
     if let Some(next) = &next {
+        guard::group_renamed(&group, next, actor)?;
         group.attributes = serde_json::to_string(&next.attributes)?;
         save_attributes(db, &group, &next.attributes)?;
         if !moved {
@@ -443,6 +446,7 @@ pub(super) fn delete(
     let mut group = live(db, connection, id)?.ok_or(WriteError::Missing)?;
     check(when, group.version)?;
     decide(&group.stored()?)?;
+    guard::group_goes(db, &group, actor)?;
     bury(db, &mut group, actor.at)?;
     audit::record(
         db,

@@ -14,7 +14,7 @@ use crate::{
 use super::{
     audit,
     fault::Result,
-    refusals,
+    guard, refusals, removals,
     row::check,
     users::{self, User},
 };
@@ -29,6 +29,7 @@ pub(super) fn delete(
     let mut user = users::live(db, connection, id)?.ok_or(WriteError::Missing)?;
     check(when, user.version)?;
     let before = user.row()?;
+    guard::user_changed(db, &user, &before, None, actor)?;
     let groups = bury(db, &mut user, actor.at)?;
     audit::record(
         db,
@@ -93,6 +94,7 @@ fn bury(db: &Connection, user: &mut User, at: Millis) -> Result<Vec<GroupKey>> {
     user.refused = None;
     user.account = Account::default();
     users::save(db, user)?;
+    removals::count_users(db, user.connection, -1)?;
     Ok(groups)
 }
 

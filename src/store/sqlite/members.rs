@@ -97,6 +97,8 @@ impl Was {
 pub(super) struct Flushed {
     pub(super) added: Vec<ResourceId>,
     pub(super) removed: Vec<ResourceId>,
+    /// The keys of those who were removed, in the same order.
+    pub(super) gone: Vec<i64>,
     /// Members found by import that are now asked for.
     pub(super) adopted: u64,
     pub(super) members_by: i64,
@@ -374,6 +376,7 @@ fn write_pair(
         flushed.members_by += 1;
     } else {
         flushed.removed.push(ResourceId::from_bytes(pair.id));
+        flushed.gone.push(user);
         flushed.members_by -= 1;
         flushed.unmanaged_by -= i64::from(!was.managed);
     }

@@ -12,6 +12,7 @@ use super::fault::{Result, store_error};
 pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_audit_chain.sql"),
+    include_str!("../migrations/0003_guard.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

@@ -11,7 +11,10 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::{
-    plan::state::{ConnectionKey, GroupKey, UserKey},
+    plan::{
+        guard::{Excess, Protection},
+        state::{ConnectionKey, GroupKey, UserKey},
+    },
     scim::{
         groups::DirectGroup,
         resource::{ResourceId, ResourceType},
@@ -20,9 +23,9 @@ use crate::{
 
 use super::{
     Actor, Counts, DecideGroup, DecideUser, FoundGroup, FoundUser, GroupChange, GroupLearned,
-    GroupRow, GroupTurn, GroupWritten, ImportMark, Imported, Lane, ListError, Listing, Members,
-    Millis, Precondition, Refused, Resource, Select, Store, StoreError, UserLearned, UserRow,
-    UserTurn, UserWritten, WriteError,
+    GroupRow, GroupTurn, GroupWritten, Guarding, HoldId, ImportMark, Imported, Kept, Lane,
+    ListError, Listing, Members, Millis, Precondition, Refused, Request, Resource, Room, Select,
+    Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
 };
@@ -34,6 +37,8 @@ mod fault;
 mod file;
 mod group_turn;
 mod groups;
+mod guard;
+mod held;
 mod import;
 mod lanes;
 mod late;
@@ -45,6 +50,7 @@ mod migrate;
 mod read;
 mod readers;
 mod refusals;
+mod removals;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -437,5 +443,35 @@ impl Store for Sqlite {
             actor,
         };
         import::run(&self.writer, import, users, groups).await
+    }
+}
+
+#[async_trait]
+impl Guarding for Sqlite {
+    async fn hold(
+        &self,
+        c: ConnectionKey,
+        id: HoldId,
+        request: Request,
+        excess: Excess,
+        room: Room,
+        actor: Actor,
+    ) -> Result<Kept, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| held::keep(db, c.0, id, &request, &excess, room, &actor));
+        Ok(write.await?)
+    }
+
+    async fn note_protected(
+        &self,
+        c: ConnectionKey,
+        tried: Protection,
+        actor: Actor,
+    ) -> Result<(), StoreError> {
+        let write = self
+            .writer
+            .write(move |db| held::note_protected(db, c.0, tried, &actor));
+        Ok(write.await?)
     }
 }

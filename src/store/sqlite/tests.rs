@@ -18,13 +18,14 @@ use crate::{
     },
     store::{
         Actor, GroupChange, GroupLearned, GroupRow, GroupWritten, Lane, Precondition, Store,
-        UserLearned, UserRow, UserWritten, WriteError,
+        UserLearned, UserRow, UserWritten, Watch, WriteError,
     },
 };
 
 mod agreement;
 mod deltas;
 mod file;
+mod guards;
 mod imports;
 mod lists;
 mod memberships;
@@ -55,6 +56,7 @@ fn actor() -> Actor {
     Actor {
         name: "test".into(),
         at: 1_000,
+        watch: Watch::Off,
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 use super::{
     audit,
     fault::{Fault, Result},
-    lanes,
+    guard, lanes, removals,
     row::{check, existence_code, id_at},
 };
 
@@ -254,6 +254,7 @@ pub(super) fn insert(db: &Connection, user: &User, attributes: &Attributes) -> R
     .map_err(|error| taken(db, error.into(), user, attributes))?;
     let key = db.last_insert_rowid();
     index_emails(db, user.connection, key, &keys.emails)?;
+    removals::count_users(db, user.connection, 1)?;
     Ok(key)
 }
 
@@ -430,6 +431,7 @@ pub(super) fn change(
     };
     let was_addable = user.addable();
     put(db, &mut user, &next, actor.at)?;
+    guard::user_changed(db, &user, &before, Some(&next), actor)?;
     if before.account.active && !user.account.active {
         lanes::keep_open_adds(db, user.key)?;
     }

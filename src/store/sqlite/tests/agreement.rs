@@ -97,6 +97,7 @@ async fn world(dice: &mut Dice, count: usize) -> (Scene, Vec<Known>) {
         let actor = Actor {
             name: "t".into(),
             at,
+            watch: Watch::Off,
         };
         let made = scene.store.create_user(scene.c, id, row, actor);
         let meta = made.await.unwrap().resource.meta;
@@ -114,6 +115,7 @@ async fn world(dice: &mut Dice, count: usize) -> (Scene, Vec<Known>) {
         let actor = Actor {
             name: "t".into(),
             at,
+            watch: Watch::Off,
         };
         let made = scene
             .store

@@ -227,7 +227,7 @@ fn bench(size: usize) -> Bench {
     let held = file::hold(&folder.path().join("d.db")).unwrap();
     let db = file::open_plain(&held.path).unwrap();
     migrate::migrate(&db, migrate::STEPS).unwrap();
-    db.execute_batch("INSERT INTO connections VALUES (1, 'acme'); BEGIN")
+    db.execute_batch("INSERT INTO connections (key, name) VALUES (1, 'acme'); BEGIN")
         .unwrap();
     let ids: Vec<_> = (0..size)
         .map(|n| user(&db, &format!("m{n}")).unwrap())

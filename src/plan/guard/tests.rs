@@ -1,0 +1,279 @@
+//! Each rule at its threshold, one below and one above.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn members(going: u64, size: u64) -> Taking {
+    Taking::Members {
+        going,
+        size,
+        left: size - going,
+    }
+}
+
+/// The group as it is, nothing taken yet, in a large connection.
+fn fresh(size: u64) -> History {
+    History {
+        group_size: size,
+        users: 100_000,
+        ..History::default()
+    }
+}
+
+fn rule(taking: Taking, history: &History) -> Option<Rule> {
+    Guard::default()
+        .judge(taking, history)
+        .err()
+        .map(|over| over.rule)
+}
+
+#[test]
+fn a_small_group_loses_ten_members_in_an_hour_and_not_eleven() {
+    for (taken, going, over) in [
+        (0, 9, false),
+        (0, 10, false),
+        (0, 11, true),
+        (9, 1, false),
+        (10, 1, true),
+    ] {
+        let history = History {
+            from_group: taken,
+            ..fresh(40)
+        };
+        let expected = over.then_some(Rule::GroupRemovals);
+        assert_eq!(
+            rule(members(going, 40), &history),
+            expected,
+            "{taken} + {going}"
+        );
+    }
+}
+
+#[test]
+fn a_large_group_loses_a_fifth() {
+    for (going, over) in [(199, false), (200, false), (201, true)] {
+        let expected = over.then_some(Rule::GroupRemovals);
+        assert_eq!(rule(members(going, 1_000), &fresh(1_000)), expected);
+    }
+}
+
+#[test]
+fn a_connection_loses_fifty_or_a_twentieth_of_its_users() {
+    for (users, taken, going, over) in [
+        (100, 40, 10, false),
+        (100, 41, 10, true),
+        (2_000, 90, 10, false),
+        (2_000, 91, 10, true),
+    ] {
+        let history = History {
+            from_all: taken,
+            users,
+            ..fresh(200)
+        };
+        let expected = over.then_some(Rule::Removals);
+        assert_eq!(
+            rule(members(going, 200), &history),
+            expected,
+            "{users} {taken}"
+        );
+    }
+}
+
+#[test]
+fn a_group_of_ten_is_neither_emptied_nor_deleted() {
+    let gone = |size| Taking::Group { size };
+    assert_eq!(rule(members(9, 9), &fresh(9)), None);
+    assert_eq!(rule(members(10, 10), &fresh(10)), Some(Rule::EmptyFrom));
+    assert_eq!(rule(members(9, 10), &fresh(10)), None);
+    assert_eq!(rule(gone(9), &fresh(9)), None);
+    assert_eq!(rule(gone(10), &fresh(10)), Some(Rule::EmptyFrom));
+    // In two steps it is still a group of ten.
+    let half = History {
+        from_group: 5,
+        ..fresh(10)
+    };
+    assert_eq!(rule(gone(5), &half), Some(Rule::EmptyFrom));
+}
+
+#[test]
+fn what_follows_a_removal_that_was_too_large_waits_with_it() {
+    let history = History {
+        waiting: true,
+        ..fresh(100)
+    };
+    assert_eq!(rule(members(1, 100), &history), Some(Rule::Waiting));
+    assert_eq!(rule(Taking::Access, &history), None);
+}
+
+#[test]
+fn in_recovery_a_single_removal_waits_and_a_leaver_does_not() {
+    let history = History {
+        recovery: true,
+        from_group: 1_000,
+        from_all: 1_000,
+        ..fresh(100)
+    };
+    assert_eq!(rule(members(1, 100), &history), Some(Rule::Recovery));
+    assert_eq!(
+        rule(Taking::Group { size: 0 }, &history),
+        Some(Rule::Recovery)
+    );
+    assert_eq!(rule(Taking::Access, &history), None);
+}
+
+#[test]
+fn only_many_who_leave_hold_back_one_who_leaves() {
+    for (leavers, over) in [(48, false), (49, false), (50, true)] {
+        let history = History {
+            leavers,
+            from_all: leavers,
+            users: 100,
+            ..History::default()
+        };
+        assert_eq!(
+            rule(Taking::Access, &history),
+            over.then_some(Rule::Removals)
+        );
+    }
+}
+
+#[test]
+fn without_limits_nothing_is_held() {
+    let history = History {
+        recovery: true,
+        ..fresh(100)
+    };
+    assert_eq!(Guard::off().judge(members(100, 100), &history), Ok(()));
+}
+
+#[test]
+fn names_are_protected_in_any_letter_case() {
+    let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let protected = Protected {
+        users: list(&["root@example.com"]),
+        groups: list(&["admins"]),
+        least_members: BTreeMap::from([("owners".to_owned(), 3), ("admins".to_owned(), 2)]),
+    };
+    assert!(protected.is_user(["id", "Root@Example.com"]));
+    assert!(!protected.is_user(["id", "somebody@example.com"]));
+    assert_eq!(protected.least(["Admins"]), Some(2));
+    assert_eq!(protected.least(["x", "OWNERS"]), Some(3));
+    assert_eq!(protected.least(["x"]), None);
+    assert!(!Protected::default().is_user([""]));
+}
+
+#[test]
+fn the_words_name_the_numbers_and_the_key() {
+    let over = Guard::default()
+        .judge(members(11, 40), &fresh(40))
+        .unwrap_err();
+    assert_eq!(
+        over.to_string(),
+        "it takes 11 members from the group, where 0 went in the last hour; at most 10 of 40 may go \
+         in that time (group_removals)"
+    );
+    let effect = Effect {
+        of: ResourceType::Group,
+        id: ResourceId::from_bytes([1; 16]),
+        act: Deed::Change,
+        added: 0,
+        removed: 22,
+        removes: vec![ResourceId::from_bytes([2; 16]); 22],
+        left: 3,
+    };
+    assert!(effect.to_string().ends_with(" and 2 more"), "{effect}");
+    let text = serde_json::to_string(&effect).unwrap();
+    assert_eq!(serde_json::from_str::<Effect>(&text).unwrap(), effect);
+}
+
+fn histories() -> impl Strategy<Value = History> {
+    let number = || prop_oneof![0..300_u64, any::<u64>()];
+    (
+        any::<[bool; 2]>(),
+        number(),
+        number(),
+        number(),
+        number(),
+        number(),
+    )
+        .prop_map(
+            |([recovery, waiting], from_group, group_size, from_all, leavers, users)| History {
+                recovery,
+                waiting,
+                from_group,
+                group_size,
+                from_all,
+                leavers,
+                users,
+            },
+        )
+}
+
+fn limits() -> impl Strategy<Value = Limit> {
+    (0..200_u64, 0..=100_u8, 1..100_000_u64).prop_map(|(more_than, percent, seconds)| Limit {
+        more_than,
+        percent,
+        within: Duration::from_secs(seconds),
+    })
+}
+
+fn guards() -> impl Strategy<Value = Guard> {
+    (limits(), limits(), 0..50_u64).prop_map(|(group_removals, removals, empty_from)| Guard {
+        group_removals,
+        removals,
+        empty_from,
+        ..Guard::default()
+    })
+}
+
+proptest! {
+    /// The threshold itself passes, one more does not, whatever the numbers.
+    #[test]
+    fn the_limit_may_be_reached_and_not_passed(
+        guard in guards(),
+        history in histories(),
+        (size, left) in (1..1_000_000_u64, 1..1_000_000_u64),
+    ) {
+        let free = History { recovery: false, waiting: false, ..history };
+        let group = guard.group_removals.most(free.group_size).saturating_sub(free.from_group);
+        let all = guard.removals.most(free.users).saturating_sub(free.from_all);
+        let most = group.min(all);
+        let going = |going| Taking::Members { going, size, left };
+        if most > 0 {
+            prop_assert_eq!(guard.judge(going(most - 1), &free), Ok(()));
+            prop_assert_eq!(guard.judge(going(most), &free), Ok(()));
+        }
+        if let Some(more) = most.checked_add(1) {
+            let over = guard.judge(going(more), &free);
+            let sum = over.map_or_else(|o| u128::from(o.taken) + u128::from(o.taking), |()| 0);
+            prop_assert!(over.is_err());
+            prop_assert!(sum > u128::from(over.unwrap_err().most));
+        }
+    }
+
+    /// Nobody going is never held; what is allowed stays so with less taken.
+    #[test]
+    fn less_is_never_worse(guard in guards(), history in histories(), going in 1..500_u64, left in 0..3_u64) {
+        let taking = |going| Taking::Members { going, size: going + left, left };
+        prop_assert_eq!(guard.judge(taking(0), &history), Ok(()));
+        if guard.judge(taking(going), &history).is_ok() {
+            let calmer = History {
+                from_group: history.from_group / 2,
+                from_all: history.from_all / 2,
+                ..history
+            };
+            prop_assert_eq!(guard.judge(taking(going), &calmer), Ok(()));
+        }
+    }
+
+    /// Groups, windows and recovery are nothing to somebody who leaves.
+    #[test]
+    fn a_single_leaver_is_held_by_leavers_alone(guard in guards(), history in histories()) {
+        let alone = History { leavers: history.leavers, users: history.users, ..History::default() };
+        let held = |history| guard.judge(Taking::Access, history).is_err();
+        prop_assert_eq!(held(&history), held(&alone));
+        prop_assert_eq!(held(&history), history.leavers >= guard.removals.most(history.users));
+    }
+}

@@ -1,0 +1,307 @@
+//! The guard rails inside the transaction of a write: what it takes away is
+//! known there, and two writes at once cannot slip past together. A refusal
+//! rolls the write back whole (reliability: I-05, I-23, I-24).
+//!
+//! What is looked at follows the change: the users it takes out, the groups of
+//! a user who leaves where groups are protected at all, and no list.
+
+use rusqlite::{Connection, params};
+
+use crate::{
+    plan::guard::{Deed, Effect, Excess, Guard, LISTED, Protection, Taking},
+    scim::resource::{
+        Attributes, ResourceId,
+        ResourceType::{Group as GroupType, User as UserType},
+    },
+    store::{Actor, GroupRow, UserRow, Watch, WriteError},
+};
+
+use super::{
+    fault::Result,
+    groups::Group,
+    members::Flushed,
+    removals::{self, Place},
+    row::id_at,
+    users::User,
+};
+
+/// Judges the members that went from a group; `size` is how many it had.
+pub(super) fn members_go(
+    db: &Connection,
+    group: &Group,
+    size: i64,
+    flushed: &Flushed,
+    actor: &Actor,
+) -> Result<()> {
+    let Some(guard) = actor.watch.guard().filter(|_| !flushed.removed.is_empty()) else {
+        return Ok(());
+    };
+    let going = active_among(db, guard, flushed)?;
+    if going > 0 {
+        keep_least(db, guard, &Named::of(group)?, NOBODY)?;
+    }
+    let taking = Taking::Members {
+        going,
+        size: count(size),
+        left: count(group.members),
+    };
+    let effect = || {
+        Ok(Effect {
+            of: GroupType,
+            id: group.id,
+            act: Deed::Change,
+            added: flushed.added.len() as u64,
+            removed: flushed.removed.len() as u64,
+            removes: flushed.removed.iter().take(LISTED).copied().collect(),
+            left: count(group.members),
+        })
+    };
+    judge(db, actor, place(group, size), taking, effect)
+}
+
+/// Judges the end of a group, as it is before.
+pub(super) fn group_goes(db: &Connection, group: &Group, actor: &Actor) -> Result<()> {
+    let Some(guard) = actor.watch.guard() else {
+        return Ok(());
+    };
+    if guard.protected.least(Named::of(group)?.all()).is_some() {
+        return Err(WriteError::Protected(Protection::Group(group.id)).into());
+    }
+    let effect = || {
+        Ok(Effect {
+            of: GroupType,
+            id: group.id,
+            act: Deed::Delete,
+            added: 0,
+            removed: count(group.members),
+            removes: listed_members(db, group.key)?,
+            left: 0,
+        })
+    };
+    let taking = Taking::Group {
+        size: count(group.members),
+    };
+    judge(db, actor, place(group, group.members), taking, effect)
+}
+
+/// A protected group must not be renamed into one that is not.
+pub(super) fn group_renamed(group: &Group, next: &GroupRow, actor: &Actor) -> Result<()> {
+    let Some(guard) = actor.watch.guard().filter(|g| g.protected.has_groups()) else {
+        return Ok(());
+    };
+    let was = Named::of(group)?;
+    let is = Named {
+        display: next
+            .attributes
+            .text("displayName")
+            .unwrap_or_default()
+            .into(),
+        ..was.clone()
+    };
+    if guard.protected.least(was.all()) > guard.protected.least(is.all()) {
+        return Err(WriteError::Protected(Protection::Renamed(GroupType, group.id)).into());
+    }
+    Ok(())
+}
+
+/// Judges what became of a user who was `before`: `None` when it is deleted.
+/// What must hold afterwards is looked at in the rows, which are written.
+pub(super) fn user_changed(
+    db: &Connection,
+    user: &User,
+    before: &UserRow,
+    after: Option<&UserRow>,
+    actor: &Actor,
+) -> Result<()> {
+    let Some(guard) = actor.watch.guard() else {
+        return Ok(());
+    };
+    let ends = before.account.active && after.is_none_or(|row| !row.account.active);
+    let id = user.id.to_string();
+    if guard.protected.is_user(names_of(&id, before)) {
+        if ends || after.is_none() {
+            return Err(WriteError::Protected(Protection::User(user.id)).into());
+        }
+        if !after.is_some_and(|row| guard.protected.is_user(names_of(&id, row))) {
+            return Err(WriteError::Protected(Protection::Renamed(UserType, user.id)).into());
+        }
+    }
+    if !ends {
+        return Ok(());
+    }
+    keep_least_in_groups_of(db, guard, user)?;
+    let effect = || {
+        Ok(Effect {
+            of: UserType,
+            id: user.id,
+            act: if after.is_none() {
+                Deed::Delete
+            } else {
+                Deed::Deactivate
+            },
+            added: 0,
+            removed: 0,
+            removes: Vec::new(),
+            left: 0,
+        })
+    };
+    let place = Place {
+        connection: user.connection,
+        group: None,
+    };
+    judge(db, actor, place, Taking::Access, effect)
+}
+
+fn judge(
+    db: &Connection,
+    actor: &Actor,
+    place: Place,
+    taking: Taking,
+    effect: impl FnOnce() -> Result<Effect>,
+) -> Result<()> {
+    let Watch::On(guard) = &actor.watch else {
+        return Ok(());
+    };
+    let nobody = matches!(taking, Taking::Members { going: 0, .. });
+    if !guard.enabled || nobody {
+        return Ok(());
+    }
+    let history = removals::history(db, guard, place, actor.at)?;
+    if let Err(over) = guard.judge(taking, &history) {
+        let effect = effect()?;
+        return Err(WriteError::Held(Box::new(Excess { over, effect })).into());
+    }
+    removals::record(db, guard, place, taking, actor.at)
+}
+
+fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn place(group: &Group, size: i64) -> Place {
+    Place {
+        connection: group.connection,
+        group: Some((group.key, count(size))),
+    }
+}
+
+/// How many of those who went had access; nobody else loses anything. An error
+/// when one of them is protected.
+fn active_among(db: &Connection, guard: &Guard, flushed: &Flushed) -> Result<u64> {
+    let mut select = db.prepare_cached(
+        "SELECT wants AND tombstone IS NULL, user_name_key, account_key FROM users WHERE key = ?1",
+    )?;
+    let mut active = 0;
+    for (key, id) in flushed.gone.iter().zip(&flushed.removed) {
+        let (wants, protected) = select.query_row([key], |row| {
+            let name = |column| {
+                row.get_ref(column)
+                    .map(|it| it.as_str().unwrap_or_default())
+            };
+            let protected = !guard.protected.users.is_empty()
+                && guard
+                    .protected
+                    .is_user([id.to_string().as_str(), name(1)?, name(2)?]);
+            Ok((row.get::<_, bool>(0)?, protected))
+        })?;
+        if protected {
+            return Err(WriteError::Protected(Protection::User(*id)).into());
+        }
+        active += u64::from(wants);
+    }
+    Ok(active)
+}
+
+/// What a group can be called by.
+#[derive(Clone)]
+struct Named {
+    key: i64,
+    id: ResourceId,
+    id_text: String,
+    display: String,
+    upstream: String,
+}
+
+impl Named {
+    fn of(group: &Group) -> Result<Self> {
+        let attributes: Attributes = serde_json::from_str(&group.attributes)?;
+        Ok(Self {
+            key: group.key,
+            id: group.id,
+            id_text: group.id.to_string(),
+            display: attributes.text("displayName").unwrap_or_default().into(),
+            upstream: group.upstream_name.clone(),
+        })
+    }
+
+    fn all(&self) -> [&str; 3] {
+        [&self.id_text, &self.display, &self.upstream]
+    }
+}
+
+fn names_of<'n>(id: &'n str, row: &'n UserRow) -> [&'n str; 3] {
+    let name = row.attributes.text("userName").unwrap_or_default();
+    let account = row.account_key.as_deref().unwrap_or_default();
+    [id, name, account]
+}
+
+const NOBODY: i64 = 0;
+
+/// A protected group keeps its least number of members who are active, as the
+/// rows are now and without that one; no more of them are looked at.
+fn keep_least(db: &Connection, guard: &Guard, group: &Named, without: i64) -> Result<()> {
+    let Some(least) = guard.protected.least(group.all()) else {
+        return Ok(());
+    };
+    let active: i64 = db
+        .prepare_cached(
+            "SELECT count(*) FROM (
+                 SELECT 1 FROM memberships m JOIN users u ON u.key = m.user_key
+                 WHERE m.group_key = ?1 AND m.desired = 1 AND u.wants = 1 AND u.tombstone IS NULL
+                   AND m.user_key <> ?3
+                 LIMIT ?2)",
+        )?
+        .query_row(
+            params![group.key, i64::try_from(least).unwrap_or(i64::MAX), without],
+            |row| row.get(0),
+        )?;
+    if count(active) < least {
+        return Err(WriteError::Protected(Protection::Least(group.id, least)).into());
+    }
+    Ok(())
+}
+
+fn keep_least_in_groups_of(db: &Connection, guard: &Guard, user: &User) -> Result<()> {
+    if !guard.protected.has_groups() {
+        return Ok(());
+    }
+    let groups: Vec<Named> = db
+        .prepare_cached(
+            "SELECT g.key, g.id, g.attributes ->> '$.displayName', g.upstream_name
+             FROM memberships m JOIN groups g ON g.key = m.group_key
+             WHERE m.user_key = ?1 AND m.desired = 1 AND g.tombstone IS NULL",
+        )?
+        .query_map([user.key], |row| {
+            let id = id_at(row, 1)?;
+            Ok(Named {
+                key: row.get(0)?,
+                id,
+                id_text: id.to_string(),
+                display: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+                upstream: row.get(3)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    groups
+        .iter()
+        .try_for_each(|group| keep_least(db, guard, group, user.key))
+}
+
+fn listed_members(db: &Connection, group: i64) -> Result<Vec<ResourceId>> {
+    let mut select = db.prepare_cached(
+        "SELECT user_id FROM memberships WHERE group_key = ?1 AND desired = 1 LIMIT ?2",
+    )?;
+    let most = i64::try_from(LISTED).unwrap_or(i64::MAX);
+    let ids = select.query_map([group, most], |row| id_at(row, 0))?;
+    Ok(ids.collect::<rusqlite::Result<_>>()?)
+}

@@ -1,0 +1,187 @@
+//! What was taken away lately, as rows with running sums: a window costs a
+//! few look-ups whatever went in it, and outlives a restart.
+//!
+//! Times are the wall clock's, handed in with each write. They never go back
+//! here: what seems to come from before the last row is put beside it, and
+//! after the clock was put back the rows follow it.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    plan::guard::{Guard, History, Taking},
+    store::Millis,
+};
+
+use super::fault::Result;
+
+/// Writes overtake each other by so much without the clock having changed.
+const DISORDER: Millis = 60_000;
+
+// Each finds its row by an index.
+const LAST: &str = "SELECT at, sum, sum_access FROM removals
+     WHERE connection = ?1 ORDER BY at DESC, number DESC LIMIT 1";
+const FIRST: &str = "SELECT sum - count, sum_access - (group_key IS NULL) * count FROM removals
+     WHERE connection = ?1 AND at > ?2 ORDER BY at, number LIMIT 1";
+const LAST_OF_GROUP: &str = "SELECT sum_group FROM removals
+     WHERE group_key = ?1 ORDER BY at DESC, number DESC LIMIT 1";
+const FIRST_OF_GROUP: &str = "SELECT sum_group - in_group, members FROM removals
+     WHERE group_key = ?1 AND at > ?2 ORDER BY at, number LIMIT 1";
+const CONNECTION: &str = "SELECT users, recovery IS NOT NULL FROM connections WHERE key = ?1";
+const WAITING: &str = "SELECT 1 FROM held
+     WHERE state = 'open' AND blocks IS NOT NULL AND blocks = ?1 AND at > ?2";
+/// For showing what a removal costs.
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 6] = [
+    LAST,
+    FIRST,
+    LAST_OF_GROUP,
+    FIRST_OF_GROUP,
+    CONNECTION,
+    WAITING,
+];
+
+/// Where something is taken away: a connection, and a group with its size
+/// before, if it is from one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) connection: i64,
+    pub(super) group: Option<(i64, u64)>,
+}
+
+#[derive(Default)]
+struct Last {
+    at: Millis,
+    sum: i64,
+    access: i64,
+    group: i64,
+}
+
+fn millis(window: std::time::Duration) -> Millis {
+    Millis::try_from(window.as_millis()).unwrap_or(Millis::MAX)
+}
+
+fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// What went before, in the windows that end at `now`.
+pub(super) fn history(
+    db: &Connection,
+    guard: &Guard,
+    place: Place,
+    now: Millis,
+) -> Result<History> {
+    let (users, recovery) = db
+        .prepare_cached(CONNECTION)?
+        .query_row([place.connection], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut history = History {
+        users: count(users),
+        recovery,
+        ..History::default()
+    };
+    let last = last(db, place)?;
+    let since = now.saturating_sub(millis(guard.removals.within));
+    let first = db
+        .prepare_cached(FIRST)?
+        .query_row([place.connection, since], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        })
+        .optional()?;
+    if let Some((sum, access)) = first {
+        history.from_all = count(last.sum - sum);
+        history.leavers = count(last.access - access);
+    }
+    let Some((group, size)) = place.group else {
+        return Ok(history);
+    };
+    history.group_size = size;
+    let since = now.saturating_sub(millis(guard.group_removals.within));
+    let first = db
+        .prepare_cached(FIRST_OF_GROUP)?
+        .query_row([group, since], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get(1)?))
+        })
+        .optional()?;
+    if let Some((sum, members)) = first {
+        history.from_group = count(last.group - sum);
+        history.group_size = count(members);
+    }
+    history.waiting = db.prepare_cached(WAITING)?.exists([group, since])?;
+    Ok(history)
+}
+
+fn last(db: &Connection, place: Place) -> Result<Last> {
+    let mut last = db
+        .prepare_cached(LAST)?
+        .query_row([place.connection], |row| {
+            Ok(Last {
+                at: row.get(0)?,
+                sum: row.get(1)?,
+                access: row.get(2)?,
+                group: 0,
+            })
+        })
+        .optional()?
+        .unwrap_or_default();
+    if let Some((group, _)) = place.group {
+        let sum = db
+            .prepare_cached(LAST_OF_GROUP)?
+            .query_row([group], |row| row.get(0))
+            .optional()?;
+        last.group = sum.unwrap_or(0);
+    }
+    Ok(last)
+}
+
+/// Writes down what is taken now, and forgets what no window reaches.
+pub(super) fn record(
+    db: &Connection,
+    guard: &Guard,
+    place: Place,
+    taking: Taking,
+    now: Millis,
+) -> Result<()> {
+    let signed = |number| i64::try_from(number).unwrap_or(i64::MAX);
+    let last = last(db, place)?;
+    let at = if last.at > now.saturating_add(DISORDER) {
+        follow_the_clock(db, place.connection, now)?;
+        now
+    } else {
+        last.at.max(now)
+    };
+    let (weight, in_group) = (signed(taking.weight()), signed(taking.weight_in_group()));
+    let access = if place.group.is_none() { weight } else { 0 };
+    db.prepare_cached(
+        "INSERT INTO removals
+             (connection, at, group_key, count, in_group, members, sum, sum_group, sum_access)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?
+    .execute(params![
+        place.connection,
+        at,
+        place.group.map(|(group, _)| group),
+        weight,
+        in_group,
+        place.group.map_or(0, |(_, size)| signed(size)),
+        last.sum.saturating_add(weight),
+        last.group.saturating_add(in_group),
+        last.access.saturating_add(access),
+    ])?;
+    let longest = guard.removals.within.max(guard.group_removals.within);
+    db.prepare_cached("DELETE FROM removals WHERE connection = ?1 AND at <= ?2")?
+        .execute([place.connection, at.saturating_sub(millis(longest))])?;
+    Ok(())
+}
+
+fn follow_the_clock(db: &Connection, connection: i64, now: Millis) -> Result<()> {
+    db.prepare_cached("UPDATE removals SET at = ?2 WHERE connection = ?1 AND at > ?2")?
+        .execute([connection, now])?;
+    Ok(())
+}
+
+/// A user came into being, or is one no more.
+pub(super) fn count_users(db: &Connection, connection: i64, by: i64) -> Result<()> {
+    db.prepare_cached("UPDATE connections SET users = users + ?2 WHERE key = ?1")?
+        .execute([connection, by])?;
+    Ok(())
+}

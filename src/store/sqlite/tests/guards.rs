@@ -1,0 +1,361 @@
+//! The guard rails inside the transaction: windows that outlive a restart and
+//! cost the same whatever went in them, and requests kept once.
+
+use std::{sync::Arc, time::Duration};
+
+use rusqlite::{Connection, StatementStatus};
+
+use super::*;
+use crate::{
+    plan::guard::{Deed, Guard, Protected, Protection, Rule},
+    store::{HoldId, Kept, Request, Room, UserWritten, Watch},
+};
+
+const HOUR: i64 = 3_600_000;
+
+fn watched(guard: Guard, at: i64) -> Actor {
+    Actor {
+        at,
+        watch: Watch::On(Arc::new(guard)),
+        ..actor()
+    }
+}
+
+fn at(at: i64) -> Actor {
+    watched(Guard::default(), at)
+}
+
+impl Scene {
+    async fn crowd(&self, prefix: &str, count: usize) -> Vec<ResourceId> {
+        let mut ids = Vec::new();
+        for n in 0..count {
+            ids.push(self.user(&format!("{prefix}{n}")).await.resource.id);
+        }
+        ids
+    }
+
+    async fn change_as(
+        &self,
+        group: &GroupWritten,
+        change: GroupChange,
+        actor: Actor,
+    ) -> Result<GroupWritten, WriteError> {
+        let id = group.resource.id;
+        self.store
+            .change_group(self.c, id, always(), change, actor)
+            .await
+    }
+
+    async fn deactivate(&self, id: ResourceId, actor: Actor) -> Result<UserWritten, WriteError> {
+        let decide = |stored: &crate::store::StoredUser| {
+            let mut row = stored.row.clone();
+            row.account.active = false;
+            Ok(Some(row))
+        };
+        self.store
+            .change_user(self.c, id, always(), Box::new(decide), actor)
+            .await
+    }
+}
+
+fn rule<T: std::fmt::Debug>(done: Result<T, WriteError>) -> Option<Rule> {
+    match done {
+        Ok(_) => None,
+        Err(WriteError::Held(excess)) => Some(excess.over.rule),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_window_outlives_a_restart_and_moves_on_with_the_hour() {
+    let scene = Scene::new().await;
+    let ids = scene.crowd("m", 40).await;
+    let group = scene.group("dev", &ids).await;
+    for (n, id) in ids[..10].iter().enumerate() {
+        let n = i64::try_from(n).unwrap();
+        let gone = scene.change_as(&group, remove(&[*id]), at(n * 60_000));
+        assert_eq!(rule(gone.await), None, "{n}");
+    }
+    let scene = scene.reopen().await;
+    let next = |when| scene.change_as(&group, remove(&ids[10..11]), at(when));
+    assert_eq!(rule(next(HOUR - 1).await), Some(Rule::GroupRemovals));
+    assert_eq!(scene.members(&group).await.len(), 30, "nothing was changed");
+    // The first is an hour ago: there is room for one.
+    assert_eq!(rule(next(HOUR).await), None);
+    let after = scene.change_as(&group, remove(&ids[11..12]), at(HOUR));
+    assert_eq!(rule(after.await), Some(Rule::GroupRemovals));
+}
+
+#[tokio::test]
+async fn after_the_clock_was_put_back_the_window_still_ends() {
+    let scene = Scene::new().await;
+    let ids = scene.crowd("m", 40).await;
+    let group = scene.group("dev", &ids).await;
+    let day = 24 * HOUR;
+    let first = scene.change_as(&group, remove(&ids[..9]), at(2 * day));
+    assert_eq!(rule(first.await), None);
+    // A day back: what went counts as if it were now, and is over in an hour.
+    let second = scene.change_as(&group, remove(&ids[9..10]), at(day));
+    assert_eq!(rule(second.await), None);
+    let third = |when| scene.change_as(&group, remove(&ids[10..12]), at(when));
+    assert_eq!(rule(third(day + 1).await), Some(Rule::GroupRemovals));
+    assert_eq!(rule(third(day + HOUR).await), None);
+}
+
+#[tokio::test]
+async fn removals_at_once_do_not_slip_past_together() {
+    let scene = Scene::new().await;
+    let ids = scene.crowd("m", 40).await;
+    let group = scene.group("dev", &ids).await;
+    let all = ids
+        .iter()
+        .map(|id| scene.change_as(&group, remove(std::slice::from_ref(id)), at(0)));
+    let done = futures_util::future::join_all(all).await;
+    assert_eq!(done.iter().filter(|done| done.is_ok()).count(), 10);
+    assert_eq!(scene.members(&group).await.len(), 30);
+}
+
+#[tokio::test]
+async fn who_has_no_access_any_more_is_no_removal_and_leavers_count_alone() {
+    let scene = Scene::new().await;
+    let ids = scene.crowd("m", 70).await;
+    let group = scene.group("dev", &ids).await;
+    for id in &ids[..50] {
+        assert_eq!(rule(scene.deactivate(*id, at(0)).await), None);
+    }
+    let more = scene.deactivate(ids[50], at(0)).await;
+    assert_eq!(rule(more), Some(Rule::Removals));
+    // Their memberships end by the way, however many they are.
+    let emptied = scene.change_as(&group, remove(&ids[..50]), at(0));
+    assert_eq!(rule(emptied.await), None);
+    let next = scene.change_as(&group, remove(&ids[50..51]), at(0)).await;
+    assert_eq!(rule(next), Some(Rule::Removals), "leavers count for others");
+}
+
+#[tokio::test]
+async fn a_deleted_user_is_a_leaver_and_a_deleted_group_a_removal_of_all() {
+    let scene = Scene::new().await;
+    let ids = scene.crowd("m", 12).await;
+    let large = scene.group("large", &ids[..10]).await;
+    let small = scene.group("small", &ids[..9]).await;
+    let delete = |group: &GroupWritten| {
+        let decide = Box::new(|_: &crate::store::StoredGroup| Ok(None));
+        scene
+            .store
+            .delete_group(scene.c, group.resource.id, always(), decide, at(0))
+    };
+    let Err(WriteError::Held(excess)) = delete(&large).await else {
+        panic!("not held")
+    };
+    assert_eq!(excess.over.rule, Rule::EmptyFrom);
+    assert_eq!(excess.effect.act, Deed::Delete);
+    let mut named = excess.effect.removes;
+    named.sort_unstable();
+    assert_eq!(named, ids[..10], "the plan names who loses what");
+    assert!(delete(&small).await.is_ok());
+    let gone = scene.store.delete_user(scene.c, ids[0], always(), at(0));
+    assert!(gone.await.is_ok());
+}
+
+#[tokio::test]
+async fn what_is_protected_is_not_taken_away_by_any_path() {
+    let scene = Scene::new().await;
+    let ids = scene.crowd("m", 4).await;
+    let group = scene.group("Admins", &ids[..3]).await;
+    let other = scene.group("dev", &ids).await;
+    let guard = Guard {
+        protected: Protected {
+            users: ["m0@example.com".to_owned()].into(),
+            groups: ["admins".to_owned()].into(),
+            least_members: [("admins".to_owned(), 2)].into(),
+        },
+        ..Guard::off()
+    };
+    let approved = Actor {
+        watch: Watch::Approved(Arc::new(guard.clone())),
+        ..actor()
+    };
+    for by in [watched(guard, 0), approved] {
+        let stopped = |done: Result<GroupWritten, WriteError>| match done {
+            Err(WriteError::Protected(what)) => what,
+            other => panic!("{other:?}"),
+        };
+        let user = Protection::User(ids[0]);
+        let least = Protection::Least(group.resource.id, 2);
+        for gone in [remove(&ids[..1]), replace(&ids[1..])] {
+            assert_eq!(
+                stopped(scene.change_as(&other, gone, by.clone()).await),
+                user
+            );
+        }
+        let two = scene.change_as(&group, remove(&ids[1..3]), by.clone());
+        assert_eq!(stopped(two.await), least);
+        let decide = Box::new(|_: &crate::store::StoredGroup| Ok(None));
+        let id = group.resource.id;
+        let deleted = scene
+            .store
+            .delete_group(scene.c, id, always(), decide, by.clone());
+        assert_eq!(stopped(deleted.await), Protection::Group(id));
+        for left in [
+            scene.deactivate(ids[0], by.clone()).await,
+            scene
+                .store
+                .delete_user(scene.c, ids[0], always(), by.clone())
+                .await,
+        ] {
+            assert_eq!(left, Err(WriteError::Protected(user)));
+        }
+    }
+    // The third may go, the second of the two that are left may not, also when
+    // it leaves the application.
+    let by = watched(
+        Guard {
+            protected: Protected {
+                least_members: [("admins".to_owned(), 2)].into(),
+                ..Protected::default()
+            },
+            ..Guard::off()
+        },
+        0,
+    );
+    assert!(scene.deactivate(ids[2], by.clone()).await.is_ok());
+    let least = Protection::Least(group.resource.id, 2);
+    let left = scene.deactivate(ids[1], by.clone()).await;
+    assert_eq!(left, Err(WriteError::Protected(least)));
+    let gone = scene.store.delete_user(scene.c, ids[1], always(), by);
+    assert_eq!(gone.await, Err(WriteError::Protected(least)));
+}
+
+fn request(n: u8, body: &str) -> Request {
+    Request {
+        method: "PATCH".into(),
+        of: ResourceType::Group,
+        id: id(7),
+        body: body.into(),
+        digest: [n; 32],
+    }
+}
+
+#[tokio::test]
+async fn the_same_request_is_kept_once_and_no_more_than_there_is_room_for() {
+    let scene = Scene::new().await;
+    let ids = scene.crowd("m", 20).await;
+    let group = scene.group("dev", &ids).await;
+    let gone = scene.change_as(&group, remove(&ids[..11]), at(0)).await;
+    let Err(WriteError::Held(excess)) = gone else {
+        panic!("not held")
+    };
+    let room = Room {
+        holds: 2,
+        bytes: 10,
+    };
+    let keep = |n, body: &str| {
+        let hold = HoldId(id(100 + u64::from(n)));
+        let kept = scene.store.hold(
+            scene.c,
+            hold,
+            request(n, body),
+            (*excess).clone(),
+            room,
+            at(0),
+        );
+        async move { (kept.await.unwrap(), hold) }
+    };
+    let (first, one) = keep(1, "1234").await;
+    assert_eq!(first, Kept::New(one));
+    let again = keep(1, "1234").await.0;
+    assert_eq!(again, Kept::Before(one, excess.clone()));
+    assert_eq!(
+        keep(2, "1234567").await.0,
+        Kept::NoRoom,
+        "too large together"
+    );
+    let (second, two) = keep(2, "123456").await;
+    assert_eq!(second, Kept::New(two));
+    assert_eq!(keep(3, "").await.0, Kept::NoRoom, "too many");
+}
+
+#[tokio::test]
+async fn users_are_counted_as_they_come_and_go() {
+    let scene = Scene::new().await;
+    let ids = scene.crowd("m", 5).await;
+    let gone = scene.store.delete_user(scene.c, ids[0], always(), actor());
+    gone.await.unwrap();
+    let db = Connection::open(scene.folder.path().join("d.db")).unwrap();
+    let counts: (i64, i64) = db
+        .query_row(
+            "SELECT users, (SELECT count(*) FROM users WHERE tombstone IS NULL) FROM connections",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    assert_eq!(counts, (4, 4));
+}
+
+/// Steps of the database's machine for the look at a window.
+fn steps(db: &Connection, guard: &Guard) -> i32 {
+    use crate::store::sqlite::removals::{Place, STATEMENTS, history};
+    let sum = |reset| -> i32 {
+        let one = |sql: &&str| {
+            let statement = db.prepare_cached(sql).unwrap();
+            let steps = statement.get_status(StatementStatus::VmStep);
+            if reset {
+                statement.reset_status(StatementStatus::VmStep);
+            }
+            steps
+        };
+        STATEMENTS.iter().map(one).sum()
+    };
+    sum(true);
+    let place = Place {
+        connection: 1,
+        group: Some((1, 100)),
+    };
+    history(db, guard, place, HOUR).unwrap();
+    sum(false)
+}
+
+#[test]
+fn the_cost_of_a_window_does_not_follow_what_went_in_it() {
+    use crate::plan::guard::{Limit, Taking};
+    use crate::store::sqlite::removals::{Place, history, record};
+    let db = Connection::open_in_memory().unwrap();
+    crate::store::sqlite::migrate::migrate(&db, crate::store::sqlite::migrate::STEPS).unwrap();
+    db.execute_batch("INSERT INTO connections (key, name) VALUES (1, 'acme')")
+        .unwrap();
+    let limit = Limit {
+        more_than: 1_000_000,
+        percent: 100,
+        within: Duration::from_hours(1),
+    };
+    let guard = Guard {
+        group_removals: limit,
+        removals: limit,
+        ..Guard::default()
+    };
+    let place = Place {
+        connection: 1,
+        group: Some((1, 100)),
+    };
+    let taking = Taking::Members {
+        going: 1,
+        size: 100,
+        left: 99,
+    };
+    for at in 0..10 {
+        record(&db, &guard, place, taking, at).unwrap();
+    }
+    let few = steps(&db, &guard);
+    for at in 10..10_000 {
+        record(&db, &guard, place, taking, at).unwrap();
+    }
+    let many = steps(&db, &guard);
+    assert!(few > 0 && many <= few + few / 4, "{few} and {many}");
+    let seen = history(&db, &guard, place, 3_000).unwrap();
+    assert_eq!(
+        (seen.from_group, seen.from_all, seen.leavers),
+        (10_000, 10_000, 0)
+    );
+    let seen = history(&db, &guard, place, HOUR + 8_999).unwrap();
+    assert_eq!((seen.from_group, seen.from_all), (1_000, 1_000));
+}
