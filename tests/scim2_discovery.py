@@ -10,7 +10,10 @@ import json
 from httpx2 import HTTPTransport
 from httpx2 import Response
 
-ATTRIBUTE = "draft-ietf-scim-roles-entitlements puts it there; scim2-models takes only what RFC 7643 and 9865 have"
+ATTRIBUTES = {
+    "RolesAndEntitlements": "draft-ietf-scim-roles-entitlements puts it there; scim2-models takes only what RFC 7643 and 9865 have",
+    "interopProfileConformant": "draft-zollner-scim-interop-profile puts it there; scim2-models takes only what RFC 7643 and 9865 have",
+}
 SHARED = "told in the draft's form and in Okta's, two resource types at one endpoint; RFC 7643 section 6 does not forbid it, scim2-models takes one"
 
 
@@ -32,8 +35,9 @@ class Discovery(HTTPTransport):
         return Response(response.status_code, headers=headers, content=json.dumps(body).encode())
 
     def config(self, body):
-        if body.pop("RolesAndEntitlements", None) is not None:
-            self.left_out["RolesAndEntitlements of /ServiceProviderConfig"] = ATTRIBUTE
+        for name, why in ATTRIBUTES.items():
+            if body.pop(name, None) is not None:
+                self.left_out[f"{name} of /ServiceProviderConfig"] = why
 
     def types(self, body):
         endpoints = set()

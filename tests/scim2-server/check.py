@@ -1,29 +1,32 @@
 """Holds a SCIM base URL to scim2-server's storage contract and judges the results.
 
-Every test must pass. A test may be left out only by a line in EXCLUDED, which says why; an exclusion
-that no longer applies is a failure too, so that the list cannot rot. A skipped test counts as not
-passed: it needs a line as well.
-The last line is `N passed, M failed, K skipped`; the exit status is 0 only when M is 0.
+A skipped test counts as not passed: it needs an exclusion as well. How exclusions are judged is told in
+../verdict.py.
 """
 
-import argparse
-import collections
 import os
 import pathlib
 import sys
 
+HERE = pathlib.Path(__file__).parent
+sys.path.append(str(HERE.parent))
+sys.dont_write_bytecode = True
+
 import pytest
+
+import verdict
+from verdict import Exclusion
 
 # Fewer results mean that the contract was not collected.
 LEAST_CHECKS = 180
 
-# (part of the test's name, words in its reason, why it is left out)
 DATE = "RFC 7644 section 3.4.2.2 does not say what co finds in a dateTime; here the text served, there nothing"
 NOT_EQUAL = "RFC 7644 does not say what ne means for several values; here one that differs is enough, there all must differ"
+NULL = "RFC 7644 gives null no order; refused with invalidFilter"
 EXCLUDED = [
-    ('[meta.created co "20"]', "AssertionError", DATE),
-    ('[emails ne "alice@work.example"]', "AssertionError", NOT_EQUAL),
-    ("[title gt null]", "The storage refuses the search", "RFC 7644 gives null no order; refused with invalidFilter"),
+    Exclusion('[meta.created co "20"]', "AssertionError", DATE, whole=False),
+    Exclusion('[emails ne "alice@work.example"]', "AssertionError", NOT_EQUAL, whole=False),
+    Exclusion("[title gt null]", "The storage refuses the search", NULL, whole=False),
 ]
 
 
@@ -45,65 +48,25 @@ def reason(report):
     return report.longreprtext
 
 
-def excluded(name, why):
-    for entry in EXCLUDED:
-        part, words, _ = entry
-        if part in name and words in why:
-            return entry
-    return None
+def chosen(parser):
+    parser.add_argument("-k", default="", help="only tests that match, as pytest has it; then exclusions are not judged")
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("url")
-    options.add_argument("token", nargs="?", default=os.environ.get("SCIM_TOKEN"), help="default: $SCIM_TOKEN")
-    options.add_argument("-v", action="store_true", help="also print what passed")
-    options.add_argument("-k", default="", help="only tests that match, as pytest has it; then exclusions are not judged")
-    options = options.parse_args()
-    if not options.token:
-        print("scim2-server: give a token, as an argument or in SCIM_TOKEN", file=sys.stderr)
-        return 2
-
+    options = verdict.options("scim2-server", __doc__, chosen)
     os.environ.update(SCIM_URL=options.url, SCIM_TOKEN=options.token)
-    here = pathlib.Path(__file__).parent
-    sys.path.append(str(here.parent))
     results = Results()
     quiet = ["-p", "no:cacheprovider", "-p", "no:terminal"]
-    sys.dont_write_bytecode = True
-    pytest.main([*quiet, "-k", options.k, f"--rootdir={here}", str(here / "test_contract.py")], plugins=[results])
-    return judge(results.outcomes, options)
+    pytest.main([*quiet, "-k", options.k, f"--rootdir={HERE}", str(HERE / "test_contract.py")], plugins=[results])
 
-
-def judge(outcomes, options):
-    counts = collections.Counter()
-    used = set()
+    judged = verdict.Verdict(options, EXCLUDED)
     # Imported by pytest, which shares the modules.
-    for line in sys.modules["test_contract"].DISCOVERY.told():
-        counts["skipped" if line.startswith("skipped") else "failed"] += 1
-        print(line)
-    for name, (outcome, why) in outcomes.items():
-        entry = excluded(name, why)
-        if outcome == "passed":
-            counts["passed"] += 1
-            if options.v:
-                print(f"passed  {name}")
-        elif entry:
-            counts["skipped"] += 1
-            used.add(entry)
-            print(f"skipped {name}: {entry[2]}")
-        else:
-            counts["failed"] += 1
-            print(f"FAILED  {name} ({outcome}): {why.replace(options.token, '[redacted]')}")
+    judged.left_out(sys.modules["test_contract"].DISCOVERY.told())
+    for name, (outcome, why) in results.outcomes.items():
+        judged.check(name, outcome == "passed", why if outcome != "passed" else "", outcome)
     if not options.k:
-        for entry in EXCLUDED:
-            if entry not in used:
-                counts["failed"] += 1
-                print(f"FAILED  {entry[0]}: is excluded, but did not fail; remove the exclusion ({entry[2]})")
-        if len(outcomes) < LEAST_CHECKS:
-            counts["failed"] += 1
-            print(f"FAILED  only {len(outcomes)} checks ran, at least {LEAST_CHECKS} are expected")
-    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
-    return 1 if counts["failed"] else 0
+        judged.complete(LEAST_CHECKS)
+    return judged.close()
 
 
 if __name__ == "__main__":
