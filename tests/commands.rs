@@ -281,7 +281,9 @@ fn import_reads_the_company() {
 #[test]
 fn every_command_explains_itself() {
     let folder = tempfile::tempdir().unwrap();
-    for command in ["serve", "demo", "check", "token", "simulate", "import"] {
+    for command in [
+        "serve", "demo", "check", "token", "simulate", "import", "held", "plan", "recovery",
+    ] {
         let (status, text) = run(folder.path(), &[command, "--help"]);
         assert_eq!(status, 0);
         assert!(text.lines().count() > 8, "{command}: {text}");

@@ -6,6 +6,10 @@ use serde_json::json;
 
 use crate::support::{World, values};
 
+mod deciding;
+mod recovery;
+mod shapes;
+
 /// With the guard as `serve` has it.
 const ON: &str = "guard = {}";
 

@@ -103,7 +103,7 @@ pub struct World {
     pub token: String,
     upstream: String,
     bridge: Process,
-    _simulator: Process,
+    simulator: Process,
     dir: TempDir,
 }
 
@@ -176,16 +176,7 @@ impl World {
         configuration: impl Fn(&str) -> String,
     ) -> (Self, Vec<String>) {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut arguments = vec![
-            "simulate",
-            "opsera",
-            "--listen",
-            "127.0.0.1:0",
-            "--token",
-            UPSTREAM_TOKEN,
-        ];
-        arguments.extend(simulator);
-        let simulator = Process::start(&arguments, dir.path(), "http://");
+        let simulator = start_simulator(&dir, simulator);
         let upstream = simulator.address();
         write_private(&dir.path().join("opsera.token"), UPSTREAM_TOKEN);
         std::fs::write(dir.path().join("drawbridge.toml"), configuration(&upstream))
@@ -201,7 +192,7 @@ impl World {
             token: tokens[0].clone(),
             upstream,
             bridge,
-            _simulator: simulator,
+            simulator,
             dir,
         };
         (world, tokens)
@@ -232,6 +223,87 @@ impl World {
             .status();
         assert!(stopped.expect("kill runs").success());
         let _ = self.bridge.child.wait();
+    }
+
+    /// Starts the bridge again after it was stopped.
+    pub fn start_bridge(&mut self) {
+        self.bridge = start_bridge(&self.dir);
+        self.base = format!("{}/acme/scim/v2", self.bridge.address());
+    }
+
+    /// The store of a bridge that does not run, to be put back one day.
+    pub fn copy_store(&self) -> Vec<u8> {
+        let db = rusqlite::Connection::open(self.store()).expect("a store");
+        // So that all of it is in the one file.
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .expect("tidied up");
+        drop(db);
+        std::fs::read(self.store()).expect("a store")
+    }
+
+    /// Puts a copy in the place of the store; nothing where there is none.
+    pub fn put_store(&self, copy: Option<&[u8]>) {
+        for end in ["", "-wal", "-shm"] {
+            let mut path = self.store().into_os_string();
+            path.push(end);
+            let _ = std::fs::remove_file(path);
+        }
+        if let Some(copy) = copy {
+            std::fs::write(self.store(), copy).expect("written");
+        }
+    }
+
+    /// Takes away what the bridge noted beside its store.
+    pub fn lose_note(&self) {
+        std::fs::remove_file(self.dir.path().join("bridge.db.mark")).expect("a note");
+    }
+
+    fn store(&self) -> std::path::PathBuf {
+        self.dir.path().join("bridge.db")
+    }
+
+    /// Another application at another address, from the next start on.
+    pub fn another_application(&mut self, arguments: &[&str]) {
+        self.simulator = start_simulator(&self.dir, arguments);
+        let file = self.dir.path().join("drawbridge.toml");
+        let text = std::fs::read_to_string(&file).expect("a configuration");
+        let text = text.replace(&self.upstream, &self.simulator.address());
+        std::fs::write(file, text).expect("written");
+        self.upstream = self.simulator.address();
+    }
+
+    /// Runs a command of the program beside the bridge; what it said.
+    pub fn command(&self, arguments: &[&str]) -> (bool, String) {
+        let done = Command::new(env!("CARGO_BIN_EXE_drawbridge"))
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env("NO_COLOR", "1")
+            .env("USER", "tester")
+            .env_remove("SUDO_USER")
+            .output()
+            .expect("the program starts");
+        let mut said = String::from_utf8_lossy(&done.stdout).into_owned();
+        said.push_str(&String::from_utf8_lossy(&done.stderr));
+        (done.status.success(), said)
+    }
+
+    /// Asks the operator's side.
+    pub async fn operate(&self, method: &str, path: &str) -> (u16, Value) {
+        let (url, token) = self.operator();
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let request = self.client.request(method, format!("{url}{path}"));
+        let request = request
+            .bearer_auth(token)
+            .header("drawbridge-operator", "tester");
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("a body");
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// Fills the application with what a company has.
+    pub async fn seed(&self, company: Value) {
+        self.control(Method::POST, "seed", Some(company)).await;
     }
 
     /// Changes the store behind the back of a bridge that does not run.
@@ -546,6 +618,19 @@ requests_per_second = 100000
 burst = 1000
 "#
     )
+}
+
+fn start_simulator(dir: &TempDir, more: &[&str]) -> Process {
+    let mut arguments = vec![
+        "simulate",
+        "opsera",
+        "--listen",
+        "127.0.0.1:0",
+        "--token",
+        UPSTREAM_TOKEN,
+    ];
+    arguments.extend(more);
+    Process::start(&arguments, dir.path(), "http://")
 }
 
 fn start_bridge(dir: &TempDir) -> Process {

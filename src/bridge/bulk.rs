@@ -21,7 +21,7 @@ use super::{
 use crate::{
     plan::state::UserKey,
     scim::{
-        bulk::{self, BulkRequest, Operation, Verb},
+        bulk::{self, Act, BulkRequest, Operation, Verb},
         dropped::Taken,
         error::Problem,
         patch,
@@ -32,7 +32,7 @@ use crate::{
         },
     },
     store::{
-        GroupWritten, Lane, Precondition, UserRow, UserWritten, WriteError,
+        GroupWritten, HoldId, Lane, Precondition, UserRow, UserWritten, WriteError,
         bulk::{Outcome, Unit, Write, Wrote},
     },
 };
@@ -57,14 +57,42 @@ impl Session {
         when: Vec<Result<Precondition, Problem>>,
     ) -> Result<Vec<BulkAnswer>, Failure> {
         let session = self.clone();
-        self.whole(async move { Ok(session.bulk_whole(request, when).await) })
+        self.whole(async move { Ok(session.bulk_whole(request, when, None).await) })
             .await
+    }
+
+    /// Does a held request, as the only operation; it waits no more when it
+    /// is done. `None` only rehearses it.
+    pub(super) async fn again(
+        &self,
+        act: Act,
+        closes: Option<HoldId>,
+    ) -> Result<Option<Written>, Failure> {
+        let session = self.clone();
+        let request = BulkRequest {
+            fail_on_errors: None,
+            operations: vec![Operation {
+                method: String::new(),
+                bulk_id: None,
+                version: None,
+                act: Ok(act),
+                needs: Vec::new(),
+            }],
+        };
+        self.whole(async move {
+            let when = vec![Ok(Precondition::default())];
+            let answers = session.bulk_whole(request, when, closes).await;
+            let answer = answers.into_iter().next();
+            answer.map_or(Err(Failure::Internal), |answer| answer.outcome)
+        })
+        .await
     }
 
     async fn bulk_whole(
         &self,
         mut request: BulkRequest,
         when: Vec<Result<Precondition, Problem>>,
+        closes: Option<HoldId>,
     ) -> Vec<BulkAnswer> {
         request.resolve(&self.schemas(), || clock::new_id().to_string());
         let units = bulk::units(&request.operations);
@@ -74,6 +102,7 @@ impl Session {
             made: vec![false; request.operations.len()],
             bodies: vec![String::new(); request.operations.len()],
             stopped: Vec::new(),
+            closes,
             dropped: vec![0; request.operations.len()],
             when: when.into_iter().map(Some).collect(),
             most_errors: request.fail_on_errors.unwrap_or(usize::MAX),
@@ -125,6 +154,8 @@ struct Work<'s> {
     bodies: Vec<String>,
     /// Operations of this part that the guard rails did not let pass.
     stopped: Vec<(usize, Stopped)>,
+    /// The held request that this is.
+    closes: Option<HoldId>,
     most_errors: usize,
     /// The end of the one wait for all answers to a part.
     until: Deadline,
@@ -244,7 +275,13 @@ impl Work<'_> {
                     None => self.write(*place).unwrap_or_else(Write::Refused),
                 });
             }
-            units.push(Unit { writes, needs });
+            // The deletion of a User is done with its second step.
+            let ends = !unit.iter().any(|place| self.deletes_user(*place));
+            units.push(Unit {
+                writes,
+                needs,
+                closes: self.closes.filter(|_| ends),
+            });
         }
         units
     }
@@ -502,6 +539,7 @@ impl Work<'_> {
                 id: *id,
                 when: Precondition::default(),
             }],
+            closes: self.closes,
         });
         let outcomes = self.session.write_all(units.collect(), usize::MAX).await;
         let outcomes = match outcomes {

@@ -9,13 +9,13 @@ use sha2::{Digest, Sha256};
 
 use super::{Failure, Session, clock, session::store_failed};
 use crate::{
-    plan::guard::{Excess, Protection},
+    plan::guard::{Excess, Protection, Rehearsal},
     scim::{
         bulk::Verb,
         error::Problem,
         resource::{ResourceId, ResourceType},
     },
-    store::{HoldId, Kept, Request, Room},
+    store::{HoldId, Kept, Request, Room, Watch},
 };
 
 /// What may wait for an operator in one connection.
@@ -29,6 +29,8 @@ const ROOM: Room = Room {
 pub enum Stopped {
     Over(Excess),
     Protected(Protection),
+    /// It was only asked what it would do.
+    Rehearsed(Rehearsal),
 }
 
 impl fmt::Display for Stopped {
@@ -36,6 +38,7 @@ impl fmt::Display for Stopped {
         match self {
             Self::Over(excess) => write!(f, "{}", excess.over),
             Self::Protected(what) => write!(f, "{what}; nothing was changed"),
+            Self::Rehearsed(plan) => write!(f, "it would do this: {}", plan.effect),
         }
     }
 }
@@ -84,7 +87,7 @@ impl Asked {
     }
 }
 
-fn method(verb: Verb) -> &'static str {
+pub(super) fn method(verb: Verb) -> &'static str {
     match verb {
         Verb::Create => "POST",
         Verb::Replace => "PUT",
@@ -117,17 +120,22 @@ impl Session {
         match why {
             Stopped::Over(excess) => self.keep(asked, excess).await,
             Stopped::Protected(what) => self.note_protected(what).await,
+            Stopped::Rehearsed(_) => Failure::Stopped(Box::new(why)),
         }
     }
 
     async fn note_protected(&self, what: Protection) -> Failure {
+        let told = Problem::new(403, Stopped::Protected(what).to_string());
+        if matches!(self.watch, Watch::Rehearsed(_)) {
+            return Failure::Problem(told);
+        }
         tracing::warn!(connection = %self.connection.name, actor = self.actor, "stopped: {what}");
         let store = &self.bridge.store;
         let noted = store
             .note_protected(self.connection.key, what, self.actor())
             .await;
         match noted {
-            Ok(()) => Failure::Problem(Problem::new(403, Stopped::Protected(what).to_string())),
+            Ok(()) => Failure::Problem(told),
             Err(error) => store_failed(error),
         }
     }

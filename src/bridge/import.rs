@@ -110,6 +110,7 @@ impl Session {
             at: clock::now(),
             watch: Watch::Off,
         };
+        self.doubt_a_first_import(&found).await?;
         store
             .import(self.connection.key, since, users, found, actor)
             .await

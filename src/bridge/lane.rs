@@ -450,7 +450,7 @@ impl Lanes {
         Ok(Some(pause))
     }
 
-    fn kick_all(&self, lanes: Vec<Lane>) {
+    pub(super) fn kick_all(&self, lanes: Vec<Lane>) {
         for lane in lanes {
             self.kick(lane);
         }

@@ -19,6 +19,7 @@ use crate::{
     upstream::Upstream,
 };
 
+mod approval;
 mod bulk;
 mod clock;
 mod converge;
@@ -30,15 +31,17 @@ mod import;
 mod lane;
 mod lists;
 mod operator;
+mod recovery;
 mod session;
 pub mod switch;
 pub mod token;
 mod users;
 
 pub use crate::{
-    plan::guard::{Guard, Limit, Protected},
-    store::{Members, Precondition, Resource},
+    plan::guard::{Guard, Limit, Protected, Rehearsal},
+    store::{Hold, HoldState, Members, Precondition, Recovery, Resource, Why},
 };
+pub use approval::{Declined, HeldRequest};
 pub use bulk::BulkAnswer;
 pub use held::Stopped;
 pub use import::Progress;
@@ -197,6 +200,7 @@ impl Bridge {
         engine: tokio::runtime::Handle,
         switch: Switch,
     ) -> Result<Arc<Self>, StoreError> {
+        let doubt = recovery::doubt(store.age(clock::new_id()).await?);
         let mut connections = Vec::with_capacity(setups.len());
         for setup in setups {
             let key = store.connection(&setup.name).await?;
@@ -209,6 +213,7 @@ impl Bridge {
                 engine.clone(),
             );
             store.note_interrupted(key, clock::now()).await?;
+            recovery::settle_in(&*store, key, &setup, doubt).await?;
             lanes.recheck_late(key, setup.policy.late_writes);
             for lane in store.open_lanes(key).await? {
                 lanes.kick(lane);
@@ -224,6 +229,8 @@ impl Bridge {
                 imported: Mutex::default(),
             }));
         }
+        // Only now that a doubt is written down may what caused it be forgotten.
+        store.note_age().await?;
         let bridge = Arc::new(Self {
             store,
             connections,
@@ -233,6 +240,7 @@ impl Bridge {
             writable: AtomicBool::new(true),
         });
         bridge.heed_switch();
+        bridge.keep_watch();
         Ok(bridge)
     }
 

@@ -13,7 +13,9 @@ use super::{
     token::Tokens,
 };
 use crate::{
-    store::{Actor, Counts, Imported, Millis, Refused, StoreError, Watch, audit::AuditRow},
+    store::{
+        Actor, Counts, Imported, Millis, Recovery, Refused, StoreError, Watch, audit::AuditRow,
+    },
     upstream::Condition,
 };
 
@@ -23,7 +25,7 @@ const SHOWN: usize = 100;
 /// The right to act as an operator, under a name for the audit.
 #[derive(Debug, Clone)]
 pub struct Operator {
-    bridge: Arc<Bridge>,
+    pub(super) bridge: Arc<Bridge>,
     name: String,
 }
 
@@ -48,6 +50,7 @@ pub struct ConnectionStatus {
     pub counts: Counts,
     /// The newest memberships that the application refused, at most so many.
     pub refused: Vec<Refused>,
+    pub recovery: Option<Recovery>,
     pub dropped_attributes: u64,
     pub last_import: Option<LastRead>,
 }
@@ -76,6 +79,14 @@ impl Bridge {
             bridge: Arc::clone(self),
             name: format!("operator {name}").trim_end().to_owned(),
         })
+    }
+
+    /// An operator in this process.
+    pub fn own_operator(self: &Arc<Self>, name: &str) -> Operator {
+        Operator {
+            bridge: Arc::clone(self),
+            name: format!("operator {name}"),
+        }
     }
 
     /// Whether requests that write can be taken.
@@ -179,6 +190,7 @@ impl Operator {
                 condition: connection.upstream.condition(),
                 counts: self.bridge.store.counts(connection.key).await?,
                 refused: self.bridge.store.refusals(connection.key, SHOWN).await?,
+                recovery: self.bridge.store.recovery(connection.key).await?,
                 dropped_attributes: connection.dropped_attributes(),
                 last_import: connection.last_import(),
             });

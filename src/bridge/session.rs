@@ -201,6 +201,11 @@ pub(super) fn write_failed(error: WriteError, of: ResourceType, id: &str) -> Fai
         } => Failure::Problem(taken(of, attribute, &value, holder.as_deref())),
         WriteError::UnknownMembers(ids) => Failure::Problem(unknown_members(&ids)),
         WriteError::Held(excess) => Failure::Stopped(Box::new(Stopped::Over(*excess))),
+        WriteError::Rehearsed(plan) => Failure::Stopped(Box::new(Stopped::Rehearsed(*plan))),
+        WriteError::Decided(state) => Failure::Problem(Problem::new(
+            409,
+            format!("the held request is {} already", state.as_str()),
+        )),
         WriteError::Protected(what) => Failure::Stopped(Box::new(Stopped::Protected(what))),
         WriteError::Store(error) => store_failed(error),
     }

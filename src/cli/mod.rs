@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 mod audit;
 mod check;
 mod demo;
+mod held;
 mod import;
 mod operator;
 mod pause;
@@ -40,6 +41,9 @@ enum Command {
     Audit(audit::Audit),
     Pause(pause::Pause),
     Resume(pause::Resume),
+    Held(held::Held),
+    Plan(held::Plan),
+    Recovery(held::Recovery),
 }
 
 /// Which configuration file.
@@ -95,6 +99,9 @@ pub fn run() -> ExitCode {
         Command::Audit(command) => command.run(),
         Command::Pause(command) => command.run(),
         Command::Resume(command) => command.run(),
+        Command::Held(command) => command.run(),
+        Command::Plan(command) => command.run(),
+        Command::Recovery(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -46,6 +46,10 @@ impl Server {
         self.ask(Method::GET, path, None).await
     }
 
+    pub(super) async fn post(&self, path: &str) -> Result<Value, Failed> {
+        self.ask(Method::POST, path, None).await
+    }
+
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
         let mut request = self
             .http

@@ -14,7 +14,8 @@ use crate::app;
 /// how it goes with each application.
 ///
 /// The exit status is 0 only if everything is as the identity providers were
-/// told: nothing pending, refused or paused, and every application answers.
+/// told: nothing pending, refused, held or paused, and every application
+/// answers.
 #[derive(Debug, Args)]
 pub(super) struct Status {
     /// As JSON, as the server tells it.
@@ -62,6 +63,8 @@ fn is_well(connection: &Value) -> bool {
     connection["application"]["state"] == "well"
         && none(&connection["pending"])
         && none(&connection["refused"])
+        && connection["held"] == 0
+        && connection["recovery"].is_null()
 }
 
 fn show(screen: Screen, status: &Value) {
@@ -105,6 +108,15 @@ fn show(screen: Screen, status: &Value) {
                 connection["users"], connection["groups"], connection["memberships"]
             ),
         );
+        if connection["held"] != 0 {
+            let held = &connection["held"];
+            let text = format!("  {held} held requests wait for you: drawbridge held list");
+            screen.line(Tone::Bad, &text);
+        }
+        if let Some(why) = connection["recovery"]["why"].as_str() {
+            let text = format!("in recovery, nothing is removed from groups: {why}");
+            screen.paragraph(Tone::Bad, "  ", &text);
+        }
         for what in ["pending", "refused"] {
             let counts = connection[what].as_object().into_iter().flatten();
             let counts = counts.filter(|(_, count)| **count != 0);

@@ -26,7 +26,7 @@ struct Row {
     value: fn(&ConnectionStatus) -> u64,
 }
 
-const ROWS: [Row; 16] = [
+const ROWS: [Row; 18] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -61,6 +61,14 @@ const ROWS: [Row; 16] = [
         "refused_memberships",
         "Memberships that the application refused after the answer.",
         |c| c.counts.refused_memberships,
+    ),
+    gauge("held", "Requests that wait for an operator.", |c| {
+        c.counts.held
+    }),
+    gauge(
+        "recovery",
+        "1 while nothing is removed from groups without an operator.",
+        |c| c.recovery.is_some().into(),
     ),
     gauge("paused", "1 while the kill switch stops all writes.", |c| {
         c.paused.into()

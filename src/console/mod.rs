@@ -22,6 +22,7 @@ use serde_json::json;
 use crate::bridge::{Bridge, Operator, token::Tokens};
 
 mod audit;
+mod held;
 mod metrics;
 mod status;
 
@@ -69,6 +70,15 @@ pub fn server(bridge: Arc<Bridge>, settings: Settings) -> io::Result<(Server, So
             .route("/status", web::get().to(status::show))
             .route("/audit", web::get().to(audit::page))
             .route("/metrics", web::get().to(metrics::show))
+            .route("/held", web::get().to(held::list))
+            .route("/held/{id}", web::get().to(held::show))
+            .route("/held/{id}/plan", web::get().to(held::plan))
+            .route("/held/{id}/approve", web::post().to(held::approve))
+            .route("/held/{id}/reject", web::post().to(held::reject))
+            .route(
+                "/recovery/{connection}/end",
+                web::post().to(held::end_recovery),
+            )
             .default_service(web::to(nothing))
     })
     .workers(1)

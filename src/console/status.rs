@@ -61,6 +61,11 @@ fn connection(of: &ConnectionStatus) -> Value {
             "at": time(refused.at),
             "reason": refused.reason,
         })).collect::<Vec<_>>(),
+        "held": counts.held,
+        "recovery": of.recovery.map(|recovery| json!({
+            "why": recovery.why.to_string(),
+            "since": time(recovery.since),
+        })),
         "droppedAttributes": of.dropped_attributes,
         "lastImport": of.last_import.as_ref().map(|last| json!({
             "at": time(last.at),
@@ -83,6 +88,6 @@ pub(super) fn state(of: &ConnectionStatus) -> &'static str {
     }
 }
 
-fn time(millis: i64) -> String {
+pub(super) fn time(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis).map_or_else(|_| String::new(), |at| at.to_string())
 }

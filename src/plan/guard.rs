@@ -132,11 +132,18 @@ impl Protected {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taking {
     /// Members who are active go from a group of `size` that keeps `left`.
-    Members { going: u64, size: u64, left: u64 },
+    Members {
+        going: u64,
+        size: u64,
+        left: u64,
+    },
     /// A group goes with its members.
-    Group { size: u64 },
+    Group {
+        size: u64,
+    },
     /// A user's access to the application.
     Access,
+    Nothing,
 }
 
 impl Taking {
@@ -147,7 +154,12 @@ impl Taking {
             Self::Members { going, .. } => going,
             Self::Group { size } => size.max(1),
             Self::Access => 1,
+            Self::Nothing => 0,
         }
+    }
+
+    pub fn is_nothing(self) -> bool {
+        self.weight() == 0
     }
 
     /// What it counts in the group's window.
@@ -155,7 +167,7 @@ impl Taking {
         match self {
             Self::Members { going, .. } => going,
             Self::Group { size } => size,
-            Self::Access => 0,
+            Self::Access | Self::Nothing => 0,
         }
     }
 }
@@ -227,8 +239,7 @@ pub struct Over {
 impl Guard {
     /// Whether a change may take what it takes.
     pub fn judge(&self, taking: Taking, history: &History) -> Result<(), Over> {
-        let nothing = matches!(taking, Taking::Members { going: 0, .. });
-        if !self.enabled || nothing {
+        if !self.enabled || taking.is_nothing() {
             return Ok(());
         }
         if let Taking::Access = taking {
@@ -241,7 +252,7 @@ impl Guard {
         let empties = match taking {
             Taking::Members { size, left, .. } => left == 0 && size.max(was) >= self.empty_from,
             Taking::Group { size } => size > 0 && size.max(was) >= self.empty_from,
-            Taking::Access => false,
+            Taking::Access | Taking::Nothing => false,
         };
         if empties {
             return Err(self.over(Rule::EmptyFrom, taking, history));
@@ -305,7 +316,8 @@ pub struct Effect {
     pub act: Deed,
     pub added: u64,
     pub removed: u64,
-    /// Of those who are removed, the first so many.
+    /// Of those who are added and removed, the first so many.
+    pub adds: Vec<ResourceId>,
     pub removes: Vec<ResourceId>,
     /// The members of the group afterwards.
     pub left: u64,
@@ -322,6 +334,13 @@ pub enum Deed {
     Delete,
     /// Of a user.
     Deactivate,
+}
+
+/// What a write would do now, and the rule that would stop it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsal {
+    pub effect: Effect,
+    pub over: Option<Over>,
 }
 
 /// Too much: a rule and what would have broken it.

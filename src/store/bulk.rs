@@ -3,7 +3,7 @@
 //! each write means is said at the method of the same name.
 
 use super::{
-    DecideGroup, DecideUser, GroupChange, GroupRow, GroupWritten, Precondition, UserRow,
+    DecideGroup, DecideUser, GroupChange, GroupRow, GroupWritten, HoldId, Precondition, UserRow,
     UserWritten, WriteError,
 };
 use crate::scim::resource::ResourceId;
@@ -48,6 +48,9 @@ pub struct Unit {
     pub writes: Vec<Write>,
     /// Earlier units of the same call without which this one makes no sense.
     pub needs: Vec<usize>,
+    /// The held request that this does. It must still wait, and does so no
+    /// more once this is written.
+    pub closes: Option<HoldId>,
 }
 
 /// What a write did.

@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{Actor, Millis, StoreError};
+use super::{Actor, Lane, Millis, StoreError};
 use crate::{
     plan::{
         guard::{Effect, Excess, Guard, Over, Protection},
@@ -28,6 +28,8 @@ pub enum Watch {
     /// An operator has seen what it takes away: only what is protected is in
     /// its way.
     Approved(Arc<Guard>),
+    /// Nothing is written: the write ends in what it would have done.
+    Rehearsed(Arc<Guard>),
 }
 
 impl Watch {
@@ -38,6 +40,7 @@ impl Watch {
             Self::On(guard) | Self::Approved(guard) => {
                 Some(guard.as_ref()).filter(|guard| !guard.is_idle())
             }
+            Self::Rehearsed(guard) => Some(guard),
         }
     }
 }
@@ -119,6 +122,71 @@ pub enum Kept {
     NoRoom,
 }
 
+/// Whether this is the database that was here last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    AsItWas,
+    /// It had come further.
+    Older,
+    Another,
+    /// What stood beside it is missing.
+    Unknown,
+}
+
+/// Why nobody can say that the database and the application belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// A new one, and the application has members.
+    NewDatabase,
+    OlderDatabase,
+    AnotherDatabase,
+    UnknownDatabase,
+    AnotherApplication,
+}
+
+impl Why {
+    pub const ALL: [Self; 5] = [
+        Self::NewDatabase,
+        Self::OlderDatabase,
+        Self::AnotherDatabase,
+        Self::UnknownDatabase,
+        Self::AnotherApplication,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NewDatabase => "new_database",
+            Self::OlderDatabase => "older_database",
+            Self::AnotherDatabase => "another_database",
+            Self::UnknownDatabase => "unknown_database",
+            Self::AnotherApplication => "another_application",
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NewDatabase => {
+                "the database is new, and the application has members that it knows nothing of"
+            }
+            Self::OlderDatabase => "the database is older than the one that was here last",
+            Self::AnotherDatabase => "another database was here last",
+            Self::UnknownDatabase => {
+                "the file that tells how far the database had come is missing beside it"
+            }
+            Self::AnotherApplication => "the connection led to another application before",
+        })
+    }
+}
+
+/// The time in which nothing is removed from groups without an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovery {
+    pub why: Why,
+    pub since: Millis,
+}
+
 #[async_trait]
 pub trait Guarding {
     /// Keeps a request that was refused, as `id`, unless it waits already.
@@ -131,6 +199,38 @@ pub trait Guarding {
         room: Room,
         actor: Actor,
     ) -> Result<Kept, StoreError>;
+    /// The holds of a connection, the newest first: those that wait, or all
+    /// that are remembered; no more than `most`.
+    async fn holds(
+        &self,
+        c: ConnectionKey,
+        only_open: bool,
+        most: u64,
+    ) -> Result<Vec<Hold>, StoreError>;
+    /// A hold with its request, whose body is forgotten once it is decided.
+    async fn held(
+        &self,
+        c: ConnectionKey,
+        id: HoldId,
+    ) -> Result<Option<(Hold, Request)>, StoreError>;
+    /// Drops a request that waits; what was decided before is the answer
+    /// otherwise, and `None` when there is no such hold. What is approved is
+    /// told with the write that does it: [`super::bulk::Unit::closes`].
+    async fn reject(
+        &self,
+        c: ConnectionKey,
+        id: HoldId,
+        actor: Actor,
+    ) -> Result<Option<HoldState>, StoreError>;
+    /// Drops what waits since `before`, and forgets what was decided before
+    /// `forgotten`. Returns how many were dropped.
+    async fn expire_holds(
+        &self,
+        c: ConnectionKey,
+        before: Millis,
+        forgotten: Millis,
+        actor: Actor,
+    ) -> Result<u64, StoreError>;
     /// Writes down that somebody tried what nobody may.
     async fn note_protected(
         &self,
@@ -138,4 +238,38 @@ pub trait Guarding {
         tried: Protection,
         actor: Actor,
     ) -> Result<(), StoreError>;
+
+    // ---- recovery
+
+    /// Compares the database with what was noted beside it; `fresh` is its id
+    /// if it has none yet.
+    async fn age(&self, fresh: ResourceId) -> Result<Age, StoreError>;
+    /// Notes beside the database how far it has come.
+    async fn note_age(&self) -> Result<(), StoreError>;
+    /// At start, before any lane: which application this is, and a doubt that
+    /// there is already. Either can begin recovery, in which what is about to
+    /// be removed is withheld. Returns whether there is one now.
+    async fn settle_in(
+        &self,
+        c: ConnectionKey,
+        fingerprint: String,
+        doubt: Option<Why>,
+        actor: Actor,
+    ) -> Result<Option<Recovery>, StoreError>;
+    /// Begins recovery if nothing was imported before and there are members
+    /// now. True when it began.
+    async fn begin_first_import(
+        &self,
+        c: ConnectionKey,
+        members: u64,
+        actor: Actor,
+    ) -> Result<bool, StoreError>;
+    async fn recovery(&self, c: ConnectionKey) -> Result<Option<Recovery>, StoreError>;
+    /// Ends recovery; the lanes that have work because of it, or `None` when
+    /// there was none.
+    async fn end_recovery(
+        &self,
+        c: ConnectionKey,
+        actor: Actor,
+    ) -> Result<Option<Vec<Lane>>, StoreError>;
 }

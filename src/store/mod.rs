@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use crate::{
     plan::{
-        guard::{Excess, Protection},
+        guard::{Excess, Protection, Rehearsal},
         operation::Operation,
         state::{
             Account, ConnectionKey, Existence, GroupKey, GroupWork, ObservedAccount, UserKey,
@@ -34,7 +34,9 @@ mod guard;
 mod sqlite;
 
 use audit::AuditRow;
-pub use guard::{Guarding, Hold, HoldId, HoldState, Kept, Request, Room, Watch};
+pub use guard::{
+    Age, Guarding, Hold, HoldId, HoldState, Kept, Recovery, Request, Room, Watch, Why,
+};
 pub use sqlite::open;
 
 /// Milliseconds since 1970, UTC; for display and audit, never for ordering.
@@ -275,6 +277,12 @@ pub enum WriteError {
     Held(Box<Excess>),
     #[error("{0}")]
     Protected(Protection),
+    /// The held request was decided before.
+    #[error("decided already: {}", .0.as_str())]
+    Decided(HoldState),
+    /// What it would have done.
+    #[error("rehearsed")]
+    Rehearsed(Box<Rehearsal>),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -409,6 +417,8 @@ pub struct Counts {
     pub refused_users: u64,
     pub refused_groups: u64,
     pub refused_memberships: u64,
+    /// Requests that wait for an operator.
+    pub held: u64,
 }
 
 /// A membership that the application refused, until it is asked for again.

@@ -30,6 +30,11 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// The schemas of this connection, true for what the application can do.
     fn schemas(&self) -> Arc<Schemas>;
 
+    /// Pure: which application this is, the same as long as it is the same one.
+    fn fingerprint(&self) -> String {
+        self.capabilities().application.to_owned()
+    }
+
     /// Pure: the roles and entitlements that can be assigned to users.
     fn catalog(&self) -> Catalog {
         Catalog::default()

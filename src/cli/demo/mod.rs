@@ -286,11 +286,27 @@ impl Stage {
                 self.simulator.calls().len()
             ),
         );
+        self.confirm(screen, &connection.name).await?;
         screen.paragraph(
             Tone::Plain,
             "",
             "Below, each SCIM request is followed by the calls that the application received for it.",
         );
+        Ok(())
+    }
+
+    /// A new database and an application with members: the guard rails want an
+    /// operator's word before anybody is removed.
+    async fn confirm(&self, screen: &Screen, connection: &str) -> Result<(), Failed> {
+        let operator = self.running.bridge.own_operator("demo");
+        if operator.end_recovery(connection).await? {
+            screen.paragraph(
+                Tone::Plain,
+                "",
+                "Its database is new, so nobody would be removed from a group before an operator \
+                 has confirmed that the two belong together. The demo is the operator and does so.",
+            );
+        }
         Ok(())
     }
 

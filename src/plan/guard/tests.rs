@@ -180,6 +180,7 @@ fn the_words_name_the_numbers_and_the_key() {
         act: Deed::Change,
         added: 0,
         removed: 22,
+        adds: Vec::new(),
         removes: vec![ResourceId::from_bytes([2; 16]); 22],
         left: 3,
     };

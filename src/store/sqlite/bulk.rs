@@ -5,13 +5,13 @@
 use rusqlite::Connection;
 
 use crate::store::{
-    Actor, WriteError,
+    Actor, HoldId, HoldState, WriteError,
     bulk::{Outcome, Unit, Write, Wrote},
 };
 
 use super::{
     fault::{Fault, Result},
-    groups, leaving, users,
+    groups, held, leaving, users,
 };
 
 /// Works the units off in order, until there were `most_errors` of them: every
@@ -33,7 +33,7 @@ pub(super) fn run(
         } else if let Some(need) = unit.needs.iter().find(undone) {
             Outcome::Unmet(*need)
         } else {
-            whole(db, connection, unit.writes, actor)?
+            whole(db, connection, unit.writes, unit.closes, actor)?
         };
         if matches!(outcome, Outcome::Refused(..) | Outcome::Unmet(_)) {
             errors += size;
@@ -44,7 +44,19 @@ pub(super) fn run(
 }
 
 /// One unit, or nothing of it.
-fn whole(db: &Connection, connection: i64, writes: Vec<Write>, actor: &Actor) -> Result<Outcome> {
+fn whole(
+    db: &Connection,
+    connection: i64,
+    writes: Vec<Write>,
+    closes: Option<HoldId>,
+    actor: &Actor,
+) -> Result<Outcome> {
+    if let Some(hold) = closes
+        && let Some(state) = held::state(db, connection, hold)?
+        && state != HoldState::Open
+    {
+        return Ok(Outcome::Refused(0, WriteError::Decided(state)));
+    }
     let tell = |sql: &str| db.prepare_cached(sql)?.execute([]);
     tell("SAVEPOINT unit")?;
     let mut done = Vec::with_capacity(writes.len());
@@ -58,6 +70,9 @@ fn whole(db: &Connection, connection: i64, writes: Vec<Write>, actor: &Actor) ->
             }
             Err(fault) => return Err(fault),
         }
+    }
+    if let Some(hold) = closes {
+        held::decide(db, connection, hold, HoldState::Approved, actor)?;
     }
     tell("RELEASE unit")?;
     Ok(Outcome::Done(done))

@@ -19,7 +19,7 @@ use super::{
     groups::{self, Group},
     lanes,
     late::{self, Sent},
-    refusals,
+    recovery, refusals,
     users::principal_at,
 };
 
@@ -32,6 +32,9 @@ pub(super) fn begin(db: &Connection, key: GroupKey, limit: usize) -> Result<Opti
     };
     let dirty = group.dirty();
     let wanted = group.tombstone.is_none();
+    if !wanted && is_withheld(db, group.key)? {
+        return Ok(None);
+    }
     let open = if wanted {
         open_pairs(db, group.key, limit)?
     } else {
@@ -91,7 +94,8 @@ macro_rules! workable {
          WHERE m.group_key = ?1 AND m.desired <> m.observed AND u.account_key IS NOT NULL
            AND CASE m.desired
              WHEN 1 THEN u.tombstone IS NULL AND u.wants = 1 AND u.existence = 1 AND u.unsure < 2
-             ELSE NOT (u.existence = 0 AND u.deactivated = 0 AND u.unsure = 0) END"
+             ELSE m.withheld = 0
+               AND NOT (u.existence = 0 AND u.deactivated = 0 AND u.unsure = 0) END"
     };
 }
 const OPEN_PAIRS: &str = concat!(
@@ -131,6 +135,13 @@ fn open_pairs(db: &Connection, group: i64, limit: usize) -> Result<Open> {
     Ok(open)
 }
 
+/// Was to be deleted when recovery began.
+fn is_withheld(db: &Connection, group: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT withheld FROM groups WHERE key = ?1")?
+        .query_row([group], |row| row.get(0))?)
+}
+
 fn whole_set(
     db: &Connection,
     group: &Group,
@@ -141,6 +152,10 @@ fn whole_set(
     let others = group.unmanaged + group.strangers > 0;
     let known = group.existence == Existence::Present && group.tombstone.is_none();
     if !known || !prefers_replace(group.whole, others, size, adds, removes) {
+        return Ok(None);
+    }
+    if recovery::holds(db, group.connection)? {
+        // It would take out whoever is withheld.
         return Ok(None);
     }
     let mut select = db.prepare_cached(

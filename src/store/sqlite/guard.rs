@@ -8,7 +8,7 @@
 use rusqlite::{Connection, params};
 
 use crate::{
-    plan::guard::{Deed, Effect, Excess, Guard, LISTED, Protection, Taking},
+    plan::guard::{Deed, Effect, Excess, Guard, LISTED, Protection, Rehearsal, Taking},
     scim::resource::{
         Attributes, ResourceId,
         ResourceType::{Group as GroupType, User as UserType},
@@ -33,7 +33,9 @@ pub(super) fn members_go(
     flushed: &Flushed,
     actor: &Actor,
 ) -> Result<()> {
-    let Some(guard) = actor.watch.guard().filter(|_| !flushed.removed.is_empty()) else {
+    let rehearsed = matches!(actor.watch, Watch::Rehearsed(_));
+    let looks = !flushed.removed.is_empty() || rehearsed;
+    let Some(guard) = actor.watch.guard().filter(|_| looks) else {
         return Ok(());
     };
     let going = active_among(db, guard, flushed)?;
@@ -52,6 +54,7 @@ pub(super) fn members_go(
             act: Deed::Change,
             added: flushed.added.len() as u64,
             removed: flushed.removed.len() as u64,
+            adds: flushed.added.iter().take(LISTED).copied().collect(),
             removes: flushed.removed.iter().take(LISTED).copied().collect(),
             left: count(group.members),
         })
@@ -74,6 +77,7 @@ pub(super) fn group_goes(db: &Connection, group: &Group, actor: &Actor) -> Resul
             act: Deed::Delete,
             added: 0,
             removed: count(group.members),
+            adds: Vec::new(),
             removes: listed_members(db, group.key)?,
             left: 0,
         })
@@ -126,21 +130,23 @@ pub(super) fn user_changed(
             return Err(WriteError::Protected(Protection::Renamed(UserType, user.id)).into());
         }
     }
-    if !ends {
+    if ends {
+        keep_least_in_groups_of(db, guard, user)?;
+    } else if !matches!(actor.watch, Watch::Rehearsed(_)) {
         return Ok(());
     }
-    keep_least_in_groups_of(db, guard, user)?;
     let effect = || {
         Ok(Effect {
             of: UserType,
             id: user.id,
-            act: if after.is_none() {
-                Deed::Delete
-            } else {
-                Deed::Deactivate
+            act: match after {
+                None => Deed::Delete,
+                Some(_) if ends => Deed::Deactivate,
+                Some(_) => Deed::Change,
             },
             added: 0,
             removed: 0,
+            adds: Vec::new(),
             removes: Vec::new(),
             left: 0,
         })
@@ -149,7 +155,12 @@ pub(super) fn user_changed(
         connection: user.connection,
         group: None,
     };
-    judge(db, actor, place, Taking::Access, effect)
+    let taking = if ends {
+        Taking::Access
+    } else {
+        Taking::Nothing
+    };
+    judge(db, actor, place, taking, effect)
 }
 
 fn judge(
@@ -159,19 +170,28 @@ fn judge(
     taking: Taking,
     effect: impl FnOnce() -> Result<Effect>,
 ) -> Result<()> {
-    let Watch::On(guard) = &actor.watch else {
-        return Ok(());
-    };
-    let nobody = matches!(taking, Taking::Members { going: 0, .. });
-    if !guard.enabled || nobody {
-        return Ok(());
+    match &actor.watch {
+        Watch::Off | Watch::Approved(_) => Ok(()),
+        Watch::On(guard) => {
+            if !guard.enabled || taking.is_nothing() {
+                return Ok(());
+            }
+            let history = removals::history(db, guard, place, actor.at)?;
+            if let Err(over) = guard.judge(taking, &history) {
+                let effect = effect()?;
+                return Err(WriteError::Held(Box::new(Excess { over, effect })).into());
+            }
+            removals::record(db, guard, place, taking, actor.at)
+        }
+        Watch::Rehearsed(guard) => {
+            let history = removals::history(db, guard, place, actor.at)?;
+            let rehearsal = Rehearsal {
+                effect: effect()?,
+                over: guard.judge(taking, &history).err(),
+            };
+            Err(WriteError::Rehearsed(Box::new(rehearsal)).into())
+        }
     }
-    let history = removals::history(db, guard, place, actor.at)?;
-    if let Err(over) = guard.judge(taking, &history) {
-        let effect = effect()?;
-        return Err(WriteError::Held(Box::new(Excess { over, effect })).into());
-    }
-    removals::record(db, guard, place, taking, actor.at)
 }
 
 fn count(number: i64) -> u64 {

@@ -1,16 +1,20 @@
 //! Requests that wait for an operator: kept once however often they come, and
 //! decided once.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
 use crate::{
     plan::guard::{Excess, Protection},
     scim::resource::ResourceId,
-    store::{Actor, HoldId, Kept, Request, Room},
+    store::{Actor, Hold, HoldId, HoldState, Kept, Millis, Request, Room},
 };
 
-use super::{audit, fault::Result, row::id_at};
+use super::{
+    audit,
+    fault::{Fault, Result},
+    row::id_at,
+};
 
 pub(super) fn keep(
     db: &Connection,
@@ -117,4 +121,159 @@ pub(super) fn note_protected(
         Some(id),
         &json!({ "protected": why }),
     )
+}
+
+const COLUMNS: &str =
+    "id, at, state, decided, decided_by, actor, method, over, plan, resource, digest, body";
+
+pub(super) fn list(
+    db: &Connection,
+    connection: i64,
+    only_open: bool,
+    most: u64,
+) -> Result<Vec<Hold>> {
+    let which = if only_open { "AND state = 'open'" } else { "" };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM held WHERE connection = ?1 {which} ORDER BY key DESC LIMIT ?2"
+    );
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut select = db.prepare_cached(&sql)?;
+    let mut rows = select.query([connection, most])?;
+    let mut holds = Vec::new();
+    while let Some(row) = rows.next()? {
+        holds.push(hold_at(row)?);
+    }
+    Ok(holds)
+}
+
+pub(super) fn find(
+    db: &Connection,
+    connection: i64,
+    id: HoldId,
+) -> Result<Option<(Hold, Request)>> {
+    let sql = format!("SELECT {COLUMNS} FROM held WHERE connection = ?1 AND id = ?2");
+    let mut select = db.prepare_cached(&sql)?;
+    let mut rows = select.query(params![connection, id.0.as_bytes()])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let hold = hold_at(row)?;
+    let request = Request {
+        method: hold.method.clone(),
+        of: hold.plan.of,
+        id: hold.plan.id,
+        digest: row.get(10)?,
+        body: row.get(11)?,
+    };
+    Ok(Some((hold, request)))
+}
+
+fn hold_at(row: &Row<'_>) -> Result<Hold> {
+    let text = |column| row.get::<_, String>(column);
+    let decided: Option<Millis> = row.get(3)?;
+    let by: Option<String> = row.get(4)?;
+    Ok(Hold {
+        id: HoldId(id_at(row, 0)?),
+        at: row.get(1)?,
+        state: state_of(&text(2)?)?,
+        decided: decided.zip(by),
+        actor: text(5)?,
+        method: text(6)?,
+        over: serde_json::from_str(&text(7)?)?,
+        plan: serde_json::from_str(&text(8)?)?,
+    })
+}
+
+fn state_of(text: &str) -> Result<HoldState> {
+    let all = [
+        HoldState::Open,
+        HoldState::Approved,
+        HoldState::Rejected,
+        HoldState::Expired,
+    ];
+    let state = all.into_iter().find(|state| state.as_str() == text);
+    state.ok_or_else(|| Fault::broken("a held request is in a state that does not exist"))
+}
+
+pub(super) fn state(db: &Connection, connection: i64, id: HoldId) -> Result<Option<HoldState>> {
+    let state: Option<String> = db
+        .prepare_cached("SELECT state FROM held WHERE connection = ?1 AND id = ?2")?
+        .query_row(params![connection, id.0.as_bytes()], |row| row.get(0))
+        .optional()?;
+    state.map(|state| state_of(&state)).transpose()
+}
+
+/// Ends the wait of a request, if it still waits. Its body is needed no more.
+pub(super) fn decide(
+    db: &Connection,
+    connection: i64,
+    id: HoldId,
+    state: HoldState,
+    actor: &Actor,
+) -> Result<()> {
+    let resource = db
+        .prepare_cached(
+            "UPDATE held SET state = ?3, decided = ?4, decided_by = ?5, body = '', bytes = 0
+             WHERE connection = ?1 AND id = ?2 AND state = 'open' RETURNING plan ->> '$.id'",
+        )?
+        .query_row(
+            params![
+                connection,
+                id.0.as_bytes(),
+                state.as_str(),
+                actor.at,
+                actor.name
+            ],
+            |row| row.get::<_, Option<String>>(0),
+        )
+        .optional()?;
+    let Some(resource) = resource else {
+        return Ok(());
+    };
+    let action = match state {
+        HoldState::Approved => "approve_hold",
+        HoldState::Rejected => "reject_hold",
+        HoldState::Expired => "expire_hold",
+        HoldState::Open => return Err(Fault::broken("a decision that decides nothing")),
+    };
+    let resource = resource.as_deref().and_then(ResourceId::parse);
+    let detail = json!({ "hold": id.to_string() });
+    audit::record(db, connection, actor, action, resource, &detail)
+}
+
+/// The state it was in; `None` when there is no such hold.
+pub(super) fn reject(
+    db: &Connection,
+    connection: i64,
+    id: HoldId,
+    actor: &Actor,
+) -> Result<Option<HoldState>> {
+    let state = state(db, connection, id)?;
+    if state == Some(HoldState::Open) {
+        decide(db, connection, id, HoldState::Rejected, actor)?;
+    }
+    Ok(state)
+}
+
+pub(super) fn expire(
+    db: &Connection,
+    connection: i64,
+    before: Millis,
+    forgotten: Millis,
+    actor: &Actor,
+) -> Result<u64> {
+    let old: Vec<ResourceId> = db
+        .prepare_cached(
+            "SELECT id FROM held WHERE connection = ?1 AND state = 'open' AND at <= ?2",
+        )?
+        .query_map([connection, before], |row| id_at(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in &old {
+        decide(db, connection, HoldId(*id), HoldState::Expired, actor)?;
+    }
+    db.prepare_cached(
+        "DELETE FROM held WHERE connection = ?1 AND state <> 'open' AND decided <= ?2",
+    )?
+    .execute([connection, forgotten])?;
+    Ok(old.len() as u64)
 }

@@ -16,6 +16,7 @@ use super::{
     audit,
     fault::{Fault, Result},
     groups::{self, Group},
+    recovery,
     users::{self, User},
     writer::Writer,
 };
@@ -62,7 +63,7 @@ pub(super) async fn run(
     let forget = writer.write(move |db| {
         db.prepare_cached("DELETE FROM departed WHERE connection = ?1 AND number <= ?2")?
             .execute([import.connection, import.since])?;
-        Ok(())
+        recovery::note_imported(db, import.connection)
     });
     forget.await?;
     Ok(sum)

@@ -12,7 +12,7 @@ use crate::{
     store::{Lane, Millis},
 };
 
-use super::{fault::Result, groups, lanes, users};
+use super::{fault::Result, groups, lanes, recovery, users};
 
 /// Stands for "the account itself" and "the group itself".
 const ITSELF: i64 = 0;
@@ -143,6 +143,7 @@ struct Doubt {
     group: i64,
     sent: i64,
     seq: i64,
+    since: Millis,
 }
 
 /// The most doubts in one transaction.
@@ -158,7 +159,7 @@ pub(super) fn recheck(
 ) -> Result<Vec<Lane>> {
     let due: Vec<Doubt> = db
         .prepare_cached(
-            "SELECT d.user_key, d.group_key, d.sent, d.seq FROM doubts d
+            "SELECT d.user_key, d.group_key, d.sent, d.seq, d.since FROM doubts d
              LEFT JOIN users u ON u.key = d.user_key LEFT JOIN groups g ON g.key = d.group_key
              WHERE (d.since <= ?2 OR d.since > ?3) AND coalesce(g.connection, u.connection) = ?1
              LIMIT ?4",
@@ -169,6 +170,7 @@ pub(super) fn recheck(
                 group: row.get(1)?,
                 sent: row.get(2)?,
                 seq: row.get(3)?,
+                since: row.get(4)?,
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
@@ -178,10 +180,10 @@ pub(super) fn recheck(
         db.prepare_cached("DELETE FROM doubts WHERE user_key = ?1 AND group_key = ?2")?
             .execute([doubt.user, doubt.group])?;
         let lane = match (doubt.user, doubt.group) {
-            (ITSELF, group) => reopen_group(db, group, doubt.sent)?,
+            (ITSELF, group) => reopen_group(db, group, &doubt)?,
             (NEWER, group) => reopen_newer(db, group, doubt.seq)?,
             (user, ITSELF) => reopen_account(db, user, doubt.sent)?,
-            (user, group) => reopen_pair(db, group, user, doubt.sent)?,
+            (user, group) => reopen_pair(db, group, user, &doubt)?,
         };
         open.extend(lane.filter(|lane| !open.contains(lane)));
         left.extend((doubt.user > ITSELF).then_some(doubt.user));
@@ -190,7 +192,7 @@ pub(super) fn recheck(
     Ok(open)
 }
 
-fn reopen_pair(db: &Connection, group: i64, user: i64, sent: i64) -> Result<Option<Lane>> {
+fn reopen_pair(db: &Connection, group: i64, user: i64, doubt: &Doubt) -> Result<Option<Lane>> {
     let lane = Some(Lane::Group(GroupKey(group)));
     let Some(row) = groups::by_key(db, group)? else {
         return Ok(None);
@@ -202,7 +204,7 @@ fn reopen_pair(db: &Connection, group: i64, user: i64, sent: i64) -> Result<Opti
         .prepare_cached("SELECT desired FROM memberships WHERE group_key = ?1 AND user_key = ?2")?
         .query_row([group, user], |row| row.get(0))
         .optional()?;
-    if desired.unwrap_or(0) == sent {
+    if desired.unwrap_or(0) == doubt.sent {
         return Ok(None);
     }
     if desired.is_some() {
@@ -217,10 +219,16 @@ fn reopen_pair(db: &Connection, group: i64, user: i64, sent: i64) -> Result<Opti
     };
     db.prepare_cached(
         "INSERT INTO memberships (group_key, user_key, user_id, desired, observed, managed, seq,
-             doubted)
-         VALUES (?1, ?2, ?3, 0, 2, 1, ?4, 1)",
+             doubted, withheld)
+         VALUES (?1, ?2, ?3, 0, 2, 1, ?4, 1, ?5)",
     )?
-    .execute(params![group, user, member.id.as_bytes(), row.seq])?;
+    .execute(params![
+        group,
+        user,
+        member.id.as_bytes(),
+        row.seq,
+        recovery::withholds(db, row.connection, doubt.since)?
+    ])?;
     Ok(lane)
 }
 
@@ -249,7 +257,7 @@ fn reopen_account(db: &Connection, key: i64, sent: i64) -> Result<Option<Lane>> 
     Ok(Some(Lane::User(UserKey(key))))
 }
 
-fn reopen_group(db: &Connection, key: i64, sent: i64) -> Result<Option<Lane>> {
+fn reopen_group(db: &Connection, key: i64, doubt: &Doubt) -> Result<Option<Lane>> {
     let Some(group) = groups::by_key(db, key)? else {
         return Ok(None);
     };
@@ -267,10 +275,14 @@ fn reopen_group(db: &Connection, key: i64, sent: i64) -> Result<Option<Lane>> {
         return Ok(None);
     };
     let wanted = doubted.tombstone.is_none();
-    if i64::from(wanted) == sent || doubted.read_only.is_some() {
+    if i64::from(wanted) == doubt.sent || doubted.read_only.is_some() {
         return Ok(None);
     }
     doubted.existence = Existence::Unknown;
     groups::save(db, &doubted)?;
+    if !wanted && recovery::withholds(db, doubted.connection, doubt.since)? {
+        db.prepare_cached("UPDATE groups SET withheld = 1 WHERE key = ?1")?
+            .execute([doubted.key])?;
+    }
     Ok(Some(Lane::Group(GroupKey(doubted.key))))
 }

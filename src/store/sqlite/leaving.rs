@@ -131,7 +131,7 @@ fn leave_groups(db: &Connection, user: &User, at: Millis) -> Result<Vec<GroupKey
     let mut forget =
         db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2")?;
     let mut unwant = db.prepare_cached(
-        "UPDATE memberships SET desired = 0, managed = 1,
+        "UPDATE memberships SET desired = 0, managed = 1, withheld = 0,
              seq = (SELECT seq FROM groups WHERE key = ?1)
          WHERE group_key = ?1 AND user_key = ?2",
     )?;

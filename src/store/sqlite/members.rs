@@ -37,7 +37,8 @@ const INSERT: &str =
      VALUES (?1, ?2, ?3, 1, 0, 1, ?4)";
 const ADOPT: &str = "UPDATE memberships SET managed = 1 WHERE group_key = ?1 AND user_key = ?2";
 const DELETE: &str = "DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2";
-const CHANGE: &str = "UPDATE memberships SET desired = ?3, managed = 1, seq = ?4, doubted = 0
+const CHANGE: &str = "UPDATE memberships SET desired = ?3, managed = 1, seq = ?4, doubted = 0,
+         withheld = 0
      WHERE group_key = ?1 AND user_key = ?2";
 const WORKABLE: &str =
     "SELECT account_key IS NOT NULL AND (wants OR NOT ?2) FROM users WHERE key = ?1";

@@ -4,17 +4,17 @@
 //! [`readers`]; this file only joins the contract to them. The tables are in
 //! `../migrations`. One process per file; for several there is another store.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::{
-    plan::{
-        guard::{Excess, Protection},
-        state::{ConnectionKey, GroupKey, UserKey},
-    },
+    plan::state::{ConnectionKey, GroupKey, UserKey},
     scim::{
         groups::DirectGroup,
         resource::{ResourceId, ResourceType},
@@ -23,13 +23,14 @@ use crate::{
 
 use super::{
     Actor, Counts, DecideGroup, DecideUser, FoundGroup, FoundUser, GroupChange, GroupLearned,
-    GroupRow, GroupTurn, GroupWritten, Guarding, HoldId, ImportMark, Imported, Kept, Lane,
-    ListError, Listing, Members, Millis, Precondition, Refused, Request, Resource, Room, Select,
-    Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
+    GroupRow, GroupTurn, GroupWritten, ImportMark, Imported, Lane, ListError, Listing, Members,
+    Millis, Precondition, Refused, Resource, Select, Store, StoreError, UserLearned, UserRow,
+    UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
 };
 
+mod age;
 mod audit;
 mod bulk;
 mod candidate;
@@ -38,6 +39,7 @@ mod file;
 mod group_turn;
 mod groups;
 mod guard;
+mod guarding;
 mod held;
 mod import;
 mod lanes;
@@ -49,6 +51,7 @@ mod memberships;
 mod migrate;
 mod read;
 mod readers;
+mod recovery;
 mod refusals;
 mod removals;
 mod row;
@@ -73,6 +76,7 @@ struct Sqlite {
     readers: Arc<readers::Readers>,
     members: read::MemberCache,
     writer: writer::Writer,
+    path: PathBuf,
 }
 
 impl Sqlite {
@@ -91,6 +95,7 @@ impl Sqlite {
         Ok(Self {
             readers: Arc::new(readers::Readers::new(held.path.clone())),
             members: read::MemberCache::default(),
+            path: held.path.clone(),
             writer: writer::Writer::start(db, held)?,
         })
     }
@@ -443,35 +448,5 @@ impl Store for Sqlite {
             actor,
         };
         import::run(&self.writer, import, users, groups).await
-    }
-}
-
-#[async_trait]
-impl Guarding for Sqlite {
-    async fn hold(
-        &self,
-        c: ConnectionKey,
-        id: HoldId,
-        request: Request,
-        excess: Excess,
-        room: Room,
-        actor: Actor,
-    ) -> Result<Kept, StoreError> {
-        let write = self
-            .writer
-            .write(move |db| held::keep(db, c.0, id, &request, &excess, room, &actor));
-        Ok(write.await?)
-    }
-
-    async fn note_protected(
-        &self,
-        c: ConnectionKey,
-        tried: Protection,
-        actor: Actor,
-    ) -> Result<(), StoreError> {
-        let write = self
-            .writer
-            .write(move |db| held::note_protected(db, c.0, tried, &actor));
-        Ok(write.await?)
     }
 }

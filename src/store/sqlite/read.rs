@@ -202,6 +202,7 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
             "SELECT count(*) FROM refusals r JOIN groups g ON g.key = r.group_key
              WHERE g.connection = ?1",
         )?,
+        held: count("SELECT count(*) FROM held WHERE connection = ?1 AND state = 'open'")?,
         pending_memberships: count(
             "SELECT count(*) FROM memberships m JOIN groups g ON g.key = m.group_key
              WHERE m.desired <> m.observed AND g.connection = ?1 AND g.tombstone IS NULL",

@@ -205,6 +205,15 @@ impl Upstream for Opsera {
         }
     }
 
+    fn fingerprint(&self) -> String {
+        let address = self.settings.base_url.trim_end_matches('/');
+        format!(
+            "{} {}",
+            self.capabilities().application,
+            address.to_lowercase()
+        )
+    }
+
     fn is_refused(&self) -> bool {
         self.client.is_refused()
     }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, StatementStatus};
 use super::*;
 use crate::{
     plan::guard::{Deed, Guard, Protected, Protection, Rule},
-    store::{HoldId, Kept, Request, Room, UserWritten, Watch},
+    store::{Age, HoldId, HoldState, Kept, Request, Room, UserWritten, Watch, Why},
 };
 
 const HOUR: i64 = 3_600_000;
@@ -358,4 +358,202 @@ fn the_cost_of_a_window_does_not_follow_what_went_in_it() {
     );
     let seen = history(&db, &guard, place, HOUR + 8_999).unwrap();
     assert_eq!((seen.from_group, seen.from_all), (1_000, 1_000));
+}
+
+/// A hold for a removal of eleven, with the group it is from.
+async fn held(scene: &Scene, at_time: i64) -> (HoldId, GroupWritten, Vec<ResourceId>) {
+    let ids = scene.crowd("m", 20).await;
+    let group = scene.group("dev", &ids).await;
+    let gone = scene.change_as(&group, remove(&ids[..11]), at(at_time));
+    let Err(WriteError::Held(excess)) = gone.await else {
+        panic!("not held")
+    };
+    let room = Room {
+        holds: 10,
+        bytes: 1_000,
+    };
+    let hold = HoldId(id(100));
+    let kept = scene
+        .store
+        .hold(scene.c, hold, request(1, "{}"), *excess, room, at(at_time));
+    assert_eq!(kept.await.unwrap(), Kept::New(hold));
+    (hold, group, ids)
+}
+
+#[tokio::test]
+async fn a_hold_is_closed_with_the_write_that_does_it_or_not_at_all() {
+    use crate::store::bulk::{Outcome, Unit, Write};
+    let scene = Scene::new().await;
+    let (hold, group, ids) = held(&scene, 0).await;
+    let approve = |change: GroupChange| {
+        let by = Actor {
+            watch: Watch::Approved(Arc::default()),
+            ..actor()
+        };
+        let unit = Unit {
+            writes: vec![Write::ChangeGroup {
+                id: group.resource.id,
+                when: always(),
+                change,
+            }],
+            needs: Vec::new(),
+            closes: Some(hold),
+        };
+        let done = scene.store.write_all(scene.c, vec![unit], usize::MAX, by);
+        async move { done.await.unwrap().remove(0) }
+    };
+    let refused = approve(add(&[id(9_999)])).await;
+    assert!(matches!(
+        refused,
+        Outcome::Refused(0, WriteError::UnknownMembers(_))
+    ));
+    let state = |held: Option<(crate::store::Hold, Request)>| held.unwrap().0.state;
+    let look = || scene.store.held(scene.c, hold);
+    assert_eq!(state(look().await.unwrap()), HoldState::Open);
+    let done = approve(remove(&ids[..11])).await;
+    assert!(matches!(done, Outcome::Done(_)));
+    let (closed, request) = look().await.unwrap().unwrap();
+    assert_eq!(closed.state, HoldState::Approved);
+    assert_eq!(closed.decided, Some((1_000, "test".to_owned())));
+    assert_eq!(
+        request.body, "",
+        "the body is kept no longer than it is needed"
+    );
+    let again = approve(remove(&ids[11..])).await;
+    let decided = WriteError::Decided(HoldState::Approved);
+    assert_eq!(again, Outcome::Refused(0, decided));
+    assert_eq!(scene.members(&group).await.len(), 9);
+}
+
+#[tokio::test]
+async fn what_nobody_decides_is_dropped_and_forgotten_later() {
+    let scene = Scene::new().await;
+    let (hold, _, _) = held(&scene, 1_000).await;
+    let expire = |before, forgotten, now| {
+        let dropped = scene
+            .store
+            .expire_holds(scene.c, before, forgotten, at(now));
+        async move { dropped.await.unwrap() }
+    };
+    assert_eq!(expire(999, 0, 2_000).await, 0);
+    assert_eq!(expire(1_000, 0, 2_000).await, 1);
+    let all = scene.store.holds(scene.c, false, 10).await.unwrap();
+    assert_eq!(all[0].state, HoldState::Expired);
+    assert!(
+        scene
+            .store
+            .holds(scene.c, true, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let rejected = scene.store.reject(scene.c, hold, at(3_000)).await;
+    assert_eq!(rejected, Ok(Some(HoldState::Expired)));
+    assert_eq!(expire(1_000, 2_000, 4_000).await, 0);
+    assert_eq!(scene.store.held(scene.c, hold).await, Ok(None));
+}
+
+#[tokio::test]
+async fn while_a_large_removal_waits_the_small_ones_after_it_wait_too() {
+    let scene = Scene::new().await;
+    let (hold, group, ids) = held(&scene, 1_000).await;
+    let next = |when| scene.change_as(&group, remove(&ids[..1]), at(when));
+    assert_eq!(rule(next(1_001).await), Some(Rule::Waiting));
+    let rejected = scene.store.reject(scene.c, hold, at(1_002)).await;
+    assert_eq!(rejected, Ok(Some(HoldState::Open)));
+    assert_eq!(rule(next(1_003).await), None);
+}
+
+#[tokio::test]
+async fn recovery_withholds_what_was_about_to_go_and_nothing_else() {
+    let scene = Scene::new().await;
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c"] {
+        ids.push(scene.member(name).await.resource.id);
+    }
+    let group = scene.settled_group("dev", &ids).await;
+    let other = scene.settled_group("old", &ids).await;
+    scene.change(&group, remove(&ids[..1])).await.unwrap();
+    let decide = Box::new(|_: &crate::store::StoredGroup| Ok(None));
+    let deleted = scene
+        .store
+        .delete_group(scene.c, other.resource.id, always(), decide, actor());
+    deleted.await.unwrap();
+    let settle = |address: &str, doubt| {
+        let settled = scene
+            .store
+            .settle_in(scene.c, address.to_owned(), doubt, at(5_000));
+        async move { settled.await.unwrap().map(|it| it.why) }
+    };
+    assert_eq!(settle("one", None).await, None);
+    assert_eq!(settle("one", None).await, None);
+    assert_eq!(settle("two", None).await, Some(Why::AnotherApplication));
+    // It has begun, and its reason stays what it was.
+    let doubt = Some(Why::OlderDatabase);
+    assert_eq!(settle("two", doubt).await, Some(Why::AnotherApplication));
+    let turn = |key| scene.store.begin_group_turn(key, 100);
+    assert_eq!(turn(group.key).await, Ok(None));
+    assert_eq!(turn(other.key).await, Ok(None));
+    let one = scene.change_as(&group, remove(&ids[1..2]), at(6_000)).await;
+    assert_eq!(rule(one), Some(Rule::Recovery));
+    // Somebody who leaves now leaves.
+    let gone = scene
+        .store
+        .delete_user(scene.c, ids[2], always(), at(6_000));
+    gone.await.unwrap();
+    let leaving = turn(group.key).await.unwrap().unwrap().work;
+    let named: Vec<_> = leaving.removes.iter().map(|one| one.id).collect();
+    assert_eq!(named, ids[2..]);
+    let lanes = scene.store.end_recovery(scene.c, at(7_000)).await.unwrap();
+    let lanes = lanes.unwrap();
+    assert!(lanes.contains(&Lane::Group(group.key)) && lanes.contains(&Lane::Group(other.key)));
+    let work = turn(group.key).await.unwrap().unwrap().work;
+    assert!(work.removes.iter().any(|one| one.id == ids[0]));
+    assert!(turn(other.key).await.unwrap().is_some());
+    assert_eq!(scene.store.end_recovery(scene.c, at(8_000)).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_first_import_of_members_begins_recovery_and_a_later_one_does_not() {
+    let scene = Scene::new().await;
+    let begins = |members| scene.store.begin_first_import(scene.c, members, at(0));
+    assert_eq!(begins(0).await, Ok(false));
+    assert_eq!(begins(1).await, Ok(true));
+    scene.store.end_recovery(scene.c, at(0)).await.unwrap();
+    let mark = scene.store.import_mark(0).await.unwrap();
+    let import = scene
+        .store
+        .import(scene.c, mark, Vec::new(), Vec::new(), actor());
+    import.await.unwrap();
+    assert_eq!(begins(1).await, Ok(false));
+}
+
+#[tokio::test]
+async fn an_older_copy_another_database_and_a_lost_note_are_seen() {
+    let scene = Scene::new().await;
+    assert_eq!(scene.store.age(id(1)).await, Ok(Age::AsItWas));
+    scene.user("ann").await;
+    scene.store.note_age().await.unwrap();
+    let scene = scene.reopen().await;
+    assert_eq!(scene.store.age(id(1)).await, Ok(Age::AsItWas));
+    let db = scene.folder.path().join("d.db");
+    let note = scene.folder.path().join("d.db.mark");
+    let noted = std::fs::read_to_string(&note).unwrap();
+    let ahead = noted.replace("\"audit\":1", "\"audit\":2");
+    assert_ne!(noted, ahead);
+    std::fs::write(&note, ahead).unwrap();
+    assert_eq!(scene.store.age(id(1)).await, Ok(Age::Older));
+    // Seen until it is noted anew.
+    assert_eq!(scene.store.age(id(1)).await, Ok(Age::Older));
+    scene.store.note_age().await.unwrap();
+    assert_eq!(scene.store.age(id(1)).await, Ok(Age::AsItWas));
+    std::fs::remove_file(&note).unwrap();
+    assert_eq!(scene.store.age(id(1)).await, Ok(Age::Unknown));
+    std::fs::write(&note, &noted).unwrap();
+    let Scene { folder, store, .. } = scene;
+    drop(store);
+    std::fs::remove_file(db).unwrap();
+    let _ = std::fs::remove_file(folder.path().join("d.db-wal"));
+    let store = crate::store::open(&folder.path().join("d.db")).unwrap();
+    assert_eq!(store.age(id(2)).await, Ok(Age::Another));
 }

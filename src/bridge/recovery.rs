@@ -1,0 +1,158 @@
+//! Whether database and application belong together, and what goes on beside
+//! requests: noting how far the database has come, telling again of what waits
+//! for an operator, and dropping what has waited too long (reliability: G-6,
+//! G-7). Doubt only ever begins recovery; a human ends it.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Bridge, Failure, Operator, Session, Setup, approval::Declined, clock, session::store_failed,
+};
+use crate::{
+    plan::state::ConnectionKey,
+    store::{Actor, Age, FoundGroup, Millis, Store, StoreError, Watch, Why},
+};
+
+/// How often is noted how far the database has come.
+const NOTE: Duration = Duration::from_secs(10);
+/// How often is told again what waits.
+const TELL: Duration = Duration::from_secs(3600);
+/// A held request that nobody decides is dropped after this, and one that was
+/// decided is forgotten.
+const WAITS: Millis = 7 * DAY;
+const REMEMBERED: Millis = 30 * DAY;
+const DAY: Millis = 24 * 3600 * 1_000;
+
+/// Recovery's reason in how the database stands to what was noted of it.
+pub(super) fn doubt(age: Age) -> Option<Why> {
+    match age {
+        Age::AsItWas => None,
+        Age::Older => Some(Why::OlderDatabase),
+        Age::Another => Some(Why::AnotherDatabase),
+        Age::Unknown => Some(Why::UnknownDatabase),
+    }
+}
+
+fn own() -> Actor {
+    Actor {
+        name: "bridge".into(),
+        at: clock::now(),
+        watch: Watch::Off,
+    }
+}
+
+/// Before the lanes of a connection start. Without the guard there is no
+/// recovery either.
+pub(super) async fn settle_in(
+    store: &dyn Store,
+    key: ConnectionKey,
+    setup: &Setup,
+    doubt: Option<Why>,
+) -> Result<(), StoreError> {
+    let name = &setup.name;
+    if !setup.policy.guard.enabled {
+        if store.end_recovery(key, own()).await?.is_some() {
+            tracing::warn!(connection = %name, "recovery has ended: the guard is switched off");
+        }
+        return Ok(());
+    }
+    let fingerprint = setup.upstream.fingerprint();
+    if let Some(recovery) = store.settle_in(key, fingerprint, doubt, own()).await? {
+        tell_recovery(name, recovery.why);
+    }
+    Ok(())
+}
+
+fn tell_recovery(connection: &str, why: Why) {
+    tracing::warn!(
+        connection,
+        "in recovery, nothing is removed from groups: {why}; if database and application belong \
+         together, say so with `drawbridge recovery end --connection {connection}`"
+    );
+}
+
+impl Bridge {
+    /// Lives on the engine's runtime and ends with it.
+    pub(super) fn keep_watch(self: &Arc<Self>) {
+        let bridge = Arc::clone(self);
+        self.engine.spawn(async move {
+            let mut tick = tokio::time::interval(NOTE);
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut told = tokio::time::Instant::now();
+            loop {
+                tick.tick().await;
+                if let Err(error) = bridge.store.note_age().await {
+                    tracing::warn!(%error, "how far the store has come could not be noted beside it");
+                }
+                let again = told.elapsed() >= TELL;
+                if again {
+                    told = tokio::time::Instant::now();
+                }
+                if let Err(error) = bridge.look_after_holds(again).await {
+                    tracing::warn!(%error, "held requests could not be looked after");
+                }
+            }
+        });
+    }
+
+    async fn look_after_holds(&self, tell: bool) -> Result<(), StoreError> {
+        for connection in &self.connections {
+            if self.store.holds(connection.key, true, 1).await?.is_empty() {
+                continue;
+            }
+            let now = clock::now();
+            let (before, forgotten) = (now - WAITS, now - REMEMBERED);
+            let dropped = self
+                .store
+                .expire_holds(connection.key, before, forgotten, own())
+                .await?;
+            if dropped > 0 {
+                tracing::warn!(connection = %connection.name, dropped, "held requests were dropped: nobody decided them in 7 days");
+            }
+            if tell {
+                let held = self.store.counts(connection.key).await?.held;
+                tracing::warn!(connection = %connection.name, held, "held requests wait; see `drawbridge held list`");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Session {
+    /// What a first import shows could be removed by somebody who does not know
+    /// of it: an identity provider that is new here, or the bridge with a lost
+    /// database.
+    pub(super) async fn doubt_a_first_import(&self, found: &[FoundGroup]) -> Result<(), Failure> {
+        if !self.policy().guard.enabled {
+            return Ok(());
+        }
+        let members = found.iter().map(|group| group.members.len() as u64).sum();
+        let store = &self.bridge.store;
+        let began = store
+            .begin_first_import(self.connection.key, members, self.actor())
+            .await;
+        if began.map_err(store_failed)? {
+            tell_recovery(&self.connection.name, Why::NewDatabase);
+        }
+        Ok(())
+    }
+}
+
+impl Operator {
+    /// Says that database and application belong together: what was withheld
+    /// goes on. False when there was no recovery.
+    pub async fn end_recovery(&self, connection: &str) -> Result<bool, Declined> {
+        let connection = self.connection(connection)?;
+        let ended = self
+            .bridge
+            .store
+            .end_recovery(connection.key, self.actor())
+            .await;
+        let Some(lanes) = ended.map_err(store_failed)? else {
+            return Ok(false);
+        };
+        tracing::warn!(connection = %connection.name, operator = self.name(), "recovery has ended");
+        connection.lanes.kick_all(lanes);
+        Ok(true)
+    }
+}

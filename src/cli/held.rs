@@ -1,0 +1,202 @@
+//! `drawbridge held`, `plan` and `recovery`: what the guard rails keep for an
+//! operator, and the operator's word about it. They ask the running server.
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::{
+    ConfigFile, Failed,
+    operator::Server,
+    screen::{Screen, Tone},
+};
+use crate::app;
+
+/// Requests that would have taken away too much at once, and wait for you.
+///
+/// They were refused, and nothing was changed. An approved request runs against
+/// what is there by then, once, whatever the limits say; what is protected
+/// stays so. Nobody approves by waiting: after seven days a request is dropped.
+#[derive(Debug, Args)]
+pub(super) struct Held {
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Show what waits, the newest first.
+    List {
+        /// Also what was decided in the last 30 days.
+        #[arg(long)]
+        all: bool,
+        /// As JSON, as the server tells it.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Show one request whole, as JSON, with all it would have taken away.
+    Show(One),
+    /// Do what a request asks; look at `drawbridge plan ID` first.
+    Approve(One),
+    /// Drop a request.
+    Reject(One),
+}
+
+#[derive(Debug, Args)]
+struct One {
+    /// The id from `drawbridge held list`.
+    id: String,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// Show what a held request would do now, and do nothing.
+///
+/// By the same way as when it is approved, so that is what an approval then
+/// does if nothing else happens in between.
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    #[command(flatten)]
+    of: One,
+}
+
+/// The time in which nothing is removed from groups without you.
+///
+/// It begins when the database and the application may not belong together: a
+/// new database in front of an application with members, one that is older than
+/// it was, another one, or another application. Adding goes on, and so does
+/// deactivating users; `drawbridge status` tells why it began.
+#[derive(Debug, Args)]
+pub(super) struct Recovery {
+    #[command(subcommand)]
+    act: RecoveryAct,
+}
+
+#[derive(Debug, Subcommand)]
+enum RecoveryAct {
+    /// Say that they belong together: what was withheld is done now.
+    End {
+        #[arg(long, value_name = "NAME")]
+        connection: String,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+impl Held {
+    pub(super) fn run(&self) -> Result<(), Failed> {
+        let screen = Screen::new();
+        match &self.act {
+            Act::List { all, json, config } => list(screen, *all, *json, config),
+            Act::Show(one) => {
+                let shown = one.get("")?;
+                screen.line(Tone::Plain, &serde_json::to_string_pretty(&shown)?);
+                Ok(())
+            }
+            Act::Approve(one) => {
+                let done = one.post("/approve")?;
+                let told = match (&done["changed"], &done["pending"]) {
+                    (_, Value::Bool(true)) => {
+                        "approved; the application has not confirmed all of it yet"
+                    }
+                    (Value::Bool(false), _) => "approved; there was nothing left to do",
+                    _ => "approved and done",
+                };
+                screen.line(Tone::Good, told);
+                Ok(())
+            }
+            Act::Reject(one) => {
+                one.post("/reject")?;
+                screen.line(Tone::Good, "rejected");
+                Ok(())
+            }
+        }
+    }
+}
+
+impl One {
+    fn path(&self, act: &str) -> Result<String, Failed> {
+        let plain = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+        if self.id.is_empty() || !self.id.bytes().all(plain) {
+            return Err(Failed::usage(
+                "that is no id of a held request; `drawbridge held list` shows them",
+            ));
+        }
+        Ok(format!("/held/{}{act}", self.id))
+    }
+
+    fn get(&self, act: &str) -> Result<Value, Failed> {
+        let (path, server) = (self.path(act)?, Server::find(&self.config)?);
+        app::command_runtime()?.block_on(server.get(&path))
+    }
+
+    fn post(&self, act: &str) -> Result<Value, Failed> {
+        let (path, server) = (self.path(act)?, Server::find(&self.config)?);
+        app::command_runtime()?.block_on(server.post(&path))
+    }
+}
+
+impl Plan {
+    pub(super) fn run(&self) -> Result<(), Failed> {
+        let plan = self.of.get("/plan")?;
+        Screen::new().line(Tone::Plain, &serde_json::to_string_pretty(&plan)?);
+        Ok(())
+    }
+}
+
+impl Recovery {
+    pub(super) fn run(&self) -> Result<(), Failed> {
+        let RecoveryAct::End { connection, config } = &self.act;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if !connection.bytes().all(plain) {
+            return Err(Failed::usage("that is no name of a connection"));
+        }
+        let server = Server::find(config)?;
+        let path = format!("/recovery/{connection}/end");
+        let told = app::command_runtime()?.block_on(server.post(&path))?;
+        let text = if told["ended"] == true {
+            "recovery has ended; what was withheld is being done"
+        } else {
+            "there was no recovery to end"
+        };
+        Screen::new().line(Tone::Good, text);
+        Ok(())
+    }
+}
+
+fn list(screen: Screen, all: bool, json: bool, config: &ConfigFile) -> Result<(), Failed> {
+    let server = Server::find(config)?;
+    let path = format!("/held?all={all}");
+    let told = app::command_runtime()?.block_on(server.get(&path))?;
+    if json {
+        screen.line(Tone::Plain, &serde_json::to_string_pretty(&told)?);
+        return Ok(());
+    }
+    let holds = told["held"].as_array().map_or(&[][..], Vec::as_slice);
+    if holds.is_empty() {
+        screen.line(Tone::Good, "nothing waits");
+    }
+    let text = |of: &Value| of.as_str().unwrap_or_default().to_owned();
+    for hold in holds {
+        let line = format!(
+            "{}  {}  {}  {} by {}, {}",
+            text(&hold["id"]),
+            text(&hold["connection"]),
+            text(&hold["at"]),
+            text(&hold["method"]),
+            text(&hold["sentBy"]),
+            text(&hold["state"]),
+        );
+        let tone = if hold["state"] == "open" {
+            Tone::Bad
+        } else {
+            Tone::Quiet
+        };
+        screen.line(tone, &line);
+        let takes = format!("takes away {}", text(&hold["takesAway"]));
+        screen.in_brief(240, Tone::Plain, "  ", &takes);
+        screen.in_brief(240, Tone::Quiet, "  ", &text(&hold["why"]));
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Whether this is the database that was here last, and as far on as it was
+//! (reliability: I-25, H-10). Beside the file stands which database it is and
+//! the number of its last audit row; a copy of yesterday, or another database
+//! in its place, does not match.
+//!
+//! The note is behind by what was written since it was last taken, never ahead.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OptionalExtension};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    scim::resource::ResourceId,
+    store::{Age, StoreError},
+};
+
+use super::{
+    audit,
+    fault::{Fault, Result},
+    row::id_at,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    store: ResourceId,
+    audit: i64,
+}
+
+fn place(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+fn read(path: &Path) -> Result<Option<Note>> {
+    match fs::read(place(path, ".mark")) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(path, &error)),
+    }
+}
+
+/// On disk when this returns.
+fn write(path: &Path, note: Note) -> Result<()> {
+    let text = serde_json::to_vec(&note)?;
+    let (fresh, lasting) = (place(path, ".mark.new"), place(path, ".mark"));
+    let put = || {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&fresh)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&fresh, &lasting)?;
+        // The path is a whole one, so it has a folder.
+        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+    };
+    put().map_err(|error| failed(path, &error))
+}
+
+fn failed(path: &Path, error: &io::Error) -> Fault {
+    StoreError::Unavailable(format!("{}: {error}", place(path, ".mark").display())).into()
+}
+
+/// Compares, and gives a database its id that has none. The note stays as it
+/// is, so that a difference is seen again if this start comes to nothing.
+pub(super) fn settle(db: &Connection, path: &Path, fresh: ResourceId) -> Result<Age> {
+    let stored: Option<ResourceId> = db
+        .prepare_cached("SELECT id FROM identity")?
+        .query_row([], |row| id_at(row, 0))
+        .optional()?;
+    let (id, age) = match (stored, read(path)?) {
+        (None, None) => {
+            let note = Note {
+                store: fresh,
+                audit: 0,
+            };
+            write(path, note)?;
+            (fresh, Age::AsItWas)
+        }
+        // The first start ended between the note and the database.
+        (None, Some(note)) if note.audit == 0 => (note.store, Age::AsItWas),
+        (None, Some(_)) => (fresh, Age::Another),
+        (Some(id), None) => (id, Age::Unknown),
+        (Some(id), Some(note)) if note.store != id => (id, Age::Another),
+        (Some(id), Some(note)) if note.audit > audit::latest(db)? => (id, Age::Older),
+        (Some(id), Some(_)) => (id, Age::AsItWas),
+    };
+    if stored.is_none() {
+        db.prepare_cached("INSERT INTO identity (one, id) VALUES (1, ?1)")?
+            .execute([id.as_bytes()])?;
+    }
+    Ok(age)
+}
+
+/// Notes how far the database has come, if that is news.
+pub(super) fn note(db: &Connection, path: &Path) -> Result<()> {
+    let id: Option<ResourceId> = db
+        .prepare_cached("SELECT id FROM identity")?
+        .query_row([], |row| id_at(row, 0))
+        .optional()?;
+    let Some(store) = id else {
+        return Ok(());
+    };
+    let audit = audit::latest(db)?;
+    let note = Note { store, audit };
+    if read(path)? != Some(note) {
+        write(path, note)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! The contract of the guard rails, joined to the statements as
+//! [`super::Sqlite`] joins the rest.
+
+use async_trait::async_trait;
+
+use crate::{
+    plan::{
+        guard::{Excess, Protection},
+        state::ConnectionKey,
+    },
+    scim::resource::ResourceId,
+    store::{
+        Actor, Age, Guarding, Hold, HoldId, HoldState, Kept, Lane, Millis, Recovery, Request, Room,
+        StoreError, Why,
+    },
+};
+
+use super::{Sqlite, age, held, recovery};
+
+#[async_trait]
+impl Guarding for Sqlite {
+    async fn hold(
+        &self,
+        c: ConnectionKey,
+        id: HoldId,
+        request: Request,
+        excess: Excess,
+        room: Room,
+        actor: Actor,
+    ) -> Result<Kept, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| held::keep(db, c.0, id, &request, &excess, room, &actor));
+        Ok(write.await?)
+    }
+
+    async fn holds(
+        &self,
+        c: ConnectionKey,
+        only_open: bool,
+        most: u64,
+    ) -> Result<Vec<Hold>, StoreError> {
+        let read = move |db: &rusqlite::Connection| held::list(db, c.0, only_open, most);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn held(
+        &self,
+        c: ConnectionKey,
+        id: HoldId,
+    ) -> Result<Option<(Hold, Request)>, StoreError> {
+        Ok(self.readers.read(|db| held::find(db, c.0, id))?)
+    }
+
+    async fn reject(
+        &self,
+        c: ConnectionKey,
+        id: HoldId,
+        actor: Actor,
+    ) -> Result<Option<HoldState>, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| held::reject(db, c.0, id, &actor));
+        Ok(write.await?)
+    }
+
+    async fn expire_holds(
+        &self,
+        c: ConnectionKey,
+        before: Millis,
+        forgotten: Millis,
+        actor: Actor,
+    ) -> Result<u64, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| held::expire(db, c.0, before, forgotten, &actor));
+        Ok(write.await?)
+    }
+
+    async fn note_protected(
+        &self,
+        c: ConnectionKey,
+        tried: Protection,
+        actor: Actor,
+    ) -> Result<(), StoreError> {
+        let write = self
+            .writer
+            .write(move |db| held::note_protected(db, c.0, tried, &actor));
+        Ok(write.await?)
+    }
+
+    async fn age(&self, fresh: ResourceId) -> Result<Age, StoreError> {
+        let path = self.path.clone();
+        let write = self.writer.write(move |db| age::settle(db, &path, fresh));
+        Ok(write.await?)
+    }
+
+    async fn note_age(&self) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let read = move |db: &rusqlite::Connection| age::note(db, &path);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn settle_in(
+        &self,
+        c: ConnectionKey,
+        fingerprint: String,
+        doubt: Option<Why>,
+        actor: Actor,
+    ) -> Result<Option<Recovery>, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| recovery::settle_in(db, c.0, &fingerprint, doubt, &actor));
+        Ok(write.await?)
+    }
+
+    async fn begin_first_import(
+        &self,
+        c: ConnectionKey,
+        members: u64,
+        actor: Actor,
+    ) -> Result<bool, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| recovery::begin_first_import(db, c.0, members, &actor));
+        Ok(write.await?)
+    }
+
+    async fn recovery(&self, c: ConnectionKey) -> Result<Option<Recovery>, StoreError> {
+        Ok(self.readers.read(|db| recovery::state(db, c.0))?)
+    }
+
+    async fn end_recovery(
+        &self,
+        c: ConnectionKey,
+        actor: Actor,
+    ) -> Result<Option<Vec<Lane>>, StoreError> {
+        let write = self.writer.write(move |db| recovery::end(db, c.0, &actor));
+        Ok(write.await?)
+    }
+}

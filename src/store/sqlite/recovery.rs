@@ -1,0 +1,141 @@
+//! Recovery: the time in which nobody has confirmed yet that this database and
+//! the application belong together (reliability: G-7, I-25). What was about to
+//! be removed when it began is withheld and stays open, to be seen; only an
+//! operator ends it.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+
+use crate::store::{Actor, Lane, Recovery, Why};
+
+use super::{
+    audit,
+    fault::{Fault, Result},
+    lanes,
+};
+
+/// At start: the application must be the one it was, and the database too.
+pub(super) fn settle_in(
+    db: &Connection,
+    connection: i64,
+    fingerprint: &str,
+    doubt: Option<Why>,
+    actor: &Actor,
+) -> Result<Option<Recovery>> {
+    let before: Option<String> = db
+        .prepare_cached("SELECT fingerprint FROM connections WHERE key = ?1")?
+        .query_row([connection], |row| row.get(0))?;
+    let other = before
+        .as_deref()
+        .is_some_and(|before| before != fingerprint);
+    let doubt = doubt.or(other.then_some(Why::AnotherApplication));
+    db.prepare_cached("UPDATE connections SET fingerprint = ?2 WHERE key = ?1")?
+        .execute(params![connection, fingerprint])?;
+    if let Some(why) = doubt {
+        begin(db, connection, why, actor)?;
+    }
+    state(db, connection)
+}
+
+/// Before the first import writes anything: whether recovery began because of it.
+pub(super) fn begin_first_import(
+    db: &Connection,
+    connection: i64,
+    members: u64,
+    actor: &Actor,
+) -> Result<bool> {
+    let imported: bool = db
+        .prepare_cached("SELECT imported FROM connections WHERE key = ?1")?
+        .query_row([connection], |row| row.get(0))?;
+    if imported || members == 0 {
+        return Ok(false);
+    }
+    begin(db, connection, Why::NewDatabase, actor)
+}
+
+pub(super) fn note_imported(db: &Connection, connection: i64) -> Result<()> {
+    db.prepare_cached("UPDATE connections SET imported = 1 WHERE key = ?1 AND imported = 0")?
+        .execute([connection])?;
+    Ok(())
+}
+
+fn begin(db: &Connection, connection: i64, why: Why, actor: &Actor) -> Result<bool> {
+    let began = db
+        .prepare_cached(
+            "UPDATE connections SET recovery = ?2, recovery_since = ?3
+             WHERE key = ?1 AND recovery IS NULL",
+        )?
+        .execute(params![connection, why.as_str(), actor.at])?;
+    if began == 0 {
+        return Ok(false);
+    }
+    let pairs = db
+        .prepare_cached(
+            "UPDATE memberships SET withheld = 1 WHERE desired <> observed AND desired = 0
+             AND group_key IN (SELECT key FROM groups WHERE connection = ?1)",
+        )?
+        .execute([connection])?;
+    let groups = db
+        .prepare_cached(
+            "UPDATE groups SET withheld = 1
+             WHERE connection = ?1 AND tombstone IS NOT NULL AND existence <> 0",
+        )?
+        .execute([connection])?;
+    let detail = json!({ "why": why.as_str(), "memberships": pairs, "groups": groups });
+    audit::record(db, connection, actor, "begin_recovery", None, &detail)?;
+    Ok(true)
+}
+
+pub(super) fn state(db: &Connection, connection: i64) -> Result<Option<Recovery>> {
+    let state: Option<(Option<String>, Option<i64>)> = db
+        .prepare_cached("SELECT recovery, recovery_since FROM connections WHERE key = ?1")?
+        .query_row([connection], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((Some(why), since)) = state else {
+        return Ok(None);
+    };
+    let why = Why::ALL.into_iter().find(|it| it.as_str() == why);
+    let why = why.ok_or_else(|| Fault::broken("a recovery has a reason that does not exist"))?;
+    Ok(Some(Recovery {
+        why,
+        since: since.unwrap_or(0),
+    }))
+}
+
+/// Whether a connection is in recovery, by one of its groups.
+pub(super) fn holds(db: &Connection, connection: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT recovery IS NOT NULL FROM connections WHERE key = ?1")?
+        .query_row([connection], |row| row.get(0))?)
+}
+
+/// Whether what was noted then waits for the end of recovery.
+pub(super) fn withholds(db: &Connection, connection: i64, noted: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached(
+            "SELECT recovery IS NOT NULL AND recovery_since >= ?2 FROM connections WHERE key = ?1",
+        )?
+        .query_row([connection, noted], |row| row.get(0))?)
+}
+
+/// The lanes that have work because of it; `None` when there was no recovery.
+pub(super) fn end(db: &Connection, connection: i64, actor: &Actor) -> Result<Option<Vec<Lane>>> {
+    let ended = db
+        .prepare_cached(
+            "UPDATE connections SET recovery = NULL, recovery_since = NULL
+             WHERE key = ?1 AND recovery IS NOT NULL",
+        )?
+        .execute([connection])?;
+    if ended == 0 {
+        return Ok(None);
+    }
+    db.prepare_cached(
+        "UPDATE memberships SET withheld = 0 WHERE desired <> observed AND withheld = 1
+         AND group_key IN (SELECT key FROM groups WHERE connection = ?1)",
+    )?
+    .execute([connection])?;
+    db.prepare_cached("UPDATE groups SET withheld = 0 WHERE connection = ?1 AND withheld = 1")?
+        .execute([connection])?;
+    audit::record(db, connection, actor, "end_recovery", None, &json!({}))?;
+    Ok(Some(lanes::open(db, connection)?))
+}

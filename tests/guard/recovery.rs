@@ -1,0 +1,257 @@
+//! A database that does not belong to the application, or not any more: nobody
+//! is removed from a group before an operator has said so, and a single leaver
+//! still leaves (reliability: I-25).
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use super::shapes::until_inactive;
+use crate::support::{World, address, values};
+
+const COUNT: usize = 10_000;
+
+async fn why(world: &World) -> Option<String> {
+    let status = world.status().await;
+    let why = &status["connections"][0]["recovery"]["why"];
+    why.as_str().map(str::to_owned)
+}
+
+async fn until_imported(world: &World) {
+    let end = Instant::now() + Duration::from_secs(120);
+    while world.status().await["connections"][0]["lastImport"].is_null() {
+        assert!(Instant::now() < end, "not imported: {}", world.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Calls that take somebody away, but for accounts.
+fn removals(calls: &[Value]) -> Vec<&Value> {
+    let takes = |call: &&Value| {
+        let operation = call["operation"].as_str().unwrap_or_default();
+        ["remove_members", "replace_members", "delete_group"].contains(&operation)
+    };
+    calls.iter().filter(takes).collect()
+}
+
+async fn found(world: &World, name: &str) -> String {
+    let filter =
+        format!("/Groups?filter=displayName%20eq%20%22{name}%22&excludedAttributes=members");
+    let list = world.get(&filter).await.expect(200);
+    list.body["Resources"][0]["id"].as_str().unwrap().to_owned()
+}
+
+async fn leaves(world: &World, name: &str) {
+    let filter = format!("/Users?filter=userName%20eq%20%22{}%22", address(name));
+    let list = world.get(&filter).await.expect(200);
+    let id = list.body["Resources"][0]["id"].as_str().unwrap().to_owned();
+    let leave = json!([{ "op": "replace", "path": "active", "value": false }]);
+    world
+        .patch(&format!("/Users/{id}"), leave)
+        .await
+        .expect(200);
+    until_inactive(world, name).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_database_takes_nobody_out_of_a_full_application() {
+    let mut world = World::with("guard = {}\nimport = \"start\"", &["--empty"]).await;
+    world.stop_bridge();
+    world.put_store(None);
+    let names: Vec<String> = (0..COUNT).map(|n| address(&format!("m{n}"))).collect();
+    let users: Vec<Value> = names.iter().map(|name| json!({ "email": name })).collect();
+    world
+        .seed(json!({ "users": users, "groups": [
+            { "name": "everybody", "members": names },
+            { "name": "few", "members": names[..5] },
+        ] }))
+        .await;
+    world.forget_calls().await;
+    tokio::task::block_in_place(|| world.start_bridge());
+    until_imported(&world).await;
+    assert!(
+        why(&world).await.unwrap().contains("another database")
+            || why(&world).await.unwrap().contains("new")
+    );
+    let (everybody, few) = (found(&world, "everybody").await, found(&world, "few").await);
+    let members: Vec<String> = world.members(&everybody).await.into_iter().collect();
+    assert_eq!(members.len(), COUNT);
+    let path = format!("/Groups/{everybody}");
+    let remove =
+        |ids: &[String]| json!([{ "op": "remove", "path": "members", "value": values(ids) }]);
+    world.patch(&path, remove(&members[..1])).await.expect(403);
+    world
+        .patch(&path, json!([{ "op": "remove", "path": "members" }]))
+        .await
+        .expect(403);
+    let body = json!({ "displayName": "everybody", "members": values(&members[..100]) });
+    world.put(&path, body).await.expect(403);
+    world
+        .put(
+            &format!("/Groups/{few}"),
+            json!({ "displayName": "few", "members": [] }),
+        )
+        .await
+        .expect(403);
+    world
+        .send("DELETE", &format!("/Groups/{few}"), None)
+        .await
+        .expect(403);
+    // What is added is added, and who leaves leaves.
+    let new = world.user("new").await;
+    let add = json!([{ "op": "add", "path": "members", "value": values(&[new]) }]);
+    world.patch(&path, add).await.expect(204);
+    leaves(&world, "m7").await;
+    let there = world.upstream_members("few").await.unwrap();
+    assert_eq!(there.len(), 5);
+    let there = world.upstream_members("everybody").await.unwrap();
+    assert!(there.contains(&address("new")) && there.contains(&address("m1")));
+    assert_eq!(removals(&world.calls().await), Vec::<&Value>::new());
+    // The operator's word ends it.
+    let (done, said) =
+        tokio::task::block_in_place(|| world.command(&["recovery", "end", "--connection", "acme"]));
+    assert!(done, "{said}");
+    assert_eq!(why(&world).await, None);
+    world.patch(&path, remove(&members[..1])).await.expect(204);
+}
+
+/// A bridge with a group, and yesterday's copy of its database, in which the
+/// removal of two was still to be delivered. Today they are members again, and
+/// somebody else is not.
+async fn yesterday() -> (World, Vec<String>, Vec<u8>) {
+    let rules = "guard = {}\nsync_wait = \"300ms\"\nlate_writes = \"2s\"";
+    let mut world = World::with(rules, &["--empty"]).await;
+    let ids = world.users("m", 20).await;
+    let group = world.group("dev", &ids).await;
+    let path = format!("/Groups/{group}");
+    world
+        .faults(json!({ "rules": [{ "failure": "error_before", "writes": true, "percent": 100 }] }))
+        .await;
+    let two = json!([{ "op": "remove", "path": "members", "value": values(&ids[..2]) }]);
+    world.patch(&path, two).await.expect(204);
+    tokio::task::block_in_place(|| world.stop_bridge());
+    let copy = world.copy_store();
+    world.faults(json!({})).await;
+    tokio::task::block_in_place(|| world.start_bridge());
+    let gone: BTreeSet<_> = (2..20).map(|n| address(&format!("m{n}"))).collect();
+    world.until_upstream_has("dev", &gone).await;
+    let back = json!([{ "op": "add", "path": "members", "value": values(&ids[..2]) }]);
+    world.patch(&path, back).await.expect(204);
+    let third = json!([{ "op": "remove", "path": "members", "value": values(&ids[2..3]) }]);
+    world.patch(&path, third).await.expect(204);
+    world.until_upstream_has("dev", &today()).await;
+    tokio::task::block_in_place(|| world.stop_bridge());
+    (world, ids, copy)
+}
+
+fn today() -> BTreeSet<String> {
+    let all = (0..20).filter(|n| *n != 2);
+    all.map(|n| address(&format!("m{n}"))).collect()
+}
+
+/// Nothing is removed, an add to the same group arrives, and somebody leaves.
+async fn nobody_is_removed(world: &World, ids: &[String], members: &BTreeSet<String>) {
+    let list = world
+        .get("/Groups?excludedAttributes=members")
+        .await
+        .expect(200);
+    let group = list.body["Resources"][0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/Groups/{group}");
+    let one = json!([{ "op": "remove", "path": "members", "value": values(&ids[10..11]) }]);
+    world.patch(&path, one).await.expect(403);
+    let new = world.user("new").await;
+    let add = json!([{ "op": "add", "path": "members", "value": values(&[new]) }]);
+    world.patch(&path, add).await.expect(204);
+    let mut expected = members.clone();
+    expected.insert(address("new"));
+    world.until_upstream_has("dev", &expected).await;
+    leaves(world, "m19").await;
+    // Longer than a late call is waited for.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let calls = world.calls().await;
+    assert_eq!(removals(&calls), Vec::<&Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn yesterdays_database_takes_nobody_away_and_delivers_after_the_operators_word() {
+    let (mut world, ids, copy) = yesterday().await;
+    world.put_store(Some(&copy));
+    world.forget_calls().await;
+    tokio::task::block_in_place(|| world.start_bridge());
+    assert!(why(&world).await.unwrap().contains("older"));
+    nobody_is_removed(&world, &ids, &today()).await;
+    let pending = &world.status().await["connections"][0]["pending"]["memberships"];
+    assert_eq!(pending, 2, "what is withheld is told");
+    // A restart changes nothing about it.
+    tokio::task::block_in_place(|| world.kill_and_restart());
+    assert!(why(&world).await.is_some());
+    let (done, said) =
+        tokio::task::block_in_place(|| world.command(&["recovery", "end", "--connection", "acme"]));
+    assert!(done, "{said}");
+    let mut left = today();
+    left.insert(address("new"));
+    for name in ["m0", "m1"] {
+        left.remove(&address(name));
+    }
+    let gone = world.upstream_members("dev").await.unwrap();
+    // The application itself takes out who is deactivated, or does not.
+    left.retain(|it| *it != address("m19") || gone.contains(it));
+    world.until_upstream_has("dev", &left).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_without_the_note_beside_it_is_doubted_too() {
+    let (mut world, ids, copy) = yesterday().await;
+    world.put_store(Some(&copy));
+    world.lose_note();
+    world.forget_calls().await;
+    tokio::task::block_in_place(|| world.start_bridge());
+    assert!(why(&world).await.unwrap().contains("missing"));
+    nobody_is_removed(&world, &ids, &today()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_application_behind_the_same_connection_loses_nobody() {
+    let (mut world, ids, _) = yesterday().await;
+    let state = world.state().await;
+    let users: Vec<Value> = state["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| json!({ "email": user["email"] }))
+        .collect();
+    tokio::task::block_in_place(|| world.another_application(&["--empty"]));
+    let names: Vec<String> = (0..20).map(|n| address(&format!("m{n}"))).collect();
+    world
+        .seed(json!({ "users": users, "groups": [{ "name": "dev", "members": names }] }))
+        .await;
+    world.forget_calls().await;
+    tokio::task::block_in_place(|| world.start_bridge());
+    assert!(why(&world).await.unwrap().contains("another application"));
+    nobody_is_removed(&world, &ids, &names.into_iter().collect()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_on_the_same_files_is_no_reason_to_doubt() {
+    let mut world = World::with("guard = {}", &["--empty"]).await;
+    world.user("m0").await;
+    for round in 0..2 {
+        tokio::task::block_in_place(|| world.kill_and_restart());
+        assert_eq!(why(&world).await, None);
+        world.user(&format!("after{round}")).await;
+        tokio::task::block_in_place(|| world.stop_bridge());
+        tokio::task::block_in_place(|| world.start_bridge());
+        assert_eq!(why(&world).await, None);
+        let list = world.get("/Users").await.expect(200);
+        for user in list.body["Resources"].as_array().unwrap() {
+            let id = user["id"].as_str().unwrap();
+            world
+                .send("DELETE", &format!("/Users/{id}"), None)
+                .await
+                .expect(204);
+        }
+    }
+}
