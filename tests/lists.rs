@@ -1,4 +1,4 @@
-//! Lists: order, pages by index and by cursor, one list over both types, and
+//! Lists: order, pages by index and by cursor, one list over all types, and
 //! what costly lists may do to everybody else (RFC 7644 section 3.4.2, RFC 9865).
 
 use std::collections::BTreeSet;
@@ -6,6 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::support::{Reply, World, address, user};
+
+/// What the application has to assign, in the order of its table.
+const ROLES: &str = "Administrators PowerUsers Users Auditors SecurityManagers";
 
 /// The userName or displayName of everything on a page.
 fn names(reply: &Reply) -> Vec<String> {
@@ -166,6 +169,11 @@ async fn strict_mode_refuses_what_cannot_be_sorted_by() {
     world.get("/Users?sortBy=name.familyName").await.expect(200);
     // Groups have no userName; at the root that is no mistake.
     world.get("/?sortBy=userName").await.expect(200);
+    world.get("/?sortBy=supported").await.expect(200);
+    for path in ["/Users", "/Groups"] {
+        let reply = world.get(&format!("{path}?sortBy=supported")).await;
+        refused(reply, 400, "invalidPath");
+    }
     refused(
         world.get("/?sortBy=noSuchAttribute").await,
         400,
@@ -200,13 +208,14 @@ async fn an_index_page_tells_what_it_holds() {
 }
 
 #[tokio::test]
-async fn both_types_are_one_list_at_the_root() {
+async fn all_types_are_one_list_at_the_root() {
     let world = World::start().await;
     let ann = world.user("ann").await;
     world.user("zoe").await;
     world.group("Middle", std::slice::from_ref(&ann)).await;
+    let all = format!("ann zoe Middle {ROLES}");
     for root in ["", "/"] {
-        assert_eq!(world.listed(root).await, ["ann", "zoe", "Middle"]);
+        assert_eq!(world.listed(root).await.join(" "), all);
     }
     for (filter, expected) in [
         ("userName+pr", "ann zoe"),
@@ -217,7 +226,20 @@ async fn both_types_are_one_list_at_the_root() {
             "userName+sw+%22z%22+or+displayName+sw+%22M%22",
             "zoe Middle",
         ),
-        ("id+pr", "ann zoe Middle"),
+        ("id+pr", &*all),
+        ("meta.resourceType+eq+%22Role%22", ROLES),
+        ("display+eq+%22Auditors%22", "Auditors"),
+        (
+            "supported+eq+true+and+not+(value+co+%22e%22)",
+            "Administrators Auditors",
+        ),
+        ("meta.created+pr", "ann zoe Middle"),
+        ("displayName+sw+%22A%22", "Administrators Auditors"),
+        (
+            "urn:ietf:params:scim:schemas:core:2.0:Role:value+ew+%22Users%22",
+            "PowerUsers Users",
+        ),
+        ("userName+sw+%22a%22+or+value+eq+%22Users%22", "ann Users"),
         (
             "urn:ietf:params:scim:schemas:core:2.0:User:userName+eq+%22ann@example.com%22",
             "ann",
@@ -232,20 +254,53 @@ async fn both_types_are_one_list_at_the_root() {
         assert_eq!(names(&reply).join(" "), expected, "{filter}");
         assert_eq!(reply.body["totalResults"], names(&reply).len());
     }
-    for sort in ["meta.lastModified", "meta.created", "userName"] {
+    // Who has no value comes last, descending first (RFC 7644 section 3.4.2.3).
+    let dated = format!("{ROLES} Middle zoe ann");
+    for (sort, expected) in [
+        ("meta.lastModified", &dated),
+        ("meta.created", &dated),
+        ("userName", &format!("Middle {ROLES} zoe ann")),
+        (
+            "value",
+            &format!(
+                "ann zoe Middle {}",
+                "Users SecurityManagers PowerUsers Auditors Administrators"
+            ),
+        ),
+        (
+            "displayName",
+            &format!(
+                "ann zoe {}",
+                "Middle Users SecurityManagers PowerUsers Auditors Administrators"
+            ),
+        ),
+    ] {
         let query = json!({"sortBy": sort, "sortOrder": "descending"});
         let reply = world.listed_both_ways("", query).await.expect(200);
-        assert_eq!(names(&reply), ["Middle", "zoe", "ann"], "{sort}");
+        assert_eq!(&names(&reply).join(" "), expected, "{sort}");
     }
     let page = world.get("/?startIndex=2&count=2").await.expect(200);
     assert_eq!(names(&page), ["zoe", "Middle"]);
-    assert_eq!(page.body["totalResults"], 3);
+    assert_eq!(page.body["totalResults"], 8);
     let group = &page.body["Resources"][1];
     assert_eq!(group["members"][0]["value"], json!(ann));
     assert_eq!(page.body["Resources"][0]["meta"]["resourceType"], "User");
     let projected = world.get("/?attributes=displayName").await.expect(200);
     assert_eq!(projected.body["Resources"][2]["displayName"], "Middle");
     assert!(projected.body["Resources"][0].get("userName").is_none());
+    let role = &projected.body["Resources"][3];
+    let urns = [":Role", "urn:okta:scim:schemas:core:1.0:Role"];
+    assert!(role["schemas"].to_string().contains(urns[0]), "{role}");
+    assert_eq!(role["schemas"][1], urns[1]);
+    assert_eq!(
+        (&role["id"], &role["displayName"], role.get("value")),
+        (&json!("Administrators"), &json!("Administrators"), None)
+    );
+    let totals = world.get("/?count=0&filter=value+pr").await.expect(200);
+    assert_eq!(
+        (&totals.body["totalResults"], &totals.body["Resources"]),
+        (&json!(5), &json!([]))
+    );
     world.send("DELETE", "", None).await.expect(405);
 }
 
@@ -292,14 +347,26 @@ async fn cursors_lead_through_every_list_and_back() {
         json!({"cursor": true, "index": true, "defaultPaginationMethod": "index",
             "defaultPageSize": 100, "maxPageSize": 1000, "cursorTimeout": 3600})
     );
-    for (of, total) in [("/Users", 7), ("/Groups", 2), ("", 9)] {
+    for (of, stored, rows) in [
+        ("/Users", 7, 0),
+        ("/Groups", 2, 0),
+        ("/Roles", 0, 5),
+        ("/Entitlements", 0, 0),
+        ("", 9, 5),
+    ] {
         for mut query in [
+            json!({"sortBy": "value", "sortOrder": "descending"}),
             json!({}),
             json!({"filter": "meta.created pr"}),
             json!({"sortBy": "userName"}),
             json!({"sortBy": "displayName", "sortOrder": "descending"}),
             json!({"filter": "id pr", "sortBy": "id", "attributes": "id"}),
         ] {
+            // What is not stored was never created.
+            let total = match query["filter"] == "meta.created pr" {
+                true => stored,
+                false => stored + rows,
+            };
             let whole = ids(&world.listed_both_ways(of, query.clone()).await.expect(200));
             assert_eq!(whole.len(), total);
             for count in [1, 3, 7, 9, 100] {
@@ -485,7 +552,12 @@ async fn a_strict_root_asks_each_type_for_what_it_has() {
     for (filter, expected) in [
         ("userName eq \"ann@example.com\"", "ann"),
         ("userName ne \"ann@example.com\"", "zoe"),
-        ("not (userName sw \"a\")", "zoe Middle"),
+        ("not (userName sw \"a\")", &*format!("zoe Middle {ROLES}")),
+        (
+            "meta.resourceType eq \"Role\" and value sw \"A\"",
+            "Administrators Auditors",
+        ),
+        (&format!("{core}:Role:supported eq true"), ROLES),
         ("meta.resourceType eq \"User\"", "ann zoe"),
         ("meta.resourceType eq \"Group\"", "Middle"),
         ("meta.resourceType eq \"User\" and userName sw \"z\"", "zoe"),

@@ -52,7 +52,13 @@ async fn a_strict_search_is_the_message_and_nothing_else() {
             "invalidPath",
         ),
     ] {
-        for path in ["/Users/.search", "/Groups/.search", "/.search"] {
+        for path in [
+            "/Users/.search",
+            "/Groups/.search",
+            "/Roles/.search",
+            "/Entitlements/.search",
+            "/.search",
+        ] {
             let lists = lenient.post(path, body.clone()).await.expect(200);
             assert!(lists.body["totalResults"].is_u64(), "{path} {body}");
             let refused = strict.post(path, body.clone()).await.expect(400);

@@ -16,9 +16,13 @@ use subtle::ConstantTimeEq;
 use super::token::{Keyed, Tokens};
 use crate::{
     scim::{
+        catalog::{
+            Assignable::{Entitlement, Role},
+            Listable,
+        },
         error::{Problem, ScimType},
         query::{CURSOR_TIMEOUT, SORT_KEY, SortKey},
-        resource::ResourceType,
+        resource::ResourceType::{Group, User},
     },
     store::{Mark, Millis, Start},
 };
@@ -47,7 +51,7 @@ pub(super) struct Cursors {
 const TAG: usize = 16;
 /// A key has a byte that tells its kind before the text.
 const KEY: usize = SORT_KEY + 1;
-/// Issued, direction, resource type, row, length of the key, key.
+/// Issued, direction, what it is, row, length of the key, key.
 const PLAIN: usize = 8 + 1 + 1 + 8 + 2 + KEY;
 const SEALED: usize = TAG + PLAIN;
 
@@ -173,17 +177,21 @@ fn decoded(plain: &[u8]) -> Option<(Position, Millis)> {
     Some((position, i64::from_be_bytes(*now)))
 }
 
-fn type_code(of: ResourceType) -> u8 {
+fn type_code(of: Listable) -> u8 {
     match of {
-        ResourceType::User => 1,
-        ResourceType::Group => 2,
+        Listable::Stored(User) => 1,
+        Listable::Stored(Group) => 2,
+        Listable::Assignable(Role) => 3,
+        Listable::Assignable(Entitlement) => 4,
     }
 }
 
-fn type_of(code: u8) -> Option<ResourceType> {
+fn type_of(code: u8) -> Option<Listable> {
     match code {
-        1 => Some(ResourceType::User),
-        2 => Some(ResourceType::Group),
+        1 => Some(User.into()),
+        2 => Some(Group.into()),
+        3 => Some(Role.into()),
+        4 => Some(Entitlement.into()),
         _ => None,
     }
 }

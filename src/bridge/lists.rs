@@ -8,18 +8,19 @@ use super::{
 };
 use crate::{
     scim::{
+        catalog::{Catalog, Found, Listable},
         groups::DirectGroup,
         query::{ListQuery, Page},
         resource::ResourceType,
     },
-    store::{Among, ListError, Listing, Mark, Resource, Select, Start},
+    store::{Among, Item, ListError, Listing, Mark, Select, Start},
 };
 
 /// A page as it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     pub total: u64,
-    pub resources: Vec<(ResourceType, Resource)>,
+    pub items: Vec<Item>,
     /// Of the users among them, in order, for as many as was asked.
     pub groups: Vec<Vec<DirectGroup>>,
     pub paging: Paging,
@@ -38,27 +39,29 @@ pub enum Paging {
 }
 
 impl Session {
-    /// One page of a list. Every query is about another resource type and is
+    /// One page of a list. Every query is about something else and is
     /// otherwise the same one. Where users are to be shown with their groups,
     /// `groups` of those are read with the page; the others by
     /// [`Self::groups_of`], in their turn.
     pub async fn list(
         &self,
-        asked: &[(ResourceType, ListQuery)],
+        asked: &[(Listable, ListQuery)],
         groups: usize,
     ) -> Result<Listed, Failure> {
         let Some((_, first)) = asked.first() else {
             return Err(Failure::Internal);
         };
+        let catalog = self.catalog();
         let (start, way) = match &first.page {
             Page::Index(index) => (Start::Offset(index.saturating_sub(1)), None),
             Page::Cursor { cursor, of_query } => {
-                let cursors = self.cursors(asked, of_query)?;
+                let cursors = self.cursors(asked, of_query, &catalog)?;
                 (cursors.start(cursor, clock::now())?, Some(cursors))
             }
         };
         let select = Select {
-            among: asked.iter().map(among).collect(),
+            among: asked.iter().filter_map(among).collect(),
+            beside: beside(asked, &catalog),
             descending: first.descending,
             start,
             limit: first.count,
@@ -82,36 +85,54 @@ impl Session {
         };
         Ok(Listed {
             total: listing.total,
-            resources: listing.resources,
+            items: listing.items,
             groups: listing.groups,
             paging,
         })
     }
 
-    /// The cursors of one query of this connection.
+    /// The cursors of one query of this connection. A place in a table is good
+    /// for as long as the table is the same.
     fn cursors(
         &self,
-        asked: &[(ResourceType, ListQuery)],
+        asked: &[(Listable, ListQuery)],
         of_query: &str,
+        catalog: &Catalog,
     ) -> Result<Cursors, Failure> {
-        let types = asked.iter().map(|(of, _)| of.name());
         let mut bound: Vec<&str> = vec![&self.connection.name, of_query];
-        bound.extend(types);
+        for (of, _) in asked {
+            bound.push(of.name());
+            if let Listable::Assignable(of) = of {
+                let entries = catalog.entries(*of).iter();
+                bound.extend(entries.map(|entry| entry.value.as_str()));
+            }
+        }
         let cursors = Cursors::new(&self.connection.tokens, &bound);
         cursors.ok_or(Failure::Internal)
     }
 }
 
-fn shows_groups((of, query): &(ResourceType, ListQuery)) -> bool {
-    *of == ResourceType::User && query.projection.wants_groups()
+fn shows_groups((of, query): &(Listable, ListQuery)) -> bool {
+    *of == ResourceType::User.into() && query.projection.wants_groups()
 }
 
-fn among((of, query): &(ResourceType, ListQuery)) -> Among {
-    Among {
-        of: *of,
+fn among((of, query): &(Listable, ListQuery)) -> Option<Among> {
+    let Listable::Stored(of) = *of else {
+        return None;
+    };
+    Some(Among {
+        of,
         filter: query.filter.clone(),
         sort: query.sort.clone(),
-    }
+    })
+}
+
+fn beside(asked: &[(Listable, ListQuery)], catalog: &Catalog) -> Vec<Found> {
+    let tables = asked.iter().filter_map(|(of, query)| match of {
+        Listable::Stored(_) => None,
+        Listable::Assignable(of) => Some(catalog.find(*of, query)),
+    });
+    tables.flatten().collect()
 }
 
 /// A page that turned out empty leads on from the end of the list at which it

@@ -39,7 +39,7 @@ mod users;
 
 pub use crate::{
     plan::guard::{Guard, Limit, Protected, Rehearsal},
-    store::{Hold, HoldState, Members, Precondition, Recovery, Resource, Why},
+    store::{Hold, HoldState, Item, Members, Precondition, Recovery, Resource, Why},
 };
 pub use approval::{Declined, HeldRequest};
 pub use bulk::BulkAnswer;

@@ -1,23 +1,25 @@
 //! `/Roles` and `/Entitlements`, what the application has to assign: read-only
 //! lists that are filtered, paged and cut like others (RFC 7644 section
-//! 3.4.2), from a table in memory.
+//! 3.4.2), from a table in memory. Their GET tells a version, which `.search`
+//! (in `search`) does not.
 
 use actix_web::HttpResponse;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{caller::Caller, discovery, failure::Refusal};
-use crate::scim::{
-    catalog::Assignable::{self, Entitlement, Role},
-    error::{Problem, ScimType},
-    message::LIST_RESPONSE,
-    query::{ListQuery, Page, Projection},
-    resource::ResourceType::User,
+use super::{caller::Caller, discovery, failure::Refusal, reply, search};
+use crate::{
+    bridge::Item,
+    scim::{
+        catalog::Assignable::{self, Entitlement, Role},
+        query::Projection,
+        resource::ResourceType::User,
+    },
 };
 
 type Answer = Result<HttpResponse, Refusal>;
 
 pub(super) async fn roles(caller: Caller) -> Answer {
-    list(&caller, Role)
+    list(&caller, Role).await
 }
 
 pub(super) async fn role(caller: Caller) -> Answer {
@@ -25,36 +27,31 @@ pub(super) async fn role(caller: Caller) -> Answer {
 }
 
 pub(super) async fn entitlements(caller: Caller) -> Answer {
-    list(&caller, Entitlement)
+    list(&caller, Entitlement).await
 }
 
 pub(super) async fn entitlement(caller: Caller) -> Answer {
     one(&caller, Entitlement)
 }
 
-fn list(caller: &Caller, of: Assignable) -> Answer {
-    let query = ListQuery::parse(caller.query(), User, &of.schemas(), caller.limits())?;
-    let Page::Index(start) = query.page else {
-        return Err(Problem::bad(
-            ScimType::InvalidCursor,
-            "This list is short and has no cursors. Leave cursor out; startIndex and count page it.",
-        )
-        .into());
-    };
-    let catalog = caller.session.catalog();
-    let (total, page) = catalog.list(of, &query, start, &caller.base);
-    let list = json!({
-        "schemas": [LIST_RESPONSE],
-        "totalResults": total,
-        "startIndex": start,
-        "itemsPerPage": page.len(),
-        "Resources": page,
+async fn list(caller: &Caller, of: Assignable) -> Answer {
+    let asked = search::in_query(caller, &[of.into()])?;
+    let page = caller.session.list(&asked, 0).await?;
+    let shown = asked.into_iter().next().map(|(_, query)| query.projection);
+    let shown = shown.unwrap_or_default();
+    let rows = page.items.iter().filter_map(|item| match item {
+        Item::Row(of, entry) => Some(reply::row(*of, entry, &caller.base, &shown)),
+        Item::Resource(..) => None,
     });
-    discovery::told(caller, &list)
+    let rows: Vec<String> = rows.collect();
+    let mut text = reply::list_head(&page);
+    text.push_str(&rows.join(","));
+    text.push_str(&reply::list_tail(rows.len()));
+    discovery::told_as(caller, text)
 }
 
 fn one(caller: &Caller, of: Assignable) -> Answer {
-    let projection = Projection::parse(caller.query(), User, &of.schemas(), caller.limits())?;
+    let projection = Projection::parse(caller.query(), User, of.schemas(), caller.limits())?;
     let rows = caller.session.catalog().resources(of, &caller.base);
     let found = rows
         .into_iter()

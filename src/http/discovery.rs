@@ -63,7 +63,7 @@ fn is_named(document: &Value, id: &str) -> bool {
 }
 
 /// What the application's table holds.
-fn offered(caller: &Caller) -> Vec<Assignable> {
+pub(super) fn offered(caller: &Caller) -> Vec<Assignable> {
     let catalog = caller.session.catalog();
     let all = Assignable::ALL.into_iter();
     all.filter(|of| catalog.supports(*of)).collect()
@@ -148,9 +148,12 @@ fn collection(resources: &[Value]) -> Value {
     })
 }
 
-/// A document with its version, or that the client has this one already.
 pub(super) fn told(caller: &Caller, document: &Value) -> Answer {
-    let text = document.to_string();
+    told_as(caller, document.to_string())
+}
+
+/// A document with its version, or that the client has this one already.
+pub(super) fn told_as(caller: &Caller, text: String) -> Answer {
     let version = version::of_text(&text);
     if caller.has(version)? {
         return Ok(reply::not_modified(version));

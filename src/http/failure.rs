@@ -84,7 +84,7 @@ impl Refusal {
     pub(super) fn no_endpoint() -> Self {
         Self::new(
             404,
-            "There is no such endpoint. Below the base URL there are Users, Groups, Roles, Entitlements, Bulk, ServiceProviderConfig, Schemas, ResourceTypes and openapi.json, and .search below the base URL and its lists, spelled exactly so.",
+            "There is no such endpoint. Below the base URL there are Users, Groups, Roles, Entitlements, Bulk, ServiceProviderConfig, Schemas, ResourceTypes and openapi.json, and .search below the base URL, Users, Groups, Roles and Entitlements, spelled exactly so.",
         )
     }
 

@@ -21,7 +21,7 @@ pub(super) async fn read(caller: Caller) -> Answer {
 }
 
 pub(super) async fn list(caller: Caller) -> Answer {
-    let asked = search::in_query(&caller, &[Group])?;
+    let asked = search::in_query(&caller, &[Group.into()])?;
     search::list(caller, asked).await
 }
 

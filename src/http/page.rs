@@ -1,5 +1,5 @@
 //! A page of resources as an answer: users with their groups, groups with
-//! their members (RFC 7644 section 3.4.2).
+//! their members, what can be assigned as it is (RFC 7644 section 3.4.2).
 //!
 //! What a resource is shown with is read when its turn comes, and a page that
 //! grows large is streamed, so that memory does not grow with memberships. A
@@ -22,11 +22,15 @@ use super::{
     reply,
 };
 use crate::{
-    bridge::{Failure, Listed, Resource, Session},
+    bridge::{Failure, Item, Listed, Session},
     scim::{
+        catalog::{
+            Assignable::{Entitlement, Role},
+            Listable,
+        },
         groups::DirectGroup,
         query::Projection,
-        resource::ResourceType::{self, Group, User},
+        resource::ResourceType::{Group, User},
     },
 };
 
@@ -34,9 +38,23 @@ use crate::{
 pub(super) const GROUPS_AT_ONCE: usize = 4_000;
 
 /// What is shown of the resources of each type.
+#[derive(Default)]
 pub(super) struct Shown {
-    pub(super) users: Projection,
-    pub(super) groups: Projection,
+    users: Projection,
+    groups: Projection,
+    roles: Projection,
+    entitlements: Projection,
+}
+
+impl Shown {
+    pub(super) fn of(&mut self, of: Listable) -> &mut Projection {
+        match of {
+            Listable::Stored(User) => &mut self.users,
+            Listable::Stored(Group) => &mut self.groups,
+            Listable::Assignable(Role) => &mut self.roles,
+            Listable::Assignable(Entitlement) => &mut self.entitlements,
+        }
+    }
 }
 
 /// A page of any types, in the order given.
@@ -51,7 +69,7 @@ pub(super) async fn answer(
         base: caller.base,
         head: Some(reply::list_head(&page)),
         shown,
-        rest: page.resources.into(),
+        rest: page.items.into(),
         groups: page.groups.into(),
         current: None,
         written: 0,
@@ -89,7 +107,7 @@ struct Page {
     shown: Shown,
     /// `None` when nothing of a member is wanted.
     line: Option<Line>,
-    rest: VecDeque<(ResourceType, Resource)>,
+    rest: VecDeque<Item>,
     /// Of the first users that are to come, if they were read already.
     groups: VecDeque<Vec<DirectGroup>>,
     current: Option<GroupBody>,
@@ -114,8 +132,9 @@ impl Page {
                 continue;
             }
             match self.rest.front() {
-                Some((User, _)) => self.users(&mut out).await?,
-                _ => self.group(&mut out).await?,
+                Some(Item::Resource(User, _)) => self.users(&mut out).await?,
+                Some(Item::Resource(Group, _)) => self.group(&mut out).await?,
+                Some(Item::Row(..)) | None => self.row(&mut out),
             }
         }
         if self.is_written() {
@@ -131,16 +150,25 @@ impl Page {
 
     /// Writes the users at the front, as many as their groups allow.
     async fn users(&mut self, out: &mut BytesMut) -> Result<(), Failure> {
-        let users = self.rest.iter().take_while(|(of, _)| *of == User).count();
+        let ids = self.rest.iter().map_while(|item| match item {
+            Item::Resource(User, user) => Some(user.id),
+            _ => None,
+        });
+        let users = ids.clone().count();
         if !self.shown.users.wants_groups() {
             self.groups = vec![Vec::new(); users].into();
         } else if self.groups.is_empty() {
-            let ids = self.rest.iter().take(users).map(|(_, user)| user.id);
-            let ids = ids.collect();
-            self.groups = self.session.groups_of(ids, GROUPS_AT_ONCE).await?.into();
+            self.groups = self
+                .session
+                .groups_of(ids.collect(), GROUPS_AT_ONCE)
+                .await?
+                .into();
         }
         let told = self.groups.len().min(users);
-        for ((_, user), groups) in self.rest.drain(..told).zip(self.groups.drain(..told)) {
+        for (item, groups) in self.rest.drain(..told).zip(self.groups.drain(..told)) {
+            let Item::Resource(User, user) = item else {
+                continue;
+            };
             if self.written > 0 {
                 out.put_u8(b',');
             }
@@ -153,7 +181,7 @@ impl Page {
 
     /// Starts the next group; one that was deleted meanwhile is left out.
     async fn group(&mut self, out: &mut BytesMut) -> Result<(), Failure> {
-        let Some((_, group)) = self.rest.pop_front() else {
+        let Some(Item::Resource(_, group)) = self.rest.pop_front() else {
             return Ok(());
         };
         let (group, members) = match &self.line {
@@ -174,5 +202,19 @@ impl Page {
             None => out.put_slice(text.as_bytes()),
         }
         Ok(())
+    }
+
+    /// Writes the row of a table at the front.
+    fn row(&mut self, out: &mut BytesMut) {
+        let Some(Item::Row(of, entry)) = self.rest.pop_front() else {
+            return;
+        };
+        if self.written > 0 {
+            out.put_u8(b',');
+        }
+        self.written += 1;
+        let shown = &*self.shown.of(of.into());
+        let text = reply::row(of, &entry, &self.base, shown);
+        out.put_slice(text.as_bytes());
     }
 }

@@ -16,6 +16,7 @@ use super::{caller::Caller, version};
 use crate::{
     bridge::{Listed, Paging, Resource, Written},
     scim::{
+        catalog::{Assignable, Entry},
         groups::{self, DirectGroup},
         message::LIST_RESPONSE,
         query::Projection,
@@ -122,6 +123,13 @@ pub(super) fn text(
     }
     projection.apply(&mut map);
     serde_json::Value::Object(map).to_string()
+}
+
+/// A row of a table.
+pub(super) fn row(of: Assignable, entry: &Entry, base: &str, projection: &Projection) -> String {
+    let mut row = entry.resource(of, base);
+    projection.apply(&mut row);
+    serde_json::Value::Object(row).to_string()
 }
 
 /// A list's text up to and with the bracket that opens its resources.

@@ -130,12 +130,28 @@ fn table() -> Vec<(&'static str, Vec<Door>)> {
             )],
         ),
         (
+            "/Roles/.search",
+            vec![on(
+                Method::POST,
+                search::roles,
+                tell::search("searchRoles", "Roles"),
+            )],
+        ),
+        (
             "/Roles",
             vec![on(Method::GET, catalog::roles, tell::catalog(Role))],
         ),
         (
             "/Roles/{id}",
             vec![on(Method::GET, catalog::role, tell::entry(Role))],
+        ),
+        (
+            "/Entitlements/.search",
+            vec![on(
+                Method::POST,
+                search::entitlements,
+                tell::search("searchEntitlements", "Entitlements"),
+            )],
         ),
         (
             "/Entitlements",
@@ -163,7 +179,7 @@ fn table() -> Vec<(&'static str, Vec<Door>)> {
             vec![on(
                 Method::POST,
                 search::everything,
-                tell::search("search", "Users and Groups"),
+                tell::search("search", "All resources"),
             )],
         ),
         ("", vec![on(Method::GET, search::root, tell::root())]),

@@ -33,7 +33,7 @@ pub(super) async fn read(caller: Caller) -> Answer {
 }
 
 pub(super) async fn list(caller: Caller) -> Answer {
-    let asked = search::in_query(&caller, &[User])?;
+    let asked = search::in_query(&caller, &[User.into()])?;
     search::list(caller, asked).await
 }
 

@@ -7,17 +7,29 @@
 //! schema and a resource type of its own. Read-only; an empty table is not
 //! supported, and then it is not told of either.
 
-use std::cmp::Reverse;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use super::{filter::Subject, query::ListQuery, schema::Schemas};
+use super::{
+    filter::Subject,
+    query::{ListQuery, SortKey},
+    resource::ResourceType,
+    schema::Schemas,
+};
 
 /// What can be assigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Assignable {
     Role,
     Entitlement,
+}
+
+/// What lists are about: resources that are stored, and the rows of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listable {
+    Stored(ResourceType),
+    Assignable(Assignable),
 }
 
 /// An application's table.
@@ -38,6 +50,42 @@ pub struct Entry {
     pub description: String,
     /// The kind of entitlement, where there are kinds.
     pub kind: Option<String>,
+}
+
+/// A row that a query finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub of: Assignable,
+    /// Its place in the table.
+    pub row: i64,
+    /// Its place in the order that is asked for.
+    pub key: SortKey,
+    pub entry: Entry,
+}
+
+static ROLES: LazyLock<Schemas> = LazyLock::new(|| Assignable::Role.alone());
+static ENTITLEMENTS: LazyLock<Schemas> = LazyLock::new(|| Assignable::Entitlement.alone());
+
+impl Listable {
+    /// As in `meta.resourceType`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stored(of) => of.name(),
+            Self::Assignable(of) => of.name(),
+        }
+    }
+}
+
+impl From<ResourceType> for Listable {
+    fn from(of: ResourceType) -> Self {
+        Self::Stored(of)
+    }
+}
+
+impl From<Assignable> for Listable {
+    fn from(of: Assignable) -> Self {
+        Self::Assignable(of)
+    }
 }
 
 impl Assignable {
@@ -108,7 +156,14 @@ impl Assignable {
 
     /// The attributes of a row, for filters and projections: asked for as
     /// those of a user, because there is no other type to name.
-    pub fn schemas(self) -> Schemas {
+    pub fn schemas(self) -> &'static Schemas {
+        match self {
+            Self::Role => &ROLES,
+            Self::Entitlement => &ENTITLEMENTS,
+        }
+    }
+
+    fn alone(self) -> Schemas {
         Schemas::alone(self.urn(), self.documents().into())
     }
 }
@@ -149,34 +204,25 @@ impl Catalog {
         entries.map(|entry| entry.resource(of, base)).collect()
     }
 
-    /// The matches of a query in all, and those on the page, which begins at
-    /// the one-based `start`.
-    pub fn list(
-        &self,
-        of: Assignable,
-        query: &ListQuery,
-        start: u64,
-        base: &str,
-    ) -> (usize, Vec<Map<String, Value>>) {
-        let mut found = self.resources(of, base);
-        if let Some(filter) = &query.filter {
-            found.retain(|resource| filter.matches(&Row(resource)));
-        }
-        if let Some(sort) = &query.sort {
-            if query.descending {
-                found.sort_by_cached_key(|resource| Reverse(sort.key(resource)));
-            } else {
-                found.sort_by_cached_key(|resource| sort.key(resource));
+    /// The rows that a query finds, in the table's order and each with its key.
+    /// No filter asks for an address, so none is needed.
+    pub fn find(&self, of: Assignable, query: &ListQuery) -> Vec<Found> {
+        let rows = (0..).zip(self.entries(of));
+        let found = rows.filter_map(|(row, entry)| {
+            let resource = entry.resource(of, "");
+            let filter = query.filter.as_ref();
+            if filter.is_some_and(|filter| !filter.matches(&Row(&resource))) {
+                return None;
             }
-        }
-        let total = found.len();
-        let skip = usize::try_from(start.saturating_sub(1)).unwrap_or(usize::MAX);
-        let count = usize::try_from(query.count).unwrap_or(usize::MAX);
-        let mut page: Vec<_> = found.into_iter().skip(skip).take(count).collect();
-        for resource in &mut page {
-            query.projection.apply(resource);
-        }
-        (total, page)
+            let key = query.sort.as_ref().map(|sort| sort.key(&resource));
+            Some(Found {
+                of,
+                row,
+                key: key.unwrap_or_default(),
+                entry: entry.clone(),
+            })
+        });
+        found.collect()
     }
 
     /// What `ServiceProviderConfig` says of it (section 3 of the draft).
@@ -206,7 +252,7 @@ impl Catalog {
 }
 
 impl Entry {
-    fn resource(&self, of: Assignable, base: &str) -> Map<String, Value> {
+    pub fn resource(&self, of: Assignable, base: &str) -> Map<String, Value> {
         let resource = json!({
             "schemas": [of.urn(), of.okta_urn()],
             "id": self.value,

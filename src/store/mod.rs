@@ -19,6 +19,7 @@ use crate::{
         },
     },
     scim::{
+        catalog::{Assignable, Entry, Found, Listable},
         error::Problem,
         filter::Filter,
         groups::DirectGroup,
@@ -67,6 +68,9 @@ pub struct Select {
     /// One resource type or several; the order is that of this list where
     /// nothing else decides.
     pub among: Vec<Among>,
+    /// Rows of tables in memory that stand in the list too: by their keys, and
+    /// after all resources where nothing else decides.
+    pub beside: Vec<Found>,
     pub descending: bool,
     pub start: Start,
     pub limit: u64,
@@ -100,8 +104,25 @@ pub enum Start {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     pub key: SortKey,
-    pub of: ResourceType,
+    pub of: Listable,
     pub row: i64,
+}
+
+impl From<&Found> for Mark {
+    fn from(found: &Found) -> Self {
+        Self {
+            key: found.key.clone(),
+            of: found.of.into(),
+            row: found.row,
+        }
+    }
+}
+
+/// What stands in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    Resource(ResourceType, Resource),
+    Row(Assignable, Entry),
 }
 
 /// A page of a list.
@@ -109,7 +130,7 @@ pub struct Mark {
 pub struct Listing {
     /// All matches, not only this page.
     pub total: u64,
-    pub resources: Vec<(ResourceType, Resource)>,
+    pub items: Vec<Item>,
     /// The places of the first and the last of them.
     pub ends: Option<(Mark, Mark)>,
     /// Whether there are matches before and after this page.

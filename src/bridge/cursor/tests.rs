@@ -12,7 +12,7 @@ fn tokens() -> Tokens {
 fn position(direction: Direction, key: &[u8]) -> Position {
     let mark = Mark {
         key: SortKey::from_bytes(key),
-        of: ResourceType::Group,
+        of: Group.into(),
         row: i64::MIN,
     };
     Position {
@@ -32,6 +32,12 @@ fn a_cursor_leads_to_where_it_was_made_and_is_always_of_one_length() {
     let cursors = Cursors::new(&tokens(), &BOUND).unwrap();
     let longest = [b'x'; KEY];
     for key in [&[][..], b"\x01a", &longest] {
+        for of in [User.into(), Role.into(), Entitlement.into()] {
+            let mut after = position(Direction::After, key);
+            after.mark.as_mut().unwrap().of = of;
+            let start = cursors.start(&cursors.seal(&after, NOW), NOW).unwrap();
+            assert_eq!(start, Start::After(after.mark));
+        }
         let after = position(Direction::After, key);
         let cursor = cursors.seal(&after, NOW);
         assert_eq!(cursor.len(), SEALED / 3 * 4);

@@ -25,7 +25,10 @@ pub(super) fn schemas(connection: &Connection<'_>) -> Value {
         all.insert(format!("{}Body", of.name()), body);
         all.insert(format!("{}List", of.name()), list(&[of.name()]));
     }
-    all.insert("ResourceList".into(), list(&["User", "Group"]));
+    all.insert(
+        "ResourceList".into(),
+        list(&["User", "Group", "Role", "Entitlement"]),
+    );
     for name in DOCUMENTS {
         let urn = format!("urn:ietf:params:scim:schemas:core:2.0:{name}");
         all.insert(name.into(), json_schema::document(schemas, &urn, name));

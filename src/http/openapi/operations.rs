@@ -27,11 +27,13 @@ const LIST: [&str; 6] = [
     "count",
     "cursor",
 ];
-const SHORT_LIST: [&str; 5] = ["filter", "sortBy", "sortOrder", "startIndex", "count"];
 const CONDITIONS: [&str; 2] = ["If-Match", "If-None-Match"];
 
 /// What no schema can say of a body.
 const OF_THE_APPLICATION: &str = "What the application cannot hold is refused with 400, such as a `displayName` of which its own name for a group cannot be made.";
+
+/// What a list over all types is made of.
+const ALL_TYPES: &str = "Users, Groups, and the Roles and Entitlements that there are, in this order unless it is sorted. An attribute that a type does not have has no value there.";
 
 /// The headers that name a resource and its version.
 const IDENTITY: &[&str] = &["ETag", "Location"];
@@ -83,14 +85,14 @@ pub(in crate::http) fn list(of: ResourceType) -> Operation {
     .refuses(&[403])
 }
 
-/// Users and groups in one list (RFC 7644 section 3.4.2.1).
+/// All types in one list (RFC 7644 section 3.4.2.1).
 pub(in crate::http) fn root() -> Operation {
     Operation::new(
         "listEverything",
         "Service",
-        "Users and Groups, filtered and in pages",
+        "All resources, filtered and in pages",
     )
-    .explained("Roles and Entitlements are lists of their own and not in this one.")
+    .explained(ALL_TYPES)
     .takes(&LIST)
     .takes(&PROJECTION)
     .answers(200, "A page of resources.", "ResourceList", &[])
@@ -174,15 +176,21 @@ pub(in crate::http) fn search(id: &'static str, among: &'static str) -> Operatio
     let (tag, list) = match among {
         "Users" => ("Users", "UserList"),
         "Groups" => ("Groups", "GroupList"),
+        "Roles" => ("Service", "RoleList"),
+        "Entitlements" => ("Service", "EntitlementList"),
         _ => ("Service", "ResourceList"),
     };
-    Operation::new(
+    let operation = Operation::new(
         id,
         tag,
         format!("{among} searched by a body, which no log keeps"),
     )
     .body("SearchRequest")
-    .answers(200, "A page of resources.", list, &[])
+    .answers(200, "A page of resources.", list, &[]);
+    match list {
+        "ResourceList" => operation.explained(ALL_TYPES),
+        _ => operation,
+    }
 }
 
 pub(in crate::http) fn service_provider_config() -> Operation {
@@ -218,10 +226,10 @@ pub(in crate::http) fn catalog(of: Assignable) -> Operation {
     let (name, plural) = (of.name(), of.endpoint());
     let summary = format!("{plural} that can be assigned to users");
     let operation = Operation::new(format!("list{plural}"), "Service", summary)
-        .explained("The list is short and has no cursors.")
-        .takes(&SHORT_LIST)
+        .takes(&LIST)
         .takes(&PROJECTION)
-        .answers(200, "A page of them.", format!("{name}List"), &["ETag"]);
+        .answers(200, "A page of them.", format!("{name}List"), &["ETag"])
+        .refuses(&[403]);
     versioned(operation)
 }
 

@@ -4,7 +4,7 @@
 //!
 //! Rows are streamed in order of creation, and only the page is kept. A sorted
 //! list keeps the keys of all matches, within bounds, and reads the page in
-//! the end. What a list costs is counted, and one that costs too much is
+//! the end. Rows that are given with the query stand in the same order. What a list costs is counted, and one that costs too much is
 //! refused (RFC 7644 section 3.12, `tooMany`).
 
 use std::cell::Cell;
@@ -13,13 +13,14 @@ use rusqlite::{Connection, Row, params_from_iter, types::Value as SqlValue};
 
 use crate::{
     scim::{
+        catalog::{Assignable, Listable},
         error::{Problem, ScimType},
         filter::Filter,
         groups::DirectGroup,
         query::{Sort, SortKey},
         resource::ResourceType,
     },
-    store::{Among, Listing, Mark, Meta, Resource, Select},
+    store::{Among, Item, Listing, Mark, Meta, Resource, Select},
 };
 
 use super::{
@@ -67,8 +68,11 @@ pub(super) enum Reach {
 }
 
 pub(super) fn reach(select: &Select) -> Reach {
-    let [among] = &select.among[..] else {
-        return Reach::Everything;
+    let among = match &select.among[..] {
+        // All of it is in memory.
+        [] => return Reach::Point,
+        [among] => among,
+        _ => return Reach::Everything,
     };
     match among.filter.as_ref().map(Filter::narrow) {
         Some(Some(narrow)) if narrow.is_point() => Reach::Point,
@@ -89,12 +93,15 @@ pub(super) fn list(
     // Several statements see one moment.
     let moment = Moment::begin(db)?;
     match &select.among[..] {
-        [only] if only.sort.is_none() && only.filter.is_none() => {
+        [only] if only.sort.is_none() && only.filter.is_none() && select.beside.is_empty() => {
             plain::list(&moment, connection, only.of, select)
         }
         among => {
             let list = List::new(&moment, connection, select, budget);
-            if among.iter().any(|among| among.sort.is_some()) {
+            let mut beside = select.beside.iter();
+            if among.iter().any(|among| among.sort.is_some())
+                || beside.any(|found| found.key != SortKey::default())
+            {
                 list.sorted()
             } else {
                 list.in_order()
@@ -107,12 +114,12 @@ pub(super) fn list(
 fn groups(
     db: &Connection,
     select: &Select,
-    rows: impl Iterator<Item = (ResourceType, i64)>,
+    rows: impl Iterator<Item = (Listable, i64)>,
 ) -> Result<Vec<Vec<DirectGroup>>> {
     if select.groups == 0 {
         return Ok(Vec::new());
     }
-    let users = rows.filter(|(of, _)| *of == ResourceType::User);
+    let users = rows.filter(|(of, _)| *of == ResourceType::User.into());
     let users: Vec<i64> = users.map(|(_, row)| row).collect();
     memberships::groups_by_key(db, &users, select.groups)
 }
@@ -188,6 +195,9 @@ impl<'a> List<'a> {
                 Ok(())
             })?;
         }
+        for found in &self.select.beside {
+            window.offer(found.into(), None);
+        }
         self.listing(window)
     }
 
@@ -202,6 +212,7 @@ impl<'a> List<'a> {
                 Ok(())
             })?;
         }
+        marks.extend(self.select.beside.iter().map(Mark::from));
         let mut window = self.window(&types);
         let order = self.order(&types);
         marks.sort_unstable_by(|a, b| order.compare(a, b));
@@ -211,18 +222,19 @@ impl<'a> List<'a> {
         self.listing(window)
     }
 
-    fn types(&self) -> Vec<ResourceType> {
-        self.select.among.iter().map(|among| among.of).collect()
+    fn types(&self) -> Vec<Listable> {
+        let stored = self.select.among.iter().map(|among| among.of.into());
+        stored.chain(Assignable::ALL.map(Listable::from)).collect()
     }
 
-    fn order<'t>(&self, types: &'t [ResourceType]) -> Order<'t> {
+    fn order<'t>(&self, types: &'t [Listable]) -> Order<'t> {
         Order {
             types,
             descending: self.select.descending,
         }
     }
 
-    fn window<'t>(&'t self, types: &'t [ResourceType]) -> Window<'t, Option<Resource>> {
+    fn window<'t>(&'t self, types: &'t [Listable]) -> Window<'t, Option<Resource>> {
         Window::new(self.order(types), &self.select.start, self.select.limit)
     }
 
@@ -263,7 +275,7 @@ impl<'a> List<'a> {
             self.budget.spend(steps)?;
             let mut mark = Mark {
                 key: SortKey::default(),
-                of: among.of,
+                of: among.of.into(),
                 row: row.get(0)?,
             };
             if !reads {
@@ -304,17 +316,17 @@ impl<'a> List<'a> {
         let ends = window.ends();
         let rows = window.page.iter().map(|(mark, _)| (mark.of, mark.row));
         let groups = groups(self.db, self.select, rows)?;
-        let mut resources = Vec::with_capacity(window.page.len());
+        let mut items = Vec::with_capacity(window.page.len());
         for (mark, resource) in window.page {
-            let resource = match resource {
-                Some(resource) => resource,
-                None => self.at(&mark)?,
-            };
-            resources.push((mark.of, resource));
+            items.push(match (mark.of, resource) {
+                (Listable::Stored(of), Some(resource)) => Item::Resource(of, resource),
+                (Listable::Stored(of), None) => Item::Resource(of, self.at(of, mark.row)?),
+                (Listable::Assignable(of), _) => self.beside(of, mark.row)?,
+            });
         }
         Ok(Listing {
             total: window.total,
-            resources,
+            items,
             ends,
             earlier: window.earlier,
             later: window.later,
@@ -322,13 +334,20 @@ impl<'a> List<'a> {
         })
     }
 
-    fn at(&self, mark: &Mark) -> Result<Resource> {
+    fn beside(&self, of: Assignable, row: i64) -> Result<Item> {
+        let mut beside = self.select.beside.iter();
+        let found = beside.find(|found| found.of == of && found.row == row);
+        let found = found.ok_or_else(|| Fault::broken("a list holds a row that was not given"))?;
+        Ok(Item::Row(of, found.entry.clone()))
+    }
+
+    fn at(&self, of: ResourceType, row: i64) -> Result<Resource> {
         let sql = format!(
             "SELECT id, version, created, modified, attributes FROM {} WHERE key = ?1",
-            table_of(mark.of)
+            table_of(of)
         );
         let mut statement = self.db.prepare_cached(&sql)?;
-        Ok(statement.query_row([mark.row], resource_at)?)
+        Ok(statement.query_row([row], resource_at)?)
     }
 }
 

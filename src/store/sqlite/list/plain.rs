@@ -6,7 +6,7 @@ use rusqlite::{CachedStatement, Connection, params};
 use super::{super::candidate::table_of, groups, resource_after_key};
 use crate::{
     scim::{query::SortKey, resource::ResourceType},
-    store::{Listing, Mark, Resource, Select, Start},
+    store::{Item, Listing, Mark, Resource, Select, Start},
 };
 
 use super::super::fault::Result;
@@ -23,10 +23,10 @@ pub(super) fn list(
     let mut rows = page(db, connection, of, select)?;
     let mark = |row: &(i64, Resource)| Mark {
         key: SortKey::default(),
-        of,
+        of: of.into(),
         row: row.0,
     };
-    let keys = rows.iter().map(|(key, _)| (of, *key));
+    let keys = rows.iter().map(|(key, _)| (of.into(), *key));
     let groups = groups(db, select, keys)?;
     let ends = rows.first().map(mark).zip(rows.last().map(mark));
     let (earlier, later) = match (&ends, &select.start) {
@@ -43,9 +43,11 @@ pub(super) fn list(
         (None, Start::After(_)) => (total > 0, false),
         (None, Start::Before(_)) => (false, total > 0),
     };
+    let items = rows.drain(..);
+    let items = items.map(|(_, resource)| Item::Resource(of, resource));
     Ok(Listing {
         total: total.cast_unsigned(),
-        resources: rows.drain(..).map(|(_, resource)| (of, resource)).collect(),
+        items: items.collect(),
         ends,
         earlier,
         later,

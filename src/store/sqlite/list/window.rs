@@ -4,15 +4,15 @@
 use std::{cmp::Ordering, collections::VecDeque};
 
 use crate::{
-    scim::resource::ResourceType,
+    scim::catalog::Listable,
     store::{Mark, Start},
 };
 
 /// What a list is ordered by.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Order<'a> {
-    /// The resource types, in the order that holds where keys are equal.
-    pub(super) types: &'a [ResourceType],
+    /// What the list is about, in the order that holds where keys are equal.
+    pub(super) types: &'a [Listable],
     pub(super) descending: bool,
 }
 

@@ -204,6 +204,7 @@ impl Scene {
     /// The ids of all that the store finds.
     async fn found(&self, of: ResourceType, filter: &Filter) -> BTreeSet<ResourceId> {
         let select = Select {
+            beside: Vec::new(),
             among: vec![Among {
                 of,
                 filter: Some(filter.clone()),
@@ -215,7 +216,8 @@ impl Scene {
             groups: 0,
         };
         let listing = self.store.list(self.c, select).await.unwrap();
-        let ids: BTreeSet<ResourceId> = listing.resources.iter().map(|(_, r)| r.id).collect();
+        let stored = lists::stored(&listing).into_iter();
+        let ids: BTreeSet<ResourceId> = stored.map(|(_, r)| r.id).collect();
         assert_eq!(ids.len() as u64, listing.total);
         ids
     }

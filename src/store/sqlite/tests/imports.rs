@@ -48,7 +48,7 @@ impl Scene {
     async fn named(&self, of: ResourceType, n: usize) -> ResourceId {
         let select = lists::plain(of, "", Start::Offset(n as u64), 1);
         let listing = self.store.list(self.c, select).await.unwrap();
-        listing.resources[0].1.id
+        lists::stored(&listing)[0].1.id
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         query::{ListQuery, SortKey},
         schema::Schemas,
     },
-    store::{Among, Listing, Mark, Select, Start},
+    store::{Among, Item, Listing, Mark, Resource, Select, Start},
 };
 
 /// A list of one type in order of creation.
@@ -40,6 +40,7 @@ pub(super) fn sorted(
     };
     Select {
         among: types.iter().map(among).collect(),
+        beside: Vec::new(),
         descending: sort.contains("sortOrder=descending"),
         start,
         limit,
@@ -55,7 +56,7 @@ impl Scene {
 
     async fn names(&self, of: ResourceType, filter: &str) -> Vec<String> {
         let listing = self.list(of, filter, 0, 100).await;
-        assert_eq!(listing.total, listing.resources.len() as u64);
+        assert_eq!(listing.total, listing.items.len() as u64);
         names(&listing)
     }
 }
@@ -68,11 +69,17 @@ pub(super) fn names(listing: &Listing) -> Vec<String> {
             .or(attributes.text("displayName"));
         name.unwrap().to_owned()
     };
-    listing
-        .resources
-        .iter()
-        .map(|(_, r)| name(&r.attributes))
-        .collect()
+    let stored = stored(listing).into_iter();
+    stored.map(|(_, r)| name(&r.attributes)).collect()
+}
+
+/// The page of a list that holds nothing but resources.
+pub(super) fn stored(listing: &Listing) -> Vec<(ResourceType, &Resource)> {
+    let stored = listing.items.iter().map(|item| match item {
+        Item::Resource(of, resource) => (*of, resource),
+        Item::Row(..) => panic!("a row that nobody gave"),
+    });
+    stored.collect()
 }
 
 #[tokio::test]
@@ -173,9 +180,9 @@ async fn pages_are_in_order_of_creation_and_tell_the_whole_total() {
             (4, vec!["a".into(), "c".into()])
         );
         let none = scene.list(ResourceType::User, filter, 0, 0).await;
-        assert_eq!((none.total, none.resources.len()), (4, 0));
+        assert_eq!((none.total, none.items.len()), (4, 0));
         let beyond = scene.list(ResourceType::User, filter, 9, 2).await;
-        assert_eq!((beyond.total, beyond.resources.len()), (4, 0));
+        assert_eq!((beyond.total, beyond.items.len()), (4, 0));
     }
 }
 
@@ -311,16 +318,12 @@ async fn groups_are_found_by_name_and_by_member() {
 
 /// The names on a page, with groups in brackets.
 fn shown(listing: &Listing) -> Vec<String> {
-    let marked = |((of, _), name): (&(ResourceType, _), String)| match of {
+    let marked = |((of, _), name): ((ResourceType, _), String)| match of {
         ResourceType::User => name,
         ResourceType::Group => format!("[{name}]"),
     };
-    listing
-        .resources
-        .iter()
-        .zip(names(listing))
-        .map(marked)
-        .collect()
+    let stored = stored(listing).into_iter();
+    stored.zip(names(listing)).map(marked).collect()
 }
 
 const BOTH: [ResourceType; 2] = [ResourceType::User, ResourceType::Group];
@@ -425,12 +428,11 @@ async fn one_type_without_filter_and_order_is_paged_as_any_other_list() {
         scene.user(&format!("u{n}")).await;
     }
     let mark = |row| {
-        let (key, of) = (SortKey::default(), ResourceType::User);
+        let (key, of) = (SortKey::default(), ResourceType::User.into());
         Some(Mark { key, of, row })
     };
-    let gone = scene.list(ResourceType::User, "", 2, 1).await.resources[0]
-        .1
-        .id;
+    let third = scene.list(ResourceType::User, "", 2, 1).await;
+    let gone = stored(&third)[0].1.id;
     let delete = scene.store.delete_user(scene.c, gone, always(), actor());
     delete.await.unwrap();
     let mut starts = vec![Start::After(None), Start::Before(None)];

@@ -144,7 +144,7 @@ async fn a_page_is_told_with_as_many_groups_as_are_asked_for() {
         let listing = scene.store.list(scene.c, select).await.unwrap();
         let lengths: Vec<usize> = listing.groups.iter().map(Vec::len).collect();
         assert_eq!(lengths, [0, 3, 3, 3][..told], "{groups}");
-        assert_eq!(listing.resources.len(), 4);
+        assert_eq!(listing.items.len(), 4);
     }
 }
 
