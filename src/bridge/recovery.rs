@@ -78,40 +78,37 @@ impl Bridge {
         self.engine.spawn(async move {
             let mut tick = tokio::time::interval(NOTE);
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            let mut told = tokio::time::Instant::now();
+            let mut last: Option<tokio::time::Instant> = None;
             loop {
                 tick.tick().await;
                 if let Err(error) = bridge.store.note_age().await {
                     tracing::warn!(%error, "how far the store has come could not be noted beside it");
                 }
-                let again = told.elapsed() >= TELL;
-                if again {
-                    told = tokio::time::Instant::now();
+                if last.is_some_and(|last| last.elapsed() < TELL) {
+                    continue;
                 }
-                if let Err(error) = bridge.look_after_holds(again).await {
+                last = Some(tokio::time::Instant::now());
+                if let Err(error) = bridge.look_after_holds().await {
                     tracing::warn!(%error, "held requests could not be looked after");
                 }
             }
         });
     }
 
-    async fn look_after_holds(&self, tell: bool) -> Result<(), StoreError> {
+    async fn look_after_holds(&self) -> Result<(), StoreError> {
         for connection in &self.connections {
-            if self.store.holds(connection.key, true, 1).await?.is_empty() {
-                continue;
-            }
-            let now = clock::now();
+            let (key, name, now) = (connection.key, &connection.name, clock::now());
             let (before, forgotten) = (now - WAITS, now - REMEMBERED);
             let dropped = self
                 .store
-                .expire_holds(connection.key, before, forgotten, own())
+                .expire_holds(key, before, forgotten, own())
                 .await?;
             if dropped > 0 {
-                tracing::warn!(connection = %connection.name, dropped, "held requests were dropped: nobody decided them in 7 days");
+                tracing::warn!(connection = %name, dropped, "held requests were dropped: nobody decided them in 7 days");
             }
-            if tell {
-                let held = self.store.counts(connection.key).await?.held;
-                tracing::warn!(connection = %connection.name, held, "held requests wait; see `drawbridge held list`");
+            let held = self.store.counts(key).await?.held;
+            if held > 0 {
+                tracing::warn!(connection = %name, held, "held requests wait; see `drawbridge held list`");
             }
         }
         Ok(())

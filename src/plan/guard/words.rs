@@ -123,6 +123,7 @@ pub(super) mod kind {
 
     use crate::scim::resource::ResourceType;
 
+    #[allow(clippy::trivially_copy_pass_by_ref)] // As serde wants it.
     pub(in super::super) fn serialize<S: Serializer>(
         of: &ResourceType,
         to: S,
