@@ -89,8 +89,9 @@ def before_call(context, case, kwargs):
     if not is_valid(case):
         return
     page_one_way(case.query)
-    if case.path.endswith(("/Roles", "/Entitlements")):
+    if "/Roles" in case.path or "/Entitlements" in case.path:
         name_what_is_there(case.query)
+        name_what_is_there(case.body)
     if isinstance(case.body, dict) and "/Groups" in case.path:
         name_group(case.body)
     for number, operation in enumerate(operations):
@@ -111,11 +112,16 @@ def page_one_way(query):
         query["count"] = 0
 
 
-def name_what_is_there(query):
+def name_what_is_there(asked):
     """Roles and entitlements have no externalId."""
+    if not isinstance(asked, dict):
+        return
     for name in ["filter", "sortBy", "attributes", "excludedAttributes"]:
-        if isinstance((query or {}).get(name), str):
-            query[name] = query[name].replace("externalId", "displayName")
+        value = asked.get(name)
+        if isinstance(value, str):
+            asked[name] = value.replace("externalId", "displayName")
+        elif isinstance(value, list):
+            asked[name] = ["displayName" if part == "externalId" else part for part in value]
 
 
 def name_group(body):

@@ -28,6 +28,11 @@ class ServerStorage(ScimStorage):
         if position is not None:
             search_request = search_request.model_copy(update={"cursor": position})
         target = resource_types[0] if len(resource_types) == 1 else None
+        if target is None:
+            # At the root there is also what can be assigned (RFC 7644 section 3.4.2.1).
+            wanted = " or ".join(f'meta.resourceType eq "{kind.name}"' for kind in resource_types)
+            asked = f"({wanted}) and ({search_request.filter})" if search_request.filter else wanted
+            search_request = search_request.model_copy(update={"filter": asked})
         if self.post:
             answer = self.scim.search(target, search_request)
         else:

@@ -27,7 +27,11 @@ GROUP_EXTENSION = "urn:ietf:params:scim:schemas:extension:opsera:2.0:Group"
 READ_ONLY = "all its attributes are readOnly; the check sends it empty and expects it back empty"
 KEPT = "all its attributes are readOnly, so removing it is refused, as RFC 7644 section 3.5.2.2 demands"
 ACTIVE = "a user is active or not, so removing active leaves it as it is: whoever reads the user must be told"
+OKTA_ROLE = "urn:okta:scim:schemas:core:1.0:Role"
+BOTH_FORMS = "the root lists roles too, told in the draft's form and in Okta's; scim2-models takes the second schema for an extension"
 EXCLUDED = [
+    Exclusion("User search_with_attributes", f"Unknown extension schemas: {OKTA_ROLE}", BOTH_FORMS),
+    Exclusion("Group search_with_attributes", f"Unknown extension schemas: {OKTA_ROLE}", BOTH_FORMS),
     Exclusion("User check_remove_attribute", "did not remove attribute 'active'", ACTIVE),
     Exclusion("Group check_add_attribute", f"Attribute '{GROUP_EXTENSION}'", READ_ONLY),
     Exclusion("Group check_replace_attribute", f"Attribute '{GROUP_EXTENSION}'", READ_ONLY),
