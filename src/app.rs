@@ -227,6 +227,7 @@ impl Running {
         let mut running = Self::start(store, setups, config.front.clone(), switch).await?;
         running.serve_operators(config)?;
         running.bridge.import_regularly();
+        running.bridge.reconcile_regularly();
         Ok(running)
     }
 

@@ -25,6 +25,7 @@ mod lists;
 mod openapi;
 mod operator;
 mod projection;
+mod reconcile;
 mod spellings;
 mod strict;
 mod strict_queries;

@@ -8,14 +8,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use super::{Bridge, Failure, Session, clock, session::store_failed};
 use crate::{
     plan::state::{Existence, ObservedAccount},
-    store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, Millis, UserRow, Watch},
+    store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, UserRow, Watch},
     upstream::{RemoteGroup, RemoteProfile, RemoteUser, UpstreamError},
 };
 
 /// A failed import is tried again after this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
-/// How far a read may lag behind the writes before it (reliability: H-12).
-const READ_LAG: Millis = 10_000;
 
 impl Bridge {
     /// Imports every connection now and then as often as it wants; the tasks
@@ -73,7 +71,7 @@ impl Session {
         let store = &self.bridge.store;
         // A read shows what was so some time ago, and takes its time itself:
         // what is written upstream from here on is younger than what it shows.
-        let since = store.import_mark(clock::now() - READ_LAG).await;
+        let since = store.import_mark(clock::now() - self.lag()).await;
         let since = since.map_err(store_failed)?;
         let users = upstream.users().await.map_err(|e| self.unreadable(&e))?;
         let profiles = self.profiles().await?;
@@ -185,7 +183,7 @@ impl Session {
         }
     }
 
-    fn unreadable(&self, error: &UpstreamError) -> Failure {
+    pub(super) fn unreadable(&self, error: &UpstreamError) -> Failure {
         tracing::warn!(%error, connection = %self.connection.name, "the application could not be read");
         Failure::Later {
             seconds: 60,

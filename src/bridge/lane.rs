@@ -42,6 +42,8 @@ const LONGEST_LINGER: Duration = Duration::from_millis(25);
 /// soon it sees that there is another one.
 const DENIED_PAUSE: Duration = Duration::from_secs(30);
 const CREDENTIAL_LOOK: Duration = Duration::from_secs(1);
+/// How often background work looks for a quiet moment before it goes on.
+const QUIET_LOOKS: u32 = 20;
 /// How often is looked for calls that may have landed late.
 const RECHECK: Duration = Duration::from_secs(5);
 
@@ -282,6 +284,18 @@ impl Lanes {
                 }
             }
         });
+    }
+
+    /// Background work waits until no request waits for the application, but
+    /// not for ever.
+    pub(super) async fn when_quiet(&self) {
+        for _ in 0..QUIET_LOOKS {
+            let busy = self.lock().values().any(|state| !state.waiters.is_empty());
+            if !busy {
+                return;
+            }
+            tokio::time::sleep(LEAST_GAP).await;
+        }
     }
 
     fn wake(&self, lane: Lane, state: &mut State) {

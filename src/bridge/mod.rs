@@ -31,6 +31,7 @@ mod import;
 mod lane;
 mod lists;
 mod operator;
+pub mod reconcile;
 mod recovery;
 mod session;
 pub mod switch;
@@ -70,6 +71,12 @@ pub struct Policy {
     pub import_every: Option<Duration>,
     /// How long a call of which no answer came may still take effect.
     pub late_writes: Duration,
+    /// How far a read may lag behind the writes before it.
+    pub read_lag: Duration,
+    /// How often the application is compared with what was observed; `None`:
+    /// never.
+    pub reconcile_every: Option<Duration>,
+    pub drift: reconcile::DriftPolicy,
     /// Attributes that a filter in an address must not name.
     pub sensitive_filters: Arc<[String]>,
     pub limits: Limits,
@@ -88,6 +95,9 @@ impl Default for Policy {
             import_at_start: true,
             import_every: None,
             late_writes: Duration::from_secs(120),
+            read_lag: Duration::from_secs(10),
+            reconcile_every: None,
+            drift: reconcile::DriftPolicy::Repair,
             sensitive_filters: Arc::default(),
             limits: Limits::default(),
             guard: Arc::default(),
@@ -116,6 +126,7 @@ pub struct Connection {
     /// Since the start: see [`Self::dropped_attributes`].
     dropped_attributes: AtomicU64,
     imported: Mutex<Option<operator::LastRead>>,
+    reconciling: Mutex<reconcile::Reconciling>,
 }
 
 impl Connection {
@@ -227,6 +238,7 @@ impl Bridge {
                 lanes,
                 dropped_attributes: AtomicU64::new(0),
                 imported: Mutex::default(),
+                reconciling: Mutex::default(),
             }));
         }
         // Only now that a doubt is written down may what caused it be forgotten.

@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     store::{
-        Actor, Counts, Imported, Millis, Recovery, Refused, StoreError, Watch, audit::AuditRow,
+        Actor, Counts, Drifted, Imported, Millis, Recovery, Refused, StoreError, Watch,
+        audit::AuditRow,
     },
     upstream::Condition,
 };
@@ -26,7 +27,7 @@ const SHOWN: usize = 100;
 #[derive(Debug, Clone)]
 pub struct Operator {
     pub(super) bridge: Arc<Bridge>,
-    name: String,
+    pub(super) name: String,
 }
 
 /// How the whole bridge stands.
@@ -53,6 +54,8 @@ pub struct ConnectionStatus {
     pub recovery: Option<Recovery>,
     pub dropped_attributes: u64,
     pub last_import: Option<LastRead>,
+    /// What the last reconciliation found, or has found so far.
+    pub drifted: Option<Drifted>,
 }
 
 /// The last time that the application was read.
@@ -193,6 +196,7 @@ impl Operator {
                 recovery: self.bridge.store.recovery(connection.key).await?,
                 dropped_attributes: connection.dropped_attributes(),
                 last_import: connection.last_import(),
+                drifted: self.bridge.store.drifted(connection.key).await?,
             });
         }
         Ok(Status {

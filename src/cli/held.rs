@@ -133,7 +133,7 @@ impl One {
 
     fn post(&self, act: &str) -> Result<Value, Failed> {
         let (path, server) = (self.path(act)?, Server::find(&self.config)?);
-        app::command_runtime()?.block_on(server.post(&path))
+        app::command_runtime()?.block_on(server.post(&path, None))
     }
 }
 
@@ -154,7 +154,7 @@ impl Recovery {
         }
         let server = Server::find(config)?;
         let path = format!("/recovery/{connection}/end");
-        let told = app::command_runtime()?.block_on(server.post(&path))?;
+        let told = app::command_runtime()?.block_on(server.post(&path, None))?;
         let text = if told["ended"] == true {
             "recovery has ended; what was withheld is being done"
         } else {

@@ -11,6 +11,7 @@ mod held;
 mod import;
 mod operator;
 mod pause;
+mod reconcile;
 mod screen;
 mod serve;
 mod simulate;
@@ -39,6 +40,7 @@ enum Command {
     Import(import::Import),
     Status(status::Status),
     Audit(audit::Audit),
+    Reconcile(reconcile::Reconcile),
     Pause(pause::Pause),
     Resume(pause::Resume),
     Held(held::Held),
@@ -97,6 +99,7 @@ pub fn run() -> ExitCode {
         Command::Import(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Audit(command) => command.run(),
+        Command::Reconcile(command) => command.run(),
         Command::Pause(command) => command.run(),
         Command::Resume(command) => command.run(),
         Command::Held(command) => command.run(),

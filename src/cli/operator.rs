@@ -46,8 +46,8 @@ impl Server {
         self.ask(Method::GET, path, None).await
     }
 
-    pub(super) async fn post(&self, path: &str) -> Result<Value, Failed> {
-        self.ask(Method::POST, path, None).await
+    pub(super) async fn post(&self, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
+        self.ask(Method::POST, path, body).await
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failed> {

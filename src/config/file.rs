@@ -91,6 +91,9 @@ pub(super) struct Connection {
     pub(super) users_without_email: Option<UsersWithoutEmail>,
     pub(super) late_writes: Option<Span>,
     pub(super) import: Option<Import>,
+    pub(super) read_lag: Option<Span>,
+    pub(super) reconcile: Option<Reconcile>,
+    pub(super) drift: Option<Drift>,
     #[serde(default)]
     pub(super) sensitive_filters: Vec<String>,
     #[serde(default)]
@@ -132,6 +135,17 @@ pub(super) enum UsersWithoutEmail {
     Refuse,
     Stage,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Drift {
+    Repair,
+    Accept,
+}
+
+/// How often the application is compared with what was observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reconcile(pub(super) Option<Duration>);
 
 /// When the application's users and groups are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,6 +263,23 @@ impl<'de> Deserialize<'de> for Import {
                 )),
                 Err(_) => Err(D::Error::custom(format!(
                     "{text:?} says no time; write \"never\", \"start\" or a span such as \"6h\""
+                ))),
+            },
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Reconcile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match String::deserialize(from)?.as_str() {
+            "never" => Ok(Self(None)),
+            text => match span(text) {
+                Ok(every) if every >= Duration::from_secs(60) => Ok(Self(Some(every))),
+                Ok(_) => Err(D::Error::custom(
+                    "a reconciliation more often than every minute would be in the application's way; write for example \"24h\"",
+                )),
+                Err(_) => Err(D::Error::custom(format!(
+                    "{text:?} says no time; write \"never\" or a span such as \"24h\""
                 ))),
             },
         }

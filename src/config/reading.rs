@@ -10,12 +10,15 @@ use toml::{
 
 use super::{Config, Connection, Log, Operator, Problems, Upstream, document::Document, file};
 use crate::{
-    bridge::{Guard, Limit, Policy, Protected},
+    bridge::{Guard, Limit, Policy, Protected, reconcile::DriftPolicy},
     http, telemetry,
 };
 
 /// How often the application is read unless told otherwise.
 const IMPORT_EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// And how often it is compared with what was observed.
+const RECONCILE_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// One reading of one file.
 pub(super) struct Reading<'a, 'p> {
@@ -247,6 +250,7 @@ impl<'a> Reading<'a, '_> {
     fn policy(&mut self, place: &str, from: &file::Connection, longest: Duration) -> Policy {
         let mut policy = Policy {
             import_every: Some(IMPORT_EVERY),
+            reconcile_every: Some(RECONCILE_EVERY),
             ..Policy::default()
         };
         if let Some(wait) = &from.sync_wait {
@@ -264,6 +268,14 @@ impl<'a> Reading<'a, '_> {
             &mut policy.late_writes,
             from.late_writes.as_ref().map(|span| span.0),
         );
+        set(&mut policy.read_lag, from.read_lag.map(|span| span.0));
+        set(
+            &mut policy.reconcile_every,
+            from.reconcile.map(|every| every.0),
+        );
+        if from.drift == Some(file::Drift::Accept) {
+            policy.drift = DriftPolicy::Accept;
+        }
         policy.confirmed = from.ack == Some(file::Ack::Confirmed);
         policy.skip_unknown_members = from.unknown_members == Some(file::UnknownMembers::Skip);
         policy.recreate = from.reactivate == Some(file::Reactivate::Recreate);

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Entered, status::time};
+use super::{Entered, time};
 use crate::bridge::{Declined, Failure, HeldRequest, Hold, Rehearsal};
 
 #[derive(Debug, Deserialize)]

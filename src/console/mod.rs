@@ -24,6 +24,7 @@ use crate::bridge::{Bridge, Operator, token::Tokens};
 mod audit;
 mod held;
 mod metrics;
+mod reconcile;
 mod status;
 
 /// Where the operator's side listens and who is let in.
@@ -69,6 +70,8 @@ pub fn server(bridge: Arc<Bridge>, settings: Settings) -> io::Result<(Server, So
             .route("/readyz", web::get().to(readyz))
             .route("/status", web::get().to(status::show))
             .route("/audit", web::get().to(audit::page))
+            .route("/reconcile", web::get().to(reconcile::show))
+            .route("/reconcile", web::post().to(reconcile::begin))
             .route("/metrics", web::get().to(metrics::show))
             .route("/held", web::get().to(held::list))
             .route("/held/{id}", web::get().to(held::show))
@@ -169,6 +172,10 @@ async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
 
 async fn nothing() -> HttpResponse {
     HttpResponse::NotFound().json(json!({ "error": "there is nothing here" }))
+}
+
+fn time(millis: i64) -> String {
+    jiff::Timestamp::from_millisecond(millis).map_or_else(|_| String::new(), |at| at.to_string())
 }
 
 /// A fault of ours; what happened is in the log.

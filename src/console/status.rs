@@ -5,7 +5,7 @@
 use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
-use super::{Entered, broken};
+use super::{Entered, broken, reconcile, time};
 use crate::bridge::{ConnectionStatus, Status};
 
 pub(super) async fn show(operator: Entered) -> HttpResponse {
@@ -67,6 +67,7 @@ fn connection(of: &ConnectionStatus) -> Value {
             "since": time(recovery.since),
         })),
         "droppedAttributes": of.dropped_attributes,
+        "lastReconciliation": of.drifted.as_ref().map(reconcile::found),
         "lastImport": of.last_import.as_ref().map(|last| json!({
             "at": time(last.at),
             "users": last.result.as_ref().ok().map(|seen| seen.users_seen),
@@ -86,8 +87,4 @@ pub(super) fn state(of: &ConnectionStatus) -> &'static str {
         () if condition.silent_for.is_some() => "asked for silence",
         () => "well",
     }
-}
-
-pub(super) fn time(millis: i64) -> String {
-    jiff::Timestamp::from_millisecond(millis).map_or_else(|_| String::new(), |at| at.to_string())
 }

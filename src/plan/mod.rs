@@ -5,6 +5,7 @@
 
 pub mod capability;
 pub mod decide;
+pub mod drift;
 pub mod guard;
 pub mod operation;
 pub mod state;

@@ -8,9 +8,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     plan::{
+        drift::{GroupDrift, Pair},
         guard::{Excess, Protection, Rehearsal},
         operation::Operation,
         state::{
@@ -442,6 +444,67 @@ pub struct Counts {
     pub held: u64,
 }
 
+/// A group that can be compared with the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconcilable {
+    pub group: GroupKey,
+    pub id: ResourceId,
+    /// The application's name for it.
+    pub name: String,
+}
+
+/// What a reconciliation found, or has found so far. Ids, counts and names of
+/// groups; lists are cut at [`Drifted::SHOWN`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drifted {
+    pub started: Millis,
+    /// `None` while it has not ended; then `after` is how far it came.
+    pub ended: Option<Millis>,
+    pub after: i64,
+    pub groups: u64,
+    /// Whether it was to repair, or only to tell.
+    pub applied: bool,
+    /// Memberships that were asked for and are gone, and such that were only
+    /// ever found.
+    pub missing: u64,
+    pub gone: u64,
+    /// Members nobody asked for.
+    pub unasked: u64,
+    /// Accounts that are gone, and such that were ended and are back.
+    pub accounts_missing: u64,
+    pub accounts_back: u64,
+    /// Group by group, where there is something to tell.
+    pub details: Vec<DriftedGroup>,
+}
+
+impl Drifted {
+    pub const SHOWN: usize = 200;
+}
+
+/// One group of [`Drifted`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftedGroup {
+    pub group: String,
+    pub name: String,
+    /// Ids of users.
+    pub missing: Vec<String>,
+    pub gone: Vec<String>,
+    pub unasked: u64,
+    /// Why nothing is done about it, if so.
+    pub held: Option<String>,
+}
+
+/// What was done about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repaired {
+    pub wanted_again: usize,
+    pub accepted: usize,
+    pub forgotten: usize,
+    pub ended_again: usize,
+    /// Lanes that have work because of it.
+    pub lanes: Vec<Lane>,
+}
+
 /// A membership that the application refused, until it is asked for again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -625,6 +688,47 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     /// The ids of some users, deleted ones too; for telling which members were
     /// refused.
     async fn user_ids(&self, keys: Vec<UserKey>) -> Result<Vec<ResourceId>, StoreError>;
+
+    // ---- reconciliation; see `bridge::reconcile`
+
+    /// Live groups that the application has and that may be written, after a
+    /// key, in order.
+    async fn reconcilable(
+        &self,
+        c: ConnectionKey,
+        after: GroupKey,
+        most: usize,
+    ) -> Result<Vec<Reconcilable>, StoreError>;
+    /// Every pair of a group whose user the application can know.
+    async fn pairs(&self, group: GroupKey) -> Result<Vec<Pair>, StoreError>;
+    /// Live, active users whose account is known to be there, after a key, in
+    /// order: their ids and account keys.
+    async fn accounts(
+        &self,
+        c: ConnectionKey,
+        after: UserKey,
+        most: usize,
+    ) -> Result<Vec<(UserKey, ResourceId, String)>, StoreError>;
+    /// Those of the accounts, by key, that were ended here.
+    async fn ended(
+        &self,
+        c: ConnectionKey,
+        accounts: Vec<String>,
+    ) -> Result<Vec<(UserKey, ResourceId)>, StoreError>;
+    /// Wants again (or accepts) what is missing of a group, unless it was
+    /// touched after `since`, when it was read.
+    async fn settle_drift(
+        &self,
+        group: GroupKey,
+        since: ImportMark,
+        drift: GroupDrift,
+        accept: bool,
+        actor: Actor,
+    ) -> Result<Repaired, StoreError>;
+    /// Ends accounts again that were ended and are back.
+    async fn end_again(&self, users: Vec<UserKey>, actor: Actor) -> Result<Repaired, StoreError>;
+    async fn keep_drifted(&self, c: ConnectionKey, drifted: Drifted) -> Result<(), StoreError>;
+    async fn drifted(&self, c: ConnectionKey) -> Result<Option<Drifted>, StoreError>;
 
     // ---- import
 

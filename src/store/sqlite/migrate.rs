@@ -13,6 +13,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_audit_chain.sql"),
     include_str!("../migrations/0003_guard.sql"),
+    include_str!("../migrations/0004_reconcile.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

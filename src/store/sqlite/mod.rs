@@ -14,7 +14,10 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::{
-    plan::state::{ConnectionKey, GroupKey, UserKey},
+    plan::{
+        drift::{GroupDrift, Pair},
+        state::{ConnectionKey, GroupKey, UserKey},
+    },
     scim::{
         groups::DirectGroup,
         resource::{ResourceId, ResourceType},
@@ -22,10 +25,10 @@ use crate::{
 };
 
 use super::{
-    Actor, Counts, DecideGroup, DecideUser, FoundGroup, FoundUser, GroupChange, GroupLearned,
-    GroupRow, GroupTurn, GroupWritten, ImportMark, Imported, Lane, ListError, Listing, Members,
-    Millis, Precondition, Refused, Resource, Select, Store, StoreError, UserLearned, UserRow,
-    UserTurn, UserWritten, WriteError,
+    Actor, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, GroupChange,
+    GroupLearned, GroupRow, GroupTurn, GroupWritten, ImportMark, Imported, Lane, ListError,
+    Listing, Members, Millis, Precondition, Reconcilable, Refused, Repaired, Resource, Select,
+    Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
 };
@@ -51,6 +54,7 @@ mod memberships;
 mod migrate;
 mod read;
 mod readers;
+mod reconcile;
 mod recovery;
 mod refusals;
 mod removals;
@@ -426,6 +430,73 @@ impl Store for Sqlite {
             .writer
             .write(move |db| late::recheck(db, c.0, before, now))
             .await?)
+    }
+
+    async fn reconcilable(
+        &self,
+        c: ConnectionKey,
+        after: GroupKey,
+        most: usize,
+    ) -> Result<Vec<Reconcilable>, StoreError> {
+        let read = move |db: &Connection| reconcile::groups_after(db, c.0, after.0, most);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn pairs(&self, group: GroupKey) -> Result<Vec<Pair>, StoreError> {
+        let read = move |db: &Connection| reconcile::pairs(db, group.0);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn accounts(
+        &self,
+        c: ConnectionKey,
+        after: UserKey,
+        most: usize,
+    ) -> Result<Vec<(UserKey, ResourceId, String)>, StoreError> {
+        let read = move |db: &Connection| reconcile::accounts_after(db, c.0, after.0, most);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn ended(
+        &self,
+        c: ConnectionKey,
+        accounts: Vec<String>,
+    ) -> Result<Vec<(UserKey, ResourceId)>, StoreError> {
+        let read = move |db: &Connection| reconcile::ended(db, c.0, &accounts);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn settle_drift(
+        &self,
+        group: GroupKey,
+        since: ImportMark,
+        drift: GroupDrift,
+        accept: bool,
+        actor: Actor,
+    ) -> Result<Repaired, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| reconcile::settle_group(db, group, since.0, (&drift, accept), &actor));
+        Ok(write.await?)
+    }
+
+    async fn end_again(&self, users: Vec<UserKey>, actor: Actor) -> Result<Repaired, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| reconcile::end_again(db, &users, &actor));
+        Ok(write.await?)
+    }
+
+    async fn keep_drifted(&self, c: ConnectionKey, drifted: Drifted) -> Result<(), StoreError> {
+        let write = self
+            .writer
+            .write(move |db| reconcile::keep(db, c.0, &drifted));
+        Ok(write.await?)
+    }
+
+    async fn drifted(&self, c: ConnectionKey) -> Result<Option<Drifted>, StoreError> {
+        let read = move |db: &Connection| reconcile::kept(db, c.0);
+        Ok(self.readers.read_apart(read).await?)
     }
 
     async fn import_mark(&self, before: Millis) -> Result<ImportMark, StoreError> {

@@ -1,0 +1,61 @@
+//! Reconciliation on demand: begun by POST, followed by GET.
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Entered;
+use crate::{bridge::reconcile::Reconciling, store::Drifted};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Order {
+    connection: String,
+    #[serde(default)]
+    apply: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    connection: String,
+}
+
+pub(super) async fn begin(operator: Entered, order: web::Json<Order>) -> HttpResponse {
+    match operator.0.begin_reconcile(&order.connection, order.apply) {
+        None => unknown(&order.connection),
+        Some(true) => HttpResponse::Accepted().json(json!({ "running": true })),
+        Some(false) => HttpResponse::Conflict()
+            .json(json!({ "error": "a reconciliation of this connection is under way already" })),
+    }
+}
+
+pub(super) async fn show(operator: Entered, asked: web::Query<Asked>) -> HttpResponse {
+    match operator.0.reconciling(&asked.connection) {
+        None => unknown(&asked.connection),
+        Some(now) => HttpResponse::Ok().json(document(&now)),
+    }
+}
+
+fn unknown(name: &str) -> HttpResponse {
+    HttpResponse::NotFound().json(json!({ "error": format!("there is no connection {name:?}") }))
+}
+
+fn document(now: &Reconciling) -> Value {
+    let result = now.result.as_ref();
+    json!({
+        "running": now.running,
+        "groupsRead": now.groups_read,
+        "groups": now.groups,
+        "found": result.and_then(|result| result.as_ref().ok()).map(found),
+        "error": result.and_then(|result| result.as_ref().err()),
+    })
+}
+
+/// What a reconciliation found, for the status too.
+pub(super) fn found(found: &Drifted) -> Value {
+    let mut value = serde_json::to_value(found).unwrap_or(Value::Null);
+    value["started"] = super::time(found.started).into();
+    value["ended"] = found.ended.map(super::time).into();
+    value
+}

@@ -1,0 +1,223 @@
+//! What a reconciliation needs to know, and what it may write: only pairs and
+//! accounts that are settled and were not touched since the application was
+//! read (reliability: H-12, H-15, I-22). Removals are never made here; a
+//! membership is at most wanted again, and an account at most ended again.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+
+use crate::{
+    plan::{
+        drift::{GroupDrift, Pair},
+        state::{GroupKey, UserKey},
+    },
+    scim::resource::ResourceId,
+    store::{Actor, Drifted, Lane, Reconcilable, Repaired},
+};
+
+use super::{
+    audit,
+    fault::Result,
+    groups,
+    row::existence_of,
+    users::{self, principal_at},
+};
+
+/// Live groups that the application has, after a key, in order.
+pub(super) fn groups_after(
+    db: &Connection,
+    connection: i64,
+    after: i64,
+    most: usize,
+) -> Result<Vec<Reconcilable>> {
+    let mut select = db.prepare_cached(
+        "SELECT key, id, upstream_name FROM groups
+         WHERE connection = ?1 AND key > ?2 AND tombstone IS NULL AND existence = 1
+           AND read_only IS NULL
+         ORDER BY key LIMIT ?3",
+    )?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = select.query_map(params![connection, after, most], |row| {
+        Ok(Reconcilable {
+            group: GroupKey(row.get(0)?),
+            id: ResourceId::from_bytes(row.get(1)?),
+            name: row.get(2)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Every pair of a group whose user the application can know.
+pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
+    let mut select = db.prepare_cached(
+        "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired, m.observed, m.managed
+         FROM memberships m JOIN users u ON u.key = m.user_key
+         WHERE m.group_key = ?1 AND u.account_key IS NOT NULL",
+    )?;
+    let mut rows = select.query([group])?;
+    let mut pairs = Vec::new();
+    while let Some(row) = rows.next()? {
+        pairs.push(Pair {
+            principal: principal_at(row)?,
+            desired: row.get(4)?,
+            observed: existence_of(row.get(5)?),
+            managed: row.get(6)?,
+        });
+    }
+    Ok(pairs)
+}
+
+/// Accounts that were ended here and that a list shows to be there.
+pub(super) fn ended(
+    db: &Connection,
+    connection: i64,
+    accounts: &[String],
+) -> Result<Vec<(UserKey, ResourceId)>> {
+    let mut select = db.prepare_cached(
+        "SELECT key, id FROM users
+         WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NULL AND wants = 0
+           AND deactivated = 1 AND existence = 0 AND unsure = 0 AND dirty = 0",
+    )?;
+    let mut found = Vec::new();
+    for account in accounts {
+        let row = select
+            .query_row(params![connection, account], |row| {
+                Ok((UserKey(row.get(0)?), ResourceId::from_bytes(row.get(1)?)))
+            })
+            .optional()?;
+        found.extend(row);
+    }
+    Ok(found)
+}
+
+/// Live users whose account is known to be there, after a key, in order.
+pub(super) fn accounts_after(
+    db: &Connection,
+    connection: i64,
+    after: i64,
+    most: usize,
+) -> Result<Vec<(UserKey, ResourceId, String)>> {
+    let mut select = db.prepare_cached(
+        "SELECT key, id, account_key FROM users
+         WHERE connection = ?1 AND key > ?2 AND tombstone IS NULL AND account_key IS NOT NULL
+           AND existence = 1 AND unsure = 0 AND wants = 1
+         ORDER BY key LIMIT ?3",
+    )?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = select.query_map(params![connection, after, most], |row| {
+        Ok((
+            UserKey(row.get(0)?),
+            ResourceId::from_bytes(row.get(1)?),
+            row.get(2)?,
+        ))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Writes what was found of one group: what was asked for is wanted again, or
+/// with `accept` is not asked for any more; what was only found is forgotten.
+pub(super) fn settle_group(
+    db: &Connection,
+    key: GroupKey,
+    since: i64,
+    (drift, accept): (&GroupDrift, bool),
+    actor: &Actor,
+) -> Result<Repaired> {
+    let mut repaired = Repaired::default();
+    let Some(mut group) = groups::by_key(db, key.0)? else {
+        return Ok(repaired);
+    };
+    let turned = db
+        .prepare_cached("SELECT 1 FROM groups WHERE key = ?1 AND turned > ?2")?
+        .exists([key.0, since])?;
+    if turned || group.tombstone.is_some() || group.dirty() || group.read_only.is_some() {
+        return Ok(repaired);
+    }
+    let mut again = db.prepare_cached(
+        "UPDATE memberships SET observed = 0
+         WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND observed = 1 AND managed = 1",
+    )?;
+    let mut forget = db.prepare_cached(
+        "DELETE FROM memberships
+         WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND observed = 1 AND managed = ?3",
+    )?;
+    for user in &drift.missing {
+        if accept {
+            repaired.accepted += forget.execute(params![key.0, user.0, 1])?;
+        } else {
+            repaired.wanted_again += again.execute([key.0, user.0])?;
+        }
+    }
+    for user in &drift.gone {
+        repaired.forgotten += forget.execute(params![key.0, user.0, 0])?;
+    }
+    let left = repaired.accepted + repaired.forgotten;
+    if left > 0 {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        group.members -= count(left);
+        group.unmanaged -= count(repaired.forgotten);
+        group.version += 1;
+        group.seq += 1;
+        group.modified = actor.at;
+        groups::save(db, &group)?;
+    }
+    if left + repaired.wanted_again > 0 {
+        let detail = json!({
+            "wanted_again": repaired.wanted_again,
+            "accepted": repaired.accepted,
+            "forgotten": repaired.forgotten,
+            "version": group.version,
+        });
+        audit::record(
+            db,
+            group.connection,
+            actor,
+            "drift",
+            Some(group.id),
+            &detail,
+        )?;
+    }
+    repaired
+        .lanes
+        .extend((repaired.wanted_again > 0).then_some(Lane::Group(key)));
+    Ok(repaired)
+}
+
+/// Accounts that were ended and are back: ended again.
+pub(super) fn end_again(db: &Connection, users: &[UserKey], actor: &Actor) -> Result<Repaired> {
+    let mut repaired = Repaired::default();
+    for key in users {
+        let Some(mut user) = users::by_key(db, key.0)? else {
+            continue;
+        };
+        if user.account.active || user.tombstone.is_some() || user.unsure > 0 {
+            continue;
+        }
+        user.unsure = 2;
+        users::save(db, &user)?;
+        let detail = json!({ "ended_again": true });
+        audit::record(db, user.connection, actor, "drift", Some(user.id), &detail)?;
+        repaired.ended_again += 1;
+        repaired.lanes.push(Lane::User(*key));
+    }
+    Ok(repaired)
+}
+
+/// Keeps what the last whole reconciliation found, and how far one came that
+/// has not ended.
+pub(super) fn keep(db: &Connection, connection: i64, drifted: &Drifted) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO reconciliations (connection, state) VALUES (?1, ?2)
+         ON CONFLICT DO UPDATE SET state = excluded.state",
+    )?
+    .execute(params![connection, serde_json::to_string(drifted)?])?;
+    Ok(())
+}
+
+pub(super) fn kept(db: &Connection, connection: i64) -> Result<Option<Drifted>> {
+    let state: Option<String> = db
+        .prepare_cached("SELECT state FROM reconciliations WHERE connection = ?1")?
+        .query_row([connection], |row| row.get(0))
+        .optional()?;
+    Ok(state.and_then(|state| serde_json::from_str(&state).ok()))
+}

@@ -1,0 +1,172 @@
+//! What changes in the application behind the bridge's back: told, repaired or
+//! accepted, and never on the strength of one reading.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{World, address};
+
+const SOON: &str = "read_lag = \"100ms\"";
+
+/// Takes members out of a group as an administrator of the application would.
+async fn takes_out(world: &World, group: &str, members: &[&str]) {
+    let path = format!("/api/v2/groupmanagement/group/{group}/members");
+    let members: Vec<String> = members.iter().map(|name| address(name)).collect();
+    let body = json!({ "members": members });
+    world.as_administrator("DELETE", &path, body).await;
+}
+
+fn reconciles(world: &World, more: &[&str]) -> (String, bool) {
+    let (said, wrong, ok) = world.run(&[&["reconcile"], more].concat());
+    (format!("{said}{wrong}"), ok)
+}
+
+async fn addresses(names: &[&str]) -> std::collections::BTreeSet<String> {
+    names.iter().map(|name| address(name)).collect()
+}
+
+#[tokio::test]
+async fn a_membership_that_is_gone_is_told_and_put_there_again_on_demand() {
+    let world = World::with(SOON, &["--empty"]).await;
+    let users = world.users("m", 4).await;
+    world.group("watched", &users).await;
+    let (said, ok) = reconciles(&world, &[]);
+    assert!(ok && said.contains("0 memberships are missing"), "{said}");
+
+    takes_out(&world, "watched", &["m1", "m2"]).await;
+    world.forget_calls().await;
+    let (said, ok) = reconciles(&world, &[]);
+    assert!(!ok && said.contains("2 memberships are missing"), "{said}");
+    assert!(
+        said.contains(&users[1]) && said.contains(&users[2]),
+        "{said}"
+    );
+    assert!(!said.contains(&users[0]), "{said}");
+    let writes = |calls: Vec<Value>| {
+        calls
+            .into_iter()
+            .filter(|call| call["method"] != "GET")
+            .count()
+    };
+    assert_eq!(writes(world.calls().await), 0, "telling writes nothing");
+
+    let (said, ok) = reconciles(&world, &["--apply"]);
+    assert!(ok, "{said}");
+    let all = addresses(&["m0", "m1", "m2", "m3"]).await;
+    world.until_upstream_has("watched", &all).await;
+    assert_eq!(writes(world.calls().await), 1, "one call for both");
+    let (said, ok) = reconciles(&world, &[]);
+    assert!(ok, "{said}");
+    let status = world.status().await;
+    assert_eq!(
+        status["connections"][0]["lastReconciliation"]["missing"], 0,
+        "{status:#}"
+    );
+}
+
+#[tokio::test]
+async fn where_drift_is_accepted_the_membership_is_none_any_more() {
+    let world = World::with(&format!("{SOON}\ndrift = \"accept\""), &["--empty"]).await;
+    let users = world.users("a", 3).await;
+    let group = world.group("accepting", &users).await;
+    takes_out(&world, "accepting", &["a0"]).await;
+    world.forget_calls().await;
+    let (said, ok) = reconciles(&world, &["--apply"]);
+    assert!(ok, "{said}");
+    let left: std::collections::BTreeSet<String> = users[1..].iter().cloned().collect();
+    assert_eq!(world.members(&group).await, left);
+    let (said, ok) = reconciles(&world, &[]);
+    assert!(ok, "{said}");
+    let changed = world
+        .calls()
+        .await
+        .into_iter()
+        .any(|call| call["method"] != "GET");
+    assert!(!changed, "nothing was written there");
+}
+
+#[tokio::test]
+async fn a_group_that_shrank_by_more_than_half_or_is_gone_is_only_told() {
+    let world = World::with(SOON, &["--empty"]).await;
+    let users = world.users("s", 12).await;
+    world.group("shrinking", &users).await;
+    world.group("vanishing", &users[..2]).await;
+    let out: Vec<String> = (0..7).map(|n| format!("s{n}")).collect();
+    takes_out(
+        &world,
+        "shrinking",
+        &out.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+    .await;
+    world
+        .as_administrator(
+            "DELETE",
+            "/api/v2/groupmanagement/group/vanishing",
+            Value::Null,
+        )
+        .await;
+    world.forget_calls().await;
+    let (said, _) = reconciles(&world, &["--apply"]);
+    assert!(said.contains("more than half"), "{said}");
+    assert!(said.contains("not there any more"), "{said}");
+    let (again, _) = reconciles(&world, &["--apply"]);
+    assert!(again.contains("7 memberships are missing"), "{again}");
+    let changed = world
+        .calls()
+        .await
+        .into_iter()
+        .any(|call| call["method"] != "GET");
+    assert!(!changed, "nothing was written there");
+}
+
+#[tokio::test]
+async fn a_reading_that_lags_or_fails_changes_nothing() {
+    let world = World::with("read_lag = \"3s\"", &["--empty"]).await;
+    let users = world.users("l", 3).await;
+    let group = world.group("lagging", &users[..1]).await;
+    // The application shows for two seconds what was so before.
+    world.faults(json!({ "read_lag_ms": 2000 })).await;
+    let add =
+        json!([{ "op": "add", "path": "members", "value": crate::support::values(&users[1..]) }]);
+    world.patch(&format!("/Groups/{group}"), add).await;
+    world.forget_calls().await;
+    let (said, ok) = reconciles(&world, &["--apply"]);
+    assert!(ok && said.contains("0 memberships are missing"), "{said}");
+    let broken = json!({ "rules": [{ "failure": "truncated", "operation": "get_members" }] });
+    world.faults(broken).await;
+    let (said, ok) = reconciles(&world, &["--apply"]);
+    assert!(!ok && said.contains("nothing was changed"), "{said}");
+    let changed = world
+        .calls()
+        .await
+        .into_iter()
+        .any(|call| call["method"] != "GET");
+    assert!(!changed, "nothing was written there");
+    assert_eq!(world.members(&group).await.len(), 3);
+}
+
+#[tokio::test]
+async fn an_account_that_was_ended_and_is_back_is_ended_again() {
+    let world = World::with(SOON, &["--empty"]).await;
+    let user = world.user("back").await;
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    world
+        .patch(&format!("/Users/{user}"), off)
+        .await
+        .expect(200);
+    let body = json!({ "email": address("back"), "firstName": "B", "lastName": "K" });
+    world
+        .as_administrator("POST", "/api/v2/usermanagement/user", body)
+        .await;
+    let (said, _) = reconciles(&world, &["--apply"]);
+    assert!(said.contains("1 that were ended are back"), "{said}");
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let (said, ok) = reconciles(&world, &[]);
+        if ok {
+            return;
+        }
+        assert!(Instant::now() < end, "{said}");
+    }
+}
