@@ -156,7 +156,6 @@ async fn a_cursor_into_the_table_is_good_for_its_own_query_only() {
     let forged = format!("{}{}", &cursor[1..], &cursor[..1]);
     for other in [
         format!("/Roles?count=2&sortBy=display&cursor={cursor}"),
-        format!("/Roles?count=3&sortBy=value&cursor={cursor}"),
         format!("/Entitlements?count=2&sortBy=value&cursor={cursor}"),
         format!("/?count=2&sortBy=value&cursor={cursor}"),
         format!("{asked}&cursor={forged}"),
@@ -165,9 +164,11 @@ async fn a_cursor_into_the_table_is_good_for_its_own_query_only() {
         let refused = world.get(&other).await.expect(400);
         assert_eq!(refused.body["scimType"], "invalidCursor", "{other}");
     }
+    let another = format!("/Roles?count=3&sortBy=value&cursor={cursor}");
+    let another = world.get(&another).await.expect(400);
+    assert_eq!(another.body["scimType"], "invalidCount");
     for (other, kind) in [
         ("cursor&startIndex=1", "invalidValue"),
-        ("cursor&count=-1", "invalidCount"),
         ("cursor&count=two", "invalidCount"),
         ("count=two", "invalidValue"),
     ] {

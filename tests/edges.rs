@@ -154,6 +154,9 @@ async fn a_search_is_a_list_in_a_body_also_over_both_types() {
             let mut body = body.clone();
             body["startIndex"] = start.into();
             body["count"] = 2.into();
+            // Without what can be assigned, which is in the list too.
+            body["filter"] =
+                "meta.resourceType eq \"User\" or meta.resourceType eq \"Group\"".into();
             let page = search("", body).await;
             assert_eq!(page["totalResults"], 5);
             assert_eq!(page["startIndex"], start);

@@ -6,6 +6,7 @@
 #![allow(unreachable_pub)]
 
 mod audit;
+mod budget;
 mod bulk;
 mod calls;
 mod catalog;
@@ -22,6 +23,7 @@ mod guard;
 mod hazards;
 mod lifecycle;
 mod lists;
+mod names;
 mod openapi;
 mod operator;
 mod projection;

@@ -262,6 +262,13 @@ impl World {
         self.dir.path().join("bridge.db")
     }
 
+    /// Changes the configuration, from the next start on.
+    pub fn reconfigure(&self, change: impl Fn(&str) -> String) {
+        let file = self.dir.path().join("drawbridge.toml");
+        let text = std::fs::read_to_string(&file).expect("a configuration");
+        std::fs::write(file, change(&text)).expect("written");
+    }
+
     /// Another application at another address, from the next start on.
     pub fn another_application(&mut self, arguments: &[&str]) {
         self.simulator = start_simulator(&self.dir, arguments);
@@ -577,7 +584,8 @@ pub fn values(ids: &[String]) -> Value {
 }
 
 /// What most tests want, unless a test says otherwise.
-const DEFAULTS: [&str; 4] = [
+const DEFAULTS: [&str; 5] = [
+    "request_budget = 1000000",
     "reactivate = \"recreate\"",
     "users_without_email = \"stage\"",
     "import = \"never\"",

@@ -80,6 +80,7 @@ async fn running(
         name: (*name).to_owned(),
         upstream: Arc::clone(upstream),
         policy: Policy {
+            request_budget: 1_000_000,
             sync_wait: Duration::from_millis(20),
             ..policy.clone()
         },

@@ -33,6 +33,8 @@ pub(super) struct Position {
     pub(super) direction: Direction,
     /// `None` is the end of the list that lies behind.
     pub(super) mark: Option<Mark>,
+    /// Of the page that it was given with, and so of the next.
+    pub(super) count: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +53,10 @@ pub(super) struct Cursors {
 const TAG: usize = 16;
 /// A key has a byte that tells its kind before the text.
 const KEY: usize = SORT_KEY + 1;
-/// Issued, direction, what it is, row, length of the key, key.
-const PLAIN: usize = 8 + 1 + 1 + 8 + 2 + KEY;
+/// Issued, count, direction, what it is, row, length of the key, key, and what
+/// makes the whole a multiple of three.
+const PLAIN: usize = 8 + 8 + 1 + 1 + 8 + 2 + KEY + FILLED;
+const FILLED: usize = 1;
 const SEALED: usize = TAG + PLAIN;
 
 impl Cursors {
@@ -68,11 +72,20 @@ impl Cursors {
     }
 
     /// Where a page begins that is asked for with this cursor.
-    pub(super) fn start(&self, cursor: &str, now: Millis) -> Result<Start, Problem> {
+    pub(super) fn start(&self, cursor: &str, count: u64, now: Millis) -> Result<Start, Problem> {
         if cursor.is_empty() {
             return Ok(Start::After(None));
         }
         let (position, issued) = self.open(cursor).ok_or_else(invalid)?;
+        if position.count != count {
+            return Err(Problem::bad(
+                ScimType::InvalidCount,
+                format!(
+                    "this cursor goes with count={}; send the same count for every page",
+                    position.count
+                ),
+            ));
+        }
         let age = now.saturating_sub(issued).max(0).cast_unsigned();
         if age > CURSOR_TIMEOUT * 1_000 {
             return Err(Problem::bad(
@@ -145,6 +158,7 @@ fn encoded(position: &Position, now: Millis) -> [u8; PLAIN] {
     let length = u16::try_from(key.len()).unwrap_or(0);
     let text = [
         &now.to_be_bytes()[..],
+        &position.count.to_be_bytes(),
         &[direction, of],
         &row.to_be_bytes(),
         &length.to_be_bytes(),
@@ -158,6 +172,7 @@ fn encoded(position: &Position, now: Millis) -> [u8; PLAIN] {
 
 fn decoded(plain: &[u8]) -> Option<(Position, Millis)> {
     let (now, rest) = plain.split_first_chunk::<8>()?;
+    let (count, rest) = rest.split_first_chunk::<8>()?;
     let ([direction, of], rest) = rest.split_first_chunk::<2>()?;
     let (row, rest) = rest.split_first_chunk::<8>()?;
     let (length, rest) = rest.split_first_chunk::<2>()?;
@@ -173,6 +188,7 @@ fn decoded(plain: &[u8]) -> Option<(Position, Millis)> {
             _ => Direction::Before,
         },
         mark: type_of(*of).map(mark),
+        count: u64::from_be_bytes(*count),
     };
     Some((position, i64::from_be_bytes(*now)))
 }

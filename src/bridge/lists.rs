@@ -56,7 +56,10 @@ impl Session {
             Page::Index(index) => (Start::Offset(index.saturating_sub(1)), None),
             Page::Cursor { cursor, of_query } => {
                 let cursors = self.cursors(asked, of_query, &catalog)?;
-                (cursors.start(cursor, clock::now())?, Some(cursors))
+                (
+                    cursors.start(cursor, first.count, clock::now())?,
+                    Some(cursors),
+                )
             }
         };
         let select = Select {
@@ -79,7 +82,7 @@ impl Session {
                 next: None,
                 previous: None,
             },
-            (_, Some(cursors)) => onward(&cursors, &listing),
+            (_, Some(cursors)) => onward(&cursors, &listing, first.count),
             (Page::Index(index), None) => Paging::Index(*index),
             (Page::Cursor { .. }, None) => return Err(Failure::Internal),
         };
@@ -137,10 +140,17 @@ fn beside(asked: &[(Listable, ListQuery)], catalog: &Catalog) -> Vec<Found> {
 
 /// A page that turned out empty leads on from the end of the list at which it
 /// lies.
-fn onward(cursors: &Cursors, listing: &Listing) -> Paging {
+fn onward(cursors: &Cursors, listing: &Listing, count: u64) -> Paging {
     let (first, last) = listing.ends.clone().unzip();
     let now = clock::now();
-    let cursor = |direction, mark: Option<Mark>| cursors.seal(&Position { direction, mark }, now);
+    let cursor = |direction, mark: Option<Mark>| {
+        let position = Position {
+            direction,
+            mark,
+            count,
+        };
+        cursors.seal(&position, now)
+    };
     Paging::Cursor {
         next: listing.later.then(|| cursor(Direction::After, last)),
         previous: listing.earlier.then(|| cursor(Direction::Before, first)),

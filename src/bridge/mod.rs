@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod approval;
+mod budget;
 mod bulk;
 mod clock;
 mod converge;
@@ -77,6 +78,8 @@ pub struct Policy {
     /// never.
     pub reconcile_every: Option<Duration>,
     pub drift: reconcile::DriftPolicy,
+    /// Requests a second that are taken (see `budget`).
+    pub request_budget: u32,
     /// Attributes that a filter in an address must not name.
     pub sensitive_filters: Arc<[String]>,
     pub limits: Limits,
@@ -98,6 +101,7 @@ impl Default for Policy {
             read_lag: Duration::from_secs(10),
             reconcile_every: None,
             drift: reconcile::DriftPolicy::Repair,
+            request_budget: 500,
             sensitive_filters: Arc::default(),
             limits: Limits::default(),
             guard: Arc::default(),
@@ -123,6 +127,7 @@ pub struct Connection {
     pub policy: Policy,
     pub tokens: token::Tokens,
     lanes: Lanes,
+    budget: budget::Budget,
     /// Since the start: see [`Self::dropped_attributes`].
     dropped_attributes: AtomicU64,
     imported: Mutex<Option<operator::LastRead>>,
@@ -216,6 +221,7 @@ impl Bridge {
         for setup in setups {
             let key = store.connection(&setup.name).await?;
             setup.upstream.brake(switch.stops(&setup.name));
+            let budget = budget::Budget::new(setup.policy.request_budget);
             let lanes = Lanes::new(
                 setup.name.clone(),
                 switch.clone(),
@@ -236,6 +242,7 @@ impl Bridge {
                 policy: setup.policy,
                 tokens: setup.tokens,
                 lanes,
+                budget,
                 dropped_attributes: AtomicU64::new(0),
                 imported: Mutex::default(),
                 reconciling: Mutex::default(),

@@ -40,6 +40,12 @@ impl Session {
         &self.connection.policy
     }
 
+    /// Takes a request within the connection's budget, or says in how many
+    /// seconds to come again.
+    pub fn admit(&self, may_revoke: bool) -> Result<(), u64> {
+        self.connection.budget.admit(may_revoke)
+    }
+
     /// Counts what was left out of a request because no schema defines it.
     pub fn note_dropped(&self, dropped: &Dropped) {
         let names = dropped.names().join(", ");

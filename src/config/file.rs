@@ -91,6 +91,7 @@ pub(super) struct Connection {
     pub(super) users_without_email: Option<UsersWithoutEmail>,
     pub(super) late_writes: Option<Span>,
     pub(super) import: Option<Import>,
+    pub(super) request_budget: Option<Spanned<u32>>,
     pub(super) read_lag: Option<Span>,
     pub(super) reconcile: Option<Reconcile>,
     pub(super) drift: Option<Drift>,

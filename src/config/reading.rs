@@ -20,6 +20,9 @@ const IMPORT_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// And how often it is compared with what was observed.
 const RECONCILE_EVERY: Duration = Duration::from_secs(24 * 3600);
 
+/// Entra ID demands as many requests a second.
+const LEAST_BUDGET: u32 = 25;
+
 /// One reading of one file.
 pub(super) struct Reading<'a, 'p> {
     pub(super) document: Document<'a>,
@@ -268,6 +271,17 @@ impl<'a> Reading<'a, '_> {
             &mut policy.late_writes,
             from.late_writes.as_ref().map(|span| span.0),
         );
+        if let Some(budget) = &from.request_budget {
+            policy.request_budget = *budget.get_ref();
+            if policy.request_budget < LEAST_BUDGET {
+                self.complain(
+                    Some(budget),
+                    &format!("{place}.request_budget"),
+                    "less than 25 requests a second, which Entra ID demands of a server",
+                    "write 25 or more; the default is 500",
+                );
+            }
+        }
         set(&mut policy.read_lag, from.read_lag.map(|span| span.0));
         set(
             &mut policy.reconcile_every,

@@ -56,6 +56,12 @@ impl Refusal {
         Self::new(503, detail).with(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
     }
 
+    /// The connection has used up its budget of requests.
+    pub(super) fn too_many(seconds: u64) -> Self {
+        let detail = "This connection sends more requests than it may (request_budget). Nothing was changed; send the request again after the seconds in Retry-After.";
+        Self::new(429, detail).with(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+    }
+
     /// A fault of ours; the request id leads to what was logged.
     pub(super) fn internal() -> Self {
         Self::new(

@@ -152,6 +152,8 @@ impl Front {
             Some(_) => Refusal::unauthenticated(),
             None => self.astray(authorization),
         })?;
+        let may_revoke = req.method() == Method::PATCH || req.method() == Method::DELETE;
+        session.admit(may_revoke).map_err(Refusal::too_many)?;
         let (front, rest) = path.split_at(base.length);
         let listening = req.app_config().local_addr();
         let mut url = origin::of(req.headers(), self.public.as_deref(), listening);

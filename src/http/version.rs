@@ -101,6 +101,10 @@ fn tags(headers: &HeaderMap, name: &header::HeaderName) -> Result<Option<Tags>, 
     for value in headers.get_all(name) {
         let text = value.to_str().map_err(|_| malformed(name))?.trim();
         if text.is_empty() {
+            // A client that lost the tag must not change whatever is there.
+            if *name == header::IF_MATCH {
+                return Err(malformed(name));
+            }
             continue;
         }
         seen = true;
@@ -187,7 +191,9 @@ mod tests {
     #[test]
     fn tags_are_read_in_every_legal_form() {
         assert_eq!(if_match(&[]).unwrap(), None);
-        assert_eq!(if_match(&[""]).unwrap(), None);
+        assert_eq!(if_match(&[""]).unwrap_err().status, 400);
+        assert_eq!(if_match(&["\"7\"", " "]).unwrap_err().status, 400);
+        assert_eq!(if_none_match(&[""]), None);
         assert_eq!(if_match(&["*"]).unwrap(), None);
         assert_eq!(if_match(&["W/\"7\""]).unwrap(), Some(vec![7]));
         assert_eq!(if_match(&["\"7\""]).unwrap(), Some(vec![7]));

@@ -6,6 +6,7 @@
 //! no schema knows matches nothing, because clients ask for attributes that
 //! a service may not hold; a strict connection refuses it.
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use serde_json::{Map, Value};
 
 use super::{
@@ -37,8 +38,8 @@ pub trait Subject {
     /// All attributes with `id`, `meta` and `schemas`, without `members` and
     /// `groups`.
     fn attributes(&self) -> &Map<String, Value>;
-    /// Whether a group has a member, or a user is in a group, of exactly this
-    /// id; answered by index.
+    /// Whether a group has a member, or a user is in a group, of this id in
+    /// any letter case; answered by index.
     fn is_linked(&self, id: &str) -> bool;
     /// Shows the members of a group or the groups of a user, as `members` and
     /// `groups` hold them, until one will do; whether one did. Only asked by
@@ -240,18 +241,36 @@ impl Filter {
 }
 
 /// The one comparison form of case-insensitive strings, used by storage,
-/// index, filter and uniqueness alike (reliability: S-18): Unicode lower case,
-/// with the Greek final sigma as any other, so that it does not depend on
-/// where in a word a letter stands.
+/// index, filter and uniqueness alike (reliability: S-18), as RFC 8265 section
+/// 3.3 prepares user names: letters of another width as those of the common
+/// one, Unicode lower case, composed (NFC); the Greek final sigma as any other,
+/// so that it does not depend on where in a word a letter stands.
 pub fn fold_case(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    let mut folded = text.to_lowercase();
+    let narrow: String = text.chars().map(of_common_width).collect();
+    let mut folded = narrow.to_lowercase();
     if folded.contains('ς') {
         folded = folded.replace('ς', "σ");
     }
-    folded
+    let composed = ComposingNormalizerBorrowed::new_nfc();
+    composed.normalize(&folded).into_owned()
+}
+
+/// The letter that a full-width or half-width form stands for.
+fn of_common_width(letter: char) -> char {
+    let compatible = match letter {
+        '\u{3000}' | '\u{ff00}'..='\u{ffef}' => ComposingNormalizerBorrowed::new_nfkc(),
+        _ => return letter,
+    };
+    let mut buffer = [0; 4];
+    let mapped = compatible.normalize(letter.encode_utf8(&mut buffer));
+    let mut letters = mapped.chars();
+    match (letters.next(), letters.next()) {
+        (Some(one), None) => one,
+        _ => letter,
+    }
 }
 
 #[cfg(test)]

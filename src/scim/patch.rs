@@ -62,6 +62,9 @@ pub enum MemberChange {
     /// `remove` with a filter other than `value eq ".." [or value eq ".."]`;
     /// ask [`Filter::matches_member`] for each member.
     RemoveWhere(Filter),
+    /// A removal that selects nobody is `noTarget` (RFC 7644 table 9); lenient
+    /// reading lets a removal that was sent twice be.
+    Hitting(Box<MemberChange>),
 }
 
 /// Reads a `PatchOp` body.
@@ -85,7 +88,7 @@ pub fn parse(
             "Operations must be an array of objects with op, path and value",
         ));
     };
-    if limits.strict && operations.is_empty() {
+    if operations.is_empty() {
         return Err(read::syntax("Operations must hold at least one operation"));
     }
     if operations.len() > limits.operations {

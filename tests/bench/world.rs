@@ -269,6 +269,7 @@ name = "acme"
 tokens = {{ file = "acme.tokens" }}
 import = "never"
 guard = {{ enabled = false }}
+request_budget = 1000000
 
 [connection.upstream]
 kind = "opsera"

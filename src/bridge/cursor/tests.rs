@@ -18,11 +18,12 @@ fn position(direction: Direction, key: &[u8]) -> Position {
     Position {
         direction,
         mark: Some(mark),
+        count: 2,
     }
 }
 
 fn refused(cursors: &Cursors, cursor: &str, now: Millis) -> ScimType {
-    let problem = cursors.start(cursor, now).expect_err(cursor);
+    let problem = cursors.start(cursor, 2, now).expect_err(cursor);
     assert_eq!(problem.status, 400);
     problem.scim_type.unwrap()
 }
@@ -35,27 +36,28 @@ fn a_cursor_leads_to_where_it_was_made_and_is_always_of_one_length() {
         for of in [User.into(), Role.into(), Entitlement.into()] {
             let mut after = position(Direction::After, key);
             after.mark.as_mut().unwrap().of = of;
-            let start = cursors.start(&cursors.seal(&after, NOW), NOW).unwrap();
+            let start = cursors.start(&cursors.seal(&after, NOW), 2, NOW).unwrap();
             assert_eq!(start, Start::After(after.mark));
         }
         let after = position(Direction::After, key);
         let cursor = cursors.seal(&after, NOW);
         assert_eq!(cursor.len(), SEALED / 3 * 4);
-        let start = cursors.start(&cursor, NOW).unwrap();
+        let start = cursors.start(&cursor, 2, NOW).unwrap();
         assert_eq!(start, Start::After(after.mark));
         let before = position(Direction::Before, key);
         let cursor = cursors.seal(&before, NOW);
         assert_eq!(cursor.len(), SEALED / 3 * 4);
-        let start = cursors.start(&cursor, NOW).unwrap();
+        let start = cursors.start(&cursor, 2, NOW).unwrap();
         assert_eq!(start, Start::Before(before.mark));
     }
     let end = Position {
         direction: Direction::Before,
         mark: None,
+        count: 2,
     };
-    let start = cursors.start(&cursors.seal(&end, NOW), NOW).unwrap();
+    let start = cursors.start(&cursors.seal(&end, NOW), 2, NOW).unwrap();
     assert_eq!(start, Start::Before(None));
-    assert_eq!(cursors.start("", NOW).unwrap(), Start::After(None));
+    assert_eq!(cursors.start("", 2, NOW).unwrap(), Start::After(None));
 }
 
 #[test]
@@ -100,7 +102,7 @@ fn a_cursor_belongs_to_one_connection_and_one_query() {
     let mine = Cursors::new(&tokens, &BOUND).unwrap();
     let cursor = mine.seal(&position(Direction::After, b""), NOW);
     let again = Cursors::new(&tokens, &BOUND).unwrap();
-    assert!(again.start(&cursor, NOW).is_ok());
+    assert!(again.start(&cursor, 2, NOW).is_ok());
     // The same token, but another pepper.
     let others = self::tokens();
     for (tokens, bound) in [
@@ -122,9 +124,18 @@ fn a_cursor_is_good_until_it_expires_and_says_that_it_did() {
     let end = NOW + CURSOR_TIMEOUT.cast_signed() * 1_000;
     // A clock that was set back does no harm.
     for now in [i64::MIN, 0, NOW - 1, NOW, end] {
-        assert!(cursors.start(&cursor, now).is_ok(), "{now}");
+        assert!(cursors.start(&cursor, 2, now).is_ok(), "{now}");
     }
     for now in [end + 1, i64::MAX] {
         assert_eq!(refused(&cursors, &cursor, now), ScimType::ExpiredCursor);
     }
+}
+
+#[test]
+fn a_cursor_goes_with_the_count_it_was_given_with() {
+    let cursors = Cursors::new(&tokens(), &BOUND).unwrap();
+    let cursor = cursors.seal(&position(Direction::After, b"a"), NOW);
+    let problem = cursors.start(&cursor, 3, NOW).unwrap_err();
+    assert_eq!(problem.scim_type, Some(ScimType::InvalidCount));
+    assert!(problem.detail.contains("count=2"), "{}", problem.detail);
 }

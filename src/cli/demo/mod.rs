@@ -176,7 +176,7 @@ impl Demo {
         let guarded = self.guard || !self.empty;
         let (leniency, roles, pace) = if self.empty {
             (
-                "users_without_email = \"stage\"\nreactivate = \"recreate\"\nimport = \"never\"\n",
+                "users_without_email = \"stage\"\nreactivate = \"recreate\"\nimport = \"never\"\nrequest_budget = 1000000\n",
                 "unknown_roles = \"local\"\n",
                 10_000,
             )

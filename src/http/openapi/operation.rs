@@ -8,7 +8,7 @@ use super::answers;
 use crate::http::reply::MEDIA_TYPE;
 
 /// Refusals that every request can meet, whatever it asks for.
-const ALWAYS: [u16; 6] = [400, 401, 414, 431, 500, 503];
+const ALWAYS: [u16; 7] = [400, 401, 414, 429, 431, 500, 503];
 /// Refusals that a body can meet besides.
 const OF_BODIES: [u16; 3] = [408, 413, 415];
 

@@ -554,6 +554,9 @@ fn folding_does_not_depend_on_the_place_in_a_word() {
     assert_eq!(fold_case("ΟΔΟΣ"), fold_case("οδοσ"));
     assert_eq!(fold_case("ΟΔΟΣ"), fold_case("οδος"));
     assert_eq!(fold_case("MÜLLER"), "müller");
+    assert_eq!(fold_case("Jose\u{301}"), fold_case("JOS\u{c9}"));
+    assert_eq!(fold_case("\u{ff21}\u{ff42}c"), "abc");
+    assert_ne!(fold_case("\u{2460}"), "1", "only width, not every likeness");
 }
 
 proptest! {

@@ -79,6 +79,10 @@ impl Held {
         let changed = patch.apply(&mut attributes, &id(), of, schemas())?;
         let before = self.members.clone();
         for change in patch.members {
+            let (change, before) = match change {
+                MemberChange::Hitting(inner) => (*inner, Some(self.members.len())),
+                other => (other, None),
+            };
             match change {
                 MemberChange::Add(ids) => {
                     for id in ids {
@@ -93,6 +97,10 @@ impl Held {
                 MemberChange::RemoveWhere(filter) => {
                     self.members.retain(|id| !filter.matches_member(id));
                 }
+                MemberChange::Hitting(_) => panic!("one in another"),
+            }
+            if before == Some(self.members.len()) {
+                return Err(Problem::bad(ScimType::NoTarget, "nobody was removed"));
             }
         }
         self.attributes = attributes;

@@ -148,7 +148,6 @@ impl SearchRequest {
                     self.filter,
                     self.sort_by,
                     self.descending,
-                    self.count,
                     self.attributes,
                     self.excluded
                 ])
@@ -170,14 +169,6 @@ impl Given {
                 "startIndex and cursor are two ways to say which page; send only one of them",
             ));
         }
-        if self.cursor.is_some() && self.count.is_some_and(|count| count < 0) {
-            return Err(Problem::bad(
-                ScimType::InvalidCount,
-                format!(
-                    "with a cursor, count must be between 0 and {MAX_COUNT}; 0 asks for totalResults alone"
-                ),
-            ));
-        }
         let order = if strict {
             self.sort_order
         } else {
@@ -188,7 +179,7 @@ impl Given {
             guarded: self.guarded,
             sort_by: some(self.sort_by),
             descending: sort::is_descending(order.as_deref(), strict)?,
-            start_index: clamped(self.start_index.unwrap_or(1), 1),
+            start_index: clamped(self.start_index.unwrap_or(1), 1).min(i64::MAX.cast_unsigned()),
             count: self
                 .count
                 .map_or(DEFAULT_COUNT, |count| clamped(count, 0).min(MAX_COUNT)),

@@ -479,7 +479,10 @@ impl Subject for Held {
     }
 
     fn is_linked(&self, id: &str) -> bool {
-        self.any_link(&mut |group| group["value"] == id)
+        self.any_link(&mut |group| {
+            let value = group["value"].as_str();
+            value.is_some_and(|value| value.eq_ignore_ascii_case(id))
+        })
     }
 
     fn any_link(&self, will_do: &mut dyn FnMut(&serde_json::Value) -> bool) -> bool {

@@ -12,6 +12,12 @@ pub(super) fn check(
     text: &str,
     strict: bool,
 ) -> Result<(), Problem> {
+    if parent.is_none() && attribute.name == "userName" && text.contains(is_unseen) {
+        return Err(Problem::bad(
+            ScimType::InvalidValue,
+            "userName holds a control character or one that nobody can see, so that two of them could look the same; leave it out",
+        ));
+    }
     let fits = match attribute.kind {
         Type::DateTime => text.parse::<jiff::Timestamp>().is_ok(),
         Type::Binary => is_base64(text),
@@ -33,6 +39,32 @@ pub(super) fn check(
         ));
     }
     Ok(())
+}
+
+/// Controls, and what is ignored when it is shown (RFC 8264 sections 9.12 and
+/// 9.13): zero-width letters and joiners, marks of direction, soft hyphens.
+fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(
+            letter,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'
+                | '\u{1160}'
+                | '\u{17b4}'
+                | '\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 fn is_canonical(attribute: &Attribute, text: &str) -> bool {

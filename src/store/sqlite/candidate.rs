@@ -88,15 +88,14 @@ impl Values {
         self.0.len() + 1
     }
 
-    fn at_id(&mut self, id: &str) -> Option<usize> {
-        let id = ResourceId::exact(id)?;
-        Some(self.at(id.as_bytes().to_vec()))
+    fn at_id(&mut self, id: ResourceId) -> usize {
+        self.at(id.as_bytes().to_vec())
     }
 
     /// What an index can be asked; `None` for what nothing can have.
     fn condition(&mut self, narrow: &Narrow, of: ResourceType) -> Option<String> {
         Some(match (narrow, of) {
-            (Narrow::Id(id), _) => format!("id = ?{}", self.at_id(id)?),
+            (Narrow::Id(id), _) => format!("id = ?{}", self.at_id(ResourceId::exact(id)?)),
             (Narrow::UserName(name), ResourceType::User) => {
                 format!("user_name_key = ?{}", self.at(fold_case(name)))
             }
@@ -114,13 +113,13 @@ impl Values {
                 "key IN (SELECT m.group_key FROM users u
                          CROSS JOIN memberships m ON m.user_key = u.key AND m.desired = 1
                          WHERE u.id = ?{} AND u.connection = ?1)",
-                self.at_id(id)?
+                self.at_id(ResourceId::parse(id)?)
             ),
             (Narrow::InGroup(id), ResourceType::User) => format!(
                 "key IN (SELECT m.user_key FROM groups g
                          CROSS JOIN memberships m ON m.group_key = g.key AND m.desired = 1
                          WHERE g.id = ?{} AND g.connection = ?1 AND g.tombstone IS NULL)",
-                self.at_id(id)?
+                self.at_id(ResourceId::parse(id)?)
             ),
             // What the other type alone has, no resource of this one has.
             _ => return None,
@@ -201,7 +200,7 @@ impl<'db> Stored<'db> {
     }
 
     fn ask_link(&self, id: &str) -> Result<bool> {
-        let Some(known) = ResourceId::exact(id) else {
+        let Some(known) = ResourceId::parse(id) else {
             return Ok(false);
         };
         let sql = match self.of {

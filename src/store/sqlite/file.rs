@@ -20,6 +20,9 @@ pub(super) struct Held {
     _lock: File,
 }
 
+/// How often and how long after each other a held lock is tried again.
+const LOOKS: u32 = 20;
+const LOOK: Duration = Duration::from_millis(25);
 /// How many compiled statements a connection keeps.
 const STATEMENTS: usize = 96;
 
@@ -43,7 +46,7 @@ pub(super) fn hold(path: &Path) -> std::result::Result<Held, StoreError> {
     let mut beside = path.clone().into_os_string();
     beside.push(".lock");
     let lock = private(Path::new(&beside)).map_err(|error| fault("lock", &error))?;
-    match lock.try_lock() {
+    match patiently(&lock) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             return Err(StoreError::Unavailable(format!(
@@ -57,6 +60,19 @@ pub(super) fn hold(path: &Path) -> std::result::Result<Held, StoreError> {
         .and_then(|folder| folder.sync_all())
         .map_err(|error| fault("sync the folder of", &error))?;
     Ok(Held { path, _lock: lock })
+}
+
+/// Between its fork and its exec, a program that this process starts holds a
+/// copy of every lock; that is over in a moment.
+fn patiently(lock: &File) -> std::result::Result<(), TryLockError> {
+    let mut looks = 0;
+    loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if looks < LOOKS => looks += 1,
+            result => return result,
+        }
+        std::thread::sleep(LOOK);
+    }
 }
 
 fn private(path: &Path) -> std::io::Result<File> {

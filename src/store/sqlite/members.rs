@@ -58,6 +58,8 @@ pub(super) struct Named<'db> {
     reported: HashSet<String>,
     /// What is left of [`STEPS`].
     steps: u64,
+    /// Members that removals have selected.
+    hits: u64,
 }
 
 /// Members that one request may look at, each as often as a filter compares:
@@ -126,6 +128,7 @@ impl<'db> Named<'db> {
             unknown: Vec::new(),
             reported: HashSet::new(),
             steps: STEPS,
+            hits: 0,
         }
     }
 
@@ -148,6 +151,18 @@ impl<'db> Named<'db> {
             MemberChange::RemoveAll => self.replace(Vec::new()),
             MemberChange::Replace(ids) => self.replace(ids),
             MemberChange::RemoveWhere(filter) => self.remove_where(&filter),
+            MemberChange::Hitting(change) => {
+                let hits = self.hits;
+                self.apply(*change)?;
+                if self.hits == hits {
+                    return Err(Problem::bad(
+                        ScimType::NoTarget,
+                        "no member of this Group is selected by the path",
+                    )
+                    .into());
+                }
+                Ok(())
+            }
         }
     }
 
@@ -169,8 +184,9 @@ impl<'db> Named<'db> {
         for text in ids {
             if let Some((key, id)) = self.resolve(text)? {
                 let pair = self.pair(key, id)?;
-                pair.desired = false;
+                let hit = std::mem::take(&mut pair.desired);
                 pair.asserted = false;
+                self.hits += u64::from(hit);
             }
         }
         Ok(())
@@ -209,11 +225,17 @@ impl<'db> Named<'db> {
             if pair.desired && filter.matches_member(&text_of(pair.id)) {
                 pair.desired = false;
                 pair.asserted = false;
+                self.hits += 1;
             }
         }
+        let mut hits = 0;
         self.scan_members((MEMBERS, true), comparisons, |id, _| {
-            filter.matches_member(&text_of(*id)).then_some(false)
-        })
+            let hit = filter.matches_member(&text_of(*id));
+            hits += u64::from(hit);
+            hit.then_some(false)
+        })?;
+        self.hits += hits;
+        Ok(())
     }
 
     /// Every pair of a list that was not named yet; `take` is told the id and

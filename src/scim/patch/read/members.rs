@@ -46,10 +46,17 @@ impl Reader<'_> {
                 ));
             }
             (Verb::Remove, None, Some(value)) => MemberChange::Remove(self.ids(&value)?),
-            (Verb::Remove, Some(filter), _) => match filter.ids() {
-                Some(ids) => MemberChange::Remove(self.counted(ids)?),
-                None => MemberChange::RemoveWhere(filter.only_about(&["value", "type"])?),
-            },
+            (Verb::Remove, Some(filter), _) => {
+                let change = match filter.ids() {
+                    Some(ids) => MemberChange::Remove(self.counted(ids)?),
+                    None => MemberChange::RemoveWhere(filter.only_about(&["value", "type"])?),
+                };
+                if strict {
+                    MemberChange::Hitting(Box::new(change))
+                } else {
+                    change
+                }
+            }
             (Verb::Add, None, Some(value)) => MemberChange::Add(self.ids(&value)?),
             (Verb::Replace, None, Some(value)) => MemberChange::Replace(self.left(&value)?),
             (_, None, None) => return Err(no_value("members")),

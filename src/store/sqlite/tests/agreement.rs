@@ -58,7 +58,10 @@ impl Subject for Known {
         &self.served
     }
     fn is_linked(&self, id: &str) -> bool {
-        self.links.iter().any(|link| link["value"] == id)
+        self.links.iter().any(|link| {
+            let value = link["value"].as_str();
+            value.is_some_and(|value| value.eq_ignore_ascii_case(id))
+        })
     }
     fn any_link(&self, will_do: &mut dyn FnMut(&Value) -> bool) -> bool {
         self.links.iter().any(will_do)

@@ -63,7 +63,7 @@ const OF_USERS: &[Place] = &[
     place("emails", Some("value"), Kind::Folded),
     place("emails", Some("type"), Kind::Folded),
     place("emails", Some("primary"), Kind::Flag),
-    place("groups", Some("value"), Kind::Exact),
+    place("groups", Some("value"), Kind::Folded),
     place("groups", Some("display"), Kind::Folded),
     place("groups", Some("type"), Kind::Folded),
     beyond(ENTERPRISE, "department", Kind::Folded),
@@ -82,8 +82,8 @@ const OF_USERS: &[Place] = &[
 ];
 const OF_GROUPS: &[Place] = &[
     place("displayName", None, Kind::Folded),
-    place("members", Some("value"), Kind::Exact),
-    place("members", Some("value"), Kind::Exact),
+    place("members", Some("value"), Kind::Folded),
+    place("members", Some("value"), Kind::Folded),
     place("members", Some("type"), Kind::Folded),
 ];
 /// Those with brackets, and what may stand in them.
