@@ -26,6 +26,7 @@ mod lists;
 mod names;
 mod openapi;
 mod operator;
+mod plan;
 mod projection;
 mod reconcile;
 mod spellings;

@@ -262,6 +262,13 @@ impl World {
         self.dir.path().join("bridge.db")
     }
 
+    /// Writes a file beside the configuration; its path.
+    pub fn file(&self, name: &str, content: &str) -> String {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, content).expect("written");
+        path.display().to_string()
+    }
+
     /// Changes the configuration, from the next start on.
     pub fn reconfigure(&self, change: impl Fn(&str) -> String) {
         let file = self.dir.path().join("drawbridge.toml");

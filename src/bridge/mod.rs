@@ -32,6 +32,7 @@ mod import;
 mod lane;
 mod lists;
 mod operator;
+mod preview;
 pub mod reconcile;
 mod recovery;
 mod session;
@@ -50,6 +51,7 @@ pub use import::Progress;
 use lane::Lanes;
 pub use lists::{Listed, Paging};
 pub use operator::{ConnectionStatus, Operator, Status};
+pub use preview::Preview;
 use switch::Switch;
 
 /// How one connection behaves.

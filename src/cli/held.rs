@@ -51,14 +51,34 @@ struct One {
     config: ConfigFile,
 }
 
-/// Show what a held request would do now, and do nothing.
+/// Show what would happen now, as JSON, and do nothing.
 ///
-/// By the same way as when it is approved, so that is what an approval then
-/// does if nothing else happens in between.
+/// Of a held request: what an approval would do. Of a connection or one of its
+/// groups: the calls that would be made next. Of a SCIM request in a file, such
+/// as {"method": "PATCH", "path": "/Groups/ID", "body": {..}}: what it would
+/// take away, and whether a guard rail would stop it. Always by the same way as
+/// when it is done, so that is what happens if nothing else comes in between.
 #[derive(Debug, Args)]
 pub(super) struct Plan {
+    /// A held request, by its id from `drawbridge held list`.
+    #[arg(required_unless_present = "connection", conflicts_with_all = ["connection", "group", "request"])]
+    id: Option<String>,
+    /// A connection, by its name in the configuration.
+    #[arg(long, value_name = "NAME")]
+    connection: Option<String>,
+    /// Only this group, by its id.
+    #[arg(
+        long,
+        value_name = "ID",
+        requires = "connection",
+        conflicts_with = "request"
+    )]
+    group: Option<String>,
+    /// A SCIM request in a file.
+    #[arg(long, value_name = "FILE", requires = "connection")]
+    request: Option<std::path::PathBuf>,
     #[command(flatten)]
-    of: One,
+    config: ConfigFile,
 }
 
 /// The time in which nothing is removed from groups without you.
@@ -117,13 +137,7 @@ impl Held {
 
 impl One {
     fn path(&self, act: &str) -> Result<String, Failed> {
-        let plain = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
-        if self.id.is_empty() || !self.id.bytes().all(plain) {
-            return Err(Failed::usage(
-                "that is no id of a held request; `drawbridge held list` shows them",
-            ));
-        }
-        Ok(format!("/held/{}{act}", self.id))
+        path_of(&self.id, act)
     }
 
     fn get(&self, act: &str) -> Result<Value, Failed> {
@@ -137,9 +151,55 @@ impl One {
     }
 }
 
+fn path_of(id: &str, act: &str) -> Result<String, Failed> {
+    let plain = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    if id.is_empty() || !id.bytes().all(plain) {
+        return Err(Failed::usage(
+            "that is no id of a held request; `drawbridge held list` shows them",
+        ));
+    }
+    Ok(format!("/held/{id}{act}"))
+}
+
+/// A name or an id that can stand in an address as it is.
+fn plain(text: &str) -> Result<&str, Failed> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if text.is_empty() || !text.bytes().all(plain) {
+        return Err(Failed::usage(format!("{text:?} is no name or id")));
+    }
+    Ok(text)
+}
+
 impl Plan {
     pub(super) fn run(&self) -> Result<(), Failed> {
-        let plan = self.of.get("/plan")?;
+        let plan = match (&self.id, &self.connection, &self.request) {
+            (Some(id), ..) => {
+                let path = path_of(id, "/plan")?;
+                let server = Server::find(&self.config)?;
+                app::command_runtime()?.block_on(server.get(&path))?
+            }
+            (None, Some(name), None) => {
+                let mut path = format!("/plan?connection={}", plain(name)?);
+                if let Some(group) = &self.group {
+                    path.push_str("&group=");
+                    path.push_str(plain(group)?);
+                }
+                let server = Server::find(&self.config)?;
+                app::command_runtime()?.block_on(server.get(&path))?
+            }
+            (None, Some(name), Some(file)) => {
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    Failed::usage(format!("{} cannot be read: {error}", file.display()))
+                })?;
+                let mut request: Value = serde_json::from_str(&text).map_err(|error| {
+                    Failed::usage(format!("{} is no JSON: {error}", file.display()))
+                })?;
+                request["connection"] = plain(name)?.into();
+                let server = Server::find(&self.config)?;
+                app::command_runtime()?.block_on(server.post("/plan", Some(&request)))?
+            }
+            (None, None, _) => return Err(Failed::usage("name a held request or a connection")),
+        };
         Screen::new().line(Tone::Plain, &serde_json::to_string_pretty(&plan)?);
         Ok(())
     }

@@ -73,7 +73,7 @@ fn whole(held: &HeldRequest) -> Value {
     told
 }
 
-fn rehearsed(rehearsal: &Rehearsal) -> Value {
+pub(super) fn rehearsed(rehearsal: &Rehearsal) -> Value {
     json!({
         "takesAway": rehearsal.effect.to_string(),
         "plan": rehearsal.effect,
@@ -82,7 +82,7 @@ fn rehearsed(rehearsal: &Rehearsal) -> Value {
     })
 }
 
-fn told(done: Result<Value, Declined>) -> HttpResponse {
+pub(super) fn told(done: Result<Value, Declined>) -> HttpResponse {
     let declined = match done {
         Ok(value) => return HttpResponse::Ok().json(value),
         Err(declined) => declined,

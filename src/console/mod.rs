@@ -24,6 +24,7 @@ use crate::bridge::{Bridge, Operator, token::Tokens};
 mod audit;
 mod held;
 mod metrics;
+mod plan;
 mod reconcile;
 mod status;
 
@@ -73,6 +74,8 @@ pub fn server(bridge: Arc<Bridge>, settings: Settings) -> io::Result<(Server, So
             .route("/reconcile", web::get().to(reconcile::show))
             .route("/reconcile", web::post().to(reconcile::begin))
             .route("/metrics", web::get().to(metrics::show))
+            .route("/plan", web::get().to(plan::pending))
+            .route("/plan", web::post().to(plan::request))
             .route("/held", web::get().to(held::list))
             .route("/held/{id}", web::get().to(held::show))
             .route("/held/{id}/plan", web::get().to(held::plan))

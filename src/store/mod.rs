@@ -347,6 +347,13 @@ pub struct GroupTurn {
 /// The outcome, in a word, of a call that may or may not have been done.
 pub const UNANSWERED: &str = "unknown";
 
+/// What a lane has to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Pending {
+    User(UserTurn),
+    Group(GroupTurn),
+}
+
 /// What a group turn learned, written in one transaction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GroupLearned {
@@ -556,6 +563,14 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     async fn counts(&self, c: ConnectionKey) -> Result<Counts, StoreError>;
     /// Rows of the audit after a number, oldest first, at most so many.
     async fn audit(&self, after: i64, most: usize) -> Result<Vec<AuditRow>, StoreError>;
+    /// What the next turns of at most so many lanes would be handed out, or of
+    /// one group alone; changes nothing.
+    async fn pending(
+        &self,
+        c: ConnectionKey,
+        group: Option<ResourceId>,
+        most: usize,
+    ) -> Result<Vec<Pending>, StoreError>;
     /// Memberships that the application refused, newest first, at most so many.
     async fn refusals(&self, c: ConnectionKey, most: usize) -> Result<Vec<Refused>, StoreError>;
     /// Records an operator's act that changes nothing here, in the audit.

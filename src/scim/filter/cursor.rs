@@ -88,7 +88,7 @@ impl<'a> Cursor<'a> {
         self.count(end + 2);
         let written = self.text.get(start..self.at).unwrap_or_default();
         serde_json::from_str(written)
-            .map_err(|_| self.fault_at(start, "this text has an escape that JSON does not know"))
+            .map_err(|_| self.fault_at(start, "this text holds an escape that JSON does not know, or a control character, which must be escaped"))
     }
 
     /// The next byte that is no space.

@@ -217,6 +217,12 @@ fn edit(
             (None, Some(_), _) if strict && values.list.is_empty() => {
                 return Err(no_match(attribute));
             }
+            // What a value is for says nothing without a value.
+            (None, Some("type" | "primary"), Verb::Add | Verb::Replace)
+                if values.list.is_empty() =>
+            {
+                return Err(no_match(attribute));
+            }
             (None, Some(sub), _) => values.every(sub, value),
             (None, None, Verb::Add) => values.add(value),
             (None, None, Verb::Replace) => values.replace(value),

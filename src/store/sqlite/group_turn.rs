@@ -26,8 +26,31 @@ use super::{
 const LANE: &str = "group";
 
 pub(super) fn begin(db: &Connection, key: GroupKey, limit: usize) -> Result<Option<GroupTurn>> {
+    let Some((mut group, turn)) = prepare(db, key, limit)? else {
+        return Ok(None);
+    };
+    mark(db, &turn.work)?;
+    if group.dirty() {
+        group.existence = Existence::Unknown;
+        groups::save(db, &group)?;
+    }
+    let detail = json!({
+        "adds": turn.work.adds.len(),
+        "removes": turn.work.removes.len(),
+        "replaces": turn.work.full.is_some(),
+    });
+    audit::open_intent(db, LANE, group.key, group.seq, &detail)?;
+    Ok(Some(turn))
+}
+
+/// What a turn would be handed out; writes nothing.
+pub(super) fn prepare(
+    db: &Connection,
+    key: GroupKey,
+    limit: usize,
+) -> Result<Option<(Group, GroupTurn)>> {
     let writable = |group: &Group| group.refused.is_none() && group.read_only.is_none();
-    let Some(mut group) = groups::by_key(db, key.0)?.filter(writable) else {
+    let Some(group) = groups::by_key(db, key.0)?.filter(writable) else {
         return Ok(None);
     };
     let dirty = group.dirty();
@@ -63,18 +86,7 @@ pub(super) fn begin(db: &Connection, key: GroupKey, limit: usize) -> Result<Opti
             full,
         },
     };
-    mark(db, &turn.work)?;
-    if dirty {
-        group.existence = Existence::Unknown;
-        groups::save(db, &group)?;
-    }
-    let detail = json!({
-        "adds": turn.work.adds.len(),
-        "removes": turn.work.removes.len(),
-        "replaces": turn.work.full.is_some(),
-    });
-    audit::open_intent(db, LANE, group.key, group.seq, &detail)?;
-    Ok(Some(turn))
+    Ok(Some((group, turn)))
 }
 
 #[derive(Default)]

@@ -5,10 +5,11 @@ use rusqlite::Connection;
 
 use crate::{
     plan::state::{GroupKey, UserKey},
-    store::Lane,
+    scim::resource::ResourceId,
+    store::{Lane, Pending},
 };
 
-use super::{fault::Result, leaving};
+use super::{fault::Result, group_turn, groups, leaving, user_turn};
 
 /// Every lane with work, at start; users first, because adds wait for them.
 pub(super) fn open(db: &Connection, connection: i64) -> Result<Vec<Lane>> {
@@ -32,6 +33,35 @@ pub(super) fn open(db: &Connection, connection: i64) -> Result<Vec<Lane>> {
         lanes.push(Lane::Group(GroupKey(row.get(0)?)));
     }
     Ok(lanes)
+}
+
+/// The most pairs of one group in a preview.
+const PREVIEWED: usize = 1_000;
+
+/// What the next turns would be handed out, without handing it out.
+pub(super) fn pending(
+    db: &Connection,
+    connection: i64,
+    group: Option<ResourceId>,
+    most: usize,
+) -> Result<Vec<Pending>> {
+    let lanes = match group {
+        None => open(db, connection)?,
+        Some(id) => groups::live(db, connection, id)?
+            .map(|group| Lane::Group(GroupKey(group.key)))
+            .into_iter()
+            .collect(),
+    };
+    let mut pending = Vec::new();
+    for lane in lanes.into_iter().take(most) {
+        pending.extend(match lane {
+            Lane::User(key) => user_turn::prepare(db, key)?.map(|(_, turn)| Pending::User(turn)),
+            Lane::Group(key) => {
+                group_turn::prepare(db, key, PREVIEWED)?.map(|(_, turn)| Pending::Group(turn))
+            }
+        });
+    }
+    Ok(pending)
 }
 
 /// Live, writable groups in which a user's pair differs.

@@ -27,8 +27,8 @@ use crate::{
 use super::{
     Actor, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, GroupChange,
     GroupLearned, GroupRow, GroupTurn, GroupWritten, ImportMark, Imported, Lane, ListError,
-    Listing, Members, Millis, Precondition, Reconcilable, Refused, Repaired, Resource, Select,
-    Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
+    Listing, Members, Millis, Pending, Precondition, Reconcilable, Refused, Repaired, Resource,
+    Select, Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
 };
@@ -211,6 +211,16 @@ impl Store for Sqlite {
             .readers
             .read_apart(move |db| audit::rows(db, after, most));
         Ok(read.await?)
+    }
+
+    async fn pending(
+        &self,
+        c: ConnectionKey,
+        group: Option<ResourceId>,
+        most: usize,
+    ) -> Result<Vec<Pending>, StoreError> {
+        let read = move |db: &Connection| lanes::pending(db, c.0, group, most);
+        Ok(self.readers.read_apart(read).await?)
     }
 
     async fn refusals(&self, c: ConnectionKey, most: usize) -> Result<Vec<Refused>, StoreError> {

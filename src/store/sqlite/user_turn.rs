@@ -24,7 +24,26 @@ use super::{
 const LANE: &str = "user";
 
 pub(super) fn begin(db: &Connection, key: UserKey) -> Result<Option<UserTurn>> {
-    let Some(mut user) = users::by_key(db, key.0)?.filter(User::dirty) else {
+    let Some((mut user, turn)) = prepare(db, key)? else {
+        return Ok(None);
+    };
+    let stays = user.account.active == (user.observed.existence == Existence::Present);
+    user.unsure = user.unsure.max(if stays { 1 } else { 2 });
+    user.turn = Some(user.version);
+    users::save(db, &user)?;
+    audit::open_intent(
+        db,
+        LANE,
+        user.key,
+        user.version,
+        &json!({ "unsure": user.unsure }),
+    )?;
+    Ok(Some(turn))
+}
+
+/// What a turn would be handed out; writes nothing.
+pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, UserTurn)>> {
+    let Some(user) = users::by_key(db, key.0)?.filter(User::dirty) else {
         return Ok(None);
     };
     let Some(principal) = user.principal() else {
@@ -45,18 +64,7 @@ pub(super) fn begin(db: &Connection, key: UserKey) -> Result<Option<UserTurn>> {
         since: user.created,
         unsure: user.unsure > 0 || user.observed.existence == Existence::Unknown,
     };
-    let stays = user.account.active == (user.observed.existence == Existence::Present);
-    user.unsure = user.unsure.max(if stays { 1 } else { 2 });
-    user.turn = Some(user.version);
-    users::save(db, &user)?;
-    audit::open_intent(
-        db,
-        LANE,
-        user.key,
-        user.version,
-        &json!({ "unsure": user.unsure }),
-    )?;
-    Ok(Some(turn))
+    Ok(Some((user, turn)))
 }
 
 pub(super) fn end(

@@ -133,7 +133,9 @@ impl Values<'_> {
             let attribute = self.attribute;
             let mut list = self.list.iter_mut();
             if let Some(element) = list.find(|e| same_value(attribute, &e.value, value)) {
-                element.merge(value);
+                if let Some(news) = news(attribute, &element.value, value) {
+                    element.merge(&news);
+                }
             } else if self.list.len() <= MOST_VALUES {
                 self.list.push(Edited::touched(value.clone()));
             }
@@ -225,6 +227,19 @@ fn same_value(attribute: &Attribute, old: &Value, new: &Value) -> bool {
             .all(|name| same_part(attribute, name, a.get(name), b.get(name))),
         (a, b) => same_text(attribute.case_exact, a, b),
     }
+}
+
+/// What of an added value is not there already: what is only spelled in other
+/// letters is no change (RFC 7644 section 3.5.2.1).
+fn news(attribute: &Attribute, old: &Value, new: &Value) -> Option<Value> {
+    let (Value::Object(old), Value::Object(new)) = (old, new) else {
+        return None;
+    };
+    let differs =
+        |(name, part): &(&String, &Value)| !same_part(attribute, name, old.get(*name), Some(part));
+    let parts = new.iter().filter(differs);
+    let parts: Map<String, Value> = parts.map(|(n, v)| (n.clone(), v.clone())).collect();
+    (!parts.is_empty()).then(|| parts.into())
 }
 
 /// Whether a value has everything that the one to be removed has.

@@ -30,8 +30,13 @@ impl Reader<'_> {
             .as_deref()
             .and_then(|sub| attribute.sub(sub));
         let fixed = |a: &Attribute| a.mutability == Mutability::ReadOnly;
-        if self.reading.strict && (fixed(attribute) || sub.is_some_and(fixed)) {
-            return Err(immutable(attribute));
+        if self.reading.strict
+            && let Some(closed) = [Some(attribute), sub]
+                .into_iter()
+                .flatten()
+                .find(|a| fixed(a))
+        {
+            return Err(immutable(closed));
         }
         if self.is_members(&path) {
             return self.members(verb, path, value);

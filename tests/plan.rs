@@ -1,0 +1,114 @@
+//! What would happen now, told without doing it, and then done just so.
+
+use serde_json::{Value, json};
+
+use crate::support::{World, values};
+
+fn plan(world: &World, more: &[&str]) -> (Value, String) {
+    let (said, wrong, ok) = world.run(&[&["plan"], more].concat());
+    let plan = if ok {
+        serde_json::from_str(&said).expect("JSON")
+    } else {
+        Value::Null
+    };
+    (plan, wrong)
+}
+
+#[tokio::test]
+async fn the_next_calls_are_told_and_then_made() {
+    let world = World::start().await;
+    let users = world.users("p", 3).await;
+    let group = world.group("planned", &users[..2]).await;
+    let (nothing, _) = plan(&world, &["--connection", "acme"]);
+    assert_eq!(nothing["pending"], json!([]));
+
+    world.run(&["pause"]);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while world.status().await["everythingPaused"] != true {
+        assert!(std::time::Instant::now() < end);
+    }
+    let change = json!([
+        { "op": "add", "path": "members", "value": values(&users[2..]) },
+        { "op": "remove", "path": format!("members[value eq \"{}\"]", users[0]) },
+    ]);
+    world.patch(&format!("/Groups/{group}"), change).await;
+    world.forget_calls().await;
+    let (told, wrong) = plan(&world, &["--connection", "acme"]);
+    let [lane] = &told["pending"].as_array().expect(&wrong)[..] else {
+        panic!("{told:#}");
+    };
+    assert_eq!(lane["resourceType"], "Group");
+    let names = |of: &Value| -> Vec<(String, String)> {
+        let all = of["operations"].as_array().expect("operations");
+        let one = |o: &Value| {
+            let who = o["members"][0]["id"].as_str().expect("an id");
+            (
+                o["operation"].as_str().expect("a name").to_owned(),
+                who.to_owned(),
+            )
+        };
+        all.iter().map(one).collect()
+    };
+    let expected = [
+        ("add_members".to_owned(), users[2].clone()),
+        ("remove_members".to_owned(), users[0].clone()),
+    ];
+    assert_eq!(names(lane), expected);
+    let (of_group, _) = plan(&world, &["--connection", "acme", "--group", &group]);
+    assert_eq!(of_group, told);
+    assert_eq!(world.calls().await, Vec::<Value>::new(), "nothing is done");
+
+    world.run(&["resume"]);
+    let left = [crate::support::address("p1"), crate::support::address("p2")];
+    world.until_upstream_has("planned", &left.into()).await;
+    let calls = world.calls().await;
+    let methods: Vec<_> = calls
+        .iter()
+        .map(|c| c["method"].as_str().expect("a method"))
+        .collect();
+    assert_eq!(methods, ["POST", "DELETE"], "{calls:#?}");
+}
+
+#[tokio::test]
+async fn a_request_in_a_file_is_judged_and_not_done() {
+    let world = World::with("guard = { enabled = true }", &["--empty"]).await;
+    let users = world.users("f", 12).await;
+    let group = world.group("filed", &users).await;
+    let file = world.file(
+        "request.json",
+        &json!({
+            "method": "PATCH", "path": format!("/Groups/{group}"),
+            "body": { "Operations": [{ "op": "remove", "path": "members" }] },
+        })
+        .to_string(),
+    );
+    let arguments = ["--connection", "acme", "--request", file.as_str()];
+    let (told, wrong) = plan(&world, &arguments);
+    assert_eq!(told["plan"]["removed"], 12, "{told:#} {wrong}");
+    assert!(
+        told["rule"].is_string(),
+        "a guard rail would stop it: {told:#}"
+    );
+    assert_eq!(world.members(&group).await.len(), 12);
+    for (content, needle) in [
+        ("{", "no JSON"),
+        (
+            r#"{"method":"POST","path":"/Groups","body":{}}"#,
+            "PUT, PATCH and DELETE",
+        ),
+        (
+            r#"{"method":"PATCH","path":"/Users/x","body":{}}"#,
+            "can be rehearsed",
+        ),
+        (
+            r#"{"method":"DELETE","path":"/Groups/01900000-0000-7000-8000-000000000000"}"#,
+            "no Group",
+        ),
+    ] {
+        let file = world.file("bad.json", content);
+        let (_, wrong) = plan(&world, &["--connection", "acme", "--request", &file]);
+        assert!(wrong.contains(needle), "{content}: {wrong}");
+    }
+    let (_, wrong) = plan(&world, &["--connection", "nobody"]);
+    assert!(wrong.contains("no connection"), "{wrong}");
+}
