@@ -21,7 +21,7 @@ use dice::Dice;
 use history::{End, Key, State, differences, lies};
 
 mod client;
-mod dice;
+pub mod dice;
 mod history;
 
 const CLIENTS: usize = 8;

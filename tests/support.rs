@@ -122,6 +122,12 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// The version in the entity tag.
+    pub fn version(&self) -> Option<u64> {
+        let tag = self.headers.get("etag")?.to_str().ok()?;
+        tag.trim_start_matches("W/").trim_matches('"').parse().ok()
+    }
+
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{self:#?}");
@@ -147,6 +153,15 @@ impl World {
     pub async fn with(connection: &str, simulator: &[&str]) -> Self {
         let (world, _) = Self::configured(simulator, &["acme"], |upstream| {
             configuration(upstream, connection)
+        });
+        world
+    }
+
+    /// The same with the application's pace and patience as given, instead of
+    /// none at all.
+    pub async fn behind(connection: &str, application: &str) -> Self {
+        let (world, _) = Self::configured(&["--empty"], &["acme"], |upstream| {
+            configuration(upstream, connection).replace(NO_PACE, application)
         });
         world
     }
@@ -499,10 +514,19 @@ impl World {
 
     /// Every call since the log was emptied, oldest first.
     pub async fn calls(&self) -> Vec<Value> {
-        let log = self.control(Method::GET, "calls", None).await;
-        let list = log.as_array().or_else(|| log["calls"].as_array());
-        list.cloned()
-            .unwrap_or_else(|| panic!("no call log in {log}"))
+        let mut calls: Vec<Value> = Vec::new();
+        loop {
+            let last = calls
+                .last()
+                .map_or(0, |call| call["sequence"].as_u64().unwrap());
+            let page = format!("calls?since={last}");
+            let page = self.control(Method::GET, &page, None).await;
+            match page.as_array() {
+                Some(page) if page.is_empty() => return calls,
+                Some(page) => calls.extend(page.iter().cloned()),
+                None => panic!("no call log in {page}"),
+            }
+        }
     }
 
     pub async fn forget_calls(&self) {
@@ -638,6 +662,9 @@ tokens = {{ file = "globex.tokens" }}
     )
 }
 
+/// No test waits for a pace that it is not about.
+const NO_PACE: &str = "requests_per_second = 100000\nburst = 1000";
+
 fn application(upstream: &str) -> String {
     format!(
         r#"
@@ -645,8 +672,7 @@ fn application(upstream: &str) -> String {
 kind = "opsera"
 base_url = "{upstream}"
 token = {{ file = "opsera.token" }}
-requests_per_second = 100000
-burst = 1000
+{NO_PACE}
 "#
     )
 }

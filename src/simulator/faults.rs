@@ -157,6 +157,14 @@ pub enum Failure {
     Huge { bytes: usize },
 }
 
+/// How one call fails.
+#[derive(Debug)]
+pub(super) struct Strike {
+    pub(super) failure: Failure,
+    /// The caller was too fast; no rule struck.
+    pub(super) over_limit: bool,
+}
+
 /// The switches at work.
 #[derive(Debug, Default)]
 pub(super) struct Switchboard {
@@ -176,9 +184,12 @@ impl Switchboard {
     }
 
     /// How this call fails, if it does; counts it either way.
-    pub(super) fn strike(&mut self, operation: &str, write: bool, now: Instant) -> Option<Failure> {
+    pub(super) fn strike(&mut self, operation: &str, write: bool, now: Instant) -> Option<Strike> {
         if let Some(failure) = self.over_limit(now) {
-            return Some(failure);
+            return Some(Strike {
+                failure,
+                over_limit: true,
+            });
         }
         self.faults.rules.retain(|rule| rule.next != Some(0));
         for place in 0..self.faults.rules.len() {
@@ -191,7 +202,10 @@ impl Switchboard {
             }
             let rule = &mut self.faults.rules[place];
             rule.next = rule.next.map(|left| left - 1);
-            return Some(rule.failure.clone());
+            return Some(Strike {
+                failure: rule.failure.clone(),
+                over_limit: false,
+            });
         }
         None
     }

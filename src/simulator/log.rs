@@ -31,7 +31,7 @@ pub struct Call {
     pub duration_ms: Option<u64>,
     /// `None` while in flight and where no answer was sent.
     pub status: Option<u16>,
-    /// `applied`, `read`, `refused`, or the fault that struck.
+    /// `applied`, `read`, `refused`, `over_limit`, or the fault that struck.
     pub outcome: String,
 }
 

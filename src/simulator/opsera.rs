@@ -35,6 +35,10 @@ use super::{
 /// How long a call hangs that is never answered: longer than any client waits.
 const FOREVER: Duration = Duration::from_secs(600);
 
+/// The outcome of a call beyond the rate limit, told apart from a 429 that a
+/// rule gave.
+const OVER_LIMIT: &str = "over_limit";
+
 /// The world, and an older one for reads while read lag is on.
 #[derive(Debug)]
 pub(super) struct Live {
@@ -271,7 +275,15 @@ async fn run(shared: Arc<Shared>, call: Incoming, sequence: u64) -> Sent {
             let reply = Reply::json(decision.status, &decision.body);
             (Sent::Reply(reply), outcome)
         }
-        Some(failure) => fail(&shared, &call, failure),
+        Some(strike) => {
+            let (sent, outcome) = fail(&shared, &call, strike.failure);
+            let outcome = if strike.over_limit {
+                OVER_LIMIT
+            } else {
+                outcome
+            };
+            (sent, outcome)
+        }
     };
     let status = match &sent {
         Sent::Reply(reply) => Some(reply.status),

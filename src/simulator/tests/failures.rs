@@ -162,18 +162,39 @@ async fn a_senseless_pause_means_the_own_back_off() {
 async fn the_pace_stays_under_the_limit() {
     let bench = Bench::with(|settings| {
         settings.requests_per_second = 20;
-        settings.burst = 1;
+        settings.burst = 15;
     });
     bench.faults(|faults| {
         faults.rate_limit = Some(RateLimit {
-            per_second: 23,
+            per_second: 20,
             retry_after: None,
         });
     });
-    for _ in 0..30 {
+    for _ in 0..50 {
         bench.upstream.group("crew").await.unwrap();
     }
     assert!(bench.calls().iter().all(|call| call.status == Some(200)));
+}
+
+#[actix_web::test]
+async fn a_call_beyond_the_limit_is_told_apart_from_one_that_a_rule_refused() {
+    let bench = Bench::new();
+    let throttle = Failure::Status {
+        status: 429,
+        retry_after: Some("0".into()),
+    };
+    bench.faults(|faults| faults.rules = vec![Rule::next(throttle, 1)]);
+    bench.upstream.group("crew").await.unwrap();
+    bench.faults(|faults| {
+        faults.rate_limit = Some(RateLimit {
+            per_second: 0,
+            retry_after: None,
+        });
+    });
+    bench.upstream.group("crew").await.unwrap_err();
+    let outcomes: Vec<_> = bench.calls().into_iter().map(|call| call.outcome).collect();
+    assert_eq!(outcomes[0], "status");
+    assert_eq!(outcomes[2], "over_limit");
 }
 
 #[actix_web::test]

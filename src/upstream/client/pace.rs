@@ -20,6 +20,9 @@ use governor::{
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::retry_after::LONGEST;
+use window::Window;
+
+mod window;
 
 /// Pauses up to this long are slept through.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -58,6 +61,7 @@ pub(super) struct Pace {
     per_second: u32,
     limiter: DefaultDirectRateLimiter,
     clock: DefaultClock,
+    window: Mutex<Window>,
     slots: Semaphore,
     ordinary_slots: Semaphore,
     /// First come, first served, within each priority.
@@ -88,6 +92,7 @@ impl Pace {
             per_second: per_second.max(1),
             limiter: DefaultDirectRateLimiter::direct_with_clock(quota, clock.clone()),
             clock,
+            window: Mutex::new(Window::new(per_second)),
             slots: Semaphore::new(slots),
             ordinary_slots: Semaphore::new(slots.saturating_sub(1).max(1)),
             gates: Default::default(),
@@ -158,8 +163,16 @@ impl Pace {
         if !pause.is_zero() {
             return Ok(pause);
         }
+        // The limiter spreads the calls; what it allows at once after a quiet
+        // time would take a second over the limit without the window.
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some(wait) = window.full_for(now) {
+            return Ok(wait);
+        }
         match self.limiter.check() {
             Ok(()) => {
+                window.note(now);
                 self.probing();
                 Ok(Duration::ZERO)
             }
