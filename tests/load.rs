@@ -87,9 +87,10 @@ async fn a_failing_application_under_load_ends_up_as_was_acknowledged() {
         "converged {:.1} s after the last write, 0 wrong",
         converged.as_secs_f64()
     );
-    assert_eq!(failed, 0, "some were told 5xx or refused");
-    assert_eq!(over, 0, "the limit was broken");
-    assert!(p99 <= LATE, "99 of 100 answers took up to {p99:?}");
+    assert!(
+        failed == 0 && over == 0 && p99 <= LATE,
+        "seed {seed}: {failed} writes failed, {over} calls were beyond the limit, 99 of 100 answers took up to {p99:?}"
+    );
 }
 
 /// One call in twenty fails, each way as often; the limit stays.

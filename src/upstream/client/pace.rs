@@ -20,7 +20,7 @@ use governor::{
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::retry_after::LONGEST;
-use window::Window;
+use window::{Place, Window};
 
 mod window;
 
@@ -54,6 +54,28 @@ pub(super) struct Refusal {
 pub(super) struct Turn<'a> {
     _slot: SemaphorePermit<'a>,
     _ordinary: Option<SemaphorePermit<'a>>,
+    _kept: Kept<'a>,
+}
+
+/// A place in the window while the call is on its way.
+#[derive(Debug)]
+struct Kept<'a> {
+    window: &'a Mutex<Window>,
+    place: Place,
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.answered(&self.place, Instant::now());
+    }
+}
+
+/// Whether it is somebody's turn.
+enum Go<'a> {
+    Now(Kept<'a>),
+    /// Never zero.
+    Wait(Duration),
 }
 
 #[derive(Debug)]
@@ -122,14 +144,16 @@ impl Pace {
                 let slot = acquire(&self.slots).await?;
                 let _gate = self.gates[0].lock().await;
                 loop {
-                    let wait = self.go(priority)?;
-                    if wait.is_zero() {
-                        return Ok(Turn {
-                            _slot: slot,
-                            _ordinary: None,
-                        });
+                    match self.go(priority)? {
+                        Go::Now(kept) => {
+                            return Ok(Turn {
+                                _slot: slot,
+                                _ordinary: None,
+                                _kept: kept,
+                            });
+                        }
+                        Go::Wait(wait) => tokio::time::sleep(wait).await,
                     }
-                    tokio::time::sleep(wait).await;
                 }
             }
             Priority::Ordinary => {
@@ -143,43 +167,49 @@ impl Pace {
                     if *self.urgent.borrow() > 0 {
                         continue;
                     }
-                    let wait = self.go(priority)?;
-                    if wait.is_zero() {
-                        return Ok(Turn {
-                            _slot: slot,
-                            _ordinary: Some(ordinary),
-                        });
+                    match self.go(priority)? {
+                        Go::Now(kept) => {
+                            return Ok(Turn {
+                                _slot: slot,
+                                _ordinary: Some(ordinary),
+                                _kept: kept,
+                            });
+                        }
+                        Go::Wait(wait) => {
+                            drop(slot);
+                            tokio::time::sleep(wait).await;
+                        }
                     }
-                    drop(slot);
-                    tokio::time::sleep(wait).await;
                 }
             }
         }
     }
 
-    /// Takes the turn if it has come (zero), else says how long to wait.
-    fn go(&self, priority: Priority) -> Result<Duration, Refusal> {
+    /// Takes the turn if it has come, else says how long to wait.
+    fn go(&self, priority: Priority) -> Result<Go<'_>, Refusal> {
         let pause = self.quiet(priority)?;
         if !pause.is_zero() {
-            return Ok(pause);
+            return Ok(Go::Wait(pause));
         }
         // The limiter spreads the calls; what it allows at once after a quiet
         // time would take a second over the limit without the window.
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if let Some(wait) = window.full_for(now) {
-            return Ok(wait);
+            return Ok(Go::Wait(wait));
         }
         match self.limiter.check() {
             Ok(()) => {
-                window.note(now);
                 self.probing();
-                Ok(Duration::ZERO)
+                Ok(Go::Now(Kept {
+                    window: &self.window,
+                    place: window.take(now),
+                }))
             }
-            // Never zero, which would mean "go".
-            Err(not_yet) => Ok(not_yet
-                .wait_time_from(self.clock.now())
-                .max(Duration::from_micros(100))),
+            Err(not_yet) => {
+                let wait = not_yet.wait_time_from(self.clock.now());
+                Ok(Go::Wait(wait.max(Duration::from_micros(100))))
+            }
         }
     }
 
