@@ -73,6 +73,9 @@
 //! At start every row that was in flight is unknown, and every lane with a
 //! difference starts. There is no undo, no replay and no second code path.
 
+#[macro_use]
+mod point;
+
 pub mod app;
 pub mod bridge;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! Kill -9 at random moments under load, restart each time: nothing that was
+//! Kill -9 at random moments under load (and in [`points`] at named places), restart each time: nothing that was
 //! acknowledged is lost, and the application ends up as SCIM says.
 //!
 //! Eight kills in the ordinary test run. The long form is
@@ -13,7 +13,10 @@ use std::{
 };
 
 use serde_json::json;
-use tokio::{sync::watch, task::block_in_place};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, block_in_place},
+};
 
 use crate::support::{World, address};
 use client::{Client, Named, Story};
@@ -23,6 +26,8 @@ use history::{End, Key, State, differences, lies};
 mod client;
 pub mod dice;
 mod history;
+#[cfg(debug_assertions)]
+mod points;
 
 const CLIENTS: usize = 8;
 const USERS_EACH: usize = 8;
@@ -37,67 +42,101 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn nothing_acknowledged_is_lost_by_kills_under_load() {
     let kills = std::env::var("DRAWBRIDGE_KILLS").ok();
     let kills: usize = kills.map_or(8, |text| text.parse().expect("a number of kills"));
-    let seed = Dice::seed();
-    println!("seed {seed}");
-    let mut dice = Dice::new(seed);
-    let mut world = World::with("sync_wait = \"500ms\"\nlate_writes = \"10s\"", &[]).await;
-    let (tell, base) = watch::channel(world.base.clone());
-    let stop = Arc::new(AtomicBool::new(false));
-    let clients = clients(&world, &mut dice, &base, &stop).await;
-    let users: Vec<Named> = clients
-        .iter()
-        .flat_map(|client| client.users.clone())
-        .collect();
-    let groups: Vec<Named> = clients.iter().map(|client| client.own.clone()).collect();
-    let groups = [groups, clients[0].shared.clone()].concat();
-    world
-        .faults(json!({ "latency_ms": 15, "rules": [
-            { "failure": "error_after", "writes": true, "percent": 5 },
-            { "failure": "error_before", "percent": 3 },
-            { "failure": "reset_after", "writes": true, "percent": 2 },
-        ] }))
-        .await;
-
-    let working: Vec<_> = clients
-        .into_iter()
-        .map(|it| tokio::spawn(it.work()))
-        .collect();
-    let mut slowest = Duration::ZERO;
+    let mut siege = Siege::begin().await;
     for _ in 0..kills {
-        let life = u64::try_from(dice.below(LONGEST_LIFE)).unwrap();
+        let life = u64::try_from(siege.dice.below(LONGEST_LIFE)).unwrap();
         tokio::time::sleep(Duration::from_millis(life)).await;
-        let began = Instant::now();
-        block_in_place(|| world.kill_and_restart());
-        world.get("/ServiceProviderConfig").await.expect(200);
-        slowest = slowest.max(began.elapsed());
-        tell.send(world.base.clone()).unwrap();
+        siege.kill().await;
     }
-    stop.store(true, Ordering::Relaxed);
-    let mut stories = Vec::new();
-    for client in working {
-        stories.push(client.await.unwrap());
-    }
-    world.faults(json!({})).await;
-    until_quiescent(&world, &groups, &users).await;
+    siege.end(kills).await;
+}
 
-    let found = judge(&world, &stories, &groups, &users).await;
-    let ends = || {
-        stories
-            .iter()
-            .flat_map(|story| &story.steps)
-            .map(|step| &step.end)
-    };
-    let acknowledged = ends().filter(|end| **end != End::Open).count();
-    let open = ends().count() - acknowledged;
-    println!(
-        "{kills} kills, {acknowledged} acknowledged writes, {open} left open, {} wrong, slowest \
-         restart to first answer {} ms",
-        found.len(),
-        slowest.as_millis()
-    );
-    assert!(found.is_empty(), "seed {seed}: {found:#?}");
-    assert!(acknowledged > kills, "hardly anything was written");
-    assert!(slowest <= READY, "a restart took {slowest:?}");
+/// A bridge under the load of clients that write down what they are told.
+struct Siege {
+    seed: u64,
+    dice: Dice,
+    world: World,
+    tell: watch::Sender<String>,
+    stop: Arc<AtomicBool>,
+    working: Vec<JoinHandle<Story>>,
+    groups: Vec<Named>,
+    users: Vec<Named>,
+    /// From a start to the first answer.
+    slowest: Duration,
+}
+
+impl Siege {
+    async fn begin() -> Self {
+        let seed = Dice::seed();
+        println!("seed {seed}");
+        let mut dice = Dice::new(seed);
+        let world = World::with("sync_wait = \"500ms\"\nlate_writes = \"10s\"", &[]).await;
+        let (tell, base) = watch::channel(world.base.clone());
+        let stop = Arc::new(AtomicBool::new(false));
+        let clients = clients(&world, &mut dice, &base, &stop).await;
+        let users = clients.iter().flat_map(|client| client.users.clone());
+        let users = users.collect();
+        let groups: Vec<Named> = clients.iter().map(|client| client.own.clone()).collect();
+        let groups = [groups, clients[0].shared.clone()].concat();
+        world
+            .faults(json!({ "latency_ms": 15, "rules": [
+                { "failure": "error_after", "writes": true, "percent": 5 },
+                { "failure": "error_before", "percent": 3 },
+                { "failure": "reset_after", "writes": true, "percent": 2 },
+            ] }))
+            .await;
+        let working = clients.into_iter().map(|it| tokio::spawn(it.work()));
+        Self {
+            seed,
+            dice,
+            world,
+            tell,
+            stop,
+            working: working.collect(),
+            groups,
+            users,
+            slowest: Duration::ZERO,
+        }
+    }
+
+    /// Kills the bridge and starts it again.
+    async fn kill(&mut self) {
+        let began = Instant::now();
+        block_in_place(|| self.world.kill_and_restart());
+        self.world.get("/ServiceProviderConfig").await.expect(200);
+        self.resume(began);
+    }
+
+    /// It answers again: the clients are told where.
+    fn resume(&mut self, began: Instant) {
+        self.slowest = self.slowest.max(began.elapsed());
+        self.tell.send(self.world.base.clone()).unwrap();
+    }
+
+    async fn end(self, kills: usize) {
+        let (world, groups, users) = (&self.world, &self.groups, &self.users);
+        self.stop.store(true, Ordering::Relaxed);
+        let mut stories = Vec::new();
+        for client in self.working {
+            stories.push(client.await.unwrap());
+        }
+        world.faults(json!({})).await;
+        until_quiescent(world, groups, users).await;
+
+        let found = judge(world, &stories, groups, users).await;
+        let steps = || stories.iter().flat_map(|story| &story.steps);
+        let acknowledged = steps().filter(|step| step.end != End::Open).count();
+        let open = steps().count() - acknowledged;
+        println!(
+            "{kills} kills, {acknowledged} acknowledged writes, {open} left open, {} wrong, slowest \
+             restart to first answer {} ms",
+            found.len(),
+            self.slowest.as_millis()
+        );
+        assert!(found.is_empty(), "seed {}: {found:#?}", self.seed);
+        assert!(acknowledged > kills, "hardly anything was written");
+        assert!(self.slowest <= READY, "a restart took {:?}", self.slowest);
+    }
 }
 
 async fn clients(

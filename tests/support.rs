@@ -32,10 +32,21 @@ struct Process {
 impl Process {
     /// Starts the program and waits for a line that contains `until`.
     fn start(arguments: &[&str], dir: &std::path::Path, until: &str) -> Self {
+        Self::try_start(arguments, dir, until, "").unwrap_or_else(|wrong| panic!("{wrong}"))
+    }
+
+    /// The same for one that ends at a point, perhaps before it says anything.
+    fn try_start(
+        arguments: &[&str],
+        dir: &std::path::Path,
+        until: &str,
+        point: &str,
+    ) -> Result<Self, String> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_drawbridge"))
             .args(arguments)
             .current_dir(dir)
             .env("NO_COLOR", "1")
+            .env("DRAWBRIDGE_END_AT", point)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log_file(dir, arguments))
@@ -59,11 +70,14 @@ impl Process {
                 Ok(line) => said.push(line),
                 Err(error) => {
                     let _ = child.kill();
-                    panic!("{arguments:?} did not say {until:?} ({error}); it said {said:#?}");
+                    let ended = child.wait();
+                    return Err(format!(
+                        "{arguments:?} did not say {until:?} ({error}, {ended:?}); it said {said:#?}"
+                    ));
                 }
             }
         }
-        Self { child, said }
+        Ok(Self { child, said })
     }
 
     fn kill(&mut self) {
@@ -229,6 +243,26 @@ impl World {
         self.bridge.kill();
         self.bridge = start_bridge(&self.dir);
         self.base = format!("{}/acme/scim/v2", self.bridge.address());
+    }
+
+    /// The same with a point at which the new one ends by itself; false when
+    /// it came to it before it listened.
+    pub fn kill_and_restart_until(&mut self, point: &str) -> bool {
+        self.bridge.kill();
+        let arguments = ["serve", "--config", "drawbridge.toml"];
+        let started = Process::try_start(&arguments, self.dir.path(), "/scim/v2", point);
+        let Ok(bridge) = started else {
+            return false;
+        };
+        self.bridge = bridge;
+        self.base = format!("{}/acme/scim/v2", self.bridge.address());
+        true
+    }
+
+    /// The signal that ended the bridge, when it has ended.
+    pub fn bridge_ended(&mut self) -> Option<i32> {
+        let status = self.bridge.child.try_wait().expect("a child")?;
+        std::os::unix::process::ExitStatusExt::signal(&status)
     }
 
     /// Ends the bridge as an administrator would, and waits for it.

@@ -410,7 +410,9 @@ impl Turn<'_> {
         let mut operations = plan.operations.into_iter();
         while let Some(operation) = operations.next() {
             match self.send(operation).await {
-                Next::GoOn => {}
+                Next::GoOn => {
+                    point!("turn.one-sent");
+                }
                 Next::Stop(pause) => {
                     for left in operations {
                         self.unsent(members_of(&left));

@@ -222,7 +222,9 @@ impl Session {
     }
 
     async fn settle_group(&self, written: GroupWritten) -> Result<Written, Failure> {
+        point!("group.committed");
         let waiting = self.wait_for_group(&written);
+        point!("group.awaited");
         self.group_settled(written, waiting, self.deadline()).await
     }
 

@@ -401,8 +401,10 @@ impl Lanes {
         let Some(turn) = self.0.store.begin_user_turn(key).await? else {
             return Ok(None);
         };
+        point!("user-turn.taken");
         let version = turn.version;
         let (learned, pause) = converge::user_turn(self.0.upstream.as_ref(), turn).await;
+        point!("user-turn.worked");
         let settled = learned.settled;
         let refused = learned.refused.clone();
         let woken = self
@@ -410,6 +412,7 @@ impl Lanes {
             .store
             .end_user_turn(key, learned, clock::now())
             .await?;
+        point!("user-turn.ended");
         self.with(Lane::User(key), |state| {
             if !settled {
                 return;
@@ -445,6 +448,7 @@ impl Lanes {
         let Some(turn) = self.0.store.begin_group_turn(key, TURN_LIMIT).await? else {
             return Ok(None);
         };
+        point!("turn.taken");
         let seq = turn.seq;
         let target = if turn.work.wanted {
             Existence::Present
@@ -453,13 +457,16 @@ impl Lanes {
         };
         let was_there = turn.work.observed == target;
         let (learned, pause) = converge::group_turn(self.0.upstream.as_ref(), turn, doubts).await;
+        point!("turn.worked");
         let summary = Summary::of(&learned, was_there || learned.existence == Some(target));
         let woken = self
             .0
             .store
             .end_group_turn(key, seq, learned, clock::now())
             .await?;
+        point!("turn.ended");
         self.with(Lane::Group(key), |state| summary.tell(state, seq));
+        point!("turn.told");
         self.kick_all(woken);
         Ok(Some(pause))
     }

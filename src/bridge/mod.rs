@@ -231,7 +231,9 @@ impl Bridge {
                 Arc::clone(&setup.upstream),
                 engine.clone(),
             );
+            point!("start.before-doubts");
             store.note_interrupted(key, clock::now()).await?;
+            point!("start.doubted");
             recovery::settle_in(&*store, key, &setup, doubt).await?;
             lanes.recheck_late(key, setup.policy.late_writes);
             for lane in store.open_lanes(key).await? {

@@ -118,7 +118,12 @@ impl Session {
     {
         self.bridge
             .engine
-            .spawn(write)
+            .spawn(async {
+                point!("write.begun");
+                let written = write.await;
+                point!("write.finished");
+                written
+            })
             .await
             .unwrap_or_else(|error| {
                 tracing::error!(%error, "a write ended abnormally");

@@ -255,7 +255,9 @@ impl Session {
     }
 
     async fn settle_user(&self, written: UserWritten) -> Result<Written, Failure> {
+        point!("user.committed");
         let waiting = self.wait_for_user(&written);
+        point!("user.awaited");
         match self.user_answer(waiting, self.deadline()).await {
             Ok(pending) => self.user_settled(written, pending),
             Err(problem) => {

@@ -196,6 +196,7 @@ pub(super) fn noting_all<'a>(
     written: impl IntoIterator<Item = &'a Written>,
     mut answer: HttpResponse,
 ) -> HttpResponse {
+    point!("answer.ready");
     let (mut pending, mut skipped) = (false, 0);
     for written in written {
         pending |= written.pending;

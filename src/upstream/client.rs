@@ -294,12 +294,15 @@ impl Client {
                 .body(body);
         }
         let start = Instant::now();
+        point!("call.before");
         let answer = request.send().await;
+        point!("call.answered");
         let status = answer.as_ref().map_or(0, |reply| reply.status().as_u16());
         let result = match answer {
             Ok(reply) => self.judge(reply).await,
             Err(error) => Err(self.unanswered(&error)),
         };
+        point!("call.judged");
         if status != 0 {
             let reason = match &result {
                 Err(UpstreamError::Denied { reason }) => reason.as_str(),

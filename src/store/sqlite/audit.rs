@@ -27,6 +27,7 @@ pub(super) fn record(
     id: Option<ResourceId>,
     detail: &Value,
 ) -> Result<()> {
+    point!("audit.before");
     let detail = detail.to_string();
     let (last, before) = head(db)?;
     let number = last + 1;
@@ -51,6 +52,7 @@ pub(super) fn record(
         detail,
         chain,
     ])?;
+    point!("audit.recorded");
     Ok(())
 }
 
@@ -159,11 +161,13 @@ pub(super) fn open_intent(
         "INSERT OR REPLACE INTO intents (lane, key, at_seq, detail) VALUES (?1, ?2, ?3, ?4)",
     )?
     .execute(params![lane, key, seq, detail.to_string()])?;
+    point!("intent.opened");
     Ok(())
 }
 
 pub(super) fn close_intent(db: &Connection, lane: &str, key: i64) -> Result<()> {
     db.prepare_cached("DELETE FROM intents WHERE lane = ?1 AND key = ?2")?
         .execute(params![lane, key])?;
+    point!("intent.closed");
     Ok(())
 }

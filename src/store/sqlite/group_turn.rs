@@ -30,6 +30,7 @@ pub(super) fn begin(db: &Connection, key: GroupKey, limit: usize) -> Result<Opti
         return Ok(None);
     };
     mark(db, &turn.work)?;
+    point!("turn.pairs-marked");
     if group.dirty() {
         group.existence = Existence::Unknown;
         groups::save(db, &group)?;
@@ -213,6 +214,7 @@ pub(super) fn end(
     let seq = seq.cast_signed();
     let untouched = group.seq == seq;
     let mut left = settle_pairs(db, &group, learned)?;
+    point!("turn.pairs-settled");
     let undone = undo_refused(db, &mut group, seq, learned, at)?;
     left.extend(learned.refused.iter().map(|(user, _)| user.0));
     note_unanswered(db, &group, seq, learned, at)?;
@@ -248,6 +250,7 @@ pub(super) fn end(
     )?;
     db.prepare_cached("UPDATE groups SET turned = ?2 WHERE key = ?1")?
         .execute([group.key, number])?;
+    point!("turn.recorded");
     let mut open = lanes::finish_all(db, left)?;
     if has_new_work(db, &group, untouched)? {
         open.push(Lane::Group(key));

@@ -382,6 +382,7 @@ pub(super) fn change(
     }
     let size = group.members;
     let flushed = settle(named, &mut group, change.skip_unknown, actor.at)?;
+    point!("group.members-changed");
     guard::members_go(db, &group, size, &flushed, actor)?;
     let moved = flushed.moved();
     if let Some(next) = &next {
@@ -397,6 +398,7 @@ pub(super) fn change(
     if changed || tried_again || flushed.adopted > 0 {
         group.whole |= whole && moved;
         save(db, &group)?;
+        point!("group.saved");
     }
     if changed || flushed.adopted > 0 {
         audit::record(

@@ -31,6 +31,7 @@ pub(super) fn begin(db: &Connection, key: UserKey) -> Result<Option<UserTurn>> {
     user.unsure = user.unsure.max(if stays { 1 } else { 2 });
     user.turn = Some(user.version);
     users::save(db, &user)?;
+    point!("user-turn.marked");
     audit::open_intent(
         db,
         LANE,
@@ -92,6 +93,7 @@ pub(super) fn end(
         user.refused = learned.refused;
     }
     users::save(db, &user)?;
+    point!("user-turn.saved");
     for (operation, outcome, _) in &learned.calls {
         match operation {
             _ if outcome != UNANSWERED => {}

@@ -388,6 +388,7 @@ pub(super) fn create(
 ) -> Result<UserWritten> {
     let mut user = User::fresh(connection, id, row, actor.at)?;
     user.key = insert(db, &user, &row.attributes)?;
+    point!("user.inserted");
     audit::record(
         db,
         connection,
@@ -431,6 +432,7 @@ pub(super) fn change(
     };
     let was_addable = user.addable();
     put(db, &mut user, &next, actor.at)?;
+    point!("user.changed");
     guard::user_changed(db, &user, &before, Some(&next), actor)?;
     if before.account.active && !user.account.active {
         lanes::keep_open_adds(db, user.key)?;

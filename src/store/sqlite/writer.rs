@@ -168,6 +168,7 @@ fn work(db: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
             let Ok(next) = jobs.try_recv() else { break };
             batch.push(next);
         }
+        point!("commit.taken");
         let committed = match &refusing {
             Some(error) => Err(error.clone()),
             None => commit(db, &mut batch).map_err(|stop| {
@@ -182,8 +183,10 @@ fn work(db: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
                 stop.error
             }),
         };
+        point!("commit.done");
         for job in batch.drain(..) {
             job.answer(committed.clone());
+            point!("commit.one-answered");
         }
     }
 }
@@ -194,11 +197,13 @@ fn commit(db: &Connection, batch: &mut [Box<dyn Job>]) -> std::result::Result<()
     // every page that it changes.
     let lone = batch.len() == 1;
     run("BEGIN IMMEDIATE")?;
+    point!("commit.begun");
     for job in batch {
         if !lone {
             run("SAVEPOINT job")?;
         }
         let left = job.run(db);
+        point!("commit.one-run");
         if let Left::Ruin(error) = left {
             return Err(Stop {
                 error,
