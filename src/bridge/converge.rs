@@ -6,8 +6,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use crate::{
     plan::{
@@ -623,7 +625,11 @@ impl Turn<'_> {
         };
         let mut pause = Pause::None;
         for (user, (principal, add)) in self.open.clone() {
-            match (listed.has(&principal), add) {
+            let there = listed.has(&principal);
+            if there == add {
+                self.learned.read.push(user);
+            }
+            match (there, add) {
                 (true, true) => self.present(user),
                 (false, false) => self.absent(user),
                 _ => {

@@ -8,10 +8,13 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
 
 use super::{
     clock,
@@ -534,7 +537,7 @@ impl Lanes {
         let Some((2.., expected)) = counts else {
             return;
         };
-        let end = tokio::time::Instant::now() + (turn / 4).min(LONGEST_LINGER);
+        let end = Instant::now() + (turn / 4).min(LONGEST_LINGER);
         loop {
             let Some((notify, enough)) =
                 self.with(lane, |s| (Arc::clone(&s.notify), s.arrivals >= expected))
@@ -559,8 +562,8 @@ impl Lanes {
             Pause::None => {}
             Pause::For(wait) => tokio::time::sleep(wait.min(BACK_OFF.1)).await,
             Pause::UntilAccepted => {
-                let end = tokio::time::Instant::now() + DENIED_PAUSE;
-                while tokio::time::Instant::now() < end {
+                let end = Instant::now() + DENIED_PAUSE;
+                while Instant::now() < end {
                     tokio::time::sleep(CREDENTIAL_LOOK).await;
                     if !self.0.upstream.is_refused() {
                         return;

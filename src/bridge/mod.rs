@@ -333,16 +333,4 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::bearer;
-
-    #[test]
-    fn a_token_is_read_with_and_without_its_scheme() {
-        assert_eq!(bearer(b"Bearer abc"), Some(&b"abc"[..]));
-        assert_eq!(bearer(b"bEARER  abc "), Some(&b"abc"[..]));
-        assert_eq!(bearer(b"abc"), Some(&b"abc"[..]));
-        for nothing in [&b""[..], b"  ", b"Bearer", b"Bearer ", b"Basic abc"] {
-            assert_eq!(bearer(nothing), None);
-        }
-    }
-}
+mod tests;

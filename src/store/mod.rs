@@ -41,6 +41,8 @@ pub use guard::{
     Age, Guarding, Hold, HoldId, HoldState, Kept, Recovery, Request, Room, Watch, Why,
 };
 pub use sqlite::open;
+#[cfg(test)]
+pub(crate) use sqlite::simulated;
 
 /// Milliseconds since 1970, UTC; for display and audit, never for ordering.
 pub type Millis = i64;
@@ -362,6 +364,9 @@ pub struct GroupLearned {
     /// Pairs now known to be present or absent upstream.
     pub present: Vec<UserKey>,
     pub absent: Vec<UserKey>,
+    /// Those of them that only a read showed, which may lag behind: they are
+    /// said once more when it can lag no longer.
+    pub read: Vec<UserKey>,
     /// Pairs as they were before the turn began: certainly not sent.
     pub unsent: Vec<UserKey>,
     /// Pairs the application refused for good: desired is put back to what is

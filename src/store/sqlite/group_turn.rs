@@ -309,7 +309,8 @@ fn note_unanswered(
         pairs = true;
         match operation {
             Operation::CreateGroup { .. } => {
-                late::note_group(db, group.key, Sent::Present, at)?;
+                // A read that lags may show one that was there before.
+                late::note_group(db, group.key, Sent::Either, at)?;
             }
             Operation::ReplaceMembers { members, .. } => {
                 for member in members {
@@ -323,6 +324,9 @@ fn note_unanswered(
     }
     if pairs {
         late::note_pairs(db, group.key, at)?;
+    }
+    for user in &learned.read {
+        late::note_read(db, (group.key, user.0), at)?;
     }
     Ok(())
 }
@@ -344,7 +348,7 @@ fn undo_refused(
         let pair = db
             .prepare_cached(
                 "SELECT m.desired, m.sent, m.seq, m.managed,
-                     u.tombstone IS NOT NULL OR m.doubted
+                     u.tombstone IS NOT NULL OR m.doubted, m.doubted
                  FROM memberships m JOIN users u ON u.key = m.user_key
                  WHERE m.group_key = ?1 AND m.user_key = ?2",
             )?
@@ -355,6 +359,7 @@ fn undo_refused(
                     seq: row.get(2)?,
                     managed: row.get(3)?,
                     leaver: row.get(4)?,
+                    again: row.get(5)?,
                 })
             })
             .optional()?;
@@ -363,6 +368,11 @@ fn undo_refused(
             late::note_pair(db, (group.key, user.0), Sent::towards(sent), at)?;
         }
         let sent = pair.sent.unwrap_or(pair.desired);
+        if !sent && pair.leaver && !pair.again {
+            // Nobody is left to be told, so it is tried once more before a
+            // successor of the user can come by it.
+            late::note_pair(db, (group.key, user.0), Sent::Present, at)?;
+        }
         let there = !sent;
         // A deleted user is not made a member again; its removal is given up.
         let back = pair.desired == sent && pair.seq <= seq && !pair.leaver;
@@ -394,12 +404,14 @@ fn undo_refused(
     Ok(undone)
 }
 
+#[allow(clippy::struct_excessive_bools)]
 struct Refused {
     desired: bool,
     sent: Option<bool>,
     seq: i64,
     managed: bool,
     leaver: bool,
+    again: bool,
 }
 
 /// Returns the users that may have left for good.

@@ -3,7 +3,9 @@
 //! its end (reliability: H-05, I-03). So the removal is sent at once, and when
 //! the time has passed in which such a call can land, whatever is wanted
 //! otherwise by then is doubted and said once more. Saying it costs what
-//! looking would cost, and needs no read that may lag behind.
+//! looking would cost, and needs no read that may lag behind; where a look is
+//! needed all the same, there is another one a lag later. A late call reaches
+//! whoever has the name then, so a group's doubts outlive it.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -12,12 +14,21 @@ use crate::{
     store::{Lane, Millis},
 };
 
-use super::{fault::Result, groups, lanes, recovery, users};
+use super::{
+    fault::Result,
+    groups::{self, Group},
+    lanes, recovery, users,
+};
 
 /// Stands for "the account itself" and "the group itself".
 const ITSELF: i64 = 0;
 /// Stands for "everybody who became a member later".
 const NEWER: i64 = -1;
+
+/// What is looked at is looked at twice: a first look may lag behind by so much
+/// (reliability: H-05, H-12). `seq` tells that there was one.
+const READ_LAG: Millis = 10_000;
+const LOOKED: i64 = 1;
 
 /// Which way a call went of which no answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +45,7 @@ impl Sent {
     }
 }
 
-const NOTE: &str = "ON CONFLICT DO UPDATE SET since = max(since, excluded.since),
+const NOTE: &str = "ON CONFLICT DO UPDATE SET since = max(since, excluded.since), seq = 0,
      sent = CASE WHEN sent = excluded.sent THEN sent ELSE 2 END";
 
 fn note(db: &Connection, user: i64, group: i64, sent: Sent, at: Millis) -> Result<()> {
@@ -61,6 +72,17 @@ pub(super) fn note_pair(
     at: Millis,
 ) -> Result<()> {
     note(db, user, group, sent, at)
+}
+
+/// A pair of which only a read told. Noted once: what is said again because of
+/// this may be read again.
+pub(super) fn note_read(db: &Connection, (group, user): (i64, i64), at: Millis) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO doubts (user_key, group_key, sent, since) VALUES (?1, ?2, 2, ?3)
+         ON CONFLICT DO NOTHING",
+    )?
+    .execute([user, group, at])?;
+    Ok(())
 }
 
 /// A replacement may land and take out who became a member after `seq`.
@@ -133,10 +155,12 @@ fn note_members(db: &Connection, group: i64, at: Millis) -> Result<()> {
 /// Whether anything was noted that long ago, or, because the clock was put
 /// back, in the future.
 pub(super) fn is_due(db: &Connection, before: Millis, now: Millis) -> Result<bool> {
-    Ok(db
-        .prepare_cached("SELECT 1 FROM doubts WHERE since <= ?1 OR since > ?2")?
-        .exists([before, now])?)
+    let sql = format!("SELECT 1 FROM doubts d WHERE {DUE}");
+    Ok(db.prepare_cached(&sql)?.exists([before, now, READ_LAG])?)
 }
+
+const DUE: &str = "(d.since <= ?1 AND (d.since <= ?1 - ?3 OR d.seq <> 1 OR d.user_key < 0)
+     OR d.since > ?2)";
 
 struct Doubt {
     user: i64,
@@ -157,14 +181,15 @@ pub(super) fn recheck(
     before: Millis,
     now: Millis,
 ) -> Result<Vec<Lane>> {
+    let sql = format!(
+        "SELECT d.user_key, d.group_key, d.sent, d.seq, d.since FROM doubts d
+         LEFT JOIN users u ON u.key = d.user_key LEFT JOIN groups g ON g.key = d.group_key
+         WHERE {DUE} AND coalesce(g.connection, u.connection) = ?4
+         LIMIT ?5"
+    );
     let due: Vec<Doubt> = db
-        .prepare_cached(
-            "SELECT d.user_key, d.group_key, d.sent, d.seq, d.since FROM doubts d
-             LEFT JOIN users u ON u.key = d.user_key LEFT JOIN groups g ON g.key = d.group_key
-             WHERE (d.since <= ?2 OR d.since > ?3) AND coalesce(g.connection, u.connection) = ?1
-             LIMIT ?4",
-        )?
-        .query_map(params![connection, before, now, PORTION], |row| {
+        .prepare_cached(&sql)?
+        .query_map(params![before, now, READ_LAG, connection, PORTION], |row| {
             Ok(Doubt {
                 user: row.get(0)?,
                 group: row.get(1)?,
@@ -177,12 +202,13 @@ pub(super) fn recheck(
     let mut open = Vec::new();
     let mut left = Vec::new();
     for doubt in due {
-        db.prepare_cached("DELETE FROM doubts WHERE user_key = ?1 AND group_key = ?2")?
-            .execute([doubt.user, doubt.group])?;
+        end(db, &doubt, before)?;
         let lane = match (doubt.user, doubt.group) {
             (ITSELF, group) => reopen_group(db, group, &doubt)?,
             (NEWER, group) => reopen_newer(db, group, doubt.seq)?,
             (user, ITSELF) => reopen_account(db, user, doubt.sent)?,
+            // Said again at once; nothing is looked at.
+            _ if doubt.seq == LOOKED => None,
             (user, group) => reopen_pair(db, group, user, &doubt)?,
         };
         open.extend(lane.filter(|lane| !open.contains(lane)));
@@ -192,11 +218,43 @@ pub(super) fn recheck(
     Ok(open)
 }
 
+/// The first look does not end the doubt.
+fn end(db: &Connection, doubt: &Doubt, before: Millis) -> Result<()> {
+    let early = doubt.since <= before && doubt.since > before - READ_LAG;
+    let sql = if doubt.user != NEWER && early && doubt.seq != LOOKED {
+        "UPDATE doubts SET seq = 1 WHERE user_key = ?1 AND group_key = ?2"
+    } else {
+        "DELETE FROM doubts WHERE user_key = ?1 AND group_key = ?2"
+    };
+    db.prepare_cached(sql)?.execute([doubt.user, doubt.group])?;
+    Ok(())
+}
+
+/// Who has the name of a group now, if not the group itself.
+fn bearer(db: &Connection, group: Group) -> Result<Group> {
+    let key: Option<i64> = db
+        .prepare_cached(
+            "SELECT key FROM groups WHERE connection = ?1 AND upstream_name = ?2
+             AND (tombstone IS NULL OR existence <> 0)
+             ORDER BY tombstone IS NULL DESC",
+        )?
+        .query_row(params![group.connection, group.upstream_name], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    Ok(match key {
+        Some(key) if key != group.key => groups::by_key(db, key)?.unwrap_or(group),
+        _ => group,
+    })
+}
+
 fn reopen_pair(db: &Connection, group: i64, user: i64, doubt: &Doubt) -> Result<Option<Lane>> {
-    let lane = Some(Lane::Group(GroupKey(group)));
     let Some(row) = groups::by_key(db, group)? else {
         return Ok(None);
     };
+    let row = bearer(db, row)?;
+    let group = row.key;
+    let lane = Some(Lane::Group(GroupKey(group)));
     if row.tombstone.is_some() || row.read_only.is_some() {
         return Ok(None);
     }
@@ -233,6 +291,12 @@ fn reopen_pair(db: &Connection, group: i64, user: i64, doubt: &Doubt) -> Result<
 }
 
 fn reopen_newer(db: &Connection, group: i64, seq: i64) -> Result<Option<Lane>> {
+    let Some(row) = groups::by_key(db, group)? else {
+        return Ok(None);
+    };
+    let now = bearer(db, row)?.key;
+    // All members of a successor are newer.
+    let (group, seq) = (now, if now == group { seq } else { -1 });
     let reopened = db
         .prepare_cached(
             "UPDATE memberships SET observed = 2
@@ -261,19 +325,7 @@ fn reopen_group(db: &Connection, key: i64, doubt: &Doubt) -> Result<Option<Lane>
     let Some(group) = groups::by_key(db, key)? else {
         return Ok(None);
     };
-    // Whoever has the name now.
-    let bearer: Option<i64> = db
-        .prepare_cached(
-            "SELECT key FROM groups WHERE connection = ?1 AND upstream_name = ?2
-             AND (tombstone IS NULL OR existence <> 0)",
-        )?
-        .query_row(params![group.connection, group.upstream_name], |row| {
-            row.get(0)
-        })
-        .optional()?;
-    let Some(mut doubted) = groups::by_key(db, bearer.unwrap_or(key))? else {
-        return Ok(None);
-    };
+    let mut doubted = bearer(db, group)?;
     let wanted = doubted.tombstone.is_none();
     if i64::from(wanted) == doubt.sent || doubted.read_only.is_some() {
         return Ok(None);

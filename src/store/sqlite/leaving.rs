@@ -164,9 +164,9 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
                AND NOT EXISTS (
                    SELECT 1 FROM memberships m JOIN groups g ON g.key = m.group_key
                    WHERE m.user_key = u.key AND g.refused IS NULL)
-               -- What may still land here must not become the successor's.
-               AND NOT EXISTS (
-                   SELECT 1 FROM doubts d WHERE d.user_key = u.key AND d.sent <> 0)",
+               -- What may still land here must not become the successor's, nor
+               -- take away what the successor has.
+               AND NOT EXISTS (SELECT 1 FROM doubts d WHERE d.user_key = u.key)",
         )?
         .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;

@@ -65,6 +65,9 @@ mod user_turn;
 mod users;
 mod writer;
 
+#[cfg(test)]
+pub(crate) use writer::simulated;
+
 use import::Import;
 use list::Reach;
 use readers::Halt;

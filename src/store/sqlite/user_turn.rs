@@ -97,7 +97,8 @@ pub(super) fn end(
     for (operation, outcome, _) in &learned.calls {
         match operation {
             _ if outcome != UNANSWERED => {}
-            Operation::CreateUser { .. } => late::note_account(db, user.key, Sent::Present, at)?,
+            // A read that lags may show the account that was there before.
+            Operation::CreateUser { .. } => late::note_account(db, user.key, Sent::Either, at)?,
             Operation::DeactivateUser { .. } => {
                 late::note_account(db, user.key, Sent::Absent, at)?;
             }

@@ -65,6 +65,8 @@ impl Writer {
         });
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         queue.send(job).await.map_err(|_| stopped())?;
+        #[cfg(test)]
+        let answer = simulated::heed(answer).await;
         answer.await.map_err(|_| stopped())?
     }
 }
@@ -229,4 +231,46 @@ fn commit(db: &Connection, batch: &mut [Box<dyn Job>]) -> std::result::Result<()
     }
     run("COMMIT")?;
     Ok(())
+}
+
+/// A clock that stands still must not run on while the thread works, and what
+/// is done is to follow from the seed alone: so the answer is waited for on the
+/// spot, and comes after a drawn time.
+#[cfg(test)]
+pub(crate) mod simulated {
+    use std::{cell::Cell, time::Duration};
+
+    use tokio::sync::oneshot::{self, Receiver, error::TryRecvError};
+
+    thread_local! {
+        static PACE: Cell<Option<fn() -> Duration>> = const { Cell::new(None) };
+    }
+
+    /// Every write of this thread takes as long as `pace` says.
+    pub(crate) fn pace(pace: Option<fn() -> Duration>) {
+        PACE.set(pace);
+    }
+
+    pub(crate) fn is_on() -> bool {
+        PACE.get().is_some()
+    }
+
+    pub(super) async fn heed<T>(mut answer: Receiver<T>) -> Receiver<T> {
+        let Some(pace) = PACE.get() else {
+            return answer;
+        };
+        let (reply, again) = oneshot::channel();
+        loop {
+            match answer.try_recv() {
+                Ok(done) => {
+                    let _ = reply.send(done);
+                    break;
+                }
+                Err(TryRecvError::Empty) => std::thread::yield_now(),
+                Err(TryRecvError::Closed) => break,
+            }
+        }
+        tokio::time::sleep(pace()).await;
+        again
+    }
 }

@@ -1,0 +1,556 @@
+//! Simulated worlds: the real bridge with its real store, on a clock that
+//! stands still while anybody works, between clients and an application that
+//! both follow from a seed (reliability: T-01). The bridge dies and comes back;
+//! the application fails, lags, and does late what it was asked long ago. What
+//! is left out is the network and HTTP: an answer is lost by the application's
+//! word. `WORLDS=10000` runs so many, `WORLD=7` that one and tells about it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use serde_json::{Map, Value, json};
+
+mod application;
+mod checker;
+mod history;
+mod planted;
+
+use application::{Application, Lie, OWN_NAME};
+use checker::{Evidence, Shown};
+use history::{Act, End, Entry, Step};
+
+use crate::{
+    bridge::{
+        Bridge, Failure, Guard, Policy, Session, Setup, Switch, Written, clock::simulated,
+        token::Tokens,
+    },
+    scim::{
+        json::Limits,
+        patch,
+        resource::{Attributes, GroupBody, ResourceId, ResourceType},
+        schema::Schemas,
+    },
+    store::{self, Among, Item, Precondition, Select, Start, Store},
+    upstream::{Millis, Upstream},
+};
+
+const CONNECTION: &str = "world";
+/// Requests of one world, and how many clients share them.
+const STEPS: usize = 60;
+const CLIENTS: usize = 4;
+/// When a world begins; any time will do.
+const DAWN: Millis = 1_800_000_000_000;
+/// A call lands late by no more than this.
+const LATE: Duration = Duration::from_secs(30);
+/// The longest that a read is believed to lag.
+const READ_LAG: Duration = Duration::from_secs(10);
+/// Nothing is written in this time at the end.
+const CALM: Duration = Duration::from_secs(90);
+/// A world that is not as wanted by then, after the last fault, never is.
+const NEVER: u64 = 1_000_000_000_000;
+const PATIENCE: Millis = 1_200_000;
+
+fn below(sides: u64) -> u64 {
+    simulated::draw(sides).expect("a seed")
+}
+
+fn chance(percent: u64) -> bool {
+    below(100) < percent
+}
+
+fn pick<T>(of: &[T]) -> &T {
+    let at = below(of.len() as u64);
+    &of[usize::try_from(at).unwrap()]
+}
+
+fn now() -> Millis {
+    simulated::now().expect("a clock")
+}
+
+/// What outlives a bridge.
+struct World {
+    app: Arc<Application>,
+    steps: Mutex<std::vec::IntoIter<Step>>,
+    history: Mutex<Vec<Entry>>,
+    /// What clients know: ids by name.
+    users: Mutex<BTreeMap<String, String>>,
+    groups: Mutex<BTreeMap<String, String>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}
+
+/// The names that a world uses.
+fn names(of: &str, count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{of}{n}")).collect()
+}
+
+/// Runs a world to its end.
+fn run(seed: u64, lie: Lie) -> Evidence {
+    simulated::seed(seed);
+    simulated::at(DAWN);
+    store::simulated::pace(Some(simulated::disk));
+    let folder = folder();
+    let (accounts, groups) = (names("u", 6), names("g", 3));
+    let late_by = Millis::try_from(LATE.as_millis()).unwrap();
+    let world = Arc::new(World {
+        app: Arc::new(Application::new(lie, &accounts, &groups, late_by)),
+        steps: Mutex::new(history::script(STEPS, &accounts, &groups).into_iter()),
+        history: Mutex::default(),
+        users: Mutex::default(),
+        groups: Mutex::default(),
+    });
+    let mut crashes: Vec<u64> = (0..below(4)).map(|_| below(15_000)).collect();
+    if lie != Lie::None {
+        crashes.clear();
+    }
+    let file = folder.path().join("world.db");
+    let evidence = loop {
+        if let Some(evidence) = live(&world, &file, crashes.pop()) {
+            break evidence;
+        }
+    };
+    store::simulated::pace(None);
+    simulated::end();
+    evidence
+}
+
+/// In memory, where there is a file system for that: nothing here loses power.
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    }
+}
+
+/// One life of the bridge: to its death after so many milliseconds, or to the
+/// end of the world.
+fn live(world: &Arc<World>, file: &Path, dies_after: Option<u64>) -> Option<Evidence> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let engine = runtime.handle().clone();
+    let evidence = runtime.block_on(async {
+        simulated::begin(now());
+        let store = store::open(file).unwrap();
+        world.look_up(&*store).await;
+        let bridge = start(world, Arc::clone(&store), engine).await;
+        let clients = (0..CLIENTS).map(|_| client(Arc::clone(world), Arc::clone(&bridge)));
+        let clients = futures_util::future::join_all(clients);
+        let death = tokio::time::sleep(Duration::from_millis(dies_after.unwrap_or(NEVER)));
+        let evidence = tokio::select! {
+            biased;
+            () = death => None,
+            _ = clients => Some(world.end(&bridge, &*store).await),
+        };
+        simulated::stand_still();
+        evidence
+    });
+    drop(runtime);
+    let ended = now();
+    for entry in lock(&world.history).iter_mut() {
+        // What was on its way died with the bridge.
+        entry.end = entry.end.min(ended);
+    }
+    evidence
+}
+
+async fn start(
+    world: &World,
+    store: Arc<dyn Store>,
+    engine: tokio::runtime::Handle,
+) -> Arc<Bridge> {
+    let setup = Setup {
+        name: CONNECTION.into(),
+        upstream: Arc::clone(&world.app) as Arc<dyn Upstream>,
+        policy: Policy {
+            sync_wait: Duration::from_secs(5),
+            import_at_start: false,
+            late_writes: LATE,
+            guard: Arc::new(Guard::off()),
+            ..Policy::default()
+        },
+        tokens: Tokens::fixed("of-no-use-here-0123456789-abcdefghij").unwrap(),
+    };
+    Bridge::start(store, vec![setup], engine, Switch::none())
+        .await
+        .unwrap()
+}
+
+/// Works off the world's requests, one after another.
+async fn client(world: Arc<World>, bridge: Arc<Bridge>) {
+    let session = bridge.own_session(CONNECTION, "client").unwrap();
+    loop {
+        let next = lock(&world.steps).next();
+        let Some(step) = next else { return };
+        tokio::time::sleep(Duration::from_millis(step.wait)).await;
+        let act = world.within_reach(step.act);
+        let place = {
+            let mut history = lock(&world.history);
+            history.push(Entry {
+                act: act.clone(),
+                start: now(),
+                end: Millis::MAX,
+                ended: End::Unheard,
+            });
+            history.len() - 1
+        };
+        let asked = world.ask(&session, &act);
+        let ended = match step.patience {
+            None => asked.await,
+            Some(most) => {
+                let most = Duration::from_millis(most);
+                match tokio::time::timeout(most, asked).await {
+                    Ok(ended) => ended,
+                    Err(_) => continue,
+                }
+            }
+        };
+        let entry = &mut lock(&world.history)[place];
+        (entry.end, entry.ended) = (now(), ended);
+    }
+}
+
+fn everything(of: ResourceType) -> Select {
+    Select {
+        among: vec![Among {
+            of,
+            filter: None,
+            sort: None,
+        }],
+        beside: Vec::new(),
+        descending: false,
+        start: Start::Offset(0),
+        limit: 1_000,
+        groups: 0,
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        other => panic!("{other} is no object"),
+    }
+}
+
+/// What the store has of a type: attributes by id.
+async fn listed(store: &dyn Store, of: ResourceType) -> Vec<(ResourceId, Attributes)> {
+    let c = store.connection(CONNECTION).await.unwrap();
+    let listing = store.list(c, everything(of)).await.unwrap();
+    let parsed = listing.items.into_iter().map(|item| match item {
+        Item::Resource(_, it) => (it.id, serde_json::from_str(&it.attributes).unwrap()),
+        Item::Row(..) => panic!("a row of a catalog"),
+    });
+    parsed.collect()
+}
+
+async fn named(store: &dyn Store, of: ResourceType, by: &str) -> BTreeMap<String, String> {
+    let all = listed(store, of).await.into_iter();
+    all.map(|(id, it)| (it.text(by).unwrap().to_owned(), id.to_string()))
+        .collect()
+}
+
+impl World {
+    /// What a client finds again by a filter, once the bridge is back.
+    async fn look_up(&self, store: &dyn Store) {
+        *lock(&self.users) = named(store, ResourceType::User, "userName").await;
+        *lock(&self.groups) = named(store, ResourceType::Group, OWN_NAME).await;
+    }
+
+    /// The request with those members only that a client has ids of.
+    fn within_reach(&self, act: Act) -> Act {
+        let users = lock(&self.users);
+        let known = |set: BTreeSet<String>| {
+            let known = set.into_iter().filter(|name| users.contains_key(name));
+            known.collect::<BTreeSet<_>>()
+        };
+        match act {
+            Act::CreateGroup(group, set) => Act::CreateGroup(group, known(set)),
+            Act::Add(group, set) => Act::Add(group, known(set)),
+            Act::Remove(group, set) => Act::Remove(group, known(set)),
+            Act::Replace(group, set) => Act::Replace(group, known(set)),
+            Act::Put(group, set) => Act::Put(group, known(set)),
+            other => other,
+        }
+    }
+
+    fn ids(&self, set: &BTreeSet<String>) -> Vec<String> {
+        let users = lock(&self.users);
+        set.iter()
+            .filter_map(|name| users.get(name).cloned())
+            .collect()
+    }
+
+    async fn ask(&self, session: &Session, act: &Act) -> End {
+        let id = match act.group() {
+            Some(group) => lock(&self.groups).get(group).cloned(),
+            None => match act {
+                Act::PutUser(user) | Act::Activate(user, _) | Act::DeleteUser(user) => {
+                    lock(&self.users).get(user).cloned()
+                }
+                _ => None,
+            },
+        };
+        let answer = match (act, id) {
+            (Act::CreateUser(user), _) => {
+                let made = session.create_user(account(user)).await;
+                self.learn(&self.users, user, &made);
+                made
+            }
+            (Act::CreateGroup(group, members), _) => {
+                let made = session
+                    .create_group(body(group, Some(self.ids(members))))
+                    .await;
+                self.learn(&self.groups, group, &made);
+                made
+            }
+            (_, None) => return End::Needless,
+            (Act::DeleteUser(user), Some(id)) => {
+                let gone = session.delete_user(&id, Precondition::default()).await;
+                return self.forget(&self.users, user, gone);
+            }
+            (Act::DeleteGroup(group), Some(id)) => {
+                let gone = session.delete_group(&id, Precondition::default()).await;
+                return self.forget(&self.groups, group, gone);
+            }
+            (act, Some(id)) => self.change(session, act, &id).await,
+        };
+        match answer {
+            Ok(written) => done(&written),
+            Err(failure) => {
+                let users = lock(&self.users);
+                let known: Vec<_> = users
+                    .iter()
+                    .map(|(n, id)| (n.clone(), id.clone()))
+                    .collect();
+                history::refused(&failure, &known)
+            }
+        }
+    }
+
+    async fn change(&self, session: &Session, act: &Act, id: &str) -> Result<Written, Failure> {
+        let any = Precondition::default();
+        let members = |op: &str, set| {
+            let values: Vec<Value> = self
+                .ids(set)
+                .iter()
+                .map(|id| json!({ "value": id }))
+                .collect();
+            json!([{ "op": op, "path": "members", "value": values }])
+        };
+        let operations = match act {
+            Act::PutUser(user) => {
+                return session.replace_user(id, account(user), any, b"").await;
+            }
+            Act::Put(group, set) => {
+                let body = body(group, Some(self.ids(set)));
+                return session.replace_group(id, body, any, b"").await;
+            }
+            Act::Activate(_, on) => {
+                let patch = parsed(
+                    &session.schemas(),
+                    ResourceType::User,
+                    &json!([
+                        { "op": "replace", "path": "active", "value": on }
+                    ]),
+                );
+                return session.patch_user(id, patch, any, b"").await;
+            }
+            Act::Add(_, set) => members("add", set),
+            Act::Remove(_, set) => members("remove", set),
+            Act::Replace(_, set) => members("replace", set),
+            _ => {
+                let name = format!("name {}", below(1_000));
+                json!([{ "op": "replace", "path": "displayName", "value": name }])
+            }
+        };
+        let patch = parsed(&session.schemas(), ResourceType::Group, &operations);
+        session.patch_group(id, patch, any, b"").await
+    }
+
+    fn learn(
+        &self,
+        known: &Mutex<BTreeMap<String, String>>,
+        name: &str,
+        made: &Result<Written, Failure>,
+    ) {
+        if let Ok(written) = made {
+            lock(known).insert(name.to_owned(), written.resource.id.to_string());
+        }
+    }
+
+    fn forget(
+        &self,
+        known: &Mutex<BTreeMap<String, String>>,
+        name: &str,
+        gone: Result<(), Failure>,
+    ) -> End {
+        if gone.is_err() {
+            return End::Refused;
+        }
+        lock(known).remove(name);
+        End::Done {
+            version: None,
+            pending: false,
+        }
+    }
+
+    async fn shown(&self, store: &dyn Store) -> Shown {
+        let c = store.connection(CONNECTION).await.unwrap();
+        let mut shown = Shown::default();
+        let mut by_id = BTreeMap::new();
+        for (id, it) in listed(store, ResourceType::User).await {
+            let name = it.text("userName").unwrap().to_owned();
+            by_id.insert(id.to_string(), name.clone());
+            shown.users.insert(name, it.active());
+        }
+        for (id, it) in listed(store, ResourceType::Group).await {
+            let members = store.members(c, id).await.unwrap().unwrap();
+            let members = members.ids.iter().map(|id| by_id[&id.to_string()].clone());
+            let name = it.text(OWN_NAME).unwrap().to_owned();
+            shown.groups.insert(name, members.collect());
+        }
+        shown
+    }
+
+    /// No more faults: waits until all is as wanted, and then for some calm.
+    async fn end(&self, bridge: &Bridge, store: &dyn Store) -> Evidence {
+        self.app.be_well();
+        let from = now();
+        tokio::time::sleep(LATE + READ_LAG + Duration::from_secs(15)).await;
+        let mut evidence = self.evidence(bridge, store).await;
+        while now() < from + PATIENCE
+            && (self.app.awaits_late_calls() || !evidence.verdict().is_empty())
+        {
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            evidence = self.evidence(bridge, store).await;
+        }
+        let calm = now();
+        tokio::time::sleep(CALM).await;
+        Evidence {
+            calm,
+            settled_in: calm - from,
+            ..self.evidence(bridge, store).await
+        }
+    }
+
+    async fn evidence(&self, bridge: &Bridge, store: &dyn Store) -> Evidence {
+        let key = bridge.connections[0].key;
+        let counts = store.counts(key).await.unwrap();
+        let name_of = |known: &Mutex<BTreeMap<String, String>>, id: ResourceId| {
+            let known = lock(known);
+            let found = known.iter().find(|(_, held)| **held == id.to_string());
+            found.map(|(name, _)| name.clone())
+        };
+        let refused = store.refusals(key, 1_000).await.unwrap().into_iter();
+        self.look_up(store).await;
+        let told = refused.filter_map(|it| {
+            Some((
+                name_of(&self.groups, it.group)?,
+                name_of(&self.users, it.user)?,
+            ))
+        });
+        Evidence {
+            history: lock(&self.history).clone(),
+            log: self.app.log(),
+            shown: self.shown(store).await,
+            stock: self.app.stock(),
+            told: told.collect(),
+            told_whole: counts.refused_users + counts.refused_groups,
+            calls: self.app.calls(),
+            calm: Millis::MAX,
+            settled_in: 0,
+        }
+    }
+}
+
+fn done(written: &Written) -> End {
+    let resource = &written.resource;
+    End::Done {
+        version: written
+            .changed
+            .then(|| (resource.id.to_string(), resource.meta.version)),
+        pending: written.pending,
+    }
+}
+
+fn account(name: &str) -> Attributes {
+    Attributes(object(json!({ "userName": name })))
+}
+
+fn body(name: &str, members: Option<Vec<String>>) -> GroupBody {
+    GroupBody {
+        attributes: Attributes(object(json!({ "displayName": name }))),
+        members,
+    }
+}
+
+fn parsed(schemas: &Schemas, of: ResourceType, operations: &Value) -> patch::Patch {
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": operations,
+    });
+    let limits = Limits::default();
+    patch::parse(body.to_string().as_bytes(), of, schemas, &limits)
+        .unwrap()
+        .taken
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn no_world_loses_invents_or_resurrects_a_membership() {
+    let only = number("WORLD");
+    let seeds = only.map_or(0..number("WORLDS").unwrap_or(60), |seed| seed..seed + 1);
+    let (began, count) = (std::time::Instant::now(), seeds.end - seeds.start);
+    let mut bad = Vec::new();
+    let (mut longest, mut told) = (0, 0);
+    for seed in seeds {
+        let evidence = run(seed, Lie::None);
+        longest = longest.max(evidence.settled_in);
+        told += evidence.told.len() as u64 + evidence.told_whole;
+        let verdict = evidence.verdict();
+        if only.is_some() {
+            for entry in &evidence.history {
+                println!("{entry:?}");
+            }
+            for change in &evidence.log {
+                println!("{change:?}");
+            }
+            println!(
+                "{:?} {:?} {:?}",
+                evidence.shown, evidence.stock, evidence.told
+            );
+        }
+        if !verdict.is_empty() {
+            println!("WORLD={seed}: {verdict:#?}");
+            bad.push(seed);
+        }
+    }
+    println!(
+        "{count} worlds in {:.1?}; as wanted {longest} ms after the last fault at the latest; \
+         {told} refusals told",
+        began.elapsed()
+    );
+    assert!(bad.is_empty(), "run again with WORLD=n: {bad:?}");
+}
+
+#[test]
+fn a_world_is_the_same_whenever_it_is_run() {
+    for seed in [3, 14] {
+        let (one, other) = (run(seed, Lie::None), run(seed, Lie::None));
+        assert_eq!(one.log, other.log);
+        assert_eq!((one.calls, one.shown), (other.calls, other.shown));
+    }
+}

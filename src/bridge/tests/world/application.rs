@@ -1,0 +1,661 @@
+//! The application of a simulated world: in this process, with faults that
+//! follow from the seed, and a log of every change that it ever made. It knows
+//! nothing of the bridge and can be made to lie, so that the checker has
+//! something to catch.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+
+use super::{below, chance, now, pick};
+use crate::{
+    plan::{
+        capability::{Act, Capabilities, Capability, Certainty},
+        operation::Operation,
+        state::{Account, Principal},
+    },
+    scim::{error::Problem, resource::Attributes, schema::Schemas},
+    upstream::{
+        Condition, Finding, MemberOutcome, Millis, Outcome, Projection, RemoteGroup, RemoteMember,
+        RemoteProfile, RemoteUser, Upstream, UpstreamError,
+    },
+};
+
+/// Where an application tells its own name of a group.
+pub(super) const OWN_NAME: &str = "upstreamName";
+
+/// What is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Stock {
+    /// Active or not, and since when it is there.
+    pub(super) accounts: BTreeMap<String, (bool, Millis)>,
+    pub(super) groups: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Stock {
+    fn is_active(&self, account: &str) -> bool {
+        self.accounts.get(account).is_some_and(|it| it.0)
+    }
+}
+
+/// One change of a pair or of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) at: Millis,
+    /// `None`: the account itself.
+    pub(super) group: Option<String>,
+    pub(super) account: String,
+    pub(super) present: bool,
+    /// By a call that was given up long ago, or with the account.
+    pub(super) aside: bool,
+}
+
+/// In which way an application lies, without a word of it in its answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Lie {
+    #[default]
+    None,
+    /// Does not fail either.
+    Harmless,
+    /// Says done and does nothing.
+    AddsNothing,
+    RemovesNothing,
+    DeactivatesNothing,
+    CreatesNothing,
+    DeletesNothing,
+    /// Takes everybody out before it puts the new members in.
+    ClearsFirst,
+    /// Lands late by more than it promises.
+    TooLate,
+    /// Puts members back that were removed.
+    Haunts,
+}
+
+/// What a seed makes of the application.
+#[derive(Debug, Clone)]
+struct Nature {
+    lag: Millis,
+    late_by: Millis,
+    /// A batch with a member that is unknown is refused, or done without it.
+    strict: bool,
+    /// Who leaves is no member of anything any more.
+    forgets: bool,
+    /// Members that are refused while there are faults.
+    refused: BTreeSet<(String, String)>,
+}
+
+struct World {
+    stock: Stock,
+    past: Vec<(Millis, Stock)>,
+    coming: Vec<(Millis, Operation)>,
+    log: Vec<Change>,
+    /// When a call that writes came in.
+    calls: Vec<Millis>,
+    faults: u64,
+    /// What comes late comes of its own accord.
+    haunts: bool,
+    /// Removals that were refused.
+    refused: BTreeSet<(String, String)>,
+}
+
+pub(super) struct Application {
+    can: Capabilities,
+    schemas: Arc<Schemas>,
+    nature: Nature,
+    lie: Lie,
+    world: Mutex<World>,
+}
+
+impl std::fmt::Debug for Application {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Application")
+    }
+}
+
+fn table() -> Capabilities {
+    use Act::{
+        AddMembers, CreateGroup, CreateUser, DeactivateUser, DeleteGroup, ReactivateUser,
+        RemoveMembers, ReplaceMembers,
+    };
+    let batch = usize::try_from(*pick(&[1, 3, 1_000])).unwrap();
+    let row = |act, able| Capability {
+        act,
+        able,
+        batch,
+        certainty: Certainty::Documented,
+        note: "",
+    };
+    let always = [
+        CreateUser,
+        DeactivateUser,
+        ReactivateUser,
+        CreateGroup,
+        DeleteGroup,
+        AddMembers,
+        RemoveMembers,
+    ];
+    let mut rows: Vec<_> = always.into_iter().map(|act| row(act, true)).collect();
+    rows.push(row(ReplaceMembers, chance(50)));
+    Capabilities {
+        application: "Test",
+        rows,
+    }
+}
+
+/// How a call goes, apart from what it asks for.
+enum Fate {
+    Well,
+    NotNow,
+    LostBefore,
+    LostAfter,
+    Late,
+    /// Done in part, and told in part.
+    Partly,
+    Refused,
+}
+
+fn fate(percent: u64) -> Fate {
+    if !chance(percent) {
+        return Fate::Well;
+    }
+    match below(16) {
+        0..4 => Fate::NotNow,
+        4..6 => Fate::LostBefore,
+        6..9 => Fate::LostAfter,
+        9..13 => Fate::Late,
+        13..15 => Fate::Partly,
+        _ => Fate::Refused,
+    }
+}
+
+fn lost() -> UpstreamError {
+    UpstreamError::Unknown {
+        reason: "cut".into(),
+    }
+}
+
+fn not_now() -> UpstreamError {
+    let seconds = below(4);
+    UpstreamError::Later {
+        after: (seconds > 0).then(|| Duration::from_secs(seconds)),
+        reason: "not now".into(),
+    }
+}
+
+fn refused() -> UpstreamError {
+    UpstreamError::Rejected {
+        reason: "no".into(),
+    }
+}
+
+fn missing() -> UpstreamError {
+    UpstreamError::Missing {
+        reason: "404".into(),
+    }
+}
+
+fn exists() -> UpstreamError {
+    UpstreamError::Exists {
+        reason: "409".into(),
+    }
+}
+
+impl World {
+    /// Changes the stock, and tells the log in what.
+    fn change(&mut self, aside: bool, change: impl FnOnce(&mut Stock)) {
+        let before = self.stock.clone();
+        change(&mut self.stock);
+        let at = now();
+        let left = |account: &str| before.is_active(account) && !self.stock.is_active(account);
+        let mut told = Vec::new();
+        let mut tell = |group: Option<&String>, account: &String, present| {
+            told.push(Change {
+                at,
+                group: group.cloned(),
+                account: account.clone(),
+                present,
+                aside: aside || (group.is_some() && left(account)),
+            });
+        };
+        let none = BTreeSet::new();
+        let names: BTreeSet<_> = before
+            .groups
+            .keys()
+            .chain(self.stock.groups.keys())
+            .collect();
+        for name in names {
+            let was = before.groups.get(name).unwrap_or(&none);
+            let is = self.stock.groups.get(name).unwrap_or(&none);
+            was.difference(is).for_each(|a| tell(Some(name), a, false));
+            is.difference(was).for_each(|a| tell(Some(name), a, true));
+        }
+        for (account, (active, _)) in &self.stock.accounts {
+            if before.is_active(account) != *active {
+                tell(None, account, *active);
+            }
+        }
+        self.log.extend(told);
+        if before != self.stock {
+            self.past.push((at, before));
+        }
+    }
+
+    /// What was to come by now has come.
+    fn settle(&mut self) {
+        let now = now();
+        let (due, coming) = std::mem::take(&mut self.coming)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
+        self.coming = coming;
+        let mut due: Vec<_> = due;
+        due.sort_by_key(|(at, _)| *at);
+        for (_, operation) in due {
+            let members = members_of(&operation);
+            self.change(!self.haunts, |stock| {
+                let _ = perform(stock, &operation, &members, false);
+            });
+        }
+    }
+
+    /// What a read shows that lags behind.
+    fn seen(&mut self, lag: Millis) -> Stock {
+        self.settle();
+        let then = now() - lag;
+        let shown = self.past.iter().find(|(until, _)| *until > then);
+        shown.map_or_else(|| self.stock.clone(), |(_, stock)| stock.clone())
+    }
+}
+
+fn members_of(operation: &Operation) -> Vec<Principal> {
+    match operation {
+        Operation::CreateGroup { members, .. }
+        | Operation::AddMembers { members, .. }
+        | Operation::RemoveMembers { members, .. }
+        | Operation::ReplaceMembers { members, .. } => members.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// Does what is asked with those of its members that are to be done.
+fn perform(
+    stock: &mut Stock,
+    operation: &Operation,
+    members: &[Principal],
+    forgets: bool,
+) -> Result<(), UpstreamError> {
+    let names = || members.iter().map(|member| member.account.clone());
+    match operation {
+        Operation::CreateUser { account, .. } => {
+            if stock.is_active(account) {
+                return Err(exists());
+            }
+            let made = now();
+            let held = stock
+                .accounts
+                .entry(account.clone())
+                .or_insert((true, made));
+            held.0 = true;
+        }
+        Operation::DeactivateUser { principal } => {
+            if !stock.is_active(&principal.account) {
+                return Err(missing());
+            }
+            if let Some(held) = stock.accounts.get_mut(&principal.account) {
+                held.0 = false;
+            }
+            if forgets {
+                for members in stock.groups.values_mut() {
+                    members.remove(&principal.account);
+                }
+            }
+        }
+        Operation::CreateGroup { name, .. } => {
+            if stock.groups.contains_key(name) {
+                return Err(exists());
+            }
+            stock.groups.insert(name.clone(), names().collect());
+        }
+        Operation::DeleteGroup { name } => {
+            stock.groups.remove(name).ok_or_else(missing)?;
+        }
+        Operation::AddMembers { group, .. } => {
+            let held = stock.groups.get_mut(group).ok_or_else(missing)?;
+            held.extend(names());
+        }
+        Operation::RemoveMembers { group, .. } => {
+            let held = stock.groups.get_mut(group).ok_or_else(missing)?;
+            names().for_each(|name| {
+                held.remove(&name);
+            });
+        }
+        Operation::ReplaceMembers { group, .. } => {
+            let held = stock.groups.get_mut(group).ok_or_else(missing)?;
+            *held = names().collect();
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A call on its way: when the bridge dies meanwhile, it may still land.
+struct OnItsWay<'a> {
+    app: &'a Application,
+    operation: Option<Operation>,
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        if let Some(operation) = self.operation.take()
+            && chance(50)
+        {
+            self.app.lands_later(operation);
+        }
+    }
+}
+
+impl Application {
+    /// As the seed of this thread has it.
+    pub(super) fn new(lie: Lie, accounts: &[String], groups: &[String], late_by: Millis) -> Self {
+        let mut bad = BTreeSet::new();
+        for _ in 0..below(3) {
+            bad.insert((pick(groups).clone(), pick(accounts).clone()));
+        }
+        Self {
+            can: table(),
+            schemas: Arc::new(Schemas::new(&[], &[])),
+            nature: Nature {
+                lag: *pick(&[0, 0, 1_000, 5_000]),
+                late_by,
+                strict: chance(50),
+                forgets: chance(50),
+                refused: bad,
+            },
+            lie,
+            world: Mutex::new(World {
+                stock: Stock::default(),
+                past: Vec::new(),
+                coming: Vec::new(),
+                log: Vec::new(),
+                calls: Vec::new(),
+                refused: BTreeSet::new(),
+                haunts: lie == Lie::Haunts,
+                faults: if lie == Lie::None { 30 } else { 0 },
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    /// From now on it only does what it is asked.
+    pub(super) fn be_well(&self) {
+        self.lock().faults = 0;
+    }
+
+    pub(super) fn stock(&self) -> Stock {
+        let mut world = self.lock();
+        world.settle();
+        world.stock.clone()
+    }
+
+    pub(super) fn log(&self) -> Vec<Change> {
+        self.lock().log.clone()
+    }
+
+    pub(super) fn calls(&self) -> Vec<Millis> {
+        self.lock().calls.clone()
+    }
+
+    pub(super) fn awaits_late_calls(&self) -> bool {
+        !self.lock().coming.is_empty()
+    }
+
+    /// Only calls about members are refused for no reason, and removals once:
+    /// what is refused again is given up.
+    fn refuses(&self, operation: &Operation) -> bool {
+        let members = members_of(operation);
+        let mut world = self.lock();
+        let Operation::RemoveMembers { group, .. } = operation else {
+            return !members.is_empty();
+        };
+        let pairs = members.into_iter().map(|it| (group.clone(), it.account));
+        let fresh = pairs.filter(|pair| world.refused.insert(pair.clone()));
+        fresh.count() > 0
+    }
+
+    fn lands_later(&self, operation: Operation) {
+        let most = self.nature.late_by.unsigned_abs();
+        let by = match self.lie {
+            Lie::TooLate => most * 4,
+            _ => below(most * 9 / 10),
+        };
+        let at = now() + Millis::try_from(by).unwrap();
+        self.lock().coming.push((at, operation));
+    }
+
+    /// Whom an application that does the rest leaves out.
+    fn cannot(&self, world: &World, operation: &Operation, member: &Principal) -> bool {
+        let bad = |group: &String| {
+            let pair = (group.clone(), member.account.clone());
+            world.faults > 0 && self.nature.refused.contains(&pair)
+        };
+        match operation {
+            Operation::AddMembers { group, .. } | Operation::ReplaceMembers { group, .. } => {
+                bad(group) || !world.stock.is_active(&member.account)
+            }
+            Operation::CreateGroup { .. } => !world.stock.is_active(&member.account),
+            _ => false,
+        }
+    }
+
+    /// Does it, or says why not; `partly` leaves some of it undone or untold.
+    fn act(&self, operation: &Operation, partly: bool) -> Result<Outcome, UpstreamError> {
+        let mut world = self.lock();
+        world.settle();
+        let members = members_of(operation);
+        let (out, mut done): (Vec<_>, Vec<_>) = members
+            .iter()
+            .cloned()
+            .partition(|member| self.cannot(&world, operation, member));
+        let whole = matches!(operation, Operation::CreateGroup { .. }) || self.nature.strict;
+        if !out.is_empty() && whole {
+            return Err(refused());
+        }
+        let mut told = done.clone();
+        if partly && !matches!(operation, Operation::CreateGroup { .. }) {
+            done.retain(|_| chance(60));
+            told.retain(|member| done.contains(member) && chance(60));
+        }
+        let mut scratch = world.stock.clone();
+        perform(&mut scratch, operation, &done, self.nature.forgets)?;
+        self.lie_about(&mut world, operation, &done);
+        let outcome = |member: &Principal| {
+            let applied = told.contains(member);
+            let outcome = if applied {
+                MemberOutcome::Applied
+            } else {
+                MemberOutcome::Unknown
+            };
+            (member.user, outcome)
+        };
+        Ok(Outcome {
+            members: members.iter().map(outcome).collect(),
+            upstream_id: None,
+        })
+    }
+
+    /// Does it, unless this is one that lies.
+    fn lie_about(&self, world: &mut World, operation: &Operation, done: &[Principal]) {
+        let forgets = self.nature.forgets;
+        let untrue = match (self.lie, operation) {
+            (Lie::AddsNothing, Operation::AddMembers { .. })
+            | (Lie::RemovesNothing, Operation::RemoveMembers { .. })
+            | (Lie::DeactivatesNothing, Operation::DeactivateUser { .. })
+            | (Lie::CreatesNothing, Operation::CreateUser { .. })
+            | (Lie::DeletesNothing, Operation::DeleteGroup { .. }) => true,
+            (Lie::ClearsFirst, Operation::AddMembers { group, .. }) => {
+                let before = world.stock.groups.get(group).cloned().unwrap_or_default();
+                world.change(false, |stock| {
+                    stock.groups.insert(group.clone(), BTreeSet::new());
+                });
+                world.change(false, |stock| {
+                    stock.groups.insert(group.clone(), before);
+                });
+                false
+            }
+            _ => false,
+        };
+        if untrue && chance(30) {
+            return;
+        }
+        world.change(false, |stock| {
+            let _ = perform(stock, operation, done, forgets);
+        });
+        if let (Lie::Haunts, Operation::RemoveMembers { group, members }) = (self.lie, operation) {
+            let back = Operation::AddMembers {
+                group: group.clone(),
+                members: members.clone(),
+            };
+            world.coming.push((now() + 4_000, back));
+        }
+    }
+
+    async fn look(&self) -> Result<Stock, UpstreamError> {
+        tokio::time::sleep(Duration::from_millis(1 + below(30))).await;
+        let faults = self.lock().faults;
+        if chance(faults / 2) {
+            return Err(if chance(50) { not_now() } else { lost() });
+        }
+        Ok(self.lock().seen(self.nature.lag))
+    }
+
+    async fn takes_its_time(&self) {
+        let slow = self.lock().faults > 0 && chance(5);
+        let most = if slow { 8_000 } else { 60 };
+        tokio::time::sleep(Duration::from_millis(1 + below(most))).await;
+    }
+}
+
+#[async_trait]
+impl Upstream for Application {
+    fn capabilities(&self) -> &Capabilities {
+        &self.can
+    }
+    fn schemas(&self) -> Arc<Schemas> {
+        Arc::clone(&self.schemas)
+    }
+    fn project(&self, user: &Attributes) -> Result<Projection, Problem> {
+        Ok(Projection {
+            key: user.text("userName").map(str::to_lowercase),
+            account: Account {
+                active: user.active(),
+                ..Account::default()
+            },
+        })
+    }
+    fn group_name(&self, name: &str) -> Result<String, Problem> {
+        Ok(name.to_lowercase())
+    }
+    fn brake(&self, _: bool) {}
+    fn condition(&self) -> Condition {
+        Condition::default()
+    }
+    fn is_refused(&self) -> bool {
+        false
+    }
+    fn plain_role(&self) -> Option<&str> {
+        None
+    }
+    fn user_attributes(&self, _: &RemoteUser, _: Option<&RemoteProfile>) -> Attributes {
+        Attributes::default()
+    }
+    fn group_attributes(&self, _: &RemoteGroup) -> Attributes {
+        Attributes::default()
+    }
+    fn adorn_group(&self, attributes: &mut Attributes, name: &str) {
+        attributes.0.insert(OWN_NAME.into(), name.into());
+    }
+    async fn profiles(&self) -> Result<Vec<RemoteProfile>, UpstreamError> {
+        Ok(Vec::new())
+    }
+    async fn users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
+        Ok(Vec::new())
+    }
+    async fn groups(&self) -> Result<Vec<RemoteGroup>, UpstreamError> {
+        Ok(Vec::new())
+    }
+    async fn members(&self, group: &str) -> Result<Vec<RemoteMember>, UpstreamError> {
+        let stock = self.look().await?;
+        let members = stock.groups.get(group).ok_or_else(missing)?;
+        let member = |account: &String| RemoteMember {
+            upstream_id: None,
+            account: Some(account.clone()),
+        };
+        Ok(members.iter().map(member).collect())
+    }
+    async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
+        let stock = self.look().await?;
+        let held = stock.accounts.get(account).filter(|held| held.0);
+        Ok(held.map(|(_, created)| RemoteUser {
+            account: account.to_owned(),
+            active: true,
+            created: Some(*created),
+            ..RemoteUser::default()
+        }))
+    }
+    async fn group(&self, name: &str) -> Result<Option<RemoteGroup>, UpstreamError> {
+        let stock = self.look().await?;
+        Ok(stock.groups.get(name).map(|members| RemoteGroup {
+            name: name.to_owned(),
+            member_count: Some(members.len() as u64),
+            ..RemoteGroup::default()
+        }))
+    }
+    async fn apply(&self, operation: &Operation) -> Result<Outcome, UpstreamError> {
+        let faults = self.lock().faults;
+        let mut fate = fate(faults);
+        if self.lie == Lie::TooLate && chance(20) {
+            fate = Fate::Late;
+        }
+        if matches!(fate, Fate::NotNow) {
+            return Err(not_now());
+        }
+        if std::env::var_os("WORLD").is_some() {
+            println!("{} {operation:?}", now());
+        }
+        self.lock().calls.push(now());
+        let mut on_its_way = OnItsWay {
+            app: self,
+            operation: Some(operation.clone()),
+        };
+        self.takes_its_time().await;
+        on_its_way.operation = None;
+        let answer = match fate {
+            Fate::LostBefore => Err(lost()),
+            Fate::Late => {
+                self.lands_later(operation.clone());
+                Err(lost())
+            }
+            Fate::LostAfter => {
+                let _ = self.act(operation, false);
+                Err(lost())
+            }
+            Fate::Refused if self.refuses(operation) => Err(refused()),
+            Fate::Partly => self.act(operation, true),
+            _ => self.act(operation, false),
+        };
+        self.takes_its_time().await;
+        if std::env::var_os("WORLD").is_some() {
+            println!("{} = {answer:?}", now());
+        }
+        answer
+    }
+    async fn check(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,297 @@
+//! The judge of a simulated world (reliability: 8.3). It sees what was asked
+//! and answered, what SCIM shows in the end, and the application's log; it
+//! knows nothing of how the bridge works. An empty verdict is a good one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    application::{Change, Stock},
+    history::{Act, End, Entry, Surety},
+};
+use crate::upstream::Millis;
+
+/// What SCIM shows in the end, by the application's names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// Active or not.
+    pub(super) users: BTreeMap<String, bool>,
+    pub(super) groups: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// Everything that a verdict rests on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Evidence {
+    pub(super) history: Vec<Entry>,
+    pub(super) log: Vec<Change>,
+    pub(super) shown: Shown,
+    pub(super) stock: Stock,
+    /// Pairs that the status tells as refused.
+    pub(super) told: BTreeSet<(String, String)>,
+    /// Users and groups that it tells as refused, together.
+    pub(super) told_whole: u64,
+    /// Calls that write.
+    pub(super) calls: Vec<Millis>,
+    /// When everything had to be as it is to stay.
+    pub(super) calm: Millis,
+    /// How long after the last fault it was.
+    pub(super) settled_in: Millis,
+}
+
+impl Evidence {
+    pub(super) fn verdict(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        self.versions(&mut found);
+        self.answers(&mut found);
+        self.whole_requests(&mut found);
+        self.end_state(&mut found);
+        self.way(&mut found);
+        if let Some(call) = self.calls.iter().find(|at| **at > self.calm) {
+            found.push(format!(
+                "restless: a write at {call} ms, with nothing left to do"
+            ));
+        }
+        found
+    }
+
+    /// Versions are never used twice, and order requests as time does.
+    fn versions(&self, found: &mut Vec<String>) {
+        let numbered = |entry: &Entry| match &entry.ended {
+            End::Done {
+                version: Some((id, version)),
+                ..
+            } => Some((id.clone(), *version, entry.start, entry.end)),
+            _ => None,
+        };
+        let all: Vec<_> = self.history.iter().filter_map(numbered).collect();
+        for (n, (id, version, start, end)) in all.iter().enumerate() {
+            for (other, later, began, ended) in &all[n + 1..] {
+                if id != other {
+                    continue;
+                }
+                let disordered =
+                    (end < began && version >= later) || (ended < start && later >= version);
+                if version == later || disordered {
+                    found.push(format!(
+                        "versions {version} and {later} of {id} are out of order"
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Every value that may hold at `until`, when what was at least `sure` and
+    /// ended by then counts.
+    fn possible(
+        &self,
+        until: Millis,
+        sure: Surety,
+        value: impl Fn(&Act) -> Option<bool>,
+        surety: impl Fn(&Entry) -> Surety,
+    ) -> BTreeSet<bool> {
+        let begun = self.history.iter().filter(|entry| entry.start <= until);
+        let touching: Vec<(&Entry, bool)> = begun
+            .filter(|entry| entry.ended != End::Needless)
+            .filter_map(|entry| Some((entry, value(&entry.act)?)))
+            .collect();
+        let certain: Vec<&Entry> = touching
+            .iter()
+            .map(|(entry, _)| *entry)
+            .filter(|entry| surety(entry) >= sure && entry.end < until)
+            .collect();
+        let not_overtaken = |entry: &Entry| !certain.iter().any(|c| c.start > entry.end);
+        let mut values: BTreeSet<bool> = touching
+            .iter()
+            .filter(|(entry, _)| not_overtaken(entry))
+            .map(|(_, value)| *value)
+            .collect();
+        if certain.is_empty() {
+            values.insert(false);
+        }
+        values
+    }
+
+    fn accounts(&self) -> BTreeSet<&String> {
+        let named = self.history.iter().filter_map(|entry| match &entry.act {
+            Act::CreateUser(account) => Some(account),
+            _ => None,
+        });
+        named.chain(self.stock.accounts.keys()).collect()
+    }
+
+    fn group_names(&self) -> BTreeSet<&String> {
+        let named = self.history.iter().filter_map(|entry| entry.act.group());
+        named.chain(self.stock.groups.keys()).collect()
+    }
+
+    /// A group whose creation was acknowledged before the application refused
+    /// it is withdrawn; that it is gone is how it is told.
+    fn withdrawn(&self, group: &str) -> bool {
+        !self.shown.groups.contains_key(group)
+            && self.history.iter().any(|entry| {
+                matches!(&entry.act, Act::CreateGroup(own, _) if own == group)
+                    && entry.surety() < Surety::Confirmed
+            })
+    }
+
+    /// SCIM shows what was acknowledged.
+    fn answers(&self, found: &mut Vec<String>) {
+        for account in self.accounts() {
+            let possible = self.possible(
+                Millis::MAX,
+                Surety::Acknowledged,
+                |act| act.account(account),
+                Entry::surety,
+            );
+            let shown = self.shown.users.get(account).copied().unwrap_or(false);
+            if !possible.contains(&shown) && self.told_whole == 0 {
+                found.push(format!(
+                    "{account}: SCIM says active is {shown}, nobody asked for it"
+                ));
+            }
+        }
+        for group in self.group_names() {
+            let possible = self.possible(
+                Millis::MAX,
+                Surety::Acknowledged,
+                |act| act.existence(group),
+                Entry::surety,
+            );
+            let members = self.shown.groups.get(group);
+            if self.withdrawn(group) {
+                continue;
+            }
+            if !possible.contains(&members.is_some()) {
+                found.push(format!("{group}: SCIM has it: {}", members.is_some()));
+            }
+            for account in self.accounts() {
+                self.answers_for_pair(group, account, found);
+            }
+        }
+    }
+
+    fn answers_for_pair(&self, group: &str, account: &str, found: &mut Vec<String>) {
+        let possible = self.possible(
+            Millis::MAX,
+            Surety::Acknowledged,
+            |act| act.pair(group, account),
+            |entry| entry.surety_of(account),
+        );
+        let members = self.shown.groups.get(group);
+        let shown = members.is_some_and(|members| members.contains(account));
+        let told = self.told.contains(&(group.to_owned(), account.to_owned()));
+        if !told && !possible.contains(&shown) {
+            let what = if shown { "invented" } else { "lost" };
+            found.push(format!("{what} in SCIM: {account} in {group}"));
+        }
+    }
+
+    /// A request of which nothing was heard counts whole or not at all.
+    fn whole_requests(&self, found: &mut Vec<String>) {
+        for entry in &self.history {
+            if !matches!(entry.ended, End::Unheard | End::Refused) {
+                continue;
+            }
+            let Some(group) = entry.act.group() else {
+                continue;
+            };
+            let alone = |account: &str| {
+                let others = self.history.iter().filter(|other| *other != entry);
+                let mut others = others.filter(|other| other.ended != End::Needless);
+                let touches = |other: &Entry| other.act.pair(group, account).is_some();
+                let mut before = false;
+                let clear = others.all(|other| {
+                    if !touches(other) {
+                        return true;
+                    }
+                    let value = other.act.pair(group, account) == Some(true);
+                    before |= value;
+                    // Only ever taken out before: what it is now tells whether
+                    // this one was done.
+                    other.end < entry.start && !value
+                });
+                clear && !before
+            };
+            let adds = self
+                .accounts()
+                .into_iter()
+                .filter(|account| entry.act.pair(group, account) == Some(true) && alone(account));
+            let told =
+                |account: &&String| !self.told.contains(&(group.clone(), (*account).clone()));
+            let members = self.shown.groups.get(group);
+            let there: Vec<bool> = adds
+                .filter(told)
+                .map(|account| members.is_some_and(|members| members.contains(account)))
+                .collect();
+            if there.contains(&true) && there.contains(&false) {
+                found.push(format!(
+                    "half a request: {:?} at {} ms",
+                    entry.act, entry.start
+                ));
+            }
+        }
+    }
+
+    /// The application has what SCIM shows.
+    fn end_state(&self, found: &mut Vec<String>) {
+        let active = |account: &String| self.stock.accounts.get(account).is_some_and(|it| it.0);
+        if self.told_whole == 0 {
+            for account in self.accounts() {
+                let shown = self.shown.users.get(account).copied().unwrap_or(false);
+                if shown != active(account) {
+                    found.push(format!(
+                        "{account}: SCIM says active is {shown}, the application not"
+                    ));
+                }
+            }
+            for group in self.group_names() {
+                let (shown, there) = (
+                    self.shown.groups.contains_key(group),
+                    self.stock.groups.contains_key(group),
+                );
+                if shown != there {
+                    found.push(format!(
+                        "{group}: in SCIM {shown}, in the application {there}"
+                    ));
+                }
+            }
+        }
+        for (group, members) in &self.shown.groups {
+            let none = BTreeSet::new();
+            let there = self.stock.groups.get(group).unwrap_or(&none);
+            for account in members.difference(there).filter(|account| active(account)) {
+                found.push(format!("lost: {account} in {group}"));
+            }
+            for account in there.difference(members).filter(|account| active(account)) {
+                found.push(format!("phantom: {account} in {group}"));
+            }
+        }
+    }
+
+    /// Nothing was ever done that nobody wanted at that time, but by calls that
+    /// were given up before.
+    fn way(&self, found: &mut Vec<String>) {
+        for change in self.log.iter().filter(|change| !change.aside) {
+            let (at, account) = (change.at, &change.account);
+            let possible = match &change.group {
+                Some(group) => self.possible(
+                    at,
+                    Surety::Confirmed,
+                    |act| act.pair(group, account),
+                    |entry| entry.surety_of(account),
+                ),
+                None => self.possible(
+                    at,
+                    Surety::Confirmed,
+                    |act| act.account(account),
+                    Entry::surety,
+                ),
+            };
+            if !possible.contains(&change.present) {
+                let what = if change.present { "resurrected" } else { "gap" };
+                let whole = "itself".to_owned();
+                let group = change.group.as_ref().unwrap_or(&whole);
+                found.push(format!("{what}: {account} in {group} at {at} ms"));
+            }
+        }
+    }
+}

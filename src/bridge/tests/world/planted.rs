@@ -1,0 +1,197 @@
+//! The judge is judged first: what it must find is planted, in an application
+//! that lies or in the evidence of a good world, one kind at a time. A judge
+//! that misses one of these proves nothing by its silence.
+
+use super::{
+    application::{Change, Lie},
+    checker::Evidence,
+    history::{Act, End, Entry},
+    run,
+};
+
+/// How many seeds a lie is given to come out.
+const SEEDS: std::ops::Range<u64> = 0..20;
+
+fn is_caught(lie: Lie, word: &str) -> bool {
+    SEEDS
+        .map(|seed| run(seed, lie).verdict())
+        .any(|verdict| verdict.iter().any(|found| found.contains(word)))
+}
+
+/// A world without a fault, to be tampered with.
+fn good() -> Evidence {
+    let evidence = run(1, Lie::Harmless);
+    assert_eq!(evidence.verdict(), Vec::<String>::new());
+    evidence
+}
+
+fn finds(evidence: &Evidence, word: &str) {
+    let verdict = evidence.verdict();
+    assert!(
+        verdict.iter().any(|found| found.contains(word)),
+        "{word}: {verdict:?}"
+    );
+}
+
+/// A member that both sides agree on.
+fn member(evidence: &Evidence) -> (String, String) {
+    let groups = evidence.shown.groups.iter();
+    let mut pairs = groups.flat_map(|(group, members)| members.iter().map(move |it| (group, it)));
+    let active = |(_, it): &(&String, &String)| evidence.shown.users[*it];
+    let (group, account) = pairs.find(active).expect("somebody in some group");
+    (group.clone(), account.clone())
+}
+
+#[test]
+fn an_add_that_was_never_done_is_lost() {
+    assert!(is_caught(Lie::AddsNothing, "lost"));
+}
+
+#[test]
+fn a_removal_that_was_never_done_is_a_phantom() {
+    assert!(is_caught(Lie::RemovesNothing, "phantom"));
+}
+
+#[test]
+fn an_account_that_was_never_made_is_missed() {
+    assert!(is_caught(Lie::CreatesNothing, "the application not"));
+}
+
+#[test]
+fn an_account_that_never_ended_is_found() {
+    assert!(is_caught(Lie::DeactivatesNothing, "the application not"));
+}
+
+#[test]
+fn a_group_that_was_never_deleted_is_found() {
+    assert!(is_caught(Lie::DeletesNothing, "in the application true"));
+}
+
+#[test]
+fn a_replacement_that_clears_first_is_a_gap() {
+    assert!(is_caught(Lie::ClearsFirst, "gap"));
+}
+
+#[test]
+fn a_call_that_lands_later_than_promised_leaves_something_behind() {
+    let left = [
+        "phantom",
+        "lost",
+        "the application not",
+        "in the application",
+    ];
+    assert!(left.into_iter().any(|word| is_caught(Lie::TooLate, word)));
+}
+
+#[test]
+fn a_member_who_comes_back_unasked_was_resurrected() {
+    assert!(is_caught(Lie::Haunts, "resurrected"));
+}
+
+#[test]
+fn a_membership_lost_on_both_sides_is_lost() {
+    let mut evidence = good();
+    let (group, account) = member(&evidence);
+    for groups in [&mut evidence.shown.groups, &mut evidence.stock.groups] {
+        groups.get_mut(&group).unwrap().remove(&account);
+    }
+    finds(&evidence, "lost in SCIM");
+}
+
+#[test]
+fn a_membership_invented_on_both_sides_is_invented() {
+    let mut evidence = good();
+    let group = evidence.shown.groups.keys().next().unwrap().clone();
+    for groups in [&mut evidence.shown.groups, &mut evidence.stock.groups] {
+        groups.get_mut(&group).unwrap().insert("nobody".into());
+    }
+    evidence.stock.accounts.insert("nobody".into(), (true, 0));
+    evidence.shown.users.insert("nobody".into(), true);
+    finds(&evidence, "invented in SCIM: nobody");
+}
+
+#[test]
+fn half_a_request_is_half_a_request() {
+    let mut evidence = good();
+    let group = evidence.shown.groups.keys().next().unwrap().clone();
+    for account in ["half", "other"] {
+        evidence.stock.accounts.insert(account.into(), (true, 0));
+        evidence.shown.users.insert(account.into(), true);
+    }
+    for groups in [&mut evidence.shown.groups, &mut evidence.stock.groups] {
+        groups.get_mut(&group).unwrap().insert("half".into());
+    }
+    let end = evidence
+        .history
+        .iter()
+        .map(|entry| entry.end)
+        .max()
+        .unwrap();
+    let members = ["half", "other"].map(str::to_owned).into();
+    for act in [
+        Act::CreateUser("half".into()),
+        Act::CreateUser("other".into()),
+        Act::Add(group, members),
+    ] {
+        evidence.history.push(Entry {
+            act,
+            start: end + 1,
+            end: end + 2,
+            ended: End::Unheard,
+        });
+    }
+    finds(&evidence, "half a request");
+}
+
+#[test]
+fn a_version_that_is_used_twice_is_found() {
+    let mut evidence = good();
+    let numbered = |entry: &&Entry| {
+        matches!(
+            &entry.ended,
+            End::Done {
+                version: Some((_, 2..)),
+                ..
+            }
+        )
+    };
+    let twice = evidence.history.iter().find(numbered).unwrap().clone();
+    evidence.history.push(twice);
+    finds(&evidence, "out of order");
+}
+
+#[test]
+fn versions_that_contradict_time_are_found() {
+    let mut evidence = good();
+    for entry in &mut evidence.history {
+        if let End::Done {
+            version: Some((_, version)),
+            ..
+        } = &mut entry.ended
+        {
+            *version = 1_000 - *version;
+        }
+    }
+    finds(&evidence, "out of order");
+}
+
+#[test]
+fn a_write_that_nothing_called_for_is_restless() {
+    let mut evidence = good();
+    evidence.calls.push(evidence.calm + 1);
+    finds(&evidence, "restless");
+}
+
+#[test]
+fn a_change_that_nobody_asked_for_is_found_on_the_way() {
+    let mut evidence = good();
+    let (group, account) = member(&evidence);
+    evidence.log.push(Change {
+        at: evidence.calm,
+        group: Some(group),
+        account,
+        present: false,
+        aside: false,
+    });
+    finds(&evidence, "gap");
+}
