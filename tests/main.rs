@@ -24,6 +24,7 @@ mod hazards;
 mod lifecycle;
 mod lists;
 mod load;
+mod model;
 mod names;
 mod openapi;
 mod operator;

@@ -348,7 +348,7 @@ fn undo_refused(
         let pair = db
             .prepare_cached(
                 "SELECT m.desired, m.sent, m.seq, m.managed,
-                     u.tombstone IS NOT NULL OR m.doubted, m.doubted
+                     u.tombstone IS NOT NULL OR m.doubted, m.doubted, m.before = 2
                  FROM memberships m JOIN users u ON u.key = m.user_key
                  WHERE m.group_key = ?1 AND m.user_key = ?2",
             )?
@@ -360,6 +360,7 @@ fn undo_refused(
                     managed: row.get(3)?,
                     leaver: row.get(4)?,
                     again: row.get(5)?,
+                    unclear: row.get::<_, Option<bool>>(6)?.unwrap_or_default(),
                 })
             })
             .optional()?;
@@ -372,6 +373,9 @@ fn undo_refused(
             // Nobody is left to be told, so it is tried once more before a
             // successor of the user can come by it.
             late::note_pair(db, (group.key, user.0), Sent::Present, at)?;
+        }
+        if pair.unclear && !pair.again {
+            late::note_pair(db, (group.key, user.0), Sent::Either, at)?;
         }
         let there = !sent;
         // A deleted user is not made a member again; its removal is given up.
@@ -412,6 +416,8 @@ struct Refused {
     managed: bool,
     leaver: bool,
     again: bool,
+    /// It was not known before the turn what is there, and a refusal does not tell.
+    unclear: bool,
 }
 
 /// Returns the users that may have left for good.

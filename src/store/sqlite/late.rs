@@ -79,7 +79,7 @@ pub(super) fn note_pair(
 pub(super) fn note_read(db: &Connection, (group, user): (i64, i64), at: Millis) -> Result<()> {
     db.prepare_cached(
         "INSERT INTO doubts (user_key, group_key, sent, since) VALUES (?1, ?2, 2, ?3)
-         ON CONFLICT DO NOTHING",
+         ON CONFLICT DO UPDATE SET sent = 2, since = max(since, excluded.since) WHERE seq = 0",
     )?
     .execute([user, group, at])?;
     Ok(())

@@ -206,10 +206,9 @@ fn exists() -> UpstreamError {
 
 impl World {
     /// Changes the stock, and tells the log in what.
-    fn change(&mut self, aside: bool, change: impl FnOnce(&mut Stock)) {
+    fn change(&mut self, at: Millis, aside: bool, change: impl FnOnce(&mut Stock)) {
         let before = self.stock.clone();
         change(&mut self.stock);
-        let at = now();
         let left = |account: &str| before.is_active(account) && !self.stock.is_active(account);
         let mut told = Vec::new();
         let mut tell = |group: Option<&String>, account: &String, present| {
@@ -253,9 +252,9 @@ impl World {
         self.coming = coming;
         let mut due: Vec<_> = due;
         due.sort_by_key(|(at, _)| *at);
-        for (_, operation) in due {
+        for (at, operation) in due {
             let members = members_of(&operation);
-            self.change(!self.haunts, |stock| {
+            self.change(at, !self.haunts, |stock| {
                 let _ = perform(stock, &operation, &members, false);
             });
         }
@@ -500,10 +499,10 @@ impl Application {
             | (Lie::DeletesNothing, Operation::DeleteGroup { .. }) => true,
             (Lie::ClearsFirst, Operation::AddMembers { group, .. }) => {
                 let before = world.stock.groups.get(group).cloned().unwrap_or_default();
-                world.change(false, |stock| {
+                world.change(now(), false, |stock| {
                     stock.groups.insert(group.clone(), BTreeSet::new());
                 });
-                world.change(false, |stock| {
+                world.change(now(), false, |stock| {
                     stock.groups.insert(group.clone(), before);
                 });
                 false
@@ -513,7 +512,7 @@ impl Application {
         if untrue && chance(30) {
             return;
         }
-        world.change(false, |stock| {
+        world.change(now(), false, |stock| {
             let _ = perform(stock, operation, done, forgets);
         });
         if let (Lie::Haunts, Operation::RemoveMembers { group, members }) = (self.lie, operation) {
