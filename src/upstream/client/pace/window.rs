@@ -16,8 +16,9 @@ const SPAN: Duration = Duration::from_millis(1_030);
 const LONGEST_WAY: Duration = Duration::from_secs(1);
 /// An answer may free a place sooner than was thought.
 const LOOK: Duration = Duration::from_millis(10);
-/// How slowly it is believed that answers have become slower.
-const INERTIA: u32 = 16;
+/// By how much at most one answer shows that answers have become slower: a few
+/// that never come say nothing of the others.
+const SLOWER: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(super) struct Window {
@@ -76,8 +77,7 @@ impl Window {
     /// It was answered, or given up.
     pub(super) fn answered(&mut self, place: &Place, now: Instant) {
         let took = now.saturating_duration_since(place.sent).min(LONGEST_WAY);
-        let more = took.saturating_sub(self.best);
-        self.best = took.min(self.best + more / INERTIA);
+        self.best = took.min(self.best + SLOWER);
         if self.taken.remove(&(place.until, place.number)) {
             let late = took.saturating_sub(self.best);
             self.taken.insert((place.sent + SPAN + late, place.number));
@@ -129,7 +129,7 @@ mod tests {
     fn an_application_that_is_always_slow_is_no_late_arrival() {
         let start = Instant::now();
         let mut window = Window::new(1);
-        for _ in 0..200 {
+        for _ in 0..400 {
             let place = window.take(start);
             window.answered(&place, start + millis(320));
             window.full_for(start + millis(5_000));
