@@ -146,7 +146,7 @@ fn search(connection: &Connection<'_>) -> Value {
     let by_index = json!({"startIndex": number, "count": number, "cursor": {"type": "null"}});
     let by_cursor = json!({
         "startIndex": {"type": "null"},
-        "count": {"type": ["integer", "null"], "minimum": 0},
+        "count": number,
         "cursor": {"type": "string", "format": "scim-cursor"},
     });
     json!({

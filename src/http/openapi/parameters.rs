@@ -9,8 +9,8 @@ use crate::scim::{
     resource::ResourceType::{Group, User},
 };
 
-/// `*` or a list of entity tags (RFC 9110 section 8.8.3); empty counts as none.
-const TAGS: &str = r#"^(|\*|(W/)?"[ !#-~]*"([ \t]*,[ \t]*(W/)?"[ !#-~]*")*)$"#;
+/// `*` or a list of entity tags (RFC 9110 section 8.8.3).
+const TAGS: &str = r#"^(\*|(W/)?"[ !#-~]*"([ \t]*,[ \t]*(W/)?"[ !#-~]*")*)$"#;
 
 pub(super) fn components(connection: &Connection<'_>) -> Value {
     let mut all = Map::new();
@@ -99,7 +99,7 @@ fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
         ),
         query(
             "cursor",
-            "Asks for pages by cursor (RFC 9865): empty for the first page, else the nextCursor or previousCursor of an answer to the same query. Not together with startIndex, and not with a count below 0.",
+            "Asks for pages by cursor (RFC 9865): empty for the first page, else the nextCursor or previousCursor of an answer to the same query. Not together with startIndex, and with the same count for every page.",
             json!({"type": "string", "format": "scim-cursor"}),
         ),
         query(
@@ -129,6 +129,7 @@ fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
 
 fn headers() -> Vec<(String, Value)> {
     let tags = json!({"type": "string", "pattern": TAGS});
+    let tags_or_none = json!({"anyOf": [tags, {"const": ""}]});
     vec![
         header(
             "If-Match",
@@ -137,8 +138,8 @@ fn headers() -> Vec<(String, Value)> {
         ),
         header(
             "If-None-Match",
-            "Only if the resource is at none of these versions.",
-            &tags,
+            "Only if the resource is at none of these versions; empty counts as none.",
+            &tags_or_none,
         ),
     ]
 }
