@@ -9,8 +9,8 @@ use crate::scim::{
     resource::ResourceType::{Group, User},
 };
 
-/// `*` or a list of entity tags (RFC 9110 section 8.8.3).
-const TAGS: &str = r#"^(\*|(W/)?"[ !#-~]*"([ \t]*,[ \t]*(W/)?"[ !#-~]*")*)$"#;
+/// A list of entity tags (RFC 9110 section 8.8.3).
+const TAGS: &str = r#"^(W/)?"[ !#-~]*"([ \t]*,[ \t]*(W/)?"[ !#-~]*")*$"#;
 
 pub(super) fn components(connection: &Connection<'_>) -> Value {
     let mut all = Map::new();
@@ -128,8 +128,9 @@ fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
 }
 
 fn headers() -> Vec<(String, Value)> {
-    let tags = json!({"type": "string", "pattern": TAGS});
-    let tags_or_none = json!({"anyOf": [tags, {"const": ""}]});
+    let list = json!({"type": "string", "pattern": TAGS});
+    let tags = json!({"anyOf": [{"const": "*"}, list]});
+    let tags_or_none = json!({"anyOf": [{"const": "*"}, {"const": ""}, list]});
     vec![
         header(
             "If-Match",
