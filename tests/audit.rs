@@ -115,6 +115,10 @@ async fn the_chain_is_whole_over_a_kill_and_a_changed_record_is_found() {
     assert!(!ok && wrong.contains("not in it any more"), "{wrong}");
 
     // Without a server, and with one record changed.
+    world.kill_bridge();
+    let (said, wrong, ok) = world.run(&["audit", "verify", "--head", &head]);
+    assert!(ok, "what a killed server left is not asked: {said} {wrong}");
+    world.kill_and_restart();
     world.stop_bridge();
     let (said, wrong, ok) = world.run(&["audit", "verify", "--head", &head]);
     assert!(ok, "{said} {wrong}");

@@ -337,17 +337,8 @@ impl World {
 
     /// Runs a command of the program beside the bridge; what it said.
     pub fn command(&self, arguments: &[&str]) -> (bool, String) {
-        let done = Command::new(env!("CARGO_BIN_EXE_drawbridge"))
-            .args(arguments)
-            .current_dir(self.dir.path())
-            .env("NO_COLOR", "1")
-            .env("USER", "tester")
-            .env_remove("SUDO_USER")
-            .output()
-            .expect("the program starts");
-        let mut said = String::from_utf8_lossy(&done.stdout).into_owned();
-        said.push_str(&String::from_utf8_lossy(&done.stderr));
-        (done.status.success(), said)
+        let (said, wrong, ok) = self.run(arguments);
+        (ok, said + &wrong)
     }
 
     /// Asks the operator's side.
@@ -367,6 +358,11 @@ impl World {
     /// Fills the application with what a company has.
     pub async fn seed(&self, company: Value) {
         self.control(Method::POST, "seed", Some(company)).await;
+    }
+
+    /// Ends the bridge without a word of warning.
+    pub fn kill_bridge(&mut self) {
+        self.bridge.kill();
     }
 
     /// Changes the store behind the back of a bridge that does not run.

@@ -7,14 +7,11 @@
 
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
-use super::{
-    Bridge, Connection, bearer, clock,
-    switch::{Paused, Switch},
-    token::Tokens,
-};
+use super::{Bridge, Connection, bearer, clock, token::Tokens};
 use crate::{
+    plan::state::ConnectionKey,
     store::{
-        Actor, Counts, Drifted, Imported, Millis, Recovery, Refused, StoreError, Watch,
+        Actor, Counts, Drifted, Imported, Millis, Recovery, Refused, Store, StoreError, Watch,
         audit::AuditRow,
     },
     upstream::Condition,
@@ -113,37 +110,36 @@ impl Bridge {
         let connections = self.connections.clone();
         let store = Arc::clone(&self.store);
         let engine = self.engine.clone();
-        self.switch.watch(&self.engine, move |paused| {
+        self.switch.watch(&self.engine, move |before, paused| {
+            let mut turned = Vec::new();
             for connection in &connections {
                 let stopped = paused.stops(&connection.name);
                 connection.upstream.brake(stopped);
+                if before.stops(&connection.name) != stopped {
+                    turned.push((connection.key, stopped));
+                }
             }
             tracing::warn!(
                 everything = paused.everything,
                 connections = ?paused.connections,
                 "the kill switch has changed"
             );
-            let (store, paused, connections) =
-                (Arc::clone(&store), paused.clone(), connections.clone());
-            engine.spawn(async move { record(&*store, &paused, &connections).await });
+            let store = Arc::clone(&store);
+            engine.spawn(async move { record(&*store, turned).await });
         });
     }
 }
 
 /// The switch is a file, so who turned it is not known.
-async fn record(store: &dyn crate::store::Store, paused: &Paused, connections: &[Arc<Connection>]) {
-    for connection in connections {
-        let action = if paused.stops(&connection.name) {
-            "pause"
-        } else {
-            "resume"
-        };
+async fn record(store: &dyn Store, turned: Vec<(ConnectionKey, bool)>) {
+    for (connection, stopped) in turned {
+        let action = if stopped { "pause" } else { "resume" };
         let actor = Actor {
             name: "operator".into(),
             at: clock::now(),
             watch: Watch::Off,
         };
-        if let Err(error) = store.note(connection.key, action, actor).await {
+        if let Err(error) = store.note(connection, action, actor).await {
             tracing::error!(%error, "the kill switch cannot be recorded");
         }
     }
@@ -166,14 +162,6 @@ impl Operator {
     /// Of the audit: `operator` and who it is.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    pub fn is_ready(&self) -> bool {
-        self.bridge.is_ready()
-    }
-
-    pub fn switch(&self) -> &Switch {
-        &self.bridge.switch
     }
 
     /// Rows of the audit after a number, oldest first.

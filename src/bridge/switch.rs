@@ -41,14 +41,18 @@ impl Paused {
     }
 
     fn parse(text: &str) -> Self {
-        let words = text.lines().map(|line| line.split('#').next());
-        let words = words.flatten().map(str::trim).filter(|w| !w.is_empty());
-        let connections: BTreeSet<String> = words.map(str::to_owned).collect();
+        let connections: BTreeSet<String> = names(text).map(str::to_owned).collect();
         Self {
             everything: connections.is_empty() || connections.contains("*"),
             connections,
         }
     }
+}
+
+/// The names that a file's text holds, without what is for people.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.lines().filter_map(|line| line.split('#').next());
+    words.map(str::trim).filter(|word| !word.is_empty())
 }
 
 /// What the file says now.
@@ -110,7 +114,8 @@ pub fn resume(path: &Path, connection: Option<&str>) -> io::Result<Paused> {
             lines.map(|line| format!("{line}\n")).collect()
         }
     };
-    if Paused::parse(&left).everything && left.split('#').all(|part| part.trim().is_empty()) {
+    // A file without a name stops everything, whatever is said in it.
+    if names(&left).next().is_none() {
         match fs::remove_file(path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -155,11 +160,12 @@ impl Switch {
         }
     }
 
-    /// Follows the file for as long as the runtime lives; tells every change.
+    /// Follows the file for as long as the runtime lives; tells every change,
+    /// as it was and as it is.
     pub(super) fn watch(
         &self,
         engine: &tokio::runtime::Handle,
-        tell: impl Fn(&Paused) + Send + 'static,
+        tell: impl Fn(&Paused, &Paused) + Send + 'static,
     ) {
         let Some(file) = self.file.clone() else {
             return;
@@ -171,12 +177,12 @@ impl Switch {
             loop {
                 tick.tick().await;
                 let seen = read(&file);
+                let mut before = seen.clone();
                 if now.send_if_modified(|paused| {
-                    let changed = *paused != seen;
-                    paused.clone_from(&seen);
-                    changed
+                    std::mem::swap(paused, &mut before);
+                    *paused != before
                 }) {
-                    tell(&seen);
+                    tell(&before, &seen);
                 }
             }
         });
@@ -251,5 +257,8 @@ mod tests {
         );
         assert_eq!(resume(&file, None).unwrap(), Paused::default());
         assert_eq!(resume(&file, None).unwrap(), Paused::default());
+
+        fs::write(&file, "# in words\nacme # who\n").unwrap();
+        assert_eq!(resume(&file, Some("acme")).unwrap(), Paused::default());
     }
 }

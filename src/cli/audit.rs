@@ -9,10 +9,12 @@ use super::{
     screen::{Screen, Tone},
 };
 use crate::{
-    app,
+    app::{self, StartError},
     bridge::events,
-    console::Access,
-    store::audit::{AuditRow, Walk},
+    store::{
+        StoreError,
+        audit::{AuditRow, Walk},
+    },
 };
 
 /// Records read at a time.
@@ -78,16 +80,21 @@ enum Source {
 impl Source {
     fn find(config: &ConfigFile) -> Result<Self, Failed> {
         let store = operator::store(config)?;
-        if matches!(Access::find(&store), Ok(Some(_))) {
-            return Ok(Self::Running(Server::find(config)?));
-        }
         if !store.exists() {
             return Err(Failed::usage(format!(
                 "there is no store {}",
                 store.display()
             )));
         }
-        Ok(Self::File(app::open_store(&store)?))
+        // Only a running server holds the store; one that was killed has left
+        // its address behind.
+        match app::open_store(&store) {
+            Err(StartError::Store {
+                source: StoreError::Unavailable(_),
+                ..
+            }) => Ok(Self::Running(Server::find(config)?)),
+            opened => Ok(Self::File(opened?)),
+        }
     }
 
     async fn page(&self, after: i64) -> Result<Vec<AuditRow>, Failed> {

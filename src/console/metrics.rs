@@ -23,7 +23,7 @@ struct Row {
     name: &'static str,
     kind: &'static str,
     help: &'static str,
-    value: fn(&ConnectionStatus) -> u64,
+    value: Read,
 }
 
 const ROWS: [Row; 18] = [
@@ -103,23 +103,20 @@ const ROWS: [Row; 18] = [
     ),
 ];
 
-const fn gauge(name: &'static str, help: &'static str, value: fn(&ConnectionStatus) -> u64) -> Row {
-    Row {
-        name,
-        kind: "gauge",
-        help,
-        value,
-    }
+type Read = fn(&ConnectionStatus) -> u64;
+
+const fn gauge(name: &'static str, help: &'static str, value: Read) -> Row {
+    row("gauge", name, help, value)
 }
 
-const fn counter(
-    name: &'static str,
-    help: &'static str,
-    value: fn(&ConnectionStatus) -> u64,
-) -> Row {
+const fn counter(name: &'static str, help: &'static str, value: Read) -> Row {
+    row("counter", name, help, value)
+}
+
+const fn row(kind: &'static str, name: &'static str, help: &'static str, value: Read) -> Row {
     Row {
         name,
-        kind: "counter",
+        kind,
         help,
         value,
     }

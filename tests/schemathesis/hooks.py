@@ -76,6 +76,8 @@ schemathesis.openapi.format("scim-attributes", st.lists(st.sampled_from([*TEXT, 
 # The first page; a later one's cursor belongs to a query that was made before.
 schemathesis.openapi.format("scim-cursor", st.just(""))
 schemathesis.openapi.format("scim-path", st.sampled_from(list(FITTING)))
+# No control characters and none that nobody sees (RFC 8265).
+schemathesis.openapi.format("scim-user-name", st.text("abcXYZ019.@-_ÀéßΣжあ", min_size=1, max_size=60))
 schemathesis.openapi.format("scim-user-id", st.sampled_from(MEMBERS))
 
 

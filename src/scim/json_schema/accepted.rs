@@ -148,6 +148,9 @@ impl Reader {
         match definition.get("canonicalValues").and_then(Value::as_array) {
             Some(values) if self.strict && !values.is_empty() => json!({"enum": values}),
             Some(values) => json!({"type": "string", "examples": values}),
+            None if is(definition, "name", "userName") => {
+                json!({"type": "string", "pattern": "\\S", "format": "scim-user-name"})
+            }
             None if flag(definition, "required") => json!({"type": "string", "pattern": "\\S"}),
             None => json!({"type": "string"}),
         }
