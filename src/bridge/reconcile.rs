@@ -5,7 +5,9 @@
 //! A bad read never causes a write (reliability: I-22): an error ends the whole
 //! reading, a group that shrank by more than half is only told (G-8), and what
 //! differs is read a second time, later than a read can lag, before it counts
-//! (H-12). A group or an account that is gone is told and never made again.
+//! (H-12). A group or an account that is gone is told and never made again. In
+//! recovery everything is only told: nobody is given back what an old database
+//! remembers (I-03, I-25).
 
 use std::{
     collections::HashSet,
@@ -120,6 +122,8 @@ impl Connection {
 struct Pass<'a> {
     session: &'a Session,
     apply: bool,
+    /// The connection is in recovery.
+    mistrusted: bool,
     /// What is written upstream after this was not seen by the first reading.
     since: ImportMark,
     found: Drifted,
@@ -129,7 +133,8 @@ impl Session {
     /// How long the last reconciliation leaves, if it was not long ago.
     async fn due(&self, every: Duration) -> Option<Duration> {
         let last = self.bridge.store.drifted(self.connection.key).await;
-        let ended = last.ok().flatten()?.ended?;
+        // One that only told is none of those.
+        let ended = last.ok().flatten().filter(|last| last.applied)?.ended?;
         let every = Millis::try_from(every.as_millis()).ok()?;
         let wait = ended + every - clock::now();
         // A clock that was put back must not put it off for ever.
@@ -176,11 +181,16 @@ impl Session {
         let store = &self.bridge.store;
         let before = store.drifted(self.connection.key).await;
         let before = before.map_err(store_failed)?.unwrap_or_default();
+        let recovery = store.recovery(self.connection.key).await;
+        let mistrusted = recovery.map_err(store_failed)?.is_some();
+        // What an old database remembers may have been taken away since.
+        let apply = apply && !mistrusted;
         let goes_on = before.ended.is_none() && before.after > 0 && before.applied == apply;
         let since = store.import_mark(clock::now() - self.lag()).await;
         let mut pass = Pass {
             session: self,
             apply,
+            mistrusted,
             since: since.map_err(store_failed)?,
             found: if goes_on {
                 before
@@ -277,7 +287,7 @@ impl Pass<'_> {
 
     async fn group(&mut self, group: &Reconcilable, listed: bool) -> Result<(), Failure> {
         if !listed {
-            self.tell(group, &[], &GroupDrift::default(), Some("the group is not there any more; it is never made again without being asked for".into()));
+            self.tell(group, &[], &GroupDrift::default(), Some("the group is not there any more; it is never made again without being asked for"));
             return Ok(());
         }
         let Some((_, drift)) = self.compare(group).await? else {
@@ -296,23 +306,35 @@ impl Pass<'_> {
         if drift.is_empty() {
             return Ok(());
         }
-        let held = drift.shrunk.then(|| {
-            "more than half of it is gone at once, which is rather a bad reading than a change; nothing is done about it".to_owned()
-        });
         self.found.missing += drift.missing.len() as u64;
         self.found.gone += drift.gone.len() as u64;
-        let shrunk = held.is_some();
+        let held = match (self.mistrusted, drift.shrunk) {
+            (true, _) => Some(
+                "the connection is in recovery, so nothing is put right; see `drawbridge help recovery`",
+            ),
+            (false, true) => Some(
+                "more than half of it is gone at once, which is rather a bad reading than a change; nothing is done about it",
+            ),
+            (false, false) if self.apply && self.settle(group, drift.clone()).await? => {
+                Some("it was written while this went on; a later reconciliation puts it right")
+            }
+            (false, false) => None,
+        };
         self.tell(group, &pairs, &drift, held);
-        if self.apply && !shrunk {
-            let policy = self.session.connection.policy.drift;
-            let accept = policy == DriftPolicy::Accept;
-            let store = &self.session.bridge.store;
-            let repaired = store
-                .settle_drift(group.group, self.since, drift, accept, self.actor())
-                .await;
-            self.wake(repaired.map_err(store_failed)?);
-        }
         Ok(())
+    }
+
+    /// Does what the connection's `drift` says. Whether it was too late for that.
+    async fn settle(&self, group: &Reconcilable, drift: GroupDrift) -> Result<bool, Failure> {
+        let accept = self.session.connection.policy.drift == DriftPolicy::Accept;
+        let store = &self.session.bridge.store;
+        let repaired = store
+            .settle_drift(group.group, self.since, drift, accept, self.actor())
+            .await;
+        let repaired = repaired.map_err(store_failed)?;
+        let overtaken = repaired.overtaken;
+        self.wake(repaired);
+        Ok(overtaken)
     }
 
     /// `None` when the group is gone by now, which the next pass will tell.
@@ -340,7 +362,7 @@ impl Pass<'_> {
         group: &Reconcilable,
         pairs: &[Pair],
         drift: &GroupDrift,
-        held: Option<String>,
+        held: Option<&str>,
     ) {
         if self.found.details.len() >= Drifted::SHOWN {
             return;
@@ -359,7 +381,7 @@ impl Pass<'_> {
             missing: ids(&drift.missing),
             gone: ids(&drift.gone),
             unasked: drift.unasked as u64,
-            held,
+            held: held.map(str::to_owned),
         });
     }
 

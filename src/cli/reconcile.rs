@@ -79,13 +79,21 @@ impl Reconcile {
             tokio::time::sleep(LOOK).await;
         };
         progress("");
+        let asked_in_vain = self.apply && end["found"]["applied"] == false;
         if let Some(error) = end["error"].as_str() {
             return Err(Failed {
                 text: format!("{name}: {error}"),
                 status: 1,
             });
         }
-        Ok(show(name, &end["found"]))
+        let differs = show(name, &end["found"]);
+        if differs && asked_in_vain {
+            return Err(Failed {
+                text: format!("{name}: nothing was put right, as the connection is in recovery"),
+                status: 1,
+            });
+        }
+        Ok(differs)
     }
 }
 

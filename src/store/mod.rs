@@ -513,6 +513,8 @@ pub struct Repaired {
     pub accepted: usize,
     pub forgotten: usize,
     pub ended_again: usize,
+    /// Nothing was done: the group was written after the reading began.
+    pub overtaken: bool,
     /// Lanes that have work because of it.
     pub lanes: Vec<Lane>,
 }

@@ -123,7 +123,7 @@ async fn a_new_database_takes_nobody_out_of_a_full_application() {
 /// removal of two was still to be delivered. Today they are members again, and
 /// somebody else is not.
 async fn yesterday() -> (World, Vec<String>, Vec<u8>) {
-    let rules = "guard = {}\nsync_wait = \"300ms\"\nlate_writes = \"2s\"";
+    let rules = "guard = {}\nsync_wait = \"300ms\"\nlate_writes = \"2s\"\nread_lag = \"100ms\"";
     let mut world = World::with(rules, &["--empty"]).await;
     let ids = world.users("m", 20).await;
     let group = world.group("dev", &ids).await;
@@ -201,6 +201,36 @@ async fn yesterdays_database_takes_nobody_away_and_delivers_after_the_operators_
     // The application itself takes out who is deactivated, or does not.
     left.retain(|it| *it != address("m19") || gone.contains(it));
     world.until_upstream_has("dev", &left).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn yesterdays_database_gives_nobody_back_what_was_taken_away_since() {
+    let (mut world, ids, copy) = yesterday().await;
+    world.put_store(Some(&copy));
+    tokio::task::block_in_place(|| world.start_bridge());
+    let (done, said) = tokio::task::block_in_place(|| world.command(&["reconcile", "--apply"]));
+    assert!(!done && said.contains("in recovery"), "{said}");
+    assert!(said.contains(&ids[2]), "it is told: {said}");
+    let status = world.status().await;
+    let found = &status["connections"][0]["lastReconciliation"];
+    assert_eq!(
+        (&found["missing"], &found["applied"]),
+        (&json!(1), &json!(false))
+    );
+    assert_eq!(world.upstream_members("dev").await.unwrap(), today());
+    // The operator's word makes it what is wanted.
+    let end = ["recovery", "end", "--connection", "acme"];
+    let (done, said) = tokio::task::block_in_place(|| world.command(&end));
+    assert!(done, "{said}");
+    // A group that is being written is left to the next one.
+    let all: BTreeSet<_> = (2..20).map(|n| address(&format!("m{n}"))).collect();
+    for _ in 0..50 {
+        tokio::task::block_in_place(|| world.command(&["reconcile", "--apply"]));
+        if world.upstream_members("dev").await == Some(all.clone()) {
+            return;
+        }
+    }
+    panic!("{:?}", world.upstream_members("dev").await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -131,6 +131,7 @@ pub(super) fn settle_group(
         .prepare_cached("SELECT 1 FROM groups WHERE key = ?1 AND turned > ?2")?
         .exists([key.0, since])?;
     if turned || group.tombstone.is_some() || group.dirty() || group.read_only.is_some() {
+        repaired.overtaken = true;
         return Ok(repaired);
     }
     let mut again = db.prepare_cached(
