@@ -38,7 +38,7 @@ impl Default for Limits {
         Self {
             depth: 32,
             operations: 1_000,
-            bulk_operations: 1_000,
+            bulk_operations: 100,
             members: 10_000,
             filter: 4_096,
             filter_depth: 32,
