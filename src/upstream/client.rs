@@ -18,7 +18,7 @@ use std::{
 
 use jiff::Timestamp;
 use reqwest::{
-    Method, Response, Url,
+    Method, Response, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
 };
 use serde::Deserialize;
@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use super::{Condition, UpstreamError};
 use gate::Gate;
-use pace::{Pace, Refusal};
+use pace::{Limits, Pace, Refusal};
 
 mod address;
 mod failure;
@@ -57,12 +57,29 @@ pub(super) struct Settings {
     pub requests_per_second: u32,
     pub burst: u32,
     pub concurrency: u32,
+    /// Beside the limit of each second.
+    pub requests_per_minute: Option<u32>,
+    /// How long the application wants silence after a 429 without a usable
+    /// `Retry-After`; `None` is an own, growing back-off.
+    pub penalty: Option<Duration>,
     /// A longer reply is cut off and counts as unreadable.
     pub reply_limit_mib: u32,
     /// A PEM bundle of private authorities trusted besides the system's.
     pub ca_file: Option<PathBuf>,
     /// A PEM file with a certificate and its key, for mutual TLS.
     pub client_certificate: Option<PathBuf>,
+}
+
+impl Settings {
+    fn limits(&self) -> Limits {
+        Limits {
+            per_second: self.requests_per_second,
+            burst: self.burst,
+            concurrency: self.concurrency,
+            per_minute: self.requests_per_minute,
+            penalty: self.penalty,
+        }
+    }
 }
 
 /// A span of time in a configuration: `"5s"`, `"1m 30s"`, `"250ms"`.
@@ -149,11 +166,7 @@ impl Client {
     /// pool; nothing is sent. The error names the key and the remedy.
     pub(super) fn new(settings: Settings) -> Result<Self, String> {
         let base = base_url(&settings.base_url, settings.allow_plain_http)?;
-        let pace = Pace::new(
-            settings.requests_per_second,
-            settings.burst,
-            settings.concurrency,
-        );
+        let pace = Pace::new(&settings.limits());
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("drawbridge/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.connect_timeout)
@@ -351,7 +364,10 @@ impl Client {
         }
         if failure::is_throttle(status) {
             self.tally.throttled.fetch_add(1, Relaxed);
-            let after = self.pace.throttled(asked);
+            let after = match status {
+                StatusCode::TOO_MANY_REQUESTS => self.pace.too_many(asked),
+                _ => self.pace.busy(asked),
+            };
             return Err(UpstreamError::Later {
                 after: Some(after),
                 reason: format!("answered {}", status.as_u16()),

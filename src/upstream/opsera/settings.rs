@@ -77,6 +77,8 @@ pub struct Settings {
     pub connect_timeout: Span,
     pub timeout: Span,
     pub requests_per_second: u32,
+    /// Where a tenant has such a limit too.
+    pub requests_per_minute: Option<u32>,
     /// Calls that may go at once after a quiet time.
     pub burst: u32,
     /// Calls in flight.
@@ -114,6 +116,7 @@ impl Default for Settings {
             connect_timeout: Span(Duration::from_secs(5)),
             timeout: Span(Duration::from_secs(30)),
             requests_per_second: 10,
+            requests_per_minute: None,
             burst: 5,
             concurrency: 8,
             reply_limit_mib: 8,
@@ -145,6 +148,7 @@ impl Settings {
         }
         for (key, value) in [
             ("requests_per_second", self.requests_per_second),
+            ("requests_per_minute", self.requests_per_minute.unwrap_or(1)),
             ("burst", self.burst),
             ("concurrency", self.concurrency),
             ("reply_limit_mib", self.reply_limit_mib),
@@ -202,6 +206,8 @@ impl Settings {
             requests_per_second: self.requests_per_second,
             burst: self.burst,
             concurrency: self.concurrency,
+            requests_per_minute: self.requests_per_minute,
+            penalty: None,
             reply_limit_mib: self.reply_limit_mib,
             ca_file: self.ca_file.clone(),
             client_certificate: self.client_certificate.clone(),
@@ -268,7 +274,7 @@ mod tests {
     #[test]
     fn all_problems_are_reported_at_once() {
         let settings = read(
-            "base_url = \"http://app.opsera.io\"\nburst = 0\ndefault_role = \"Boss\"\n\
+            "base_url = \"http://app.opsera.io\"\nburst = 0\nrequests_per_minute = 0\ndefault_role = \"Boss\"\n\
              [group_names]\n\"Engineering Team\" = \"Eng Team\"\n\
              [operations.add_members]\nmethod = \"FETCH\"\npath = \"/v3/groups/{id}\"\n\
              [keys]\nmembers = \"\"",
@@ -279,6 +285,7 @@ mod tests {
             "base_url",
             "token",
             "burst",
+            "requests_per_minute",
             "default_role",
             "group_names",
             "operations.add_members.method",

@@ -1,0 +1,108 @@
+//! Turns: their order, their rate and their pauses.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::{Arc, Mutex as StdMutex};
+
+use super::{silence::CIRCUIT, *};
+
+fn paced(per_second: u32, burst: u32, concurrency: u32) -> Pace {
+    Pace::new(&Limits {
+        per_second,
+        burst,
+        concurrency,
+        per_minute: None,
+        penalty: None,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_keep_to_the_rate() {
+    let pace = paced(50, 1, 8);
+    let start = Instant::now();
+    for _ in 0..6 {
+        drop(pace.turn(Priority::Ordinary).await.unwrap());
+    }
+    assert!(
+        start.elapsed() >= Duration::from_millis(95),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revocation_overtakes_everything_that_waits() {
+    let pace = Arc::new(paced(20, 1, 4));
+    drop(pace.turn(Priority::Ordinary).await.unwrap());
+    let order = Arc::new(StdMutex::new(Vec::new()));
+    let mut tasks = Vec::new();
+    for n in 0..5 {
+        let (pace, order) = (pace.clone(), order.clone());
+        tasks.push(tokio::spawn(async move {
+            drop(pace.turn(Priority::Ordinary).await.unwrap());
+            order.lock().unwrap().push(format!("ordinary {n}"));
+        }));
+        tokio::task::yield_now().await;
+    }
+    for n in 0..2 {
+        let (pace, order) = (pace.clone(), order.clone());
+        tasks.push(tokio::spawn(async move {
+            drop(pace.turn(Priority::Revocation).await.unwrap());
+            order.lock().unwrap().push(format!("revocation {n}"));
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let order = order.lock().unwrap();
+    assert!(order[0].starts_with("revocation"), "{order:?}");
+    assert!(order[1].starts_with("revocation"), "{order:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_slot_is_kept_for_revocations() {
+    let pace = paced(1_000, 100, 3);
+    let first = pace.turn(Priority::Ordinary).await.unwrap();
+    let second = pace.turn(Priority::Ordinary).await.unwrap();
+    let third = tokio::time::timeout(Duration::from_millis(50), pace.turn(Priority::Ordinary));
+    assert!(
+        third.await.is_err(),
+        "two of three slots are for ordinary calls"
+    );
+    let urgent = tokio::time::timeout(Duration::from_secs(2), pace.turn(Priority::Revocation));
+    assert!(urgent.await.unwrap().is_ok());
+    drop((first, second));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_pause_is_given_back_and_a_short_one_slept_through() {
+    let pace = paced(1_000, 100, 8);
+    let pause = pace.too_many(Some(Duration::from_secs(30)));
+    assert_eq!(pause, Duration::from_secs(30));
+    pace.too_many(Some(Duration::from_secs(2)));
+    let urgent = pace.turn(Priority::Revocation).await.unwrap_err();
+    let ordinary = pace.turn(Priority::Ordinary).await.unwrap_err();
+    assert!(urgent.after > Duration::from_secs(29), "never early");
+    assert!(ordinary.after > urgent.after, "removals first afterwards");
+
+    let pace = paced(1_000, 100, 8);
+    let start = Instant::now();
+    let pause = pace.too_many(Some(Duration::from_millis(300)));
+    assert!(pace.turn(Priority::Revocation).await.is_ok());
+    assert!(start.elapsed() >= pause);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_lets_one_probe_through() {
+    let pace = paced(1_000, 100, 8);
+    for _ in 0..CIRCUIT {
+        pace.unreachable();
+    }
+    assert!(pace.turn(Priority::Revocation).await.is_err());
+    // The time of the probe has come.
+    lock(&pace.silence).unreachable = Some(Instant::now());
+    assert!(pace.turn(Priority::Revocation).await.is_ok());
+    assert!(pace.turn(Priority::Revocation).await.is_err());
+    pace.reached();
+    assert!(pace.turn(Priority::Ordinary).await.is_ok());
+}
