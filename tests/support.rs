@@ -22,6 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const UPSTREAM_TOKEN: &str = "upstream-token-for-tests-0123456789abcdef";
 
+/// The program under test: another build of it where `DRAWBRIDGE_PROGRAM`
+/// names one, so that long runs can try what is shipped.
+fn program() -> std::path::PathBuf {
+    let given = std::env::var_os("DRAWBRIDGE_PROGRAM").map(std::path::PathBuf::from);
+    let given = given.map(|path| path.canonicalize().expect("DRAWBRIDGE_PROGRAM is a file"));
+    given.unwrap_or_else(|| env!("CARGO_BIN_EXE_drawbridge").into())
+}
+
 /// A started process that ends with its handle.
 struct Process {
     child: Child,
@@ -32,21 +40,22 @@ struct Process {
 impl Process {
     /// Starts the program and waits for a line that contains `until`.
     fn start(arguments: &[&str], dir: &std::path::Path, until: &str) -> Self {
-        Self::try_start(arguments, dir, until, "").unwrap_or_else(|wrong| panic!("{wrong}"))
+        Self::try_start(Command::new(program()), arguments, dir, until)
+            .unwrap_or_else(|wrong| panic!("{wrong}"))
     }
 
-    /// The same for one that ends at a point, perhaps before it says anything.
+    /// The same with `command` as the program, which may end before it says
+    /// anything.
     fn try_start(
+        mut command: Command,
         arguments: &[&str],
         dir: &std::path::Path,
         until: &str,
-        point: &str,
     ) -> Result<Self, String> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_drawbridge"))
+        let mut child = command
             .args(arguments)
             .current_dir(dir)
             .env("NO_COLOR", "1")
-            .env("DRAWBRIDGE_END_AT", point)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log_file(dir, arguments))
@@ -249,8 +258,10 @@ impl World {
     /// it came to it before it listened.
     pub fn kill_and_restart_until(&mut self, point: &str) -> bool {
         self.bridge.kill();
-        let arguments = ["serve", "--config", "drawbridge.toml"];
-        let started = Process::try_start(&arguments, self.dir.path(), "/scim/v2", point);
+        // Only a debug build has points.
+        let mut command = Command::new(env!("CARGO_BIN_EXE_drawbridge"));
+        command.env("DRAWBRIDGE_END_AT", point);
+        let started = Process::try_start(command, &SERVE, self.dir.path(), "/scim/v2");
         let Ok(bridge) = started else {
             return false;
         };
@@ -371,6 +382,13 @@ impl World {
         db.execute_batch(sql).expect("changed");
     }
 
+    /// What the database itself says of its file, of a bridge that does not run.
+    pub fn integrity(&self) -> String {
+        let db = rusqlite::Connection::open(self.store()).expect("a store");
+        db.query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .expect("an answer")
+    }
+
     /// The store's log of the transactions since it was last tidied up.
     pub fn write_ahead_log(&self) -> Vec<u8> {
         std::fs::read(self.dir.path().join("bridge.db-wal")).expect("a log")
@@ -480,7 +498,7 @@ impl World {
     /// Runs a command of drawbridge beside the bridge; what it printed on
     /// standard output and standard error, and whether its exit status was 0.
     pub fn run(&self, arguments: &[&str]) -> (String, String, bool) {
-        let output = Command::new(env!("CARGO_BIN_EXE_drawbridge"))
+        let output = Command::new(program())
             .args(arguments)
             .args(["--config", "drawbridge.toml"])
             .current_dir(self.dir.path())
@@ -720,16 +738,14 @@ fn start_simulator(dir: &TempDir, more: &[&str]) -> Process {
     Process::start(&arguments, dir.path(), "http://")
 }
 
+const SERVE: [&str; 3] = ["serve", "--config", "drawbridge.toml"];
+
 fn start_bridge(dir: &TempDir) -> Process {
-    Process::start(
-        &["serve", "--config", "drawbridge.toml"],
-        dir.path(),
-        "/scim/v2",
-    )
+    Process::start(&SERVE, dir.path(), "/scim/v2")
 }
 
 fn make_token(dir: &TempDir, connection: &str) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_drawbridge"))
+    let output = Command::new(program())
         .args(["token", "create", connection, "--config", "drawbridge.toml"])
         .current_dir(dir.path())
         .output()

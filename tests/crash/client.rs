@@ -1,22 +1,27 @@
 //! One identity provider's worker: sends random changes of its own users and
-//! groups, one after the other, through every restart, and writes down what
-//! it was told.
+//! groups, one after the other, at a steady rate and through every restart,
+//! and writes down what it was told. After each restart it looks at what it
+//! alone writes before it writes again ([`super::look`]).
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use reqwest::{Method, header::ETAG};
 use serde_json::{Value, json};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, interval_at, timeout},
+};
 
 use super::{
     dice::Dice,
-    history::{End, Key, State, Step},
+    history::{End, Key, Ledger, Step},
 };
 use crate::support;
 
@@ -39,21 +44,21 @@ pub struct Client {
     /// The base URL; a new one after every restart.
     pub base: watch::Receiver<String>,
     pub stop: Arc<AtomicBool>,
+    /// Requests of all clients that are not answered yet.
+    pub under_way: Arc<AtomicUsize>,
     pub dice: Dice,
+    /// One request each.
+    pub every: Duration,
     /// Nobody else writes these.
     pub users: Vec<Named>,
     pub own: Named,
     /// Groups everybody writes, each for its own users.
     pub shared: Vec<Named>,
-}
-
-/// What a client did, and what it found wrong on the way.
-pub struct Story {
-    pub first: State,
-    pub steps: Vec<Step>,
-    /// Names of users it asked for.
+    /// The names of all clients' users, by their ids.
+    pub names: Arc<BTreeMap<String, String>>,
+    pub ledger: Ledger,
+    /// New users it asked for.
     pub asked_for: Vec<String>,
-    pub odd: Vec<String>,
 }
 
 /// A request and the bits it sets.
@@ -65,26 +70,34 @@ struct Change {
 }
 
 impl Client {
-    pub async fn work(mut self) -> Story {
-        let mut story = Story {
-            first: self.first(),
-            steps: Vec::new(),
-            asked_for: Vec::new(),
-            odd: Vec::new(),
-        };
+    /// Writes until it is told to stop.
+    pub async fn work(mut self) -> Self {
+        self.begin();
+        let first = self
+            .dice
+            .below(usize::try_from(self.every.as_millis()).unwrap());
+        let first = Duration::from_millis(u64::try_from(first).unwrap());
+        let mut pace = interval_at(Instant::now() + first, self.every);
         while !self.stop.load(Ordering::Relaxed) {
-            let change = self.choose(&mut story);
-            let end = self.send(&change, &mut story.odd).await;
-            story.steps.push(Step {
+            pace.tick().await;
+            if self.base.has_changed().unwrap_or(false) && !self.look().await {
+                continue;
+            }
+            let change = self.choose();
+            self.under_way.fetch_add(1, Ordering::Relaxed);
+            let end = self.send(&change).await;
+            self.under_way.fetch_sub(1, Ordering::Relaxed);
+            self.ledger.note(Step {
                 writes: change.writes,
                 end,
             });
         }
-        story
+        self
     }
 
     /// Everything this client may write, as it is at first.
-    fn first(&self) -> State {
+    fn begin(&mut self) {
+        self.base.mark_unchanged();
         let groups = || self.shared.iter().chain([&self.own]);
         let pairs = self
             .users
@@ -94,10 +107,10 @@ impl Client {
             .users
             .iter()
             .map(|user| (Key::Active(user.name.clone()), true));
-        pairs.chain(active).collect()
+        self.ledger.seen = pairs.chain(active).collect();
     }
 
-    fn choose(&mut self, story: &mut Story) -> Change {
+    fn choose(&mut self) -> Change {
         match self.dice.below(100) {
             0..50 => {
                 let place = self.dice.below(self.shared.len());
@@ -107,7 +120,7 @@ impl Client {
             65..75 => self.some_members(),
             75..85 => self.all_members(),
             85..93 => self.activity(),
-            _ => self.new_user(story),
+            _ => self.new_user(),
         }
     }
 
@@ -174,20 +187,18 @@ impl Client {
     }
 
     /// POST: a new user, or again the one whose creation was not answered.
-    fn new_user(&mut self, story: &mut Story) -> Change {
-        let again = story
-            .steps
-            .iter()
-            .rev()
-            .find_map(|step| match step.writes.first() {
-                Some((Key::Exists(name), _)) => Some((name.clone(), step.end == End::Open)),
-                _ => None,
-            });
-        let name = if let Some((name, true)) = again {
+    fn new_user(&mut self) -> Change {
+        let created = |step: &Step| match step.writes.first() {
+            Some((Key::Exists(name), _)) => Some((name.clone(), step.end == End::Open)),
+            _ => None,
+        };
+        let last = self.ledger.steps.iter().rev().find_map(created);
+        let name = if let Some((name, true)) = last {
             name
         } else {
-            let name = format!("new{}x{}", self.number, story.asked_for.len());
-            story.asked_for.push(name.clone());
+            let name = format!("new{}x{}", self.number, self.asked_for.len());
+            self.asked_for.push(name.clone());
+            self.ledger.seen.insert(Key::Exists(name.clone()), false);
             name
         };
         Change {
@@ -198,8 +209,8 @@ impl Client {
         }
     }
 
-    async fn send(&mut self, change: &Change, odd: &mut Vec<String>) -> End {
-        let base = self.base.borrow_and_update().clone();
+    async fn send(&mut self, change: &Change) -> End {
+        let base = self.base.borrow().clone();
         let answer = self
             .http
             .request(change.method.clone(), format!("{base}{}", change.path))
@@ -210,19 +221,11 @@ impl Client {
             .send()
             .await;
         let Ok(answer) = answer else {
-            // Killed, most likely: wait for the next one.
-            let _ = timeout(RESTART, self.base.changed()).await;
+            self.wait().await;
             return End::Open;
         };
         let status = answer.status();
-        let version = answer.headers().get(ETAG).and_then(|value| {
-            let digits = value
-                .to_str()
-                .ok()?
-                .trim_start_matches("W/")
-                .trim_matches('"');
-            Some((change.path.clone(), digits.parse().ok()?))
-        });
+        let version = version(&answer).map(|version| (change.path.clone(), version));
         // It was there already: the request before it had happened.
         let there = status == 409 && change.method == Method::POST;
         if status.is_success() || there {
@@ -232,16 +235,27 @@ impl Client {
         }
         if status.is_client_error() {
             let text = answer.text().await.unwrap_or_default();
-            odd.push(format!(
-                "{} {} was refused: {text}",
-                change.method, change.path
-            ));
+            let (method, path) = (&change.method, &change.path);
+            self.ledger
+                .odd(format!("{method} {path} was refused: {text}"));
         }
         End::Open
     }
+
+    /// Killed, most likely: waits for the next one.
+    pub async fn wait(&mut self) {
+        let mut base = self.base.clone();
+        let _ = timeout(RESTART, base.changed()).await;
+    }
 }
 
-fn member(group: &Named, user: &Named) -> Key {
+/// What stands in the entity tag.
+pub fn version(answer: &reqwest::Response) -> Option<u64> {
+    let tag = answer.headers().get(ETAG)?.to_str().ok()?;
+    tag.trim_start_matches("W/").trim_matches('"').parse().ok()
+}
+
+pub fn member(group: &Named, user: &Named) -> Key {
     Key::Member {
         group: group.name.clone(),
         user: user.name.clone(),

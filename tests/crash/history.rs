@@ -4,6 +4,7 @@
 //! after the other, so the order of its requests is known. A request that was
 //! answered with 2xx must have happened; one without an answer may have
 //! happened or not, but whole (reliability: I-01, I-02, I-04, I-05, I-12).
+//! What is there is looked at after every kill, before it is written over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,9 +33,81 @@ pub enum End {
 
 pub type State = BTreeMap<Key, bool>;
 
+/// Something that no true story explains.
+#[derive(Debug)]
+pub enum Lie {
+    /// It was acknowledged and is not so.
+    Lost(String),
+    /// It is so, and no whole request says it.
+    Half(String),
+    /// A version that was told is not reached any more.
+    Back(String),
+    /// Whatever else must not be.
+    Odd(String),
+}
+
+impl Lie {
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Lost(what) | Self::Half(what) | Self::Back(what) | Self::Odd(what) => what,
+        }
+    }
+}
+
+/// What one client did since its keys were last looked at, and what was found
+/// wrong at the looks so far.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Every key that the client may write, as it was last seen.
+    pub seen: State,
+    pub steps: Vec<Step>,
+    newest: BTreeMap<String, u64>,
+    pub acknowledged: usize,
+    pub open: usize,
+    pub looks: usize,
+    pub lies: Vec<Lie>,
+}
+
+impl Ledger {
+    pub fn note(&mut self, step: Step) {
+        match &step.end {
+            End::Open => self.open += 1,
+            End::Acknowledged(version) => {
+                self.acknowledged += 1;
+                if let Some((resource, version)) = version {
+                    self.version(resource, *version);
+                }
+            }
+        }
+        self.steps.push(step);
+    }
+
+    /// A resource's version as it was told or read.
+    pub fn version(&mut self, resource: &str, version: u64) {
+        let known = self.newest.entry(resource.to_owned()).or_default();
+        if version < *known {
+            let went = format!("{resource} went from version {known} back to {version}");
+            self.lies.push(Lie::Back(went));
+        }
+        *known = version;
+    }
+
+    pub fn odd(&mut self, what: String) {
+        self.lies.push(Lie::Odd(what));
+    }
+
+    /// Compares what is there now; the next story begins with it.
+    pub fn look(&mut self, now: State) {
+        self.lies.extend(lies(&self.seen, &self.steps, &now));
+        self.steps.clear();
+        self.seen = now;
+        self.looks += 1;
+    }
+}
+
 /// Everything in `last` that no true story explains, given what was at first
 /// and what one client did. Every key that the client may write is in `first`.
-pub fn lies(first: &State, steps: &[Step], last: &State) -> Vec<String> {
+fn lies(first: &State, steps: &[Step], last: &State) -> Vec<Lie> {
     let is = |key: &Key| last.get(key).copied().unwrap_or(false);
     let mut found = Vec::new();
     // From the end: which bits still need somebody who set them.
@@ -49,7 +122,7 @@ pub fn lies(first: &State, steps: &[Step], last: &State) -> Vec<String> {
             found.extend(
                 seen.clone()
                     .filter(|(key, value)| is(key) != *value)
-                    .map(|(key, value)| format!("request {place} set {key:?} to {value}, was acknowledged, and it is not so")),
+                    .map(|(key, value)| Lie::Lost(format!("request {place} set {key:?} to {value}, was acknowledged, and it is not so"))),
             );
         } else if !true_story {
             continue;
@@ -60,31 +133,12 @@ pub fn lies(first: &State, steps: &[Step], last: &State) -> Vec<String> {
         }
     }
     for key in unexplained {
-        if is(key) != first.get(key).copied().unwrap_or(false) {
-            found.push(format!(
-                "{key:?} is {}, which no whole request explains",
-                is(key)
-            ));
-        }
-    }
-    found.extend(versions_that_went_back(steps));
-    found
-}
-
-fn versions_that_went_back(steps: &[Step]) -> Vec<String> {
-    let mut newest: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut found = Vec::new();
-    for step in steps {
-        let End::Acknowledged(Some((resource, version))) = &step.end else {
+        let before = first.get(key).copied().unwrap_or(false);
+        if is(key) == before {
             continue;
-        };
-        let known = newest.entry(resource).or_default();
-        if version < known {
-            found.push(format!(
-                "{resource} went from version {known} back to {version}"
-            ));
         }
-        *known = *version;
+        let what = format!("{key:?} is {}, which no whole request explains", is(key));
+        found.push(Lie::Half(what));
     }
     found
 }
@@ -139,16 +193,27 @@ mod tests {
         step(End::Open, writes)
     }
 
+    fn ledger<const USERS: usize>(absent: [&str; USERS]) -> Ledger {
+        Ledger {
+            seen: absent.map(|user| (member(user), false)).into(),
+            ..Ledger::default()
+        }
+    }
+
     /// The lies about the members `a`, `b`, `c`, all absent at first.
-    fn told(steps: &[Step], last: &[&str]) -> Vec<String> {
-        let first = ["a", "b", "c"].map(|user| (member(user), false));
-        let last = last.iter().map(|user| (member(user), true)).collect();
-        lies(&first.into(), steps, &last)
+    fn told(steps: &[Step], last: &[&str]) -> Vec<Lie> {
+        let mut ledger = ledger(["a", "b", "c"]);
+        for step in steps {
+            ledger.note(step.clone());
+        }
+        ledger.look(last.iter().map(|user| (member(user), true)).collect());
+        ledger.lies
     }
 
     #[test]
     fn a_lost_acknowledged_member_is_a_lie() {
-        assert_eq!(told(&[done(&[("a", true)])], &[]).len(), 1);
+        let found = told(&[done(&[("a", true)])], &[]);
+        assert!(matches!(found[..], [Lie::Lost(_)]), "{found:?}");
         assert!(told(&[done(&[("a", true)])], &["a"]).is_empty());
     }
 
@@ -180,7 +245,8 @@ mod tests {
     #[test]
     fn half_an_open_request_is_a_lie() {
         let steps = [open(&[("a", true), ("b", true)])];
-        assert_eq!(told(&steps, &["a"]).len(), 1);
+        let found = told(&steps, &["a"]);
+        assert!(matches!(found[..], [Lie::Half(_)]), "{found:?}");
         assert!(told(&steps, &["a", "b"]).is_empty());
         assert!(told(&steps, &[]).is_empty());
     }
@@ -197,6 +263,27 @@ mod tests {
         let at = |version| step(End::Acknowledged(Some(("g".into(), version))), &[]);
         assert_eq!(told(&[at(2), at(3), at(2)], &[]).len(), 1);
         assert!(told(&[at(2), at(2), at(3)], &[]).is_empty());
+    }
+
+    #[test]
+    fn a_version_that_a_look_does_not_find_any_more_is_a_lie() {
+        let mut ledger = ledger([]);
+        ledger.note(step(End::Acknowledged(Some(("g".into(), 5))), &[]));
+        ledger.look(State::new());
+        ledger.version("g", 5);
+        assert!(ledger.lies.is_empty());
+        ledger.version("g", 4);
+        assert!(matches!(ledger.lies[..], [Lie::Back(_)]));
+    }
+
+    #[test]
+    fn each_look_starts_a_story_of_its_own() {
+        let mut ledger = ledger(["a"]);
+        ledger.note(done(&[("a", true)]));
+        ledger.look([(member("a"), true)].into());
+        assert!(ledger.lies.is_empty());
+        ledger.look(State::new());
+        assert!(matches!(ledger.lies[..], [Lie::Half(_)]));
     }
 
     #[test]

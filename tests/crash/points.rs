@@ -2,18 +2,19 @@
 //! a turn (src/point.rs, debug builds only). Every point in the source takes
 //! part, so that none is there for nothing.
 //!
-//! A handful, by chance, in the ordinary test run. The long form is
-//! `DRAWBRIDGE_POINT_KILLS=1000 cargo test --test main crash::points -- --nocapture`.
+//! A handful, by chance, in the ordinary test run; `DRAWBRIDGE_KILLS` in the
+//! long form.
 
 use std::{
     fs,
     path::Path,
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
 use tokio::task::block_in_place;
 
-use super::{PATIENCE, Siege};
+use super::{PATIENCE, Siege, kills};
 
 /// The process ends at up to so many passes of a point.
 const PASSES: usize = 24;
@@ -21,8 +22,6 @@ const SIGABRT: i32 = 6;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_ends_at_named_points() {
-    let kills = std::env::var("DRAWBRIDGE_POINT_KILLS").ok();
-    let kills: usize = kills.map_or(8, |text| text.parse().expect("a number of kills"));
     let mut points = Vec::new();
     named(
         &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
@@ -32,7 +31,7 @@ async fn nothing_acknowledged_is_lost_by_ends_at_named_points() {
     assert!(points.len() >= 25, "{points:?}");
     let mut siege = Siege::begin().await;
     siege.dice.shuffle(&mut points);
-    for name in points.iter().cycle().take(kills) {
+    for name in points.iter().cycle().take(kills()) {
         let passes = if name.starts_with("start.") {
             1
         } else {
@@ -44,16 +43,17 @@ async fn nothing_acknowledged_is_lost_by_ends_at_named_points() {
     println!(
         "{} points, of them {} tried",
         points.len(),
-        points.len().min(kills)
+        points.len().min(kills())
     );
     siege.kill().await;
-    siege.end(kills).await;
+    siege.end().await;
 }
 
 impl Siege {
     /// Starts the bridge again, and waits until it ends at the point.
     async fn end_at(&mut self, point: &str) {
         let began = Instant::now();
+        self.figures.killed(self.under_way.load(Ordering::Relaxed));
         if !block_in_place(|| self.world.kill_and_restart_until(point)) {
             // Before it listened: its start works off what was left open.
             return;
