@@ -9,7 +9,7 @@ use super::{Bridge, Failure, Session, clock, session::store_failed};
 use crate::{
     plan::state::{Existence, ObservedAccount},
     store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, UserRow, Watch},
-    upstream::{RemoteGroup, RemoteProfile, RemoteUser, UpstreamError},
+    upstream::{RemoteGroup, RemoteProfile, RemoteUser, UpstreamError, in_background},
 };
 
 /// A failed import is tried again after this long.
@@ -62,8 +62,15 @@ pub struct Progress {
 
 impl Session {
     /// Reads the whole application, then writes what is new in one go. A read
-    /// that fails anywhere changes nothing.
+    /// that fails anywhere changes nothing. Its calls yield to all others.
     pub async fn import(
+        &self,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Imported, Failure> {
+        in_background(self.import_whole(progress)).await
+    }
+
+    async fn import_whole(
         &self,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Imported, Failure> {

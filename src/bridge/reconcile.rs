@@ -22,7 +22,7 @@ use crate::{
         state::{GroupKey, UserKey},
     },
     store::{Actor, Drifted, DriftedGroup, ImportMark, Millis, Reconcilable, Repaired},
-    upstream::{RemoteMember, UpstreamError},
+    upstream::{RemoteMember, UpstreamError, in_background},
 };
 
 /// What becomes of a membership that is gone from the application.
@@ -155,7 +155,7 @@ impl Session {
     }
 
     async fn reconcile_claimed(&self, apply: bool) -> Result<Drifted, Failure> {
-        let result = self.reconcile_whole(apply).await;
+        let result = in_background(self.reconcile_whole(apply)).await;
         let told = result
             .as_ref()
             .map(Clone::clone)

@@ -9,9 +9,12 @@
 
 use std::{
     path::PathBuf,
-    sync::atomic::{
-        AtomicBool, AtomicU64,
-        Ordering::{Relaxed, SeqCst},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::{Duration, Instant},
 };
@@ -26,9 +29,10 @@ use serde_json::Value;
 
 use super::{Condition, UpstreamError};
 use gate::Gate;
-use pace::{Limits, Pace, Refusal};
+use pace::{Limits, Pace, Refusal, Turn};
 
 mod address;
+mod background;
 mod failure;
 mod gate;
 mod pace;
@@ -36,13 +40,14 @@ mod retry_after;
 mod token;
 
 pub(super) use address::{base_url, placeholders};
+pub use background::in_background;
 pub(super) use pace::Priority;
 use token::Token;
 pub use token::TokenSource;
 
 /// Tries of one call, the first included.
 const TRIES: u32 = 3;
-/// A wait longer than this is the caller's to plan.
+/// When to ask again whether writes are stopped still.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
 
 /// How to reach one application.
@@ -146,7 +151,7 @@ pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
     token: Token,
-    pace: Pace,
+    pace: Arc<Pace>,
     gate: Gate,
     reply_limit_mib: u32,
     braked: AtomicBool,
@@ -166,7 +171,10 @@ impl Client {
     /// pool; nothing is sent. The error names the key and the remedy.
     pub(super) fn new(settings: Settings) -> Result<Self, String> {
         let base = base_url(&settings.base_url, settings.allow_plain_http)?;
-        let pace = Pace::new(&settings.limits());
+        let limits = settings.limits();
+        let token = Token::new(settings.token);
+        let origin = base.origin().ascii_serialization();
+        let pace = pace::shared::pace_for(origin, token.header().ok(), &limits);
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("drawbridge/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.connect_timeout)
@@ -202,7 +210,7 @@ impl Client {
         Ok(Self {
             http,
             base,
-            token: Token::new(settings.token),
+            token,
             pace,
             gate: Gate::default(),
             reply_limit_mib: settings.reply_limit_mib,
@@ -225,11 +233,12 @@ impl Client {
                 )
             }
         };
+        let priority = background::or_background(call.priority);
         let mut renewed = false;
         let mut tries = 0;
         loop {
             tries += 1;
-            let failed = match self.once(&call, url.clone(), body.clone()).await {
+            let failed = match self.once(&call, priority, url.clone(), body.clone()).await {
                 Ok(reply) => return Ok(reply),
                 Err(failed) => failed,
             };
@@ -238,7 +247,7 @@ impl Client {
                 UpstreamError::Denied { .. } if !renewed && self.token.renew() => renewed = true,
                 UpstreamError::Later { after, reason } => {
                     let wait = after.unwrap_or_default();
-                    if tries >= TRIES || wait >= SHORT_WAIT {
+                    if tries >= TRIES || wait >= priority.patience() {
                         return Err(UpstreamError::Later { after, reason });
                     }
                     tokio::time::sleep(wait).await;
@@ -277,15 +286,16 @@ impl Client {
     async fn once(
         &self,
         call: &Call<'_>,
+        priority: Priority,
         url: Url,
         body: Option<Vec<u8>>,
     ) -> Result<Reply, UpstreamError> {
         let authorization = self.token.header()?;
         let kind = (&call.method, call.template);
         self.gate.pass(kind, &authorization)?;
-        let _turn = self
+        let turn = self
             .pace
-            .turn(call.priority)
+            .turn(priority)
             .await
             .map_err(|refusal| later(&refusal))?;
         // Asked last, because the turn may have been waited for.
@@ -312,7 +322,7 @@ impl Client {
         point!("call.answered");
         let status = answer.as_ref().map_or(0, |reply| reply.status().as_u16());
         let result = match answer {
-            Ok(reply) => self.judge(reply).await,
+            Ok(reply) => self.judge(reply, &turn).await,
             Err(error) => Err(self.unanswered(&error)),
         };
         point!("call.judged");
@@ -353,25 +363,25 @@ impl Client {
         }
     }
 
-    async fn judge(&self, reply: Response) -> Result<Reply, UpstreamError> {
+    async fn judge(&self, reply: Response, turn: &Turn<'_>) -> Result<Reply, UpstreamError> {
         self.pace.reached();
         let status = reply.status();
         let asked = asked_to_wait(reply.headers());
         let body = read_body(reply, self.reply_limit_mib).await;
-        if status.is_success() {
-            self.pace.welcome();
-            return Ok(Reply { body: body? });
-        }
         if failure::is_throttle(status) {
             self.tally.throttled.fetch_add(1, Relaxed);
             let after = match status {
-                StatusCode::TOO_MANY_REQUESTS => self.pace.too_many(asked),
-                _ => self.pace.busy(asked),
+                StatusCode::TOO_MANY_REQUESTS => self.pace.too_many(turn, asked),
+                _ => self.pace.busy(turn, asked),
             };
             return Err(UpstreamError::Later {
                 after: Some(after),
                 reason: format!("answered {}", status.as_u16()),
             });
+        }
+        self.pace.welcome(turn);
+        if status.is_success() {
+            return Ok(Reply { body: body? });
         }
         // The status alone decides, so a cut body does not matter here.
         let text = failure::text(&body.unwrap_or_default());

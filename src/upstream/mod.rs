@@ -19,6 +19,8 @@ use crate::{
 mod client;
 pub mod opsera;
 
+pub use client::in_background;
+
 /// Milliseconds since 1970, UTC.
 pub type Millis = i64;
 
@@ -197,7 +199,8 @@ pub struct Condition {
     pub refused: bool,
     /// How long it asked us to be silent, if it did.
     pub silent_for: Option<Duration>,
-    /// The pace that is kept, in calls a second.
+    /// The pace that is kept, in calls a second: as configured, and less for a
+    /// while after the application refused calls as too many.
     pub per_second: u32,
     /// Calls sent, and how many of them were answered 429 or 503, or not at
     /// all.

@@ -177,6 +177,29 @@ async fn the_pace_stays_under_the_limit() {
 }
 
 #[actix_web::test]
+async fn two_connections_with_one_credential_keep_one_limit_together() {
+    let bench = Bench::new();
+    let one_of_two = || {
+        let mut settings = settings(bench.simulator.url());
+        settings.requests_per_second = 40;
+        settings.burst = 40;
+        opsera::open(settings).unwrap()
+    };
+    let (first, second) = (one_of_two(), one_of_two());
+    bench.faults(|faults| {
+        faults.rate_limit = Some(RateLimit {
+            per_second: 40,
+            retry_after: None,
+        });
+    });
+    let calls = (0..40).flat_map(|_| [first.group("crew"), second.group("crew")]);
+    for outcome in futures_util::future::join_all(calls).await {
+        outcome.unwrap();
+    }
+    assert_eq!(bench.calls().len(), 80, "none was refused");
+}
+
+#[actix_web::test]
 async fn a_call_beyond_the_limit_is_told_apart_from_one_that_a_rule_refused() {
     let bench = Bench::new();
     let throttle = Failure::Status {

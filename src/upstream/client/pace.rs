@@ -1,11 +1,10 @@
-//! The pace of one connection: so many calls per second, so many at once,
-//! revocations before everything else, and silence while the application asks
-//! for it or cannot be reached.
+//! The pace of one credential: so many calls per second and minute, so many at
+//! once, revocations before everything else and background work after it, and
+//! silence while the application asks for it or cannot be reached.
 //!
-//! Ordinary calls go through a gate one at a time, so that at most one of them
-//! competes with a revocation, and one slot is kept free of them. Waits that
-//! are short are slept through here; longer ones are given back, because only
-//! the caller can put the work aside.
+//! Only the first of each priority competes. Waits that are short are slept
+//! through here; longer ones are given back, because only the caller can put
+//! the work aside. Background work has nothing else to do, so it waits longer.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -13,26 +12,24 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, SemaphorePermit, watch},
-    time::Instant,
+    sync::Notify,
+    time::{Instant, sleep, timeout},
 };
 
+use queue::Queue;
 use rate::Rate;
 use silence::Silence;
 use window::Sent;
 
+mod queue;
 mod rate;
+mod share;
+pub(super) mod shared;
 mod silence;
-#[cfg(test)]
-mod tests;
 mod window;
 
-/// Pauses up to this long are slept through.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// A second's calls never take longer than this to make room; a minute's do.
 const LONG: Duration = Duration::from_secs(3);
-/// An answer may make room sooner than was thought.
-const LOOK: Duration = Duration::from_millis(10);
 
 /// What an application allows one credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +50,18 @@ pub(in crate::upstream) enum Priority {
     /// Takes access away.
     Revocation,
     Ordinary,
+    /// Nobody waits for it.
+    Background,
+}
+
+impl Priority {
+    /// A pause up to this long is waited for.
+    pub(super) fn patience(self) -> Duration {
+        match self {
+            Self::Revocation | Self::Ordinary => Duration::from_secs(1),
+            Self::Background => Duration::from_secs(120),
+        }
+    }
 }
 
 /// Not now, and not soon.
@@ -65,133 +74,124 @@ pub(super) struct Refusal {
 /// The right to send one call now; ends when dropped.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
-    _slot: SemaphorePermit<'a>,
-    _ordinary: Option<SemaphorePermit<'a>>,
-    _kept: Kept<'a>,
-}
-
-/// A call's places in the windows while it is on its way.
-#[derive(Debug)]
-struct Kept<'a> {
-    rate: &'a Mutex<Rate>,
+    pace: &'a Pace,
+    priority: Priority,
     call: Sent,
 }
 
-impl Drop for Kept<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        lock(self.rate).answered(self.call, Instant::now());
+        self.pace.change(|state| {
+            state.queue.end(self.priority);
+            state.rate.answered(self.call, Instant::now());
+        });
     }
 }
 
 /// Whether it is somebody's turn.
 enum Go<'a> {
-    Now(Kept<'a>),
-    Wait(Duration),
+    Now(Turn<'a>),
+    /// Until something changes, or for so long.
+    Wait(Option<Duration>),
 }
 
 #[derive(Debug)]
 pub(super) struct Pace {
-    rate: Mutex<Rate>,
-    slots: Semaphore,
-    ordinary_slots: Semaphore,
+    state: Mutex<State>,
     /// First come, first served, within each priority.
-    gates: [tokio::sync::Mutex<()>; 2],
-    /// Revocations that wait for their turn.
-    urgent: watch::Sender<usize>,
-    silence: Mutex<Silence>,
+    gates: [tokio::sync::Mutex<()>; 3],
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: Queue,
+    rate: Rate,
+    silence: Silence,
 }
 
 impl Pace {
     /// Zero in any limit counts as one.
     pub(super) fn new(limits: &Limits) -> Self {
-        let slots = limits.concurrency.clamp(1, 1_000) as usize;
         Self {
-            rate: Mutex::new(Rate::new(limits)),
-            slots: Semaphore::new(slots),
-            ordinary_slots: Semaphore::new(slots.saturating_sub(1).max(1)),
+            state: Mutex::new(State {
+                queue: Queue::new(limits.concurrency),
+                rate: Rate::new(limits),
+                silence: Silence::new(limits.penalty),
+            }),
             gates: Default::default(),
-            urgent: watch::Sender::new(0),
-            silence: Mutex::new(Silence::new(limits.penalty)),
+            changed: Notify::new(),
         }
     }
 
+    /// Somebody else knows of these limits: the stricter ones count.
+    fn tighten(&self, limits: &Limits) {
+        let mut state = self.state();
+        state.queue.tighten(limits.concurrency);
+        state.rate.tighten(limits);
+        state.silence.tighten(limits.penalty);
+    }
+
+    /// What is kept now, in calls a second.
     pub(super) fn per_second(&self) -> u32 {
-        lock(&self.rate).per_second()
+        self.state().rate.per_second(Instant::now())
     }
 
     /// Whether nobody answers there, and how long silence was asked for.
     pub(super) fn silences(&self) -> (bool, Option<Duration>) {
-        let silence = lock(&self.silence);
+        let silence = &self.state().silence;
         (silence.is_unreachable(), silence.asked(Instant::now()))
     }
 
     /// Waits for the right to send; refuses when the wait would be long.
     pub(super) async fn turn(&self, priority: Priority) -> Result<Turn<'_>, Refusal> {
-        self.quiet(priority)?;
-        match priority {
-            Priority::Revocation => {
-                let _waiting = Waiting::new(&self.urgent);
-                let slot = acquire(&self.slots).await?;
-                let _gate = self.gates[0].lock().await;
-                loop {
-                    match self.go(priority)? {
-                        Go::Now(kept) => {
-                            return Ok(Turn {
-                                _slot: slot,
-                                _ordinary: None,
-                                _kept: kept,
-                            });
-                        }
-                        Go::Wait(wait) => tokio::time::sleep(wait).await,
-                    }
-                }
+        let end = Instant::now() + priority.patience();
+        loop {
+            match self.soon(priority).await {
+                Err(refusal) if Instant::now() + refusal.after < end => sleep(refusal.after).await,
+                turn => return turn,
             }
-            Priority::Ordinary => {
-                let ordinary = acquire(&self.ordinary_slots).await?;
-                let _gate = self.gates[1].lock().await;
-                loop {
-                    // The slot is given back before any wait: a revocation
-                    // must never wait for a call that only waits itself.
-                    self.no_revocation_waits().await;
-                    let slot = acquire(&self.slots).await?;
-                    if *self.urgent.borrow() > 0 {
-                        continue;
-                    }
-                    match self.go(priority)? {
-                        Go::Now(kept) => {
-                            return Ok(Turn {
-                                _slot: slot,
-                                _ordinary: Some(ordinary),
-                                _kept: kept,
-                            });
-                        }
-                        Go::Wait(wait) => {
-                            drop(slot);
-                            tokio::time::sleep(wait).await;
-                        }
-                    }
-                }
+        }
+    }
+
+    async fn soon(&self, priority: Priority) -> Result<Turn<'_>, Refusal> {
+        self.state().quiet(priority, Instant::now())?;
+        let _waiting = Waiting::new(self, priority);
+        let _gate = self.gates[priority as usize].lock().await;
+        loop {
+            // Made before looking, so that no change goes unnoticed.
+            let changed = self.changed.notified();
+            match self.go(priority)? {
+                Go::Now(turn) => return Ok(turn),
+                Go::Wait(None) => changed.await,
+                // Whichever comes first, it is looked at again.
+                Go::Wait(Some(wait)) => drop(timeout(wait, changed).await),
             }
         }
     }
 
     /// Takes the turn if it has come, else says how long to wait.
     fn go(&self, priority: Priority) -> Result<Go<'_>, Refusal> {
-        let pause = self.quiet(priority)?;
-        if !pause.is_zero() {
-            return Ok(Go::Wait(pause));
-        }
-        let mut rate = lock(&self.rate);
+        let mut state = self.state();
         let now = Instant::now();
-        match rate.wait(priority, now) {
+        let pause = state.quiet(priority, now)?;
+        if !pause.is_zero() {
+            return Ok(Go::Wait(Some(pause)));
+        }
+        if !state.queue.may_go(priority) {
+            return Ok(Go::Wait(None));
+        }
+        match state.rate.wait(priority, now) {
             None => {
-                lock(&self.silence).probing(now);
-                Ok(Go::Now(Kept {
-                    rate: &self.rate,
-                    call: rate.take(now),
+                state.silence.probing(now);
+                state.queue.go(priority);
+                Ok(Go::Now(Turn {
+                    pace: self,
+                    priority,
+                    call: state.rate.take(now),
                 }))
             }
-            Some(wait) if wait <= LONG => Ok(Go::Wait(wait.min(LOOK))),
+            Some(wait) if wait <= LONG => Ok(Go::Wait(Some(wait))),
             Some(after) => Err(Refusal {
                 after,
                 reason: "as many calls as the application allows in a minute were made",
@@ -199,72 +199,76 @@ impl Pace {
         }
     }
 
-    async fn no_revocation_waits(&self) {
-        let mut urgent = self.urgent.subscribe();
-        // The sender lives as long as `self`, so this cannot fail.
-        let _ = urgent.wait_for(|waiting| *waiting == 0).await;
-    }
-
-    /// The rest of the current pause: a short one to sleep through, or a refusal.
-    fn quiet(&self, priority: Priority) -> Result<Duration, Refusal> {
-        let (after, reason) = lock(&self.silence).left(priority, Instant::now());
-        if after <= PATIENCE {
-            return Ok(after);
-        }
-        Err(Refusal { after, reason })
-    }
-
     /// The application answered 429; how long nothing is sent.
-    pub(super) fn too_many(&self, asked: Option<Duration>) -> Duration {
-        lock(&self.silence).too_many(asked, Instant::now())
+    pub(super) fn too_many(&self, turn: &Turn<'_>, asked: Option<Duration>) -> Duration {
+        let mut state = self.state();
+        let now = Instant::now();
+        let is_new = state.silence.is_news(turn.call.at);
+        let pause = state.silence.too_many(turn.call.at, asked, now);
+        if is_new {
+            state.rate.slow(now, pause);
+        }
+        pause
     }
 
     /// It is busy; how long nothing is sent.
-    pub(super) fn busy(&self, asked: Option<Duration>) -> Duration {
-        lock(&self.silence).throttled(asked, Instant::now())
+    pub(super) fn busy(&self, turn: &Turn<'_>, asked: Option<Duration>) -> Duration {
+        let mut state = self.state();
+        state.silence.throttled(turn.call.at, asked, Instant::now())
     }
 
     /// The connection could not be made; when to try again.
     pub(super) fn unreachable(&self) -> Duration {
-        lock(&self.silence).unreachable(Instant::now())
+        self.state().silence.unreachable(Instant::now())
     }
 
     /// Somebody answers there.
     pub(super) fn reached(&self) {
-        lock(&self.silence).reached();
+        self.change(|state| state.silence.reached());
     }
 
-    /// A call was taken.
-    pub(super) fn welcome(&self) {
-        lock(&self.silence).welcome();
+    /// A call was taken up.
+    pub(super) fn welcome(&self, turn: &Turn<'_>) {
+        self.change(|state| state.silence.welcome(turn.call.at));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changed.notify_waiters();
+    }
+
+    /// A panic elsewhere must not end the calls.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Counts a waiting revocation, also when its future is dropped.
-struct Waiting<'a>(&'a watch::Sender<usize>);
+impl State {
+    /// The rest of the current pause: a short one to wait for, or a refusal.
+    fn quiet(&self, priority: Priority, now: Instant) -> Result<Duration, Refusal> {
+        let (after, reason) = self.silence.left(priority, now);
+        if after <= Priority::Ordinary.patience() {
+            return Ok(after);
+        }
+        Err(Refusal { after, reason })
+    }
+}
+
+/// Counts somebody who waits, also when the future is dropped.
+struct Waiting<'a>(&'a Pace, Priority);
 
 impl<'a> Waiting<'a> {
-    fn new(urgent: &'a watch::Sender<usize>) -> Self {
-        urgent.send_modify(|waiting| *waiting += 1);
-        Self(urgent)
+    fn new(pace: &'a Pace, priority: Priority) -> Self {
+        pace.state().queue.wait(priority);
+        Self(pace, priority)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.send_modify(|waiting| *waiting -= 1);
+        self.0.change(|state| state.queue.wait_no_more(self.1));
     }
 }
 
-async fn acquire(slots: &Semaphore) -> Result<SemaphorePermit<'_>, Refusal> {
-    // Never closed, so the error is unreachable; it must not end the process.
-    slots.acquire().await.map_err(|_| Refusal {
-        after: PATIENCE,
-        reason: "the client is closing",
-    })
-}
-
-/// A panic elsewhere must not end the calls.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,8 @@
 //!
 //! Spreading alone is not enough, because what it allows at once after a quiet
 //! time would take a second over the limit; and windows alone would send all
-//! calls of a second at its beginning.
+//! calls of a second at its beginning. After a refusal all of them are kept to
+//! a share of the limits.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     Limits, Priority,
+    share::Sharing,
     window::{Sent, Window},
 };
 
@@ -25,7 +27,8 @@ const LATE_TIMER: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Rate {
     per_second: u32,
-    /// What may be sent ahead of its time.
+    sharing: Sharing,
+    /// How much a call may be ahead of its time.
     ahead: Duration,
     /// When the next call is due.
     due: Instant,
@@ -38,33 +41,50 @@ pub(super) struct Rate {
 impl Rate {
     /// Zero in any limit counts as one.
     pub(super) fn new(limits: &Limits) -> Self {
-        let per_second = limits.per_second.max(1);
-        let second = Window::new(Duration::from_secs(1), per_second);
-        let minute = limits
-            .per_minute
-            .map(|most| Window::new(Duration::from_secs(60), most));
-        let early = Duration::from_secs(1) * limits.burst.saturating_sub(1) / per_second;
+        let now = Instant::now();
         Self {
-            per_second,
-            ahead: early,
-            due: Instant::now(),
-            windows: [second].into_iter().chain(minute).collect(),
+            per_second: limits.per_second.max(1),
+            sharing: Sharing::new(now),
+            ahead: ahead(limits),
+            due: now,
+            windows: windows(limits)
+                .map(|(span, most)| Window::new(span, most))
+                .collect(),
             calls: 0,
             best: Duration::ZERO,
         }
     }
 
-    pub(super) fn per_second(&self) -> u32 {
-        self.per_second
+    /// The stricter of these and those that are kept already.
+    pub(super) fn tighten(&mut self, limits: &Limits) {
+        self.per_second = self.per_second.min(limits.per_second.max(1));
+        self.ahead = self.ahead.min(ahead(limits));
+        for (span, most) in windows(limits) {
+            match self.windows.iter_mut().find(|window| window.is_of(span)) {
+                Some(window) => window.tighten(most),
+                None => self.windows.push(Window::new(span, most)),
+            }
+        }
+    }
+
+    /// What is kept of the limit of each second.
+    pub(super) fn per_second(&self, now: Instant) -> u32 {
+        self.sharing.at(now).of(self.per_second)
+    }
+
+    /// A call was refused as one too many, and nothing is sent for a while.
+    pub(super) fn slow(&mut self, now: Instant, pause: Duration) {
+        self.sharing.slow(now, now + pause);
     }
 
     /// How long until a call may go, as far as is known; `None` when one may
     /// go now.
     pub(super) fn wait(&mut self, priority: Priority, now: Instant) -> Option<Duration> {
         let revokes = priority == Priority::Revocation;
+        let share = self.sharing.at(now);
         let full = self.windows.iter_mut();
         let full = full
-            .filter_map(|window| window.full_for(revokes, now))
+            .filter_map(|window| window.full_for(share, revokes, now))
             .max();
         let early = self.due.saturating_duration_since(now + self.ahead);
         let early = Some(early).filter(|early| !early.is_zero());
@@ -74,7 +94,7 @@ impl Rate {
     /// A call goes now.
     pub(super) fn take(&mut self, now: Instant) -> Sent {
         let behind = now.checked_sub(LATE_TIMER).unwrap_or(now);
-        self.due = self.due.max(behind) + Duration::from_secs(1) / self.per_second;
+        self.due = self.due.max(behind) + Duration::from_secs(1) / self.per_second(now);
         self.calls += 1;
         let call = Sent {
             at: now,
@@ -100,6 +120,19 @@ impl Rate {
             window.correct(call, known);
         }
     }
+}
+
+/// How much earlier a call may go than an even rate would have it.
+fn ahead(limits: &Limits) -> Duration {
+    Duration::from_secs(1) * limits.burst.saturating_sub(1) / limits.per_second.max(1)
+}
+
+fn windows(limits: &Limits) -> impl Iterator<Item = (Duration, u32)> {
+    let second = (Duration::from_secs(1), limits.per_second);
+    let minute = limits
+        .per_minute
+        .map(|most| (Duration::from_secs(60), most));
+    [second].into_iter().chain(minute)
 }
 
 #[cfg(test)]

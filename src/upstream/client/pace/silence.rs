@@ -11,13 +11,17 @@ use tokio::time::Instant;
 
 use super::{super::retry_after::LONGEST, Priority};
 
-/// How much later ordinary calls start after a pause, so that removals,
+/// How much later other calls start after a pause, so that removals,
 /// woken at the same moment, are first.
 const REMOVALS_FIRST: Duration = Duration::from_millis(500);
-/// Failed connections in a row after which one call at a time tries.
+/// Failed connections, or refusals, in a row after which one call at a time
+/// tries.
 pub(super) const CIRCUIT: u32 = 3;
 /// The pause between two such tries.
 const PROBE: Duration = Duration::from_secs(5);
+/// The longest own back-off, where a time was asked for and where none was.
+const ASKED: Duration = Duration::from_secs(10);
+const UNASKED: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(super) struct Silence {
@@ -25,7 +29,12 @@ pub(super) struct Silence {
     penalty: Option<Duration>,
     /// Asked for by the application.
     throttled: Option<Instant>,
+    /// In a row.
     throttles: u32,
+    /// When it asked last.
+    heard: Option<Instant>,
+    /// While one call finds out whether the application takes calls again.
+    pub(super) probed: Option<Instant>,
     /// Because nobody answers there.
     pub(super) unreachable: Option<Instant>,
     failures: u32,
@@ -37,6 +46,10 @@ impl Silence {
             penalty,
             ..Self::default()
         }
+    }
+
+    pub(super) fn tighten(&mut self, penalty: Option<Duration>) {
+        self.penalty = self.penalty.max(penalty);
     }
 
     pub(super) fn is_unreachable(&self) -> bool {
@@ -55,11 +68,11 @@ impl Silence {
             until
                 .map(|until| match priority {
                     Priority::Revocation => until,
-                    Priority::Ordinary => until + REMOVALS_FIRST,
+                    Priority::Ordinary | Priority::Background => until + REMOVALS_FIRST,
                 })
                 .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
         };
-        let throttled = left(self.throttled);
+        let throttled = left(self.throttled.max(self.probed));
         let unreachable = left(self.unreachable);
         if throttled >= unreachable {
             (throttled, "the application asked for a pause")
@@ -73,22 +86,46 @@ impl Silence {
         if self.is_unreachable() {
             self.unreachable = Some(now + PROBE);
         }
+        if self.throttles >= CIRCUIT {
+            self.probed = Some(now + PROBE);
+        }
     }
 
-    /// The application answered 429; how long nothing is sent.
-    pub(super) fn too_many(&mut self, asked: Option<Duration>, now: Instant) -> Duration {
+    /// Whether a call sent then can tell something that is not known. What was
+    /// sent before the application asked for silence was just as early.
+    pub(super) fn is_news(&self, sent: Instant) -> bool {
+        self.heard.is_none_or(|heard| heard <= sent)
+    }
+
+    /// The application answered 429 to a call sent then; how long nothing is
+    /// sent.
+    pub(super) fn too_many(
+        &mut self,
+        sent: Instant,
+        asked: Option<Duration>,
+        now: Instant,
+    ) -> Duration {
         let usable = asked.filter(|asked| !asked.is_zero());
-        self.throttled(usable.or(self.penalty).or(asked), now)
+        self.throttled(sent, usable.or(self.penalty).or(asked), now)
     }
 
     /// It is busy or asks for silence; how long it will be.
-    pub(super) fn throttled(&mut self, asked: Option<Duration>, now: Instant) -> Duration {
-        self.throttles = self.throttles.saturating_add(1);
-        let own = backoff(self.throttles, Duration::from_secs(60));
+    pub(super) fn throttled(
+        &mut self,
+        sent: Instant,
+        asked: Option<Duration>,
+        now: Instant,
+    ) -> Duration {
+        if self.is_news(sent) {
+            self.throttles = self.throttles.saturating_add(1);
+        }
         let pause = match asked {
-            Some(asked) => asked.max(jitter(Duration::from_millis(100))).min(LONGEST),
-            None => own,
+            // One that asks for little again and again gets more.
+            Some(asked) => asked.max(backoff(self.throttles, ASKED)).min(LONGEST),
+            None => backoff(self.throttles, UNASKED),
         };
+        self.heard = Some(now);
+        self.probed = None;
         let until = now + pause;
         // A shorter request does not shorten a longer one.
         if self.throttled.is_none_or(|current| current < until) {
@@ -113,9 +150,12 @@ impl Silence {
         self.unreachable = None;
     }
 
-    /// A call was taken: the own back-off starts over.
-    pub(super) fn welcome(&mut self) {
-        self.throttles = 0;
+    /// A call sent then was taken up: the own back-off starts over.
+    pub(super) fn welcome(&mut self, sent: Instant) {
+        if self.is_news(sent) {
+            self.throttles = 0;
+            self.probed = None;
+        }
     }
 }
 
@@ -135,32 +175,77 @@ fn jitter(most: Duration) -> Duration {
 mod tests {
     use super::*;
 
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    /// The pauses of so many calls, each sent when the last pause was over.
+    fn pauses(silence: &mut Silence, asked: Option<Duration>, count: usize) -> Vec<Duration> {
+        let mut now = Instant::now();
+        let mut pauses = Vec::new();
+        for _ in 0..count {
+            let pause = silence.too_many(now, asked, now);
+            now += pause;
+            pauses.push(pause);
+        }
+        pauses
+    }
+
     #[test]
     fn the_own_back_off_grows_and_stays_bounded() {
-        let mut silence = Silence::default();
-        let mut longest = Duration::ZERO;
-        for _ in 0..40 {
-            longest = longest.max(silence.throttled(None, Instant::now()));
+        let own = pauses(&mut Silence::default(), None, 40);
+        assert!(own[0] <= seconds(1));
+        let longest = own.iter().max();
+        assert!(longest > Some(&seconds(29)) && longest <= Some(&seconds(60)));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_kept_and_too_little_again_and_again_becomes_more() {
+        for asked in [0, 1, 7, 60, 900] {
+            let asked = seconds(asked);
+            let kept = pauses(&mut Silence::default(), Some(asked), 20);
+            assert!(kept.iter().all(|pause| *pause >= asked), "never early");
+            assert!(kept[0] <= asked.max(seconds(1)), "{asked:?}: {kept:?}");
+            let last = kept[19];
+            let bounds = asked.max(seconds(5))..=asked.max(seconds(10));
+            assert!(bounds.contains(&last), "{asked:?}: {last:?}");
         }
-        assert!(longest > Duration::from_secs(20) && longest <= Duration::from_secs(60));
+    }
+
+    #[test]
+    fn calls_that_were_under_way_together_count_once() {
+        let start = Instant::now();
+        let mut silence = Silence::default();
+        for milli in 1..=20 {
+            let heard = start + Duration::from_millis(milli);
+            assert!(silence.too_many(start, None, heard) <= seconds(1));
+        }
+        // And one that was taken up before says nothing of now.
+        silence.welcome(start);
+        let later = start + seconds(10);
+        silence.too_many(later, None, later);
+        assert_eq!(silence.throttles, 2);
+        silence.welcome(later);
+        assert_eq!(silence.throttles, 0);
     }
 
     #[test]
     fn a_silence_that_is_known_holds_unless_another_is_asked_for() {
-        let minute = Duration::from_secs(60);
+        let minute = seconds(60);
         for (asked, pause) in [
             (None, minute),
             (Some(Duration::ZERO), minute),
-            (Some(Duration::from_secs(5)), Duration::from_secs(5)),
-            (Some(Duration::from_secs(90)), Duration::from_secs(90)),
+            (Some(seconds(5)), seconds(5)),
+            (Some(seconds(90)), seconds(90)),
         ] {
             let mut silence = Silence::new(Some(minute));
             let now = Instant::now();
-            assert_eq!(silence.too_many(asked, now), pause, "{asked:?}");
+            assert_eq!(silence.too_many(now, asked, now), pause, "{asked:?}");
             assert_eq!(silence.left(Priority::Revocation, now).0, pause);
         }
         // Being busy is another matter.
         let mut silence = Silence::new(Some(minute));
-        assert!(silence.throttled(None, Instant::now()) < Duration::from_secs(1));
+        let now = Instant::now();
+        assert!(silence.throttled(now, None, now) < seconds(1));
     }
 }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex as StdMutex};
 
 use super::{silence::CIRCUIT, *};
 
+mod limits;
+
 fn paced(per_second: u32, burst: u32, concurrency: u32) -> Pace {
     Pace::new(&Limits {
         per_second,
@@ -64,12 +66,12 @@ async fn one_slot_is_kept_for_revocations() {
     let pace = paced(1_000, 100, 3);
     let first = pace.turn(Priority::Ordinary).await.unwrap();
     let second = pace.turn(Priority::Ordinary).await.unwrap();
-    let third = tokio::time::timeout(Duration::from_millis(50), pace.turn(Priority::Ordinary));
+    let third = timeout(Duration::from_millis(50), pace.turn(Priority::Ordinary));
     assert!(
         third.await.is_err(),
         "two of three slots are for ordinary calls"
     );
-    let urgent = tokio::time::timeout(Duration::from_secs(2), pace.turn(Priority::Revocation));
+    let urgent = timeout(Duration::from_secs(2), pace.turn(Priority::Revocation));
     assert!(urgent.await.unwrap().is_ok());
     drop((first, second));
 }
@@ -77,9 +79,11 @@ async fn one_slot_is_kept_for_revocations() {
 #[tokio::test(start_paused = true)]
 async fn a_long_pause_is_given_back_and_a_short_one_slept_through() {
     let pace = paced(1_000, 100, 8);
-    let pause = pace.too_many(Some(Duration::from_secs(30)));
+    let turn = pace.turn(Priority::Ordinary).await.unwrap();
+    let pause = pace.too_many(&turn, Some(Duration::from_secs(30)));
     assert_eq!(pause, Duration::from_secs(30));
-    pace.too_many(Some(Duration::from_secs(2)));
+    pace.busy(&turn, Some(Duration::from_secs(2)));
+    drop(turn);
     let urgent = pace.turn(Priority::Revocation).await.unwrap_err();
     let ordinary = pace.turn(Priority::Ordinary).await.unwrap_err();
     assert!(urgent.after > Duration::from_secs(29), "never early");
@@ -87,7 +91,8 @@ async fn a_long_pause_is_given_back_and_a_short_one_slept_through() {
 
     let pace = paced(1_000, 100, 8);
     let start = Instant::now();
-    let pause = pace.too_many(Some(Duration::from_millis(300)));
+    let turn = pace.turn(Priority::Ordinary).await.unwrap();
+    let pause = pace.too_many(&turn, Some(Duration::from_millis(600)));
     assert!(pace.turn(Priority::Revocation).await.is_ok());
     assert!(start.elapsed() >= pause);
 }
@@ -100,7 +105,7 @@ async fn an_open_circuit_lets_one_probe_through() {
     }
     assert!(pace.turn(Priority::Revocation).await.is_err());
     // The time of the probe has come.
-    lock(&pace.silence).unreachable = Some(Instant::now());
+    pace.state().silence.unreachable = Some(Instant::now());
     assert!(pace.turn(Priority::Revocation).await.is_ok());
     assert!(pace.turn(Priority::Revocation).await.is_err());
     pace.reached();

@@ -9,16 +9,18 @@ use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::Instant;
 
+use super::share::Share;
+
 /// For what is too small to be seen.
 const LITTLE: Duration = Duration::from_millis(30);
 /// One place in so many of a long window is kept for revocations, which would
 /// else have to wait for most of a minute.
-const KEPT: usize = 50;
+const KEPT: u32 = 50;
 
 #[derive(Debug)]
 pub(super) struct Window {
     span: Duration,
-    most: usize,
+    most: u32,
     /// Until when, and the number of the call.
     taken: BTreeSet<(Instant, u64)>,
 }
@@ -37,24 +39,39 @@ impl Window {
     pub(super) fn new(span: Duration, most: u32) -> Self {
         Self {
             span,
-            most: usize::try_from(most.max(1)).unwrap_or(usize::MAX),
+            most: most.max(1),
             taken: BTreeSet::new(),
         }
     }
 
-    /// For how long at most there is no room; `None` when a call may go.
-    pub(super) fn full_for(&mut self, revokes: bool, now: Instant) -> Option<Duration> {
+    pub(super) fn is_of(&self, span: Duration) -> bool {
+        self.span == span
+    }
+
+    pub(super) fn tighten(&mut self, most: u32) {
+        self.most = self.most.min(most.max(1));
+    }
+
+    /// For how long at most there is no room, if this share of the limit is to
+    /// be used; `None` when a call may go.
+    pub(super) fn full_for(
+        &mut self,
+        share: Share,
+        revokes: bool,
+        now: Instant,
+    ) -> Option<Duration> {
         while self.taken.first().is_some_and(|(until, _)| *until <= now) {
             self.taken.pop_first();
         }
-        let room = if revokes { self.most } else { self.ordinary() };
+        let most = if revokes { self.most } else { self.ordinary() };
+        let room = usize::try_from(share.of(most)).unwrap_or(usize::MAX);
         let over = self.taken.len().checked_sub(room)?;
         let (until, _) = self.taken.iter().nth(over)?;
         Some(until.saturating_duration_since(now))
     }
 
     /// The places of calls that take no access away.
-    fn ordinary(&self) -> usize {
+    fn ordinary(&self) -> u32 {
         if self.span <= Duration::from_secs(1) {
             return self.most;
         }

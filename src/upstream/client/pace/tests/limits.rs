@@ -1,0 +1,214 @@
+//! A backlog against an application that counts: how much of what it allows is
+//! used, and what is ever beyond it. The clock stands still between events, so
+//! every run is the same.
+
+#![allow(clippy::print_stdout)]
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use super::super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Takes so many calls in any span that long, and refuses the others.
+struct Application {
+    limits: Vec<(Duration, usize)>,
+    retry_after: Option<Duration>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    taken: VecDeque<Instant>,
+    refused: VecDeque<Instant>,
+    dice: u64,
+}
+
+impl Application {
+    fn new(limits: &[(Duration, usize)], retry_after: Option<Duration>) -> Arc<Self> {
+        Arc::new(Self {
+            limits: limits.to_vec(),
+            retry_after,
+            seen: Mutex::default(),
+        })
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap()
+    }
+
+    fn takes(&self) -> bool {
+        let (mut seen, now) = (self.seen(), Instant::now());
+        let full = |(span, most): &(Duration, usize)| {
+            let within = seen.taken.iter().rev().take_while(|at| **at + *span > now);
+            within.count() >= *most
+        };
+        let full = self.limits.iter().any(full);
+        let list = if full {
+            &mut seen.refused
+        } else {
+            &mut seen.taken
+        };
+        list.push_back(now);
+        !full
+    }
+
+    /// 10 to 20 ms, half of them before it arrives.
+    fn way(&self) -> Duration {
+        let mut seen = self.seen();
+        seen.dice = seen
+            .dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        Duration::from_millis(5 + (seen.dice >> 33) % 6)
+    }
+
+    /// Calls taken and refused from then on.
+    fn counted(&self, from: Instant) -> (usize, usize) {
+        let seen = self.seen();
+        let count = |list: &VecDeque<Instant>| list.iter().filter(|at| **at >= from).count();
+        (count(&seen.taken), count(&seen.refused))
+    }
+}
+
+/// Somebody who always has one more call to make.
+async fn busy(pace: Arc<Pace>, application: Arc<Application>, priority: Priority, end: Instant) {
+    while Instant::now() < end {
+        match pace.turn(priority).await {
+            Err(refusal) => sleep(refusal.after).await,
+            Ok(turn) => {
+                sleep(application.way()).await;
+                let taken = application.takes();
+                sleep(application.way()).await;
+                if taken {
+                    pace.welcome(&turn);
+                } else {
+                    pace.too_many(&turn, application.retry_after);
+                }
+            }
+        }
+    }
+}
+
+async fn backlog(limits: &Limits, application: &Arc<Application>, span: Duration) -> Arc<Pace> {
+    let pace = Arc::new(Pace::new(limits));
+    let end = Instant::now() + span;
+    let one = |n| {
+        let priority = if n % 4 == 0 {
+            Priority::Revocation
+        } else {
+            Priority::Ordinary
+        };
+        tokio::spawn(busy(pace.clone(), application.clone(), priority, end))
+    };
+    futures_util::future::join_all((0..24).map(one)).await;
+    pace
+}
+
+fn limits(per_second: u32, per_minute: Option<u32>) -> Limits {
+    Limits {
+        per_second,
+        burst: 5,
+        concurrency: 16,
+        per_minute,
+        penalty: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_known_limit_is_used_to_95_parts_of_100_and_never_broken() {
+    for (per_second, per_minute) in [(10, None), (27, Some(1_620)), (100, None), (50, Some(600))] {
+        let mut known = vec![(SECOND, per_second as usize)];
+        known.extend(per_minute.map(|most| (MINUTE, most as usize)));
+        let application = Application::new(&known, None);
+        let start = Instant::now();
+        let pace = backlog(&limits(per_second, per_minute), &application, 2 * MINUTE).await;
+        let (taken, refused) = application.counted(start);
+        let allowed = 120 * per_second.min(per_minute.unwrap_or(u32::MAX) / 60) as usize;
+        println!("{per_second}/s, {per_minute:?}/min: {taken} of {allowed} calls sent");
+        assert_eq!(refused, 0, "{per_second}/s, {per_minute:?}/min");
+        assert!(
+            taken * 100 >= allowed * 95,
+            "{per_second}/s, {per_minute:?}/min: {taken} of {allowed}"
+        );
+        assert_eq!(pace.per_second(), per_second);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_that_allows_half_of_what_is_said_is_used_to_80_parts_of_100() {
+    let application = Application::new(&[(SECOND, 50)], Some(SECOND));
+    let start = Instant::now();
+    let pace = backlog(&limits(100, None), &application, 3 * MINUTE).await;
+    let (taken, refused) = application.counted(start + MINUTE);
+    let allowed = 120 * 50;
+    println!("{taken} of {allowed} calls taken, {refused} refused");
+    assert!(taken * 100 >= allowed * 80, "{taken} of {allowed}");
+    assert!(refused * 100 <= taken, "{refused} refused of {taken}");
+    assert!(
+        (35..=55).contains(&pace.per_second()),
+        "{}",
+        pace.per_second()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_that_refuses_everything_is_asked_now_and_then() {
+    for retry_after in [None, Some(Duration::ZERO), Some(SECOND)] {
+        let application = Application::new(&[(SECOND, 0)], retry_after);
+        let start = Instant::now();
+        let pace = backlog(&limits(100, None), &application, 5 * MINUTE).await;
+        let (_, refused) = application.counted(start + MINUTE);
+        assert!(
+            (4..=48).contains(&refused),
+            "{retry_after:?}: {refused} in 240 s"
+        );
+        assert!(pace.per_second() < 100);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_minute_of_silence_is_a_minute() {
+    let application = Application::new(&[(MINUTE, 100)], None);
+    let pace = Pace::new(&Limits {
+        penalty: Some(MINUTE),
+        ..limits(100, None)
+    });
+    let turn = pace.turn(Priority::Revocation).await.unwrap();
+    let refused = pace.too_many(&turn, application.retry_after);
+    drop(turn);
+    assert_eq!(refused, MINUTE);
+    let start = Instant::now();
+    let turn = pace.turn(Priority::Background).await;
+    assert!(
+        turn.is_ok() && start.elapsed() >= MINUTE,
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn background_work_yields_and_does_not_starve() {
+    let application = Application::new(&[], None);
+    let pace = Arc::new(Pace::new(&limits(20, None)));
+    let end = Instant::now() + MINUTE;
+    let read = Application::new(&[], None);
+    let reading = tokio::spawn(busy(pace.clone(), read.clone(), Priority::Background, end));
+    for _ in 0..8 {
+        let (pace, application) = (pace.clone(), application.clone());
+        tokio::spawn(busy(pace, application, Priority::Ordinary, end));
+    }
+    reading.await.unwrap();
+    let start = end - MINUTE;
+    let (ordinary, background) = (application.counted(start).0, read.counted(start).0);
+    let all = ordinary + background;
+    assert!(all >= 1_140, "{all} of 1200");
+    assert!(
+        (all / 11..=all / 9).contains(&background),
+        "{background} of {all}"
+    );
+}
