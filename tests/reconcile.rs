@@ -111,7 +111,49 @@ async fn a_group_that_shrank_by_more_than_half_or_is_gone_is_only_told() {
     assert!(said.contains("not there any more"), "{said}");
     let (again, _) = reconciles(&world, &["--apply"]);
     assert!(again.contains("7 memberships are missing"), "{again}");
+    assert!(
+        again.contains("more than half"),
+        "so soon after it: {again}"
+    );
     assert_eq!(writes(&world).await, 0, "nothing was written there");
+    // The operator's word.
+    let (said, ok) = reconciles(&world, &["--apply", "--shrunk"]);
+    assert!(ok && !said.contains("more than half"), "{said}");
+    let all: Vec<String> = (0..12).map(|n| format!("s{n}")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    world
+        .until_upstream_has("shrinking", &addresses(&all))
+        .await;
+}
+
+#[tokio::test]
+async fn more_than_one_in_twenty_missing_begins_recovery_and_nothing_is_put_right() {
+    let rules = format!("{SOON}\nguard = {{}}");
+    let world = World::with(&rules, &["--empty"]).await;
+    let users = world.users("t", 24).await;
+    for group in ["first", "second"] {
+        world.group(group, &users).await;
+    }
+    // Less than half of any group, and eleven of 48.
+    takes_out(&world, "first", &["t0", "t1", "t2", "t3", "t4", "t5"]).await;
+    takes_out(&world, "second", &["t6", "t7", "t8", "t9", "t10"]).await;
+    world.forget_calls().await;
+    let (said, ok) = reconciles(&world, &["--apply"]);
+    assert!(!ok && said.contains("11 memberships are missing"), "{said}");
+    assert!(said.contains("in recovery"), "{said}");
+    let status = world.status().await;
+    let why = status["connections"][0]["recovery"].to_string();
+    assert!(why.contains("one in twenty"), "{status:#}");
+    assert_eq!(writes(&world).await, 0, "nothing was written there");
+    let (_, _, ok) = world.run(&["recovery", "end", "--connection", "acme"]);
+    assert!(ok);
+    let (said, ok) = reconciles(&world, &["--apply"]);
+    assert!(ok, "{said}");
+    let all: Vec<String> = (0..24).map(|n| format!("t{n}")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    for group in ["first", "second"] {
+        world.until_upstream_has(group, &addresses(&all)).await;
+    }
 }
 
 #[tokio::test]

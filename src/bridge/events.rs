@@ -38,6 +38,11 @@ const fn call(activity_id: u32, activity: &'static str) -> Class {
     class(6003, "API Activity", activity_id, activity)
 }
 
+/// What a guard stopped, or what waits for an operator.
+const fn finding(activity_id: u32, activity: &'static str) -> Class {
+    class(2004, "Detection Finding", activity_id, activity)
+}
+
 /// The events of one row, in order; at least one.
 pub fn of(row: &AuditRow) -> Vec<Value> {
     let detail: Value = serde_json::from_str(&row.detail).unwrap_or(Value::Null);
@@ -71,8 +76,25 @@ pub fn of(row: &AuditRow) -> Vec<Value> {
         "change_group" => changed_group(row, &detail),
         "delete_group" => vec![event(row, &group(5, "Delete"), Some("delete"), &detail)],
         "group_turn" | "user_turn" => turn(row, &detail),
+        "hold" | "refuse_protected" | "begin_recovery" | "drift" => {
+            vec![found(row, &finding(1, "Create"), &detail)]
+        }
+        "approve_hold" | "reject_hold" | "expire_hold" | "end_recovery" => {
+            vec![found(row, &finding(3, "Close"), &detail)]
+        }
         _ => vec![event(row, &call(99, "Other"), None, &detail)],
     }
+}
+
+/// What a guard stopped or a reconciliation found, and what became of it: a
+/// hold's events have its id in common.
+fn found(row: &AuditRow, class: &Class, detail: &Value) -> Value {
+    let mut event = event(row, class, None, detail);
+    let id = detail["hold"].as_str().map(str::to_owned);
+    let id = id.unwrap_or_else(|| row.number.to_string());
+    event["finding_info"] = json!({ "uid": id, "title": row.action });
+    (event["severity_id"], event["severity"]) = (4.into(), "High".into());
+    event
 }
 
 fn changed_user(row: &AuditRow, detail: &Value) -> Value {
@@ -156,9 +178,13 @@ fn event(row: &AuditRow, class: &Class, scim: Option<&str>, detail: &Value) -> V
     put("time", row.at.into());
     put("actor", json!({ "user": { "uid": row.actor } }));
     if let Some(id) = row.resource {
-        let key = if class.uid == 3006 { "group" } else { "user" };
-        let key = if class.uid == 6003 { "resource" } else { key };
-        put(key, json!({ "uid": id.to_string() }));
+        let id = json!({ "uid": id.to_string() });
+        match class.uid {
+            3006 => put("group", id),
+            2004 => put("resources", json!([id])),
+            6003 => put("resource", id),
+            _ => put("user", id),
+        };
     }
     if let Some(scim) = scim {
         put("scim_event", format!("{EVENT}{scim}").into());
@@ -256,6 +282,20 @@ mod tests {
                 (600_304, "Failure")
             ]
         );
+    }
+
+    #[test]
+    fn a_hold_and_its_end_are_one_finding() {
+        let detail = json!({ "hold": "h1", "rule": "group_removals" });
+        let begun = &of(&row("hold", &detail))[0];
+        let ended = &of(&row("approve_hold", &detail))[0];
+        let type_of = |event: &Value| event["type_uid"].as_u64().unwrap();
+        assert_eq!((type_of(begun), type_of(ended)), (200_401, 200_403));
+        assert_eq!(begun["finding_info"]["uid"], "h1");
+        assert_eq!(begun["finding_info"]["uid"], ended["finding_info"]["uid"]);
+        assert_eq!(begun["severity_id"], 4);
+        assert!(begun["resources"][0]["uid"].is_string(), "{begun}");
+        assert_eq!(names("end_recovery", &json!({}))[0].0, 200_403);
     }
 
     #[test]

@@ -58,12 +58,12 @@ pub(super) async fn settle_in(
     }
     let fingerprint = setup.upstream.fingerprint();
     if let Some(recovery) = store.settle_in(key, fingerprint, doubt, own()).await? {
-        tell_recovery(name, recovery.why);
+        tell(name, recovery.why);
     }
     Ok(())
 }
 
-fn tell_recovery(connection: &str, why: Why) {
+pub(super) fn tell(connection: &str, why: Why) {
     tracing::warn!(
         connection,
         "in recovery, nothing is removed from groups: {why}; if database and application belong \
@@ -129,7 +129,7 @@ impl Session {
             .begin_first_import(self.connection.key, members, self.actor())
             .await;
         if began.map_err(store_failed)? {
-            tell_recovery(&self.connection.name, Why::NewDatabase);
+            tell(&self.connection.name, Why::NewDatabase);
         }
         Ok(())
     }
@@ -149,6 +149,8 @@ impl Operator {
             return Ok(false);
         };
         tracing::warn!(connection = %connection.name, operator = self.name(), "recovery has ended");
+        // What differs now is not doubted again.
+        connection.agree();
         connection.lanes.kick_all(lanes);
         Ok(true)
     }

@@ -22,8 +22,11 @@ const LOOK: Duration = Duration::from_millis(250);
 /// members nobody asked for, groups and accounts that are gone, accounts that
 /// were ended and are back. With --apply it does what `drift` of the connection
 /// says: puts memberships there again, or accepts that they are gone; and ends
-/// accounts again. What only one of two readings shows is not believed, and a
-/// group that lost more than half of its members is only told.
+/// accounts again. What only one of two readings shows is not believed. A group
+/// that lost more than half of its members is only told until three
+/// reconciliations, ten minutes apart, show the same, or --shrunk says that it is
+/// true. Where the first one since the start finds more than one in twenty
+/// missing, nothing is put right and recovery begins: see `drawbridge help recovery`.
 ///
 /// Needs a running server, which also does this by itself, as often as
 /// `reconcile` of the connection says. The exit status is 0 only if there is
@@ -36,6 +39,9 @@ pub(super) struct Reconcile {
     /// Repair or accept, as the connection's `drift` says.
     #[arg(long)]
     apply: bool,
+    /// Also in groups that lost more than half of their members.
+    #[arg(long, requires = "apply")]
+    shrunk: bool,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -67,7 +73,7 @@ impl Reconcile {
 
     /// Whether there is something to repair.
     async fn one(&self, server: &Server, name: &str) -> Result<bool, Failed> {
-        let order = json!({ "connection": name, "apply": self.apply });
+        let order = json!({ "connection": name, "apply": self.apply, "shrunk": self.shrunk });
         server.post("/reconcile", Some(&order)).await?;
         let path = format!("/reconcile?connection={name}");
         let end = loop {
@@ -89,7 +95,9 @@ impl Reconcile {
         let differs = show(name, &end["found"]);
         if differs && asked_in_vain {
             return Err(Failed {
-                text: format!("{name}: nothing was put right, as the connection is in recovery"),
+                text: format!(
+                    "{name}: nothing was put right, as the connection is in recovery; `drawbridge status` says why and `drawbridge help recovery` what to do"
+                ),
                 status: 1,
             });
         }

@@ -5,7 +5,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Entered;
-use crate::{bridge::reconcile::Reconciling, store::Drifted};
+use crate::{
+    bridge::reconcile::{self, Reconciling},
+    store::Drifted,
+};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,6 +16,8 @@ pub(super) struct Order {
     connection: String,
     #[serde(default)]
     apply: bool,
+    #[serde(default)]
+    shrunk: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -22,7 +27,11 @@ pub(super) struct Asked {
 }
 
 pub(super) async fn begin(operator: Entered, order: web::Json<Order>) -> HttpResponse {
-    match operator.0.begin_reconcile(&order.connection, order.apply) {
+    let what = reconcile::Order {
+        apply: order.apply,
+        shrunk: order.shrunk,
+    };
+    match operator.0.begin_reconcile(&order.connection, what) {
         None => unknown(&order.connection),
         Some(true) => HttpResponse::Accepted().json(json!({ "running": true })),
         Some(false) => HttpResponse::Conflict()

@@ -1,12 +1,18 @@
 //! Drift: what the application shows that is not what was last observed there.
 //!
 //! Pure, and careful: a pair that is under way says nothing; a list that lost
-//! more than half of a group is not believed at once (reliability: G-8); and
-//! nothing is drift that only one of two readings showed (H-12).
+//! more than half of a group is not believed at once (reliability: G-8); nothing
+//! is drift that only one of two readings showed (H-12); and where too much
+//! differs, it is doubted that the two belong together (G-7).
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
-use super::state::{Existence, Principal, UserKey};
+use serde::{Deserialize, Serialize};
+
+use super::state::{Existence, GroupKey, Principal, UserKey};
 
 /// A pair as it is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +40,8 @@ pub struct GroupDrift {
     pub gone: Vec<UserKey>,
     /// Members nobody asked for; never touched.
     pub unasked: usize,
+    /// Members that were there when last observed.
+    pub there: usize,
     /// The list is too short to be believed at once.
     pub shrunk: bool,
 }
@@ -57,9 +65,80 @@ impl GroupDrift {
             missing: both(self.missing, &other.missing),
             gone: both(self.gone, &other.gone),
             unasked: other.unasked,
+            there: other.there,
             shrunk: other.shrunk,
         }
     }
+
+    /// The same for the same members that are not there.
+    fn digest(&self) -> u64 {
+        let mut keys: Vec<_> = self.missing.iter().chain(&self.gone).collect();
+        keys.sort();
+        let mut hasher = DefaultHasher::new();
+        keys.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// A group whose list is too short to be believed at once, and how often in a
+/// row it was short by the same members (reliability: G-8).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shrunk {
+    group: GroupKey,
+    digest: u64,
+    readings: u32,
+    /// When the last reading that counts was, and the last one at all.
+    counted: i64,
+    seen: i64,
+}
+
+impl Shrunk {
+    /// So many readings are believed, if they are so far apart (milliseconds).
+    const AGREEING: u32 = 3;
+    pub const APART: i64 = 10 * 60 * 1_000;
+
+    /// The first reading, at a time in milliseconds.
+    pub fn first(group: GroupKey, drift: &GroupDrift, now: i64) -> Self {
+        Self {
+            group,
+            digest: drift.digest(),
+            readings: 1,
+            counted: now,
+            seen: now,
+        }
+    }
+
+    /// One more. One that shows something else is a first one again.
+    pub fn again(&mut self, drift: &GroupDrift, now: i64) {
+        if self.digest != drift.digest() || now < self.counted {
+            *self = Self::first(self.group, drift, now);
+            return;
+        }
+        self.seen = now;
+        if now - self.counted >= Self::APART {
+            (self.readings, self.counted) = (self.readings + 1, now);
+        }
+    }
+
+    pub fn group(&self) -> GroupKey {
+        self.group
+    }
+
+    pub fn is_believed(&self) -> bool {
+        self.readings >= Self::AGREEING
+    }
+
+    pub fn was_seen_since(&self, then: i64) -> bool {
+        self.seen >= then
+    }
+}
+
+/// Fewer than this may differ, whatever share they are.
+const FEW: u64 = 10;
+
+/// Whether so many of so many are more than one in twenty (G-7).
+pub fn is_doubtful(off: u64, of: u64) -> bool {
+    off > FEW.max(of / 20)
 }
 
 /// Compares what is remembered of a group with what is shown of it.
@@ -96,6 +175,7 @@ pub fn of_group(pairs: &[Pair], shown: &[Shown]) -> GroupDrift {
         }
     }
     drift.unasked = shown.len() - matched.len();
+    drift.there = there;
     drift.shrunk = there >= SMALL && still * 2 < there;
     drift
 }
@@ -131,7 +211,9 @@ mod tests {
     fn equal_lists_are_no_drift_whichever_way_members_are_named() {
         let pairs: Vec<_> = (0..20).map(pair).collect();
         let list: Vec<_> = (0..20).map(shown).collect();
-        assert_eq!(of_group(&pairs, &list), GroupDrift::default());
+        let drift = of_group(&pairs, &list);
+        assert!(drift.is_empty() && !drift.shrunk, "{drift:?}");
+        assert_eq!((drift.unasked, drift.there), (0, 20));
     }
 
     #[test]
@@ -164,5 +246,33 @@ mod tests {
         let first = of_group(&pairs, &[shown(0), shown(1)]);
         let second = of_group(&pairs, &[shown(0), shown(2)]);
         assert_eq!(first.confirmed_by(&second).missing, [UserKey(3)]);
+    }
+
+    #[test]
+    fn a_list_that_shrank_is_believed_when_three_readings_ten_minutes_apart_agree() {
+        let pairs: Vec<_> = (0..20).map(pair).collect();
+        let (short, shorter) = (of_group(&pairs, &[]), of_group(&pairs, &[shown(1)]));
+        let mut shrunk = Shrunk::first(GroupKey(7), &short, 0);
+        for (now, readings) in [(1, 1), (Shrunk::APART - 1, 1), (Shrunk::APART, 2)] {
+            shrunk.again(&short, now);
+            assert_eq!(shrunk.readings, readings, "at {now}");
+            assert!(!shrunk.is_believed());
+        }
+        let mut other = shrunk.clone();
+        other.again(&shorter, 2 * Shrunk::APART);
+        assert_eq!(other.readings, 1, "another list is another beginning");
+        let mut back = shrunk.clone();
+        back.again(&short, 0);
+        assert_eq!(back.readings, 1, "a clock that went back proves nothing");
+        shrunk.again(&short, 2 * Shrunk::APART);
+        assert!(shrunk.is_believed() && shrunk.group() == GroupKey(7));
+        assert!(shrunk.was_seen_since(2 * Shrunk::APART));
+        assert!(!shrunk.was_seen_since(2 * Shrunk::APART + 1));
+    }
+
+    #[test]
+    fn more_than_one_in_twenty_is_doubtful_unless_it_is_a_few() {
+        assert!(!is_doubtful(10, 10) && is_doubtful(11, 11));
+        assert!(!is_doubtful(50, 1_000) && is_doubtful(51, 1_000));
     }
 }

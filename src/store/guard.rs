@@ -142,15 +142,18 @@ pub enum Why {
     AnotherDatabase,
     UnknownDatabase,
     AnotherApplication,
+    /// The first reconciliation since the start found too much.
+    TooMuchDrift,
 }
 
 impl Why {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NewDatabase,
         Self::OlderDatabase,
         Self::AnotherDatabase,
         Self::UnknownDatabase,
         Self::AnotherApplication,
+        Self::TooMuchDrift,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -160,6 +163,7 @@ impl Why {
             Self::AnotherDatabase => "another_database",
             Self::UnknownDatabase => "unknown_database",
             Self::AnotherApplication => "another_application",
+            Self::TooMuchDrift => "too_much_drift",
         }
     }
 }
@@ -176,6 +180,9 @@ impl fmt::Display for Why {
                 "the file that tells how far the database had come is missing beside it"
             }
             Self::AnotherApplication => "the connection led to another application before",
+            Self::TooMuchDrift => {
+                "more than one in twenty of the memberships or accounts that should be there are not"
+            }
         })
     }
 }
@@ -262,6 +269,13 @@ pub trait Guarding {
         &self,
         c: ConnectionKey,
         members: u64,
+        actor: Actor,
+    ) -> Result<bool, StoreError>;
+    /// Begins recovery; true unless there was one already.
+    async fn begin_recovery(
+        &self,
+        c: ConnectionKey,
+        why: Why,
         actor: Actor,
     ) -> Result<bool, StoreError>;
     async fn recovery(&self, c: ConnectionKey) -> Result<Option<Recovery>, StoreError>;

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     plan::{
@@ -33,10 +32,12 @@ use crate::{
 
 pub mod audit;
 pub mod bulk;
+mod drift;
 mod guard;
 mod sqlite;
 
 use audit::AuditRow;
+pub use drift::{Drifted, DriftedGroup, Reconcilable, Repaired};
 pub use guard::{
     Age, Guarding, Hold, HoldId, HoldState, Kept, Recovery, Request, Room, Watch, Why,
 };
@@ -454,69 +455,6 @@ pub struct Counts {
     pub refused_memberships: u64,
     /// Requests that wait for an operator.
     pub held: u64,
-}
-
-/// A group that can be compared with the application.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reconcilable {
-    pub group: GroupKey,
-    pub id: ResourceId,
-    /// The application's name for it.
-    pub name: String,
-}
-
-/// What a reconciliation found, or has found so far. Ids, counts and names of
-/// groups; lists are cut at [`Drifted::SHOWN`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Drifted {
-    pub started: Millis,
-    /// `None` while it has not ended; then `after` is how far it came.
-    pub ended: Option<Millis>,
-    pub after: i64,
-    pub groups: u64,
-    /// Whether it was to repair, or only to tell.
-    pub applied: bool,
-    /// Memberships that were asked for and are gone, and such that were only
-    /// ever found.
-    pub missing: u64,
-    pub gone: u64,
-    /// Members nobody asked for.
-    pub unasked: u64,
-    /// Accounts that are gone, and such that were ended and are back.
-    pub accounts_missing: u64,
-    pub accounts_back: u64,
-    /// Group by group, where there is something to tell.
-    pub details: Vec<DriftedGroup>,
-}
-
-impl Drifted {
-    pub const SHOWN: usize = 200;
-}
-
-/// One group of [`Drifted`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DriftedGroup {
-    pub group: String,
-    pub name: String,
-    /// Ids of users.
-    pub missing: Vec<String>,
-    pub gone: Vec<String>,
-    pub unasked: u64,
-    /// Why nothing is done about it, if so.
-    pub held: Option<String>,
-}
-
-/// What was done about it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Repaired {
-    pub wanted_again: usize,
-    pub accepted: usize,
-    pub forgotten: usize,
-    pub ended_again: usize,
-    /// Nothing was done: the group was written after the reading began.
-    pub overtaken: bool,
-    /// Lanes that have work because of it.
-    pub lanes: Vec<Lane>,
 }
 
 /// A membership that the application refused, until it is asked for again.

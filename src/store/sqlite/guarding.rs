@@ -126,6 +126,18 @@ impl Guarding for Sqlite {
         Ok(write.await?)
     }
 
+    async fn begin_recovery(
+        &self,
+        c: ConnectionKey,
+        why: Why,
+        actor: Actor,
+    ) -> Result<bool, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| recovery::begin(db, c.0, why, &actor));
+        Ok(write.await?)
+    }
+
     async fn recovery(&self, c: ConnectionKey) -> Result<Option<Recovery>, StoreError> {
         Ok(self.readers.read(|db| recovery::state(db, c.0))?)
     }

@@ -59,7 +59,8 @@ pub(super) fn note_imported(db: &Connection, connection: i64) -> Result<()> {
     Ok(())
 }
 
-fn begin(db: &Connection, connection: i64, why: Why, actor: &Actor) -> Result<bool> {
+/// False when there is a recovery already.
+pub(super) fn begin(db: &Connection, connection: i64, why: Why, actor: &Actor) -> Result<bool> {
     let began = db
         .prepare_cached(
             "UPDATE connections SET recovery = ?2, recovery_since = ?3

@@ -1,0 +1,299 @@
+//! One reading of a whole application, compared with what was last observed
+//! there, account by account and group by group, and what is done about it.
+//!
+//! A bad read never causes a write (reliability: I-22): an error ends the whole
+//! reading, a group that shrank by more than half is only told until three
+//! readings agree or an operator believes it (G-8), and what differs is read a
+//! second time, later than a read can lag, before it counts (H-12). A group or
+//! an account that is gone is told and never made again.
+
+use std::collections::HashSet;
+
+use super::super::{Failure, Session, clock, session::store_failed};
+use super::DriftPolicy;
+use crate::{
+    plan::{
+        drift::{self, GroupDrift, Pair, Shown, Shrunk},
+        state::{Existence, GroupKey, UserKey},
+    },
+    store::{Actor, Drifted, DriftedGroup, ImportMark, Reconcilable, Repaired},
+    upstream::{RemoteMember, UpstreamError},
+};
+
+/// Groups, or accounts, asked of the store at a time.
+const PAGE: usize = 500;
+/// How many groups are done before it is written down how far it came.
+const CHECKPOINT: u64 = 20;
+const TOO_SHORT: &str = "more than half of it is gone at once, which is rather a bad reading than a change; it is believed when three reconciliations, ten minutes apart, agree, or with `drawbridge reconcile --apply --shrunk`";
+
+/// What a reading is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Tell,
+    /// Repairs or accepts; with true also in groups that lost more than half.
+    Repair(bool),
+}
+
+struct Pass<'a> {
+    session: &'a Session,
+    purpose: Purpose,
+    /// What is written upstream after this was not seen by the first reading.
+    since: ImportMark,
+    found: Drifted,
+}
+
+impl Session {
+    pub(super) async fn read_all(&self, purpose: Purpose) -> Result<Drifted, Failure> {
+        let store = &self.bridge.store;
+        let before = store.drifted(self.connection.key).await;
+        let before = before.map_err(store_failed)?.unwrap_or_default();
+        let since = store.import_mark(clock::now() - self.lag()).await;
+        let applied = purpose != Purpose::Tell;
+        let mut pass = Pass {
+            session: self,
+            purpose,
+            since: since.map_err(store_failed)?,
+            found: if before.goes_on() && before.applied == applied {
+                before
+            } else {
+                Drifted {
+                    started: clock::now(),
+                    applied,
+                    shrunk: before.shrunk,
+                    ..Drifted::default()
+                }
+            },
+        };
+        pass.accounts().await?;
+        pass.groups().await?;
+        let found = &mut pass.found;
+        found.shrunk.retain(|it| it.was_seen_since(found.started));
+        found.ended = Some(clock::now());
+        pass.keep().await?;
+        Ok(pass.found)
+    }
+}
+
+impl Pass<'_> {
+    /// Accounts that are gone are told; those that are back are ended again.
+    async fn accounts(&mut self) -> Result<(), Failure> {
+        let (mut missing, mut back) = self.compare_accounts().await?;
+        if !missing.is_empty() || !back.is_empty() {
+            self.until_a_read_cannot_lag().await;
+            let (missing_still, back_still) = self.compare_accounts().await?;
+            missing.retain(|user| missing_still.contains(user));
+            back.retain(|user| back_still.contains(user));
+        }
+        (self.found.accounts_missing, self.found.accounts_back) =
+            (missing.len() as u64, back.len() as u64);
+        if self.purpose != Purpose::Tell && !back.is_empty() {
+            let users = back.into_iter().collect();
+            let store = &self.session.bridge.store;
+            let repaired = store.end_again(users, self.actor()).await;
+            self.wake(repaired.map_err(store_failed)?);
+        }
+        Ok(())
+    }
+
+    async fn compare_accounts(&mut self) -> Result<(HashSet<UserKey>, HashSet<UserKey>), Failure> {
+        let (store, c) = (&self.session.bridge.store, self.session.connection.key);
+        let listed = self.session.connection.upstream.users().await;
+        let listed = listed.map_err(|error| self.unreadable(&error))?;
+        let active = listed.into_iter().filter(|user| user.active);
+        let there: HashSet<String> = active.map(|user| user.account.to_lowercase()).collect();
+        let mut missing = HashSet::new();
+        let mut after = UserKey(0);
+        self.found.accounts = 0;
+        loop {
+            let page = store.accounts(c, after, PAGE).await.map_err(store_failed)?;
+            let Some((last, ..)) = page.last() else { break };
+            after = *last;
+            self.found.accounts += page.len() as u64;
+            let gone = page.into_iter().filter(|(_, _, key)| !there.contains(key));
+            missing.extend(gone.map(|(user, ..)| user));
+        }
+        let accounts = there.into_iter().collect();
+        let back = store.ended(c, accounts).await.map_err(store_failed)?;
+        Ok((missing, back.into_iter().map(|(user, _)| user).collect()))
+    }
+
+    async fn groups(&mut self) -> Result<(), Failure> {
+        let (store, connection) = (&self.session.bridge.store, &self.session.connection);
+        let listed = connection.upstream.groups().await;
+        let listed = listed.map_err(|error| self.unreadable(&error))?;
+        let names: HashSet<String> = listed.into_iter().map(|group| group.name).collect();
+        connection.note(|now| {
+            (now.groups, now.groups_read) = (names.len() as u64, self.found.groups);
+        });
+        loop {
+            let after = GroupKey(self.found.after);
+            let page = store.reconcilable(connection.key, after, PAGE).await;
+            let page = page.map_err(store_failed)?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            for group in page {
+                self.group(&group, names.contains(&group.name)).await?;
+                self.found.after = group.group.0;
+                self.found.groups += 1;
+                let read = self.found.groups;
+                connection.note(|now| now.groups_read = read);
+                if read.is_multiple_of(CHECKPOINT) {
+                    self.keep().await?;
+                }
+            }
+        }
+    }
+
+    async fn group(&mut self, group: &Reconcilable, listed: bool) -> Result<(), Failure> {
+        if !listed {
+            let pairs = self.session.bridge.store.pairs(group.group).await;
+            let pairs = pairs.map_err(store_failed)?;
+            let present = |pair: &&Pair| pair.observed == Existence::Present && pair.desired;
+            let there = pairs.iter().filter(present).count() as u64;
+            self.found.compared += there;
+            self.found.without_group += there;
+            self.tell(group, &[], &GroupDrift::default(), Some("the group is not there any more; it is never made again without being asked for"));
+            return Ok(());
+        }
+        let Some((_, drift)) = self.compare(group).await? else {
+            return Ok(());
+        };
+        if drift.is_empty() {
+            self.found.unasked += drift.unasked as u64;
+            self.found.compared += drift.there as u64;
+            return Ok(());
+        }
+        self.until_a_read_cannot_lag().await;
+        let Some((pairs, again)) = self.compare(group).await? else {
+            return Ok(());
+        };
+        let drift = drift.confirmed_by(&again);
+        self.found.unasked += drift.unasked as u64;
+        self.found.compared += drift.there as u64;
+        if drift.is_empty() {
+            return Ok(());
+        }
+        self.found.missing += drift.missing.len() as u64;
+        self.found.gone += drift.gone.len() as u64;
+        let held = match (self.purpose, self.is_believed(group.group, &drift)) {
+            (Purpose::Tell, true) => None,
+            (_, false) => Some(TOO_SHORT),
+            (Purpose::Repair(_), true) => self.settle(group, drift.clone()).await?.then_some(
+                "it was written while this went on; a later reconciliation puts it right",
+            ),
+        };
+        self.tell(group, &pairs, &drift, held);
+        Ok(())
+    }
+
+    /// Whether what is gone may be believed to be gone; counts this reading.
+    fn is_believed(&mut self, group: GroupKey, drift: &GroupDrift) -> bool {
+        if !drift.shrunk {
+            return true;
+        }
+        let (now, shrunk) = (clock::now(), &mut self.found.shrunk);
+        let before = shrunk.iter_mut().find(|it| it.group() == group);
+        let agreeing = if let Some(before) = before {
+            before.again(drift, now);
+            before.is_believed()
+        } else {
+            shrunk.push(Shrunk::first(group, drift, now));
+            false
+        };
+        agreeing || self.purpose == Purpose::Repair(true)
+    }
+
+    /// Does what the connection's `drift` says. Whether it was too late for that.
+    async fn settle(&self, group: &Reconcilable, drift: GroupDrift) -> Result<bool, Failure> {
+        let accept = self.session.connection.policy.drift == DriftPolicy::Accept;
+        let store = &self.session.bridge.store;
+        let repaired = store
+            .settle_drift(group.group, self.since, drift, accept, self.actor())
+            .await;
+        let repaired = repaired.map_err(store_failed)?;
+        let overtaken = repaired.overtaken;
+        self.wake(repaired);
+        Ok(overtaken)
+    }
+
+    /// `None` when the group is gone by now, which the next pass will tell.
+    async fn compare(
+        &self,
+        group: &Reconcilable,
+    ) -> Result<Option<(Vec<Pair>, GroupDrift)>, Failure> {
+        let connection = &self.session.connection;
+        connection.lanes.when_quiet().await;
+        let shown = match connection.upstream.members(&group.name).await {
+            Ok(members) => members,
+            Err(UpstreamError::Missing { .. }) => return Ok(None),
+            Err(error) => return Err(self.unreadable(&error)),
+        };
+        // Asked after the reading: what changed meanwhile is not settled.
+        let pairs = self.session.bridge.store.pairs(group.group).await;
+        let pairs = pairs.map_err(store_failed)?;
+        let shown: Vec<Shown> = shown.into_iter().map(shown_of).collect();
+        let drift = drift::of_group(&pairs, &shown);
+        Ok(Some((pairs, drift)))
+    }
+
+    fn tell(
+        &mut self,
+        group: &Reconcilable,
+        pairs: &[Pair],
+        drift: &GroupDrift,
+        held: Option<&str>,
+    ) {
+        if self.found.details.len() >= Drifted::SHOWN {
+            return;
+        }
+        let ids = |users: &[UserKey]| {
+            let users: HashSet<_> = users.iter().collect();
+            let named = pairs
+                .iter()
+                .filter(|pair| users.contains(&pair.principal.user));
+            let ids = named.map(|pair| pair.principal.id.to_string());
+            ids.take(Drifted::SHOWN).collect()
+        };
+        self.found.details.push(DriftedGroup {
+            group: group.id.to_string(),
+            name: group.name.clone(),
+            missing: ids(&drift.missing),
+            gone: ids(&drift.gone),
+            unasked: drift.unasked as u64,
+            held: held.map(str::to_owned),
+        });
+    }
+
+    /// Two readings this far apart cannot both be out of date in one way.
+    async fn until_a_read_cannot_lag(&self) {
+        tokio::time::sleep(self.session.connection.policy.read_lag).await;
+    }
+
+    fn wake(&self, repaired: Repaired) {
+        for lane in repaired.lanes {
+            self.session.connection.lanes.kick(lane);
+        }
+    }
+
+    async fn keep(&self) -> Result<(), Failure> {
+        let store = &self.session.bridge.store;
+        let kept = store.keep_drifted(self.session.connection.key, self.found.clone());
+        kept.await.map_err(store_failed)
+    }
+
+    fn actor(&self) -> Actor {
+        self.session.actor()
+    }
+
+    fn unreadable(&self, error: &UpstreamError) -> Failure {
+        self.session.unreadable(error)
+    }
+}
+
+fn shown_of(member: RemoteMember) -> Shown {
+    Shown {
+        upstream_id: member.upstream_id,
+        account: member.account,
+    }
+}

@@ -1,0 +1,104 @@
+//! What a reconciliation asks of the store, what it found, and what was done
+//! about it. Found things are kept, as the checkpoint of one that has not ended
+//! and to tell the operator; so they hold ids and counts, and names of groups.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Lane, Millis};
+use crate::{
+    plan::{
+        drift::{self, Shrunk},
+        state::GroupKey,
+    },
+    scim::resource::ResourceId,
+};
+
+/// A group that can be compared with the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconcilable {
+    pub group: GroupKey,
+    pub id: ResourceId,
+    /// The application's name for it.
+    pub name: String,
+}
+
+/// What a reconciliation found, or has found so far; lists are cut at
+/// [`Drifted::SHOWN`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Drifted {
+    pub started: Millis,
+    /// `None` while it has not ended; then `after` is how far it came.
+    pub ended: Option<Millis>,
+    pub after: i64,
+    pub groups: u64,
+    /// Whether it was to repair, or only to tell.
+    pub applied: bool,
+    /// Memberships that were there when last observed.
+    pub compared: u64,
+    /// Such that were asked for and are gone, and such that were only ever
+    /// found.
+    pub missing: u64,
+    pub gone: u64,
+    /// Such of groups that are not there any more.
+    pub without_group: u64,
+    /// Members nobody asked for.
+    pub unasked: u64,
+    /// Accounts that should be there, such that are gone, and such that were
+    /// ended and are back.
+    pub accounts: u64,
+    pub accounts_missing: u64,
+    pub accounts_back: u64,
+    /// Group by group, where there is something to tell.
+    pub details: Vec<DriftedGroup>,
+    /// Groups that lost too much to be believed at once.
+    pub shrunk: Vec<Shrunk>,
+}
+
+impl Drifted {
+    pub const SHOWN: usize = 200;
+
+    /// Whether it is a checkpoint, to be gone on from.
+    pub fn goes_on(&self) -> bool {
+        self.ended.is_none() && self.after > 0
+    }
+
+    /// Whether there is anything to put right.
+    pub fn is_drift(&self) -> bool {
+        self.missing + self.gone + self.accounts_back > 0
+    }
+
+    /// Too much to be a change behind the bridge's back: database and
+    /// application may not belong together.
+    pub fn is_doubtful(&self) -> bool {
+        let off = self.missing + self.gone + self.without_group;
+        drift::is_doubtful(off, self.compared)
+            || drift::is_doubtful(self.accounts_missing, self.accounts)
+    }
+}
+
+/// One group of [`Drifted`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftedGroup {
+    pub group: String,
+    pub name: String,
+    /// Ids of users.
+    pub missing: Vec<String>,
+    pub gone: Vec<String>,
+    pub unasked: u64,
+    /// Why nothing is done about it, if so.
+    pub held: Option<String>,
+}
+
+/// What was done about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repaired {
+    pub wanted_again: usize,
+    pub accepted: usize,
+    pub forgotten: usize,
+    pub ended_again: usize,
+    /// Nothing was done: the group was written after the reading began.
+    pub overtaken: bool,
+    /// Lanes that have work because of it.
+    pub lanes: Vec<Lane>,
+}
