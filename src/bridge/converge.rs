@@ -98,7 +98,8 @@ fn refusal(can: &Capabilities, act: &str, error: &UpstreamError) -> String {
 pub(super) async fn user_turn(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Pause) {
     let mut learned = UserLearned::default();
     let mut work = turn.work;
-    let was_there = work.observed.existence == Existence::Present || work.observed.deactivated;
+    // Unknown is the end of an account that was there.
+    let was_there = work.observed.existence != Existence::Absent || work.observed.deactivated;
     if turn.unsure && was_there && !work.wanted.active {
         // Taking away again costs what a look costs, and believes no read that
         // lags behind.

@@ -452,3 +452,20 @@ async fn coming_back_after_deactivation_puts_memberships_in_doubt() {
     let (learned, _) = user_turn(&app, work).await;
     assert!(learned.recreated && learned.settled);
 }
+
+#[tokio::test]
+async fn an_end_of_which_no_answer_came_is_sent_again_and_not_believed_to_a_read() {
+    let cut = || UpstreamError::Unknown {
+        reason: "cut".into(),
+    };
+    let app = scripted(move |_| Err(cut()));
+    let mut work = user(false, Existence::Present, false);
+    for tries in 1..4 {
+        let (learned, pause) = user_turn(&app, work.clone()).await;
+        assert_eq!((app.calls(), pause), (tries, Pause::BackOff));
+        assert!(!learned.settled);
+        // No read shows the account, as one that lags behind would not.
+        work.work.observed = learned.observed.unwrap();
+        work.unsure = true;
+    }
+}
