@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
         operation::{Operation, Plan},
         state::{Account, Existence, GroupWork, ObservedAccount, Principal, UserKey, UserWork},
     },
-    store::{GroupLearned, GroupTurn, UNANSWERED, UserLearned, UserTurn},
+    store::{GroupLearned, GroupTurn, StoreError, UNANSWERED, UserLearned, UserTurn},
     upstream::{
         MemberOutcome, Millis, RemoteGroup, RemoteMember, RemoteUser, Upstream, UpstreamError,
     },
@@ -318,14 +319,25 @@ fn user_failure(
 
 // ---------------------------------------------------------------- groups
 
+/// What became of a turn's pairs since it was handed out. A turn may take as
+/// many calls as it has batches, and what nobody wants any more is not sent
+/// (reliability: H-02).
+#[async_trait]
+pub(super) trait Since: Send + Sync {
+    /// Those of the pairs that were written again.
+    async fn written(&self, users: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError>;
+}
+
 /// Works one group turn off.
 pub(super) async fn group_turn(
     upstream: &dyn Upstream,
     turn: GroupTurn,
+    since: &dyn Since,
     doubts: &mut Doubts,
 ) -> (GroupLearned, Pause) {
     let mut turn = Turn {
         upstream,
+        since,
         learned: GroupLearned::default(),
         open: open(&turn.work),
         work: turn.work,
@@ -346,6 +358,7 @@ fn open(work: &GroupWork) -> HashMap<UserKey, (Principal, bool)> {
 struct Turn<'a> {
     upstream: &'a dyn Upstream,
     work: GroupWork,
+    since: &'a dyn Since,
     learned: GroupLearned,
     /// Pairs nothing final was learned about yet.
     open: HashMap<UserKey, (Principal, bool)>,
@@ -428,6 +441,9 @@ impl Turn<'_> {
     }
 
     /// Sends one operation; a batch that was refused whole is halved until the
+            let Some(operation) = self.still_wanted(operation).await else {
+                continue;
+            };
     /// bad member stands alone.
     async fn send(&mut self, operation: Operation) -> Next {
         let mut stack = vec![operation];
@@ -451,6 +467,38 @@ impl Turn<'_> {
                 }
                 return Next::Stop(pause);
             }
+    /// The operation without those who were asked for otherwise since the turn
+    /// was handed out; the next turn has them as they are wanted then.
+    async fn still_wanted(&mut self, operation: Operation) -> Option<Operation> {
+        let users = members_of(&operation);
+        if self.learned.calls.is_empty() || users.is_empty() {
+            return Some(operation);
+        }
+        let written = match self.since.written(users.clone()).await {
+            Ok(written) => written,
+            Err(error) => {
+                tracing::error!(%error, "a lane cannot use the store");
+                users
+            }
+        };
+        self.unsent(&written);
+        let written: HashSet<UserKey> = written.into_iter().collect();
+        let wanted = |members: Vec<Principal>| {
+            let left = members.into_iter().filter(|p| !written.contains(&p.user));
+            Some(left.collect::<Vec<_>>()).filter(|left| !left.is_empty())
+        };
+        match operation {
+            Operation::AddMembers { group, members } => {
+                wanted(members).map(|members| Operation::AddMembers { group, members })
+            }
+            Operation::RemoveMembers { group, members } => {
+                wanted(members).map(|members| Operation::RemoveMembers { group, members })
+            }
+            // Creation and replacement are the first of a turn.
+            other => Some(other),
+        }
+    }
+
         }
         Next::GoOn
     }

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
@@ -18,7 +19,7 @@ use tokio::{
 
 use super::{
     clock,
-    converge::{self, Doubts, Pause},
+    converge::{self, Doubts, Pause, Since},
     switch::Switch,
 };
 use crate::{
@@ -235,6 +236,20 @@ impl Summary {
         }
         waiter.pairs.retain(|user| !self.settled.contains(user));
         (waiter.pairs.is_empty() && (self.whole || !waiter.whole)).then_some(Settled::Done)
+    }
+}
+
+/// What was written of a group since it was handed out.
+struct SinceSeq<'a> {
+    store: &'a dyn Store,
+    key: GroupKey,
+    seq: u64,
+}
+
+#[async_trait]
+impl Since for SinceSeq<'_> {
+    async fn written(&self, users: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
+        self.store.written_since(self.key, self.seq, users).await
     }
 }
 
@@ -458,10 +473,16 @@ impl Lanes {
         } else {
             Existence::Absent
         };
-        let was_there = turn.work.observed == target;
-        let (learned, pause) = converge::group_turn(self.0.upstream.as_ref(), turn, doubts).await;
+        let was_there = turn.work.observed;
+        let since = SinceSeq {
+            store: self.0.store.as_ref(),
+            key,
+            seq,
+        };
+        let upstream = self.0.upstream.as_ref();
+        let (learned, pause) = converge::group_turn(upstream, turn, &since, doubts).await;
         point!("turn.worked");
-        let summary = Summary::of(&learned, was_there || learned.existence == Some(target));
+        let summary = Summary::of(&learned, learned.existence.unwrap_or(was_there) == target);
         let woken = self
             .0
             .store

@@ -640,6 +640,14 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     async fn is_open(&self, key: UserKey) -> Result<bool, StoreError>;
     /// Those of the named pairs that still differ; everything else has arrived.
     async fn open_pairs(
+    /// Those of the named pairs that were written after `seq`, or have gone
+    /// since: what was handed out with it is not what is wanted of them now.
+    async fn written_since(
+        &self,
+        key: GroupKey,
+        seq: u64,
+        users: Vec<UserKey>,
+    ) -> Result<Vec<UserKey>, StoreError>;
         &self,
         key: GroupKey,
         users: Vec<UserKey>,

@@ -170,6 +170,18 @@ fn group(adds: std::ops::Range<u8>, removes: std::ops::Range<u8>) -> GroupTurn {
     }
 }
 
+/// Those who were written since a turn was handed out.
+#[derive(Default)]
+struct Written(Vec<UserKey>);
+
+#[async_trait]
+impl Since for Written {
+    async fn written(&self, users: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
+        let written = users.into_iter().filter(|user| self.0.contains(user));
+        Ok(written.collect())
+    }
+}
+
 fn all_done(operation: &Operation) -> Result<Outcome, UpstreamError> {
     let members = members_of(operation)
         .into_iter()
@@ -188,7 +200,7 @@ fn rejected() -> UpstreamError {
 }
 
 async fn turn(app: &Scripted, work: GroupTurn) -> (GroupLearned, Pause) {
-    group_turn(app, work, &mut Doubts::new()).await
+    group_turn(app, work, &Written::default(), &mut Doubts::new()).await
 }
 
 fn sorted(mut users: Vec<UserKey>) -> Vec<i64> {
@@ -296,10 +308,12 @@ async fn one_look_that_contradicts_is_not_believed_but_two_are() {
         })
     });
     let mut doubts = Doubts::new();
-    let (first, pause) = group_turn(&app, group(0..1, 0..0), &mut doubts).await;
+    let (first, pause) =
+        group_turn(&app, group(0..1, 0..0), &Written::default(), &mut doubts).await;
     assert!(first.refused.is_empty() && first.present.is_empty());
     assert_eq!(pause, Pause::BackOff);
-    let (second, pause) = group_turn(&app, group(0..1, 0..0), &mut doubts).await;
+    let (second, pause) =
+        group_turn(&app, group(0..1, 0..0), &Written::default(), &mut doubts).await;
     assert_eq!((second.refused.len(), pause), (1, Pause::None));
 }
 
@@ -378,6 +392,22 @@ async fn a_refused_replacement_falls_back_to_the_difference() {
 }
 
 fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
+#[tokio::test]
+async fn what_was_asked_for_otherwise_during_a_turn_is_not_sent_by_it() {
+    let app = scripted(all_done);
+    let written = Written(vec![UserKey(0), UserKey(11)]);
+    let (learned, pause) =
+        group_turn(&app, group(0..2, 10..13), &written, &mut Doubts::new()).await;
+    assert_eq!(pause, Pause::None);
+    assert_eq!(sorted(learned.present), [0, 1], "the first call is as new");
+    assert_eq!(sorted(learned.absent), [10, 12]);
+    assert_eq!(sorted(learned.unsent), [11]);
+    let written = Written((10..13).map(UserKey).collect());
+    let (learned, _) = group_turn(&app, group(0..2, 10..13), &written, &mut Doubts::new()).await;
+    assert_eq!(sorted(learned.unsent), [10, 11, 12]);
+    assert_eq!(app.calls(), 3, "nothing is left of the second call");
+}
+
     UserTurn {
         work: UserWork {
             principal: principal(1),

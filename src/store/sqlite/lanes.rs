@@ -120,6 +120,35 @@ pub(super) fn finish_all(
     Ok(lanes)
 }
 
+/// Those of the named pairs that are not as they were at `seq`. A group that
+/// was not written since is one row to read.
+pub(super) fn written_since(
+    db: &Connection,
+    group: i64,
+    seq: i64,
+    users: Vec<UserKey>,
+) -> Result<Vec<UserKey>> {
+    let (now, gone): (i64, bool) = db
+        .prepare_cached("SELECT seq, tombstone IS NOT NULL FROM groups WHERE key = ?1")?
+        .query_row([group], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if now == seq {
+        return Ok(Vec::new());
+    }
+    if gone {
+        return Ok(users);
+    }
+    let mut select = db.prepare_cached(
+        "SELECT 1 FROM memberships WHERE group_key = ?1 AND user_key = ?2 AND seq <= ?3",
+    )?;
+    let mut written = Vec::new();
+    for user in users {
+        if !select.exists([group, user.0, seq])? {
+            written.push(user);
+        }
+    }
+    Ok(written)
+}
+
 /// Those of the named pairs that still differ.
 pub(super) fn open_pairs(db: &Connection, group: i64, users: Vec<UserKey>) -> Result<Vec<UserKey>> {
     let mut select = db.prepare_cached(

@@ -409,6 +409,18 @@ impl Store for Sqlite {
         Ok(user.is_some_and(|user| user.dirty()))
     }
 
+    async fn written_since(
+        &self,
+        key: GroupKey,
+        seq: u64,
+        users: Vec<UserKey>,
+    ) -> Result<Vec<UserKey>, StoreError> {
+        let seq = seq.cast_signed();
+        Ok(self
+            .readers
+            .read(|db| lanes::written_since(db, key.0, seq, users))?)
+    }
+
     async fn open_pairs(
         &self,
         key: GroupKey,

@@ -114,6 +114,33 @@ async fn a_member_removed_while_its_add_is_in_flight_is_removed_afterwards() {
 }
 
 #[tokio::test]
+async fn pairs_written_since_a_turn_was_handed_out_are_told() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let cat = scene.member("cat").await;
+    let all = [&ann, &bob, &cat].map(|user| user.resource.id);
+    let group = scene.group("dev", &all).await;
+    let turn = scene.begin(group.key).await;
+    let written = || {
+        let users = vec![ann.key, bob.key, cat.key];
+        scene.store.written_since(group.key, turn.seq, users)
+    };
+    assert_eq!(written().await.unwrap(), []);
+    let out = remove(&[bob.resource.id]);
+    scene.change(&group, out).await.unwrap();
+    assert_eq!(written().await.unwrap(), [bob.key]);
+    scene.set_active(&cat, "cat", false).await;
+    assert_eq!(written().await.unwrap(), [bob.key, cat.key]);
+    let keep = Box::new(|_: &_| Ok(None));
+    let id = group.resource.id;
+    let delete = scene
+        .store
+        .delete_group(scene.c, id, always(), keep, actor());
+    delete.await.unwrap();
+    assert_eq!(written().await.unwrap(), [ann.key, bob.key, cat.key]);
+}
+
+#[tokio::test]
 async fn what_was_not_sent_is_as_before() {
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;
