@@ -338,6 +338,7 @@ pub(super) async fn group_turn(
     let mut turn = Turn {
         upstream,
         since,
+        doubted: turn.doubted,
         learned: GroupLearned::default(),
         open: open(&turn.work),
         work: turn.work,
@@ -357,8 +358,9 @@ fn open(work: &GroupWork) -> HashMap<UserKey, (Principal, bool)> {
 
 struct Turn<'a> {
     upstream: &'a dyn Upstream,
-    work: GroupWork,
     since: &'a dyn Since,
+    doubted: bool,
+    work: GroupWork,
     learned: GroupLearned,
     /// Pairs nothing final was learned about yet.
     open: HashMap<UserKey, (Principal, bool)>,
@@ -411,12 +413,6 @@ impl Turn<'_> {
                 }
             }
         }
-        if self.work.wanted && self.work.observed == Existence::Absent {
-            // Nobody can be a member of a group that is not there.
-            for gone in std::mem::take(&mut self.work.removes) {
-                self.absent(gone.user);
-            }
-        }
         let plan = plan_group(&self.work, self.upstream.capabilities());
         tell(&plan);
         if plan.operations.is_empty() && !plan.losses.is_empty() {
@@ -441,13 +437,13 @@ impl Turn<'_> {
     }
 
     /// Sends one operation; a batch that was refused whole is halved until the
-            let Some(operation) = self.still_wanted(operation).await else {
-                continue;
-            };
     /// bad member stands alone.
     async fn send(&mut self, operation: Operation) -> Next {
         let mut stack = vec![operation];
         while let Some(operation) = stack.pop() {
+            let Some(operation) = self.still_wanted(operation).await else {
+                continue;
+            };
             let started = Instant::now();
             let result = self.upstream.apply(&operation).await;
             let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -467,6 +463,10 @@ impl Turn<'_> {
                 }
                 return Next::Stop(pause);
             }
+        }
+        Next::GoOn
+    }
+
     /// The operation without those who were asked for otherwise since the turn
     /// was handed out; the next turn has them as they are wanted then.
     async fn still_wanted(&mut self, operation: Operation) -> Option<Operation> {
@@ -499,10 +499,6 @@ impl Turn<'_> {
         }
     }
 
-        }
-        Next::GoOn
-    }
-
     fn note_success(&mut self, operation: &Operation, outcomes: &[(UserKey, MemberOutcome)]) {
         match operation {
             Operation::CreateGroup { members, .. } => {
@@ -510,6 +506,7 @@ impl Turn<'_> {
                 for member in members {
                     self.present(member.user);
                 }
+                self.nobody_else();
             }
             Operation::DeleteGroup { .. } => self.learned.existence = Some(Existence::Absent),
             Operation::ReplaceMembers { .. } => {
@@ -548,6 +545,7 @@ impl Turn<'_> {
             UpstreamError::Later { .. } | UpstreamError::Denied { .. } => {
                 if matches!(operation, Operation::CreateGroup { .. }) {
                     self.learned.existence = Some(Existence::Absent);
+                    self.return_unsent();
                 }
                 self.unsent(members_of(&operation));
                 return Next::Stop(pause_after(error));
@@ -556,6 +554,13 @@ impl Turn<'_> {
             _ => {}
         }
         match operation {
+            Operation::CreateGroup { .. }
+                if matches!(error, UpstreamError::Exists { .. })
+                    && (self.work.made || self.doubted) =>
+            {
+                // Ours, and the read that did not show it lags behind.
+                self.look_again()
+            }
             Operation::CreateGroup { .. } => {
                 self.refuse_creation(error);
                 Next::Stop(Pause::None)
@@ -583,6 +588,12 @@ impl Turn<'_> {
                 }));
                 Next::GoOn
             }
+            Operation::AddMembers { .. }
+                if self.doubted && matches!(error, UpstreamError::Missing { .. }) =>
+            {
+                // A deletion of ours has landed late.
+                self.look_again()
+            }
             Operation::AddMembers { group, members } => {
                 self.members_failed(group, members, true, error, stack);
                 Next::GoOn
@@ -595,10 +606,25 @@ impl Turn<'_> {
         }
     }
 
+    /// The next turn reads whether the group is there, and makes it if not.
+    fn look_again(&mut self) -> Next {
+        self.learned.existence = Some(Existence::Unknown);
+        self.return_unsent();
+        Next::Stop(Pause::BackOff)
+    }
+
+    /// Nobody else is a member of a group that was just made, or is not there.
+    fn nobody_else(&mut self) {
+        for gone in std::mem::take(&mut self.work.removes) {
+            self.absent(gone.user);
+        }
+    }
+
     fn refuse_creation(&mut self, error: &UpstreamError) {
         let reason = refusal(self.upstream.capabilities(), "create the group", error);
         self.learned.existence = Some(Existence::Absent);
         self.learned.group_refused = Some(reason.clone());
+        self.nobody_else();
         self.refuse_open(&reason);
     }
 
@@ -728,6 +754,7 @@ impl Turn<'_> {
         if self.work.observed == Existence::Absent || !self.work.wanted {
             self.learned.existence = Some(self.work.observed);
             self.learned.group_refused = Some(reason.clone());
+            self.nobody_else();
         }
         self.refuse_open(&reason);
     }

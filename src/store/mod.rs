@@ -345,6 +345,8 @@ pub struct GroupTurn {
     pub seq: u64,
     /// There are more dirty pairs than fitted.
     pub more: bool,
+    /// A creation or deletion that was given up may still land on this name.
+    pub doubted: bool,
 }
 
 /// The outcome, in a word, of a call that may or may not have been done.
@@ -638,8 +640,6 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<Lane>, StoreError>;
     /// Whether something of the user itself is still to be told or found out.
     async fn is_open(&self, key: UserKey) -> Result<bool, StoreError>;
-    /// Those of the named pairs that still differ; everything else has arrived.
-    async fn open_pairs(
     /// Those of the named pairs that were written after `seq`, or have gone
     /// since: what was handed out with it is not what is wanted of them now.
     async fn written_since(
@@ -648,6 +648,8 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         seq: u64,
         users: Vec<UserKey>,
     ) -> Result<Vec<UserKey>, StoreError>;
+    /// Those of the named pairs that still differ; everything else has arrived.
+    async fn open_pairs(
         &self,
         key: GroupKey,
         users: Vec<UserKey>,

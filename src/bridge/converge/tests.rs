@@ -167,6 +167,7 @@ fn group(adds: std::ops::Range<u8>, removes: std::ops::Range<u8>) -> GroupTurn {
         },
         seq: 1,
         more: false,
+        doubted: false,
     }
 }
 
@@ -391,7 +392,6 @@ async fn a_refused_replacement_falls_back_to_the_difference() {
     );
 }
 
-fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
 #[tokio::test]
 async fn what_was_asked_for_otherwise_during_a_turn_is_not_sent_by_it() {
     let app = scripted(all_done);
@@ -408,6 +408,50 @@ async fn what_was_asked_for_otherwise_during_a_turn_is_not_sent_by_it() {
     assert_eq!(app.calls(), 3, "nothing is left of the second call");
 }
 
+#[tokio::test]
+async fn a_group_that_a_late_deletion_took_away_refuses_nobody() {
+    let gone = || UpstreamError::Missing {
+        reason: "404".into(),
+    };
+    let app = scripted(move |_| Err(gone()));
+    let (learned, _) = turn(&app, group(0..2, 0..0)).await;
+    assert_eq!(learned.refused.len(), 2);
+    let mut work = group(0..2, 10..11);
+    work.doubted = true;
+    looks_again(turn(&app, work).await);
+}
+
+/// Nothing was settled by it.
+fn looks_again((learned, pause): (GroupLearned, Pause)) {
+    assert_eq!(
+        (learned.existence, pause),
+        (Some(Existence::Unknown), Pause::BackOff)
+    );
+    assert_eq!(sorted(learned.unsent), [0, 1, 10]);
+    assert_eq!((learned.refused, learned.group_refused), (vec![], None));
+}
+
+#[tokio::test]
+async fn a_group_of_ours_that_no_read_shows_yet_is_neither_refused_nor_empty() {
+    let there = || UpstreamError::Exists {
+        reason: "409".into(),
+    };
+    let app = scripted(move |_| Err(there()));
+    let absent = || {
+        let mut work = group(0..2, 10..11);
+        work.work.observed = Existence::Absent;
+        work
+    };
+    let (learned, _) = turn(&app, absent()).await;
+    assert!(learned.group_refused.is_some(), "somebody else's");
+    let (mut made, mut doubted) = (absent(), absent());
+    made.work.made = true;
+    doubted.doubted = true;
+    looks_again(turn(&app, made).await);
+    looks_again(turn(&app, doubted).await);
+}
+
+fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
     UserTurn {
         work: UserWork {
             principal: principal(1),

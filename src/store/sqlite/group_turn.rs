@@ -75,6 +75,7 @@ pub(super) fn prepare(
     let turn = GroupTurn {
         seq: group.seq.cast_unsigned(),
         more: open.more,
+        doubted: late::is_doubted(db, &group)?,
         work: GroupWork {
             group: key,
             id: group.id,
@@ -316,6 +317,7 @@ fn note_unanswered(
                 for member in members {
                     late::note_pair(db, (group.key, member.user.0), Sent::Present, at)?;
                 }
+                late::note_unnamed(db, group.key, at)?;
                 late::note_newer(db, group.key, seq, at)?;
             }
             Operation::DeleteGroup { .. } => late::note_group(db, group.key, Sent::Absent, at)?,
@@ -426,11 +428,10 @@ fn learn_existence(db: &Connection, group: &mut Group, existence: Existence) -> 
     group.existence = existence;
     group.made |= existence == Existence::Present;
     if lost {
-        // Without the group there are no members; they are put there again with it.
-        db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1 AND desired = 0")?
-            .execute([group.key])?;
+        // Without the group there are no members; they are put there again with
+        // it. Until then a read that lagged may have said so.
         db.prepare_cached(
-            "UPDATE memberships SET observed = 0 WHERE group_key = ?1 AND observed <> 0",
+            "UPDATE memberships SET observed = 2 WHERE group_key = ?1 AND observed = 1",
         )?
         .execute([group.key])?;
     }

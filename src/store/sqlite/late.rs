@@ -95,6 +95,30 @@ pub(super) fn note_newer(db: &Connection, group: i64, seq: i64, at: Millis) -> R
     Ok(())
 }
 
+/// Who is wanted in a group and could not be named in its replacement, because
+/// the account was not there yet: it takes them out if it lands after them.
+pub(super) fn note_unnamed(db: &Connection, group: i64, at: Millis) -> Result<()> {
+    let sql = format!(
+        "INSERT INTO doubts (user_key, group_key, sent, since)
+         SELECT user_key, group_key, 0, ?2 FROM memberships INDEXED BY memberships_open
+         WHERE group_key = ?1 AND desired <> observed AND desired = 1 AND observed = 0
+         {NOTE}"
+    );
+    db.prepare_cached(&sql)?.execute([group, at])?;
+    Ok(())
+}
+
+/// Whether a creation or deletion of which no answer came may land on what has
+/// a group's name now, or has done so.
+pub(super) fn is_doubted(db: &Connection, group: &Group) -> Result<bool> {
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM doubts d JOIN groups g ON g.key = d.group_key
+             WHERE d.user_key = 0 AND g.connection = ?1 AND g.upstream_name = ?2",
+        )?
+        .exists(params![group.connection, group.upstream_name])?)
+}
+
 /// Every pair of a group whose call got no answer.
 pub(super) fn note_pairs(db: &Connection, group: i64, at: Millis) -> Result<()> {
     let sql = format!(
@@ -123,6 +147,7 @@ pub(super) fn note_interrupted(db: &Connection, connection: i64, at: Millis) -> 
         note_pairs(db, group, at)?;
         if replaces {
             note_members(db, group, at)?;
+            note_unnamed(db, group, at)?;
             note_newer(db, group, seq, at)?;
         }
         if existence == 2 {
@@ -202,9 +227,9 @@ pub(super) fn recheck(
     let mut open = Vec::new();
     let mut left = Vec::new();
     for doubt in due {
-        end(db, &doubt, before)?;
+        let ended = end(db, &doubt, before)?;
         let lane = match (doubt.user, doubt.group) {
-            (ITSELF, group) => reopen_group(db, group, &doubt)?,
+            (ITSELF, group) => reopen_group(db, group, &doubt, ended)?,
             (NEWER, group) => reopen_newer(db, group, doubt.seq)?,
             (user, ITSELF) => reopen_account(db, user, doubt.sent)?,
             // Said again at once; nothing is looked at.
@@ -218,16 +243,17 @@ pub(super) fn recheck(
     Ok(open)
 }
 
-/// The first look does not end the doubt.
-fn end(db: &Connection, doubt: &Doubt, before: Millis) -> Result<()> {
+/// The first look does not end the doubt; whether this one does.
+fn end(db: &Connection, doubt: &Doubt, before: Millis) -> Result<bool> {
     let early = doubt.since <= before && doubt.since > before - READ_LAG;
-    let sql = if doubt.user != NEWER && early && doubt.seq != LOOKED {
+    let first = doubt.user != NEWER && early && doubt.seq != LOOKED;
+    let sql = if first {
         "UPDATE doubts SET seq = 1 WHERE user_key = ?1 AND group_key = ?2"
     } else {
         "DELETE FROM doubts WHERE user_key = ?1 AND group_key = ?2"
     };
     db.prepare_cached(sql)?.execute([doubt.user, doubt.group])?;
-    Ok(())
+    Ok(!first)
 }
 
 /// Who has the name of a group now, if not the group itself.
@@ -321,7 +347,9 @@ fn reopen_account(db: &Connection, key: i64, sent: i64) -> Result<Option<Lane>> 
     Ok(Some(Lane::User(UserKey(key))))
 }
 
-fn reopen_group(db: &Connection, key: i64, doubt: &Doubt) -> Result<Option<Lane>> {
+/// Once nothing can land any more, a successor's members are said again too: a
+/// late deletion, and a late creation after it, leave a group of that name.
+fn reopen_group(db: &Connection, key: i64, doubt: &Doubt, ended: bool) -> Result<Option<Lane>> {
     let Some(group) = groups::by_key(db, key)? else {
         return Ok(None);
     };
@@ -332,6 +360,9 @@ fn reopen_group(db: &Connection, key: i64, doubt: &Doubt) -> Result<Option<Lane>
     }
     doubted.existence = Existence::Unknown;
     groups::save(db, &doubted)?;
+    if ended && doubted.key != key {
+        reopen_newer(db, doubted.key, -1)?;
+    }
     if !wanted && recovery::withholds(db, doubted.connection, doubt.since)? {
         db.prepare_cached("UPDATE groups SET withheld = 1 WHERE key = ?1")?
             .execute([doubted.key])?;

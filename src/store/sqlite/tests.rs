@@ -27,6 +27,7 @@ mod deltas;
 mod file;
 mod guards;
 mod imports;
+mod late;
 mod lists;
 mod memberships;
 mod resources;

@@ -1,0 +1,123 @@
+//! What a call that got no answer may do yet, and what is said again because
+//! of it (reliability: H-05). Whole lives of such calls are the simulated
+//! worlds' matter (`bridge::tests::world`); here is what they once found.
+use super::*;
+use crate::{
+    plan::{operation::Operation, state::Principal},
+    store::{GroupTurn, UNANSWERED},
+};
+
+/// Long after everything that is noted here, and all reads of it.
+const LATER: i64 = 60_000;
+
+impl Scene {
+    /// A turn of which one call got no answer.
+    async fn unanswered(
+        &self,
+        group: &GroupWritten,
+        call: impl FnOnce(&GroupTurn) -> Operation,
+    ) -> GroupTurn {
+        let begin = self.store.begin_group_turn(group.key, 1_000);
+        let turn = begin.await.unwrap().unwrap();
+        let learned = GroupLearned {
+            calls: vec![(call(&turn), UNANSWERED.into(), 1)],
+            ..GroupLearned::default()
+        };
+        let end = self
+            .store
+            .end_group_turn(group.key, turn.seq, learned, 3_000);
+        end.await.unwrap();
+        turn
+    }
+
+    async fn recheck(&self, before: i64) -> Vec<Lane> {
+        let recheck = self.store.recheck_late(self.c, before, LATER);
+        recheck.await.unwrap()
+    }
+
+    async fn next(&self, group: &GroupWritten) -> GroupTurn {
+        let begin = self.store.begin_group_turn(group.key, 1_000);
+        begin.await.unwrap().expect("the lane has work")
+    }
+}
+
+fn keys(members: &[Principal]) -> Vec<UserKey> {
+    members.iter().map(|member| member.user).collect()
+}
+
+fn replacement(turn: &GroupTurn) -> Operation {
+    Operation::ReplaceMembers {
+        group: turn.work.name.clone(),
+        members: turn.work.full.clone().expect("a replacement"),
+    }
+}
+
+/// A replacement by two, of whom one has no account yet. Returns that one.
+async fn replaced(scene: &Scene) -> (GroupWritten, UserWritten) {
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let new = scene.user("new").await;
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    let both = replace(&[bob.resource.id, new.resource.id]);
+    (scene.change(&group, both).await.unwrap(), new)
+}
+
+#[tokio::test]
+async fn who_had_no_account_when_a_replacement_was_sent_is_said_again_when_it_may_have_landed() {
+    let scene = Scene::new().await;
+    let (group, new) = replaced(&scene).await;
+    scene.unanswered(&group, replacement).await;
+    scene.confirm_group(&group).await;
+    scene.confirm_user(new.key).await;
+    scene.confirm_group(&group).await;
+    assert_eq!(scene.lanes().await, []);
+    assert_eq!(scene.recheck(LATER).await, [Lane::Group(group.key)]);
+    assert_eq!(keys(&scene.next(&group).await.work.adds), [new.key]);
+}
+
+#[tokio::test]
+async fn and_so_is_who_had_none_when_the_process_ended_during_a_replacement() {
+    let scene = Scene::new().await;
+    let (group, new) = replaced(&scene).await;
+    assert!(scene.next(&group).await.work.full.is_some());
+    let scene = scene.reopen().await;
+    scene.store.note_interrupted(scene.c, 3_000).await.unwrap();
+    scene.confirm_group(&group).await;
+    scene.confirm_user(new.key).await;
+    scene.confirm_group(&group).await;
+    assert_eq!(scene.recheck(LATER).await, [Lane::Group(group.key)]);
+    let adds = keys(&scene.next(&group).await.work.adds);
+    assert!(adds.contains(&new.key), "{adds:?}");
+}
+
+#[tokio::test]
+async fn a_successor_of_a_group_is_looked_at_and_in_the_end_its_members_are_said_again() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let old = scene.settled_group("dev", &[ann.resource.id]).await;
+    let keep = Box::new(|_: &_| Ok(None));
+    let delete = scene
+        .store
+        .delete_group(scene.c, old.resource.id, always(), keep, actor());
+    delete.await.unwrap();
+    let deletion = |turn: &GroupTurn| Operation::DeleteGroup {
+        name: turn.work.name.clone(),
+    };
+    scene.unanswered(&old, deletion).await;
+    scene.confirm_group(&old).await;
+    let new = scene.settled_group("dev", &[bob.resource.id]).await;
+    assert_eq!(scene.recheck(3_001).await, [Lane::Group(new.key)]);
+    let look = scene.next(&new).await;
+    assert_eq!(look.work.observed, Existence::Unknown);
+    assert!(look.doubted && look.work.adds.is_empty());
+    let there = GroupLearned {
+        existence: Some(Existence::Present),
+        ..GroupLearned::default()
+    };
+    let end = scene.store.end_group_turn(new.key, look.seq, there, 4_000);
+    end.await.unwrap();
+    // The late deletion may have landed, and a late creation after it.
+    assert_eq!(scene.recheck(LATER).await, [Lane::Group(new.key)]);
+    let last = scene.next(&new).await;
+    assert_eq!(keys(&last.work.adds), [bob.key]);
+    assert!(!last.doubted);
+}
