@@ -48,6 +48,8 @@ const DAWN: Millis = 1_800_000_000_000;
 const LATE: Duration = Duration::from_secs(30);
 /// The longest that a read is believed to lag.
 const READ_LAG: Duration = Duration::from_secs(10);
+/// A request waits for the application for so long.
+const SYNC_WAIT: Duration = Duration::from_secs(5);
 /// Nothing is written in this time at the end.
 const CALM: Duration = Duration::from_secs(90);
 /// A world that is not as wanted by then, after the last fault, never is.
@@ -173,7 +175,7 @@ async fn start(
         name: CONNECTION.into(),
         upstream: Arc::clone(&world.app) as Arc<dyn Upstream>,
         policy: Policy {
-            sync_wait: Duration::from_secs(5),
+            sync_wait: SYNC_WAIT,
             import_at_start: false,
             late_writes: LATE,
             guard: Arc::new(Guard::off()),
@@ -291,6 +293,7 @@ impl World {
     }
 
     async fn ask(&self, session: &Session, act: &Act) -> End {
+        let since = now();
         let id = match act.group() {
             Some(group) => lock(&self.groups).get(group).cloned(),
             None => match act {
@@ -316,11 +319,11 @@ impl World {
             (_, None) => return End::Needless,
             (Act::DeleteUser(user), Some(id)) => {
                 let gone = session.delete_user(&id, Precondition::default()).await;
-                return self.forget(&self.users, user, gone);
+                return self.forget(&self.users, user, gone, since);
             }
             (Act::DeleteGroup(group), Some(id)) => {
                 let gone = session.delete_group(&id, Precondition::default()).await;
-                return self.forget(&self.groups, group, gone);
+                return self.forget(&self.groups, group, gone, since);
             }
             (act, Some(id)) => self.change(session, act, &id).await,
         };
@@ -393,6 +396,7 @@ impl World {
         known: &Mutex<BTreeMap<String, String>>,
         name: &str,
         gone: Result<(), Failure>,
+        since: Millis,
     ) -> End {
         if gone.is_err() {
             return End::Refused;
@@ -400,7 +404,8 @@ impl World {
         lock(known).remove(name);
         End::Done {
             version: None,
-            pending: false,
+            // A deletion does not say it; it was waited for this long.
+            pending: now() - since >= Millis::try_from(SYNC_WAIT.as_millis()).unwrap(),
         }
     }
 

@@ -50,7 +50,8 @@ pub(super) struct Change {
     pub(super) group: Option<String>,
     pub(super) account: String,
     pub(super) present: bool,
-    /// By a call that was given up long ago, or with the account.
+    /// By a call that was given up long ago, or with the account, or by an
+    /// application that leaves somebody out of a replacement.
     pub(super) aside: bool,
 }
 
@@ -205,8 +206,14 @@ fn exists() -> UpstreamError {
 }
 
 impl World {
-    /// Changes the stock, and tells the log in what.
-    fn change(&mut self, at: Millis, aside: bool, change: impl FnOnce(&mut Stock)) {
+    /// Changes the stock, and tells the log in what, and what of it was not
+    /// what it was asked for now.
+    fn change(
+        &mut self,
+        at: Millis,
+        aside: impl Fn(&str, bool) -> bool,
+        change: impl FnOnce(&mut Stock),
+    ) {
         let before = self.stock.clone();
         change(&mut self.stock);
         let left = |account: &str| before.is_active(account) && !self.stock.is_active(account);
@@ -217,7 +224,7 @@ impl World {
                 group: group.cloned(),
                 account: account.clone(),
                 present,
-                aside: aside || (group.is_some() && left(account)),
+                aside: aside(account, present) || (group.is_some() && left(account)),
             });
         };
         let none = BTreeSet::new();
@@ -254,9 +261,14 @@ impl World {
         due.sort_by_key(|(at, _)| *at);
         for (at, operation) in due {
             let members = members_of(&operation);
-            self.change(at, !self.haunts, |stock| {
-                let _ = perform(stock, &operation, &members, false);
-            });
+            let haunts = self.haunts;
+            self.change(
+                at,
+                |_, _| !haunts,
+                |stock| {
+                    let _ = perform(stock, &operation, &members, false);
+                },
+            );
         }
     }
 
@@ -499,12 +511,20 @@ impl Application {
             | (Lie::DeletesNothing, Operation::DeleteGroup { .. }) => true,
             (Lie::ClearsFirst, Operation::AddMembers { group, .. }) => {
                 let before = world.stock.groups.get(group).cloned().unwrap_or_default();
-                world.change(now(), false, |stock| {
-                    stock.groups.insert(group.clone(), BTreeSet::new());
-                });
-                world.change(now(), false, |stock| {
-                    stock.groups.insert(group.clone(), before);
-                });
+                world.change(
+                    now(),
+                    |_, _| false,
+                    |stock| {
+                        stock.groups.insert(group.clone(), BTreeSet::new());
+                    },
+                );
+                world.change(
+                    now(),
+                    |_, _| false,
+                    |stock| {
+                        stock.groups.insert(group.clone(), before);
+                    },
+                );
                 false
             }
             _ => false,
@@ -512,7 +532,14 @@ impl Application {
         if untrue && chance(30) {
             return;
         }
-        world.change(now(), false, |stock| {
+        // Who is named and goes all the same is left out of a replacement that
+        // was done in part.
+        let named = members_of(operation);
+        let replaces = matches!(operation, Operation::ReplaceMembers { .. });
+        let aside = |account: &str, present: bool| {
+            replaces && !present && named.iter().any(|it| it.account == account)
+        };
+        world.change(now(), aside, |stock| {
             let _ = perform(stock, operation, done, forgets);
         });
         if let (Lie::Haunts, Operation::RemoveMembers { group, members }) = (self.lie, operation) {

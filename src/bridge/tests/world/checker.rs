@@ -110,6 +110,32 @@ impl Evidence {
         values
     }
 
+    /// How sure an entry makes a pair. Nobody waits for the application to add
+    /// somebody who is inactive, because it is not asked.
+    fn surety_of(&self, entry: &Entry, group: &str, account: &str) -> Surety {
+        let sure = entry.surety_of(account);
+        let inactive = || {
+            let before = self.possible(
+                entry.start,
+                Surety::Acknowledged,
+                |act| act.account(account),
+                Entry::surety,
+            );
+            let meanwhile = |other: &Entry| {
+                other.act.account(account) == Some(false)
+                    && other.start <= entry.end
+                    && other.end >= entry.start
+            };
+            before.contains(&false) || self.history.iter().any(meanwhile)
+        };
+        let adds = entry.act.pair(group, account) == Some(true);
+        if sure == Surety::Confirmed && adds && inactive() {
+            Surety::Acknowledged
+        } else {
+            sure
+        }
+    }
+
     fn accounts(&self) -> BTreeSet<&String> {
         let named = self.history.iter().filter_map(|entry| match &entry.act {
             Act::CreateUser(account) => Some(account),
@@ -277,7 +303,7 @@ impl Evidence {
                     at,
                     Surety::Confirmed,
                     |act| act.pair(group, account),
-                    |entry| entry.surety_of(account),
+                    |entry| self.surety_of(entry, group, account),
                 ),
                 None => self.possible(
                     at,
