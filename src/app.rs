@@ -25,7 +25,7 @@ use crate::{
     console::{self, Access, beside},
     http,
     store::{self, Store, StoreError},
-    upstream::{Upstream, opsera},
+    upstream::{Upstream, hydden, opsera},
 };
 
 /// How long a stop waits for upstream calls after the front has stopped; what
@@ -135,8 +135,11 @@ pub fn open_store(path: &Path) -> Result<Arc<dyn Store>, StartError> {
 }
 
 pub fn open_upstream(connection: &config::Connection) -> Result<Arc<dyn Upstream>, StartError> {
-    let config::Upstream::Opsera(settings) = &connection.upstream;
-    opsera::open((**settings).clone()).map_err(|reason| StartError::Upstream {
+    let opened = match &connection.upstream {
+        config::Upstream::Opsera(settings) => opsera::open((**settings).clone()),
+        config::Upstream::Hydden(settings) => hydden::open(settings),
+    };
+    opened.map_err(|reason| StartError::Upstream {
         connection: connection.name.clone(),
         reason,
     })

@@ -129,18 +129,30 @@ async fn status(url: &str, token: &str) -> u16 {
 fn the_demo_ends_well_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let temporary = folder.path().to_str().unwrap();
-    let output = drawbridge(
-        folder.path(),
-        &["demo", "--once", "--listen", "127.0.0.1:0"],
-    )
-    .env("TMPDIR", temporary)
-    .output()
-    .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{text}");
-    assert!(text.contains("all went as expected"), "{text}");
-    assert!(!text.contains('\u{1b}'), "no colours where nobody watches");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    for application in ["opsera", "hydden"] {
+        let output = drawbridge(
+            folder.path(),
+            &[
+                "demo",
+                "--once",
+                "--listen",
+                "127.0.0.1:0",
+                "--upstream",
+                application,
+            ],
+        )
+        .env("TMPDIR", temporary)
+        .output()
+        .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{application}: {text}");
+        assert!(
+            text.contains("all went as expected"),
+            "{application}: {text}"
+        );
+        assert!(!text.contains('\u{1b}'), "no colours where nobody watches");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod front;
 mod fuzz;
 mod guard;
 mod hazards;
+mod hydden;
 mod lifecycle;
 mod lists;
 mod load;

@@ -130,6 +130,20 @@ pub struct World {
     dir: TempDir,
 }
 
+/// Which application is behind it.
+#[derive(Clone, Copy)]
+pub enum Application {
+    Hydden,
+}
+
+impl Application {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Hydden => "hydden",
+        }
+    }
+}
+
 /// Another connection of the same bridge.
 pub struct Tenant {
     base: String,
@@ -189,6 +203,16 @@ impl World {
         world
     }
 
+    /// The same in front of another application.
+    pub async fn of(application: Application, connection: &str) -> Self {
+        let kind = application.kind();
+        let text = |upstream: &str| {
+            configuration(upstream, connection).replace("\"opsera\"", &format!("{kind:?}"))
+        };
+        let (world, _) = Self::behind_kind(kind, &["--empty"], &["acme"], text);
+        world
+    }
+
     /// A bridge with two connections, `acme` and the one given back.
     pub async fn pair() -> (Self, Tenant) {
         let both = |upstream: &str| configuration(upstream, "") + &another(upstream);
@@ -207,14 +231,23 @@ impl World {
         std::mem::swap(&mut self.token, &mut tenant.token);
     }
 
-    /// With a token for each connection, which must be there before the bridge.
     fn configured(
         simulator: &[&str],
         connections: &[&str],
         configuration: impl Fn(&str) -> String,
     ) -> (Self, Vec<String>) {
+        Self::behind_kind("opsera", simulator, connections, configuration)
+    }
+
+    /// With a token for each connection, which must be there before the bridge.
+    fn behind_kind(
+        kind: &str,
+        simulator: &[&str],
+        connections: &[&str],
+        configuration: impl Fn(&str) -> String,
+    ) -> (Self, Vec<String>) {
         let dir = tempfile::tempdir().expect("a folder");
-        let simulator = start_simulator(&dir, simulator);
+        let simulator = start_simulator(&dir, kind, simulator);
         let upstream = simulator.address();
         write_private(&dir.path().join("opsera.token"), UPSTREAM_TOKEN);
         std::fs::write(dir.path().join("drawbridge.toml"), configuration(&upstream))
@@ -338,7 +371,7 @@ impl World {
 
     /// Another application at another address, from the next start on.
     pub fn another_application(&mut self, arguments: &[&str]) {
-        self.simulator = start_simulator(&self.dir, arguments);
+        self.simulator = start_simulator(&self.dir, "opsera", arguments);
         let file = self.dir.path().join("drawbridge.toml");
         let text = std::fs::read_to_string(&file).expect("a configuration");
         let text = text.replace(&self.upstream, &self.simulator.address());
@@ -725,10 +758,10 @@ token = {{ file = "opsera.token" }}
     )
 }
 
-fn start_simulator(dir: &TempDir, more: &[&str]) -> Process {
+fn start_simulator(dir: &TempDir, kind: &str, more: &[&str]) -> Process {
     let mut arguments = vec![
         "simulate",
-        "opsera",
+        kind,
         "--listen",
         "127.0.0.1:0",
         "--token",

@@ -118,7 +118,7 @@ const WORLD: [(&[&str], &[&str], &str); 6] = [
 ];
 
 /// The engine knows applications by their contract alone.
-const APPLICATIONS: [&str; 1] = ["opsera"];
+const APPLICATIONS: [&str; 3] = ["opsera", "hydden", "snyk"];
 
 const TOP_LEVEL: [&str; 8] = [
     "Cargo.lock",

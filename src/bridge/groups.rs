@@ -7,7 +7,7 @@ use super::{
     session::{Deadline, Waiting, known, write_failed},
 };
 use crate::{
-    plan::state::UserKey,
+    plan::{capability::Act, state::UserKey},
     scim::{
         bulk::Verb,
         error::{Problem, ScimType},
@@ -27,6 +27,7 @@ impl Session {
 
     /// The row of a Group to be created, and its members.
     pub(super) fn new_group(&self, group: GroupBody) -> Result<(GroupRow, Vec<String>), Problem> {
+        self.demand(Act::CreateGroup)?;
         let name = group.attributes.text("displayName").unwrap_or_default();
         let upstream_name = self.connection.upstream.group_name(name)?;
         let mut attributes = group.attributes;
@@ -87,7 +88,7 @@ impl Session {
             .collect();
         let attributes = group.attributes;
         let schemas = self.schemas();
-        let decide = self.decide_group(&members, move |stored| {
+        let decide = self.decide_group(move |stored| {
             replaced(&stored.row.attributes, attributes, Group, &schemas)
         });
         self.changing(members, decide)
@@ -121,7 +122,7 @@ impl Session {
     pub(super) fn patching_group(&self, mut patch: Patch) -> GroupChange {
         let members = std::mem::take(&mut patch.members);
         let schemas = self.schemas();
-        let decide = self.decide_group(&members, move |stored| {
+        let decide = self.decide_group(move |stored| {
             let mut attributes = stored.row.attributes.clone();
             patch.apply(&mut attributes, &stored.id, Group, &schemas)?;
             Ok(attributes)
@@ -162,8 +163,13 @@ impl Session {
 
     pub(super) fn deleting_group(&self) -> DecideGroup {
         let app = self.application();
+        let able = self.demand(Act::DeleteGroup);
         Box::new(move |stored| {
-            refuse_read_only(stored)?;
+            able?;
+            if let Some(reason) = &stored.read_only {
+                let detail = format!("this Group cannot be deleted here: {reason}");
+                return Err(Problem::bad(ScimType::Mutability, detail));
+            }
             if stored.ours {
                 return Ok(None);
             }
@@ -180,15 +186,10 @@ impl Session {
     /// Wraps a decision about attributes with what holds for every group.
     fn decide_group(
         &self,
-        members: &[MemberChange],
         attributes: impl FnOnce(&StoredGroup) -> Result<Attributes, Problem> + Send + 'static,
     ) -> DecideGroup {
-        let touches_members = !members.is_empty();
         let upstream = self.connection.upstream.clone();
         Box::new(move |stored| {
-            if touches_members {
-                refuse_read_only(stored)?;
-            }
             let mut attributes = attributes(stored)?;
             if attributes.text("displayName").is_none_or(str::is_empty) {
                 return Err(Problem::bad(
@@ -302,16 +303,6 @@ impl Session {
                 shown.join(", ")
             ),
         )
-    }
-}
-
-fn refuse_read_only(stored: &StoredGroup) -> Result<(), Problem> {
-    match &stored.read_only {
-        Some(reason) => Err(Problem::bad(
-            ScimType::Mutability,
-            format!("the members of this Group cannot be changed here: {reason}"),
-        )),
-        None => Ok(()),
     }
 }
 

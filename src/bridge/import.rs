@@ -116,8 +116,9 @@ impl Session {
             watch: Watch::Off,
         };
         self.doubt_a_first_import(&found).await?;
+        let mirror = upstream.capabilities().only_shows();
         store
-            .import(self.connection.key, since, users, found, actor)
+            .import(self.connection.key, since, users, found, mirror, actor)
             .await
             .map_err(store_failed)
     }
@@ -151,12 +152,16 @@ impl Session {
         attributes.0.insert("active".into(), remote.active.into());
         let account = upstream.project(&attributes).ok()?.account;
         let observed = ObservedAccount {
-            existence: Existence::Present,
+            existence: if remote.active {
+                Existence::Present
+            } else {
+                Existence::Absent
+            },
+            deactivated: !remote.active,
             // What is there is as wanted: importing asks for nothing.
             role: account.role.clone(),
             profile: Some(account.profile.clone()),
             record: profile.is_some(),
-            ..ObservedAccount::default()
         };
         let row = UserRow {
             attributes,

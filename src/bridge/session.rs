@@ -7,6 +7,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{Connection, Failure, Policy, Session, Stopped, clock, lane::Settled};
 use crate::{
+    plan::capability::Act,
     scim::{
         catalog::Catalog,
         dropped::Dropped,
@@ -168,6 +169,19 @@ impl Session {
             });
         }
         Ok(())
+    }
+
+    /// Refuses what the application cannot do, in its table's words.
+    pub(super) fn demand(&self, act: Act) -> Result<(), Problem> {
+        let can = self.connection.upstream.capabilities();
+        if can.can(act) {
+            return Ok(());
+        }
+        let reason = can.of(act).map_or("", |row| row.note);
+        Err(Problem::new(
+            403,
+            format!("{} cannot {}: {reason}", can.application, act.words()),
+        ))
     }
 
     pub(super) fn application(&self) -> &'static str {

@@ -29,6 +29,7 @@ impl Session {
 
     /// The row of a User to be created.
     pub(super) fn new_user(&self, mut user: Attributes) -> Result<UserRow, Problem> {
+        self.demand(Act::CreateUser)?;
         let active = user.active();
         user.0.insert("active".into(), active.into());
         self.user_row(user, None)
@@ -167,7 +168,9 @@ impl Session {
     /// The first step of a deletion: the account is taken away.
     pub(super) fn leaving_user(&self) -> DecideUser {
         let session = self.clone();
+        let able = self.demand(Act::DeactivateUser);
         Box::new(move |stored| {
+            able?;
             let mut user = stored.row.attributes.clone();
             user.0.insert("active".into(), false.into());
             session.changed_row(user, stored)

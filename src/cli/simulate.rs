@@ -1,4 +1,4 @@
-//! `drawbridge simulate opsera`: the application alone, with its switches, for
+//! `drawbridge simulate`: an application alone, with its switches, for
 //! trying a configuration without touching the real one.
 
 use std::{fs, net::SocketAddr, path::PathBuf};
@@ -15,7 +15,7 @@ use crate::{
     app,
     bridge::token::secret,
     config::{Log, LogFormat},
-    simulator::{Company, Failure, Faults, RateLimit, Rule, Simulator, Treatment},
+    simulator::{self, Company, Failure, Faults, RateLimit, Rule, Simulator, Treatment},
     telemetry,
 };
 
@@ -29,6 +29,7 @@ pub(super) struct Simulate {
 #[derive(Debug, Subcommand)]
 enum Application {
     Opsera(Box<Opsera>),
+    Hydden(Box<Hydden>),
 }
 
 /// Run a simulated Opsera: stateful, true to its documentation, and as faulty
@@ -39,6 +40,31 @@ enum Application {
 /// /_simulator/faults, without a credential: keep it on loopback.
 #[derive(Debug, Args)]
 struct Opsera {
+    #[command(flatten)]
+    common: Common,
+    /// How members that nobody knows are treated.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Members::Strict)]
+    unknown_members: Members,
+    /// How adding who is in, or removing who is not, is treated.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Members::Lenient)]
+    duplicate_members: Members,
+}
+
+/// Run a simulated Hydden.Control: an inventory of accounts and groups in pages,
+/// with members that are in a group directly or through another one.
+///
+/// Every call is logged under /_simulator/calls; the state and all switches,
+/// also more than there are here, are under /_simulator/state and
+/// /_simulator/faults, without a credential: keep it on loopback.
+#[derive(Debug, Args)]
+struct Hydden {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What every simulated application can be told.
+#[derive(Debug, Args)]
+struct Common {
     /// Where it listens.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
@@ -69,12 +95,6 @@ struct Opsera {
     /// The Retry-After header of those answers; none by default.
     #[arg(long, value_name = "VALUE", requires = "rate_limit")]
     retry_after: Option<String>,
-    /// How members that nobody knows are treated.
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = Members::Strict)]
-    unknown_members: Members,
-    /// How adding who is in, or removing who is not, is treated.
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = Members::Lenient)]
-    duplicate_members: Members,
     /// This fault strikes --fail-percent of the calls that change something.
     #[arg(long, value_name = "FAULT", value_enum)]
     fail: Option<Fault>,
@@ -116,31 +136,58 @@ impl Simulate {
             level: "warn".to_owned(),
             format: LogFormat::Text,
         });
-        let Application::Opsera(opsera) = &self.application;
-        app::command_runtime()?.block_on(opsera.serve())
+        let (common, application, company, faults) = match &self.application {
+            Application::Opsera(opsera) => (
+                &opsera.common,
+                simulator::Application::Opsera,
+                Company::example(),
+                opsera.faults(),
+            ),
+            Application::Hydden(hydden) => (
+                &hydden.common,
+                simulator::Application::Hydden,
+                Company::nested(),
+                hydden.common.faults(),
+            ),
+        };
+        let company = common.company(company)?;
+        let serve = common.serve(application, &company, faults);
+        app::command_runtime()?.block_on(serve)
     }
 }
 
 impl Opsera {
-    async fn serve(&self) -> Result<(), Failed> {
+    fn faults(&self) -> Faults {
+        Faults {
+            unknown_members: self.unknown_members.treatment(),
+            duplicate_members: self.duplicate_members.treatment(),
+            ..self.common.faults()
+        }
+    }
+}
+
+impl Common {
+    async fn serve(
+        &self,
+        application: simulator::Application,
+        company: &Company,
+        faults: Faults,
+    ) -> Result<(), Failed> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let token = match &self.token {
             Some(token) => token.clone(),
             None => SecretString::from(secret::generate()?),
         };
-        let company = self.company()?;
-        let simulator =
-            Simulator::start(self.listen, token.expose_secret(), &company).map_err(|error| {
-                Failed {
-                    text: format!(
-                        "cannot listen on {} ({error}); try --listen 127.0.0.1:0",
-                        self.listen
-                    ),
-                    status: 1,
-                }
+        let simulator = Simulator::start(application, self.listen, token.expose_secret(), company)
+            .map_err(|error| Failed {
+                text: format!(
+                    "cannot listen on {} ({error}); try --listen 127.0.0.1:0",
+                    self.listen
+                ),
+                status: 1,
             })?;
-        simulator.faults(self.faults());
+        simulator.faults(faults);
         let screen = Screen::new();
         let url = simulator.url();
         screen.line(Tone::Heading, &format!("Application (simulated): {url}"));
@@ -155,10 +202,10 @@ impl Opsera {
         Ok(())
     }
 
-    fn company(&self) -> Result<Company, Failed> {
+    fn company(&self, example: Company) -> Result<Company, Failed> {
         match &self.company {
             _ if self.empty => Ok(Company::empty()),
-            None => Ok(Company::example()),
+            None => Ok(example),
             Some(file) => {
                 let wrong = |error: &dyn std::fmt::Display| {
                     Failed::usage(format!("{}: {error}", file.display()))
@@ -182,8 +229,6 @@ impl Opsera {
                 per_second,
                 retry_after: self.retry_after.clone(),
             }),
-            unknown_members: self.unknown_members.treatment(),
-            duplicate_members: self.duplicate_members.treatment(),
             rules: rules.into_iter().collect(),
             ..Faults::default()
         }

@@ -8,18 +8,32 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{Upstream, reading::Reading};
-use crate::upstream::opsera;
+use serde::de::DeserializeOwned;
+
+use super::reading::Reading;
+use crate::upstream::{hydden, opsera, opsera::settings::TokenSource};
+
+/// An application's table, as far as it is read here.
+pub(super) trait Settings: DeserializeOwned {
+    /// Its `kind`.
+    const KIND: &'static str;
+    /// An address such as an administrator would write.
+    const ADDRESS: &'static str;
+
+    fn token(&self) -> &TokenSource;
+    fn client_certificate(&self) -> Option<&Path>;
+    fn problems(&self) -> Vec<String>;
+}
 
 /// What to do about an application's token that is not there.
 const TOKEN_REMEDY: &str = "put the application's API token there, readable by drawbridge alone, or name another place: token = { file = \"..\" } or { env = \"..\" }";
 
 impl<'a> Reading<'a, '_> {
-    pub(super) fn opsera(
+    pub(super) fn application<S: Settings>(
         &mut self,
         place: &str,
         mut table: Spanned<DeTable<'a>>,
-    ) -> Option<Upstream> {
+    ) -> Option<Box<S>> {
         let keys: BTreeMap<String, Range<usize>> = table
             .get_ref()
             .iter()
@@ -34,29 +48,33 @@ impl<'a> Reading<'a, '_> {
             self.relocate(table.get_mut(), trail);
         }
         let before = self.problems.list().len();
-        let settings: opsera::Settings = self.document.read(table, place, self.problems)?;
+        let settings: S = self.document.read(table, place, self.problems)?;
         // A faulty entry was taken out, and its default is not to be judged.
         let told = self.problems.list().iter().skip(before);
         let told: Vec<String> = told.map(|problem| problem.key.clone()).collect();
         let mut found = Vec::new();
         for key in ["base_url", "token"] {
             if !keys.contains_key(key) {
-                found.push((key.to_owned(), format!("the key `{key}` is missing"), match key {
-                    "token" => "add token = { file = \"secrets/opsera\" } or { env = \"OPSERA_TOKEN\" }".to_owned(),
-                    _ => "add base_url = \"https://app.opsera.io\"".to_owned(),
-                }));
+                found.push((
+                    key.to_owned(),
+                    format!("the key `{key}` is missing"),
+                    match key {
+                        "token" => format!("add token = {}", elsewhere::<S>()),
+                        _ => format!("add base_url = {:?}", S::ADDRESS),
+                    },
+                ));
             }
         }
-        if settings.token.is_written_out() {
+        if settings.token().is_written_out() {
             found.push((
                 "token".to_owned(),
                 "a secret does not belong in this file".to_owned(),
-                "write token = { file = \"secrets/opsera\" } or { env = \"OPSERA_TOKEN\" } and put it there".to_owned(),
+                format!("write token = {} and put it there", elsewhere::<S>()),
             ));
         }
         for (key, file) in [
-            ("token", settings.token.file()),
-            ("client_certificate", settings.client_certificate.as_deref()),
+            ("token", settings.token().file()),
+            ("client_certificate", settings.client_certificate()),
         ] {
             if let Some(file) = file.filter(|file| exposed(file)) {
                 found.push((
@@ -87,7 +105,7 @@ impl<'a> Reading<'a, '_> {
                     .push(self.document.problem(Some(span), &key, what, remedy));
             }
         }
-        Some(Upstream::Opsera(Box::new(settings)))
+        Some(Box::new(settings))
     }
 
     /// Makes a path in the table relative to the configuration file.
@@ -108,6 +126,37 @@ impl<'a> Reading<'a, '_> {
         }
     }
 }
+
+/// Where a token may lie.
+fn elsewhere<S: Settings>() -> String {
+    let kind = S::KIND;
+    let name = kind.to_uppercase();
+    format!("{{ file = \"secrets/{kind}\" }} or {{ env = \"{name}_TOKEN\" }}")
+}
+
+macro_rules! settings {
+    ($application:ident, $kind:literal, $address:literal) => {
+        impl Settings for $application::Settings {
+            const KIND: &'static str = $kind;
+            const ADDRESS: &'static str = $address;
+
+            fn token(&self) -> &TokenSource {
+                &self.token
+            }
+
+            fn client_certificate(&self) -> Option<&Path> {
+                self.client_certificate.as_deref()
+            }
+
+            fn problems(&self) -> Vec<String> {
+                self.problems()
+            }
+        }
+    };
+}
+
+settings!(opsera, "opsera", "https://app.opsera.io");
+settings!(hydden, "hydden", "https://your-tenant.hydden.io");
 
 /// Whether everybody on this machine can read a file.
 fn exposed(file: &Path) -> bool {

@@ -14,7 +14,11 @@ use std::{
 
 use toml::Spanned;
 
-use crate::{bridge::Policy, http, upstream::opsera};
+use crate::{
+    bridge::Policy,
+    http,
+    upstream::{hydden, opsera},
+};
 
 mod application;
 mod document;
@@ -69,6 +73,7 @@ pub struct Connection {
 #[derive(Debug, Clone)]
 pub enum Upstream {
     Opsera(Box<opsera::Settings>),
+    Hydden(Box<hydden::Settings>),
 }
 
 /// Reads and checks a configuration file.

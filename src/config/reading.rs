@@ -352,14 +352,17 @@ impl<'a> Reading<'a, '_> {
         };
         let kind = table.remove("kind");
         let named = kind.as_ref().and_then(|kind| kind.get_ref().as_str());
-        if named == Some("opsera") {
-            return self.opsera(place, Spanned::new(span, table));
+        let whole = Spanned::new(span.clone(), table);
+        match named {
+            Some("opsera") => return self.application(place, whole).map(Upstream::Opsera),
+            Some("hydden") => return self.application(place, whole).map(Upstream::Hydden),
+            _ => {}
         }
         self.problems.push(self.document.problem(
             kind.map(|kind| kind.span()).or(Some(span)),
             &format!("{place}.kind"),
             "not a kind of application that drawbridge knows",
-            "write kind = \"opsera\"",
+            "write kind = \"opsera\" or \"hydden\"",
         ));
         None
     }

@@ -11,9 +11,11 @@ const EXAMPLE: &str = include_str!("../../deploy/drawbridge.toml");
 fn folder_with_secrets() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("secrets")).unwrap();
-    let secret = folder.path().join("secrets/opsera");
-    fs::write(&secret, "a-token\n").unwrap();
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    for application in ["opsera", "hydden"] {
+        let secret = folder.path().join("secrets").join(application);
+        fs::write(&secret, "a-token\n").unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    }
     folder
 }
 
@@ -78,29 +80,32 @@ fn the_example_leaves_no_key_out() {
         .filter_map(|line| line.trim_start_matches("# ").split([' ', ']']).next())
         .map(|word| word.trim_start_matches('['))
         .collect();
-    let text = "zzzzzzzzzz = 1\n[store]\nzzzzzzzzzz = 1\n[http]\nzzzzzzzzzz = 1\n[log]\n\
+    for kind in ["opsera", "hydden"] {
+        let text = "zzzzzzzzzz = 1\n[store]\nzzzzzzzzzz = 1\n[http]\nzzzzzzzzzz = 1\n[log]\n\
         zzzzzzzzzz = 1\n[[connection]]\nzzzzzzzzzz = 1\ntokens = { zzzzzzzzzz = 1 }\n\
         [connection.limits]\nzzzzzzzzzz = 1\n[connection.guard]\nzzzzzzzzzz = 1\n[connection.upstream]\nkind = \"opsera\"\n\
-        zzzzzzzzzz = 1\n";
-    let mut tables = 0;
-    for problem in problems(text) {
-        let Some(known) = problem.remedy.strip_prefix("known here: ") else {
-            continue;
-        };
-        tables += 1;
-        for key in known.split(", ").filter(|key| *key != "file") {
-            let sub_table = format!("connection.{key}");
-            let nested = format!("connection.upstream.{key}");
-            assert!(
-                shown
-                    .iter()
-                    .any(|word| *word == key || *word == sub_table || word.starts_with(&nested)),
-                "deploy/drawbridge.toml does not show {key} ({})",
-                problem.key
-            );
+        zzzzzzzzzz = 1\n"
+        .replace("opsera", kind);
+        let mut tables = 0;
+        for problem in problems(&text) {
+            let Some(known) = problem.remedy.strip_prefix("known here: ") else {
+                continue;
+            };
+            tables += 1;
+            for key in known.split(", ").filter(|key| *key != "file") {
+                let sub_table = format!("connection.{key}");
+                let nested = format!("connection.upstream.{key}");
+                assert!(
+                    shown.iter().any(|word| *word == key
+                        || *word == sub_table
+                        || word.starts_with(&nested)),
+                    "deploy/drawbridge.toml does not show {key} ({})",
+                    problem.key
+                );
+            }
         }
+        assert_eq!(tables, 9, "every table told its keys");
     }
-    assert_eq!(tables, 9, "every table told its keys");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! `check` and tests are made from this table.
 
 /// The acts a bridge may need of an application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Act {
     CreateUser,
     DeactivateUser,
@@ -17,6 +17,49 @@ pub enum Act {
     AddMembers,
     RemoveMembers,
     ReplaceMembers,
+}
+
+impl Act {
+    pub const ALL: [Self; 12] = [
+        Self::CreateUser,
+        Self::DeactivateUser,
+        Self::ReactivateUser,
+        Self::RenameUser,
+        Self::SetRole,
+        Self::UpdateProfile,
+        Self::CreateGroup,
+        Self::RenameGroup,
+        Self::DeleteGroup,
+        Self::AddMembers,
+        Self::RemoveMembers,
+        Self::ReplaceMembers,
+    ];
+
+    /// What it is called, to administrators and identity providers.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::CreateUser => "create a user",
+            Self::DeactivateUser => "deactivate a user",
+            Self::ReactivateUser => "activate a user again",
+            Self::RenameUser => "rename a user",
+            Self::SetRole => "set a user's role",
+            Self::UpdateProfile => "change a user's profile",
+            Self::CreateGroup => "create a group",
+            Self::RenameGroup => "rename a group",
+            Self::DeleteGroup => "delete a group",
+            Self::AddMembers => "add members",
+            Self::RemoveMembers => "remove members",
+            Self::ReplaceMembers => "replace all members",
+        }
+    }
+
+    /// Whether it changes users or members, and not groups as such.
+    fn is_about_people(self) -> bool {
+        !matches!(
+            self,
+            Self::CreateGroup | Self::RenameGroup | Self::DeleteGroup
+        )
+    }
 }
 
 /// Where a fact about an application comes from.
@@ -53,6 +96,13 @@ impl Capabilities {
 
     pub fn can(&self, act: Act) -> bool {
         self.of(act).is_some_and(|row| row.able)
+    }
+
+    /// Neither users nor members are ever written: there is only what the
+    /// application shows.
+    pub fn only_shows(&self) -> bool {
+        let mut able = self.rows.iter().filter(|row| row.able);
+        !able.any(|row| row.act.is_about_people())
     }
 
     /// The batch size of an act, at least 1.

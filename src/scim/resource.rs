@@ -152,8 +152,11 @@ pub fn replaced(
     let mut after = body;
     keep(&kind.attributes, &before.0, &mut after.0)?;
     for extension in &kind.extensions {
-        let Some(Value::Object(old)) = before.0.get(&extension.urn) else {
-            continue;
+        let none = Map::new();
+        let old = match before.0.get(&extension.urn) {
+            Some(Value::Object(old)) => old,
+            _ if extension.attributes.iter().any(is_kept) => &none,
+            _ => continue,
         };
         let mut new = match after.0.shift_remove(&extension.urn) {
             Some(Value::Object(new)) => new,
@@ -167,6 +170,10 @@ pub fn replaced(
     Ok(after)
 }
 
+fn is_kept(attribute: &Attribute) -> bool {
+    attribute.mutability == Mutability::Kept
+}
+
 fn keep(
     attributes: &[Attribute],
     before: &Map<String, Value>,
@@ -174,12 +181,22 @@ fn keep(
 ) -> Result<(), Problem> {
     for attribute in attributes {
         let Some(old) = before.get(&attribute.name) else {
+            if is_kept(attribute) && after.contains_key(&attribute.name) {
+                return Err(immutable(attribute));
+            }
             continue;
         };
         match (attribute.mutability, old) {
             (Mutability::ReadOnly, _) => {
                 after.insert(attribute.name.clone(), old.clone());
             }
+            (Mutability::Kept, _) => match after.get(&attribute.name) {
+                None => {
+                    after.insert(attribute.name.clone(), old.clone());
+                }
+                Some(new) if new == old => {}
+                Some(_) => return Err(immutable(attribute)),
+            },
             (Mutability::Immutable, _) if after.get(&attribute.name) != Some(old) => {
                 return Err(immutable(attribute));
             }
@@ -259,7 +276,8 @@ fn demand(
             Some(Value::String(text)) => text.trim().is_empty(),
             Some(_) => false,
         };
-        if missing && attribute.mutability != Mutability::ReadOnly {
+        let closed = [Mutability::ReadOnly, Mutability::Kept].contains(&attribute.mutability);
+        if missing && !closed {
             let name = format!("{parent}{}", attribute.name);
             return Err(Problem::bad(
                 ScimType::InvalidValue,

@@ -34,6 +34,12 @@ const COMMON: &str = include_str!("schemas/common.json");
 /// Attributes of a user that are known and not served.
 const UNSERVED: &str = include_str!("schemas/unserved.json");
 
+/// The mutability, in an [`Adjustment`], of what only the application changes:
+/// served as `readOnly`, but another value is refused instead of ignored
+/// (RFC 7644 section 3.5.1 would ignore it), because a client that is not told
+/// believes that it was done.
+pub const KEPT: &str = "kept";
+
 /// A connection's schemas: the core ones, the enterprise extension, and the
 /// application's own, with what the application cannot change marked so.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +55,7 @@ pub struct Adjustment {
     /// The schema's URN and the attribute, e.g. (`USER`, `roles`) or (`USER`, `roles.value`).
     pub schema: String,
     pub attribute: String,
+    /// The RFC's word, or [`KEPT`].
     pub mutability: Option<&'static str>,
     pub canonical_values: Vec<String>,
     /// Appended to the description: the reason, in the words the plan uses.
@@ -70,8 +77,13 @@ impl Schemas {
                 adjust(document, adjustment);
             }
         }
-        let user = Kind::new(ResourceType::User, &documents);
-        let group = Kind::new(ResourceType::Group, &documents);
+        let mut user = Kind::new(ResourceType::User, &documents);
+        let mut group = Kind::new(ResourceType::Group, &documents);
+        let kept = |adjustment: &&Adjustment| adjustment.mutability == Some(KEPT);
+        for adjustment in adjustments.iter().filter(kept) {
+            user.keep(&adjustment.schema, &adjustment.attribute);
+            group.keep(&adjustment.schema, &adjustment.attribute);
+        }
         Self {
             documents,
             user,
@@ -174,6 +186,11 @@ fn adjust(document: &mut Value, adjustment: &Adjustment) {
 
 fn adjust_attribute(attribute: &mut Map<String, Value>, adjustment: &Adjustment) {
     if let Some(mutability) = adjustment.mutability {
+        let mutability = if mutability == KEPT {
+            "readOnly"
+        } else {
+            mutability
+        };
         attribute.insert("mutability".into(), mutability.into());
         // What cannot be written has no parts that can.
         let parts = attribute.get_mut("subAttributes");

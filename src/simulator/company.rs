@@ -58,6 +58,8 @@ pub struct Team {
     pub kind: String,
     pub synced: bool,
     pub members: Vec<String>,
+    /// Groups inside it, where the application has such.
+    pub nested: Vec<String>,
 }
 
 impl Default for Team {
@@ -67,6 +69,7 @@ impl Default for Team {
             kind: "user".into(),
             synced: false,
             members: Vec::new(),
+            nested: Vec::new(),
         }
     }
 }
@@ -208,6 +211,21 @@ impl Company {
     /// is older than today's naming rule.
     pub fn example() -> Self {
         Self::of_size(300)
+    }
+
+    /// The same with a group that holds others, for an application that knows
+    /// who is in a group through another one.
+    pub fn nested() -> Self {
+        let mut company = Self::example();
+        let inside = ["platform-engineers", "web-developers", "quality-team"];
+        let leads = company.users.iter().step_by(40);
+        company.groups.push(Team {
+            name: "All of Engineering".into(),
+            members: leads.map(|user| user.email.clone()).collect(),
+            nested: inside.map(str::to_owned).into(),
+            ..Team::default()
+        });
+        company
     }
 
     /// Nobody and nothing.

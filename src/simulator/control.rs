@@ -7,7 +7,7 @@ use actix_web::{
 };
 use serde::Deserialize;
 
-use super::{Company, Faults, Shared, opsera};
+use super::{Company, Faults, Shared, service};
 
 /// Calls in one answer.
 const PAGE: usize = 10_000;
@@ -51,11 +51,11 @@ async fn faults(shared: Data<Shared>) -> HttpResponse {
 }
 
 async fn set_faults(shared: Data<Shared>, faults: Json<Faults>) -> HttpResponse {
-    opsera::switch(&shared, faults.into_inner());
+    service::switch(&shared, faults.into_inner());
     HttpResponse::NoContent().finish()
 }
 
 async fn seed(shared: Data<Shared>, company: Json<Company>) -> HttpResponse {
-    opsera::seed(&shared, &company);
+    service::seed(&shared, &company);
     HttpResponse::NoContent().finish()
 }

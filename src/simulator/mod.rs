@@ -1,6 +1,8 @@
-//! Opsera as a real HTTP server of its own: stateful, faithful to what is
+//! Applications as real HTTP servers of their own: stateful, faithful to what is
 //! documented, with switches for everything that goes wrong in practice and a
 //! log of every call.
+//!
+//! Each is a `World` (see `stage`); everything else is the same for all.
 //!
 //! Tests, benchmarks and the demo put it behind the bridge. It is no part of
 //! what is served to anybody: its control interface under `/_simulator` asks
@@ -21,22 +23,39 @@ use actix_web::{App, HttpServer, dev::ServerHandle, web};
 mod company;
 mod control;
 mod faults;
+mod hydden;
 mod log;
 mod opsera;
-mod routes;
+mod service;
+mod stage;
+mod state;
 #[cfg(test)]
 mod tests;
-mod world;
-mod world_members;
-mod world_users;
 
 pub use company::{Company, Employee, Team};
 pub use faults::{Failure, Faults, RateLimit, Rule, Treatment};
 pub use log::Call;
-pub use world::{GroupState, State, UserState};
+use stage::{Live, Stage};
+pub use state::{GroupState, State, UserState};
 
 /// The longest request body.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Which application it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Application {
+    Opsera,
+    Hydden,
+}
+
+impl Application {
+    fn stage(self, company: &Company) -> Box<dyn Stage> {
+        match self {
+            Self::Opsera => Box::new(Live::<opsera::World>::new(company)),
+            Self::Hydden => Box::new(Live::<hydden::World>::new(company)),
+        }
+    }
+}
 
 /// A running simulator. Dropping it stops it.
 #[derive(Debug)]
@@ -52,13 +71,13 @@ pub struct Simulator {
 struct Shared {
     token: String,
     started: Instant,
-    live: Mutex<opsera::Live>,
+    live: Mutex<Box<dyn Stage>>,
     faults: Mutex<faults::Switchboard>,
     log: Mutex<log::Log>,
 }
 
 impl Shared {
-    fn live(&self) -> MutexGuard<'_, opsera::Live> {
+    fn live(&self) -> MutexGuard<'_, Box<dyn Stage>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -75,6 +94,7 @@ impl Simulator {
     /// Starts on `listen` (port 0 for any free one) in a thread of its own and
     /// returns when it accepts connections.
     pub fn start(
+        application: Application,
         listen: SocketAddr,
         token: impl Into<String>,
         company: &Company,
@@ -82,7 +102,7 @@ impl Simulator {
         let shared = Arc::new(Shared {
             token: token.into(),
             started: Instant::now(),
-            live: Mutex::new(opsera::Live::new(company)),
+            live: Mutex::new(application.stage(company)),
             faults: Mutex::default(),
             log: Mutex::default(),
         });
@@ -120,17 +140,18 @@ impl Simulator {
 
     /// What is really there, whatever the switches show to callers.
     pub fn state(&self) -> State {
-        self.shared.live().state()
+        let state = self.shared.live().state();
+        serde_json::from_value(state).unwrap_or_default()
     }
 
     /// Replaces all switches.
     pub fn faults(&self, faults: Faults) {
-        opsera::switch(&self.shared, faults);
+        service::switch(&self.shared, faults);
     }
 
     /// Replaces everything that is there.
     pub fn seed(&self, company: &Company) {
-        opsera::seed(&self.shared, company);
+        service::seed(&self.shared, company);
     }
 
     /// Ends it; calls in flight are cut off.
@@ -168,13 +189,13 @@ fn serve(listen: SocketAddr, shared: Arc<Shared>, tell: &mpsc::Sender<Told>) {
                 .app_data(data.clone())
                 .app_data(web::PayloadConfig::new(BODY_LIMIT))
                 .service(control::scope())
-                .default_service(web::to(opsera::answer))
+                .default_service(web::to(service::answer))
         })
         .workers(1)
         .backlog(1_024)
         .shutdown_timeout(1)
         .disable_signals()
-        .on_connect(opsera::remember_socket)
+        .on_connect(service::remember_socket)
         .bind(listen);
         let server = match server {
             Ok(server) => server,

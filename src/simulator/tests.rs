@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{Call, Company, Employee, Faults, Simulator, State, Team};
+use super::{Application, Call, Company, Employee, Faults, Simulator, State, Team};
 use crate::{
     plan::{
         operation::Operation,
@@ -53,7 +53,8 @@ impl Bench {
     }
 
     fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let simulator = Simulator::start(anywhere(), TOKEN, &small_company()).unwrap();
+        let simulator =
+            Simulator::start(Application::Opsera, anywhere(), TOKEN, &small_company()).unwrap();
         let mut settings = settings(simulator.url());
         change(&mut settings);
         let upstream = opsera::open(settings).unwrap();

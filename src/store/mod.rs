@@ -711,12 +711,18 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     /// changes what an identity provider wrote. What was changed upstream
     /// after `since` was not yet so when it was read, and is left alone: no
     /// removal that was confirmed meanwhile comes back as a member.
+    ///
+    /// With `mirror`, of an application whose users and members are never
+    /// written from here, what import once found follows what is found now:
+    /// attributes (but `externalId`), who is active, who is in a group, and
+    /// what is gone.
     async fn import(
         &self,
         c: ConnectionKey,
         since: ImportMark,
         users: Vec<FoundUser>,
         groups: Vec<FoundGroup>,
+        mirror: bool,
         actor: Actor,
     ) -> Result<Imported, StoreError>;
 }

@@ -39,7 +39,8 @@ mod pace;
 mod retry_after;
 mod token;
 
-pub(super) use address::{base_url, placeholders};
+use address::base_url;
+pub(super) use address::placeholders;
 pub use background::in_background;
 pub(super) use pace::Priority;
 use token::Token;
@@ -76,6 +77,32 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// Everything wrong, each line starting with the key it is about. Reads
+    /// the token's source; sends nothing.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Err(problem) = base_url(&self.base_url, self.allow_plain_http) {
+            found.push(problem);
+        }
+        if let Some(problem) = self.token.problem() {
+            found.push(format!("token: {problem}"));
+        }
+        for (key, value) in [
+            ("requests_per_second", self.requests_per_second),
+            ("requests_per_minute", self.requests_per_minute.unwrap_or(1)),
+            ("burst", self.burst),
+            ("concurrency", self.concurrency),
+            ("reply_limit_mib", self.reply_limit_mib),
+        ] {
+            if value == 0 {
+                found.push(format!(
+                    "{key} = 0 would let nothing through: write at least 1"
+                ));
+            }
+        }
+        found
+    }
+
     fn limits(&self) -> Limits {
         Limits {
             per_second: self.requests_per_second,

@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod client;
+pub mod hydden;
 pub mod opsera;
 
 pub use client::in_background;
@@ -66,7 +67,7 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// group (its slug), laid into what was written. Called for every write.
     fn adorn_group(&self, attributes: &mut Attributes, name: &str);
 
-    /// Every active account. A listing that looks cut off is `Broken`.
+    /// Every active account; others may be among them, marked so. A listing that looks cut off is `Broken`.
     async fn users(&self) -> Result<Vec<RemoteUser>, UpstreamError>;
     /// Every profile record that the application keeps apart from its
     /// accounts; none where it keeps none.
@@ -136,6 +137,8 @@ pub struct RemoteGroup {
     pub kind: Option<String>,
     /// Another directory keeps it.
     pub synced: bool,
+    /// Other fields by the application's names.
+    pub fields: BTreeMap<String, String>,
 }
 
 /// A member as the application shows it: an id, an e-mail, or both.

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -28,12 +28,13 @@ use crate::{
         token::{Tokens, secret},
     },
     config::{self, Config, Log, LogFormat},
-    simulator::{Company, Simulator},
+    simulator::{Application, Company, Simulator},
     telemetry,
 };
 
 mod brief;
 mod entra;
+mod hydden;
 mod okta;
 mod play;
 
@@ -47,7 +48,7 @@ const CONNECTION: &str = "demo";
 
 /// See it work: the bridge, a simulated application and two identity providers.
 ///
-/// Starts a simulated Opsera with a company of some 300 people and the bridge
+/// Starts a simulated application with a company of some 300 people and the bridge
 /// in front of it, then plays what Okta and Microsoft Entra ID really send and
 /// shows, for each SCIM request, the calls that the application received. After
 /// that it stays up, for you to try requests of your own. Nothing leaves this
@@ -83,9 +84,51 @@ pub(super) struct Demo {
     /// that deletes freely cannot have that.
     #[arg(long, requires = "empty")]
     guard: bool,
+    /// Which application is behind the bridge.
+    #[arg(long, value_name = "APPLICATION", value_enum, default_value_t = Behind::Opsera)]
+    upstream: Behind,
     /// Where the simulated application listens; by default any free port.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
     upstream_listen: SocketAddr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Behind {
+    /// Users, site roles, People and groups.
+    Opsera,
+    /// An inventory that can only be read.
+    Hydden,
+}
+
+impl Behind {
+    fn application(self) -> Application {
+        match self {
+            Self::Opsera => Application::Opsera,
+            Self::Hydden => Application::Hydden,
+        }
+    }
+
+    fn company(self) -> Company {
+        match self {
+            Self::Opsera => Company::example(),
+            Self::Hydden => Company::nested(),
+        }
+    }
+
+    /// Its `kind` in a configuration.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Opsera => "opsera",
+            Self::Hydden => "hydden",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Opsera => "Opsera",
+            Self::Hydden => "Hydden.Control",
+        }
+    }
 }
 
 impl Demo {
@@ -129,14 +172,14 @@ impl Demo {
         let company = if self.empty {
             Company::empty()
         } else {
-            Company::example()
+            self.upstream.company()
         };
+        let (application, listen) = (self.upstream.application(), self.upstream_listen);
         let simulator =
-            Simulator::start(self.upstream_listen, UPSTREAM_TOKEN, &company).map_err(|error| {
+            Simulator::start(application, listen, UPSTREAM_TOKEN, &company).map_err(|error| {
                 Failed {
                     text: format!(
-                        "cannot listen on {}: {error}; try --upstream-listen 127.0.0.1:0",
-                        self.upstream_listen
+                        "cannot listen on {listen}: {error}; try --upstream-listen 127.0.0.1:0"
                     ),
                     status: 1,
                 }
@@ -183,6 +226,12 @@ impl Demo {
         } else {
             ("", "", 200)
         };
+        // What only this kind knows.
+        let roles = if self.upstream == Behind::Opsera {
+            roles
+        } else {
+            ""
+        };
         format!(
             "listen = \"{}\"\n\
              [[connection]]\n\
@@ -192,14 +241,16 @@ impl Demo {
              guard = {{ enabled = {guarded} }}\n\
              {leniency}\
              [connection.upstream]\n\
-             kind = \"opsera\"\n\
+             kind = \"{}\"\n\
              base_url = \"{application}\"\n\
              token = {{ file = \"{SECRET}\" }}\n\
              allow_plain_http = true\n\
              {roles}\
              requests_per_second = {pace}\n\
              burst = {pace}\n",
-            self.listen, self.strict
+            self.listen,
+            self.strict,
+            self.upstream.kind()
         )
     }
 
@@ -209,10 +260,15 @@ impl Demo {
             stage.closing(&screen, token);
             return Ok(());
         }
-        stage.introduce(&screen).await?;
+        stage.introduce(&screen, self.upstream.name()).await?;
         let mut play = Play::new(screen, stage.base_url(), token.clone(), &stage.simulator)?;
-        okta::flow(&mut play).await;
-        entra::flow(&mut play).await;
+        match self.upstream {
+            Behind::Opsera => {
+                okta::flow(&mut play).await;
+                entra::flow(&mut play).await;
+            }
+            Behind::Hydden => hydden::flow(&mut play).await,
+        }
         let score = play.end();
         verdict(&screen, &score);
         if score.failures > 0 {
@@ -247,14 +303,14 @@ impl Stage {
     }
 
     /// Says what there is and reads the company.
-    async fn introduce(&self, screen: &Screen) -> Result<(), Failed> {
+    async fn introduce(&self, screen: &Screen, application: &str) -> Result<(), Failed> {
         let state = self.simulator.state();
         screen.line(Tone::Heading, "drawbridge demo");
         screen.paragraph(
             Tone::Plain,
             "",
             &format!(
-                "A simulated Opsera with {} people and {} groups runs on {}. \
+                "A simulated {application} with {} people and {} groups runs on {}. \
                  The bridge in front of it speaks SCIM 2.0 and reads it first:",
                 state.users.len(),
                 state.groups.len(),

@@ -179,7 +179,7 @@ fn check(
     after: Option<&Value>,
 ) -> Result<(), Problem> {
     let fixed = match attribute.mutability {
-        Mutability::ReadOnly => true,
+        Mutability::ReadOnly | Mutability::Kept => true,
         Mutability::Immutable => before.is_some(),
         Mutability::ReadWrite | Mutability::WriteOnly => false,
     };

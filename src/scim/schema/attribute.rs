@@ -45,6 +45,9 @@ pub(in crate::scim) enum Mutability {
     ReadWrite,
     Immutable,
     WriteOnly,
+    /// Served as `readOnly`. The application keeps it, so another value is
+    /// refused: left out, it would look as if it had been taken.
+    Kept,
 }
 
 impl Type {
@@ -72,6 +75,14 @@ impl Attribute {
     pub(in crate::scim) fn has_fixed_parts(&self) -> bool {
         let mut parts = self.sub.iter();
         parts.any(|sub| sub.mutability != Mutability::ReadWrite)
+    }
+
+    /// The application keeps it, with all of its parts.
+    pub(super) fn keep(&mut self) {
+        self.mutability = Mutability::Kept;
+        for sub in &mut self.sub {
+            sub.mutability = Mutability::Kept;
+        }
     }
 
     /// What a value must be, in words.

@@ -86,6 +86,16 @@ impl Kind {
         }
     }
 
+    /// Marks an attribute as the application's own.
+    pub(super) fn keep(&mut self, urn: &str, name: &str) {
+        let own = Some(&mut self.attributes).filter(|_| urn == self.urn);
+        let extensions = self.extensions.iter_mut().filter(|e| e.urn == urn);
+        let defined = own.into_iter().chain(extensions.map(|e| &mut e.attributes));
+        for attribute in defined.flatten().filter(|a| a.name == name) {
+            attribute.keep();
+        }
+    }
+
     /// Reads `[urn:]attribute[.subAttribute]`, in any letter case (RFC 7644
     /// section 3.10). An extension's attribute is also found without its URN,
     /// if no core attribute has that name: identity providers leave it out.

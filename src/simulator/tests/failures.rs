@@ -222,7 +222,8 @@ async fn a_call_beyond_the_limit_is_told_apart_from_one_that_a_rule_refused() {
 
 #[actix_web::test]
 async fn nobody_there_is_later_and_soon_only_probed() {
-    let simulator = Simulator::start(anywhere(), TOKEN, &Company::empty()).unwrap();
+    let simulator =
+        Simulator::start(Application::Opsera, anywhere(), TOKEN, &Company::empty()).unwrap();
     let url = simulator.url();
     simulator.stop().await;
     let upstream = opsera::open(settings(url)).unwrap();

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::{
     plan::state::{Existence, GroupKey, UserKey},
     scim::{
+        error::{Problem, ScimType},
         filter::fold_case,
         patch::MemberChange,
         resource::{Attributes, ResourceId},
@@ -213,7 +214,11 @@ pub(super) fn insert(db: &Connection, group: &Group, attributes: &Attributes) ->
     Ok(db.last_insert_rowid())
 }
 
-fn save_attributes(db: &Connection, group: &Group, attributes: &Attributes) -> Result<()> {
+pub(super) fn save_attributes(
+    db: &Connection,
+    group: &Group,
+    attributes: &Attributes,
+) -> Result<()> {
     db.prepare_cached(
         "UPDATE groups SET display_key = ?2, external_id = ?3, attributes = ?4 WHERE key = ?1",
     )?
@@ -381,7 +386,12 @@ pub(super) fn change(
         named.apply(change)?;
     }
     let size = group.members;
-    let flushed = settle(named, &mut group, change.skip_unknown, actor.at)?;
+    let closed = group.read_only.clone();
+    let skip_unknown = change.skip_unknown || closed.is_some();
+    let flushed = settle(named, &mut group, skip_unknown, actor.at)?;
+    if let Some(reason) = closed.filter(|_| flushed.moved() || !flushed.unknown.is_empty()) {
+        return Err(closed_members(&reason).into());
+    }
     point!("group.members-changed");
     guard::members_go(db, &group, size, &flushed, actor)?;
     let moved = flushed.moved();
@@ -418,6 +428,15 @@ pub(super) fn change(
         )?;
     }
     Ok(group.written(changed, flushed.touched, flushed.unknown))
+}
+
+/// Saying again who is in a group that is not written from here is no change;
+/// anything else is one.
+fn closed_members(reason: &str) -> Problem {
+    Problem::bad(
+        ScimType::Mutability,
+        format!("the members of this Group cannot be changed here: {reason}"),
+    )
 }
 
 /// Writes the pairs and what the group counts of them; a new version when a

@@ -4,6 +4,8 @@
 //! portions, so that an import never keeps other writes waiting for long;
 //! every portion stands for itself, because the next import says the same.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
@@ -16,7 +18,7 @@ use super::{
     audit,
     fault::{Fault, Result},
     groups::{self, Group},
-    recovery,
+    mirror, recovery,
     users::{self, User},
     writer::Writer,
 };
@@ -31,6 +33,8 @@ pub(super) struct Import {
     /// What was changed upstream after this audit row was not seen when the
     /// application was read.
     pub(super) since: i64,
+    /// What is here follows what is there, see [`mirror`].
+    pub(super) mirror: bool,
     pub(super) actor: Actor,
 }
 
@@ -41,6 +45,7 @@ pub(super) async fn run(
     groups: Vec<FoundGroup>,
 ) -> std::result::Result<Imported, StoreError> {
     let mut sum = Imported::default();
+    let (accounts, names) = listed(&users, &groups, import.mirror);
     let mut users = users.into_iter();
     loop {
         let portion: Vec<_> = users.by_ref().take(PORTION).collect();
@@ -60,6 +65,9 @@ pub(super) async fn run(
         sum.members_new += part.members_new;
         sum.members_unknown += part.members_unknown;
     }
+    if import.mirror {
+        mirror::lose(writer, &import, accounts, names).await?;
+    }
     let forget = writer.write(move |db| {
         db.prepare_cached("DELETE FROM departed WHERE connection = ?1 AND number <= ?2")?
             .execute([import.connection, import.since])?;
@@ -67,6 +75,20 @@ pub(super) async fn run(
     });
     forget.await?;
     Ok(sum)
+}
+
+/// The keys of everything that was found, where they will be asked for.
+fn listed(
+    users: &[FoundUser],
+    groups: &[FoundGroup],
+    wanted: bool,
+) -> (HashSet<String>, HashSet<String>) {
+    if !wanted {
+        return Default::default();
+    }
+    let accounts = users.iter().filter_map(|user| user.row.account_key.clone());
+    let names = groups.iter().map(|group| group.row.upstream_name.clone());
+    (accounts.collect(), names.collect())
 }
 
 async fn import_group(writer: &Writer, mut found: FoundGroup, import: &Import) -> Result<Imported> {
@@ -78,6 +100,7 @@ async fn import_group(writer: &Writer, mut found: FoundGroup, import: &Import) -
         return Ok(seen);
     };
     seen.groups_new = u64::from(new);
+    let mut shown = Some(HashSet::new()).filter(|_| import.mirror);
     loop {
         let portion: Vec<_> = members.by_ref().take(PORTION).collect();
         if portion.is_empty() {
@@ -85,9 +108,21 @@ async fn import_group(writer: &Writer, mut found: FoundGroup, import: &Import) -
         }
         let by = import.clone();
         let part = writer.write(move |db| add_members(db, key, &portion, &by));
-        let (added, strangers) = part.await?;
-        seen.members_new += added;
-        seen.members_unknown += strangers;
+        match part.await? {
+            Some(part) => {
+                seen.members_new += part.added;
+                seen.members_unknown += part.strangers;
+                if let Some(shown) = &mut shown {
+                    shown.extend(part.known);
+                }
+            }
+            None => shown = None,
+        }
+    }
+    if let Some(shown) = shown {
+        let by = import.clone();
+        let lost = writer.write(move |db| mirror::lose_members(db, key, &shown, &by));
+        lost.await?;
     }
     let (by, seen_now) = (import.clone(), seen);
     let count = writer.write(move |db| note_strangers(db, key, &seen_now, &by));
@@ -138,6 +173,14 @@ fn import_user(db: &Connection, found: FoundUser, import: &Import) -> Result<Fou
         .collect::<rusqlite::Result<_>>()?;
     if let Some(key) = rows.first() {
         return match users::by_key(db, *key)?.filter(|user| user.tombstone.is_none()) {
+            Some(user) if import.mirror && user.imported => {
+                let news = mirror::follow_user(db, user, found, import.actor.at)?;
+                Ok(if news {
+                    Found::Learned
+                } else {
+                    Found::AsBefore
+                })
+            }
             Some(user) => learn_user(db, user, found),
             None => Ok(Found::AsBefore),
         };
@@ -179,7 +222,7 @@ fn learn_user(db: &Connection, mut user: User, found: FoundUser) -> Result<Found
     Ok(Found::Learned)
 }
 
-fn in_savepoint<T>(db: &Connection, act: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn in_savepoint<T>(db: &Connection, act: impl FnOnce() -> Result<T>) -> Result<T> {
     db.prepare_cached("SAVEPOINT found")?.execute([])?;
     let result = act();
     if result.is_err() && !db.is_autocommit() {
@@ -217,6 +260,9 @@ fn find_or_add(
             group.read_only.clone_from(&found.read_only);
             groups::save(db, &group)?;
         }
+        if !group.ours && import.mirror {
+            mirror::follow_group(db, &mut group, &found.row, import.actor.at)?;
+        }
         return Ok(Some((group.key, false)));
     }
     let mut group = Group::fresh(connection, found.id, &found.row, import.actor.at)?;
@@ -231,26 +277,35 @@ fn find_or_add(
     }
 }
 
-/// Adds what nobody asked for as unmanaged members; returns how many, and how
-/// many stay unknown. A group of ours only counts them.
+/// What became of some members of a group.
+#[derive(Debug, Default)]
+struct Portion {
+    added: u64,
+    /// They are no user here.
+    strangers: u64,
+    known: Vec<i64>,
+}
+
+/// Adds what nobody asked for as unmanaged members; `None` when the group is
+/// gone or was written since. A group of ours only counts them.
 fn add_members(
     db: &Connection,
     key: i64,
     members: &[(Option<String>, Option<String>)],
     import: &Import,
-) -> Result<(u64, u64)> {
+) -> Result<Option<Portion>> {
     let live = |group: &Group| group.tombstone.is_none();
     let Some(mut group) = groups::by_key(db, key)?.filter(live) else {
-        return Ok((0, 0));
+        return Ok(None);
     };
     // Asked for every portion, because a turn may end between two of them.
     let turned = db
         .prepare_cached("SELECT 1 FROM groups WHERE key = ?1 AND turned > ?2")?
         .exists([key, import.since])?;
     if turned {
-        return Ok((0, 0));
+        return Ok(None);
     }
-    let (mut added, mut strangers) = (0, 0);
+    let mut part = Portion::default();
     for (upstream_id, account) in members {
         let user = find_user(
             db,
@@ -259,9 +314,10 @@ fn add_members(
             account.as_deref(),
         )?;
         let Some((user, id)) = user else {
-            strangers += 1;
+            part.strangers += 1;
             continue;
         };
+        part.known.push(user);
         let known = db
             .prepare_cached("SELECT 1 FROM memberships WHERE group_key = ?1 AND user_key = ?2")?
             .exists([key, user])?;
@@ -269,7 +325,7 @@ fn add_members(
             continue;
         }
         if group.ours {
-            strangers += 1;
+            part.strangers += 1;
             continue;
         }
         db.prepare_cached(
@@ -279,15 +335,15 @@ fn add_members(
         .execute(params![key, user, id, group.seq + 1])?;
         group.members += 1;
         group.unmanaged += 1;
-        added += 1;
+        part.added += 1;
     }
-    if added > 0 {
+    if part.added > 0 {
         group.version += 1;
         group.seq += 1;
         group.modified = import.actor.at;
         groups::save(db, &group)?;
     }
-    Ok((added, strangers))
+    Ok(Some(part))
 }
 
 fn note_strangers(db: &Connection, key: i64, seen: &Imported, import: &Import) -> Result<()> {

@@ -52,6 +52,7 @@ mod list;
 mod members;
 mod memberships;
 mod migrate;
+mod mirror;
 mod read;
 mod readers;
 mod reconcile;
@@ -536,11 +537,13 @@ impl Store for Sqlite {
         since: ImportMark,
         users: Vec<FoundUser>,
         groups: Vec<FoundGroup>,
+        mirror: bool,
         actor: Actor,
     ) -> Result<Imported, StoreError> {
         let import = Import {
             connection: c.0,
             since: since.0,
+            mirror,
             actor,
         };
         import::run(&self.writer, import, users, groups).await

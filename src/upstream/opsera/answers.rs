@@ -245,6 +245,7 @@ fn read_group(row: &Value, wire: &Wire) -> Result<RemoteGroup, UpstreamError> {
         member_count: row.get(wire.key(Key::MemberCount)).and_then(Value::as_u64),
         kind,
         synced,
+        fields: BTreeMap::new(),
     })
 }
 

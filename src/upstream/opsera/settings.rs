@@ -29,14 +29,6 @@ pub const SITE_ROLES: [&str; 5] = [
     "SecurityManagers",
 ];
 
-/// Which application this is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    #[default]
-    Opsera,
-}
-
 /// What happens to a role that is no site role.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -70,7 +62,6 @@ pub struct Route {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    pub kind: Kind,
     pub base_url: String,
     pub token: TokenSource,
     pub allow_plain_http: bool,
@@ -109,7 +100,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            kind: Kind::Opsera,
             base_url: String::new(),
             token: TokenSource::default(),
             allow_plain_http: false,
@@ -139,26 +129,7 @@ impl Settings {
     /// Everything wrong, each line starting with the key it is about. Reads
     /// the token's source; sends nothing.
     pub fn problems(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        if let Err(problem) = client::base_url(&self.base_url, self.allow_plain_http) {
-            found.push(problem);
-        }
-        if let Some(problem) = self.token.problem() {
-            found.push(format!("token: {problem}"));
-        }
-        for (key, value) in [
-            ("requests_per_second", self.requests_per_second),
-            ("requests_per_minute", self.requests_per_minute.unwrap_or(1)),
-            ("burst", self.burst),
-            ("concurrency", self.concurrency),
-            ("reply_limit_mib", self.reply_limit_mib),
-        ] {
-            if value == 0 {
-                found.push(format!(
-                    "{key} = 0 would let nothing through: write at least 1"
-                ));
-            }
-        }
+        let mut found = self.client().problems();
         if self.members_per_call == 0 {
             found.push("members_per_call = 0 would send nothing: write at least 1".into());
         }
@@ -233,10 +204,8 @@ mod tests {
 
     #[test]
     fn a_small_table_is_enough() {
-        let settings = read(
-            "kind = \"opsera\"\nbase_url = \"https://app.opsera.io\"\ntoken = \"secret-value\"",
-        )
-        .unwrap();
+        let settings =
+            read("base_url = \"https://app.opsera.io\"\ntoken = \"secret-value\"").unwrap();
         assert_eq!(settings.problems(), Vec::<String>::new());
         assert_eq!(settings.requests_per_second, 10);
         assert!(!format!("{settings:?}").contains("secret-value"));
@@ -259,7 +228,6 @@ mod tests {
     fn unknown_words_are_errors() {
         for wrong in [
             "requests_per_secnd = 5",
-            "kind = \"snyk\"",
             "timeout = \"never\"",
             "timeout = \"-5s\"",
             "unknown_roles = \"drop\"",

@@ -41,7 +41,9 @@ impl Scene {
         groups: Vec<FoundGroup>,
     ) -> Imported {
         let users = users.iter().map(|name| found_user(name)).collect();
-        let import = self.store.import(self.c, mark, users, groups, actor());
+        let import = self
+            .store
+            .import(self.c, mark, users, groups, false, actor());
         import.await.unwrap()
     }
 

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::{
     Faults, Treatment,
+    users::user_json,
     world::{Change, Decision, Group, Place, World},
-    world_users::user_json,
 };
 
 /// The members a request names.

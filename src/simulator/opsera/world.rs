@@ -6,10 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Company, Employee, Faults};
+use crate::simulator::{Company, Employee, Faults, GroupState, State, UserState, stage};
 
 pub(super) const SITE_ROLES: [&str; 5] = [
     "Administrators",
@@ -20,10 +19,10 @@ pub(super) const SITE_ROLES: [&str; 5] = [
 ];
 
 /// A place in the list of users, which only grows.
-pub(super) type Place = usize;
+pub(in crate::simulator) type Place = usize;
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct World {
+pub(in crate::simulator) struct World {
     pub(super) users: Vec<User>,
     /// By e-mail in lower case.
     pub(super) by_email: HashMap<String, Place>,
@@ -34,7 +33,7 @@ pub(super) struct World {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct User {
+pub(in crate::simulator) struct User {
     pub(super) id: String,
     pub(super) email: String,
     pub(super) active: bool,
@@ -49,7 +48,7 @@ pub(super) struct User {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Group {
+pub(in crate::simulator) struct Group {
     pub(super) kind: String,
     pub(super) synced: bool,
     pub(super) members: HashSet<Place>,
@@ -57,7 +56,7 @@ pub(super) struct Group {
 
 /// One change, made by [`World::commit`].
 #[derive(Debug, Clone)]
-pub(super) enum Change {
+pub(in crate::simulator) enum Change {
     /// A new user at the end of the list, or another state of one.
     User(Place, Box<User>),
     Group(String, String, bool),
@@ -68,13 +67,7 @@ pub(super) enum Change {
     Person(String, Map<String, Value>),
 }
 
-/// What a request is answered and what it changes.
-#[derive(Debug, Default)]
-pub(super) struct Decision {
-    pub(super) status: u16,
-    pub(super) body: Value,
-    pub(super) changes: Vec<Change>,
-}
+pub(in crate::simulator) type Decision = stage::Decision<Change>;
 
 impl Decision {
     pub(super) fn show(body: Value) -> Self {
@@ -102,63 +95,17 @@ impl Decision {
     }
 }
 
-/// Everything there is, for tests and the control interface.
-#[derive(Debug, Clone, Serialize)]
-pub struct State {
-    pub users: Vec<UserState>,
-    pub groups: Vec<GroupState>,
-    pub people: Vec<Map<String, Value>>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct UserState {
-    pub id: String,
-    pub email: String,
-    pub active: bool,
-    pub site_role: String,
-    pub fields: BTreeMap<&'static str, String>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct GroupState {
-    pub name: String,
-    #[serde(rename = "type")]
-    pub kind: String,
-    pub synced: bool,
-    /// E-mails in order.
-    pub members: Vec<String>,
-}
-
-impl State {
-    pub fn user(&self, email: &str) -> Option<&UserState> {
-        self.users
-            .iter()
-            .find(|user| user.email.eq_ignore_ascii_case(email))
-    }
-
-    pub fn group(&self, name: &str) -> Option<&GroupState> {
-        self.groups.iter().find(|group| group.name == name)
-    }
-
-    /// The People record of an e-mail.
-    pub fn person(&self, email: &str) -> Option<&Map<String, Value>> {
-        self.people
-            .iter()
-            .find(|person| person.get("email").and_then(Value::as_str) == Some(email))
-    }
-}
-
 impl World {
-    pub(super) fn new(company: &Company, now: &str) -> Self {
+    pub(super) fn of(company: &Company, now: &str) -> Self {
         let mut world = Self::default();
         for employee in &company.users {
             let place = world.users.len();
             let user = hired(employee, place, now);
             if employee.person {
                 let person = record(employee, place, now);
-                world.commit(vec![Change::Person(user.email.to_lowercase(), person)]);
+                world.make_all(vec![Change::Person(user.email.to_lowercase(), person)]);
             }
-            world.commit(vec![Change::User(place, Box::new(user))]);
+            world.make_all(vec![Change::User(place, Box::new(user))]);
         }
         for team in &company.groups {
             let members = team
@@ -166,7 +113,7 @@ impl World {
                 .iter()
                 .filter_map(|email| world.by_email.get(&email.to_lowercase()).copied())
                 .collect();
-            world.commit(vec![
+            world.make_all(vec![
                 Change::Group(team.name.clone(), team.kind.clone(), team.synced),
                 Change::Join(team.name.clone(), members),
             ]);
@@ -174,7 +121,7 @@ impl World {
         world
     }
 
-    pub(super) fn commit(&mut self, changes: Vec<Change>) {
+    pub(super) fn make_all(&mut self, changes: Vec<Change>) {
         for change in changes {
             self.make(change);
         }
@@ -230,13 +177,17 @@ impl World {
         }
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(super) fn shown(&self) -> State {
         let users = self.users.iter().map(|user| UserState {
             id: user.id.clone(),
             email: user.email.clone(),
             active: user.active,
             site_role: user.site_role.clone(),
-            fields: user.fields.clone(),
+            fields: user
+                .fields
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), value.clone()))
+                .collect(),
         });
         let groups = self.groups.iter().map(|(name, group)| {
             let members = group.members.iter();

@@ -6,7 +6,6 @@
 
 use std::{
     any::Any,
-    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use actix_web::{
     dev::Extensions,
     http::{
         StatusCode,
-        header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER},
+        header::{CONTENT_TYPE, LOCATION, RETRY_AFTER},
     },
     rt,
     web::{Bytes, Data},
@@ -24,13 +23,7 @@ use actix_web::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{
-    Company, Failure, Faults, Shared,
-    log::Call,
-    routes::{pairs, route},
-    world::{Change, Decision, State, World},
-    world_members::Batch,
-};
+use super::{Company, Failure, Faults, Shared, log::Call, stage::Incoming};
 
 /// How long a call hangs that is never answered: longer than any client waits.
 const FOREVER: Duration = Duration::from_secs(600);
@@ -39,72 +32,13 @@ const FOREVER: Duration = Duration::from_secs(600);
 /// rule gave.
 const OVER_LIMIT: &str = "over_limit";
 
-/// The world, and an older one for reads while read lag is on.
-#[derive(Debug)]
-pub(super) struct Live {
-    world: World,
-    lag: Duration,
-    older: Option<World>,
-    waiting: VecDeque<(Instant, Vec<Change>)>,
-}
-
-impl Live {
-    pub(super) fn new(company: &Company) -> Self {
-        Self {
-            world: World::new(company, &now()),
-            lag: Duration::ZERO,
-            older: None,
-            waiting: VecDeque::new(),
-        }
-    }
-
-    pub(super) fn state(&self) -> State {
-        self.world.state()
-    }
-
-    fn commit(&mut self, changes: Vec<Change>) {
-        if self.older.is_some() {
-            let due = Instant::now() + self.lag;
-            self.waiting.push_back((due, changes.clone()));
-        }
-        self.world.commit(changes);
-    }
-
-    /// What reads see.
-    fn seen(&mut self) -> &World {
-        let Some(older) = &mut self.older else {
-            return &self.world;
-        };
-        let now = Instant::now();
-        while self.waiting.front().is_some_and(|(due, _)| *due <= now) {
-            if let Some((_, changes)) = self.waiting.pop_front() {
-                older.commit(changes);
-            }
-        }
-        older
-    }
-
-    fn lag(&mut self, lag: Duration) {
-        if lag.is_zero() {
-            self.older = None;
-            self.waiting.clear();
-        } else if self.older.is_none() {
-            self.older = Some(self.world.clone());
-        }
-        self.lag = lag;
-    }
-}
-
 pub(super) fn switch(shared: &Shared, faults: Faults) {
     shared.live().lag(Duration::from_millis(faults.read_lag_ms));
     shared.faults().replace(faults);
 }
 
 pub(super) fn seed(shared: &Shared, company: &Company) {
-    let lag = Duration::from_millis(shared.faults().faults.read_lag_ms);
-    let mut live = shared.live();
-    *live = Live::new(company);
-    live.lag(lag);
+    shared.live().seed(company);
 }
 
 /// Keeps a second handle of a connection, to end it without an answer.
@@ -127,10 +61,11 @@ pub(super) async fn answer(request: HttpRequest, body: Bytes) -> HttpResponse {
     };
     let shared = shared.clone().into_inner();
     let uri = request.uri();
-    let routed = route(request.method(), uri.path());
+    let routed = shared.live().route(request.method(), uri.path());
+    let (operation, targets) = routed.unwrap_or(("unknown", Vec::new()));
     let call = Incoming {
-        operation: routed.as_ref().map_or("unknown", |routed| routed.0),
-        target: routed.and_then(|routed| routed.1).unwrap_or_default(),
+        operation,
+        targets,
         query: pairs(uri.query().unwrap_or_default()),
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
     };
@@ -147,11 +82,11 @@ pub(super) async fn answer(request: HttpRequest, body: Bytes) -> HttpResponse {
         status: None,
         outcome: "in flight".into(),
     });
-    if !is_authorized(&request, &shared.token) {
+    if !shared.live().admits(request.headers(), &shared.token) {
         shared
             .log()
             .end(sequence, Some(401), "refused", elapsed(&shared));
-        return reply(401, &Decision::refuse(401, "Authentication failed").body);
+        return refused(&shared, 401, "Authentication failed").into_response();
     }
     let sent = rt::spawn(run(shared, call, sequence)).await;
     match sent {
@@ -167,38 +102,6 @@ pub(super) async fn answer(request: HttpRequest, body: Bytes) -> HttpResponse {
             HttpResponse::GatewayTimeout().force_close().finish()
         }
         Err(_) => HttpResponse::InternalServerError().finish(),
-    }
-}
-
-/// A request, understood.
-#[derive(Debug, Clone)]
-struct Incoming {
-    operation: &'static str,
-    /// The group, user or person in the path.
-    target: String,
-    query: Vec<(String, String)>,
-    body: Value,
-}
-
-impl Incoming {
-    fn is_write(&self) -> bool {
-        !matches!(
-            self.operation,
-            "get_group"
-                | "list_groups"
-                | "get_members"
-                | "search_user"
-                | "get_user"
-                | "list_users"
-                | "list_people"
-                | "get_person"
-                | "unknown"
-        )
-    }
-
-    fn asked(&self, key: &str) -> Option<&str> {
-        let found = self.query.iter().find(|(name, _)| name == key);
-        found.map(|(_, value)| value.as_str())
     }
 }
 
@@ -219,6 +122,7 @@ struct Reply {
     body: Vec<u8>,
     retry_after: Option<String>,
     location: Option<String>,
+    stamp: Option<(&'static str, String)>,
     truncated: bool,
 }
 
@@ -227,9 +131,13 @@ impl Reply {
         Self {
             status,
             kind: "application/json",
-            body: body.to_string().into_bytes(),
+            body: match status {
+                204 => Vec::new(),
+                _ => body.to_string().into_bytes(),
+            },
             retry_after: None,
             location: None,
+            stamp: None,
             truncated: false,
         }
     }
@@ -237,7 +145,12 @@ impl Reply {
     fn into_response(self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::IM_A_TEAPOT);
         let mut builder = HttpResponse::build(status);
-        builder.insert_header((CONTENT_TYPE, self.kind));
+        if self.status != 204 {
+            builder.insert_header((CONTENT_TYPE, self.kind));
+        }
+        if let Some((name, value)) = self.stamp {
+            builder.insert_header((name, value));
+        }
         if let Some(wait) = self.retry_after {
             builder.insert_header((RETRY_AFTER, wait));
         }
@@ -256,9 +169,11 @@ impl Reply {
 }
 
 async fn run(shared: Arc<Shared>, call: Incoming, sequence: u64) -> Sent {
+    let stamp = shared.live().stamp(sequence);
     let (latency, failure) = {
         let mut faults = shared.faults();
-        let failure = faults.strike(call.operation, call.is_write(), Instant::now());
+        let writes = shared.live().writes(call.operation);
+        let failure = faults.strike(call.operation, writes, Instant::now());
         (faults.latency(), failure)
     };
     if !latency.is_zero() {
@@ -266,13 +181,12 @@ async fn run(shared: Arc<Shared>, call: Incoming, sequence: u64) -> Sent {
     }
     let (sent, outcome) = match failure {
         None => {
-            let decision = perform(&shared, &call);
-            let outcome = match decision.status {
+            let reply = perform(&shared, &call);
+            let outcome = match reply.status {
                 400.. => "refused",
-                _ if call.is_write() => "applied",
+                _ if shared.live().writes(call.operation) => "applied",
                 _ => "read",
             };
-            let reply = Reply::json(decision.status, &decision.body);
             (Sent::Reply(reply), outcome)
         }
         Some(strike) => {
@@ -285,8 +199,12 @@ async fn run(shared: Arc<Shared>, call: Incoming, sequence: u64) -> Sent {
             (sent, outcome)
         }
     };
-    let status = match &sent {
-        Sent::Reply(reply) => Some(reply.status),
+    let mut sent = sent;
+    let status = match &mut sent {
+        Sent::Reply(reply) => {
+            reply.stamp = stamp;
+            Some(reply.status)
+        }
         Sent::Cut | Sent::Nothing => None,
     };
     shared
@@ -296,7 +214,7 @@ async fn run(shared: Arc<Shared>, call: Incoming, sequence: u64) -> Sent {
 }
 
 fn fail(shared: &Arc<Shared>, call: &Incoming, failure: Failure) -> (Sent, &'static str) {
-    let broken = || Reply::json(500, &Decision::refuse(500, "Internal server error").body);
+    let broken = || refused(shared, 500, "Internal server error");
     match failure {
         Failure::ErrorBefore => (Sent::Reply(broken()), "error_before"),
         Failure::ErrorAfter => {
@@ -322,8 +240,7 @@ fn fail(shared: &Arc<Shared>, call: &Incoming, failure: Failure) -> (Sent, &'sta
             (Sent::Cut, "late")
         }
         Failure::Truncated => {
-            let decision = perform(shared, call);
-            let mut reply = Reply::json(decision.status, &decision.body);
+            let mut reply = perform(shared, call);
             reply.truncated = true;
             (Sent::Reply(reply), "truncated")
         }
@@ -331,7 +248,7 @@ fn fail(shared: &Arc<Shared>, call: &Incoming, failure: Failure) -> (Sent, &'sta
             status,
             retry_after,
         } => {
-            let mut reply = Reply::json(status, &Decision::refuse(status, "Refused").body);
+            let mut reply = refused(shared, status, "Refused");
             reply.retry_after = retry_after;
             (Sent::Reply(reply), "status")
         }
@@ -344,8 +261,7 @@ fn fail(shared: &Arc<Shared>, call: &Incoming, failure: Failure) -> (Sent, &'sta
         }
         Failure::WrongTypes => {
             perform(shared, call);
-            let body =
-                serde_json::json!({ "message": 5, "result": { "added": "all" }, "members": 7 });
+            let body = shared.live().nonsense();
             (Sent::Reply(Reply::json(200, &body)), "wrong_types")
         }
         Failure::Redirect { location } => {
@@ -363,51 +279,22 @@ fn fail(shared: &Arc<Shared>, call: &Incoming, failure: Failure) -> (Sent, &'sta
 }
 
 /// Decides the call and makes its changes.
-fn perform(shared: &Shared, call: &Incoming) -> Decision {
+fn perform(shared: &Shared, call: &Incoming) -> Reply {
     let faults = shared.faults().faults.clone();
     let mut live = shared.live();
-    if !call.is_write() {
-        return decide(live.seen(), call, &faults);
-    }
-    let mut decision = decide(&live.world, call, &faults);
-    live.commit(std::mem::take(&mut decision.changes));
-    decision
-}
-
-fn decide(world: &World, call: &Incoming, faults: &Faults) -> Decision {
-    let now = now();
-    let (target, body) = (call.target.as_str(), &call.body);
-    match call.operation {
-        "create_group" => world.create_group(body, faults),
-        "get_group" => world.get_group(target),
-        "delete_group" => world.delete_group(target),
-        "list_groups" => world.list_groups(call.asked("name"), call.asked("id")),
-        "get_members" => world.get_members(target),
-        "replace_members" => world.change_members(Batch::Replace, target, body, faults),
-        "remove_members" => world.change_members(Batch::Remove, target, body, faults),
-        "add_members" => world.change_members(Batch::Add, target, body, faults),
-        "search_user" => world.search_user(call.asked("email")),
-        "create_user" => world.create_user(body, faults, &now),
-        "get_user" => world.get_user(target, faults),
-        "deactivate_user" => world.deactivate_user(target, &now),
-        "set_site_role" => world.set_site_role(target, body, &now),
-        "list_users" => world.list_users(call.asked("email"), call.asked("id")),
-        "list_people" => world.list_people(),
-        "create_person" => world.create_person(body, &now),
-        "get_person" => world.get_person(target),
-        "update_person" => world.update_person(target, body, &now),
-        _ => Decision::refuse(404, "Cannot find this resource"),
+    let (status, body) = live.perform(call, &faults);
+    Reply {
+        kind: live.media(),
+        ..Reply::json(status, &body)
     }
 }
 
-fn is_authorized(request: &HttpRequest, token: &str) -> bool {
-    let header = request.headers().get(AUTHORIZATION);
-    let given = header.and_then(|value| value.to_str().ok());
-    given.and_then(|value| value.strip_prefix("Bearer ")) == Some(token)
-}
-
-fn reply(status: u16, body: &Value) -> HttpResponse {
-    Reply::json(status, body).into_response()
+fn refused(shared: &Shared, status: u16, message: &str) -> Reply {
+    let live = shared.live();
+    Reply {
+        kind: live.media(),
+        ..Reply::json(status, &live.refusal(status, message))
+    }
 }
 
 fn elapsed(shared: &Shared) -> u64 {
@@ -416,4 +303,44 @@ fn elapsed(shared: &Shared) -> u64 {
 
 fn now() -> String {
     Timestamp::now().to_string()
+}
+
+/// The parts of a query.
+fn pairs(query: &str) -> Vec<(String, String)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (
+                decode(&key.replace('+', " ")),
+                decode(&value.replace('+', " ")),
+            )
+        })
+        .collect()
+}
+
+/// The parts of a path.
+pub(super) fn segments(path: &str) -> Vec<String> {
+    path.split('/').skip(1).map(decode).collect()
+}
+
+fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut place = 0;
+    while place < bytes.len() {
+        let digits = text.get(place + 1..place + 3);
+        match digits.map(|digits| u8::from_str_radix(digits, 16)) {
+            Some(Ok(byte)) if bytes[place] == b'%' => {
+                out.push(byte);
+                place += 3;
+            }
+            _ => {
+                out.push(bytes[place]);
+                place += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }

@@ -3,10 +3,12 @@
 
 use actix_web::http::Method;
 
+use crate::simulator::{service::segments, stage::Routed};
+
 /// The operation that a request means, and what it is about. Besides the
 /// default verbs and paths, the likeliest others are understood.
-pub(super) fn route(method: &Method, path: &str) -> Option<(&'static str, Option<String>)> {
-    let segments: Vec<String> = path.split('/').skip(1).map(decode).collect();
+pub(super) fn route(method: &Method, path: &str) -> Option<Routed> {
+    let segments = segments(path);
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let (operation, target) = match (method.as_str(), segments.as_slice()) {
         ("POST", ["api", "v2", "groupmanagement", "group"]) => ("create_group", None),
@@ -49,39 +51,6 @@ pub(super) fn route(method: &Method, path: &str) -> Option<(&'static str, Option
         ("PUT" | "PATCH", ["api", "v2", "data", "people", email]) => ("update_person", Some(email)),
         _ => return None,
     };
-    Some((operation, target.map(|target| (*target).to_owned())))
-}
-
-pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
-    query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (
-                decode(&key.replace('+', " ")),
-                decode(&value.replace('+', " ")),
-            )
-        })
-        .collect()
-}
-
-fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut place = 0;
-    while place < bytes.len() {
-        let digits = text.get(place + 1..place + 3);
-        match digits.map(|digits| u8::from_str_radix(digits, 16)) {
-            Some(Ok(byte)) if bytes[place] == b'%' => {
-                out.push(byte);
-                place += 3;
-            }
-            _ => {
-                out.push(bytes[place]);
-                place += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    let target = target.map(|target| (*target).to_owned());
+    Some((operation, target.into_iter().collect()))
 }

@@ -1,0 +1,243 @@
+//! From Hydden.Control's answers to what the engine knows of groups, members
+//! and accounts. Only direct members are members: whoever is in a group through
+//! another one cannot be taken out of it. Names and addresses need not be
+//! unique there, and must be in SCIM, so a second one carries its id.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{
+    capabilities::NO_MEMBERS,
+    wire::{Account, Group, Members, MembershipType},
+};
+use crate::upstream::{RemoteGroup, RemoteMember, RemoteUser, UpstreamError};
+
+/// Reads an answer whole, or not at all.
+pub(super) fn read<T: DeserializeOwned>(answer: Value, what: &str) -> Result<T, UpstreamError> {
+    serde_json::from_value(answer)
+        .map_err(|error| unclear(format!("the answer is no {what}: {error}")))
+}
+
+/// Who is directly in a group.
+pub(super) fn members(list: &Members) -> Result<Vec<RemoteMember>, UpstreamError> {
+    let said = list.count.unwrap_or_default();
+    if said > list.members.len() as u64 {
+        return Err(unclear(format!(
+            "the list of members is cut off: it says {said}, and holds {}",
+            list.members.len()
+        )));
+    }
+    let direct = list.members.iter();
+    let direct = direct.filter(|member| member.membership_type == MembershipType::Direct);
+    let mut seen = HashSet::new();
+    direct
+        .map(|member| {
+            if !seen.insert(&member.id) {
+                return Err(unclear("the list of members names one of them twice"));
+            }
+            Ok(RemoteMember {
+                upstream_id: Some(member.id.clone()),
+                account: Some(member.id.to_lowercase()),
+            })
+        })
+        .collect()
+}
+
+/// Every account, each with a userName of its own.
+pub(super) fn accounts(mut list: Vec<Account>) -> Result<Vec<RemoteUser>, UpstreamError> {
+    once(list.iter().map(|account| account.id.as_str()), "accounts")?;
+    list.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut taken = HashSet::new();
+    Ok(list
+        .into_iter()
+        .map(|account| {
+            let called = unique(user_name(&account), &account.id, &mut taken);
+            user(account, called)
+        })
+        .collect())
+}
+
+/// Every group, each with a displayName of its own.
+pub(super) fn groups(mut list: Vec<Group>) -> Result<Vec<RemoteGroup>, UpstreamError> {
+    once(list.iter().map(|group| group.id.as_str()), "groups")?;
+    list.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut taken = HashSet::new();
+    Ok(list
+        .into_iter()
+        .map(|found| {
+            let called = unique(found.name.trim(), &found.id, &mut taken);
+            group(found, called)
+        })
+        .collect())
+}
+
+/// One account by itself, which says nothing about who else is called so.
+pub(super) fn account(found: Account) -> RemoteUser {
+    let called = user_name(&found).to_owned();
+    user(found, called)
+}
+
+/// One group by itself.
+pub(super) fn one_group(found: Group) -> RemoteGroup {
+    let called = found.name.trim().to_owned();
+    group(found, called)
+}
+
+fn once<'a>(ids: impl Iterator<Item = &'a str>, what: &str) -> Result<(), UpstreamError> {
+    let mut seen = HashSet::new();
+    for id in ids {
+        if id.is_empty() {
+            return Err(unclear(format!("one of the {what} has no id")));
+        }
+        if !seen.insert(id) {
+            return Err(unclear(format!(
+                "the list of {what} names one of them twice"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The address where there is one, because identity providers look people up
+/// by it; else the account's name.
+fn user_name(account: &Account) -> &str {
+    let said = [&account.email, &account.name];
+    let said = said.into_iter().flatten().map(|text| text.trim());
+    said.into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or(&account.id)
+}
+
+fn unique(wanted: &str, id: &str, taken: &mut HashSet<String>) -> String {
+    let mut called = if wanted.is_empty() { id } else { wanted }.to_owned();
+    if !taken.insert(called.to_lowercase()) {
+        called = format!("{called} ({id})");
+        taken.insert(called.to_lowercase());
+    }
+    called
+}
+
+fn user(account: Account, called: String) -> RemoteUser {
+    let fields = [
+        ("userName", Some(called)),
+        ("name", account.name),
+        ("email", account.email),
+        ("displayName", account.display_name),
+        ("department", account.department),
+        ("dataSource", account.data_source_id),
+        ("status", account.status.clone()),
+    ];
+    let created = account.created_at.as_deref().unwrap_or_default();
+    RemoteUser {
+        account: account.id.to_lowercase(),
+        upstream_id: Some(account.id),
+        // "active" is the only status that is documented.
+        active: account
+            .status
+            .is_none_or(|status| status.eq_ignore_ascii_case("active")),
+        created: created
+            .parse::<jiff::Timestamp>()
+            .ok()
+            .map(jiff::Timestamp::as_millisecond),
+        fields: texts(fields),
+        lists: BTreeMap::new(),
+    }
+}
+
+fn group(found: Group, called: String) -> RemoteGroup {
+    let privileged = found.is_privileged.map(|it| it.to_string());
+    RemoteGroup {
+        read_only: Some(NO_MEMBERS.to_owned()),
+        member_count: found.member_count,
+        kind: found.kind,
+        synced: false,
+        fields: texts([
+            ("displayName", Some(called)),
+            ("description", found.description),
+            ("privileged", privileged),
+        ]),
+        name: found.id,
+    }
+}
+
+fn texts<const N: usize>(fields: [(&str, Option<String>); N]) -> BTreeMap<String, String> {
+    let said = fields.into_iter().filter_map(|(name, value)| {
+        let value = value?.trim().to_owned();
+        (!value.is_empty()).then(|| (name.to_owned(), value))
+    });
+    said.collect()
+}
+
+pub(super) fn unclear(reason: impl Into<String>) -> UpstreamError {
+    UpstreamError::Unknown {
+        reason: reason.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn listed(value: Value) -> Result<Vec<RemoteMember>, UpstreamError> {
+        members(&read(value, "list of members")?)
+    }
+
+    #[test]
+    fn only_direct_members_are_members() {
+        let found = listed(json!({ "members": [
+            { "id": "acc-1", "membership_type": "direct", "status": "active" },
+            { "id": "acc-2", "membership_type": "indirect" },
+        ], "count": 2 }));
+        let ids: Vec<_> = found.unwrap().into_iter().map(|m| m.upstream_id).collect();
+        assert_eq!(ids, [Some("acc-1".to_owned())]);
+    }
+
+    #[test]
+    fn a_list_that_is_cut_off_or_not_understood_is_unclear() {
+        for wrong in [
+            json!({ "members": [], "count": 1 }),
+            json!({ "members": [{ "id": "acc-1" }] }),
+            json!({ "members": [{ "id": "acc-1", "membership_type": "nested" }] }),
+            json!({ "members": [{ "id": 5, "membership_type": "direct" }] }),
+            json!({ "members": [
+                { "id": "acc-1", "membership_type": "direct" },
+                { "id": "acc-1", "membership_type": "direct" },
+            ] }),
+            json!({ "count": 0 }),
+            json!([]),
+        ] {
+            let found = listed(wrong.clone());
+            assert!(
+                matches!(found, Err(UpstreamError::Unknown { .. })),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn accounts_that_share_an_address_stay_apart() {
+        let list = json!([
+            { "id": "acc-2", "name": "ann", "email": "ann@example.com", "status": "suspended" },
+            { "id": "acc-1", "name": "a.nn", "email": "Ann@example.com", "status": "active" },
+            { "id": "acc-3", "name": "robot" },
+        ]);
+        let users = accounts(read(list, "list").unwrap()).unwrap();
+        let told: Vec<_> = users
+            .iter()
+            .map(|user| (user.fields["userName"].as_str(), user.active))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("Ann@example.com", true),
+                ("ann@example.com (acc-2)", false),
+                ("robot", true)
+            ]
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! Hydden.Control behind the contract: an inventory of groups and accounts that
+//! can be read. What cannot be written is a row of `capabilities`, and nothing
+//! is ever sent for it.
+//!
+//! Groups and accounts come in pages, members in one answer. What an answer
+//! means is in `answers`, what it looks like in SCIM in `mapping`.
+
+use std::{collections::HashSet, sync::Arc};
+
+use async_trait::async_trait;
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{
+    Condition, Finding, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile, RemoteUser,
+    Upstream, UpstreamError,
+    client::{Call, Client, Priority},
+};
+use crate::{
+    plan::{capability::Capabilities, operation::Operation, state::Account},
+    scim::{error::Problem, resource::Attributes, schema::Schemas},
+};
+use answers::unclear;
+use operations::Name;
+use wire::Page;
+
+mod answers;
+mod capabilities;
+mod check;
+mod mapping;
+mod operations;
+mod schemas;
+pub mod settings;
+mod wire;
+
+pub use settings::Settings;
+
+/// The most entries of a list, so that an answer that never ends does.
+const MOST: usize = 2_000_000;
+
+/// A connection to Hydden.Control. Nothing is sent yet; all problems of the
+/// settings come back together, one a line.
+pub fn open(settings: &Settings) -> Result<Arc<dyn Upstream>, String> {
+    let problems = settings.problems();
+    if !problems.is_empty() {
+        return Err(problems.join("\n"));
+    }
+    let client = settings.client();
+    Ok(Arc::new(Hydden {
+        base: client.base_url.clone(),
+        client: Client::new(client)?,
+        capabilities: capabilities::table(),
+        schemas: Arc::new(schemas::schemas()),
+        page_size: settings.page_size.to_string(),
+    }))
+}
+
+#[derive(Debug)]
+struct Hydden {
+    base: String,
+    client: Client,
+    capabilities: Capabilities,
+    schemas: Arc<Schemas>,
+    page_size: String,
+}
+
+type Values<'a> = &'a [(&'a str, &'a str)];
+
+#[async_trait]
+impl Upstream for Hydden {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn schemas(&self) -> Arc<Schemas> {
+        self.schemas.clone()
+    }
+
+    fn fingerprint(&self) -> String {
+        format!(
+            "{} {}",
+            self.capabilities.application,
+            self.base.to_lowercase()
+        )
+    }
+
+    fn project(&self, user: &Attributes) -> Result<Projection, Problem> {
+        Ok(Projection {
+            key: None,
+            account: Account {
+                active: user.active(),
+                ..Account::default()
+            },
+        })
+    }
+
+    fn plain_role(&self) -> Option<&str> {
+        None
+    }
+
+    fn group_name(&self, _: &str) -> Result<String, Problem> {
+        Err(Problem::new(403, capabilities::NO_GROUPS))
+    }
+
+    fn user_attributes(&self, remote: &RemoteUser, _: Option<&RemoteProfile>) -> Attributes {
+        mapping::user_attributes(remote)
+    }
+
+    fn group_attributes(&self, remote: &RemoteGroup) -> Attributes {
+        mapping::group_attributes(remote)
+    }
+
+    fn adorn_group(&self, _: &mut Attributes, _: &str) {}
+
+    async fn users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
+        answers::accounts(self.all(Name::ListAccounts).await?)
+    }
+
+    async fn profiles(&self) -> Result<Vec<RemoteProfile>, UpstreamError> {
+        Ok(Vec::new())
+    }
+
+    async fn groups(&self) -> Result<Vec<RemoteGroup>, UpstreamError> {
+        answers::groups(self.all(Name::ListGroups).await?)
+    }
+
+    async fn members(&self, group: &str) -> Result<Vec<RemoteMember>, UpstreamError> {
+        let answer = self.call(Name::GetMembers, &[("id", group)], &[]).await?;
+        answers::members(&answers::read(answer, "list of members")?)
+    }
+
+    async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
+        let answer = self.call(Name::GetAccount, &[("id", account)], &[]).await;
+        let found = present(answer)?;
+        let found = found.map(|answer| answers::read(answer, "account"));
+        let found = found.transpose()?.map(answers::account);
+        Ok(found.filter(|user| user.active))
+    }
+
+    async fn group(&self, name: &str) -> Result<Option<RemoteGroup>, UpstreamError> {
+        let answer = self.call(Name::GetGroup, &[("id", name)], &[]).await;
+        let found = present(answer)?;
+        let found = found.map(|answer| answers::read(answer, "group"));
+        Ok(found.transpose()?.map(answers::one_group))
+    }
+
+    /// Nothing is planned for what the table cannot do; if it were, it would
+    /// end here.
+    async fn apply(&self, _: &Operation) -> Result<Outcome, UpstreamError> {
+        Err(UpstreamError::Rejected {
+            reason: capabilities::NO_MEMBERS.into(),
+        })
+    }
+
+    fn is_refused(&self) -> bool {
+        self.client.is_refused()
+    }
+
+    fn brake(&self, stopped: bool) {
+        self.client.brake(stopped);
+    }
+
+    fn condition(&self) -> Condition {
+        self.client.condition()
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        self.findings().await
+    }
+}
+
+impl Hydden {
+    /// A whole list, page after page.
+    async fn all<T: DeserializeOwned>(&self, name: Name) -> Result<Vec<T>, UpstreamError> {
+        let mut all = Vec::new();
+        let mut cursors = HashSet::new();
+        let mut after = None::<String>;
+        loop {
+            let mut query = vec![("limit", self.page_size.as_str())];
+            query.extend(after.as_deref().map(|cursor| ("after", cursor)));
+            let answer = self.call(name, &[], &query).await?;
+            let page: Page<T> = answers::read(answer, "page of a list")?;
+            all.extend(page.data);
+            if !page.info.has_next_page {
+                return Ok(all);
+            }
+            let next = page.info.end_cursor.filter(|cursor| !cursor.is_empty());
+            let next = next.ok_or_else(|| unclear("there is another page, and no way to it"))?;
+            if all.len() > MOST || !cursors.insert(next.clone()) {
+                return Err(unclear("the pages of a list do not come to an end"));
+            }
+            after = Some(next);
+        }
+    }
+
+    async fn call(
+        &self,
+        name: Name,
+        values: Values<'_>,
+        query: Values<'_>,
+    ) -> Result<Value, UpstreamError> {
+        let call = Call {
+            method: Method::GET,
+            template: name.path(),
+            values,
+            query,
+            body: None,
+            priority: Priority::Ordinary,
+            writes: false,
+        };
+        self.client.send(call).await?.json()
+    }
+}
+
+/// What is not there, as `None`.
+fn present(answer: Result<Value, UpstreamError>) -> Result<Option<Value>, UpstreamError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(UpstreamError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,36 @@
+//! What the bridge asks of Hydden.Control: one row per documented operation it
+//! uses. All of it is in the vendor's own text, so nothing here is
+//! configurable. The members of a group have no operation but the reading.
+
+/// The operations in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    ListGroups,
+    GetGroup,
+    GetMembers,
+    ListAccounts,
+    GetAccount,
+}
+
+/// What stands in braces is filled in, percent-encoded.
+impl Name {
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::ListGroups => "/api/v1/groups",
+            Self::GetGroup => "/api/v1/groups/{id}",
+            Self::GetMembers => "/api/v1/groups/{id}/members",
+            Self::ListAccounts => "/api/v1/accounts",
+            Self::GetAccount => "/api/v1/accounts/{id}",
+        }
+    }
+
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::ListGroups => "list groups",
+            Self::GetGroup => "read a group",
+            Self::GetMembers => "read the members of a group",
+            Self::ListAccounts => "list accounts",
+            Self::GetAccount => "read an account",
+        }
+    }
+}
