@@ -43,6 +43,16 @@ async fn beyond_the_budget_is_429_and_revocations_have_as_much_again() {
 }
 
 #[tokio::test]
+async fn what_one_connection_sends_too_much_is_not_refused_to_another() {
+    let (mut world, mut other) = World::pair_with("request_budget = 25").await;
+    let [_, refused] = burst(&world, "GET", "/Users?count=0", 120).await;
+    assert!(refused > 40, "{refused} of 120");
+    world.turn_to(&mut other);
+    let told = burst(&world, "GET", "/Users?count=0", 120).await;
+    assert_eq!(told, [120, 0]);
+}
+
+#[tokio::test]
 async fn a_budget_below_what_entra_demands_is_a_mistake_in_the_configuration() {
     let world = World::start().await;
     world.reconfigure(|text| text.replace("request_budget = 1000000", "request_budget = 24"));

@@ -215,7 +215,12 @@ impl World {
 
     /// A bridge with two connections, `acme` and the one given back.
     pub async fn pair() -> (Self, Tenant) {
-        let both = |upstream: &str| configuration(upstream, "") + &another(upstream);
+        Self::pair_with("").await
+    }
+
+    /// With lines of the first connection's own.
+    pub async fn pair_with(connection: &str) -> (Self, Tenant) {
+        let both = |upstream: &str| configuration(upstream, connection) + &another(upstream);
         let (world, tokens) = Self::configured(&["--empty"], &["acme", "globex"], both);
         let other = Tenant {
             base: world.base.replace("/acme/", "/globex/"),

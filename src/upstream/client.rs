@@ -29,7 +29,7 @@ use serde_json::Value;
 
 use super::{Condition, UpstreamError};
 use gate::Gate;
-use pace::{Limits, Pace, Refusal, Turn};
+use pace::{Limits, Pace, Party, Refusal, Turn};
 
 mod address;
 mod background;
@@ -179,6 +179,7 @@ pub(super) struct Client {
     base: Url,
     token: Token,
     pace: Arc<Pace>,
+    party: Party,
     gate: Gate,
     reply_limit_mib: u32,
     braked: AtomicBool,
@@ -238,6 +239,7 @@ impl Client {
             http,
             base,
             token,
+            party: pace.join(),
             pace,
             gate: Gate::default(),
             reply_limit_mib: settings.reply_limit_mib,
@@ -322,7 +324,7 @@ impl Client {
         self.gate.pass(kind, &authorization)?;
         let turn = self
             .pace
-            .turn(priority)
+            .turn(&self.party, priority)
             .await
             .map_err(|refusal| later(&refusal))?;
         // Asked last, because the turn may have been waited for.

@@ -2,7 +2,7 @@
 //! once, revocations before everything else and background work after it, and
 //! silence while the application asks for it or cannot be reached.
 //!
-//! Only the first of each priority competes. Waits that are short are slept
+//! Only the first of each connection and priority competes. Waits that are short are slept
 //! through here; longer ones are given back, because only the caller can put
 //! the work aside. Background work has nothing else to do, so it waits longer.
 
@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use queue::Queue;
+use queue::{Number, Queue};
 use rate::Rate;
 use silence::Silence;
 use window::Sent;
@@ -98,9 +98,15 @@ enum Go<'a> {
 #[derive(Debug)]
 pub(super) struct Pace {
     state: Mutex<State>,
+    changed: Notify,
+}
+
+/// A connection that keeps to a pace.
+#[derive(Debug)]
+pub(super) struct Party {
+    number: Number,
     /// First come, first served, within each priority.
     gates: [tokio::sync::Mutex<()>; 3],
-    changed: Notify,
 }
 
 #[derive(Debug)]
@@ -119,8 +125,15 @@ impl Pace {
                 rate: Rate::new(limits),
                 silence: Silence::new(limits.penalty),
             }),
-            gates: Default::default(),
             changed: Notify::new(),
+        }
+    }
+
+    /// One more connection; those of one pace take turns.
+    pub(super) fn join(&self) -> Party {
+        Party {
+            number: self.state().queue.join(),
+            gates: Default::default(),
         }
     }
 
@@ -144,24 +157,28 @@ impl Pace {
     }
 
     /// Waits for the right to send; refuses when the wait would be long.
-    pub(super) async fn turn(&self, priority: Priority) -> Result<Turn<'_>, Refusal> {
+    pub(super) async fn turn(
+        &self,
+        party: &Party,
+        priority: Priority,
+    ) -> Result<Turn<'_>, Refusal> {
         let end = Instant::now() + priority.patience();
         loop {
-            match self.soon(priority).await {
+            match self.soon(party, priority).await {
                 Err(refusal) if Instant::now() + refusal.after < end => sleep(refusal.after).await,
                 turn => return turn,
             }
         }
     }
 
-    async fn soon(&self, priority: Priority) -> Result<Turn<'_>, Refusal> {
+    async fn soon(&self, party: &Party, priority: Priority) -> Result<Turn<'_>, Refusal> {
         self.state().quiet(priority, Instant::now())?;
-        let _waiting = Waiting::new(self, priority);
-        let _gate = self.gates[priority as usize].lock().await;
+        let _waiting = Waiting::new(self, party.number, priority);
+        let _gate = party.gates[priority as usize].lock().await;
         loop {
             // Made before looking, so that no change goes unnoticed.
             let changed = self.changed.notified();
-            match self.go(priority)? {
+            match self.go(party.number, priority)? {
                 Go::Now(turn) => return Ok(turn),
                 Go::Wait(None) => changed.await,
                 // Whichever comes first, it is looked at again.
@@ -171,20 +188,20 @@ impl Pace {
     }
 
     /// Takes the turn if it has come, else says how long to wait.
-    fn go(&self, priority: Priority) -> Result<Go<'_>, Refusal> {
+    fn go(&self, party: Number, priority: Priority) -> Result<Go<'_>, Refusal> {
         let mut state = self.state();
         let now = Instant::now();
         let pause = state.quiet(priority, now)?;
         if !pause.is_zero() {
             return Ok(Go::Wait(Some(pause)));
         }
-        if !state.queue.may_go(priority) {
+        if !state.queue.may_go(party, priority) {
             return Ok(Go::Wait(None));
         }
         match state.rate.wait(priority, now) {
             None => {
                 state.silence.probing(now);
-                state.queue.go(priority);
+                state.queue.go(party, priority);
                 Ok(Go::Now(Turn {
                     pace: self,
                     priority,
@@ -255,18 +272,27 @@ impl State {
 }
 
 /// Counts somebody who waits, also when the future is dropped.
-struct Waiting<'a>(&'a Pace, Priority);
+struct Waiting<'a> {
+    pace: &'a Pace,
+    party: Number,
+    priority: Priority,
+}
 
 impl<'a> Waiting<'a> {
-    fn new(pace: &'a Pace, priority: Priority) -> Self {
-        pace.state().queue.wait(priority);
-        Self(pace, priority)
+    fn new(pace: &'a Pace, party: Number, priority: Priority) -> Self {
+        pace.state().queue.wait(party, priority);
+        Self {
+            pace,
+            party,
+            priority,
+        }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.change(|state| state.queue.wait_no_more(self.1));
+        self.pace
+            .change(|state| state.queue.wait_no_more(self.party, self.priority));
     }
 }
 

@@ -2,22 +2,34 @@
 //!
 //! Revocations go first and have a slot for themselves. Background work goes
 //! when nothing else waits, and once in so many ordinary calls all the same:
-//! it yields, and does not starve.
+//! it yields, and does not starve. Connections that share a credential take
+//! turns, so that the backlog of one does not stand before the other's calls.
 
 use super::Priority;
 
 /// So many ordinary calls go before one of the background that waits.
 const YIELDS: u32 = 9;
 
+/// A connection, by the order of coming.
+pub(super) type Number = usize;
+
 #[derive(Debug)]
 pub(super) struct Queue {
     slots: usize,
     /// In flight, by priority.
     flying: [usize; 3],
-    /// By priority.
-    waiting: [usize; 3],
+    parties: Vec<Party>,
+    turns: u64,
     /// Ordinary calls since the last of the background.
     yielded: u32,
+}
+
+#[derive(Debug, Default)]
+struct Party {
+    /// By priority.
+    waiting: [usize; 3],
+    /// The last turn it had.
+    last: u64,
 }
 
 impl Queue {
@@ -25,7 +37,8 @@ impl Queue {
         Self {
             slots: slots(concurrency),
             flying: [0; 3],
-            waiting: [0; 3],
+            parties: Vec::new(),
+            turns: 0,
             yielded: 0,
         }
     }
@@ -34,20 +47,28 @@ impl Queue {
         self.slots = self.slots.min(slots(concurrency));
     }
 
-    pub(super) fn wait(&mut self, priority: Priority) {
-        self.waiting[priority as usize] += 1;
+    /// One more connection.
+    pub(super) fn join(&mut self) -> Number {
+        self.parties.push(Party::default());
+        self.parties.len() - 1
     }
 
-    pub(super) fn wait_no_more(&mut self, priority: Priority) {
-        self.waiting[priority as usize] -= 1;
+    pub(super) fn wait(&mut self, party: Number, priority: Priority) {
+        self.parties[party].waiting[priority as usize] += 1;
+    }
+
+    pub(super) fn wait_no_more(&mut self, party: Number, priority: Priority) {
+        self.parties[party].waiting[priority as usize] -= 1;
     }
 
     /// Whether one who waits is the first, and has a slot.
-    pub(super) fn may_go(&self, priority: Priority) -> bool {
-        self.first() == priority && self.has_slot(priority)
+    pub(super) fn may_go(&self, party: Number, priority: Priority) -> bool {
+        self.first() == Some((party, priority)) && self.has_slot(priority)
     }
 
-    pub(super) fn go(&mut self, priority: Priority) {
+    pub(super) fn go(&mut self, party: Number, priority: Priority) {
+        self.turns += 1;
+        self.parties[party].last = self.turns;
         self.flying[priority as usize] += 1;
         self.yielded = match priority {
             Priority::Revocation => self.yielded,
@@ -60,16 +81,24 @@ impl Queue {
         self.flying[priority as usize] -= 1;
     }
 
-    fn first(&self) -> Priority {
-        let waits = |priority: Priority| self.waiting[priority as usize] > 0;
-        if waits(Priority::Revocation) {
-            return Priority::Revocation;
-        }
-        let is_due = self.yielded >= YIELDS || !waits(Priority::Ordinary);
-        if is_due && waits(Priority::Background) {
-            return Priority::Background;
-        }
-        Priority::Ordinary
+    fn first(&self) -> Option<(Number, Priority)> {
+        let next = |priority| Some((self.next_party(priority)?, priority));
+        let (second, third) = if self.yielded < YIELDS {
+            (Priority::Ordinary, Priority::Background)
+        } else {
+            (Priority::Background, Priority::Ordinary)
+        };
+        next(Priority::Revocation)
+            .or_else(|| next(second))
+            .or_else(|| next(third))
+    }
+
+    /// Whoever had no turn for the longest.
+    fn next_party(&self, priority: Priority) -> Option<Number> {
+        let parties = self.parties.iter().enumerate();
+        let waiting = parties.filter(|(_, party)| party.waiting[priority as usize] > 0);
+        let next = waiting.min_by_key(|(_, party)| party.last);
+        next.map(|(number, _)| number)
     }
 
     fn has_slot(&self, priority: Priority) -> bool {
@@ -89,16 +118,22 @@ mod tests {
     use super::*;
     use Priority::{Background, Ordinary, Revocation};
 
+    /// For one connection, number 0.
+    fn queue(concurrency: u32) -> Queue {
+        let mut queue = Queue::new(concurrency);
+        queue.join();
+        queue
+    }
+
     /// Who goes, while everybody waits.
-    fn order(queue: &mut Queue, count: usize) -> Vec<Priority> {
+    fn order(queue: &mut Queue, count: usize) -> Vec<(Number, Priority)> {
         let mut order = Vec::new();
         for _ in 0..count {
-            let all = [Revocation, Ordinary, Background];
-            let next = all.into_iter().find(|it| queue.may_go(*it));
-            if let Some(next) = next {
-                queue.go(next);
-                queue.end(next);
-                order.push(next);
+            if let Some((party, priority)) = queue.first() {
+                assert!(queue.may_go(party, priority));
+                queue.go(party, priority);
+                queue.end(priority);
+                order.push((party, priority));
             }
         }
         order
@@ -106,43 +141,66 @@ mod tests {
 
     #[test]
     fn background_work_gets_one_turn_in_ten() {
-        let mut queue = Queue::new(4);
-        queue.wait(Ordinary);
-        queue.wait(Background);
+        let mut queue = queue(4);
+        queue.wait(0, Ordinary);
+        queue.wait(0, Background);
         let order = order(&mut queue, 100);
-        let background = order.iter().filter(|it| **it == Background).count();
-        assert_eq!((order.len(), background), (100, 10));
-        queue.wait(Revocation);
-        assert!(queue.may_go(Revocation) && !queue.may_go(Background));
+        let background = order.iter().filter(|it| **it == (0, Background));
+        assert_eq!((order.len(), background.count()), (100, 10));
+        queue.wait(0, Revocation);
+        assert!(queue.may_go(0, Revocation) && !queue.may_go(0, Background));
     }
 
     #[test]
     fn background_work_goes_at_once_when_nothing_else_waits() {
-        let mut queue = Queue::new(4);
-        queue.wait(Background);
-        assert!(queue.may_go(Background));
-        queue.wait(Ordinary);
-        assert!(queue.may_go(Ordinary) && !queue.may_go(Background));
-        queue.wait_no_more(Ordinary);
-        assert!(queue.may_go(Background));
+        let mut queue = queue(4);
+        queue.wait(0, Background);
+        assert!(queue.may_go(0, Background));
+        queue.wait(0, Ordinary);
+        assert!(queue.may_go(0, Ordinary) && !queue.may_go(0, Background));
+        queue.wait_no_more(0, Ordinary);
+        assert!(queue.may_go(0, Background));
+    }
+
+    #[test]
+    fn connections_take_turns_and_a_revocation_of_either_goes_first() {
+        let mut queue = queue(4);
+        let other = queue.join();
+        for _ in 0..100 {
+            queue.wait(0, Ordinary);
+        }
+        assert_eq!(order(&mut queue, 3), [(0, Ordinary); 3]);
+        queue.wait(other, Ordinary);
+        let turns = order(&mut queue, 4);
+        assert_eq!(
+            turns,
+            [
+                (other, Ordinary),
+                (0, Ordinary),
+                (other, Ordinary),
+                (0, Ordinary)
+            ]
+        );
+        queue.wait(0, Revocation);
+        assert_eq!(order(&mut queue, 1), [(0, Revocation)]);
     }
 
     #[test]
     fn one_slot_is_for_revocations_alone_where_there_are_several() {
         for (slots, others) in [(1, 1), (2, 1), (3, 2)] {
-            let mut queue = Queue::new(slots);
-            queue.wait(Ordinary);
+            let mut queue = queue(slots);
+            queue.wait(0, Ordinary);
             let mut flying = 0;
-            while queue.may_go(Ordinary) {
-                queue.go(Ordinary);
+            while queue.may_go(0, Ordinary) {
+                queue.go(0, Ordinary);
                 flying += 1;
             }
             assert_eq!(flying, others, "of {slots}");
-            queue.wait_no_more(Ordinary);
-            queue.wait(Revocation);
-            assert_eq!(queue.may_go(Revocation), slots > 1);
+            queue.wait_no_more(0, Ordinary);
+            queue.wait(0, Revocation);
+            assert_eq!(queue.may_go(0, Revocation), slots > 1);
             queue.end(Ordinary);
-            assert!(queue.may_go(Revocation));
+            assert!(queue.may_go(0, Revocation));
         }
     }
 }

@@ -55,7 +55,7 @@ pub(in crate::upstream::client) fn pace_for(
 mod tests {
     use tokio::time::Instant;
 
-    use super::*;
+    use super::{super::Priority, *};
 
     fn limits(per_second: u32, per_minute: Option<u32>) -> Limits {
         Limits {
@@ -78,12 +78,13 @@ mod tests {
         let other = pace("b", &limits(50, None));
         assert!(Arc::ptr_eq(&first, &second) && !Arc::ptr_eq(&first, &other));
         assert_eq!((first.per_second(), other.per_second()), (20, 50));
+        let (one, two) = (first.join(), second.join());
         let start = Instant::now();
         for _ in 0..30 {
-            drop(first.turn(super::super::Priority::Revocation).await);
+            drop(first.turn(&one, Priority::Revocation).await);
         }
         assert!(start.elapsed().as_millis() >= 1_000);
-        let more = second.turn(super::super::Priority::Revocation).await;
+        let more = second.turn(&two, Priority::Revocation).await;
         assert!(more.is_err(), "the minute's calls were made");
     }
 }

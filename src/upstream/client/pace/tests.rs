@@ -2,14 +2,40 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::sync::{Arc, Mutex as StdMutex};
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex as StdMutex},
+};
 
 use super::{silence::CIRCUIT, *};
 
 mod limits;
 
-fn paced(per_second: u32, burst: u32, concurrency: u32) -> Pace {
-    Pace::new(&Limits {
+/// A pace and the one connection that keeps to it.
+struct Alone(Pace, Party);
+
+impl Alone {
+    fn new(limits: &Limits) -> Self {
+        let pace = Pace::new(limits);
+        let party = pace.join();
+        Self(pace, party)
+    }
+
+    async fn turn(&self, priority: Priority) -> Result<Turn<'_>, Refusal> {
+        self.0.turn(&self.1, priority).await
+    }
+}
+
+impl Deref for Alone {
+    type Target = Pace;
+
+    fn deref(&self) -> &Pace {
+        &self.0
+    }
+}
+
+fn paced(per_second: u32, burst: u32, concurrency: u32) -> Alone {
+    Alone::new(&Limits {
         per_second,
         burst,
         concurrency,

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::super::*;
+use super::{super::*, Alone};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -76,7 +76,7 @@ impl Application {
 }
 
 /// Somebody who always has one more call to make.
-async fn busy(pace: Arc<Pace>, application: Arc<Application>, priority: Priority, end: Instant) {
+async fn busy(pace: Arc<Alone>, application: Arc<Application>, priority: Priority, end: Instant) {
     while Instant::now() < end {
         match pace.turn(priority).await {
             Err(refusal) => sleep(refusal.after).await,
@@ -94,8 +94,8 @@ async fn busy(pace: Arc<Pace>, application: Arc<Application>, priority: Priority
     }
 }
 
-async fn backlog(limits: &Limits, application: &Arc<Application>, span: Duration) -> Arc<Pace> {
-    let pace = Arc::new(Pace::new(limits));
+async fn backlog(limits: &Limits, application: &Arc<Application>, span: Duration) -> Arc<Alone> {
+    let pace = Arc::new(Alone::new(limits));
     let end = Instant::now() + span;
     let one = |n| {
         let priority = if n % 4 == 0 {
@@ -174,7 +174,7 @@ async fn an_application_that_refuses_everything_is_asked_now_and_then() {
 #[tokio::test(start_paused = true)]
 async fn a_minute_of_silence_is_a_minute() {
     let application = Application::new(&[(MINUTE, 100)], None);
-    let pace = Pace::new(&Limits {
+    let pace = Alone::new(&Limits {
         penalty: Some(MINUTE),
         ..limits(100, None)
     });
@@ -194,7 +194,7 @@ async fn a_minute_of_silence_is_a_minute() {
 #[tokio::test(start_paused = true)]
 async fn background_work_yields_and_does_not_starve() {
     let application = Application::new(&[], None);
-    let pace = Arc::new(Pace::new(&limits(20, None)));
+    let pace = Arc::new(Alone::new(&limits(20, None)));
     let end = Instant::now() + MINUTE;
     let read = Application::new(&[], None);
     let reading = tokio::spawn(busy(pace.clone(), read.clone(), Priority::Background, end));
