@@ -12,12 +12,14 @@ use std::{process::ExitCode, time::Instant};
 
 use regex_lite::Regex;
 
+mod backlog;
 mod bench;
 mod bodies;
 mod crowd;
 mod floor;
 mod footprint;
 mod load;
+mod noise;
 mod patch;
 mod process;
 mod reads;
@@ -114,6 +116,8 @@ async fn rows(bench: &mut Bench) -> Result<(), String> {
     patch::members(bench).await?;
     footprint::last(bench);
     scans::beside(bench).await?;
+    noise::beside(bench).await?;
+    backlog::paced(bench).await?;
     Ok(())
 }
 

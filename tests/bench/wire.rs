@@ -1,8 +1,9 @@
 //! One keep-alive HTTP/1.1 connection, as thin as a load generator needs.
 //!
-//! It knows status, `Content-Length` and chunked bodies (RFC 9112 sections 6
-//! and 7) and nothing else: no TLS, no redirects, no pipelining. The answers
-//! come from servers of this benchmark on loopback, so odd ones are errors.
+//! It knows status, `Content-Length`, chunked bodies (RFC 9112 sections 6 and 7)
+//! and whether the server closes it, and nothing else: no TLS, no redirects, no
+//! pipelining. The answers come from servers of this benchmark on loopback, so
+//! odd ones are errors.
 
 use std::{io, net::SocketAddr};
 
@@ -20,6 +21,8 @@ pub(super) struct Wire {
     at: usize,
     /// The last answer's body.
     pub(super) body: Vec<u8>,
+    /// The server closes the connection after its last answer.
+    pub(super) closed: bool,
 }
 
 enum Length {
@@ -36,6 +39,7 @@ impl Wire {
             buffer: Vec::with_capacity(READ),
             at: 0,
             body: Vec::new(),
+            closed: false,
         })
     }
 
@@ -59,6 +63,9 @@ impl Wire {
             .and_then(|digits| digits.parse().ok())
             .ok_or_else(|| odd("no status"))?;
         let length = length(head, status)?;
+        self.closed = head
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.trim_ascii().eq_ignore_ascii_case(b"connection: close"));
         self.at = end + 4;
         Ok((status, length))
     }

@@ -25,11 +25,15 @@ const BATCH: usize = 1_000;
 /// Connections that create users.
 const CREATORS: usize = 64;
 
+/// Requests a second that the other connection may send.
+pub(super) const NOISY_BUDGET: u32 = 125;
+
 pub(super) struct World {
     pub(super) bridge: Process,
     pub(super) caller: Caller,
     pub(super) address: SocketAddr,
     upstream: SocketAddr,
+    noisy_token: String,
     pinned: bool,
     starts: usize,
     users: Vec<String>,
@@ -65,10 +69,11 @@ impl World {
         .run()?;
         write(
             &folder.path().join("drawbridge.toml"),
-            &configuration(&upstream),
+            &configuration(&upstream, None),
         )?;
         write(&folder.path().join("opsera.token"), UPSTREAM_TOKEN)?;
-        let token = token(folder.path())?;
+        let token = make_token(folder.path(), "acme")?;
+        let noisy_token = make_token(folder.path(), "noisy")?;
         let (bridge, host) = serve(folder.path(), pinned, 0)?;
         Ok(Self {
             bridge,
@@ -80,6 +85,7 @@ impl World {
             },
             upstream: socket(&upstream)?,
             pinned,
+            noisy_token,
             starts: 1,
             users: Vec::new(),
             _simulator: simulator,
@@ -139,8 +145,30 @@ impl World {
 
     /// What every call takes from now on.
     pub(super) async fn latency(&self, milliseconds: u64) -> Result<(), String> {
-        let faults = json!({ "latency_ms": milliseconds }).to_string();
-        self.control("PUT", "/faults", &faults).await.map(drop)
+        let faults = json!({ "latency_ms": milliseconds });
+        self.faults(&faults).await
+    }
+
+    pub(super) async fn faults(&self, faults: &Value) -> Result<(), String> {
+        self.control("PUT", "/faults", &faults.to_string())
+            .await
+            .map(drop)
+    }
+
+    /// What the bridge knows of the application's limit, from its next start
+    /// on; `None` is no limit to speak of.
+    pub(super) fn know_limit(&self, per_second: Option<u32>) -> Result<(), String> {
+        let text = configuration(&self.upstream.to_string(), per_second);
+        write(&self.folder.path().join("drawbridge.toml"), &text)
+    }
+
+    /// Requests of the other connection, which has the usual budget.
+    pub(super) fn noisy(&self) -> Caller {
+        Caller {
+            host: self.caller.host.clone(),
+            base: "/noisy/scim/v2".into(),
+            token: self.noisy_token.clone(),
+        }
     }
 
     // ------------------------------------------------------ users and groups
@@ -252,9 +280,33 @@ fn serve(folder: &Path, pinned: bool, number: usize) -> Result<(Process, String)
     .run()
 }
 
-/// Pacing is set so high that it never holds anything back; everything else is
-/// as in production.
-fn configuration(upstream: &str) -> String {
+/// Two connections, one of them with a budget. Without a limit, pacing is set
+/// so high that it never holds anything back; everything else is as in
+/// production.
+fn configuration(upstream: &str, per_second: Option<u32>) -> String {
+    let pace = match per_second {
+        None => "requests_per_second = 1000000\nburst = 1000000".to_owned(),
+        Some(limit) => format!("requests_per_second = {limit}\nburst = 10\nconcurrency = 32"),
+    };
+    let connection = |name: &str, budget: u32| {
+        format!(
+            r#"
+[[connection]]
+name = "{name}"
+tokens = {{ file = "{name}.tokens" }}
+import = "never"
+guard = {{ enabled = false }}
+request_budget = {budget}
+
+[connection.upstream]
+kind = "opsera"
+base_url = "http://{upstream}"
+token = {{ file = "opsera.token" }}
+{pace}
+"#
+        )
+    };
+    let connections = connection("acme", 1_000_000) + &connection("noisy", NOISY_BUDGET);
     format!(
         r#"listen = "127.0.0.1:0"
 
@@ -263,27 +315,13 @@ url = "sqlite://bridge.db"
 
 [http]
 workers = 1
-
-[[connection]]
-name = "acme"
-tokens = {{ file = "acme.tokens" }}
-import = "never"
-guard = {{ enabled = false }}
-request_budget = 1000000
-
-[connection.upstream]
-kind = "opsera"
-base_url = "http://{upstream}"
-token = {{ file = "opsera.token" }}
-requests_per_second = 1000000
-burst = 1000000
-"#
+{connections}"#
     )
 }
 
-fn token(folder: &Path) -> Result<String, String> {
+fn make_token(folder: &Path, connection: &str) -> Result<String, String> {
     let output = Command::new(program())
-        .args(["token", "create", "acme", "--config", "drawbridge.toml"])
+        .args(["token", "create", connection, "--config", "drawbridge.toml"])
         .current_dir(folder)
         .output()
         .map_err(|error| error.to_string())?;
