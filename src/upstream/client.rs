@@ -19,10 +19,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
 use reqwest::{
     Method, Response, StatusCode, Url,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -36,6 +35,7 @@ mod background;
 mod failure;
 mod gate;
 mod pace;
+mod reply;
 mod retry_after;
 mod token;
 
@@ -43,6 +43,7 @@ use address::base_url;
 pub(super) use address::placeholders;
 pub use background::in_background;
 pub(super) use pace::Priority;
+pub(super) use reply::Reply;
 use token::Token;
 pub use token::TokenSource;
 
@@ -146,30 +147,6 @@ pub(super) struct Call<'a> {
     pub(super) priority: Priority,
     /// It changes something there, so the brake holds it.
     pub(super) writes: bool,
-}
-
-/// A reply with a 2xx status.
-#[derive(Debug)]
-pub(super) struct Reply {
-    body: Vec<u8>,
-}
-
-impl Reply {
-    /// The body as JSON; an empty one is `null`, plain text is a JSON string.
-    /// Anything that only looks like JSON is unclear: the call was answered
-    /// with success, so it probably happened.
-    pub(super) fn json(&self) -> Result<Value, UpstreamError> {
-        let text =
-            std::str::from_utf8(&self.body).map_err(|_| unclear("the reply is not UTF-8"))?;
-        let text = text.trim();
-        match text.as_bytes().first() {
-            None => Ok(Value::Null),
-            Some(b'<') => Err(unclear("the reply is a web page, not JSON")),
-            Some(b'{' | b'[' | b'"') => serde_json::from_str(text)
-                .map_err(|error| unclear(format!("the reply is not readable JSON: {error}"))),
-            Some(_) => Ok(serde_json::from_str(text).unwrap_or_else(|_| text.into())),
-        }
-    }
 }
 
 /// A connection's way to its application.
@@ -395,8 +372,8 @@ impl Client {
     async fn judge(&self, reply: Response, turn: &Turn<'_>) -> Result<Reply, UpstreamError> {
         self.pace.reached();
         let status = reply.status();
-        let asked = asked_to_wait(reply.headers());
-        let body = read_body(reply, self.reply_limit_mib).await;
+        let asked = reply::asked_to_wait(reply.headers());
+        let body = reply::read_body(reply, self.reply_limit_mib).await;
         if failure::is_throttle(status) {
             self.tally.throttled.fetch_add(1, Relaxed);
             let after = match status {
@@ -410,42 +387,12 @@ impl Client {
         }
         self.pace.welcome(turn);
         if status.is_success() {
-            return Ok(Reply { body: body? });
+            return Ok(Reply::new(body?));
         }
         // The status alone decides, so a cut body does not matter here.
         let text = failure::text(&body.unwrap_or_default());
         Err(failure::of_status(status, &text))
     }
-}
-
-/// `Retry-After`, seconds or a date; a date is read against the sender's own
-/// clock where it tells it, because only the distance matters.
-fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let now = headers
-        .get(DATE)
-        .and_then(|date| date.to_str().ok())
-        .and_then(retry_after::http_date)
-        .unwrap_or_else(Timestamp::now);
-    retry_after::parse(text, now)
-}
-
-async fn read_body(mut reply: Response, limit_mib: u32) -> Result<Vec<u8>, UpstreamError> {
-    let limit = (limit_mib as usize).saturating_mul(1024 * 1024);
-    let mut body = Vec::new();
-    while let Some(chunk) = reply
-        .chunk()
-        .await
-        .map_err(|error| unclear(format!("the reply broke off: {}", failure::chain(&error))))?
-    {
-        if body.len() + chunk.len() > limit {
-            return Err(unclear(format!(
-                "the reply is longer than {limit_mib} MiB (reply_limit_mib)"
-            )));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 fn read_file(key: &str, path: &std::path::Path) -> Result<Vec<u8>, String> {

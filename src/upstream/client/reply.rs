@@ -1,0 +1,96 @@
+//! What came back: a body, read as far as it may be long, and how long the
+//! application wants to be left alone.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::{
+    Response,
+    header::{DATE, HeaderMap, RETRY_AFTER},
+};
+use serde_json::Value;
+
+use super::{failure, retry_after, unclear};
+use crate::upstream::UpstreamError;
+
+/// A reply with a 2xx status.
+#[derive(Debug)]
+pub(in crate::upstream) struct Reply {
+    body: Vec<u8>,
+}
+
+impl Reply {
+    pub(super) fn new(body: Vec<u8>) -> Self {
+        Self { body }
+    }
+
+    /// The body as JSON; an empty one is `null`, plain text is a JSON string.
+    /// Anything that only looks like JSON is unclear: the call was answered
+    /// with success, so it probably happened.
+    pub(in crate::upstream) fn json(&self) -> Result<Value, UpstreamError> {
+        let text =
+            std::str::from_utf8(&self.body).map_err(|_| unclear("the reply is not UTF-8"))?;
+        let text = text.trim();
+        match text.as_bytes().first() {
+            None => Ok(Value::Null),
+            Some(b'<') => Err(unclear("the reply is a web page, not JSON")),
+            Some(b'{' | b'[' | b'"') => serde_json::from_str(text)
+                .map_err(|error| unclear(format!("the reply is not readable JSON: {error}"))),
+            Some(_) => Ok(serde_json::from_str(text).unwrap_or_else(|_| text.into())),
+        }
+    }
+}
+
+/// `Retry-After`, seconds or a date; a date is read against the sender's own
+/// clock where it tells it, because only the distance matters.
+pub(super) fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let now = headers
+        .get(DATE)
+        .and_then(|date| date.to_str().ok())
+        .and_then(retry_after::http_date)
+        .unwrap_or_else(Timestamp::now);
+    retry_after::parse(text, now)
+}
+
+pub(super) async fn read_body(
+    mut reply: Response,
+    limit_mib: u32,
+) -> Result<Vec<u8>, UpstreamError> {
+    let limit = (limit_mib as usize).saturating_mul(1024 * 1024);
+    let mut body = Vec::new();
+    while let Some(chunk) = reply
+        .chunk()
+        .await
+        .map_err(|error| unclear(format!("the reply broke off: {}", failure::chain(&error))))?
+    {
+        if body.len() + chunk.len() > limit {
+            return Err(unclear(format!(
+                "the reply is longer than {limit_mib} MiB (reply_limit_mib)"
+            )));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_date_is_read_by_the_clock_of_who_sent_it() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(asked_to_wait(&headers), None);
+        let until = HeaderValue::from_static("Sun, 06 Nov 1994 08:49:44 GMT");
+        headers.insert(RETRY_AFTER, until);
+        assert_eq!(asked_to_wait(&headers), Some(Duration::ZERO), "long ago");
+        let now = HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT");
+        headers.insert(DATE, now);
+        assert_eq!(asked_to_wait(&headers), Some(Duration::from_secs(7)));
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("12"));
+        assert_eq!(asked_to_wait(&headers), Some(Duration::from_secs(12)));
+    }
+}
