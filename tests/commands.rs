@@ -207,6 +207,13 @@ fn check_is_content_with_what_is_in_order() {
     let (status, text) = run(folder.path(), &["check"]);
     assert_eq!(status, 0, "{text}");
     assert!(text.contains("All is in order."), "{text}");
+    for line in [
+        "what Opsera can do",
+        "  yes      add members (1000 a call, by id or e-mail, documented): ",
+        "  no       rename a group (documented): the Opsera name of a group is fixed",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
     let file = folder.path().join("drawbridge.toml");
     let right = fs::read_to_string(&file).unwrap();
     let url = application.url();

@@ -281,6 +281,8 @@ async fn a_check_tells_what_may_be_read() {
     ] {
         assert!(said.contains(&format!("the token may {right}")), "{said}");
     }
+    let no = "  no       add members (documented): Hydden.Control documents no way to add";
+    assert!(said.contains(no), "{said}");
     world.upstream_token("another-token-0123456789abcdef");
     let (said, _, ok) = world.run(&["check"]);
     assert!(!ok && said.contains("does not accept the token"), "{said}");

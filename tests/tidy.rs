@@ -36,6 +36,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
             "bridge",
             "config",
             "console",
+            "plan",
             "simulator",
             "store",
             "telemetry",

@@ -13,6 +13,7 @@ use crate::{
     app,
     bridge::token,
     config::{self, Config, Connection},
+    plan::capability::Capabilities,
     upstream::Finding,
 };
 
@@ -84,6 +85,7 @@ impl Check {
                     for finding in runtime.block_on(upstream.check()) {
                         report.say(&finding);
                     }
+                    report.table(upstream.capabilities());
                 }
             }
         }
@@ -112,6 +114,24 @@ impl Report {
         }
         if let Some(remedy) = &finding.remedy {
             self.screen.paragraph(Tone::Plain, "           -> ", remedy);
+        }
+    }
+
+    /// What the application can do, and why not.
+    fn table(&self, can: &Capabilities) {
+        let heading = format!("what {} can do", can.application);
+        self.screen.line(Tone::Heading, &heading);
+        for row in &can.rows {
+            let [act, able, batch, by, certainty, note] = row.columns();
+            let margin = format!("  {able:<9}");
+            let how = if row.able {
+                format!("{batch} a call, by {by}, {certainty}")
+            } else {
+                certainty
+            };
+            let dash = if note.is_empty() { "" } else { ": " };
+            let line = format!("{act} ({how}){dash}{note}");
+            self.screen.paragraph(Tone::Plain, &margin, &line);
         }
     }
 

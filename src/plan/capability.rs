@@ -69,6 +69,28 @@ pub enum Certainty {
     Assumed,
 }
 
+/// How an application is told whom or what an act is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identifier {
+    Name,
+    Email,
+    /// The application's own id.
+    Id,
+    /// Its own id where that is known, else the e-mail address.
+    IdOrEmail,
+}
+
+impl Identifier {
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Email => "e-mail",
+            Self::Id => "id",
+            Self::IdOrEmail => "id or e-mail",
+        }
+    }
+}
+
 /// One row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capability {
@@ -76,9 +98,30 @@ pub struct Capability {
     pub able: bool,
     /// Most members in one call; 1 for acts on one thing.
     pub batch: usize,
+    pub by: Identifier,
     pub certainty: Certainty,
     /// Why not, or what to know; said to identity providers in these words.
     pub note: &'static str,
+}
+
+impl Capability {
+    /// The columns of a printed table: what, whether, how many in one call, by
+    /// what, how sure that is, and what to know about it.
+    pub fn columns(&self) -> [String; 6] {
+        let able = |text: String| if self.able { text } else { String::new() };
+        let certainty = match self.certainty {
+            Certainty::Documented => "documented",
+            Certainty::Assumed => "assumed",
+        };
+        [
+            self.act.words().to_owned(),
+            if self.able { "yes" } else { "no" }.to_owned(),
+            able(self.batch.to_string()),
+            able(self.by.words().to_owned()),
+            certainty.to_owned(),
+            self.note.to_owned(),
+        ]
+    }
 }
 
 /// An application's whole table.

@@ -181,7 +181,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
     use crate::plan::{
-        capability::{Capability, Certainty},
+        capability::{Capability, Certainty, Identifier},
         state::{Account, GroupKey, ObservedAccount, UserKey},
     };
     use crate::scim::resource::ResourceId;
@@ -191,6 +191,7 @@ mod tests {
             act,
             able: true,
             batch,
+            by: Identifier::Name,
             certainty: Certainty::Documented,
             note: "",
         };

@@ -19,6 +19,8 @@ use crate::{
 mod client;
 pub mod hydden;
 pub mod opsera;
+#[cfg(test)]
+mod tests;
 
 pub use client::in_background;
 

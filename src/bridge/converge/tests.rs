@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::{
     plan::{
-        capability::{Act, Capability, Certainty},
+        capability::{Act, Capability, Certainty, Identifier},
         state::{Account, GroupKey, UserWork},
     },
     scim::{
@@ -61,6 +61,7 @@ fn scripted(
         act,
         able: true,
         batch: 1_000,
+        by: Identifier::Name,
         certainty: Certainty::Documented,
         note: "",
     };

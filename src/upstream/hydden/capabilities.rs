@@ -4,6 +4,7 @@
 use crate::plan::capability::{
     Act, Capabilities, Capability,
     Certainty::{Assumed, Documented},
+    Identifier,
 };
 
 /// Why nobody joins or leaves a group.
@@ -22,6 +23,7 @@ pub(super) fn table() -> Capabilities {
         act,
         able: false,
         batch: 1,
+        by: Identifier::Id,
         certainty,
         note,
     };

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    capabilities::{NO_REACTIVATION, NO_RENAME},
+    capabilities::{NO_NEW_ADDRESS, NO_REACTIVATION, NO_RENAME},
     settings::{SITE_ROLES, Settings, UnknownRoles},
 };
 use crate::scim::schema::{Adjustment, ENTERPRISE, GROUP, Schemas, USER};
@@ -117,8 +117,10 @@ fn adjustments(settings: &Settings) -> Vec<Adjustment> {
         note(
             USER,
             "userName",
-            "Opsera knows an account by its e-mail address: this value where it is one, else the \
-             primary, the work or the first of emails. Opsera cannot change it later.",
+            &format!(
+                "The account's address: this value where it is one, else the primary, the work or \
+                 the first of emails. {NO_NEW_ADDRESS}."
+            ),
         ),
         note(
             USER,

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use super::{below, chance, now, pick};
 use crate::{
     plan::{
-        capability::{Act, Capabilities, Capability, Certainty},
+        capability::{Act, Capabilities, Capability, Certainty, Identifier},
         operation::Operation,
         state::{Account, Principal},
     },
@@ -127,6 +127,7 @@ fn table() -> Capabilities {
         act,
         able,
         batch,
+        by: Identifier::Name,
         certainty: Certainty::Documented,
         note: "",
     };
