@@ -15,7 +15,7 @@ use crate::{
     app,
     bridge::token::secret,
     config::{Log, LogFormat},
-    simulator::{self, Company, Failure, Faults, RateLimit, Rule, Simulator, Treatment},
+    simulator::{self, Company, Failure, Faults, Minute, RateLimit, Rule, Simulator, Treatment},
     telemetry,
 };
 
@@ -30,6 +30,7 @@ pub(super) struct Simulate {
 enum Application {
     Opsera(Box<Opsera>),
     Hydden(Box<Hydden>),
+    Snyk(Box<Snyk>),
 }
 
 /// Run a simulated Opsera: stateful, true to its documentation, and as faulty
@@ -60,6 +61,23 @@ struct Opsera {
 struct Hydden {
     #[command(flatten)]
     common: Common,
+}
+
+/// Run a simulated Snyk: groups whose users have one role each, in pages of tens,
+/// with a limit of calls a minute and the minute of silence after it.
+///
+/// Every call is logged under /_simulator/calls; the state and all switches,
+/// also more than there are here, are under /_simulator/state and
+/// /_simulator/faults, without a credential: keep it on loopback. A team of a
+/// company file is one role (its type) in the Snyk Group of its name.
+#[derive(Debug, Args)]
+struct Snyk {
+    #[command(flatten)]
+    common: Common,
+    /// More calls than this in a minute are answered 429, until there was none
+    /// for a minute.
+    #[arg(long, value_name = "CALLS", default_value_t = 1_620)]
+    minute_limit: usize,
 }
 
 /// What every simulated application can be told.
@@ -149,6 +167,12 @@ impl Simulate {
                 Company::nested(),
                 hydden.common.faults(),
             ),
+            Application::Snyk(snyk) => (
+                &snyk.common,
+                simulator::Application::Snyk,
+                Company::roles(),
+                snyk.faults(),
+            ),
         };
         let company = common.company(company)?;
         let serve = common.serve(application, &company, faults);
@@ -161,6 +185,19 @@ impl Opsera {
         Faults {
             unknown_members: self.unknown_members.treatment(),
             duplicate_members: self.duplicate_members.treatment(),
+            ..self.common.faults()
+        }
+    }
+}
+
+impl Snyk {
+    fn faults(&self) -> Faults {
+        Faults {
+            minute: Some(Minute {
+                calls: self.minute_limit,
+                length_ms: 60_000,
+                silence: true,
+            }),
             ..self.common.faults()
         }
     }

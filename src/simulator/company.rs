@@ -228,6 +228,30 @@ impl Company {
         company
     }
 
+    /// Two Snyk Groups: a team is one role in the group of its name. One person
+    /// in five has never been let into one.
+    pub fn roles() -> Self {
+        let users: Vec<Employee> = (0..300).map(employee).collect();
+        let team = |name: &str, kind: &str, choose: &dyn Fn(usize) -> bool| Team {
+            name: name.into(),
+            kind: kind.into(),
+            members: (0..)
+                .zip(&users)
+                .filter(|(n, _)| choose(*n))
+                .map(|(_, user)| user.email.clone())
+                .collect(),
+            ..Team::default()
+        };
+        let groups = vec![
+            team("Example Inc.", "group_admin", &|n| n % 100 == 0),
+            team("Example Inc.", "group_viewer", &|n| n % 10 == 3),
+            team("Example Inc.", "group_member", &|n| n % 5 != 4),
+            team("Example Labs", "group_admin", &|n| n == 1),
+            team("Example Labs", "group_member", &|n| n % 20 == 2),
+        ];
+        Self { users, groups }
+    }
+
     /// Nobody and nothing.
     pub fn empty() -> Self {
         Self::default()

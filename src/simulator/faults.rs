@@ -15,6 +15,7 @@ pub struct Faults {
     /// Every call takes at least so long; it is applied at the end of it.
     pub latency_ms: u64,
     pub rate_limit: Option<RateLimit>,
+    pub minute: Option<Minute>,
     /// Reads show what was so this long ago.
     pub read_lag_ms: u64,
     /// Members nobody knows, in add, remove and replace.
@@ -37,6 +38,7 @@ impl Default for Faults {
         Self {
             latency_ms: 0,
             rate_limit: None,
+            minute: None,
             read_lag_ms: 0,
             unknown_members: Treatment::Strict,
             duplicate_members: Treatment::Lenient,
@@ -56,6 +58,24 @@ pub struct RateLimit {
     /// The header as it is sent; `null` for none.
     #[serde(default)]
     pub retry_after: Option<String>,
+}
+
+/// Calls beyond it in any minute are answered 429.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Minute {
+    pub calls: usize,
+    /// How long that minute is, for tests that have no time.
+    #[serde(default = "a_minute")]
+    pub length_ms: u64,
+    /// After one call too many every call is refused, until there was none for
+    /// so long.
+    #[serde(default)]
+    pub silence: bool,
+}
+
+fn a_minute() -> u64 {
+    60_000
 }
 
 /// What to do with a member that makes no sense.
@@ -170,6 +190,9 @@ pub(super) struct Strike {
 pub(super) struct Switchboard {
     pub(super) faults: Faults,
     recent: VecDeque<Instant>,
+    /// The calls of the last minute, and the last one that was refused.
+    of_minute: VecDeque<Instant>,
+    refused: Option<Instant>,
     dice: u64,
 }
 
@@ -177,6 +200,8 @@ impl Switchboard {
     pub(super) fn replace(&mut self, faults: Faults) {
         self.faults = faults;
         self.recent.clear();
+        self.of_minute.clear();
+        self.refused = None;
     }
 
     pub(super) fn latency(&self) -> Duration {
@@ -185,7 +210,8 @@ impl Switchboard {
 
     /// How this call fails, if it does; counts it either way.
     pub(super) fn strike(&mut self, operation: &str, write: bool, now: Instant) -> Option<Strike> {
-        if let Some(failure) = self.over_limit(now) {
+        let over = self.over_minute(now).or_else(|| self.over_limit(now));
+        if let Some(failure) = over {
             return Some(Strike {
                 failure,
                 over_limit: true,
@@ -208,6 +234,25 @@ impl Switchboard {
             });
         }
         None
+    }
+
+    fn over_minute(&mut self, now: Instant) -> Option<Failure> {
+        let minute = self.faults.minute.as_ref()?;
+        let length = Duration::from_millis(minute.length_ms);
+        let recent = |then: &Instant| now.duration_since(*then) < length;
+        while self.of_minute.front().is_some_and(|then| !recent(then)) {
+            self.of_minute.pop_front();
+        }
+        let silenced = minute.silence && self.refused.as_ref().is_some_and(recent);
+        if !silenced && self.of_minute.len() < minute.calls {
+            self.of_minute.push_back(now);
+            return None;
+        }
+        self.refused = Some(now);
+        Some(Failure::Status {
+            status: 429,
+            retry_after: None,
+        })
     }
 
     fn over_limit(&mut self, now: Instant) -> Option<Failure> {

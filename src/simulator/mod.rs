@@ -27,13 +27,14 @@ mod hydden;
 mod log;
 mod opsera;
 mod service;
+mod snyk;
 mod stage;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use company::{Company, Employee, Team};
-pub use faults::{Failure, Faults, RateLimit, Rule, Treatment};
+pub use faults::{Failure, Faults, Minute, RateLimit, Rule, Treatment};
 pub use log::Call;
 use stage::{Live, Stage};
 pub use state::{GroupState, State, UserState};
@@ -46,6 +47,7 @@ const BODY_LIMIT: usize = 64 * 1024 * 1024;
 pub enum Application {
     Opsera,
     Hydden,
+    Snyk,
 }
 
 impl Application {
@@ -53,6 +55,7 @@ impl Application {
         match self {
             Self::Opsera => Box::new(Live::<opsera::World>::new(company)),
             Self::Hydden => Box::new(Live::<hydden::World>::new(company)),
+            Self::Snyk => Box::new(Live::<snyk::World>::new(company)),
         }
     }
 }

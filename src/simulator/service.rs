@@ -63,9 +63,12 @@ pub(super) async fn answer(request: HttpRequest, body: Bytes) -> HttpResponse {
     let uri = request.uri();
     let routed = shared.live().route(request.method(), uri.path());
     let (operation, targets) = routed.unwrap_or(("unknown", Vec::new()));
+    let kind = request.headers().get(CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok());
     let call = Incoming {
         operation,
         targets,
+        content_type: kind.unwrap_or_default().to_owned(),
         query: pairs(uri.query().unwrap_or_default()),
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
     };
@@ -86,7 +89,9 @@ pub(super) async fn answer(request: HttpRequest, body: Bytes) -> HttpResponse {
         shared
             .log()
             .end(sequence, Some(401), "refused", elapsed(&shared));
-        return refused(&shared, 401, "Authentication failed").into_response();
+        let stamp = shared.live().stamp(sequence);
+        let reply = refused(&shared, 401, "Authentication failed");
+        return Reply { stamp, ..reply }.into_response();
     }
     let sent = rt::spawn(run(shared, call, sequence)).await;
     match sent {

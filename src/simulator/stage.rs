@@ -23,6 +23,7 @@ pub(super) struct Incoming {
     /// What the path names, in order.
     pub(super) targets: Vec<String>,
     pub(super) query: Vec<(String, String)>,
+    pub(super) content_type: String,
     pub(super) body: Value,
 }
 

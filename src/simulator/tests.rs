@@ -22,6 +22,7 @@ use crate::{
 
 mod failures;
 mod operations;
+mod snyk;
 mod switches;
 
 const TOKEN: &str = "the-simulated-token";

@@ -44,6 +44,7 @@ pub(super) use address::placeholders;
 pub use background::in_background;
 pub(super) use pace::Priority;
 pub(super) use reply::Reply;
+pub(super) use token::Scheme;
 use token::Token;
 pub use token::TokenSource;
 
@@ -52,11 +53,33 @@ const TRIES: u32 = 3;
 /// When to ask again whether writes are stopped still.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
 
+/// How an application wants to be spoken to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dialect {
+    pub scheme: Scheme,
+    /// The media type of both directions.
+    pub media: &'static str,
+    /// The header with the application's own name for a request, to be told
+    /// with every refusal.
+    pub request_id: Option<&'static str>,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self {
+            scheme: Scheme::Bearer,
+            media: "application/json",
+            request_id: None,
+        }
+    }
+}
+
 /// How to reach one application.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub base_url: String,
     pub token: TokenSource,
+    pub dialect: Dialect,
     pub allow_plain_http: bool,
     pub connect_timeout: Duration,
     /// Of a whole call, reply body included.
@@ -158,6 +181,7 @@ pub(super) struct Client {
     pace: Arc<Pace>,
     party: Party,
     gate: Gate,
+    dialect: Dialect,
     reply_limit_mib: u32,
     braked: AtomicBool,
     tally: Tally,
@@ -177,7 +201,7 @@ impl Client {
     pub(super) fn new(settings: Settings) -> Result<Self, String> {
         let base = base_url(&settings.base_url, settings.allow_plain_http)?;
         let limits = settings.limits();
-        let token = Token::new(settings.token);
+        let token = Token::new(settings.token, settings.dialect.scheme);
         let origin = base.origin().ascii_serialization();
         let pace = pace::shared::pace_for(origin, token.header().ok(), &limits);
         let mut http = reqwest::Client::builder()
@@ -219,6 +243,7 @@ impl Client {
             party: pace.join(),
             pace,
             gate: Gate::default(),
+            dialect: settings.dialect,
             reply_limit_mib: settings.reply_limit_mib,
             braked: AtomicBool::new(false),
             tally: Tally::default(),
@@ -316,10 +341,10 @@ impl Client {
             .http
             .request(call.method.clone(), url)
             .header(AUTHORIZATION, authorization.clone())
-            .header(ACCEPT, HeaderValue::from_static("application/json"));
+            .header(ACCEPT, HeaderValue::from_static(self.dialect.media));
         if let Some(body) = body {
             request = request
-                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                .header(CONTENT_TYPE, HeaderValue::from_static(self.dialect.media))
                 .body(body);
         }
         let start = Instant::now();
@@ -373,6 +398,7 @@ impl Client {
         self.pace.reached();
         let status = reply.status();
         let asked = reply::asked_to_wait(reply.headers());
+        let request_id = reply::request_id(reply.headers(), self.dialect.request_id);
         let body = reply::read_body(reply, self.reply_limit_mib).await;
         if failure::is_throttle(status) {
             self.tally.throttled.fetch_add(1, Relaxed);
@@ -391,7 +417,7 @@ impl Client {
         }
         // The status alone decides, so a cut body does not matter here.
         let text = failure::text(&body.unwrap_or_default());
-        Err(failure::of_status(status, &text))
+        Err(failure::of_status(status, &(text + &request_id)))
     }
 }
 

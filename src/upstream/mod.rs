@@ -19,6 +19,7 @@ use crate::{
 mod client;
 pub mod hydden;
 pub mod opsera;
+pub mod snyk;
 #[cfg(test)]
 mod tests;
 

@@ -97,6 +97,15 @@ fn message(value: &Value) -> Option<&str> {
     if let Some(text) = value.as_str() {
         return Some(text);
     }
+    // JSON:API: the first of several says enough.
+    if let Some(first) = value.get("errors").and_then(|errors| errors.get(0)) {
+        let said = ["detail", "title"]
+            .iter()
+            .find_map(|key| first.get(key)?.as_str());
+        if said.is_some() {
+            return said;
+        }
+    }
     ["message", "error", "detail", "msg"]
         .iter()
         .filter_map(|key| value.get(key))
@@ -161,6 +170,10 @@ mod tests {
                 "no such group",
             ),
             (r#"{"error":{"message":"nested"}}"#, "nested"),
+            (
+                r#"{"jsonapi":{"version":"1.0"},"errors":[{"status":"404","detail":"no such group"}]}"#,
+                "no such group",
+            ),
             (r#""bare words""#, "bare words"),
             ("line one\nline\ttwo\x1b[31m", "line one line two [31m"),
             ("<html><body>oops</body></html>", "a web page"),

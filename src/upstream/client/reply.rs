@@ -53,6 +53,18 @@ pub(super) fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
     retry_after::parse(text, now)
 }
 
+/// The application's own name for a request, as a remark to be quoted to its
+/// support; nothing where it has none, or an odd one.
+pub(super) fn request_id(headers: &HeaderMap, name: Option<&str>) -> String {
+    let found = name.and_then(|name| {
+        let value = headers.get(name)?.to_str().ok()?;
+        let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '-');
+        let fits = value.len() <= 64 && !value.contains(odd);
+        fits.then(|| format!(" ({name} {value})"))
+    });
+    found.unwrap_or_default()
+}
+
 pub(super) async fn read_body(
     mut reply: Response,
     limit_mib: u32,

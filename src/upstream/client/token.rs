@@ -91,10 +91,18 @@ impl<'de> Visitor<'de> for Shapes {
     }
 }
 
+/// The word before a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::upstream) enum Scheme {
+    Bearer,
+    Token,
+}
+
 /// A credential at work.
 #[derive(Debug)]
 pub(super) struct Token {
     source: TokenSource,
+    scheme: Scheme,
     held: Mutex<Option<Held>>,
 }
 
@@ -105,9 +113,10 @@ struct Held {
 }
 
 impl Token {
-    pub(super) fn new(source: TokenSource) -> Self {
+    pub(super) fn new(source: TokenSource, scheme: Scheme) -> Self {
         Self {
             source,
+            scheme,
             held: Mutex::new(None),
         }
     }
@@ -126,7 +135,9 @@ impl Token {
                 Err(_) => {}
             }
         }
-        let value = held.as_ref().map(|held| header_of(&held.value));
+        let value = held
+            .as_ref()
+            .map(|held| header_of(self.scheme, &held.value));
         value.flatten().ok_or_else(|| UpstreamError::Denied {
             reason: "the token holds characters that no header can carry".into(),
         })
@@ -187,8 +198,12 @@ fn read(source: &TokenSource) -> Result<SecretString, String> {
     Ok(text.to_owned().into())
 }
 
-fn header_of(value: &SecretString) -> Option<HeaderValue> {
-    let mut header = HeaderValue::try_from(format!("Bearer {}", value.expose_secret())).ok()?;
+fn header_of(scheme: Scheme, value: &SecretString) -> Option<HeaderValue> {
+    let word = match scheme {
+        Scheme::Bearer => "Bearer",
+        Scheme::Token => "token",
+    };
+    let mut header = HeaderValue::try_from(format!("{word} {}", value.expose_secret())).ok()?;
     header.set_sensitive(true);
     Some(header)
 }
@@ -203,7 +218,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         std::fs::write(&path, "first-secret\n").unwrap();
-        let token = Token::new(TokenSource::File(path.clone()));
+        let token = Token::new(TokenSource::File(path.clone()), Scheme::Bearer);
         assert_eq!(
             token.header().unwrap().to_str().unwrap(),
             "Bearer first-secret"

@@ -71,6 +71,7 @@ impl Settings {
         client::Settings {
             base_url: base.strip_suffix("/api/v1").unwrap_or(base).to_owned(),
             token: self.token.clone(),
+            dialect: client::Dialect::default(),
             allow_plain_http: self.allow_plain_http,
             connect_timeout: self.connect_timeout.0,
             timeout: self.timeout.0,

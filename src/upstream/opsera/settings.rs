@@ -171,6 +171,7 @@ impl Settings {
         client::Settings {
             base_url: self.base_url.clone(),
             token: self.token.clone(),
+            dialect: client::Dialect::default(),
             allow_plain_http: self.allow_plain_http,
             connect_timeout: self.connect_timeout.0,
             timeout: self.timeout.0,
