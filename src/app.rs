@@ -12,7 +12,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime, sync::oneshot, task::JoinHandle};
+use tokio::{
+    runtime,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 
 use crate::{
@@ -24,15 +28,17 @@ use crate::{
     config::{self, Config},
     console::{self, Access, beside},
     http,
-    store::{self, Store, StoreError},
+    store::{self, Health, Store, StoreError},
     upstream::{Upstream, hydden, opsera},
 };
 
 /// How long a stop waits for upstream calls after the front has stopped; what
 /// is cut off then is open work for the next start.
 const LAST_CALLS: Duration = Duration::from_secs(5);
-/// How often the store is asked whether it still takes writes.
-const STORE_PULSE: Duration = Duration::from_secs(5);
+/// How often the store is asked whether it still takes writes, and whether it
+/// does again.
+const PULSE: Duration = Duration::from_secs(5);
+const SICK_PULSE: Duration = Duration::from_millis(500);
 
 /// Why there is no server. The text holds the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +121,18 @@ impl Drop for Engine {
     fn drop(&mut self) {
         if let Some(engine) = self.0.take() {
             engine.shutdown_background();
+        }
+    }
+}
+
+/// Waits for what the store does not come back from.
+async fn ruined(health: &mut watch::Receiver<Health>) -> StoreError {
+    loop {
+        if let Health::Ruined(error) = &*health.borrow_and_update() {
+            return error.clone();
+        }
+        if health.changed().await.is_err() {
+            return StoreError::Broken("its writer has stopped".into());
         }
     }
 }
@@ -308,26 +326,20 @@ impl Running {
 
     /// Waits until the server cannot go on. Cancel-safe.
     pub async fn ended(&mut self) -> Ended {
-        let name = self
-            .bridge
-            .connection_names()
-            .first()
-            .map(ToString::to_string);
-        let mut pulse = tokio::time::interval(STORE_PULSE);
+        let mut health = self.store.health();
         loop {
+            let well = *health.borrow() == Health::Well;
+            let pulse = if well { PULSE } else { SICK_PULSE };
             tokio::select! {
                 end = &mut self.front => return Ended::Front(match end {
                     Ok(Ok(())) => io::Error::other("without being asked to"),
                     Ok(Err(error)) => error,
                     Err(error) => io::Error::other(error),
                 }),
-                _ = pulse.tick() => {
-                    let Some(name) = &name else { continue };
-                    let pulse = self.store.connection(name).await;
-                    self.bridge.note_store(pulse.is_ok());
-                    if let Err(error @ StoreError::Broken(_)) = pulse {
-                        return Ended::Store(error);
-                    }
+                error = ruined(&mut health) => return Ended::Store(error),
+                () = tokio::time::sleep(pulse) => {
+                    // The store's health is what it comes to.
+                    let _ = self.store.pulse().await;
                 }
             }
         }

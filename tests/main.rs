@@ -14,6 +14,7 @@ mod chaos;
 mod commands;
 mod crash;
 mod direct_groups;
+mod disk;
 mod edges;
 mod faults;
 mod filters;

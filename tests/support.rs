@@ -329,6 +329,30 @@ impl World {
         self.base = format!("{}/acme/scim/v2", self.bridge.address());
     }
 
+    /// The same with files named in its environment.
+    pub fn start_bridge_with(&mut self, environment: &[(&str, &std::path::Path)]) {
+        let mut command = Command::new(program());
+        command.envs(environment.iter().copied());
+        let bridge = Process::try_start(command, &SERVE, self.dir.path(), "/scim/v2");
+        self.bridge = bridge.unwrap_or_else(|wrong| panic!("{wrong}"));
+        self.base = format!("{}/acme/scim/v2", self.bridge.address());
+    }
+
+    /// The exit code of a bridge that has ended, `None` for one that a signal ended.
+    pub fn bridge_exited(&mut self) -> Option<Option<i32>> {
+        let status = self.bridge.child.try_wait().expect("a child")?;
+        Some(status.code())
+    }
+
+    /// What `/readyz` tells.
+    pub async fn is_ready(&self) -> bool {
+        let url = format!("{}/readyz", self.bridge.address());
+        let answer = self.client.get(url).send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        assert!(status == 200 || status == 503, "{status}");
+        status == 200
+    }
+
     /// The store of a bridge that does not run, to be put back one day.
     pub fn copy_store(&self) -> Vec<u8> {
         let db = rusqlite::Connection::open(self.store()).expect("a store");
@@ -356,7 +380,7 @@ impl World {
         std::fs::remove_file(self.dir.path().join("bridge.db.mark")).expect("a note");
     }
 
-    fn store(&self) -> std::path::PathBuf {
+    pub fn store(&self) -> std::path::PathBuf {
         self.dir.path().join("bridge.db")
     }
 

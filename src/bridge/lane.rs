@@ -46,6 +46,8 @@ const LONGEST_LINGER: Duration = Duration::from_millis(25);
 /// soon it sees that there is another one.
 const DENIED_PAUSE: Duration = Duration::from_secs(30);
 const CREDENTIAL_LOOK: Duration = Duration::from_secs(1);
+/// How long a lane rests when the store takes no writes.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How often background work looks for a quiet moment before it goes on.
 const QUIET_LOOKS: u32 = 20;
 /// How often is looked for calls that may have landed late.
@@ -386,7 +388,7 @@ impl Lanes {
                 }
                 Err(error) => {
                     tracing::error!(%error, "a lane cannot use the store");
-                    Pause::For(Duration::from_secs(1))
+                    Pause::For(STORE_PAUSE)
                 }
             };
             if pause == Pause::None {
@@ -425,11 +427,11 @@ impl Lanes {
         point!("user-turn.worked");
         let settled = learned.settled;
         let refused = learned.refused.clone();
-        let woken = self
-            .0
-            .store
-            .end_user_turn(key, learned, clock::now())
-            .await?;
+        let record = || {
+            let store = &self.0.store;
+            store.end_user_turn(key, learned.clone(), clock::now())
+        };
+        let woken = recorded(record).await?;
         point!("user-turn.ended");
         self.with(Lane::User(key), |state| {
             if !settled {
@@ -483,11 +485,11 @@ impl Lanes {
         let (learned, pause) = converge::group_turn(upstream, turn, &since, doubts).await;
         point!("turn.worked");
         let summary = Summary::of(&learned, learned.existence.unwrap_or(was_there) == target);
-        let woken = self
-            .0
-            .store
-            .end_group_turn(key, seq, learned, clock::now())
-            .await?;
+        let record = || {
+            let store = &self.0.store;
+            store.end_group_turn(key, seq, learned.clone(), clock::now())
+        };
+        let woken = recorded(record).await?;
         point!("turn.ended");
         self.with(Lane::Group(key), |state| summary.tell(state, seq));
         point!("turn.told");
@@ -601,6 +603,23 @@ impl Lanes {
                 let _ =
                     tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
             }
+        }
+    }
+}
+
+/// What the application said, an unclear end above all, must not be forgotten
+/// because the disk is full for a while: the lane waits until it is kept.
+async fn recorded<T, F>(record: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    loop {
+        match record().await {
+            Err(StoreError::Unavailable(why)) => {
+                tracing::error!(why, "what the application answered cannot be recorded yet");
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+            end => return end,
         }
     }
 }

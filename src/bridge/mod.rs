@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -152,8 +152,6 @@ pub struct Bridge {
     engine: tokio::runtime::Handle,
     switch: Switch,
     started: Millis,
-    /// Whether the store took the last write that tried it.
-    writable: AtomicBool,
 }
 
 /// The right to act on one connection with one token.
@@ -260,7 +258,6 @@ impl Bridge {
             engine,
             switch,
             started: clock::now(),
-            writable: AtomicBool::new(true),
         });
         bridge.heed_switch();
         bridge.keep_watch();

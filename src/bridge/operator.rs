@@ -5,14 +5,14 @@
 //! answered 2xx and is not yet in the application is counted here, so that
 //! nothing is pending in silence.
 
-use std::sync::{Arc, PoisonError, atomic::Ordering};
+use std::sync::{Arc, PoisonError};
 
 use super::{Bridge, Connection, bearer, clock, token::Tokens};
 use crate::{
     plan::state::ConnectionKey,
     store::{
-        Actor, Counts, Drifted, Imported, Millis, Recovery, Refused, Store, StoreError, Watch,
-        audit::AuditRow,
+        Actor, Counts, Drifted, Health, Imported, Millis, Recovery, Refused, Store, StoreError,
+        Watch, audit::AuditRow,
     },
     upstream::Condition,
 };
@@ -91,18 +91,7 @@ impl Bridge {
 
     /// Whether requests that write can be taken.
     pub fn is_ready(&self) -> bool {
-        self.writable.load(Ordering::Relaxed)
-    }
-
-    /// What came of the last attempt to use the store.
-    pub fn note_store(&self, writable: bool) {
-        if self.writable.swap(writable, Ordering::Relaxed) != writable {
-            if writable {
-                tracing::info!("the store takes writes again");
-            } else {
-                tracing::error!("the store takes no writes");
-            }
-        }
+        *self.store.health().borrow() == Health::Well
     }
 
     /// Follows the switch and passes it on to every application.

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::{
     plan::{
@@ -324,6 +325,17 @@ pub enum StoreError {
     Broken(String),
 }
 
+/// Whether the store takes writes, as the last that reached the disk or did
+/// not showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    Well,
+    /// It takes none now; it may again.
+    Refusing(StoreError),
+    /// It takes none any more in this process.
+    Ruined(StoreError),
+}
+
 /// One turn of a user's lane. The row is marked in flight (observed unsure)
 /// in the same transaction that handed this out.
 #[derive(Debug, Clone, PartialEq)]
@@ -474,6 +486,11 @@ pub struct Refused {
 pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     /// The handle of a connection, made at first use.
     async fn connection(&self, name: &str) -> Result<ConnectionKey, StoreError>;
+
+    /// Follows whether writes are taken.
+    fn health(&self) -> watch::Receiver<Health>;
+    /// Writes to the disk, without changing anything, to see whether it can.
+    async fn pulse(&self) -> Result<(), StoreError>;
 
     // ---- reads; they see every acknowledged write
 

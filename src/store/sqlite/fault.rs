@@ -19,10 +19,14 @@ pub(super) enum Fault {
     Crowded,
 }
 
-/// Growing the shared-memory index or allocating may fail without anything
-/// being wrong with what is on disk.
-const IOERR_NOMEM: i32 = rusqlite::ffi::SQLITE_IOERR_NOMEM;
-const IOERR_SHMSIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+/// Allocating, growing the shared-memory index or writing before anything was
+/// promised (a file system that is now read-only, a quota) may fail without
+/// anything being wrong with what is on disk. Syncing may not.
+const PASSING: [i32; 3] = [
+    rusqlite::ffi::SQLITE_IOERR_NOMEM,
+    rusqlite::ffi::SQLITE_IOERR_SHMSIZE,
+    rusqlite::ffi::SQLITE_IOERR_WRITE,
+];
 
 impl Fault {
     pub(super) fn broken(what: impl Into<String>) -> Self {
@@ -36,9 +40,7 @@ impl Fault {
             return false;
         };
         match error.code {
-            ErrorCode::SystemIoFailure => {
-                !matches!(error.extended_code, IOERR_NOMEM | IOERR_SHMSIZE)
-            }
+            ErrorCode::SystemIoFailure => !PASSING.contains(&error.extended_code),
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
             _ => false,
         }
@@ -67,7 +69,7 @@ pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
                     | ErrorCode::DatabaseBusy
                     | ErrorCode::DatabaseLocked
                     | ErrorCode::OutOfMemory
-            ) || matches!(e.extended_code, IOERR_NOMEM | IOERR_SHMSIZE)
+            ) || PASSING.contains(&e.extended_code)
         }
         _ => false,
     };

@@ -12,6 +12,7 @@ use std::{
 use async_trait::async_trait;
 use rusqlite::Connection;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::{
     plan::{
@@ -26,7 +27,7 @@ use crate::{
 
 use super::{
     Actor, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, GroupChange,
-    GroupLearned, GroupRow, GroupTurn, GroupWritten, ImportMark, Imported, Lane, ListError,
+    GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark, Imported, Lane, ListError,
     Listing, Members, Millis, Pending, Precondition, Reconcilable, Refused, Repaired, Resource,
     Select, Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
     audit::AuditRow,
@@ -43,6 +44,7 @@ mod group_turn;
 mod groups;
 mod guard;
 mod guarding;
+mod health;
 mod held;
 mod import;
 mod lanes;
@@ -122,6 +124,14 @@ impl Store for Sqlite {
             Ok(ConnectionKey(key))
         });
         Ok(key.await?)
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.writer.health()
+    }
+
+    async fn pulse(&self) -> Result<(), StoreError> {
+        Ok(self.writer.pulse().await?)
     }
 
     async fn resource(

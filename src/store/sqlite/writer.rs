@@ -7,38 +7,48 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     thread::JoinHandle,
+    time::Duration,
 };
 
-use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use rusqlite::{Connection, config::DbConfig};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
 
-use crate::store::StoreError;
+use crate::store::{Health, StoreError};
 
 use super::{
     fault::{Fault, Result},
     file::Held,
+    health::{self, Told},
 };
 
 /// The most jobs in one transaction.
 const BATCH: usize = 256;
 /// Jobs that may wait before callers do.
 const WAITING: usize = 1_024;
+/// A disk that has not answered for so long is not well.
+const LONGEST_BEAT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct Writer {
     // `None` only while being dropped.
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
+    told: Told,
 }
 
 impl Writer {
     /// The thread keeps the file held until the last job is done.
     pub(super) fn start(db: Connection, held: Held) -> std::result::Result<Self, StoreError> {
         let (queue, jobs) = mpsc::channel(WAITING);
+        let told = Told::new();
+        let tell = told.clone();
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || {
-                work(&db, jobs);
+                work(&db, jobs, &tell);
                 drop(db);
                 drop(held);
             })
@@ -46,7 +56,22 @@ impl Writer {
         Ok(Self {
             queue: Some(queue),
             thread: Some(thread),
+            told,
         })
+    }
+
+    pub(super) fn health(&self) -> watch::Receiver<Health> {
+        self.told.hear()
+    }
+
+    /// Goes to the disk and back.
+    pub(super) async fn pulse(&self) -> Result<()> {
+        let Ok(beat) = timeout(LONGEST_BEAT, self.write(health::beat)).await else {
+            let error = StoreError::Unavailable("the disk does not answer".into());
+            self.told.refusing(&error);
+            return Err(error.into());
+        };
+        beat.inspect(|()| self.told.well())
     }
 
     /// Runs `act` in the next transaction. Once this future was polled to the
@@ -161,7 +186,7 @@ impl From<rusqlite::Error> for Stop {
     }
 }
 
-fn work(db: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+fn work(db: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, told: &Told) {
     let mut refusing: Option<StoreError> = None;
     let mut batch: Vec<Box<dyn Job>> = Vec::new();
     while let Some(first) = jobs.blocking_recv() {
@@ -171,6 +196,7 @@ fn work(db: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
             batch.push(next);
         }
         point!("commit.taken");
+        let before = db.total_changes();
         let committed = match &refusing {
             Some(error) => Err(error.clone()),
             None => commit(db, &mut batch).map_err(|stop| {
@@ -179,12 +205,19 @@ fn work(db: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
                     let _ = db.execute_batch("ROLLBACK");
                 }
                 if stop.for_good {
-                    tracing::error!(error = %stop.error, "the store stops: its file cannot be trusted");
+                    told.ruined(&stop.error);
                     refusing = Some(stop.error.clone());
+                    // Nothing more is written, not even in parting.
+                    let _ = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+                } else {
+                    told.refusing(&stop.error);
                 }
                 stop.error
             }),
         };
+        if committed.is_ok() && db.total_changes() > before {
+            told.well();
+        }
         point!("commit.done");
         for job in batch.drain(..) {
             job.answer(committed.clone());

@@ -1,0 +1,78 @@
+//! A bridge whose disk does as it is told: `shim.c`, built with the compiler
+//! that the store's C code needs anyway and loaded before everything else.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use crate::support::World;
+
+pub const EIO: i32 = 5;
+pub const ENOSPC: i32 = 28;
+pub const EROFS: i32 = 30;
+
+pub struct Disk {
+    folder: TempDir,
+}
+
+impl Disk {
+    /// Under a bridge that is started anew.
+    pub fn under(world: &mut World) -> Self {
+        let disk = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let library = disk.path("shim.so");
+        build(&library);
+        disk.is_well();
+        world.stop_bridge();
+        world.start_bridge_with(&[
+            ("LD_PRELOAD", &library),
+            ("DISK_TROUBLE", &disk.path("trouble")),
+            ("DISK_RECORD", &disk.tape()),
+        ]);
+        disk
+    }
+
+    /// From now on every write to the store fails so.
+    pub fn fails_to_write(&self, error: i32) {
+        self.trouble(&format!("write {error}"));
+    }
+
+    /// From now on every sync of the store fails so.
+    pub fn fails_to_sync(&self, error: i32) {
+        self.trouble(&format!("sync {error}"));
+    }
+
+    pub fn is_well(&self) {
+        self.trouble("");
+    }
+
+    /// What was done to the store's files.
+    pub fn tape(&self) -> PathBuf {
+        self.path("tape")
+    }
+
+    /// Whole at every moment.
+    fn trouble(&self, text: &str) {
+        std::fs::write(self.path("fresh"), text).unwrap();
+        std::fs::rename(self.path("fresh"), self.path("trouble")).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+fn build(library: &Path) {
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/disk/shim.c");
+    let built = Command::new(compiler)
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .args([library, &source])
+        .arg("-ldl")
+        .status();
+    assert!(built.expect("a C compiler").success());
+}
