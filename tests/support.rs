@@ -17,6 +17,8 @@ use tempfile::TempDir;
 
 /// The longest a process may take to say its address.
 const START: Duration = Duration::from_secs(20);
+/// The longest any answer may take, so that no test waits for ever.
+const ANSWER: Duration = Duration::from_secs(120);
 /// The longest convergence may take where a test waits for it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -262,8 +264,9 @@ impl World {
             .map(|connection| make_token(&dir, connection))
             .collect();
         let bridge = start_bridge(&dir);
+        let client = Client::builder().timeout(ANSWER);
         let world = Self {
-            client: Client::new(),
+            client: client.build().expect("a client"),
             base: format!("{}/acme/scim/v2", bridge.address()),
             token: tokens[0].clone(),
             upstream,
@@ -314,13 +317,13 @@ impl World {
         std::os::unix::process::ExitStatusExt::signal(&status)
     }
 
-    /// Ends the bridge as an administrator would, and waits for it.
-    pub fn stop_bridge(&mut self) {
+    /// Ends the bridge as an administrator would, and waits for it; its exit code.
+    pub fn stop_bridge(&mut self) -> Option<i32> {
         let stopped = Command::new("kill")
             .args(["-TERM", &self.bridge.child.id().to_string()])
             .status();
         assert!(stopped.expect("kill runs").success());
-        let _ = self.bridge.child.wait();
+        self.bridge.child.wait().expect("a child").code()
     }
 
     /// Starts the bridge again after it was stopped.
@@ -826,7 +829,7 @@ fn make_token(dir: &TempDir, connection: &str) -> String {
         .to_owned()
 }
 
-fn write_private(path: &std::path::Path, text: &str) {
+pub fn write_private(path: &std::path::Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, text).expect("written");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("private");

@@ -106,6 +106,7 @@ pub fn run() -> ExitCode {
         Command::Plan(command) => command.run(),
         Command::Recovery(command) => command.run(),
     };
+    crate::telemetry::flush();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {

@@ -28,7 +28,7 @@ use crate::support;
 /// Longer than any restart: then something else went wrong.
 const RESTART: Duration = Duration::from_secs(10);
 /// Longer than any answer takes.
-const ANSWER: Duration = Duration::from_secs(30);
+pub const ANSWER: Duration = Duration::from_secs(30);
 
 /// A user or group: its name and its id.
 #[derive(Debug, Clone)]

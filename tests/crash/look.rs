@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use serde_json::Value;
 
 use super::{
-    client::{Client, Named, member, version},
+    client::{ANSWER, Client, Named, member, version},
     history::{Key, State},
 };
 use crate::support::address;
@@ -98,7 +98,8 @@ impl Client {
     async fn read(&self, path: &str) -> Option<(Value, Option<u64>)> {
         let base = self.base.borrow().clone();
         let request = self.http.get(format!("{base}{path}"));
-        let answer = request.bearer_auth(&self.token).send().await.ok()?;
+        let request = request.bearer_auth(&self.token).timeout(ANSWER);
+        let answer = request.send().await.ok()?;
         let answer = answer.error_for_status().ok()?;
         let version = version(&answer);
         let text = answer.text().await.ok()?;

@@ -21,13 +21,18 @@ pub struct Disk {
 impl Disk {
     /// Under a bridge that is started anew.
     pub fn under(world: &mut World) -> Self {
+        world.stop_bridge();
+        Self::under_stopped(world)
+    }
+
+    /// The same for one that does not run.
+    pub fn under_stopped(world: &mut World) -> Self {
         let disk = Self {
             folder: tempfile::tempdir().unwrap(),
         };
         let library = disk.path("shim.so");
         build(&library);
         disk.is_well();
-        world.stop_bridge();
         world.start_bridge_with(&[
             ("LD_PRELOAD", &library),
             ("DISK_TROUBLE", &disk.path("trouble")),

@@ -4,6 +4,8 @@
 
 use std::io::{self, IsTerminal};
 
+mod sink;
+
 use tracing_subscriber::{
     Layer, filter::Targets, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt,
 };
@@ -16,6 +18,11 @@ pub const LEVEL: &str = "DRAWBRIDGE_LOG";
 /// Whether a text is a level or a list of directives.
 pub fn understands(level: &str) -> bool {
     !level.trim().is_empty() && level.parse::<Targets>().is_ok()
+}
+
+/// Writes what has not been written yet, before the process ends.
+pub fn flush() {
+    sink::flush();
 }
 
 /// Starts the log. A second start in one process does nothing.
@@ -31,7 +38,8 @@ pub fn start(log: &Log) {
     let filter = directives
         .parse()
         .unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
-    let lines = fmt::layer().with_writer(io::stderr);
+    sink::start();
+    let lines = fmt::layer().with_writer(|| sink::Line);
     // Whoever started the log first keeps it.
     let _ = match log.format {
         LogFormat::Text => {

@@ -1,0 +1,194 @@
+//! Who leaves in the middle: clients that end their connection inside a request
+//! or before its answer, and a bridge that is told to stop (reliability: F-27,
+//! I-05, I-33, T-35).
+//!
+//! Sixty clients in the ordinary test run; `DRAWBRIDGE_DEPARTURES` sets how many.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::{
+    crash::dice::Dice,
+    support::{World, address, values},
+};
+
+fn addition(ids: &[String]) -> Value {
+    json!([{ "op": "add", "path": "members", "value": values(ids) }])
+}
+
+/// The bytes of a PATCH that adds these.
+fn request(world: &World, path: &str, ids: &[String]) -> (String, Vec<u8>) {
+    let rest = world.base.strip_prefix("http://").unwrap();
+    let (host, base) = rest.split_once('/').unwrap();
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": addition(ids),
+    });
+    let body = body.to_string();
+    let head = format!(
+        "PATCH /{base}{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {}\r\nContent-Type: application/scim+json\r\nContent-Length: {}\r\n\r\n",
+        world.token,
+        body.len()
+    );
+    (host.to_owned(), (head + &body).into_bytes())
+}
+
+/// Sends so many of the bytes, waits, and is gone, with a reset or without.
+async fn leave(host: &str, bytes: &[u8], wait: Duration, reset: bool) {
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream.flush().await.unwrap();
+    tokio::time::sleep(wait).await;
+    if reset {
+        stream.set_zero_linger().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_leaves_all_of_its_request_or_nothing() {
+    let clients = std::env::var("DRAWBRIDGE_DEPARTURES").ok();
+    let clients: usize = clients.map_or(60, |text| text.parse().expect("a number of clients"));
+    let seed = Dice::seed();
+    let mut dice = Dice::new(seed);
+    let world = World::with("sync_wait = \"300ms\"", &["--empty"]).await;
+    world.faults(json!({ "latency_ms": 20 })).await;
+    let users = world.users("u", 2 * clients).await;
+    let id = world.group("Developers", &[]).await;
+    let path = format!("/Groups/{id}");
+    let mut never = BTreeSet::new();
+    let mut leaving = Vec::new();
+    for (number, pair) in users.chunks(2).enumerate() {
+        let (host, mut bytes) = request(&world, &path, pair);
+        if number % 3 == 0 {
+            bytes.truncate(dice.below(bytes.len()));
+            never.extend(pair.iter().cloned());
+        }
+        let wait = Duration::from_micros(u64::try_from(dice.below(40_000)).unwrap());
+        let reset = dice.below(2) == 0;
+        leaving.push(async move { leave(&host, &bytes, wait, reset).await });
+    }
+    futures_util::future::join_all(leaving).await;
+
+    // The write of one that has left may still be on its way; what comes after
+    // it in the same lane says that it is over.
+    let witness = world.user("witness").await;
+    world
+        .patch(&path, addition(std::slice::from_ref(&witness)))
+        .await
+        .expect(204);
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let before = world.members(&id).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        if world.members(&id).await == before {
+            break;
+        }
+        assert!(Instant::now() < end, "it never rests");
+    }
+    let members = world.members(&id).await;
+    for pair in users.chunks(2) {
+        let there = pair.iter().filter(|id| members.contains(*id)).count();
+        assert_ne!(there, 1, "seed {seed}: half of a request");
+    }
+    assert!(
+        members.is_disjoint(&never),
+        "seed {seed}: of a part of a request"
+    );
+    let came = members.len() / 2;
+    assert!(came > clients / 3, "seed {seed}: only {came} came through");
+    let is_in = |place: &usize| members.contains(&users[*place]);
+    let mut wanted: BTreeSet<String> = (0..users.len())
+        .filter(is_in)
+        .map(|place| address(&format!("u{place}")))
+        .collect();
+    wanted.insert(address("witness"));
+    world.until_upstream_has("developers", &wanted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_that_is_told_to_stop_answers_who_asked_and_loses_nothing() {
+    let mut world = World::start().await;
+    let users = world.users("u", 8).await;
+    let id = world.group("Developers", &[]).await;
+    let path = format!("/Groups/{id}");
+    world.faults(json!({ "latency_ms": 600 })).await;
+    let before = Arc::new(tokio::sync::Barrier::new(9));
+    let (base, token, client) = (
+        world.base.clone(),
+        world.token.clone(),
+        world.client.clone(),
+    );
+    let asking: Vec<_> = users
+        .iter()
+        .map(|user| {
+            let body = json!({
+                "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                "Operations": addition(std::slice::from_ref(user)),
+            });
+            let request = client.patch(format!("{base}{path}")).bearer_auth(&token);
+            let request = request.header("content-type", "application/scim+json");
+            let request = request.body(body.to_string());
+            let before = Arc::clone(&before);
+            tokio::spawn(async move {
+                before.wait().await;
+                request.send().await.expect("an answer").status().as_u16()
+            })
+        })
+        .collect();
+    before.wait().await;
+    // Under way, and none of them answered: each waits for the application.
+    let end = Instant::now() + Duration::from_secs(5);
+    while world.members(&id).await.len() < users.len() {
+        assert!(Instant::now() < end, "they are not under way");
+    }
+    let began = Instant::now();
+    let code = tokio::task::block_in_place(|| world.stop_bridge());
+    assert_eq!(code, Some(0));
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
+    for asked in asking {
+        assert_eq!(asked.await.unwrap(), 204);
+    }
+    assert!(
+        world.try_send("GET", "/Users", None).await.is_err(),
+        "it still answers"
+    );
+    world.start_bridge();
+    assert_eq!(world.members(&id).await, users.iter().cloned().collect());
+    let all = (0..8).map(|n| address(&format!("u{n}"))).collect();
+    world.until_upstream_has("developers", &all).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_an_application_that_does_not_answer() {
+    let mut world = World::with("sync_wait = \"200ms\"", &["--empty"]).await;
+    let users = world.users("u", 2).await;
+    let id = world.group("Developers", &users[..1]).await;
+    let silence = json!({ "rules": [{ "failure": "silent", "writes": true }] });
+    world.faults(silence).await;
+    world
+        .patch(&format!("/Groups/{id}"), addition(&users[1..]))
+        .await
+        .expect(204);
+    let began = Instant::now();
+    let code = tokio::task::block_in_place(|| world.stop_bridge());
+    assert_eq!(code, Some(0));
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
+    world.faults(json!({})).await;
+    world.start_bridge();
+    let both = [address("u0"), address("u1")].into();
+    world.until_upstream_has("developers", &both).await;
+}
