@@ -321,6 +321,18 @@ fn note_unanswered(
                 late::note_newer(db, group.key, seq, at)?;
             }
             Operation::DeleteGroup { .. } => late::note_group(db, group.key, Sent::Absent, at)?,
+            // Also those that a read has settled since: it says nothing of
+            // what lands after it.
+            Operation::AddMembers { members, .. } => {
+                for member in members {
+                    late::note_pair(db, (group.key, member.user.0), Sent::Present, at)?;
+                }
+            }
+            Operation::RemoveMembers { members, .. } => {
+                for member in members {
+                    late::note_pair(db, (group.key, member.user.0), Sent::Absent, at)?;
+                }
+            }
             _ => {}
         }
     }

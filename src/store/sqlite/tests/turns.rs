@@ -1,6 +1,9 @@
 //! Lanes: what is handed out, what is learned, what survives a crash.
 use super::*;
-use crate::{plan::state::GroupKey, store::GroupTurn};
+use crate::{
+    plan::{operation::Operation, state::GroupKey},
+    store::{GroupTurn, UNANSWERED},
+};
 
 impl Scene {
     async fn begin(&self, key: GroupKey) -> GroupTurn {
@@ -18,6 +21,26 @@ impl Scene {
             .store
             .end_group_turn(turn.work.group, turn.seq, learned, 3_000);
         end.await.unwrap()
+    }
+
+    /// Adds the only one who waits for it, hears nothing and reads that it did
+    /// not come to be.
+    async fn add_unheard(&self, key: GroupKey, at: i64) {
+        let turn = self.begin(key).await;
+        let users: Vec<_> = turn.work.adds.iter().map(|p| p.user).collect();
+        assert_eq!(users.len(), 1);
+        let add = Operation::AddMembers {
+            group: turn.work.name.clone(),
+            members: turn.work.adds.clone(),
+        };
+        let learned = GroupLearned {
+            absent: users.clone(),
+            read: users,
+            calls: vec![(add, UNANSWERED.into(), 1)],
+            ..GroupLearned::default()
+        };
+        let end = self.store.end_group_turn(key, turn.seq, learned, at);
+        end.await.unwrap();
     }
 
     async fn delete(&self, user: &UserWritten) -> UserWritten {
@@ -586,4 +609,22 @@ async fn a_changed_role_or_profile_is_work_and_the_rest_is_not() {
     scene.confirm_user(ann.key).await;
     let none = write(|row| row.account.role = None);
     assert!(!none.await.unwrap().dirty, "no role is no wish");
+}
+
+#[tokio::test]
+async fn a_call_unheard_between_two_looks_is_looked_after_from_its_own_time_on() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[]).await;
+    let lane = [Lane::Group(group.key)];
+    let look = |before| scene.store.recheck_late(scene.c, before, 90_000);
+    scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    scene.add_unheard(group.key, 3_000).await;
+    assert_eq!(look(4_000).await.unwrap(), lane, "the first look");
+    scene.add_unheard(group.key, 5_000).await;
+    let gone = scene.change(&group, remove(&[ann.resource.id])).await;
+    gone.unwrap();
+    assert_eq!(look(20_000).await.unwrap(), lane, "it may land after all");
+    let turn = scene.begin(group.key).await;
+    assert_eq!(turn.work.removes.len(), 1);
 }
