@@ -143,13 +143,13 @@ impl Siege {
     async fn end(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let mut clients = Vec::new();
-        for client in self.working {
+        for client in std::mem::take(&mut self.working) {
             clients.push(client.await.unwrap());
         }
         self.figures.ended();
         let calls = self.world.calls().await;
         self.world.faults(json!({})).await;
-        until_quiescent(&self.world, &self.groups, &self.users).await;
+        self.quiesce().await;
 
         // It must also stay so.
         let mut lies = Vec::new();
@@ -165,6 +165,29 @@ impl Siege {
         let lies: Vec<&str> = lies.iter().map(Lie::text).collect();
         assert!(lies.is_empty(), "seed {}: {lies:#?}", self.seed);
         self.figures.judge();
+    }
+}
+
+impl Siege {
+    /// Waits until the application is as SCIM says; what does not come to be
+    /// so is shown with the calls that spoke of it.
+    async fn quiesce(&self) {
+        let began = Instant::now();
+        loop {
+            let found = gaps(&self.world, &self.groups, &self.users).await;
+            if found.is_empty() {
+                let took = began.elapsed().as_secs_f64();
+                println!("quiet {took:.1} s after the application is well again");
+                return;
+            }
+            if began.elapsed() > PATIENCE {
+                let calls = self.world.calls().await;
+                found.iter().for_each(|gap| figures::trail(&calls, gap));
+                println!("{:#}", self.world.status().await);
+                panic!("seed {}: still different: {found:#?}", self.seed);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 }
 
@@ -294,16 +317,4 @@ async fn gaps(world: &World, groups: &[Named], users: &[Named]) -> Vec<String> {
         }
     }
     found
-}
-
-async fn until_quiescent(world: &World, groups: &[Named], users: &[Named]) {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let found = gaps(world, groups, users).await;
-        if found.is_empty() {
-            return;
-        }
-        assert!(Instant::now() < end, "still different: {found:#?}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
 }

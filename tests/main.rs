@@ -6,6 +6,7 @@
 #![allow(unreachable_pub)]
 
 mod audit;
+mod backlog;
 mod budget;
 mod bulk;
 mod calls;

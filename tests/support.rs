@@ -347,6 +347,15 @@ impl World {
         Some(status.code())
     }
 
+    /// The most memory that the bridge has held so far, in MiB.
+    pub fn bridge_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.bridge.child.id());
+        let status = std::fs::read_to_string(path).expect("a process");
+        let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"));
+        let kib = line.expect("a number").trim_end_matches("kB").trim();
+        kib.parse::<u64>().expect("a number") / 1024
+    }
+
     /// What `/readyz` tells.
     pub async fn is_ready(&self) -> bool {
         let url = format!("{}/readyz", self.bridge.address());
