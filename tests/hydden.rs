@@ -213,6 +213,13 @@ async fn what_changes_there_is_followed_here() {
     let path = format!("/Groups/{}", crew["id"].as_str().unwrap());
     let own = json!([{ "op": "add", "path": "externalId", "value": "42" }]);
     world.patch(&path, own).await.expect(204);
+    let before = world.get(&path).await.expect(200);
+    let ben = find(&world, "Users", "userName eq \"ben@example.com\"").await;
+    read_again(&mut world);
+    let after = world.get(&path).await.expect(200);
+    assert_eq!(after.version(), before.version(), "nothing was news");
+    let same = find(&world, "Users", "userName eq \"ben@example.com\"").await;
+    assert_eq!(same["meta"]["version"], ben["meta"]["version"]);
 
     world
         .as_administrator("DELETE", "/api/v1/accounts/acc-2", Value::Null)
@@ -267,6 +274,45 @@ async fn lists_are_read_to_their_end_whatever_the_size_of_a_page() {
     world.start_bridge();
     let all = world.get("/Users?count=0").await.expect(200);
     assert_eq!(all.body["totalResults"], 230);
+}
+
+#[tokio::test]
+async fn it_runs_beside_another_application_in_one_process() {
+    let (mut world, mut other) = World::beside(Application::Hydden).await;
+    let new = world.user("new").await;
+    let crew = world.group("Crew", std::slice::from_ref(&new)).await;
+    assert!(world.upstream_members("crew").await.is_some());
+
+    world.turn_to(&mut other);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let shown = loop {
+        let path = "/Groups?filter=displayName%20eq%20%22All%20of%20Engineering%22";
+        let found = world.get(path).await.expect(200).body["Resources"][0].clone();
+        if ids(&found).len() == 8 {
+            break found;
+        }
+        assert!(std::time::Instant::now() < end, "{found}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    for path in [format!("/Users/{new}"), format!("/Groups/{crew}")] {
+        world.get(&path).await.expect(404);
+    }
+    let member = ids(&shown)[0].clone();
+    let theirs = format!("/Groups/{}", shown["id"].as_str().unwrap());
+    let leave = json!([{ "op": "remove", "path": format!("members[value eq \"{member}\"]") }]);
+    refused_members(&world.patch(&theirs, leave).await.expect(400).body);
+
+    world.turn_to(&mut other);
+    world.get(&theirs).await.expect(404);
+    world.get(&format!("/Users/{member}")).await.expect(404);
+    let all = world.get("/Users?count=0").await.expect(200);
+    assert_eq!(all.body["totalResults"], 1);
+    let leave = json!([{ "op": "remove", "path": format!("members[value eq \"{new}\"]") }]);
+    world
+        .patch(&format!("/Groups/{crew}"), leave)
+        .await
+        .expect(204);
+    assert_eq!(world.upstream_members("crew").await, Some(BTreeSet::new()));
 }
 
 #[tokio::test]

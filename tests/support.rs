@@ -150,6 +150,8 @@ impl Application {
 pub struct Tenant {
     base: String,
     token: String,
+    /// An application of its own, where it has one, and where that lies.
+    _application: Option<(Process, TempDir)>,
 }
 
 /// One answer.
@@ -227,6 +229,28 @@ impl World {
         let other = Tenant {
             base: world.base.replace("/acme/", "/globex/"),
             token: tokens[1].clone(),
+            _application: None,
+        };
+        (world, other)
+    }
+
+    /// A bridge with two connections to two applications: `acme`, and one given
+    /// back that reads another application, with its example, at start.
+    pub async fn beside(application: Application) -> (Self, Tenant) {
+        let kind = application.kind();
+        let place = tempfile::tempdir().expect("a folder");
+        let second = start_simulator(&place, kind, &[]);
+        let both = |upstream: &str| {
+            let other = another(&second.address())
+                .replace("\"opsera\"", &format!("{kind:?}"))
+                .replace("import = \"never\"", "import = \"start\"");
+            configuration(upstream, "") + &other
+        };
+        let (world, tokens) = Self::configured(&["--empty"], &["acme", "globex"], both);
+        let other = Tenant {
+            base: world.base.replace("/acme/", "/globex/"),
+            token: tokens[1].clone(),
+            _application: Some((second, place)),
         };
         (world, other)
     }

@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod failures;
+mod hydden;
 mod operations;
 mod snyk;
 mod switches;
