@@ -405,7 +405,7 @@ pub(super) fn change(
         }
     }
     let changed = moved || next.is_some();
-    if changed || tried_again || flushed.adopted > 0 {
+    if changed || tried_again || flushed.adopted > 0 || flushed.again {
         group.whole |= whole && moved;
         save(db, &group)?;
         point!("group.saved");
@@ -450,9 +450,9 @@ fn settle(named: Named<'_>, group: &mut Group, skip_unknown: bool, at: Millis) -
     group.unmanaged += flushed.unmanaged_by;
     if flushed.moved() {
         group.version += 1;
-        group.seq += 1;
         group.modified = at;
     }
+    group.seq += i64::from(flushed.moved() || flushed.again);
     Ok(flushed)
 }
 

@@ -17,7 +17,8 @@ use crate::{
 use super::{
     fault::Result,
     groups::{self, Group},
-    lanes, recovery, users,
+    lanes, recovery,
+    users::{self, User},
 };
 
 /// Stands for "the account itself" and "the group itself".
@@ -298,7 +299,9 @@ fn reopen_pair(db: &Connection, group: i64, user: i64, doubt: &Doubt) -> Result<
         .execute([group, user])?;
         return Ok(lane);
     }
-    let Some(member) = users::by_key(db, user)?.filter(|user| user.account_key.is_some()) else {
+    // No call named an account that never was, and none could take it out.
+    let nameable = |user: &User| user.account_key.is_some() && !user.never_there();
+    let Some(member) = users::by_key(db, user)?.filter(nameable) else {
         return Ok(None);
     };
     db.prepare_cached(

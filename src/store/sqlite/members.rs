@@ -40,12 +40,13 @@ const DELETE: &str = "DELETE FROM memberships WHERE group_key = ?1 AND user_key 
 const CHANGE: &str = "UPDATE memberships SET desired = ?3, managed = 1, seq = ?4, doubted = 0,
          withheld = 0
      WHERE group_key = ?1 AND user_key = ?2";
+const AGAIN: &str = "UPDATE memberships SET seq = ?3 WHERE group_key = ?1 AND user_key = ?2";
 const WORKABLE: &str =
     "SELECT account_key IS NOT NULL AND (wants OR NOT ?2) FROM users WHERE key = ?1";
 /// For showing what a change costs.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 9] = [
-    MEMBERS, LEAVING, RESOLVE, PAIR, INSERT, ADOPT, DELETE, CHANGE, WORKABLE,
+pub(super) const STATEMENTS: [&str; 10] = [
+    MEMBERS, LEAVING, RESOLVE, PAIR, INSERT, ADOPT, DELETE, CHANGE, AGAIN, WORKABLE,
 ];
 
 /// The pairs a request named, with what becomes of them.
@@ -66,6 +67,9 @@ pub(super) struct Named<'db> {
 /// the writer does nothing else meanwhile. A group of a million members can be
 /// replaced, or searched by a short filter.
 const STEPS: u64 = 4_000_000;
+
+/// `observed` of a pair that is handed out, or of which no answer came.
+const UNKNOWN: i64 = 2;
 
 struct Pair {
     id: [u8; 16],
@@ -104,6 +108,9 @@ pub(super) struct Flushed {
     pub(super) gone: Vec<i64>,
     /// Members found by import that are now asked for.
     pub(super) adopted: u64,
+    /// Something was asked for again that may be on its way: if that is
+    /// refused, this is still asked for.
+    pub(super) again: bool,
     pub(super) members_by: i64,
     pub(super) unmanaged_by: i64,
     /// Named pairs that differ and can be worked off.
@@ -390,6 +397,10 @@ fn write_pair(
             db.prepare_cached(ADOPT)?.execute([group, user])?;
             flushed.adopted += 1;
             flushed.unmanaged_by -= 1;
+        }
+        if was.observed == UNKNOWN {
+            db.prepare_cached(AGAIN)?.execute([group, user, seq])?;
+            flushed.again = true;
         }
         return Ok(was.observed != i64::from(was.desired));
     }

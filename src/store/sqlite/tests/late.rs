@@ -90,6 +90,29 @@ async fn and_so_is_who_had_none_when_the_process_ended_during_a_replacement() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_a_deleted_user_who_never_had_an_account() {
+    let scene = Scene::new().await;
+    let (group, new) = replaced(&scene).await;
+    scene.next(&group).await;
+    let scene = scene.reopen().await;
+    let noted = scene.store.note_interrupted(scene.c, 3_000);
+    noted.await.unwrap();
+    scene.confirm_group(&group).await;
+    let id = new.resource.id;
+    let delete = scene.store.delete_user(scene.c, id, always(), actor());
+    delete.await.unwrap();
+    let successor = scene.user("new").await;
+    assert!(
+        scene
+            .recheck(LATER)
+            .await
+            .contains(&Lane::User(successor.key))
+    );
+    let turn = scene.store.begin_user_turn(successor.key).await.unwrap();
+    assert!(turn.is_some());
+}
+
+#[tokio::test]
 async fn a_successor_of_a_group_is_looked_at_and_in_the_end_its_members_are_said_again() {
     let scene = Scene::new().await;
     let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);

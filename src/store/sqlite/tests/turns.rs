@@ -273,6 +273,31 @@ async fn a_refusal_does_not_undo_what_was_asked_since() {
 }
 
 #[tokio::test]
+async fn nor_what_was_asked_for_again() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[]).await;
+    scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    let turn = scene.begin(group.key).await;
+    let again = scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    assert_eq!((again.changed, again.touched), (false, vec![ann.key]));
+    let refuse = || GroupLearned {
+        refused: vec![(ann.key, "no".into())],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, refuse()).await;
+    assert_eq!(scene.members(&group).await, [ann.resource.id]);
+    let turn = scene.begin(group.key).await;
+    assert_eq!(
+        turn.seq, again.seq,
+        "whoever asked again waits for this one"
+    );
+    scene.end(&turn, refuse()).await;
+    assert_eq!(scene.members(&group).await, []);
+    assert_eq!(scene.lanes().await, []);
+}
+
+#[tokio::test]
 async fn a_group_refused_at_its_creation_is_withdrawn() {
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;
