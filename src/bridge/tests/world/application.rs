@@ -79,7 +79,9 @@ pub(super) enum Lie {
 /// What a seed makes of the application.
 #[derive(Debug, Clone)]
 struct Nature {
-    lag: Millis,
+    /// The longest that a read lags; the next one may lag by less or by more
+    /// (reliability: F-13).
+    lag: u64,
     late_by: Millis,
     /// A batch with a member that is unknown is refused, or done without it.
     strict: bool,
@@ -181,6 +183,12 @@ fn lost() -> UpstreamError {
 }
 
 fn not_now() -> UpstreamError {
+    if chance(10) {
+        // Our credential, for a moment (reliability: F-07).
+        return UpstreamError::Denied {
+            reason: "401".into(),
+        };
+    }
     let seconds = below(4);
     UpstreamError::Later {
         after: (seconds > 0).then(|| Duration::from_secs(seconds)),
@@ -558,7 +566,8 @@ impl Application {
         if chance(faults / 2) {
             return Err(if chance(50) { not_now() } else { lost() });
         }
-        Ok(self.lock().seen(self.nature.lag))
+        let lag = Millis::try_from(below(self.nature.lag + 1)).unwrap();
+        Ok(self.lock().seen(lag))
     }
 
     async fn takes_its_time(&self) {
