@@ -351,4 +351,71 @@ mod tests {
         assert!(plan.operations.is_empty());
         assert_eq!(plan.losses.len(), 1);
     }
+
+    #[test]
+    fn a_role_is_set_where_another_is_wanted_and_only_there() {
+        let mut work = user(true, present());
+        work.wanted.role = Some("admin".into());
+        let plan = plan_user(&work, &everything());
+        let [Operation::SetRole { role, .. }] = &plan.operations[..] else {
+            panic!("{plan:?}")
+        };
+        assert_eq!(role, "admin");
+        work.observed.role = Some("admin".into());
+        assert_eq!(plan_user(&work, &everything()), Plan::default());
+        work.wanted.role = None;
+        assert_eq!(plan_user(&work, &everything()), Plan::default());
+    }
+
+    #[test]
+    fn a_profile_that_is_as_wanted_is_left_alone() {
+        let mut work = user(true, present());
+        let team: BTreeMap<_, _> = [("team".to_owned(), "T".to_owned())].into();
+        work.wanted.profile = team.clone();
+        work.observed.profile = Some(team);
+        assert_eq!(plan_user(&work, &everything()), Plan::default());
+        // Empty there and not wanted is the same, too.
+        work.wanted.profile.clear();
+        work.observed.profile = Some([("team".to_owned(), String::new())].into());
+        assert_eq!(plan_user(&work, &everything()), Plan::default());
+    }
+
+    #[test]
+    fn a_group_that_is_not_wanted_is_deleted_unless_it_is_known_to_be_gone() {
+        let unwanted = |observed| GroupWork {
+            wanted: false,
+            observed,
+            ..group(1, 1)
+        };
+        for observed in [Existence::Present, Existence::Unknown] {
+            let plan = plan_group(&unwanted(observed), &everything());
+            assert!(matches!(
+                plan.operations[..],
+                [Operation::DeleteGroup { .. }]
+            ));
+        }
+        let gone = unwanted(Existence::Absent);
+        assert_eq!(plan_group(&gone, &everything()), Plan::default());
+    }
+
+    #[test]
+    fn a_replacement_that_is_too_large_for_one_call_is_adds_and_removes() {
+        let can = able(&[
+            (Act::ReplaceMembers, 2),
+            (Act::AddMembers, 100),
+            (Act::RemoveMembers, 100),
+        ]);
+        let mut work = group(3, 3);
+        work.full = Some(work.adds[..2].to_vec());
+        assert_eq!(plan_group(&work, &can).operations.len(), 1);
+        work.full = Some(work.adds.clone());
+        let plan = plan_group(&work, &can);
+        assert!(matches!(
+            plan.operations[..],
+            [
+                Operation::AddMembers { .. },
+                Operation::RemoveMembers { .. }
+            ]
+        ));
+    }
 }

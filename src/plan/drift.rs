@@ -226,6 +226,13 @@ mod tests {
         let drift = of_group(&pairs, &[shown(5), shown(77)]);
         assert_eq!(drift.missing, [UserKey(0)]);
         assert_eq!(drift.gone, [UserKey(1)]);
+        let of = |missing: &[UserKey], gone: &[UserKey]| GroupDrift {
+            missing: missing.to_vec(),
+            gone: gone.to_vec(),
+            ..GroupDrift::default()
+        };
+        assert!(!of(&drift.missing, &[]).is_empty() && !of(&[], &drift.gone).is_empty());
+        assert!(of(&[], &[]).is_empty());
         assert_eq!(drift.unasked, 1);
         assert!(!drift.shrunk, "a small group");
     }
@@ -252,8 +259,17 @@ mod tests {
     fn a_list_that_shrank_is_believed_when_three_readings_ten_minutes_apart_agree() {
         let pairs: Vec<_> = (0..20).map(pair).collect();
         let (short, shorter) = (of_group(&pairs, &[]), of_group(&pairs, &[shown(1)]));
+        assert_eq!(Shrunk::APART, 600_000);
         let mut shrunk = Shrunk::first(GroupKey(7), &short, 0);
-        for (now, readings) in [(1, 1), (Shrunk::APART - 1, 1), (Shrunk::APART, 2)] {
+        let apart = Shrunk::APART;
+        let readings = [
+            (1, 1),
+            (apart - 1, 1),
+            (apart, 2),
+            (apart, 2),
+            (2 * apart - 1, 2),
+        ];
+        for (now, readings) in readings {
             shrunk.again(&short, now);
             assert_eq!(shrunk.readings, readings, "at {now}");
             assert!(!shrunk.is_believed());

@@ -131,3 +131,32 @@ pub fn prefers_replace(
 ) -> bool {
     whole && !unmanaged && adds > 0 && removes > 0 && size <= 2 * (adds + removes) + 100
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn creation_carries_what_is_the_same_in_it() {
+        let fields = |all: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let owned = all.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            owned.collect()
+        };
+        let account = Account {
+            profile: fields(&[("a", "1"), ("b", "2"), ("c", "3")]),
+            creation: fields(&[("a", "1"), ("b", "other"), ("d", "4")]),
+            ..Account::default()
+        };
+        assert_eq!(account.carried_by_creation(), fields(&[("a", "1")]));
+    }
+
+    #[test]
+    fn a_replacement_is_preferred_where_it_saves_a_call_and_costs_little_more() {
+        let prefers = |size| prefers_replace(true, false, size, 3, 4);
+        assert!(prefers(0) && prefers(114) && !prefers(115));
+        assert!(!prefers_replace(false, false, 10, 3, 4));
+        assert!(!prefers_replace(true, true, 10, 3, 4), "somebody unmanaged");
+        assert!(!prefers_replace(true, false, 10, 0, 4), "only removals");
+        assert!(!prefers_replace(true, false, 10, 3, 0), "only adds");
+    }
+}

@@ -29,6 +29,10 @@ fn a_created_token_is_accepted_and_named() {
         .check(made.secret.expose_secret().as_bytes(), NOW)
         .unwrap();
     assert_eq!(name.as_str(), made.id);
+    assert_eq!(name.to_string(), made.id);
+    let shown = format!("{tokens:?}");
+    assert!(shown.contains("entries: 1") && shown.contains("acme.tokens"));
+    assert!(!shown.contains(made.secret.expose_secret()), "{shown}");
     assert!(tokens.check(b"", NOW).is_none());
     assert!(tokens.check(b"dbr_wrong", NOW).is_none());
     assert!(tokens.check(&[b'a'; 10_000], NOW).is_none());
@@ -206,4 +210,99 @@ fn a_change_keeps_who_may_read_the_file() {
     file::revoke(&path, &made.id, NOW).unwrap();
     let after = fs::metadata(&path).unwrap();
     assert_eq!((after.uid(), after.mode() & 0o777), (owner, 0o640));
+}
+
+#[test]
+fn the_file_is_looked_at_once_a_second_whichever_way_the_clock_goes() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    let made = file::create(&path, "okta", HOUR, NOW).unwrap();
+    let token = made.secret.expose_secret().as_bytes();
+    let opened = || {
+        let tokens = Tokens::open(&path).unwrap();
+        assert!(tokens.check(token, NOW).is_some());
+        tokens
+    };
+    let (forwards, backwards) = (opened(), opened());
+    file::revoke(&path, &made.id, NOW).unwrap();
+    for soon in [0, 1, 999] {
+        assert!(forwards.check(token, NOW + soon).is_some(), "{soon}");
+    }
+    assert!(forwards.check(token, NOW + 1_000).is_none());
+    assert!(backwards.check(token, NOW - 1).is_none());
+}
+
+#[test]
+fn longer_than_a_token_can_be_is_none() {
+    let longest = "abcdefgh".repeat(64);
+    let longer = format!("{longest}i");
+    for (token, lets_in) in [(&longest, true), (&longer, false)] {
+        let tokens = Tokens::fixed(token).unwrap();
+        assert_eq!(tokens.check(token.as_bytes(), NOW).is_some(), lets_in);
+    }
+}
+
+#[test]
+fn a_key_for_another_purpose_is_another_and_comes_from_the_pepper() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    file::create(&path, "okta", HOUR, NOW).unwrap();
+    let key = |tokens: &Tokens, purpose| {
+        let key = tokens.derived(purpose);
+        key.map(|key| super::digest(&key, b"same"))
+    };
+    let tokens = Tokens::open(&path).unwrap();
+    let one = key(&tokens, "cursor");
+    assert!(one.is_some() && one != key(&tokens, "other"));
+    assert_eq!(one, key(&Tokens::open(&path).unwrap(), "cursor"));
+    assert_ne!(one, key(&Tokens::fixed("abcdefghijkl").unwrap(), "cursor"));
+    assert_eq!(key(&Tokens::default(), "cursor"), None);
+}
+
+/// Counts what is logged.
+struct Counted(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl tracing::Subscriber for Counted {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn each_thing_that_is_wrong_with_the_file_is_told_once() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    let made = file::create(&path, "okta", HOUR, NOW).unwrap();
+    let token = made.secret.expose_secret().as_bytes();
+    let tokens = Tokens::open(&path).unwrap();
+    let told = std::sync::Arc::default();
+    let mut now = NOW;
+    tracing::subscriber::with_default(Counted(std::sync::Arc::clone(&told)), || {
+        let mut looks = |expected: usize| {
+            for _ in 0..3 {
+                now += 1_000;
+                assert!(tokens.check(token, now).is_some());
+            }
+            assert_eq!(told.load(std::sync::atomic::Ordering::SeqCst), expected);
+        };
+        looks(0);
+        fs::write(&path, "nonsense").unwrap();
+        looks(1);
+        fs::remove_file(&path).unwrap();
+        looks(2);
+        fs::write(&path, "other nonsense").unwrap();
+        looks(3);
+    });
 }

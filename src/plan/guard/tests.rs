@@ -189,6 +189,118 @@ fn the_words_name_the_numbers_and_the_key() {
     assert_eq!(serde_json::from_str::<Effect>(&text).unwrap(), effect);
 }
 
+#[test]
+fn a_span_is_told_in_its_largest_unit() {
+    let over = Guard::default()
+        .judge(members(11, 40), &fresh(40))
+        .unwrap_err();
+    for (seconds, told) in [
+        (1, "last second;"),
+        (90, "last 90 seconds;"),
+        (60, "last minute;"),
+        (1_800, "last 30 minutes;"),
+        (3_600, "last hour;"),
+        (86_400, "last 24 hours;"),
+    ] {
+        let over = Over {
+            within_seconds: seconds,
+            ..over
+        };
+        assert!(over.to_string().contains(told), "{over}");
+    }
+}
+
+#[test]
+fn what_is_done_and_what_is_protected_is_told_by_id() {
+    let id = ResourceId::from_bytes([1; 16]);
+    let other = ResourceId::from_bytes([2; 16]);
+    let effect = |act, removes: &[ResourceId]| Effect {
+        of: ResourceType::Group,
+        id,
+        act,
+        added: 0,
+        removed: removes.len() as u64,
+        adds: Vec::new(),
+        removes: removes.to_vec(),
+        left: 0,
+    };
+    let told = [
+        (
+            Deed::Change,
+            vec![other],
+            format!("1 members of the Group {id}: {other}"),
+        ),
+        (
+            Deed::Delete,
+            vec![],
+            format!("the Group {id} and its 0 members"),
+        ),
+        (
+            Deed::Deactivate,
+            vec![other],
+            format!("the access of the Group {id}"),
+        ),
+    ];
+    for (act, removes, words) in told {
+        assert_eq!(effect(act, &removes).to_string(), words);
+    }
+    let all = effect(Deed::Change, &[other; 20]).to_string();
+    assert!(all.ends_with(&other.to_string()), "{all}");
+    for protection in [
+        Protection::User(id),
+        Protection::Renamed(ResourceType::Group, id),
+        Protection::Group(id),
+        Protection::Least(id, 7),
+    ] {
+        assert!(protection.to_string().contains(&id.to_string()));
+    }
+    assert!(Protection::Least(id, 7).to_string().contains("7 active"));
+}
+
+#[test]
+fn there_is_something_to_judge_where_a_limit_or_a_name_is() {
+    assert!(!Guard::default().is_idle());
+    assert!(Guard::off().is_idle());
+    let name = || BTreeSet::from(["a".to_owned()]);
+    let users = Protected {
+        users: name(),
+        ..Protected::default()
+    };
+    let groups = Protected {
+        groups: name(),
+        ..Protected::default()
+    };
+    let least = Protected {
+        least_members: BTreeMap::from([("a".to_owned(), 2)]),
+        ..Protected::default()
+    };
+    assert!(Protected::default().is_empty() && !Protected::default().has_groups());
+    for (protected, groups) in [(users, false), (groups, true), (least, true)] {
+        assert_eq!(protected.has_groups(), groups, "{protected:?}");
+        assert!(!protected.is_empty(), "{protected:?}");
+        let guard = Guard {
+            protected,
+            ..Guard::off()
+        };
+        assert!(!guard.is_idle() && !guard.enabled);
+    }
+}
+
+#[test]
+fn each_rule_has_a_name_and_says_whether_the_group_waits() {
+    let told = [
+        (Rule::GroupRemovals, "group_removals", true),
+        (Rule::Waiting, "waiting", false),
+        (Rule::Removals, "removals", false),
+        (Rule::EmptyFrom, "empty_from", true),
+        (Rule::Recovery, "recovery", false),
+    ];
+    for (rule, name, waits) in told {
+        assert_eq!((rule.as_str(), rule.holds_the_group()), (name, waits));
+        assert_eq!(serde_json::to_value(rule).unwrap(), name);
+    }
+}
+
 fn histories() -> impl Strategy<Value = History> {
     let number = || prop_oneof![0..300_u64, any::<u64>()];
     (
