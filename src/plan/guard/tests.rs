@@ -98,6 +98,12 @@ fn a_group_of_ten_is_neither_emptied_nor_deleted() {
 }
 
 #[test]
+fn a_group_that_was_emptied_before_may_go() {
+    let gone = Taking::Group { size: 0 };
+    assert_eq!(rule(gone, &fresh(50)), None);
+}
+
+#[test]
 fn what_follows_a_removal_that_was_too_large_waits_with_it() {
     let history = History {
         waiting: true,
