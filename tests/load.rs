@@ -4,7 +4,7 @@
 //! acknowledged last (reliability: T-12).
 //!
 //! Ten seconds at 50 writes/s in the ordinary test run. The long form is
-//! `DRAWBRIDGE_LOAD_SECONDS=600 cargo test --release --test main load -- --nocapture`,
+//! `DRAWBRIDGE_LOAD_SECONDS=600 cargo test --release --workspace --test main load:: -- --nocapture`,
 //! at 200 writes/s.
 
 #![allow(clippy::print_stdout)]

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{super::*, Alone};
+use crate::upstream::client::retry_after;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -211,4 +212,40 @@ async fn background_work_yields_and_does_not_starve() {
         (all / 11..=all / 9).contains(&background),
         "{background} of {all}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_before_what_was_asked_for_is_over() {
+    let written = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let now = retry_after::http_date(written).unwrap();
+    let mut dice = 1_u64;
+    for case in 0..1_000 {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let number = dice >> 33;
+        let (minute, second) = (number % 60, number / 60 % 60);
+        let text = match case % 5 {
+            0 => format!("{}", number % 100),
+            1 => format!("{number}{number}"),
+            2 => format!("Sun, 06 Nov 1994 08:{minute:02}:{second:02} GMT"),
+            3 => format!("-{number}"),
+            _ => format!("{number}.5 seconds"),
+        };
+        let asked = retry_after::parse(&text, now);
+        let pace = Alone::new(&limits(100, None));
+        let turn = pace.turn(Priority::Ordinary).await.unwrap();
+        pace.too_many(&turn, asked);
+        drop(turn);
+        let start = Instant::now();
+        while let Err(refusal) = pace.turn(Priority::Revocation).await {
+            sleep(refusal.after).await;
+        }
+        let (least, most) = (
+            asked.unwrap_or_default(),
+            asked.unwrap_or_default() + SECOND,
+        );
+        let waited = start.elapsed();
+        assert!(waited >= least, "{text:?}: {waited:?}");
+        assert!(waited <= most, "{text:?}: {waited:?}");
+        assert!(waited <= retry_after::LONGEST + SECOND);
+    }
 }
