@@ -510,6 +510,11 @@ impl Turn<'_> {
             }
             Operation::DeleteGroup { .. } => self.learned.existence = Some(Existence::Absent),
             Operation::ReplaceMembers { .. } => {
+                let kept = outcomes
+                    .iter()
+                    .filter(|(user, _)| !self.open.contains_key(user));
+                let left_out = kept.filter(|(_, end)| *end != MemberOutcome::Applied);
+                self.learned.left_out = left_out.map(|(user, _)| *user).collect();
                 self.note_outcomes(outcomes);
                 // An answer that leaves somebody out says nothing of who is
                 // gone either: both are read then.

@@ -382,6 +382,9 @@ pub struct GroupLearned {
     /// Those of them that only a read showed, which may lag behind: they are
     /// said once more when it can lag no longer.
     pub read: Vec<UserKey>,
+    /// Members of whom a replacement that named them did not say that it kept
+    /// them: they are put there again.
+    pub left_out: Vec<UserKey>,
     /// Pairs as they were before the turn began: certainly not sent.
     pub unsent: Vec<UserKey>,
     /// Pairs the application refused for good: desired is put back to what is

@@ -394,6 +394,26 @@ async fn a_refused_replacement_falls_back_to_the_difference() {
 }
 
 #[tokio::test]
+async fn whom_a_replacement_left_out_is_told_also_if_nothing_was_to_change_for_them() {
+    let app = scripted(|operation| {
+        let mut outcome = all_done(operation)?;
+        for (user, end) in &mut outcome.members {
+            if *user == UserKey(5) {
+                *end = MemberOutcome::Unknown;
+            }
+        }
+        Ok(outcome)
+    });
+    let mut work = group(0..2, 10..12);
+    let mut full = work.work.adds.clone();
+    full.extend([principal(5), principal(6)]);
+    work.work.full = Some(full);
+    let (learned, _) = turn(&app, work).await;
+    assert_eq!(sorted(learned.left_out), [5]);
+    assert_eq!(sorted(learned.present), [0, 1]);
+}
+
+#[tokio::test]
 async fn what_was_asked_for_otherwise_during_a_turn_is_not_sent_by_it() {
     let app = scripted(all_done);
     let written = Written(vec![UserKey(0), UserKey(11)]);

@@ -280,6 +280,13 @@ fn settle_pairs(db: &Connection, group: &Group, learned: &GroupLearned) -> Resul
             left.push(user.0);
         }
     }
+    let mut doubted = db.prepare_cached(
+        "UPDATE memberships SET observed = 2
+         WHERE group_key = ?1 AND user_key = ?2 AND observed = 1",
+    )?;
+    for user in &learned.left_out {
+        doubted.execute([group.key, user.0])?;
+    }
     // `sent` stays: such a pair waits for its back-off, it is no new work.
     let mut as_before = db.prepare_cached(
         "UPDATE memberships SET observed = coalesce(before, observed)

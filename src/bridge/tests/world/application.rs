@@ -98,6 +98,8 @@ struct World {
     log: Vec<Change>,
     /// When a call that writes came in.
     calls: Vec<Millis>,
+    /// When one last had an answer that left something open.
+    unclear: Millis,
     faults: u64,
     /// What comes late comes of its own accord.
     haunts: bool,
@@ -401,6 +403,7 @@ impl Application {
                 coming: Vec::new(),
                 log: Vec::new(),
                 calls: Vec::new(),
+                unclear: now(),
                 refused: BTreeSet::new(),
                 haunts: lie == Lie::Haunts,
                 faults: if lie == Lie::None { 30 } else { 0 },
@@ -429,6 +432,12 @@ impl Application {
 
     pub(super) fn calls(&self) -> Vec<Millis> {
         self.lock().calls.clone()
+    }
+
+    /// When something was last left open: what may be said once more because
+    /// of it comes later (reliability: I-20).
+    pub(super) fn unclear(&self) -> Millis {
+        self.lock().unclear
     }
 
     pub(super) fn awaits_late_calls(&self) -> bool {
@@ -686,6 +695,13 @@ impl Upstream for Application {
             _ => self.act(operation, false),
         };
         self.takes_its_time().await;
+        let clear = answer.as_ref().is_ok_and(|outcome| {
+            let mut members = outcome.members.iter();
+            members.all(|(_, outcome)| *outcome == MemberOutcome::Applied)
+        });
+        if !clear {
+            self.lock().unclear = now();
+        }
         if std::env::var_os("WORLD").is_some() {
             println!("{} = {answer:?}", now());
         }

@@ -92,6 +92,26 @@ async fn a_new_group_is_handed_out_with_its_members_and_then_idle() {
 }
 
 #[tokio::test]
+async fn a_member_whom_a_replacement_left_out_is_put_there_again() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    scene.change(&group, add(&[bob.resource.id])).await.unwrap();
+    let turn = scene.begin(group.key).await;
+    let learned = GroupLearned {
+        present: vec![bob.key],
+        left_out: vec![ann.key],
+        ..GroupLearned::default()
+    };
+    assert_eq!(scene.end(&turn, learned).await, [Lane::Group(group.key)]);
+    let turn = scene.begin(group.key).await;
+    let adds: Vec<_> = turn.work.adds.iter().map(|p| p.user).collect();
+    assert_eq!(adds, [ann.key]);
+    scene.confirm_group(&group).await;
+    assert_eq!(scene.lanes().await, []);
+}
+
+#[tokio::test]
 async fn a_crash_in_flight_leaves_the_work_open_and_unknown() {
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;
