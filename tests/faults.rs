@@ -123,6 +123,27 @@ async fn with_ack_confirmed_an_open_outcome_is_503_and_the_change_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_whom_the_application_cannot_be_told_yet_is_not_done() {
+    let not_now = json!({ "rules": [{ "failure": { "status": { "status": 503, "retry_after": "1" } }, "writes": true }] });
+    for (ack, status) in [("confirmed", 503), ("durable", 201)] {
+        let rules = format!("sync_wait = \"700ms\"\nack = \"{ack}\"");
+        let world = World::with(&rules, &["--empty"]).await;
+        world.faults(not_now.clone()).await;
+        let reply = world.send("POST", "/Users", Some(user("u0"))).await;
+        let reply = reply.expect(status);
+        let pending = reply.headers.get("drawbridge-pending");
+        assert_eq!(pending.is_some(), status == 201, "{ack}");
+        world.faults(json!({})).await;
+        let list = world.get("/Users").await.expect(200);
+        let id = list.body["Resources"][0]["id"].as_str().unwrap().to_owned();
+        let _ = world
+            .send("POST", "/Groups", Some(group("dev", &[id])))
+            .await;
+        world.until_upstream_has("dev", &addresses("u", 0..1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_refused_member_is_named_and_the_others_are_in() {
     let world = World::start().await;
     let users = world.users("u", 100).await;

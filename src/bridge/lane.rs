@@ -425,7 +425,8 @@ impl Lanes {
         let version = turn.version;
         let (learned, pause) = converge::user_turn(self.0.upstream.as_ref(), turn).await;
         point!("user-turn.worked");
-        let settled = learned.settled;
+        // What was not sent is settled, too, and yet to be done.
+        let ended = learned.settled && pause == Pause::None;
         let refused = learned.refused.clone();
         let record = || {
             let store = &self.0.store;
@@ -434,7 +435,7 @@ impl Lanes {
         let woken = recorded(record).await?;
         point!("user-turn.ended");
         self.with(Lane::User(key), |state| {
-            if !settled {
+            if !ended {
                 return;
             }
             state.seen = state.seen.max(version);

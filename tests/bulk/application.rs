@@ -29,7 +29,8 @@ async fn a_hundred_adds_to_one_group_become_few_calls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_operations_are_one_request() {
-    let world = World::with("sync_wait = \"25s\"", &["--empty"]).await;
+    let rules = "sync_wait = \"25s\"\n[connection.limits]\nbulk_operations = 500";
+    let world = World::with(rules, &["--empty"]).await;
     let names: Vec<String> = (0..490).map(|n| format!("u{n}")).collect();
     let mut operations: Vec<Value> = (0..10)
         .map(|n| {
