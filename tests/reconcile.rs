@@ -126,6 +126,34 @@ async fn a_group_that_shrank_by_more_than_half_or_is_gone_is_only_told() {
         .await;
 }
 
+/// What an earlier process had read, or begun to repair, says nothing of how it
+/// stands now.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_look_after_a_start_is_at_everything() {
+    for applied in [false, true] {
+        let rules = format!("{SOON}\nguard = {{}}");
+        let mut world = World::with(&rules, &["--empty"]).await;
+        let users = world.users("c", 24).await;
+        world.group("early", &users).await;
+        let out: Vec<String> = (0..11).map(|n| format!("c{n}")).collect();
+        let out: Vec<&str> = out.iter().map(String::as_str).collect();
+        takes_out(&world, "early", &out).await;
+        world.forget_calls().await;
+        tokio::task::block_in_place(|| {
+            world.stop_bridge();
+            let left = json!({ "started": 1, "after": 1_000_000, "applied": applied });
+            world.tamper(&format!("UPDATE reconciliations SET state = '{left}'"));
+            world.start_bridge();
+        });
+        let end = Instant::now() + Duration::from_secs(20);
+        while world.status().await["connections"][0]["recovery"].is_null() {
+            assert!(Instant::now() < end, "no recovery began");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(writes(&world).await, 0, "nothing was written there");
+    }
+}
+
 #[tokio::test]
 async fn more_than_one_in_twenty_missing_begins_recovery_and_nothing_is_put_right() {
     let rules = format!("{SOON}\nguard = {{}}");

@@ -123,6 +123,13 @@ pub(super) async fn user_turn(upstream: &dyn Upstream, turn: UserTurn) -> (UserL
     let plan = plan_user(&work, upstream.capabilities());
     tell(&plan);
     let mut observed = work.observed.clone();
+    if let (true, Some(loss)) = (plan.operations.is_empty(), plan.losses.first()) {
+        // Nothing can be sent, now or later.
+        learned.refused = Some(loss.reason.clone());
+        learned.settled = true;
+        learned.observed = Some(observed);
+        return (learned, Pause::None);
+    }
     for operation in plan.operations {
         let started = Instant::now();
         let result = upstream.apply(&operation).await;

@@ -193,8 +193,8 @@ impl Session {
         if !order.apply || store.recovery(key).await.map_err(store_failed)?.is_some() {
             return self.read_all(Purpose::Tell).await;
         }
-        if !self.is_agreed().await? {
-            let found = self.read_all(Purpose::Tell).await?;
+        if !self.is_agreed() {
+            let found = self.read_all(Purpose::Look).await?;
             if found.is_doubtful() {
                 let why = Why::TooMuchDrift;
                 let began = store.begin_recovery(key, why, self.actor()).await;
@@ -219,15 +219,10 @@ impl Session {
     }
 
     /// Whether it is known since the start that database and application
-    /// belong together (G-7), or there is no guard to doubt it.
-    async fn is_agreed(&self) -> Result<bool, Failure> {
-        if !self.policy().guard.enabled || self.connection.is_agreed() {
-            return Ok(true);
-        }
-        // One that was repairing when the process ended had agreed.
-        let before = self.bridge.store.drifted(self.connection.key).await;
-        let before = before.map_err(store_failed)?.unwrap_or_default();
-        Ok(before.applied && before.goes_on())
+    /// belong together (G-7), or there is nothing to doubt it for.
+    fn is_agreed(&self) -> bool {
+        let shown = self.connection.upstream.capabilities().only_shows();
+        shown || !self.policy().guard.enabled || self.connection.is_agreed()
     }
 
     /// How far a read may lag behind the writes before it.

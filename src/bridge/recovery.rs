@@ -120,7 +120,8 @@ impl Session {
     /// of it: an identity provider that is new here, or the bridge with a lost
     /// database.
     pub(super) async fn doubt_a_first_import(&self, found: &[FoundGroup]) -> Result<(), Failure> {
-        if !self.policy().guard.enabled {
+        let shown = self.connection.upstream.capabilities().only_shows();
+        if shown || !self.policy().guard.enabled {
             return Ok(());
         }
         let members = found.iter().map(|group| group.members.len() as u64).sum();

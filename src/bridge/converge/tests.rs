@@ -494,6 +494,15 @@ fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
 }
 
 #[tokio::test]
+async fn what_the_application_cannot_do_is_refused_and_not_tried_for_ever() {
+    let mut app = scripted(all_done);
+    app.can.rows.clear();
+    let (learned, pause) = user_turn(&app, user(false, Existence::Present, false)).await;
+    assert_eq!((app.calls(), pause), (0, Pause::None));
+    assert!(learned.settled && learned.refused.is_some(), "{learned:?}");
+}
+
+#[tokio::test]
 async fn deactivation_is_one_call_and_a_missing_account_is_as_good() {
     for answer in [
         Ok(Outcome::default()),

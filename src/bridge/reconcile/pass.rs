@@ -29,6 +29,8 @@ const TOO_SHORT: &str = "more than half of it is gone at once, which is rather a
 /// What a reading is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
+    /// To know whether it may be repaired; nothing is kept of it.
+    Look,
     Tell,
     /// Repairs or accepts; with true also in groups that lost more than half.
     Repair(bool),
@@ -48,12 +50,14 @@ impl Session {
         let before = store.drifted(self.connection.key).await;
         let before = before.map_err(store_failed)?.unwrap_or_default();
         let since = store.import_mark(clock::now() - self.lag()).await;
-        let applied = purpose != Purpose::Tell;
+        let applied = matches!(purpose, Purpose::Repair(_));
         let mut pass = Pass {
             session: self,
             purpose,
             since: since.map_err(store_failed)?,
-            found: if before.goes_on() && before.applied == applied {
+            // What is told is of now, and a look that an earlier process began
+            // says nothing of how it stands after its end.
+            found: if applied && before.applied && before.goes_on() {
                 before
             } else {
                 Drifted {
@@ -69,12 +73,18 @@ impl Session {
         let found = &mut pass.found;
         found.shrunk.retain(|it| it.was_seen_since(found.started));
         found.ended = Some(clock::now());
-        pass.keep().await?;
+        if purpose != Purpose::Look {
+            pass.keep().await?;
+        }
         Ok(pass.found)
     }
 }
 
 impl Pass<'_> {
+    fn repairs(&self) -> bool {
+        matches!(self.purpose, Purpose::Repair(_))
+    }
+
     /// Accounts that are gone are told; those that are back are ended again.
     async fn accounts(&mut self) -> Result<(), Failure> {
         let (mut missing, mut back) = self.compare_accounts().await?;
@@ -86,7 +96,7 @@ impl Pass<'_> {
         }
         (self.found.accounts_missing, self.found.accounts_back) =
             (missing.len() as u64, back.len() as u64);
-        if self.purpose != Purpose::Tell && !back.is_empty() {
+        if self.repairs() && !back.is_empty() {
             let users = back.into_iter().collect();
             let store = &self.session.bridge.store;
             let repaired = store.end_again(users, self.actor()).await;
@@ -111,6 +121,10 @@ impl Pass<'_> {
             self.found.accounts += page.len() as u64;
             let gone = page.into_iter().filter(|(_, _, key)| !there.contains(key));
             missing.extend(gone.map(|(user, ..)| user));
+        }
+        if self.only_shown() {
+            // Whoever is back there is back here with the next import.
+            return Ok((missing, HashSet::new()));
         }
         let accounts = there.into_iter().collect();
         let back = store.ended(c, accounts).await.map_err(store_failed)?;
@@ -138,7 +152,7 @@ impl Pass<'_> {
                 self.found.groups += 1;
                 let read = self.found.groups;
                 connection.note(|now| now.groups_read = read);
-                if read.is_multiple_of(CHECKPOINT) {
+                if self.repairs() && read.is_multiple_of(CHECKPOINT) {
                     self.keep().await?;
                 }
             }
@@ -177,7 +191,7 @@ impl Pass<'_> {
         self.found.missing += drift.missing.len() as u64;
         self.found.gone += drift.gone.len() as u64;
         let held = match (self.purpose, self.is_believed(group.group, &drift)) {
-            (Purpose::Tell, true) => None,
+            (Purpose::Look | Purpose::Tell, true) => None,
             (_, false) => Some(TOO_SHORT),
             (Purpose::Repair(_), true) => self.settle(group, drift.clone()).await?.then_some(
                 "it was written while this went on; a later reconciliation puts it right",
@@ -280,6 +294,11 @@ impl Pass<'_> {
         let store = &self.session.bridge.store;
         let kept = store.keep_drifted(self.session.connection.key, self.found.clone());
         kept.await.map_err(store_failed)
+    }
+
+    fn only_shown(&self) -> bool {
+        let upstream = &self.session.connection.upstream;
+        upstream.capabilities().only_shows()
     }
 
     fn actor(&self) -> Actor {

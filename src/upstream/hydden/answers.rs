@@ -91,7 +91,8 @@ fn once<'a>(ids: impl Iterator<Item = &'a str>, what: &str) -> Result<(), Upstre
         if id.is_empty() {
             return Err(unclear(format!("one of the {what} has no id")));
         }
-        if !seen.insert(id) {
+        // Letter case is not told apart further on.
+        if !seen.insert(id.to_lowercase()) {
             return Err(unclear(format!(
                 "the list of {what} names one of them twice"
             )));
