@@ -122,8 +122,9 @@ const ANY_OPEN: &str = "SELECT 1 FROM memberships INDEXED BY memberships_open
      WHERE group_key = ?1 AND desired <> observed";
 const MARK: &str = "UPDATE memberships SET before = observed, sent = desired, observed = 2
      WHERE group_key = ?1 AND user_key = ?2";
+/// Not of a pair that is not handed out any more: its account was made anew since.
 const PRESENT: &str = "UPDATE memberships SET observed = 1, before = NULL, sent = NULL
-     WHERE group_key = ?1 AND user_key = ?2";
+     WHERE group_key = ?1 AND user_key = ?2 AND sent IS NOT NULL";
 /// For showing what a turn costs.
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 5] = [OPEN_PAIRS, NEW_WORK, ANY_OPEN, MARK, PRESENT];

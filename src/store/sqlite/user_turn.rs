@@ -133,10 +133,12 @@ pub(super) fn end(
 }
 
 /// The account is new: what the application knows of its memberships is gone
-/// or not known, so all of them are put there again (reliability: I-15).
+/// or not known, so all of them are put there again (reliability: I-15), also
+/// those that are on their way: they may have been done for the account before.
 fn want_again(db: &Connection, user: i64) -> Result<()> {
     db.prepare_cached(
-        "UPDATE memberships SET observed = 2 WHERE user_key = ?1 AND desired = 1
+        "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
+         WHERE user_key = ?1 AND desired = 1
          AND group_key IN (SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)",
     )?
     .execute([user])?;

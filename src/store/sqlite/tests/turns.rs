@@ -92,6 +92,46 @@ async fn a_new_group_is_handed_out_with_its_members_and_then_idle() {
 }
 
 #[tokio::test]
+async fn an_answer_from_before_an_account_was_made_anew_is_not_believed() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[]).await;
+    scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    let turn = scene.begin(group.key).await;
+    for active in [false, true] {
+        scene.set_active(&ann, "ann", active).await;
+        let begun = scene.store.begin_user_turn(ann.key).await.unwrap();
+        assert!(begun.is_some());
+        let learned = UserLearned {
+            observed: Some(ObservedAccount {
+                existence: if active {
+                    Existence::Present
+                } else {
+                    Existence::Absent
+                },
+                deactivated: !active,
+                ..ObservedAccount::default()
+            }),
+            settled: true,
+            recreated: active,
+            ..UserLearned::default()
+        };
+        let end = scene.store.end_user_turn(ann.key, learned, 2_000);
+        end.await.unwrap();
+    }
+    let learned = GroupLearned {
+        present: vec![ann.key],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, learned).await;
+    let turn = scene.begin(group.key).await;
+    let adds: Vec<_> = turn.work.adds.iter().map(|p| p.user).collect();
+    assert_eq!(adds, [ann.key], "it may have been done for the one before");
+    scene.confirm_group(&group).await;
+    assert_eq!(scene.lanes().await, []);
+}
+
+#[tokio::test]
 async fn a_member_whom_a_replacement_left_out_is_put_there_again() {
     let scene = Scene::new().await;
     let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
