@@ -462,10 +462,8 @@ impl World {
         let refused = store.refusals(key, 1_000).await.unwrap().into_iter();
         self.look_up(store).await;
         let told = refused.filter_map(|it| {
-            Some((
-                name_of(&self.groups, it.group)?,
-                name_of(&self.users, it.user)?,
-            ))
+            let group = name_of(&self.groups, it.group)?;
+            Some(((group, name_of(&self.users, it.user)?), it.at))
         });
         Evidence {
             history: lock(&self.history).clone(),

@@ -26,7 +26,7 @@ pub(super) struct Evidence {
     pub(super) shown: Shown,
     pub(super) stock: Stock,
     /// Pairs that the status tells as refused.
-    pub(super) told: BTreeSet<(String, String)>,
+    pub(super) told: BTreeMap<(String, String), Millis>,
     /// Users and groups that it tells as refused, together.
     pub(super) told_whole: u64,
     /// Calls that write.
@@ -204,7 +204,9 @@ impl Evidence {
         );
         let members = self.shown.groups.get(group);
         let shown = members.is_some_and(|members| members.contains(account));
-        let told = self.told.contains(&(group.to_owned(), account.to_owned()));
+        let told = self
+            .told
+            .contains_key(&(group.to_owned(), account.to_owned()));
         if !told && !possible.contains(&shown) {
             let what = if shown { "invented" } else { "lost" };
             found.push(format!("{what} in SCIM: {account} in {group}"));
@@ -242,7 +244,7 @@ impl Evidence {
                 .into_iter()
                 .filter(|account| entry.act.pair(group, account) == Some(true) && alone(account));
             let told =
-                |account: &&String| !self.told.contains(&(group.clone(), (*account).clone()));
+                |account: &&String| !self.told.contains_key(&(group.clone(), (*account).clone()));
             let members = self.shown.groups.get(group);
             let there: Vec<bool> = adds
                 .filter(told)
@@ -298,6 +300,13 @@ impl Evidence {
     fn way(&self, found: &mut Vec<String>) {
         for change in self.log.iter().filter(|change| !change.aside) {
             let (at, account) = (change.at, &change.account);
+            // Whom the application refused although it had them is taken out,
+            // as everybody was told.
+            let pair = change.group.clone().map(|group| (group, account.clone()));
+            let refused = pair.and_then(|pair| self.told.get(&pair));
+            if !change.present && refused.is_some_and(|told| *told <= at) {
+                continue;
+            }
             let possible = match &change.group {
                 Some(group) => self.possible(
                     at,
