@@ -350,6 +350,14 @@ impl World {
         self.bridge.child.wait().expect("a child").code()
     }
 
+    /// Asks the bridge to end, which it has to do well and within its 30 s.
+    pub fn stops_in_time(&mut self) {
+        let began = Instant::now();
+        assert_eq!(self.stop_bridge(), Some(0));
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(30), "{took:?}");
+    }
+
     /// Starts the bridge again after it was stopped.
     pub fn start_bridge(&mut self) {
         self.bridge = start_bridge(&self.dir);

@@ -2,24 +2,31 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
 
-use super::*;
+use super::{groups::members_of, *};
 use crate::{
     plan::{
         capability::{Act, Capability, Certainty, Identifier},
-        state::{Account, GroupKey, UserWork},
+        operation::Operation,
+        state::{
+            Account, Existence, GroupKey, GroupWork, ObservedAccount, Principal, UserKey, UserWork,
+        },
     },
     scim::{
         error::Problem,
         resource::{Attributes, ResourceId},
         schema::Schemas,
     },
-    upstream::{Finding, Outcome, Projection, RemoteGroup, RemoteProfile, RemoteUser},
+    store::{GroupLearned, GroupTurn, StoreError, UserTurn},
+    upstream::{
+        Finding, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile,
+        RemoteUser, Upstream,
+    },
 };
 
 type Answer = Box<dyn Fn(&Operation) -> Result<Outcome, UpstreamError> + Send + Sync>;

@@ -100,7 +100,12 @@ fn a_group_of_ten_is_neither_emptied_nor_deleted() {
 #[test]
 fn a_group_that_was_emptied_before_may_go() {
     let gone = Taking::Group { size: 0 };
+    let waiting = History {
+        waiting: true,
+        ..fresh(50)
+    };
     assert_eq!(rule(gone, &fresh(50)), None);
+    assert_eq!(rule(gone, &waiting), None, "nobody is taken out of it");
 }
 
 #[test]

@@ -9,11 +9,11 @@
 use std::collections::HashSet;
 
 use rusqlite::{Connection, params};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     plan::state::Existence,
-    scim::resource::Attributes,
+    scim::resource::{Attributes, ResourceId},
     store::{FoundUser, GroupRow, Millis, StoreError, WriteError},
 };
 
@@ -136,15 +136,7 @@ pub(super) fn lose_members(
     group.modified = import.actor.at;
     groups::save(db, &group)?;
     let detail = json!({ "members_gone": gone.len(), "version": group.version });
-    let (connection, actor) = (import.connection, &import.actor);
-    audit::record(
-        db,
-        connection,
-        actor,
-        "import_group",
-        Some(group.id),
-        &detail,
-    )
+    record(db, import, "import_group", group.id, &detail)
 }
 
 /// Users that are not listed any more are shown as inactive, and groups that
@@ -214,8 +206,7 @@ fn lose_users(
         users::save_attributes(db, &user, &attributes)?;
         users::save(db, &user)?;
         let detail = json!({ "gone": true, "version": user.version });
-        let (connection, actor) = (import.connection, &import.actor);
-        audit::record(db, connection, actor, "import_user", Some(user.id), &detail)?;
+        record(db, import, "import_user", user.id, &detail)?;
     }
     Ok(last)
 }
@@ -244,17 +235,20 @@ fn lose_groups(
         let leavers = lanes::purge_pairs(db, *key)?;
         lanes::finish_all(db, leavers)?;
         let detail = json!({ "gone": true, "version": group.version });
-        let (connection, actor) = (import.connection, &import.actor);
-        audit::record(
-            db,
-            connection,
-            actor,
-            "import_group",
-            Some(group.id),
-            &detail,
-        )?;
+        record(db, import, "import_group", group.id, &detail)?;
     }
     Ok(last)
+}
+
+fn record(
+    db: &Connection,
+    import: &Import,
+    action: &str,
+    id: ResourceId,
+    detail: &Value,
+) -> Result<()> {
+    let (connection, actor) = (import.connection, &import.actor);
+    audit::record(db, connection, actor, action, Some(id), detail)
 }
 
 fn rows_after(

@@ -1,0 +1,552 @@
+//! One turn of a group: the pairs that differ, in as few calls as the application
+//! has for them. What it refuses as a whole is halved until the bad member
+//! stands alone; whom it did not list is settled by reading.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::{Pause, pause_after, refusal, tell, word};
+use crate::{
+    plan::{
+        decide::plan_group,
+        operation::{Operation, Plan},
+        state::{Existence, GroupWork, Principal, UserKey},
+    },
+    store::{GroupLearned, GroupTurn, StoreError},
+    upstream::{MemberOutcome, RemoteGroup, RemoteMember, Upstream, UpstreamError},
+};
+
+/// A pair is refused when the application twice did not list it and a read
+/// did not show it: one look can be a lagging read. How often, and since when.
+pub(in crate::bridge) type Doubts = HashMap<UserKey, (u8, Instant)>;
+
+/// A removal is not given up before a read can lag no more (reliability:
+/// H-12): giving it up wrongly would leave somebody with access.
+const READ_LAG: Duration = Duration::from_secs(10);
+
+/// What became of a turn's pairs since it was handed out. A turn may take as
+/// many calls as it has batches, and what nobody wants any more is not sent
+/// (reliability: H-02).
+#[async_trait]
+pub(in crate::bridge) trait Since: Send + Sync {
+    /// Those of the pairs that were written again.
+    async fn written(&self, users: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError>;
+}
+
+/// Works one group turn off.
+pub(in crate::bridge) async fn group_turn(
+    upstream: &dyn Upstream,
+    turn: GroupTurn,
+    since: &dyn Since,
+    doubts: &mut Doubts,
+) -> (GroupLearned, Pause) {
+    let mut turn = Turn {
+        upstream,
+        since,
+        doubted: turn.doubted,
+        learned: GroupLearned::default(),
+        open: open(&turn.work),
+        work: turn.work,
+    };
+    let pause = turn.run().await;
+    let pause = turn.settle_by_reading(pause, doubts).await;
+    // What nothing was said about and was never sent goes back as it was.
+    (turn.learned, pause)
+}
+
+/// Every pair of the turn and the direction wanted (true: present).
+fn open(work: &GroupWork) -> HashMap<UserKey, (Principal, bool)> {
+    let adds = work.adds.iter().map(|p| (p.user, (p.clone(), true)));
+    let removes = work.removes.iter().map(|p| (p.user, (p.clone(), false)));
+    adds.chain(removes).collect()
+}
+
+struct Turn<'a> {
+    upstream: &'a dyn Upstream,
+    since: &'a dyn Since,
+    doubted: bool,
+    work: GroupWork,
+    learned: GroupLearned,
+    /// Pairs nothing final was learned about yet.
+    open: HashMap<UserKey, (Principal, bool)>,
+}
+
+/// What to do after a call of a group turn.
+enum Next {
+    GoOn,
+    /// Stop here: the rest was not sent.
+    Stop(Pause),
+}
+
+impl Turn<'_> {
+    async fn run(&mut self) -> Pause {
+        let ambiguous = self.work.observed == Existence::Unknown;
+        if self.work.wanted && ambiguous {
+            match self.upstream.group(&self.work.name).await {
+                Ok(Some(found)) if !self.work.made => match self.is_foreign(&found).await {
+                    Ok(false) => {
+                        self.work.observed = Existence::Present;
+                        self.learned.existence = Some(Existence::Present);
+                    }
+                    Ok(true) => {
+                        self.refuse_creation(&UpstreamError::Exists {
+                            reason: "the group that is there holds others than those asked for"
+                                .into(),
+                        });
+                        return Pause::None;
+                    }
+                    Err(error) => {
+                        self.return_unsent();
+                        return pause_after(&error);
+                    }
+                },
+                Ok(Some(_)) => {
+                    self.work.observed = Existence::Present;
+                    self.learned.existence = Some(Existence::Present);
+                }
+                Ok(None) if self.work.made => {
+                    // Gone by a deletion of ours that came late. The next turn
+                    // makes it again, with all of its members.
+                    self.learned.existence = Some(Existence::Absent);
+                    self.return_unsent();
+                    return Pause::None;
+                }
+                Ok(None) => self.work.observed = Existence::Absent,
+                Err(error) => {
+                    self.return_unsent();
+                    return pause_after(&error);
+                }
+            }
+        }
+        let plan = plan_group(&self.work, self.upstream.capabilities());
+        tell(&plan);
+        if plan.operations.is_empty() && !plan.losses.is_empty() {
+            self.refuse_all(&plan);
+            return Pause::None;
+        }
+        let mut operations = plan.operations.into_iter();
+        while let Some(operation) = operations.next() {
+            match self.send(operation).await {
+                Next::GoOn => {
+                    point!("turn.one-sent");
+                }
+                Next::Stop(pause) => {
+                    for left in operations {
+                        self.unsent(members_of(&left));
+                    }
+                    return pause;
+                }
+            }
+        }
+        Pause::None
+    }
+
+    /// Sends one operation; a batch that was refused whole is halved until the
+    /// bad member stands alone.
+    async fn send(&mut self, operation: Operation) -> Next {
+        let mut stack = vec![operation];
+        while let Some(operation) = stack.pop() {
+            let Some(operation) = self.still_wanted(operation).await else {
+                continue;
+            };
+            let started = Instant::now();
+            let result = self.upstream.apply(&operation).await;
+            let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.learned
+                .calls
+                .push((operation.clone(), word(&result), millis));
+            let next = match result {
+                Ok(outcome) => {
+                    self.note_success(&operation, &outcome.members);
+                    Next::GoOn
+                }
+                Err(error) => self.failure(operation, &error, &mut stack),
+            };
+            if let Next::Stop(pause) = next {
+                for left in stack {
+                    self.unsent(members_of(&left));
+                }
+                return Next::Stop(pause);
+            }
+        }
+        Next::GoOn
+    }
+
+    /// The operation without those who were asked for otherwise since the turn
+    /// was handed out; the next turn has them as they are wanted then.
+    async fn still_wanted(&mut self, operation: Operation) -> Option<Operation> {
+        let users = members_of(&operation);
+        if self.learned.calls.is_empty() || users.is_empty() {
+            return Some(operation);
+        }
+        let written = match self.since.written(users.clone()).await {
+            Ok(written) => written,
+            Err(error) => {
+                tracing::error!(%error, "a lane cannot use the store");
+                users
+            }
+        };
+        self.unsent(&written);
+        let written: HashSet<UserKey> = written.into_iter().collect();
+        let wanted = |members: Vec<Principal>| {
+            let left = members.into_iter().filter(|p| !written.contains(&p.user));
+            Some(left.collect::<Vec<_>>()).filter(|left| !left.is_empty())
+        };
+        match operation {
+            Operation::AddMembers { group, members } => {
+                wanted(members).map(|members| Operation::AddMembers { group, members })
+            }
+            Operation::RemoveMembers { group, members } => {
+                wanted(members).map(|members| Operation::RemoveMembers { group, members })
+            }
+            // Creation and replacement are the first of a turn.
+            other => Some(other),
+        }
+    }
+
+    fn note_success(&mut self, operation: &Operation, outcomes: &[(UserKey, MemberOutcome)]) {
+        match operation {
+            Operation::CreateGroup { members, .. } => {
+                self.learned.existence = Some(Existence::Present);
+                for member in members {
+                    self.present(member.user);
+                }
+                self.nobody_else();
+            }
+            Operation::DeleteGroup { .. } => self.learned.existence = Some(Existence::Absent),
+            Operation::ReplaceMembers { .. } => {
+                let kept = outcomes
+                    .iter()
+                    .filter(|(user, _)| !self.open.contains_key(user));
+                let left_out = kept.filter(|(_, end)| *end != MemberOutcome::Applied);
+                self.learned.left_out = left_out.map(|(user, _)| *user).collect();
+                self.note_outcomes(outcomes);
+                // An answer that leaves somebody out says nothing of who is
+                // gone either: both are read then.
+                if self.still_open(true).is_empty() {
+                    for gone in self.work.removes.clone() {
+                        self.absent(gone.user);
+                    }
+                }
+            }
+            _ => self.note_outcomes(outcomes),
+        }
+    }
+
+    fn note_outcomes(&mut self, outcomes: &[(UserKey, MemberOutcome)]) {
+        for (user, outcome) in outcomes {
+            if *outcome == MemberOutcome::Applied {
+                match self.open.get(user).map(|(_, add)| *add) {
+                    Some(true) => self.present(*user),
+                    Some(false) => self.absent(*user),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn failure(
+        &mut self,
+        operation: Operation,
+        error: &UpstreamError,
+        stack: &mut Vec<Operation>,
+    ) -> Next {
+        match error {
+            UpstreamError::Later { .. } | UpstreamError::Denied { .. } => {
+                if matches!(operation, Operation::CreateGroup { .. }) {
+                    self.learned.existence = Some(Existence::Absent);
+                    self.return_unsent();
+                }
+                self.unsent(members_of(&operation));
+                return Next::Stop(pause_after(error));
+            }
+            UpstreamError::Unknown { .. } => return Next::Stop(pause_after(error)),
+            _ => {}
+        }
+        match operation {
+            Operation::CreateGroup { .. }
+                if matches!(error, UpstreamError::Exists { .. })
+                    && (self.work.made || self.doubted) =>
+            {
+                // Ours, and the read that did not show it lags behind.
+                self.look_again()
+            }
+            Operation::CreateGroup { .. } => {
+                self.refuse_creation(error);
+                Next::Stop(Pause::None)
+            }
+            Operation::DeleteGroup { .. } => {
+                if matches!(error, UpstreamError::Missing { .. }) {
+                    self.learned.existence = Some(Existence::Absent);
+                } else {
+                    let reason = refusal(self.upstream.capabilities(), "delete the group", error);
+                    self.learned.group_refused = Some(reason);
+                }
+                Next::GoOn
+            }
+            Operation::ReplaceMembers { group, .. } => {
+                // The small way round: the same difference without the big call.
+                let adds = self.still_open(true);
+                let removes = self.still_open(false);
+                stack.extend((!removes.is_empty()).then(|| Operation::RemoveMembers {
+                    group: group.clone(),
+                    members: removes,
+                }));
+                stack.extend((!adds.is_empty()).then_some(Operation::AddMembers {
+                    group,
+                    members: adds,
+                }));
+                Next::GoOn
+            }
+            Operation::AddMembers { .. }
+                if self.doubted && matches!(error, UpstreamError::Missing { .. }) =>
+            {
+                // A deletion of ours has landed late.
+                self.look_again()
+            }
+            Operation::AddMembers { group, members } => {
+                self.members_failed(group, members, true, error, stack);
+                Next::GoOn
+            }
+            Operation::RemoveMembers { group, members } => {
+                self.members_failed(group, members, false, error, stack);
+                Next::GoOn
+            }
+            _ => Next::GoOn,
+        }
+    }
+
+    /// The next turn reads whether the group is there, and makes it if not.
+    fn look_again(&mut self) -> Next {
+        self.learned.existence = Some(Existence::Unknown);
+        self.return_unsent();
+        Next::Stop(Pause::BackOff)
+    }
+
+    /// Nobody else is a member of a group that was just made, or is not there.
+    fn nobody_else(&mut self) {
+        for gone in std::mem::take(&mut self.work.removes) {
+            self.absent(gone.user);
+        }
+    }
+
+    fn refuse_creation(&mut self, error: &UpstreamError) {
+        let reason = refusal(self.upstream.capabilities(), "create the group", error);
+        self.learned.existence = Some(Existence::Absent);
+        self.learned.group_refused = Some(reason.clone());
+        self.nobody_else();
+        self.refuse_open(&reason);
+    }
+
+    /// Whether a group cannot be what a creation of which no answer came has
+    /// made: another directory's, or one with members of whom none was asked
+    /// for. Such a group is never taken over (reliability: R-04).
+    async fn is_foreign(&self, found: &RemoteGroup) -> Result<bool, UpstreamError> {
+        if found.read_only.is_some() {
+            return Ok(true);
+        }
+        if found.member_count == Some(0) {
+            return Ok(false);
+        }
+        let members = self.upstream.members(&self.work.name).await?;
+        let listed = Listed::new(&members);
+        let mut asked_for = self.work.adds.iter().chain(&self.work.removes);
+        Ok(!members.is_empty() && !asked_for.any(|principal| listed.has(principal)))
+    }
+
+    fn members_failed(
+        &mut self,
+        group: String,
+        mut members: Vec<Principal>,
+        add: bool,
+        error: &UpstreamError,
+        stack: &mut Vec<Operation>,
+    ) {
+        let make = |members| {
+            let group = group.clone();
+            if add {
+                Operation::AddMembers { group, members }
+            } else {
+                Operation::RemoveMembers { group, members }
+            }
+        };
+        let missing = matches!(error, UpstreamError::Missing { .. });
+        if !missing && members.len() > 1 {
+            let second = members.split_off(members.len().div_ceil(2));
+            stack.push(make(second));
+            stack.push(make(members));
+            return;
+        }
+        let settled = match error {
+            UpstreamError::Exists { .. } => add,
+            UpstreamError::Missing { .. } => !add,
+            _ => false,
+        };
+        let act = if add {
+            "add the member"
+        } else {
+            "remove the member"
+        };
+        let reason = (!settled).then(|| refusal(self.upstream.capabilities(), act, error));
+        for member in members {
+            match (&reason, add) {
+                (Some(reason), _) => self.refused(member.user, reason.clone()),
+                (None, true) => self.present(member.user),
+                (None, false) => self.absent(member.user),
+            }
+        }
+    }
+
+    /// Members the application did not list as done are settled by reading the
+    /// membership once. A pair the read contradicts is tried once more before
+    /// it is believed to be refused.
+    async fn settle_by_reading(&mut self, pause: Pause, doubts: &mut Doubts) -> Pause {
+        if self.open.is_empty() || pause != Pause::None || self.work_is_gone() {
+            return pause;
+        }
+        let listed = match self.upstream.members(&self.work.name).await {
+            Ok(listed) => Listed::new(&listed),
+            Err(error) => return pause_after(&error),
+        };
+        let mut pause = Pause::None;
+        for (user, (principal, add)) in self.open.clone() {
+            let there = listed.has(&principal);
+            if there == add {
+                self.learned.read.push(user);
+            }
+            match (there, add) {
+                (true, true) => self.present(user),
+                (false, false) => self.absent(user),
+                _ => {
+                    let (seen, since) = doubts.entry(user).or_insert((0, Instant::now()));
+                    *seen = seen.saturating_add(1);
+                    if *seen < 2 || (!add && since.elapsed() < READ_LAG) {
+                        pause = Pause::BackOff;
+                        continue;
+                    }
+                    let act = if add {
+                        "add the member"
+                    } else {
+                        "remove the member"
+                    };
+                    let reason =
+                        format!("{} did not {act}", self.upstream.capabilities().application);
+                    self.learned.contradicted.push(user);
+                    self.refused(user, reason);
+                }
+            }
+            doubts.remove(&user);
+        }
+        pause
+    }
+
+    fn work_is_gone(&self) -> bool {
+        !self.work.wanted || self.learned.existence == Some(Existence::Absent)
+    }
+
+    fn still_open(&self, add: bool) -> Vec<Principal> {
+        let side = if add {
+            &self.work.adds
+        } else {
+            &self.work.removes
+        };
+        side.iter()
+            .filter(|p| self.open.contains_key(&p.user))
+            .cloned()
+            .collect()
+    }
+
+    fn refuse_all(&mut self, plan: &Plan) {
+        let reason = plan
+            .losses
+            .first()
+            .map_or_else(String::new, |loss| loss.reason.clone());
+        if self.work.observed == Existence::Absent || !self.work.wanted {
+            self.learned.existence = Some(self.work.observed);
+            self.learned.group_refused = Some(reason.clone());
+            self.nobody_else();
+        }
+        self.refuse_open(&reason);
+    }
+
+    fn refuse_open(&mut self, reason: &str) {
+        let users: Vec<_> = self.open.keys().copied().collect();
+        for user in users {
+            self.refused(user, reason.to_owned());
+        }
+    }
+
+    fn return_unsent(&mut self) {
+        let users: Vec<_> = self.open.keys().copied().collect();
+        self.unsent(&users);
+    }
+
+    fn present(&mut self, user: UserKey) {
+        if self.open.remove(&user).is_some() {
+            self.learned.present.push(user);
+        }
+    }
+
+    fn absent(&mut self, user: UserKey) {
+        if self.open.remove(&user).is_some() {
+            self.learned.absent.push(user);
+        }
+    }
+
+    fn refused(&mut self, user: UserKey, reason: String) {
+        if self.open.remove(&user).is_some() {
+            self.learned.refused.push((user, reason));
+        }
+    }
+
+    fn unsent(&mut self, users: impl AsRef<[UserKey]>) {
+        for user in users.as_ref() {
+            if self.open.remove(user).is_some() {
+                self.learned.unsent.push(*user);
+            }
+        }
+    }
+}
+
+pub(super) fn members_of(operation: &Operation) -> Vec<UserKey> {
+    match operation {
+        Operation::CreateGroup { members, .. }
+        | Operation::AddMembers { members, .. }
+        | Operation::RemoveMembers { members, .. }
+        | Operation::ReplaceMembers { members, .. } => members.iter().map(|p| p.user).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// An upstream membership list, by both kinds of identifier.
+struct Listed {
+    ids: HashSet<String>,
+    accounts: HashSet<String>,
+}
+
+impl Listed {
+    fn new(members: &[RemoteMember]) -> Self {
+        let ids = members
+            .iter()
+            .filter_map(|m| m.upstream_id.clone())
+            .collect();
+        let accounts = members
+            .iter()
+            .filter_map(|m| m.account.as_ref().map(|a| a.to_lowercase()))
+            .collect();
+        Self { ids, accounts }
+    }
+
+    fn has(&self, principal: &Principal) -> bool {
+        principal
+            .upstream_id
+            .as_ref()
+            .is_some_and(|id| self.ids.contains(id))
+            || self.accounts.contains(&principal.account.to_lowercase())
+    }
+}

@@ -1,0 +1,253 @@
+//! One turn of a user: its account is made, changed or ended. What is not sure
+//! is read first; an end that is not sure is sent again.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use super::{Pause, pause_after, refusal, tell, word};
+use crate::{
+    plan::{
+        capability::Capabilities,
+        decide::plan_user,
+        operation::Operation,
+        state::{Account, Existence, ObservedAccount, UserWork},
+    },
+    store::{UserLearned, UserTurn},
+    upstream::{Millis, RemoteUser, Upstream, UpstreamError},
+};
+
+/// How far the application's clock may be from ours.
+const CLOCKS_APART: Millis = 5 * 60 * 1_000;
+
+/// Works one user turn off.
+pub(in crate::bridge) async fn user_turn(
+    upstream: &dyn Upstream,
+    turn: UserTurn,
+) -> (UserLearned, Pause) {
+    let mut learned = UserLearned::default();
+    let mut work = turn.work;
+    // Unknown is the end of an account that was there.
+    let was_there = work.observed.existence != Existence::Absent || work.observed.deactivated;
+    if turn.unsure && was_there && !work.wanted.active {
+        // Taking away again costs what a look costs, and believes no read that
+        // lags behind.
+        work.observed.existence = Existence::Unknown;
+    } else if turn.unsure {
+        let found = match upstream.user(&work.principal.account).await {
+            Ok(found) => found,
+            Err(error) => return (learned, pause_after(&error)),
+        };
+        if !was_there && found.as_ref().is_some_and(|it| is_older(it, turn.since)) {
+            return (not_ours(upstream.capabilities(), &work), Pause::None);
+        }
+        let observed = seen(found.as_ref(), &work.observed, was_there);
+        learned.upstream_id = found.and_then(|found| found.upstream_id);
+        // It came back by the call whose end was unclear.
+        learned.recreated = observed.existence == Existence::Present && work.observed.deactivated;
+        work.observed = observed;
+    }
+    let returning = work.observed.deactivated;
+    let plan = plan_user(&work, upstream.capabilities());
+    tell(&plan);
+    let mut observed = work.observed.clone();
+    if let (true, Some(loss)) = (plan.operations.is_empty(), plan.losses.first()) {
+        // Nothing can be sent, now or later.
+        learned.refused = Some(loss.reason.clone());
+        learned.settled = true;
+        learned.observed = Some(observed);
+        return (learned, Pause::None);
+    }
+    for operation in plan.operations {
+        let started = Instant::now();
+        let result = upstream.apply(&operation).await;
+        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        learned
+            .calls
+            .push((operation.clone(), word(&result), millis));
+        match result {
+            Ok(outcome) => {
+                learned.upstream_id = outcome.upstream_id.or(learned.upstream_id);
+                note_success(&operation, &work.wanted, &mut observed);
+                learned.recreated |= returning && matches!(operation, Operation::CreateUser { .. });
+            }
+            Err(error) => {
+                let error = if turn.unsure && gone_already(upstream, &operation, &error).await {
+                    UpstreamError::Missing {
+                        reason: "deactivated already".into(),
+                    }
+                } else {
+                    error
+                };
+                let end = user_failure(
+                    upstream,
+                    &operation,
+                    &error,
+                    (&work, turn.unsure),
+                    &mut observed,
+                );
+                learned.recreated |= returning
+                    && matches!(
+                        (&operation, &end),
+                        (Operation::CreateUser { .. }, End::AsGood)
+                    );
+                match end {
+                    End::AsGood => {}
+                    End::Refused(reason) => {
+                        learned.refused = Some(reason);
+                        learned.settled = true;
+                        learned.observed = Some(observed);
+                        return (learned, Pause::None);
+                    }
+                    End::Unsent => {
+                        learned.settled = !turn.unsure;
+                        learned.observed = Some(observed);
+                        return (learned, pause_after(&error));
+                    }
+                    End::Unclear => {
+                        learned.observed = Some(observed);
+                        return (learned, pause_after(&error));
+                    }
+                }
+            }
+        }
+    }
+    learned.settled = true;
+    learned.observed = Some(observed);
+    (learned, Pause::None)
+}
+
+/// After an unclear end: what is there now. Role and profile are not shown, so
+/// they are unknown and will be sent again where they are wanted.
+fn seen(found: Option<&RemoteUser>, before: &ObservedAccount, was_there: bool) -> ObservedAccount {
+    match found {
+        Some(_) => ObservedAccount {
+            existence: Existence::Present,
+            deactivated: false,
+            role: None,
+            profile: None,
+            record: before.record,
+        },
+        None => ObservedAccount {
+            existence: Existence::Absent,
+            deactivated: was_there,
+            ..before.clone()
+        },
+    }
+}
+
+/// Whether an account was there before anybody asked us for it, so that the
+/// creation of which no answer came cannot have made it (reliability: R-02).
+fn is_older(found: &RemoteUser, since: Millis) -> bool {
+    found
+        .created
+        .is_some_and(|created| created < since - CLOCKS_APART)
+}
+
+/// Nothing was made, and nothing is touched.
+fn not_ours(can: &Capabilities, work: &UserWork) -> UserLearned {
+    let exists = UpstreamError::Exists {
+        reason: "the account is older than the request for it".into(),
+    };
+    UserLearned {
+        observed: Some(ObservedAccount {
+            existence: Existence::Absent,
+            ..work.observed.clone()
+        }),
+        settled: true,
+        refused: work
+            .wanted
+            .active
+            .then(|| refusal(can, "create the account", &exists)),
+        ..UserLearned::default()
+    }
+}
+
+/// Whether a repeated deactivation was refused only because the first one, of
+/// which no answer came, was done.
+async fn gone_already(
+    upstream: &dyn Upstream,
+    operation: &Operation,
+    error: &UpstreamError,
+) -> bool {
+    let (Operation::DeactivateUser { principal }, UpstreamError::Rejected { .. }) =
+        (operation, error)
+    else {
+        return false;
+    };
+    matches!(upstream.user(&principal.account).await, Ok(None))
+}
+
+fn note_success(operation: &Operation, wanted: &Account, observed: &mut ObservedAccount) {
+    match operation {
+        Operation::CreateUser { role, .. } => {
+            observed.existence = Existence::Present;
+            observed.deactivated = false;
+            observed.role.clone_from(role);
+            observed.profile = Some(wanted.carried_by_creation());
+        }
+        Operation::DeactivateUser { .. } => {
+            observed.existence = Existence::Absent;
+            observed.deactivated = true;
+        }
+        Operation::SetRole { role, .. } => observed.role = Some(role.clone()),
+        Operation::UpsertProfile { fields, .. } => {
+            let kept: BTreeMap<_, _> = fields
+                .iter()
+                .filter(|(_, v)| !v.is_empty())
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
+            observed.profile = Some(kept);
+            observed.record = true;
+        }
+        _ => {}
+    }
+}
+
+/// What a failed user call means for the row.
+enum End {
+    /// The thing is as wanted all the same.
+    AsGood,
+    Refused(String),
+    /// Certainly not processed.
+    Unsent,
+    Unclear,
+}
+
+fn user_failure(
+    upstream: &dyn Upstream,
+    operation: &Operation,
+    error: &UpstreamError,
+    (work, unsure): (&UserWork, bool),
+    observed: &mut ObservedAccount,
+) -> End {
+    let can = upstream.capabilities();
+    match (operation, error) {
+        (_, UpstreamError::Later { .. } | UpstreamError::Denied { .. }) => End::Unsent,
+        (_, UpstreamError::Unknown { .. }) => End::Unclear,
+        (Operation::DeactivateUser { .. }, UpstreamError::Missing { .. }) => {
+            note_success(operation, &work.wanted, observed);
+            End::AsGood
+        }
+        // Made by an earlier call of which no answer came, or ours since
+        // before it was deactivated and back already.
+        (Operation::CreateUser { .. }, UpstreamError::Exists { .. })
+            if unsure || work.observed.deactivated =>
+        {
+            observed.existence = Existence::Present;
+            observed.deactivated = false;
+            // As that call or somebody else has left them.
+            observed.role = None;
+            observed.profile = None;
+            End::AsGood
+        }
+        (Operation::CreateUser { .. }, _) => {
+            End::Refused(refusal(can, "create the account", error))
+        }
+        (Operation::DeactivateUser { .. }, _) => {
+            End::Refused(refusal(can, "deactivate the account", error))
+        }
+        (Operation::SetRole { .. }, _) => End::Refused(refusal(can, "set the site role", error)),
+        _ => End::Refused(refusal(can, "update the profile", error)),
+    }
+}
