@@ -12,6 +12,7 @@ mod bulk;
 mod calls;
 mod catalog;
 mod chaos;
+mod clock;
 mod commands;
 mod crash;
 mod departures;

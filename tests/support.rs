@@ -207,6 +207,17 @@ impl World {
         world
     }
 
+    /// With something between the bridge and the application: it is told the
+    /// application's address and gives the one to use, and lines beside it.
+    pub fn through(between: impl Fn(&str) -> (String, String)) -> Self {
+        let (world, _) = Self::configured(&["--empty"], &["acme"], |upstream| {
+            let (address, lines) = between(upstream);
+            let settings = configuration(&address, "sync_wait = \"300ms\"");
+            settings.replace(NO_PACE, &format!("{NO_PACE}\n{lines}"))
+        });
+        world
+    }
+
     /// The same in front of another application.
     pub async fn of(application: Application, connection: &str) -> Self {
         let kind = application.kind();
@@ -465,6 +476,7 @@ impl World {
         let request = self.client.request(method, format!("{url}{path}"));
         let request = request
             .bearer_auth(token)
+            .header("connection", "close")
             .header("drawbridge-operator", "tester");
         let answer = request.send().await.expect("an answer");
         let status = answer.status().as_u16();
@@ -631,6 +643,8 @@ impl World {
     pub async fn status(&self) -> Value {
         let (url, token) = self.operator();
         let request = self.client.get(format!("{url}/status")).bearer_auth(token);
+        // Asked now and then: a connection that is kept may end just as it is used.
+        let request = request.header("connection", "close");
         let answer = request.send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
         serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON")
@@ -874,4 +888,17 @@ pub fn write_private(path: &std::path::Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, text).expect("written");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("private");
+}
+
+/// Builds what is loaded before the program, with the compiler that the store's
+/// C code needs anyway.
+pub fn load(library: &std::path::Path, source: &str) {
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+    let built = Command::new(compiler)
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .args([library, &source])
+        .arg("-ldl")
+        .status();
+    assert!(built.expect("a C compiler").success());
 }

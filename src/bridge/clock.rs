@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::{scim::resource::ResourceId, store::Millis};
 
 /// Wall-clock milliseconds: for display, audit and token expiry, never for
@@ -12,6 +14,32 @@ pub(super) fn now() -> Millis {
         return now;
     }
     jiff::Timestamp::now().as_millisecond()
+}
+
+/// Sees when the wall clock was set, by the time that went by meanwhile.
+pub(super) struct Steps {
+    wall: Millis,
+    at: Instant,
+}
+
+impl Steps {
+    /// Anything below is a clock that is kept right little by little.
+    const LEAST: Millis = 1_000;
+
+    pub(super) fn begin() -> Self {
+        Self {
+            wall: now(),
+            at: Instant::now(),
+        }
+    }
+
+    /// What the clock should say and what it says, if it was set since the last look.
+    pub(super) fn look(&mut self) -> Option<(Millis, Millis)> {
+        let gone = Millis::try_from(self.at.elapsed().as_millis()).unwrap_or(Millis::MAX);
+        let was = self.wall.saturating_add(gone);
+        *self = Self::begin();
+        (was.abs_diff(self.wall) >= Self::LEAST.unsigned_abs()).then_some((was, self.wall))
+    }
 }
 
 /// A new resource id: time-ordered, 74 random bits.
@@ -87,5 +115,26 @@ pub(super) mod simulated {
     /// How long the disk takes; see `store::simulated`.
     pub(in crate::bridge) fn disk() -> Duration {
         Duration::from_micros(draw(3_000).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_is_seen_and_time_that_goes_by_is_not() {
+        simulated::begin(1_000_000);
+        let mut steps = Steps::begin();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(steps.look(), None);
+        for (set, seen) in [(4_600_000, 1_005_000), (400_000, 4_600_000)] {
+            simulated::begin(set);
+            assert_eq!(steps.look(), Some((seen, set)));
+            assert_eq!(steps.look(), None);
+        }
+        simulated::begin(400_500);
+        assert_eq!(steps.look(), None, "less than a second");
+        simulated::end();
     }
 }

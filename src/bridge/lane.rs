@@ -294,8 +294,15 @@ impl Lanes {
         self.0.engine.spawn(async move {
             let mut tick = tokio::time::interval(RECHECK.min(after / 2).max(LEAST_GAP));
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut steps = clock::Steps::begin();
             loop {
                 tick.tick().await;
+                if let Some((was, is)) = steps.look() {
+                    tracing::warn!(was, is, "the clock was set");
+                    if let Err(error) = lanes.0.store.clock_set(connection, was, is).await {
+                        tracing::error!(%error, "what was noted by the old clock stays so");
+                    }
+                }
                 let now = clock::now();
                 let before = now.saturating_sub(patience);
                 match lanes.0.store.recheck_late(connection, before, now).await {

@@ -658,6 +658,9 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         before: Millis,
         now: Millis,
     ) -> Result<Vec<Lane>, StoreError>;
+    /// The clock that should say `was` was set to `is`: what waits for a time
+    /// by the old one waits as long by the new one (reliability: I-30).
+    async fn clock_set(&self, c: ConnectionKey, was: Millis, is: Millis) -> Result<(), StoreError>;
     /// Whether something of the user itself is still to be told or found out.
     async fn is_open(&self, key: UserKey) -> Result<bool, StoreError>;
     /// Those of the named pairs that were written after `seq`, or have gone

@@ -1,14 +1,11 @@
 //! A bridge whose disk does as it is told: `shim.c`, built with the compiler
 //! that the store's C code needs anyway and loaded before everything else.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::support::World;
+use crate::support::{World, load};
 
 pub const EIO: i32 = 5;
 pub const ENOSPC: i32 = 28;
@@ -31,7 +28,7 @@ impl Disk {
             folder: tempfile::tempdir().unwrap(),
         };
         let library = disk.path("shim.so");
-        build(&library);
+        load(&library, "tests/disk/shim.c");
         disk.is_well();
         world.start_bridge_with(&[
             ("LD_PRELOAD", &library),
@@ -69,15 +66,4 @@ impl Disk {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
-}
-
-fn build(library: &Path) {
-    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/disk/shim.c");
-    let built = Command::new(compiler)
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .args([library, &source])
-        .arg("-ldl")
-        .status();
-    assert!(built.expect("a C compiler").success());
 }

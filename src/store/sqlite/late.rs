@@ -188,6 +188,24 @@ pub(super) fn is_due(db: &Connection, before: Millis, now: Millis) -> Result<boo
 const DUE: &str = "(d.since <= ?1 AND (d.since <= ?1 - ?3 OR d.seq <> 1 OR d.user_key < 0)
      OR d.since > ?2)";
 
+/// Moves what was noted by a clock that said `was` when it was set to `is`: all
+/// of it if it was put on; if it was put back, what is in the future now, and
+/// the rest waits a little longer than it needs to.
+pub(super) fn move_along(db: &Connection, connection: i64, was: Millis, is: Millis) -> Result<()> {
+    let (above, upto) = if is > was {
+        (Millis::MIN, was)
+    } else {
+        (is, Millis::MAX)
+    };
+    db.prepare_cached(
+        "UPDATE doubts SET since = since + ?1 WHERE since > ?2 AND since <= ?3 AND (
+             group_key IN (SELECT key FROM groups WHERE connection = ?4)
+             OR user_key IN (SELECT key FROM users WHERE connection = ?4))",
+    )?
+    .execute(params![is.saturating_sub(was), above, upto, connection])?;
+    Ok(())
+}
+
 struct Doubt {
     user: i64,
     group: i64,

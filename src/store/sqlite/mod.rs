@@ -468,6 +468,13 @@ impl Store for Sqlite {
             .await?)
     }
 
+    async fn clock_set(&self, c: ConnectionKey, was: Millis, is: Millis) -> Result<(), StoreError> {
+        Ok(self
+            .writer
+            .write(move |db| late::move_along(db, c.0, was, is))
+            .await?)
+    }
+
     async fn reconcilable(
         &self,
         c: ConnectionKey,

@@ -144,3 +144,24 @@ async fn a_successor_of_a_group_is_looked_at_and_in_the_end_its_members_are_said
     assert_eq!(keys(&last.work.adds), [bob.key]);
     assert!(!last.doubted);
 }
+
+#[tokio::test]
+async fn what_waits_for_a_time_waits_as_long_when_the_clock_is_set() {
+    const DAY: i64 = 86_400_000;
+    let scene = Scene::new().await;
+    let (group, new) = replaced(&scene).await;
+    // Noted at 3,000.
+    scene.unanswered(&group, replacement).await;
+    scene.confirm_group(&group).await;
+    scene.confirm_user(new.key).await;
+    scene.confirm_group(&group).await;
+    let moved = |was, is| scene.store.clock_set(scene.c, was, is);
+    let look = |before, now| scene.store.recheck_late(scene.c, before, now);
+    moved(4_000, 4_000 + DAY).await.unwrap();
+    assert_eq!(look(DAY + 2_999, DAY + 5_000).await.unwrap(), []);
+    moved(DAY + 5_000, 5_000).await.unwrap();
+    assert_eq!(look(2_999, 6_000).await.unwrap(), []);
+    // What was noted after it was put on is not moved.
+    moved(2_000, 2_000 + DAY).await.unwrap();
+    assert_eq!(look(3_001, 7_000).await.unwrap(), [Lane::Group(group.key)]);
+}
