@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use crate::support::{World, address, values};
 
-fn events(world: &World, more: &[&str]) -> Vec<Value> {
+pub fn events(world: &World, more: &[&str]) -> Vec<Value> {
     let (said, wrong, ok) = world.run(&[&["audit", "export"], more].concat());
     assert!(ok, "{wrong}");
     let parse = |line: &str| serde_json::from_str(line).expect("a JSON line");
     said.lines().map(parse).collect()
 }
 
-fn of_class<'a>(events: &'a [Value], class: &'a str, activity: &'a str) -> Vec<&'a Value> {
+pub fn of_class<'a>(events: &'a [Value], class: &'a str, activity: &'a str) -> Vec<&'a Value> {
     let fits = |e: &&Value| e["class_name"] == class && e["activity_name"] == activity;
     events.iter().filter(fits).collect()
 }
