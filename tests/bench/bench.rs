@@ -35,6 +35,8 @@ pub(super) struct Sizes {
     pub(super) starts: usize,
     /// Users that a list without an index goes through.
     pub(super) scanned: usize,
+    /// Users of a first sync.
+    pub(super) synced: usize,
 }
 
 impl Sizes {
@@ -50,6 +52,7 @@ impl Sizes {
         crowd: 1_000,
         starts: 11,
         scanned: 100_000,
+        synced: 5_000,
     };
     pub(super) const QUICK: Self = Self {
         groups: &[0, 1_000, 10_000],
@@ -60,6 +63,7 @@ impl Sizes {
         puts: 4,
         starts: 5,
         scanned: 10_000,
+        synced: 500,
         ..Self::FULL
     };
 }
@@ -92,6 +96,11 @@ impl Bench {
             eprintln!("measuring: {name}");
         }
         wants
+    }
+
+    /// Whether a row was asked for by its name: one that takes minutes.
+    pub(super) fn wants_by_name(&self, name: &str) -> bool {
+        self.only.is_some() && self.wants(name)
     }
 
     pub(super) fn push(&mut self, row: Row) {

@@ -16,6 +16,7 @@ mod backlog;
 mod bench;
 mod bodies;
 mod crowd;
+mod first;
 mod floor;
 mod footprint;
 mod load;
@@ -118,6 +119,7 @@ async fn rows(bench: &mut Bench) -> Result<(), String> {
     scans::beside(bench).await?;
     noise::beside(bench).await?;
     backlog::paced(bench).await?;
+    first::syncs(bench).await?;
     Ok(())
 }
 

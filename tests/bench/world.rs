@@ -19,7 +19,7 @@ use super::{
     wire::Wire,
 };
 
-const UPSTREAM_TOKEN: &str = "upstream-token-for-benchmarks-0123456789";
+pub(super) const UPSTREAM_TOKEN: &str = "upstream-token-for-benchmarks-0123456789";
 /// Members in one PATCH where a group is filled.
 const BATCH: usize = 1_000;
 /// Connections that create users.
@@ -41,7 +41,7 @@ pub(super) struct World {
     folder: TempDir,
 }
 
-fn program() -> &'static Path {
+pub(super) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_drawbridge"))
 }
 
@@ -192,11 +192,7 @@ impl World {
 
     /// Takes over the ids of users that were made.
     pub(super) fn adopt(&mut self, made: &UserMaker) -> Result<(), String> {
-        let ids = made.ids.lock().map_err(|error| error.to_string())?;
-        for id in ids.iter() {
-            let id = id.clone().ok_or("a user was created without an id")?;
-            self.users.push(id);
-        }
+        self.users.extend(made.ids()?);
         Ok(())
     }
 
@@ -225,9 +221,17 @@ pub(super) struct UserMaker {
 }
 
 impl UserMaker {
-    fn new(caller: Caller, first: usize, count: usize) -> Arc<Self> {
+    /// Of users with numbers from `first`.
+    pub(super) fn new(caller: Caller, first: usize, count: usize) -> Arc<Self> {
         let ids = Mutex::new(vec![None; count]);
         Arc::new(Self { caller, first, ids })
+    }
+
+    /// The ids of those who were made, all of them.
+    pub(super) fn ids(&self) -> Result<Vec<String>, String> {
+        let ids = self.ids.lock().map_err(|error| error.to_string())?;
+        let made: Option<Vec<String>> = ids.iter().cloned().collect();
+        made.ok_or_else(|| "a user was created without an id".into())
     }
 }
 
@@ -251,7 +255,7 @@ impl Traffic for UserMaker {
     }
 }
 
-async fn exchange(address: SocketAddr, request: &[u8]) -> Result<Value, String> {
+pub(super) async fn exchange(address: SocketAddr, request: &[u8]) -> Result<Value, String> {
     let wire = Wire::open(address).await;
     let mut wire = wire.map_err(|error| format!("no connection to {address}: {error}"))?;
     let status = wire.send(request).await;
@@ -267,7 +271,11 @@ async fn exchange(address: SocketAddr, request: &[u8]) -> Result<Value, String> 
     Ok(serde_json::from_slice(&wire.body).unwrap_or(Value::Null))
 }
 
-fn serve(folder: &Path, pinned: bool, number: usize) -> Result<(Process, String), String> {
+pub(super) fn serve(
+    folder: &Path,
+    pinned: bool,
+    number: usize,
+) -> Result<(Process, String), String> {
     Start {
         program: program(),
         arguments: &["serve", "--config", "drawbridge.toml"],
@@ -319,7 +327,7 @@ workers = 1
     )
 }
 
-fn make_token(folder: &Path, connection: &str) -> Result<String, String> {
+pub(super) fn make_token(folder: &Path, connection: &str) -> Result<String, String> {
     let output = Command::new(program())
         .args(["token", "create", connection, "--config", "drawbridge.toml"])
         .current_dir(folder)
@@ -334,7 +342,7 @@ fn make_token(folder: &Path, connection: &str) -> Result<String, String> {
     })
 }
 
-fn write(path: &PathBuf, text: &str) -> Result<(), String> {
+pub(super) fn write(path: &PathBuf, text: &str) -> Result<(), String> {
     use std::os::unix::fs::PermissionsExt;
     let private = std::fs::Permissions::from_mode(0o600);
     std::fs::write(path, text)
@@ -342,6 +350,6 @@ fn write(path: &PathBuf, text: &str) -> Result<(), String> {
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn socket(host: &str) -> Result<SocketAddr, String> {
+pub(super) fn socket(host: &str) -> Result<SocketAddr, String> {
     host.parse().map_err(|error| format!("{host}: {error}"))
 }

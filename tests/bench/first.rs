@@ -1,0 +1,321 @@
+//! The rows about a first sync: so many users and twenty groups, each user in
+//! one of them, into an empty application (or, where nothing can be written, out
+//! of a full one), at the limit that the application documents or that is the
+//! default. How long it takes, how many calls, and how much of the limit is used.
+//!
+//! They take as long as the limits say (Opsera's 5,000 users at ten calls a
+//! second eight minutes), so they are measured only where `--only` asks for them.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{
+    bench::Bench,
+    bodies::{self, Caller},
+    load::{self, Until},
+    process::{Process, Start},
+    table::{Row, number},
+    world::{UPSTREAM_TOKEN, UserMaker, exchange, make_token, program, serve, socket, write},
+};
+
+const GROUPS: usize = 20;
+const CONNECTIONS: usize = 32;
+/// Between two looks at whether everything has arrived.
+const LOOK: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(1_800);
+
+/// An application and what is known of it.
+struct Target {
+    kind: &'static str,
+    /// Calls in so many seconds.
+    limit: (usize, u64),
+    /// Its own lines of the configuration.
+    settings: fn() -> String,
+    /// What is there before, for the simulator.
+    company: fn(usize) -> Value,
+    /// The calls without which it cannot be done.
+    least: fn(usize) -> usize,
+    /// How many calls more than those may be made.
+    over: f64,
+    /// Whether there is anything to send.
+    writes: bool,
+}
+
+const TARGETS: [Target; 2] = [
+    Target {
+        kind: "opsera",
+        limit: (10, 1),
+        settings: String::new,
+        company: |_| json!({ "users": [], "groups": [] }),
+        // An account each, a group each with its members in the same call.
+        least: |users| users + GROUPS,
+        over: 1.0,
+        writes: true,
+    },
+    Target {
+        kind: "hydden",
+        limit: (10, 1),
+        settings: String::new,
+        company: |users| {
+            let address = bodies::user_name;
+            let person = |user| json!({ "email": address(user) });
+            let team = |group: usize| {
+                let members: Vec<String> = of_group(group, users).map(address).collect();
+                json!({ "name": format!("Group {group}"), "members": members })
+            };
+            json!({
+                "users": (0..users).map(person).collect::<Vec<_>>(),
+                "groups": (0..GROUPS).map(team).collect::<Vec<_>>(),
+            })
+        },
+        // Pages of fifty accounts, one page of groups, the members of each.
+        least: |users| users.div_ceil(50) + 1 + GROUPS,
+        over: 1.0,
+        writes: false,
+    },
+];
+
+fn of_group(group: usize, users: usize) -> impl Iterator<Item = usize> {
+    (group..users).step_by(GROUPS)
+}
+
+pub(super) async fn syncs(bench: &mut Bench) -> Result<(), String> {
+    for target in TARGETS {
+        let users = bench.sizes.synced;
+        let name = format!(
+            "first sync, {users} users and {GROUPS} groups, {}",
+            target.kind
+        );
+        if bench.wants_by_name(&name) {
+            let row = sync(&target, users, Row::new(name)).await?;
+            bench.push(row);
+        }
+    }
+    Ok(())
+}
+
+async fn sync(target: &Target, users: usize, row: Row) -> Result<Row, String> {
+    let place = Place::start(target, users)?;
+    let began = Instant::now();
+    if target.writes {
+        place.send(users).await?;
+    }
+    place.until_done(users, target.writes).await?;
+    let took = began.elapsed();
+    let calls = place.calls().await?;
+    let least = (target.least)(users);
+    let refused = calls.iter().filter(|call| call["outcome"] == "over_limit");
+    let refused = refused.count();
+    let span = time_of(&calls)?;
+    let (limit, seconds) = target.limit;
+    let allowed = number(limit) * span.as_secs_f64() / Duration::from_secs(seconds).as_secs_f64();
+    let (share, ratio) = (
+        number(calls.len()) / allowed,
+        number(calls.len()) / number(least),
+    );
+    Ok(row
+        .note(format!("{:.0} s until all had arrived", took.as_secs_f64()))
+        .goal(
+            format!(
+                "{} calls, {ratio:.3} times the least ({least})",
+                calls.len()
+            ),
+            &format!("<= {:.2}", target.over),
+            ratio <= target.over + 0.005,
+        )
+        .goal(
+            format!("{refused} calls were one too many"),
+            "0",
+            refused == 0,
+        )
+        .goal(
+            format!("{:.1} % of {limit} calls in {seconds} s", share * 100.0),
+            ">= 95 %",
+            share >= 0.95,
+        ))
+}
+
+/// From the first call to the last.
+fn time_of(calls: &[Value]) -> Result<Duration, String> {
+    let at = |call: Option<&Value>| call.and_then(|call| call["started_ms"].as_u64());
+    let (first, last) = (at(calls.first()), at(calls.last()));
+    let span = last.zip(first).map(|(last, first)| last - first);
+    span.map(Duration::from_millis)
+        .ok_or_else(|| "no call was made".into())
+}
+
+/// An application and a bridge of their own.
+struct Place {
+    caller: Caller,
+    bridge: SocketAddr,
+    upstream: SocketAddr,
+    folder: TempDir,
+    _processes: [Process; 2],
+}
+
+impl Place {
+    fn start(target: &Target, users: usize) -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let company = (target.company)(users).to_string();
+        write(&folder.path().join("company.json"), &company)?;
+        let simulate = [
+            "simulate",
+            target.kind,
+            "--listen",
+            "127.0.0.1:0",
+            "--token",
+            UPSTREAM_TOKEN,
+            "--latency-ms",
+            "20",
+            "--company",
+            "company.json",
+        ];
+        let (simulator, upstream) = Start {
+            program: program(),
+            arguments: &simulate,
+            environment: &[],
+            core: None,
+            folder: folder.path(),
+            log: "simulator.log",
+            ready: "http://",
+        }
+        .run()?;
+        let text = configuration(target, &upstream);
+        write(&folder.path().join("drawbridge.toml"), &text)?;
+        write(&folder.path().join("upstream.token"), UPSTREAM_TOKEN)?;
+        let token = make_token(folder.path(), "acme")?;
+        let (bridge, host) = serve(folder.path(), false, 0)?;
+        Ok(Self {
+            bridge: socket(&host)?,
+            upstream: socket(&upstream)?,
+            caller: Caller {
+                host,
+                base: "/acme/scim/v2".into(),
+                token,
+            },
+            folder,
+            _processes: [simulator, bridge],
+        })
+    }
+
+    /// As an identity provider does: everybody, then the groups with their members.
+    async fn send(&self, users: usize) -> Result<(), String> {
+        let makers = UserMaker::new(self.caller.clone(), 0, users);
+        let until = Until::requests(users as u64);
+        load::run(self.bridge, CONNECTIONS, until, Arc::clone(&makers) as _).await?;
+        let ids = makers.ids()?;
+        for group in 0..GROUPS {
+            let members: Vec<String> = of_group(group, users).map(|it| ids[it].clone()).collect();
+            let body = bodies::group(&format!("group-{group}"), &members);
+            self.ask(&self.caller, self.bridge, "POST", "/Groups", &body)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        caller: &Caller,
+        address: SocketAddr,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Result<Value, String> {
+        let mut request = Vec::new();
+        caller.write(&mut request, method, path, body);
+        exchange(address, &request).await
+    }
+
+    /// Everybody and everything is here, and nothing waits for the application.
+    async fn until_done(&self, users: usize, writes: bool) -> Result<(), String> {
+        let end = Instant::now() + LONGEST;
+        loop {
+            let now = self.status().await?;
+            let now = &now["connections"][0];
+            let waits = |what: &str| now["pending"][what].as_u64().unwrap_or(u64::MAX);
+            let here = now["users"].as_u64() >= Some(users as u64)
+                && now["memberships"].as_u64() >= Some(users as u64);
+            let open = waits("users") + waits("groups") + waits("memberships");
+            if here && (open == 0 || !writes) {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                return Err(format!("the sync did not end: {now}"));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn status(&self) -> Result<Value, String> {
+        let file = self.folder.path().join("bridge.db.operator");
+        let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+        let access: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        let text = |key: &str| access[key].as_str().unwrap_or_default().to_owned();
+        let host = text("url").trim_start_matches("http://").to_owned();
+        let operator = Caller {
+            host: host.clone(),
+            base: String::new(),
+            token: text("token"),
+        };
+        self.ask(&operator, socket(&host)?, "GET", "/status", "")
+            .await
+    }
+
+    async fn calls(&self) -> Result<Vec<Value>, String> {
+        let simulator = Caller {
+            host: self.upstream.to_string(),
+            base: "/_simulator".into(),
+            token: String::new(),
+        };
+        let mut calls: Vec<Value> = Vec::new();
+        loop {
+            let last = calls
+                .last()
+                .map_or(0, |call| call["sequence"].as_u64().unwrap_or(0));
+            let path = format!("/calls?since={last}");
+            let page = self
+                .ask(&simulator, self.upstream, "GET", &path, "")
+                .await?;
+            match page.as_array() {
+                Some(page) if !page.is_empty() => calls.extend(page.iter().cloned()),
+                Some(_) => return Ok(calls),
+                None => return Err("the call log is no list".into()),
+            }
+        }
+    }
+}
+
+fn configuration(target: &Target, upstream: &str) -> String {
+    let (import, settings) = (
+        if target.writes { "never" } else { "start" },
+        (target.settings)(),
+    );
+    format!(
+        r#"listen = "127.0.0.1:0"
+
+[store]
+url = "sqlite://bridge.db"
+
+[[connection]]
+name = "acme"
+tokens = {{ file = "acme.tokens" }}
+import = "{import}"
+sync_wait = "100ms"
+request_budget = 1000000
+guard = {{ enabled = false }}
+
+[connection.upstream]
+kind = "{}"
+base_url = "http://{upstream}"
+token = {{ file = "upstream.token" }}
+{settings}
+"#,
+        target.kind
+    )
+}
