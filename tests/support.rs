@@ -135,12 +135,14 @@ pub struct World {
 /// Which application is behind it.
 #[derive(Clone, Copy)]
 pub enum Application {
+    Opsera,
     Hydden,
 }
 
 impl Application {
     fn kind(self) -> &'static str {
         match self {
+            Self::Opsera => "opsera",
             Self::Hydden => "hydden",
         }
     }
@@ -367,6 +369,14 @@ impl World {
         assert_eq!(self.stop_bridge(), Some(0));
         let took = began.elapsed();
         assert!(took < Duration::from_secs(30), "{took:?}");
+    }
+
+    /// Lets the bridge read its application anew, between two lives.
+    pub fn import(&mut self) {
+        self.stop_bridge();
+        let (said, wrong, ok) = self.run(&["import"]);
+        assert!(ok, "{said} {wrong}");
+        self.start_bridge();
     }
 
     /// Starts the bridge again after it was stopped.

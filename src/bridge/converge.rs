@@ -64,7 +64,7 @@ fn pause_after(error: &UpstreamError) -> Pause {
 /// application's own text, which goes to the log.
 fn refusal(can: &Capabilities, act: &str, error: &UpstreamError) -> String {
     tracing::warn!(act, %error, "the application refused");
-    let app = can.application;
+    let app = &can.application;
     match error {
         UpstreamError::Missing { .. } => format!("{app} does not know it any more ({act})"),
         UpstreamError::Exists { .. } => {

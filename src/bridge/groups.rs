@@ -162,7 +162,7 @@ impl Session {
     }
 
     pub(super) fn deleting_group(&self) -> DecideGroup {
-        let app = self.application();
+        let app = self.application().to_owned();
         let able = self.demand(Act::DeleteGroup);
         Box::new(move |stored| {
             able?;

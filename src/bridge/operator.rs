@@ -42,7 +42,7 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConnectionStatus {
     pub name: String,
-    pub application: &'static str,
+    pub application: String,
     pub paused: bool,
     pub condition: Condition,
     pub counts: Counts,
@@ -165,7 +165,7 @@ impl Operator {
         for connection in &self.bridge.connections {
             connections.push(ConnectionStatus {
                 name: connection.name.clone(),
-                application: connection.upstream.capabilities().application,
+                application: connection.upstream.capabilities().application.to_string(),
                 paused: paused.stops(&connection.name),
                 condition: connection.upstream.condition(),
                 counts: self.bridge.store.counts(connection.key).await?,

@@ -177,15 +177,15 @@ impl Session {
         if can.can(act) {
             return Ok(());
         }
-        let reason = can.of(act).map_or("", |row| row.note);
+        let reason = can.note(act);
         Err(Problem::new(
             403,
             format!("{} cannot {}: {reason}", can.application, act.words()),
         ))
     }
 
-    pub(super) fn application(&self) -> &'static str {
-        self.connection.upstream.capabilities().application
+    pub(super) fn application(&self) -> &str {
+        &self.connection.upstream.capabilities().application
     }
 }
 

@@ -246,7 +246,7 @@ impl Session {
         if !comes_back || self.policy().recreate || can.can(Act::ReactivateUser) {
             return Ok(());
         }
-        let reason = can.of(Act::ReactivateUser).map_or("", |row| row.note);
+        let reason = can.note(Act::ReactivateUser);
         Err(Problem::bad(
             ScimType::Mutability,
             format!(

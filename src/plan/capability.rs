@@ -2,8 +2,13 @@
 //! do it, in what batch, how sure we are, and if not, why not. Docs, schemas,
 //! `check` and tests are made from this table.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
 /// The acts a bridge may need of an application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Act {
     CreateUser,
     DeactivateUser,
@@ -92,16 +97,17 @@ impl Identifier {
 }
 
 /// One row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capability {
     pub act: Act,
     pub able: bool,
-    /// Most members in one call; 1 for acts on one thing.
+    /// Most members in one call; 1 for acts on one thing, 0 for a creation that
+    /// takes no members.
     pub batch: usize,
     pub by: Identifier,
     pub certainty: Certainty,
     /// Why not, or what to know; said to identity providers in these words.
-    pub note: &'static str,
+    pub note: Cow<'static, str>,
 }
 
 impl Capability {
@@ -116,10 +122,10 @@ impl Capability {
         [
             self.act.words().to_owned(),
             if self.able { "yes" } else { "no" }.to_owned(),
-            able(self.batch.to_string()),
+            able(self.batch.max(1).to_string()),
             able(self.by.words().to_owned()),
             certainty.to_owned(),
-            self.note.to_owned(),
+            self.note.to_string(),
         ]
     }
 }
@@ -127,7 +133,7 @@ impl Capability {
 /// An application's whole table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
-    pub application: &'static str,
+    pub application: Cow<'static, str>,
     pub rows: Vec<Capability>,
 }
 
@@ -146,6 +152,16 @@ impl Capabilities {
     pub fn only_shows(&self) -> bool {
         let mut able = self.rows.iter().filter(|row| row.able);
         !able.any(|row| row.act.is_about_people())
+    }
+
+    /// Why an act cannot be done, or what to know about it.
+    pub fn note(&self, act: Act) -> &str {
+        self.of(act).map_or("", |row| &*row.note)
+    }
+
+    /// Most members that a new group is given with its creation.
+    pub fn first_members(&self) -> usize {
+        self.of(Act::CreateGroup).map_or(0, |row| row.batch)
     }
 
     /// The batch size of an act, at least 1.

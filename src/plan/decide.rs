@@ -116,9 +116,7 @@ pub fn plan_group(work: &GroupWork, can: &Capabilities) -> Plan {
     if work.observed == Existence::Present {
         change_members(work, can, &mut plan);
     } else {
-        let (first, rest) = work
-            .adds
-            .split_at(work.adds.len().min(can.batch(Act::CreateGroup)));
+        let (first, rest) = work.adds.split_at(work.adds.len().min(can.first_members()));
         demand(&mut plan, can, Act::CreateGroup, || {
             Operation::CreateGroup {
                 name: work.name.clone(),
@@ -168,7 +166,7 @@ fn demand(plan: &mut Plan, can: &Capabilities, act: Act, operation: impl FnOnce(
     } else {
         let reason = can
             .of(act)
-            .map_or("not documented for this application", |row| row.note);
+            .map_or("not documented for this application", |row| &*row.note);
         plan.losses.push(Loss {
             what: format!("{act:?}"),
             reason: reason.to_owned(),
@@ -193,10 +191,10 @@ mod tests {
             batch,
             by: Identifier::Name,
             certainty: Certainty::Documented,
-            note: "",
+            note: "".into(),
         };
         Capabilities {
-            application: "test",
+            application: "test".into(),
             rows: acts.iter().map(row).collect(),
         }
     }

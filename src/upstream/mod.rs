@@ -38,7 +38,7 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
 
     /// Pure: which application this is, the same as long as it is the same one.
     fn fingerprint(&self) -> String {
-        self.capabilities().application.to_owned()
+        self.capabilities().application.to_string()
     }
 
     /// Pure: the roles and entitlements that can be assigned to users.

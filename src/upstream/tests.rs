@@ -50,7 +50,7 @@ async fn every_reason_is_served_in_the_schemas_in_the_same_words() {
         let served = served.concat();
         let can = application.capabilities();
         for row in can.rows.iter().filter(|row| !row.able) {
-            let reason = serde_json::Value::from(row.note).to_string();
+            let reason = serde_json::Value::from(&*row.note).to_string();
             assert!(served.contains(reason.trim_matches('"')), "{row:?}");
         }
     }

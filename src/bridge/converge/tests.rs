@@ -70,11 +70,11 @@ fn scripted(
         batch: 1_000,
         by: Identifier::Name,
         certainty: Certainty::Documented,
-        note: "",
+        note: "".into(),
     };
     Scripted {
         can: Capabilities {
-            application: "Test",
+            application: "Test".into(),
             rows: acts.into_iter().map(row).collect(),
         },
         answer: Box::new(answer),

@@ -19,13 +19,13 @@ pub(super) const NO_GROUPS: &str = "Hydden.Control's groups are an inventory, co
     next copy";
 
 pub(super) fn table() -> Capabilities {
-    let no = |act, certainty, note| Capability {
+    let no = |act, certainty, note: &'static str| Capability {
         act,
         able: false,
         batch: 1,
         by: Identifier::Id,
         certainty,
-        note,
+        note: note.into(),
     };
     let rows = Act::ALL.into_iter().map(|act| match act {
         Act::CreateUser
@@ -41,7 +41,7 @@ pub(super) fn table() -> Capabilities {
         }
     });
     Capabilities {
-        application: "Hydden.Control",
+        application: "Hydden.Control".into(),
         rows: rows.collect(),
     }
 }

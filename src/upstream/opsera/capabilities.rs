@@ -30,7 +30,7 @@ fn members_by(settings: &Settings) -> Identifier {
 /// The table of a connection.
 pub(super) fn table(settings: &Settings) -> Capabilities {
     let batch = settings.members_per_call.max(1);
-    let row = |act, able, batch, certainty, note| Capability {
+    let row = |act, able, batch, certainty, note: &'static str| Capability {
         act,
         able,
         batch,
@@ -40,10 +40,10 @@ pub(super) fn table(settings: &Settings) -> Capabilities {
             _ => members_by(settings),
         },
         certainty,
-        note,
+        note: note.into(),
     };
     Capabilities {
-        application: "Opsera",
+        application: "Opsera".into(),
         rows: vec![
             row(
                 Act::CreateUser,

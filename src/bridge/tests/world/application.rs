@@ -133,7 +133,7 @@ fn table() -> Capabilities {
         batch,
         by: Identifier::Name,
         certainty: Certainty::Documented,
-        note: "",
+        note: "".into(),
     };
     let always = [
         CreateUser,
@@ -147,7 +147,7 @@ fn table() -> Capabilities {
     let mut rows: Vec<_> = always.into_iter().map(|act| row(act, true)).collect();
     rows.push(row(ReplaceMembers, chance(50)));
     Capabilities {
-        application: "Test",
+        application: "Test".into(),
         rows,
     }
 }
