@@ -249,6 +249,7 @@ impl Running {
         running.serve_operators(config)?;
         running.bridge.import_regularly();
         running.bridge.reconcile_regularly();
+        running.bridge.look_for_staged_regularly();
         Ok(running)
     }
 

@@ -12,9 +12,13 @@ use crate::{
 };
 
 pub(super) use groups::{Doubts, Since, group_turn};
+pub(super) use people::{People, Told};
+pub(super) use roles::{Counts, family_turn};
 pub(super) use users::user_turn;
 
 mod groups;
+mod people;
+mod roles;
 mod users;
 
 /// When the lane may try again what is still open.
@@ -28,6 +32,8 @@ pub(super) enum Pause {
     UntilAccepted,
     /// Unclear or short trouble: back off, but new work may go ahead.
     BackOff,
+    /// The same, after so long.
+    Within(Duration),
 }
 
 /// What a call did, in a word, for the audit.
@@ -40,6 +46,8 @@ fn word(result: &Result<impl Sized, UpstreamError>) -> String {
         Err(UpstreamError::Denied { .. }) => "denied".into(),
         Err(UpstreamError::Missing { .. }) => "missing".into(),
         Err(UpstreamError::Exists { .. }) => "exists".into(),
+        Err(UpstreamError::Staged { .. }) => "staged".into(),
+        Err(UpstreamError::Barred { .. }) => "barred".into(),
     }
 }
 
@@ -70,6 +78,8 @@ fn refusal(can: &Capabilities, act: &str, error: &UpstreamError) -> String {
         UpstreamError::Exists { .. } => {
             format!("{app} has one already that is not managed here ({act})")
         }
+        UpstreamError::Barred { reason } => format!("cannot {act} in {app}: {reason}"),
+        UpstreamError::Staged { .. } => format!("{app} does not have the account yet ({act})"),
         _ => format!("{app} refused to {act}; its own words are in the bridge's log"),
     }
 }

@@ -259,11 +259,15 @@ impl Session {
                 }) => {
                     return Err(Failure::Problem(self.members_refused(members).await));
                 }
-                None => {
+                Some(Settled::Open) | None => {
                     pending = true;
                     self.open_is_fine()?;
                 }
             }
+        }
+        if written.staged && !pending {
+            pending = true;
+            self.open_is_fine()?;
         }
         Ok(Written {
             resource: written.resource,

@@ -95,10 +95,8 @@ impl Session {
                 .members(&group.name)
                 .await
                 .map_err(|e| self.unreadable(&e))?;
-            let members = members
-                .into_iter()
-                .map(|m| (m.upstream_id, m.account))
-                .collect();
+            let members = members.into_iter().filter(|member| !member.covers);
+            let members = members.map(|m| (m.upstream_id, m.account)).collect();
             found.push(self.found_group(&group, members));
         }
         progress(Progress {
@@ -106,7 +104,8 @@ impl Session {
             groups: count,
             users: users.len(),
         });
-        let users = users
+        let listed = users;
+        let users = listed
             .iter()
             .filter_map(|user| self.found_user(user, profiles.get(&user.account)))
             .collect();
@@ -117,10 +116,16 @@ impl Session {
         };
         self.doubt_a_first_import(&found).await?;
         let mirror = upstream.capabilities().only_shows();
-        store
+        let imported = store
             .import(self.connection.key, since, users, found, mirror, actor)
-            .await
-            .map_err(store_failed)
+            .await;
+        let imported = imported.map_err(store_failed)?;
+        if upstream.has_families() {
+            self.find_staged(&listed).await?;
+            // Another order of a family is another question for its pairs.
+            self.wake_open().await;
+        }
+        Ok(imported)
     }
 
     /// The profile records by account. A token that may not read them, or a
@@ -191,6 +196,7 @@ impl Session {
                 upstream_name: remote.name.clone(),
             },
             read_only: remote.read_only.clone(),
+            family: remote.family.clone(),
             members,
         }
     }

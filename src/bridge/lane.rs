@@ -19,17 +19,20 @@ use tokio::{
 
 use super::{
     clock,
-    converge::{self, Doubts, Pause, Since},
+    converge::{self, Counts, Doubts, Pause, People, Since},
     switch::Switch,
 };
 use crate::{
     plan::state::{ConnectionKey, Existence, GroupKey, UserKey},
-    store::{GroupLearned, Lane, Millis, Store, StoreError},
+    store::{Counting, GroupLearned, GroupTurn, Lane, Millis, Store, StoreError},
     upstream::Upstream,
 };
 
 /// Most pairs in one turn: bounds memory and the size of one transaction.
 const TURN_LIMIT: usize = 5_000;
+/// Where each pair is a call of its own: what takes access away must not wait
+/// for the end of a first synchronization.
+const SINGLE_LIMIT: usize = 200;
 /// An idle lane is forgotten after this long; its last refusals with it.
 const KEEP_IDLE: Duration = Duration::from_secs(10);
 /// Refusals a lane remembers for requests that ask late.
@@ -57,6 +60,8 @@ const RECHECK: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Settled {
     Done,
+    /// It waits for an account that is not there yet.
+    Open,
     /// The user or group itself was refused, or some members were.
     Refused {
         whole: Option<String>,
@@ -76,6 +81,8 @@ struct Inner {
     upstream: Arc<dyn Upstream>,
     engine: tokio::runtime::Handle,
     lanes: Mutex<HashMap<Lane, State>>,
+    /// Where groups are of families: nobody is told of twice at once.
+    people: Option<People>,
 }
 
 #[derive(Debug)]
@@ -241,7 +248,7 @@ impl Summary {
     }
 }
 
-/// What was written of a group since it was handed out.
+/// What became of the pairs of a group since they were handed out.
 struct SinceSeq<'a> {
     store: &'a dyn Store,
     key: GroupKey,
@@ -255,16 +262,27 @@ impl Since for SinceSeq<'_> {
     }
 }
 
+#[async_trait]
+impl Counts for SinceSeq<'_> {
+    async fn counting(&self, user: UserKey, wanted: bool) -> Result<Option<Counting>, StoreError> {
+        self.store.counting(self.key, user, wanted).await
+    }
+}
+
 impl Lanes {
-    /// `engine` is the runtime that carries the workers and the upstream calls.
+    /// `engine` is the runtime that carries the workers and the upstream calls;
+    /// `sent_lately`: the process before this one may have sent something.
     pub(super) fn new(
         connection: String,
         switch: Switch,
         store: Arc<dyn Store>,
         upstream: Arc<dyn Upstream>,
         engine: tokio::runtime::Handle,
+        sent_lately: bool,
     ) -> Self {
+        let families = upstream.has_families();
         Self(Arc::new(Inner {
+            people: families.then(|| People::new(sent_lately)),
             connection,
             switch,
             store,
@@ -401,6 +419,9 @@ impl Lanes {
             if pause == Pause::None {
                 attempts = 0;
                 self.linger(lane, started.elapsed()).await;
+            } else if let Pause::Within(_) = pause {
+                attempts = 0;
+                self.pause(lane, pause, attempts).await;
             } else {
                 attempts = attempts.saturating_add(1);
                 self.pause(lane, pause, attempts).await;
@@ -425,15 +446,20 @@ impl Lanes {
     // ------------------------------------------------------------ turns
 
     async fn user_turn(&self, key: UserKey) -> Result<Option<Pause>, StoreError> {
+        let mut told = match &self.0.people {
+            Some(people) => Some(people.alone(key).await),
+            None => None,
+        };
         let Some(turn) = self.0.store.begin_user_turn(key).await? else {
             return Ok(None);
         };
         point!("user-turn.taken");
         let version = turn.version;
-        let (learned, pause) = converge::user_turn(self.0.upstream.as_ref(), turn).await;
+        let upstream = self.0.upstream.as_ref();
+        let (learned, pause) = converge::user_turn(upstream, turn, told.as_deref_mut()).await;
         point!("user-turn.worked");
         // What was not sent is settled, too, and yet to be done.
-        let ended = learned.settled && pause == Pause::None;
+        let ended = learned.again || learned.settled && pause == Pause::None;
         let refused = learned.refused.clone();
         let record = || {
             let store = &self.0.store;
@@ -473,7 +499,11 @@ impl Lanes {
         key: GroupKey,
         doubts: &mut Doubts,
     ) -> Result<Option<Pause>, StoreError> {
-        let Some(turn) = self.0.store.begin_group_turn(key, TURN_LIMIT).await? else {
+        let limit = match self.0.people {
+            Some(_) => SINGLE_LIMIT,
+            None => TURN_LIMIT,
+        };
+        let Some(turn) = self.0.store.begin_group_turn(key, limit).await? else {
             return Ok(None);
         };
         point!("turn.taken");
@@ -489,8 +519,7 @@ impl Lanes {
             key,
             seq,
         };
-        let upstream = self.0.upstream.as_ref();
-        let (learned, pause) = converge::group_turn(upstream, turn, &since, doubts).await;
+        let (learned, pause) = self.send(turn, &since, doubts).await;
         point!("turn.worked");
         let summary = Summary::of(&learned, learned.existence.unwrap_or(was_there) == target);
         let record = || {
@@ -503,6 +532,22 @@ impl Lanes {
         point!("turn.told");
         self.kick_all(woken);
         Ok(Some(pause))
+    }
+
+    async fn send(
+        &self,
+        mut turn: GroupTurn,
+        since: &SinceSeq<'_>,
+        doubts: &mut Doubts,
+    ) -> (GroupLearned, Pause) {
+        let upstream = self.0.upstream.as_ref();
+        let is_there = turn.work.wanted && turn.work.observed == Existence::Present;
+        match (turn.family.take().filter(|_| is_there), &self.0.people) {
+            (Some(family), Some(people)) => {
+                converge::family_turn(upstream, turn, &family, since, people).await
+            }
+            _ => converge::group_turn(upstream, turn, since, doubts).await,
+        }
     }
 
     pub(super) fn kick_all(&self, lanes: Vec<Lane>) {
@@ -546,16 +591,35 @@ impl Lanes {
             }
             _ => HashSet::new(),
         };
+        let staged = match self.staged_among(&open).await {
+            Ok(staged) => staged,
+            Err(error) => return tracing::error!(%error, "a lane cannot use the store"),
+        };
         self.with(lane, |state| {
             if state.kicked {
                 return; // A newer change may be among the waiters: look again first.
             }
             let seen = state.seen;
+            let ended = |w: &Waiter| !w.whole || overtaken || w.seq <= seen;
             state.answer(
-                |w| w.pairs.is_disjoint(&open) && (!w.whole || overtaken || w.seq <= seen),
+                |w| w.pairs.is_disjoint(&open) && ended(w),
                 |_| Some(Settled::Done),
             );
+            let waits = |user: &UserKey| staged.contains(user) || !open.contains(user);
+            state.answer(
+                |w| w.pairs.iter().all(waits) && ended(w),
+                |_| Some(Settled::Open),
+            );
         });
+    }
+
+    /// Whose account is not there yet, and only appears by itself.
+    async fn staged_among(&self, open: &HashSet<UserKey>) -> Result<HashSet<UserKey>, StoreError> {
+        if self.0.people.is_none() || open.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let open = open.iter().copied().collect();
+        Ok(self.0.store.staged_among(open).await?.into_iter().collect())
     }
 
     // ------------------------------------------------------------ waiting
@@ -600,6 +664,11 @@ impl Lanes {
                         return;
                     }
                 }
+            }
+            Pause::Within(wait) => {
+                tokio::time::sleep(LEAST_GAP).await;
+                let _ =
+                    tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
             }
             Pause::BackOff => {
                 let cap = BACK_OFF

@@ -36,6 +36,7 @@ mod preview;
 pub mod reconcile;
 mod recovery;
 mod session;
+mod staged;
 pub mod switch;
 pub mod token;
 mod users;
@@ -53,6 +54,9 @@ pub use lists::{Listed, Paging};
 pub use operator::{ConnectionStatus, Operator, Status};
 pub use preview::Preview;
 use switch::Switch;
+
+/// What was sent longer ago is shown by every read.
+const SENT_LATELY: Millis = 60_000;
 
 /// How one connection behaves.
 #[derive(Debug, Clone)]
@@ -80,6 +84,9 @@ pub struct Policy {
     /// never.
     pub reconcile_every: Option<Duration>,
     pub drift: reconcile::DriftPolicy,
+    /// How often accounts that have to appear by themselves are looked for,
+    /// apart from every other reading; `None`: never.
+    pub look_for_staged: Option<Duration>,
     /// Requests a second that are taken (see `budget`).
     pub request_budget: u32,
     /// Attributes that a filter in an address must not name.
@@ -103,6 +110,7 @@ impl Default for Policy {
             read_lag: Duration::from_secs(10),
             reconcile_every: None,
             drift: reconcile::DriftPolicy::Repair,
+            look_for_staged: None,
             request_budget: 500,
             sensitive_filters: Arc::default(),
             limits: Limits::default(),
@@ -222,12 +230,14 @@ impl Bridge {
             let key = store.connection(&setup.name).await?;
             setup.upstream.brake(switch.stops(&setup.name));
             let budget = budget::Budget::new(setup.policy.request_budget);
+            let sent_lately = setup.upstream.has_families() && sent_lately(&*store, key).await?;
             let lanes = Lanes::new(
                 setup.name.clone(),
                 switch.clone(),
                 Arc::clone(&store),
                 Arc::clone(&setup.upstream),
                 engine.clone(),
+                sent_lately,
             );
             point!("start.before-doubts");
             store.note_interrupted(key, clock::now()).await?;
@@ -309,6 +319,14 @@ impl Bridge {
             actor: actor.to_owned(),
         })
     }
+}
+
+/// Whether the process before this one may have sent something that a read does
+/// not show yet.
+async fn sent_lately(store: &dyn Store, key: ConnectionKey) -> Result<bool, StoreError> {
+    let then = store.import_mark(clock::now() - SENT_LATELY).await?;
+    let recorded = store.import_mark(Millis::MAX).await? != then;
+    Ok(recorded || !store.open_lanes(key).await?.is_empty())
 }
 
 /// The token in an `Authorization` value; `None` when there is none, or when

@@ -9,7 +9,7 @@ use crate::{
     plan::{
         decide::{plan_group, plan_user},
         guard::Rehearsal,
-        operation::Plan,
+        operation::{Loss, Plan},
     },
     scim::{
         bulk::{Act, Verb},
@@ -60,6 +60,21 @@ impl Operator {
                 id: turn.work.id,
                 plan: plan_group(&turn.work, can),
                 unsure: turn.work.observed == crate::plan::state::Existence::Unknown,
+            },
+            Pending::Staged(id) => Preview {
+                of: ResourceType::User,
+                id,
+                plan: Plan {
+                    operations: Vec::new(),
+                    losses: vec![Loss {
+                        what: "CreateUser".into(),
+                        reason: format!(
+                            "{} does not have the account yet; it is found when it appears there",
+                            can.application
+                        ),
+                    }],
+                },
+                unsure: false,
             },
         };
         let pending = pending.map_err(store_failed)?;

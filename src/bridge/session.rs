@@ -171,6 +171,15 @@ impl Session {
         Ok(())
     }
 
+    /// Wakes every lane with work, where it is not known which have some now.
+    pub(super) async fn wake_open(&self) {
+        let open = self.bridge.store.open_lanes(self.connection.key).await;
+        match open {
+            Ok(open) => self.connection.lanes.kick_all(open),
+            Err(error) => tracing::error!(%error, "lanes with work cannot be woken"),
+        }
+    }
+
     /// Refuses what the application cannot do, in its table's words.
     pub(super) fn demand(&self, act: Act) -> Result<(), Problem> {
         let can = self.connection.upstream.capabilities();

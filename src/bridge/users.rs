@@ -292,6 +292,7 @@ impl Session {
         };
         match self.answer(waiting, until).await {
             Some(Settled::Done) => Ok(false),
+            Some(Settled::Open) => Ok(true),
             Some(Settled::Refused { whole, .. }) => {
                 let refused = || format!("{} refused the change", self.application());
                 Err(user_refused(&whole.unwrap_or_else(refused)))
@@ -309,6 +310,9 @@ impl Session {
         }
         // Calls before the refused one may have to be undone too.
         self.connection.lanes.kick(Lane::User(key));
+        if self.connection.upstream.has_families() {
+            self.wake_open().await;
+        }
     }
 
     pub(super) fn user_settled(

@@ -117,7 +117,7 @@ fn show(screen: Screen, status: &Value) {
             let text = format!("in recovery, nothing is removed from groups: {why}");
             screen.paragraph(Tone::Bad, "  ", &text);
         }
-        for what in ["pending", "refused"] {
+        for what in ["pending", "refused", "staged"] {
             let counts = connection[what].as_object().into_iter().flatten();
             let counts = counts.filter(|(_, count)| **count != 0);
             let counts: Vec<String> = counts.map(|(of, count)| format!("{count} {of}")).collect();

@@ -26,7 +26,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 18] = [
+const ROWS: [Row; 19] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -61,6 +61,11 @@ const ROWS: [Row; 18] = [
         "refused_memberships",
         "Memberships that the application refused after the answer.",
         |c| c.counts.refused_memberships,
+    ),
+    gauge(
+        "staged_users",
+        "Users whose account is not there yet and has to appear by itself.",
+        |c| c.counts.staged_users,
     ),
     gauge("held", "Requests that wait for an operator.", |c| {
         c.counts.held

@@ -54,6 +54,7 @@ fn connection(of: &ConnectionStatus) -> Value {
             "groups": counts.refused_groups,
             "memberships": counts.refused_memberships,
         },
+        "staged": { "users": counts.staged_users },
         "refusedMemberships": of.refused.iter().map(|refused| json!({
             "group": refused.group.to_string(),
             "user": refused.user.to_string(),

@@ -44,6 +44,7 @@ fn create(work: &UserWork, can: &Capabilities, plan: &mut Plan) {
             account: work.principal.account.clone(),
             role: work.wanted.role.clone(),
             fields,
+            upstream_id: work.principal.upstream_id.clone(),
         }
     });
     let left_over = work.wanted.carried_by_creation() != work.wanted.profile;
@@ -219,6 +220,7 @@ mod tests {
             id: ResourceId::from_bytes([n; 16]),
             account: format!("u{n}@example.com"),
             upstream_id: None,
+            counts: None,
         }
     }
 

@@ -29,6 +29,9 @@ pub struct Pair {
 pub struct Shown {
     pub upstream_id: Option<String>,
     pub account: Option<String>,
+    /// Has a group of the same family that stands before it: as good as there
+    /// for who is asked for, and no member otherwise.
+    pub covers: bool,
 }
 
 /// How one group differs.
@@ -174,7 +177,8 @@ pub fn of_group(pairs: &[Pair], shown: &[Shown]) -> GroupDrift {
             }
         }
     }
-    drift.unasked = shown.len() - matched.len();
+    let unasked = |(at, member): &(usize, &Shown)| !member.covers && !matched.contains(at);
+    drift.unasked = shown.iter().enumerate().filter(unasked).count();
     drift.there = there;
     drift.shrunk = there >= SMALL && still * 2 < there;
     drift
@@ -193,6 +197,7 @@ mod tests {
                 id: ResourceId::from_bytes([n; 16]),
                 account: format!("U{n}@example.com"),
                 upstream_id: (n.is_multiple_of(2)).then(|| format!("id{n}")),
+                counts: None,
             },
             desired: true,
             observed: Existence::Present,
@@ -204,6 +209,7 @@ mod tests {
         Shown {
             upstream_id: n.is_multiple_of(2).then(|| format!("id{n}")),
             account: (!n.is_multiple_of(2)).then(|| format!("u{n}@example.com")),
+            covers: false,
         }
     }
 
@@ -235,6 +241,20 @@ mod tests {
         assert!(of(&[], &[]).is_empty());
         assert_eq!(drift.unasked, 1);
         assert!(!drift.shrunk, "a small group");
+    }
+
+    #[test]
+    fn who_has_a_group_before_it_in_the_family_is_no_drift_and_no_stranger() {
+        let pairs: Vec<_> = (0..2).map(pair).collect();
+        let covered = |n| Shown {
+            covers: true,
+            ..shown(n)
+        };
+        let drift = of_group(&pairs, &[shown(0), covered(1), covered(7)]);
+        assert!(drift.is_empty(), "{drift:?}");
+        assert_eq!((drift.unasked, drift.there), (0, 2));
+        let drift = of_group(&pairs, &[covered(1), shown(7)]);
+        assert_eq!((drift.missing.len(), drift.unasked), (1, 1));
     }
 
     #[test]

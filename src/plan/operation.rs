@@ -16,6 +16,9 @@ pub enum Operation {
         role: Option<String>,
         /// Creation fields and profile fields together, by the application's names.
         fields: BTreeMap<String, String>,
+        /// The id that the account had when it was there before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        upstream_id: Option<String>,
     },
     DeactivateUser {
         principal: Principal,

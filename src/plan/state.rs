@@ -74,6 +74,17 @@ pub struct ObservedAccount {
     pub record: bool,
 }
 
+/// Groups that are exclusive alternatives: in the application a user has one of
+/// them at most, as of the roles in one Snyk Group. Here a user may be asked
+/// for in several. A pair of a family means "at least this one": it is
+/// satisfied by any group of the family that stands before it, too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Family {
+    pub name: String,
+    /// 0 stands before all others.
+    pub rank: u32,
+}
+
 /// A user as the application must be told of it in a membership call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
@@ -83,6 +94,18 @@ pub struct Principal {
     pub account: String,
     /// The application's own id, where it was learned.
     pub upstream_id: Option<String>,
+    /// In a call about a group of a [`Family`], the application's name of the
+    /// group that the user is to have when the call is done; `None`: none, or
+    /// there is no family. [`Operation::AddMembers`] makes it this one unless
+    /// the user has the call's own group or one before it, and never takes
+    /// one away that stands before; [`Operation::RemoveMembers`] makes it this
+    /// one, or none, if the user has just the call's own group, and else does
+    /// nothing.
+    ///
+    /// [`Operation::AddMembers`]: super::operation::Operation::AddMembers
+    /// [`Operation::RemoveMembers`]: super::operation::Operation::RemoveMembers
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<String>,
 }
 
 /// Everything the plan needs to know of one user.

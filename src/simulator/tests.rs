@@ -145,6 +145,7 @@ fn by_email(names: &[&str]) -> Vec<Principal> {
             id: ResourceId::new(Uuid::from_u128(7)),
             account: email(name),
             upstream_id: None,
+            counts: None,
         })
         .collect()
 }

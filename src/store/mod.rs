@@ -16,8 +16,8 @@ use crate::{
         guard::{Excess, Protection, Rehearsal},
         operation::Operation,
         state::{
-            Account, ConnectionKey, Existence, GroupKey, GroupWork, ObservedAccount, UserKey,
-            UserWork,
+            Account, ConnectionKey, Existence, Family, GroupKey, GroupWork, ObservedAccount,
+            UserKey, UserWork,
         },
     },
     scim::{
@@ -273,6 +273,9 @@ pub struct GroupWritten {
     pub touched: Vec<UserKey>,
     /// The group itself must be created or deleted upstream.
     pub dirty: bool,
+    /// Some of the named pairs wait for an account that is staged; they are
+    /// none of `touched`.
+    pub staged: bool,
     /// Unknown ids that were skipped.
     pub skipped: Vec<String>,
 }
@@ -359,6 +362,26 @@ pub struct GroupTurn {
     pub more: bool,
     /// A creation or deletion that was given up may still land on this name.
     pub doubted: bool,
+    pub family: Option<Family>,
+}
+
+/// What a pair of a family comes to at this moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counting {
+    /// What the user is to have; see [`Principal::counts`].
+    ///
+    /// [`Principal::counts`]: crate::plan::state::Principal::counts
+    pub counts: Option<Alternative>,
+    /// The same if nothing before the pair's own group were asked for.
+    pub at_most: Option<Alternative>,
+}
+
+/// One group of a family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alternative {
+    /// The application's name for it.
+    pub name: String,
+    pub rank: u32,
 }
 
 /// The outcome, in a word, of a call that may or may not have been done.
@@ -369,6 +392,8 @@ pub const UNANSWERED: &str = "unknown";
 pub enum Pending {
     User(UserTurn),
     Group(GroupTurn),
+    /// A user whose account is not there yet.
+    Staged(ResourceId),
 }
 
 /// What a group turn learned, written in one transaction.
@@ -407,9 +432,14 @@ pub struct UserLearned {
     pub observed: Option<ObservedAccount>,
     /// Nothing is in flight any more; false keeps the row unsure.
     pub settled: bool,
+    /// It is done, as far as can be seen now, and will be done once more.
+    pub again: bool,
     pub upstream_id: Option<String>,
     /// Refused for good: the row is not tried again until the next write.
     pub refused: Option<String>,
+    /// The account is not there and cannot be made: the row is not tried again
+    /// until the next write, or until the application shows it.
+    pub staged: bool,
     /// The account was made anew: every membership of it is unknown and must
     /// be put there again.
     pub recreated: bool,
@@ -441,6 +471,7 @@ pub struct FoundGroup {
     pub id: ResourceId,
     pub row: GroupRow,
     pub read_only: Option<String>,
+    pub family: Option<Family>,
     /// Present members: (application id, account key); those that are no
     /// known user are counted, not kept.
     pub members: Vec<(Option<String>, Option<String>)>,
@@ -470,6 +501,8 @@ pub struct Counts {
     pub refused_users: u64,
     pub refused_groups: u64,
     pub refused_memberships: u64,
+    /// Users whose account is not there yet.
+    pub staged_users: u64,
     /// Requests that wait for an operator.
     pub held: u64,
 }
@@ -671,6 +704,26 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         seq: u64,
         users: Vec<UserKey>,
     ) -> Result<Vec<UserKey>, StoreError>;
+    /// What a pair of a family that was handed out towards `wanted` comes to now;
+    /// `None` when that is not wanted any more, or cannot be sent.
+    async fn counting(
+        &self,
+        key: GroupKey,
+        user: UserKey,
+        wanted: bool,
+    ) -> Result<Option<Counting>, StoreError>;
+    /// How many users wait for an account to appear.
+    async fn staged(&self, c: ConnectionKey) -> Result<u64, StoreError>;
+    /// Those of the users that do.
+    async fn staged_among(&self, users: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError>;
+    /// Has the staged users among these accounts, which the application shows,
+    /// looked for again. Returns their lanes.
+    async fn unstage(
+        &self,
+        c: ConnectionKey,
+        accounts: Vec<String>,
+        actor: Actor,
+    ) -> Result<Vec<Lane>, StoreError>;
     /// Those of the named pairs that still differ; everything else has arrived.
     async fn open_pairs(
         &self,

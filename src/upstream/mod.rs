@@ -11,7 +11,7 @@ use crate::{
     plan::{
         capability::Capabilities,
         operation::Operation,
-        state::{Account, UserKey},
+        state::{Account, Family, UserKey},
     },
     scim::{catalog::Catalog, error::Problem, resource::Attributes, schema::Schemas},
 };
@@ -32,6 +32,12 @@ pub type Millis = i64;
 #[async_trait]
 pub trait Upstream: Send + Sync + std::fmt::Debug {
     fn capabilities(&self) -> &Capabilities;
+
+    /// Pure: groups may be of families ([`Family`]). Their pairs are sent one by
+    /// one, several users at once and no user twice at the same time.
+    fn has_families(&self) -> bool {
+        false
+    }
 
     /// The schemas of this connection, true for what the application can do.
     fn schemas(&self) -> Arc<Schemas>;
@@ -140,6 +146,8 @@ pub struct RemoteGroup {
     pub kind: Option<String>,
     /// Another directory keeps it.
     pub synced: bool,
+    /// The alternatives it is one of; its members are written singly then.
+    pub family: Option<Family>,
     /// Other fields by the application's names.
     pub fields: BTreeMap<String, String>,
 }
@@ -150,6 +158,9 @@ pub struct RemoteMember {
     pub upstream_id: Option<String>,
     /// Lower case.
     pub account: Option<String>,
+    /// In a group of a family: has one that stands before it. It satisfies who
+    /// is asked for, and is no member otherwise.
+    pub covers: bool,
 }
 
 /// What a call did.
@@ -163,8 +174,12 @@ pub struct Outcome {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberOutcome {
-    /// Done, or it was already so.
+    /// Done, or the application said that it was already so.
     Applied,
+    /// Of a family: nothing was sent, because a look showed that it is already
+    /// so. Looks lag, so it is believed only if nothing was sent about the user
+    /// lately.
+    Seen,
     /// The application did not list it as done: read before believing anything.
     Unknown,
 }
@@ -193,6 +208,14 @@ pub enum UpstreamError {
     /// The thing to create is already there (409, or a 400 that says so).
     #[error("exists: {reason}")]
     Exists { reason: String },
+    /// The account is not there yet and cannot be made from here; it is found
+    /// when it appears.
+    #[error("not there yet: {reason}")]
+    Staged { reason: String },
+    /// Refused by a rule of this side, before anything was sent; `reason` is in
+    /// our own words and is said to the identity provider.
+    #[error("barred: {reason}")]
+    Barred { reason: String },
 }
 
 /// How it goes with an application, for status and metrics. Counts are since

@@ -27,7 +27,7 @@ pub(in crate::bridge) type Doubts = HashMap<UserKey, (u8, Instant)>;
 
 /// A removal is not given up before a read can lag no more (reliability:
 /// H-12): giving it up wrongly would leave somebody with access.
-const READ_LAG: Duration = Duration::from_secs(10);
+pub(super) const READ_LAG: Duration = Duration::from_secs(10);
 
 /// What became of a turn's pairs since it was handed out. A turn may take as
 /// many calls as it has batches, and what nobody wants any more is not sent

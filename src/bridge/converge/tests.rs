@@ -157,6 +157,7 @@ fn principal(n: u8) -> Principal {
         id: ResourceId::from_bytes([n; 16]),
         account: format!("u{n}@example.com"),
         upstream_id: None,
+        counts: None,
     }
 }
 
@@ -176,6 +177,7 @@ fn group(adds: std::ops::Range<u8>, removes: std::ops::Range<u8>) -> GroupTurn {
         seq: 1,
         more: false,
         doubted: false,
+        family: None,
     }
 }
 
@@ -296,8 +298,8 @@ async fn unlisted_members_are_settled_by_one_read() {
         })
     });
     let listed = RemoteMember {
-        upstream_id: None,
         account: Some("U1@example.com".into()),
+        ..RemoteMember::default()
     };
     app.members.lock().unwrap().push_back(vec![listed]);
     let (learned, pause) = turn(&app, group(0..3, 0..0)).await;
@@ -504,7 +506,7 @@ fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
 async fn what_the_application_cannot_do_is_refused_and_not_tried_for_ever() {
     let mut app = scripted(all_done);
     app.can.rows.clear();
-    let (learned, pause) = user_turn(&app, user(false, Existence::Present, false)).await;
+    let (learned, pause) = user_turn(&app, user(false, Existence::Present, false), None).await;
     assert_eq!((app.calls(), pause), (0, Pause::None));
     assert!(learned.settled && learned.refused.is_some(), "{learned:?}");
 }
@@ -518,7 +520,7 @@ async fn deactivation_is_one_call_and_a_missing_account_is_as_good() {
         }),
     ] {
         let app = scripted(move |_| answer.clone());
-        let (learned, _) = user_turn(&app, user(false, Existence::Present, false)).await;
+        let (learned, _) = user_turn(&app, user(false, Existence::Present, false), None).await;
         let observed = learned.observed.unwrap();
         assert!(learned.settled && observed.deactivated);
         assert_eq!((app.calls(), observed.existence), (1, Existence::Absent));
@@ -532,16 +534,16 @@ async fn an_account_that_exists_is_never_taken_over_by_a_fresh_create() {
             reason: "409".into(),
         })
     });
-    let (learned, _) = user_turn(&app, user(true, Existence::Absent, false)).await;
+    let (learned, _) = user_turn(&app, user(true, Existence::Absent, false), None).await;
     assert!(learned.refused.is_some() && learned.settled);
     // But a create whose first try was unclear is our own.
-    let (learned, _) = user_turn(&app, user(true, Existence::Absent, true)).await;
+    let (learned, _) = user_turn(&app, user(true, Existence::Absent, true), None).await;
     assert_eq!(learned.observed.unwrap().existence, Existence::Present);
     assert!(learned.refused.is_none());
     // And so is one that we deactivated ourselves.
     let mut back = user(true, Existence::Absent, false);
     back.work.observed.deactivated = true;
-    let (learned, _) = user_turn(&app, back).await;
+    let (learned, _) = user_turn(&app, back, None).await;
     assert_eq!(learned.observed.unwrap().existence, Existence::Present);
     assert!(learned.refused.is_none() && learned.recreated);
 }
@@ -550,7 +552,7 @@ async fn an_account_that_exists_is_never_taken_over_by_a_fresh_create() {
 async fn an_unsure_account_is_read_before_anything_is_sent() {
     let mut app = scripted(all_done);
     app.user = Some(RemoteUser::default());
-    let (learned, _) = user_turn(&app, user(true, Existence::Absent, true)).await;
+    let (learned, _) = user_turn(&app, user(true, Existence::Absent, true), None).await;
     assert_eq!(app.calls(), 0);
     assert_eq!(learned.observed.unwrap().existence, Existence::Present);
 }
@@ -560,7 +562,7 @@ async fn coming_back_after_deactivation_puts_memberships_in_doubt() {
     let app = scripted(all_done);
     let mut work = user(true, Existence::Absent, false);
     work.work.observed.deactivated = true;
-    let (learned, _) = user_turn(&app, work).await;
+    let (learned, _) = user_turn(&app, work, None).await;
     assert!(learned.recreated && learned.settled);
 }
 
@@ -572,7 +574,7 @@ async fn an_end_of_which_no_answer_came_is_sent_again_and_not_believed_to_a_read
     let app = scripted(move |_| Err(cut()));
     let mut work = user(false, Existence::Present, false);
     for tries in 1..4 {
-        let (learned, pause) = user_turn(&app, work.clone()).await;
+        let (learned, pause) = user_turn(&app, work.clone(), None).await;
         assert_eq!((app.calls(), pause), (tries, Pause::BackOff));
         assert!(!learned.settled);
         // No read shows the account, as one that lags behind would not.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use super::{Pause, pause_after, refusal, tell, word};
+use super::{Pause, Told, pause_after, refusal, tell, word};
 use crate::{
     plan::{
         capability::Capabilities,
@@ -13,18 +13,59 @@ use crate::{
         operation::Operation,
         state::{Account, Existence, ObservedAccount, UserWork},
     },
-    store::{UserLearned, UserTurn},
+    store::{UNANSWERED, UserLearned, UserTurn},
     upstream::{Millis, RemoteUser, Upstream, UpstreamError},
 };
 
 /// How far the application's clock may be from ours.
 const CLOCKS_APART: Millis = 5 * 60 * 1_000;
 
-/// Works one user turn off.
+/// Works one user turn off. `told`: what was told lately of the user, where
+/// groups are of families.
 pub(in crate::bridge) async fn user_turn(
     upstream: &dyn Upstream,
     turn: UserTurn,
+    told: Option<&mut Told>,
 ) -> (UserLearned, Pause) {
+    let (mut learned, pause) = work_off(upstream, turn).await;
+    match told {
+        Some(told) => {
+            let pause = judge_end(&mut learned, told).unwrap_or(pause);
+            (learned, pause)
+        }
+        None => (learned, pause),
+    }
+}
+
+/// Where groups are of families, the end of an account is the end of every
+/// membership: several calls, after looks that may lag.
+fn judge_end(learned: &mut UserLearned, told: &mut Told) -> Option<Pause> {
+    let ends = |call: &&Call| matches!(call.0, Operation::DeactivateUser { .. });
+    let unanswered = learned.calls.iter().rfind(ends)?.1 == UNANSWERED;
+    if learned.refused.is_some() {
+        // Some of it may have been done.
+        learned.recreated = true;
+        return None;
+    }
+    if !learned.settled || unanswered {
+        // Also when the last of them was not sent.
+        learned.settled = false;
+        told.unclear();
+        return None;
+    }
+    let Some(lag) = told.lag() else {
+        told.ended();
+        return None;
+    };
+    // What was given lately may not have been shown yet: once more, then.
+    (learned.settled, learned.again) = (false, true);
+    Some(Pause::Within(lag))
+}
+
+/// What was sent, and how it ended.
+type Call = (Operation, String, u64);
+
+async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Pause) {
     let mut learned = UserLearned::default();
     let mut work = turn.work;
     // Unknown is the end of an account that was there.
@@ -44,7 +85,8 @@ pub(in crate::bridge) async fn user_turn(
         let observed = seen(found.as_ref(), &work.observed, was_there);
         learned.upstream_id = found.and_then(|found| found.upstream_id);
         // It came back by the call whose end was unclear.
-        learned.recreated = observed.existence == Existence::Present && work.observed.deactivated;
+        learned.recreated = observed.existence == Existence::Present
+            && (work.observed.deactivated || (was_there && upstream.has_families()));
         work.observed = observed;
     }
     let returning = work.observed.deactivated;
@@ -93,6 +135,10 @@ pub(in crate::bridge) async fn user_turn(
                     );
                 match end {
                     End::AsGood => {}
+                    End::Staged => {
+                        learned.staged = true;
+                        break;
+                    }
                     End::Refused(reason) => {
                         learned.refused = Some(reason);
                         learned.settled = true;
@@ -208,6 +254,8 @@ fn note_success(operation: &Operation, wanted: &Account, observed: &mut Observed
 enum End {
     /// The thing is as wanted all the same.
     AsGood,
+    /// It has to appear by itself.
+    Staged,
     Refused(String),
     /// Certainly not processed.
     Unsent,
@@ -240,6 +288,10 @@ fn user_failure(
             observed.role = None;
             observed.profile = None;
             End::AsGood
+        }
+        (Operation::CreateUser { .. }, UpstreamError::Staged { reason }) => {
+            tracing::info!(user = %work.principal.id, reason, "an account is not there yet");
+            End::Staged
         }
         (Operation::CreateUser { .. }, _) => {
             End::Refused(refusal(can, "create the account", error))

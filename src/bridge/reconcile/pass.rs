@@ -109,8 +109,10 @@ impl Pass<'_> {
         let (store, c) = (&self.session.bridge.store, self.session.connection.key);
         let listed = self.session.connection.upstream.users().await;
         let listed = listed.map_err(|error| self.unreadable(&error))?;
+        self.session.find_staged(&listed).await?;
         let active = listed.into_iter().filter(|user| user.active);
         let there: HashSet<String> = active.map(|user| user.account.to_lowercase()).collect();
+        let by_members = self.session.connection.upstream.has_families();
         let mut missing = HashSet::new();
         let mut after = UserKey(0);
         self.found.accounts = 0;
@@ -119,6 +121,10 @@ impl Pass<'_> {
             let Some((last, ..)) = page.last() else { break };
             after = *last;
             self.found.accounts += page.len() as u64;
+            if by_members {
+                // What is there of it are its memberships.
+                continue;
+            }
             let gone = page.into_iter().filter(|(_, _, key)| !there.contains(key));
             missing.extend(gone.map(|(user, ..)| user));
         }
@@ -314,5 +320,6 @@ fn shown_of(member: RemoteMember) -> Shown {
     Shown {
         upstream_id: member.upstream_id,
         account: member.account,
+        covers: member.covers,
     }
 }

@@ -120,6 +120,7 @@ async fn a_user_is_made_changed_and_deactivated() {
     let create = Operation::CreateUser {
         account: email("fay"),
         role: None,
+        upstream_id: None,
         fields: fields(&[
             ("firstName", "Fay"),
             ("lastName", "Field"),

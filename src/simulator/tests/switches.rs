@@ -213,6 +213,7 @@ async fn a_revived_account_starts_without_memberships() {
     let create = Operation::CreateUser {
         account: email("eve"),
         role: None,
+        upstream_id: None,
         fields: fields(&[("firstName", "Eve"), ("lastName", "Again")]),
     };
     bench.faults(|faults| faults.revive = false);

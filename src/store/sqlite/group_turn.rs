@@ -67,7 +67,7 @@ pub(super) fn prepare(
     if !dirty && open.adds.is_empty() && open.removes.is_empty() {
         return Ok(None);
     }
-    let full = if open.more {
+    let full = if open.more || group.family.is_some() {
         None
     } else {
         whole_set(db, &group, open.adds.len(), open.removes.len())?
@@ -76,6 +76,7 @@ pub(super) fn prepare(
         seq: group.seq.cast_unsigned(),
         more: open.more,
         doubted: late::is_doubted(db, &group)?,
+        family: group.family.clone(),
         work: GroupWork {
             group: key,
             id: group.id,
@@ -266,17 +267,20 @@ fn settle_pairs(db: &Connection, group: &Group, learned: &GroupLearned) -> Resul
     for user in &learned.present {
         there.execute([group.key, user.0])?;
     }
+    // Of a family not one that was doubted again since it was sent.
     let mut gone = db.prepare_cached(
-        "DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2 AND desired = 0",
+        "DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2 AND desired = 0
+         AND (sent IS NOT NULL OR NOT ?3)",
     )?;
     let mut not_there = db.prepare_cached(
         "UPDATE memberships SET observed = 0, before = NULL, sent = NULL
-         WHERE group_key = ?1 AND user_key = ?2",
+         WHERE group_key = ?1 AND user_key = ?2 AND (sent IS NOT NULL OR NOT ?3)",
     )?;
+    let family = i64::from(group.family.is_some());
     let mut left = Vec::new();
     for user in &learned.absent {
-        if gone.execute([group.key, user.0])? == 0 {
-            not_there.execute([group.key, user.0])?;
+        if gone.execute([group.key, user.0, family])? == 0 {
+            not_there.execute([group.key, user.0, family])?;
         } else {
             left.push(user.0);
         }
@@ -289,10 +293,16 @@ fn settle_pairs(db: &Connection, group: &Group, learned: &GroupLearned) -> Resul
         doubted.execute([group.key, user.0])?;
     }
     // `sent` stays: such a pair waits for its back-off, it is no new work.
-    let mut as_before = db.prepare_cached(
+    let mut as_before = db.prepare_cached(if group.family.is_none() {
         "UPDATE memberships SET observed = coalesce(before, observed)
-         WHERE group_key = ?1 AND user_key = ?2",
-    )?;
+         WHERE group_key = ?1 AND user_key = ?2"
+    } else {
+        // A call about another pair of the family may have made it one.
+        "UPDATE memberships
+         SET observed = CASE WHEN desired = 0 AND before = 0 THEN 2
+             ELSE coalesce(before, observed) END
+         WHERE group_key = ?1 AND user_key = ?2"
+    })?;
     let mut needless = db.prepare_cached(
         "DELETE FROM memberships
          WHERE group_key = ?1 AND user_key = ?2 AND desired = 0 AND observed = 0",
@@ -398,6 +408,10 @@ fn undo_refused(
         }
         if pair.unclear && !pair.again {
             late::note_pair(db, (group.key, user.0), Sent::Either, at)?;
+        }
+        if sent && group.family.is_some() {
+            // A call about another pair of the family may have made it one.
+            late::note_pair(db, (group.key, user.0), Sent::Present, at)?;
         }
         let there = !sent;
         // A deleted user is not made a member again; its removal is given up.

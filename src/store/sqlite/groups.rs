@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
 use crate::{
-    plan::state::{Existence, GroupKey, UserKey},
+    plan::state::{Existence, Family, GroupKey},
     scim::{
         error::{Problem, ScimType},
         filter::fold_case,
@@ -54,10 +54,12 @@ pub(super) struct Group {
     pub(super) read_only: Option<String>,
     pub(super) refused: Option<String>,
     pub(super) attributes: String,
+    pub(super) family: Option<Family>,
 }
 
 const COLUMNS: &str = "key, connection, id, version, seq, created, modified, tombstone, ours, made,
-    existence, whole, members, unmanaged, strangers, upstream_name, read_only, refused, attributes";
+    existence, whole, members, unmanaged, strangers, upstream_name, read_only, refused, attributes,
+    family, rank";
 
 impl Group {
     pub(super) fn fresh(
@@ -86,6 +88,7 @@ impl Group {
             read_only: None,
             refused: None,
             attributes: serde_json::to_string(&row.attributes)?,
+            family: None,
         })
     }
 
@@ -121,14 +124,15 @@ impl Group {
         })
     }
 
-    fn written(self, changed: bool, touched: Vec<UserKey>, skipped: Vec<String>) -> GroupWritten {
+    fn written(self, changed: bool, flushed: Flushed) -> GroupWritten {
         GroupWritten {
             key: GroupKey(self.key),
             changed,
             seq: self.seq.cast_unsigned(),
-            touched,
             dirty: self.dirty(),
-            skipped,
+            touched: flushed.touched,
+            staged: flushed.staged,
+            skipped: flushed.unknown,
             resource: Resource {
                 id: self.id,
                 meta: self.meta(),
@@ -179,7 +183,17 @@ fn group_at(row: &Row<'_>) -> Result<Group> {
         read_only: row.get(16)?,
         refused: row.get(17)?,
         attributes: row.get(18)?,
+        family: family_at(row, 19)?,
     })
+}
+
+fn family_at(row: &Row<'_>, first: usize) -> Result<Option<Family>> {
+    let name: Option<String> = row.get(first)?;
+    let rank: Option<u32> = row.get(first + 1)?;
+    Ok(name.map(|name| Family {
+        name,
+        rank: rank.unwrap_or_default(),
+    }))
 }
 
 /// Stores a new row and returns its key.
@@ -187,8 +201,9 @@ pub(super) fn insert(db: &Connection, group: &Group, attributes: &Attributes) ->
     db.prepare_cached(
         "INSERT INTO groups (connection, id, version, seq, created, modified, ours, made, existence,
              whole, members, unmanaged, strangers, upstream_name, display_key, external_id,
-             read_only, attributes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+             read_only, attributes, family, rank)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+             ?19, ?20)",
     )?
     .execute(params![
         group.connection,
@@ -209,6 +224,8 @@ pub(super) fn insert(db: &Connection, group: &Group, attributes: &Attributes) ->
         attributes.text("externalId"),
         group.read_only,
         group.attributes,
+        group.family.as_ref().map(|family| &family.name),
+        group.family.as_ref().map(|family| family.rank),
     ])
     .map_err(|error| taken(db, error.into(), group, attributes))?;
     Ok(db.last_insert_rowid())
@@ -341,7 +358,7 @@ pub(super) fn create(
 ) -> Result<GroupWritten> {
     let mut group = Group::fresh(connection, id, row, actor.at)?;
     group.key = insert(db, &group, &row.attributes)?;
-    let mut named = Named::new(db, connection, group.key);
+    let mut named = Named::new(db, &group);
     named.apply(MemberChange::Add(members))?;
     // A fresh row is version 1 with its members, which are no newer than it: a
     // turn that has seen the one has seen the others.
@@ -357,7 +374,7 @@ pub(super) fn create(
         Some(id),
         &json!({ "version": 1, "added": texts(&flushed.added) }),
     )?;
-    Ok(group.written(true, flushed.touched, flushed.unknown))
+    Ok(group.written(true, flushed))
 }
 
 fn texts(ids: &[ResourceId]) -> Vec<String> {
@@ -381,7 +398,7 @@ pub(super) fn change(
 
     let replaced = |change: &MemberChange| matches!(change, MemberChange::Replace(_));
     let whole = change.members.iter().any(replaced);
-    let mut named = Named::new(db, connection, group.key);
+    let mut named = Named::new(db, &group);
     for change in change.members {
         named.apply(change)?;
     }
@@ -427,7 +444,7 @@ pub(super) fn change(
             }),
         )?;
     }
-    Ok(group.written(changed, flushed.touched, flushed.unknown))
+    Ok(group.written(changed, flushed))
 }
 
 /// Saying again who is in a group that is not written from here is no change;
@@ -481,7 +498,7 @@ pub(super) fn delete(
         let leavers = lanes::purge_pairs(db, group.key)?;
         lanes::finish_all(db, leavers)?;
     }
-    Ok(group.written(true, Vec::new(), Vec::new()))
+    Ok(group.written(true, Flushed::default()))
 }
 
 /// Tombstones a group; its names here are free at once.

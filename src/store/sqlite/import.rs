@@ -15,7 +15,7 @@ use crate::{
 };
 
 use super::{
-    audit,
+    audit, families,
     fault::{Fault, Result},
     groups::{self, Group},
     mirror, recovery,
@@ -260,6 +260,9 @@ fn find_or_add(
             group.read_only.clone_from(&found.read_only);
             groups::save(db, &group)?;
         }
+        if group.family != found.family {
+            families::learn(db, &mut group, found.family.clone())?;
+        }
         if !group.ours && import.mirror {
             mirror::follow_group(db, &mut group, &found.row, import.actor.at)?;
         }
@@ -270,6 +273,7 @@ fn find_or_add(
     group.made = true;
     group.existence = Existence::Present;
     group.read_only.clone_from(&found.read_only);
+    group.family.clone_from(&found.family);
     match in_savepoint(db, || groups::insert(db, &group, &found.row.attributes)) {
         Ok(key) => Ok(Some((key, true))),
         Err(Fault::Refused(WriteError::Taken { .. })) => Ok(None),

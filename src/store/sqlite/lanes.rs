@@ -9,7 +9,7 @@ use crate::{
     store::{Lane, Pending},
 };
 
-use super::{fault::Result, group_turn, groups, leaving, user_turn};
+use super::{families, fault::Result, group_turn, groups, leaving, row::id_at, user_turn};
 
 /// Every lane with work, at start; users first, because adds wait for them.
 pub(super) fn open(db: &Connection, connection: i64) -> Result<Vec<Lane>> {
@@ -45,6 +45,11 @@ pub(super) fn pending(
     group: Option<ResourceId>,
     most: usize,
 ) -> Result<Vec<Pending>> {
+    let mut pending = Vec::new();
+    if group.is_none() {
+        pending.extend(staged(db, connection, most)?);
+    }
+    let most = most - pending.len();
     let lanes = match group {
         None => open(db, connection)?,
         Some(id) => groups::live(db, connection, id)?
@@ -52,16 +57,26 @@ pub(super) fn pending(
             .into_iter()
             .collect(),
     };
-    let mut pending = Vec::new();
     for lane in lanes.into_iter().take(most) {
         pending.extend(match lane {
             Lane::User(key) => user_turn::prepare(db, key)?.map(|(_, turn)| Pending::User(turn)),
-            Lane::Group(key) => {
-                group_turn::prepare(db, key, PREVIEWED)?.map(|(_, turn)| Pending::Group(turn))
-            }
+            Lane::Group(key) => match group_turn::prepare(db, key, PREVIEWED)? {
+                Some((_, turn)) => Some(Pending::Group(families::counted(db, turn)?)),
+                None => None,
+            },
         });
     }
     Ok(pending)
+}
+
+fn staged(db: &Connection, connection: i64, most: usize) -> Result<Vec<Pending>> {
+    let mut select =
+        db.prepare_cached("SELECT id FROM users WHERE connection = ?1 AND dirty = 2 LIMIT ?2")?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = select.query_map([connection, most], |row| {
+        Ok(Pending::Staged(id_at(row, 0)?))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Live, writable groups in which a user's pair differs.

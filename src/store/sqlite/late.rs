@@ -15,6 +15,7 @@ use crate::{
 };
 
 use super::{
+    families,
     fault::Result,
     groups::{self, Group},
     lanes, recovery,
@@ -251,9 +252,18 @@ pub(super) fn recheck(
             (ITSELF, group) => reopen_group(db, group, &doubt, ended)?,
             (NEWER, group) => reopen_newer(db, group, doubt.seq)?,
             (user, ITSELF) => reopen_account(db, user, doubt.sent)?,
-            // Said again at once; nothing is looked at.
-            _ if doubt.seq == LOOKED => None,
-            (user, group) => reopen_pair(db, group, user, &doubt)?,
+            (user, group) => match groups::by_key(db, group)? {
+                Some(row) if row.family.is_some() => {
+                    for lane in reopen_family(db, &row, user, &doubt)? {
+                        open.extend(Some(lane).filter(|lane| !open.contains(lane)));
+                    }
+                    None
+                }
+                // Said again at once; nothing is looked at.
+                _ if doubt.seq == LOOKED => None,
+                Some(row) => reopen_pair(db, row, user, &doubt)?,
+                None => None,
+            },
         };
         open.extend(lane.filter(|lane| !open.contains(lane)));
         left.extend((doubt.user > ITSELF).then_some(doubt.user));
@@ -293,27 +303,60 @@ fn bearer(db: &Connection, group: Group) -> Result<Group> {
     })
 }
 
-fn reopen_pair(db: &Connection, group: i64, user: i64, doubt: &Doubt) -> Result<Option<Lane>> {
-    let Some(row) = groups::by_key(db, group)? else {
-        return Ok(None);
+/// A call about one pair of a family may land as any of its groups, or as none:
+/// whatever the user has of the family is said again, and whatever it has not
+/// is taken away again. Each is looked at first, so it is done after both looks.
+/// Of who left, every membership is ended once more with the account.
+fn reopen_family(db: &Connection, row: &Group, user: i64, doubt: &Doubt) -> Result<Vec<Lane>> {
+    let Some(member) = users::by_key(db, user)? else {
+        return Ok(Vec::new());
     };
+    if member.tombstone.is_some() || !member.account.active {
+        let lane = reopen_account(db, user, Sent::Either as i64)?;
+        return Ok(lane.into_iter().collect());
+    }
+    let mut lanes = Vec::new();
+    for key in families::siblings(db, row)?.into_iter().chain([row.key]) {
+        let Some(one) = groups::by_key(db, key)? else {
+            continue;
+        };
+        lanes.extend(reopen_pair(db, one, user, doubt)?);
+    }
+    Ok(lanes)
+}
+
+fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<Option<Lane>> {
     let row = bearer(db, row)?;
     let group = row.key;
     let lane = Some(Lane::Group(GroupKey(group)));
     if row.tombstone.is_some() || row.read_only.is_some() {
         return Ok(None);
     }
-    let desired: Option<i64> = db
-        .prepare_cached("SELECT desired FROM memberships WHERE group_key = ?1 AND user_key = ?2")?
-        .query_row([group, user], |row| row.get(0))
+    let pair: Option<(i64, bool)> = db
+        .prepare_cached(
+            "SELECT desired, managed FROM memberships WHERE group_key = ?1 AND user_key = ?2",
+        )?
+        .query_row([group, user], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    if desired.unwrap_or(0) == doubt.sent {
+    let desired = pair.map(|(desired, _)| desired);
+    // In a family it may have landed as another of its groups; who was only
+    // found in one is not put there again.
+    let needless = if row.family.is_some() {
+        pair.is_some_and(|(desired, managed)| desired == 1 && !managed)
+    } else {
+        desired.unwrap_or(0) == doubt.sent
+    };
+    if needless {
         return Ok(None);
     }
     if desired.is_some() {
-        db.prepare_cached(
-            "UPDATE memberships SET observed = 2 WHERE group_key = ?1 AND user_key = ?2",
-        )?
+        db.prepare_cached(if row.family.is_some() {
+            // Also if it is handed out: that may have been done before.
+            "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
+             WHERE group_key = ?1 AND user_key = ?2"
+        } else {
+            "UPDATE memberships SET observed = 2 WHERE group_key = ?1 AND user_key = ?2"
+        })?
         .execute([group, user])?;
         return Ok(lane);
     }

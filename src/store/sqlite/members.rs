@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-use super::{fault::Result, refusals};
+use super::{families, fault::Result, groups::Group, refusals};
 
 // The statements of a change; each but the lists finds its row by key.
 // A whole list is read in two values for each row, because that is what it
@@ -41,12 +41,15 @@ const CHANGE: &str = "UPDATE memberships SET desired = ?3, managed = 1, seq = ?4
          withheld = 0
      WHERE group_key = ?1 AND user_key = ?2";
 const AGAIN: &str = "UPDATE memberships SET seq = ?3 WHERE group_key = ?1 AND user_key = ?2";
-const WORKABLE: &str =
-    "SELECT account_key IS NOT NULL AND (wants OR NOT ?2) FROM users WHERE key = ?1";
+const DOUBT: &str = "UPDATE memberships SET desired = 0, observed = 2, managed = 1, seq = ?3,
+         doubted = 0, withheld = 0
+     WHERE group_key = ?1 AND user_key = ?2";
+const WORKABLE: &str = "SELECT account_key IS NOT NULL AND (wants OR NOT ?2), dirty = 2 AND ?2
+     FROM users WHERE key = ?1";
 /// For showing what a change costs.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 10] = [
-    MEMBERS, LEAVING, RESOLVE, PAIR, INSERT, ADOPT, DELETE, CHANGE, AGAIN, WORKABLE,
+pub(super) const STATEMENTS: [&str; 11] = [
+    MEMBERS, LEAVING, RESOLVE, PAIR, INSERT, ADOPT, DELETE, CHANGE, AGAIN, DOUBT, WORKABLE,
 ];
 
 /// The pairs a request named, with what becomes of them.
@@ -54,6 +57,8 @@ pub(super) struct Named<'db> {
     db: &'db Connection,
     connection: i64,
     group: i64,
+    /// The group is one of a family.
+    family: bool,
     pairs: BTreeMap<i64, Pair>,
     unknown: Vec<String>,
     reported: HashSet<String>,
@@ -115,6 +120,8 @@ pub(super) struct Flushed {
     pub(super) unmanaged_by: i64,
     /// Named pairs that differ and can be worked off.
     pub(super) touched: Vec<UserKey>,
+    /// Others wait for an account that is staged.
+    pub(super) staged: bool,
     pub(super) unknown: Vec<String>,
 }
 
@@ -126,11 +133,12 @@ impl Flushed {
 }
 
 impl<'db> Named<'db> {
-    pub(super) fn new(db: &'db Connection, connection: i64, group: i64) -> Self {
+    pub(super) fn new(db: &'db Connection, group: &Group) -> Self {
         Self {
             db,
-            connection,
-            group,
+            connection: group.connection,
+            group: group.key,
+            family: group.family.is_some(),
             pairs: BTreeMap::new(),
             unknown: Vec::new(),
             reported: HashSet::new(),
@@ -322,11 +330,15 @@ impl<'db> Named<'db> {
             unknown: self.unknown,
             ..Flushed::default()
         };
-        let (db, group) = (self.db, self.group);
+        let (db, group) = (self.db, (self.group, self.family));
         for (key, pair) in self.pairs {
-            let open = write_pair(db, group, key, &pair, seq, &mut flushed)?;
-            if open && workable(db, key, pair.desired)? {
-                flushed.touched.push(UserKey(key));
+            if !write_pair(db, group, key, &pair, seq, &mut flushed)? {
+                continue;
+            }
+            match workable(db, key, pair.desired)? {
+                (_, true) => flushed.staged = true,
+                (true, false) => flushed.touched.push(UserKey(key)),
+                (false, false) => {}
             }
         }
         Ok(flushed)
@@ -376,7 +388,7 @@ impl Asked {
 /// Writes one pair if it differs; whether it is open afterwards.
 fn write_pair(
     db: &Connection,
-    group: i64,
+    (group, family): (i64, bool),
     user: i64,
     pair: &Pair,
     seq: i64,
@@ -415,22 +427,27 @@ fn write_pair(
         flushed.unmanaged_by -= i64::from(!was.managed);
     }
     if !pair.desired && was.observed == 0 {
-        db.prepare_cached(DELETE)?.execute([group, user])?;
-        return Ok(false);
+        if families::may_forget(db, family, user)? {
+            db.prepare_cached(DELETE)?.execute([group, user])?;
+            return Ok(false);
+        }
+        db.prepare_cached(DOUBT)?.execute([group, user, seq])?;
+        return Ok(true);
     }
     db.prepare_cached(CHANGE)?
         .execute(params![group, user, pair.desired, seq])?;
     Ok(was.observed != i64::from(pair.desired))
 }
 
-/// Somebody may wait for this pair: an add of an inactive user is not sent,
-/// and nothing is for a user the application cannot know.
-fn workable(db: &Connection, user: i64, desired: bool) -> Result<bool> {
+/// Whether somebody may wait for this pair: an add of an inactive user is not
+/// sent, and nothing is for a user the application cannot know. And whether it
+/// waits itself, for an account that is staged.
+fn workable(db: &Connection, user: i64, desired: bool) -> Result<(bool, bool)> {
     let workable = db
         .prepare_cached(WORKABLE)?
-        .query_row(params![user, desired], |row| row.get(0))
+        .query_row(params![user, desired], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    Ok(workable.unwrap_or(false))
+    Ok(workable.unwrap_or_default())
 }
 
 fn text_of(id: [u8; 16]) -> String {

@@ -14,6 +14,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0002_audit_chain.sql"),
     include_str!("../migrations/0003_guard.sql"),
     include_str!("../migrations/0004_reconcile.sql"),
+    include_str!("../migrations/0005_families.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

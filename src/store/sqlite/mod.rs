@@ -26,7 +26,7 @@ use crate::{
 };
 
 use super::{
-    Actor, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, GroupChange,
+    Actor, Counting, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, GroupChange,
     GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark, Imported, Lane, ListError,
     Listing, Members, Millis, Pending, Precondition, Reconcilable, Refused, Repaired, Resource,
     Select, Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
@@ -38,6 +38,7 @@ mod age;
 mod audit;
 mod bulk;
 mod candidate;
+mod families;
 mod fault;
 mod file;
 mod group_turn;
@@ -430,6 +431,39 @@ impl Store for Sqlite {
         Ok(self
             .readers
             .read(|db| lanes::written_since(db, key.0, seq, users))?)
+    }
+
+    async fn counting(
+        &self,
+        key: GroupKey,
+        user: UserKey,
+        wanted: bool,
+    ) -> Result<Option<Counting>, StoreError> {
+        let read = |db: &Connection| {
+            let moment = read::Moment::begin(db)?;
+            families::counting(&moment, key.0, user.0, wanted)
+        };
+        Ok(self.readers.read(read)?)
+    }
+
+    async fn staged(&self, c: ConnectionKey) -> Result<u64, StoreError> {
+        Ok(self.readers.read(|db| families::staged(db, c.0))?)
+    }
+
+    async fn staged_among(&self, users: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
+        Ok(self.readers.read(|db| families::staged_among(db, users))?)
+    }
+
+    async fn unstage(
+        &self,
+        c: ConnectionKey,
+        accounts: Vec<String>,
+        actor: Actor,
+    ) -> Result<Vec<Lane>, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| families::unstage(db, c.0, &accounts, &actor));
+        Ok(write.await?)
     }
 
     async fn open_pairs(

@@ -14,7 +14,7 @@ use crate::{
     store::{Counts, Members, Meta, Resource},
 };
 
-use super::{fault::Result, row::id_at};
+use super::{families, fault::Result, row::id_at};
 
 pub(super) fn resource(
     db: &Connection,
@@ -202,6 +202,7 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
             "SELECT count(*) FROM refusals r JOIN groups g ON g.key = r.group_key
              WHERE g.connection = ?1",
         )?,
+        staged_users: families::staged(db, connection)?,
         held: count("SELECT count(*) FROM held WHERE connection = ?1 AND state = 'open'")?,
         pending_memberships: count(
             "SELECT count(*) FROM memberships m JOIN groups g ON g.key = m.group_key

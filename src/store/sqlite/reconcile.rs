@@ -16,9 +16,9 @@ use crate::{
 };
 
 use super::{
-    audit,
+    audit, families,
     fault::Result,
-    groups,
+    groups::{self, Group},
     row::existence_of,
     users::{self, principal_at},
 };
@@ -127,10 +127,11 @@ pub(super) fn settle_group(
     let Some(mut group) = groups::by_key(db, key.0)? else {
         return Ok(repaired);
     };
-    let turned = db
-        .prepare_cached("SELECT 1 FROM groups WHERE key = ?1 AND turned > ?2")?
-        .exists([key.0, since])?;
-    if turned || group.tombstone.is_some() || group.dirty() || group.read_only.is_some() {
+    if was_turned(db, &group, since)?
+        || group.tombstone.is_some()
+        || group.dirty()
+        || group.read_only.is_some()
+    {
         repaired.overtaken = true;
         return Ok(repaired);
     }
@@ -182,6 +183,20 @@ pub(super) fn settle_group(
         .lanes
         .extend((repaired.wanted_again > 0).then_some(Lane::Group(key)));
     Ok(repaired)
+}
+
+/// Whether a turn of the group, or of another of its family, ended later.
+fn was_turned(db: &Connection, group: &Group, since: i64) -> Result<bool> {
+    let mut turned = db.prepare_cached("SELECT 1 FROM groups WHERE key = ?1 AND turned > ?2")?;
+    for key in families::siblings(db, group)?
+        .into_iter()
+        .chain([group.key])
+    {
+        if turned.exists([key, since])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Accounts that were ended and are back: ended again.

@@ -24,6 +24,7 @@ use crate::{
 
 mod agreement;
 mod deltas;
+mod families;
 mod file;
 mod guards;
 mod imports;

@@ -92,6 +92,7 @@ pub(super) fn end(
     if !overtaken && refused {
         user.refused = learned.refused;
     }
+    user.staged = learned.staged && !overtaken;
     users::save(db, &user)?;
     point!("user-turn.saved");
     for (operation, outcome, _) in &learned.calls {
@@ -111,6 +112,11 @@ pub(super) fn end(
         settle_pairs(db, user.key)?;
     }
     audit::close_intent(db, LANE, user.key)?;
+    let mut detail =
+        json!({ "settled": learned.settled, "refused": refused, "recreated": learned.recreated });
+    if learned.staged {
+        detail["staged"] = true.into();
+    }
     audit::record_turn(
         db,
         user.connection,
@@ -118,13 +124,14 @@ pub(super) fn end(
         "user_turn",
         user.id,
         &learned.calls,
-        json!({ "settled": learned.settled, "refused": refused, "recreated": learned.recreated }),
+        detail,
     )?;
     let mut open: Vec<Lane> = Vec::new();
     if overtaken && user.dirty() {
         open.push(Lane::User(key));
     }
-    if user.addable() {
+    // Who waits for a pair of a staged user is told that it waits.
+    if user.addable() || learned.staged {
         let groups = lanes::open_groups_of(db, user.key)?;
         open.extend(groups.into_iter().map(Lane::Group));
     }

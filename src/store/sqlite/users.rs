@@ -39,6 +39,8 @@ pub(super) struct User {
     pub(super) unsure: i64,
     /// The version the open turn began on.
     pub(super) turn: Option<i64>,
+    /// The application does not have the account, and it cannot be made.
+    pub(super) staged: bool,
     pub(super) account_key: Option<String>,
     pub(super) upstream_id: Option<String>,
     pub(super) refused: Option<String>,
@@ -48,7 +50,8 @@ pub(super) struct User {
 }
 
 const COLUMNS: &str = "key, connection, id, version, created, modified, tombstone, imported,
-    unsure, turn, account_key, upstream_id, refused, attributes, account, observed";
+    unsure, turn, account_key, upstream_id, refused, attributes, account, observed,
+    dirty = 2";
 
 impl User {
     /// A row that was never stored.
@@ -69,6 +72,7 @@ impl User {
             imported: false,
             unsure: 0,
             turn: None,
+            staged: false,
             account_key: row.account_key.clone(),
             upstream_id: None,
             refused: None,
@@ -82,7 +86,24 @@ impl User {
     pub(super) fn dirty(&self) -> bool {
         self.account_key.is_some()
             && self.refused.is_none()
-            && (self.unsure > 0 || differs(&self.account, &self.observed))
+            && (self.unsure > 0 || differs(&self.account, &self.observed) && !self.waits())
+    }
+
+    /// For an account that has to appear first.
+    fn waits(&self) -> bool {
+        self.staged
+            && self.tombstone.is_none()
+            && self.account.active
+            && self.observed.existence != Existence::Present
+    }
+
+    /// As the column `dirty`.
+    fn openness(&self) -> i64 {
+        match (self.dirty(), self.waits()) {
+            (true, _) => 1,
+            (false, true) => 2,
+            (false, false) => 0,
+        }
     }
 
     /// Adds of this user may be sent.
@@ -122,6 +143,7 @@ impl User {
             id: self.id,
             account: self.account_key.clone()?,
             upstream_id: self.upstream_id.clone(),
+            counts: None,
         })
     }
 
@@ -199,6 +221,7 @@ fn user_at(row: &Row<'_>) -> Result<User> {
         attributes: row.get(13)?,
         account: serde_json::from_str(row.get_ref(14)?.as_str().map_err(rusqlite::Error::from)?)?,
         observed: serde_json::from_str(row.get_ref(15)?.as_str().map_err(rusqlite::Error::from)?)?,
+        staged: row.get(16)?,
     })
 }
 
@@ -242,7 +265,7 @@ pub(super) fn insert(db: &Connection, user: &User, attributes: &Attributes) -> R
         existence_code(user.observed.existence),
         user.observed.deactivated,
         user.unsure,
-        user.dirty(),
+        user.openness(),
         user.account_key,
         user.upstream_id,
         keys.user_name,
@@ -311,7 +334,7 @@ pub(super) fn save(db: &Connection, user: &User) -> Result<()> {
         existence_code(user.observed.existence),
         user.observed.deactivated,
         user.unsure,
-        user.dirty(),
+        user.openness(),
         user.turn,
         user.account_key,
         user.upstream_id,
@@ -424,8 +447,8 @@ pub(super) fn change(
         row
     });
     let Some(next) = next.filter(|next| *next != before) else {
-        // A refused user is tried again when it is asked for again.
-        if user.refused.take().is_some() {
+        // A refused or staged user is tried again when it is asked for again.
+        if user.refused.take().is_some() | std::mem::take(&mut user.staged) {
             save(db, &user)?;
         }
         return Ok(user.written(Some(before), false));
@@ -464,6 +487,7 @@ pub(super) fn put(db: &Connection, user: &mut User, row: &UserRow, at: Millis) -
     user.version += 1;
     user.modified = at;
     user.refused = None;
+    user.staged = false;
     user.attributes = serde_json::to_string(&row.attributes)?;
     user.account_key.clone_from(&row.account_key);
     user.account.clone_from(&row.account);
@@ -488,5 +512,6 @@ pub(super) fn principal_at(row: &Row<'_>) -> rusqlite::Result<Principal> {
         id: id_at(row, 1)?,
         account: row.get(2)?,
         upstream_id: row.get(3)?,
+        counts: None,
     })
 }

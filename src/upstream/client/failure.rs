@@ -52,6 +52,8 @@ pub(super) fn kind(error: &UpstreamError) -> &'static str {
         UpstreamError::Denied { .. } => "denied",
         UpstreamError::Missing { .. } => "missing",
         UpstreamError::Exists { .. } => "exists",
+        UpstreamError::Staged { .. } => "staged",
+        UpstreamError::Barred { .. } => "barred",
     }
 }
 

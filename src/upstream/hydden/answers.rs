@@ -40,6 +40,7 @@ pub(super) fn members(list: &Members) -> Result<Vec<RemoteMember>, UpstreamError
             Ok(RemoteMember {
                 upstream_id: Some(member.id.clone()),
                 account: Some(member.id.to_lowercase()),
+                covers: false,
             })
         })
         .collect()
@@ -154,6 +155,7 @@ fn group(found: Group, called: String) -> RemoteGroup {
         member_count: found.member_count,
         kind: found.kind,
         synced: false,
+        family: None,
         fields: texts([
             ("displayName", Some(called)),
             ("description", found.description),

@@ -245,6 +245,7 @@ fn read_group(row: &Value, wire: &Wire) -> Result<RemoteGroup, UpstreamError> {
         member_count: row.get(wire.key(Key::MemberCount)).and_then(Value::as_u64),
         kind,
         synced,
+        family: None,
         fields: BTreeMap::new(),
     })
 }
@@ -252,16 +253,17 @@ fn read_group(row: &Value, wire: &Wire) -> Result<RemoteGroup, UpstreamError> {
 fn read_member(row: &Value, wire: &Wire) -> Result<RemoteMember, UpstreamError> {
     let found = match row {
         Value::String(text) if is_address(text.trim()) => RemoteMember {
-            upstream_id: None,
             account: Some(text.trim().to_lowercase()),
+            ..RemoteMember::default()
         },
         Value::String(text) if is_user_id(text) => RemoteMember {
             upstream_id: Some(text.clone()),
-            account: None,
+            ..RemoteMember::default()
         },
         Value::Object(_) => RemoteMember {
             upstream_id: text(row, wire.key(Key::UserId)).or_else(|| text(row, "id")),
             account: text(row, wire.key(Key::Email)).map(|email| email.to_lowercase()),
+            covers: false,
         },
         _ => RemoteMember::default(),
     };

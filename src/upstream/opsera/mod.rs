@@ -167,6 +167,7 @@ impl Upstream for Opsera {
                 account,
                 role,
                 fields,
+                ..
             } => self.create_user(account, role.as_deref(), fields).await,
             Operation::DeactivateUser { principal } => {
                 let values = [("id", address(principal))];

@@ -638,8 +638,8 @@ impl Upstream for Application {
         let stock = self.look().await?;
         let members = stock.groups.get(group).ok_or_else(missing)?;
         let member = |account: &String| RemoteMember {
-            upstream_id: None,
             account: Some(account.clone()),
+            ..RemoteMember::default()
         };
         Ok(members.iter().map(member).collect())
     }

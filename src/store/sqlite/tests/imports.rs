@@ -20,6 +20,7 @@ fn found_group(name: &str, members: &[&str]) -> FoundGroup {
         id: fresh_id(),
         row: group_row(name),
         read_only: None,
+        family: None,
         members: members.iter().map(by_id).collect(),
     }
 }

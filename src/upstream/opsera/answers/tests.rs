@@ -26,6 +26,7 @@ fn principal(n: i64, account: &str, id: Option<&str>) -> Principal {
         id: ResourceId::new(Uuid::nil()),
         account: account.into(),
         upstream_id: id.map(str::to_owned),
+        counts: None,
     }
 }
 

@@ -1,0 +1,123 @@
+//! One call at a time about a user, where groups are of families: a call about
+//! one group may take another away, so calls of two lanes about one user must
+//! not cross, nor cross the withdrawal of the whole account. Whoever is let in
+//! asks the store what is wanted then, so the last one in sends what is wanted.
+//!
+//! And what was last told of a user: a look lags, so it is believed only if it
+//! agrees with what was confirmed lately, or nothing was sent for so long as a
+//! look can lag. What a process before this one sent lately is not known.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Mutex as Turnstile, OwnedMutexGuard},
+    time::Instant,
+};
+
+use super::groups::READ_LAG;
+use crate::plan::state::{Family, UserKey};
+
+/// Nobody is forgotten before there are so many.
+const FEW: usize = 1_024;
+
+/// Everybody of a connection who was told of lately.
+#[derive(Debug)]
+pub(in crate::bridge) struct People {
+    /// When this process began, if another may have sent something before.
+    began: Option<Instant>,
+    people: Mutex<HashMap<UserKey, Arc<Turnstile<Told>>>>,
+}
+
+/// What was last told of one user.
+#[derive(Debug)]
+pub(in crate::bridge) struct Told {
+    /// When the last call ended that may have changed something, if lately.
+    at: Option<Instant>,
+    /// By family, what it confirmed: a rank, or none.
+    has: Vec<(String, Option<u32>)>,
+    /// It confirmed that there is nothing else.
+    nothing_else: bool,
+}
+
+impl People {
+    /// `sent_lately`: perhaps by the process before this one.
+    pub(in crate::bridge) fn new(sent_lately: bool) -> Self {
+        Self {
+            began: sent_lately.then(Instant::now),
+            people: Mutex::default(),
+        }
+    }
+
+    /// Waits until nothing is sent about a user; nothing else is, then.
+    pub(in crate::bridge) async fn alone(&self, user: UserKey) -> OwnedMutexGuard<Told> {
+        let turnstile = {
+            let people = self.people.lock();
+            let mut people = people.unwrap_or_else(PoisonError::into_inner);
+            if people.len() >= FEW && people.len().is_multiple_of(FEW / 4) {
+                people.retain(|_, person| is_remembered(person));
+            }
+            let fresh = || Arc::new(Turnstile::new(Told::nothing(self.began)));
+            Arc::clone(people.entry(user).or_insert_with(fresh))
+        };
+        turnstile.lock_owned().await
+    }
+}
+
+/// Is in use, or was told of lately.
+fn is_remembered(person: &Arc<Turnstile<Told>>) -> bool {
+    Arc::strong_count(person) > 1 || person.try_lock().is_ok_and(|told| told.lag().is_some())
+}
+
+impl Told {
+    pub(in crate::bridge) fn nothing(since: Option<Instant>) -> Self {
+        Self {
+            at: since,
+            has: Vec::new(),
+            nothing_else: false,
+        }
+    }
+
+    /// How long a look may still miss what was sent last, if it may.
+    pub(in crate::bridge) fn lag(&self) -> Option<Duration> {
+        let left = READ_LAG.checked_sub(self.at?.elapsed())?;
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// A call ended of which is not known what it did.
+    pub(in crate::bridge) fn unclear(&mut self) {
+        *self = Self::nothing(Some(Instant::now()));
+    }
+
+    /// The account was ended, with all that it had.
+    pub(in crate::bridge) fn ended(&mut self) {
+        self.unclear();
+        self.nothing_else = true;
+    }
+
+    /// Of a family the user has this one now, or none.
+    pub(in crate::bridge) fn has(&mut self, family: &Family, rank: Option<u32>) {
+        self.at = Some(Instant::now());
+        self.has.retain(|(name, _)| *name != family.name);
+        self.has.push((family.name.clone(), rank));
+    }
+
+    /// How long a look that shows a pair to be as wanted may not be believed.
+    pub(in crate::bridge) fn doubts(&self, family: &Family, wanted: bool) -> Option<Duration> {
+        self.lag().filter(|_| !self.agrees(family, wanted))
+    }
+
+    fn agrees(&self, family: &Family, wanted: bool) -> bool {
+        let known = self.has.iter().find(|(name, _)| *name == family.name);
+        let known = known.map(|(_, rank)| *rank);
+        match known.or(self.nothing_else.then_some(None)) {
+            None => false,
+            Some(None) => !wanted,
+            Some(Some(rank)) if wanted => rank <= family.rank,
+            Some(Some(rank)) => rank != family.rank,
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! One turn of a group that is one of a family, as of the roles in one Snyk
+//! Group: each open pair is a call of its own, several users at once.
+//!
+//! Whichever pair it is about, a call gives the user the group of the family
+//! that counts when it is sent, so it does not matter in which order the lanes
+//! of a family come to it. No turn believes what another turn did: whoever is
+//! asked for differently by the time has an open pair in the lane of that
+//! group, which comes after this call because nobody is told of twice at once.
+//! A pair of which no answer came stays open and is said again, as that is a
+//! look at one user, and not at the list.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
+
+use super::{
+    Pause, pause_after,
+    people::{People, Told},
+    refusal, word,
+};
+use crate::{
+    plan::{
+        operation::Operation,
+        state::{Family, Principal, UserKey},
+    },
+    store::{Alternative, Counting, GroupLearned, GroupTurn, StoreError},
+    upstream::{MemberOutcome, Outcome, Upstream, UpstreamError},
+};
+
+/// So many users at once.
+const AT_ONCE: usize = 10;
+/// When what is unclear is said again while the rest goes well: that must not
+/// wait for a back-off that grows.
+const SHORT: Duration = Duration::from_millis(500);
+
+/// What a pair comes to at the moment it is sent.
+#[async_trait]
+pub(in crate::bridge) trait Counts: Send + Sync {
+    /// See [`crate::store::Store::counting`].
+    async fn counting(&self, user: UserKey, wanted: bool) -> Result<Option<Counting>, StoreError>;
+}
+
+/// Works one turn of such a group off.
+pub(in crate::bridge) async fn family_turn(
+    upstream: &dyn Upstream,
+    turn: GroupTurn,
+    family: &Family,
+    counts: &dyn Counts,
+    people: &People,
+) -> (GroupLearned, Pause) {
+    let each = Each {
+        upstream,
+        counts,
+        people,
+        group: turn.work.name,
+        family,
+        stopped: Mutex::default(),
+    };
+    let removes = turn.work.removes.into_iter().map(|member| (member, false));
+    let adds = turn.work.adds.into_iter().map(|member| (member, true));
+    let pairs = stream::iter(removes.chain(adds));
+    let mut ends = pairs
+        .map(|(member, wanted)| each.work(member, wanted))
+        .buffer_unordered(AT_ONCE);
+    let mut learned = GroupLearned::default();
+    let mut again = None;
+    while let Some(end) = ends.next().await {
+        point!("turn.one-sent");
+        again = again.max(note(&mut learned, end));
+    }
+    drop(ends);
+    let went_well = !learned.present.is_empty() || !learned.absent.is_empty();
+    let pause = match (each.stopped(), again) {
+        (Some(pause), _) => pause,
+        (None, None) => Pause::None,
+        (None, Some(Duration::ZERO)) if !went_well => Pause::BackOff,
+        (None, Some(wait)) => Pause::Within(wait.max(SHORT)),
+    };
+    (learned, pause)
+}
+
+/// What was sent, and how it ended.
+type Call = (Operation, String, u64);
+
+/// What became of one pair.
+struct End {
+    user: UserKey,
+    is: Is,
+    calls: Vec<Call>,
+}
+
+enum Is {
+    AsWanted(bool),
+    Unsent,
+    Refused(String),
+    Open,
+    /// It was only looked at, and the look may lag by so much.
+    Doubted(Duration),
+}
+
+/// Takes it in; returns when it is to be said again, if it is.
+fn note(learned: &mut GroupLearned, end: End) -> Option<Duration> {
+    learned.calls.extend(end.calls);
+    match end.is {
+        Is::AsWanted(true) => learned.present.push(end.user),
+        Is::AsWanted(false) => learned.absent.push(end.user),
+        Is::Unsent => learned.unsent.push(end.user),
+        Is::Refused(reason) => learned.refused.push((end.user, reason)),
+        Is::Open => return Some(Duration::ZERO),
+        Is::Doubted(lag) => return Some(lag),
+    }
+    None
+}
+
+struct Each<'a> {
+    upstream: &'a dyn Upstream,
+    counts: &'a dyn Counts,
+    people: &'a People,
+    group: String,
+    family: &'a Family,
+    /// Nothing more is sent in this turn.
+    stopped: Mutex<Option<Pause>>,
+}
+
+impl Each<'_> {
+    fn stopped(&self) -> Option<Pause> {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop(&self, pause: Pause) {
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        stopped.get_or_insert(pause);
+    }
+
+    async fn work(&self, member: Principal, wanted: bool) -> End {
+        let user = member.user;
+        let mut told = self.people.alone(user).await;
+        let mut calls = Vec::new();
+        let is = match self.counting(user, wanted).await {
+            Some(counting) => {
+                self.tell(member, wanted, counting, &mut told, &mut calls)
+                    .await
+            }
+            None => Is::Unsent,
+        };
+        End { user, is, calls }
+    }
+
+    async fn tell(
+        &self,
+        member: Principal,
+        wanted: bool,
+        counting: Counting,
+        told: &mut Told,
+        calls: &mut Vec<Call>,
+    ) -> Is {
+        let mut counts = &counting.counts;
+        let mut result = self.send(&member, wanted, counts, calls).await;
+        if *counts != counting.at_most && result.as_ref().is_err_and(is_refusal) {
+            // Perhaps it is the other group that is refused: that has a pair of
+            // its own, and this one is to be judged by itself.
+            counts = &counting.at_most;
+            result = self.send(&member, wanted, counts, calls).await;
+        }
+        self.learn(wanted, counts.as_ref(), result, told)
+    }
+
+    /// What is to be sent; `None` when nothing is.
+    async fn counting(&self, user: UserKey, wanted: bool) -> Option<Counting> {
+        if self.stopped().is_some() {
+            return None;
+        }
+        match self.counts.counting(user, wanted).await {
+            Ok(counting) => counting,
+            Err(error) => {
+                tracing::error!(%error, "a lane cannot use the store");
+                self.stop(Pause::BackOff);
+                None
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        member: &Principal,
+        wanted: bool,
+        counts: &Option<Alternative>,
+        calls: &mut Vec<Call>,
+    ) -> Result<Outcome, UpstreamError> {
+        let group = self.group.clone();
+        let members = vec![Principal {
+            counts: counts.as_ref().map(|it| it.name.clone()),
+            ..member.clone()
+        }];
+        let operation = if wanted {
+            Operation::AddMembers { group, members }
+        } else {
+            Operation::RemoveMembers { group, members }
+        };
+        let started = Instant::now();
+        let result = self.upstream.apply(&operation).await;
+        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        calls.push((operation, word(&result), millis));
+        result
+    }
+
+    fn learn(
+        &self,
+        wanted: bool,
+        counts: Option<&Alternative>,
+        result: Result<Outcome, UpstreamError>,
+        told: &mut Told,
+    ) -> Is {
+        let outcome = match result {
+            Ok(outcome) => outcome.members.into_iter().next(),
+            Err(error) => return self.failure(wanted, &error, told),
+        };
+        match outcome.map(|(_, outcome)| outcome) {
+            Some(MemberOutcome::Applied) => {
+                told.has(self.family, counts.map(|it| it.rank));
+                Is::AsWanted(wanted)
+            }
+            Some(MemberOutcome::Seen) => self.seen(wanted, told),
+            Some(MemberOutcome::Unknown) | None => {
+                told.unclear();
+                Is::Open
+            }
+        }
+    }
+
+    fn seen(&self, wanted: bool, told: &Told) -> Is {
+        match told.doubts(self.family, wanted) {
+            Some(lag) => Is::Doubted(lag),
+            None => Is::AsWanted(wanted),
+        }
+    }
+
+    fn failure(&self, wanted: bool, error: &UpstreamError, told: &mut Told) -> Is {
+        match error {
+            UpstreamError::Later { .. } | UpstreamError::Denied { .. } => {
+                self.stop(pause_after(error));
+                Is::Unsent
+            }
+            UpstreamError::Unknown { .. } => {
+                told.unclear();
+                Is::Open
+            }
+            // It may be there by another id, which a look that lags did not show.
+            UpstreamError::Missing { .. } if !wanted => self.seen(wanted, told),
+            _ => {
+                let act = if wanted {
+                    "add the member"
+                } else {
+                    "remove the member"
+                };
+                Is::Refused(refusal(self.upstream.capabilities(), act, error))
+            }
+        }
+    }
+}
+
+fn is_refusal(error: &UpstreamError) -> bool {
+    !matches!(
+        error,
+        UpstreamError::Later { .. } | UpstreamError::Denied { .. } | UpstreamError::Unknown { .. }
+    )
+}

@@ -1,0 +1,221 @@
+//! Families: groups that are exclusive alternatives in the application, as of
+//! the roles in one Snyk Group, and users whose account is yet to appear there.
+//!
+//! A call about one pair may give the user another group of the family: the
+//! one that counts. So no pair of a family whose user may have an account is
+//! forgotten because nothing was sent about it (see [`may_forget`]), and what a
+//! late call may have undone is everything that the user has of the family.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+
+use crate::{
+    plan::state::{Family, UserKey},
+    store::{Actor, Alternative, Counting, GroupTurn, Lane},
+};
+
+use super::{
+    audit,
+    fault::Result,
+    groups::Group,
+    users::{self, User},
+};
+
+struct Own {
+    connection: i64,
+    family: String,
+    rank: u32,
+    desired: bool,
+    withheld: bool,
+    active: bool,
+    there: bool,
+}
+
+/// See [`crate::store::Store::counting`].
+pub(super) fn counting(
+    db: &Connection,
+    group: i64,
+    user: i64,
+    wanted: bool,
+) -> Result<Option<Counting>> {
+    let own = db
+        .prepare_cached(
+            "SELECT g.connection, g.family, g.rank, m.desired, m.withheld,
+                 u.tombstone IS NULL AND u.wants = 1, u.existence = 1 AND u.unsure < 2
+             FROM memberships m JOIN groups g ON g.key = m.group_key
+             JOIN users u ON u.key = m.user_key
+             WHERE m.group_key = ?1 AND m.user_key = ?2 AND g.family IS NOT NULL
+               AND g.tombstone IS NULL",
+        )?
+        .query_row([group, user], |row| {
+            Ok(Own {
+                connection: row.get(0)?,
+                family: row.get(1)?,
+                rank: row.get(2)?,
+                desired: row.get(3)?,
+                withheld: row.get(4)?,
+                active: row.get(5)?,
+                there: row.get(6)?,
+            })
+        })
+        .optional()?;
+    let sendable = |own: &Own| {
+        own.desired == wanted
+            && if wanted {
+                own.active && own.there
+            } else {
+                !own.withheld
+            }
+    };
+    let Some(own) = own.filter(sendable) else {
+        return Ok(None);
+    };
+    if !own.active {
+        return Ok(Some(Counting::default()));
+    }
+    alternatives(db, &own, user).map(Some)
+}
+
+/// A turn as it would be sent now.
+pub(super) fn counted(db: &Connection, mut turn: GroupTurn) -> Result<GroupTurn> {
+    if turn.family.is_none() {
+        return Ok(turn);
+    }
+    let (group, work) = (turn.work.group.0, &mut turn.work);
+    let adds = work.adds.iter_mut().map(|member| (member, true));
+    let removes = work.removes.iter_mut().map(|member| (member, false));
+    for (member, wanted) in adds.chain(removes) {
+        let counting = counting(db, group, member.user.0, wanted)?;
+        member.counts = counting.and_then(|it| it.counts).map(|it| it.name);
+    }
+    Ok(turn)
+}
+
+/// What is only found, or about to go when somebody says so, is kept where it
+/// is; a user is raised to it never, because it may be out of date.
+fn alternatives(db: &Connection, own: &Own, user: i64) -> Result<Counting> {
+    let mut select = db.prepare_cached(
+        "SELECT g.upstream_name, g.rank, m.desired = 1 AND m.managed = 1
+         FROM memberships m JOIN groups g ON g.key = m.group_key
+         WHERE m.user_key = ?1 AND g.connection = ?2 AND g.family = ?3 AND g.tombstone IS NULL
+           AND (m.desired = 1 OR m.withheld = 1)
+         ORDER BY g.rank, g.key",
+    )?;
+    let mut rows = select.query(params![user, own.connection, own.family])?;
+    let mut counting = Counting::default();
+    while let Some(row) = rows.next()? {
+        let found = Alternative {
+            name: row.get(0)?,
+            rank: row.get(1)?,
+        };
+        let before = found.rank < own.rank;
+        if counting.counts.is_none() && (!before || row.get(2)?) {
+            counting.counts = Some(found.clone());
+        }
+        if !before {
+            counting.at_most = Some(found);
+            break;
+        }
+    }
+    Ok(counting)
+}
+
+/// A pair of which nothing was sent may be forgotten when it is not wanted any
+/// more; in a family only if the user has no account that a call about another
+/// pair may have given this group to.
+pub(super) fn may_forget(db: &Connection, family: bool, user: i64) -> Result<bool> {
+    Ok(!family || users::by_key(db, user)?.is_none_or(|user| user.never_there()))
+}
+
+/// The other groups of a group's family.
+pub(super) fn siblings(db: &Connection, group: &Group) -> Result<Vec<i64>> {
+    let Some(family) = &group.family else {
+        return Ok(Vec::new());
+    };
+    let mut select = db.prepare_cached(
+        "SELECT key FROM groups WHERE connection = ?1 AND family = ?2 AND tombstone IS NULL
+         AND key <> ?3",
+    )?;
+    let rows = select.query_map(params![group.connection, family.name, group.key], |row| {
+        row.get(0)
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What a group is found to be an alternative to. Whom it has, and who is
+/// covered, is another question when that changes, so all are looked at again.
+pub(super) fn learn(db: &Connection, group: &mut Group, found: Option<Family>) -> Result<()> {
+    if group.family == found {
+        return Ok(());
+    }
+    let rank = found.as_ref().map(|family| family.rank);
+    let name = found.as_ref().map(|family| &family.name);
+    db.prepare_cached("UPDATE groups SET family = ?2, rank = ?3 WHERE key = ?1")?
+        .execute(params![group.key, name, rank])?;
+    group.family = found;
+    db.prepare_cached(
+        "UPDATE memberships SET observed = 2
+         WHERE group_key = ?1 AND desired = 1 AND observed = 1 AND managed = 1",
+    )?
+    .execute([group.key])?;
+    Ok(())
+}
+
+pub(super) fn staged(db: &Connection, connection: i64) -> Result<u64> {
+    let count: i64 = db
+        .prepare_cached("SELECT count(*) FROM users WHERE connection = ?1 AND dirty = 2")?
+        .query_row([connection], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
+}
+
+pub(super) fn staged_among(db: &Connection, users: Vec<UserKey>) -> Result<Vec<UserKey>> {
+    let mut select = db.prepare_cached("SELECT 1 FROM users WHERE key = ?1 AND dirty = 2")?;
+    let mut staged = Vec::new();
+    for user in users {
+        if select.exists([user.0])? {
+            staged.push(user);
+        }
+    }
+    Ok(staged)
+}
+
+/// They are only looked for again, by their lanes: a list shows what was so
+/// some time ago, and must not bind an account that has gone since.
+pub(super) fn unstage(
+    db: &Connection,
+    connection: i64,
+    accounts: &[String],
+    actor: &Actor,
+) -> Result<Vec<Lane>> {
+    let mut select = db.prepare_cached(
+        "SELECT key FROM users
+         WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NULL
+           AND account_key IS NOT NULL AND dirty = 2",
+    )?;
+    let mut lanes = Vec::new();
+    for account in accounts {
+        let key = select
+            .query_row(params![connection, account], |row| row.get(0))
+            .optional()?;
+        let user = key.map(|key| users::by_key(db, key)).transpose()?;
+        if let Some(user) = user.flatten() {
+            lanes.push(look_again(db, user, actor)?);
+        }
+    }
+    Ok(lanes)
+}
+
+fn look_again(db: &Connection, mut user: User, actor: &Actor) -> Result<Lane> {
+    user.staged = false;
+    users::save(db, &user)?;
+    let detail = json!({ "appeared": true });
+    audit::record(
+        db,
+        user.connection,
+        actor,
+        "unstage",
+        Some(user.id),
+        &detail,
+    )?;
+    Ok(Lane::User(UserKey(user.key)))
+}
