@@ -148,6 +148,9 @@ impl<'a> Reader<'a> {
                 let no_id = path.attribute == "id" && is_unset(&value);
                 // As in a PUT: whoever never loaded the members writes null.
                 let no_members = self.is_members(&path) && is_unset(&value) && !value.is_array();
+                if is_password(&path) && !is_unset(&value) {
+                    return self.reading.unknown(name);
+                }
                 if is_closed(&path, attribute) || no_id || no_members || self.is_ours(&path) {
                     return Ok(());
                 }
@@ -163,10 +166,15 @@ impl<'a> Reader<'a> {
             Place::Unknown => Err(path::invalid(path, "no schema here has this attribute")),
             Place::Resource => self.without_path(verb, value),
             Place::Extension(extension) => self.extension(verb, extension, value),
+            Place::Attribute(found, _) if is_password(&found) => {
+                let said = value.is_some_and(|value| !is_unset(&value));
+                if said && verb != Verb::Remove {
+                    self.reading.unknown(path)?;
+                }
+                Ok(())
+            }
             Place::Attribute(path, attribute) => {
-                let unkept =
-                    path.attribute == "password" || (path.attribute == "schemas" && !strict);
-                if path.extension.is_none() && unkept {
+                if path.extension.is_none() && path.attribute == "schemas" && !strict {
                     return Ok(());
                 }
                 if is_closed(&path, attribute) || self.is_ours(&path) {
@@ -248,6 +256,11 @@ impl<'a> Reader<'a> {
         }
         self.attribute(verb, path, attribute, Some(value))
     }
+}
+
+/// What is known so that it can be told apart, and is never kept.
+fn is_password(path: &Path) -> bool {
+    path.extension.is_none() && path.attribute == "password"
 }
 
 /// Whether a path leads to a read-only part of an attribute.

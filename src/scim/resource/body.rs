@@ -23,8 +23,8 @@ mod named;
 pub(in crate::scim) use group::is_members;
 
 /// Reads the body of a POST or PUT of a User: duplicate keys refused, names
-/// canonicalised, values coerced (`"True"`), read-only attributes and
-/// `password` dropped, required ones demanded.
+/// canonicalised, values coerced (`"True"`), read-only attributes dropped,
+/// `password` dropped and counted, required ones demanded.
 pub fn user_from_json(
     body: &[u8],
     schemas: &Schemas,
@@ -155,8 +155,10 @@ impl Body<'_, '_> {
         sub: Option<&Attribute>,
         value: Value,
     ) -> Result<(), Problem> {
-        let closed =
-            |a: &Attribute| matches!(a.mutability, Mutability::ReadOnly | Mutability::WriteOnly);
+        if attribute.mutability == Mutability::WriteOnly {
+            return self.reading.unknown(&attribute.name);
+        }
+        let closed = |a: &Attribute| a.mutability == Mutability::ReadOnly;
         if closed(attribute) || sub.is_some_and(closed) {
             return Ok(());
         }

@@ -258,8 +258,23 @@ fn left_out_attributes_are_counted() {
     });
     assert_eq!(
         dropped(json!({"Operations": [{"op": "add", "value": value}]})),
-        6
+        7
     );
+    for (operation, count) in [
+        (
+            json!({"op": "replace", "path": "password", "value": "p"}),
+            1,
+        ),
+        (
+            json!({"op": "replace", "path": "password", "value": null}),
+            0,
+        ),
+        (json!({"op": "remove", "path": "password"}), 0),
+        (json!({"op": "replace", "value": {"password": ""}}), 0),
+    ] {
+        let body = json!({"Operations": [operation]});
+        assert_eq!(dropped(body.clone()), count, "{body}");
+    }
     let known = json!([{"op": "replace", "path": "title", "value": "x"}]);
     assert_eq!(dropped(json!({"Operations": known})), 0);
 }
