@@ -32,7 +32,7 @@ async fn inventory() -> World {
     world
 }
 
-async fn find(world: &World, kind: &str, filter: &str) -> Value {
+pub async fn find(world: &World, kind: &str, filter: &str) -> Value {
     let filter = filter.replace(' ', "%20").replace('"', "%22");
     let found = world.get(&format!("/{kind}?filter={filter}")).await;
     let found = found.expect(200).body["Resources"][0].clone();
@@ -40,7 +40,7 @@ async fn find(world: &World, kind: &str, filter: &str) -> Value {
     found
 }
 
-fn ids(group: &Value) -> Vec<String> {
+pub fn ids(group: &Value) -> Vec<String> {
     let list = group["members"].as_array().cloned().unwrap_or_default();
     let id = |member: &Value| member["value"].as_str().expect("an id").to_owned();
     list.iter().map(id).collect()
@@ -129,6 +129,9 @@ async fn saying_again_what_is_so_succeeds_without_a_call() {
             world.put(&user, ann.clone()).await.expect(200);
             let active = json!([{ "op": "replace", "path": "active", "value": true }]);
             world.patch(&user, active).await.expect(200);
+            let password = json!([{ "op": "replace", "value": { "password": "a-secret" } }]);
+            let told = world.patch(&user, password).await.expect(200).headers;
+            assert_eq!(told["drawbridge-dropped-attributes"], "1", "never kept");
         })
         .await;
     assert_eq!(calls, Vec::<Value>::new());
@@ -249,7 +252,7 @@ async fn what_changes_there_is_followed_here() {
     world.get(&path).await.expect(404);
 }
 
-fn read_again(world: &mut World) {
+pub fn read_again(world: &mut World) {
     world.stop_bridge();
     let (said, wrong, ok) = world.run(&["import"]);
     assert!(ok, "{said} {wrong}");

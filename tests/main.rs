@@ -31,6 +31,7 @@ mod lifecycle;
 mod lists;
 mod load;
 mod log;
+mod mirror;
 mod model;
 mod names;
 mod openapi;

@@ -7,10 +7,18 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{Bridge, Failure, Session, clock, session::store_failed};
 use crate::{
-    plan::state::{Existence, ObservedAccount},
+    plan::{
+        drift,
+        state::{Existence, ObservedAccount},
+    },
     store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, UserRow, Watch},
-    upstream::{RemoteGroup, RemoteProfile, RemoteUser, UpstreamError, in_background},
+    upstream::{
+        RemoteGroup, RemoteMember, RemoteProfile, RemoteUser, UpstreamError, in_background,
+    },
 };
+use gone::Reading;
+
+mod gone;
 
 /// A failed import is tried again after this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
@@ -29,13 +37,13 @@ impl Bridge {
             let every = connection.policy.import_every;
             self.engine.spawn(async move {
                 loop {
-                    let read = session.import(&|_| {}).await;
+                    let read = session.import(false, &|_| {}).await;
                     let told = read.as_ref().map(|seen| *seen).map_err(ToString::to_string);
                     session.connection.note_import(told);
                     let pause = match read {
                         Ok(seen) => {
                             tracing::info!(?seen, connection = %session.connection.name, "imported");
-                            every
+                            until_next(every, &seen)
                         }
                         Err(error) => {
                             tracing::warn!(%error, connection = %session.connection.name, "import failed");
@@ -52,6 +60,15 @@ impl Bridge {
     }
 }
 
+/// Sooner than usual where readings must agree before they are believed.
+fn until_next(every: Option<Duration>, seen: &Imported) -> Option<Duration> {
+    let apart = Duration::from_millis(drift::APART.unsigned_abs());
+    let waits = seen.doubted > 0;
+    waits
+        .then(|| every.map_or(apart, |every| every.min(apart)))
+        .or(every)
+}
+
 /// Where an import stands, for a progress line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
@@ -62,16 +79,19 @@ pub struct Progress {
 
 impl Session {
     /// Reads the whole application, then writes what is new in one go. A read
-    /// that fails anywhere changes nothing. Its calls yield to all others.
+    /// that fails anywhere changes nothing. Its calls yield to all others. With
+    /// `shrunk` lists are believed that lost too much to be believed at once.
     pub async fn import(
         &self,
+        shrunk: bool,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Imported, Failure> {
-        in_background(self.import_whole(progress)).await
+        in_background(self.import_whole(shrunk, progress)).await
     }
 
     async fn import_whole(
         &self,
+        shrunk: bool,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Imported, Failure> {
         let upstream = &self.connection.upstream;
@@ -80,52 +100,72 @@ impl Session {
         // what is written upstream from here on is younger than what it shows.
         let since = store.import_mark(clock::now() - self.lag()).await;
         let since = since.map_err(store_failed)?;
-        let users = upstream.users().await.map_err(|e| self.unreadable(&e))?;
+        let reading = self.read_whole(progress).await?;
         let profiles = self.profiles().await?;
-        let groups = upstream.groups().await.map_err(|e| self.unreadable(&e))?;
-        let count = groups.len();
-        let mut found = Vec::with_capacity(count);
-        for (done, group) in groups.into_iter().enumerate() {
-            progress(Progress {
-                groups_read: done,
-                groups: count,
-                users: users.len(),
-            });
-            let members = upstream
-                .members(&group.name)
-                .await
-                .map_err(|e| self.unreadable(&e))?;
-            let members = members.into_iter().filter(|member| !member.covers);
-            let members = members.map(|m| (m.upstream_id, m.account)).collect();
-            found.push(self.found_group(&group, members));
-        }
-        progress(Progress {
-            groups_read: count,
-            groups: count,
-            users: users.len(),
-        });
-        let listed = users;
-        let users = listed
-            .iter()
-            .filter_map(|user| self.found_user(user, profiles.get(&user.account)))
-            .collect();
+        let (gone, doubted) = if upstream.capabilities().only_shows() {
+            let (gone, doubted) = self.gone(&reading, shrunk).await?;
+            (Some(gone), doubted)
+        } else {
+            (None, 0)
+        };
+        let listed = reading.users;
+        let users = listed.iter();
+        let users = users.filter_map(|user| self.found_user(user, profiles.get(&user.account)));
+        let users = users.collect();
+        let groups = reading.groups.into_iter();
+        let found: Vec<_> = groups.map(|(it, of)| self.found_group(&it, of)).collect();
         let actor = Actor {
             name: self.actor.clone(),
             at: clock::now(),
             watch: Watch::Off,
         };
         self.doubt_a_first_import(&found).await?;
-        let mirror = upstream.capabilities().only_shows();
-        let imported = store
-            .import(self.connection.key, since, users, found, mirror, actor)
-            .await;
-        let imported = imported.map_err(store_failed)?;
+        let seen = store.import(self.connection.key, since, users, found, gone, actor);
+        let seen = seen.await.map_err(store_failed)?;
         if upstream.has_families() {
             self.find_staged(&listed).await?;
             // Another order of a family is another question for its pairs.
             self.wake_open().await;
         }
-        Ok(imported)
+        Ok(self.told(Imported { doubted, ..seen }))
+    }
+
+    async fn read_whole(
+        &self,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Reading, Failure> {
+        let upstream = &self.connection.upstream;
+        let users = upstream.users().await.map_err(|e| self.unreadable(&e))?;
+        let groups = upstream.groups().await.map_err(|e| self.unreadable(&e))?;
+        let at = |groups_read| Progress {
+            groups_read,
+            groups: groups.len(),
+            users: users.len(),
+        };
+        let mut read = Vec::with_capacity(groups.len());
+        for (done, group) in groups.iter().enumerate() {
+            progress(at(done));
+            let members = upstream.members(&group.name).await;
+            read.push((group.clone(), members.map_err(|e| self.unreadable(&e))?));
+        }
+        progress(at(groups.len()));
+        Ok(Reading {
+            users,
+            groups: read,
+        })
+    }
+
+    /// Says what an identity provider cannot see of what is there.
+    fn told(&self, seen: Imported) -> Imported {
+        if seen.unshown > 0 {
+            tracing::warn!(
+                connection = %self.connection.name, unshown = seen.unshown,
+                "users or groups of the application are not shown, because others have names here \
+                 that SCIM does not tell from theirs; rename one of each, and with log.level = \
+                 \"debug\" an import names them"
+            );
+        }
+        seen
     }
 
     /// The profile records by account. A token that may not read them, or a
@@ -181,11 +221,7 @@ impl Session {
         })
     }
 
-    fn found_group(
-        &self,
-        remote: &RemoteGroup,
-        members: Vec<(Option<String>, Option<String>)>,
-    ) -> FoundGroup {
+    fn found_group(&self, remote: &RemoteGroup, members: Vec<RemoteMember>) -> FoundGroup {
         let upstream = &self.connection.upstream;
         let mut attributes = upstream.group_attributes(remote);
         upstream.adorn_group(&mut attributes, &remote.name);
@@ -197,7 +233,11 @@ impl Session {
             },
             read_only: remote.read_only.clone(),
             family: remote.family.clone(),
-            members,
+            members: members
+                .into_iter()
+                .filter(|member| !member.covers)
+                .map(|member| (member.upstream_id, member.account))
+                .collect(),
         }
     }
 

@@ -16,7 +16,7 @@ use super::{
     Bridge, Connection, Failure, Operator, Session, clock, recovery, session::store_failed,
 };
 use crate::{
-    plan::drift::Shrunk,
+    plan::drift,
     store::{Drifted, Millis, Why},
     upstream::in_background,
 };
@@ -235,6 +235,6 @@ impl Session {
 /// Sooner than usual where readings must agree before they are believed.
 fn until_next(found: &Drifted, every: Duration) -> Duration {
     let waits = found.shrunk.iter().any(|shrunk| !shrunk.is_believed());
-    let apart = Duration::from_millis(Shrunk::APART.unsigned_abs());
+    let apart = Duration::from_millis(drift::APART.unsigned_abs());
     if waits { every.min(apart) } else { every }
 }

@@ -31,6 +31,13 @@ pub(super) struct Import {
     /// Only this connection.
     #[arg(long, value_name = "NAME")]
     connection: Option<String>,
+    /// Believe lists that lost more than half at once.
+    ///
+    /// Where an application is only shown, what is gone there goes here. A list
+    /// that lost too much is rather cut off, and is believed when three imports,
+    /// ten minutes apart, agree.
+    #[arg(long)]
+    shrunk: bool,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -84,13 +91,13 @@ impl Import {
         )
         .await?;
         for connection in chosen {
-            one(&bridge, &connection.name).await?;
+            one(&bridge, &connection.name, self.shrunk).await?;
         }
         Ok(())
     }
 }
 
-async fn one(bridge: &std::sync::Arc<Bridge>, name: &str) -> Result<(), Failed> {
+async fn one(bridge: &std::sync::Arc<Bridge>, name: &str, shrunk: bool) -> Result<(), Failed> {
     let Some(session) = bridge.own_session(name, "import") else {
         return Ok(());
     };
@@ -100,7 +107,7 @@ async fn one(bridge: &std::sync::Arc<Bridge>, name: &str) -> Result<(), Failed> 
             at.users, at.groups_read, at.groups
         ));
     };
-    let seen = session.import(&show).await;
+    let seen = session.import(shrunk, &show).await;
     progress("");
     let seen = seen.map_err(|error| Failed {
         text: format!("{name}: {error}; `drawbridge check` tests the application"),
@@ -118,5 +125,21 @@ async fn one(bridge: &std::sync::Arc<Bridge>, name: &str) -> Result<(), Failed> 
             seen.members_unknown
         ),
     );
+    if seen.doubted > 0 {
+        let text = format!(
+            "{} users, groups or memberships are not there any more, too many of a list to be \
+             believed at once; import again in ten minutes, or with --shrunk",
+            seen.doubted
+        );
+        Screen::new().line(Tone::Bad, &text);
+    }
+    if seen.unshown > 0 {
+        let text = format!(
+            "{} users or groups are not shown, because others have names here that SCIM does not \
+             tell from theirs",
+            seen.unshown
+        );
+        Screen::new().line(Tone::Bad, &text);
+    }
     Ok(())
 }

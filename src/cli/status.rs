@@ -117,6 +117,25 @@ fn show(screen: Screen, status: &Value) {
             let text = format!("in recovery, nothing is removed from groups: {why}");
             screen.paragraph(Tone::Bad, "  ", &text);
         }
+        for (number, what) in [
+            (
+                "unshown",
+                "are not shown: others here have names that SCIM does not tell from theirs",
+            ),
+            (
+                "doubted",
+                "are not there any more, too many at once to be believed before more imports agree",
+            ),
+        ] {
+            let count = connection["lastImport"][number].as_u64().unwrap_or(0);
+            if count > 0 {
+                screen.paragraph(
+                    Tone::Bad,
+                    "  ",
+                    &format!("at the last import: {count} {what}"),
+                );
+            }
+        }
         for what in ["pending", "refused", "staged"] {
             let counts = connection[what].as_object().into_iter().flatten();
             let counts = counts.filter(|(_, count)| **count != 0);

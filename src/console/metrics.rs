@@ -7,7 +7,10 @@ use std::fmt::Write;
 use actix_web::HttpResponse;
 
 use super::{Entered, broken, status::state};
-use crate::bridge::{ConnectionStatus, Status};
+use crate::{
+    bridge::{ConnectionStatus, Status},
+    store::Imported,
+};
 
 pub(super) async fn show(operator: Entered) -> HttpResponse {
     match operator.0.status().await {
@@ -26,7 +29,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 19] = [
+const ROWS: [Row; 21] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -75,6 +78,16 @@ const ROWS: [Row; 19] = [
         "1 while nothing is removed from groups without an operator.",
         |c| c.recovery.is_some().into(),
     ),
+    gauge(
+        "import_unshown",
+        "Users and groups that the last import could not show: others have names that compare equal.",
+        |c| imported(c, |seen| seen.unshown),
+    ),
+    gauge(
+        "import_doubted",
+        "What the last import did not find and did not believe to be gone.",
+        |c| imported(c, |seen| seen.doubted),
+    ),
     gauge("paused", "1 while the kill switch stops all writes.", |c| {
         c.paused.into()
     }),
@@ -109,6 +122,13 @@ const ROWS: [Row; 19] = [
 ];
 
 type Read = fn(&ConnectionStatus) -> u64;
+
+/// A number of the last import, if it was one.
+fn imported(of: &ConnectionStatus, number: fn(&Imported) -> u64) -> u64 {
+    let last = of.last_import.as_ref();
+    let seen = last.and_then(|last| last.result.as_ref().ok());
+    seen.map_or(0, number)
+}
 
 const fn gauge(name: &'static str, help: &'static str, value: Read) -> Row {
     row("gauge", name, help, value)

@@ -73,6 +73,8 @@ fn connection(of: &ConnectionStatus) -> Value {
             "at": time(last.at),
             "users": last.result.as_ref().ok().map(|seen| seen.users_seen),
             "groups": last.result.as_ref().ok().map(|seen| seen.groups_seen),
+            "unshown": last.result.as_ref().ok().map(|seen| seen.unshown),
+            "doubted": last.result.as_ref().ok().map(|seen| seen.doubted),
             "error": last.result.as_ref().err(),
         })),
     })

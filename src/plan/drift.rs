@@ -49,7 +49,7 @@ pub struct GroupDrift {
     pub shrunk: bool,
 }
 
-/// Groups smaller than this may lose any share of their members.
+/// Lists smaller than this may lose any share of what is on them.
 const SMALL: usize = 10;
 
 impl GroupDrift {
@@ -74,20 +74,26 @@ impl GroupDrift {
     }
 
     /// The same for the same members that are not there.
-    fn digest(&self) -> u64 {
-        let mut keys: Vec<_> = self.missing.iter().chain(&self.gone).collect();
-        keys.sort();
-        let mut hasher = DefaultHasher::new();
-        keys.hash(&mut hasher);
-        hasher.finish()
+    pub fn digest(&self) -> u64 {
+        digest(self.missing.iter().chain(&self.gone))
     }
 }
 
-/// A group whose list is too short to be believed at once, and how often in a
-/// row it was short by the same members (reliability: G-8).
+/// The same for the same keys, in whatever order.
+pub fn digest<K: Ord + Hash>(keys: impl IntoIterator<Item = K>) -> u64 {
+    let mut keys: Vec<K> = keys.into_iter().collect();
+    keys.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    keys.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A list that is too short to be believed at once, by default a group's, and
+/// how often in a row it was short by the same (reliability: G-8).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shrunk {
-    group: GroupKey,
+pub struct Shrunk<Of = GroupKey> {
+    #[serde(rename = "group")]
+    of: Of,
     digest: u64,
     readings: u32,
     /// When the last reading that counts was, and the last one at all.
@@ -95,16 +101,16 @@ pub struct Shrunk {
     seen: i64,
 }
 
-impl Shrunk {
-    /// So many readings are believed, if they are so far apart (milliseconds).
-    const AGREEING: u32 = 3;
-    pub const APART: i64 = 10 * 60 * 1_000;
+/// So many readings are believed, if they are so far apart (milliseconds).
+const AGREEING: u32 = 3;
+pub const APART: i64 = 10 * 60 * 1_000;
 
+impl<Of: Copy> Shrunk<Of> {
     /// The first reading, at a time in milliseconds.
-    pub fn first(group: GroupKey, drift: &GroupDrift, now: i64) -> Self {
+    pub fn first(of: Of, digest: u64, now: i64) -> Self {
         Self {
-            group,
-            digest: drift.digest(),
+            of,
+            digest,
             readings: 1,
             counted: now,
             seen: now,
@@ -112,23 +118,23 @@ impl Shrunk {
     }
 
     /// One more. One that shows something else is a first one again.
-    pub fn again(&mut self, drift: &GroupDrift, now: i64) {
-        if self.digest != drift.digest() || now < self.counted {
-            *self = Self::first(self.group, drift, now);
+    pub fn again(&mut self, digest: u64, now: i64) {
+        if self.digest != digest || now < self.counted {
+            *self = Self::first(self.of, digest, now);
             return;
         }
         self.seen = now;
-        if now - self.counted >= Self::APART {
+        if now - self.counted >= APART {
             (self.readings, self.counted) = (self.readings + 1, now);
         }
     }
 
-    pub fn group(&self) -> GroupKey {
-        self.group
+    pub fn of(&self) -> Of {
+        self.of
     }
 
     pub fn is_believed(&self) -> bool {
-        self.readings >= Self::AGREEING
+        self.readings >= AGREEING
     }
 
     pub fn was_seen_since(&self, then: i64) -> bool {
@@ -180,8 +186,13 @@ pub fn of_group(pairs: &[Pair], shown: &[Shown]) -> GroupDrift {
     let unasked = |(at, member): &(usize, &Shown)| !member.covers && !matched.contains(at);
     drift.unasked = shown.iter().enumerate().filter(unasked).count();
     drift.there = there;
-    drift.shrunk = there >= SMALL && still * 2 < there;
+    drift.shrunk = has_shrunk(there, still);
     drift
+}
+
+/// Whether so many left of so many are too few to be believed at once.
+pub fn has_shrunk(there: usize, still: usize) -> bool {
+    there >= SMALL && still * 2 < there
 }
 
 #[cfg(test)]
@@ -279,9 +290,10 @@ mod tests {
     fn a_list_that_shrank_is_believed_when_three_readings_ten_minutes_apart_agree() {
         let pairs: Vec<_> = (0..20).map(pair).collect();
         let (short, shorter) = (of_group(&pairs, &[]), of_group(&pairs, &[shown(1)]));
-        assert_eq!(Shrunk::APART, 600_000);
-        let mut shrunk = Shrunk::first(GroupKey(7), &short, 0);
-        let apart = Shrunk::APART;
+        let (short, shorter) = (short.digest(), shorter.digest());
+        assert_eq!(APART, 600_000);
+        let mut shrunk = Shrunk::first(GroupKey(7), short, 0);
+        let apart = APART;
         let readings = [
             (1, 1),
             (apart - 1, 1),
@@ -290,20 +302,20 @@ mod tests {
             (2 * apart - 1, 2),
         ];
         for (now, readings) in readings {
-            shrunk.again(&short, now);
+            shrunk.again(short, now);
             assert_eq!(shrunk.readings, readings, "at {now}");
             assert!(!shrunk.is_believed());
         }
         let mut other = shrunk.clone();
-        other.again(&shorter, 2 * Shrunk::APART);
+        other.again(shorter, 2 * APART);
         assert_eq!(other.readings, 1, "another list is another beginning");
         let mut back = shrunk.clone();
-        back.again(&short, 0);
+        back.again(short, 0);
         assert_eq!(back.readings, 1, "a clock that went back proves nothing");
-        shrunk.again(&short, 2 * Shrunk::APART);
-        assert!(shrunk.is_believed() && shrunk.group() == GroupKey(7));
-        assert!(shrunk.was_seen_since(2 * Shrunk::APART));
-        assert!(!shrunk.was_seen_since(2 * Shrunk::APART + 1));
+        shrunk.again(short, 2 * APART);
+        assert!(shrunk.is_believed() && shrunk.of() == GroupKey(7));
+        assert!(shrunk.was_seen_since(2 * APART));
+        assert!(!shrunk.was_seen_since(2 * APART + 1));
     }
 
     #[test]

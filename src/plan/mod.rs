@@ -7,5 +7,6 @@ pub mod capability;
 pub mod decide;
 pub mod drift;
 pub mod guard;
+pub mod listing;
 pub mod operation;
 pub mod state;

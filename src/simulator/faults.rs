@@ -175,6 +175,9 @@ pub enum Failure {
     Redirect { location: String },
     /// Done; answered 200 with so many bytes.
     Huge { bytes: usize },
+    /// Done; what has one of these ids or e-mails is not on the list that is
+    /// answered, as if a page of it were missing.
+    LeftOut { ids: Vec<String> },
 }
 
 /// How one call fails.

@@ -280,6 +280,32 @@ fn fail(shared: &Arc<Shared>, call: &Incoming, failure: Failure) -> (Sent, &'sta
             reply.body = vec![b' '; bytes];
             (Sent::Reply(reply), "huge")
         }
+        Failure::LeftOut { ids } => {
+            let mut reply = perform(shared, call);
+            let mut body = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
+            leave_out(&mut body, &ids);
+            reply.body = body.to_string().into_bytes();
+            (Sent::Reply(reply), "left_out")
+        }
+    }
+}
+
+/// Takes entries off the lists of an answer, and off its count.
+fn leave_out(body: &mut Value, ids: &[String]) {
+    let named = |entry: &Value| {
+        let keys = ["id", "email"].iter().filter_map(|key| entry[key].as_str());
+        keys.into_iter().any(|key| ids.iter().any(|id| id == key))
+    };
+    let Value::Object(answer) = body else { return };
+    let mut left_out = 0;
+    for list in answer.values_mut().filter_map(Value::as_array_mut) {
+        let before = list.len();
+        list.retain(|entry| !named(entry));
+        left_out += before - list.len();
+    }
+    if let Some(count) = answer.get("count").and_then(Value::as_u64) {
+        let count = count.saturating_sub(left_out as u64);
+        answer.insert("count".into(), count.into());
     }
 }
 

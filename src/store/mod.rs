@@ -14,6 +14,7 @@ use crate::{
     plan::{
         drift::{GroupDrift, Pair},
         guard::{Excess, Protection, Rehearsal},
+        listing::{Doubts, List},
         operation::Operation,
         state::{
             Account, ConnectionKey, Existence, Family, GroupKey, GroupWork, ObservedAccount,
@@ -486,6 +487,19 @@ pub struct Imported {
     pub groups_new: u64,
     pub members_new: u64,
     pub members_unknown: u64,
+    /// Users and groups that are not shown as they are, because others here
+    /// have names that compare equal.
+    pub unshown: u64,
+    /// What is not there any more and not believed to be gone.
+    pub doubted: u64,
+}
+
+/// What is not on a list of the application any more, by the keys of its rows:
+/// of users, or of groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    pub list: List,
+    pub keys: Vec<i64>,
 }
 
 /// Numbers for status and metrics.
@@ -790,15 +804,26 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     ///
     /// With `mirror`, of an application whose users and members are never
     /// written from here, what import once found follows what is found now:
-    /// attributes (but `externalId`), who is active, who is in a group, and
-    /// what is gone.
+    /// attributes (but `externalId`), who is active, and who is in a group;
+    /// what it names is gone. A group that comes back under the application's
+    /// name for it is the one that it was.
     async fn import(
         &self,
         c: ConnectionKey,
         since: ImportMark,
         users: Vec<FoundUser>,
         groups: Vec<FoundGroup>,
-        mirror: bool,
+        mirror: Option<Vec<Gone>>,
         actor: Actor,
     ) -> Result<Imported, StoreError>;
+    /// Live groups that import has found, after a key, in order.
+    async fn found_groups(
+        &self,
+        c: ConnectionKey,
+        after: GroupKey,
+        most: usize,
+    ) -> Result<Vec<Reconcilable>, StoreError>;
+    /// The lists that the imports so far did not believe.
+    async fn doubts(&self, c: ConnectionKey) -> Result<Doubts, StoreError>;
+    async fn keep_doubts(&self, c: ConnectionKey, doubts: Doubts) -> Result<(), StoreError>;
 }

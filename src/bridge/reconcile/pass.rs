@@ -213,12 +213,12 @@ impl Pass<'_> {
             return true;
         }
         let (now, shrunk) = (clock::now(), &mut self.found.shrunk);
-        let before = shrunk.iter_mut().find(|it| it.group() == group);
+        let before = shrunk.iter_mut().find(|it| it.of() == group);
         let agreeing = if let Some(before) = before {
-            before.again(drift, now);
+            before.again(drift.digest(), now);
             before.is_believed()
         } else {
-            shrunk.push(Shrunk::first(group, drift, now));
+            shrunk.push(Shrunk::first(group, drift.digest(), now));
             false
         };
         agreeing || self.purpose == Purpose::Repair(true)

@@ -329,7 +329,7 @@ impl Stage {
                 at.users, at.groups_read, at.groups
             ));
         };
-        let seen = session.import(&show).await;
+        let seen = session.import(false, &show).await;
         progress("");
         let seen = seen?;
         screen.paragraph(

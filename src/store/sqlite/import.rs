@@ -4,21 +4,20 @@
 //! portions, so that an import never keeps other writes waiting for long;
 //! every portion stands for itself, because the next import says the same.
 
-use std::collections::HashSet;
-
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
 use crate::{
     plan::state::Existence,
-    store::{Actor, FoundGroup, FoundUser, Imported, StoreError, WriteError},
+    store::{Actor, FoundGroup, FoundUser, Gone, Imported, StoreError},
 };
 
 use super::{
     audit, families,
-    fault::{Fault, Result},
+    fault::Result,
     groups::{self, Group},
     mirror, recovery,
+    shown::Shown,
     users::{self, User},
     writer::Writer,
 };
@@ -43,9 +42,9 @@ pub(super) async fn run(
     import: Import,
     users: Vec<FoundUser>,
     groups: Vec<FoundGroup>,
+    gone: Vec<Gone>,
 ) -> std::result::Result<Imported, StoreError> {
     let mut sum = Imported::default();
-    let (accounts, names) = listed(&users, &groups, import.mirror);
     let mut users = users.into_iter();
     loop {
         let portion: Vec<_> = users.by_ref().take(PORTION).collect();
@@ -57,6 +56,7 @@ pub(super) async fn run(
         let part = part.await?;
         sum.users_seen += part.users_seen;
         sum.users_new += part.users_new;
+        sum.unshown += part.unshown;
     }
     for group in groups {
         let part = import_group(writer, group, &import).await?;
@@ -64,9 +64,10 @@ pub(super) async fn run(
         sum.groups_new += part.groups_new;
         sum.members_new += part.members_new;
         sum.members_unknown += part.members_unknown;
+        sum.unshown += part.unshown;
     }
-    if import.mirror {
-        mirror::lose(writer, &import, accounts, names).await?;
+    for gone in gone {
+        mirror::lose(writer, &import, gone).await?;
     }
     let forget = writer.write(move |db| {
         db.prepare_cached("DELETE FROM departed WHERE connection = ?1 AND number <= ?2")?
@@ -77,30 +78,17 @@ pub(super) async fn run(
     Ok(sum)
 }
 
-/// The keys of everything that was found, where they will be asked for.
-fn listed(
-    users: &[FoundUser],
-    groups: &[FoundGroup],
-    wanted: bool,
-) -> (HashSet<String>, HashSet<String>) {
-    if !wanted {
-        return Default::default();
-    }
-    let accounts = users.iter().filter_map(|user| user.row.account_key.clone());
-    let names = groups.iter().map(|group| group.row.upstream_name.clone());
-    (accounts.collect(), names.collect())
-}
-
 async fn import_group(writer: &Writer, mut found: FoundGroup, import: &Import) -> Result<Imported> {
     let mut seen = Imported::default();
     let mut members = std::mem::take(&mut found.members).into_iter();
     let by = import.clone();
     let row = writer.write(move |db| find_or_add(db, &found, &by));
-    let Some((key, new)) = row.await? else {
+    let (key, row) = row.await?;
+    seen.groups_new = u64::from(row == Found::New);
+    seen.unshown = u64::from(row == Found::Unshown);
+    let Some(key) = key else {
         return Ok(seen);
     };
-    seen.groups_new = u64::from(new);
-    let mut shown = Some(HashSet::new()).filter(|_| import.mirror);
     loop {
         let portion: Vec<_> = members.by_ref().take(PORTION).collect();
         if portion.is_empty() {
@@ -108,21 +96,9 @@ async fn import_group(writer: &Writer, mut found: FoundGroup, import: &Import) -
         }
         let by = import.clone();
         let part = writer.write(move |db| add_members(db, key, &portion, &by));
-        match part.await? {
-            Some(part) => {
-                seen.members_new += part.added;
-                seen.members_unknown += part.strangers;
-                if let Some(shown) = &mut shown {
-                    shown.extend(part.known);
-                }
-            }
-            None => shown = None,
-        }
-    }
-    if let Some(shown) = shown {
-        let by = import.clone();
-        let lost = writer.write(move |db| mirror::lose_members(db, key, &shown, &by));
-        lost.await?;
+        let part = part.await?;
+        seen.members_new += part.added;
+        seen.members_unknown += part.strangers;
     }
     let (by, seen_now) = (import.clone(), seen);
     let count = writer.write(move |db| note_strangers(db, key, &seen_now, &by));
@@ -138,6 +114,7 @@ fn import_users(db: &Connection, portion: Vec<FoundUser>, import: &Import) -> Re
         match import_user(db, found, import)? {
             Found::New => seen.users_new += 1,
             Found::Learned => learned += 1,
+            Found::Unshown => seen.unshown += 1,
             Found::AsBefore => {}
         }
     }
@@ -149,10 +126,14 @@ fn import_users(db: &Connection, portion: Vec<FoundUser>, import: &Import) -> Re
     Ok(seen)
 }
 
-enum Found {
+/// What became of something that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
     New,
     Learned,
     AsBefore,
+    /// Somebody else has its name here.
+    Unshown,
 }
 
 fn import_user(db: &Connection, found: FoundUser, import: &Import) -> Result<Found> {
@@ -174,12 +155,7 @@ fn import_user(db: &Connection, found: FoundUser, import: &Import) -> Result<Fou
     if let Some(key) = rows.first() {
         return match users::by_key(db, *key)?.filter(|user| user.tombstone.is_none()) {
             Some(user) if import.mirror && user.imported => {
-                let news = mirror::follow_user(db, user, found, import.actor.at)?;
-                Ok(if news {
-                    Found::Learned
-                } else {
-                    Found::AsBefore
-                })
+                mirror::follow_user(db, user, found, import.actor.at)
             }
             Some(user) => learn_user(db, user, found),
             None => Ok(Found::AsBefore),
@@ -197,12 +173,13 @@ fn import_user(db: &Connection, found: FoundUser, import: &Import) -> Result<Fou
     user.imported = true;
     user.observed = found.observed;
     user.upstream_id = found.upstream_id;
-    match in_savepoint(db, || users::insert(db, &user, &found.row.attributes)) {
-        Ok(_) => Ok(Found::New),
-        // Somebody else has its name here: not ours to decide whose it is.
-        Err(Fault::Refused(WriteError::Taken { .. })) => Ok(Found::AsBefore),
-        Err(fault) => Err(fault),
-    }
+    let name = Shown::of_user(&user, import.mirror);
+    let made = name.write(found.row.attributes, |shown| {
+        user.attributes = serde_json::to_string(shown)?;
+        in_savepoint(db, || users::insert(db, &user, shown))
+    })?;
+    // Whose name it is, is not ours to decide.
+    Ok(made.map_or(Found::Unshown, |_| Found::New))
 }
 
 /// A row whose account was never there by our doing learns nothing: that the
@@ -234,12 +211,12 @@ pub(super) fn in_savepoint<T>(db: &Connection, act: impl FnOnce() -> Result<T>) 
     result
 }
 
-/// The key of the group that members may be learned of, and whether it is new.
+/// The key of the group that members may be learned of, and what became of it.
 fn find_or_add(
     db: &Connection,
     found: &FoundGroup,
     import: &Import,
-) -> Result<Option<(i64, bool)>> {
+) -> Result<(Option<i64>, Found)> {
     let connection = import.connection;
     let row: Option<i64> = db
         .prepare_cached(
@@ -254,7 +231,7 @@ fn find_or_add(
     if let Some(mut group) = stored.flatten() {
         // A group being made or unmade here says nothing yet about who is in it.
         if group.tombstone.is_some() || group.existence != Existence::Present {
-            return Ok(None);
+            return Ok((None, Found::AsBefore));
         }
         if !group.ours && group.read_only != found.read_only {
             group.read_only.clone_from(&found.read_only);
@@ -263,10 +240,17 @@ fn find_or_add(
         if group.family != found.family {
             families::learn(db, &mut group, found.family.clone())?;
         }
-        if !group.ours && import.mirror {
-            mirror::follow_group(db, &mut group, &found.row, import.actor.at)?;
-        }
-        return Ok(Some((group.key, false)));
+        let news = if !group.ours && import.mirror {
+            mirror::follow_group(db, &mut group, &found.row, import.actor.at)?
+        } else {
+            Found::AsBefore
+        };
+        return Ok((Some(group.key), news));
+    }
+    if import.mirror
+        && let Some(back) = mirror::bring_back(db, found, import)?
+    {
+        return Ok(back);
     }
     let mut group = Group::fresh(connection, found.id, &found.row, import.actor.at)?;
     group.ours = false;
@@ -274,11 +258,13 @@ fn find_or_add(
     group.existence = Existence::Present;
     group.read_only.clone_from(&found.read_only);
     group.family.clone_from(&found.family);
-    match in_savepoint(db, || groups::insert(db, &group, &found.row.attributes)) {
-        Ok(key) => Ok(Some((key, true))),
-        Err(Fault::Refused(WriteError::Taken { .. })) => Ok(None),
-        Err(fault) => Err(fault),
-    }
+    let name = Shown::of_group(&group, import.mirror);
+    let made = name.write(found.row.attributes.clone(), |shown| {
+        group.attributes = serde_json::to_string(shown)?;
+        in_savepoint(db, || groups::insert(db, &group, shown))
+    })?;
+    let end = made.map_or(Found::Unshown, |_| Found::New);
+    Ok((made, end))
 }
 
 /// What became of some members of a group.
@@ -287,27 +273,26 @@ struct Portion {
     added: u64,
     /// They are no user here.
     strangers: u64,
-    known: Vec<i64>,
 }
 
-/// Adds what nobody asked for as unmanaged members; `None` when the group is
-/// gone or was written since. A group of ours only counts them.
+/// Adds what nobody asked for as unmanaged members, unless the group is gone or
+/// was written since. A group of ours only counts them.
 fn add_members(
     db: &Connection,
     key: i64,
     members: &[(Option<String>, Option<String>)],
     import: &Import,
-) -> Result<Option<Portion>> {
+) -> Result<Portion> {
     let live = |group: &Group| group.tombstone.is_none();
     let Some(mut group) = groups::by_key(db, key)?.filter(live) else {
-        return Ok(None);
+        return Ok(Portion::default());
     };
     // Asked for every portion, because a turn may end between two of them.
     let turned = db
         .prepare_cached("SELECT 1 FROM groups WHERE key = ?1 AND turned > ?2")?
         .exists([key, import.since])?;
     if turned {
-        return Ok(None);
+        return Ok(Portion::default());
     }
     let mut part = Portion::default();
     for (upstream_id, account) in members {
@@ -321,7 +306,6 @@ fn add_members(
             part.strangers += 1;
             continue;
         };
-        part.known.push(user);
         let known = db
             .prepare_cached("SELECT 1 FROM memberships WHERE group_key = ?1 AND user_key = ?2")?
             .exists([key, user])?;
@@ -347,7 +331,7 @@ fn add_members(
         group.modified = import.actor.at;
         groups::save(db, &group)?;
     }
-    Ok(Some(part))
+    Ok(part)
 }
 
 fn note_strangers(db: &Connection, key: i64, seen: &Imported, import: &Import) -> Result<()> {

@@ -15,6 +15,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0003_guard.sql"),
     include_str!("../migrations/0004_reconcile.sql"),
     include_str!("../migrations/0005_families.sql"),
+    include_str!("../migrations/0006_mirror.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

@@ -3,59 +3,76 @@
 //!
 //! Only what import found is touched, and of it only what is not the identity
 //! provider's own (`externalId`). Nothing here can cause an upstream call: both
-//! sides of every difference are written at once. An empty listing is no reason
-//! to forget anything. Like an import it is written in portions.
+//! sides of every difference are written at once. What is gone was decided
+//! before ([`crate::plan::listing`]), and a group that comes back is the one
+//! that it was. Like an import it is written in portions.
 
-use std::collections::HashSet;
-
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 use crate::{
-    plan::state::Existence,
+    plan::{
+        listing::{Doubts, List},
+        state::{Existence, GroupKey},
+    },
     scim::resource::{Attributes, ResourceId},
-    store::{FoundUser, GroupRow, Millis, StoreError, WriteError},
+    store::{FoundGroup, FoundUser, Gone, GroupRow, Millis, Reconcilable, StoreError},
 };
 
 use super::{
     audit,
-    fault::{Fault, Result},
+    fault::Result,
     groups::{self, Group},
-    import::{Import, in_savepoint},
+    import::{Found, Import, in_savepoint},
     lanes,
+    shown::Shown,
     users::{self, User},
     writer::Writer,
 };
 
-/// Rows looked at in one transaction.
-const PAGE: i64 = 500;
+/// Rows changed in one transaction.
+const PORTION: usize = 500;
 
-/// Takes over what the application shows of a user; whether that is news.
+/// Takes over what the application shows of a user.
 pub(super) fn follow_user(
     db: &Connection,
-    mut user: User,
+    user: User,
     found: FoundUser,
     at: Millis,
-) -> Result<bool> {
+) -> Result<Found> {
     let stored: Attributes = serde_json::from_str(&user.attributes)?;
-    let shown = with_own(found.row.attributes, &stored);
-    let same = shown == stored
-        && user.account == found.row.account
+    let same = user.account == found.row.account
         && user.observed == found.observed
         && user.upstream_id == found.upstream_id;
-    if same {
-        return Ok(false);
+    let name = Shown::of_user(&user, true);
+    let mut next = User {
+        account: found.row.account,
+        observed: found.observed,
+        upstream_id: found.upstream_id,
+        version: user.version + 1,
+        modified: at,
+        ..user
+    };
+    let news = name.write(with_own(found.row.attributes, &stored), |shown| {
+        if same && *shown == stored {
+            return Ok(false);
+        }
+        next.attributes = serde_json::to_string(shown)?;
+        in_savepoint(db, || {
+            users::save_attributes(db, &next, shown)?;
+            users::save(db, &next)
+        })
+        .map(|()| true)
+    })?;
+    Ok(said(news))
+}
+
+fn said(news: Option<bool>) -> Found {
+    match news {
+        Some(true) => Found::Learned,
+        Some(false) => Found::AsBefore,
+        None => Found::Unshown,
     }
-    user.attributes = serde_json::to_string(&shown)?;
-    user.account = found.row.account;
-    user.observed = found.observed;
-    user.upstream_id = found.upstream_id;
-    user.version += 1;
-    user.modified = at;
-    kept(in_savepoint(db, || {
-        users::save_attributes(db, &user, &shown)?;
-        users::save(db, &user)
-    }))
 }
 
 /// Takes over what the application shows of a group, its members apart.
@@ -64,25 +81,69 @@ pub(super) fn follow_group(
     group: &mut Group,
     row: &GroupRow,
     at: Millis,
-) -> Result<bool> {
+) -> Result<Found> {
     let stored: Attributes = serde_json::from_str(&group.attributes)?;
     let shown = with_own(row.attributes.clone(), &stored);
-    if shown == stored {
-        return Ok(false);
-    }
-    let before = group.attributes.clone();
-    group.attributes = serde_json::to_string(&shown)?;
+    let news = Shown::of_group(group, true).write(shown, |shown| {
+        if *shown == stored {
+            return Ok(false);
+        }
+        let mut next = group.clone();
+        next.attributes = serde_json::to_string(shown)?;
+        next.version += 1;
+        next.modified = at;
+        in_savepoint(db, || {
+            groups::save_attributes(db, &next, shown)?;
+            groups::save(db, &next)
+        })?;
+        *group = next;
+        Ok(true)
+    })?;
+    Ok(said(news))
+}
+
+/// A group that was found, gone, and is there again under the application's
+/// name for it: the same resource, with what was the identity provider's own.
+pub(super) fn bring_back(
+    db: &Connection,
+    found: &FoundGroup,
+    import: &Import,
+) -> Result<Option<(Option<i64>, Found)>> {
+    let key: Option<i64> = db
+        .prepare_cached(
+            "SELECT key FROM groups WHERE connection = ?1 AND upstream_name = ?2
+             AND tombstone IS NOT NULL AND existence = 0 AND ours = 0
+             ORDER BY key DESC LIMIT 1",
+        )?
+        .query_row(params![import.connection, found.row.upstream_name], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    let group = key.map(|key| groups::by_key(db, key)).transpose()?;
+    let Some(mut group) = group.flatten() else {
+        return Ok(None);
+    };
+    let own: Attributes = serde_json::from_str(&group.attributes)?;
+    group.tombstone = None;
+    group.existence = Existence::Present;
+    group.read_only.clone_from(&found.read_only);
     group.version += 1;
-    group.modified = at;
-    let saved = kept(in_savepoint(db, || {
-        groups::save_attributes(db, group, &shown)?;
-        groups::save(db, group)
-    }))?;
-    if !saved {
-        group.attributes = before;
-        group.version -= 1;
-    }
-    Ok(saved)
+    group.seq += 1;
+    group.modified = import.actor.at;
+    let name = Shown::of_group(&group, true);
+    let back = name.write(with_own(found.row.attributes.clone(), &own), |shown| {
+        group.attributes = serde_json::to_string(shown)?;
+        in_savepoint(db, || {
+            groups::save(db, &group)?;
+            groups::save_attributes(db, &group, shown)
+        })?;
+        let detail = json!({ "back": true, "version": group.version });
+        record(db, import, "import_group", group.id, &detail)
+    })?;
+    Ok(Some(match back {
+        Some(()) => (Some(group.key), Found::Learned),
+        None => (None, Found::Unshown),
+    }))
 }
 
 /// What is the identity provider's own stays.
@@ -93,151 +154,136 @@ fn with_own(mut shown: Attributes, stored: &Attributes) -> Attributes {
     shown
 }
 
-/// Whether it was written; a name that somebody else has here is left to the
-/// next import, when that one may have moved too.
-fn kept(saved: Result<()>) -> Result<bool> {
-    match saved {
-        Ok(()) => Ok(true),
-        Err(Fault::Refused(WriteError::Taken { .. })) => Ok(false),
-        Err(fault) => Err(fault),
+/// Forgets what is gone of one list.
+pub(super) async fn lose(
+    writer: &Writer,
+    import: &Import,
+    gone: Gone,
+) -> std::result::Result<(), StoreError> {
+    let Gone { list, keys } = gone;
+    for keys in keys.chunks(PORTION) {
+        let (keys, by) = (keys.to_vec(), import.clone());
+        let lose = move |db: &Connection| match list {
+            List::Accounts => keys.iter().try_for_each(|key| lose_user(db, *key, &by)),
+            List::Groups => keys.iter().try_for_each(|key| lose_group(db, *key, &by)),
+            List::Members(group) => lose_members(db, group.0, &keys, &by),
+        };
+        writer.write(lose).await?;
     }
+    Ok(())
 }
 
-/// Takes out of a group whoever the application does not show in it any more.
-pub(super) fn lose_members(
-    db: &Connection,
-    key: i64,
-    shown: &HashSet<i64>,
-    import: &Import,
-) -> Result<()> {
-    let Some(mut group) = groups::by_key(db, key)?.filter(|group| !group.ours) else {
+/// An account that is gone is shown as inactive.
+fn lose_user(db: &Connection, key: i64, import: &Import) -> Result<()> {
+    let there = |user: &User| user.tombstone.is_none() && user.imported && user.account.active;
+    let Some(mut user) = users::by_key(db, key)?.filter(there) else {
         return Ok(());
     };
-    let gone: Vec<i64> = db
-        .prepare_cached("SELECT user_key FROM memberships WHERE group_key = ?1")?
-        .query_map([key], |row| row.get(0))?
-        .filter(|user| !user.as_ref().is_ok_and(|user| shown.contains(user)))
-        .collect::<rusqlite::Result<_>>()?;
-    if gone.is_empty() {
+    let mut attributes: Attributes = serde_json::from_str(&user.attributes)?;
+    attributes.0.insert("active".into(), false.into());
+    user.attributes = serde_json::to_string(&attributes)?;
+    user.account.active = false;
+    user.observed.existence = Existence::Absent;
+    user.observed.deactivated = true;
+    user.version += 1;
+    user.modified = import.actor.at;
+    users::save_attributes(db, &user, &attributes)?;
+    users::save(db, &user)?;
+    let detail = json!({ "gone": true, "version": user.version });
+    record(db, import, "import_user", user.id, &detail)
+}
+
+/// A group that is gone is none any more; what is the identity provider's own
+/// is kept for its return, out of every index.
+fn lose_group(db: &Connection, key: i64, import: &Import) -> Result<()> {
+    let there = |group: &Group| group.tombstone.is_none() && !group.ours;
+    let Some(mut group) = groups::by_key(db, key)?.filter(there) else {
         return Ok(());
+    };
+    let stored: Attributes = serde_json::from_str(&group.attributes)?;
+    group.existence = Existence::Absent;
+    groups::bury(db, &mut group, import.actor.at)?;
+    group.attributes = serde_json::to_string(&with_own(Attributes::default(), &stored))?;
+    groups::save_attributes(db, &group, &Attributes::default())?;
+    let leavers = lanes::purge_pairs(db, key)?;
+    lanes::finish_all(db, leavers)?;
+    let detail = json!({ "gone": true, "version": group.version });
+    record(db, import, "import_group", group.id, &detail)
+}
+
+/// Takes out of a group whoever is not in it any more.
+fn lose_members(db: &Connection, key: i64, gone: &[i64], import: &Import) -> Result<()> {
+    let there = |group: &Group| group.tombstone.is_none() && !group.ours;
+    let Some(mut group) = groups::by_key(db, key)?.filter(there) else {
+        return Ok(());
+    };
+    let mut delete = db.prepare_cached(
+        "DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2
+         RETURNING desired, managed",
+    )?;
+    let mut lost = 0;
+    for user in gone {
+        let row = delete.query_row([key, *user], |row| Ok((row.get(0)?, row.get(1)?)));
+        let Some((desired, managed)): Option<(bool, bool)> = row.optional()? else {
+            continue;
+        };
+        lost += 1;
+        group.members -= i64::from(desired);
+        group.unmanaged -= i64::from(desired && !managed);
     }
-    for user in &gone {
-        let was: (bool, bool) = db
-            .prepare_cached(
-                "DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2
-                 RETURNING desired, managed",
-            )?
-            .query_row([key, *user], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        group.members -= i64::from(was.0);
-        group.unmanaged -= i64::from(was.0 && !was.1);
+    if lost == 0 {
+        return Ok(());
     }
     group.version += 1;
     group.seq += 1;
     group.modified = import.actor.at;
     groups::save(db, &group)?;
-    let detail = json!({ "members_gone": gone.len(), "version": group.version });
+    let detail = json!({ "members_gone": lost, "version": group.version });
     record(db, import, "import_group", group.id, &detail)
 }
 
-/// Users that are not listed any more are shown as inactive, and groups that
-/// are not are forgotten.
-pub(super) async fn lose(
-    writer: &Writer,
-    import: &Import,
-    accounts: HashSet<String>,
-    names: HashSet<String>,
-) -> std::result::Result<(), StoreError> {
-    if !accounts.is_empty() {
-        page(writer, import, move |db, after, import| {
-            lose_users(db, &accounts, after, import)
-        })
-        .await?;
-    }
-    if !names.is_empty() {
-        page(writer, import, move |db, after, import| {
-            lose_groups(db, &names, after, import)
-        })
-        .await?;
-    }
-    Ok(())
-}
-
-/// Page after page of rows, until one says that it was the last.
-async fn page(
-    writer: &Writer,
-    import: &Import,
-    lose: impl Fn(&Connection, i64, &Import) -> Result<Option<i64>> + Clone + Send + 'static,
-) -> std::result::Result<(), StoreError> {
-    let mut after = Some(0);
-    while let Some(key) = after {
-        let (lose, import) = (lose.clone(), import.clone());
-        after = writer.write(move |db| lose(db, key, &import)).await?;
-    }
-    Ok(())
-}
-
-fn lose_users(
+/// Live groups that import has found, after a key, in order.
+pub(super) fn groups_after(
     db: &Connection,
-    listed: &HashSet<String>,
+    connection: i64,
     after: i64,
-    import: &Import,
-) -> Result<Option<i64>> {
-    let rows = rows_after(
-        db,
-        "SELECT key, account_key FROM users
-         WHERE connection = ?1 AND key > ?2 AND tombstone IS NULL AND imported = 1 AND wants = 1
-           AND account_key IS NOT NULL ORDER BY key LIMIT ?3",
-        import.connection,
-        after,
-    )?;
-    let last = rows.last().map(|(key, _)| *key);
-    for (key, _) in rows.iter().filter(|(_, account)| !listed.contains(account)) {
-        let Some(mut user) = users::by_key(db, *key)? else {
-            continue;
-        };
-        let mut attributes: Attributes = serde_json::from_str(&user.attributes)?;
-        attributes.0.insert("active".into(), false.into());
-        user.attributes = serde_json::to_string(&attributes)?;
-        user.account.active = false;
-        user.observed.existence = Existence::Absent;
-        user.observed.deactivated = true;
-        user.version += 1;
-        user.modified = import.actor.at;
-        users::save_attributes(db, &user, &attributes)?;
-        users::save(db, &user)?;
-        let detail = json!({ "gone": true, "version": user.version });
-        record(db, import, "import_user", user.id, &detail)?;
-    }
-    Ok(last)
-}
-
-fn lose_groups(
-    db: &Connection,
-    listed: &HashSet<String>,
-    after: i64,
-    import: &Import,
-) -> Result<Option<i64>> {
-    let rows = rows_after(
-        db,
-        "SELECT key, upstream_name FROM groups
+    most: usize,
+) -> Result<Vec<Reconcilable>> {
+    let mut select = db.prepare_cached(
+        "SELECT key, id, upstream_name FROM groups
          WHERE connection = ?1 AND key > ?2 AND tombstone IS NULL AND ours = 0
          ORDER BY key LIMIT ?3",
-        import.connection,
-        after,
     )?;
-    let last = rows.last().map(|(key, _)| *key);
-    for (key, _) in rows.iter().filter(|(_, name)| !listed.contains(name)) {
-        let Some(mut group) = groups::by_key(db, *key)? else {
-            continue;
-        };
-        group.existence = Existence::Absent;
-        groups::bury(db, &mut group, import.actor.at)?;
-        let leavers = lanes::purge_pairs(db, *key)?;
-        lanes::finish_all(db, leavers)?;
-        let detail = json!({ "gone": true, "version": group.version });
-        record(db, import, "import_group", group.id, &detail)?;
-    }
-    Ok(last)
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = select.query_map(params![connection, after, most], |row| {
+        Ok(Reconcilable {
+            group: GroupKey(row.get(0)?),
+            id: ResourceId::from_bytes(row.get(1)?),
+            name: row.get(2)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The lists that imports did not believe.
+pub(super) fn doubts(db: &Connection, connection: i64) -> Result<Doubts> {
+    let kept: Option<String> = db
+        .prepare_cached("SELECT doubts FROM connections WHERE key = ?1")?
+        .query_row([connection], |row| row.get(0))?;
+    // What an older program wrote otherwise is no doubt.
+    let doubts = kept.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(doubts.unwrap_or_default())
+}
+
+pub(super) fn keep_doubts(db: &Connection, connection: i64, doubts: &Doubts) -> Result<()> {
+    let text = if doubts.is_empty() {
+        None
+    } else {
+        Some(serde_json::to_string(doubts)?)
+    };
+    db.prepare_cached("UPDATE connections SET doubts = ?2 WHERE key = ?1")?
+        .execute(params![connection, text])?;
+    Ok(())
 }
 
 fn record(
@@ -249,17 +295,4 @@ fn record(
 ) -> Result<()> {
     let (connection, actor) = (import.connection, &import.actor);
     audit::record(db, connection, actor, action, Some(id), detail)
-}
-
-fn rows_after(
-    db: &Connection,
-    sql: &str,
-    connection: i64,
-    after: i64,
-) -> Result<Vec<(i64, String)>> {
-    let mut select = db.prepare_cached(sql)?;
-    let rows = select.query_map(params![connection, after, PAGE], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

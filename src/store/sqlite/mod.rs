@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::{
     plan::{
         drift::{GroupDrift, Pair},
+        listing::Doubts,
         state::{ConnectionKey, GroupKey, UserKey},
     },
     scim::{
@@ -26,10 +27,11 @@ use crate::{
 };
 
 use super::{
-    Actor, Counting, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, GroupChange,
-    GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark, Imported, Lane, ListError,
-    Listing, Members, Millis, Pending, Precondition, Reconcilable, Refused, Repaired, Resource,
-    Select, Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
+    Actor, Counting, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, Gone,
+    GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark, Imported,
+    Lane, ListError, Listing, Members, Millis, Pending, Precondition, Reconcilable, Refused,
+    Repaired, Resource, Select, Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten,
+    WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
 };
@@ -63,6 +65,7 @@ mod recovery;
 mod refusals;
 mod removals;
 mod row;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod user_turn;
@@ -588,15 +591,38 @@ impl Store for Sqlite {
         since: ImportMark,
         users: Vec<FoundUser>,
         groups: Vec<FoundGroup>,
-        mirror: bool,
+        mirror: Option<Vec<Gone>>,
         actor: Actor,
     ) -> Result<Imported, StoreError> {
         let import = Import {
             connection: c.0,
             since: since.0,
-            mirror,
+            mirror: mirror.is_some(),
             actor,
         };
-        import::run(&self.writer, import, users, groups).await
+        let gone = mirror.unwrap_or_default();
+        import::run(&self.writer, import, users, groups, gone).await
+    }
+
+    async fn found_groups(
+        &self,
+        c: ConnectionKey,
+        after: GroupKey,
+        most: usize,
+    ) -> Result<Vec<Reconcilable>, StoreError> {
+        let read = move |db: &Connection| mirror::groups_after(db, c.0, after.0, most);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn doubts(&self, c: ConnectionKey) -> Result<Doubts, StoreError> {
+        let read = move |db: &Connection| mirror::doubts(db, c.0);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn keep_doubts(&self, c: ConnectionKey, doubts: Doubts) -> Result<(), StoreError> {
+        let write = self
+            .writer
+            .write(move |db| mirror::keep_doubts(db, c.0, &doubts));
+        Ok(write.await?)
     }
 }

@@ -31,6 +31,7 @@ mod imports;
 mod late;
 mod lists;
 mod memberships;
+mod mirror;
 mod resources;
 mod turns;
 mod writing;

@@ -12,7 +12,10 @@ use super::{
     capabilities::NO_MEMBERS,
     wire::{Account, Group, Members, MembershipType},
 };
-use crate::upstream::{RemoteGroup, RemoteMember, RemoteUser, UpstreamError};
+use crate::{
+    scim::filter::fold_case,
+    upstream::{RemoteGroup, RemoteMember, RemoteUser, UpstreamError},
+};
 
 /// Reads an answer whole, or not at all.
 pub(super) fn read<T: DeserializeOwned>(answer: Value, what: &str) -> Result<T, UpstreamError> {
@@ -112,11 +115,12 @@ fn user_name(account: &Account) -> &str {
         .unwrap_or(&account.id)
 }
 
+/// By what SCIM compares, which is more than letter case.
 fn unique(wanted: &str, id: &str, taken: &mut HashSet<String>) -> String {
     let mut called = if wanted.is_empty() { id } else { wanted }.to_owned();
-    if !taken.insert(called.to_lowercase()) {
+    if !taken.insert(fold_case(&called)) {
         called = format!("{called} ({id})");
-        taken.insert(called.to_lowercase());
+        taken.insert(fold_case(&called));
     }
     called
 }
@@ -228,6 +232,7 @@ mod tests {
             { "id": "acc-2", "name": "ann", "email": "ann@example.com", "status": "suspended" },
             { "id": "acc-1", "name": "a.nn", "email": "Ann@example.com", "status": "active" },
             { "id": "acc-3", "name": "robot" },
+            { "id": "acc-4", "name": "ｒｏｂｏｔ" },
         ]);
         let users = accounts(read(list, "list").unwrap()).unwrap();
         let told: Vec<_> = users
@@ -239,7 +244,8 @@ mod tests {
             [
                 ("Ann@example.com", true),
                 ("ann@example.com (acc-2)", false),
-                ("robot", true)
+                ("robot", true),
+                ("ｒｏｂｏｔ (acc-4)", true)
             ]
         );
     }

@@ -43,7 +43,7 @@ impl Roles {
         let mark = ImportMark(i64::MAX);
         let import = scene
             .store
-            .import(scene.c, mark, Vec::new(), found, false, actor());
+            .import(scene.c, mark, Vec::new(), found, None, actor());
         import.await.unwrap();
         let groups = scene.store.reconcilable(scene.c, GroupKey(0), 9).await;
         let groups = groups.unwrap();
@@ -283,7 +283,7 @@ async fn another_order_of_a_family_is_another_question_for_its_pairs() {
     roles.confirm(roles.viewer).await;
     let other = vec![found("viewer", 0, &[]), found("admin", 1, &[])];
     let (store, c) = (&roles.scene.store, roles.scene.c);
-    let import = store.import(c, ImportMark(0), Vec::new(), other, false, actor());
+    let import = store.import(c, ImportMark(0), Vec::new(), other, None, actor());
     import.await.unwrap();
     assert!(roles.is_open(roles.viewer, &users[0]).await);
     assert!(!roles.is_open(roles.admin, &users[0]).await, "only found");

@@ -523,7 +523,7 @@ async fn a_first_import_of_members_begins_recovery_and_a_later_one_does_not() {
     let mark = scene.store.import_mark(0).await.unwrap();
     let import = scene
         .store
-        .import(scene.c, mark, Vec::new(), Vec::new(), false, actor());
+        .import(scene.c, mark, Vec::new(), Vec::new(), None, actor());
     import.await.unwrap();
     assert_eq!(begins(1).await, Ok(false));
 }

@@ -2,7 +2,7 @@
 use super::*;
 use crate::store::{FoundGroup, FoundUser, ImportMark, Imported, Start, StoredGroup};
 
-fn found_user(name: &str) -> FoundUser {
+pub(super) fn found_user(name: &str) -> FoundUser {
     FoundUser {
         id: fresh_id(),
         row: user_row(name),
@@ -14,7 +14,7 @@ fn found_user(name: &str) -> FoundUser {
     }
 }
 
-fn found_group(name: &str, members: &[&str]) -> FoundGroup {
+pub(super) fn found_group(name: &str, members: &[&str]) -> FoundGroup {
     let by_id = |name: &&str| (Some(format!("up-{name}")), None);
     FoundGroup {
         id: fresh_id(),
@@ -44,7 +44,7 @@ impl Scene {
         let users = users.iter().map(|name| found_user(name)).collect();
         let import = self
             .store
-            .import(self.c, mark, users, groups, false, actor());
+            .import(self.c, mark, users, groups, None, actor());
         import.await.unwrap()
     }
 
@@ -74,6 +74,7 @@ async fn what_is_found_becomes_visible_once_and_asks_for_nothing() {
         groups_new: 2,
         members_new: 1_201,
         members_unknown: 1,
+        ..Imported::default()
     };
     assert_eq!(first, all);
     assert_eq!(scene.lanes().await, []);
@@ -102,9 +103,9 @@ async fn an_existing_row_only_learns() {
     create.await.unwrap();
     let seen = scene.import(&["ann", "zoe"], Vec::new()).await;
     assert_eq!(
-        (seen.users_seen, seen.users_new),
-        (2, 0),
-        "a taken name is nobody's"
+        (seen.users_seen, seen.users_new, seen.unshown),
+        (2, 0, 1),
+        "a taken name is nobody's, and that is told"
     );
     let read = scene
         .store
