@@ -16,6 +16,7 @@ mod chaos;
 mod clock;
 mod commands;
 mod crash;
+mod crawl;
 mod departures;
 mod direct_groups;
 mod disk;
