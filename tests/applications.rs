@@ -28,7 +28,11 @@ fn example(application: Application) -> Example {
     let users = ["ann", "ben", "cat", "dan"].map(user);
     let members = ["ann", "ben"].map(address);
     match application {
-        Application::Opsera | Application::Hydden => Example {
+        Application::Opsera
+        | Application::Hydden
+        | Application::Declared
+        | Application::DeclaredById
+        | Application::DeclaredInventory => Example {
             company: json!({
                 "users": users,
                 "groups": [{ "name": crew, "members": members }],
@@ -478,3 +482,6 @@ macro_rules! application {
 
 application!(opsera, Application::Opsera);
 application!(hydden, Application::Hydden);
+application!(declared, Application::Declared);
+application!(declared_by_id, Application::DeclaredById);
+application!(declared_inventory, Application::DeclaredInventory);

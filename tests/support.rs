@@ -137,14 +137,45 @@ pub struct World {
 pub enum Application {
     Opsera,
     Hydden,
+    /// Opsera as a declaration, its members told by e-mail address.
+    Declared,
+    /// The same with its members told by id, one in a call.
+    DeclaredById,
+    /// Hydden.Control as a declaration.
+    DeclaredInventory,
 }
 
 impl Application {
+    /// The kind of the simulator.
     fn kind(self) -> &'static str {
         match self {
-            Self::Opsera => "opsera",
-            Self::Hydden => "hydden",
+            Self::Opsera | Self::Declared | Self::DeclaredById => "opsera",
+            Self::Hydden | Self::DeclaredInventory => "hydden",
         }
+    }
+
+    /// `[connection.upstream]` where it is a declaration.
+    fn declaration(self, upstream: &str) -> Option<String> {
+        let opsera = include_str!("data/opsera-as-rest.toml");
+        let text = match self {
+            Self::Opsera | Self::Hydden => return None,
+            Self::Declared => opsera.to_owned(),
+            Self::DeclaredById => opsera
+                .replace("{member.account}", "{member.id}")
+                .replace(
+                    "/user/{user.account}\"\n\n[connection.upstream.operations.list_groups",
+                    "/user/{user.id}\"\n\n[connection.upstream.operations.list_groups",
+                )
+                .replace("groupMemberEmailAddresses", "groupMemberUserIds")
+                .replace("batch = 1000\n", "batch = 1\n"),
+            Self::DeclaredInventory => include_str!("data/hydden-as-rest.toml").to_owned(),
+        };
+        let line = |line: &str| match line.split(' ').next() {
+            Some("base_url") => format!("base_url = {upstream:?}\n{NO_PACE}\n"),
+            Some("token") => "token = { file = \"opsera.token\" }\n".to_owned(),
+            _ => format!("{line}\n"),
+        };
+        Some(text.lines().map(line).collect())
     }
 }
 
@@ -224,7 +255,11 @@ impl World {
     pub async fn of(application: Application, connection: &str) -> Self {
         let kind = application.kind();
         let text = |upstream: &str| {
-            configuration(upstream, connection).replace("\"opsera\"", &format!("{kind:?}"))
+            let text = configuration(upstream, connection);
+            match application.declaration(upstream) {
+                None => text.replace("\"opsera\"", &format!("{kind:?}")),
+                Some(declared) => text.replace(&self::application(upstream), &declared),
+            }
         };
         let (world, _) = Self::behind_kind(kind, &["--empty"], &["acme"], text);
         world

@@ -11,7 +11,7 @@ use toml::{
 use serde::de::DeserializeOwned;
 
 use super::reading::Reading;
-use crate::upstream::{hydden, opsera, opsera::settings::TokenSource};
+use crate::upstream::{hydden, opsera, opsera::settings::TokenSource, rest};
 
 /// An application's table, as far as it is read here.
 pub(super) trait Settings: DeserializeOwned {
@@ -34,11 +34,8 @@ impl<'a> Reading<'a, '_> {
         place: &str,
         mut table: Spanned<DeTable<'a>>,
     ) -> Option<Box<S>> {
-        let keys: BTreeMap<String, Range<usize>> = table
-            .get_ref()
-            .iter()
-            .map(|(key, value)| (key.get_ref().to_string(), value.span()))
-            .collect();
+        let mut keys = BTreeMap::new();
+        note_places(table.get_ref(), "", &mut keys);
         let whole = table.span();
         for trail in [
             &["token", "file"][..],
@@ -85,22 +82,33 @@ impl<'a> Reading<'a, '_> {
             }
         }
         for text in settings.problems() {
-            let end = text.find([':', ' ', '.']).unwrap_or(text.len());
+            let end = text.find([':', ' ']).unwrap_or(text.len());
             let (key, rest) = text.split_at(end);
             let rest = rest.strip_prefix(": ").unwrap_or(&text);
+            // A name in quotes is no place.
+            let key = if key.contains('"') { within(key) } else { key };
             let (what, remedy) = match rest.rsplit_once(": ") {
                 _ if key == "token" => (rest, TOKEN_REMEDY),
                 Some(parts) => parts,
                 None => (rest, "correct it"),
             };
-            if keys.contains_key(key) {
+            if keys.contains_key(key) || !["base_url", "token"].contains(&key) {
                 found.push((key.to_owned(), what.to_owned(), remedy.to_owned()));
             }
         }
         for (key, what, remedy) in found {
-            let span = keys.get(&key).unwrap_or(&whole).clone();
+            let mut at = Some(key.as_str()).filter(|key| !key.is_empty());
+            while let Some(inner) = at.filter(|key| !keys.contains_key(*key)) {
+                at = Some(within(inner)).filter(|outer| *outer != inner);
+            }
+            let span = at.and_then(|key| keys.get(key)).unwrap_or(&whole).clone();
             let key = format!("{place}.{key}");
-            if !told.contains(&key) {
+            // Nor is what a faulty entry belongs to.
+            let of_faulty = |told: &String| {
+                let rest = told.strip_prefix(&key);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            };
+            if !told.iter().any(of_faulty) {
                 self.problems
                     .push(self.document.problem(Some(span), &key, what, remedy));
             }
@@ -125,6 +133,38 @@ impl<'a> Reading<'a, '_> {
             }
         }
     }
+}
+
+/// Every place below a table, dotted, with indices in brackets. As deep as the
+/// file, which its reader bounds.
+fn note_places(table: &DeTable<'_>, under: &str, places: &mut BTreeMap<String, Range<usize>>) {
+    for (key, value) in table {
+        let dot = if under.is_empty() { "" } else { "." };
+        note_value(value, format!("{under}{dot}{}", key.get_ref()), places);
+    }
+}
+
+fn note_value(
+    value: &Spanned<DeValue<'_>>,
+    place: String,
+    places: &mut BTreeMap<String, Range<usize>>,
+) {
+    match value.get_ref() {
+        DeValue::Table(table) => note_places(table, &place, places),
+        DeValue::Array(list) => {
+            for (at, value) in list.iter().enumerate() {
+                note_value(value, format!("{place}[{at}]"), places);
+            }
+        }
+        _ => {}
+    }
+    places.insert(place, value.span());
+}
+
+/// The place that another one is in; itself where that is none.
+fn within(place: &str) -> &str {
+    let end = place.rfind(['.', '[']).unwrap_or(place.len());
+    place.get(..end).unwrap_or(place)
 }
 
 /// Where a token may lie.
@@ -157,6 +197,7 @@ macro_rules! settings {
 
 settings!(opsera, "opsera", "https://app.opsera.io");
 settings!(hydden, "hydden", "https://your-tenant.hydden.io");
+settings!(rest, "rest", "https://api.example.com/v1");
 
 /// Whether everybody on this machine can read a file.
 fn exposed(file: &Path) -> bool {

@@ -17,7 +17,7 @@ use toml::Spanned;
 use crate::{
     bridge::Policy,
     http,
-    upstream::{hydden, opsera},
+    upstream::{hydden, opsera, rest},
 };
 
 mod application;
@@ -74,6 +74,7 @@ pub struct Connection {
 pub enum Upstream {
     Opsera(Box<opsera::Settings>),
     Hydden(Box<hydden::Settings>),
+    Rest(Box<rest::Settings>),
 }
 
 /// Reads and checks a configuration file.

@@ -356,13 +356,14 @@ impl<'a> Reading<'a, '_> {
         match named {
             Some("opsera") => return self.application(place, whole).map(Upstream::Opsera),
             Some("hydden") => return self.application(place, whole).map(Upstream::Hydden),
+            Some("rest") => return self.application(place, whole).map(Upstream::Rest),
             _ => {}
         }
         self.problems.push(self.document.problem(
             kind.map(|kind| kind.span()).or(Some(span)),
             &format!("{place}.kind"),
             "not a kind of application that drawbridge knows",
-            "write kind = \"opsera\" or \"hydden\"",
+            "write kind = \"opsera\", \"hydden\" or \"rest\"",
         ));
         None
     }

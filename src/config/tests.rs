@@ -11,7 +11,7 @@ const EXAMPLE: &str = include_str!("../../deploy/drawbridge.toml");
 fn folder_with_secrets() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("secrets")).unwrap();
-    for application in ["opsera", "hydden"] {
+    for application in ["opsera", "hydden", "rest"] {
         let secret = folder.path().join("secrets").join(application);
         fs::write(&secret, "a-token\n").unwrap();
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
@@ -321,4 +321,99 @@ fn one_name_is_not_given_twice() {
     let found = problems(&format!("{EXAMPLE}\n[[connection]]\n{second}"));
     assert_eq!(found.len(), 1, "{found:#?}");
     assert_eq!(found[0].key, "connection[1].name");
+}
+
+const DECLARED: &str = include_str!("../../deploy/rest.toml");
+
+#[test]
+fn the_example_of_a_declared_application_is_in_order() {
+    let config = read_text(DECLARED).unwrap();
+    let [Connection { upstream, .. }] = &config.connections[..] else {
+        panic!("one connection");
+    };
+    let Upstream::Rest(settings) = upstream else {
+        panic!("{upstream:?}");
+    };
+    assert_eq!(settings.name, "Acme Portal");
+}
+
+#[test]
+fn the_example_of_a_declared_application_leaves_no_key_out() {
+    let odd = "zzzzzzzzzz = 1";
+    let operation = format!("list_users = {{ {odd}, paging = {{ style = \"page\", {odd} }} }}");
+    let text = format!(
+        "[[connection]]\n[connection.upstream]\nkind = \"rest\"\n{odd}\n\
+         user = {{ {odd} }}\nmember = {{ {odd} }}\nerrors = [{{ means = \"done\", {odd} }}]\n\
+         [connection.upstream.group]\n{odd}\n\
+         [[connection.upstream.group.read_only]]\nat = \"\"\nnote = \"x\"\n{odd}\n\
+         [connection.upstream.operations]\n{operation}\n"
+    );
+    let mut tables = 0;
+    for problem in problems(&text) {
+        let Some(known) = problem.remedy.strip_prefix("known here: ") else {
+            continue;
+        };
+        tables += 1;
+        for key in known.split(", ") {
+            let shown = [format!("{key} = "), format!("upstream.{key}")];
+            assert!(
+                shown.iter().any(|words| DECLARED.contains(words)),
+                "deploy/rest.toml does not show {key} ({})",
+                problem.key
+            );
+        }
+    }
+    assert_eq!(tables, 8, "every table told its keys");
+}
+
+#[test]
+fn a_declared_application_is_told_all_its_faults_with_line_and_key() {
+    let found = problems(
+        r#"[[connection]]
+name = "acme"
+tokens = { file = "secrets/acme.tokens" }
+[connection.upstream]
+kind = "rest"
+name = "Acme"
+base_url = "https://api.example.com"
+token = { file = "secrets/rest" }
+[connection.upstream.user]
+known_by = "e-mail"
+account = "mail"
+[connection.upstream.group]
+name = "/name"
+[connection.upstream.operations.list_users]
+path = "/users"
+paging = { style = "cursor", next = "/next" }
+[connection.upstream.operations.list_groups]
+path = "/groups"
+[connection.upstream.operations.add_members]
+path = "/groups/{group.id}/members/{member.mail}"
+batch = 0
+[connection.upstream.operations.delete_group]
+path = "/groups/{group.name}"
+method = "GET"
+[[connection.upstream.errors]]
+means = "done"
+"#,
+    );
+    let said: Vec<String> = found.iter().map(ToString::to_string).collect();
+    for words in [
+        "toml:10: connection[0].upstream.user.known_by: `e-mail` is no value of this key; write one of: email, name, id",
+        "toml:11: connection[0].upstream.user.account: \"mail\" is no JSON pointer; begin with",
+        "toml:16: connection[0].upstream.operations.list_users.paging: without query",
+        "toml:20: connection[0].upstream.operations.add_members.path: there is nothing to fill in for {member.mail}; known are",
+        "toml:21: connection[0].upstream.operations.add_members.batch: ",
+        "connection[0].upstream.operations.remove_members: missing, so what add_members gives",
+        "connection[0].upstream.operations.list_members: missing",
+        "connection[0].upstream.member: says nothing",
+        "toml:24: connection[0].upstream.operations.delete_group.method: a GET changes nothing; write POST",
+        "connection[0].upstream.errors[0]: fits every answer; add status",
+    ] {
+        assert!(
+            said.iter().any(|it| it.contains(words)),
+            "{words}\nin {said:#?}"
+        );
+    }
+    assert!(found.iter().all(|it| !it.remedy.is_empty()), "{found:#?}");
 }

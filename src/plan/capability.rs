@@ -161,7 +161,8 @@ impl Capabilities {
 
     /// Most members that a new group is given with its creation.
     pub fn first_members(&self) -> usize {
-        self.of(Act::CreateGroup).map_or(0, |row| row.batch)
+        let row = self.of(Act::CreateGroup).filter(|row| row.able);
+        row.map_or(0, |row| row.batch)
     }
 
     /// The batch size of an act, at least 1.

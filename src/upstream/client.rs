@@ -8,6 +8,7 @@
 //! or the memory out of bounds.
 
 use std::{
+    borrow::Cow,
     path::PathBuf,
     sync::{
         Arc,
@@ -21,7 +22,7 @@ use std::{
 
 use reqwest::{
     Method, Response, StatusCode, Url,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+    header::{ACCEPT, CONTENT_TYPE, HeaderValue},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -42,6 +43,7 @@ mod token;
 use address::base_url;
 pub(super) use address::placeholders;
 pub use background::in_background;
+pub(super) use failure::Meaning;
 pub(super) use pace::Priority;
 pub(super) use reply::Reply;
 pub(super) use token::Scheme;
@@ -54,21 +56,21 @@ const TRIES: u32 = 3;
 const SHORT_WAIT: Duration = Duration::from_secs(1);
 
 /// How an application wants to be spoken to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Dialect {
     pub scheme: Scheme,
     /// The media type of both directions.
-    pub media: &'static str,
+    pub media: Cow<'static, str>,
     /// The header with the application's own name for a request, to be told
     /// with every refusal.
-    pub request_id: Option<&'static str>,
+    pub request_id: Option<Cow<'static, str>>,
 }
 
 impl Default for Dialect {
     fn default() -> Self {
         Self {
             scheme: Scheme::Bearer,
-            media: "application/json",
+            media: "application/json".into(),
             request_id: None,
         }
     }
@@ -158,6 +160,9 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// What an answer means, where a caller knows more than its status says.
+pub(super) type Judge<'a> = &'a (dyn Fn(StatusCode, &[u8]) -> Option<Meaning> + Sync);
+
 /// One request. `values` and `query` are encoded here, never by the caller.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
@@ -181,7 +186,8 @@ pub(super) struct Client {
     pace: Arc<Pace>,
     party: Party,
     gate: Gate,
-    dialect: Dialect,
+    media: HeaderValue,
+    request_id: Option<Cow<'static, str>>,
     reply_limit_mib: u32,
     braked: AtomicBool,
     tally: Tally,
@@ -201,6 +207,8 @@ impl Client {
     pub(super) fn new(settings: Settings) -> Result<Self, String> {
         let base = base_url(&settings.base_url, settings.allow_plain_http)?;
         let limits = settings.limits();
+        let media = HeaderValue::try_from(&*settings.dialect.media)
+            .map_err(|_| "media_type holds characters that no header can carry".to_owned())?;
         let token = Token::new(settings.token, settings.dialect.scheme);
         let origin = base.origin().ascii_serialization();
         let pace = pace::shared::pace_for(origin, token.header().ok(), &limits);
@@ -243,15 +251,35 @@ impl Client {
             party: pace.join(),
             pace,
             gate: Gate::default(),
-            dialect: settings.dialect,
+            media,
+            request_id: settings.dialect.request_id,
             reply_limit_mib: settings.reply_limit_mib,
             braked: AtomicBool::new(false),
             tally: Tally::default(),
         })
     }
 
+    /// The whole address of a call, without its query.
+    pub(super) fn address(
+        &self,
+        template: &str,
+        values: &[(&str, &str)],
+    ) -> Result<Url, UpstreamError> {
+        address::fill(&self.base, template, values, &[])
+            .map_err(|reason| UpstreamError::Rejected { reason })
+    }
+
     /// Sends one call, waiting for its turn first.
     pub(super) async fn send(&self, call: Call<'_>) -> Result<Reply, UpstreamError> {
+        self.send_judged(call, &|_, _| None).await
+    }
+
+    /// The same where answers mean something else than their status says.
+    pub(super) async fn send_judged(
+        &self,
+        call: Call<'_>,
+        judge: Judge<'_>,
+    ) -> Result<Reply, UpstreamError> {
         let url = address::fill(&self.base, call.template, call.values, call.query)
             .map_err(|reason| UpstreamError::Rejected { reason })?;
         let body = match &call.body {
@@ -269,7 +297,8 @@ impl Client {
         let mut tries = 0;
         loop {
             tries += 1;
-            let failed = match self.once(&call, priority, url.clone(), body.clone()).await {
+            let once = self.once(&call, priority, url.clone(), body.clone(), judge);
+            let failed = match once.await {
                 Ok(reply) => return Ok(reply),
                 Err(failed) => failed,
             };
@@ -320,6 +349,7 @@ impl Client {
         priority: Priority,
         url: Url,
         body: Option<Vec<u8>>,
+        judge: Judge<'_>,
     ) -> Result<Reply, UpstreamError> {
         let authorization = self.token.header()?;
         let kind = (&call.method, call.template);
@@ -340,12 +370,10 @@ impl Client {
         let mut request = self
             .http
             .request(call.method.clone(), url)
-            .header(AUTHORIZATION, authorization.clone())
-            .header(ACCEPT, HeaderValue::from_static(self.dialect.media));
+            .header(self.token.place(), authorization.clone())
+            .header(ACCEPT, self.media.clone());
         if let Some(body) = body {
-            request = request
-                .header(CONTENT_TYPE, HeaderValue::from_static(self.dialect.media))
-                .body(body);
+            request = request.header(CONTENT_TYPE, self.media.clone()).body(body);
         }
         let start = Instant::now();
         point!("call.before");
@@ -353,16 +381,16 @@ impl Client {
         point!("call.answered");
         let status = answer.as_ref().map_or(0, |reply| reply.status().as_u16());
         let result = match answer {
-            Ok(reply) => self.judge(reply, &turn).await,
+            Ok(reply) => self.judge(reply, &turn, judge).await,
             Err(error) => Err(self.unanswered(&error)),
         };
         point!("call.judged");
         if status != 0 {
-            let reason = match &result {
-                Err(UpstreamError::Denied { reason }) => reason.as_str(),
-                _ => "",
+            let (denied, reason) = match &result {
+                Err(UpstreamError::Denied { reason }) => (denial(status), reason.as_str()),
+                _ => (200, ""),
             };
-            self.gate.note(kind, &authorization, status, reason);
+            self.gate.note(kind, &authorization, denied, reason);
         }
         tracing::debug!(
             method = %call.method,
@@ -394,11 +422,16 @@ impl Client {
         }
     }
 
-    async fn judge(&self, reply: Response, turn: &Turn<'_>) -> Result<Reply, UpstreamError> {
+    async fn judge(
+        &self,
+        reply: Response,
+        turn: &Turn<'_>,
+        judge: Judge<'_>,
+    ) -> Result<Reply, UpstreamError> {
         self.pace.reached();
         let status = reply.status();
         let asked = reply::asked_to_wait(reply.headers());
-        let request_id = reply::request_id(reply.headers(), self.dialect.request_id);
+        let request_id = reply::request_id(reply.headers(), self.request_id.as_deref());
         let body = reply::read_body(reply, self.reply_limit_mib).await;
         if failure::is_throttle(status) {
             self.tally.throttled.fetch_add(1, Relaxed);
@@ -411,14 +444,33 @@ impl Client {
                 reason: format!("answered {}", status.as_u16()),
             });
         }
-        self.pace.welcome(turn);
-        if status.is_success() {
-            return Ok(Reply::new(body?));
+        let meaning = body.as_ref().ok().and_then(|body| judge(status, body));
+        if meaning == Some(Meaning::Later) {
+            self.tally.throttled.fetch_add(1, Relaxed);
+            return Err(UpstreamError::Later {
+                after: Some(self.pace.busy(turn, asked)),
+                reason: format!("answered {}, not now", status.as_u16()),
+            });
         }
-        // The status alone decides, so a cut body does not matter here.
-        let text = failure::text(&body.unwrap_or_default());
-        Err(failure::of_status(status, &(text + &request_id)))
+        self.pace.welcome(turn);
+        match meaning {
+            None if status.is_success() => return Ok(Reply::new(body?)),
+            Some(Meaning::Done) => return Ok(Reply::nothing_to_do()),
+            _ => {}
+        }
+        // A body that was cut off decided nothing, so it does not matter here.
+        let text = failure::text(&body.unwrap_or_default()) + &request_id;
+        Err(match meaning {
+            Some(meaning) => failure::as_meant(meaning, status, &text),
+            None => failure::of_status(status, &text),
+        })
     }
+}
+
+/// What a refused credential is to the gate: a right alone where the status is
+/// that of one.
+fn denial(status: u16) -> u16 {
+    if status == 403 { 403 } else { 401 }
 }
 
 fn read_file(key: &str, path: &std::path::Path) -> Result<Vec<u8>, String> {

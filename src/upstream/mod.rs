@@ -19,6 +19,7 @@ use crate::{
 mod client;
 pub mod hydden;
 pub mod opsera;
+pub mod rest;
 pub mod snyk;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,12 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// Pure: which application this is, the same as long as it is the same one.
     fn fingerprint(&self) -> String {
         self.capabilities().application.to_string()
+    }
+
+    /// Pure: whether [`Self::users`] tells of everybody; where not, nobody is
+    /// missed because it does not.
+    fn lists_users(&self) -> bool {
+        true
     }
 
     /// Pure: the roles and entitlements that can be assigned to users.

@@ -107,6 +107,9 @@ impl Pass<'_> {
 
     async fn compare_accounts(&mut self) -> Result<(HashSet<UserKey>, HashSet<UserKey>), Failure> {
         let (store, c) = (&self.session.bridge.store, self.session.connection.key);
+        if !self.session.connection.upstream.lists_users() {
+            return Ok((HashSet::new(), HashSet::new()));
+        }
         let listed = self.session.connection.upstream.users().await;
         let listed = listed.map_err(|error| self.unreadable(&error))?;
         self.session.find_staged(&listed).await?;

@@ -22,12 +22,45 @@ pub(super) fn is_throttle(status: StatusCode) -> bool {
     )
 }
 
-/// What a status other than 2xx and the throttling ones means.
-pub(super) fn of_status(status: StatusCode, text: &str) -> UpstreamError {
-    let reason = match text {
+/// What an answer means, as its caller knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::upstream) enum Meaning {
+    /// It was so already.
+    Done,
+    Later,
+    Unknown,
+    Rejected,
+    Denied,
+    Missing,
+    Exists,
+}
+
+/// The failure that a caller knows it to be.
+pub(super) fn as_meant(meaning: Meaning, status: StatusCode, text: &str) -> UpstreamError {
+    let reason = answered(status, text);
+    match meaning {
+        Meaning::Later => UpstreamError::Later {
+            after: None,
+            reason,
+        },
+        Meaning::Rejected => UpstreamError::Rejected { reason },
+        Meaning::Denied => UpstreamError::Denied { reason },
+        Meaning::Missing => UpstreamError::Missing { reason },
+        Meaning::Exists => UpstreamError::Exists { reason },
+        Meaning::Done | Meaning::Unknown => UpstreamError::Unknown { reason },
+    }
+}
+
+fn answered(status: StatusCode, text: &str) -> String {
+    match text {
         "" => format!("answered {}", status.as_u16()),
         text => format!("answered {}: {text}", status.as_u16()),
-    };
+    }
+}
+
+/// What a status other than 2xx and the throttling ones means.
+pub(super) fn of_status(status: StatusCode, text: &str) -> UpstreamError {
+    let reason = answered(status, text);
     match status.as_u16() {
         401 | 403 => UpstreamError::Denied { reason },
         404 | 410 => UpstreamError::Missing { reason },

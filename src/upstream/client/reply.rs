@@ -17,11 +17,27 @@ use crate::upstream::UpstreamError;
 #[derive(Debug)]
 pub(in crate::upstream) struct Reply {
     body: Vec<u8>,
+    was_so: bool,
 }
 
 impl Reply {
     pub(super) fn new(body: Vec<u8>) -> Self {
-        Self { body }
+        Self {
+            body,
+            was_so: false,
+        }
+    }
+
+    /// The answer that nothing was left to do.
+    pub(super) fn nothing_to_do() -> Self {
+        Self {
+            body: Vec::new(),
+            was_so: true,
+        }
+    }
+
+    pub(in crate::upstream) fn was_so(&self) -> bool {
+        self.was_so
     }
 
     /// The body as JSON; an empty one is `null`, plain text is a JSON string.

@@ -11,7 +11,7 @@ use std::{
     time::SystemTime,
 };
 
-use reqwest::header::HeaderValue;
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{
     Deserialize, Deserializer,
@@ -91,11 +91,15 @@ impl<'de> Visitor<'de> for Shapes {
     }
 }
 
-/// The word before a credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a credential goes with a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::upstream) enum Scheme {
     Bearer,
     Token,
+    /// The secret is `user:password` (RFC 7617).
+    Basic,
+    /// In a header of its own, as it is.
+    Header(HeaderName),
 }
 
 /// A credential at work.
@@ -121,7 +125,15 @@ impl Token {
         }
     }
 
-    /// The `Authorization` value, marked sensitive.
+    /// The header that carries it.
+    pub(super) fn place(&self) -> HeaderName {
+        match &self.scheme {
+            Scheme::Header(name) => name.clone(),
+            Scheme::Bearer | Scheme::Token | Scheme::Basic => AUTHORIZATION,
+        }
+    }
+
+    /// The value of that header, marked sensitive.
     pub(super) fn header(&self) -> Result<HeaderValue, UpstreamError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = self.changed();
@@ -137,7 +149,7 @@ impl Token {
         }
         let value = held
             .as_ref()
-            .map(|held| header_of(self.scheme, &held.value));
+            .map(|held| header_of(&self.scheme, &held.value));
         value.flatten().ok_or_else(|| UpstreamError::Denied {
             reason: "the token holds characters that no header can carry".into(),
         })
@@ -198,14 +210,33 @@ fn read(source: &TokenSource) -> Result<SecretString, String> {
     Ok(text.to_owned().into())
 }
 
-fn header_of(scheme: Scheme, value: &SecretString) -> Option<HeaderValue> {
-    let word = match scheme {
-        Scheme::Bearer => "Bearer",
-        Scheme::Token => "token",
+fn header_of(scheme: &Scheme, value: &SecretString) -> Option<HeaderValue> {
+    let value = value.expose_secret();
+    let text = match scheme {
+        Scheme::Bearer => format!("Bearer {value}"),
+        Scheme::Token => format!("token {value}"),
+        Scheme::Basic => format!("Basic {}", base64(value.as_bytes())),
+        Scheme::Header(_) => value.to_owned(),
     };
-    let mut header = HeaderValue::try_from(format!("{word} {}", value.expose_secret())).ok()?;
+    let mut header = HeaderValue::try_from(text).ok()?;
     header.set_sensitive(true);
     Some(header)
+}
+
+/// Base64 with its padding (RFC 4648 section 4).
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(three.get(at).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for at in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * at) & 63) as usize];
+            let used = at <= three.len();
+            text.push(if used { char::from(letter) } else { '=' });
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -244,6 +275,37 @@ mod tests {
 
         std::fs::remove_file(&path).unwrap();
         assert!(token.header().is_ok(), "the last good token stays in use");
+    }
+
+    #[test]
+    fn a_credential_goes_as_its_application_wants_it() {
+        let key = HeaderName::from_static("x-api-key");
+        for (scheme, place, value) in [
+            (Scheme::Bearer, "authorization", "Bearer Aladdin:open"),
+            (Scheme::Token, "authorization", "token Aladdin:open"),
+            (Scheme::Basic, "authorization", "Basic QWxhZGRpbjpvcGVu"),
+            (Scheme::Header(key), "x-api-key", "Aladdin:open"),
+        ] {
+            let token = Token::new(
+                TokenSource::Literal("Aladdin:open".to_owned().into()),
+                scheme,
+            );
+            assert_eq!(token.place(), place);
+            let header = token.header().unwrap();
+            assert!(header == value && header.is_sensitive());
+        }
+        // The test vectors of RFC 4648.
+        for (plain, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
     }
 
     #[test]

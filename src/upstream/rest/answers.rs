@@ -1,0 +1,365 @@
+//! From the application's answers to what the engine knows of users, groups and
+//! members, by the pointers of the configuration. What is not where it should
+//! be makes the whole answer unclear: half a list would look like a change.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::{
+    paging::unclear,
+    pointer::{Pointer, text_of},
+    settings::{Group, KnownBy, Member, Plain, ReadOnly, Settings, User},
+};
+use crate::{
+    plan::state::{Principal, UserKey},
+    upstream::{MemberOutcome, RemoteGroup, RemoteMember, RemoteUser, UpstreamError},
+};
+
+/// The field of a group that holds its id.
+pub(super) const ID: &str = "id";
+/// The field of a group that holds what it is called.
+pub(super) const CALLED: &str = "displayName";
+
+/// The entries of a list.
+pub(super) fn list(answer: &Value, items: Option<&Pointer>) -> Result<Vec<Value>, UpstreamError> {
+    let top = Pointer::default();
+    let items = items.unwrap_or(&top);
+    match items.of(answer) {
+        Some(Value::Array(list)) => Ok(list.clone()),
+        _ => Err(unclear(format!("the answer holds no list at {items}"))),
+    }
+}
+
+/// The one thing of an answer, or those of a list that may be it.
+pub(super) fn candidates(
+    answer: &Value,
+    items: Option<&Pointer>,
+) -> Result<Vec<Value>, UpstreamError> {
+    let top = Pointer::default();
+    let items = items.unwrap_or(&top);
+    match items.of(answer) {
+        Some(Value::Array(list)) => Ok(list.clone()),
+        Some(Value::Null) => Ok(Vec::new()),
+        Some(one @ Value::Object(_)) => Ok(vec![one.clone()]),
+        _ => Err(unclear(format!(
+            "the answer holds neither one thing nor a list at {items}"
+        ))),
+    }
+}
+
+/// Every account of a list, none of them twice.
+pub(super) fn users(rows: &[Value], shape: &User) -> Result<Vec<RemoteUser>, UpstreamError> {
+    let users = rows.iter().map(|row| user(row, shape));
+    let users = users.collect::<Result<Vec<_>, _>>()?;
+    once(
+        users.iter().map(|user| Some(user.account.as_str())),
+        "users",
+    )?;
+    once(
+        users.iter().map(|user| user.upstream_id.as_deref()),
+        "users",
+    )?;
+    Ok(users)
+}
+
+pub(super) fn user(row: &Value, shape: &User) -> Result<RemoteUser, UpstreamError> {
+    let id = shape.id.as_ref().and_then(|id| id.text(row));
+    let account = match shape.known_by {
+        KnownBy::Id => id.clone(),
+        KnownBy::Email | KnownBy::Name => shape.account.as_ref().and_then(|it| it.text(row)),
+    };
+    let account = account.ok_or_else(|| unclear("a user without what it is known by"))?;
+    let fields = shape.attributes.iter();
+    let fields = fields.filter_map(|(shown, at)| Some((shown.name().to_owned(), at.text(row)?)));
+    let created = shape.created.as_ref().and_then(|at| at.text(row));
+    Ok(RemoteUser {
+        account: account.to_lowercase(),
+        active: active(row, shape)?,
+        created: created
+            .and_then(|text| text.parse::<jiff::Timestamp>().ok())
+            .map(jiff::Timestamp::as_millisecond),
+        fields: fields.collect(),
+        upstream_id: id,
+        ..RemoteUser::default()
+    })
+}
+
+fn active(row: &Value, shape: &User) -> Result<bool, UpstreamError> {
+    let Some(at) = &shape.active else {
+        return Ok(true);
+    };
+    match at.of(row) {
+        Some(Value::Bool(active)) => Ok(*active),
+        Some(Value::String(word)) if !shape.active_values.is_empty() => {
+            let mut words = shape.active_values.iter();
+            Ok(words.any(|it| it.eq_ignore_ascii_case(word.trim())))
+        }
+        // Many lists show active accounts alone, and say so of none.
+        None | Some(Value::Null) => Ok(true),
+        Some(_) => Err(unclear(format!(
+            "there is neither true nor false at {at} of a user"
+        ))),
+    }
+}
+
+/// Every group of a list, none of them twice.
+pub(super) fn groups(rows: &[Value], shape: &Group) -> Result<Vec<RemoteGroup>, UpstreamError> {
+    let groups = rows.iter().map(|row| group(row, shape));
+    let groups = groups.collect::<Result<Vec<_>, _>>()?;
+    once(
+        groups.iter().map(|group| Some(group.name.as_str())),
+        "groups",
+    )?;
+    Ok(groups)
+}
+
+pub(super) fn group(row: &Value, shape: &Group) -> Result<RemoteGroup, UpstreamError> {
+    let text = |at: &Option<Pointer>| at.as_ref().and_then(|at| at.text(row));
+    let (id, called) = (text(&shape.id), text(&shape.name));
+    let name = match shape.known_by {
+        KnownBy::Id => id.clone(),
+        KnownBy::Email | KnownBy::Name => called.clone(),
+    };
+    let name = name.ok_or_else(|| unclear("a group without what it is known by"))?;
+    let count = shape.member_count.as_ref();
+    let read_only = shape.read_only.iter().find(|rule| rule.fits(row));
+    let fields = [(ID, id), (CALLED, called)];
+    Ok(RemoteGroup {
+        name,
+        read_only: read_only.map(|rule| rule.note.clone()),
+        member_count: count.and_then(|at| at.of(row)?.as_u64()),
+        fields: fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect(),
+        ..RemoteGroup::default()
+    })
+}
+
+impl ReadOnly {
+    fn fits(&self, row: &Value) -> bool {
+        let said = match self.at.of(row) {
+            Some(Value::Bool(flag)) => flag.to_string(),
+            Some(other) => text_of(other).unwrap_or_default(),
+            None => String::new(),
+        };
+        let same = |word: &String| word.eq_ignore_ascii_case(&said);
+        self.is.as_ref().is_none_or(same) && !self.is_not.as_ref().is_some_and(same)
+    }
+}
+
+/// Every member of a group, none of them twice.
+pub(super) fn members(rows: &[Value], shape: &Member) -> Result<Vec<RemoteMember>, UpstreamError> {
+    let members = rows.iter().map(|row| {
+        member(row, shape).ok_or_else(|| unclear("a member without what it is known by"))
+    });
+    let members = members.collect::<Result<Vec<_>, _>>()?;
+    once(members.iter().map(|it| it.account.as_deref()), "members")?;
+    once(
+        members.iter().map(|it| it.upstream_id.as_deref()),
+        "members",
+    )?;
+    Ok(members)
+}
+
+fn member(row: &Value, shape: &Member) -> Option<RemoteMember> {
+    let text = |at: &Option<Pointer>| at.as_ref().and_then(|at| at.text(row));
+    let (id, account) = match (shape.text, text_of(row)) {
+        (Some(Plain::Id), Some(text)) => (Some(text), None),
+        (Some(Plain::Account), Some(text)) => (None, Some(text)),
+        _ => (text(&shape.id), text(&shape.account)),
+    };
+    (id.is_some() || account.is_some()).then(|| RemoteMember {
+        upstream_id: id,
+        account: account.map(|account| account.to_lowercase()),
+        ..RemoteMember::default()
+    })
+}
+
+fn once<'a>(keys: impl Iterator<Item = Option<&'a str>>, what: &str) -> Result<(), UpstreamError> {
+    let mut seen = HashSet::new();
+    for key in keys.flatten() {
+        if !seen.insert(key.to_lowercase()) {
+            return Err(unclear(format!(
+                "the list of {what} names one of them twice"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What became of each member of a call that was answered with success.
+pub(super) fn outcomes(
+    answer: &Value,
+    (applied, failed): (Option<&Pointer>, Option<&Pointer>),
+    sent: &[Principal],
+    settings: &Settings,
+) -> Vec<(UserKey, MemberOutcome)> {
+    let said = |at: Option<&Pointer>| Some(named(at?.of(answer)?, &settings.member));
+    let is_done: Box<dyn Fn(&Principal) -> bool> = match (applied, said(applied), said(failed)) {
+        (Some(_), Some(applied), _) => Box::new(move |member| has(&applied, member)),
+        (Some(_), None, _) => Box::new(|_| false),
+        (None, _, Some(failed)) => Box::new(move |member| !has(&failed, member)),
+        (None, _, None) => Box::new(|_| true),
+    };
+    let outcome = |member: &Principal| {
+        if is_done(member) {
+            MemberOutcome::Applied
+        } else {
+            MemberOutcome::Unknown
+        }
+    };
+    sent.iter().map(|it| (it.user, outcome(it))).collect()
+}
+
+/// Every identifier in a list, in lower case: texts, or members as they are shown.
+fn named(list: &Value, shape: &Member) -> HashSet<String> {
+    let mut found = HashSet::new();
+    for entry in list.as_array().into_iter().flatten() {
+        if let Some(text) = text_of(entry) {
+            found.insert(text.to_lowercase());
+        } else if let Some(member) = member(entry, shape) {
+            found.extend(member.account);
+            found.extend(member.upstream_id.map(|id| id.to_lowercase()));
+        }
+    }
+    found
+}
+
+fn has(list: &HashSet<String>, member: &Principal) -> bool {
+    let id = member.upstream_id.as_ref();
+    list.contains(&member.account.to_lowercase())
+        || id.is_some_and(|id| list.contains(&id.to_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+    use crate::scim::resource::ResourceId;
+
+    fn settings() -> Settings {
+        toml::from_str(
+            r#"
+            user = { id = "/id", account = "/mail", active = "/state", active_values = ["on"], created = "/at", attributes = { displayName = "/name" } }
+            group = { id = "/key", name = "/name", member_count = "/size", read_only = [
+                { at = "/synced", is = "true", note = "kept by another directory" },
+                { at = "/kind", is_not = "user", note = "not of users" },
+            ] }
+            member = { id = "/id", account = "/mail", text = "account" }
+            "#,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn users_are_read_whole_or_not_at_all() {
+        let shape = settings().user;
+        let row = json!({ "id": 7, "mail": " Ann@Example.com ", "state": "ON", "name": "Ann", "at": "2026-01-01T00:00:00Z" });
+        let found = user(&row, &shape).unwrap();
+        assert_eq!(found.account, "ann@example.com");
+        assert_eq!(found.upstream_id.as_deref(), Some("7"));
+        assert!(found.active && found.created.is_some());
+        assert_eq!(found.fields["displayName"], "Ann");
+        assert!(
+            !user(&json!({ "mail": "b@c", "state": "off" }), &shape)
+                .unwrap()
+                .active
+        );
+        assert!(user(&json!({ "mail": "b@c" }), &shape).unwrap().active);
+        for odd in [
+            json!({ "id": 7 }),
+            json!({ "mail": "a@b", "state": 5 }),
+            json!("a@b"),
+        ] {
+            assert!(user(&odd, &shape).is_err(), "{odd}");
+        }
+        let twice = [json!({ "mail": "a@b" }), json!({ "mail": "A@b" })];
+        assert!(users(&twice, &shape).is_err());
+    }
+
+    #[test]
+    fn groups_that_are_not_ours_to_write_say_why() {
+        let shape = settings().group;
+        let read = |row: Value| group(&row, &shape).unwrap().read_only;
+        assert_eq!(
+            read(json!({ "name": "a", "kind": "User", "synced": false })),
+            None
+        );
+        let synced = json!({ "name": "a", "kind": "user", "synced": true });
+        assert_eq!(read(synced).as_deref(), Some("kept by another directory"));
+        assert_eq!(
+            read(json!({ "name": "a" })).as_deref(),
+            Some("not of users")
+        );
+        assert!(group(&json!({ "key": "k" }), &shape).is_err());
+        assert!(groups(&[json!({ "name": "a" }), json!({ "name": "a" })], &shape).is_err());
+    }
+
+    #[test]
+    fn lists_and_single_things_are_told_apart() {
+        let at: Settings = toml::from_str("user = { id = \"/rows\" }").unwrap();
+        let at = at.user.id.unwrap();
+        assert_eq!(list(&json!({ "rows": [1] }), Some(&at)).unwrap().len(), 1);
+        assert!(list(&json!({ "rows": {} }), Some(&at)).is_err());
+        assert!(list(&json!([1, 2]), None).unwrap().len() == 2);
+        for (answer, count) in [
+            (json!({ "rows": [] }), Some(0)),
+            (json!({ "rows": null }), Some(0)),
+            (json!({ "rows": { "a": 1 } }), Some(1)),
+            (json!({ "rows": "x" }), None),
+            (json!({}), None),
+        ] {
+            let found = candidates(&answer, Some(&at)).ok().map(|it| it.len());
+            assert_eq!(found, count, "{answer}");
+        }
+    }
+
+    #[test]
+    fn only_those_of_whom_it_is_said_are_done() {
+        let (settings, done) = (settings(), settings().user.id.unwrap());
+        let principal = |n: u8, id: Option<&str>| Principal {
+            user: UserKey(n.into()),
+            id: ResourceId::from_bytes([n; 16]),
+            account: format!("u{n}@example.com"),
+            upstream_id: id.map(str::to_owned),
+            counts: None,
+        };
+        let sent = [
+            principal(1, None),
+            principal(2, Some("B")),
+            principal(3, None),
+        ];
+        let of = |answer: &Value, applied, failed| -> Vec<bool> {
+            let found = outcomes(answer, (applied, failed), &sent, &settings);
+            found
+                .iter()
+                .map(|it| it.1 == MemberOutcome::Applied)
+                .collect()
+        };
+        let answer = json!({ "id": ["U1@example.com", { "id": "b" }, { "other": 1 }] });
+        assert_eq!(of(&answer, Some(&done), None), [true, true, false]);
+        assert_eq!(of(&answer, None, Some(&done)), [false, false, true]);
+        assert_eq!(of(&json!({}), Some(&done), None), [false; 3]);
+        assert_eq!(of(&json!({}), None, Some(&done)), [true; 3]);
+        assert_eq!(of(&json!({}), None, None), [true; 3]);
+    }
+
+    #[test]
+    fn members_are_texts_or_things() {
+        let shape = settings().member;
+        let rows = [
+            json!("Eve@example.com"),
+            json!({ "id": "7", "mail": "Ann@example.com" }),
+        ];
+        let found = members(&rows, &shape).unwrap();
+        assert_eq!(found[0].account.as_deref(), Some("eve@example.com"));
+        assert_eq!(found[1].upstream_id.as_deref(), Some("7"));
+        for odd in [json!({}), json!(null), json!([]), json!({ "id": "" })] {
+            assert!(members(&[odd.clone()], &shape).is_err(), "{odd}");
+        }
+    }
+}

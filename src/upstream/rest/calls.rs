@@ -1,0 +1,221 @@
+//! One call of a declared application: what is filled in and where, every page
+//! of a list, and the ids of groups, which calls may want where the bridge
+//! knows names.
+
+use std::{
+    collections::HashMap,
+    sync::{MutexGuard, PoisonError},
+};
+
+use serde_json::Value;
+
+use super::{
+    Rest,
+    answers::{self, ID},
+    meaning,
+    paging::{MOST, Pages, Pairs, unclear},
+    settings::{KnownBy, Name, Operation},
+    template::Values,
+};
+use crate::upstream::{RemoteGroup, Upstream, UpstreamError, client::Call};
+
+/// Ids of groups that are kept; all are forgotten when there are more.
+const MOST_IDS: usize = 100_000;
+
+/// What a call is about besides the placeholders of one thing.
+#[derive(Debug, Default)]
+pub(super) struct About {
+    pub(super) members: Vec<Vec<(&'static str, String)>>,
+    pub(super) page: Pairs,
+    /// The page's query is all of it.
+    pub(super) page_alone: bool,
+}
+
+/// What a call was answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) value: Value,
+    /// Nothing was left to do.
+    pub(super) was_so: bool,
+}
+
+impl Rest {
+    pub(super) fn declared(&self, name: Name) -> Result<&Operation, UpstreamError> {
+        self.settings
+            .operation(name)
+            .ok_or_else(|| rejected(format!("no operations.{} is declared", name.key())))
+    }
+
+    /// Sends one call. What cannot be filled in is refused before anything is
+    /// sent; a success that is no JSON is none.
+    pub(super) async fn call(
+        &self,
+        name: Name,
+        values: &Values<'_>,
+        about: About,
+    ) -> Result<Answer, UpstreamError> {
+        let operation = self.declared(name)?;
+        let mut all = values.to_vec();
+        if let [only] = about.members.as_slice() {
+            all.extend(only.iter().map(|(hole, value)| (*hole, value.as_str())));
+        }
+        let mut query = about.page.clone();
+        if !about.page_alone {
+            for (key, text) in &operation.query {
+                let value = text.fill(&all).map_err(rejected)?;
+                query.extend(value.map(|value| (key.clone(), value)));
+            }
+        }
+        let body = operation.body.as_ref();
+        let body = body.map(|body| body.fill(&all, &about.members));
+        let body = body.transpose().map_err(rejected)?.flatten();
+        let query: Vec<(&str, &str)> = query
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
+        let call = Call {
+            method: operation.method(name),
+            template: operation.path.as_ref().map_or("/", |path| path.as_str()),
+            values: &all,
+            query: &query,
+            body,
+            priority: name.priority(),
+            writes: name.writes(),
+        };
+        let (rows, single) = (&self.settings.errors, about.members.len() < 2);
+        let judge = |status: reqwest::StatusCode, body: &[u8]| {
+            meaning::of(rows, (name, single), status.as_u16(), body)
+        };
+        let reply = self.client.send_judged(call, &judge).await?;
+        Ok(Answer {
+            value: reply.json()?,
+            was_so: reply.was_so(),
+        })
+    }
+
+    /// A whole list, page after page.
+    pub(super) async fn all(
+        &self,
+        name: Name,
+        values: &Values<'_>,
+    ) -> Result<Vec<Value>, UpstreamError> {
+        let operation = self.declared(name)?;
+        let path = operation.path.as_ref().map_or("/", |path| path.as_str());
+        let here = self.client.address(path, values)?;
+        let mut pages = Pages::of(operation.paging.as_ref(), here);
+        let mut all = Vec::new();
+        loop {
+            let (page, page_alone) = pages.query();
+            let about = About {
+                page,
+                page_alone,
+                ..About::default()
+            };
+            let answer = self.call(name, values, about).await?.value;
+            let rows = answers::list(&answer, operation.items.as_ref())?;
+            let count = rows.len();
+            all.extend(rows);
+            if all.len() > MOST {
+                return Err(unclear("a list is longer than any that is believed"));
+            }
+            if !pages.goes_on(&answer, count)? {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// What a search finds; nothing where the application says it is missing.
+    pub(super) async fn search(
+        &self,
+        name: Name,
+        values: &Values<'_>,
+    ) -> Result<Vec<Value>, UpstreamError> {
+        let operation = self.declared(name)?;
+        match self.call(name, values, About::default()).await {
+            Ok(answer) => answers::candidates(&answer.value, operation.items.as_ref()),
+            Err(UpstreamError::Missing { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The id of a group, where a call wants it and the bridge knows its name.
+    pub(super) async fn id_for(
+        &self,
+        name: Name,
+        group: &str,
+    ) -> Result<Option<String>, UpstreamError> {
+        let wanted = self.declared(name)?.holes().contains("group.id");
+        if !wanted || self.settings.group.known_by == KnownBy::Id {
+            return Ok(None);
+        }
+        if let Some(id) = self.settings.group.fixed.get(group) {
+            return Ok(Some(id.clone()));
+        }
+        if let Some(id) = self.kept_id(group) {
+            return Ok(Some(id));
+        }
+        let found = self.group(group).await?;
+        let found = found.ok_or_else(|| UpstreamError::Missing {
+            reason: "there is no group of this name".into(),
+        })?;
+        let id = found.fields.get(ID).cloned();
+        id.map(Some).ok_or_else(|| unclear("a group without an id"))
+    }
+
+    /// What is filled in of a group.
+    pub(super) fn values_of_group<'a>(
+        &self,
+        group: &'a str,
+        id: Option<&'a str>,
+    ) -> Vec<(&'static str, &'a str)> {
+        match self.settings.group.known_by {
+            KnownBy::Id => vec![("group.id", group)],
+            KnownBy::Email | KnownBy::Name => {
+                let id = id.map(|id| ("group.id", id));
+                [("group.name", group)].into_iter().chain(id).collect()
+            }
+        }
+    }
+
+    pub(super) fn remember(&self, groups: &[RemoteGroup]) {
+        let mut ids = self.ids();
+        if ids.len().saturating_add(groups.len()) > MOST_IDS {
+            ids.clear();
+        }
+        let known = groups.iter().take(MOST_IDS);
+        let known =
+            known.filter_map(|group| Some((group.name.clone(), group.fields.get(ID)?.clone())));
+        ids.extend(known);
+    }
+
+    /// The id that was kept, which may be that of a group that was there before.
+    pub(super) fn forget(&self, group: &str) -> Option<String> {
+        self.ids().remove(group)
+    }
+
+    pub(super) fn kept_id(&self, group: &str) -> Option<String> {
+        self.ids().get(group).cloned()
+    }
+
+    fn ids(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.group_ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) fn rejected(reason: String) -> UpstreamError {
+    UpstreamError::Rejected { reason }
+}
+
+/// The end of a reading before anything was sent that changes something: what
+/// was to be sent was not.
+pub(super) fn unsent(error: UpstreamError) -> UpstreamError {
+    match error {
+        UpstreamError::Unknown { reason } => UpstreamError::Later {
+            after: None,
+            reason,
+        },
+        other => other,
+    }
+}

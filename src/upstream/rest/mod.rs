@@ -1,0 +1,273 @@
+//! An application that no code knows, described in configuration alone: any
+//! REST API with calls for who is in a group. The engine asks it the same
+//! things as any other; which call that is, what goes into it and what its
+//! answer means is `settings`, with placeholders (`template`), JSON pointers
+//! (`pointer`), pages (`paging`) and failures (`meaning`) as types of their own.
+//!
+//! What has state of its own is left out: roles, profiles, bringing back an
+//! account. `calls` sends, `writes` changes, here is the contract.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+
+use super::{
+    Condition, Finding, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile, RemoteUser,
+    Upstream, UpstreamError, client::Client,
+};
+use crate::{
+    plan::{capability::Capabilities, operation::Operation},
+    scim::{error::Problem, resource::Attributes, schema::Schemas},
+};
+use answers::ID;
+use paging::unclear;
+use settings::{KnownBy, Name};
+
+mod answers;
+mod calls;
+mod capabilities;
+mod check;
+mod mapping;
+mod meaning;
+mod names;
+mod paging;
+mod pointer;
+mod problems;
+mod schemas;
+pub mod settings;
+mod template;
+#[cfg(test)]
+mod tests;
+mod writes;
+
+pub use settings::Settings;
+
+/// A connection to a declared application. Nothing is sent yet; all problems
+/// of the settings come back together, one a line.
+pub fn open(settings: Settings) -> Result<Arc<dyn Upstream>, String> {
+    let problems = settings.problems();
+    if !problems.is_empty() {
+        return Err(problems.join("\n"));
+    }
+    let capabilities = capabilities::table(&settings);
+    Ok(Arc::new(Rest {
+        client: Client::new(settings.client())?,
+        schemas: Arc::new(schemas::schemas(&settings, &capabilities)),
+        capabilities,
+        group_ids: Mutex::default(),
+        settings,
+    }))
+}
+
+#[derive(Debug)]
+struct Rest {
+    client: Client,
+    settings: Settings,
+    capabilities: Capabilities,
+    schemas: Arc<Schemas>,
+    /// Ids of groups by name, as last read; never believed when one is missing.
+    group_ids: Mutex<HashMap<String, String>>,
+}
+
+#[async_trait]
+impl Upstream for Rest {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn schemas(&self) -> Arc<Schemas> {
+        self.schemas.clone()
+    }
+
+    fn fingerprint(&self) -> String {
+        let address = self.settings.base_url.trim_end_matches('/');
+        format!("{} {}", self.settings.name, address.to_lowercase())
+    }
+
+    fn lists_users(&self) -> bool {
+        self.settings.has(Name::ListUsers)
+    }
+
+    fn project(&self, user: &Attributes) -> Result<Projection, Problem> {
+        Ok(mapping::project(user, &self.settings))
+    }
+
+    fn plain_role(&self) -> Option<&str> {
+        None
+    }
+
+    fn group_name(&self, display_name: &str) -> Result<String, Problem> {
+        mapping::group_name(display_name)
+    }
+
+    fn user_attributes(&self, remote: &RemoteUser, _: Option<&RemoteProfile>) -> Attributes {
+        mapping::user_attributes(remote, &self.settings)
+    }
+
+    fn group_attributes(&self, remote: &RemoteGroup) -> Attributes {
+        mapping::group_attributes(remote)
+    }
+
+    fn adorn_group(&self, _: &mut Attributes, _: &str) {}
+
+    async fn users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
+        if !self.lists_users() {
+            return Ok(Vec::new());
+        }
+        let rows = self.all(Name::ListUsers, &[]).await?;
+        answers::users(&rows, &self.settings.user)
+    }
+
+    async fn profiles(&self) -> Result<Vec<RemoteProfile>, UpstreamError> {
+        Ok(Vec::new())
+    }
+
+    async fn groups(&self) -> Result<Vec<RemoteGroup>, UpstreamError> {
+        if !self.settings.has(Name::ListGroups) {
+            return Ok(self.marked(self.fixed_groups()));
+        }
+        let rows = self.all(Name::ListGroups, &[]).await?;
+        let groups = answers::groups(&rows, &self.settings.group)?;
+        self.remember(&groups);
+        Ok(self.marked(groups))
+    }
+
+    async fn members(&self, group: &str) -> Result<Vec<RemoteMember>, UpstreamError> {
+        let id = self.id_for(Name::ListMembers, group).await?;
+        let values = self.values_of_group(group, id.as_deref());
+        match self.all(Name::ListMembers, &values).await {
+            Ok(rows) => answers::members(&rows, &self.settings.member),
+            Err(error) => {
+                self.forget(group);
+                Err(error)
+            }
+        }
+    }
+
+    async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
+        let found = self.account(account).await?;
+        Ok(found.filter(|user| user.active))
+    }
+
+    async fn group(&self, name: &str) -> Result<Option<RemoteGroup>, UpstreamError> {
+        let list = if self.settings.has(Name::FindGroup) {
+            let hole = match self.settings.group.known_by {
+                KnownBy::Id => "group.id",
+                KnownBy::Email | KnownBy::Name => "group.name",
+            };
+            let rows = self.search(Name::FindGroup, &[(hole, name)]).await?;
+            self.marked(answers::groups(&rows, &self.settings.group)?)
+        } else {
+            self.groups().await?
+        };
+        let found = list.into_iter().find(|group| group.name == name);
+        self.remember(found.as_slice());
+        Ok(found)
+    }
+
+    async fn apply(&self, operation: &Operation) -> Result<Outcome, UpstreamError> {
+        match operation {
+            Operation::CreateUser {
+                account,
+                fields,
+                upstream_id,
+                ..
+            } => {
+                let before = upstream_id.as_deref();
+                self.create_user(account, fields, before).await
+            }
+            Operation::DeactivateUser { principal } => self.deactivate_user(principal).await,
+            Operation::CreateGroup { name, members } => self.create_group(name, members).await,
+            Operation::DeleteGroup { name } => self.delete_group(name).await,
+            Operation::AddMembers { group, members } => {
+                self.change_members(Name::AddMembers, group, members).await
+            }
+            Operation::RemoveMembers { group, members } => {
+                self.change_members(Name::RemoveMembers, group, members)
+                    .await
+            }
+            Operation::ReplaceMembers { group, members } => {
+                self.change_members(Name::ReplaceMembers, group, members)
+                    .await
+            }
+            // Nothing is planned for what the table cannot do; if it were, it
+            // would end here.
+            Operation::SetRole { .. } | Operation::UpsertProfile { .. } => {
+                Err(UpstreamError::Rejected {
+                    reason: "no call for it is declared".into(),
+                })
+            }
+        }
+    }
+
+    fn is_refused(&self) -> bool {
+        self.client.is_refused()
+    }
+
+    fn brake(&self, stopped: bool) {
+        self.client.brake(stopped);
+    }
+
+    fn condition(&self) -> Condition {
+        self.client.condition()
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        self.findings().await
+    }
+}
+
+impl Rest {
+    fn fixed_groups(&self) -> Vec<RemoteGroup> {
+        let fixed = self.settings.group.fixed.iter();
+        let group = |(name, id): (&String, &String)| RemoteGroup {
+            name: name.clone(),
+            fields: [(ID.to_owned(), id.clone())].into(),
+            ..RemoteGroup::default()
+        };
+        fixed.map(group).collect()
+    }
+
+    /// Where no call changes who is in a group, none is to be written.
+    fn marked(&self, mut groups: Vec<RemoteGroup>) -> Vec<RemoteGroup> {
+        let reason = capabilities::why_no_members(&self.capabilities);
+        for group in &mut groups {
+            group.read_only = group.read_only.take().or_else(|| reason.clone());
+        }
+        groups
+    }
+
+    /// One account, active or not.
+    async fn account(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
+        let shape = &self.settings.user;
+        let list = if self.settings.has(Name::FindUser) {
+            let hole = match shape.known_by {
+                KnownBy::Id => "user.id",
+                KnownBy::Email | KnownBy::Name => "user.account",
+            };
+            let rows = self.search(Name::FindUser, &[(hole, account)]).await?;
+            answers::users(&rows, shape)?
+        } else {
+            self.users().await?
+        };
+        let others = !list.is_empty();
+        let account = account.to_lowercase();
+        let meant = list.into_iter().find(|user| user.account == account);
+        // A search may find whatever contains what was asked for; a path may not.
+        if meant.is_none() && others && self.finds_one() {
+            return Err(unclear("another user than the one asked for was answered"));
+        }
+        Ok(meant)
+    }
+
+    /// Whether the search for a user names it in its path, so that the answer
+    /// is that one or none.
+    fn finds_one(&self) -> bool {
+        let search = self.settings.operation(Name::FindUser);
+        let path = search.and_then(|operation| operation.path.as_ref());
+        path.is_some_and(|path| !path.holes().is_empty())
+    }
+}

@@ -1,0 +1,169 @@
+//! What each call of a declared application is by itself, whatever the
+//! configuration says of it: its usual method, what it may and must name, how
+//! urgent it is.
+
+use reqwest::Method;
+
+use super::{
+    settings::{KnownBy, Name, Operation, Settings},
+    template::{Body, Holes, Path, Text},
+};
+use crate::upstream::client::Priority;
+
+impl Name {
+    pub(super) const ALL: [Self; 13] = [
+        Self::ListUsers,
+        Self::FindUser,
+        Self::CreateUser,
+        Self::DeactivateUser,
+        Self::ReactivateUser,
+        Self::ListGroups,
+        Self::FindGroup,
+        Self::CreateGroup,
+        Self::DeleteGroup,
+        Self::ListMembers,
+        Self::AddMembers,
+        Self::RemoveMembers,
+        Self::ReplaceMembers,
+    ];
+
+    /// Its spelling in the configuration.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::ListUsers => "list_users",
+            Self::FindUser => "find_user",
+            Self::CreateUser => "create_user",
+            Self::DeactivateUser => "deactivate_user",
+            Self::ReactivateUser => "reactivate_user",
+            Self::ListGroups => "list_groups",
+            Self::FindGroup => "find_group",
+            Self::CreateGroup => "create_group",
+            Self::DeleteGroup => "delete_group",
+            Self::ListMembers => "list_members",
+            Self::AddMembers => "add_members",
+            Self::RemoveMembers => "remove_members",
+            Self::ReplaceMembers => "replace_members",
+        }
+    }
+
+    pub(super) fn words(self) -> String {
+        self.key().replace('_', " ")
+    }
+
+    /// A replacement may take access away, so it goes with the removals.
+    pub(super) fn priority(self) -> Priority {
+        match self {
+            Self::DeactivateUser
+            | Self::DeleteGroup
+            | Self::RemoveMembers
+            | Self::ReplaceMembers => Priority::Revocation,
+            _ => Priority::Ordinary,
+        }
+    }
+
+    /// What changes something there, whatever its method.
+    pub(super) fn writes(self) -> bool {
+        !matches!(
+            self,
+            Self::ListUsers
+                | Self::FindUser
+                | Self::ListGroups
+                | Self::FindGroup
+                | Self::ListMembers
+        )
+    }
+
+    pub(super) fn is_list(self) -> bool {
+        matches!(self, Self::ListUsers | Self::ListGroups | Self::ListMembers)
+    }
+
+    pub(super) fn is_search(self) -> bool {
+        matches!(self, Self::FindUser | Self::FindGroup)
+    }
+
+    pub(super) fn creates(self) -> bool {
+        matches!(self, Self::CreateUser | Self::CreateGroup)
+    }
+
+    /// It changes who is in a group that is there.
+    pub(super) fn changes_members(self) -> bool {
+        matches!(
+            self,
+            Self::AddMembers | Self::RemoveMembers | Self::ReplaceMembers
+        )
+    }
+
+    fn usual_method(self) -> Method {
+        match self {
+            Self::CreateUser | Self::ReactivateUser | Self::CreateGroup | Self::AddMembers => {
+                Method::POST
+            }
+            Self::DeactivateUser | Self::DeleteGroup | Self::RemoveMembers => Method::DELETE,
+            Self::ReplaceMembers => Method::PUT,
+            _ => Method::GET,
+        }
+    }
+
+    /// What can be filled in, where users and groups are known by this.
+    pub(super) fn may_hold(self, hole: &str, settings: &Settings) -> bool {
+        let user_by_id = settings.user.known_by == KnownBy::Id;
+        let group_by_id = settings.group.known_by == KnownBy::Id;
+        let (thing, part) = hole.split_once('.').unwrap_or((hole, ""));
+        match (self, thing, part) {
+            (Self::CreateGroup, "group", part) => part == "name",
+            (Self::FindGroup, "group", part) => part == if group_by_id { "id" } else { "name" },
+            (Self::FindUser, "user", part) => part == if user_by_id { "id" } else { "account" },
+            (Self::DeleteGroup | Self::ListMembers, "group", part) => part == "id" || !group_by_id,
+            (_, "group", part) if self.changes_members() => part == "id" || !group_by_id,
+            (Self::DeactivateUser | Self::ReactivateUser, "user", part) => {
+                part == "id" || (part == "account" && !user_by_id)
+            }
+            (Self::CreateUser, "user", part) => part != "id",
+            (_, "member", part) if self.changes_members() || self == Self::CreateGroup => {
+                part == "id" || !user_by_id
+            }
+            _ => false,
+        }
+    }
+
+    /// The kinds of things that have to be named, each by one placeholder at
+    /// least: without it, the call would be about everything.
+    pub(super) fn must_hold(self) -> &'static [&'static str] {
+        match self {
+            Self::ListUsers | Self::ListGroups => &[],
+            Self::FindUser | Self::CreateUser | Self::DeactivateUser | Self::ReactivateUser => {
+                &["user"]
+            }
+            Self::FindGroup | Self::CreateGroup | Self::DeleteGroup | Self::ListMembers => {
+                &["group"]
+            }
+            Self::AddMembers | Self::RemoveMembers | Self::ReplaceMembers => &["group", "member"],
+        }
+    }
+}
+
+impl Operation {
+    pub(super) fn method(&self, name: Name) -> Method {
+        let said = self.method.as_ref().map(|verb| verb.0.clone());
+        said.unwrap_or_else(|| name.usual_method())
+    }
+
+    /// Everything that is filled in anywhere.
+    pub(super) fn holes(&self) -> Holes {
+        let mut holes = self.path.as_ref().map(Path::holes).unwrap_or_default();
+        holes.extend(self.query.values().flat_map(Text::holes));
+        holes.extend(self.body.iter().flat_map(Body::holes));
+        holes
+    }
+
+    /// Members that one call can name: none, one, or as many as a list in its
+    /// body may hold.
+    pub(super) fn most_members(&self) -> usize {
+        let lists = self.body.as_ref().is_some_and(Body::has_list_of_members);
+        if lists {
+            return self.batch.map_or(100, usize::from);
+        }
+        let named = self.holes().iter().any(|hole| hole.starts_with("member."));
+        usize::from(named)
+    }
+}

@@ -1,0 +1,282 @@
+//! From one page of a list to the next, in the four ways that are common: a
+//! cursor in the answer, a link in the answer, numbered pages, an offset. Of a
+//! link only the query is taken: the credential follows no address out of an
+//! answer. A page that is shorter than asked for is not the last one, because
+//! many applications cut pages; an empty one is.
+
+use std::collections::HashSet;
+
+use reqwest::Url;
+use serde_json::Value;
+
+use super::{
+    pointer::text_of,
+    settings::{Paging, Style},
+};
+use crate::upstream::UpstreamError;
+
+/// The most pages and entries of a list, so that one that never ends does.
+const MOST_PAGES: usize = 100_000;
+pub(super) const MOST: usize = 2_000_000;
+
+pub(super) type Pairs = Vec<(String, String)>;
+
+/// Where a reading stands.
+#[derive(Debug)]
+pub(super) struct Pages<'a> {
+    paging: Option<&'a Paging>,
+    here: Url,
+    seen: HashSet<String>,
+    /// The page's number or the first entry's.
+    position: u64,
+    entries: u64,
+    read: usize,
+    /// What the answer before said of the next page.
+    next: Option<Pairs>,
+}
+
+impl<'a> Pages<'a> {
+    /// `here` is the list's own address, without a query.
+    pub(super) fn of(paging: Option<&'a Paging>, here: Url) -> Self {
+        let first = paging.and_then(|it| it.first);
+        let usual = paging.is_some_and(|paging| paging.style == Style::Page);
+        Self {
+            paging,
+            here,
+            seen: HashSet::new(),
+            position: first.unwrap_or(u64::from(usual)),
+            entries: 0,
+            read: 0,
+            next: None,
+        }
+    }
+
+    /// What the query of the next call holds besides what is configured, and
+    /// whether it is all of it.
+    pub(super) fn query(&self) -> (Pairs, bool) {
+        let Some(paging) = self.paging else {
+            return (Pairs::new(), false);
+        };
+        if paging.style == Style::Link
+            && let Some(next) = &self.next
+        {
+            return (next.clone(), true);
+        }
+        let mut query = Pairs::new();
+        if let Some(size) = &paging.size {
+            let entries = paging.entries.map_or(100, usize::from);
+            query.push((size.clone(), entries.to_string()));
+        }
+        query.extend(self.next.clone().into_iter().flatten());
+        let counts = matches!(paging.style, Style::Page | Style::Offset);
+        if let (true, Some(key)) = (counts, &paging.query) {
+            query.push((key.clone(), self.position.to_string()));
+        }
+        (query, false)
+    }
+
+    /// Takes an answer with so many entries; whether there is another page.
+    pub(super) fn goes_on(&mut self, answer: &Value, count: usize) -> Result<bool, UpstreamError> {
+        let Some(paging) = self.paging else {
+            return Ok(false);
+        };
+        self.read += 1;
+        self.entries = self.entries.saturating_add(count as u64);
+        let goes_on = match paging.style {
+            Style::Page | Style::Offset => self.counts_on(paging, answer, count)?,
+            Style::Cursor | Style::Link => self.is_led_on(paging, answer)?,
+        };
+        let too_many = self.read >= MOST_PAGES || self.entries > MOST as u64;
+        if goes_on && too_many {
+            return Err(unclear("the pages of a list do not come to an end"));
+        }
+        Ok(goes_on)
+    }
+
+    fn counts_on(
+        &mut self,
+        paging: &Paging,
+        answer: &Value,
+        count: usize,
+    ) -> Result<bool, UpstreamError> {
+        let step = match paging.style {
+            Style::Offset => count as u64,
+            _ => 1,
+        };
+        self.position = self.position.saturating_add(step);
+        let total = paging.total.as_ref();
+        let total = total.and_then(|total| total.of(answer)?.as_u64());
+        match (total, has_more(paging, answer)?) {
+            (_, Some(more)) => Ok(more),
+            (Some(total), None) if count == 0 && total > self.entries => Err(unclear(
+                "the list is cut off: it holds fewer entries than it says",
+            )),
+            (Some(total), None) => Ok(total > self.entries),
+            (None, None) => Ok(count > 0),
+        }
+    }
+
+    fn is_led_on(&mut self, paging: &Paging, answer: &Value) -> Result<bool, UpstreamError> {
+        let more = has_more(paging, answer)?;
+        if more == Some(false) {
+            return Ok(false);
+        }
+        let found = paging.next.as_ref().and_then(|next| next.of(answer));
+        let Some(next) = found.and_then(text_of) else {
+            return match more {
+                Some(true) => Err(unclear("there is another page, and no way to it")),
+                _ => Ok(false),
+            };
+        };
+        if !self.seen.insert(next.clone()) {
+            return Err(unclear("the pages of a list do not come to an end"));
+        }
+        self.next = Some(match (paging.style, &paging.query) {
+            (Style::Link, _) => self.query_of(&next)?,
+            (_, Some(key)) => vec![(key.clone(), next)],
+            (_, None) => Pairs::new(),
+        });
+        Ok(true)
+    }
+
+    /// Of a link to the next page of the same list, absolute or not.
+    fn query_of(&self, link: &str) -> Result<Pairs, UpstreamError> {
+        let there = self.here.join(link);
+        let there = there.map_err(|_| unclear("the link to the next page is no address"))?;
+        // Some leave out what a gateway puts before their paths.
+        if there.path().len() < 2 || !self.here.path().ends_with(there.path()) {
+            return Err(unclear("the link to the next page leads to another list"));
+        }
+        let pairs = there.query_pairs();
+        Ok(pairs
+            .map(|(key, value)| (key.into_owned(), value.into_owned()))
+            .collect())
+    }
+}
+
+/// What the answer says of another page, where it is asked.
+fn has_more(paging: &Paging, answer: &Value) -> Result<Option<bool>, UpstreamError> {
+    let Some(more) = &paging.more else {
+        return Ok(None);
+    };
+    match more.of(answer) {
+        Some(Value::Bool(more)) => Ok(Some(*more)),
+        _ => Err(unclear(format!(
+            "there is neither true nor false at {more}, where it should say if there is another page"
+        ))),
+    }
+}
+
+pub(super) fn unclear(reason: impl Into<String>) -> UpstreamError {
+    UpstreamError::Unknown {
+        reason: reason.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    const HERE: &str = "https://api.example.com/rest/users";
+
+    /// The queries that a list in such parts is asked with.
+    fn asked(paging: &str, answers: &[(Value, usize)]) -> Result<Vec<String>, UpstreamError> {
+        let paging: Paging = toml::from_str(paging).unwrap();
+        let mut pages = Pages::of(Some(&paging), Url::parse(HERE).unwrap());
+        let mut asked = Vec::new();
+        for (answer, count) in answers {
+            let pairs = pages.query().0.into_iter();
+            let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={value}")).collect();
+            asked.push(pairs.join("&"));
+            if !pages.goes_on(answer, *count)? {
+                return Ok(asked);
+            }
+        }
+        Ok(asked)
+    }
+
+    #[test]
+    fn a_cursor_is_followed_until_there_is_none() {
+        let paging = "style = \"cursor\"\nnext = \"/next\"\nquery = \"after\"\nsize = \"limit\"";
+        let answers = [(json!({ "next": "x=" }), 2), (json!({ "next": null }), 1)];
+        assert_eq!(
+            asked(paging, &answers).unwrap(),
+            ["limit=100", "limit=100&after=x="]
+        );
+        let round = [(json!({ "next": "x" }), 2), (json!({ "next": "x" }), 2)];
+        assert!(asked(paging, &round).is_err(), "the same page again");
+        let more = format!("{paging}\nmore = \"/more\"");
+        let last = [(json!({ "next": "x", "more": false }), 2)];
+        assert_eq!(asked(&more, &last).unwrap().len(), 1);
+        for odd in [
+            json!({ "next": "x" }),
+            json!({ "more": true }),
+            json!({ "more": "no" }),
+        ] {
+            assert!(asked(&more, &[(odd, 1)]).is_err());
+        }
+    }
+
+    #[test]
+    fn of_a_link_only_the_query_is_taken_and_only_of_the_same_list() {
+        let paging = "style = \"link\"\nnext = \"/links/next\"\nsize = \"n\"\nentries = 7";
+        for link in [
+            "https://api.example.com/rest/users?page=2&n=7",
+            "https://internal.example.net/rest/users?page=2&n=7",
+            "/rest/users?page=2&n=7",
+            "/users?page=2&n=7",
+            "?page=2&n=7",
+        ] {
+            let answers = [(json!({ "links": { "next": link } }), 7), (json!({}), 0)];
+            assert_eq!(
+                asked(paging, &answers).unwrap(),
+                ["n=7", "page=2&n=7"],
+                "{link}"
+            );
+        }
+        for link in [
+            "https://evil.example.com/steal",
+            "/rest/groups?page=2",
+            "/",
+            "http://[",
+        ] {
+            let answer = json!({ "links": { "next": link } });
+            assert!(asked(paging, &[(answer, 7)]).is_err(), "{link}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_link_leads_anywhere_else(link in ".{0,60}") {
+            let paging = "style = \"link\"\nnext = \"/next\"";
+            let paging: Paging = toml::from_str(paging).unwrap();
+            let mut pages = Pages::of(Some(&paging), Url::parse(HERE).unwrap());
+            let _ = pages.goes_on(&json!({ "next": link }), 1);
+            assert_eq!(pages.here.as_str(), HERE);
+        }
+    }
+
+    #[test]
+    fn pages_and_offsets_are_counted_to_the_total_or_to_an_empty_page() {
+        let none = || json!({});
+        let page = "style = \"page\"\nquery = \"page\"";
+        let read = asked(page, &[(none(), 50), (none(), 3), (none(), 0)]).unwrap();
+        assert_eq!(
+            read,
+            ["page=1", "page=2", "page=3"],
+            "a short page is not the last"
+        );
+        let offset =
+            "style = \"offset\"\nquery = \"skip\"\nsize = \"top\"\nentries = 2\ntotal = \"/total\"";
+        let total = || json!({ "total": 3 });
+        let read = asked(offset, &[(total(), 2), (total(), 1)]).unwrap();
+        assert_eq!(read, ["top=2&skip=0", "top=2&skip=2"]);
+        assert!(
+            asked(offset, &[(total(), 2), (total(), 0)]).is_err(),
+            "cut off"
+        );
+    }
+}

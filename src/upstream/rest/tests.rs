@@ -1,0 +1,700 @@
+//! A declared application as a whole: what its declaration comes to, all that
+//! can be wrong with one, and what is sent and believed, against answers that
+//! are written down here.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::{
+    plan::{
+        capability::Act,
+        state::{Principal, UserKey},
+    },
+    scim::resource::ResourceId,
+    upstream::MemberOutcome,
+};
+use script::Script;
+
+mod script;
+
+/// Everything is declared, in the smallest words.
+const WHOLE: &str = r#"
+name = "Acme"
+base_url = "http://127.0.0.1:9/v1"
+token = "a-token"
+user = { id = "/id", account = "/mail", active = "/on" }
+group = { id = "/id", name = "/name" }
+member = { id = "/id", account = "/mail" }
+errors = [{ on = ["add_members"], status = 200, at = "/oops", text = "already", means = "done" }]
+[operations]
+list_users = { path = "/users", items = "/rows", paging = { style = "cursor", next = "/next", query = "after" } }
+find_user = { path = "/users", query = { q = "mail eq {user.account:quoted}" }, items = "/rows" }
+create_user = { path = "/users", body = { mail = "{user.account}", title = "{user.title}" }, id = "/id" }
+deactivate_user = { path = "/users/{user.id}" }
+reactivate_user = { path = "/users/{user.id}/activate" }
+list_groups = { path = "/groups", items = "/rows" }
+create_group = { path = "/groups", body = { name = "{group.name}" }, id = "/id" }
+delete_group = { path = "/groups/{group.id}" }
+list_members = { path = "/groups/{group.id}/members" }
+add_members = { path = "/groups/{group.id}/members", body = [{ id = "{member.id}" }], batch = 10, applied = "/added" }
+remove_members = { path = "/groups/{group.id}/members/{member.id}" }
+"#;
+
+fn settings(text: &str) -> Settings {
+    toml::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// The whole of it with some words said otherwise.
+fn with(changes: &[(&str, &str)]) -> Settings {
+    let mut text = WHOLE.to_owned();
+    for (before, after) in changes {
+        assert!(text.contains(before), "{before}");
+        text = text.replace(before, after);
+    }
+    settings(&text)
+}
+
+fn principal(n: u8, id: Option<&str>) -> Principal {
+    Principal {
+        user: UserKey(n.into()),
+        id: ResourceId::from_bytes([n; 16]),
+        account: format!("u{n}@example.com"),
+        upstream_id: id.map(str::to_owned),
+        counts: None,
+    }
+}
+
+/// The application with these answers, and what it was asked.
+async fn scripted(
+    changes: &[(&str, &str)],
+    script: &[(&str, u16, &str)],
+) -> (Arc<dyn Upstream>, Script) {
+    let script = Script::start(script).await;
+    let mut settings = with(changes);
+    settings.base_url = settings.base_url.replace("127.0.0.1:9", &script.address);
+    settings.requests_per_second = 1_000;
+    (open(settings).unwrap(), script)
+}
+
+#[tokio::test]
+async fn every_act_has_one_row_and_every_no_a_reason_that_is_served() {
+    let little = [
+        (
+            "create_user = { path = \"/users\", body = { mail = \"{user.account}\", title = \"{user.title}\" }, id = \"/id\" }\n",
+            "",
+        ),
+        ("deactivate_user = { path = \"/users/{user.id}\" }\n", ""),
+        (
+            "reactivate_user = { path = \"/users/{user.id}/activate\" }\n",
+            "",
+        ),
+        (
+            "create_group = { path = \"/groups\", body = { name = \"{group.name}\" }, id = \"/id\" }\n",
+            "",
+        ),
+        (
+            "name = \"Acme\"\n",
+            "name = \"Acme\"\nnotes = { delete_group = \"groups are kept for audits\" }\n",
+        ),
+        ("delete_group = { path = \"/groups/{group.id}\" }\n", ""),
+    ];
+    for settings in [with(&[]), with(&little)] {
+        let application = open(settings).unwrap();
+        let can = application.capabilities();
+        let acts: Vec<Act> = can.rows.iter().map(|row| row.act).collect();
+        assert_eq!(acts, Act::ALL);
+        let schemas = application.schemas();
+        let served: Vec<String> = schemas
+            .documents()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let served = served.concat();
+        for row in can.rows.iter().filter(|row| !row.able) {
+            let reason = serde_json::Value::from(&*row.note).to_string();
+            assert!(
+                !row.note.is_empty() && served.contains(reason.trim_matches('"')),
+                "{row:?}"
+            );
+        }
+    }
+    let application = open(with(&little)).unwrap();
+    let can = application.capabilities();
+    assert_eq!(can.note(Act::DeleteGroup), "groups are kept for audits");
+    assert_eq!(can.batch(Act::AddMembers), 10);
+    assert_eq!(can.batch(Act::RemoveMembers), 1);
+    assert_eq!(can.first_members(), 0);
+    assert!(!can.can(Act::CreateUser) && can.can(Act::AddMembers));
+}
+
+/// A change of the whole, and the beginning of what is said about it.
+const WRONG: &[(&str, &str, &str)] = &[
+    ("name = \"Acme\"", "name = \"\"", "name: missing"),
+    (
+        "token = \"a-token\"",
+        "token = \"a\"\nheader = \"x-key\"",
+        "header: names a header that is not used",
+    ),
+    (
+        "token = \"a-token\"",
+        "token = \"a\"\nauthentication = \"header\"",
+        "authentication: ",
+    ),
+    (
+        "token = \"a-token\"",
+        "token = \"a\"\nauthentication = \"header\"\nheader = \"x key\"",
+        "header: not the name",
+    ),
+    (
+        "token = \"a-token\"",
+        "token = \"a\"\nmedia_type = \"\"",
+        "media_type: ",
+    ),
+    (
+        "token = \"a-token\"",
+        "token = \"a\"\nburst = 0",
+        "burst = 0",
+    ),
+    (
+        "token = \"a-token\"",
+        "token = \"a\"\nnotes = { set_role = \" \" }",
+        "notes: ",
+    ),
+    (
+        ", account = \"/mail\", active",
+        ", active",
+        "user.account: missing",
+    ),
+    (
+        "active = \"/on\" }",
+        "active_values = [\"on\"] }",
+        "user.active_values: ",
+    ),
+    ("active = \"/on\" }", "link = true }", "user.link: "),
+    (
+        "active = \"/on\" }",
+        "known_by = \"id\" }",
+        "user.known_by: ",
+    ),
+    (
+        "group = { id = \"/id\", name = \"/name\" }",
+        "group = { id = \"/id\" }",
+        "group.name: missing",
+    ),
+    (
+        "name = \"/name\" }",
+        "name = \"/name\", known_by = \"email\" }",
+        "group.known_by: ",
+    ),
+    (
+        "name = \"/name\" }",
+        "name = \"/name\", known_by = \"id\" }",
+        "operations.create_group: an id",
+    ),
+    (
+        "name = \"/name\" }",
+        "name = \"/name\", fixed = { a = \"1\" } }",
+        "group.fixed: ",
+    ),
+    (
+        "name = \"/name\" }",
+        "name = \"/name\", read_only = [{ at = \"/x\", note = \"y\" }] }",
+        "group.read_only[0]: ",
+    ),
+    (
+        "member = { id = \"/id\", account = \"/mail\" }",
+        "",
+        "member: says nothing",
+    ),
+    (
+        "list_groups = { path = \"/groups\", items = \"/rows\" }",
+        "",
+        "operations.list_groups: missing",
+    ),
+    (
+        "list_members = { path = \"/groups/{group.id}/members\" }",
+        "",
+        "operations.list_members: missing",
+    ),
+    (
+        "remove_members = { path = \"/groups/{group.id}/members/{member.id}\" }",
+        "",
+        "operations.remove_members: missing",
+    ),
+    (
+        "path = \"/users\", items",
+        "items",
+        "operations.list_users.path: missing",
+    ),
+    (
+        "/users/{user.id}",
+        "/users/{group.id}",
+        "operations.deactivate_user: {group.id} is nothing",
+    ),
+    (
+        "/users/{user.id}",
+        "/users",
+        "operations.deactivate_user: names no user",
+    ),
+    (
+        "name = \"{group.name}\"",
+        "name = \"x\"",
+        "operations.create_group: names no group",
+    ),
+    (
+        "user = { id = \"/id\", ",
+        "user = { ",
+        "operations.add_members: the id of a user",
+    ),
+    (
+        "group = { id = \"/id\", ",
+        "group = { ",
+        "operations.add_members: the id of a group",
+    ),
+    (
+        "/members/{member.id}\" }",
+        "/members/{member.id}\", batch = 2 }",
+        "operations.remove_members.batch: ",
+    ),
+    (
+        "batch = 10,",
+        "query = { id = \"{member.id}\" },",
+        "operations.add_members: a member is named outside",
+    ),
+    (
+        "delete_group = { ",
+        "delete_group = { method = \"GET\", ",
+        "operations.delete_group.method: ",
+    ),
+    (
+        "list_groups = { ",
+        "list_groups = { body = {}, ",
+        "operations.list_groups.body: ",
+    ),
+    (
+        "delete_group = { ",
+        "delete_group = { applied = \"/x\", ",
+        "operations.delete_group.applied: ",
+    ),
+    (
+        "delete_group = { ",
+        "delete_group = { id = \"/x\", ",
+        "operations.delete_group.id: ",
+    ),
+    (
+        "applied = \"/added\"",
+        "applied = \"/added\", failed = \"/x\"",
+        "operations.add_members.failed: ",
+    ),
+    (
+        "next = \"/next\", ",
+        "",
+        "operations.list_users.paging: without next",
+    ),
+    (
+        ", query = \"after\"",
+        "",
+        "operations.list_users.paging: without query",
+    ),
+    (
+        "style = \"cursor\"",
+        "style = \"link\"",
+        "operations.list_users.paging: a link says",
+    ),
+    (
+        "style = \"cursor\"",
+        "style = \"page\"",
+        "operations.list_users.paging: pages and offsets",
+    ),
+    (
+        "query = \"after\"",
+        "query = \"after\", entries = 5",
+        "operations.list_users.paging: entries",
+    ),
+    (
+        "status = 200, at = \"/oops\", text = \"already\"",
+        "status = 200",
+        "errors[0].status: ",
+    ),
+    (
+        "status = 200, at",
+        "status = [200, 429], at",
+        "errors[0].means: ",
+    ),
+    (
+        "status = 200, at = \"/oops\", text = \"already\", ",
+        "",
+        "errors[0]: fits every",
+    ),
+];
+
+#[test]
+fn what_does_not_go_together_is_said_with_its_key_and_a_remedy() {
+    assert_eq!(with(&[]).problems(), Vec::<String>::new());
+    for (before, after, words) in WRONG {
+        let problems = with(&[(before, after)]).problems();
+        let said = problems.iter().find(|problem| problem.starts_with(words));
+        let said = said.unwrap_or_else(|| panic!("{words} in {problems:#?}"));
+        assert!(said.contains(": "), "{said}");
+    }
+}
+
+#[test]
+fn what_is_malformed_is_refused_while_it_is_read() {
+    for (before, after) in [
+        ("path = \"/users\",", "path = \"users\","),
+        ("/users/{user.id}", "/users/{user}"),
+        ("/users/{user.id}", "/users/x{user.id}"),
+        ("/users/{user.id}", "/users?id={user.id}"),
+        ("{user.account:quoted}", "{user.account}"),
+        ("mail = \"{user.account}\"", "mail = \"<{user.account}>\""),
+        ("mail = \"{user.account}\"", "mail = 2026-01-01"),
+        ("id = \"/id\", account", "id = \"id\", account"),
+        ("items = \"/rows\"", "items = \"$.rows\""),
+        ("batch = 10", "batch = 0"),
+        ("status = 200", "status = 99"),
+        ("status = 200", "status = []"),
+        ("means = \"done\"", "means = \"fine\""),
+        ("on = [\"add_members\"]", "on = [\"add_member\"]"),
+        ("style = \"cursor\"", "style = \"scroll\""),
+        (
+            "[operations]",
+            "[operations]\nrename_group = { path = \"/x\" }",
+        ),
+        ("delete_group = {", "delete_group = { method = \"FETCH\","),
+        ("delete_group = {", "delete_group = { pth = \"/x\","),
+    ] {
+        assert!(WHOLE.contains(before), "{before}");
+        let text = WHOLE.replacen(before, after, 1);
+        assert!(toml::from_str::<Settings>(&text).is_err(), "{after}");
+    }
+}
+
+#[tokio::test]
+async fn lists_are_read_page_by_page_and_ids_of_groups_are_looked_up_once() {
+    let (application, script) = scripted(
+        &[],
+        &[
+            (
+                "GET /v1/users",
+                200,
+                r#"{"rows":[{"id":1,"mail":"A@b.c"}],"next":"p 2"}"#,
+            ),
+            (
+                "GET /v1/users?after=p%202",
+                200,
+                r#"{"rows":[{"id":2,"mail":"d@e.f","on":false}]}"#,
+            ),
+            (
+                "GET /v1/groups",
+                200,
+                r#"{"rows":[{"id":"g/1","name":"Crew"}]}"#,
+            ),
+            (
+                "GET /v1/groups/g%2F1/members",
+                200,
+                r#"[{"id":1,"mail":"A@b.c"}]"#,
+            ),
+            ("GET /v1/groups/g%2F1/members", 200, "[]"),
+        ],
+    )
+    .await;
+    let users = application.users().await.unwrap();
+    let told: Vec<_> = users
+        .iter()
+        .map(|it| (it.account.as_str(), it.active))
+        .collect();
+    assert_eq!(told, [("a@b.c", true), ("d@e.f", false)]);
+    let members = application.members("Crew").await.unwrap();
+    assert_eq!(members[0].upstream_id.as_deref(), Some("1"));
+    assert_eq!(application.members("Crew").await.unwrap().len(), 0);
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn members_are_told_as_declared_and_only_those_listed_are_done() {
+    let (application, script) = scripted(
+        &[],
+        &[
+            (
+                "GET /v1/groups",
+                200,
+                r#"{"rows":[{"id":7,"name":"Crew"}]}"#,
+            ),
+            (
+                "GET /v1/users?q=mail%20eq%20%22u2%40example.com%22",
+                200,
+                r#"{"rows":[{"id":22,"mail":"u2@example.com"},{"id":3,"mail":"xu2@example.com"}]}"#,
+            ),
+            (
+                "POST /v1/groups/7/members [{\"id\":\"11\"},{\"id\":\"22\"}]",
+                200,
+                r#"{"added":["11"]}"#,
+            ),
+            ("DELETE /v1/groups/7/members/11", 204, ""),
+            (
+                "POST /v1/groups/7/members [{\"id\":\"11\"}]",
+                200,
+                r#"{"oops":"Already in"}"#,
+            ),
+            (
+                "POST /v1/groups/7/members [{\"id\":\"11\"}]",
+                200,
+                "<html>sign in</html>",
+            ),
+        ],
+    )
+    .await;
+    let both = vec![principal(1, Some("11")), principal(2, None)];
+    let one = vec![principal(1, Some("11"))];
+    let add = |members: &[Principal]| Operation::AddMembers {
+        group: "Crew".into(),
+        members: members.to_vec(),
+    };
+    let done = application.apply(&add(&both)).await.unwrap().members;
+    assert_eq!(
+        done,
+        [
+            (UserKey(1), MemberOutcome::Applied),
+            (UserKey(2), MemberOutcome::Unknown)
+        ]
+    );
+    let remove = Operation::RemoveMembers {
+        group: "Crew".into(),
+        members: one.clone(),
+    };
+    let done = application.apply(&remove).await.unwrap().members;
+    assert_eq!(done, [(UserKey(1), MemberOutcome::Applied)]);
+    let done = application.apply(&add(&one)).await.unwrap().members;
+    assert_eq!(
+        done,
+        [(UserKey(1), MemberOutcome::Applied)],
+        "it was so already"
+    );
+    let page = application.apply(&add(&one)).await;
+    assert!(
+        matches!(page, Err(UpstreamError::Unknown { .. })),
+        "{page:?}"
+    );
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn a_404_is_believed_of_a_group_that_is_not_there_and_of_nobody_else() {
+    let group = |id: &str| format!(r#"{{"rows":[{{"id":{id},"name":"Crew"}}]}}"#);
+    let (seven, eight) = (group("7"), group("8"));
+    let (seven, eight) = (seven.as_str(), eight.as_str());
+    let none = r#"{"rows":[]}"#;
+    let remove = Operation::RemoveMembers {
+        group: "Crew".into(),
+        members: vec![principal(1, Some("11"))],
+    };
+    let add = Operation::AddMembers {
+        group: "Crew".into(),
+        members: vec![principal(1, Some("11"))],
+    };
+    let delete = Operation::DeleteGroup {
+        name: "Crew".into(),
+    };
+    let call = [
+        "DELETE /v1/groups/7/members/11",
+        "POST /v1/groups/7/members [{\"id\":\"11\"}]",
+        "DELETE /v1/groups/7",
+    ];
+    for (operation, call, now, end) in [
+        (&remove, call[0], seven, "unknown"),
+        (&remove, call[0], none, "missing"),
+        (&remove, call[0], eight, "later"),
+        (&add, call[1], seven, "rejected"),
+        (&add, call[1], none, "missing"),
+        (&delete, call[2], seven, "rejected"),
+        (&delete, call[2], none, "done"),
+        (&delete, call[2], eight, "later"),
+    ] {
+        let asked = [
+            ("GET /v1/groups", 200, seven),
+            (call, 404, ""),
+            ("GET /v1/groups", 200, now),
+        ];
+        let (application, script) = scripted(&[], &asked).await;
+        let came = match application.apply(operation).await {
+            Ok(outcome)
+                if outcome
+                    .members
+                    .iter()
+                    .any(|it| it.1 == MemberOutcome::Unknown) =>
+            {
+                "unknown"
+            }
+            Ok(_) => "done",
+            Err(UpstreamError::Missing { .. }) => "missing",
+            Err(UpstreamError::Later { .. }) => "later",
+            Err(UpstreamError::Rejected { .. }) => "rejected",
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(came, end, "{operation:?} {now}");
+        script.all_was_asked();
+    }
+}
+
+#[tokio::test]
+async fn accounts_are_made_and_ended_and_never_believed_gone_while_they_are_there() {
+    let ann = r#"{"rows":[{"id":5,"mail":"u1@example.com"}]}"#;
+    let search = "GET /v1/users?q=mail%20eq%20%22u1%40example.com%22";
+    let (application, script) = scripted(
+        &[],
+        &[
+            (
+                "POST /v1/users {\"mail\":\"u1@example.com\",\"title\":\"Boss\"}",
+                201,
+                r#"{"id":5}"#,
+            ),
+            ("POST /v1/users {\"mail\":\"u1@example.com\"}", 409, ""),
+            (
+                search,
+                200,
+                r#"{"rows":[{"id":5,"mail":"u1@example.com","on":false}]}"#,
+            ),
+            (search, 200, ann),
+            ("DELETE /v1/users/5", 404, ""),
+            (search, 200, ann),
+            ("DELETE /v1/users/5", 404, ""),
+            (search, 404, ""),
+            (
+                "GET /v1/users",
+                200,
+                r#"{"rows":[{"id":5,"mail":"u1@example.com","on":false}]}"#,
+            ),
+            ("POST /v1/users/5/activate", 200, ""),
+        ],
+    )
+    .await;
+    let create = |fields: &[(&str, &str)]| Operation::CreateUser {
+        account: "u1@example.com".into(),
+        role: None,
+        fields: fields
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect(),
+        upstream_id: None,
+    };
+    let made = application
+        .apply(&create(&[("title", "Boss")]))
+        .await
+        .unwrap();
+    assert_eq!(made.upstream_id.as_deref(), Some("5"));
+    let inactive = application.apply(&create(&[])).await;
+    assert!(
+        matches!(inactive, Err(UpstreamError::Rejected { .. })),
+        "{inactive:?}"
+    );
+    let end = |id| Operation::DeactivateUser {
+        principal: principal(1, id),
+    };
+    let there = application.apply(&end(None)).await;
+    assert!(
+        matches!(there, Err(UpstreamError::Rejected { .. })),
+        "{there:?}"
+    );
+    assert_eq!(
+        application.apply(&end(Some("5"))).await,
+        Ok(Outcome::default())
+    );
+    let back = Operation::CreateUser {
+        account: "u1@example.com".into(),
+        role: None,
+        fields: BTreeMap::new(),
+        upstream_id: Some("5".into()),
+    };
+    let back = application.apply(&back).await.unwrap();
+    assert_eq!(back.upstream_id.as_deref(), Some("5"));
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn linked_accounts_are_found_and_none_is_made() {
+    let search = "GET /v1/users?q=mail%20eq%20%22u1%40example.com%22";
+    let (application, script) = scripted(
+        &[
+            ("create_user = { path = \"/users\", body = { mail = \"{user.account}\", title = \"{user.title}\" }, id = \"/id\" }", ""),
+            ("active = \"/on\" }", "active = \"/on\", link = true }"),
+        ],
+        &[
+            (search, 200, r#"{"rows":[{"id":5,"mail":"U1@example.com"}]}"#),
+            (search, 200, r#"{"rows":[]}"#),
+        ],
+    )
+    .await;
+    let create = Operation::CreateUser {
+        account: "u1@example.com".into(),
+        role: None,
+        fields: BTreeMap::new(),
+        upstream_id: None,
+    };
+    assert!(application.capabilities().can(Act::CreateUser));
+    let found = application.apply(&create).await.unwrap();
+    assert_eq!(found.upstream_id.as_deref(), Some("5"));
+    let nobody = application.apply(&create).await;
+    assert!(
+        matches!(nobody, Err(UpstreamError::Barred { .. })),
+        "{nobody:?}"
+    );
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn groups_that_are_fixed_are_known_without_a_call() {
+    let fixed = [
+        (
+            "list_groups = { path = \"/groups\", items = \"/rows\" }\n",
+            "",
+        ),
+        (
+            "create_group = { path = \"/groups\", body = { name = \"{group.name}\" }, id = \"/id\" }\n",
+            "",
+        ),
+        ("delete_group = { path = \"/groups/{group.id}\" }\n", ""),
+        ("name = \"/name\" }", "fixed = { Crew = \"42\" } }"),
+    ];
+    let (application, script) = scripted(&fixed, &[("GET /v1/groups/42/members", 200, "[]")]).await;
+    let groups = application.groups().await.unwrap();
+    assert_eq!(groups[0].name, "Crew");
+    assert!(application.group("Other").await.unwrap().is_none());
+    assert!(application.members("Crew").await.unwrap().is_empty());
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn a_credential_goes_where_it_is_wanted() {
+    for (said, header) in [
+        ("token = \"a:b\"", "authorization: Bearer a:b"),
+        (
+            "token = \"a:b\"\nauthentication = \"token\"",
+            "authorization: token a:b",
+        ),
+        (
+            "token = \"a:b\"\nauthentication = \"basic\"",
+            "authorization: Basic YTpi",
+        ),
+        (
+            "token = \"a:b\"\nauthentication = \"header\"\nheader = \"x-key\"",
+            "x-key: a:b",
+        ),
+    ] {
+        let media = "\nmedia_type = \"application/vnd.acme+json\"";
+        let said = format!("{said}{media}");
+        let (application, script) = scripted(
+            &[("token = \"a-token\"", &said)],
+            &[("GET /v1/groups", 200, r#"{"rows":[]}"#)],
+        )
+        .await;
+        application.groups().await.unwrap();
+        let heads = script.heads();
+        assert!(heads.contains(header), "{header} in {heads}");
+        assert!(
+            heads.contains("accept: application/vnd.acme+json"),
+            "{heads}"
+        );
+    }
+}
