@@ -25,6 +25,7 @@ impl Player<'_> {
         if let Some(reason) = self.reason_to_skip(case) {
             return Outcome::Skipped { reason };
         }
+        self.refused = None;
         let times = case.repeat.as_ref().map_or(1, |repeat| repeat.n);
         for turn in 1..=times {
             if let Some(repeat) = &case.repeat {
@@ -46,6 +47,11 @@ impl Player<'_> {
     }
 
     fn judged(&self, case: &Case, failure: Failure) -> Outcome {
+        if let Some(detail) = &self.refused {
+            return Outcome::Skipped {
+                reason: format!("the application cannot do it: {detail}"),
+            };
+        }
         if case.optional && self.options.optional == Optional::Allow {
             let why = failure.differences.join("; ");
             return Outcome::Skipped {
@@ -133,6 +139,7 @@ impl Player<'_> {
         match sent {
             Ok(answer) => {
                 self.note_made(&outgoing, &answer);
+                self.note_refused(&answer);
                 Ok((outgoing, answer))
             }
             Err(error) => Err(Failure {

@@ -67,6 +67,10 @@ struct Arguments {
     /// Shell command to run after each passed case that writes; the case fails when it does ($CASE is its name)
     #[arg(long, value_name = "COMMAND")]
     check: Option<String>,
+    /// What the server says that the application behind it cannot do; a case that
+    /// fails after a refusal whose detail matches is reported as skipped
+    #[arg(long, value_name = "REGEX")]
+    refusals: Option<regex_lite::Regex>,
     /// Leave on the server what the cases made
     #[arg(long)]
     keep: bool,
@@ -172,6 +176,7 @@ fn options(arguments: &Arguments) -> Options {
         variables: arguments.set.iter().cloned().collect::<BTreeMap<_, _>>(),
         cases: arguments.cases.clone(),
         check: arguments.check.clone(),
+        refusals: arguments.refusals.clone(),
         keep: arguments.keep,
         timeout: Duration::from_secs(arguments.timeout),
         ..Options::new(

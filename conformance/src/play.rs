@@ -60,6 +60,9 @@ pub struct Options {
     /// A shell command run after each passed case that writes, which fails when
     /// it does; for looking behind the server. `CASE` in its environment is the name.
     pub check: Option<String>,
+    /// What a server says, in the `detail` of a refusal, that the application
+    /// behind it cannot do. A case that fails after it was told so is skipped.
+    pub refusals: Option<regex_lite::Regex>,
     /// Leave on the server what the cases made there.
     pub keep: bool,
     /// For one request, connecting included.
@@ -123,6 +126,7 @@ impl Options {
             variables: BTreeMap::new(),
             cases: None,
             check: None,
+            refusals: None,
             keep: false,
             timeout: Duration::from_secs(60),
             largest_answer: 16 * 1024 * 1024,

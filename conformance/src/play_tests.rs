@@ -394,3 +394,58 @@ async fn a_check_behind_the_server_fails_the_case_it_follows() {
     assert_eq!((report.counts().passed, report.counts().failed), (1, 1));
     assert!(crate::terminal::text(&report, true).contains("found in bad"));
 }
+
+#[tokio::test]
+async fn what_the_application_cannot_do_is_skipped_with_its_reason_and_nothing_else_is() {
+    let answers = |line: &str| match line {
+        "POST /Groups" => (
+            403,
+            r#"{"status":"403","detail":"Snyk cannot do that"}"#.into(),
+        ),
+        "POST /Bulk" => (
+            200,
+            r#"{"Operations":[{"status":"403","response":{"detail":"Snyk cannot do that"}}]}"#
+                .into(),
+        ),
+        line => usual(line),
+    };
+    let server = recorded(Arc::new(answers)).await;
+    let made = json!({"status": [201]});
+    let bulk = json!({"status": [200], "body": {"Operations": [{"status": "201"}]}});
+    let folder = cases(
+        "refusals",
+        &[
+            saving(case("group", "POST", "/Groups", made.clone()), "g", "id"),
+            case(
+                "its-member",
+                "GET",
+                "/Groups/{{g}}",
+                json!({"status": [200]}),
+            ),
+            case("bulk", "POST", "/Bulk", bulk),
+            case("user", "POST", "/Users", made),
+            case("other", "GET", "/Users/u3", json!({"status": [200]})),
+        ],
+    );
+    let refusals = Some(regex_lite::Regex::new("Snyk cannot").unwrap());
+    let told = Options {
+        refusals,
+        ..options(&server, &folder)
+    };
+    let counts = |report: &Report| report.counts();
+    let report = play(&told).await.unwrap();
+    assert_eq!(
+        counts(&report),
+        crate::report::Counts {
+            passed: 1,
+            failed: 1,
+            skipped: 3
+        }
+    );
+    let crate::report::Outcome::Skipped { reason } = &report.profiles[0].cases[0].outcome else {
+        panic!("{:?}", report.profiles[0].cases[0]);
+    };
+    assert!(reason.contains("Snyk cannot do that"), "{reason}");
+    let report = play(&options(&server, &folder)).await.unwrap();
+    assert_eq!(counts(&report).failed, 4);
+}

@@ -29,6 +29,8 @@ pub(crate) struct Player<'a> {
     /// Paths of what the cases made, in order.
     pub(crate) made: Vec<String>,
     pub(crate) notes: Vec<String>,
+    /// What the case in play was told that cannot be done.
+    pub(crate) refused: Option<String>,
 }
 
 #[derive(Clone)]
@@ -74,6 +76,7 @@ impl<'a> Player<'a> {
             missing: BTreeMap::new(),
             made: Vec::new(),
             notes: Vec::new(),
+            refused: None,
         }
     }
 
@@ -144,6 +147,7 @@ impl<'a> Player<'a> {
         for (index, step) in steps.iter().enumerate() {
             self.variables
                 .set("unique", format!("{{{{run}}}}-setup-{index}"));
+            self.refused = None;
             let Err(failure) = self.step(step, "").await else {
                 continue;
             };
@@ -153,7 +157,7 @@ impl<'a> Player<'a> {
             for name in step.save.keys() {
                 let blocker = Blocker {
                     case: what.clone(),
-                    skipped: false,
+                    skipped: self.refused.is_some(),
                 };
                 self.missing.insert(name.clone(), blocker);
             }
@@ -238,6 +242,24 @@ impl<'a> Player<'a> {
                 .filter(|operation| operation["status"] == "201")
                 .filter_map(|operation| of_location(&operation["location"]));
             self.made.extend(made);
+        }
+    }
+}
+
+impl Player<'_> {
+    /// A refusal is an answer of its own, or one of several in a bulk answer.
+    pub(crate) fn note_refused(&mut self, answer: &Answer) {
+        let Some(pattern) = &self.options.refusals else {
+            return;
+        };
+        let body = answer.json().unwrap_or_default();
+        let parts = body["Operations"].as_array().into_iter().flatten();
+        let details = parts
+            .map(|part| &part["response"]["detail"])
+            .chain([&body["detail"]]);
+        let mut details = details.filter_map(Value::as_str);
+        if let Some(detail) = details.find(|detail| pattern.is_match(detail)) {
+            self.refused = Some(detail.to_owned());
         }
     }
 }
