@@ -29,7 +29,7 @@ use crate::{
     console::{self, Access, beside},
     http,
     store::{self, Health, Store, StoreError},
-    upstream::{Upstream, hydden, opsera, rest},
+    upstream::{Upstream, hydden, opsera, rest, snyk},
 };
 
 /// How long a stop waits for upstream calls after the front has stopped; what
@@ -157,6 +157,7 @@ pub fn open_upstream(connection: &config::Connection) -> Result<Arc<dyn Upstream
         config::Upstream::Opsera(settings) => opsera::open((**settings).clone()),
         config::Upstream::Hydden(settings) => hydden::open(settings),
         config::Upstream::Rest(settings) => rest::open((**settings).clone()),
+        config::Upstream::Snyk(settings) => snyk::open((**settings).clone()),
     };
     opened.map_err(|reason| StartError::Upstream {
         connection: connection.name.clone(),

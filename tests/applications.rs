@@ -20,6 +20,8 @@ struct Example {
     /// What the crew is called in SCIM, and in the application's state.
     crew: &'static str,
     upstream: &'static str,
+    /// Nobody is made through the bridge: users appear by signing in.
+    by_signing_in: bool,
 }
 
 fn example(application: Application) -> Example {
@@ -27,6 +29,7 @@ fn example(application: Application) -> Example {
     let user = |name| json!({ "email": address(name), "first_name": name, "last_name": "Example" });
     let users = ["ann", "ben", "cat", "dan"].map(user);
     let members = ["ann", "ben"].map(address);
+    let everybody = ["ann", "ben", "cat", "dan"].map(address);
     match application {
         Application::Opsera
         | Application::Hydden
@@ -39,6 +42,22 @@ fn example(application: Application) -> Example {
             }),
             crew,
             upstream: crew,
+            by_signing_in: false,
+        },
+        Application::Snyk => Example {
+            company: json!({
+                "users": users.into_iter().chain([user("root")]).collect::<Vec<_>>(),
+                "groups": [
+                    { "name": crew, "type": "group_viewer", "members": members },
+                    // Who is in no group is not seen.
+                    { "name": "others", "members": everybody },
+                    { "name": crew, "type": "group_admin", "members": [address("root")] },
+                    { "name": "others", "type": "group_admin", "members": [address("root")] },
+                ],
+            }),
+            crew: "crew: group_viewer",
+            upstream: "crew/group_viewer",
+            by_signing_in: true,
         },
     }
 }
@@ -106,6 +125,18 @@ impl Trial {
             .await;
         let ids = self.users(names).await.into_iter().collect();
         assert_eq!(self.world.members(&self.crew().await).await, ids);
+    }
+
+    /// Somebody signs in to the application for the first time.
+    async fn sign_in(&mut self, name: &str) {
+        let mut company = self.example.company.clone();
+        let email = json!(address(name));
+        let users = company["users"].as_array_mut().unwrap();
+        users.push(json!({ "email": email }));
+        let others = company["groups"][1]["members"].as_array_mut().unwrap();
+        others.push(email);
+        self.world.seed(company).await;
+        self.world.import();
     }
 
     /// Both directions can be told.
@@ -376,7 +407,7 @@ async fn whoever_leaves_has_no_access_and_gets_it_back_or_the_refusal_says_why(
 }
 
 async fn a_user_is_made_or_the_refusal_says_why(application: Application) {
-    let trial = Trial::of(application).await;
+    let mut trial = Trial::of(application).await;
     let new = trial.world.post("/Users", user("eve"));
     let (reply, calls) = trial.world.calls_of(new).await;
     let row = trial.table.row("create a user");
@@ -385,6 +416,9 @@ async fn a_user_is_made_or_the_refusal_says_why(application: Application) {
         return;
     }
     let id = reply.expect(201).id();
+    if trial.example.by_signing_in {
+        trial.sign_in("eve").await;
+    }
     let state = trial.world.state().await;
     let users = state["users"].as_array().unwrap();
     let is_eve = |user: &&Value| user["email"] == address("eve") && user["active"] == true;
@@ -485,3 +519,4 @@ application!(hydden, Application::Hydden);
 application!(declared, Application::Declared);
 application!(declared_by_id, Application::DeclaredById);
 application!(declared_inventory, Application::DeclaredInventory);
+application!(snyk, Application::Snyk);

@@ -42,6 +42,7 @@ mod power;
 mod projection;
 mod reconcile;
 mod repeats;
+mod snyk;
 mod spellings;
 mod storm;
 mod strict;

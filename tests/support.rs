@@ -143,6 +143,7 @@ pub enum Application {
     DeclaredById,
     /// Hydden.Control as a declaration.
     DeclaredInventory,
+    Snyk,
 }
 
 impl Application {
@@ -151,6 +152,26 @@ impl Application {
         match self {
             Self::Opsera | Self::Declared | Self::DeclaredById => "opsera",
             Self::Hydden | Self::DeclaredInventory => "hydden",
+            Self::Snyk => "snyk",
+        }
+    }
+
+    /// A configuration written for Opsera at this address, for this one; `own`
+    /// are lines that only its kind knows.
+    fn adapt(self, configuration: &str, upstream: &str, own: &str) -> String {
+        if let Some(declared) = self.declaration(upstream) {
+            return configuration.replace(&application(upstream), &declared);
+        }
+        let kind = self.kind();
+        let text = configuration.replace("\"opsera\"", &format!("{kind:?}"));
+        let place = format!("kind = {kind:?}\n");
+        let text = text.replace(&place, &format!("{place}{own}\n"));
+        match self {
+            Self::Snyk => text.replace(
+                &format!("base_url = \"{upstream}\"\n"),
+                &format!("base_url = \"{upstream}/rest\"\nrequests_per_minute = 1000000\n"),
+            ),
+            _ => text,
         }
     }
 
@@ -158,7 +179,7 @@ impl Application {
     fn declaration(self, upstream: &str) -> Option<String> {
         let opsera = include_str!("data/opsera-as-rest.toml");
         let text = match self {
-            Self::Opsera | Self::Hydden => return None,
+            Self::Opsera | Self::Hydden | Self::Snyk => return None,
             Self::Declared => opsera.to_owned(),
             Self::DeclaredById => opsera
                 .replace("{member.account}", "{member.id}")
@@ -253,15 +274,14 @@ impl World {
 
     /// The same in front of another application.
     pub async fn of(application: Application, connection: &str) -> Self {
-        let kind = application.kind();
-        let text = |upstream: &str| {
-            let text = configuration(upstream, connection);
-            match application.declaration(upstream) {
-                None => text.replace("\"opsera\"", &format!("{kind:?}")),
-                Some(declared) => text.replace(&self::application(upstream), &declared),
-            }
-        };
-        let (world, _) = Self::behind_kind(kind, &["--empty"], &["acme"], text);
+        Self::of_own(application, connection, "").await
+    }
+
+    /// With lines that only its kind knows.
+    pub async fn of_own(application: Application, connection: &str, own: &str) -> Self {
+        let text =
+            |upstream: &str| application.adapt(&configuration(upstream, connection), upstream, own);
+        let (world, _) = Self::behind_kind(application.kind(), &["--empty"], &["acme"], text);
         world
     }
 
@@ -289,8 +309,8 @@ impl World {
         let place = tempfile::tempdir().expect("a folder");
         let second = start_simulator(&place, kind, &[]);
         let both = |upstream: &str| {
-            let other = another(&second.address())
-                .replace("\"opsera\"", &format!("{kind:?}"))
+            let other = application
+                .adapt(&another(&second.address()), &second.address(), "")
                 .replace("import = \"never\"", "import = \"start\"");
             configuration(upstream, "") + &other
         };
@@ -715,6 +735,10 @@ impl World {
         let mut request = self
             .client
             .request(method, format!("{}{path}", self.upstream));
+        if path.starts_with("/rest/") {
+            // Snyk takes nothing else.
+            request = request.header("content-type", "application/vnd.api+json");
+        }
         if !body.is_null() {
             request = request.json(&body);
         }

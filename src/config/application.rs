@@ -11,14 +11,14 @@ use toml::{
 use serde::de::DeserializeOwned;
 
 use super::reading::Reading;
-use crate::upstream::{hydden, opsera, opsera::settings::TokenSource, rest};
+use crate::upstream::{hydden, opsera, opsera::settings::TokenSource, rest, snyk};
 
 /// An application's table, as far as it is read here.
 pub(super) trait Settings: DeserializeOwned {
     /// Its `kind`.
     const KIND: &'static str;
-    /// An address such as an administrator would write.
-    const ADDRESS: &'static str;
+    /// An address such as an administrator would write, where one is needed.
+    const ADDRESS: Option<&'static str>;
 
     fn token(&self) -> &TokenSource;
     fn client_certificate(&self) -> Option<&Path>;
@@ -50,15 +50,13 @@ impl<'a> Reading<'a, '_> {
         let told = self.problems.list().iter().skip(before);
         let told: Vec<String> = told.map(|problem| problem.key.clone()).collect();
         let mut found = Vec::new();
-        for key in ["base_url", "token"] {
-            if !keys.contains_key(key) {
+        let address = S::ADDRESS.map(|address| format!("{address:?}"));
+        for (key, example) in [("base_url", address), ("token", Some(elsewhere::<S>()))] {
+            if let (false, Some(example)) = (keys.contains_key(key), example) {
                 found.push((
                     key.to_owned(),
                     format!("the key `{key}` is missing"),
-                    match key {
-                        "token" => format!("add token = {}", elsewhere::<S>()),
-                        _ => format!("add base_url = {:?}", S::ADDRESS),
-                    },
+                    format!("add {key} = {example}"),
                 ));
             }
         }
@@ -175,10 +173,10 @@ fn elsewhere<S: Settings>() -> String {
 }
 
 macro_rules! settings {
-    ($application:ident, $kind:literal, $address:literal) => {
+    ($application:ident, $kind:literal, $address:expr) => {
         impl Settings for $application::Settings {
             const KIND: &'static str = $kind;
-            const ADDRESS: &'static str = $address;
+            const ADDRESS: Option<&'static str> = $address;
 
             fn token(&self) -> &TokenSource {
                 &self.token
@@ -195,9 +193,11 @@ macro_rules! settings {
     };
 }
 
-settings!(opsera, "opsera", "https://app.opsera.io");
-settings!(hydden, "hydden", "https://your-tenant.hydden.io");
-settings!(rest, "rest", "https://api.example.com/v1");
+settings!(opsera, "opsera", Some("https://app.opsera.io"));
+settings!(hydden, "hydden", Some("https://your-tenant.hydden.io"));
+settings!(rest, "rest", Some("https://api.example.com/v1"));
+// A region is an address, and there is one by default.
+settings!(snyk, "snyk", None);
 
 /// Whether everybody on this machine can read a file.
 fn exposed(file: &Path) -> bool {

@@ -10,6 +10,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use toml::Spanned;
@@ -17,7 +18,7 @@ use toml::Spanned;
 use crate::{
     bridge::Policy,
     http,
-    upstream::{hydden, opsera, rest},
+    upstream::{hydden, opsera, rest, snyk},
 };
 
 mod application;
@@ -75,6 +76,17 @@ pub enum Upstream {
     Opsera(Box<opsera::Settings>),
     Hydden(Box<hydden::Settings>),
     Rest(Box<rest::Settings>),
+    Snyk(Box<snyk::Settings>),
+}
+
+impl Upstream {
+    /// How often accounts are looked for that have to appear by themselves.
+    fn look_for_staged(&self) -> Option<Duration> {
+        match self {
+            Self::Opsera(_) | Self::Hydden(_) | Self::Rest(_) => None,
+            Self::Snyk(settings) => Some(settings.look_for_staged.0),
+        }
+    }
 }
 
 /// Reads and checks a configuration file.

@@ -240,8 +240,9 @@ impl<'a> Reading<'a, '_> {
                 "add tokens = { file = \"secrets/acme.tokens\" } and run `drawbridge token create`",
             );
         }
-        let policy = self.policy(&place, connection, request_timeout);
+        let mut policy = self.policy(&place, connection, request_timeout);
         let upstream = self.upstream(&format!("{place}.upstream"), spanned, upstream);
+        policy.look_for_staged = upstream.as_ref().and_then(Upstream::look_for_staged);
         Some(Connection {
             name: name?,
             tokens: tokens?,
@@ -357,13 +358,14 @@ impl<'a> Reading<'a, '_> {
             Some("opsera") => return self.application(place, whole).map(Upstream::Opsera),
             Some("hydden") => return self.application(place, whole).map(Upstream::Hydden),
             Some("rest") => return self.application(place, whole).map(Upstream::Rest),
+            Some("snyk") => return self.application(place, whole).map(Upstream::Snyk),
             _ => {}
         }
         self.problems.push(self.document.problem(
             kind.map(|kind| kind.span()).or(Some(span)),
             &format!("{place}.kind"),
             "not a kind of application that drawbridge knows",
-            "write kind = \"opsera\", \"hydden\" or \"rest\"",
+            "write kind = \"opsera\", \"hydden\", \"rest\" or \"snyk\"",
         ));
         None
     }

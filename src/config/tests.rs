@@ -11,7 +11,7 @@ const EXAMPLE: &str = include_str!("../../deploy/drawbridge.toml");
 fn folder_with_secrets() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("secrets")).unwrap();
-    for application in ["opsera", "hydden", "rest"] {
+    for application in ["opsera", "hydden", "rest", "snyk"] {
         let secret = folder.path().join("secrets").join(application);
         fs::write(&secret, "a-token\n").unwrap();
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
@@ -80,7 +80,7 @@ fn the_example_leaves_no_key_out() {
         .filter_map(|line| line.trim_start_matches("# ").split([' ', ']']).next())
         .map(|word| word.trim_start_matches('['))
         .collect();
-    for kind in ["opsera", "hydden"] {
+    for kind in ["opsera", "hydden", "snyk"] {
         let text = "zzzzzzzzzz = 1\n[store]\nzzzzzzzzzz = 1\n[http]\nzzzzzzzzzz = 1\n[log]\n\
         zzzzzzzzzz = 1\n[[connection]]\nzzzzzzzzzz = 1\ntokens = { zzzzzzzzzz = 1 }\n\
         [connection.limits]\nzzzzzzzzzz = 1\n[connection.guard]\nzzzzzzzzzz = 1\n[connection.upstream]\nkind = \"opsera\"\n\

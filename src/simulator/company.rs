@@ -252,6 +252,27 @@ impl Company {
         Self { users, groups }
     }
 
+    /// One Snyk Group with somebody in each role, and nobody else: what is there
+    /// when the bridge comes, which cannot make any.
+    pub fn administered() -> Self {
+        let user = |name: &str| Employee {
+            email: format!("{name}@example.com"),
+            first_name: name.into(),
+            ..Employee::default()
+        };
+        let roles = ["group_admin", "group_viewer", "group_member"];
+        let team = |kind: &str| Team {
+            name: "Example Inc.".into(),
+            kind: kind.into(),
+            members: vec![format!("{}@example.com", kind.replace('_', "-"))],
+            ..Team::default()
+        };
+        Self {
+            users: roles.map(|role| user(&role.replace('_', "-"))).into(),
+            groups: roles.map(team).into(),
+        }
+    }
+
     /// Nobody and nothing.
     pub fn empty() -> Self {
         Self::default()

@@ -16,6 +16,7 @@ use crate::{
     scim::{catalog::Catalog, error::Problem, resource::Attributes, schema::Schemas},
 };
 
+mod address;
 mod client;
 pub mod hydden;
 pub mod opsera;
@@ -126,6 +127,8 @@ pub struct RemoteUser {
     pub account: String,
     pub upstream_id: Option<String>,
     pub active: bool,
+    /// It has nothing that its end would take away.
+    pub idle: bool,
     /// When it came into being, by the application's clock, where it tells.
     pub created: Option<Millis>,
     /// Other fields by the application's names, lists joined in `lists`.

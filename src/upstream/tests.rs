@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Upstream, client::TokenSource, hydden, opsera};
+use super::{Upstream, client::TokenSource, hydden, opsera, snyk};
 use crate::plan::capability::Act;
 
 /// Every application, with what it does by default.
@@ -20,9 +20,14 @@ fn all() -> Vec<Arc<dyn Upstream>> {
         token: token(),
         ..hydden::Settings::default()
     };
+    let snyk = snyk::Settings {
+        token: token(),
+        ..snyk::Settings::default()
+    };
     vec![
         opsera::open(opsera).unwrap(),
         hydden::open(&hydden).unwrap(),
+        snyk::open(snyk).unwrap(),
     ]
 }
 

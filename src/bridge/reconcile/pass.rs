@@ -113,7 +113,8 @@ impl Pass<'_> {
         let listed = self.session.connection.upstream.users().await;
         let listed = listed.map_err(|error| self.unreadable(&error))?;
         self.session.find_staged(&listed).await?;
-        let active = listed.into_iter().filter(|user| user.active);
+        // Who is there without any membership was not given anything back.
+        let active = listed.into_iter().filter(|user| user.active && !user.idle);
         let there: HashSet<String> = active.map(|user| user.account.to_lowercase()).collect();
         let by_members = self.session.connection.upstream.has_families();
         let mut missing = HashSet::new();

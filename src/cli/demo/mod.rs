@@ -37,6 +37,7 @@ mod entra;
 mod hydden;
 mod okta;
 mod play;
+mod snyk;
 
 use play::{Play, Score};
 
@@ -98,6 +99,8 @@ enum Behind {
     Opsera,
     /// An inventory that can only be read.
     Hydden,
+    /// Groups whose users have one role each, and come by signing in.
+    Snyk,
 }
 
 impl Behind {
@@ -105,6 +108,7 @@ impl Behind {
         match self {
             Self::Opsera => Application::Opsera,
             Self::Hydden => Application::Hydden,
+            Self::Snyk => Application::Snyk,
         }
     }
 
@@ -112,6 +116,25 @@ impl Behind {
         match self {
             Self::Opsera => Company::example(),
             Self::Hydden => Company::nested(),
+            Self::Snyk => Company::roles(),
+        }
+    }
+
+    /// Nobody, and nothing that could be made through the bridge.
+    fn bare(self) -> Company {
+        match self {
+            Self::Opsera | Self::Hydden => Company::empty(),
+            Self::Snyk => Company::administered(),
+        }
+    }
+
+    /// Where it is, and the pace that nobody has to wait for.
+    fn address(self, simulator: &str) -> String {
+        match self {
+            Self::Opsera | Self::Hydden => format!("base_url = \"{simulator}\"\n"),
+            Self::Snyk => {
+                format!("base_url = \"{simulator}/rest\"\nrequests_per_minute = 1000000\n")
+            }
         }
     }
 
@@ -120,6 +143,7 @@ impl Behind {
         match self {
             Self::Opsera => "opsera",
             Self::Hydden => "hydden",
+            Self::Snyk => "snyk",
         }
     }
 
@@ -127,6 +151,7 @@ impl Behind {
         match self {
             Self::Opsera => "Opsera",
             Self::Hydden => "Hydden.Control",
+            Self::Snyk => "Snyk",
         }
     }
 }
@@ -170,7 +195,7 @@ impl Demo {
 
     async fn set_up(&self, folder: &Folder, token: &SecretString) -> Result<Stage, Failed> {
         let company = if self.empty {
-            Company::empty()
+            self.upstream.bare()
         } else {
             self.upstream.company()
         };
@@ -242,7 +267,7 @@ impl Demo {
              {leniency}\
              [connection.upstream]\n\
              kind = \"{}\"\n\
-             base_url = \"{application}\"\n\
+             {}\
              token = {{ file = \"{SECRET}\" }}\n\
              allow_plain_http = true\n\
              {roles}\
@@ -250,7 +275,8 @@ impl Demo {
              burst = {pace}\n",
             self.listen,
             self.strict,
-            self.upstream.kind()
+            self.upstream.kind(),
+            self.upstream.address(application)
         )
     }
 
@@ -268,6 +294,7 @@ impl Demo {
                 entra::flow(&mut play).await;
             }
             Behind::Hydden => hydden::flow(&mut play).await,
+            Behind::Snyk => snyk::flow(&mut play).await,
         }
         let score = play.end();
         verdict(&screen, &score);

@@ -1,28 +1,87 @@
 //! Work that nobody waits for. It says so once, around everything it asks of an
 //! application, and not in each question: the same reading is urgent for one
 //! and not for another. What takes access away stays urgent.
+//!
+//! Several of its questions may be answered by one reading, which is kept as
+//! long as the work lasts. Nobody else sees it, and whoever asks a second time
+//! wants to know how it is by then, and is read for anew.
 
-use std::future::Future;
+use std::{
+    any::Any,
+    collections::{HashMap, HashSet},
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use super::Priority;
 
 tokio::task_local! {
-    static BACKGROUND: ();
+    static BACKGROUND: Shelf;
+}
+
+/// Readings by what was read.
+#[derive(Default)]
+struct Shelf(Mutex<HashMap<String, Reading>>);
+
+struct Reading {
+    found: Arc<dyn Any + Send + Sync>,
+    /// The questions that it has answered.
+    answered: HashSet<String>,
+}
+
+impl Shelf {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Reading>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take<T: Send + Sync + 'static>(&self, what: &str, question: &str) -> Option<Arc<T>> {
+        let mut shelf = self.lock();
+        let reading = shelf.get_mut(what)?;
+        let is_new = reading.answered.insert(question.to_owned());
+        let found = is_new.then(|| Arc::clone(&reading.found));
+        found?.downcast().ok()
+    }
+
+    fn put<T: Send + Sync + 'static>(&self, what: &str, question: &str, found: Arc<T>) {
+        let reading = Reading {
+            found,
+            answered: [question.to_owned()].into(),
+        };
+        self.lock().insert(what.to_owned(), reading);
+    }
 }
 
 /// Whatever is asked of an application within, as long as it is in the same
 /// task, yields to other calls and waits patiently for its turn.
 pub async fn in_background<F: Future>(work: F) -> F::Output {
-    BACKGROUND.scope((), work).await
+    BACKGROUND.scope(Shelf::default(), work).await
 }
 
 /// The priority of a call that is made here.
 pub(super) fn or_background(priority: Priority) -> Priority {
-    let in_background = BACKGROUND.try_with(|()| ()).is_ok();
+    let in_background = BACKGROUND.try_with(|_| ()).is_ok();
     if in_background && priority == Priority::Ordinary {
         return Priority::Background;
     }
     priority
+}
+
+/// Reads, unless what is to be read was read before for another question of
+/// the same work. Outside of such work everybody reads for himself.
+pub(in crate::upstream) async fn shared<T: Send + Sync + 'static, E>(
+    what: &str,
+    question: &str,
+    read: impl Future<Output = Result<T, E>>,
+) -> Result<Arc<T>, E> {
+    let before = BACKGROUND.try_with(|shelf| shelf.take(what, question));
+    if let Ok(Some(found)) = before {
+        return Ok(found);
+    }
+    let found = Arc::new(read.await?);
+    let kept = Arc::clone(&found);
+    // Elsewhere there is nowhere to keep it.
+    let _ = BACKGROUND.try_with(|shelf| shelf.put(what, question, kept));
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -39,5 +98,28 @@ mod tests {
         })
         .await;
         assert_eq!(or_background(Ordinary), Ordinary);
+    }
+
+    #[tokio::test]
+    async fn one_reading_answers_each_question_of_the_same_work_once() {
+        let readings = std::cell::Cell::new(0);
+        let ask = async |question: &str| {
+            let read = async {
+                readings.set(readings.get() + 1);
+                Ok::<u32, ()>(readings.get())
+            };
+            shared("list", question, read).await.map(|found| *found)
+        };
+        in_background(async {
+            assert_eq!(ask("a").await, Ok(1));
+            assert_eq!(ask("b").await, Ok(1));
+            assert_eq!(ask("a").await, Ok(2), "a second time is a new reading");
+            assert_eq!(ask("b").await, Ok(2), "which is new to others, too");
+            assert_eq!(ask("b").await, Ok(3));
+        })
+        .await;
+        in_background(async { assert_eq!(ask("a").await, Ok(4), "other work") }).await;
+        assert_eq!(ask("c").await, Ok(5));
+        assert_eq!(ask("d").await, Ok(6), "and nothing is kept without any");
     }
 }

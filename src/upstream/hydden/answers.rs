@@ -140,6 +140,7 @@ fn user(account: Account, called: String) -> RemoteUser {
         account: account.id.to_lowercase(),
         upstream_id: Some(account.id),
         // "active" is the only status that is documented.
+        idle: false,
         active: account
             .status
             .is_none_or(|status| status.eq_ignore_ascii_case("active")),

@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use super::{
     PROFILE,
-    mapping::is_address,
     operations::{Key, Wire},
 };
 use crate::{
     plan::state::Principal,
     upstream::{
         MemberOutcome, RemoteGroup, RemoteMember, RemoteProfile, RemoteUser, UpstreamError,
+        address::is_address,
     },
 };
 
@@ -192,6 +192,7 @@ fn read_user(row: &Value, wire: &Wire) -> Result<RemoteUser, UpstreamError> {
         account: email.to_lowercase(),
         upstream_id: text(row, wire.key(Key::UserId)).or_else(|| text(row, "id")),
         active,
+        idle: false,
         created: fields
             .get("createdAt")
             .and_then(|text| text.parse::<jiff::Timestamp>().ok())

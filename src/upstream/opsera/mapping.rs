@@ -20,7 +20,7 @@ use crate::{
         resource::Attributes,
         schema::ENTERPRISE,
     },
-    upstream::{Projection, RemoteGroup, RemoteProfile, RemoteUser},
+    upstream::{Projection, RemoteGroup, RemoteProfile, RemoteUser, address::account_key},
 };
 
 /// What Opsera can hold of a user.
@@ -61,49 +61,6 @@ pub(super) fn project(user: &Attributes, settings: &Settings) -> Result<Projecti
             creation,
         },
     })
-}
-
-/// The e-mail address Opsera would know the user by, in lower case.
-fn account_key(user: &Attributes) -> Option<String> {
-    let entries = || {
-        let list = user.0.get("emails").and_then(Value::as_array);
-        list.into_iter().flatten()
-    };
-    let value_of = |entry: &Value| entry.get("value")?.as_str().map(str::to_owned);
-    let primary = entries().find(|entry| entry.get("primary") == Some(&Value::Bool(true)));
-    let work = entries().find(|entry| {
-        entry
-            .get("type")
-            .and_then(Value::as_str)
-            .is_some_and(|kind| kind.eq_ignore_ascii_case("work"))
-    });
-    [
-        user.text("userName").map(str::to_owned),
-        primary.and_then(value_of),
-        work.and_then(value_of),
-    ]
-    .into_iter()
-    .flatten()
-    .chain(entries().filter_map(value_of))
-    .map(|text| text.trim().to_lowercase())
-    .find(|text| is_address(text))
-}
-
-/// Whether a text can be an e-mail address: one `@` with something on both
-/// sides, no spaces, at most 254 bytes (RFC 5321 section 4.5.3.1).
-pub(super) fn is_address(text: &str) -> bool {
-    let Some((local, domain)) = text.split_once('@') else {
-        return false;
-    };
-    !local.is_empty()
-        && !domain.is_empty()
-        && text.len() <= 254
-        && !domain.contains('@')
-        && !domain.starts_with('.')
-        && !domain.ends_with('.')
-        && !text.chars().any(|c| {
-            c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '<' | '>' | '"')
-        })
 }
 
 fn role(user: &Attributes, unknown: UnknownRoles) -> Result<Option<String>, Problem> {

@@ -1,359 +1,231 @@
-//! Snyk's groups and memberships, as calls: everything its public contract has
-//! for them, one function each. A Snyk Group binds each of its users by one
-//! membership with exactly one role.
+//! Snyk behind the contract: users have one role each in a Snyk Group, and a
+//! SCIM Group is one of these roles. The roles of one Snyk Group are a family of
+//! alternatives, whose pairs are sent singly.
 //!
-//! No connection offers it yet: the engine works group by group, and here the
-//! roles of one Snyk Group have to be worked off together (see `roles`).
+//! What is sent is in `api`, what a pair comes to in `membership`, who is who in
+//! `accounts`, the end of a user in `withdrawal`.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
-use reqwest::Method;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use async_trait::async_trait;
 
 use super::{
-    Condition, UpstreamError,
-    client::{Call, Client, Priority},
+    Condition, Finding, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile, RemoteUser,
+    Upstream, UpstreamError,
 };
-use wire::{Document, Item, Named, Person, read, unclear};
+use crate::{
+    plan::{capability::Capabilities, operation::Operation, state::Principal},
+    scim::{error::Problem, resource::Attributes, schema::Schemas},
+};
+use administrators::Administrators;
+use families::{Families, ids};
+use memory::Memory;
 
+mod accounts;
+mod administrators;
+pub mod api;
+mod capabilities;
+mod check;
+mod families;
+mod mapping;
+mod membership;
+mod memory;
 mod paging;
 pub mod roles;
+mod schemas;
 pub mod settings;
 mod wire;
+mod withdrawal;
 
 pub use settings::Settings;
 
-/// The most entries of a list, so that an answer that never ends does.
-const MOST: usize = 2_000_000;
-
-const GROUPS: &str = "/groups";
-const GROUP: &str = "/groups/{group}";
-const MEMBERSHIPS: &str = "/groups/{group}/memberships";
-const MEMBERSHIP: &str = "/groups/{group}/memberships/{membership}";
-const CONNECTIONS: &str = "/groups/{group}/sso_connections";
-const SSO_USERS: &str = "/groups/{group}/sso_connections/{sso}/users";
-const SSO_USER: &str = "/groups/{group}/sso_connections/{sso}/users/{user}";
-
-/// A Snyk Group, or an SSO connection of one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Group {
-    pub id: String,
-    pub name: String,
+/// A connection to Snyk. Nothing is sent yet; all problems of the settings
+/// come back together, one a line.
+pub fn open(settings: Settings) -> Result<Arc<dyn Upstream>, String> {
+    Ok(Arc::new(Snyk {
+        api: api::Api::open(&settings)?,
+        base: settings.base().to_owned(),
+        capabilities: capabilities::table(&settings),
+        schemas: Arc::new(schemas::schemas(&settings)),
+        families: Families::new(&settings),
+        memory: Memory::default(),
+        administrators: Administrators::default(),
+        sso_users: accounts::SsoUsers::default(),
+        settings,
+    }))
 }
 
-/// One user in one Snyk Group.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Membership {
-    pub id: String,
-    pub role_id: String,
-    pub role_name: String,
-    pub user_id: String,
-    /// Lower case.
-    pub email: String,
-    pub username: String,
-    pub display_name: String,
-}
-
-/// A user of an SSO connection, member of a group or not.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SsoUser {
-    pub id: String,
-    /// Lower case.
-    pub email: String,
-    pub username: String,
-    pub active: bool,
-}
-
-/// Which memberships are asked for.
-#[derive(Debug, Clone, Copy)]
-pub enum Which<'a> {
-    All,
-    OfUser(&'a str),
-    OfEmail(&'a str),
-    OfUsername(&'a str),
-    InRole(&'a str),
-}
-
-/// The way to Snyk.
 #[derive(Debug)]
-pub struct Snyk {
-    client: Client,
+struct Snyk {
+    api: api::Api,
+    base: String,
+    capabilities: Capabilities,
+    schemas: Arc<Schemas>,
+    families: Families,
+    memory: Memory,
+    administrators: Administrators,
+    sso_users: accounts::SsoUsers,
     settings: Settings,
-    page_size: String,
 }
 
-type Pairs<'a> = &'a [(&'a str, &'a str)];
-
-impl Snyk {
-    /// Nothing is sent yet; all problems of the settings come back together,
-    /// one a line.
-    pub fn open(settings: Settings) -> Result<Self, String> {
-        let problems = settings.problems();
-        if !problems.is_empty() {
-            return Err(problems.join("\n"));
-        }
-        Ok(Self {
-            client: Client::new(settings.client())?,
-            page_size: settings.page_size.to_string(),
-            settings,
-        })
+#[async_trait]
+impl Upstream for Snyk {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
-    pub fn condition(&self) -> Condition {
-        self.client.condition()
+    fn has_families(&self) -> bool {
+        true
     }
 
-    /// The groups that the credential can see.
-    pub async fn groups(&self) -> Result<Vec<Group>, UpstreamError> {
-        let items: Vec<Item<Named>> = self.all(GROUPS, &[], &[]).await?;
-        Ok(items.into_iter().map(group_of).collect())
+    fn schemas(&self) -> Arc<Schemas> {
+        self.schemas.clone()
     }
 
-    /// One group; `None` when it is not there or not visible.
-    pub async fn group(&self, id: &str) -> Result<Option<Group>, UpstreamError> {
-        match self
-            .call(Method::GET, GROUP, &[("group", id)], &[], None)
-            .await
-        {
-            Ok(answer) => {
-                let document: Document<Item<Named>> = read(answer, "group")?;
-                Ok(Some(group_of(document.data)))
+    fn fingerprint(&self) -> String {
+        let base = self.base.trim_end_matches('/').to_lowercase();
+        format!("{} {base}", self.capabilities.application)
+    }
+
+    fn project(&self, user: &Attributes) -> Result<Projection, Problem> {
+        Ok(mapping::project(user))
+    }
+
+    fn plain_role(&self) -> Option<&str> {
+        None
+    }
+
+    fn group_name(&self, _: &str) -> Result<String, Problem> {
+        Err(Problem::new(403, capabilities::NO_GROUPS))
+    }
+
+    fn user_attributes(&self, remote: &RemoteUser, _: Option<&RemoteProfile>) -> Attributes {
+        mapping::user_attributes(remote)
+    }
+
+    fn group_attributes(&self, remote: &RemoteGroup) -> Attributes {
+        mapping::group_attributes(remote)
+    }
+
+    fn adorn_group(&self, attributes: &mut Attributes, name: &str) {
+        mapping::adorn_group(attributes, name);
+    }
+
+    async fn users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
+        self.all_users().await
+    }
+
+    async fn profiles(&self) -> Result<Vec<RemoteProfile>, UpstreamError> {
+        Ok(Vec::new())
+    }
+
+    async fn groups(&self) -> Result<Vec<RemoteGroup>, UpstreamError> {
+        let mut found = Vec::new();
+        for group in self.snyk_groups("groups").await?.iter() {
+            let all = self.roster(&group.id, "groups").await?;
+            for role in self.families.unresolved(&group.id) {
+                tracing::warn!(group = %group.id, %role, "nobody has this role, so its id is not known and it is no SCIM Group");
             }
-            Err(UpstreamError::Missing { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Memberships of a group, in the stable order of their making. How the
-    /// application compares an e-mail or a name is not documented, so what it
-    /// gives is compared again.
-    pub async fn memberships(
-        &self,
-        group: &str,
-        which: Which<'_>,
-    ) -> Result<Vec<Membership>, UpstreamError> {
-        let (key, value) = match which {
-            Which::All => ("", ""),
-            Which::OfUser(id) => ("user_id", id),
-            Which::OfEmail(email) => ("email", email),
-            Which::OfUsername(name) => ("username", name),
-            Which::InRole(name) => ("role_name", name),
-        };
-        let query: Pairs<'_> = if key.is_empty() { &[] } else { &[(key, value)] };
-        let items: Vec<wire::Membership> =
-            self.all(MEMBERSHIPS, &[("group", group)], query).await?;
-        let mut found = Vec::with_capacity(items.len());
-        let mut seen = HashSet::new();
-        for item in items {
-            let membership = membership_of(item);
-            if !seen.insert(membership.user_id.clone()) {
-                return Err(unclear("a user has two memberships of one group"));
-            }
-            if is_meant(which, &membership) {
-                found.push(membership);
-            }
+            found.extend(self.families.remote(group, &all));
         }
         Ok(found)
     }
 
-    /// Gives a user a role in a group. Who is in it already (Snyk makes a
-    /// membership at the first sign-in) has the role changed, if it differs.
-    pub async fn add(
-        &self,
-        group: &str,
-        user_id: &str,
-        role_id: &str,
-    ) -> Result<(), UpstreamError> {
-        let body = wire::creation(group, user_id, role_id);
-        let values = [("group", group)];
-        let made = self
-            .call(Method::POST, MEMBERSHIPS, &values, &[], Some(body))
-            .await;
-        if !matches!(made, Err(UpstreamError::Exists { .. })) {
-            return made.map(drop);
-        }
-        let there = self.memberships(group, Which::OfUser(user_id)).await?;
-        let there = there.first().ok_or_else(|| {
-            unclear("the membership to be made is there already, and is not shown")
-        })?;
-        if there.role_id == role_id {
-            return Ok(());
-        }
-        self.set_role(group, &there.id, role_id).await
+    /// Everybody with the role, and whoever has one that stands before it.
+    async fn members(&self, group: &str) -> Result<Vec<RemoteMember>, UpstreamError> {
+        let (id, role) = ids(group).ok_or_else(no_group)?;
+        let all = self.roster(id, group).await?;
+        let roles = self.families.roles(id);
+        let before = roles.iter().position(|it| it.id == role).unwrap_or(0);
+        let before = &roles[..before];
+        let members = all.iter().filter_map(|membership| {
+            let covers = before.iter().any(|it| it.id == membership.role_id);
+            (covers || membership.role_id == role).then(|| RemoteMember {
+                upstream_id: Some(membership.user_id.clone()),
+                account: Some(membership.email.clone()).filter(|email| !email.is_empty()),
+                covers,
+            })
+        });
+        Ok(members.collect())
     }
 
-    /// Changes the role of a membership. Whoever has fewer rights by it waits
-    /// for nobody.
-    pub async fn set_role(
-        &self,
-        group: &str,
-        membership: &str,
-        role_id: &str,
-    ) -> Result<(), UpstreamError> {
-        let values = [("group", group), ("membership", membership)];
-        let body = wire::role_update(membership, role_id);
-        let changed = self.call(Method::PATCH, MEMBERSHIP, &values, &[], Some(body));
-        changed.await.map(drop)
+    async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
+        self.one_user(account).await
     }
 
-    /// Takes a user out of a group; one who is not there is as good as gone.
-    pub async fn remove(&self, group: &str, membership: &str) -> Result<(), UpstreamError> {
-        let values = [("group", group), ("membership", membership)];
-        let query: Pairs<'_> = if self.settings.cascade {
-            &[("cascade", "true")]
-        } else {
-            &[]
+    async fn group(&self, name: &str) -> Result<Option<RemoteGroup>, UpstreamError> {
+        let Some((id, role)) = ids(name) else {
+            return Ok(None);
         };
-        match self
-            .call(Method::DELETE, MEMBERSHIP, &values, query, None)
-            .await
-        {
-            Ok(_) | Err(UpstreamError::Missing { .. }) => Ok(()),
-            Err(UpstreamError::Exists { reason }) if !self.settings.cascade => {
-                Err(UpstreamError::Rejected {
-                    reason: format!(
-                        "{reason} (a user who is in organizations below the group is only removed \
-                         with cascade = true)"
-                    ),
+        let Some(group) = self.api.group(id).await? else {
+            return Ok(None);
+        };
+        self.know_roles(id).await?;
+        Ok(self.families.remote_of(&group, role))
+    }
+
+    async fn apply(&self, operation: &Operation) -> Result<Outcome, UpstreamError> {
+        match operation {
+            Operation::CreateUser {
+                account,
+                upstream_id,
+                ..
+            } => {
+                let id = self.link(account, upstream_id.as_deref()).await?;
+                Ok(Outcome {
+                    upstream_id: Some(id),
+                    ..Outcome::default()
                 })
             }
-            Err(UpstreamError::Exists { reason }) => Err(UpstreamError::Rejected { reason }),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The SSO connections of a group.
-    pub async fn sso_connections(&self, group: &str) -> Result<Vec<Group>, UpstreamError> {
-        let items: Vec<Item<Named>> = self.all(CONNECTIONS, &[("group", group)], &[]).await?;
-        Ok(items.into_iter().map(group_of).collect())
-    }
-
-    /// Everybody who ever signed in through an SSO connection.
-    pub async fn sso_users(&self, group: &str, sso: &str) -> Result<Vec<SsoUser>, UpstreamError> {
-        let values = [("group", group), ("sso", sso)];
-        let items: Vec<Item<Person>> = self.all(SSO_USERS, &values, &[]).await?;
-        Ok(items
-            .into_iter()
-            .map(|item| SsoUser {
-                email: lower(item.attributes.email),
-                username: item.attributes.username.unwrap_or_default(),
-                active: item.attributes.active.unwrap_or(true),
-                id: item.id,
-            })
-            .collect())
-    }
-
-    /// Off-boarding: the user is taken out of the SSO connection.
-    pub async fn remove_sso_user(
-        &self,
-        group: &str,
-        sso: &str,
-        user: &str,
-    ) -> Result<(), UpstreamError> {
-        let values = [("group", group), ("sso", sso), ("user", user)];
-        match self
-            .call(Method::DELETE, SSO_USER, &values, &[], None)
-            .await
-        {
-            Ok(_) | Err(UpstreamError::Missing { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// A whole list, page after page.
-    async fn all<T: DeserializeOwned>(
-        &self,
-        template: &str,
-        values: Pairs<'_>,
-        filter: Pairs<'_>,
-    ) -> Result<Vec<T>, UpstreamError> {
-        let path = values
-            .iter()
-            .fold(template.to_owned(), |path, (name, value)| {
-                path.replace(&format!("{{{name}}}"), value)
-            });
-        let mut all = Vec::new();
-        let mut cursors = HashSet::new();
-        let mut after = None::<String>;
-        loop {
-            let mut query = filter.to_vec();
-            query.push(("limit", &self.page_size));
-            query.extend(after.as_deref().map(|cursor| ("starting_after", cursor)));
-            let answer = self
-                .call(Method::GET, template, values, &query, None)
-                .await?;
-            let page: Document<Vec<T>> = read(answer, "page of a list")?;
-            all.extend(page.data);
-            let Some(next) = paging::cursor(page.links.next.as_ref(), &path)? else {
-                return Ok(all);
-            };
-            if all.len() > MOST || !cursors.insert(next.clone()) {
-                return Err(unclear("the pages of a list do not come to an end"));
+            Operation::DeactivateUser { principal } => self.withdraw(principal).await,
+            Operation::AddMembers { group, members } => self.add(group, single(members)?).await,
+            Operation::RemoveMembers { group, members } => {
+                self.remove(group, single(members)?).await
             }
-            after = Some(next);
+            // Nothing else is planned, because the table cannot do it; if it
+            // were, it would end here.
+            Operation::SetRole { .. } => Err(rejected(capabilities::NO_ROLE)),
+            Operation::UpsertProfile { .. } => Err(rejected(capabilities::NO_PROFILE)),
+            Operation::CreateGroup { .. } | Operation::DeleteGroup { .. } => {
+                Err(rejected(capabilities::NO_GROUPS))
+            }
+            Operation::ReplaceMembers { .. } => Err(rejected(capabilities::NO_REPLACE)),
         }
     }
 
-    /// Every call carries the version.
-    async fn call(
-        &self,
-        method: Method,
-        template: &str,
-        values: Pairs<'_>,
-        query: Pairs<'_>,
-        body: Option<Value>,
-    ) -> Result<Value, UpstreamError> {
-        let mut query = query.to_vec();
-        query.push(("version", &self.settings.version));
-        // A role that is changed may be one that is taken away.
-        let priority = match method {
-            Method::DELETE | Method::PATCH => Priority::Revocation,
-            _ => Priority::Ordinary,
-        };
-        let call = Call {
-            writes: method != Method::GET,
-            method,
-            template,
-            values,
-            query: &query,
-            body,
-            priority,
-        };
-        self.client.send(call).await?.json()
+    fn is_refused(&self) -> bool {
+        self.api.client().is_refused()
+    }
+
+    fn brake(&self, stopped: bool) {
+        self.api.client().brake(stopped);
+    }
+
+    fn condition(&self) -> Condition {
+        self.api.condition()
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        self.findings().await
     }
 }
 
-fn group_of(item: Item<Named>) -> Group {
-    Group {
-        id: item.id,
-        name: item.attributes.name,
+/// One user a call, as the table says.
+fn single(members: &[Principal]) -> Result<&Principal, UpstreamError> {
+    match members {
+        [one] => Ok(one),
+        _ => Err(rejected(capabilities::NO_REPLACE)),
     }
 }
 
-fn membership_of(item: wire::Membership) -> Membership {
-    let (role, user) = (item.relationships.role.data, item.relationships.user.data);
-    Membership {
-        id: item.id,
-        role_id: role.id,
-        role_name: role.attributes.name,
-        user_id: user.id,
-        email: lower(user.attributes.email),
-        username: user.attributes.username.unwrap_or_default(),
-        display_name: user.attributes.name.unwrap_or_default(),
+fn no_group() -> UpstreamError {
+    UpstreamError::Missing {
+        reason: "this is no role of a Snyk Group".into(),
     }
 }
 
-fn lower(text: Option<String>) -> String {
-    text.unwrap_or_default().trim().to_lowercase()
-}
-
-fn is_meant(which: Which<'_>, membership: &Membership) -> bool {
-    match which {
-        Which::All => true,
-        Which::OfUser(id) => membership.user_id == id,
-        Which::OfEmail(email) => membership.email == email.trim().to_lowercase(),
-        Which::OfUsername(name) => membership.username == name,
-        Which::InRole(name) => membership.role_name == name,
+fn rejected(reason: &str) -> UpstreamError {
+    UpstreamError::Rejected {
+        reason: reason.to_owned(),
     }
 }

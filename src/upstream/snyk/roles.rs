@@ -1,8 +1,8 @@
 //! One user in one Snyk Group has exactly one role, whatever several SCIM
-//! groups ask for. Which one it is, and the single call that gets there, are
-//! decided here, as pure functions.
+//! Groups ask for. How roles stand to each other, and the single call that
+//! gets to the wanted one, are decided here, as pure functions.
 
-use super::Membership;
+use super::api::Membership;
 
 /// What is left to do for one user in one Snyk Group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,114 +13,142 @@ pub enum Step {
     Delete { membership: String },
 }
 
-/// The role that counts of those asked for: the first in `precedence`. Roles
-/// that are not in it come after those that are, in the order of their names,
-/// so that the answer never depends on the order of requests.
-pub fn role_of<'a>(asked: &[&'a str], precedence: &[String]) -> Option<&'a str> {
-    let rank = |role: &str| {
-        let place = precedence.iter().position(|listed| listed == role);
-        place.unwrap_or(precedence.len())
-    };
-    asked.iter().copied().min_by_key(|role| (rank(role), *role))
+/// Whether two texts are the name of one role: documents and screens write
+/// them in two ways, `group_admin` and `Group Admin`.
+pub fn is_same_name(one: &str, two: &str) -> bool {
+    plain(one) == plain(two)
 }
 
-/// The one call that makes the membership what is asked for.
-pub fn step(asked: &[&str], precedence: &[String], now: Option<&Membership>) -> Step {
-    match (role_of(asked, precedence), now) {
-        (None, None) => Step::Nothing,
-        (None, Some(now)) => Step::Delete {
-            membership: now.id.clone(),
+/// By what roles are put in order: their place in `precedence`, and behind it
+/// by their names.
+pub fn order(name: &str, precedence: &[String]) -> (usize, String) {
+    let name = plain(name);
+    let place = precedence.iter().position(|listed| plain(listed) == name);
+    (place.unwrap_or(precedence.len()), name)
+}
+
+fn plain(name: &str) -> String {
+    name.trim().to_lowercase().replace([' ', '-'], "_")
+}
+
+/// To have `own` at least: whoever has it, or one that stands before it, keeps
+/// that; anybody else gets what counts.
+pub fn step_up(
+    own: &str,
+    counts: &str,
+    now: Option<&Membership>,
+    stands_before: impl Fn(&Membership) -> bool,
+) -> Step {
+    match now {
+        None => Step::Create {
+            role: counts.into(),
         },
-        (Some(role), None) => Step::Create { role: role.into() },
-        (Some(role), Some(now)) if now.role_id == role => Step::Nothing,
-        (Some(role), Some(now)) => Step::Update {
+        Some(now) if [own, counts].contains(&now.role_id.as_str()) || stands_before(now) => {
+            Step::Nothing
+        }
+        Some(now) => Step::Update {
             membership: now.id.clone(),
-            role: role.into(),
+            role: counts.into(),
         },
     }
 }
 
-/// Whether a step would leave a Snyk Group without anybody in the role that
-/// administers it. Snyk documents no rule of its own against that.
-pub fn is_last_of(role: &str, user_id: &str, step: &Step, members: &[Membership]) -> bool {
-    let leaves = match step {
-        Step::Delete { .. } => true,
-        Step::Update { role: next, .. } => next != role,
-        Step::Nothing | Step::Create { .. } => false,
-    };
-    let mut holders = members.iter().filter(|member| member.role_id == role);
-    leaves && holders.next().is_some_and(|only| only.user_id == user_id) && holders.next().is_none()
+/// Not to have `own` any more: whoever has just that gets what counts, or is
+/// in the group no more. Another role is the matter of another SCIM Group, or
+/// was given by somebody in Snyk.
+pub fn step_down(own: &str, counts: Option<&str>, now: Option<&Membership>) -> Step {
+    match (now.filter(|now| now.role_id == own), counts) {
+        (None, _) => Step::Nothing,
+        (Some(now), Some(role)) if now.role_id != role => Step::Update {
+            membership: now.id.clone(),
+            role: role.into(),
+        },
+        (Some(_), Some(_)) => Step::Nothing,
+        (Some(now), None) => Step::Delete {
+            membership: now.id.clone(),
+        },
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn member(user: &str, role: &str) -> Membership {
+    fn member(role: &str) -> Membership {
         Membership {
-            id: format!("m-{user}"),
-            user_id: user.into(),
+            id: "m-ann".into(),
+            user_id: "ann".into(),
             role_id: role.into(),
             ..Membership::default()
         }
     }
 
-    fn precedence() -> Vec<String> {
-        ["admin", "viewer", "member"].map(str::to_owned).to_vec()
+    /// admin stands before viewer, viewer before member.
+    fn up(own: &str, counts: &str, now: Option<&str>) -> Step {
+        let order = ["admin", "viewer", "member"];
+        let place = |role: &str| order.iter().position(|it| *it == role);
+        let now = now.map(member);
+        step_up(own, counts, now.as_ref(), |now| {
+            place(&now.role_id).is_some_and(|it| Some(it) < place(own))
+        })
+    }
+
+    fn update(role: &str) -> Step {
+        Step::Update {
+            membership: "m-ann".into(),
+            role: role.into(),
+        }
     }
 
     #[test]
-    fn the_highest_role_asked_for_counts_in_whatever_order() {
-        for (asked, role) in [
-            (&["member", "admin"][..], Some("admin")),
-            (&["admin", "member"], Some("admin")),
-            (&["member", "viewer"], Some("viewer")),
-            (&["zebra", "custom"], Some("custom")),
-            (&["custom", "member"], Some("member")),
-            (&[], None),
+    fn to_have_a_role_at_least_is_one_call_or_none() {
+        let create = |role: &str| Step::Create { role: role.into() };
+        for (own, counts, now, step) in [
+            ("viewer", "viewer", None, create("viewer")),
+            ("viewer", "admin", None, create("admin")),
+            ("viewer", "viewer", Some("viewer"), Step::Nothing),
+            ("viewer", "viewer", Some("admin"), Step::Nothing),
+            ("viewer", "admin", Some("viewer"), Step::Nothing),
+            ("viewer", "viewer", Some("member"), update("viewer")),
+            ("viewer", "admin", Some("member"), update("admin")),
+            ("admin", "admin", Some("viewer"), update("admin")),
+            ("member", "member", Some("custom"), update("member")),
         ] {
-            assert_eq!(role_of(asked, &precedence()), role, "{asked:?}");
+            assert_eq!(up(own, counts, now), step, "{own} {counts} {now:?}");
         }
     }
 
     #[test]
-    fn each_difference_is_one_call_and_no_difference_is_none() {
-        let now = member("ann", "admin");
-        let (id, p) = (now.id.clone(), precedence());
-        assert_eq!(step(&[], &p, None), Step::Nothing);
-        assert_eq!(step(&["admin", "member"], &p, Some(&now)), Step::Nothing);
-        let create = Step::Create {
-            role: "member".into(),
+    fn to_leave_a_role_falls_back_to_the_next_and_touches_no_other() {
+        let delete = Step::Delete {
+            membership: "m-ann".into(),
         };
-        assert_eq!(step(&["member"], &p, None), create);
-        let fallen = Step::Update {
-            membership: id.clone(),
-            role: "member".into(),
-        };
-        assert_eq!(
-            step(&["member"], &p, Some(&now)),
-            fallen,
-            "the higher was left"
-        );
-        assert_eq!(step(&[], &p, Some(&now)), Step::Delete { membership: id });
+        for (own, counts, now, step) in [
+            ("admin", Some("viewer"), Some("admin"), update("viewer")),
+            ("admin", None, Some("admin"), delete.clone()),
+            ("admin", None, Some("viewer"), Step::Nothing),
+            ("admin", Some("viewer"), None, Step::Nothing),
+            ("viewer", Some("admin"), Some("admin"), Step::Nothing),
+            ("viewer", Some("admin"), Some("viewer"), update("admin")),
+            ("viewer", Some("viewer"), Some("viewer"), Step::Nothing),
+        ] {
+            let now = now.map(member);
+            assert_eq!(step_down(own, counts, now.as_ref()), step);
+        }
     }
 
     #[test]
-    fn the_last_administrator_is_told_from_one_of_two() {
-        let gone = Step::Delete {
-            membership: "m-ann".into(),
-        };
-        let other = Step::Update {
-            membership: "m-ann".into(),
-            role: "member".into(),
-        };
-        let one = [member("ann", "admin"), member("ben", "member")];
-        let two = [member("ann", "admin"), member("ben", "admin")];
-        for step in [&gone, &other] {
-            assert!(is_last_of("admin", "ann", step, &one));
-            assert!(!is_last_of("admin", "ann", step, &two));
-        }
-        assert!(!is_last_of("admin", "ben", &gone, &one));
-        assert!(!is_last_of("admin", "ann", &Step::Nothing, &one));
+    fn a_role_is_known_by_its_name_in_either_spelling() {
+        assert!(is_same_name("Group Admin", "group_admin"));
+        assert!(is_same_name("group-admin ", "GROUP_ADMIN"));
+        assert!(!is_same_name("Group Admin", "Group Viewer"));
+    }
+
+    #[test]
+    fn listed_roles_stand_before_others_and_these_are_in_the_order_of_names() {
+        let precedence = ["group_admin", "group_viewer"].map(str::to_owned);
+        let mut names = ["zebra", "auditor", "group_viewer", "Group Admin"];
+        names.sort_by_key(|name| order(name, &precedence));
+        assert_eq!(names, ["Group Admin", "group_viewer", "auditor", "zebra"]);
     }
 }

@@ -1,11 +1,13 @@
-//! How to reach Snyk: region or address, credential, the date of the contract,
-//! and the pace that Snyk publishes. What a connection does with its groups and
-//! roles is not said here.
+//! What an administrator can say about a Snyk connection: the table
+//! `[connection.upstream]` of the configuration. How Snyk is reached and at what
+//! pace, which roles of which Snyk Groups are SCIM Groups, and what becomes of
+//! users whom Snyk does not know. Everything but the token has a default.
 
 use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
+use super::families::FIELDS;
 use crate::upstream::client::{self, Dialect, Scheme, Span, TokenSource};
 
 /// Where the customer's data lies.
@@ -44,6 +46,44 @@ pub enum TokenKind {
     Bearer,
 }
 
+/// What becomes of a user whom Snyk does not know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownUsers {
+    /// Kept, with its memberships, until the account appears.
+    #[default]
+    Stage,
+    Refuse,
+}
+
+/// What is done about the users of SSO connections, whose calls are beta.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sso {
+    /// They are not looked at.
+    #[default]
+    Ignore,
+    /// Accounts are looked for among them, too.
+    Link,
+    /// And whoever is deactivated is taken out of them.
+    Remove,
+}
+
+/// One role in one Snyk Group.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OneGroup {
+    /// The id of the Snyk Group.
+    pub group: String,
+    /// The name of the role, from which its id is found where somebody has it.
+    #[serde(default)]
+    pub role: Option<String>,
+    #[serde(default)]
+    pub role_id: Option<String>,
+    #[serde(default)]
+    pub display_name: Option<String>,
+}
+
 /// The whole table.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -72,6 +112,19 @@ pub struct Settings {
     /// Whether removing somebody from a group takes away the organizations
     /// below it too. Without it Snyk refuses to remove whoever has any.
     pub cascade: bool,
+    /// What is a SCIM Group, the first before all others of its Snyk Group.
+    /// None: every role that somebody is seen to have.
+    pub groups: Vec<OneGroup>,
+    /// The order of roles that are found, by their names.
+    pub precedence: Vec<String>,
+    /// What a SCIM Group is called, with names and ids in braces.
+    pub display_name: String,
+    /// The role, by its name or id, that somebody must always have.
+    pub administrator_role: String,
+    pub unknown_users: UnknownUsers,
+    pub sso: Sso,
+    /// How often accounts that are not there yet are looked for.
+    pub look_for_staged: Span,
 }
 
 impl Default for Settings {
@@ -94,6 +147,15 @@ impl Default for Settings {
             client_certificate: None,
             page_size: 100,
             cascade: false,
+            groups: Vec::new(),
+            precedence: ["group_admin", "group_viewer", "group_member"]
+                .map(str::to_owned)
+                .into(),
+            display_name: "{group}: {role}".into(),
+            administrator_role: "group_admin".into(),
+            unknown_users: UnknownUsers::default(),
+            sso: Sso::default(),
+            look_for_staged: Span(Duration::from_secs(15 * 60)),
         }
     }
 }
@@ -115,14 +177,71 @@ impl Settings {
                 self.version
             ));
         }
+        found.extend(self.problems_of_groups());
         found
+    }
+
+    fn problems_of_groups(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut tell = |key: &str, what: String| found.push(format!("{key}: {what}"));
+        for (n, one) in (1..).zip(&self.groups) {
+            for id in [Some(&one.group), one.role_id.as_ref()]
+                .into_iter()
+                .flatten()
+            {
+                if !is_id(id) {
+                    tell(
+                        "groups",
+                        format!(
+                            "entry {n}: {id:?} is no id of Snyk: copy the UUID from its settings page"
+                        ),
+                    );
+                }
+            }
+            if one.role.is_none() && one.role_id.is_none() {
+                tell(
+                    "groups",
+                    format!("entry {n} names no role: add role_id, or role with its name"),
+                );
+            }
+            let twice = |other: &&OneGroup| {
+                other.group == one.group && other.role == one.role && other.role_id == one.role_id
+            };
+            if self.groups.iter().take(n - 1).any(|other| twice(&other)) {
+                tell("groups", format!("entry {n} is there twice: take it out"));
+            }
+        }
+        if let Some(odd) = odd_field(&self.display_name) {
+            let fields = FIELDS.map(|field| format!("{{{field}}}")).join(", ");
+            tell(
+                "display_name",
+                format!("{{{odd}}} stands for nothing: write {fields}"),
+            );
+        } else if !self.display_name.contains("{role}") && !self.display_name.contains("{role_id}")
+        {
+            tell(
+                "display_name",
+                "the roles of a Snyk Group would all be called the same: put {role} into it".into(),
+            );
+        }
+        if self.administrator_role.trim().is_empty() {
+            tell(
+                "administrator_role",
+                "it names no role: write for example \"group_admin\"".into(),
+            );
+        }
+        found
+    }
+
+    /// Where it is.
+    pub(super) fn base(&self) -> &str {
+        self.base_url.as_deref().unwrap_or(self.region.base_url())
     }
 
     /// What the HTTP client needs of it.
     pub(super) fn client(&self) -> client::Settings {
-        let base = self.base_url.as_deref().unwrap_or(self.region.base_url());
         client::Settings {
-            base_url: base.to_owned(),
+            base_url: self.base().to_owned(),
             token: self.token.clone(),
             dialect: Dialect {
                 scheme: match self.token_kind {
@@ -145,6 +264,23 @@ impl Settings {
             client_certificate: self.client_certificate.clone(),
         }
     }
+}
+
+/// A UUID, as Snyk's ids are.
+fn is_id(text: &str) -> bool {
+    let places = text.bytes().enumerate();
+    let mut fits = places.map(|(place, byte)| match place {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    });
+    text.len() == 36 && fits.all(|fits| fits)
+}
+
+/// What stands in braces and is not known.
+fn odd_field(template: &str) -> Option<&str> {
+    let fields = template.split('{').skip(1);
+    let named = fields.map(|rest| rest.split('}').next().unwrap_or(rest));
+    named.into_iter().find(|name| !FIELDS.contains(name))
 }
 
 /// A date, perhaps with a stability behind it.
@@ -194,6 +330,49 @@ mod tests {
         for about in ["token", "burst", "page_size", "version"] {
             let mut starts = problems.iter().map(|problem| problem.starts_with(about));
             assert!(starts.any(|it| it), "{about} in {problems:?}");
+        }
+    }
+
+    #[test]
+    fn groups_and_names_are_checked() {
+        let id = "8aab168e-fb3b-47c0-9d87-442715788b31";
+        let good = format!(
+            "token = \"key\"\nunknown_users = \"refuse\"\nsso = \"remove\"\nlook_for_staged = \"5m\"\n\
+             [[groups]]\ngroup = \"{id}\"\nrole = \"group_admin\"\n\
+             [[groups]]\ngroup = \"{id}\"\nrole_id = \"{id}\"\ndisplay_name = \"Readers\""
+        );
+        assert_eq!(read(&good).problems(), Vec::<String>::new());
+        let twice = format!("{good}\n[[groups]]\ngroup = \"{id}\"\nrole = \"group_admin\"");
+        for (text, about) in [
+            (twice.as_str(), "groups: entry 3 is there twice"),
+            (
+                "[[groups]]\ngroup = \"Example\"\nrole = \"x\"",
+                "groups: entry 1: \"Example\" is no id",
+            ),
+            (
+                "[[groups]]\ngroup = \"8aab168e-fb3b-47c0-9d87-442715788b31\"",
+                "groups: entry 1 names no role",
+            ),
+            (
+                "display_name = \"{team}\"",
+                "display_name: {team} stands for nothing",
+            ),
+            ("display_name = \"{group}\"", "display_name: the roles"),
+            (
+                "administrator_role = \" \"",
+                "administrator_role: it names no role",
+            ),
+        ] {
+            let problems = read(text).problems();
+            let mut starts = problems.iter().map(|problem| problem.starts_with(about));
+            assert!(starts.any(|it| it), "{about} in {problems:?}");
+        }
+        for odd in [
+            "[[groups]]\nrole = \"x\"",
+            "[[groups]]\ngroup = \"x\"\nname = \"y\"",
+            "sso = \"maybe\"",
+        ] {
+            assert!(toml::from_str::<Settings>(odd).is_err(), "{odd}");
         }
     }
 }

@@ -43,6 +43,12 @@ pub(super) struct Item<A> {
     pub(super) attributes: A,
 }
 
+/// Something of which only the id matters.
+#[derive(Debug, Deserialize)]
+pub(super) struct Reference {
+    pub(super) id: String,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Named {
     pub(super) name: String,

@@ -1,0 +1,647 @@
+//! Snyk behind the contract, over a real wire: what a pair of a SCIM Group and
+//! a user comes to, call by call.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    plan::capability::Act,
+    simulator::{Failure, Rule},
+    upstream::snyk,
+};
+
+/// The adapter and what is behind it.
+struct Stand {
+    simulator: Simulator,
+    upstream: Arc<dyn Upstream>,
+    group: String,
+}
+
+impl Stand {
+    async fn new(change: impl FnOnce(&mut SnykSettings)) -> Self {
+        Self::of(&company(), change).await
+    }
+
+    async fn of(company: &Company, change: impl FnOnce(&mut SnykSettings)) -> Self {
+        let scene = Scene::new(company, |_| {}).await;
+        let mut settings = quick(&scene.simulator);
+        change(&mut settings);
+        scene.simulator.forget_calls();
+        Self {
+            upstream: snyk::open(settings).unwrap(),
+            simulator: scene.simulator,
+            group: scene.group,
+        }
+    }
+
+    /// It has read everything once, as an import does.
+    async fn read(&self) {
+        self.upstream.users().await.unwrap();
+        self.upstream.groups().await.unwrap();
+        self.simulator.forget_calls();
+    }
+
+    /// The application's name of a role.
+    fn role(&self, name: &str) -> String {
+        let place = [ADMIN, "group_viewer", MEMBER]
+            .iter()
+            .position(|it| *it == name);
+        let place = place.unwrap() + 1;
+        format!("{}/30000000-0000-4000-8000-{place:012x}", self.group)
+    }
+
+    fn who(&self, name: &str, counts: Option<&str>) -> Principal {
+        let mut who = by_email(&[name]).remove(0);
+        let state = self.simulator.state();
+        who.upstream_id = state.user(&who.account).map(|user| user.id.clone());
+        who.counts = counts.map(|role| self.role(role));
+        who
+    }
+
+    async fn add(
+        &self,
+        role: &str,
+        name: &str,
+        counts: &str,
+    ) -> Result<MemberOutcome, UpstreamError> {
+        let operation = Operation::AddMembers {
+            group: self.role(role),
+            members: vec![self.who(name, Some(counts))],
+        };
+        self.apply(operation).await
+    }
+
+    async fn remove(
+        &self,
+        role: &str,
+        name: &str,
+        counts: Option<&str>,
+    ) -> Result<MemberOutcome, UpstreamError> {
+        let operation = Operation::RemoveMembers {
+            group: self.role(role),
+            members: vec![self.who(name, counts)],
+        };
+        self.apply(operation).await
+    }
+
+    async fn apply(&self, operation: Operation) -> Result<MemberOutcome, UpstreamError> {
+        let outcome = self.upstream.apply(&operation).await?;
+        Ok(outcomes(&outcome).remove(0))
+    }
+
+    async fn withdraw(&self, name: &str) -> Result<Outcome, UpstreamError> {
+        let principal = self.who(name, None);
+        let operation = Operation::DeactivateUser { principal };
+        self.upstream.apply(&operation).await
+    }
+
+    async fn link(&self, name: &str, known: Option<&str>) -> Result<Outcome, UpstreamError> {
+        let operation = Operation::CreateUser {
+            account: email(name),
+            role: None,
+            fields: BTreeMap::new(),
+            upstream_id: known.map(str::to_owned),
+        };
+        self.upstream.apply(&operation).await
+    }
+
+    /// The calls since the last time.
+    fn called(&self) -> Vec<String> {
+        let calls = self.simulator.calls().into_iter();
+        let called = calls.map(|call| call.operation).collect();
+        self.simulator.forget_calls();
+        called
+    }
+
+    /// The role that somebody has now.
+    fn has(&self, name: &str) -> Option<String> {
+        let state = self.simulator.state();
+        let group = state
+            .groups
+            .iter()
+            .find(|group| group.members.contains(&email(name)))?;
+        group.name.split('/').nth(1).map(str::to_owned)
+    }
+
+    fn fails(&self, failure: Failure, operation: &str) {
+        self.simulator.faults(Faults {
+            rules: vec![Rule::next(failure, 1).of(operation)],
+            ..Faults::default()
+        });
+    }
+}
+
+const VIEWER: &str = "group_viewer";
+
+#[actix_web::test]
+async fn a_new_member_is_one_call_and_one_with_another_role_is_one_when_it_was_read() {
+    let stand = Stand::new(|_| {}).await;
+    assert_eq!(
+        stand.add(VIEWER, "cat", VIEWER).await,
+        Ok(MemberOutcome::Applied)
+    );
+    assert_eq!(stand.called(), ["create_membership"]);
+    assert_eq!(stand.has("cat").as_deref(), Some(VIEWER));
+
+    // Not known to be there already.
+    assert_eq!(
+        stand.add(VIEWER, "ben", VIEWER).await,
+        Ok(MemberOutcome::Applied)
+    );
+    assert_eq!(
+        stand.called()[..2],
+        ["create_membership", "list_memberships"]
+    );
+    assert_eq!(stand.has("ben").as_deref(), Some(VIEWER));
+
+    let stand = Stand::new(|_| {}).await;
+    stand.read().await;
+    for name in ["ben", "dan"] {
+        assert_eq!(
+            stand.add(ADMIN, name, ADMIN).await,
+            Ok(MemberOutcome::Applied)
+        );
+        assert_eq!(stand.has(name).as_deref(), Some(ADMIN));
+    }
+    assert_eq!(stand.called(), ["update_membership"; 2]);
+
+    let stand = Stand::new(|_| {}).await;
+    stand.add(VIEWER, "cat", VIEWER).await.unwrap();
+    stand.read().await;
+    for name in ["ben", "dan"] {
+        stand.add(VIEWER, name, VIEWER).await.unwrap();
+        assert_eq!(stand.has(name).as_deref(), Some(VIEWER));
+    }
+    let calls = ["list_memberships", "update_membership", "update_membership"];
+    assert_eq!(stand.called(), calls, "one look for administrators");
+}
+
+#[actix_web::test]
+async fn of_two_roles_the_first_counts_and_the_other_is_fallen_back_to_by_one_update() {
+    let stand = Stand::new(|_| {}).await;
+    stand.read().await;
+    stand.add(ADMIN, "cat", ADMIN).await.unwrap();
+    stand.called();
+    // The other pair is satisfied by what is there, whatever counts for it.
+    for counts in [ADMIN, VIEWER] {
+        let covered = stand.add(VIEWER, "cat", counts).await;
+        assert_eq!(covered, Ok(MemberOutcome::Seen));
+        assert_eq!(stand.called(), ["list_memberships"]);
+    }
+    let left = stand.remove(ADMIN, "cat", Some(VIEWER)).await;
+    assert_eq!(left, Ok(MemberOutcome::Applied));
+    let called = stand.called();
+    assert_eq!(called.last().map(String::as_str), Some("update_membership"));
+    assert!(called.iter().all(|it| !it.contains("delete")), "{called:?}");
+    assert_eq!(stand.has("cat").as_deref(), Some(VIEWER));
+
+    let gone = stand.remove(VIEWER, "cat", None).await;
+    assert_eq!(gone, Ok(MemberOutcome::Applied));
+    assert_eq!(stand.called(), ["delete_membership"]);
+    assert_eq!(stand.has("cat"), None);
+    let again = stand.remove(VIEWER, "cat", None).await;
+    assert_eq!(again, Ok(MemberOutcome::Seen));
+    assert_eq!(stand.called(), ["list_memberships"]);
+}
+
+#[actix_web::test]
+async fn a_role_that_somebody_else_gave_is_left_alone() {
+    let stand = Stand::new(|_| {}).await;
+    stand.read().await;
+    assert_eq!(
+        stand.remove(VIEWER, "ben", None).await,
+        Ok(MemberOutcome::Seen)
+    );
+    assert_eq!(
+        stand.add(MEMBER, "ann", MEMBER).await,
+        Ok(MemberOutcome::Seen)
+    );
+    assert_eq!(stand.has("ben").as_deref(), Some(MEMBER));
+    assert_eq!(stand.has("ann").as_deref(), Some(ADMIN));
+    let called = stand.called();
+    assert!(
+        called.iter().all(|it| it == "list_memberships"),
+        "{called:?}"
+    );
+}
+
+#[actix_web::test]
+async fn the_roles_are_looked_at_when_nothing_was_read_before() {
+    // Right after a start: ann is an administrator, and stays one.
+    let stand = Stand::new(|_| {}).await;
+    assert_eq!(
+        stand.add(MEMBER, "ann", MEMBER).await,
+        Ok(MemberOutcome::Seen)
+    );
+    assert_eq!(stand.has("ann").as_deref(), Some(ADMIN));
+    let ben = stand.add(VIEWER, "ben", VIEWER).await;
+    assert_eq!(
+        ben,
+        Ok(MemberOutcome::Applied),
+        "member stands behind viewer"
+    );
+}
+
+#[actix_web::test]
+async fn an_id_that_is_out_of_date_is_looked_up_again() {
+    let stand = Stand::new(|_| {}).await;
+    stand.read().await;
+    let other = Scene {
+        snyk: Api::open(&quick(&stand.simulator)).unwrap(),
+        group: stand.group.clone(),
+        simulator: Simulator::start(Application::Snyk, anywhere(), TOKEN, &company()).unwrap(),
+    };
+    // Somebody takes ben out and puts him there again: another membership.
+    let ben = other.of("ben").await.unwrap();
+    other.snyk.delete(&stand.group, &ben.id).await.unwrap();
+    let made = other
+        .snyk
+        .create(&stand.group, &ben.user_id, &ben.role_id)
+        .await;
+    assert_ne!(made.unwrap(), ben.id);
+    stand.called();
+    assert_eq!(
+        stand.add(VIEWER, "ben", VIEWER).await,
+        Ok(MemberOutcome::Applied)
+    );
+    assert_eq!(stand.has("ben").as_deref(), Some(VIEWER));
+
+    let dan = other.of("dan").await.unwrap();
+    assert_eq!(dan.role_name, MEMBER);
+    stand.withdraw("ben").await.unwrap();
+    assert_eq!(stand.has("ben"), None);
+    stand.withdraw("ben").await.unwrap();
+    assert_eq!(
+        stand.called().last().map(String::as_str),
+        Some("list_memberships")
+    );
+}
+
+#[actix_web::test]
+async fn a_removal_goes_out_although_a_lagging_look_would_not_show_the_member() {
+    let stand = Stand::new(|_| {}).await;
+    stand.simulator.faults(Faults {
+        read_lag_ms: 60_000,
+        ..Faults::default()
+    });
+    stand.add(VIEWER, "cat", VIEWER).await.unwrap();
+    assert_eq!(
+        stand.remove(VIEWER, "cat", None).await,
+        Ok(MemberOutcome::Applied)
+    );
+    assert_eq!(stand.has("cat"), None);
+}
+
+#[actix_web::test]
+async fn what_nobody_answered_is_unclear_and_may_be_said_again() {
+    let stand = Stand::new(|_| {}).await;
+    for (failure, done) in [
+        (Failure::ResetAfter, true),
+        (Failure::ResetBefore, false),
+        (Failure::ErrorAfter, true),
+    ] {
+        stand.fails(failure.clone(), "create_membership");
+        let unclear = stand.add(VIEWER, "cat", VIEWER).await;
+        assert!(
+            matches!(unclear, Err(UpstreamError::Unknown { .. })),
+            "{unclear:?}"
+        );
+        assert_eq!(stand.has("cat").is_some(), done, "{failure:?}");
+        let again = stand.add(VIEWER, "cat", VIEWER).await;
+        assert!(again.is_ok(), "{again:?}");
+        assert_eq!(stand.has("cat").as_deref(), Some(VIEWER));
+
+        stand.fails(failure, "delete_membership");
+        let unclear = stand.remove(VIEWER, "cat", None).await;
+        assert!(
+            matches!(unclear, Err(UpstreamError::Unknown { .. })),
+            "{unclear:?}"
+        );
+        let again = stand.remove(VIEWER, "cat", None).await;
+        assert!(again.is_ok(), "{again:?}");
+        assert_eq!(stand.has("cat"), None);
+    }
+    // A look that fails is no doubt about anything.
+    stand.add(ADMIN, "cat", ADMIN).await.unwrap();
+    stand.fails(Failure::ErrorBefore, "list_memberships");
+    let later = stand.add(VIEWER, "cat", ADMIN).await;
+    assert!(
+        matches!(later, Err(UpstreamError::Later { .. })),
+        "{later:?}"
+    );
+}
+
+fn barred(result: Result<impl std::fmt::Debug, UpstreamError>) -> String {
+    match result {
+        Err(UpstreamError::Barred { reason }) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[actix_web::test]
+async fn whoever_is_in_an_organization_is_removed_only_with_cascade() {
+    let stand = Stand::new(|_| {}).await;
+    let reason = barred(stand.remove(MEMBER, "dan", None).await);
+    assert!(
+        reason.contains("organizations") && reason.contains("cascade = true"),
+        "{reason}"
+    );
+    barred(stand.withdraw("dan").await);
+    assert_eq!(stand.has("dan").as_deref(), Some(MEMBER));
+    let stand = Stand::new(|settings| settings.cascade = true).await;
+    let gone = stand.remove(MEMBER, "dan", None).await;
+    assert_eq!(gone, Ok(MemberOutcome::Applied));
+    assert_eq!(stand.has("dan"), None);
+}
+
+#[actix_web::test]
+async fn the_last_administrator_stays_whatever_is_asked_for() {
+    let admin_id = "30000000-0000-4000-8000-000000000001";
+    for role in [ADMIN, "Group Admin", admin_id] {
+        let stand = Stand::new(|settings| settings.administrator_role = role.into()).await;
+        let reason = barred(stand.remove(ADMIN, "ann", None).await);
+        assert!(reason.contains("nobody else has the role"), "{reason}");
+        barred(stand.remove(ADMIN, "ann", Some(VIEWER)).await);
+        barred(stand.withdraw("ann").await);
+        stand.read().await;
+        barred(stand.withdraw("ann").await);
+        assert_eq!(stand.has("ann").as_deref(), Some(ADMIN));
+        let called = stand.called();
+        assert!(
+            called.iter().all(|it| it.starts_with("list_")),
+            "{called:?}"
+        );
+
+        stand.add(ADMIN, "ben", ADMIN).await.unwrap();
+        let left = stand.remove(ADMIN, "ann", Some(MEMBER)).await;
+        assert_eq!(left, Ok(MemberOutcome::Applied), "there is another one");
+        barred(stand.remove(ADMIN, "ben", None).await);
+    }
+}
+
+#[actix_web::test]
+async fn of_two_administrators_who_leave_at_once_one_stays() {
+    let stand = Stand::new(|_| {}).await;
+    stand.add(ADMIN, "ben", ADMIN).await.unwrap();
+    stand.simulator.faults(Faults {
+        latency_ms: 20,
+        ..Faults::default()
+    });
+    let both = [stand.withdraw("ann"), stand.withdraw("ben")];
+    let ends = futures_util::future::join_all(both).await;
+    let refused = ends.iter().filter(|end| end.is_err()).count();
+    assert_eq!(refused, 1, "{ends:?}");
+    let left = ["ann", "ben"].map(|name| stand.has(name));
+    assert_eq!(left.iter().flatten().count(), 1, "{left:?}");
+}
+
+fn two_groups() -> Company {
+    let mut company = company();
+    company.groups.push(Team {
+        name: "Labs".into(),
+        kind: VIEWER.into(),
+        members: ["ann", "ben"].map(email).into(),
+        ..Team::default()
+    });
+    company
+}
+
+#[actix_web::test]
+async fn a_withdrawal_is_one_call_for_each_membership_that_is_known() {
+    let stand = Stand::of(&two_groups(), |_| {}).await;
+    stand.read().await;
+    stand.withdraw("ben").await.unwrap();
+    let called = stand.called();
+    let deleted = called.iter().filter(|it| *it == "delete_membership");
+    assert_eq!(deleted.count(), 2, "{called:?}");
+    assert_eq!(stand.has("ben"), None);
+    let users = stand.upstream.users().await.unwrap();
+    assert!(users.iter().all(|user| user.account != email("ben")));
+    // Whom nobody shows any more is linked by the id that is remembered.
+    let id = stand.who("ben", None).upstream_id;
+    let linked = stand.link("ben", id.as_deref()).await.unwrap();
+    assert_eq!(linked.upstream_id, id);
+}
+
+#[actix_web::test]
+async fn a_withdrawal_that_ends_in_the_middle_is_unclear() {
+    let stand = Stand::of(&two_groups(), |_| {}).await;
+    stand.read().await;
+    stand.add(VIEWER, "ben", VIEWER).await.unwrap();
+    stand.fails(Failure::ErrorBefore, "delete_membership");
+    let unclear = stand.withdraw("ben").await;
+    assert!(
+        matches!(unclear, Err(UpstreamError::Unknown { .. })),
+        "{unclear:?}"
+    );
+    stand.withdraw("ben").await.unwrap();
+    assert_eq!(stand.has("ben"), None);
+}
+
+#[actix_web::test]
+async fn an_account_is_linked_by_its_address_or_staged_or_refused() {
+    let stand = Stand::new(|_| {}).await;
+    let ben = stand.link("ben", None).await.unwrap();
+    assert_eq!(ben.upstream_id, stand.who("ben", None).upstream_id);
+    for name in ["cat", "nobody"] {
+        let staged = stand.link(name, None).await;
+        assert!(
+            matches!(staged, Err(UpstreamError::Staged { .. })),
+            "{name}: {staged:?}"
+        );
+    }
+    let called = stand.called();
+    assert!(
+        called.iter().all(|it| it.starts_with("list_")),
+        "{called:?}"
+    );
+
+    let stand = Stand::new(|settings| {
+        settings.unknown_users = snyk::settings::UnknownUsers::Refuse;
+        settings.sso = snyk::settings::Sso::Link;
+    })
+    .await;
+    let cat = stand.link("cat", None).await.unwrap();
+    assert_eq!(cat.upstream_id, stand.who("cat", None).upstream_id);
+    let reason = barred(stand.link("nobody", None).await);
+    assert!(reason.contains("signing in to Snyk"), "{reason}");
+    let found = stand.upstream.user(&email("cat")).await.unwrap().unwrap();
+    assert_eq!((found.upstream_id, found.active), (cat.upstream_id, true));
+    assert_eq!(stand.upstream.user(&email("nobody")).await, Ok(None));
+}
+
+#[actix_web::test]
+async fn who_is_deactivated_leaves_the_sso_connection_where_that_is_wanted() {
+    let stand = Stand::new(|settings| settings.sso = snyk::settings::Sso::Remove).await;
+    let before = stand.upstream.users().await.unwrap().len();
+    stand.withdraw("ben").await.unwrap();
+    let state = stand.simulator.state();
+    assert!(!state.user(&email("ben")).unwrap().active);
+    let after = stand.upstream.users().await.unwrap();
+    assert_eq!(after.len(), before - 1);
+}
+
+#[actix_web::test]
+async fn roles_are_groups_of_one_family_and_members_are_told_from_who_is_above() {
+    let stand = Stand::of(&two_groups(), |_| {}).await;
+    let groups = stand.upstream.groups().await.unwrap();
+    let told: Vec<(&str, u32)> = groups
+        .iter()
+        .map(|group| {
+            let family = group.family.as_ref().unwrap();
+            (group.fields["displayName"].as_str(), family.rank)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("Example: group_admin", 0),
+            ("Example: group_member", 1),
+            ("Labs: group_viewer", 0)
+        ]
+    );
+    let members = stand.upstream.members(&stand.role(MEMBER)).await.unwrap();
+    let covered: Vec<(&str, bool)> = members
+        .iter()
+        .map(|member| (member.account.as_deref().unwrap(), member.covers))
+        .collect();
+    assert_eq!(
+        covered,
+        [
+            ("ann@example.com", true),
+            ("ben@example.com", false),
+            ("dan@example.com", false)
+        ]
+    );
+    let one = stand
+        .upstream
+        .group(&groups[1].name)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(one.family, groups[1].family);
+    let none = stand
+        .upstream
+        .group("10000000-0000-4000-8000-000000000009/x")
+        .await;
+    assert_eq!(none, Ok(None));
+}
+
+#[actix_web::test]
+async fn one_reading_of_a_snyk_group_serves_a_whole_import() {
+    let stand = Stand::of(&two_groups(), |_| {}).await;
+    let read = async {
+        stand.upstream.users().await.unwrap();
+        for group in stand.upstream.groups().await.unwrap() {
+            stand.upstream.members(&group.name).await.unwrap();
+        }
+    };
+    crate::upstream::in_background(read).await;
+    assert_eq!(
+        stand.called(),
+        ["list_groups", "list_memberships", "list_memberships"]
+    );
+}
+
+#[actix_web::test]
+async fn what_is_not_configured_is_never_written() {
+    let group = "10000000-0000-4000-8000-000000000001";
+    let text = format!(
+        "[[groups]]\ngroup = \"{group}\"\nrole = \"group_viewer\"\n[[groups]]\ngroup = \"{group}\"\nrole = \"group_member\"\n"
+    );
+    let stand = Stand::new(|settings| {
+        let configured: SnykSettings = toml::from_str(&text).unwrap();
+        settings.groups = configured.groups;
+    })
+    .await;
+    stand.read().await;
+    let reason = barred(stand.add(ADMIN, "ben", ADMIN).await);
+    assert!(reason.contains("configuration"), "{reason}");
+    barred(stand.remove(ADMIN, "ann", None).await);
+    assert_eq!(stand.called(), Vec::<String>::new());
+    // Nobody is a viewer, so that role is known by nothing but its being new.
+    let groups = stand.upstream.groups().await.unwrap();
+    assert_eq!(groups.len(), 1);
+    let first = stand.add(VIEWER, "ben", VIEWER).await;
+    assert_eq!(first, Ok(MemberOutcome::Applied));
+    assert_eq!(stand.upstream.groups().await.unwrap().len(), 2);
+}
+
+#[actix_web::test]
+async fn other_acts_are_refused_in_the_words_of_the_table_without_a_call() {
+    let stand = Stand::new(|_| {}).await;
+    let members = vec![stand.who("ben", None), stand.who("cat", None)];
+    let group = stand.role(MEMBER);
+    let can = stand.upstream.capabilities().clone();
+    for (operation, act) in [
+        (
+            Operation::CreateGroup {
+                name: "x".into(),
+                members: Vec::new(),
+            },
+            Act::CreateGroup,
+        ),
+        (
+            Operation::DeleteGroup {
+                name: group.clone(),
+            },
+            Act::DeleteGroup,
+        ),
+        (
+            Operation::ReplaceMembers {
+                group: group.clone(),
+                members: members.clone(),
+            },
+            Act::ReplaceMembers,
+        ),
+        (
+            Operation::AddMembers { group, members },
+            Act::ReplaceMembers,
+        ),
+    ] {
+        let refused = stand.upstream.apply(&operation).await;
+        let reason = can.note(act).to_owned();
+        assert_eq!(refused, Err(UpstreamError::Rejected { reason }));
+    }
+    assert_eq!(stand.called(), Vec::<String>::new());
+}
+
+#[actix_web::test]
+async fn a_check_reads_everything_and_says_what_is_missing() {
+    let stand = Stand::new(|settings| settings.sso = snyk::settings::Sso::Link).await;
+    let found = stand.upstream.check().await;
+    assert!(found.iter().all(|finding| finding.ok), "{found:#?}");
+    let told: Vec<&str> = found.iter().map(|finding| finding.what.as_str()).collect();
+    let told = told.concat();
+    for part in [
+        "3 memberships",
+        "Example: group_admin",
+        "1 SSO connections",
+        "not tried",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    let stand = Stand::new(|settings| settings.administrator_role = "owner".into()).await;
+    let found = stand.upstream.check().await;
+    let wrong: Vec<_> = found.iter().filter(|finding| !finding.ok).collect();
+    assert_eq!(wrong.len(), 1, "{found:#?}");
+    assert!(
+        wrong[0]
+            .remedy
+            .as_ref()
+            .unwrap()
+            .contains("administrator_role")
+    );
+    stand.simulator.faults(Faults {
+        latency_ms: 5,
+        rules: vec![Rule::always(Failure::Status {
+            status: 500,
+            retry_after: None,
+        })],
+        ..Faults::default()
+    });
+    let took = std::time::Instant::now();
+    let found = stand.upstream.check().await;
+    assert!(!found[0].ok && found.len() == 1, "{found:#?}");
+    assert!(took.elapsed() < Duration::from_secs(20));
+}

@@ -1,0 +1,263 @@
+//! Who is who: accounts by their e-mails, among the memberships of the
+//! connection's Snyk Groups and, where that is allowed, among the users of SSO
+//! connections. Nobody is created: Snyk's users come by signing in.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    Snyk,
+    api::{Group, Membership, SsoUser, Which},
+    membership::later,
+    settings::{Sso, UnknownUsers},
+};
+use crate::upstream::{
+    RemoteUser, UpstreamError,
+    client::{Moment, Priority, shared},
+};
+
+/// A list of SSO users answers everybody who asks within so long: it has no
+/// filter, and an account that is not in it yet is looked for again.
+const SHARED: Duration = Duration::from_secs(60);
+
+/// The users of all SSO connections, once read.
+pub(super) type SsoUsers = tokio::sync::Mutex<Option<(Moment, Arc<Vec<SsoUser>>)>>;
+
+impl Snyk {
+    /// The Snyk Groups of the connection: those of the configuration, or all
+    /// that are visible.
+    pub(super) async fn snyk_groups(
+        &self,
+        question: &str,
+    ) -> Result<Arc<Vec<Group>>, UpstreamError> {
+        shared("groups", question, async {
+            let configured = self.families.configured();
+            if configured.is_empty() {
+                return self.api.groups().await;
+            }
+            let mut groups = Vec::with_capacity(configured.len());
+            for id in configured {
+                let group = self.api.group(&id).await?;
+                groups.push(group.ok_or_else(|| not_visible(&id))?);
+            }
+            Ok(groups)
+        })
+        .await
+    }
+
+    /// The same by their ids alone, of which configured ones are known.
+    pub(super) async fn group_ids(&self) -> Result<Vec<String>, UpstreamError> {
+        let configured = self.families.configured();
+        if !configured.is_empty() {
+            return Ok(configured);
+        }
+        let groups = self.api.groups().await.map_err(|error| match error {
+            UpstreamError::Unknown { reason } => later(&reason),
+            other => other,
+        })?;
+        Ok(groups.into_iter().map(|group| group.id).collect())
+    }
+
+    /// All memberships of a Snyk Group. Questions of one piece of background
+    /// work are answered by one reading.
+    pub(super) async fn roster(
+        &self,
+        group: &str,
+        question: &str,
+    ) -> Result<Arc<Vec<Membership>>, UpstreamError> {
+        shared(group, question, async {
+            let began = Moment::now();
+            let all = self.api.memberships(group, Which::All).await?;
+            self.memory.read(group, &all, began);
+            self.families.learn_all(group, &all);
+            Ok(all)
+        })
+        .await
+    }
+
+    /// Reads which roles there are, unless all were read before.
+    pub(super) async fn know_roles(&self, group: &str) -> Result<(), UpstreamError> {
+        if self.families.knows_all(group) {
+            return Ok(());
+        }
+        let all = self.look(group, Which::All, Priority::Ordinary).await?;
+        self.families.learn_all(group, &all);
+        Ok(())
+    }
+
+    /// Every account that can be seen, by its e-mail; of several with the same
+    /// one the first, as nobody can tell which is meant.
+    pub(super) async fn all_users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
+        let mut found = Vec::new();
+        let mut met = HashSet::new();
+        for group in self.snyk_groups("users").await?.iter() {
+            for membership in self.roster(&group.id, "users").await?.iter() {
+                if !membership.email.is_empty() && met.insert(membership.email.clone()) {
+                    found.push(of_membership(membership));
+                }
+            }
+        }
+        if self.settings.sso != Sso::Ignore {
+            for user in self.read_sso_users().await?.iter() {
+                if !user.email.is_empty() && met.insert(user.email.clone()) {
+                    found.push(of_sso(user));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// One account by its e-mail, as it is now.
+    pub(super) async fn one_user(
+        &self,
+        account: &str,
+    ) -> Result<Option<RemoteUser>, UpstreamError> {
+        for group in self.group_ids().await? {
+            let which = Which::OfEmail(account);
+            let found = self.look(&group, which, Priority::Ordinary).await?;
+            if let Some(membership) = found.first() {
+                return Ok(Some(of_membership(membership)));
+            }
+        }
+        if self.settings.sso == Sso::Ignore {
+            return Ok(None);
+        }
+        let users = self.sso_users().await?;
+        let found = users
+            .iter()
+            .find(|user| user.email == account.to_lowercase());
+        Ok(found.map(of_sso).filter(|user| user.active))
+    }
+
+    /// The id of the account with an e-mail; `known` is the one it had before.
+    pub(super) async fn link(
+        &self,
+        account: &str,
+        known: Option<&str>,
+    ) -> Result<String, UpstreamError> {
+        let account = account.to_lowercase();
+        let lately = self.memory.person(&account);
+        if let Some(id) = lately.filter(|id| known.is_none_or(|known| known == id)) {
+            return Ok(id);
+        }
+        let mut ids = self.ids_in_groups(&account).await?;
+        if ids.is_empty() && self.settings.sso != Sso::Ignore {
+            let users = self.sso_users().await?;
+            let same = users
+                .iter()
+                .filter(|user| user.email == account && user.active);
+            ids = same.map(|user| user.id.clone()).collect();
+        }
+        if let Some(known) = known {
+            // Who was withdrawn is shown nowhere, and is there all the same.
+            let unseen = ids.is_empty() && self.settings.sso != Sso::Remove;
+            if unseen || ids.contains(known) {
+                return Ok(known.to_owned());
+            }
+        }
+        if ids.len() > 1 {
+            return Err(not_one());
+        }
+        ids.pop_first().ok_or_else(|| self.nobody())
+    }
+
+    async fn ids_in_groups(&self, account: &str) -> Result<BTreeSet<String>, UpstreamError> {
+        let mut ids = BTreeSet::new();
+        for group in self.group_ids().await? {
+            let which = Which::OfEmail(account);
+            let found = self.look(&group, which, Priority::Ordinary).await?;
+            ids.extend(found.into_iter().map(|it| it.user_id));
+        }
+        Ok(ids)
+    }
+
+    fn nobody(&self) -> UpstreamError {
+        let reason = NOBODY.to_owned();
+        match self.settings.unknown_users {
+            UnknownUsers::Stage => UpstreamError::Staged { reason },
+            UnknownUsers::Refuse => UpstreamError::Barred { reason },
+        }
+    }
+
+    /// A list of them that is not old. Whoever asks while it is read waits for
+    /// it.
+    async fn sso_users(&self) -> Result<Arc<Vec<SsoUser>>, UpstreamError> {
+        let mut kept = self.sso_users.lock().await;
+        if let Some((_, users)) = kept.as_ref().filter(|(when, _)| when.is_within(SHARED)) {
+            return Ok(Arc::clone(users));
+        }
+        let began = Moment::now();
+        let users = self.read_sso_users().await.map_err(|error| match error {
+            UpstreamError::Unknown { reason } => later(&reason),
+            other => other,
+        })?;
+        let users = Arc::new(users);
+        *kept = Some((began, Arc::clone(&users)));
+        Ok(users)
+    }
+
+    async fn read_sso_users(&self) -> Result<Vec<SsoUser>, UpstreamError> {
+        let (mut all, mut read) = (Vec::new(), HashSet::new());
+        for group in self.group_ids().await? {
+            for sso in self.api.sso_connections(&group).await? {
+                // Groups may share a connection.
+                if read.insert(sso.id.clone()) {
+                    all.extend(self.api.sso_users(&group, &sso.id).await?);
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Why an account is not linked.
+const NOBODY: &str = "Snyk shows no user with this e-mail address to the bridge; users come by \
+    signing in to Snyk, and are found then";
+
+pub(super) fn not_one() -> UpstreamError {
+    UpstreamError::Barred {
+        reason: "several users have this e-mail address in Snyk, and it cannot be told which one \
+                 is meant"
+            .into(),
+    }
+}
+
+fn not_visible(group: &str) -> UpstreamError {
+    UpstreamError::Rejected {
+        reason: format!("the Snyk Group {group} of the configuration is not visible to the token"),
+    }
+}
+
+fn of_membership(membership: &Membership) -> RemoteUser {
+    remote(
+        &membership.user_id,
+        &membership.email,
+        [&membership.display_name, &membership.username],
+    )
+}
+
+fn of_sso(user: &SsoUser) -> RemoteUser {
+    let called = [&user.display_name, &user.username];
+    RemoteUser {
+        active: user.active,
+        idle: true,
+        ..remote(&user.id, &user.email, called)
+    }
+}
+
+fn remote(id: &str, email: &str, called: [&String; 2]) -> RemoteUser {
+    let names = ["displayName", "username"].into_iter().zip(called);
+    let names = names.filter(|(_, value)| !value.is_empty());
+    RemoteUser {
+        account: email.to_owned(),
+        upstream_id: Some(id.to_owned()),
+        active: true,
+        fields: names
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .collect(),
+        ..RemoteUser::default()
+    }
+}

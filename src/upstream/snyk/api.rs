@@ -1,0 +1,402 @@
+//! Snyk's groups and memberships, as calls: everything its public contract has
+//! for them, one function each. A Snyk Group binds each of its users by one
+//! membership with exactly one role. What a call is good for is not known here.
+
+use std::collections::HashSet;
+
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{
+    paging,
+    roles::is_same_name,
+    settings::Settings,
+    wire::{self, Document, Item, Named, Person, Reference, read, unclear},
+};
+use crate::upstream::{
+    Condition, UpstreamError,
+    client::{Call, Client, Priority},
+};
+
+/// The most entries of a list, so that an answer that never ends does.
+const MOST: usize = 2_000_000;
+
+const GROUPS: &str = "/groups";
+const GROUP: &str = "/groups/{group}";
+const MEMBERSHIPS: &str = "/groups/{group}/memberships";
+const MEMBERSHIP: &str = "/groups/{group}/memberships/{membership}";
+const CONNECTIONS: &str = "/groups/{group}/sso_connections";
+const SSO_USERS: &str = "/groups/{group}/sso_connections/{sso}/users";
+const SSO_USER: &str = "/groups/{group}/sso_connections/{sso}/users/{user}";
+
+/// A Snyk Group, or an SSO connection of one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    pub id: String,
+    pub name: String,
+}
+
+/// One user in one Snyk Group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Membership {
+    pub id: String,
+    pub role_id: String,
+    pub role_name: String,
+    pub user_id: String,
+    /// Lower case.
+    pub email: String,
+    pub username: String,
+    pub display_name: String,
+}
+
+/// A user of an SSO connection, member of a group or not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SsoUser {
+    pub id: String,
+    /// Lower case.
+    pub email: String,
+    pub username: String,
+    pub display_name: String,
+    pub active: bool,
+}
+
+/// Which memberships are asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    All,
+    OfUser(&'a str),
+    OfEmail(&'a str),
+    OfUsername(&'a str),
+    InRole(&'a str),
+}
+
+/// The way to Snyk.
+#[derive(Debug)]
+pub struct Api {
+    client: Client,
+    version: String,
+    page_size: String,
+    cascade: bool,
+}
+
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+impl Api {
+    /// Nothing is sent yet; all problems of the settings come back together,
+    /// one a line.
+    pub fn open(settings: &Settings) -> Result<Self, String> {
+        let problems = settings.problems();
+        if !problems.is_empty() {
+            return Err(problems.join("\n"));
+        }
+        Ok(Self {
+            client: Client::new(settings.client())?,
+            version: settings.version.clone(),
+            page_size: settings.page_size.to_string(),
+            cascade: settings.cascade,
+        })
+    }
+
+    pub fn condition(&self) -> Condition {
+        self.client.condition()
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The groups that the credential can see.
+    pub async fn groups(&self) -> Result<Vec<Group>, UpstreamError> {
+        let items: Vec<Item<Named>> = self.all(Read::whole(GROUPS, &[])).await?;
+        Ok(items.into_iter().map(group_of).collect())
+    }
+
+    /// One group; `None` when it is not there or not visible.
+    pub async fn group(&self, id: &str) -> Result<Option<Group>, UpstreamError> {
+        let values = [("group", id)];
+        match self.get(&Read::whole(GROUP, &values), Vec::new()).await {
+            Ok(answer) => {
+                let document: Document<Item<Named>> = read(answer, "group")?;
+                Ok(Some(group_of(document.data)))
+            }
+            Err(UpstreamError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Memberships of a group, in the stable order of their making. How the
+    /// application compares an e-mail or a name is not documented, so what it
+    /// gives is compared again.
+    pub async fn memberships(
+        &self,
+        group: &str,
+        which: Which<'_>,
+    ) -> Result<Vec<Membership>, UpstreamError> {
+        self.look_up(group, which, Priority::Ordinary).await
+    }
+
+    /// The same as a part of something that cannot wait.
+    pub(super) async fn look_up(
+        &self,
+        group: &str,
+        which: Which<'_>,
+        priority: Priority,
+    ) -> Result<Vec<Membership>, UpstreamError> {
+        let (key, value) = match which {
+            Which::All => ("", ""),
+            Which::OfUser(id) => ("user_id", id),
+            Which::OfEmail(email) => ("email", email),
+            Which::OfUsername(name) => ("username", name),
+            Which::InRole(name) => ("role_name", name),
+        };
+        let query: Pairs<'_> = if key.is_empty() { &[] } else { &[(key, value)] };
+        let list = Read {
+            template: MEMBERSHIPS,
+            values: &[("group", group)],
+            filter: query,
+            priority,
+        };
+        let items: Vec<wire::Membership> = self.all(list).await?;
+        let mut found = Vec::with_capacity(items.len());
+        let mut seen = HashSet::new();
+        for item in items {
+            let membership = membership_of(item);
+            if !seen.insert(membership.user_id.clone()) {
+                return Err(unclear("a user has two memberships of one group"));
+            }
+            if is_meant(which, &membership) {
+                found.push(membership);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Gives a user a role in a group, and tells the id of the new membership.
+    /// Who is in it already, with whatever role, is `Exists`: Snyk makes a
+    /// membership at the first sign-in.
+    pub async fn create(
+        &self,
+        group: &str,
+        user_id: &str,
+        role_id: &str,
+    ) -> Result<String, UpstreamError> {
+        let write = Write {
+            method: Method::POST,
+            template: MEMBERSHIPS,
+            values: &[("group", group)],
+            query: &[],
+            body: Some(wire::creation(group, user_id, role_id)),
+            priority: Priority::Ordinary,
+        };
+        let made: Document<Reference> = read(self.write(write).await?, "membership")?;
+        Ok(made.data.id)
+    }
+
+    /// Changes the role of a membership.
+    pub(super) async fn set_role(
+        &self,
+        (group, membership): (&str, &str),
+        role_id: &str,
+        priority: Priority,
+    ) -> Result<(), UpstreamError> {
+        let write = Write {
+            method: Method::PATCH,
+            template: MEMBERSHIP,
+            values: &[("group", group), ("membership", membership)],
+            query: &[],
+            body: Some(wire::role_update(membership, role_id)),
+            priority,
+        };
+        self.write(write).await.map(drop)
+    }
+
+    /// Takes a user out of a group. Whoever is in organizations below it stays,
+    /// which is `Exists`, unless `cascade` takes these away too.
+    pub async fn delete(&self, group: &str, membership: &str) -> Result<(), UpstreamError> {
+        let write = Write {
+            method: Method::DELETE,
+            template: MEMBERSHIP,
+            values: &[("group", group), ("membership", membership)],
+            query: if self.cascade {
+                &[("cascade", "true")]
+            } else {
+                &[]
+            },
+            body: None,
+            priority: Priority::Revocation,
+        };
+        self.write(write).await.map(drop)
+    }
+
+    /// The SSO connections of a group.
+    pub async fn sso_connections(&self, group: &str) -> Result<Vec<Group>, UpstreamError> {
+        let values = [("group", group)];
+        let items: Vec<Item<Named>> = self.all(Read::whole(CONNECTIONS, &values)).await?;
+        Ok(items.into_iter().map(group_of).collect())
+    }
+
+    /// Everybody who ever signed in through an SSO connection.
+    pub async fn sso_users(&self, group: &str, sso: &str) -> Result<Vec<SsoUser>, UpstreamError> {
+        let values = [("group", group), ("sso", sso)];
+        let items: Vec<Item<Person>> = self.all(Read::whole(SSO_USERS, &values)).await?;
+        Ok(items
+            .into_iter()
+            .map(|item| SsoUser {
+                email: lower(item.attributes.email),
+                username: item.attributes.username.unwrap_or_default(),
+                display_name: item.attributes.name.unwrap_or_default(),
+                active: item.attributes.active.unwrap_or(true),
+                id: item.id,
+            })
+            .collect())
+    }
+
+    /// Off-boarding: the user is taken out of the SSO connection. One who is
+    /// not in it is as good as gone.
+    pub async fn delete_sso_user(
+        &self,
+        group: &str,
+        sso: &str,
+        user: &str,
+    ) -> Result<(), UpstreamError> {
+        let write = Write {
+            method: Method::DELETE,
+            template: SSO_USER,
+            values: &[("group", group), ("sso", sso), ("user", user)],
+            query: &[],
+            body: None,
+            priority: Priority::Revocation,
+        };
+        match self.write(write).await {
+            Ok(_) | Err(UpstreamError::Missing { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A whole list, page after page.
+    async fn all<T: DeserializeOwned>(&self, list: Read<'_>) -> Result<Vec<T>, UpstreamError> {
+        let path = list.path();
+        let mut all = Vec::new();
+        let mut cursors = HashSet::new();
+        let mut after = None::<String>;
+        loop {
+            let mut query = list.filter.to_vec();
+            query.push(("limit", &self.page_size));
+            query.extend(after.as_deref().map(|cursor| ("starting_after", cursor)));
+            let answer = self.get(&list, query).await?;
+            let page: Document<Vec<T>> = read(answer, "page of a list")?;
+            all.extend(page.data);
+            let Some(next) = paging::cursor(page.links.next.as_ref(), &path)? else {
+                return Ok(all);
+            };
+            if all.len() > MOST || !cursors.insert(next.clone()) {
+                return Err(unclear("the pages of a list do not come to an end"));
+            }
+            after = Some(next);
+        }
+    }
+
+    async fn get(
+        &self,
+        read: &Read<'_>,
+        mut query: Vec<(&str, &str)>,
+    ) -> Result<Value, UpstreamError> {
+        query.push(("version", &self.version));
+        let call = Call {
+            writes: false,
+            method: Method::GET,
+            template: read.template,
+            values: read.values,
+            query: &query,
+            body: None,
+            priority: read.priority,
+        };
+        self.client.send(call).await?.json()
+    }
+
+    async fn write(&self, write: Write<'_>) -> Result<Value, UpstreamError> {
+        let mut query = write.query.to_vec();
+        query.push(("version", &self.version));
+        let call = Call {
+            writes: true,
+            method: write.method,
+            template: write.template,
+            values: write.values,
+            query: &query,
+            body: write.body,
+            priority: write.priority,
+        };
+        self.client.send(call).await?.json()
+    }
+}
+
+/// Something to be read, all of it.
+struct Read<'a> {
+    template: &'a str,
+    values: Pairs<'a>,
+    filter: Pairs<'a>,
+    priority: Priority,
+}
+
+impl<'a> Read<'a> {
+    fn whole(template: &'a str, values: Pairs<'a>) -> Self {
+        Self {
+            template,
+            values,
+            filter: &[],
+            priority: Priority::Ordinary,
+        }
+    }
+
+    fn path(&self) -> String {
+        let path = self.template.to_owned();
+        self.values.iter().fold(path, |path, (name, value)| {
+            path.replace(&format!("{{{name}}}"), value)
+        })
+    }
+}
+
+/// Something to be done.
+struct Write<'a> {
+    method: Method,
+    template: &'a str,
+    values: Pairs<'a>,
+    query: Pairs<'a>,
+    body: Option<Value>,
+    priority: Priority,
+}
+
+fn group_of(item: Item<Named>) -> Group {
+    Group {
+        id: item.id,
+        name: item.attributes.name,
+    }
+}
+
+fn membership_of(item: wire::Membership) -> Membership {
+    let (role, user) = (item.relationships.role.data, item.relationships.user.data);
+    Membership {
+        id: item.id,
+        role_id: role.id,
+        role_name: role.attributes.name,
+        user_id: user.id,
+        email: lower(user.attributes.email),
+        username: user.attributes.username.unwrap_or_default(),
+        display_name: user.attributes.name.unwrap_or_default(),
+    }
+}
+
+fn lower(text: Option<String>) -> String {
+    text.unwrap_or_default().trim().to_lowercase()
+}
+
+fn is_meant(which: Which<'_>, membership: &Membership) -> bool {
+    match which {
+        Which::All => true,
+        Which::OfUser(id) => membership.user_id == id,
+        Which::OfEmail(email) => membership.email == email.trim().to_lowercase(),
+        Which::OfUsername(name) => membership.username == name,
+        Which::InRole(name) => is_same_name(&membership.role_name, name),
+    }
+}

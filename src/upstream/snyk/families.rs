@@ -1,0 +1,378 @@
+//! Which roles of which Snyk Groups are SCIM Groups: those of the configuration,
+//! or without any all that somebody is seen to have. The roles of one Snyk
+//! Group are alternatives, in an order of precedence.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    api::{Group, Membership},
+    roles::{is_same_name, order},
+    settings::{OneGroup, Settings},
+};
+use crate::{plan::state::Family, upstream::RemoteGroup};
+
+/// A role in a Snyk Group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Role {
+    pub(super) id: String,
+    /// Empty where only the id is configured and nobody has it.
+    pub(super) name: String,
+    /// What it is called by the configuration.
+    called: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Families {
+    groups: Vec<OneGroup>,
+    precedence: Vec<String>,
+    template: String,
+    /// By the id of the Snyk Group. A role that nobody has any more stays known,
+    /// as it stays a SCIM Group.
+    seen: Mutex<HashMap<String, Seen>>,
+}
+
+/// What was seen of one Snyk Group.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    roles: BTreeMap<String, String>,
+    /// All of its memberships were read once.
+    whole: bool,
+}
+
+impl Families {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            groups: settings.groups.clone(),
+            precedence: settings.precedence.clone(),
+            template: settings.display_name.clone(),
+            seen: Mutex::default(),
+        }
+    }
+
+    /// The Snyk Groups of the configuration, each once; none if they are to be
+    /// found.
+    pub(super) fn configured(&self) -> Vec<String> {
+        let mut ids: Vec<String> = Vec::new();
+        for one in &self.groups {
+            if !ids.contains(&one.group) {
+                ids.push(one.group.clone());
+            }
+        }
+        ids
+    }
+
+    /// Notes the roles that somebody has in a Snyk Group.
+    pub(super) fn learn(&self, group: &str, memberships: &[Membership]) {
+        let mut seen = self.seen();
+        let roles = &mut seen.entry(group.to_owned()).or_default().roles;
+        for membership in memberships {
+            if roles.get(&membership.role_id) != Some(&membership.role_name) {
+                roles.insert(membership.role_id.clone(), membership.role_name.clone());
+            }
+        }
+    }
+
+    /// The same of all of its memberships.
+    pub(super) fn learn_all(&self, group: &str, memberships: &[Membership]) {
+        self.learn(group, memberships);
+        self.seen().entry(group.to_owned()).or_default().whole = true;
+    }
+
+    pub(super) fn knows_all(&self, group: &str) -> bool {
+        self.seen().get(group).is_some_and(|seen| seen.whole)
+    }
+
+    /// The name of a role, where it was seen.
+    pub(super) fn name_of(&self, group: &str, role: &str) -> Option<String> {
+        self.seen().get(group)?.roles.get(role).cloned()
+    }
+
+    /// The name of a role in Snyk's own spelling, by its id or its name in
+    /// another one.
+    pub(super) fn spelled(&self, group: &str, role: &str) -> Option<String> {
+        let roles = self.roles_seen(group);
+        let mut same = roles
+            .iter()
+            .filter(|(id, name)| *id == role || is_same_name(name, role));
+        same.next().map(|(_, name)| name.clone())
+    }
+
+    fn roles_seen(&self, group: &str) -> BTreeMap<String, String> {
+        let seen = self.seen();
+        seen.get(group)
+            .map(|it| it.roles.clone())
+            .unwrap_or_default()
+    }
+
+    fn of_group<'a>(&'a self, group: &str) -> impl Iterator<Item = &'a OneGroup> {
+        self.groups.iter().filter(move |one| one.group == group)
+    }
+
+    /// The roles of a Snyk Group that are SCIM Groups, the first before all
+    /// others. One that is configured by a name that nobody has is left out.
+    pub(super) fn roles(&self, group: &str) -> Vec<Role> {
+        let seen = self.roles_seen(group);
+        if !self.groups.is_empty() {
+            let configured = self.of_group(group);
+            return configured.filter_map(|one| resolve(one, &seen)).collect();
+        }
+        let mut roles: Vec<Role> = seen
+            .into_iter()
+            .map(|(id, name)| Role {
+                id,
+                name,
+                called: None,
+            })
+            .collect();
+        roles.sort_by_cached_key(|role| (order(&role.name, &self.precedence), role.id.clone()));
+        roles
+    }
+
+    /// Where a role stands in its Snyk Group, 0 before all others, as far as
+    /// that is known. Of roles that are configured by name, the only one that
+    /// nobody has must be the one that was never seen.
+    pub(super) fn place(&self, group: &str, role: &str) -> Option<usize> {
+        if self.groups.is_empty() {
+            return self.roles(group).iter().position(|it| it.id == role);
+        }
+        let seen = self.roles_seen(group);
+        let resolved: Vec<Option<String>> = self
+            .of_group(group)
+            .map(|one| resolve(one, &seen).map(|role| role.id))
+            .collect();
+        let open = || {
+            let mut open = resolved.iter().filter(|id| id.is_none());
+            let only = open.next().is_some() && open.next().is_none();
+            let unseen = !seen.contains_key(role);
+            (only && unseen).then(|| resolved.iter().position(Option::is_none))?
+        };
+        let place = resolved.iter().position(|id| id.as_deref() == Some(role));
+        place.or_else(open)
+    }
+
+    /// Whether a role is a SCIM Group, or may be one that is configured by a
+    /// name, which nobody was seen to have yet.
+    pub(super) fn offers(&self, group: &str, role: &str) -> bool {
+        let open = || self.name_of(group, role).is_none() && !self.unresolved(group).is_empty();
+        self.groups.is_empty() || self.place(group, role).is_some() || open()
+    }
+
+    /// Entries of the configuration whose role is not known yet, by their names.
+    pub(super) fn unresolved(&self, group: &str) -> Vec<String> {
+        let seen = self.roles_seen(group);
+        let unresolved = self.of_group(group);
+        let unresolved = unresolved.filter(|one| resolve(one, &seen).is_none());
+        unresolved.filter_map(|one| one.role.clone()).collect()
+    }
+
+    /// The SCIM Groups of a Snyk Group, with how many have each role.
+    pub(super) fn remote(&self, group: &Group, memberships: &[Membership]) -> Vec<RemoteGroup> {
+        let roles = self.roles(&group.id);
+        let ranked = (0..).zip(roles);
+        ranked
+            .map(|(rank, role)| {
+                let holders = memberships.iter().filter(|it| it.role_id == role.id);
+                let mut found = self.one(group, &role, rank);
+                found.member_count = Some(holders.count() as u64);
+                found
+            })
+            .collect()
+    }
+
+    /// The SCIM Group of one role, if it is one.
+    pub(super) fn remote_of(&self, group: &Group, role: &str) -> Option<RemoteGroup> {
+        let mut ranked = (0..).zip(self.roles(&group.id));
+        let (rank, role) = ranked.find(|(_, found)| found.id == role)?;
+        Some(self.one(group, &role, rank))
+    }
+
+    fn one(&self, group: &Group, role: &Role, rank: u32) -> RemoteGroup {
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let called = role.called.clone();
+        let called = called.unwrap_or_else(|| self.display_name(group, role));
+        RemoteGroup {
+            name: name(&group.id, &role.id),
+            family: Some(Family {
+                name: group.id.clone(),
+                rank,
+            }),
+            fields: [
+                field("displayName", &called),
+                field("group", &group.id),
+                field("groupName", &group.name),
+                field("role", &role.id),
+                field("roleName", &role.name),
+            ]
+            .into(),
+            ..RemoteGroup::default()
+        }
+    }
+
+    fn display_name(&self, group: &Group, role: &Role) -> String {
+        let role_name = if role.name.is_empty() {
+            &role.id
+        } else {
+            &role.name
+        };
+        fill(&self.template, group, role, role_name)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, HashMap<String, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The application's name of a SCIM Group: the ids of Snyk Group and role.
+pub(super) fn name(group: &str, role: &str) -> String {
+    format!("{group}/{role}")
+}
+
+/// The ids in such a name.
+pub(super) fn ids(name: &str) -> Option<(&str, &str)> {
+    let (group, role) = name.split_once('/')?;
+    let fits = !group.is_empty() && !role.is_empty() && !role.contains('/');
+    fits.then_some((group, role))
+}
+
+fn resolve(one: &OneGroup, seen: &BTreeMap<String, String>) -> Option<Role> {
+    let named = |name: &String| {
+        let mut seen = seen.iter();
+        let found = seen.find(|(_, known)| is_same_name(known, name));
+        found.map(|(id, _)| id.clone())
+    };
+    let by_name = || one.role.as_ref().and_then(named);
+    let id = one.role_id.clone().or_else(by_name)?;
+    let name = seen.get(&id).or(one.role.as_ref());
+    Some(Role {
+        name: name.cloned().unwrap_or_default(),
+        called: one.display_name.clone(),
+        id,
+    })
+}
+
+/// What may stand in braces in the template of a display name.
+pub(super) const FIELDS: [&str; 4] = ["group", "role", "group_id", "role_id"];
+
+/// One pass, so that a name with braces in it stays what it is.
+fn fill(template: &str, group: &Group, role: &Role, role_name: &str) -> String {
+    let values = [&group.name, role_name, &group.id, &role.id];
+    let mut filled = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let end = after.find('}').unwrap_or(after.len());
+        let place = FIELDS.iter().position(|field| *field == &after[..end]);
+        if let Some(place) = place {
+            filled.push_str(values[place]);
+        }
+        rest = after.get(end + 1..).unwrap_or_default();
+    }
+    filled + rest
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const GROUP: &str = "10000000-0000-4000-8000-000000000001";
+
+    fn membership(role: &str, name: &str) -> Membership {
+        Membership {
+            role_id: role.into(),
+            role_name: name.into(),
+            ..Membership::default()
+        }
+    }
+
+    fn families(text: &str) -> Families {
+        Families::new(&toml::from_str(text).unwrap())
+    }
+
+    fn group() -> Group {
+        Group {
+            id: GROUP.into(),
+            name: "Example {role} Inc.".into(),
+        }
+    }
+
+    fn names(found: &[RemoteGroup]) -> Vec<(&str, u32)> {
+        let one = |group: &'_ RemoteGroup| group.family.as_ref().unwrap().rank;
+        found
+            .iter()
+            .map(|group| (group.fields["displayName"].as_str(), one(group)))
+            .collect()
+    }
+
+    #[test]
+    fn roles_that_are_seen_are_groups_in_the_order_of_precedence_and_stay() {
+        let families = families("");
+        let all = [
+            membership("r3", "group_member"),
+            membership("r9", "auditor"),
+            membership("r1", "group_admin"),
+            membership("r3", "group_member"),
+        ];
+        families.learn(GROUP, &all);
+        families.learn(GROUP, &all[..1]);
+        let found = families.remote(&group(), &all);
+        assert_eq!(
+            names(&found),
+            [
+                ("Example {role} Inc.: group_admin", 0),
+                ("Example {role} Inc.: group_member", 1),
+                ("Example {role} Inc.: auditor", 2),
+            ]
+        );
+        assert_eq!(found[1].name, format!("{GROUP}/r3"));
+        assert_eq!(found[1].member_count, Some(2));
+        assert_eq!(families.remote_of(&group(), "r9").unwrap(), {
+            let mut same = found[2].clone();
+            same.member_count = None;
+            same
+        });
+        assert_eq!(families.remote_of(&group(), "r8"), None);
+    }
+
+    #[test]
+    fn configured_groups_are_those_and_no_others_in_their_own_order() {
+        let families = families(&format!(
+            "display_name = \"{{role}}@{{group_id}}{{odd}}\"\n\
+             [[groups]]\ngroup = \"{GROUP}\"\nrole = \"group_viewer\"\ndisplay_name = \"Readers\"\n\
+             [[groups]]\ngroup = \"{GROUP}\"\nrole_id = \"r1\"\n\
+             [[groups]]\ngroup = \"{GROUP}\"\nrole = \"nobody has it\"\n"
+        ));
+        assert_eq!(families.configured(), [GROUP]);
+        assert_eq!(families.roles(GROUP).len(), 1, "names are not known yet");
+        let all = [
+            membership("r1", "group_admin"),
+            membership("r2", "Group Viewer"),
+            membership("r3", "group_member"),
+        ];
+        families.learn(GROUP, &all);
+        let admin = format!("group_admin@{GROUP}");
+        let found = families.remote(&group(), &all);
+        assert_eq!(names(&found), [("Readers", 0), (&admin, 1)]);
+        assert_eq!(families.unresolved(GROUP), ["nobody has it"]);
+        let places = ["r2", "r1", "r3", "unseen"].map(|role| families.place(GROUP, role));
+        assert_eq!(places, [Some(0), Some(1), None, Some(2)]);
+        let offered = ["r1", "unseen", "r3"].map(|role| families.offers(GROUP, role));
+        assert_eq!(offered, [true, true, false]);
+        assert!(!families.offers("another", "r1"));
+        assert_eq!(
+            families.name_of(GROUP, "r3").as_deref(),
+            Some("group_member")
+        );
+    }
+
+    #[test]
+    fn a_name_is_two_ids() {
+        assert_eq!(ids(&name("g", "r")), Some(("g", "r")));
+        for odd in ["", "g", "g/", "/r", "g/r/x"] {
+            assert_eq!(ids(odd), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What Snyk adds to the standard schemas and where it bends them (RFC 7643
+//! section 7): members are writable and groups are not, with the reason in the
+//! description. What Snyk has no place for is kept by the bridge.
+
+use serde_json::{Value, json};
+
+use super::{
+    capabilities::{NO_GROUPS, NO_PROFILE, NO_REPLACE, NO_ROLE, linked, withdrawn},
+    settings::Settings,
+};
+use crate::scim::schema::{Adjustment, ENTERPRISE, GROUP, KEPT, Schemas, USER};
+
+pub(super) const USER_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:snyk:2.0:User";
+pub(super) const GROUP_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:snyk:2.0:Group";
+
+/// The schemas of a connection.
+pub(super) fn schemas(settings: &Settings) -> Schemas {
+    Schemas::new(
+        &[user_extension(), group_extension()],
+        &adjustments(settings),
+    )
+}
+
+fn user_extension() -> Value {
+    json!({
+        "id": USER_EXTENSION,
+        "name": "SnykUser",
+        "description": "How Snyk knows a user that was found there",
+        "attributes": [
+            text("user", "The user's id in Snyk"),
+            text("username", "The name that the user signs in to Snyk with"),
+        ],
+    })
+}
+
+fn group_extension() -> Value {
+    json!({
+        "id": GROUP_EXTENSION,
+        "name": "SnykGroup",
+        "description": "Which role of which Snyk Group a group is",
+        "attributes": [
+            text("group", "The id of the Snyk Group"),
+            text("groupName", "The name of the Snyk Group when it was found"),
+            text("role", "The id of the role"),
+            text("roleName", "The name of the role when it was found"),
+        ],
+    })
+}
+
+fn text(name: &str, description: &str) -> Value {
+    json!({
+        "name": name,
+        "type": "string",
+        "multiValued": false,
+        "description": description,
+        "required": false,
+        "caseExact": true,
+        "mutability": "readOnly",
+        "returned": "default",
+        "uniqueness": "none",
+    })
+}
+
+/// What Snyk shows of a user, and does not take.
+const SHOWN: [&str; 3] = ["name", "displayName", "emails"];
+/// What it has no place for at all.
+const LOCAL: [&str; 12] = [
+    "nickName",
+    "profileUrl",
+    "title",
+    "userType",
+    "preferredLanguage",
+    "locale",
+    "timezone",
+    "phoneNumbers",
+    "ims",
+    "photos",
+    "addresses",
+    "x509Certificates",
+];
+const LOCAL_OF_EMPLOYEES: [&str; 6] = [
+    "employeeNumber",
+    "costCenter",
+    "organization",
+    "division",
+    "department",
+    "manager",
+];
+
+fn adjustments(settings: &Settings) -> Vec<Adjustment> {
+    let note = |schema: &str, attribute: &str, note: String| Adjustment {
+        schema: schema.into(),
+        attribute: attribute.into(),
+        mutability: None,
+        canonical_values: Vec::new(),
+        note,
+    };
+    let local = || "Snyk has no place for it: kept by the bridge only.".to_owned();
+    let mut found = vec![
+        note(
+            USER,
+            "userName",
+            format!(
+                "The account's address: this value where it is one, else the primary, the work or \
+                 the first of emails; {}. {NO_PROFILE}.",
+                linked(settings)
+            ),
+        ),
+        note(
+            USER,
+            "active",
+            format!(
+                "False withdraws all access: {}. True puts the memberships there again.",
+                withdrawn(settings)
+            ),
+        ),
+        note(
+            USER,
+            "roles",
+            format!("Kept by the bridge only: {NO_ROLE}."),
+        ),
+        note(USER, "entitlements", local()),
+        Adjustment {
+            mutability: Some(KEPT),
+            ..note(GROUP, "displayName", format!("Read-only: {NO_GROUPS}."))
+        },
+        note(
+            GROUP,
+            "members",
+            format!(
+                "Who has the role in the Snyk Group, or would have it without another Group that \
+                 stands before this one. {NO_REPLACE}."
+            ),
+        ),
+    ];
+    found.extend(SHOWN.map(|name| {
+        let kept = format!("What is written is kept by the bridge only: {NO_PROFILE}.");
+        note(USER, name, kept)
+    }));
+    found.extend(LOCAL.map(|name| note(USER, name, local())));
+    found.extend(LOCAL_OF_EMPLOYEES.map(|name| note(ENTERPRISE, name, local())));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_adjustment_arrives_in_the_served_documents() {
+        let settings = Settings::default();
+        let schemas = schemas(&settings);
+        let served: Vec<String> = schemas.documents().iter().map(Value::to_string).collect();
+        let served = served.concat();
+        for adjustment in adjustments(&settings) {
+            let note = json!(adjustment.note).to_string();
+            assert!(served.contains(note.trim_matches('"')), "{adjustment:?}");
+        }
+    }
+
+    #[test]
+    fn members_are_writable_and_what_a_group_is_called_is_not() {
+        let schemas = schemas(&Settings::default());
+        let mut documents = schemas.documents().iter();
+        let group = documents.find(|document| document["id"] == GROUP).cloned();
+        let attributes = group.map(|it| it["attributes"].clone()).unwrap_or_default();
+        let mutability = |name: &str| {
+            let mut all = attributes.as_array().into_iter().flatten();
+            let found = all.find(|attribute| attribute["name"] == name);
+            found.map(|attribute| attribute["mutability"].clone())
+        };
+        assert_eq!(mutability("members"), Some("readWrite".into()));
+        assert_eq!(mutability("displayName"), Some("readOnly".into()));
+    }
+}
