@@ -53,3 +53,4 @@ mod tidy;
 mod tls;
 mod versions;
 mod wire;
+mod written_groups;

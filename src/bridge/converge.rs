@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::{
     plan::{capability::Capabilities, operation::Plan},
     store::UNANSWERED,
-    upstream::UpstreamError,
+    upstream::{Millis, UpstreamError},
 };
 
 pub(super) use groups::{Doubts, Since, group_turn};
@@ -16,10 +16,14 @@ pub(super) use people::{People, Told};
 pub(super) use roles::{Counts, family_turn};
 pub(super) use users::user_turn;
 
+mod given;
 mod groups;
 mod people;
 mod roles;
 mod users;
+
+/// How far the application's clock may be from ours.
+const CLOCKS_APART: Millis = 5 * 60 * 1_000;
 
 /// When the lane may try again what is still open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

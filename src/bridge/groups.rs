@@ -28,6 +28,9 @@ impl Session {
     /// The row of a Group to be created, and its members.
     pub(super) fn new_group(&self, group: GroupBody) -> Result<(GroupRow, Vec<String>), Problem> {
         self.demand(Act::CreateGroup)?;
+        if group.members.as_ref().is_some_and(|them| !them.is_empty()) {
+            self.demand_members()?;
+        }
         let name = group.attributes.text("displayName").unwrap_or_default();
         let upstream_name = self.connection.upstream.group_name(name)?;
         let mut attributes = group.attributes;
@@ -135,7 +138,25 @@ impl Session {
             decide,
             members,
             skip_unknown: self.policy().skip_unknown_members,
+            closed: self.closed_members(),
         }
+    }
+
+    /// Why nobody joins or leaves a group, in the table's words, if so.
+    fn closed_members(&self) -> Option<String> {
+        let can = self.connection.upstream.capabilities();
+        let closed = ![Act::AddMembers, Act::RemoveMembers, Act::ReplaceMembers]
+            .into_iter()
+            .any(|act| can.can(act));
+        closed.then(|| can.note(Act::AddMembers).to_owned())
+    }
+
+    fn demand_members(&self) -> Result<(), Problem> {
+        let Some(reason) = self.closed_members() else {
+            return Ok(());
+        };
+        let detail = format!("a Group cannot be created with members here: {reason}");
+        Err(Problem::bad(ScimType::Mutability, detail))
     }
 
     /// Deletes a Group the bridge made. One that import found is not the
@@ -164,9 +185,12 @@ impl Session {
     pub(super) fn deleting_group(&self) -> DecideGroup {
         let app = self.application().to_owned();
         let able = self.demand(Act::DeleteGroup);
+        // Then it is who is in it that cannot be written.
+        let shown = self.connection.upstream.capabilities().only_shows();
         Box::new(move |stored| {
             able?;
-            if let Some(reason) = &stored.read_only {
+            let reason = stored.read_only.as_ref().filter(|_| !shown);
+            if let Some(reason) = reason {
                 let detail = format!("this Group cannot be deleted here: {reason}");
                 return Err(Problem::bad(ScimType::Mutability, detail));
             }
@@ -196,6 +220,14 @@ impl Session {
                     ScimType::InvalidValue,
                     "displayName of a Group cannot be empty",
                 ));
+            }
+            let can = upstream.capabilities();
+            let title = |of: &Attributes| of.text("displayName").map(str::to_owned);
+            if can.can(Act::RenameGroup)
+                && !stored.ours
+                && title(&attributes) != title(&stored.row.attributes)
+            {
+                return Err(not_ours_to_rename(&can.application));
             }
             let upstream_name = stored.row.upstream_name.clone();
             upstream.adorn_group(&mut attributes, &upstream_name);
@@ -308,6 +340,14 @@ impl Session {
             ),
         )
     }
+}
+
+fn not_ours_to_rename(app: &str) -> Problem {
+    let detail = format!(
+        "this Group was found in {app} by import and was not made by this bridge, so it is not \
+         renamed through it; rename it in {app}"
+    );
+    Problem::bad(ScimType::Mutability, detail)
 }
 
 fn group_refused(reason: &str) -> Problem {

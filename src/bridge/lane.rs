@@ -260,6 +260,10 @@ impl Since for SinceSeq<'_> {
     async fn written(&self, users: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
         self.store.written_since(self.key, self.seq, users).await
     }
+
+    async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        self.store.without_row(self.key, names).await
+    }
 }
 
 #[async_trait]
@@ -521,7 +525,8 @@ impl Lanes {
         };
         let (learned, pause) = self.send(turn, &since, doubts).await;
         point!("turn.worked");
-        let summary = Summary::of(&learned, learned.existence.unwrap_or(was_there) == target);
+        let placed = learned.existence.unwrap_or(was_there) == target;
+        let summary = Summary::of(&learned, placed && !learned.title_open);
         let record = || {
             let store = &self.0.store;
             store.end_group_turn(key, seq, learned.clone(), clock::now())

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::{
     capability::{Act, Capabilities},
     operation::{Loss, Operation, Plan},
-    state::{Existence, GroupWork, Principal, UserWork},
+    state::{Existence, Given, GroupWork, Naming, Principal, UserWork},
 };
 
 /// What to do about one user.
@@ -115,12 +115,28 @@ pub fn plan_group(work: &GroupWork, can: &Capabilities) -> Plan {
         return plan;
     }
     if work.observed == Existence::Present {
+        if let Naming::Given(Given {
+            title,
+            renamed: true,
+            ..
+        }) = &work.naming
+        {
+            demand(&mut plan, can, Act::RenameGroup, || {
+                Operation::RenameGroup {
+                    name: work.name.clone(),
+                    title: title.clone(),
+                }
+            });
+        }
         change_members(work, can, &mut plan);
     } else {
         let (first, rest) = work.adds.split_at(work.adds.len().min(can.first_members()));
         demand(&mut plan, can, Act::CreateGroup, || {
             Operation::CreateGroup {
-                name: work.name.clone(),
+                name: match &work.naming {
+                    Naming::Rule => work.name.clone(),
+                    Naming::Given(given) => given.title.clone(),
+                },
                 members: first.to_vec(),
             }
         });
@@ -255,6 +271,7 @@ mod tests {
             group: GroupKey(1),
             id: ResourceId::from_bytes([9; 16]),
             name: "dev".into(),
+            naming: Naming::Rule,
             wanted: true,
             observed: Existence::Present,
             made: false,

@@ -41,6 +41,12 @@ pub enum Operation {
     DeleteGroup {
         name: String,
     },
+    /// Where the application knows a group by an id that it gives: what it is
+    /// called from now on.
+    RenameGroup {
+        name: String,
+        title: String,
+    },
     AddMembers {
         group: String,
         members: Vec<Principal>,

@@ -119,6 +119,32 @@ pub struct UserWork {
     pub deleted: bool,
 }
 
+/// How the application knows a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Naming {
+    /// By a name that follows from what it was called when it was made.
+    #[default]
+    Rule,
+    /// By an id that the application gives.
+    Given(Given),
+}
+
+/// A group that the application knows by an id that it gives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Given {
+    /// What it is to be called.
+    pub title: String,
+    /// What it was called in the creation that was begun last.
+    pub made_as: Option<String>,
+    /// The id has been learned; otherwise [`GroupWork::name`] means nothing.
+    pub known: bool,
+    /// The application may call it otherwise.
+    pub renamed: bool,
+    /// When it was asked for first, in milliseconds; what is older was not made
+    /// for it.
+    pub since: i64,
+}
+
 /// Everything the plan needs to know of one group: only what differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupWork {
@@ -126,6 +152,7 @@ pub struct GroupWork {
     pub id: ResourceId,
     /// The application's name for it, fixed at creation.
     pub name: String,
+    pub naming: Naming,
     /// False when the SCIM resource was deleted.
     pub wanted: bool,
     pub observed: Existence,

@@ -212,7 +212,8 @@ pub struct StoredUser {
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupRow {
     pub attributes: Attributes,
-    /// The application's name for it; fixed at creation, later values are ignored.
+    /// The application's name for it; fixed at creation, later values are
+    /// ignored. Empty at creation where the application will give an id.
     pub upstream_name: String,
 }
 
@@ -242,6 +243,8 @@ pub struct GroupChange {
     /// `Remove` of one is a no-op.
     pub members: Vec<MemberChange>,
     pub skip_unknown: bool,
+    /// Why nobody joins or leaves, if so.
+    pub closed: Option<String>,
 }
 
 /// What a user write did.
@@ -420,8 +423,14 @@ pub struct GroupLearned {
     /// Those of them of which the application said nothing, and a read showed
     /// the contrary: they may come to be all the same.
     pub contradicted: Vec<UserKey>,
-    /// The group itself was refused (its creation): a fresh group is withdrawn.
+    /// The group itself was refused (its creation): a fresh group is withdrawn,
+    /// and one that was to be renamed is called as before.
     pub group_refused: Option<String>,
+    /// The id that the application gave it.
+    pub name: Option<String>,
+    /// What the application calls it now; and whether it is yet to be told.
+    pub titled: Option<String>,
+    pub title_open: bool,
     /// What was sent, for the audit: (operation, outcome in a word, milliseconds).
     pub calls: Vec<(Operation, String, u64)>,
 }
@@ -745,6 +754,14 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         users: Vec<UserKey>,
     ) -> Result<Vec<UserKey>, StoreError>;
 
+    /// Those of the application's names for groups that no row of the group's
+    /// connection has or had.
+    async fn without_row(
+        &self,
+        key: GroupKey,
+        names: Vec<String>,
+    ) -> Result<Vec<String>, StoreError>;
+
     /// The ids of some users, deleted ones too; for telling which members were
     /// refused.
     async fn user_ids(&self, keys: Vec<UserKey>) -> Result<Vec<ResourceId>, StoreError>;
@@ -816,13 +833,14 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         mirror: Option<Vec<Gone>>,
         actor: Actor,
     ) -> Result<Imported, StoreError>;
-    /// Live groups that import has found, after a key, in order.
-    async fn found_groups(
+    /// Live groups that the application has, after a key, in order, and whether
+    /// import has found them.
+    async fn shown_groups(
         &self,
         c: ConnectionKey,
         after: GroupKey,
         most: usize,
-    ) -> Result<Vec<Reconcilable>, StoreError>;
+    ) -> Result<Vec<(Reconcilable, bool)>, StoreError>;
     /// The lists that the imports so far did not believe.
     async fn doubts(&self, c: ConnectionKey) -> Result<Doubts, StoreError>;
     async fn keep_doubts(&self, c: ConnectionKey, doubts: Doubts) -> Result<(), StoreError>;

@@ -72,7 +72,8 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     fn plain_role(&self) -> Option<&str>;
 
     /// Pure: the application's name for a new group, by the visible rule. An
-    /// impossible name is a 400 that says what to do.
+    /// impossible name is a 400 that says what to do. Empty where the application
+    /// gives an id when the group is made.
     fn group_name(&self, display_name: &str) -> Result<String, Problem>;
 
     /// Pure: what an account or group read from the application looks like as
@@ -94,6 +95,15 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// One account by its key; `None` when there is no active one.
     async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError>;
     async fn group(&self, name: &str) -> Result<Option<RemoteGroup>, UpstreamError>;
+    /// Where the application gives groups their ids: those that are called
+    /// exactly so and did not come into being before `since`, where it tells.
+    async fn groups_called(
+        &self,
+        _title: &str,
+        _since: Millis,
+    ) -> Result<Vec<RemoteGroup>, UpstreamError> {
+        Ok(Vec::new())
+    }
 
     /// Sends one operation once (pacing and waiting for the pace included,
     /// retrying only what certainly was not processed), and says what it did.
@@ -178,7 +188,8 @@ pub struct RemoteMember {
 pub struct Outcome {
     /// One entry per member that was sent; empty for other operations.
     pub members: Vec<(UserKey, MemberOutcome)>,
-    /// The application's id of the account, where the answer tells it.
+    /// The application's id of the account, or of the group that was made, where
+    /// the answer tells it.
     pub upstream_id: Option<String>,
 }
 

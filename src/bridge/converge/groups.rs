@@ -36,6 +36,9 @@ pub(super) const READ_LAG: Duration = Duration::from_secs(10);
 pub(in crate::bridge) trait Since: Send + Sync {
     /// Those of the pairs that were written again.
     async fn written(&self, users: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError>;
+
+    /// Those of the application's names for groups that nothing here has or had.
+    async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError>;
 }
 
 /// Works one group turn off.
@@ -66,12 +69,12 @@ fn open(work: &GroupWork) -> HashMap<UserKey, (Principal, bool)> {
     adds.chain(removes).collect()
 }
 
-struct Turn<'a> {
-    upstream: &'a dyn Upstream,
-    since: &'a dyn Since,
-    doubted: bool,
-    work: GroupWork,
-    learned: GroupLearned,
+pub(super) struct Turn<'a> {
+    pub(super) upstream: &'a dyn Upstream,
+    pub(super) since: &'a dyn Since,
+    pub(super) doubted: bool,
+    pub(super) work: GroupWork,
+    pub(super) learned: GroupLearned,
     /// Pairs nothing final was learned about yet.
     open: HashMap<UserKey, (Principal, bool)>,
 }
@@ -85,29 +88,38 @@ enum Next {
 
 impl Turn<'_> {
     async fn run(&mut self) -> Pause {
+        if let Some(pause) = self.find_given().await {
+            return pause;
+        }
         let ambiguous = self.work.observed == Existence::Unknown;
         if self.work.wanted && ambiguous {
             match self.upstream.group(&self.work.name).await {
-                Ok(Some(found)) if !self.work.made => match self.is_foreign(&found).await {
-                    Ok(false) => {
-                        self.work.observed = Existence::Present;
-                        self.learned.existence = Some(Existence::Present);
+                Ok(Some(found)) if !self.work.made && !self.is_given() => {
+                    match self.is_foreign(&found).await {
+                        Ok(false) => {
+                            self.work.observed = Existence::Present;
+                            self.learned.existence = Some(Existence::Present);
+                        }
+                        Ok(true) => {
+                            self.refuse_creation(&UpstreamError::Exists {
+                                reason: "the group that is there holds others than those asked for"
+                                    .into(),
+                            });
+                            return Pause::None;
+                        }
+                        Err(error) => {
+                            self.return_unsent();
+                            return pause_after(&error);
+                        }
                     }
-                    Ok(true) => {
-                        self.refuse_creation(&UpstreamError::Exists {
-                            reason: "the group that is there holds others than those asked for"
-                                .into(),
-                        });
-                        return Pause::None;
-                    }
-                    Err(error) => {
-                        self.return_unsent();
-                        return pause_after(&error);
-                    }
-                },
-                Ok(Some(_)) => {
+                }
+                Ok(Some(found)) => {
                     self.work.observed = Existence::Present;
                     self.learned.existence = Some(Existence::Present);
+                    self.compare_title(&found);
+                }
+                Ok(None) if self.is_given() => {
+                    return self.vanished("look after the group");
                 }
                 Ok(None) if self.work.made => {
                     // Gone by a deletion of ours that came late. The next turn
@@ -129,6 +141,8 @@ impl Turn<'_> {
             self.refuse_all(&plan);
             return Pause::None;
         }
+        let renames = |it: &Operation| matches!(it, Operation::RenameGroup { .. });
+        self.learned.title_open = plan.operations.iter().any(renames);
         let mut operations = plan.operations.into_iter();
         while let Some(operation) = operations.next() {
             match self.send(operation).await {
@@ -155,13 +169,14 @@ impl Turn<'_> {
                 continue;
             };
             let started = Instant::now();
-            let result = self.upstream.apply(&operation).await;
+            let result = self.named(&operation, self.upstream.apply(&operation).await);
             let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.learned
                 .calls
                 .push((operation.clone(), word(&result), millis));
             let next = match result {
                 Ok(outcome) => {
+                    self.note_title(&operation, outcome.upstream_id);
                     self.note_success(&operation, &outcome.members);
                     Next::GoOn
                 }
@@ -271,7 +286,7 @@ impl Turn<'_> {
         match operation {
             Operation::CreateGroup { .. }
                 if matches!(error, UpstreamError::Exists { .. })
-                    && (self.work.made || self.doubted) =>
+                    && ((self.work.made && !self.is_given()) || self.doubted) =>
             {
                 // Ours, and the read that did not show it lags behind.
                 self.look_again()
@@ -287,6 +302,14 @@ impl Turn<'_> {
                     let reason = refusal(self.upstream.capabilities(), "delete the group", error);
                     self.learned.group_refused = Some(reason);
                 }
+                Next::GoOn
+            }
+            Operation::RenameGroup { .. } => {
+                if matches!(error, UpstreamError::Missing { .. }) {
+                    return Next::Stop(self.vanished("rename the group"));
+                }
+                let reason = refusal(self.upstream.capabilities(), "rename the group", error);
+                self.learned.group_refused = Some(reason);
                 Next::GoOn
             }
             Operation::ReplaceMembers { group, .. } => {
@@ -335,7 +358,7 @@ impl Turn<'_> {
         }
     }
 
-    fn refuse_creation(&mut self, error: &UpstreamError) {
+    pub(super) fn refuse_creation(&mut self, error: &UpstreamError) {
         let reason = refusal(self.upstream.capabilities(), "create the group", error);
         self.learned.existence = Some(Existence::Absent);
         self.learned.group_refused = Some(reason.clone());
@@ -481,7 +504,7 @@ impl Turn<'_> {
         }
     }
 
-    fn return_unsent(&mut self) {
+    pub(super) fn return_unsent(&mut self) {
         let users: Vec<_> = self.open.keys().copied().collect();
         self.unsent(&users);
     }

@@ -14,7 +14,8 @@ use crate::{
         capability::{Act, Capability, Certainty, Identifier},
         operation::Operation,
         state::{
-            Account, Existence, GroupKey, GroupWork, ObservedAccount, Principal, UserKey, UserWork,
+            Account, Existence, Given, GroupKey, GroupWork, Naming, ObservedAccount, Principal,
+            UserKey, UserWork,
         },
     },
     scim::{
@@ -38,7 +39,11 @@ struct Scripted {
     members: Mutex<VecDeque<Vec<RemoteMember>>>,
     group: Option<RemoteGroup>,
     user: Option<RemoteUser>,
+    /// What is found by what it is called.
+    called: Vec<RemoteGroup>,
 }
+
+mod given;
 
 impl std::fmt::Debug for Scripted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -82,6 +87,7 @@ fn scripted(
         members: Mutex::default(),
         group: None,
         user: None,
+        called: Vec::new(),
     }
 }
 
@@ -142,6 +148,9 @@ impl Upstream for Scripted {
     async fn group(&self, _: &str) -> Result<Option<RemoteGroup>, UpstreamError> {
         Ok(self.group.clone())
     }
+    async fn groups_called(&self, _: &str, _: Millis) -> Result<Vec<RemoteGroup>, UpstreamError> {
+        Ok(self.called.clone())
+    }
     async fn apply(&self, operation: &Operation) -> Result<Outcome, UpstreamError> {
         self.sent.lock().unwrap().push(operation.clone());
         (self.answer)(operation)
@@ -167,6 +176,7 @@ fn group(adds: std::ops::Range<u8>, removes: std::ops::Range<u8>) -> GroupTurn {
             group: GroupKey(1),
             id: ResourceId::from_bytes([200; 16]),
             name: "dev".into(),
+            naming: Naming::Rule,
             wanted: true,
             observed: Existence::Present,
             made: false,
@@ -190,6 +200,10 @@ impl Since for Written {
     async fn written(&self, users: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
         let written = users.into_iter().filter(|user| self.0.contains(user));
         Ok(written.collect())
+    }
+
+    async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        Ok(names)
     }
 }
 

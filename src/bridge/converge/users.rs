@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use super::{Pause, Told, pause_after, refusal, tell, word};
+use super::{CLOCKS_APART, Pause, Told, pause_after, refusal, tell, word};
 use crate::{
     plan::{
         capability::Capabilities,
@@ -16,9 +16,6 @@ use crate::{
     store::{UNANSWERED, UserLearned, UserTurn},
     upstream::{Millis, RemoteUser, Upstream, UpstreamError},
 };
-
-/// How far the application's clock may be from ours.
-const CLOCKS_APART: Millis = 5 * 60 * 1_000;
 
 /// Works one user turn off. `told`: what was told lately of the user, where
 /// groups are of families.

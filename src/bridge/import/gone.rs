@@ -28,8 +28,9 @@ pub(super) struct Reading {
     pub(super) groups: Vec<(RemoteGroup, Vec<RemoteMember>)>,
 }
 
-/// What is here of the application's groups, by its names for them.
-type Known = HashMap<String, GroupKey>;
+/// What is here of the application's groups, by its names for them, and whether
+/// import has found it.
+type Known = HashMap<String, (GroupKey, bool)>;
 
 impl Session {
     /// What is to be forgotten of what import has shown so far, and how much
@@ -79,13 +80,14 @@ impl Session {
         let mut known = Known::new();
         let mut after = GroupKey(0);
         loop {
-            let page = store.found_groups(c, after, PAGE).await;
-            let page: Vec<Reconcilable> = page.map_err(store_failed)?;
-            let Some(last) = page.last() else {
+            let page = store.shown_groups(c, after, PAGE).await;
+            let page: Vec<(Reconcilable, bool)> = page.map_err(store_failed)?;
+            let Some((last, _)) = page.last() else {
                 return Ok(known);
             };
             after = last.group;
-            known.extend(page.into_iter().map(|group| (group.name, group.group)));
+            let groups = page.into_iter();
+            known.extend(groups.map(|(group, found)| (group.name, (group.group, found))));
         }
     }
 
@@ -99,7 +101,7 @@ impl Session {
             ),
         ];
         for (group, members) in &reading.groups {
-            if let Some(key) = known.get(&group.name) {
+            if let Some((key, _)) = known.get(&group.name) {
                 let of_group = self.lost_members(*key, members).await?;
                 lost.push((List::Members(*key), of_group));
             }
@@ -120,7 +122,7 @@ impl Session {
         // Two readings this far apart cannot both be out of date in one way.
         tokio::time::sleep(self.policy().read_lag).await;
         let names: HashMap<GroupKey, &String> =
-            known.iter().map(|(name, key)| (*key, name)).collect();
+            known.iter().map(|(name, (key, _))| (*key, name)).collect();
         let mut still = Vec::new();
         for (list, lost) in lost {
             let again = self.read_again(list, known, &names).await?;
@@ -195,9 +197,11 @@ impl Session {
 
 fn lost_groups<'a>(known: &Known, listed: impl Iterator<Item = &'a RemoteGroup>) -> Lost {
     let listed: HashSet<&String> = listed.map(|group| &group.name).collect();
-    let gone = known.iter().filter(|(name, _)| !listed.contains(name));
+    // What was made from here is missed by nobody but the reconciliation.
+    let found = known.iter().filter(|(_, (_, found))| *found);
+    let gone = found.clone().filter(|(name, _)| !listed.contains(name));
     Lost {
-        gone: gone.map(|(_, key)| key.0).collect(),
-        there: known.len(),
+        gone: gone.map(|(_, (key, _))| key.0).collect(),
+        there: found.count(),
     }
 }

@@ -137,6 +137,7 @@ fn call((operation, outcome, millis): &(Operation, String, u64)) -> Value {
         Operation::UpsertProfile { .. } => ("upsert_profile", None),
         Operation::CreateGroup { members, .. } => ("create_group", Some(members)),
         Operation::DeleteGroup { .. } => ("delete_group", None),
+        Operation::RenameGroup { .. } => ("rename_group", None),
         Operation::AddMembers { members, .. } => ("add_members", Some(members)),
         Operation::RemoveMembers { members, .. } => ("remove_members", Some(members)),
         Operation::ReplaceMembers { members, .. } => ("replace_members", Some(members)),

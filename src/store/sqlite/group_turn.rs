@@ -19,7 +19,7 @@ use super::{
     groups::{self, Group},
     lanes,
     late::{self, Sent},
-    recovery, refusals,
+    naming, recovery, refusals,
     users::principal_at,
 };
 
@@ -31,7 +31,11 @@ pub(super) fn begin(db: &Connection, key: GroupKey, limit: usize) -> Result<Opti
     };
     mark(db, &turn.work)?;
     point!("turn.pairs-marked");
-    if group.dirty() {
+    if group.misplaced() {
+        if group.id_known.is_some() {
+            naming::note_creation(&mut group)?;
+            naming::save(db, &group)?;
+        }
         group.existence = Existence::Unknown;
         groups::save(db, &group)?;
     }
@@ -81,6 +85,7 @@ pub(super) fn prepare(
             group: key,
             id: group.id,
             name: group.upstream_name.clone(),
+            naming: naming::of(&group)?,
             wanted,
             observed: group.existence,
             made: group.made,
@@ -224,8 +229,11 @@ pub(super) fn end(
     if let Some(existence) = learned.existence {
         left.extend(learn_existence(db, &mut group, existence)?);
     }
+    naming::learn(db, &mut group, learned, at)?;
     let refused = learned.group_refused.as_ref().filter(|_| untouched);
-    if let Some(reason) = refused {
+    if let Some(reason) = refused
+        && !naming::take_back(db, &mut group, at)?
+    {
         left.extend(refuse(db, &mut group, reason, at)?);
     }
     group.whole = group.whole && has_open_pairs(db, key.0)?;
@@ -339,6 +347,8 @@ fn note_unanswered(
                 late::note_newer(db, group.key, seq, at)?;
             }
             Operation::DeleteGroup { .. } => late::note_group(db, group.key, Sent::Absent, at)?,
+            // It may land after a later one, so it is looked what it is called.
+            Operation::RenameGroup { .. } => late::note_group(db, group.key, Sent::Either, at)?,
             // Also those that a read has settled since: it says nothing of
             // what lands after it.
             Operation::AddMembers { members, .. } => {
@@ -499,6 +509,9 @@ fn has_new_work(db: &Connection, group: &Group, untouched: bool) -> Result<bool>
     }
     if group.tombstone.is_some() {
         return Ok(!untouched && group.dirty());
+    }
+    if group.renamed && !untouched {
+        return Ok(true);
     }
     Ok(db.prepare_cached(NEW_WORK)?.exists([group.key])?)
 }

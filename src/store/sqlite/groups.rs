@@ -23,7 +23,7 @@ use super::{
     fault::{Fault, Result},
     guard, lanes,
     members::{Flushed, Named},
-    refusals,
+    naming, refusals,
     row::{check, existence_code, existence_of, id_at},
 };
 
@@ -55,11 +55,15 @@ pub(super) struct Group {
     pub(super) refused: Option<String>,
     pub(super) attributes: String,
     pub(super) family: Option<Family>,
+    /// See [`naming`]: `None` where the application's name follows from a rule.
+    pub(super) id_known: Option<bool>,
+    pub(super) made_as: Option<String>,
+    pub(super) renamed: bool,
 }
 
 const COLUMNS: &str = "key, connection, id, version, seq, created, modified, tombstone, ours, made,
     existence, whole, members, unmanaged, strangers, upstream_name, read_only, refused, attributes,
-    family, rank";
+    family, rank, id_known, made_as, renamed";
 
 impl Group {
     pub(super) fn fresh(
@@ -68,6 +72,7 @@ impl Group {
         row: &GroupRow,
         at: Millis,
     ) -> Result<Self> {
+        let given = row.upstream_name.is_empty();
         Ok(Self {
             key: 0,
             connection,
@@ -84,16 +89,29 @@ impl Group {
             members: 0,
             unmanaged: 0,
             strangers: 0,
-            upstream_name: row.upstream_name.clone(),
+            upstream_name: if given {
+                naming::nameless(id)
+            } else {
+                row.upstream_name.clone()
+            },
             read_only: None,
             refused: None,
             attributes: serde_json::to_string(&row.attributes)?,
             family: None,
+            id_known: given.then_some(false),
+            made_as: None,
+            renamed: false,
         })
     }
 
-    /// The group itself must be created or deleted; as the column of that name.
+    /// The group itself must be created, deleted or renamed.
     pub(super) fn dirty(&self) -> bool {
+        let renamed = self.renamed && self.tombstone.is_none() && self.refused.is_none();
+        self.misplaced() || renamed
+    }
+
+    /// It must be created or deleted; as the column `dirty`.
+    pub(super) fn misplaced(&self) -> bool {
         let wanted = if self.tombstone.is_none() {
             Existence::Present
         } else {
@@ -184,6 +202,9 @@ fn group_at(row: &Row<'_>) -> Result<Group> {
         refused: row.get(17)?,
         attributes: row.get(18)?,
         family: family_at(row, 19)?,
+        id_known: row.get(21)?,
+        made_as: row.get(22)?,
+        renamed: row.get(23)?,
     })
 }
 
@@ -201,9 +222,9 @@ pub(super) fn insert(db: &Connection, group: &Group, attributes: &Attributes) ->
     db.prepare_cached(
         "INSERT INTO groups (connection, id, version, seq, created, modified, ours, made, existence,
              whole, members, unmanaged, strangers, upstream_name, display_key, external_id,
-             read_only, attributes, family, rank)
+             read_only, attributes, family, rank, id_known)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19, ?20)",
+             ?19, ?20, ?21)",
     )?
     .execute(params![
         group.connection,
@@ -226,6 +247,7 @@ pub(super) fn insert(db: &Connection, group: &Group, attributes: &Attributes) ->
         group.attributes,
         group.family.as_ref().map(|family| &family.name),
         group.family.as_ref().map(|family| family.rank),
+        group.id_known,
     ])
     .map_err(|error| taken(db, error.into(), group, attributes))?;
     Ok(db.last_insert_rowid())
@@ -403,7 +425,7 @@ pub(super) fn change(
         named.apply(change)?;
     }
     let size = group.members;
-    let closed = group.read_only.clone();
+    let closed = group.read_only.clone().or(change.closed);
     let skip_unknown = change.skip_unknown || closed.is_some();
     let flushed = settle(named, &mut group, skip_unknown, actor.at)?;
     if let Some(reason) = closed.filter(|_| flushed.moved() || !flushed.unknown.is_empty()) {
@@ -419,6 +441,11 @@ pub(super) fn change(
         if !moved {
             group.version += 1;
             group.modified = actor.at;
+        }
+        if naming::rename(&mut group, next, &stored.row) {
+            // So that whoever waits for it is not answered with what was before.
+            group.seq += i64::from(!moved);
+            naming::save(db, &group)?;
         }
     }
     let changed = moved || next.is_some();

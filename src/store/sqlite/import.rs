@@ -16,7 +16,7 @@ use super::{
     audit, families,
     fault::Result,
     groups::{self, Group},
-    mirror, recovery,
+    mirror, naming, recovery,
     shown::Shown,
     users::{self, User},
     writer::Writer,
@@ -240,17 +240,21 @@ fn find_or_add(
         if group.family != found.family {
             families::learn(db, &mut group, found.family.clone())?;
         }
-        let news = if !group.ours && import.mirror {
+        let news = if import.mirror {
             mirror::follow_group(db, &mut group, &found.row, import.actor.at)?
         } else {
             Found::AsBefore
         };
         return Ok((Some(group.key), news));
     }
-    if import.mirror
-        && let Some(back) = mirror::bring_back(db, found, import)?
-    {
-        return Ok(back);
+    if import.mirror {
+        let title = found.row.attributes.text("displayName");
+        if naming::is_being_made(db, connection, title.unwrap_or_default())? {
+            return Ok((None, Found::AsBefore));
+        }
+        if let Some(back) = mirror::bring_back(db, found, import)? {
+            return Ok(back);
+        }
     }
     let mut group = Group::fresh(connection, found.id, &found.row, import.actor.at)?;
     group.ours = false;
@@ -276,7 +280,8 @@ struct Portion {
 }
 
 /// Adds what nobody asked for as unmanaged members, unless the group is gone or
-/// was written since. A group of ours only counts them.
+/// was written since. A group of ours only counts them, unless who is in it is
+/// only shown.
 fn add_members(
     db: &Connection,
     key: i64,
@@ -312,7 +317,7 @@ fn add_members(
         if known {
             continue;
         }
-        if group.ours {
+        if group.ours && !import.mirror {
             part.strangers += 1;
             continue;
         }

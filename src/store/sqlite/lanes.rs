@@ -26,7 +26,10 @@ pub(super) fn open(db: &Connection, connection: i64) -> Result<Vec<Lane>> {
          SELECT g.key FROM (SELECT DISTINCT group_key FROM memberships WHERE desired <> observed) m
          JOIN groups g ON g.key = m.group_key
          WHERE g.connection = ?1 AND g.tombstone IS NULL AND g.refused IS NULL
-           AND g.read_only IS NULL",
+           AND g.read_only IS NULL
+         UNION
+         SELECT key FROM groups
+         WHERE connection = ?1 AND renamed = 1 AND tombstone IS NULL AND refused IS NULL",
     )?;
     let mut rows = select.query([connection])?;
     while let Some(row) = rows.next()? {

@@ -137,7 +137,8 @@ pub(super) fn note_pairs(db: &Connection, group: i64, at: Millis) -> Result<()> 
 pub(super) fn note_interrupted(db: &Connection, connection: i64, at: Millis) -> Result<()> {
     let groups: Vec<(i64, i64, i64, bool)> = db
         .prepare_cached(
-            "SELECT g.key, g.existence, i.at_seq, coalesce(i.detail ->> 'replaces', 0)
+            "SELECT g.key, max(g.existence, 2 * g.renamed), i.at_seq,
+                 coalesce(i.detail ->> 'replaces', 0)
              FROM intents i JOIN groups g ON g.key = i.key
              WHERE i.lane = 'group' AND g.connection = ?1",
         )?

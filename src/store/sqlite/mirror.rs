@@ -83,7 +83,11 @@ pub(super) fn follow_group(
     at: Millis,
 ) -> Result<Found> {
     let stored: Attributes = serde_json::from_str(&group.attributes)?;
-    let shown = with_own(row.attributes.clone(), &stored);
+    let mut shown = with_own(row.attributes.clone(), &stored);
+    if let Some(title) = stored.0.get("displayName").filter(|_| group.ours) {
+        // What a group that was made from here is called, is said here.
+        shown.0.insert("displayName".into(), title.clone());
+    }
     let news = Shown::of_group(group, true).write(shown, |shown| {
         if *shown == stored {
             return Ok(false);
@@ -213,7 +217,7 @@ fn lose_group(db: &Connection, key: i64, import: &Import) -> Result<()> {
 
 /// Takes out of a group whoever is not in it any more.
 fn lose_members(db: &Connection, key: i64, gone: &[i64], import: &Import) -> Result<()> {
-    let there = |group: &Group| group.tombstone.is_none() && !group.ours;
+    let there = |group: &Group| group.tombstone.is_none();
     let Some(mut group) = groups::by_key(db, key)?.filter(there) else {
         return Ok(());
     };
@@ -242,25 +246,27 @@ fn lose_members(db: &Connection, key: i64, gone: &[i64], import: &Import) -> Res
     record(db, import, "import_group", group.id, &detail)
 }
 
-/// Live groups that import has found, after a key, in order.
+/// Live groups that the application has, after a key, in order, and whether
+/// import has found them.
 pub(super) fn groups_after(
     db: &Connection,
     connection: i64,
     after: i64,
     most: usize,
-) -> Result<Vec<Reconcilable>> {
+) -> Result<Vec<(Reconcilable, bool)>> {
     let mut select = db.prepare_cached(
-        "SELECT key, id, upstream_name FROM groups
-         WHERE connection = ?1 AND key > ?2 AND tombstone IS NULL AND ours = 0
+        "SELECT key, id, upstream_name, ours = 0 FROM groups
+         WHERE connection = ?1 AND key > ?2 AND tombstone IS NULL AND existence = 1
          ORDER BY key LIMIT ?3",
     )?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let rows = select.query_map(params![connection, after, most], |row| {
-        Ok(Reconcilable {
+        let group = Reconcilable {
             group: GroupKey(row.get(0)?),
             id: ResourceId::from_bytes(row.get(1)?),
             name: row.get(2)?,
-        })
+        };
+        Ok((group, row.get(3)?))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

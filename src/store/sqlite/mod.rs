@@ -58,6 +58,7 @@ mod members;
 mod memberships;
 mod migrate;
 mod mirror;
+mod naming;
 mod read;
 mod readers;
 mod reconcile;
@@ -479,6 +480,15 @@ impl Store for Sqlite {
             .read(|db| lanes::open_pairs(db, key.0, users))?)
     }
 
+    async fn without_row(
+        &self,
+        key: GroupKey,
+        names: Vec<String>,
+    ) -> Result<Vec<String>, StoreError> {
+        let read = move |db: &Connection| naming::without_row(db, key.0, names);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
     async fn user_ids(&self, keys: Vec<UserKey>) -> Result<Vec<ResourceId>, StoreError> {
         Ok(self.readers.read(|db| users::ids(db, &keys))?)
     }
@@ -604,12 +614,12 @@ impl Store for Sqlite {
         import::run(&self.writer, import, users, groups, gone).await
     }
 
-    async fn found_groups(
+    async fn shown_groups(
         &self,
         c: ConnectionKey,
         after: GroupKey,
         most: usize,
-    ) -> Result<Vec<Reconcilable>, StoreError> {
+    ) -> Result<Vec<(Reconcilable, bool)>, StoreError> {
         let read = move |db: &Connection| mirror::groups_after(db, c.0, after.0, most);
         Ok(self.readers.read_apart(read).await?)
     }

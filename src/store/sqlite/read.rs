@@ -189,7 +189,11 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
              WHERE connection = ?1 AND tombstone IS NULL",
         )?,
         pending_users: count("SELECT count(*) FROM users WHERE connection = ?1 AND dirty = 1")?,
-        pending_groups: count("SELECT count(*) FROM groups WHERE connection = ?1 AND dirty = 1")?,
+        pending_groups: count("SELECT count(*) FROM groups WHERE connection = ?1 AND dirty = 1")?
+            + count(
+                "SELECT count(*) FROM groups WHERE connection = ?1 AND renamed = 1 AND dirty = 0
+                 AND tombstone IS NULL AND refused IS NULL",
+            )?,
         refused_users: count(
             "SELECT count(*) FROM users
              WHERE connection = ?1 AND tombstone IS NULL AND refused IS NOT NULL",

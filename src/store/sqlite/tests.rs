@@ -32,6 +32,7 @@ mod late;
 mod lists;
 mod memberships;
 mod mirror;
+mod naming;
 mod resources;
 mod turns;
 mod writing;
@@ -101,6 +102,7 @@ fn change(members: Vec<MemberChange>) -> GroupChange {
         decide: Box::new(|_| Ok(None)),
         members,
         skip_unknown: false,
+        closed: None,
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     scim::filter::fold_case,
-    upstream::{RemoteGroup, RemoteMember, RemoteUser, UpstreamError},
+    upstream::{Millis, RemoteGroup, RemoteMember, RemoteUser, UpstreamError},
 };
 
 /// Reads an answer whole, or not at all.
@@ -77,6 +77,21 @@ pub(super) fn groups(mut list: Vec<Group>) -> Result<Vec<RemoteGroup>, UpstreamE
         .collect())
 }
 
+/// Those that are called exactly so and are not older, where their age is told.
+pub(super) fn called(list: Vec<Group>, title: &str, since: Millis) -> Vec<RemoteGroup> {
+    let same = list.into_iter().filter(|group| group.name == title);
+    let young = same.filter(|group| {
+        let created = moment(group.created_at.as_deref());
+        created.is_none_or(|created| created >= since)
+    });
+    young.map(one_group).collect()
+}
+
+fn moment(text: Option<&str>) -> Option<Millis> {
+    let moment = text?.parse::<jiff::Timestamp>().ok()?;
+    Some(moment.as_millisecond())
+}
+
 /// One account by itself, which says nothing about who else is called so.
 pub(super) fn account(found: Account) -> RemoteUser {
     let called = user_name(&found).to_owned();
@@ -135,7 +150,7 @@ fn user(account: Account, called: String) -> RemoteUser {
         ("dataSource", account.data_source_id),
         ("status", account.status.clone()),
     ];
-    let created = account.created_at.as_deref().unwrap_or_default();
+    let created = moment(account.created_at.as_deref());
     RemoteUser {
         account: account.id.to_lowercase(),
         upstream_id: Some(account.id),
@@ -144,10 +159,7 @@ fn user(account: Account, called: String) -> RemoteUser {
         active: account
             .status
             .is_none_or(|status| status.eq_ignore_ascii_case("active")),
-        created: created
-            .parse::<jiff::Timestamp>()
-            .ok()
-            .map(jiff::Timestamp::as_millisecond),
+        created,
         fields: texts(fields),
         lists: BTreeMap::new(),
     }
@@ -225,6 +237,21 @@ mod tests {
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn only_what_is_called_exactly_so_and_is_young_enough_may_have_been_made_from_here() {
+        let list = json!([
+            { "id": "old", "name": "Crew", "created_at": "2026-01-01T00:00:00Z" },
+            { "id": "new", "name": "Crew", "created_at": "2026-01-01T00:00:01Z" },
+            { "id": "like", "name": "Crew 2", "created_at": "2026-01-02T00:00:00Z" },
+            { "id": "case", "name": "crew", "created_at": "2026-01-02T00:00:00Z" },
+            { "id": "ageless", "name": "Crew" },
+        ]);
+        let since = moment(Some("2026-01-01T00:00:01Z")).unwrap();
+        let found = called(read(list, "list").unwrap(), "Crew", since);
+        let ids: Vec<_> = found.into_iter().map(|group| group.name).collect();
+        assert_eq!(ids, ["new", "ageless"]);
     }
 
     #[test]

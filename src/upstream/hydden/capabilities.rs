@@ -1,5 +1,6 @@
-//! What Hydden.Control can do for a bridge: be read. One row per act, each
-//! "no" with its reason.
+//! What Hydden.Control can do for a bridge: be read, and, where the connection
+//! says so, have groups written as records. One row per act, each "no" with its
+//! reason.
 
 use crate::plan::capability::{
     Act, Capabilities, Capability,
@@ -18,7 +19,11 @@ pub(super) const NO_GROUPS: &str = "Hydden.Control's groups are an inventory, co
     directories they are in, so change them there; a record written here would be undone by the \
     next copy";
 
-pub(super) fn table() -> Capabilities {
+/// What to know about groups that are written.
+const RECORDS: &str = "a record in Hydden.Control without members, which nothing can add; it needs \
+    the role Administrator";
+
+pub(super) fn table(write_groups: bool) -> Capabilities {
     let no = |act, certainty, note: &'static str| Capability {
         act,
         able: false,
@@ -35,6 +40,16 @@ pub(super) fn table() -> Capabilities {
         | Act::SetRole
         | Act::UpdateProfile => no(act, Documented, NO_USERS),
         // That a copy undoes what was written is inferred, not said.
+        Act::CreateGroup | Act::RenameGroup | Act::DeleteGroup if write_groups => Capability {
+            able: true,
+            batch: usize::from(act != Act::CreateGroup),
+            by: if act == Act::CreateGroup {
+                Identifier::Name
+            } else {
+                Identifier::Id
+            },
+            ..no(act, Documented, RECORDS)
+        },
         Act::CreateGroup | Act::RenameGroup | Act::DeleteGroup => no(act, Assumed, NO_GROUPS),
         Act::AddMembers | Act::RemoveMembers | Act::ReplaceMembers => {
             no(act, Documented, NO_MEMBERS)

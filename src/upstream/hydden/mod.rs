@@ -1,6 +1,7 @@
 //! Hydden.Control behind the contract: an inventory of groups and accounts that
-//! can be read. What cannot be written is a row of `capabilities`, and nothing
-//! is ever sent for it.
+//! can be read, and groups that can be written as records where the connection
+//! says so. What cannot be written is a row of `capabilities`, and nothing is
+//! ever sent for it.
 //!
 //! Groups and accounts come in pages, members in one answer. What an answer
 //! means is in `answers`, what it looks like in SCIM in `mapping`.
@@ -8,14 +9,13 @@
 use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
-use reqwest::Method;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    Condition, Finding, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile, RemoteUser,
-    Upstream, UpstreamError,
-    client::{Call, Client, Priority},
+    Condition, Finding, Millis, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile,
+    RemoteUser, Upstream, UpstreamError,
+    client::{Call, Client, Priority, Reply},
 };
 use crate::{
     plan::{capability::Capabilities, operation::Operation, state::Account},
@@ -23,7 +23,7 @@ use crate::{
 };
 use answers::unclear;
 use operations::Name;
-use wire::Page;
+use wire::{Group, Page};
 
 mod answers;
 mod capabilities;
@@ -50,8 +50,8 @@ pub fn open(settings: &Settings) -> Result<Arc<dyn Upstream>, String> {
     Ok(Arc::new(Hydden {
         base: client.base_url.clone(),
         client: Client::new(client)?,
-        capabilities: capabilities::table(),
-        schemas: Arc::new(schemas::schemas()),
+        capabilities: capabilities::table(settings.write_groups),
+        schemas: Arc::new(schemas::schemas(settings.write_groups)),
         page_size: settings.page_size.to_string(),
     }))
 }
@@ -99,8 +99,9 @@ impl Upstream for Hydden {
         None
     }
 
+    /// It gives an id.
     fn group_name(&self, _: &str) -> Result<String, Problem> {
-        Err(Problem::new(403, capabilities::NO_GROUPS))
+        Ok(String::new())
     }
 
     fn user_attributes(&self, remote: &RemoteUser, _: Option<&RemoteProfile>) -> Attributes {
@@ -114,7 +115,7 @@ impl Upstream for Hydden {
     fn adorn_group(&self, _: &mut Attributes, _: &str) {}
 
     async fn users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
-        answers::accounts(self.all(Name::ListAccounts).await?)
+        answers::accounts(self.all(Name::ListAccounts, &[]).await?)
     }
 
     async fn profiles(&self) -> Result<Vec<RemoteProfile>, UpstreamError> {
@@ -122,7 +123,7 @@ impl Upstream for Hydden {
     }
 
     async fn groups(&self) -> Result<Vec<RemoteGroup>, UpstreamError> {
-        answers::groups(self.all(Name::ListGroups).await?)
+        answers::groups(self.all(Name::ListGroups, &[]).await?)
     }
 
     async fn members(&self, group: &str) -> Result<Vec<RemoteMember>, UpstreamError> {
@@ -145,12 +146,42 @@ impl Upstream for Hydden {
         Ok(found.transpose()?.map(answers::one_group))
     }
 
+    /// What the search finds may only be like it, and names need not be unique.
+    async fn groups_called(
+        &self,
+        title: &str,
+        since: Millis,
+    ) -> Result<Vec<RemoteGroup>, UpstreamError> {
+        let found: Vec<Group> = self.all(Name::ListGroups, &[("search", title)]).await?;
+        Ok(answers::called(found, title, since))
+    }
+
     /// Nothing is planned for what the table cannot do; if it were, it would
     /// end here.
-    async fn apply(&self, _: &Operation) -> Result<Outcome, UpstreamError> {
-        Err(UpstreamError::Rejected {
-            reason: capabilities::NO_MEMBERS.into(),
-        })
+    async fn apply(&self, operation: &Operation) -> Result<Outcome, UpstreamError> {
+        match operation {
+            Operation::CreateGroup { name, .. } => {
+                let answer = self.write(Name::CreateGroup, &[], Some(name)).await?;
+                let made: Group = answers::read(answer.json()?, "group")?;
+                Ok(Outcome {
+                    upstream_id: Some(made.id).filter(|id| !id.is_empty()),
+                    ..Outcome::default()
+                })
+            }
+            Operation::RenameGroup { name, title } => {
+                let at = [("id", name.as_str())];
+                let answer = self.write(Name::UpdateGroup, &at, Some(title)).await;
+                answer.map(|_| Outcome::default())
+            }
+            Operation::DeleteGroup { name } => {
+                let at = [("id", name.as_str())];
+                let answer = self.write(Name::DeleteGroup, &at, None).await;
+                answer.map(|_| Outcome::default())
+            }
+            _ => Err(UpstreamError::Rejected {
+                reason: capabilities::NO_MEMBERS.into(),
+            }),
+        }
     }
 
     fn is_refused(&self) -> bool {
@@ -172,12 +203,17 @@ impl Upstream for Hydden {
 
 impl Hydden {
     /// A whole list, page after page.
-    async fn all<T: DeserializeOwned>(&self, name: Name) -> Result<Vec<T>, UpstreamError> {
+    async fn all<T: DeserializeOwned>(
+        &self,
+        name: Name,
+        asked: Values<'_>,
+    ) -> Result<Vec<T>, UpstreamError> {
         let mut all = Vec::new();
         let mut cursors = HashSet::new();
         let mut after = None::<String>;
         loop {
             let mut query = vec![("limit", self.page_size.as_str())];
+            query.extend(asked);
             query.extend(after.as_deref().map(|cursor| ("after", cursor)));
             let answer = self.call(name, &[], &query).await?;
             let page: Page<T> = answers::read(answer, "page of a list")?;
@@ -201,7 +237,7 @@ impl Hydden {
         query: Values<'_>,
     ) -> Result<Value, UpstreamError> {
         let call = Call {
-            method: Method::GET,
+            method: name.method(),
             template: name.path(),
             values,
             query,
@@ -210,6 +246,24 @@ impl Hydden {
             writes: false,
         };
         self.client.send(call).await?.json()
+    }
+
+    async fn write(
+        &self,
+        name: Name,
+        values: Values<'_>,
+        title: Option<&str>,
+    ) -> Result<Reply, UpstreamError> {
+        let call = Call {
+            method: name.method(),
+            template: name.path(),
+            values,
+            query: &[],
+            body: title.map(|title| json!({ "name": title })),
+            priority: Priority::Ordinary,
+            writes: true,
+        };
+        self.client.send(call).await
     }
 }
 

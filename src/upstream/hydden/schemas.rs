@@ -11,8 +11,9 @@ use crate::scim::schema::{Adjustment, ENTERPRISE, GROUP, KEPT, Schemas, USER};
 pub(super) const USER_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:hydden:2.0:User";
 pub(super) const GROUP_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:hydden:2.0:Group";
 
-pub(super) fn schemas() -> Schemas {
-    Schemas::new(&[user_extension(), group_extension()], &adjustments())
+pub(super) fn schemas(write_groups: bool) -> Schemas {
+    let adjustments = adjustments(write_groups);
+    Schemas::new(&[user_extension(), group_extension()], &adjustments)
 }
 
 fn user_extension() -> Value {
@@ -96,7 +97,7 @@ const OF_EMPLOYEES: [&str; 6] = [
     "manager",
 ];
 
-fn adjustments() -> Vec<Adjustment> {
+fn adjustments(write_groups: bool) -> Vec<Adjustment> {
     let kept = |schema: &str, attribute: &str, reason: &str| Adjustment {
         schema: schema.into(),
         attribute: attribute.into(),
@@ -106,9 +107,9 @@ fn adjustments() -> Vec<Adjustment> {
     };
     let mut found = vec![
         kept(USER, "x509Certificates", NO_USERS),
-        kept(GROUP, "displayName", NO_GROUPS),
         kept(GROUP, "members", NO_MEMBERS),
     ];
+    found.extend((!write_groups).then(|| kept(GROUP, "displayName", NO_GROUPS)));
     found.extend(OF_USERS.map(|name| kept(USER, name, NO_USERS)));
     found.extend(OF_EMPLOYEES.map(|name| kept(ENTERPRISE, name, NO_USERS)));
     found
@@ -119,15 +120,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_but_the_external_id_is_writable() {
-        for document in schemas().documents() {
+    fn nothing_but_the_external_id_is_writable_and_names_of_groups_where_they_are() {
+        let both = [false, true].map(|write| (write, schemas(write)));
+        let documents = both
+            .iter()
+            .flat_map(|(write, of)| of.documents().iter().map(move |it| (*write, it)));
+        for (write_groups, document) in documents {
             let id = document["id"].as_str().unwrap_or_default();
             let names = [USER, GROUP, ENTERPRISE, USER_EXTENSION, GROUP_EXTENSION];
             let attributes = document["attributes"].as_array().cloned();
             for attribute in attributes.into_iter().flatten() {
                 let name = attribute["name"].as_str().unwrap_or_default();
                 let writable = attribute["mutability"] != "readOnly";
-                let own = name == "externalId" && id != ENTERPRISE;
+                let own = (name == "externalId" && id != ENTERPRISE)
+                    || (write_groups && id == GROUP && name == "displayName");
                 assert!(!names.contains(&id) || writable == own, "{id} {name}");
             }
         }
@@ -135,7 +141,11 @@ mod tests {
 
     #[test]
     fn every_reason_is_served() {
-        let documents: Vec<String> = schemas().documents().iter().map(Value::to_string).collect();
+        let documents: Vec<String> = schemas(false)
+            .documents()
+            .iter()
+            .map(Value::to_string)
+            .collect();
         let served = documents.concat();
         for reason in [NO_USERS, NO_GROUPS, NO_MEMBERS] {
             assert!(served.contains(reason), "{reason}");

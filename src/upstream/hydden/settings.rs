@@ -31,6 +31,8 @@ pub struct Settings {
     pub client_certificate: Option<PathBuf>,
     /// Groups and accounts asked for at a time.
     pub page_size: u32,
+    /// Groups are made, renamed and deleted as records, without members.
+    pub write_groups: bool,
 }
 
 impl Default for Settings {
@@ -49,6 +51,7 @@ impl Default for Settings {
             ca_file: None,
             client_certificate: None,
             page_size: 50,
+            write_groups: false,
         }
     }
 }

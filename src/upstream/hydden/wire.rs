@@ -34,6 +34,8 @@ pub(super) struct Group {
     pub(super) is_privileged: Option<bool>,
     #[serde(default)]
     pub(super) member_count: Option<u64>,
+    #[serde(default)]
+    pub(super) created_at: Option<String>,
 }
 
 /// Everybody in a group: one answer, without pages.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     plan::{
-        capability::Capabilities,
+        capability::{Act, Capabilities},
         operation::Operation,
         state::{Principal, UserKey},
     },
@@ -203,6 +203,10 @@ impl Upstream for Opsera {
                 let call = (Name::ReplaceMembers, Key::Replaced);
                 self.change_members(call, group, members).await
             }
+            // Never planned, as the table says no to it.
+            Operation::RenameGroup { .. } => Err(UpstreamError::Rejected {
+                reason: self.capabilities().note(Act::RenameGroup).to_owned(),
+            }),
         }
     }
 

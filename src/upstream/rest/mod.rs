@@ -195,11 +195,11 @@ impl Upstream for Rest {
             }
             // Nothing is planned for what the table cannot do; if it were, it
             // would end here.
-            Operation::SetRole { .. } | Operation::UpsertProfile { .. } => {
-                Err(UpstreamError::Rejected {
-                    reason: "no call for it is declared".into(),
-                })
-            }
+            Operation::SetRole { .. }
+            | Operation::UpsertProfile { .. }
+            | Operation::RenameGroup { .. } => Err(UpstreamError::Rejected {
+                reason: "no call for it is declared".into(),
+            }),
         }
     }
 

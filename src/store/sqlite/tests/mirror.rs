@@ -33,8 +33,8 @@ impl Scene {
 
     /// What import has found, by the application's name.
     async fn row_of(&self, name: &str) -> Reconcilable {
-        let all = self.store.found_groups(self.c, GroupKey(0), 100).await;
-        let mut all = all.unwrap().into_iter();
+        let all = self.store.shown_groups(self.c, GroupKey(0), 100).await;
+        let mut all = all.unwrap().into_iter().map(|(group, _)| group);
         all.find(|group| group.name == name).unwrap()
     }
 
@@ -54,6 +54,7 @@ impl Scene {
             }),
             members: Vec::new(),
             skip_unknown: false,
+            closed: None,
         };
         let store = &self.store;
         let changed = store.change_group(self.c, group, always(), change, actor());

@@ -1,0 +1,148 @@
+//! Groups that the application knows by an id that it gives. A creation of which
+//! no answer came has left a group whose id nobody told: it is found again by
+//! what it was called, among those that no row has and that are not older than
+//! the request, and never made twice. What somebody else has made is not taken
+//! over (reliability: R-04).
+
+use super::{Pause, groups::Turn, pause_after, refusal};
+use crate::{
+    plan::{
+        operation::Operation,
+        state::{Existence, Given, Naming},
+    },
+    upstream::{Outcome, RemoteGroup, UpstreamError},
+};
+
+impl Turn<'_> {
+    /// Finds out which group a creation has made that may have been done; the
+    /// end of the turn where nothing else can be done in it.
+    pub(super) async fn find_given(&mut self) -> Option<Pause> {
+        let Naming::Given(given) = self.work.naming.clone() else {
+            return None;
+        };
+        if given.known || self.work.observed == Existence::Absent {
+            return None;
+        }
+        let found = match self.candidates(&given).await {
+            Ok(found) => found,
+            Err(pause) => return Some(self.nothing_sent(pause)),
+        };
+        match &found[..] {
+            [one] => {
+                self.adopt(one.clone(), given);
+                None
+            }
+            // It may still come to be.
+            [] if self.doubted => Some(self.nothing_sent(Pause::BackOff)),
+            [] => {
+                self.learned.existence = Some(Existence::Absent);
+                Some(self.nothing_sent(Pause::None))
+            }
+            _ if self.work.wanted => {
+                self.refuse_creation(&UpstreamError::Exists {
+                    reason: "several groups are called so, and one of them may be the one that \
+                             was made"
+                        .into(),
+                });
+                Some(Pause::None)
+            }
+            _ => {
+                tracing::warn!(group = %self.work.id, "several groups may be one that was made and is not wanted any more; none is deleted");
+                self.learned.existence = Some(Existence::Absent);
+                Some(Pause::None)
+            }
+        }
+    }
+
+    fn nothing_sent(&mut self, pause: Pause) -> Pause {
+        self.return_unsent();
+        pause
+    }
+
+    fn adopt(&mut self, name: String, given: Given) {
+        self.learned.existence = Some(Existence::Present);
+        self.learned.name = Some(name.clone());
+        self.learned.titled.clone_from(&given.made_as);
+        self.work.observed = Existence::Present;
+        self.work.name = name;
+        let renamed = given.made_as.as_ref() != Some(&given.title);
+        self.work.naming = Naming::Given(Given {
+            known: true,
+            renamed,
+            ..given
+        });
+    }
+
+    async fn candidates(&self, given: &Given) -> Result<Vec<String>, Pause> {
+        let Some(title) = &given.made_as else {
+            return Ok(Vec::new());
+        };
+        let since = given.since.saturating_sub(super::CLOCKS_APART);
+        let found = self.upstream.groups_called(title, since).await;
+        let found = found.map_err(|error| pause_after(&error))?;
+        let names = found.into_iter().map(|group| group.name).collect();
+        self.since.without_row(names).await.map_err(|error| {
+            tracing::error!(%error, "a lane cannot use the store");
+            Pause::BackOff
+        })
+    }
+
+    /// What a group that is there is called, where that is said from here.
+    pub(super) fn compare_title(&mut self, found: &RemoteGroup) {
+        let Naming::Given(given) = &mut self.work.naming else {
+            return;
+        };
+        let shown = self.upstream.group_attributes(found);
+        given.renamed |= shown.text("displayName") != Some(given.title.as_str());
+    }
+
+    /// An answer that does not tell the id of the group that it made is none.
+    pub(super) fn named(
+        &self,
+        operation: &Operation,
+        result: Result<Outcome, UpstreamError>,
+    ) -> Result<Outcome, UpstreamError> {
+        let creates = matches!(operation, Operation::CreateGroup { .. });
+        match result {
+            Ok(outcome) if creates && self.is_given() && outcome.upstream_id.is_none() => {
+                Err(UpstreamError::Unknown {
+                    reason: "the answer does not tell the group's id".into(),
+                })
+            }
+            other => other,
+        }
+    }
+
+    /// What a call that was done says of a group's id and of what it is called.
+    pub(super) fn note_title(&mut self, operation: &Operation, id: Option<String>) {
+        if !self.is_given() {
+            return;
+        }
+        match operation {
+            Operation::CreateGroup { name, .. } => {
+                self.learned.name = id;
+                self.learned.titled = Some(name.clone());
+            }
+            Operation::RenameGroup { title, .. } => {
+                self.learned.titled = Some(title.clone());
+                self.learned.title_open = false;
+            }
+            _ => {}
+        }
+    }
+
+    /// Somebody has deleted it there. It is not made again before it is asked
+    /// for again.
+    pub(super) fn vanished(&mut self, act: &str) -> Pause {
+        let missing = UpstreamError::Missing {
+            reason: "there is no group of its id".into(),
+        };
+        self.learned.existence = Some(Existence::Absent);
+        self.learned.group_refused = Some(refusal(self.upstream.capabilities(), act, &missing));
+        self.nothing_sent(Pause::None)
+    }
+
+    pub(super) fn is_given(&self) -> bool {
+        matches!(self.work.naming, Naming::Given(_))
+    }
+}

@@ -1,0 +1,207 @@
+//! Groups that the application knows by an id that it gives: until that is
+//! learned a row has a name of its own that nothing else can have, and what the
+//! group is called is a difference to be worked off like any other.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+
+use crate::{
+    plan::state::{Existence, Given, Naming},
+    scim::resource::{Attributes, ResourceId},
+    store::{Actor, GroupLearned, GroupRow, Millis, Watch, WriteError},
+};
+
+use super::{
+    audit,
+    fault::{Fault, Result},
+    groups::{self, Group},
+    import::in_savepoint,
+    lanes,
+};
+
+/// What stands for a name that is not known.
+pub(super) fn nameless(id: ResourceId) -> String {
+    format!("?{id}")
+}
+
+/// Notes that a group is to be called otherwise; whether that is news.
+pub(super) fn rename(group: &mut Group, next: &GroupRow, stored: &GroupRow) -> bool {
+    let title = |row: &GroupRow| row.attributes.text("displayName").map(str::to_owned);
+    let renamed = group.id_known.is_some() && title(next) != title(stored);
+    group.renamed |= renamed;
+    renamed
+}
+
+/// What a turn needs to know.
+pub(super) fn of(group: &Group) -> Result<Naming> {
+    let Some(known) = group.id_known else {
+        return Ok(Naming::Rule);
+    };
+    let title = title(group)?;
+    let made_as = if begins(group) {
+        Some(title.clone())
+    } else {
+        group.made_as.clone()
+    };
+    Ok(Naming::Given(Given {
+        title,
+        made_as,
+        known,
+        renamed: group.renamed && group.tombstone.is_none(),
+        since: group.created,
+    }))
+}
+
+/// The next turn sends a creation, and nothing of an earlier one is open.
+fn begins(group: &Group) -> bool {
+    let nowhere = group.existence == Existence::Absent && group.id_known == Some(false);
+    nowhere && group.tombstone.is_none()
+}
+
+/// Before a creation is sent: what to look for if no answer comes.
+pub(super) fn note_creation(group: &mut Group) -> Result<()> {
+    if begins(group) {
+        group.made_as = Some(title(group)?);
+    }
+    Ok(())
+}
+
+fn title(group: &Group) -> Result<String> {
+    let attributes: Attributes = serde_json::from_str(&group.attributes)?;
+    let title = attributes.text("displayName").unwrap_or_default();
+    Ok(title.to_owned())
+}
+
+/// Takes over what a turn learned of a group's id and of what it is called.
+pub(super) fn learn(
+    db: &Connection,
+    group: &mut Group,
+    learned: &GroupLearned,
+    at: Millis,
+) -> Result<()> {
+    if group.id_known.is_none() {
+        return Ok(());
+    }
+    if let Some(name) = &learned.name {
+        forget_found(db, group, name, at)?;
+        group.upstream_name.clone_from(name);
+        group.id_known = Some(true);
+    }
+    if learned.existence == Some(Existence::Absent) && group.tombstone.is_none() {
+        // One that is made again has another id.
+        group.upstream_name = nameless(group.id);
+        group.id_known = Some(false);
+    }
+    let current = title(group)?;
+    match &learned.titled {
+        Some(titled) => {
+            group.made_as = Some(titled.clone());
+            group.renamed = *titled != current;
+        }
+        None => group.renamed |= learned.title_open,
+    }
+    save(db, group)
+}
+
+/// What import has shown in the meantime is this one.
+fn forget_found(db: &Connection, group: &Group, name: &str, at: Millis) -> Result<()> {
+    let key: Option<i64> = db
+        .prepare_cached(
+            "SELECT key FROM groups WHERE connection = ?1 AND upstream_name = ?2 AND key <> ?3
+             AND ours = 0 AND tombstone IS NULL",
+        )?
+        .query_row(params![group.connection, name, group.key], |row| row.get(0))
+        .optional()?;
+    let found = key.map(|key| groups::by_key(db, key)).transpose()?;
+    let Some(mut found) = found.flatten() else {
+        return Ok(());
+    };
+    found.existence = Existence::Absent;
+    groups::bury(db, &mut found, at)?;
+    let leavers = lanes::purge_pairs(db, found.key)?;
+    lanes::finish_all(db, leavers)?;
+    let actor = Actor {
+        name: "engine".into(),
+        at,
+        watch: Watch::Off,
+    };
+    let detail = json!({ "made_here": group.id.to_string(), "version": found.version });
+    let connection = found.connection;
+    audit::record(
+        db,
+        connection,
+        &actor,
+        "import_group",
+        Some(found.id),
+        &detail,
+    )
+}
+
+/// The application refused to call a group otherwise: it is called as before.
+/// False when there is no going back, because somebody else has the name.
+pub(super) fn take_back(db: &Connection, group: &mut Group, at: Millis) -> Result<bool> {
+    let there = group.existence == Existence::Present && group.tombstone.is_none();
+    let Some(before) = group.made_as.clone().filter(|_| there && group.renamed) else {
+        return Ok(false);
+    };
+    let mut attributes: Attributes = serde_json::from_str(&group.attributes)?;
+    attributes.0.insert("displayName".into(), before.into());
+    let mut next = group.clone();
+    next.attributes = serde_json::to_string(&attributes)?;
+    next.renamed = false;
+    next.version += 1;
+    next.modified = at;
+    let saved = in_savepoint(db, || {
+        groups::save_attributes(db, &next, &attributes)?;
+        save(db, &next)
+    });
+    match saved {
+        Ok(()) => {
+            *group = next;
+            Ok(true)
+        }
+        Err(Fault::Refused(WriteError::Taken { .. })) => Ok(false),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Writes the columns that are about names; [`groups::save`] the rest.
+pub(super) fn save(db: &Connection, group: &Group) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE groups SET upstream_name = ?2, id_known = ?3, made_as = ?4, renamed = ?5
+         WHERE key = ?1",
+    )?
+    .execute(params![
+        group.key,
+        group.upstream_name,
+        group.id_known,
+        group.made_as,
+        group.renamed,
+    ])?;
+    Ok(())
+}
+
+/// Whether a group that is called so may be one that is being made from here.
+pub(super) fn is_being_made(db: &Connection, connection: i64, title: &str) -> Result<bool> {
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM groups WHERE connection = ?1 AND id_known = 0 AND existence <> 0
+             AND made_as = ?2",
+        )?
+        .exists(params![connection, title])?)
+}
+
+/// Those of the application's names that no row has or had.
+pub(super) fn without_row(db: &Connection, key: i64, names: Vec<String>) -> Result<Vec<String>> {
+    let mut select = db.prepare_cached(
+        "SELECT 1 FROM groups WHERE upstream_name = ?2
+         AND connection = (SELECT connection FROM groups WHERE key = ?1)",
+    )?;
+    let mut left = Vec::new();
+    for name in names {
+        if !select.exists(params![key, name])? {
+            left.push(name);
+        }
+    }
+    Ok(left)
+}
