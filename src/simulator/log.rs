@@ -1,5 +1,5 @@
-//! The call log: what arrived, when, and what became of it. Bounded in
-//! entries and in bytes, because benchmarks send a lot.
+//! The call log: what arrived, when, what became of it and what was answered.
+//! Bounded in entries and in bytes, because benchmarks send a lot.
 
 use std::collections::VecDeque;
 
@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 const ENTRIES: usize = 200_000;
-/// A longer body is cut.
+/// A longer body is cut, of a call or of its answer.
 const BODY: usize = 64 * 1024;
-/// All bodies together; beyond it the oldest lose theirs.
+/// All of them together; beyond it the oldest lose theirs.
 const BODIES: usize = 64 * 1024 * 1024;
 
 /// One call.
@@ -33,6 +33,8 @@ pub struct Call {
     pub status: Option<u16>,
     /// `applied`, `read`, `refused`, `over_limit`, or the fault that struck.
     pub outcome: String,
+    /// The body of the answer.
+    pub answer: String,
 }
 
 impl Call {
@@ -66,44 +68,57 @@ impl Log {
     pub(super) fn begin(&mut self, mut call: Call) -> u64 {
         self.arrived += 1;
         call.sequence = self.arrived;
-        if call.body.len() > BODY {
-            let mut end = BODY;
-            while !call.body.is_char_boundary(end) {
-                end -= 1;
-            }
-            call.body.truncate(end);
-        }
+        cut(&mut call.body);
         self.bytes += call.body.len();
         self.calls.push_back(call);
         if self.calls.len() > ENTRIES
             && let Some(oldest) = self.calls.pop_front()
         {
-            self.bytes -= oldest.body.len();
+            self.bytes -= oldest.body.len() + oldest.answer.len();
             self.bare = self.bare.saturating_sub(1);
         }
-        while self.bytes > BODIES
-            && let Some(oldest) = self.calls.get_mut(self.bare)
-        {
-            self.bytes -= oldest.body.len();
-            oldest.body = String::new();
-            self.bare += 1;
-        }
+        self.bound();
         self.arrived
     }
 
-    /// Says what became of it.
-    pub(super) fn end(&mut self, sequence: u64, status: Option<u16>, outcome: &str, now_ms: u64) {
+    fn bound(&mut self) {
+        while self.bytes > BODIES
+            && let Some(oldest) = self.calls.get_mut(self.bare)
+        {
+            self.bytes -= oldest.body.len() + oldest.answer.len();
+            (oldest.body, oldest.answer) = (String::new(), String::new());
+            self.bare += 1;
+        }
+    }
+
+    /// Says what became of it. What is answered to one whose body is forgotten
+    /// already is not kept.
+    pub(super) fn end(
+        &mut self,
+        sequence: u64,
+        (status, answer): (Option<u16>, String),
+        outcome: &str,
+        now_ms: u64,
+    ) {
         let Some(first) = self.calls.front().map(|call| call.sequence) else {
             return;
         };
         let place = sequence
             .checked_sub(first)
             .and_then(|place| usize::try_from(place).ok());
-        if let Some(call) = place.and_then(|place| self.calls.get_mut(place)) {
+        let bare = self.bare;
+        let place = place.filter(|place| *place < self.calls.len());
+        if let Some((place, call)) = place.and_then(|it| Some((it, self.calls.get_mut(it)?))) {
+            if place >= bare {
+                call.answer = answer;
+                cut(&mut call.answer);
+                self.bytes += call.answer.len();
+            }
             call.status = status;
             outcome.clone_into(&mut call.outcome);
             call.duration_ms = Some(now_ms.saturating_sub(call.started_ms));
         }
+        self.bound();
     }
 
     pub(super) fn calls(&self) -> Vec<Call> {
@@ -126,6 +141,14 @@ impl Log {
     }
 }
 
+fn cut(text: &mut String) {
+    let mut end = BODY.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,7 +166,12 @@ mod tests {
             duration_ms: None,
             status: None,
             outcome: String::new(),
+            answer: String::new(),
         }
+    }
+
+    fn answered(status: u16) -> (Option<u16>, String) {
+        (Some(status), "{}".into())
     }
 
     #[test]
@@ -161,13 +189,15 @@ mod tests {
         assert_eq!(log.calls.len(), ENTRIES);
         assert_eq!(log.bytes, 0);
         let last = log.begin(call(1));
-        log.end(last, Some(200), "read", 12);
-        log.end(1, Some(500), "too old to be noted", 12);
+        assert_eq!(log.bytes, 1);
+        log.end(last, answered(200), "read", 12);
+        log.end(1, answered(500), "too old to be noted", 12);
+        assert_eq!(log.bytes, 3);
         let noted = log.since(last - 1, 10);
         assert_eq!(noted.len(), 1);
         assert_eq!(
-            (noted[0].status, noted[0].duration_ms),
-            (Some(200), Some(7))
+            (noted[0].status, noted[0].duration_ms, &noted[0].answer),
+            (Some(200), Some(7), &"{}".to_owned())
         );
     }
 }

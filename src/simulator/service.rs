@@ -28,6 +28,9 @@ use super::{Company, Failure, Faults, Shared, log::Call, stage::Incoming};
 /// How long a call hangs that is never answered: longer than any client waits.
 const FOREVER: Duration = Duration::from_secs(600);
 
+/// The most bytes of an answer that the log is given.
+const NOTED: usize = 128 * 1024;
+
 /// The outcome of a call beyond the rate limit, told apart from a 429 that a
 /// rule gave.
 const OVER_LIMIT: &str = "over_limit";
@@ -84,13 +87,14 @@ pub(super) async fn answer(request: HttpRequest, body: Bytes) -> HttpResponse {
         duration_ms: None,
         status: None,
         outcome: "in flight".into(),
+        answer: String::new(),
     });
     if !shared.live().admits(request.headers(), &shared.token) {
-        shared
-            .log()
-            .end(sequence, Some(401), "refused", elapsed(&shared));
         let stamp = shared.live().stamp(sequence);
         let reply = refused(&shared, 401, "Authentication failed");
+        shared
+            .log()
+            .end(sequence, reply.noted(), "refused", elapsed(&shared));
         return Reply { stamp, ..reply }.into_response();
     }
     let sent = rt::spawn(run(shared, call, sequence)).await;
@@ -145,6 +149,13 @@ impl Reply {
             stamp: None,
             truncated: false,
         }
+    }
+
+    /// What the log keeps of it; less than there may be of it.
+    fn noted(&self) -> (Option<u16>, String) {
+        let some = &self.body[..self.body.len().min(NOTED)];
+        let text = String::from_utf8_lossy(some).into_owned();
+        (Some(self.status), text)
     }
 
     fn into_response(self) -> HttpResponse {
@@ -205,16 +216,14 @@ async fn run(shared: Arc<Shared>, call: Incoming, sequence: u64) -> Sent {
         }
     };
     let mut sent = sent;
-    let status = match &mut sent {
+    let noted = match &mut sent {
         Sent::Reply(reply) => {
             reply.stamp = stamp;
-            Some(reply.status)
+            reply.noted()
         }
-        Sent::Cut | Sent::Nothing => None,
+        Sent::Cut | Sent::Nothing => (None, String::new()),
     };
-    shared
-        .log()
-        .end(sequence, status, outcome, elapsed(&shared));
+    shared.log().end(sequence, noted, outcome, elapsed(&shared));
     sent
 }
 

@@ -20,6 +20,8 @@ use crate::{
     },
 };
 
+mod contract;
+mod contracts;
 mod failures;
 mod hydden;
 mod operations;

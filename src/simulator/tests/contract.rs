@@ -1,0 +1,265 @@
+//! What an application documents of its interface, as data (`tests/data/contracts`:
+//! for every operation its method, path, parameters, body and answers, in the
+//! words of JSON Schema), and a judge of calls by it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::super::Call;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Contract {
+    /// The body of every refusal.
+    refusal: Value,
+    pub(super) operations: Vec<Documented>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Documented {
+    pub(super) operation: String,
+    method: String,
+    path: String,
+    #[serde(default)]
+    query: BTreeMap<String, Value>,
+    body: Option<Value>,
+    /// By status, `2XX` for any that is good; `null` where it has no body.
+    answers: BTreeMap<String, Value>,
+    refusals: Vec<u16>,
+}
+
+impl Contract {
+    pub(super) fn opsera() -> Self {
+        Self::read(include_str!("../../../tests/data/contracts/opsera.json"))
+    }
+
+    pub(super) fn hydden() -> Self {
+        Self::read(include_str!("../../../tests/data/contracts/hydden.json"))
+    }
+
+    pub(super) fn snyk() -> Self {
+        Self::read(include_str!("../../../tests/data/contracts/snyk.json"))
+    }
+
+    fn read(text: &str) -> Self {
+        serde_json::from_str(text).unwrap()
+    }
+
+    /// The operation that a call is, and everything wrong with the call and
+    /// with what it was answered.
+    pub(super) fn judge(&self, call: &Call, base: &str) -> (Option<&str>, Vec<String>) {
+        let path = call.path.strip_prefix(base).unwrap_or(&call.path);
+        let mut operations = self.operations.iter();
+        let found = operations.find(|it| it.method == call.method && fits(&it.path, path));
+        let Some(found) = found else {
+            let wrong = format!("{} {path} is no operation", call.method);
+            return (None, vec![wrong]);
+        };
+        let mut wrong = Vec::new();
+        found.judge_query(&call.query, &mut wrong);
+        found.judge_body(call, &mut wrong);
+        self.judge_answer(found, call, &mut wrong);
+        let about = |text: String| format!("{}: {text}; {call:?}", found.operation);
+        let wrong = wrong.into_iter().map(about).collect();
+        (Some(&found.operation), wrong)
+    }
+
+    fn judge_answer(&self, found: &Documented, call: &Call, wrong: &mut Vec<String>) {
+        let status = call.status.unwrap_or_default();
+        let good = [status.to_string(), "2XX".to_owned()];
+        let schema = match good.iter().find_map(|key| found.answers.get(key)) {
+            Some(schema) if (200..300).contains(&status) => schema,
+            _ if found.refusals.contains(&status) => &self.refusal,
+            _ => return wrong.push(format!("{status} is not documented")),
+        };
+        match (schema, call.answer.as_str()) {
+            (Value::Null, "") => {}
+            (Value::Null, answer) => wrong.push(format!("a body where there is none: {answer}")),
+            (schema, answer) => match serde_json::from_str(answer) {
+                Ok(value) => validate(schema, &value, "answer", wrong),
+                Err(error) => wrong.push(format!("the answer is no JSON: {error}")),
+            },
+        }
+    }
+}
+
+impl Documented {
+    fn judge_query(&self, query: &str, wrong: &mut Vec<String>) {
+        let mut said = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            said.push(name);
+            match self.query.get(name) {
+                Some(schema) => validate(schema, &typed(schema, value), name, wrong),
+                None => wrong.push(format!("parameter {name} is not documented")),
+            }
+        }
+        let demanded = self.query.iter().filter(|(_, it)| it["required"] == true);
+        let missing = demanded.filter(|(name, _)| !said.contains(&name.as_str()));
+        wrong.extend(missing.map(|(name, _)| format!("parameter {name} is missing")));
+    }
+
+    fn judge_body(&self, call: &Call, wrong: &mut Vec<String>) {
+        match (&self.body, call.body.as_str()) {
+            (None, "") => {}
+            (None, body) => wrong.push(format!("a body where none is documented: {body}")),
+            // What cannot be read must be refused, and is judged by that.
+            (Some(_), _) if call.status == Some(400) => {}
+            (Some(schema), body) => match serde_json::from_str(body) {
+                Ok(value) => validate(schema, &value, "body", wrong),
+                Err(error) => wrong.push(format!("the body is no JSON: {error}")),
+            },
+        }
+    }
+}
+
+fn fits(template: &str, path: &str) -> bool {
+    let (template, path) = (template.split('/'), path.split('/'));
+    let (template, path): (Vec<_>, Vec<_>) = (template.collect(), path.collect());
+    let same = |(part, said): (&&str, &&str)| part == said || part.starts_with('{');
+    template.len() == path.len() && template.iter().zip(&path).all(same)
+}
+
+/// A value of an address, as the type that it stands for.
+fn typed(schema: &Value, text: &str) -> Value {
+    match schema["type"].as_str() {
+        Some("integer" | "number" | "boolean") => {
+            serde_json::from_str(text).unwrap_or_else(|_| text.into())
+        }
+        _ => text.into(),
+    }
+}
+
+/// As much of JSON Schema as the contracts use; a keyword that is not known is
+/// an error of its own.
+fn validate(schema: &Value, value: &Value, at: &str, wrong: &mut Vec<String>) {
+    let Value::Object(schema) = schema else {
+        return;
+    };
+    for (keyword, of) in schema {
+        let fits = match keyword.as_str() {
+            "type" => types(of).iter().any(|name| is_of(name, value)),
+            "enum" => of.as_array().unwrap().contains(value),
+            "const" => of == value,
+            "anyOf" | "oneOf" => of.as_array().unwrap().iter().any(|it| is_valid(it, value)),
+            "allOf" => of.as_array().unwrap().iter().all(|it| is_valid(it, value)),
+            "maxLength" => length(value).is_none_or(|it| it <= of.as_u64().unwrap()),
+            "minLength" => length(value).is_none_or(|it| it >= of.as_u64().unwrap()),
+            "minimum" => value.as_f64().is_none_or(|it| it >= of.as_f64().unwrap()),
+            "maximum" => value.as_f64().is_none_or(|it| it <= of.as_f64().unwrap()),
+            "minItems" => items(value).is_none_or(|it| it.len() as u64 >= of.as_u64().unwrap()),
+            "maxItems" => items(value).is_none_or(|it| it.len() as u64 <= of.as_u64().unwrap()),
+            "minProperties" => {
+                let fields = value.as_object();
+                fields.is_none_or(|it| it.len() as u64 >= of.as_u64().unwrap())
+            }
+            "required" if of.is_boolean() => true,
+            "required" => has_all(of, value),
+            "properties" => {
+                properties(of, value, at, wrong);
+                true
+            }
+            "additionalProperties" => !of.is_boolean() || of == true || no_more(schema, value),
+            "items" => {
+                for (place, item) in items(value).into_iter().flatten().enumerate() {
+                    validate(of, item, &format!("{at}[{place}]"), wrong);
+                }
+                true
+            }
+            "uniqueItems" => items(value).is_none_or(|it| {
+                let mut seen: Vec<&Value> = Vec::new();
+                it.iter().all(|one| {
+                    let first = !seen.contains(&one);
+                    seen.push(one);
+                    first
+                })
+            }),
+            _ => false,
+        };
+        if !fits {
+            wrong.push(format!("{at} is not {keyword} {of}: {value}"));
+        }
+    }
+}
+
+fn is_valid(schema: &Value, value: &Value) -> bool {
+    let mut wrong = Vec::new();
+    validate(schema, value, "", &mut wrong);
+    wrong.is_empty()
+}
+
+fn types(of: &Value) -> Vec<&str> {
+    match of {
+        Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
+        one => one.as_str().into_iter().collect(),
+    }
+}
+
+fn is_of(name: &str, value: &Value) -> bool {
+    match name {
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        "null" => value.is_null(),
+        _ => false,
+    }
+}
+
+fn length(value: &Value) -> Option<u64> {
+    Some(value.as_str()?.chars().count() as u64)
+}
+
+fn items(value: &Value) -> Option<&Vec<Value>> {
+    value.as_array()
+}
+
+fn has_all(names: &Value, value: &Value) -> bool {
+    let fields = value.as_object();
+    let mut names = names.as_array().unwrap().iter().filter_map(Value::as_str);
+    fields.is_none_or(|fields| names.all(|name| fields.contains_key(name)))
+}
+
+fn properties(of: &Value, value: &Value, at: &str, wrong: &mut Vec<String>) {
+    let (Some(of), Some(fields)) = (of.as_object(), value.as_object()) else {
+        return;
+    };
+    for (name, field) in fields {
+        if let Some(schema) = of.get(name) {
+            validate(schema, field, &format!("{at}.{name}"), wrong);
+        }
+    }
+}
+
+fn no_more(schema: &Map<String, Value>, value: &Value) -> bool {
+    let known = schema.get("properties").and_then(Value::as_object);
+    let fields = value.as_object().into_iter().flatten();
+    let mut names = fields.map(|(name, _)| name);
+    names.all(|name| known.is_some_and(|known| known.contains_key(name)))
+}
+
+#[test]
+fn the_judge_finds_what_is_not_as_documented() {
+    let schema = serde_json::json!({
+        "type": "object", "required": ["id"], "additionalProperties": false,
+        "properties": { "id": { "type": "string", "maxLength": 3 }, "n": { "type": ["integer", "null"] } },
+    });
+    for (value, good) in [
+        (serde_json::json!({ "id": "abc", "n": null }), true),
+        (serde_json::json!({ "id": "abcd" }), false),
+        (serde_json::json!({ "n": 1 }), false),
+        (serde_json::json!({ "id": "a", "n": 1.5 }), false),
+        (serde_json::json!({ "id": "a", "more": 1 }), false),
+        (serde_json::json!([]), false),
+    ] {
+        assert_eq!(is_valid(&schema, &value), good, "{value}");
+    }
+    assert!(!is_valid(
+        &serde_json::json!({ "format2": 1 }),
+        &Value::Null
+    ));
+    assert!(fits("/a/{b}/c", "/a/x/c") && !fits("/a/{b}", "/a/x/c") && !fits("/a/b", "/a/x"));
+}

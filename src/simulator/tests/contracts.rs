@@ -1,0 +1,301 @@
+//! Every documented operation of the three contracts is called, by the clients
+//! of the bridge wherever they have a use for it, and every request and every
+//! answer is as documented. What nobody calls stands here with its reason.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{contract::Contract, *};
+use crate::upstream::{Millis, hydden as hydden_control};
+
+/// Documented, and neither used nor simulated.
+const NOT_CALLED: [(&str, &str); 5] = [
+    (
+        "listGroupUserOrgMemberships",
+        "organizations are not written",
+    ),
+    (
+        "removeGroupUserLegacy",
+        "superseded by deleteGroupMembership",
+    ),
+    ("getSelf", "says nothing that the first list does not"),
+    (
+        "listGroupRolesV1",
+        "another interface (v1), with roles that memberships tell too",
+    ),
+    ("listTenantRoles", "needs a right of the tenant"),
+];
+
+/// Judges a log, which must hold every documented operation but those.
+#[track_caller]
+fn all_as_documented(contract: &Contract, calls: &[Call], base: &str) {
+    let (mut called, mut wrong) = (BTreeSet::new(), Vec::new());
+    for call in calls {
+        let (operation, found) = contract.judge(call, base);
+        called.extend(operation.map(str::to_owned));
+        wrong.extend(found);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for documented in &contract.operations {
+        let name = documented.operation.as_str();
+        let left_out = NOT_CALLED
+            .iter()
+            .any(|(it, why)| *it == name && !why.is_empty());
+        assert_ne!(
+            called.contains(name),
+            left_out,
+            "{name} is called: {}",
+            !left_out
+        );
+    }
+}
+
+/// Calls that no client of the bridge makes.
+struct Somebody {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Somebody {
+    fn at(base: String) -> Self {
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]);
+        Self {
+            http: http.build().unwrap(),
+            base,
+        }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        let url = format!("{}{path}", self.base);
+        let mut request = self.http.request(method, url).bearer_auth(TOKEN);
+        if !body.is_null() {
+            request = request.header("content-type", "application/vnd.api+json");
+            request = request.body(body.to_string());
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.send(Method::GET, path, Value::Null).await;
+        assert!(status == 200 || status == 404, "{path}: {status} {body}");
+        body
+    }
+}
+
+#[actix_web::test]
+async fn what_is_asked_of_opsera_and_answered_is_as_documented() {
+    let bench = Bench::new();
+    let upstream = &bench.upstream;
+    let all = upstream.users().await.unwrap();
+    upstream.profiles().await.unwrap();
+    upstream.groups().await.unwrap();
+    upstream.group("crew").await.unwrap().unwrap();
+    assert_eq!(upstream.group("nobody").await.unwrap(), None);
+    upstream.members("crew").await.unwrap();
+    upstream.user(&email("ann")).await.unwrap().unwrap();
+    assert_eq!(upstream.user(&email("nobody")).await.unwrap(), None);
+    bench.add(&["cat", "dan"]).await.unwrap();
+    bench.remove(&["ann"]).await.unwrap();
+    bench.replace(&["ann", "ben"]).await.unwrap();
+    let members = bench.principals(&["ann"]);
+    let name = "new-team".to_owned();
+    for again in [false, true] {
+        let (name, members) = (name.clone(), members.clone());
+        let made = bench.apply(Operation::CreateGroup { name, members }).await;
+        assert_eq!(made.is_err(), again);
+    }
+    bench.apply(Operation::DeleteGroup { name }).await.unwrap();
+    bench
+        .apply(Operation::CreateUser {
+            account: email("fay"),
+            role: Some("Users".into()),
+            upstream_id: None,
+            fields: fields(&[("firstName", "Fay"), ("lastName", "Field")]),
+        })
+        .await
+        .unwrap();
+    let principal = bench.principals(&["fay"]).remove(0);
+    for exists in [false, true] {
+        bench
+            .apply(Operation::UpsertProfile {
+                account: email("fay"),
+                fields: fields(&[("department", "Finance")]),
+                exists: Some(exists),
+            })
+            .await
+            .unwrap();
+    }
+    let role = "Auditors".to_owned();
+    let set = Operation::SetRole {
+        principal: principal.clone(),
+        role,
+    };
+    bench.apply(set).await.unwrap();
+    bench
+        .apply(Operation::DeactivateUser { principal })
+        .await
+        .unwrap();
+    upstream.check().await;
+    let somebody = Somebody::at(bench.simulator.url());
+    let id = all[0].upstream_id.clone().unwrap();
+    somebody
+        .get(&format!("/api/v2/usermanagement/user/{id}"))
+        .await;
+    somebody.get("/api/v2/data/people/ann@example.com").await;
+    all_as_documented(&Contract::opsera(), &bench.calls(), "");
+}
+
+#[actix_web::test]
+async fn what_is_asked_of_hydden_control_and_answered_is_as_documented() {
+    let company = small_company();
+    let simulator = Simulator::start(Application::Hydden, anywhere(), TOKEN, &company).unwrap();
+    let upstream = hydden_control::open(&hydden_control::Settings {
+        base_url: simulator.url(),
+        token: TokenSource::Literal(TOKEN.to_owned().into()),
+        requests_per_second: 10_000,
+        burst: 10_000,
+        page_size: 2,
+        write_groups: true,
+        ..hydden_control::Settings::default()
+    });
+    let upstream = upstream.unwrap();
+    let accounts = upstream.users().await.unwrap();
+    let groups = upstream.groups().await.unwrap();
+    upstream.members(&groups[0].name).await.unwrap();
+    upstream.group(&groups[0].name).await.unwrap().unwrap();
+    assert_eq!(upstream.group("grp-99").await.unwrap(), None);
+    upstream.user(&accounts[0].account).await.unwrap().unwrap();
+    upstream.check().await;
+    let create = Operation::CreateGroup {
+        name: "New & shiny".into(),
+        members: Vec::new(),
+    };
+    let made = upstream.apply(&create).await.unwrap();
+    let name = made.upstream_id.unwrap();
+    let found = upstream.groups_called("New & shiny", Millis::MIN).await;
+    assert_eq!(found.unwrap()[0].name, name);
+    assert!(
+        upstream
+            .groups_called("New", Millis::MIN)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let title = "Newer".to_owned();
+    let rename = Operation::RenameGroup {
+        name: name.clone(),
+        title,
+    };
+    upstream.apply(&rename).await.unwrap();
+    assert!(
+        upstream
+            .groups_called("Newer", Millis::MAX)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    upstream
+        .apply(&Operation::DeleteGroup { name: name.clone() })
+        .await
+        .unwrap();
+    let gone = upstream.apply(&rename).await;
+    assert!(
+        matches!(gone, Err(UpstreamError::Missing { .. })),
+        "{gone:?}"
+    );
+
+    let somebody = Somebody::at(simulator.url());
+    let new = json!({ "name": "fay", "email": "fay@example.com" });
+    let (_, made) = somebody.send(Method::POST, "/api/v1/accounts", new).await;
+    let path = format!("/api/v1/accounts/{}", made["id"].as_str().unwrap());
+    let merge = json!({ "department": "Finance" });
+    somebody.send(Method::PUT, &path, merge).await;
+    somebody
+        .get("/api/v1/accounts?department=Finance&limit=1")
+        .await;
+    somebody.send(Method::DELETE, &path, Value::Null).await;
+    all_as_documented(&Contract::hydden(), &simulator.calls(), "");
+}
+
+/// Of the simulator; what the client sends is judged beside it, in `snyk`.
+#[actix_web::test]
+async fn what_snyk_is_asked_and_answers_is_as_documented() {
+    let everybody = ["ann", "ben", "cat"];
+    let user = |name: &&str| Employee {
+        email: email(name),
+        ..Employee::default()
+    };
+    let team = |kind: &str, members: &[&str]| Team {
+        name: "Example".into(),
+        kind: kind.into(),
+        members: members.iter().map(|name| email(name)).collect(),
+        ..Team::default()
+    };
+    let company = Company {
+        users: everybody.iter().map(user).collect(),
+        groups: vec![
+            team("group_admin", &["ann"]),
+            team("group_member", &["ben"]),
+        ],
+    };
+    let simulator = Simulator::start(Application::Snyk, anywhere(), TOKEN, &company).unwrap();
+    let somebody = Somebody::at(format!("{}/rest", simulator.url()));
+    let version = "version=2025-11-05";
+    let groups = somebody.get(&format!("/groups?{version}&limit=10")).await;
+    let id = |item: &Value| item["id"].as_str().unwrap().to_owned();
+    let group = id(&groups["data"][0]);
+    let of = format!("/groups/{group}");
+    somebody.get(&format!("{of}?{version}")).await;
+    let path = format!("{of}/memberships");
+    let asked = format!("{path}?{version}&limit=10&email=ben%40example.com&sort_order=ASC");
+    let ben = somebody.get(&asked).await["data"][0].clone();
+    let role = id(&ben["relationships"]["role"]["data"]);
+    let sso = somebody
+        .get(&format!("{of}/sso_connections?{version}"))
+        .await;
+    let users = format!("{of}/sso_connections/{}/users", id(&sso["data"][0]));
+    let found = somebody.get(&format!("{users}?{version}")).await;
+    let known = |user: &&Value| user["attributes"]["email"] == "cat@example.com";
+    let cat = id(found["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(known)
+        .unwrap());
+    let data = |kind: &str, id: &str| json!({ "data": { "type": kind, "id": id } });
+    let create = json!({ "data": { "type": "group_membership", "relationships": {
+        "group": data("group", &group),
+        "user": data("user", &cat),
+        "role": data("group_role", &role),
+    }}});
+    let to = format!("{path}?{version}");
+    let (status, made) = somebody.send(Method::POST, &to, create.clone()).await;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(somebody.send(Method::POST, &to, create).await.0, 409);
+    let one = format!("{path}/{}", id(&made["data"]));
+    let update = json!({ "data": {
+        "type": "group_membership",
+        "id": id(&made["data"]),
+        "relationships": { "role": data("group_role", &role) },
+    }});
+    let (status, said) = somebody
+        .send(Method::PATCH, &format!("{one}?{version}"), update)
+        .await;
+    assert_eq!(status, 204, "{said}");
+    let last = format!("{one}?{version}&cascade=true");
+    assert_eq!(
+        somebody.send(Method::DELETE, &last, Value::Null).await.0,
+        204
+    );
+    let out = format!("{users}/{cat}?{version}");
+    assert_eq!(
+        somebody.send(Method::DELETE, &out, Value::Null).await.0,
+        204
+    );
+    all_as_documented(&Contract::snyk(), &simulator.calls(), "/rest");
+}
