@@ -6,6 +6,7 @@ use super::{
     bench::Bench,
     process::Memory,
     table::{Row, median, milliseconds},
+    world,
 };
 
 /// How long a server is left alone before its memory is read.
@@ -13,6 +14,9 @@ const REST: Duration = Duration::from_secs(1);
 const START_MS: f64 = 100.0;
 const IDLE: u64 = 60 << 20;
 const PEAK: u64 = 100 << 20;
+/// Connections that nobody uses, beside one, and what each may cost.
+const MORE: usize = 50;
+const EACH: u64 = 1 << 20;
 
 /// Several starts after a hard end, on what the store then holds.
 pub(super) async fn start(bench: &mut Bench, holding: &str) -> Result<(), String> {
@@ -42,6 +46,25 @@ pub(super) async fn idle(bench: &mut Bench) {
         let memory = bench.world.bridge.memory();
         bench.push(Row::new(name).note(format!("{:.1} MB", mega(memory.now))));
     }
+}
+
+/// What a connection costs that nobody uses: the difference that so many more
+/// make, with what each needs for TLS.
+pub(super) async fn connections(bench: &mut Bench) -> Result<(), String> {
+    let name = "memory of an idle connection";
+    if !bench.wants(name) {
+        return Ok(());
+    }
+    let mut held = Vec::new();
+    for count in [1, 1 + MORE] {
+        let (_folder, server) = world::idle(count)?;
+        tokio::time::sleep(REST).await;
+        held.push(server.memory().now);
+    }
+    let each = held[1].saturating_sub(held[0]) / MORE as u64;
+    let measured = format!("{MORE} beside one: {} KiB each", each >> 10);
+    bench.push(Row::new(name).goal(measured, "< 1 MiB", each < EACH));
+    Ok(())
 }
 
 /// Memory after the loads on many users and a big group.

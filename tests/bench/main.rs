@@ -103,6 +103,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
 async fn rows(bench: &mut Bench) -> Result<(), String> {
     footprint::start(bench, "empty store").await?;
     footprint::idle(bench).await;
+    footprint::connections(bench).await?;
     writes::post(bench).await?;
     reads::users(bench).await?;
     reads::pages(bench).await?;

@@ -327,6 +327,41 @@ workers = 1
     )
 }
 
+/// A server with so many connections, of both kinds in turns, to nobody.
+pub(super) fn idle(connections: usize) -> Result<(TempDir, Process), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let one = |n: usize| {
+        let kind = if n.is_multiple_of(2) {
+            "opsera"
+        } else {
+            "hydden"
+        };
+        format!(
+            r#"
+[[connection]]
+name = "idle{n}"
+tokens = {{ file = "idle{n}.tokens" }}
+import = "never"
+
+[connection.upstream]
+kind = "{kind}"
+base_url = "https://127.0.0.1:9"
+token = {{ file = "upstream.token" }}
+"#
+        )
+    };
+    let connections: Vec<String> = (0..connections).map(one).collect();
+    let head = "listen = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite://bridge.db\"\n";
+    let text = format!("{head}[http]\nworkers = 1\n{}", connections.concat());
+    write(&folder.path().join("drawbridge.toml"), &text)?;
+    write(&folder.path().join("upstream.token"), UPSTREAM_TOKEN)?;
+    for n in 0..connections.len() {
+        make_token(folder.path(), &format!("idle{n}"))?;
+    }
+    let (server, _) = serve(folder.path(), false, 0)?;
+    Ok((folder, server))
+}
+
 pub(super) fn make_token(folder: &Path, connection: &str) -> Result<String, String> {
     let output = Command::new(program())
         .args(["token", "create", connection, "--config", "drawbridge.toml"])
