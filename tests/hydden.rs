@@ -192,6 +192,49 @@ async fn users_and_groups_are_not_written_and_the_answer_says_why() {
 }
 
 #[tokio::test]
+async fn what_the_service_provider_configuration_tells_is_so() {
+    let world = inventory().await;
+    let told = world.get("/ServiceProviderConfig").await.expect(200).body;
+    let supported = |key: &str| told[key]["supported"].as_bool().unwrap();
+    let crew = find(&world, "Groups", "displayName eq \"Crew\"").await;
+    let path = format!("/Groups/{}", crew["id"].as_str().unwrap());
+    let own = |id: &str| json!([{ "op": "add", "path": "externalId", "value": id }]);
+    assert!(supported("patch"));
+    world.patch(&path, own("42")).await.expect(204);
+    assert!(supported("bulk"));
+    let patch = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": own("43"),
+    });
+    let bulk = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+        "Operations": [
+            { "method": "PATCH", "path": path, "data": patch },
+            { "method": "DELETE", "path": path },
+        ],
+    });
+    let done = world.post("/Bulk", bulk).await.expect(200).body;
+    let statuses =
+        ["0", "1"].map(|n| done["Operations"][n.parse::<usize>().unwrap()]["status"].clone());
+    assert!(statuses[0].as_str().unwrap().starts_with("20"), "{done}");
+    assert_eq!(statuses[1], "403", "{done}");
+    assert!(supported("etag") && supported("sort") && supported("filter"));
+    assert!(!supported("changePassword"));
+    let now = world.get(&path).await.expect(200);
+    assert_eq!(
+        (&now.body["externalId"], now.version()),
+        (&json!("43"), Some(4))
+    );
+    let sorted = world
+        .get("/Users?sortBy=userName&sortOrder=descending")
+        .await;
+    assert_eq!(
+        sorted.expect(200).body["Resources"][0]["userName"],
+        "eve@example.com"
+    );
+}
+
+#[tokio::test]
 async fn the_schemas_say_read_only_in_the_words_of_the_refusals() {
     let world = inventory().await;
     let urn = "urn:ietf:params:scim:schemas:core:2.0:Group";
