@@ -399,17 +399,14 @@ pub(super) fn take_upstreams<'a>(table: &mut DeTable<'a>) -> Vec<Option<Spanned<
 }
 
 fn guard(from: &file::Guard) -> Guard {
-    let lower = |names: &[String]| names.iter().map(|name| name.to_lowercase()).collect();
     let mut guard = Guard {
-        protected: Protected {
-            users: lower(&from.protected_users),
-            groups: lower(&from.protected_groups),
-            least_members: from
-                .least_members
+        protected: Protected::named(
+            &from.protected_users,
+            &from.protected_groups,
+            from.least_members
                 .iter()
-                .map(|(name, least)| (name.to_lowercase(), least.get()))
-                .collect(),
-        },
+                .map(|(name, least)| (name.as_str(), least.get())),
+        ),
         ..Guard::default()
     };
     set(&mut guard.enabled, from.enabled);

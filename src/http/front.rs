@@ -152,9 +152,9 @@ impl Front {
             Some(_) => Refusal::unauthenticated(),
             None => self.astray(authorization),
         })?;
-        let may_revoke = req.method() == Method::PATCH || req.method() == Method::DELETE;
-        session.admit(may_revoke).map_err(Refusal::too_many)?;
         let (front, rest) = path.split_at(base.length);
+        let revokes = may_revoke(req.method(), rest);
+        session.admit(revokes).map_err(Refusal::too_many)?;
         let listening = req.app_config().local_addr();
         let mut url = origin::of(req.headers(), self.public.as_deref(), listening);
         url.push_str(front);
@@ -257,6 +257,14 @@ fn within_limits(req: &ServiceRequest) -> Result<(), Refusal> {
         ));
     }
     Ok(())
+}
+
+/// Whether a request can take access away: a PUT can leave members out or set
+/// `active` to false, and a bulk request can hold any of them.
+fn may_revoke(method: &Method, rest: &str) -> bool {
+    let bulk = || rest.trim_end_matches('/') == "/Bulk";
+    [Method::PATCH, Method::PUT, Method::DELETE].contains(method)
+        || method == Method::POST && bulk()
 }
 
 /// The one `Authorization` value; two of them could be read differently by a

@@ -13,7 +13,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::scim::resource::{ResourceId, ResourceType};
+use crate::scim::{
+    filter::fold_case,
+    resource::{ResourceId, ResourceType},
+};
 
 #[cfg(test)]
 mod tests;
@@ -87,8 +90,9 @@ impl Guard {
 }
 
 /// Whom and what nobody takes away, an operator's approval neither (G-5). All
-/// names in lower case: a user's id, userName or account, a group's id,
-/// displayName or name in the application.
+/// names as [`fold_case`] makes them, so that no other spelling of a name slips
+/// by: a user's id, userName or account, a group's id, displayName or name in
+/// the application.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Protected {
     pub users: BTreeSet<String>,
@@ -99,6 +103,26 @@ pub struct Protected {
 }
 
 impl Protected {
+    /// By names as somebody wrote them.
+    pub fn named<'n>(
+        users: &[String],
+        groups: &[String],
+        least_members: impl IntoIterator<Item = (&'n str, u64)>,
+    ) -> Self {
+        let folded = |names: &[String]| names.iter().map(|name| fold_case(name)).collect();
+        let mut protected = Self {
+            users: folded(users),
+            groups: folded(groups),
+            least_members: BTreeMap::new(),
+        };
+        for (name, least) in least_members {
+            // Of two spellings of one name the stricter holds.
+            let kept = protected.least_members.entry(fold_case(name)).or_default();
+            *kept = least.max(*kept);
+        }
+        protected
+    }
+
     pub fn is_empty(&self) -> bool {
         self.users.is_empty() && !self.has_groups()
     }
@@ -111,7 +135,7 @@ impl Protected {
         !self.users.is_empty()
             && names
                 .into_iter()
-                .any(|name| self.users.contains(&name.to_lowercase()))
+                .any(|name| self.users.contains(&fold_case(name)))
     }
 
     /// How many active members a group keeps; `None` when it is not protected.
@@ -120,7 +144,7 @@ impl Protected {
             return None;
         }
         let of = |name: &str| {
-            let name = name.to_lowercase();
+            let name = fold_case(name);
             let listed = self.groups.contains(&name).then_some(1);
             listed.max(self.least_members.get(&name).copied())
         };
@@ -131,7 +155,8 @@ impl Protected {
 /// What a change takes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taking {
-    /// Members who are active go from a group of `size` that keeps `left`.
+    /// Members who are active go from a group of `size` that keeps `left`: none
+    /// if no active one is among them.
     Members {
         going: u64,
         size: u64,
@@ -359,6 +384,7 @@ pub enum Protection {
     Renamed(ResourceType, ResourceId),
     /// Would be deleted.
     Group(ResourceId),
-    /// Would keep fewer active members than this.
+    /// Would keep fewer active members than this who are known to be there in
+    /// the application.
     Least(ResourceId, u64),
 }

@@ -161,12 +161,14 @@ fn without_limits_nothing_is_held() {
 
 #[test]
 fn names_are_protected_in_any_letter_case() {
-    let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let protected = Protected {
-        users: list(&["root@example.com"]),
-        groups: list(&["admins"]),
-        least_members: BTreeMap::from([("owners".to_owned(), 3), ("admins".to_owned(), 2)]),
+    let list = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
     };
+    let least = [("Owners", 3), ("admins", 2), ("owners", 1)];
+    let protected = Protected::named(&list(&["ROOT@example.com"]), &list(&["admins"]), least);
     assert!(protected.is_user(["id", "Root@Example.com"]));
     assert!(!protected.is_user(["id", "somebody@example.com"]));
     assert_eq!(protected.least(["Admins"]), Some(2));

@@ -111,7 +111,9 @@ impl fmt::Display for Protection {
             Self::Least(id, least) => write!(
                 f,
                 "the Group {id} is protected by the bridge's configuration: it would keep fewer than \
-                 {least} active members (protected_groups, least_members)"
+                 {least} active members who are known to be in it in the application; who is to take \
+                 their place has to arrive there first: add, then remove (protected_groups, \
+                 least_members)"
             ),
         }
     }

@@ -19,7 +19,7 @@ use super::{
     groups::{self, Group},
     lanes,
     late::{self, Sent},
-    naming, recovery, refusals,
+    naming, recovery, refusals, removals,
     users::principal_at,
 };
 
@@ -430,6 +430,9 @@ fn undo_refused(
         if back {
             undone += 1;
             refusals::note(db, (group.key, user.0), sent, reason, at)?;
+            if there {
+                removals::take_back(db, group.key, user.0)?;
+            }
             group.members += if there { 1 } else { -1 };
             group.unmanaged -= i64::from(!there && !pair.managed);
         }

@@ -39,13 +39,18 @@ pub(super) fn members_go(
         return Ok(());
     };
     let going = active_among(db, guard, flushed)?;
-    if going > 0 {
+    if !going.is_empty() {
         keep_least(db, guard, &Named::of(group)?, NOBODY)?;
     }
+    let left = if going.is_empty() || has_active(db, group.key)? {
+        count(group.members)
+    } else {
+        0
+    };
     let taking = Taking::Members {
-        going,
+        going: going.len() as u64,
         size: count(size),
-        left: count(group.members),
+        left,
     };
     let effect = || {
         Ok(Effect {
@@ -59,7 +64,7 @@ pub(super) fn members_go(
             left: count(group.members),
         })
     };
-    judge(db, actor, place(group, size), taking, effect)
+    judge(db, actor, place(group, size), (taking, &going), effect)
 }
 
 /// Judges the end of a group, as it is before.
@@ -70,6 +75,7 @@ pub(super) fn group_goes(db: &Connection, group: &Group, actor: &Actor) -> Resul
     if guard.protected.least(Named::of(group)?.all()).is_some() {
         return Err(WriteError::Protected(Protection::Group(group.id)).into());
     }
+    keep_protected_members(db, guard, group.key)?;
     let effect = || {
         Ok(Effect {
             of: GroupType,
@@ -85,7 +91,13 @@ pub(super) fn group_goes(db: &Connection, group: &Group, actor: &Actor) -> Resul
     let taking = Taking::Group {
         size: count(group.members),
     };
-    judge(db, actor, place(group, group.members), taking, effect)
+    judge(
+        db,
+        actor,
+        place(group, group.members),
+        (taking, &[]),
+        effect,
+    )
 }
 
 /// A protected group must not be renamed into one that is not.
@@ -160,14 +172,15 @@ pub(super) fn user_changed(
     } else {
         Taking::Nothing
     };
-    judge(db, actor, place, taking, effect)
+    judge(db, actor, place, (taking, &[user.key]), effect)
 }
 
+/// Judges what is taken, and from whom.
 fn judge(
     db: &Connection,
     actor: &Actor,
     place: Place,
-    taking: Taking,
+    (taking, from): (Taking, &[i64]),
     effect: impl FnOnce() -> Result<Effect>,
 ) -> Result<()> {
     match &actor.watch {
@@ -176,14 +189,16 @@ fn judge(
             if !guard.enabled || taking.is_nothing() {
                 return Ok(());
             }
+            removals::count_anew(db, place, from)?;
             let history = removals::history(db, guard, place, actor.at)?;
             if let Err(over) = guard.judge(taking, &history) {
                 let effect = effect()?;
                 return Err(WriteError::Held(Box::new(Excess { over, effect })).into());
             }
-            removals::record(db, guard, place, taking, actor.at)
+            removals::record(db, guard, place, (taking, from), actor.at)
         }
         Watch::Rehearsed(guard) => {
+            removals::count_anew(db, place, from)?;
             let history = removals::history(db, guard, place, actor.at)?;
             let rehearsal = Rehearsal {
                 effect: effect()?,
@@ -205,13 +220,13 @@ fn place(group: &Group, size: i64) -> Place {
     }
 }
 
-/// How many of those who went had access; nobody else loses anything. An error
-/// when one of them is protected.
-fn active_among(db: &Connection, guard: &Guard, flushed: &Flushed) -> Result<u64> {
+/// Who of those who went had access; nobody else loses anything. An error when
+/// one of them is protected.
+fn active_among(db: &Connection, guard: &Guard, flushed: &Flushed) -> Result<Vec<i64>> {
     let mut select = db.prepare_cached(
         "SELECT wants AND tombstone IS NULL, user_name_key, account_key FROM users WHERE key = ?1",
     )?;
-    let mut active = 0;
+    let mut active = Vec::new();
     for (key, id) in flushed.gone.iter().zip(&flushed.removed) {
         let (wants, protected) = select.query_row([key], |row| {
             let name = |column| {
@@ -227,9 +242,48 @@ fn active_among(db: &Connection, guard: &Guard, flushed: &Flushed) -> Result<u64
         if protected {
             return Err(WriteError::Protected(Protection::User(*id)).into());
         }
-        active += u64::from(wants);
+        active.extend(wants.then_some(*key));
     }
     Ok(active)
+}
+
+/// Whether anybody of a group has access. Who came last is looked at first:
+/// those who left long ago stay members, and there can be many of them.
+fn has_active(db: &Connection, group: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM memberships m CROSS JOIN users u ON u.key = m.user_key
+             WHERE m.group_key = ?1 AND m.desired = 1 AND u.wants = 1 AND u.tombstone IS NULL
+             ORDER BY m.user_key DESC LIMIT 1",
+        )?
+        .exists([group])?)
+}
+
+/// With a group its members would go, and a protected one does not.
+fn keep_protected_members(db: &Connection, guard: &Guard, group: i64) -> Result<()> {
+    if guard.protected.users.is_empty() {
+        return Ok(());
+    }
+    let mut select = db.prepare_cached(
+        "SELECT u.id, u.user_name_key, u.account_key
+         FROM memberships m CROSS JOIN users u ON u.key = m.user_key
+         WHERE m.group_key = ?1 AND m.desired = 1",
+    )?;
+    let mut rows = select.query([group])?;
+    while let Some(row) = rows.next()? {
+        let id = id_at(row, 0)?;
+        let name = |column| {
+            let text = row.get_ref(column);
+            text.map(|it| it.as_str().unwrap_or_default())
+        };
+        if guard
+            .protected
+            .is_user([id.to_string().as_str(), name(1)?, name(2)?])
+        {
+            return Err(WriteError::Protected(Protection::User(id)).into());
+        }
+    }
+    Ok(())
 }
 
 /// What a group can be called by.
@@ -268,7 +322,9 @@ fn names_of<'n>(id: &'n str, row: &'n UserRow) -> [&'n str; 3] {
 const NOBODY: i64 = 0;
 
 /// A protected group keeps its least number of members who are active, as the
-/// rows are now and without that one; no more of them are looked at.
+/// rows are now and without that one; no more of them are looked at. Who is not
+/// known to be there in the application does not count: the application may
+/// refuse it, and then nobody is left.
 fn keep_least(db: &Connection, guard: &Guard, group: &Named, without: i64) -> Result<()> {
     let Some(least) = guard.protected.least(group.all()) else {
         return Ok(());
@@ -277,7 +333,8 @@ fn keep_least(db: &Connection, guard: &Guard, group: &Named, without: i64) -> Re
         .prepare_cached(
             "SELECT count(*) FROM (
                  SELECT 1 FROM memberships m JOIN users u ON u.key = m.user_key
-                 WHERE m.group_key = ?1 AND m.desired = 1 AND u.wants = 1 AND u.tombstone IS NULL
+                 WHERE m.group_key = ?1 AND m.desired = 1 AND m.observed = 1 AND u.wants = 1
+                   AND u.tombstone IS NULL AND u.existence = 1 AND u.unsure < 2
                    AND m.user_key <> ?3
                  LIMIT ?2)",
         )?

@@ -60,6 +60,9 @@ pub(super) fn restore(
         return Ok(());
     }
     let action = if let Some(row) = before {
+        if row.account.active && !user.account.active {
+            removals::take_back(db, removals::ACCESS, user.key)?;
+        }
         users::put(db, &mut user, row, actor.at)?;
         "restore_user"
     } else {

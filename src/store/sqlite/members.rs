@@ -16,6 +16,7 @@ use crate::{
         patch::MemberChange,
         resource::ResourceId,
     },
+    store::WriteError,
 };
 
 use super::{families, fault::Result, groups::Group, refusals};
@@ -161,7 +162,7 @@ impl<'db> Named<'db> {
 
     pub(super) fn apply(&mut self, change: MemberChange) -> Result<()> {
         match change {
-            MemberChange::Add(ids) => self.add(&ids),
+            MemberChange::Add(ids) => self.add(&ids).map(|_| ()),
             MemberChange::Remove(ids) => self.remove(&ids),
             MemberChange::RemoveAll => self.replace(Vec::new()),
             MemberChange::Replace(ids) => self.replace(ids),
@@ -181,18 +182,21 @@ impl<'db> Named<'db> {
         }
     }
 
-    fn add(&mut self, ids: &[String]) -> Result<()> {
+    /// Whether any of them is somebody here.
+    fn add(&mut self, ids: &[String]) -> Result<bool> {
+        let mut known = false;
         for text in ids {
             match self.resolve(text)? {
                 Some((key, id)) => {
                     let pair = self.pair(key, id)?;
                     pair.desired = true;
                     pair.asserted = true;
+                    known = true;
                 }
                 None => self.report_unknown(text),
             }
         }
-        Ok(())
+        Ok(known)
     }
 
     fn remove(&mut self, ids: &[String]) -> Result<()> {
@@ -210,12 +214,18 @@ impl<'db> Named<'db> {
     fn replace(&mut self, ids: Vec<String>) -> Result<()> {
         let parsed: Vec<_> = ids.iter().map(|text| ResourceId::parse(text)).collect();
         let mut asked = Asked::of(parsed.iter().flatten().map(|id| *id.as_bytes()));
+        let (mut there, mut goes) = (false, false);
         for pair in self.pairs.values_mut() {
-            pair.desired = asked.tick(&pair.id);
+            let stays = asked.tick(&pair.id);
+            there |= stays;
+            goes |= pair.desired && !stays;
+            pair.desired = stays;
             pair.asserted = pair.desired;
         }
         self.scan_members((MEMBERS, true), 1, |id, in_order| {
             let stays = asked.tick(id);
+            there |= stays;
+            goes |= !stays;
             // An equal pair that is in order is not even remembered.
             (!stays || !in_order).then_some(stays)
         })?;
@@ -223,12 +233,17 @@ impl<'db> Named<'db> {
         self.scan_members((LEAVING, false), 1, |id, _| {
             (!asked.is_open(id)).then_some(false)
         })?;
+        let somebody = !ids.is_empty();
         for (text, id) in ids.into_iter().zip(parsed) {
             match id {
-                Some(id) if asked.tick(id.as_bytes()) => self.add(&[text])?,
+                Some(id) if asked.tick(id.as_bytes()) => there |= self.add(&[text])?,
                 Some(_) => {}
                 None => self.report_unknown(&text),
             }
+        }
+        if somebody && !there && goes {
+            // Skipping who is unknown must not empty what was not meant to be.
+            return Err(WriteError::UnknownMembers(std::mem::take(&mut self.unknown)).into());
         }
         Ok(())
     }

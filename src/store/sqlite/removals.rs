@@ -4,6 +4,9 @@
 //! Times are the wall clock's, handed in with each write. They never go back
 //! here: what seems to come from before the last row is put beside it, and
 //! after the clock was put back the rows follow it.
+//!
+//! What the application refuses was not taken and is taken back; the same
+//! member, or the same user, counts once however often it is tried.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -133,12 +136,13 @@ fn last(db: &Connection, place: Place) -> Result<Last> {
     Ok(last)
 }
 
-/// Writes down what is taken now, and forgets what no window reaches.
+/// Writes down what is taken now and from whom, and forgets what no window
+/// reaches.
 pub(super) fn record(
     db: &Connection,
     guard: &Guard,
     place: Place,
-    taking: Taking,
+    (taking, from): (Taking, &[i64]),
     now: Millis,
 ) -> Result<()> {
     let signed = |number| i64::try_from(number).unwrap_or(i64::MAX);
@@ -167,9 +171,58 @@ pub(super) fn record(
         last.group.saturating_add(in_group),
         last.access.saturating_add(access),
     ])?;
+    let (removal, group) = (db.last_insert_rowid(), of(place));
+    let mut whom = db.prepare_cached(
+        "INSERT OR REPLACE INTO taken (user_key, group_key, removal) VALUES (?1, ?2, ?3)",
+    )?;
+    for user in from {
+        whom.execute([*user, group, removal])?;
+    }
     let longest = guard.removals.within.max(guard.group_removals.within);
     db.prepare_cached("DELETE FROM removals WHERE connection = ?1 AND at <= ?2")?
         .execute([place.connection, at.saturating_sub(millis(longest))])?;
+    Ok(())
+}
+
+/// Stands for a user's access where a group could stand.
+pub(super) const ACCESS: i64 = 0;
+
+fn of(place: Place) -> i64 {
+    place.group.map_or(ACCESS, |(group, _)| group)
+}
+
+/// What these lose now counts from now on, and not also from before.
+pub(super) fn count_anew(db: &Connection, place: Place, from: &[i64]) -> Result<()> {
+    from.iter()
+        .try_for_each(|user| take_back(db, of(place), *user))
+}
+
+/// The user has it still, or again: nothing was taken. The sums behind it are
+/// as many as a window lets through.
+pub(super) fn take_back(db: &Connection, group: i64, user: i64) -> Result<()> {
+    let removal: Option<i64> = db
+        .prepare_cached(
+            "DELETE FROM taken WHERE user_key = ?1 AND group_key = ?2 RETURNING removal",
+        )?
+        .query_row([user, group], |row| row.get(0))
+        .optional()?;
+    let Some(removal) = removal else {
+        return Ok(());
+    };
+    let in_group = i64::from(group != ACCESS);
+    db.prepare_cached(
+        "UPDATE removals SET sum = sum - 1, sum_access = sum_access - ?3,
+             sum_group = sum_group - (?4 AND group_key IS ?2)
+         WHERE connection = (SELECT connection FROM removals WHERE number = ?1)
+           AND (at, number) >= (SELECT at, number FROM removals WHERE number = ?1)",
+    )?
+    .execute([removal, group, 1 - in_group, in_group])?;
+    db.prepare_cached(
+        "UPDATE removals SET count = count - 1, in_group = in_group - ?2 WHERE number = ?1",
+    )?
+    .execute([removal, in_group])?;
+    db.prepare_cached("DELETE FROM removals WHERE number = ?1 AND count = 0")?
+        .execute([removal])?;
     Ok(())
 }
 

@@ -33,6 +33,8 @@ mod lists;
 mod memberships;
 mod mirror;
 mod naming;
+mod protected;
+mod removals;
 mod resources;
 mod turns;
 mod writing;

@@ -7,13 +7,13 @@ use rusqlite::{Connection, StatementStatus};
 
 use super::*;
 use crate::{
-    plan::guard::{Deed, Guard, Protected, Protection, Rule},
+    plan::guard::{Deed, Guard, Rule},
     store::{Age, HoldId, HoldState, Kept, Request, Room, UserWritten, Watch, Why},
 };
 
 const HOUR: i64 = 3_600_000;
 
-fn watched(guard: Guard, at: i64) -> Actor {
+pub(super) fn watched(guard: Guard, at: i64) -> Actor {
     Actor {
         at,
         watch: Watch::On(Arc::new(guard)),
@@ -21,12 +21,12 @@ fn watched(guard: Guard, at: i64) -> Actor {
     }
 }
 
-fn at(at: i64) -> Actor {
+pub(super) fn at(at: i64) -> Actor {
     watched(Guard::default(), at)
 }
 
 impl Scene {
-    async fn crowd(&self, prefix: &str, count: usize) -> Vec<ResourceId> {
+    pub(super) async fn crowd(&self, prefix: &str, count: usize) -> Vec<ResourceId> {
         let mut ids = Vec::new();
         for n in 0..count {
             ids.push(self.user(&format!("{prefix}{n}")).await.resource.id);
@@ -34,7 +34,7 @@ impl Scene {
         ids
     }
 
-    async fn change_as(
+    pub(super) async fn change_as(
         &self,
         group: &GroupWritten,
         change: GroupChange,
@@ -46,7 +46,11 @@ impl Scene {
             .await
     }
 
-    async fn deactivate(&self, id: ResourceId, actor: Actor) -> Result<UserWritten, WriteError> {
+    pub(super) async fn deactivate(
+        &self,
+        id: ResourceId,
+        actor: Actor,
+    ) -> Result<UserWritten, WriteError> {
         let decide = |stored: &crate::store::StoredUser| {
             let mut row = stored.row.clone();
             row.account.active = false;
@@ -58,7 +62,7 @@ impl Scene {
     }
 }
 
-fn rule<T: std::fmt::Debug>(done: Result<T, WriteError>) -> Option<Rule> {
+pub(super) fn rule<T: std::fmt::Debug>(done: Result<T, WriteError>) -> Option<Rule> {
     match done {
         Ok(_) => None,
         Err(WriteError::Held(excess)) => Some(excess.over.rule),
@@ -155,75 +159,6 @@ async fn a_deleted_user_is_a_leaver_and_a_deleted_group_a_removal_of_all() {
     assert!(delete(&small).await.is_ok());
     let gone = scene.store.delete_user(scene.c, ids[0], always(), at(0));
     assert!(gone.await.is_ok());
-}
-
-#[tokio::test]
-async fn what_is_protected_is_not_taken_away_by_any_path() {
-    let scene = Scene::new().await;
-    let ids = scene.crowd("m", 4).await;
-    let group = scene.group("Admins", &ids[..3]).await;
-    let other = scene.group("dev", &ids).await;
-    let guard = Guard {
-        protected: Protected {
-            users: ["m0@example.com".to_owned()].into(),
-            groups: ["admins".to_owned()].into(),
-            least_members: [("admins".to_owned(), 2)].into(),
-        },
-        ..Guard::off()
-    };
-    let approved = Actor {
-        watch: Watch::Approved(Arc::new(guard.clone())),
-        ..actor()
-    };
-    for by in [watched(guard, 0), approved] {
-        let stopped = |done: Result<GroupWritten, WriteError>| match done {
-            Err(WriteError::Protected(what)) => what,
-            other => panic!("{other:?}"),
-        };
-        let user = Protection::User(ids[0]);
-        let least = Protection::Least(group.resource.id, 2);
-        for gone in [remove(&ids[..1]), replace(&ids[1..])] {
-            assert_eq!(
-                stopped(scene.change_as(&other, gone, by.clone()).await),
-                user
-            );
-        }
-        let two = scene.change_as(&group, remove(&ids[1..3]), by.clone());
-        assert_eq!(stopped(two.await), least);
-        let decide = Box::new(|_: &crate::store::StoredGroup| Ok(None));
-        let id = group.resource.id;
-        let deleted = scene
-            .store
-            .delete_group(scene.c, id, always(), decide, by.clone());
-        assert_eq!(stopped(deleted.await), Protection::Group(id));
-        for left in [
-            scene.deactivate(ids[0], by.clone()).await,
-            scene
-                .store
-                .delete_user(scene.c, ids[0], always(), by.clone())
-                .await,
-        ] {
-            assert_eq!(left, Err(WriteError::Protected(user)));
-        }
-    }
-    // The third may go, the second of the two that are left may not, also when
-    // it leaves the application.
-    let by = watched(
-        Guard {
-            protected: Protected {
-                least_members: [("admins".to_owned(), 2)].into(),
-                ..Protected::default()
-            },
-            ..Guard::off()
-        },
-        0,
-    );
-    assert!(scene.deactivate(ids[2], by.clone()).await.is_ok());
-    let least = Protection::Least(group.resource.id, 2);
-    let left = scene.deactivate(ids[1], by.clone()).await;
-    assert_eq!(left, Err(WriteError::Protected(least)));
-    let gone = scene.store.delete_user(scene.c, ids[1], always(), by);
-    assert_eq!(gone.await, Err(WriteError::Protected(least)));
 }
 
 fn request(n: u8, body: &str) -> Request {
@@ -343,11 +278,11 @@ fn the_cost_of_a_window_does_not_follow_what_went_in_it() {
         left: 99,
     };
     for at in 0..10 {
-        record(&db, &guard, place, taking, at).unwrap();
+        record(&db, &guard, place, (taking, &[]), at).unwrap();
     }
     let few = steps(&db, &guard);
     for at in 10..10_000 {
-        record(&db, &guard, place, taking, at).unwrap();
+        record(&db, &guard, place, (taking, &[]), at).unwrap();
     }
     let many = steps(&db, &guard);
     assert!(few > 0 && many <= few + few / 4, "{few} and {many}");

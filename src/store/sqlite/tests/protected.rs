@@ -1,0 +1,214 @@
+//! What nobody takes away, whoever approves (reliability: G-5): by no path, in
+//! no spelling, and not by putting somebody in its place who never arrives.
+
+use std::sync::Arc;
+
+use super::{
+    guards::{at, watched},
+    *,
+};
+use crate::{
+    plan::guard::{Guard, Protected, Protection},
+    store::Watch,
+};
+
+impl Scene {
+    /// Users whose accounts are there.
+    async fn accounts(&self, prefix: &str, count: usize) -> Vec<ResourceId> {
+        let mut ids = Vec::new();
+        for n in 0..count {
+            ids.push(self.member(&format!("{prefix}{n}")).await.resource.id);
+        }
+        ids
+    }
+
+    async fn delete_group(
+        &self,
+        group: &GroupWritten,
+        by: Actor,
+    ) -> Result<GroupWritten, WriteError> {
+        let decide = Box::new(|_: &crate::store::StoredGroup| Ok(None));
+        let id = group.resource.id;
+        self.store
+            .delete_group(self.c, id, always(), decide, by)
+            .await
+    }
+}
+
+/// Only what is protected is looked at.
+fn protecting(users: &[&str], groups: &[&str], least: &[(&str, u64)]) -> Actor {
+    let names = |of: &[&str]| of.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let protected = Protected::named(&names(users), &names(groups), least.iter().copied());
+    watched(
+        Guard {
+            protected,
+            ..Guard::off()
+        },
+        0,
+    )
+}
+
+fn protection<T: std::fmt::Debug>(done: Result<T, WriteError>) -> Protection {
+    match done {
+        Err(WriteError::Protected(what)) => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_protected_is_not_taken_away_by_any_path() {
+    let scene = Scene::new().await;
+    let ids = scene.accounts("m", 4).await;
+    let group = scene.settled_group("Admins", &ids[..3]).await;
+    let other = scene.settled_group("dev", &ids).await;
+    let guard = Guard {
+        protected: Protected {
+            users: ["m0@example.com".to_owned()].into(),
+            groups: ["admins".to_owned()].into(),
+            least_members: [("admins".to_owned(), 2)].into(),
+        },
+        ..Guard::off()
+    };
+    let approved = Actor {
+        watch: Watch::Approved(Arc::new(guard.clone())),
+        ..actor()
+    };
+    for by in [watched(guard, 0), approved] {
+        let stopped = |done: Result<GroupWritten, WriteError>| match done {
+            Err(WriteError::Protected(what)) => what,
+            other => panic!("{other:?}"),
+        };
+        let user = Protection::User(ids[0]);
+        let least = Protection::Least(group.resource.id, 2);
+        for gone in [remove(&ids[..1]), replace(&ids[1..])] {
+            assert_eq!(
+                stopped(scene.change_as(&other, gone, by.clone()).await),
+                user
+            );
+        }
+        let two = scene.change_as(&group, remove(&ids[1..3]), by.clone());
+        assert_eq!(stopped(two.await), least);
+        let decide = Box::new(|_: &crate::store::StoredGroup| Ok(None));
+        let id = group.resource.id;
+        let deleted = scene
+            .store
+            .delete_group(scene.c, id, always(), decide, by.clone());
+        assert_eq!(stopped(deleted.await), Protection::Group(id));
+        for left in [
+            scene.deactivate(ids[0], by.clone()).await,
+            scene
+                .store
+                .delete_user(scene.c, ids[0], always(), by.clone())
+                .await,
+        ] {
+            assert_eq!(left, Err(WriteError::Protected(user)));
+        }
+    }
+    // The third may go, the second of the two that are left may not, also when
+    // it leaves the application.
+    let by = watched(
+        Guard {
+            protected: Protected {
+                least_members: [("admins".to_owned(), 2)].into(),
+                ..Protected::default()
+            },
+            ..Guard::off()
+        },
+        0,
+    );
+    assert!(scene.deactivate(ids[2], by.clone()).await.is_ok());
+    let least = Protection::Least(group.resource.id, 2);
+    let left = scene.deactivate(ids[1], by.clone()).await;
+    assert_eq!(left, Err(WriteError::Protected(least)));
+    let gone = scene.store.delete_user(scene.c, ids[1], always(), by);
+    assert_eq!(gone.await, Err(WriteError::Protected(least)));
+}
+
+#[tokio::test]
+async fn a_group_that_a_protected_user_is_in_is_not_deleted() {
+    let scene = Scene::new().await;
+    let ids = scene.accounts("m", 2).await;
+    let with = scene.settled_group("with", &ids).await;
+    let without = scene.settled_group("without", &ids[..1]).await;
+    let by = protecting(&["M1@example.com"], &[], &[]);
+    let refused = scene.delete_group(&with, by.clone()).await;
+    assert_eq!(protection(refused), Protection::User(ids[1]));
+    assert_eq!(scene.members(&with).await.len(), 2);
+    scene.delete_group(&without, by).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_not_known_to_be_there_takes_nobodys_place() {
+    let scene = Scene::new().await;
+    let ids = scene.accounts("m", 3).await;
+    let nobody = scene.user("accountless").await.resource.id;
+    let group = scene.settled_group("admins", &ids[..2]).await;
+    let by = protecting(&[], &["dev"], &[("admins", 2)]);
+    let least = Protection::Least(group.resource.id, 2);
+    // Without an account, and with one but not in the group yet.
+    for new in [nobody, ids[2]] {
+        let swap = replace(&[ids[0], new]);
+        let refused = scene.change_as(&group, swap, by.clone()).await;
+        assert_eq!(protection(refused), least);
+        let left = scene.change_as(&group, add(&[new]), by.clone()).await;
+        left.unwrap();
+        let refused = scene.change_as(&group, remove(&ids[1..2]), by.clone());
+        assert_eq!(protection(refused.await), least);
+        let refused = scene.deactivate(ids[1], by.clone()).await;
+        assert_eq!(protection(refused), least);
+    }
+    // In flight is not there either; once it arrived, it counts.
+    let turn = scene.store.begin_group_turn(group.key, 10).await.unwrap();
+    let refused = scene.change_as(&group, remove(&ids[1..2]), by.clone());
+    assert_eq!(protection(refused.await), least);
+    let turn = turn.unwrap();
+    let learned = GroupLearned {
+        present: turn.work.adds.iter().map(|p| p.user).collect(),
+        ..GroupLearned::default()
+    };
+    let end = scene.store.end_group_turn(group.key, turn.seq, learned, 1);
+    end.await.unwrap();
+    scene
+        .change_as(&group, remove(&ids[1..2]), by)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_name_is_protected_in_every_spelling_that_is_the_same_user_name() {
+    let scene = Scene::new().await;
+    let user = scene.member("jose\u{301}").await.resource.id;
+    let group = scene.settled_group("E\u{301}quipe", &[user]).await;
+    let by = protecting(&["jos\u{e9}@example.com"], &[], &[]);
+    let refused = scene.change_as(&group, remove(&[user]), by).await;
+    assert_eq!(protection(refused), Protection::User(user));
+    let by = protecting(&[], &["\u{e9}quipe"], &[]);
+    let refused = scene.delete_group(&group, by).await;
+    assert_eq!(protection(refused), Protection::Group(group.resource.id));
+}
+
+#[tokio::test]
+async fn a_list_of_unknown_members_empties_no_group() {
+    let scene = Scene::new().await;
+    let ids = scene.accounts("m", 2).await;
+    let group = scene.settled_group("dev", &ids).await;
+    let unknown = texts(&[id(404), id(405)]);
+    let lenient = |names: Vec<String>| GroupChange {
+        skip_unknown: true,
+        ..change(vec![MemberChange::Replace(names)])
+    };
+    let refused = scene.change_as(&group, lenient(unknown.clone()), at(0));
+    let refused = refused.await;
+    assert_eq!(refused, Err(WriteError::UnknownMembers(unknown.clone())));
+    assert_eq!(scene.members(&group).await, ids);
+    // One who is known is enough, and so is a list that is empty on purpose.
+    let one = [texts(&ids[..1]), unknown.clone()].concat();
+    let kept = scene.change_as(&group, lenient(one), at(0)).await.unwrap();
+    assert_eq!(kept.skipped, unknown);
+    assert_eq!(scene.members(&group).await, ids[..1]);
+    let emptied = scene.change_as(&group, lenient(Vec::new()), at(0));
+    emptied.await.unwrap();
+    // Where nobody is, nobody is lost.
+    let first = scene.change_as(&group, lenient(unknown), at(0)).await;
+    assert!(!first.unwrap().changed);
+}
