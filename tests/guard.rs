@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use crate::support::{World, values};
+use crate::support::{World, address, values};
 
 mod deciding;
 mod recovery;
@@ -100,4 +100,28 @@ async fn what_is_protected_says_so() {
         .send("DELETE", &format!("/Groups/{group}"), None)
         .await
         .expect(403);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_protected_group_keeps_who_is_there_until_the_next_has_arrived() {
+    let rules = "guard = { enabled = false, protected_groups = [\"dev\"] }";
+    let world = World::with(rules, &["--empty"]).await;
+    let ids = world.users("m", 2).await;
+    let group = world.group("dev", &ids[..1]).await;
+    let path = format!("/Groups/{group}");
+    let refusal = json!({ "refuse_members": [address("m1")] });
+    world.faults(refusal).await;
+    // The application would refuse the second after the first was let go.
+    let swap = json!({ "displayName": "dev", "members": values(&ids[1..]) });
+    let refused = world.put(&path, swap.clone()).await.expect(403);
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(detail.contains("add, then remove"), "{detail}");
+    let first = [address("m0")].into();
+    assert_eq!(world.upstream_members("dev").await, Some(first));
+    world.faults(json!({})).await;
+    let add = json!([{ "op": "add", "path": "members", "value": values(&ids[1..]) }]);
+    world.patch(&path, add).await.expect(204);
+    world.put(&path, swap).await.expect(200);
+    let second = [address("m1")].into();
+    world.until_upstream_has("dev", &second).await;
 }
