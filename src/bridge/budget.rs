@@ -1,7 +1,7 @@
 //! What one connection may ask of the bridge, so that a noisy one slows no
-//! other (reliability: F-31). Requests that may take access away, PATCH and
-//! DELETE, have as much again for themselves: a revocation is never refused
-//! below twice the budget.
+//! other (reliability: F-31). Requests that may take access away have as much
+//! again for themselves: a revocation is never refused below twice the budget.
+//! Which those are is for the front to say.
 
 use std::num::NonZeroU32;
 

@@ -153,7 +153,7 @@ impl Front {
             None => self.astray(authorization),
         })?;
         let (front, rest) = path.split_at(base.length);
-        let revokes = may_revoke(req.method(), rest);
+        let revokes = target::may_revoke(req.method(), rest);
         session.admit(revokes).map_err(Refusal::too_many)?;
         let listening = req.app_config().local_addr();
         let mut url = origin::of(req.headers(), self.public.as_deref(), listening);
@@ -257,14 +257,6 @@ fn within_limits(req: &ServiceRequest) -> Result<(), Refusal> {
         ));
     }
     Ok(())
-}
-
-/// Whether a request can take access away: a PUT can leave members out or set
-/// `active` to false, and a bulk request can hold any of them.
-fn may_revoke(method: &Method, rest: &str) -> bool {
-    let bulk = || rest.trim_end_matches('/') == "/Bulk";
-    [Method::PATCH, Method::PUT, Method::DELETE].contains(method)
-        || method == Method::POST && bulk()
 }
 
 /// The one `Authorization` value; two of them could be read differently by a

@@ -5,6 +5,8 @@
 //! ambiguous is refused, never repaired. After this the router only ever sees
 //! what follows the base URL.
 
+use actix_web::http::Method;
+
 /// The part of a base URL that every connection shares.
 const ROOT: &str = "/scim/v2";
 
@@ -153,9 +155,33 @@ pub(super) fn template(rest: &str) -> &'static str {
     }
 }
 
+/// Whether a request can take access away: a PUT can leave members out or set
+/// `active` to false, and a bulk request can hold any of them.
+pub(super) fn may_revoke(method: &Method, rest: &str) -> bool {
+    let bulk = || rest.trim_end_matches('/') == "/Bulk";
+    [Method::PATCH, Method::PUT, Method::DELETE].contains(method)
+        || method == Method::POST && bulk()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_can_take_access_away_may_revoke() {
+        for (method, rest, may) in [
+            (Method::PATCH, "/Users/a", true),
+            (Method::PUT, "/Groups/a", true),
+            (Method::DELETE, "/Users/a", true),
+            (Method::POST, "/Bulk", true),
+            (Method::POST, "/Bulk/", true),
+            (Method::POST, "/Users", false),
+            (Method::POST, "/Users/.search", false),
+            (Method::GET, "/Bulk", false),
+        ] {
+            assert_eq!(may_revoke(&method, rest), may, "{method} {rest}");
+        }
+    }
 
     #[test]
     fn the_path_of_one_resource_is_parted_into_route_and_id() {
