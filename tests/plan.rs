@@ -90,15 +90,25 @@ async fn a_request_in_a_file_is_judged_and_not_done() {
         "a guard rail would stop it: {told:#}"
     );
     assert_eq!(world.members(&group).await.len(), 12);
+    // So can what changes a user: with its access it would take something away.
+    for (active, takes) in [(false, "the access"), (true, "nothing")] {
+        let value = json!([{ "op": "replace", "path": "active", "value": active }]);
+        let request = json!({
+            "method": "PATCH", "path": format!("/Users/{}", users[0]),
+            "body": { "Operations": value },
+        });
+        let file = world.file("user.json", &request.to_string());
+        let (told, wrong) = plan(&world, &["--connection", "acme", "--request", &file]);
+        let said = told["takesAway"].as_str().expect(&wrong);
+        assert!(said.starts_with(takes), "{told:#}");
+    }
+    let kept = world.get(&format!("/Users/{}", users[0])).await.expect(200);
+    assert_eq!(kept.body["active"], true);
     for (content, needle) in [
         ("{", "no JSON"),
         (
             r#"{"method":"POST","path":"/Groups","body":{}}"#,
             "PUT, PATCH and DELETE",
-        ),
-        (
-            r#"{"method":"PATCH","path":"/Users/x","body":{}}"#,
-            "can be rehearsed",
         ),
         (
             r#"{"method":"DELETE","path":"/Groups/01900000-0000-7000-8000-000000000000"}"#,

@@ -151,7 +151,7 @@ fn turn(row: &AuditRow, detail: &Value) -> Vec<Value> {
         let mut event = event(row, &class, None, attempt);
         let (id, status) = match attempt["outcome"].as_str() {
             Some("done") => (1, "Success"),
-            Some("unknown") => (0, "Unknown"),
+            Some("unknown" | "interrupted") => (0, "Unknown"),
             _ => (2, "Failure"),
         };
         event["api"] = json!({ "operation": name });

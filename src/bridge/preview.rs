@@ -88,14 +88,10 @@ impl Operator {
         connection: &str,
         act: Act,
     ) -> Result<Option<Rehearsal>, Declined> {
-        let takes = match (act.of, act.verb) {
-            (ResourceType::Group, verb) => verb != Verb::Create,
-            (ResourceType::User, verb) => verb == Verb::Delete,
-        };
-        if !takes {
+        if act.verb == Verb::Create {
             return Err(Failure::Problem(Problem::new(
                 400,
-                "only what can take something away can be rehearsed: PUT, PATCH and DELETE of a Group, DELETE of a User",
+                "only what can take something away can be rehearsed: PUT, PATCH and DELETE",
             ))
             .into());
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Deed, Effect, Over, Protection, Rule};
+use super::{Deed, Effect, Over, Protection, ResourceType, Rule};
 
 /// Ids that a text names.
 const SHOWN: usize = 20;
@@ -68,6 +68,9 @@ impl fmt::Display for Effect {
         let (of, id) = (self.of.name(), self.id);
         match self.act {
             Deed::Deactivate => return write!(f, "the access of the {of} {id}"),
+            Deed::Change if self.of == ResourceType::User => {
+                return write!(f, "nothing of the access of the {of} {id}");
+            }
             Deed::Delete => write!(f, "the {of} {id} and its {} members", self.removed)?,
             Deed::Change => write!(f, "{} members of the {of} {id}", self.removed)?,
         }

@@ -14,10 +14,12 @@ use crate::{
     },
 };
 
-use super::fault::Result;
+use super::{fault::Result, row::id_at};
 
 /// The actor of everything the lanes write.
 const ENGINE: &str = "bridge";
+/// The outcome of what the end of the process cut off.
+const INTERRUPTED: &str = "interrupted";
 
 pub(super) fn record(
     db: &Connection,
@@ -163,6 +165,38 @@ pub(super) fn open_intent(
     )?
     .execute(params![lane, key, seq, detail.to_string()])?;
     point!("intent.opened");
+    Ok(())
+}
+
+/// What was under way when the process ended was an attempt too, of which only
+/// this is known.
+pub(super) fn close_interrupted(db: &Connection, connection: i64, at: Millis) -> Result<()> {
+    let open: Vec<(String, i64, String, ResourceId)> = db
+        .prepare_cached(
+            "SELECT i.lane, i.key, i.detail, coalesce(g.id, u.id) FROM intents i
+             LEFT JOIN groups g ON i.lane = 'group' AND g.key = i.key
+             LEFT JOIN users u ON i.lane = 'user' AND u.key = i.key
+             WHERE coalesce(g.connection, u.connection) = ?1
+             ORDER BY i.lane, i.key",
+        )?
+        .query_map([connection], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, id_at(row, 3)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let engine = Actor {
+        name: ENGINE.into(),
+        at,
+        watch: Watch::Off,
+    };
+    for (lane, key, intended, id) in open {
+        let turn = format!("{lane}_turn");
+        let detail = json!({
+            "intended": serde_json::from_str::<Value>(&intended)?,
+            "calls": [{ "operation": turn, "outcome": INTERRUPTED }],
+        });
+        record(db, connection, &engine, &turn, Some(id), &detail)?;
+        close_intent(db, &lane, key)?;
+    }
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::{
 };
 
 use super::{
-    families,
+    audit, families,
     fault::Result,
     groups::{self, Group},
     lanes, recovery,
@@ -167,7 +167,7 @@ pub(super) fn note_interrupted(db: &Connection, connection: i64, at: Millis) -> 
     for user in accounts {
         note_account(db, user, Sent::Either, at)?;
     }
-    Ok(())
+    audit::close_interrupted(db, connection, at)
 }
 
 /// Everybody that a replacement of which only this is left may have named.

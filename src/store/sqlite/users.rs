@@ -13,7 +13,7 @@ use crate::{
     },
     store::{
         Actor, DecideUser, Meta, Millis, Precondition, Resource, StoredUser, UserRow, UserWritten,
-        WriteError,
+        Watch, WriteError,
     },
 };
 
@@ -447,7 +447,11 @@ pub(super) fn change(
         row
     });
     let Some(next) = next.filter(|next| *next != before) else {
-        // A refused or staged user is tried again when it is asked for again.
+        // A refused or staged user is tried again when it is asked for again,
+        // and not when it is only asked what would be.
+        if matches!(actor.watch, Watch::Rehearsed(_)) {
+            return Ok(user.written(Some(before), false));
+        }
         if user.refused.take().is_some() | std::mem::take(&mut user.staged) {
             save(db, &user)?;
         }

@@ -90,6 +90,25 @@ async fn and_so_is_who_had_none_when_the_process_ended_during_a_replacement() {
 }
 
 #[tokio::test]
+async fn what_was_under_way_when_the_process_ended_is_recorded_once() {
+    let scene = Scene::new().await;
+    let (group, new) = replaced(&scene).await;
+    scene.next(&group).await;
+    let turn = scene.store.begin_user_turn(new.key).await.unwrap();
+    assert!(turn.is_some());
+    let mut scene = scene.reopen().await;
+    for _ in 0..2 {
+        scene.store.note_interrupted(scene.c, 3_000).await.unwrap();
+        let rows = scene.store.audit(0, 1_000).await.unwrap();
+        let cut = rows.iter().filter(|row| row.detail.contains("interrupted"));
+        let cut: Vec<_> = cut.map(|row| (row.action.as_str(), row.resource)).collect();
+        let (group, new) = (group.resource.id, new.resource.id);
+        assert_eq!(cut, [("group_turn", Some(group)), ("user_turn", Some(new))]);
+        scene = scene.reopen().await;
+    }
+}
+
+#[tokio::test]
 async fn nobody_waits_for_a_deleted_user_who_never_had_an_account() {
     let scene = Scene::new().await;
     let (group, new) = replaced(&scene).await;
