@@ -229,3 +229,64 @@ async fn an_account_that_was_ended_and_is_back_is_ended_again() {
         assert!(Instant::now() < end, "{said}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_reconciliation_left_is_told_until_it_is_no_more() {
+    let world = World::with(SOON, &["--empty"]).await;
+    let users = world.users("p", 3).await;
+    let group = world.group("vanishing", &users[..2]).await;
+    world.group("staying", &users[..2]).await;
+    let deleted = "/api/v2/groupmanagement/group/vanishing";
+    world.as_administrator("DELETE", deleted, Value::Null).await;
+    takes_out(&world, "staying", &["p0"]).await;
+    reconciles(&world, &["--apply"]);
+    let all = addresses(&["p0", "p1"]);
+    world.until_upstream_has("staying", &all).await;
+
+    let (said, ok) = told(&world);
+    assert!(!ok && said.contains("differs"), "{said}");
+    // What was put there again is well.
+    assert!(said.contains("1 groups, 2 memberships"), "{said}");
+    let left = &world.status().await["connections"][0]["lastReconciliation"]["left"];
+    let expected = json!({ "accounts": 0, "groups": 1, "memberships": 2 });
+    assert_eq!(left, &expected);
+    let (url, token) = world.operator();
+    let metrics = world.client.get(format!("{url}/metrics"));
+    let metrics = metrics.bearer_auth(token).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    for line in [
+        "groups{connection=\"acme\"} 1",
+        "memberships{connection=\"acme\"} 2",
+    ] {
+        let line = format!("drawbridge_drift_{line}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+    let never = "last_reconciliation_time_seconds{connection=\"acme\"} 0\n";
+    assert!(!metrics.contains(never), "{metrics}");
+
+    let add = json!([{ "op": "add", "path": "members",
+        "value": crate::support::values(&users[2..]) }]);
+    let refused = world.patch(&format!("/Groups/{group}"), add).await;
+    let detail = refused.expect(400).body["detail"].to_string();
+    assert!(detail.contains("does not have the group"), "{detail}");
+    assert!(detail.contains("vanishing"), "{detail}");
+
+    let path = format!("/Groups/{group}");
+    world.send("DELETE", &path, None).await.expect(204);
+    // A reading so soon after a write may lag, and the deletion is a write.
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        reconciles(&world, &["--apply"]);
+        let (said, ok) = told(&world);
+        if ok {
+            return;
+        }
+        assert!(Instant::now() < end, "{said}");
+    }
+}
+
+/// What `status` says.
+fn told(world: &World) -> (String, bool) {
+    let (said, _, ok) = world.run(&["status"]);
+    (said.split_whitespace().collect::<Vec<_>>().join(" "), ok)
+}

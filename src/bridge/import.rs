@@ -102,6 +102,8 @@ impl Session {
         let since = since.map_err(store_failed)?;
         let reading = self.read_whole(progress).await?;
         let profiles = self.profiles().await?;
+        self.doubt_what_is_shown(&reading.users, &reading.groups)
+            .await?;
         let (gone, doubted) = if upstream.capabilities().only_shows() {
             let (gone, doubted) = self.gone(&reading, shrunk).await?;
             (Some(gone), doubted)

@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
+
 use crate::{
     plan::state::ConnectionKey,
     scim::{error::Problem, json::Limits},
@@ -140,7 +142,7 @@ pub struct Connection {
     budget: budget::Budget,
     /// Since the start: see [`Self::dropped_attributes`].
     dropped_attributes: AtomicU64,
-    imported: Mutex<Option<operator::LastRead>>,
+    imported: watch::Sender<Option<operator::LastRead>>,
     reconciling: Mutex<reconcile::Reconciling>,
 }
 
@@ -256,7 +258,7 @@ impl Bridge {
                 lanes,
                 budget,
                 dropped_attributes: AtomicU64::new(0),
-                imported: Mutex::default(),
+                imported: watch::Sender::new(None),
                 reconciling: Mutex::default(),
             }));
         }

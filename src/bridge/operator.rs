@@ -5,14 +5,14 @@
 //! answered 2xx and is not yet in the application is counted here, so that
 //! nothing is pending in silence.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::{Bridge, Connection, bearer, clock, token::Tokens};
 use crate::{
     plan::state::ConnectionKey,
     store::{
-        Actor, Counts, Drifted, Health, Imported, Millis, Recovery, Refused, Store, StoreError,
-        Watch, audit::AuditRow,
+        Actor, Counts, Drifted, Health, Imported, Left, Millis, Recovery, Refused, Store,
+        StoreError, Watch, audit::AuditRow,
     },
     upstream::Condition,
 };
@@ -53,6 +53,13 @@ pub struct ConnectionStatus {
     pub last_import: Option<LastRead>,
     /// What the last reconciliation found, or has found so far.
     pub drifted: Option<Drifted>,
+}
+
+impl ConnectionStatus {
+    /// What the last reconciliation left as it found it.
+    pub fn left(&self) -> Left {
+        self.drifted.as_ref().map(Drifted::left).unwrap_or_default()
+    }
 }
 
 /// The last time that the application was read.
@@ -137,13 +144,20 @@ async fn record(store: &dyn Store, turned: Vec<(ConnectionKey, bool)>) {
 impl Connection {
     pub(super) fn note_import(&self, result: Result<Imported, String>) {
         let at = clock::now();
-        *self.imported.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(LastRead { at, result });
+        self.imported.send_replace(Some(LastRead { at, result }));
     }
 
     fn last_import(&self) -> Option<LastRead> {
-        let last = self.imported.lock();
-        last.unwrap_or_else(PoisonError::into_inner).clone()
+        self.imported.borrow().clone()
+    }
+
+    /// Returns when the first import since the start has ended, one way or the
+    /// other; at once where there is none.
+    pub(super) async fn when_imported(&self) {
+        if self.policy.import_at_start {
+            // The sender is here, so there is nothing to fail.
+            let _ = self.imported.subscribe().wait_for(Option::is_some).await;
+        }
     }
 }
 

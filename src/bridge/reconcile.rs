@@ -23,6 +23,7 @@ use crate::{
 use pass::Purpose;
 
 mod pass;
+mod shown;
 
 /// What becomes of a membership that is gone from the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ const REGULAR: Order = Order {
 };
 /// A reconciliation that failed is tried again after this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(300);
+/// And one that compared nothing is none.
+const AFTER_NOTHING: Duration = Duration::from_secs(300);
 
 /// What a reconciliation is to do beside telling.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,6 +64,8 @@ pub struct Reconciling {
     /// Since the start it was seen, or an operator said, that database and
     /// application belong together.
     agreed: bool,
+    /// Since the start an import was compared with what is here.
+    looked: bool,
 }
 
 impl Bridge {
@@ -75,6 +80,8 @@ impl Bridge {
                 continue;
             };
             self.engine.spawn(async move {
+                // What it finds is what there is to compare.
+                session.connection.when_imported().await;
                 loop {
                     let pause = match session.due(every).await {
                         Some(wait) => wait,
@@ -133,6 +140,13 @@ impl Connection {
         self.note(|now| now.agreed = true);
     }
 
+    /// Whether nothing was compared yet since the start; from now on it was.
+    fn looks_first(&self) -> bool {
+        let mut first = false;
+        self.note(|now| first = !std::mem::replace(&mut now.looked, true));
+        first
+    }
+
     fn note(&self, change: impl FnOnce(&mut Reconciling)) {
         let now = self.reconciling.lock();
         change(&mut now.unwrap_or_else(PoisonError::into_inner));
@@ -143,8 +157,9 @@ impl Session {
     /// How long the last reconciliation leaves, if it was not long ago.
     async fn due(&self, every: Duration) -> Option<Duration> {
         let last = self.bridge.store.drifted(self.connection.key).await;
-        // One that only told is none of those.
-        let last = last.ok().flatten().filter(|last| last.applied)?;
+        // One that only told is none of those, nor one that had nothing to tell of.
+        let counts = |last: &Drifted| last.applied && !last.is_of_nothing();
+        let last = last.ok().flatten().filter(counts)?;
         let (ended, every) = (last.ended?, until_next(&last, every));
         let every = Millis::try_from(every.as_millis()).ok()?;
         let wait = ended + every - clock::now();
@@ -196,10 +211,7 @@ impl Session {
         if !self.is_agreed() {
             let found = self.read_all(Purpose::Look).await?;
             if found.is_doubtful() {
-                let why = Why::TooMuchDrift;
-                let began = store.begin_recovery(key, why, self.actor()).await;
-                began.map_err(store_failed)?;
-                recovery::tell(&self.connection.name, why);
+                self.doubt().await?;
                 return self.read_all(Purpose::Tell).await;
             }
             // Nothing to compare proves nothing.
@@ -218,6 +230,16 @@ impl Session {
         self.read_all(Purpose::Repair(order.shrunk)).await
     }
 
+    /// Begins recovery: too much differs.
+    async fn doubt(&self) -> Result<(), Failure> {
+        let (store, why) = (&self.bridge.store, Why::TooMuchDrift);
+        let began = store.begin_recovery(self.connection.key, why, self.actor());
+        if began.await.map_err(store_failed)? {
+            recovery::tell(&self.connection.name, why);
+        }
+        Ok(())
+    }
+
     /// Whether it is known since the start that database and application
     /// belong together (G-7), or there is nothing to doubt it for.
     fn is_agreed(&self) -> bool {
@@ -232,8 +254,12 @@ impl Session {
     }
 }
 
-/// Sooner than usual where readings must agree before they are believed.
+/// Sooner than usual where readings must agree before they are believed, and
+/// where there was nothing to compare yet.
 fn until_next(found: &Drifted, every: Duration) -> Duration {
+    if found.is_of_nothing() {
+        return every.min(AFTER_NOTHING);
+    }
     let waits = found.shrunk.iter().any(|shrunk| !shrunk.is_believed());
     let apart = Duration::from_millis(drift::APART.unsigned_abs());
     if waits { every.min(apart) } else { every }

@@ -14,8 +14,8 @@ use crate::app;
 /// how it goes with each application.
 ///
 /// The exit status is 0 only if everything is as the identity providers were
-/// told: nothing pending, refused, held or paused, and every application
-/// answers.
+/// told: nothing pending, refused, held or paused, nothing that the last
+/// reconciliation missed and left, and every application answers.
 #[derive(Debug, Args)]
 pub(super) struct Status {
     /// As JSON, as the server tells it.
@@ -63,8 +63,17 @@ fn is_well(connection: &Value) -> bool {
     connection["application"]["state"] == "well"
         && none(&connection["pending"])
         && none(&connection["refused"])
+        && none(&connection["lastReconciliation"]["left"])
         && connection["held"] == 0
         && connection["recovery"].is_null()
+}
+
+/// Those of some counts that are not zero.
+fn counts(of: &Value) -> String {
+    let counts = of.as_object().into_iter().flatten();
+    let counts = counts.filter(|(_, count)| **count != 0);
+    let counts: Vec<String> = counts.map(|(of, count)| format!("{count} {of}")).collect();
+    counts.join(", ")
 }
 
 fn show(screen: Screen, status: &Value) {
@@ -136,12 +145,18 @@ fn show(screen: Screen, status: &Value) {
                 );
             }
         }
+        let missing = counts(&connection["lastReconciliation"]["left"]);
+        if !missing.is_empty() {
+            let text = format!(
+                "at the last reconciliation these were not there and were not put there again, so \
+                 people may lack access: {missing}; see drawbridge reconcile"
+            );
+            screen.paragraph(Tone::Bad, "  ", &text);
+        }
         for what in ["pending", "refused", "staged"] {
-            let counts = connection[what].as_object().into_iter().flatten();
-            let counts = counts.filter(|(_, count)| **count != 0);
-            let counts: Vec<String> = counts.map(|(of, count)| format!("{count} {of}")).collect();
+            let counts = counts(&connection[what]);
             if !counts.is_empty() {
-                screen.line(Tone::Bad, &format!("  {what}: {}", counts.join(", ")));
+                screen.line(Tone::Bad, &format!("  {what}: {counts}"));
             }
         }
     }

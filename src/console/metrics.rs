@@ -6,7 +6,10 @@ use std::fmt::Write;
 
 use actix_web::HttpResponse;
 
-use super::{Entered, broken, status::state};
+use super::{
+    Entered, broken,
+    status::{DIFFERS, state},
+};
 use crate::{
     bridge::{ConnectionStatus, Status},
     store::Imported,
@@ -29,7 +32,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 21] = [
+const ROWS: [Row; 25] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -88,13 +91,33 @@ const ROWS: [Row; 21] = [
         "What the last import did not find and did not believe to be gone.",
         |c| imported(c, |seen| seen.doubted),
     ),
+    gauge(
+        "drift_accounts",
+        "Accounts that the last reconciliation did not find.",
+        |c| c.left().accounts,
+    ),
+    gauge(
+        "drift_groups",
+        "Groups that the last reconciliation did not find.",
+        |c| c.left().groups,
+    ),
+    gauge(
+        "drift_memberships",
+        "Memberships that the last reconciliation did not find and did not put there again.",
+        |c| c.left().memberships,
+    ),
+    gauge(
+        "last_reconciliation_time_seconds",
+        "When the last reconciliation ended, since 1970; 0 without one.",
+        reconciled,
+    ),
     gauge("paused", "1 while the kill switch stops all writes.", |c| {
         c.paused.into()
     }),
     gauge(
         "application_well",
         "1 while the application answers and takes our credential.",
-        |c| u64::from(matches!(state(c), "well" | "paused")),
+        |c| u64::from(matches!(state(c), "well" | "paused" | DIFFERS)),
     ),
     gauge(
         "application_limit_per_second",
@@ -128,6 +151,11 @@ fn imported(of: &ConnectionStatus, number: fn(&Imported) -> u64) -> u64 {
     let last = of.last_import.as_ref();
     let seen = last.and_then(|last| last.result.as_ref().ok());
     seen.map_or(0, number)
+}
+
+fn reconciled(of: &ConnectionStatus) -> u64 {
+    let ended = of.drifted.as_ref().and_then(|last| last.ended);
+    u64::try_from(ended.unwrap_or(0) / 1_000).unwrap_or(0)
 }
 
 const fn gauge(name: &'static str, help: &'static str, value: Read) -> Row {

@@ -66,5 +66,11 @@ pub(super) fn found(found: &Drifted) -> Value {
     let mut value = serde_json::to_value(found).unwrap_or(Value::Null);
     value["started"] = super::time(found.started).into();
     value["ended"] = found.ended.map(super::time).into();
+    let left = found.left();
+    value["left"] = json!({
+        "accounts": left.accounts,
+        "groups": left.groups,
+        "memberships": left.memberships,
+    });
     value
 }

@@ -80,6 +80,9 @@ fn connection(of: &ConnectionStatus) -> Value {
     })
 }
 
+/// It answers, and does not have everything that it should have.
+pub(super) const DIFFERS: &str = "differs";
+
 /// How it goes with the application, in a word or two.
 pub(super) fn state(of: &ConnectionStatus) -> &'static str {
     let condition = &of.condition;
@@ -88,6 +91,7 @@ pub(super) fn state(of: &ConnectionStatus) -> &'static str {
         () if condition.refused => "refuses the credential",
         () if condition.unreachable => "unreachable",
         () if condition.silent_for.is_some() => "asked for silence",
-        () => "well",
+        () if of.left().is_nothing() => "well",
+        () => DIFFERS,
     }
 }

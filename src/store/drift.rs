@@ -40,7 +40,10 @@ pub struct Drifted {
     /// found.
     pub missing: u64,
     pub gone: u64,
-    /// Such of groups that are not there any more.
+    /// Of those, such about which nothing was done.
+    pub left: u64,
+    /// Groups that are not there any more, and memberships of theirs.
+    pub groups_missing: u64,
     pub without_group: u64,
     /// Members nobody asked for.
     pub unasked: u64,
@@ -68,12 +71,41 @@ impl Drifted {
         self.missing + self.gone + self.accounts_back > 0
     }
 
+    /// Whether there was nothing to compare, which says nothing.
+    pub fn is_of_nothing(&self) -> bool {
+        self.compared + self.accounts + self.groups == 0
+    }
+
+    /// What is as little there afterwards as before.
+    pub fn left(&self) -> Left {
+        Left {
+            accounts: self.accounts_missing,
+            groups: self.groups_missing,
+            memberships: self.left + self.without_group,
+        }
+    }
+
     /// Too much to be a change behind the bridge's back: database and
     /// application may not belong together.
     pub fn is_doubtful(&self) -> bool {
         let off = self.missing + self.gone + self.without_group;
         drift::is_doubtful(off, self.compared)
             || drift::is_doubtful(self.accounts_missing, self.accounts)
+    }
+}
+
+/// What the identity providers were told and the application does not have,
+/// and nobody is about to put right.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Left {
+    pub accounts: u64,
+    pub groups: u64,
+    pub memberships: u64,
+}
+
+impl Left {
+    pub fn is_nothing(self) -> bool {
+        self == Self::default()
     }
 }
 

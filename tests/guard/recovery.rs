@@ -286,3 +286,58 @@ async fn a_restart_on_the_same_files_is_no_reason_to_doubt() {
         }
     }
 }
+
+/// Another tenant at the same address: nothing of the start tells, but what the
+/// import reads does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_tenant_at_the_same_address_loses_nobody() {
+    let rules = "guard = {}\nimport = \"start\"\nread_lag = \"100ms\"";
+    let mut world = World::with(rules, &["--empty"]).await;
+    let ids = world.users("m", 30).await;
+    let group = world.group("dev", &ids[..12]).await;
+    world.stop_bridge();
+    let kept: Vec<String> = (0..6).map(|n| address(&format!("m{n}"))).collect();
+    let users = kept.iter().map(|name| json!({ "email": name }));
+    let users: Vec<Value> = users.collect();
+    let foreign = json!({ "users": users, "groups": [{ "name": "dev", "members": kept }] });
+    world.seed(foreign).await;
+    world.forget_calls().await;
+    tokio::task::block_in_place(|| world.start_bridge());
+    until_imported(&world).await;
+    let told = why(&world).await.expect("recovery");
+    assert!(told.contains("one in twenty"), "{told}");
+    let gone = json!([{ "op": "remove", "path": "members", "value": values(&ids[..1]) }]);
+    world
+        .patch(&format!("/Groups/{group}"), gone)
+        .await
+        .expect(403);
+    let there = world.upstream_members("dev").await.unwrap();
+    assert_eq!(there, kept.into_iter().collect());
+    assert_eq!(removals(&world.calls().await), Vec::<&Value>::new());
+}
+
+/// What the import finds is what there is to compare, so it comes first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_reconciliation_of_a_new_database_compares_what_was_imported() {
+    let rules = "import = \"start\"\nreconcile = \"24h\"";
+    let mut world = World::with(rules, &["--empty"]).await;
+    world.stop_bridge();
+    world.put_store(None);
+    let names: Vec<String> = (0..5).map(|n| address(&format!("m{n}"))).collect();
+    let users: Vec<Value> = names.iter().map(|name| json!({ "email": name })).collect();
+    let company = json!({ "users": users, "groups": [{ "name": "dev", "members": names }] });
+    world.seed(company).await;
+    tokio::task::block_in_place(|| world.start_bridge());
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let status = world.status().await;
+        let last = &status["connections"][0]["lastReconciliation"];
+        if last["ended"].is_string() {
+            assert_eq!(last["compared"], 5, "{last:#}");
+            assert_eq!(last["accounts"], 5, "{last:#}");
+            return;
+        }
+        assert!(Instant::now() < end, "not reconciled: {}", world.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

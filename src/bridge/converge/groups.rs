@@ -415,7 +415,16 @@ impl Turn<'_> {
         } else {
             "remove the member"
         };
-        let reason = (!settled).then(|| refusal(self.upstream.capabilities(), act, error));
+        let can = self.upstream.capabilities();
+        let reason = (!settled).then(|| {
+            if missing {
+                // What the call is about is not there, and that is no member.
+                let app = &can.application;
+                format!("{app} does not have the group {group:?} any more")
+            } else {
+                refusal(can, act, error)
+            }
+        });
         for member in members {
             match (&reason, add) {
                 (Some(reason), _) => self.refused(member.user, reason.clone()),

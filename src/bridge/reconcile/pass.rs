@@ -176,6 +176,7 @@ impl Pass<'_> {
             let present = |pair: &&Pair| pair.observed == Existence::Present && pair.desired;
             let there = pairs.iter().filter(present).count() as u64;
             self.found.compared += there;
+            self.found.groups_missing += 1;
             self.found.without_group += there;
             self.tell(group, &[], &GroupDrift::default(), Some("the group is not there any more; it is never made again without being asked for"));
             return Ok(());
@@ -207,6 +208,9 @@ impl Pass<'_> {
                 "it was written while this went on; a later reconciliation puts it right",
             ),
         };
+        if held.is_some() || !self.repairs() {
+            self.found.left += (drift.missing.len() + drift.gone.len()) as u64;
+        }
         self.tell(group, &pairs, &drift, held);
         Ok(())
     }
@@ -320,7 +324,7 @@ impl Pass<'_> {
     }
 }
 
-fn shown_of(member: RemoteMember) -> Shown {
+pub(super) fn shown_of(member: RemoteMember) -> Shown {
     Shown {
         upstream_id: member.upstream_id,
         account: member.account,
