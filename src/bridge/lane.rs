@@ -451,7 +451,10 @@ impl Lanes {
 
     async fn user_turn(&self, key: UserKey) -> Result<Option<Pause>, StoreError> {
         let mut told = match &self.0.people {
-            Some(people) => Some(people.alone(key).await),
+            Some(people) => match self.0.store.account(key).await? {
+                Some(account) => Some(people.alone(&account).await),
+                None => return Ok(None),
+            },
             None => None,
         };
         let Some(turn) = self.0.store.begin_user_turn(key).await? else {

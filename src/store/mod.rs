@@ -735,6 +735,8 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         user: UserKey,
         wanted: bool,
     ) -> Result<Option<Counting>, StoreError>;
+    /// The account that a user stands for, deleted or not.
+    async fn account(&self, key: UserKey) -> Result<Option<String>, StoreError>;
     /// How many users wait for an account to appear.
     async fn staged(&self, c: ConnectionKey) -> Result<u64, StoreError>;
     /// Those of the users that do.

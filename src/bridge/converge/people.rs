@@ -2,6 +2,8 @@
 //! one group may take another away, so calls of two lanes about one user must
 //! not cross, nor cross the withdrawal of the whole account. Whoever is let in
 //! asks the store what is wanted then, so the last one in sends what is wanted.
+//! Users are known by their accounts, because one that is deleted and made anew
+//! is the same to the application.
 //!
 //! And what was last told of a user: a look lags, so it is believed only if it
 //! agrees with what was confirmed lately, or nothing was sent for so long as a
@@ -19,7 +21,7 @@ use tokio::{
 };
 
 use super::groups::READ_LAG;
-use crate::plan::state::{Family, UserKey};
+use crate::plan::state::Family;
 
 /// Nobody is forgotten before there are so many.
 const FEW: usize = 1_024;
@@ -29,7 +31,7 @@ const FEW: usize = 1_024;
 pub(in crate::bridge) struct People {
     /// When this process began, if another may have sent something before.
     began: Option<Instant>,
-    people: Mutex<HashMap<UserKey, Arc<Turnstile<Told>>>>,
+    people: Mutex<HashMap<String, Arc<Turnstile<Told>>>>,
 }
 
 /// What was last told of one user.
@@ -37,6 +39,8 @@ pub(in crate::bridge) struct People {
 pub(in crate::bridge) struct Told {
     /// When the last call ended that may have changed something, if lately.
     at: Option<Instant>,
+    /// And the last one that may have given something.
+    gave: Option<Instant>,
     /// By family, what it confirmed: a rank, or none.
     has: Vec<(String, Option<u32>)>,
     /// It confirmed that there is nothing else.
@@ -53,7 +57,7 @@ impl People {
     }
 
     /// Waits until nothing is sent about a user; nothing else is, then.
-    pub(in crate::bridge) async fn alone(&self, user: UserKey) -> OwnedMutexGuard<Told> {
+    pub(in crate::bridge) async fn alone(&self, account: &str) -> OwnedMutexGuard<Told> {
         let turnstile = {
             let people = self.people.lock();
             let mut people = people.unwrap_or_else(PoisonError::into_inner);
@@ -61,9 +65,16 @@ impl People {
                 people.retain(|_, person| is_remembered(person));
             }
             let fresh = || Arc::new(Turnstile::new(Told::nothing(self.began)));
-            Arc::clone(people.entry(user).or_insert_with(fresh))
+            Arc::clone(people.entry(account.to_owned()).or_insert_with(fresh))
         };
         turnstile.lock_owned().await
+    }
+}
+
+#[cfg(test)]
+impl People {
+    pub(super) fn remembered(&self) -> usize {
+        self.people.lock().map_or(0, |people| people.len())
     }
 }
 
@@ -76,15 +87,20 @@ impl Told {
     pub(in crate::bridge) fn nothing(since: Option<Instant>) -> Self {
         Self {
             at: since,
+            gave: since,
             has: Vec::new(),
             nothing_else: false,
         }
     }
 
     /// How long a look may still miss what was sent last, if it may.
-    pub(in crate::bridge) fn lag(&self) -> Option<Duration> {
-        let left = READ_LAG.checked_sub(self.at?.elapsed())?;
-        (!left.is_zero()).then_some(left)
+    fn lag(&self) -> Option<Duration> {
+        left(self.at)
+    }
+
+    /// How long it may miss what was given last.
+    pub(in crate::bridge) fn gave_lately(&self) -> Option<Duration> {
+        left(self.gave)
     }
 
     /// A call ended of which is not known what it did.
@@ -92,15 +108,17 @@ impl Told {
         *self = Self::nothing(Some(Instant::now()));
     }
 
-    /// The account was ended, with all that it had.
-    pub(in crate::bridge) fn ended(&mut self) {
-        self.unclear();
-        self.nothing_else = true;
+    /// The account was ended, with all that it had, or with some of it.
+    pub(in crate::bridge) fn ended(&mut self, all: bool) {
+        self.at = Some(Instant::now());
+        self.has.clear();
+        self.nothing_else = all;
     }
 
     /// Of a family the user has this one now, or none.
     pub(in crate::bridge) fn has(&mut self, family: &Family, rank: Option<u32>) {
-        self.at = Some(Instant::now());
+        let now = Some(Instant::now());
+        (self.at, self.gave) = (now, now);
         self.has.retain(|(name, _)| *name != family.name);
         self.has.push((family.name.clone(), rank));
     }
@@ -120,4 +138,9 @@ impl Told {
             Some(Some(rank)) => rank != family.rank,
         }
     }
+}
+
+fn left(of: Option<Instant>) -> Option<Duration> {
+    let left = READ_LAG.checked_sub(of?.elapsed())?;
+    (!left.is_zero()).then_some(left)
 }

@@ -139,7 +139,7 @@ impl Each<'_> {
 
     async fn work(&self, member: Principal, wanted: bool) -> End {
         let user = member.user;
-        let mut told = self.people.alone(user).await;
+        let mut told = self.people.alone(&member.account).await;
         let mut calls = Vec::new();
         let is = match self.counting(user, wanted).await {
             Some(counting) => {

@@ -30,6 +30,8 @@ use crate::{
     },
 };
 
+mod roles;
+
 type Answer = Box<dyn Fn(&Operation) -> Result<Outcome, UpstreamError> + Send + Sync>;
 
 struct Scripted {

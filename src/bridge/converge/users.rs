@@ -13,7 +13,7 @@ use crate::{
         operation::Operation,
         state::{Account, Existence, ObservedAccount, UserWork},
     },
-    store::{UNANSWERED, UserLearned, UserTurn},
+    store::{UserLearned, UserTurn},
     upstream::{Millis, RemoteUser, Upstream, UpstreamError},
 };
 
@@ -37,24 +37,27 @@ pub(in crate::bridge) async fn user_turn(
 /// Where groups are of families, the end of an account is the end of every
 /// membership: several calls, after looks that may lag.
 fn judge_end(learned: &mut UserLearned, told: &mut Told) -> Option<Pause> {
-    let ends = |call: &&Call| matches!(call.0, Operation::DeactivateUser { .. });
-    let unanswered = learned.calls.iter().rfind(ends)?.1 == UNANSWERED;
+    let ends = |call: &Call| matches!(call.0, Operation::DeactivateUser { .. });
+    if !learned.calls.iter().any(ends) {
+        return None;
+    }
     if learned.refused.is_some() {
         // Some of it may have been done.
+        told.ended(false);
         learned.recreated = true;
         return None;
     }
-    if !learned.settled || unanswered {
+    let observed = learned.observed.as_ref();
+    if observed.is_none_or(|it| it.existence != Existence::Absent) {
         // Also when the last of them was not sent.
         learned.settled = false;
-        told.unclear();
+        told.ended(false);
         return None;
     }
-    let Some(lag) = told.lag() else {
-        told.ended();
-        return None;
-    };
+    let lately = told.gave_lately();
+    told.ended(lately.is_none());
     // What was given lately may not have been shown yet: once more, then.
+    let lag = lately?;
     (learned.settled, learned.again) = (false, true);
     Some(Pause::Within(lag))
 }

@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 mod application;
 mod checker;
+mod families;
 mod history;
 mod planted;
 

@@ -450,6 +450,11 @@ impl Store for Sqlite {
         Ok(self.readers.read(read)?)
     }
 
+    async fn account(&self, key: UserKey) -> Result<Option<String>, StoreError> {
+        let user = self.readers.read(|db| users::by_key(db, key.0))?;
+        Ok(user.and_then(|user| user.account_key))
+    }
+
     async fn staged(&self, c: ConnectionKey) -> Result<u64, StoreError> {
         Ok(self.readers.read(|db| families::staged(db, c.0))?)
     }
