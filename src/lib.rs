@@ -68,6 +68,14 @@
 //!    desired state put back; still open is 2xx too, because it is on disk and
 //!    will be delivered (or 503 with `ack = "confirmed"`).
 //!
+//! # Groups that are alternatives
+//!
+//! Where a user can have one of several groups only, as of roles, these are a
+//! [`plan::state::Family`]. A pair means "at least this one" then and is a call
+//! of its own. Whichever lane it comes from, it gives the user what counts when
+//! it is sent, and nobody is told of twice at once; so whatever is asked for
+//! later is told later.
+//!
 //! # When the process dies
 //!
 //! At start every row that was in flight is unknown, and every lane with a

@@ -16,7 +16,7 @@ use super::{
     audit, families,
     fault::Result,
     groups::{self, Group},
-    mirror, naming, recovery,
+    late, mirror, naming, recovery,
     shown::Shown,
     users::{self, User},
     writer::Writer,
@@ -319,6 +319,10 @@ fn add_members(
         }
         if group.ours && !import.mirror {
             part.strangers += 1;
+            continue;
+        }
+        if group.family.is_some() && late::is_doubted_user(db, user)? {
+            // Perhaps by a call that was given up and is about to be undone.
             continue;
         }
         db.prepare_cached(

@@ -121,6 +121,13 @@ pub(super) fn is_doubted(db: &Connection, group: &Group) -> Result<bool> {
         .exists(params![group.connection, group.upstream_name])?)
 }
 
+/// Whether a call about a user may still land, or has done so.
+pub(super) fn is_doubted_user(db: &Connection, user: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM doubts WHERE user_key = ?1")?
+        .exists([user])?)
+}
+
 /// Every pair of a group whose call got no answer.
 pub(super) fn note_pairs(db: &Connection, group: i64, at: Millis) -> Result<()> {
     let sql = format!(

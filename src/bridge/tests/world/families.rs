@@ -22,88 +22,22 @@ use crate::{
     bridge::{
         Bridge, Failure, Guard, Policy, Session, Setup, Switch, clock::simulated, token::Tokens,
     },
-    scim::resource::{ResourceId, ResourceType},
+    scim::resource::ResourceType,
     store::{self, Precondition, Store},
     upstream::{Millis, Upstream},
 };
-use application::{FAMILIES, Lie, ROLES, Roles, name_of};
+use application::{FAMILIES, Lie, ROLES, Roles};
+use asked::{Act, Asked, May, script};
 
 mod application;
+mod asked;
+mod judge;
+mod scenes;
 
-/// Requests of one world; each client asks about users of its own.
-const STEPS: usize = 16;
 const CLIENTS: usize = 3;
 /// A first account is there from the beginning, others appear by then.
 const APPEARED_BY: u64 = 8_000;
 const LOOK: Duration = Duration::from_secs(5);
-
-#[derive(Debug, Clone)]
-enum Act {
-    Create(String),
-    Delete(String),
-    Activate(String, bool),
-    Add(String, BTreeSet<String>),
-    Remove(String, BTreeSet<String>),
-}
-
-/// Every value that may hold.
-type May = BTreeSet<bool>;
-
-/// What a client knows of what it asked for: of users, and of pairs.
-#[derive(Debug, Default)]
-struct Asked {
-    exists: BTreeMap<String, May>,
-    active: BTreeMap<String, May>,
-    pairs: BTreeMap<(String, String), May>,
-    /// Whoever was ever asked to have a role, and since when.
-    ever: BTreeMap<(String, String), Millis>,
-    /// When something about a user was last left to be done.
-    pending: BTreeMap<String, Millis>,
-}
-
-impl Asked {
-    fn set<K: Ord>(of: &mut BTreeMap<K, May>, key: K, value: bool, sure: bool) {
-        let may = of.entry(key).or_insert_with(|| May::from([false]));
-        if sure {
-            may.clear();
-        }
-        may.insert(value);
-    }
-
-    /// Takes an act in: it counts, or it may.
-    fn note(&mut self, act: &Act, sure: bool) {
-        let roles = || {
-            FAMILIES
-                .iter()
-                .flat_map(|family| (0..ROLES.len()).map(|rank| name_of(family, rank)))
-        };
-        match act {
-            Act::Create(user) => {
-                Self::set(&mut self.exists, user.clone(), true, sure);
-                Self::set(&mut self.active, user.clone(), true, sure);
-            }
-            Act::Delete(user) => {
-                Self::set(&mut self.exists, user.clone(), false, sure);
-                // Its first step is to be inactive.
-                Self::set(&mut self.active, user.clone(), false, false);
-                for group in roles() {
-                    Self::set(&mut self.pairs, (group, user.clone()), false, sure);
-                }
-            }
-            Act::Activate(user, on) => Self::set(&mut self.active, user.clone(), *on, sure),
-            Act::Add(group, users) | Act::Remove(group, users) => {
-                for user in users {
-                    let on = matches!(act, Act::Add(..));
-                    let pair = (group.clone(), user.clone());
-                    if on {
-                        self.ever.entry(pair.clone()).or_insert_with(now);
-                    }
-                    Self::set(&mut self.pairs, pair, on, sure);
-                }
-            }
-        }
-    }
-}
 
 struct World {
     app: Arc<Roles>,
@@ -116,33 +50,23 @@ struct World {
     appears: Mutex<Vec<(Millis, String)>>,
 }
 
-fn accounts() -> Vec<String> {
-    names("u", 2 * CLIENTS)
-}
-
-fn draw(own: &[String]) -> Act {
-    let user = pick(own).clone();
-    let group = name_of(
-        pick::<&str>(&FAMILIES),
-        usize::try_from(below(ROLES.len() as u64)).unwrap(),
-    );
-    let some: BTreeSet<String> = (0..=below(2)).map(|_| pick(own).clone()).collect();
-    match below(20) {
-        0..8 => Act::Add(group, some),
-        8..14 => Act::Remove(group, some),
-        14..16 => Act::Activate(user, false),
-        16..18 => Act::Activate(user, true),
-        18 => Act::Create(user),
-        _ => Act::Delete(user),
+impl World {
+    /// In which nothing was asked, and nobody has appeared.
+    fn before(app: Roles) -> Self {
+        Self {
+            app: Arc::new(app),
+            appears: Mutex::default(),
+            left: Vec::new(),
+            asked: Mutex::default(),
+            found: Mutex::default(),
+            users: Mutex::default(),
+            groups: Mutex::default(),
+        }
     }
 }
 
-fn script(client: usize) -> Vec<Act> {
-    let own: Vec<String> = accounts().into_iter().skip(2 * client).take(2).collect();
-    let mut acts: Vec<Act> = own.iter().cloned().map(Act::Create).collect();
-    acts.extend((0..STEPS).map(|_| draw(&own)));
-    acts.reverse();
-    acts
+fn accounts() -> Vec<String> {
+    names("u", 2 * CLIENTS)
 }
 
 fn run(seed: u64, lie: Lie) -> Vec<String> {
@@ -154,16 +78,13 @@ fn run(seed: u64, lie: Lie) -> Vec<String> {
         let after = if chance(60) { 0 } else { below(APPEARED_BY) };
         (DAWN + Millis::try_from(after).unwrap(), account)
     });
+    let appears = Mutex::new(appears.collect());
     let world = Arc::new(World {
-        app: Arc::new(Roles::new(lie, LATE)),
-        appears: Mutex::new(appears.collect()),
+        appears,
         left: (0..CLIENTS)
             .map(|client| Mutex::new(script(client)))
             .collect(),
-        asked: Mutex::default(),
-        found: Mutex::default(),
-        users: Mutex::default(),
-        groups: Mutex::default(),
+        ..World::before(Roles::new(lie, LATE))
     });
     let mut crashes: Vec<u64> = (0..below(4)).map(|_| below(10_000)).collect();
     if lie != Lie::None {
@@ -187,7 +108,8 @@ fn live(world: &Arc<World>, file: &Path, dies_after: Option<u64>) -> bool {
     let ended = runtime.block_on(async {
         simulated::begin(now());
         let store = store::open(file).unwrap();
-        let bridge = start(world, Arc::clone(&store), engine).await;
+        let reconcile = chance(30).then_some(Duration::from_secs(45));
+        let bridge = start(world, Arc::clone(&store), engine, reconcile).await;
         world.find_groups(&bridge, &*store).await;
         let appearing = Arc::clone(world);
         tokio::spawn(async move { appearing.appear().await });
@@ -213,6 +135,7 @@ async fn start(
     world: &Arc<World>,
     store: Arc<dyn Store>,
     engine: tokio::runtime::Handle,
+    reconcile: Option<Duration>,
 ) -> Arc<Bridge> {
     let setup = Setup {
         name: CONNECTION.into(),
@@ -222,7 +145,7 @@ async fn start(
             import_at_start: false,
             late_writes: LATE,
             look_for_staged: Some(LOOK),
-            reconcile_every: chance(30).then_some(Duration::from_secs(45)),
+            reconcile_every: reconcile,
             guard: Arc::new(Guard::off()),
             ..Policy::default()
         },
@@ -278,7 +201,7 @@ impl World {
             if all {
                 break;
             }
-            let _ = session.import(&|_| {}).await;
+            let _ = session.import(false, &|_| {}).await;
         }
         *lock(&self.users) = named(store, ResourceType::User, "userName").await;
     }
@@ -452,77 +375,6 @@ impl World {
         if std::env::var_os("FAMILY").is_some() {
             println!("{:#?}", self.app.log());
         }
-    }
-
-    async fn verdict(&self, bridge: &Bridge, store: &dyn Store) -> Vec<String> {
-        let mut found = Vec::new();
-        let key = bridge.connections[0].key;
-        let mut shown = BTreeMap::new();
-        for (id, it) in super::listed(store, ResourceType::User).await {
-            shown.insert(id, (it.text("userName").unwrap().to_owned(), it.active()));
-        }
-        let mut members: BTreeMap<String, BTreeSet<ResourceId>> = BTreeMap::new();
-        for (id, it) in super::listed(store, ResourceType::Group).await {
-            let of = store.members(key, id).await.unwrap().unwrap();
-            let name = it.text(super::OWN_NAME).unwrap().to_owned();
-            members.insert(name, of.ids.iter().copied().collect());
-        }
-        let asked = lock(&self.asked);
-        for user in accounts() {
-            let entry = shown.iter().find(|(_, (name, _))| *name == user);
-            let is_in = |group: &str| entry.is_some_and(|(id, _)| members[group].contains(id));
-            let active = entry.is_some_and(|(_, (_, active))| *active);
-            let exists = asked
-                .exists
-                .get(&user)
-                .is_none_or(|may| may.contains(&entry.is_some()));
-            let as_active = entry.is_none()
-                || asked
-                    .active
-                    .get(&user)
-                    .is_some_and(|may| may.contains(&active));
-            if !exists || !as_active {
-                found.push(format!(
-                    "{user} is shown as {entry:?} and was asked otherwise"
-                ));
-            }
-            for family in FAMILIES {
-                let groups = (0..ROLES.len()).map(|rank| name_of(family, rank));
-                for group in groups.clone() {
-                    let may = asked.pairs.get(&(group.clone(), user.clone()));
-                    if entry.is_some()
-                        && !may.map_or(!is_in(&group), |may| may.contains(&is_in(&group)))
-                    {
-                        found.push(format!(
-                            "{user} in {group}: shown {}, asked {may:?}",
-                            is_in(&group)
-                        ));
-                    }
-                }
-                let counts = groups.clone().position(|group| active && is_in(&group));
-                let has = self.app.has(&user, family);
-                if has != counts {
-                    found.push(format!(
-                        "{user} has {has:?} in {family} and should {counts:?}"
-                    ));
-                }
-            }
-        }
-        for change in self.app.log() {
-            let Some(rank) = change.rank else { continue };
-            let pair = (name_of(&change.family, rank), change.account.clone());
-            if asked.ever.get(&pair).is_none_or(|since| *since > change.at) {
-                found.push(format!("invented: {change:?}"));
-            }
-        }
-        drop(asked);
-        let counts = store.counts(key).await.unwrap();
-        if counts.staged_users + counts.pending_users > 0 {
-            found.push(format!("still open: {counts:?}"));
-        }
-        let refused = store.refusals(key, 9).await.unwrap();
-        found.extend(refused.iter().map(|it| format!("refused: {it:?}")));
-        found
     }
 }
 

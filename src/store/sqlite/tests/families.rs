@@ -223,6 +223,39 @@ async fn a_late_call_may_have_changed_all_that_the_user_has_of_the_family() {
 }
 
 #[tokio::test]
+async fn what_may_have_landed_late_is_not_taken_for_a_member_that_was_there() {
+    let (roles, users) = Roles::new(&[], &[]).await;
+    let (ann, store, c) = (&users[0], &roles.scene.store, roles.scene.c);
+    roles.set(roles.admin, ann, true).await;
+    let turn = roles.turn(roles.admin).await.unwrap();
+    let add = Operation::AddMembers {
+        group: "admin".into(),
+        members: turn.work.adds.clone(),
+    };
+    let unheard = GroupLearned {
+        calls: vec![(add, UNANSWERED.into(), 1)],
+        ..GroupLearned::default()
+    };
+    roles.end(&turn, unheard).await;
+    roles.set(roles.admin, ann, false).await;
+    roles.confirm(roles.admin).await;
+    let import = async |shown: &[&str]| {
+        let found = vec![found("admin", 0, shown), found("viewer", 1, &[])];
+        let mark = store.import_mark(i64::MAX).await.unwrap();
+        let import = store.import(c, mark, Vec::new(), found, None, actor());
+        import.await.unwrap().members_new
+    };
+    assert_eq!(import(&["ann", "bob"]).await, 1, "bob alone");
+    for before in [3_500, HOUR] {
+        store.recheck_late(c, before, HOUR).await.unwrap();
+        assert!(roles.is_open(roles.admin, ann).await);
+        roles.confirm(roles.admin).await;
+        roles.confirm(roles.viewer).await;
+    }
+    assert_eq!(import(&["ann", "bob"]).await, 1, "now it is as it is");
+}
+
+#[tokio::test]
 async fn what_lands_late_on_who_has_left_is_the_accounts_end_again() {
     let (roles, users) = Roles::new(&[], &[]).await;
     let (ann, store, c) = (&users[0], &roles.scene.store, roles.scene.c);
