@@ -12,9 +12,11 @@ use serde_json::Value;
 use super::{
     Rest,
     answers::{self, ID},
+    body::Told,
     meaning,
+    operation::{Name, Operation},
     paging::{MOST, Pages, Pairs, unclear},
-    settings::{KnownBy, Name, Operation},
+    settings::KnownBy,
     template::Values,
 };
 use crate::upstream::{RemoteGroup, Upstream, UpstreamError, client::Call};
@@ -25,7 +27,7 @@ const MOST_IDS: usize = 100_000;
 /// What a call is about besides the placeholders of one thing.
 #[derive(Debug, Default)]
 pub(super) struct About {
-    pub(super) members: Vec<Vec<(&'static str, String)>>,
+    pub(super) members: Vec<Told>,
     pub(super) page: Pairs,
     /// The page's query is all of it.
     pub(super) page_alone: bool,

@@ -4,7 +4,10 @@
 
 use std::borrow::Cow;
 
-use super::settings::{KnownBy, Name, Operation, Settings};
+use super::{
+    operation::{Name, Operation},
+    settings::{KnownBy, Settings},
+};
 use crate::plan::capability::{
     Act, Capabilities, Capability,
     Certainty::{Assumed, Documented},

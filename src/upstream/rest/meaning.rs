@@ -2,13 +2,12 @@
 //! configuration, the first that fits decides. A row can speak of a success
 //! too, because some applications answer 200 to everything.
 
-use serde::Deserialize;
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
-use super::{
-    pointer::Pointer,
-    settings::{Name, Statuses},
-};
+use super::{operation::Name, pointer::Pointer};
 use crate::upstream::client::Meaning;
 
 /// The longest answer that is looked into for the meaning of a failure.
@@ -30,6 +29,33 @@ pub struct Row {
     #[serde(default)]
     pub text: Option<String>,
     pub means: Means,
+}
+
+/// One or several numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Statuses(pub BTreeSet<u16>);
+
+impl<'de> Deserialize<'de> for Statuses {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum OneOrMore {
+            One(u16),
+            More(BTreeSet<u16>),
+        }
+        let statuses = match OneOrMore::deserialize(from) {
+            Ok(OneOrMore::One(status)) => [status].into(),
+            Ok(OneOrMore::More(statuses)) => statuses,
+            Err(_) => BTreeSet::new(),
+        };
+        let good = |status: &u16| (200..=599).contains(status);
+        if statuses.is_empty() || !statuses.iter().all(good) {
+            return Err(D::Error::custom(
+                "no status of HTTP; write a number from 200 to 599, or several in brackets",
+            ));
+        }
+        Ok(Self(statuses))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -23,16 +23,18 @@ use crate::{
     scim::{error::Problem, resource::Attributes, schema::Schemas},
 };
 use answers::ID;
+use operation::Name;
 use paging::unclear;
-use settings::{KnownBy, Name};
+use settings::KnownBy;
 
 mod answers;
+mod body;
 mod calls;
 mod capabilities;
 mod check;
 mod mapping;
 mod meaning;
-mod names;
+mod operation;
 mod paging;
 mod pointer;
 mod problems;

@@ -4,16 +4,50 @@
 //! answer. A page that is shorter than asked for is not the last one, because
 //! many applications cut pages; an empty one is.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, num::NonZeroUsize};
 
 use reqwest::Url;
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    pointer::text_of,
-    settings::{Paging, Style},
-};
+use super::pointer::{Pointer, text_of};
 use crate::upstream::UpstreamError;
+
+/// How a list comes in parts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    pub style: Style,
+    /// Where the cursor or the link to the next page stands.
+    #[serde(default)]
+    pub next: Option<Pointer>,
+    /// The query's key for the cursor, the page or the offset.
+    #[serde(default)]
+    pub query: Option<String>,
+    /// The query's key for the entries of a page, and how many are asked for.
+    #[serde(default)]
+    pub size: Option<String>,
+    #[serde(default)]
+    pub entries: Option<NonZeroUsize>,
+    /// The number of the first page, or of the first entry.
+    #[serde(default)]
+    pub first: Option<u64>,
+    /// Where the number of all entries stands.
+    #[serde(default)]
+    pub total: Option<Pointer>,
+    /// Where it stands whether there is another page.
+    #[serde(default)]
+    pub more: Option<Pointer>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Style {
+    Cursor,
+    Link,
+    Page,
+    Offset,
+}
 
 /// The most pages and entries of a list, so that one that never ends does.
 const MOST_PAGES: usize = 100_000;

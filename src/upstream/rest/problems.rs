@@ -3,9 +3,12 @@
 //! given and never taken away again is no declaration.
 
 use super::{
+    body::{Body, is_of_member},
     meaning::{Means, Row},
-    settings::{Authentication, KnownBy, Name, Operation, Paging, Settings, Style},
-    template::{Body, Path, Text, is_of_member},
+    operation::{Name, Operation},
+    paging::{Paging, Style},
+    settings::{Authentication, KnownBy, Settings},
+    template::{Path, Text},
 };
 use reqwest::{Method, header::HeaderValue};
 
@@ -209,6 +212,15 @@ impl Settings {
             (holes.contains("user.id") || holes.contains("member.id")) && self.user.id.is_none();
         let group =
             holes.contains("group.id") && self.group.id.is_none() && self.group.fixed.is_empty();
+        let made = name == Name::CreateGroup && operation.id.is_none();
+        if made
+            && self
+                .operations
+                .values()
+                .any(|it| it.holes().contains("group.id"))
+        {
+            told.push(".id: missing, though calls want the id of a group: add the JSON pointer to the new one's id".into());
+        }
         if user {
             told.push(": the id of a user is told, and nowhere read: add user.id".into());
         }

@@ -3,20 +3,15 @@
 //! malformed by itself (a pointer, a placeholder) is refused while it is read,
 //! what does not go together by `problems`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    num::NonZeroUsize,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use reqwest::{Method, header::HeaderName};
-use serde::{Deserialize, Deserializer, de::Error};
+use reqwest::header::HeaderName;
+use serde::Deserialize;
 
 use super::{
     meaning::Row,
+    operation::{Name, Operation},
     pointer::Pointer,
-    template::{Body, Path, Text},
 };
 use crate::{
     plan::capability::Act,
@@ -242,128 +237,6 @@ pub struct Member {
 pub enum Plain {
     Id,
     Account,
-}
-
-/// What can be asked of the application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Name {
-    ListUsers,
-    FindUser,
-    CreateUser,
-    DeactivateUser,
-    ReactivateUser,
-    ListGroups,
-    FindGroup,
-    CreateGroup,
-    DeleteGroup,
-    ListMembers,
-    AddMembers,
-    RemoveMembers,
-    ReplaceMembers,
-}
-
-/// One call.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Operation {
-    pub method: Option<Verb>,
-    pub path: Option<Path>,
-    pub query: BTreeMap<String, Text>,
-    pub body: Option<Body>,
-    /// Most members in one call.
-    pub batch: Option<NonZeroUsize>,
-    /// Where the list or the one thing stands in the answer.
-    pub items: Option<Pointer>,
-    pub paging: Option<Paging>,
-    /// Where the new thing's id stands in the answer.
-    pub id: Option<Pointer>,
-    /// The list of those members for whom it was done, or was not.
-    pub applied: Option<Pointer>,
-    pub failed: Option<Pointer>,
-    /// No public document says that it can be done.
-    pub assumed: bool,
-}
-
-/// A method of HTTP.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verb(pub Method);
-
-impl<'de> Deserialize<'de> for Verb {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        match text.as_str() {
-            "GET" | "POST" | "PUT" | "PATCH" | "DELETE" => Method::from_bytes(text.as_bytes())
-                .map(Self)
-                .map_err(D::Error::custom),
-            _ => Err(D::Error::custom(format!(
-                "{text:?} is no method that is known; write one of GET, POST, PUT, PATCH, DELETE"
-            ))),
-        }
-    }
-}
-
-/// How a list comes in parts.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Paging {
-    pub style: Style,
-    /// Where the cursor or the link to the next page stands.
-    #[serde(default)]
-    pub next: Option<Pointer>,
-    /// The query's key for the cursor, the page or the offset.
-    #[serde(default)]
-    pub query: Option<String>,
-    /// The query's key for the entries of a page, and how many are asked for.
-    #[serde(default)]
-    pub size: Option<String>,
-    #[serde(default)]
-    pub entries: Option<NonZeroUsize>,
-    /// The number of the first page, or of the first entry.
-    #[serde(default)]
-    pub first: Option<u64>,
-    /// Where the number of all entries stands.
-    #[serde(default)]
-    pub total: Option<Pointer>,
-    /// Where it stands whether there is another page.
-    #[serde(default)]
-    pub more: Option<Pointer>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Style {
-    Cursor,
-    Link,
-    Page,
-    Offset,
-}
-
-/// One or several numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Statuses(pub BTreeSet<u16>);
-
-impl<'de> Deserialize<'de> for Statuses {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum OneOrMore {
-            One(u16),
-            More(BTreeSet<u16>),
-        }
-        let statuses = match OneOrMore::deserialize(from) {
-            Ok(OneOrMore::One(status)) => [status].into(),
-            Ok(OneOrMore::More(statuses)) => statuses,
-            Err(_) => BTreeSet::new(),
-        };
-        let good = |status: &u16| (200..=599).contains(status);
-        if statuses.is_empty() || !statuses.iter().all(good) {
-            return Err(D::Error::custom(
-                "no status of HTTP; write a number from 200 to 599, or several in brackets",
-            ));
-        }
-        Ok(Self(statuses))
-    }
 }
 
 impl Settings {

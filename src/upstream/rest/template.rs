@@ -1,14 +1,14 @@
-//! What a configuration says about requests, as types: paths, texts and bodies
-//! with placeholders in braces. A value never becomes syntax: in a path it is a
-//! whole segment and percent-encoded (RFC 3986), in a query or a body it stands
-//! alone or, `{so:quoted}`, as a JSON string (RFC 8259 section 7) within a
-//! filter. Reading one names what is wrong; filling one in cannot go wrong but
-//! for a value that is not there.
+//! What a configuration says about requests, as types: paths and texts with
+//! placeholders in braces (bodies are in `body`). A value never becomes syntax:
+//! in a path it is a whole segment and percent-encoded (RFC 3986), in a query or
+//! a body it stands alone or, `{so:quoted}`, as a JSON string (RFC 8259 section
+//! 7) within a filter. Reading one names what is wrong; filling one in cannot
+//! go wrong but for a value that is not there.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, de::Error};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::upstream::client;
 
@@ -111,7 +111,7 @@ enum Piece {
 }
 
 impl Text {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let pieces = pieces(text)?;
         let bare = pieces.iter().find_map(|piece| match piece {
             Piece::Hole(name) | Piece::Number(name) => Some(*name),
@@ -152,7 +152,7 @@ impl Text {
         names.collect()
     }
 
-    fn number(&self) -> Option<&'static str> {
+    pub(super) fn number(&self) -> Option<&'static str> {
         match self.0.as_slice() {
             [Piece::Number(name)] => Some(name),
             _ => None,
@@ -221,181 +221,18 @@ fn known(name: &str) -> Result<&'static str, String> {
     })
 }
 
-/// A JSON body.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Body(Node);
-
-#[derive(Debug, Clone, PartialEq)]
-enum Node {
-    Plain(Value),
-    Text(Text),
-    List(Vec<Node>),
-    /// A list of one entry that speaks of a member: one for each.
-    Each(Box<Node>),
-    Table(Vec<(String, Node)>),
-}
-
-impl Body {
-    fn parse(value: &Value) -> Result<Self, String> {
-        node(value).map(Self)
-    }
-
-    /// `None` where nothing is known of all that it would hold.
-    pub(super) fn fill(
-        &self,
-        values: &Values<'_>,
-        members: &[Vec<(&'static str, String)>],
-    ) -> Result<Option<Value>, String> {
-        self.0.fill(values, members)
-    }
-
-    pub(super) fn holes(&self) -> Holes {
-        self.0.holes(true)
-    }
-
-    /// Those that stand outside a list with an entry for each member.
-    pub(super) fn single_holes(&self) -> Holes {
-        self.0.holes(false)
-    }
-
-    pub(super) fn has_list_of_members(&self) -> bool {
-        self.0.repeats()
-    }
-}
-
-impl<'de> Deserialize<'de> for Body {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Self::parse(&Value::deserialize(from)?).map_err(D::Error::custom)
-    }
-}
-
-/// As deep as the configuration, which its own reader bounds.
-fn node(value: &Value) -> Result<Node, String> {
-    Ok(match value {
-        Value::String(text) => Node::Text(Text::parse(text)?),
-        Value::Array(list) => {
-            let mut nodes = list.iter().map(node).collect::<Result<Vec<_>, _>>()?;
-            match nodes.pop() {
-                Some(only) if nodes.is_empty() && only.speaks_of_members() => {
-                    Node::Each(Box::new(only))
-                }
-                last => {
-                    nodes.extend(last);
-                    Node::List(nodes)
-                }
-            }
-        }
-        Value::Object(table) => {
-            if table.keys().any(|key| key.starts_with("$__toml")) {
-                return Err("JSON has no dates; write it as text in double quotes".into());
-            }
-            let entries = table.iter();
-            let entries = entries.map(|(key, value)| Ok((key.clone(), node(value)?)));
-            Node::Table(entries.collect::<Result<_, String>>()?)
-        }
-        plain => Node::Plain(plain.clone()),
-    })
-}
-
-impl Node {
-    fn fill(
-        &self,
-        values: &Values<'_>,
-        members: &[Vec<(&'static str, String)>],
-    ) -> Result<Option<Value>, String> {
-        match self {
-            Self::Plain(value) => Ok(Some(value.clone())),
-            Self::Text(text) => match (text.number(), text.fill(values)?) {
-                (Some(name), Some(text)) => number(name, &text).map(Some),
-                (_, text) => Ok(text.map(Value::from)),
-            },
-            Self::List(nodes) => {
-                let filled = nodes.iter().map(|node| node.fill(values, members));
-                let filled = filled.collect::<Result<Vec<_>, _>>()?;
-                Ok(Some(filled.into_iter().flatten().collect()))
-            }
-            Self::Each(node) => {
-                let mut list = Vec::with_capacity(members.len());
-                for member in members {
-                    let mut all = values.to_vec();
-                    all.extend(member.iter().map(|(hole, value)| (*hole, value.as_str())));
-                    list.extend(node.fill(&all, members)?);
-                }
-                Ok(Some(list.into()))
-            }
-            Self::Table(entries) => {
-                let mut table = Map::new();
-                for (key, node) in entries {
-                    if let Some(value) = node.fill(values, members)? {
-                        table.insert(key.clone(), value);
-                    }
-                }
-                Ok(Some(table.into()))
-            }
-        }
-    }
-
-    fn holes(&self, each: bool) -> Holes {
-        match self {
-            Self::Text(text) => text.holes(),
-            Self::List(nodes) => nodes.iter().flat_map(|node| node.holes(each)).collect(),
-            Self::Each(node) if each => node.holes(each),
-            Self::Plain(_) | Self::Each(_) => Holes::new(),
-            Self::Table(entries) => {
-                let nodes = entries.iter();
-                nodes.flat_map(|(_, node)| node.holes(each)).collect()
-            }
-        }
-    }
-
-    fn speaks_of_members(&self) -> bool {
-        self.holes(true).iter().any(|hole| is_of_member(hole))
-    }
-
-    fn repeats(&self) -> bool {
-        match self {
-            Self::Plain(_) | Self::Text(_) => false,
-            Self::List(nodes) => nodes.iter().any(Self::repeats),
-            Self::Each(_) => true,
-            Self::Table(entries) => entries.iter().any(|(_, node)| node.repeats()),
-        }
-    }
-}
-
-pub(super) fn is_of_member(hole: &str) -> bool {
-    hole.starts_with("member.")
-}
-
-fn number(name: &str, text: &str) -> Result<Value, String> {
-    let number = text.parse::<i64>().map(Value::from);
-    number.map_err(|_| format!("what is known for {{{name}}} is no number"))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
     use super::*;
 
-    fn filled(body: Value, members: &[&str]) -> Result<Option<Value>, String> {
-        let values = [("group.name", "a\"b"), ("group.id", "7")];
-        let members = members
-            .iter()
-            .map(|id| vec![("member.id", (*id).to_owned())]);
-        let members: Vec<_> = members.collect();
-        Body::parse(&body)?.fill(&values, &members)
-    }
-
     #[test]
-    fn a_value_is_a_value_whatever_it_holds() {
-        let body =
-            json!({ "name": "{group.name}", "id": "{group.id:number}", "n": 5, "b": "{{x}}" });
-        let now = filled(body, &[]).unwrap().unwrap();
-        assert_eq!(now, json!({ "name": "a\"b", "id": 7, "n": 5, "b": "{x}" }));
+    fn within_text_a_value_is_a_json_string() {
         let text = Text::parse("name eq {group.name:quoted} and x").unwrap();
         let text = text.fill(&[("group.name", "a\" or \"")]).unwrap().unwrap();
         assert_eq!(text, r#"name eq "a\" or \"" and x"#);
+        assert_eq!(hole_of_user("title"), Some("user.title"));
+        assert_eq!(hole_of_user("id"), None);
     }
 
     proptest::proptest! {
@@ -410,37 +247,7 @@ mod tests {
             let quoted = quoted.fill(&values).unwrap().unwrap();
             let back: String = serde_json::from_str(quoted.strip_prefix("is ").unwrap()).unwrap();
             assert_eq!(back, value);
-            let body = Body::parse(&json!({ "a": "{group.name}" })).unwrap();
-            let body = body.fill(&values, &[]).unwrap().unwrap();
-            assert_eq!(body, json!({ "a": value }));
         }
-    }
-
-    #[test]
-    fn a_list_of_one_member_is_one_of_all() {
-        let body = json!({ "add": [{ "id": "{member.id}", "in": "{group.id}" }], "x": ["y"] });
-        let now = filled(body, &["1", "2"]).unwrap().unwrap();
-        let add = json!([{ "id": "1", "in": "7" }, { "id": "2", "in": "7" }]);
-        assert_eq!(now, json!({ "add": add, "x": ["y"] }));
-        assert_eq!(
-            filled(json!(["{member.id}"]), &[]).unwrap(),
-            Some(json!([]))
-        );
-        assert!(
-            filled(json!(["{member.account}"]), &["1"]).is_err(),
-            "never left out"
-        );
-        assert!(filled(json!(["{member.id:number}"]), &["one"]).is_err());
-    }
-
-    #[test]
-    fn what_is_not_known_of_a_new_account_is_left_out() {
-        let body = Body::parse(&json!({ "t": "{user.title}", "a": "{user.account}" })).unwrap();
-        let now = body.fill(&[("user.account", "ann")], &[]).unwrap().unwrap();
-        assert_eq!(now, json!({ "a": "ann" }));
-        assert!(body.fill(&[("user.title", "x")], &[]).is_err());
-        assert_eq!(hole_of_user("title"), Some("user.title"));
-        assert_eq!(hole_of_user("id"), None);
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use super::{
     Rest,
     answers::{self, ID},
+    body::Told,
     calls::{About, Answer, rejected, unsent},
+    operation::Name,
     pointer::Pointer,
-    settings::Name,
     template::hole_of_user,
 };
 use crate::{
@@ -238,11 +239,7 @@ impl Rest {
 
     /// What is filled in of members. Ids that are wanted and not known are
     /// looked up, one by one; `Missing` is one who is nowhere.
-    async fn told(
-        &self,
-        name: Name,
-        members: &[Principal],
-    ) -> Result<Vec<Vec<(&'static str, String)>>, UpstreamError> {
+    async fn told(&self, name: Name, members: &[Principal]) -> Result<Vec<Told>, UpstreamError> {
         let wants_ids = self.declared(name)?.holes().contains("member.id");
         let mut told = Vec::with_capacity(members.len());
         for member in members {

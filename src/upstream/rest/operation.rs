@@ -1,14 +1,79 @@
-//! What each call of a declared application is by itself, whatever the
-//! configuration says of it: its usual method, what it may and must name, how
-//! urgent it is.
+//! The calls of a declared application: what a configuration can say of one, and
+//! what each is by itself, whatever it says: its usual method, what it may and
+//! must name, how urgent it is.
+
+use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use reqwest::Method;
+use serde::{Deserialize, Deserializer, de::Error};
 
 use super::{
-    settings::{KnownBy, Name, Operation, Settings},
-    template::{Body, Holes, Path, Text},
+    body::Body,
+    paging::Paging,
+    pointer::Pointer,
+    settings::{KnownBy, Settings},
+    template::{Holes, Path, Text},
 };
 use crate::upstream::client::Priority;
+
+/// What can be asked of the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Name {
+    ListUsers,
+    FindUser,
+    CreateUser,
+    DeactivateUser,
+    ReactivateUser,
+    ListGroups,
+    FindGroup,
+    CreateGroup,
+    DeleteGroup,
+    ListMembers,
+    AddMembers,
+    RemoveMembers,
+    ReplaceMembers,
+}
+
+/// One call.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Operation {
+    pub method: Option<Verb>,
+    pub path: Option<Path>,
+    pub query: BTreeMap<String, Text>,
+    pub body: Option<Body>,
+    /// Most members in one call.
+    pub batch: Option<NonZeroUsize>,
+    /// Where the list or the one thing stands in the answer.
+    pub items: Option<Pointer>,
+    pub paging: Option<Paging>,
+    /// Where the new thing's id stands in the answer.
+    pub id: Option<Pointer>,
+    /// The list of those members for whom it was done, or was not.
+    pub applied: Option<Pointer>,
+    pub failed: Option<Pointer>,
+    /// No public document says that it can be done.
+    pub assumed: bool,
+}
+
+/// A method of HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verb(pub Method);
+
+impl<'de> Deserialize<'de> for Verb {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        match text.as_str() {
+            "GET" | "POST" | "PUT" | "PATCH" | "DELETE" => Method::from_bytes(text.as_bytes())
+                .map(Self)
+                .map_err(D::Error::custom),
+            _ => Err(D::Error::custom(format!(
+                "{text:?} is no method that is known; write one of GET, POST, PUT, PATCH, DELETE"
+            ))),
+        }
+    }
+}
 
 impl Name {
     pub(super) const ALL: [Self; 13] = [
