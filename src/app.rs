@@ -355,6 +355,7 @@ impl Running {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
+        self.bridge.close();
         if let Some(operators) = self.operators.take() {
             Access::take_away(&operators.store);
             let _ = operators.stop.send(());

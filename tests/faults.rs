@@ -328,3 +328,95 @@ async fn an_unreachable_application_costs_no_acknowledged_change() {
         .until_upstream_has("developers", &addresses("u", 0..3))
         .await;
 }
+
+fn inactive() -> Value {
+    json!([{ "op": "replace", "path": "active", "value": false }])
+}
+
+/// Whether an account is active in the application.
+async fn is_active(world: &World, name: &str) -> bool {
+    let state = world.state().await;
+    let users = state["users"].as_array().unwrap();
+    let user = users.iter().find(|user| user["email"] == address(name));
+    user.is_some_and(|user| user["active"] == true)
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !holds().await {
+        assert!(std::time::Instant::now() < end, "never: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_call_that_is_forbidden_keeps_nobody_else_s_access() {
+    let world = World::with("sync_wait = \"300ms\"", &["--empty"]).await;
+    let users = world.users("u", 4).await;
+    let forbidden = json!({ "status": { "status": 403 } });
+    world.faults(rule(forbidden, "deactivate_user", 1)).await;
+    for user in &users {
+        let path = format!("/Users/{user}");
+        world.patch(&path, inactive()).await.expect(200);
+    }
+    for name in ["u1", "u2", "u3", "u0"] {
+        until(name, async || !is_active(&world, name).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_outage_of_faults_everything_arrives_at_once() {
+    let world = World::with("sync_wait = \"100ms\"", &["--empty"]).await;
+    let users = world.users("u", 12).await;
+    let mut groups = Vec::new();
+    for number in 0..12 {
+        groups.push(world.group(&format!("Team {number}"), &users[..1]).await);
+    }
+    let fault = json!({ "rules": [{ "failure": "error_before" }] });
+    world.faults(fault).await;
+    for group in &groups {
+        let path = format!("/Groups/{group}");
+        world.patch(&path, add(&users[1..2])).await.expect(204);
+    }
+    let state = async || world.status().await["connections"][0]["application"]["state"].clone();
+    until("the circuit opens", async || state().await == "unreachable").await;
+    let (_, calls) = world
+        .calls_of(tokio::time::sleep(std::time::Duration::from_secs(3)))
+        .await;
+    assert!(calls.len() <= 2, "one tries now and then: {calls:#?}");
+    world.faults(json!({})).await;
+    for number in 0..12 {
+        let name = format!("team-{number}");
+        world.until_upstream_has(&name, &addresses("u", 0..2)).await;
+    }
+    until("the circuit closes", async || state().await == "well").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_the_application_is_answered_when_the_bridge_is_told_to_end() {
+    let mut world = World::with("sync_wait = \"20s\"", &["--empty"]).await;
+    let users = world.users("u", 2).await;
+    let id = world.group("Developers", &users[..1]).await;
+    world.faults(json!({ "latency_ms": 60_000 })).await;
+    let url = format!("{}/Groups/{id}", world.base);
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": add(&users[1..]),
+    });
+    let request = world.client.patch(url).bearer_auth(&world.token);
+    let request = request
+        .header("content-type", "application/scim+json")
+        .body(body.to_string());
+    world.forget_calls().await;
+    let waiting = tokio::spawn(request.send());
+    // It is under way when the application has been asked.
+    until("it is sent", async || !world.calls().await.is_empty()).await;
+    tokio::task::block_in_place(|| world.stops_in_time());
+    let answer = waiting.await.unwrap().expect("an answer");
+    assert_eq!(answer.status().as_u16(), 204);
+    world.start_bridge();
+    world.faults(json!({})).await;
+    world
+        .until_upstream_has("developers", &addresses("u", 0..2))
+        .await;
+}

@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, oneshot, watch},
     time::Instant,
 };
 
@@ -41,6 +41,9 @@ const KEPT_REFUSALS: usize = 1_000;
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(900));
 /// Least time between two attempts when new work interrupts a back-off.
 const LEAST_GAP: Duration = Duration::from_millis(100);
+/// By how much later a lane tries again for every time it found the application
+/// away, and at most: thousands of them need not look every time.
+const AWAY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 /// Most time a busy lane waits for the requests that usually follow at once on
 /// the answers it just gave. An idle lane never waits.
 const LONGEST_LINGER: Duration = Duration::from_millis(25);
@@ -250,6 +253,7 @@ impl Summary {
 
 /// What became of the pairs of a group since they were handed out.
 struct SinceSeq<'a> {
+    lanes: &'a Lanes,
     store: &'a dyn Store,
     key: GroupKey,
     seq: u64,
@@ -263,6 +267,11 @@ impl Since for SinceSeq<'_> {
 
     async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
         self.store.without_row(self.key, names).await
+    }
+
+    fn is_overtaken(&self) -> bool {
+        let kicked = self.lanes.with(Lane::Group(self.key), |state| state.kicked);
+        kicked == Some(true)
     }
 }
 
@@ -393,7 +402,12 @@ impl Lanes {
     async fn work(self, lane: Lane) {
         let mut attempts: u32 = 0;
         let mut doubts = Doubts::new();
+        let mut recoveries = self.0.upstream.recoveries();
         loop {
+            // What comes back from here on is not missed.
+            if let Some(recoveries) = &mut recoveries {
+                recoveries.mark_unchanged();
+            }
             self.0.switch.until(&self.0.connection, true).await;
             self.with(lane, |state| {
                 state.kicked = false;
@@ -428,7 +442,10 @@ impl Lanes {
                 self.pause(lane, pause, attempts).await;
             } else {
                 attempts = attempts.saturating_add(1);
-                self.pause(lane, pause, attempts).await;
+                tokio::select! {
+                    () = self.pause(lane, pause, attempts) => {}
+                    () = recovery(recoveries.as_mut()) => attempts = 0,
+                }
             }
         }
     }
@@ -522,6 +539,7 @@ impl Lanes {
         };
         let was_there = turn.work.observed;
         let since = SinceSeq {
+            lanes: self,
             store: self.0.store.as_ref(),
             key,
             seq,
@@ -663,7 +681,15 @@ impl Lanes {
         };
         match pause {
             Pause::None => {}
-            Pause::For(wait) => tokio::time::sleep(wait.min(BACK_OFF.1)).await,
+            Pause::For(wait) => {
+                let away = self.0.upstream.condition().unreachable;
+                let most = if away {
+                    (AWAY.0 * attempts).min(AWAY.1)
+                } else {
+                    Duration::ZERO
+                };
+                tokio::time::sleep(wait.min(BACK_OFF.1) + clock::jitter(most)).await;
+            }
             Pause::UntilAccepted => {
                 let end = Instant::now() + DENIED_PAUSE;
                 while Instant::now() < end {
@@ -689,6 +715,16 @@ impl Lanes {
                     tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
             }
         }
+    }
+}
+
+/// When the application has come back.
+async fn recovery(recoveries: Option<&mut watch::Receiver<u64>>) {
+    let Some(recoveries) = recoveries else {
+        return std::future::pending().await;
+    };
+    if recoveries.changed().await.is_err() {
+        std::future::pending().await
     }
 }
 

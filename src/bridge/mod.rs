@@ -57,6 +57,8 @@ pub use operator::{ConnectionStatus, Operator, Status};
 pub use preview::Preview;
 use switch::Switch;
 
+/// How long answers wait for an application still when the process is to end.
+const LAST_WAIT: Duration = Duration::from_secs(3);
 /// What was sent longer ago is shown by every read.
 const SENT_LATELY: Millis = 60_000;
 
@@ -162,6 +164,7 @@ pub struct Bridge {
     engine: tokio::runtime::Handle,
     switch: Switch,
     started: Millis,
+    closing: watch::Sender<bool>,
 }
 
 /// The right to act on one connection with one token.
@@ -270,10 +273,24 @@ impl Bridge {
             engine,
             switch,
             started: clock::now(),
+            closing: watch::Sender::new(false),
         });
         bridge.heed_switch();
         bridge.keep_watch();
         Ok(bridge)
+    }
+
+    /// Answers that still wait for an application go out soon, as open ones do.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// When answers do not wait any more.
+    async fn closed(&self) {
+        let mut closing = self.closing.subscribe();
+        if closing.wait_for(|closing| *closing).await.is_ok() {
+            tokio::time::sleep(LAST_WAIT).await;
+        }
     }
 
     /// The names of the connections, in order.

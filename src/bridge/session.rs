@@ -154,6 +154,7 @@ impl Session {
             settled = waiting => settled.ok(),
             // Nothing will come while the operator has stopped all writes.
             () = switch.until(name, false) => None,
+            () = self.bridge.closed() => None,
             () = tokio::time::sleep_until(until) => None,
         }
     }

@@ -26,9 +26,10 @@ use reqwest::{
 };
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::{Condition, UpstreamError};
-use gate::Gate;
+use gate::{About, Gate};
 use pace::{Limits, Pace, Party, Refusal, Turn};
 
 mod address;
@@ -333,6 +334,11 @@ impl Client {
         self.braked.store(stopped, SeqCst);
     }
 
+    /// Changes when an application that could not be reached has come back.
+    pub(super) fn recoveries(&self) -> watch::Receiver<u64> {
+        self.pace.recoveries()
+    }
+
     pub(super) fn condition(&self) -> Condition {
         let (unreachable, silent_for) = self.pace.silences();
         Condition {
@@ -355,8 +361,8 @@ impl Client {
         judge: Judge<'_>,
     ) -> Result<Reply, UpstreamError> {
         let authorization = self.token.header()?;
-        let kind = (&call.method, call.template);
-        self.gate.pass(kind, &authorization)?;
+        let about = About::new(&call.method, call.template, url.as_str(), body.as_deref());
+        self.gate.pass(about, &authorization)?;
         let turn = self
             .pace
             .turn(&self.party, priority)
@@ -383,17 +389,19 @@ impl Client {
         let answer = request.send().await;
         point!("call.answered");
         let status = answer.as_ref().map_or(0, |reply| reply.status().as_u16());
-        let result = match answer {
+        let mut result = match answer {
             Ok(reply) => self.judge(reply, &turn, judge).await,
             Err(error) => Err(self.unanswered(&error)),
         };
         point!("call.judged");
         if status != 0 {
             let (denied, reason) = match &result {
-                Err(UpstreamError::Denied { reason }) => (denial(status), reason.as_str()),
-                _ => (200, ""),
+                Err(UpstreamError::Denied { reason }) => (denial(status), reason.clone()),
+                _ => (200, String::new()),
             };
-            self.gate.note(kind, &authorization, denied, reason);
+            if self.gate.note(about, &authorization, denied, &reason) {
+                result = Err(UpstreamError::Rejected { reason });
+            }
         }
         tracing::debug!(
             method = %call.method,
@@ -419,8 +427,8 @@ impl Client {
         } else if error.is_builder() {
             UpstreamError::Rejected { reason }
         } else {
-            self.pace.reached();
             self.tally.unanswered.fetch_add(1, Relaxed);
+            self.pace.trouble();
             unclear(reason)
         }
     }
@@ -431,7 +439,6 @@ impl Client {
         turn: &Turn<'_>,
         judge: Judge<'_>,
     ) -> Result<Reply, UpstreamError> {
-        self.pace.reached();
         let status = reply.status();
         let asked = reply::asked_to_wait(reply.headers());
         let request_id = reply::request_id(reply.headers(), self.request_id.as_deref());
@@ -455,7 +462,11 @@ impl Client {
                 reason: format!("answered {}, not now", status.as_u16()),
             });
         }
-        self.pace.welcome(turn);
+        if status.is_server_error() && meaning.is_none() {
+            self.pace.trouble();
+        } else {
+            self.pace.welcome(turn);
+        }
         match meaning {
             None if status.is_success() => return Ok(Reply::new(body?)),
             Some(Meaning::Done) => return Ok(Reply::nothing_to_do()),

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::{
     plan::{
@@ -116,6 +117,12 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// Stops all writes, or lets them go on. What waits for its turn and was
     /// not sent yet is given back as `Later`; what is under way ends.
     fn brake(&self, stopped: bool);
+
+    /// Changes when the application has come back after it could not be
+    /// reached, so that nobody waits longer for it than it was away.
+    fn recoveries(&self) -> Option<watch::Receiver<u64>> {
+        None
+    }
 
     /// How it goes with the application; looks, and sends nothing.
     fn condition(&self) -> Condition;
@@ -243,7 +250,7 @@ pub enum UpstreamError {
 /// the start of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Condition {
-    /// Nobody answers there; one call at a time tries.
+    /// Nobody answers there, or only with faults; one call at a time tries.
     pub unreachable: bool,
     /// The credential, or a right of it, was refused.
     pub refused: bool,

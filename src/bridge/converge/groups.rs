@@ -29,6 +29,10 @@ pub(in crate::bridge) type Doubts = HashMap<UserKey, (u8, Instant)>;
 /// H-12): giving it up wrongly would leave somebody with access.
 pub(super) const READ_LAG: Duration = Duration::from_secs(10);
 
+/// A turn that isolates bad members makes so many calls before it gives way to
+/// what else was asked for: more than finding one takes.
+const OWN_TIME: usize = 32;
+
 /// What became of a turn's pairs since it was handed out. A turn may take as
 /// many calls as it has batches, and what nobody wants any more is not sent
 /// (reliability: H-02).
@@ -39,6 +43,11 @@ pub(in crate::bridge) trait Since: Send + Sync {
 
     /// Those of the application's names for groups that nothing here has or had.
     async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError>;
+
+    /// Whether something else was asked for of the group meanwhile.
+    fn is_overtaken(&self) -> bool {
+        false
+    }
 }
 
 /// Works one group turn off.
@@ -143,53 +152,62 @@ impl Turn<'_> {
         }
         let renames = |it: &Operation| matches!(it, Operation::RenameGroup { .. });
         self.learned.title_open = plan.operations.iter().any(renames);
-        let mut operations = plan.operations.into_iter();
+        self.send_all(plan.operations).await
+    }
+
+    /// Sends the operations; a batch that was refused whole is halved until the
+    /// bad member stands alone, after everything else was sent and as long as
+    /// nothing else is asked for: nobody's removal waits for that.
+    async fn send_all(&mut self, operations: Vec<Operation>) -> Pause {
+        let mut halves = Vec::new();
+        let mut operations = operations.into_iter();
         while let Some(operation) = operations.next() {
-            match self.send(operation).await {
-                Next::GoOn => {
-                    point!("turn.one-sent");
-                }
-                Next::Stop(pause) => {
-                    for left in operations {
-                        self.unsent(members_of(&left));
-                    }
-                    return pause;
-                }
+            if let Next::Stop(pause) = self.send(operation, &mut halves).await {
+                self.leave(operations.chain(halves));
+                return pause;
             }
+            point!("turn.one-sent");
+        }
+        while let Some(half) = halves.pop() {
+            if self.learned.calls.len() >= OWN_TIME && self.since.is_overtaken() {
+                halves.push(half);
+                self.leave(halves);
+                return Pause::None;
+            }
+            if let Next::Stop(pause) = self.send(half, &mut halves).await {
+                self.leave(halves);
+                return pause;
+            }
+            point!("turn.one-sent");
         }
         Pause::None
     }
 
-    /// Sends one operation; a batch that was refused whole is halved until the
-    /// bad member stands alone.
-    async fn send(&mut self, operation: Operation) -> Next {
-        let mut stack = vec![operation];
-        while let Some(operation) = stack.pop() {
-            let Some(operation) = self.still_wanted(operation).await else {
-                continue;
-            };
-            let started = Instant::now();
-            let result = self.named(&operation, self.upstream.apply(&operation).await);
-            let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.learned
-                .calls
-                .push((operation.clone(), word(&result), millis));
-            let next = match result {
-                Ok(outcome) => {
-                    self.note_title(&operation, outcome.upstream_id);
-                    self.note_success(&operation, &outcome.members);
-                    Next::GoOn
-                }
-                Err(error) => self.failure(operation, &error, &mut stack),
-            };
-            if let Next::Stop(pause) = next {
-                for left in stack {
-                    self.unsent(members_of(&left));
-                }
-                return Next::Stop(pause);
-            }
+    /// They go with the next turn.
+    fn leave(&mut self, operations: impl IntoIterator<Item = Operation>) {
+        for operation in operations {
+            self.unsent(members_of(&operation));
         }
-        Next::GoOn
+    }
+
+    /// Sends one operation; what is left of it goes to `halves`.
+    async fn send(&mut self, operation: Operation, halves: &mut Vec<Operation>) -> Next {
+        let Some(operation) = self.still_wanted(operation).await else {
+            return Next::GoOn;
+        };
+        let started = Instant::now();
+        let result = self.named(&operation, self.upstream.apply(&operation).await);
+        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let word = word(&result);
+        self.learned.calls.push((operation.clone(), word, millis));
+        match result {
+            Ok(outcome) => {
+                self.note_title(&operation, outcome.upstream_id);
+                self.note_success(&operation, &outcome.members);
+                Next::GoOn
+            }
+            Err(error) => self.failure(operation, &error, halves),
+        }
     }
 
     /// The operation without those who were asked for otherwise since the turn

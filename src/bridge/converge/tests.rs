@@ -266,6 +266,63 @@ async fn one_bad_member_never_blocks_ninety_nine_good_ones() {
     assert!(app.calls() <= 2 * 7 + 1, "{} calls", app.calls());
 }
 
+/// Refuses a call that names one of them.
+fn refuses(bad: impl Fn(i64) -> bool + Send + Sync + 'static) -> Scripted {
+    scripted(move |operation| {
+        if members_of(operation).iter().any(|user| bad(user.0)) {
+            Err(rejected())
+        } else {
+            all_done(operation)
+        }
+    })
+}
+
+#[tokio::test]
+async fn nobody_s_removal_waits_until_bad_members_are_found() {
+    let app = refuses(|user| user < 100 && user % 4 == 0);
+    let (learned, _) = turn(&app, group(0..64, 100..101)).await;
+    assert_eq!((learned.present.len(), learned.refused.len()), (48, 16));
+    let second = app.sent.lock().unwrap()[1].clone();
+    assert!(
+        matches!(second, Operation::RemoveMembers { .. }),
+        "{second:?}"
+    );
+}
+
+/// Something else is asked for all the time.
+struct Busy;
+
+#[async_trait]
+impl Since for Busy {
+    async fn written(&self, _: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn is_overtaken(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn finding_bad_members_gives_way_to_what_else_is_asked_for_and_gets_on() {
+    let app = refuses(|user| user % 4 == 0);
+    let mut left = group(0..128, 0..0);
+    let (mut added, mut refused) = (0, 0);
+    for _ in 0..20 {
+        let before = app.calls();
+        let (learned, pause) = group_turn(&app, left.clone(), &Busy, &mut Doubts::new()).await;
+        assert_eq!(pause, Pause::None);
+        assert!(app.calls() - before <= 32);
+        added += learned.present.len();
+        refused += learned.refused.len();
+        let unsent: Vec<UserKey> = learned.unsent;
+        left.work
+            .adds
+            .retain(|member| unsent.contains(&member.user));
+    }
+    assert_eq!((added, refused, left.work.adds.len()), (96, 32, 0));
+}
+
 #[tokio::test]
 async fn an_unclear_end_leaves_its_members_unknown_and_returns_what_was_not_sent() {
     let app = scripted(|operation| match operation {

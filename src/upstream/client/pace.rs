@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     time::{Instant, sleep, timeout},
 };
 
@@ -99,6 +99,8 @@ enum Go<'a> {
 pub(super) struct Pace {
     state: Mutex<State>,
     changed: Notify,
+    /// How often the application has come back.
+    recoveries: watch::Sender<u64>,
 }
 
 /// A connection that keeps to a pace.
@@ -126,6 +128,7 @@ impl Pace {
                 silence: Silence::new(limits.penalty),
             }),
             changed: Notify::new(),
+            recoveries: watch::Sender::new(0),
         }
     }
 
@@ -239,14 +242,26 @@ impl Pace {
         self.state().silence.unreachable(Instant::now())
     }
 
-    /// Somebody answers there.
-    pub(super) fn reached(&self) {
-        self.change(|state| state.silence.reached());
+    /// A call ended in a fault of the application, or without an answer.
+    pub(super) fn trouble(&self) {
+        self.change(|state| state.silence.trouble(Instant::now()));
     }
 
     /// A call was taken up.
     pub(super) fn welcome(&self, turn: &Turn<'_>) {
-        self.change(|state| state.silence.welcome(turn.call.at));
+        let mut came_back = false;
+        self.change(|state| {
+            came_back = state.silence.is_unreachable();
+            state.silence.welcome(turn.call.at);
+        });
+        if came_back {
+            self.recoveries.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Changes when an application that could not be reached has come back.
+    pub(super) fn recoveries(&self) -> watch::Receiver<u64> {
+        self.recoveries.subscribe()
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {

@@ -11,6 +11,7 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::{
     Condition, Finding, Millis, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile,
@@ -190,6 +191,10 @@ impl Upstream for Hydden {
 
     fn brake(&self, stopped: bool) {
         self.client.brake(stopped);
+    }
+
+    fn recoveries(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.client.recoveries())
     }
 
     fn condition(&self) -> Condition {

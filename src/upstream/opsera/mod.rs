@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 
 use super::{
     Condition, Finding, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember,
@@ -225,6 +226,10 @@ impl Upstream for Opsera {
 
     fn brake(&self, stopped: bool) {
         self.client.brake(stopped);
+    }
+
+    fn recoveries(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.client.recoveries())
     }
 
     fn condition(&self) -> Condition {

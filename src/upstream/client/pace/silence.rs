@@ -17,6 +17,8 @@ const REMOVALS_FIRST: Duration = Duration::from_millis(500);
 /// Failed connections, or refusals, in a row after which one call at a time
 /// tries.
 pub(super) const CIRCUIT: u32 = 3;
+/// The same for calls that were answered with a fault, or not at all.
+pub(super) const FAULTS: u32 = 10;
 /// The pause between two such tries.
 const PROBE: Duration = Duration::from_secs(5);
 /// The longest own back-off, where a time was asked for and where none was.
@@ -35,9 +37,12 @@ pub(super) struct Silence {
     heard: Option<Instant>,
     /// While one call finds out whether the application takes calls again.
     pub(super) probed: Option<Instant>,
-    /// Because nobody answers there.
+    /// Because nobody answers there, or only with faults.
     pub(super) unreachable: Option<Instant>,
+    /// Connections that could not be made, in a row.
     failures: u32,
+    /// Calls in a row that ended in a fault.
+    faults: u32,
 }
 
 impl Silence {
@@ -53,7 +58,7 @@ impl Silence {
     }
 
     pub(super) fn is_unreachable(&self) -> bool {
-        self.failures >= CIRCUIT
+        self.failures >= CIRCUIT || self.faults >= FAULTS
     }
 
     /// How long silence was asked for still.
@@ -77,7 +82,10 @@ impl Silence {
         if throttled >= unreachable {
             (throttled, "the application asked for a pause")
         } else {
-            (unreachable, "the application cannot be reached")
+            (
+                unreachable,
+                "the application cannot be reached, or answers with faults alone",
+            )
         }
     }
 
@@ -126,6 +134,8 @@ impl Silence {
         };
         self.heard = Some(now);
         self.probed = None;
+        self.faults = 0;
+        self.reached();
         let until = now + pause;
         // A shorter request does not shorten a longer one.
         if self.throttled.is_none_or(|current| current < until) {
@@ -145,13 +155,26 @@ impl Silence {
     }
 
     /// Somebody answers there.
-    pub(super) fn reached(&mut self) {
+    fn reached(&mut self) {
         self.failures = 0;
-        self.unreachable = None;
+        if self.faults < FAULTS {
+            self.unreachable = None;
+        }
+    }
+
+    /// A call ended in a fault of the application, or without an answer.
+    pub(super) fn trouble(&mut self, now: Instant) {
+        self.faults = self.faults.saturating_add(1);
+        self.reached();
+        if self.is_unreachable() {
+            self.unreachable = Some(now + PROBE);
+        }
     }
 
     /// A call sent then was taken up: the own back-off starts over.
     pub(super) fn welcome(&mut self, sent: Instant) {
+        self.faults = 0;
+        self.reached();
         if self.is_news(sent) {
             self.throttles = 0;
             self.probed = None;

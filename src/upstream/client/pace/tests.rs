@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Mutex as StdMutex},
 };
 
-use super::{silence::CIRCUIT, *};
+use super::{
+    silence::{CIRCUIT, FAULTS},
+    *,
+};
 
 mod limits;
 
@@ -132,8 +135,36 @@ async fn an_open_circuit_lets_one_probe_through() {
     assert!(pace.turn(Priority::Revocation).await.is_err());
     // The time of the probe has come.
     pace.state().silence.unreachable = Some(Instant::now());
-    assert!(pace.turn(Priority::Revocation).await.is_ok());
+    let probe = pace.turn(Priority::Revocation).await.unwrap();
     assert!(pace.turn(Priority::Revocation).await.is_err());
-    pace.reached();
+    let recoveries = pace.recoveries();
+    pace.welcome(&probe);
+    assert!(recoveries.has_changed().unwrap());
     assert!(pace.turn(Priority::Ordinary).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_alone_open_the_circuit_and_a_fault_now_and_then_does_not() {
+    let pace = paced(1_000, 100, 8);
+    let recoveries = pace.recoveries();
+    for _ in 0..3 {
+        for _ in 1..FAULTS {
+            pace.trouble();
+        }
+        let turn = pace.turn(Priority::Ordinary).await.unwrap();
+        pace.welcome(&turn);
+    }
+    assert!(!recoveries.has_changed().unwrap());
+    for _ in 0..FAULTS {
+        pace.trouble();
+    }
+    assert!(pace.silences().0 && pace.turn(Priority::Revocation).await.is_err());
+    pace.state().silence.unreachable = Some(Instant::now());
+    let probe = pace.turn(Priority::Revocation).await.unwrap();
+    // It is no better yet.
+    pace.trouble();
+    assert!(pace.turn(Priority::Revocation).await.is_err());
+    pace.welcome(&probe);
+    assert!(!pace.silences().0 && recoveries.has_changed().unwrap());
+    assert!(pace.turn(Priority::Revocation).await.is_ok());
 }
