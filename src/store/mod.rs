@@ -39,7 +39,7 @@ mod guard;
 mod sqlite;
 
 use audit::AuditRow;
-pub use drift::{Drifted, DriftedGroup, Reconcilable, Repaired};
+pub use drift::{Drifted, DriftedGroup, Left, Reconcilable, Repaired};
 pub use guard::{
     Age, Guarding, Hold, HoldId, HoldState, Kept, Recovery, Request, Room, Watch, Why,
 };

@@ -394,7 +394,9 @@ impl Client {
             Err(error) => Err(self.unanswered(&error)),
         };
         point!("call.judged");
-        if status != 0 {
+        // A fault or a pause tells nothing of the credential.
+        let is_fault = result.is_err() && (status >= 500 || status == 429);
+        if status != 0 && !is_fault {
             let (denied, reason) = match &result {
                 Err(UpstreamError::Denied { reason }) => (denial(status), reason.clone()),
                 _ => (200, String::new()),

@@ -298,6 +298,10 @@ impl Since for Busy {
         Ok(Vec::new())
     }
 
+    async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        Ok(names)
+    }
+
     fn is_overtaken(&self) -> bool {
         true
     }

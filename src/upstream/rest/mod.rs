@@ -13,6 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use super::{
     Condition, Finding, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile, RemoteUser,
@@ -211,6 +212,10 @@ impl Upstream for Rest {
 
     fn brake(&self, stopped: bool) {
         self.client.brake(stopped);
+    }
+
+    fn recoveries(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.client.recoveries())
     }
 
     fn condition(&self) -> Condition {

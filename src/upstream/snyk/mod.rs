@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use super::{
     Condition, Finding, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile, RemoteUser,
@@ -186,9 +187,9 @@ impl Upstream for Snyk {
             // were, it would end here.
             Operation::SetRole { .. } => Err(rejected(capabilities::NO_ROLE)),
             Operation::UpsertProfile { .. } => Err(rejected(capabilities::NO_PROFILE)),
-            Operation::CreateGroup { .. } | Operation::DeleteGroup { .. } => {
-                Err(rejected(capabilities::NO_GROUPS))
-            }
+            Operation::CreateGroup { .. }
+            | Operation::RenameGroup { .. }
+            | Operation::DeleteGroup { .. } => Err(rejected(capabilities::NO_GROUPS)),
             Operation::ReplaceMembers { .. } => Err(rejected(capabilities::NO_REPLACE)),
         }
     }
@@ -199,6 +200,10 @@ impl Upstream for Snyk {
 
     fn brake(&self, stopped: bool) {
         self.api.client().brake(stopped);
+    }
+
+    fn recoveries(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.api.client().recoveries())
     }
 
     fn condition(&self) -> Condition {
