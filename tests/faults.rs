@@ -414,8 +414,8 @@ async fn who_waits_for_the_application_is_answered_when_the_bridge_is_told_to_en
     tokio::task::block_in_place(|| world.stops_in_time());
     let answer = waiting.await.unwrap().expect("an answer");
     assert_eq!(answer.status().as_u16(), 204);
-    world.start_bridge();
     world.faults(json!({})).await;
+    world.start_bridge();
     world
         .until_upstream_has("developers", &addresses("u", 0..2))
         .await;

@@ -852,11 +852,12 @@ pub fn values(ids: &[String]) -> Value {
 }
 
 /// What most tests want, unless a test says otherwise.
-const DEFAULTS: [&str; 5] = [
+const DEFAULTS: [&str; 6] = [
     "request_budget = 1000000",
     "reactivate = \"recreate\"",
     "users_without_email = \"stage\"",
     "import = \"never\"",
+    "reconcile = \"never\"",
     "guard = { enabled = false }",
 ];
 
