@@ -7,6 +7,7 @@
 //! second eight minutes), so they are measured only where `--only` asks for them.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -35,33 +36,73 @@ struct Target {
     kind: &'static str,
     /// Calls in so many seconds.
     limit: (usize, u64),
+    /// What follows the host in its address.
+    path: &'static str,
     /// Its own lines of the configuration.
-    settings: fn() -> String,
+    settings: &'static str,
     /// What is there before, for the simulator.
     company: fn(usize) -> Value,
     /// The calls without which it cannot be done.
     least: fn(usize) -> usize,
     /// How many calls more than those may be made.
     over: f64,
-    /// Whether there is anything to send.
-    writes: bool,
+    sends: Sends,
 }
 
-const TARGETS: [Target; 2] = [
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sends {
+    /// Everybody and every group.
+    All,
+    /// Members for the groups that are there, of users that are known there.
+    Members,
+    /// Nothing: it is only read.
+    Nothing,
+}
+
+const TARGETS: [Target; 3] = [
     Target {
         kind: "opsera",
         limit: (10, 1),
-        settings: String::new,
+        path: "",
+        settings: "",
         company: |_| json!({ "users": [], "groups": [] }),
         // An account each, a group each with its members in the same call.
         least: |users| users + GROUPS,
         over: 1.0,
-        writes: true,
+        sends: Sends::All,
+    },
+    Target {
+        kind: "snyk",
+        limit: (1_620, 60),
+        path: "/rest",
+        settings: "sso = \"link\"",
+        // One Snyk Group with twenty roles, each of which somebody has; everybody
+        // else has signed in.
+        company: |users| {
+            let holder = |group: usize| format!("holder{group}@example.com");
+            let emails = (0..users)
+                .map(bodies::user_name)
+                .chain((0..GROUPS).map(holder));
+            let team = |group: usize| {
+                let role = format!("role-{group:02}");
+                json!({ "name": "Company", "type": role, "members": [holder(group)] })
+            };
+            json!({
+                "users": emails.map(|email| json!({ "email": email })).collect::<Vec<_>>(),
+                "groups": (0..GROUPS).map(team).collect::<Vec<_>>(),
+            })
+        },
+        // A membership each; groups, memberships, SSO connections and SSO users in
+        // pages of a hundred.
+        least: |users| users + 3 + (users + GROUPS).div_ceil(100),
+        over: 1.05,
+        sends: Sends::Members,
     },
     Target {
         kind: "hydden",
         limit: (10, 1),
-        settings: String::new,
+        path: "",
+        settings: "",
         company: |users| {
             let address = bodies::user_name;
             let person = |user| json!({ "email": address(user) });
@@ -77,7 +118,7 @@ const TARGETS: [Target; 2] = [
         // Pages of fifty accounts, one page of groups, the members of each.
         least: |users| users.div_ceil(50) + 1 + GROUPS,
         over: 1.0,
-        writes: false,
+        sends: Sends::Nothing,
     },
 ];
 
@@ -103,10 +144,15 @@ pub(super) async fn syncs(bench: &mut Bench) -> Result<(), String> {
 async fn sync(target: &Target, users: usize, row: Row) -> Result<Row, String> {
     let place = Place::start(target, users)?;
     let began = Instant::now();
-    if target.writes {
-        place.send(users).await?;
+    match target.sends {
+        Sends::All => place.send(users).await?,
+        Sends::Members => {
+            place.until_done(users, 0).await?;
+            place.send_members(users).await?;
+        }
+        Sends::Nothing => {}
     }
-    place.until_done(users, target.writes).await?;
+    place.until_done(users, users).await?;
     let took = began.elapsed();
     let calls = place.calls().await?;
     let least = (target.least)(users);
@@ -232,17 +278,61 @@ impl Place {
         exchange(address, &request).await
     }
 
-    /// Everybody and everything is here, and nothing waits for the application.
-    async fn until_done(&self, users: usize, writes: bool) -> Result<(), String> {
+    /// As an identity provider does that finds everybody and all groups there.
+    async fn send_members(&self, users: usize) -> Result<(), String> {
+        let known = self.ids("/Users", "userName", users + GROUPS).await?;
+        let groups = self.ids("/Groups", "displayName", GROUPS).await?;
+        for (number, group) in groups.values().enumerate() {
+            let members: Option<Vec<String>> = of_group(number, users)
+                .map(|it| known.get(&bodies::user_name(it)).cloned())
+                .collect();
+            let body = bodies::add(&members.ok_or("a user is not shown")?);
+            let path = format!("/Groups/{group}");
+            self.ask(&self.caller, self.bridge, "PATCH", &path, &body)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The ids of all resources of a kind, by their names.
+    async fn ids(
+        &self,
+        kind: &str,
+        name: &str,
+        count: usize,
+    ) -> Result<BTreeMap<String, String>, String> {
+        let mut ids = BTreeMap::new();
+        while ids.len() < count {
+            let path = format!(
+                "{kind}?attributes={name}&count=500&startIndex={}",
+                ids.len() + 1
+            );
+            let page = self
+                .ask(&self.caller, self.bridge, "GET", &path, "")
+                .await?;
+            let before = ids.len();
+            for one in page["Resources"].as_array().into_iter().flatten() {
+                let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+                ids.insert(text(name), text("id"));
+            }
+            if ids.len() == before {
+                return Err(format!("{kind} shows {before} of {count}"));
+            }
+        }
+        Ok(ids)
+    }
+
+    /// So many users and members are here, and nothing waits for the application.
+    async fn until_done(&self, users: usize, members: usize) -> Result<(), String> {
         let end = Instant::now() + LONGEST;
         loop {
             let now = self.status().await?;
             let now = &now["connections"][0];
             let waits = |what: &str| now["pending"][what].as_u64().unwrap_or(u64::MAX);
             let here = now["users"].as_u64() >= Some(users as u64)
-                && now["memberships"].as_u64() >= Some(users as u64);
+                && now["memberships"].as_u64() >= Some(members as u64);
             let open = waits("users") + waits("groups") + waits("memberships");
-            if here && (open == 0 || !writes) {
+            if here && open == 0 {
                 return Ok(());
             }
             if Instant::now() > end {
@@ -292,10 +382,10 @@ impl Place {
 }
 
 fn configuration(target: &Target, upstream: &str) -> String {
-    let (import, settings) = (
-        if target.writes { "never" } else { "start" },
-        (target.settings)(),
-    );
+    let import = match target.sends {
+        Sends::All => "never",
+        Sends::Members | Sends::Nothing => "start",
+    };
     format!(
         r#"listen = "127.0.0.1:0"
 
@@ -306,16 +396,17 @@ url = "sqlite://bridge.db"
 name = "acme"
 tokens = {{ file = "acme.tokens" }}
 import = "{import}"
+reconcile = "never"
 sync_wait = "100ms"
 request_budget = 1000000
 guard = {{ enabled = false }}
 
 [connection.upstream]
 kind = "{}"
-base_url = "http://{upstream}"
+base_url = "http://{upstream}{}"
 token = {{ file = "upstream.token" }}
-{settings}
+{}
 "#,
-        target.kind
+        target.kind, target.path, target.settings
     )
 }
