@@ -724,7 +724,7 @@ async fn recovery(recoveries: Option<&mut watch::Receiver<u64>>) {
         return std::future::pending().await;
     };
     if recoveries.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -182,10 +182,7 @@ impl Session {
 
     async fn reconcile_claimed(&self, order: Order) -> Result<Drifted, Failure> {
         let result = in_background(self.reconcile_whole(order)).await;
-        let told = result
-            .as_ref()
-            .map(Clone::clone)
-            .map_err(ToString::to_string);
+        let told = result.clone().map_err(|error| error.to_string());
         match &told {
             Ok(found) => tracing::info!(
                 connection = %self.connection.name, missing = found.missing, gone = found.gone,

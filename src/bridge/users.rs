@@ -292,12 +292,11 @@ impl Session {
         };
         match self.answer(waiting, until).await {
             Some(Settled::Done) => Ok(false),
-            Some(Settled::Open) => Ok(true),
+            Some(Settled::Open) | None => Ok(true),
             Some(Settled::Refused { whole, .. }) => {
                 let refused = || format!("{} refused the change", self.application());
                 Err(user_refused(&whole.unwrap_or_else(refused)))
             }
-            None => Ok(true),
         }
     }
 

@@ -159,15 +159,15 @@ impl Each<'_> {
         told: &mut Told,
         calls: &mut Vec<Call>,
     ) -> Is {
-        let mut counts = &counting.counts;
+        let mut counts = counting.counts.as_ref();
         let mut result = self.send(&member, wanted, counts, calls).await;
-        if *counts != counting.at_most && result.as_ref().is_err_and(is_refusal) {
+        if counts != counting.at_most.as_ref() && result.as_ref().is_err_and(is_refusal) {
             // Perhaps it is the other group that is refused: that has a pair of
             // its own, and this one is to be judged by itself.
-            counts = &counting.at_most;
+            counts = counting.at_most.as_ref();
             result = self.send(&member, wanted, counts, calls).await;
         }
-        self.learn(wanted, counts.as_ref(), result, told)
+        self.learn(wanted, counts, result, told)
     }
 
     /// What is to be sent; `None` when nothing is.
@@ -189,12 +189,12 @@ impl Each<'_> {
         &self,
         member: &Principal,
         wanted: bool,
-        counts: &Option<Alternative>,
+        counts: Option<&Alternative>,
         calls: &mut Vec<Call>,
     ) -> Result<Outcome, UpstreamError> {
         let group = self.group.clone();
         let members = vec![Principal {
-            counts: counts.as_ref().map(|it| it.name.clone()),
+            counts: counts.map(|it| it.name.clone()),
             ..member.clone()
         }];
         let operation = if wanted {

@@ -87,6 +87,20 @@ impl Roles {
         end.await.unwrap();
     }
 
+    /// Sends what is to be added, and hears nothing.
+    async fn add_unheard(&self, group: GroupKey) {
+        let turn = self.turn(group).await.expect("the lane has work");
+        let add = Operation::AddMembers {
+            group: turn.work.name.clone(),
+            members: turn.work.adds.clone(),
+        };
+        let unheard = GroupLearned {
+            calls: vec![(add, UNANSWERED.into(), 1)],
+            ..GroupLearned::default()
+        };
+        self.end(&turn, unheard).await;
+    }
+
     async fn confirm(&self, group: GroupKey) {
         let turn = self.turn(group).await.expect("the lane has work");
         let keys = |of: &[Principal]| of.iter().map(|it| it.user).collect();
@@ -190,16 +204,7 @@ async fn a_late_call_may_have_changed_all_that_the_user_has_of_the_family() {
     let (roles, users) = Roles::new(&[], &[]).await;
     let (ann, store, c) = (&users[0], &roles.scene.store, roles.scene.c);
     roles.set(roles.viewer, ann, true).await;
-    let turn = roles.turn(roles.viewer).await.unwrap();
-    let add = Operation::AddMembers {
-        group: "viewer".into(),
-        members: turn.work.adds.clone(),
-    };
-    let unheard = GroupLearned {
-        calls: vec![(add, UNANSWERED.into(), 1)],
-        ..GroupLearned::default()
-    };
-    roles.end(&turn, unheard).await;
+    roles.add_unheard(roles.viewer).await;
     roles.set(roles.admin, ann, true).await;
     roles.confirm(roles.viewer).await;
     roles.confirm(roles.admin).await;
@@ -227,16 +232,7 @@ async fn what_may_have_landed_late_is_not_taken_for_a_member_that_was_there() {
     let (roles, users) = Roles::new(&[], &[]).await;
     let (ann, store, c) = (&users[0], &roles.scene.store, roles.scene.c);
     roles.set(roles.admin, ann, true).await;
-    let turn = roles.turn(roles.admin).await.unwrap();
-    let add = Operation::AddMembers {
-        group: "admin".into(),
-        members: turn.work.adds.clone(),
-    };
-    let unheard = GroupLearned {
-        calls: vec![(add, UNANSWERED.into(), 1)],
-        ..GroupLearned::default()
-    };
-    roles.end(&turn, unheard).await;
+    roles.add_unheard(roles.admin).await;
     roles.set(roles.admin, ann, false).await;
     roles.confirm(roles.admin).await;
     let import = async |shown: &[&str]| {
@@ -260,16 +256,7 @@ async fn what_lands_late_on_who_has_left_is_the_accounts_end_again() {
     let (roles, users) = Roles::new(&[], &[]).await;
     let (ann, store, c) = (&users[0], &roles.scene.store, roles.scene.c);
     roles.set(roles.viewer, ann, true).await;
-    let turn = roles.turn(roles.viewer).await.unwrap();
-    let add = Operation::AddMembers {
-        group: "viewer".into(),
-        members: turn.work.adds.clone(),
-    };
-    let unheard = GroupLearned {
-        calls: vec![(add, UNANSWERED.into(), 1)],
-        ..GroupLearned::default()
-    };
-    roles.end(&turn, unheard).await;
+    roles.add_unheard(roles.viewer).await;
     let delete = store.delete_user(c, ann.resource.id, always(), actor());
     delete.await.unwrap();
     roles.scene.confirm_user(ann.key).await;
@@ -285,16 +272,7 @@ async fn what_was_doubted_again_during_a_turn_stays_open_whatever_the_turn_learn
     let (ann, bob) = (&users[0], &users[1]);
     let (store, c) = (&roles.scene.store, roles.scene.c);
     roles.set(roles.viewer, bob, true).await;
-    let turn = roles.turn(roles.viewer).await.unwrap();
-    let add = Operation::AddMembers {
-        group: "viewer".into(),
-        members: turn.work.adds.clone(),
-    };
-    let unheard = GroupLearned {
-        calls: vec![(add, UNANSWERED.into(), 1)],
-        ..GroupLearned::default()
-    };
-    roles.end(&turn, unheard).await;
+    roles.add_unheard(roles.viewer).await;
     roles.set(roles.viewer, ann, false).await;
     let turn = roles.turn(roles.viewer).await.unwrap();
     assert_eq!((turn.work.adds.len(), turn.work.removes.len()), (1, 1));
