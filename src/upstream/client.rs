@@ -46,7 +46,7 @@ use address::base_url;
 pub(super) use address::placeholders;
 pub use background::in_background;
 pub(super) use background::shared;
-pub(super) use failure::Meaning;
+pub(super) use failure::{Meaning, text as failure_text};
 pub(super) use moment::Moment;
 pub(super) use pace::Priority;
 pub(super) use reply::Reply;
@@ -390,7 +390,7 @@ impl Client {
         point!("call.answered");
         let status = answer.as_ref().map_or(0, |reply| reply.status().as_u16());
         let mut result = match answer {
-            Ok(reply) => self.judge(reply, &turn, judge).await,
+            Ok(reply) => self.judge(reply, &turn, judge, call.writes).await,
             Err(error) => Err(self.unanswered(&error)),
         };
         point!("call.judged");
@@ -440,6 +440,7 @@ impl Client {
         reply: Response,
         turn: &Turn<'_>,
         judge: Judge<'_>,
+        writes: bool,
     ) -> Result<Reply, UpstreamError> {
         let status = reply.status();
         let asked = reply::asked_to_wait(reply.headers());
@@ -451,9 +452,13 @@ impl Client {
                 StatusCode::TOO_MANY_REQUESTS => self.pace.too_many(turn, asked),
                 _ => self.pace.busy(turn, asked),
             };
+            let reason = format!("answered {}", status.as_u16());
+            if writes && !failure::is_untouched(status) {
+                return Err(UpstreamError::Unknown { reason });
+            }
             return Err(UpstreamError::Later {
                 after: Some(after),
-                reason: format!("answered {}", status.as_u16()),
+                reason,
             });
         }
         let meaning = body.as_ref().ok().and_then(|body| judge(status, body));
@@ -475,7 +480,14 @@ impl Client {
             _ => {}
         }
         // A body that was cut off decided nothing, so it does not matter here.
-        let text = failure::text(&body.unwrap_or_default()) + &request_id;
+        let body = body.unwrap_or_default();
+        if meaning.is_none() && failure::is_hearsay(status, &body) {
+            return Err(unclear(format!(
+                "answered {}: a web page, not the application's word",
+                status.as_u16()
+            )));
+        }
+        let text = failure::text(&body) + &request_id;
         Err(match meaning {
             Some(meaning) => failure::as_meant(meaning, status, &text),
             None => failure::of_status(status, &text),

@@ -215,13 +215,13 @@ pub enum MemberOutcome {
 /// A failed call, named by what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
-    /// Certainly not processed (refused connection, 429, 503): try again, not before `after`.
+    /// Certainly not processed (refused connection, 429, or 503 to a call that only reads): try again, not before `after`.
     #[error("not now: {reason}")]
     Later {
         after: Option<Duration>,
         reason: String,
     },
-    /// May or may not have happened (time-out, reset, 5xx after sending, unreadable answer).
+    /// May or may not have happened (time-out, reset, 5xx after sending, 503 and 408 to a call that writes, unreadable answer).
     #[error("unclear: {reason}")]
     Unknown { reason: String },
     /// Refused for good (400, 422); `reason` is the application's own text, cut and cleaned, for the log and the administrator.

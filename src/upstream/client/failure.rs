@@ -11,7 +11,7 @@ use crate::upstream::UpstreamError;
 /// The longest text kept of a reply that refuses.
 const TEXT_LIMIT: usize = 300;
 
-/// Statuses that say the request was not taken up.
+/// Statuses that ask for a pause.
 pub(super) fn is_throttle(status: StatusCode) -> bool {
     matches!(
         status,
@@ -19,6 +19,15 @@ pub(super) fn is_throttle(status: StatusCode) -> bool {
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::REQUEST_TIMEOUT
             | StatusCode::TOO_EARLY
+    )
+}
+
+/// Whether a pause was asked for before anything was done: a gateway says 503
+/// and 408 too when the application behind it had the request already.
+pub(super) fn is_untouched(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::TOO_EARLY
     )
 }
 
@@ -58,6 +67,16 @@ fn answered(status: StatusCode, text: &str) -> String {
     }
 }
 
+/// A status that speaks of what is there, from who does not know it: a page for
+/// people comes from whatever stands before the application.
+pub(super) fn is_hearsay(status: StatusCode, body: &[u8]) -> bool {
+    matches!(status.as_u16(), 404 | 409 | 410) && is_page(body)
+}
+
+fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
+}
+
 /// What a status other than 2xx and the throttling ones means.
 pub(super) fn of_status(status: StatusCode, text: &str) -> UpstreamError {
     let reason = answered(status, text);
@@ -91,15 +110,15 @@ pub(super) fn kind(error: &UpstreamError) -> &'static str {
 }
 
 /// The message of an error body: its `message`, `error` or `detail` where it
-/// is JSON, else the body itself.
-pub(super) fn text(body: &[u8]) -> String {
+/// is JSON, else the body itself. No address of anybody is repeated (I-35).
+pub(in crate::upstream) fn text(body: &[u8]) -> String {
     let raw = String::from_utf8_lossy(body);
     if let Ok(value) = serde_json::from_str::<Value>(&raw)
         && let Some(found) = message(&value)
     {
         return clean(found);
     }
-    if raw.trim_start().starts_with('<') {
+    if is_page(body) {
         return "a web page".into();
     }
     clean(&raw)
@@ -156,7 +175,11 @@ fn clean(text: &str) -> String {
         if !out.is_empty() {
             out.push(' ');
         }
-        out.extend(word.chars().take(TEXT_LIMIT));
+        if word.contains('@') {
+            out.push_str("(an address)");
+        } else {
+            out.extend(word.chars().take(TEXT_LIMIT));
+        }
         if out.chars().count() >= TEXT_LIMIT {
             out = out.chars().take(TEXT_LIMIT).collect();
             out.push('\u{2026}');
@@ -191,10 +214,25 @@ mod tests {
             assert!(!is_throttle(code), "{status}");
             assert_eq!(kind(&of_status(code, "")), meaning, "{status}");
         }
-        for status in [408, 425, 429, 503] {
+        for (status, untouched) in [(408, false), (425, true), (429, true), (503, false)] {
             let code = StatusCode::from_u16(status).unwrap_or_default();
             assert!(is_throttle(code), "{status}");
+            assert_eq!(is_untouched(code), untouched, "{status}");
         }
+    }
+
+    #[test]
+    fn a_page_for_people_says_nothing_of_what_is_there() {
+        let page = b"\n <html>no route</html>";
+        for status in [404, 409, 410] {
+            let code = StatusCode::from_u16(status).unwrap_or_default();
+            assert!(is_hearsay(code, page), "{status}");
+            assert!(
+                !is_hearsay(code, b"{}") && !is_hearsay(code, b""),
+                "{status}"
+            );
+        }
+        assert!(!is_hearsay(StatusCode::BAD_REQUEST, page));
     }
 
     #[test]
@@ -211,6 +249,10 @@ mod tests {
             ),
             (r#""bare words""#, "bare words"),
             ("line one\nline\ttwo\x1b[31m", "line one line two [31m"),
+            (
+                r#"{"message":"user ann@example.com is locked"}"#,
+                "user (an address) is locked",
+            ),
             ("<html><body>oops</body></html>", "a web page"),
             ("", ""),
         ] {

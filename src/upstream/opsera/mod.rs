@@ -25,7 +25,7 @@ use crate::{
     scim::{catalog::Catalog, error::Problem, resource::Attributes, schema::Schemas},
 };
 use operations::{Key, Name, Wire};
-use refusals::{of_batch, or_exists, present, was_so};
+use refusals::{accepted, of_batch, or_exists, present, was_so};
 use settings::MembersBy;
 
 mod answers;
@@ -420,7 +420,12 @@ impl Opsera {
         values: Values<'_>,
         body: Option<Value>,
     ) -> Result<Value, UpstreamError> {
-        self.call(name, values, &[], body).await
+        let answer = self.call(name, values, &[], body).await?;
+        match name {
+            // Whoever is not listed is not believed anyway.
+            Name::AddMembers | Name::RemoveMembers | Name::ReplaceMembers => Ok(answer),
+            _ => accepted(answer),
+        }
     }
 
     async fn call(

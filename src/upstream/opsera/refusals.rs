@@ -7,7 +7,75 @@
 use serde_json::Value;
 
 use super::operations::Name;
-use crate::upstream::UpstreamError;
+use crate::upstream::{UpstreamError, client};
+
+/// Words of a message that do not fit a success.
+const DOUBTFUL: [&str; 8] = [
+    "fail",
+    "error",
+    "cannot",
+    "could not",
+    "unable",
+    "denied",
+    "invalid",
+    "not found",
+];
+
+/// A 2xx, unless its body says otherwise: no status of an error is documented,
+/// and version 1 put `{"status":"failed","message":..}` into its answers. What
+/// says so outright is a refusal; what only sounds like one is unclear.
+pub(super) fn accepted(answer: Value) -> Result<Value, UpstreamError> {
+    let parts = [Some(&answer), answer.get("result"), answer.get("data")];
+    let parts = || parts.iter().flatten();
+    if parts().any(|part| is_refusal(part)) {
+        let words = parts().find_map(|part| said(part)).unwrap_or_default();
+        return Err(UpstreamError::Rejected {
+            reason: format!("answered 2xx and a refusal: {}", told(words)),
+        });
+    }
+    match parts().find_map(|part| said(part).filter(|words| says(words, &DOUBTFUL))) {
+        Some(words) => Err(UpstreamError::Unknown {
+            reason: format!("answered 2xx and words of a refusal: {}", told(words)),
+        }),
+        None => Ok(answer),
+    }
+}
+
+/// A mark that no success has.
+fn is_refusal(part: &Value) -> bool {
+    let is_set = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(object) => !object.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    };
+    let is_status = |value: &Value| match value {
+        Value::String(text) => says(text, &["fail", "error"]),
+        other => other.as_u64().is_some_and(|status| status >= 400),
+    };
+    ["error", "errors"]
+        .iter()
+        .any(|key| part.get(key).is_some_and(is_set))
+        || ["status", "statusCode"]
+            .iter()
+            .any(|key| part.get(key).is_some_and(is_status))
+        || ["success", "ok"]
+            .iter()
+            .any(|key| part.get(key) == Some(&Value::Bool(false)))
+}
+
+fn said(part: &Value) -> Option<&str> {
+    part.as_str()
+        .or_else(|| part.get("message")?.as_str())
+        .or_else(|| part.get("error")?.as_str())
+        .or_else(|| part.get("errors")?.get(0)?.as_str())
+}
+
+/// Its words as the log has those of any refusal.
+fn told(words: &str) -> String {
+    client::failure_text(words.as_bytes())
+}
 
 /// What is not there, as `None`.
 pub(super) fn present(
@@ -73,6 +141,8 @@ fn says(reason: &str, words: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn rejected(reason: &str) -> UpstreamError {
@@ -84,6 +154,41 @@ mod tests {
     fn missing(reason: &str) -> UpstreamError {
         UpstreamError::Missing {
             reason: reason.into(),
+        }
+    }
+
+    #[test]
+    fn a_success_that_says_it_failed_is_none() {
+        for refusal in [
+            json!({"status": "failed", "message": "user owns pipelines"}),
+            json!({"statusCode": 422, "message": "no"}),
+            json!({"success": false}),
+            json!({"errors": ["no"]}),
+            json!({"result": {"error": "no"}}),
+        ] {
+            let read = accepted(refusal.clone());
+            assert!(
+                matches!(read, Err(UpstreamError::Rejected { .. })),
+                "{refusal}"
+            );
+        }
+        for doubt in [
+            json!("User cannot be deactivated"),
+            json!({"message": "Not found."}),
+        ] {
+            let read = accepted(doubt.clone());
+            assert!(
+                matches!(read, Err(UpstreamError::Unknown { .. })),
+                "{doubt}"
+            );
+        }
+        for success in [
+            json!(null),
+            json!("User deactivated"),
+            json!({"status": "success", "message": "done", "error": null, "errors": []}),
+            json!({"status": 200, "data": {"_id": "5", "email": "a@b.c"}}),
+        ] {
+            assert_eq!(accepted(success.clone()), Ok(success));
         }
     }
 

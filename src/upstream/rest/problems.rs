@@ -355,7 +355,7 @@ fn about_meaning(row: &Row) -> impl Iterator<Item = String> {
         ),
         (
             throttle && row.means != Means::Later,
-            ".means: 408, 425, 429 and 503 always mean later: take them out of status",
+            ".means: 408, 425, 429 and 503 always ask for a pause: take them out of status",
         ),
         (
             row.text.as_ref().is_some_and(|text| text.trim().is_empty()),
