@@ -86,6 +86,8 @@ struct Inner {
     lanes: Mutex<HashMap<Lane, State>>,
     /// Where groups are of families: nobody is told of twice at once.
     people: Option<People>,
+    /// How far what the application shows may lag behind.
+    read_lag: Duration,
 }
 
 #[derive(Debug)]
@@ -269,6 +271,10 @@ impl Since for SinceSeq<'_> {
         self.store.without_row(self.key, names).await
     }
 
+    fn read_lag(&self) -> Duration {
+        self.lanes.0.read_lag
+    }
+
     fn is_overtaken(&self) -> bool {
         let kicked = self.lanes.with(Lane::Group(self.key), |state| state.kicked);
         kicked == Some(true)
@@ -292,6 +298,7 @@ impl Lanes {
         upstream: Arc<dyn Upstream>,
         engine: tokio::runtime::Handle,
         sent_lately: bool,
+        read_lag: Duration,
     ) -> Self {
         let families = upstream.has_families();
         Self(Arc::new(Inner {
@@ -302,6 +309,7 @@ impl Lanes {
             upstream,
             engine,
             lanes: Mutex::default(),
+            read_lag,
         }))
     }
 
@@ -321,7 +329,8 @@ impl Lanes {
     /// [`Store::recheck_late`]. Lives on the engine's runtime and ends with it.
     pub(super) fn recheck_late(&self, connection: ConnectionKey, after: Duration) {
         let lanes = self.clone();
-        let patience = Millis::try_from(after.as_millis()).unwrap_or(Millis::MAX);
+        let millis = |span: Duration| Millis::try_from(span.as_millis()).unwrap_or(Millis::MAX);
+        let (patience, lag) = (millis(after), millis(self.0.read_lag));
         self.0.engine.spawn(async move {
             let mut tick = tokio::time::interval(RECHECK.min(after / 2).max(LEAST_GAP));
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -336,7 +345,8 @@ impl Lanes {
                 }
                 let now = clock::now();
                 let before = now.saturating_sub(patience);
-                match lanes.0.store.recheck_late(connection, before, now).await {
+                let open = lanes.0.store.recheck_late(connection, before, now, lag);
+                match open.await {
                     Ok(open) => lanes.kick_all(open),
                     Err(error) => tracing::error!(%error, "late calls cannot be rechecked"),
                 }

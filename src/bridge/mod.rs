@@ -243,6 +243,7 @@ impl Bridge {
                 Arc::clone(&setup.upstream),
                 engine.clone(),
                 sent_lately,
+                setup.policy.read_lag,
             );
             point!("start.before-doubts");
             store.note_interrupted(key, clock::now()).await?;

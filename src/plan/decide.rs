@@ -146,24 +146,41 @@ pub fn plan_group(work: &GroupWork, can: &Capabilities) -> Plan {
 }
 
 fn change_members(work: &GroupWork, can: &Capabilities, plan: &mut Plan) {
-    if let Some(full) = work.full.as_ref().filter(|full| fits_one_call(full, can)) {
+    if let Some(full) = work
+        .full
+        .as_ref()
+        .filter(|full| saves_calls(work, full, can))
+    {
         plan.operations.push(Operation::ReplaceMembers {
             group: work.name.clone(),
             members: full.clone(),
         });
         return;
     }
+    // Access that is taken away waits for nothing; who replaces others comes
+    // before them, so that the group is not empty in between.
+    let (alone, replaced) = work.removes.split_at(work.alone.min(work.removes.len()));
+    remove(work, can, plan, alone);
     add(work, can, plan, &work.adds);
-    for batch in work.removes.chunks(can.batch(Act::RemoveMembers)) {
+    remove(work, can, plan, replaced);
+}
+
+/// A replacement needs a look first, at whom else it would take out.
+fn saves_calls(work: &GroupWork, full: &[Principal], can: &Capabilities) -> bool {
+    let calls = |members: usize, act| members.div_ceil(can.batch(act).max(1));
+    can.can(Act::ReplaceMembers)
+        && full.len() <= can.batch(Act::ReplaceMembers)
+        && calls(work.adds.len(), Act::AddMembers) + calls(work.removes.len(), Act::RemoveMembers)
+            > 2
+}
+
+fn remove(work: &GroupWork, can: &Capabilities, plan: &mut Plan, members: &[Principal]) {
+    for batch in members.chunks(can.batch(Act::RemoveMembers)) {
         demand(plan, can, Act::RemoveMembers, || Operation::RemoveMembers {
             group: work.name.clone(),
             members: batch.to_vec(),
         });
     }
-}
-
-fn fits_one_call(full: &[Principal], can: &Capabilities) -> bool {
-    can.can(Act::ReplaceMembers) && full.len() <= can.batch(Act::ReplaceMembers)
 }
 
 fn add(work: &GroupWork, can: &Capabilities, plan: &mut Plan, members: &[Principal]) {
@@ -277,6 +294,7 @@ mod tests {
             made: false,
             adds: make(0, adds),
             removes: make(100, removes),
+            alone: 0,
             full: None,
         }
     }
@@ -330,12 +348,7 @@ mod tests {
     fn members_go_in_batches_and_adds_before_removes() {
         let can = able(&[(Act::AddMembers, 2), (Act::RemoveMembers, 2)]);
         let plan = plan_group(&group(3, 3), &can);
-        let names: Vec<_> = plan
-            .operations
-            .iter()
-            .map(|o| matches!(o, Operation::AddMembers { .. }))
-            .collect();
-        assert_eq!(names, [true, true, false, false]);
+        assert_eq!(directions(&plan), [true, true, false, false]);
     }
 
     #[test]
@@ -351,15 +364,43 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_replacement_is_one_call_when_the_application_has_one() {
+    fn a_replacement_is_one_call_where_that_saves_some_beside_the_look_before_it() {
         let mut work = group(3, 3);
         work.full = Some(work.adds.clone());
+        assert_eq!(plan_group(&work, &everything()).operations.len(), 2);
+        let singly = |replaces: bool| {
+            let rows = [
+                (Act::AddMembers, 1),
+                (Act::RemoveMembers, 100),
+                (Act::ReplaceMembers, 100),
+            ];
+            able(&rows[..if replaces { 3 } else { 2 }])
+        };
         assert!(matches!(
-            plan_group(&work, &everything()).operations[..],
+            plan_group(&work, &singly(true)).operations[..],
             [Operation::ReplaceMembers { .. }]
         ));
-        let without = able(&[(Act::AddMembers, 100), (Act::RemoveMembers, 100)]);
-        assert_eq!(plan_group(&work, &without).operations.len(), 2);
+        assert_eq!(plan_group(&work, &singly(false)).operations.len(), 4);
+    }
+
+    #[test]
+    fn a_removal_waits_only_for_the_additions_of_its_own_request() {
+        let work = GroupWork {
+            alone: 2,
+            ..group(1, 3)
+        };
+        let plan = plan_group(&work, &everything());
+        assert_eq!(directions(&plan), [false, true, false]);
+        let [Operation::RemoveMembers { members, .. }, ..] = &plan.operations[..] else {
+            panic!("{plan:?}")
+        };
+        assert_eq!(members[..], work.removes[..2]);
+    }
+
+    /// Of calls about members: whether each adds.
+    fn directions(plan: &Plan) -> Vec<bool> {
+        let adds = |it: &Operation| matches!(it, Operation::AddMembers { .. });
+        plan.operations.iter().map(adds).collect()
     }
 
     #[test]
@@ -419,7 +460,7 @@ mod tests {
     fn a_replacement_that_is_too_large_for_one_call_is_adds_and_removes() {
         let can = able(&[
             (Act::ReplaceMembers, 2),
-            (Act::AddMembers, 100),
+            (Act::AddMembers, 1),
             (Act::RemoveMembers, 100),
         ]);
         let mut work = group(3, 3);
@@ -427,12 +468,6 @@ mod tests {
         assert_eq!(plan_group(&work, &can).operations.len(), 1);
         work.full = Some(work.adds.clone());
         let plan = plan_group(&work, &can);
-        assert!(matches!(
-            plan.operations[..],
-            [
-                Operation::AddMembers { .. },
-                Operation::RemoveMembers { .. }
-            ]
-        ));
+        assert_eq!(directions(&plan), [true, true, true, false]);
     }
 }

@@ -163,15 +163,18 @@ pub struct GroupWork {
     pub adds: Vec<Principal>,
     /// Members to be absent upstream that are not known to be.
     pub removes: Vec<Principal>,
+    /// So many of them, the first, were asked for by requests that add nobody:
+    /// they wait for no addition.
+    pub alone: usize,
     /// The whole desired set, filled in when [`prefers_replace`] said so.
     pub full: Option<Vec<Principal>>,
 }
 
-/// Whether one native replacement is better than an add and a remove: only
-/// when the client replaced the whole set, both directions are needed (so it
-/// saves a call), nobody unmanaged would be thrown out, and its body stays in
-/// proportion to the change (cost follows the size of the change, never of
-/// the group).
+/// Whether one native replacement may be better than adding and removing: only
+/// when the client replaced the whole set, both directions are needed, nobody
+/// unmanaged would be thrown out, and its body stays in proportion to the
+/// change (cost follows the size of the change, never of the group). That it
+/// saves calls is for the plan to see, which knows the batches.
 pub fn prefers_replace(
     whole: bool,
     unmanaged: bool,

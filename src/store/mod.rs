@@ -707,12 +707,14 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     /// At start: whatever was in flight when the process ended may still land.
     async fn note_interrupted(&self, c: ConnectionKey, at: Millis) -> Result<(), StoreError>;
     /// Doubts again what a call that was never answered, `before` or earlier,
-    /// may have changed since. Returns the lanes that have work because of it.
+    /// may have changed since; what is looked at, again when `lag` has passed, by
+    /// which a look may lag behind. Returns the lanes that have work because of it.
     async fn recheck_late(
         &self,
         c: ConnectionKey,
         before: Millis,
         now: Millis,
+        lag: Millis,
     ) -> Result<Vec<Lane>, StoreError>;
     /// The clock that should say `was` was set to `is`: what waits for a time
     /// by the old one waits as long by the new one (reliability: I-30).

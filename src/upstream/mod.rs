@@ -208,7 +208,10 @@ pub enum MemberOutcome {
     /// so. Looks lag, so it is believed only if nothing was sent about the user
     /// lately.
     Seen,
-    /// The application did not list it as done: read before believing anything.
+    /// The application's list of those done leaves it out: read before believing
+    /// anything.
+    LeftOut,
+    /// The application told nothing of it: read, once reads cannot lag any more.
     Unknown,
 }
 

@@ -21,13 +21,15 @@ use crate::{
     upstream::{MemberOutcome, RemoteGroup, RemoteMember, Upstream, UpstreamError},
 };
 
-/// A pair is refused when the application twice did not list it and a read
-/// did not show it: one look can be a lagging read. How often, and since when.
+/// A pair is refused when twice a read did not show it: one look can be a
+/// lagging read. How often, and since when.
 pub(in crate::bridge) type Doubts = HashMap<UserKey, (u8, Instant)>;
 
-/// A removal is not given up before a read can lag no more (reliability:
-/// H-12): giving it up wrongly would leave somebody with access.
-pub(super) const READ_LAG: Duration = Duration::from_secs(10);
+/// Where the connection says nothing else. A removal is not given up before a
+/// read can lag no more (reliability: H-12), as giving it up wrongly would leave
+/// somebody with access; nor is an addition of which the application's own list
+/// said nothing.
+pub(in crate::bridge) const READ_LAG: Duration = Duration::from_secs(10);
 
 /// A turn that isolates bad members makes so many calls before it gives way to
 /// what else was asked for: more than finding one takes.
@@ -48,6 +50,11 @@ pub(in crate::bridge) trait Since: Send + Sync {
     fn is_overtaken(&self) -> bool {
         false
     }
+
+    /// How far what the application shows may lag behind (reliability: H-12).
+    fn read_lag(&self) -> Duration {
+        READ_LAG
+    }
 }
 
 /// Works one group turn off.
@@ -63,6 +70,7 @@ pub(in crate::bridge) async fn group_turn(
         doubted: turn.doubted,
         learned: GroupLearned::default(),
         open: open(&turn.work),
+        left_out: HashSet::new(),
         work: turn.work,
     };
     let pause = turn.run().await;
@@ -86,6 +94,8 @@ pub(super) struct Turn<'a> {
     pub(super) learned: GroupLearned,
     /// Pairs nothing final was learned about yet.
     open: HashMap<UserKey, (Principal, bool)>,
+    /// Those whom the application's own list of what it did leaves out.
+    left_out: HashSet<UserKey>,
 }
 
 /// What to do after a call of a group turn.
@@ -162,9 +172,16 @@ impl Turn<'_> {
         let mut halves = Vec::new();
         let mut operations = operations.into_iter();
         while let Some(operation) = operations.next() {
+            let adds = matches!(operation, Operation::AddMembers { .. });
             if let Next::Stop(pause) = self.send(operation, &mut halves).await {
-                self.leave(operations.chain(halves));
-                return pause;
+                let takes = |it: &Operation| matches!(it, Operation::RemoveMembers { .. });
+                let (removals, rest): (Vec<_>, Vec<_>) = operations.partition(takes);
+                self.leave(rest.into_iter().chain(halves));
+                if !adds {
+                    self.leave(removals);
+                    return pause;
+                }
+                return self.send_removals(removals, pause).await;
             }
             point!("turn.one-sent");
         }
@@ -183,6 +200,20 @@ impl Turn<'_> {
         Pause::None
     }
 
+    /// What takes access away does not wait until what gives it can be done.
+    async fn send_removals(&mut self, removals: Vec<Operation>, pause: Pause) -> Pause {
+        let mut removals = removals.into_iter();
+        let mut halves = Vec::new();
+        while let Some(removal) = removals.next() {
+            if let Next::Stop(_) = self.send(removal, &mut halves).await {
+                break;
+            }
+            point!("turn.one-sent");
+        }
+        self.leave(removals.chain(halves));
+        pause
+    }
+
     /// They go with the next turn.
     fn leave(&mut self, operations: impl IntoIterator<Item = Operation>) {
         for operation in operations {
@@ -195,6 +226,13 @@ impl Turn<'_> {
         let Some(operation) = self.still_wanted(operation).await else {
             return Next::GoOn;
         };
+        let operation = match self.nobody_unasked(operation).await {
+            Ok(operation) => operation,
+            Err(next) => {
+                halves.extend(self.difference());
+                return next;
+            }
+        };
         let started = Instant::now();
         let result = self.named(&operation, self.upstream.apply(&operation).await);
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -206,7 +244,68 @@ impl Turn<'_> {
                 self.note_success(&operation, &outcome.members);
                 Next::GoOn
             }
-            Err(error) => self.failure(operation, &error, halves),
+            Err(error) => match self.about_the_group(&operation, error).await {
+                Ok(Some(error)) => self.failure(operation, &error, halves),
+                Ok(None) => Next::GoOn,
+                Err(error) => Next::Stop(pause_after(&error)),
+            },
+        }
+    }
+
+    /// A replacement takes out whoever it does not name, and since the last
+    /// reading somebody may have been put in by hand: who was never asked for
+    /// is not touched (reliability: I-26). With such a member the same is done
+    /// by additions and removals.
+    async fn nobody_unasked(&mut self, operation: Operation) -> Result<Operation, Next> {
+        let Operation::ReplaceMembers { members, .. } = &operation else {
+            return Ok(operation);
+        };
+        let listed = match self.upstream.members(&self.work.name).await {
+            Ok(listed) => listed,
+            Err(error) => return Err(Next::Stop(pause_after(&error))),
+        };
+        let asked_for = Listed::of(members.iter().chain(&self.work.removes));
+        if listed.iter().all(|member| asked_for.knows(member)) {
+            return Ok(operation);
+        }
+        Err(Next::GoOn)
+    }
+
+    /// The same as a replacement by small calls, the first of them last, as they
+    /// are taken from the end.
+    fn difference(&self) -> Vec<Operation> {
+        let work = GroupWork {
+            adds: self.still_open(true),
+            removes: self.still_open(false),
+            full: None,
+            ..self.work.clone()
+        };
+        let mut operations = plan_group(&work, self.upstream.capabilities()).operations;
+        operations.reverse();
+        operations
+    }
+
+    /// That something about members is missing, or is so already, is believed
+    /// of the group alone, and only when a look does not find it either: a
+    /// route that is down for a minute says the same. Whose removal that was is
+    /// settled by reading the members.
+    async fn about_the_group(
+        &self,
+        operation: &Operation,
+        error: UpstreamError,
+    ) -> Result<Option<UpstreamError>, UpstreamError> {
+        let removal = matches!(operation, Operation::RemoveMembers { .. });
+        let addition = matches!(operation, Operation::AddMembers { .. });
+        match error {
+            UpstreamError::Exists { .. } if addition => Ok(None),
+            UpstreamError::Missing { reason } if removal || addition => {
+                match self.upstream.group(&self.work.name).await? {
+                    None => Ok(Some(UpstreamError::Missing { reason })),
+                    Some(_) if removal => Ok(None),
+                    Some(_) => Ok(Some(UpstreamError::Rejected { reason })),
+                }
+            }
+            other => Ok(Some(other)),
         }
     }
 
@@ -273,6 +372,9 @@ impl Turn<'_> {
 
     fn note_outcomes(&mut self, outcomes: &[(UserKey, MemberOutcome)]) {
         for (user, outcome) in outcomes {
+            if *outcome == MemberOutcome::LeftOut {
+                self.left_out.insert(*user);
+            }
             if *outcome == MemberOutcome::Applied {
                 match self.open.get(user).map(|(_, add)| *add) {
                     Some(true) => self.present(*user),
@@ -330,18 +432,9 @@ impl Turn<'_> {
                 self.learned.group_refused = Some(reason);
                 Next::GoOn
             }
-            Operation::ReplaceMembers { group, .. } => {
+            Operation::ReplaceMembers { .. } => {
                 // The small way round: the same difference without the big call.
-                let adds = self.still_open(true);
-                let removes = self.still_open(false);
-                stack.extend((!removes.is_empty()).then(|| Operation::RemoveMembers {
-                    group: group.clone(),
-                    members: removes,
-                }));
-                stack.extend((!adds.is_empty()).then_some(Operation::AddMembers {
-                    group,
-                    members: adds,
-                }));
+                stack.extend(self.difference());
                 Next::GoOn
             }
             Operation::AddMembers { .. }
@@ -423,11 +516,7 @@ impl Turn<'_> {
             stack.push(make(members));
             return;
         }
-        let settled = match error {
-            UpstreamError::Exists { .. } => add,
-            UpstreamError::Missing { .. } => !add,
-            _ => false,
-        };
+        let settled = missing && !add;
         let act = if add {
             "add the member"
         } else {
@@ -475,7 +564,8 @@ impl Turn<'_> {
                 _ => {
                     let (seen, since) = doubts.entry(user).or_insert((0, Instant::now()));
                     *seen = seen.saturating_add(1);
-                    if *seen < 2 || (!add && since.elapsed() < READ_LAG) {
+                    let told = add && self.left_out.contains(&user);
+                    if *seen < 2 || (!told && since.elapsed() < self.since.read_lag()) {
                         pause = Pause::BackOff;
                         continue;
                     }
@@ -580,6 +670,29 @@ struct Listed {
 }
 
 impl Listed {
+    fn of<'a>(principals: impl Iterator<Item = &'a Principal>) -> Self {
+        let mut known = Self {
+            ids: HashSet::new(),
+            accounts: HashSet::new(),
+        };
+        for principal in principals {
+            known.ids.extend(principal.upstream_id.clone());
+            known.accounts.insert(principal.account.to_lowercase());
+        }
+        known
+    }
+
+    fn knows(&self, member: &RemoteMember) -> bool {
+        let by = |known: &HashSet<String>, name: &Option<String>| {
+            name.as_ref().is_some_and(|name| known.contains(name))
+        };
+        by(&self.ids, &member.upstream_id)
+            || by(
+                &self.accounts,
+                &member.account.as_ref().map(|it| it.to_lowercase()),
+            )
+    }
+
     fn new(members: &[RemoteMember]) -> Self {
         let ids = members
             .iter()

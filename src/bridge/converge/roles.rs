@@ -226,7 +226,7 @@ impl Each<'_> {
                 Is::AsWanted(wanted)
             }
             Some(MemberOutcome::Seen) => self.seen(wanted, told),
-            Some(MemberOutcome::Unknown) | None => {
+            Some(MemberOutcome::LeftOut | MemberOutcome::Unknown) | None => {
                 told.unclear();
                 Is::Open
             }

@@ -97,6 +97,13 @@ impl Scripted {
     fn calls(&self) -> usize {
         self.sent.lock().unwrap().len()
     }
+
+    fn removes_singly(&mut self) {
+        let removal = |row: &&mut Capability| row.act == Act::RemoveMembers;
+        if let Some(row) = self.can.rows.iter_mut().find(removal) {
+            row.batch = 1;
+        }
+    }
 }
 
 #[async_trait]
@@ -184,6 +191,7 @@ fn group(adds: std::ops::Range<u8>, removes: std::ops::Range<u8>) -> GroupTurn {
             made: false,
             adds: adds.map(principal).collect(),
             removes: removes.map(principal).collect(),
+            alone: 0,
             full: None,
         },
         seq: 1,
@@ -330,15 +338,17 @@ async fn finding_bad_members_gives_way_to_what_else_is_asked_for_and_gets_on() {
 #[tokio::test]
 async fn an_unclear_end_leaves_its_members_unknown_and_returns_what_was_not_sent() {
     let app = scripted(|operation| match operation {
-        Operation::AddMembers { .. } => Err(UpstreamError::Unknown {
+        Operation::RemoveMembers { .. } => Err(UpstreamError::Unknown {
             reason: "cut".into(),
         }),
         _ => all_done(operation),
     });
-    let (learned, pause) = turn(&app, group(0..3, 10..12)).await;
+    let mut work = group(0..3, 10..12);
+    work.work.alone = 2;
+    let (learned, pause) = turn(&app, work).await;
     assert_eq!(pause, Pause::BackOff);
     assert!(learned.present.is_empty() && learned.absent.is_empty());
-    assert_eq!(sorted(learned.unsent), [10, 11]);
+    assert_eq!(sorted(learned.unsent), [0, 1, 2]);
 }
 
 #[tokio::test]
@@ -353,7 +363,7 @@ async fn not_now_returns_everything_unsent_and_waits_as_long_as_asked() {
     let (learned, pause) = turn(&app, group(0..3, 10..12)).await;
     assert_eq!(pause, Pause::For(wait));
     assert_eq!(sorted(learned.unsent), [0, 1, 2, 10, 11]);
-    assert_eq!(app.calls(), 1);
+    assert_eq!(app.calls(), 2, "each way is tried");
 }
 
 #[tokio::test]
@@ -387,9 +397,27 @@ async fn unlisted_members_are_settled_by_one_read() {
 }
 
 #[tokio::test]
-async fn one_look_that_contradicts_is_not_believed_but_two_are() {
+async fn looks_that_may_lag_contradict_nobody_of_whom_the_application_said_nothing() {
     let app = scripted(|operation| {
         let outcome = |user| (user, MemberOutcome::Unknown);
+        Ok(Outcome {
+            members: members_of(operation).into_iter().map(outcome).collect(),
+            upstream_id: None,
+        })
+    });
+    let mut doubts = Doubts::new();
+    for _ in 0..5 {
+        let work = group(0..1, 0..0);
+        let (learned, pause) = group_turn(&app, work, &Written::default(), &mut doubts).await;
+        assert!(learned.refused.is_empty() && learned.present.is_empty());
+        assert_eq!(pause, Pause::BackOff);
+    }
+}
+
+#[tokio::test]
+async fn one_look_that_contradicts_is_not_believed_but_two_are() {
+    let app = scripted(|operation| {
+        let outcome = |user| (user, MemberOutcome::LeftOut);
         Ok(Outcome {
             members: members_of(operation).into_iter().map(outcome).collect(),
             upstream_id: None,
@@ -466,30 +494,89 @@ async fn a_group_whose_creation_was_unclear_is_read_before_it_is_made_again() {
 
 #[tokio::test]
 async fn a_refused_replacement_falls_back_to_the_difference() {
-    let app = scripted(|operation| match operation {
+    let mut app = scripted(|operation| match operation {
         Operation::ReplaceMembers { .. } => Err(rejected()),
         _ => all_done(operation),
     });
+    app.removes_singly();
     let mut work = group(0..2, 10..12);
     work.work.full = Some(work.work.adds.clone());
     let (learned, _) = turn(&app, work).await;
     assert_eq!(
         (app.calls(), learned.present.len(), learned.absent.len()),
-        (3, 2, 2)
+        (4, 2, 2)
     );
 }
 
 #[tokio::test]
+async fn a_replacement_that_would_take_out_somebody_nobody_asked_for_is_not_sent() {
+    let named = |account: &str| RemoteMember {
+        account: Some(account.into()),
+        ..RemoteMember::default()
+    };
+    for (there, calls) in [("U10@example.com", 1), ("by.hand@example.com", 3)] {
+        let mut app = scripted(all_done);
+        app.removes_singly();
+        app.members.lock().unwrap().push_back(vec![named(there)]);
+        let mut work = group(0..2, 10..12);
+        work.work.full = Some(work.work.adds.clone());
+        let (learned, pause) = turn(&app, work).await;
+        assert_eq!((app.calls(), pause), (calls, Pause::None), "{there}");
+        assert_eq!((learned.present.len(), learned.absent.len()), (2, 2));
+    }
+}
+
+#[tokio::test]
+async fn an_addition_that_fails_holds_up_no_removal() {
+    let fails = |error: fn() -> UpstreamError| {
+        scripted(move |operation| match operation {
+            Operation::AddMembers { .. } => Err(error()),
+            _ => all_done(operation),
+        })
+    };
+    let unclear: fn() -> UpstreamError = || UpstreamError::Unknown {
+        reason: "500".into(),
+    };
+    let denied: fn() -> UpstreamError = || UpstreamError::Denied {
+        reason: "403".into(),
+    };
+    for (error, pause) in [(unclear, Pause::BackOff), (denied, Pause::UntilAccepted)] {
+        let (learned, seen) = turn(&fails(error), group(0..3, 10..12)).await;
+        assert_eq!((sorted(learned.absent), seen), (vec![10, 11], pause));
+        assert!(learned.present.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_removal_is_not_done_because_something_else_was_missing() {
+    let mut app = scripted(|_| {
+        Err(UpstreamError::Missing {
+            reason: "404".into(),
+        })
+    });
+    app.group = Some(RemoteGroup::default());
+    let there = RemoteMember {
+        account: Some("u10@example.com".into()),
+        ..RemoteMember::default()
+    };
+    app.members.lock().unwrap().push_back(vec![there]);
+    let (learned, pause) = turn(&app, group(0..0, 10..12)).await;
+    assert_eq!((sorted(learned.absent), pause), (vec![11], Pause::BackOff));
+    assert!(learned.refused.is_empty());
+}
+
+#[tokio::test]
 async fn whom_a_replacement_left_out_is_told_also_if_nothing_was_to_change_for_them() {
-    let app = scripted(|operation| {
+    let mut app = scripted(|operation| {
         let mut outcome = all_done(operation)?;
         for (user, end) in &mut outcome.members {
             if *user == UserKey(5) {
-                *end = MemberOutcome::Unknown;
+                *end = MemberOutcome::LeftOut;
             }
         }
         Ok(outcome)
     });
+    app.removes_singly();
     let mut work = group(0..2, 10..12);
     let mut full = work.work.adds.clone();
     full.extend([principal(5), principal(6)]);

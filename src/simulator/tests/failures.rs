@@ -104,10 +104,20 @@ async fn what_is_unclear_is_never_repeated() {
 #[actix_web::test]
 async fn a_short_refusal_is_waited_for_and_tried_again() {
     let bench = Bench::new();
-    bench.faults(|faults| faults.rules = vec![Rule::next(status(503), 1)]);
+    bench.faults(|faults| faults.rules = vec![Rule::next(status(425), 1)]);
     bench.add(&["cat"]).await.unwrap();
     assert_eq!(bench.calls().len(), 2);
     assert_eq!(bench.crew(), ["ann", "ben", "cat"]);
+    for said in [503, 408] {
+        bench.faults(|faults| faults.rules = vec![Rule::next(status(said), 1)]);
+        bench.upstream.members("crew").await.unwrap();
+        bench.faults(|faults| faults.rules = vec![Rule::next(status(said), 1)]);
+        let written = bench.remove(&["cat"]).await;
+        assert!(
+            matches!(written, Err(UpstreamError::Unknown { .. })),
+            "a gateway says {said} of calls that were done, too: {written:?}"
+        );
+    }
 }
 
 #[actix_web::test]
@@ -268,13 +278,13 @@ async fn one_bad_member_fails_its_batch_alone() {
 }
 
 #[actix_web::test]
-async fn a_member_that_is_in_already_counts_as_done_when_refused() {
+async fn a_refusal_because_it_is_so_already_is_for_a_look_to_decide() {
     let bench = Bench::new();
     bench.faults(|faults| faults.duplicate_members = Treatment::Strict);
     let again = bench.add(&["ann"]).await.unwrap();
-    assert_eq!(outcomes(&again), [MemberOutcome::Applied]);
+    assert_eq!(outcomes(&again), [MemberOutcome::Unknown]);
     let gone = bench.remove(&["cat"]).await.unwrap();
-    assert_eq!(outcomes(&gone), [MemberOutcome::Applied]);
+    assert_eq!(outcomes(&gone), [MemberOutcome::Unknown]);
     let batch = bench.add(&["ann", "cat"]).await;
     assert!(
         matches!(batch, Err(UpstreamError::Rejected { .. })),

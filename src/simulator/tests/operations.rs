@@ -11,7 +11,7 @@ use crate::{
         settings::{MembersBy, Route},
     },
 };
-use MemberOutcome::{Applied, Unknown};
+use MemberOutcome::{Applied, LeftOut};
 
 #[actix_web::test]
 async fn a_group_and_its_members_are_made_in_one_call() {
@@ -105,13 +105,13 @@ async fn ids_and_emails_are_never_mixed() {
 }
 
 #[actix_web::test]
-async fn what_the_answer_does_not_list_is_unknown() {
+async fn what_the_answer_does_not_list_is_left_out() {
     let bench = Bench::new();
     let outcome = bench.add(&["ann", "cat"]).await.unwrap();
-    assert_eq!(outcomes(&outcome), [Unknown, Applied], "Ann was in already");
+    assert_eq!(outcomes(&outcome), [LeftOut, Applied], "Ann was in already");
     bench.faults(|faults| faults.unknown_members = super::super::Treatment::Lenient);
     let outcome = bench.remove(&["nobody", "ben"]).await.unwrap();
-    assert_eq!(outcomes(&outcome), [Unknown, Applied]);
+    assert_eq!(outcomes(&outcome), [LeftOut, Applied]);
 }
 
 #[actix_web::test]
@@ -328,7 +328,7 @@ async fn verbs_paths_and_keys_follow_the_configuration() {
     let listed_elsewhere = bench.add(&["dan"]).await.unwrap();
     assert_eq!(
         outcomes(&listed_elsewhere),
-        [Unknown],
+        [MemberOutcome::Unknown],
         "no list where the key points"
     );
 }

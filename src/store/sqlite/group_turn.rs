@@ -2,6 +2,8 @@
 //! same transaction, so that a crash leaves nothing believed that may not be
 //! so (reliability: H-04, H-08); what is learned ends the marks pair by pair.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
@@ -91,6 +93,7 @@ pub(super) fn prepare(
             made: group.made,
             adds: open.adds,
             removes: open.removes,
+            alone: open.alone,
             full,
         },
     };
@@ -101,12 +104,13 @@ pub(super) fn prepare(
 struct Open {
     adds: Vec<Principal>,
     removes: Vec<Principal>,
+    alone: usize,
     more: bool,
 }
 
 /// Open pairs that can be worked off: an add needs an account that is there and
 /// wanted; a removal needs one that ever was, so that a deactivated user is
-/// removed too. The index is named because the planner takes the primary key
+/// removed too. Removals come first, however much else is open. The index is named because the planner takes the primary key
 /// for as good, and that reads the whole group.
 macro_rules! workable {
     () => {
@@ -119,9 +123,9 @@ macro_rules! workable {
     };
 }
 const OPEN_PAIRS: &str = concat!(
-    "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired ",
+    "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired, m.seq ",
     workable!(),
-    " LIMIT ?2"
+    " ORDER BY m.desired LIMIT ?2"
 );
 const NEW_WORK: &str = concat!("SELECT 1 ", workable!(), " AND m.sent IS NULL");
 const ANY_OPEN: &str = "SELECT 1 FROM memberships INDEXED BY memberships_open
@@ -140,19 +144,31 @@ fn open_pairs(db: &Connection, group: i64, limit: usize) -> Result<Open> {
     let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     let mut rows = select.query([group, one_more])?;
     let mut open = Open::default();
+    let mut adding = HashSet::new();
+    let mut removing = Vec::new();
     while let Some(row) = rows.next()? {
-        if open.adds.len() + open.removes.len() == limit {
+        if open.adds.len() + removing.len() == limit {
             open.more = true;
             break;
         }
-        let wanted: bool = row.get(4)?;
-        let side = if wanted {
-            &mut open.adds
+        let (wanted, seq): (bool, i64) = (row.get(4)?, row.get(5)?);
+        if wanted {
+            adding.insert(seq);
+            open.adds.push(principal_at(row)?);
         } else {
-            &mut open.removes
-        };
-        side.push(principal_at(row)?);
+            removing.push((seq, principal_at(row)?));
+        }
     }
+    // One request's changes have one number.
+    let (replaced, alone): (Vec<_>, Vec<_>) = removing
+        .into_iter()
+        .partition(|(seq, _)| adding.contains(seq));
+    open.alone = alone.len();
+    open.removes = alone
+        .into_iter()
+        .chain(replaced)
+        .map(|(_, it)| it)
+        .collect();
     Ok(open)
 }
 

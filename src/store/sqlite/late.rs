@@ -27,10 +27,19 @@ const ITSELF: i64 = 0;
 /// Stands for "everybody who became a member later".
 const NEWER: i64 = -1;
 
-/// What is looked at is looked at twice: a first look may lag behind by so much
+/// What is looked at is looked at twice, as a first look may lag behind
 /// (reliability: H-05, H-12). `seq` tells that there was one.
-const READ_LAG: Millis = 10_000;
 const LOOKED: i64 = 1;
+
+/// Which doubts are due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct When {
+    /// A call that was sent then, or earlier, lands no more.
+    pub before: Millis,
+    pub now: Millis,
+    /// By so much a look may lag behind.
+    pub lag: Millis,
+}
 
 /// Which way a call went of which no answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,9 +198,11 @@ fn note_members(db: &Connection, group: i64, at: Millis) -> Result<()> {
 
 /// Whether anything was noted that long ago, or, because the clock was put
 /// back, in the future.
-pub(super) fn is_due(db: &Connection, before: Millis, now: Millis) -> Result<bool> {
+pub(super) fn is_due(db: &Connection, when: &When) -> Result<bool> {
     let sql = format!("SELECT 1 FROM doubts d WHERE {DUE}");
-    Ok(db.prepare_cached(&sql)?.exists([before, now, READ_LAG])?)
+    Ok(db
+        .prepare_cached(&sql)?
+        .exists([when.before, when.now, when.lag])?)
 }
 
 const DUE: &str = "(d.since <= ?1 AND (d.since <= ?1 - ?3 OR d.seq <> 1 OR d.user_key < 0)
@@ -228,12 +239,7 @@ const PORTION: i64 = 500;
 
 /// Ends what was noted that long ago: what is wanted otherwise is open again.
 /// Returns the lanes that have work because of it.
-pub(super) fn recheck(
-    db: &Connection,
-    connection: i64,
-    before: Millis,
-    now: Millis,
-) -> Result<Vec<Lane>> {
+pub(super) fn recheck(db: &Connection, connection: i64, when: &When) -> Result<Vec<Lane>> {
     let sql = format!(
         "SELECT d.user_key, d.group_key, d.sent, d.seq, d.since FROM doubts d
          LEFT JOIN users u ON u.key = d.user_key LEFT JOIN groups g ON g.key = d.group_key
@@ -242,20 +248,23 @@ pub(super) fn recheck(
     );
     let due: Vec<Doubt> = db
         .prepare_cached(&sql)?
-        .query_map(params![before, now, READ_LAG, connection, PORTION], |row| {
-            Ok(Doubt {
-                user: row.get(0)?,
-                group: row.get(1)?,
-                sent: row.get(2)?,
-                seq: row.get(3)?,
-                since: row.get(4)?,
-            })
-        })?
+        .query_map(
+            params![when.before, when.now, when.lag, connection, PORTION],
+            |row| {
+                Ok(Doubt {
+                    user: row.get(0)?,
+                    group: row.get(1)?,
+                    sent: row.get(2)?,
+                    seq: row.get(3)?,
+                    since: row.get(4)?,
+                })
+            },
+        )?
         .collect::<rusqlite::Result<_>>()?;
     let mut open = Vec::new();
     let mut left = Vec::new();
     for doubt in due {
-        let ended = end(db, &doubt, before)?;
+        let ended = end(db, &doubt, when)?;
         let lane = match (doubt.user, doubt.group) {
             (ITSELF, group) => reopen_group(db, group, &doubt, ended)?,
             (NEWER, group) => reopen_newer(db, group, doubt.seq)?,
@@ -281,8 +290,8 @@ pub(super) fn recheck(
 }
 
 /// The first look does not end the doubt; whether this one does.
-fn end(db: &Connection, doubt: &Doubt, before: Millis) -> Result<bool> {
-    let early = doubt.since <= before && doubt.since > before - READ_LAG;
+fn end(db: &Connection, doubt: &Doubt, when: &When) -> Result<bool> {
+    let early = doubt.since <= when.before && doubt.since > when.before - when.lag;
     let first = doubt.user != NEWER && early && doubt.seq != LOOKED;
     let sql = if first {
         "UPDATE doubts SET seq = 1 WHERE user_key = ?1 AND group_key = ?2"

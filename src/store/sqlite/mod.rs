@@ -510,13 +510,15 @@ impl Store for Sqlite {
         c: ConnectionKey,
         before: Millis,
         now: Millis,
+        lag: Millis,
     ) -> Result<Vec<Lane>, StoreError> {
-        if !self.readers.read(|db| late::is_due(db, before, now))? {
+        let when = late::When { before, now, lag };
+        if !self.readers.read(|db| late::is_due(db, &when))? {
             return Ok(Vec::new());
         }
         Ok(self
             .writer
-            .write(move |db| late::recheck(db, c.0, before, now))
+            .write(move |db| late::recheck(db, c.0, &when))
             .await?)
     }
 

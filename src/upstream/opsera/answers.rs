@@ -111,14 +111,20 @@ pub(super) fn created_id(answer: &Value, wire: &Wire) -> Option<String> {
 }
 
 /// What became of each member that was sent: applied when the list at `key`
-/// names it by id or e-mail, else unknown.
+/// names it by id or e-mail, else left out; unknown without a list.
 pub(super) fn outcomes(
     answer: &Value,
     key: Key,
     sent: &[Principal],
     wire: &Wire,
 ) -> Vec<(crate::plan::state::UserKey, MemberOutcome)> {
-    let listed = applied(answer, wire.key(key), wire).unwrap_or_default();
+    let listed = applied(answer, wire.key(key), wire);
+    let otherwise = if listed.is_some() {
+        MemberOutcome::LeftOut
+    } else {
+        MemberOutcome::Unknown
+    };
+    let listed = listed.unwrap_or_default();
     let is_listed = |principal: &Principal| {
         listed.contains(&principal.account.to_lowercase())
             || principal
@@ -131,7 +137,7 @@ pub(super) fn outcomes(
             let outcome = if is_listed(principal) {
                 MemberOutcome::Applied
             } else {
-                MemberOutcome::Unknown
+                otherwise.clone()
             };
             (principal.user, outcome)
         })

@@ -355,7 +355,8 @@ impl Opsera {
         let body = json!({ self.wire.key(Key::Members): list });
         let members = match self.write(name, &[("name", group)], Some(body)).await {
             Ok(answer) => answers::outcomes(&answer, key, members, &self.wire),
-            Err(error) if members.len() == 1 && was_so(&error, name) => all_applied(members),
+            // Words are no proof; a look is.
+            Err(error) if members.len() == 1 && was_so(&error, name) => unknown(members),
             Err(error) => return Err(of_batch(error)),
         };
         Ok(Outcome {
@@ -492,8 +493,16 @@ fn address(principal: &Principal) -> &str {
 }
 
 fn all_applied(members: &[Principal]) -> Vec<(UserKey, MemberOutcome)> {
+    all(members, &MemberOutcome::Applied)
+}
+
+fn unknown(members: &[Principal]) -> Vec<(UserKey, MemberOutcome)> {
+    all(members, &MemberOutcome::Unknown)
+}
+
+fn all(members: &[Principal], outcome: &MemberOutcome) -> Vec<(UserKey, MemberOutcome)> {
     members
         .iter()
-        .map(|member| (member.user, MemberOutcome::Applied))
+        .map(|member| (member.user, outcome.clone()))
         .collect()
 }

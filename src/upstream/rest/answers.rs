@@ -207,7 +207,7 @@ pub(super) fn outcomes(
         if is_done(member) {
             MemberOutcome::Applied
         } else {
-            MemberOutcome::Unknown
+            MemberOutcome::LeftOut
         }
     };
     sent.iter().map(|it| (it.user, outcome(it))).collect()

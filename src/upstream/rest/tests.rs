@@ -164,7 +164,7 @@ async fn members_are_told_as_declared_and_only_those_listed_are_done() {
         done,
         [
             (UserKey(1), MemberOutcome::Applied),
-            (UserKey(2), MemberOutcome::Unknown)
+            (UserKey(2), MemberOutcome::LeftOut)
         ]
     );
     let remove = Operation::RemoveMembers {

@@ -508,7 +508,7 @@ impl Application {
             let outcome = if applied {
                 MemberOutcome::Applied
             } else {
-                MemberOutcome::Unknown
+                MemberOutcome::LeftOut
             };
             (member.user, outcome)
         };

@@ -31,7 +31,7 @@ impl Scene {
     }
 
     async fn recheck(&self, before: i64) -> Vec<Lane> {
-        let recheck = self.store.recheck_late(self.c, before, LATER);
+        let recheck = self.store.recheck_late(self.c, before, LATER, 10_000);
         recheck.await.unwrap()
     }
 
@@ -175,7 +175,7 @@ async fn what_waits_for_a_time_waits_as_long_when_the_clock_is_set() {
     scene.confirm_user(new.key).await;
     scene.confirm_group(&group).await;
     let moved = |was, is| scene.store.clock_set(scene.c, was, is);
-    let look = |before, now| scene.store.recheck_late(scene.c, before, now);
+    let look = |before, now| scene.store.recheck_late(scene.c, before, now, 10_000);
     moved(4_000, 4_000 + DAY).await.unwrap();
     assert_eq!(look(DAY + 2_999, DAY + 5_000).await.unwrap(), []);
     moved(DAY + 5_000, 5_000).await.unwrap();

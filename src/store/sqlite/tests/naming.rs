@@ -167,7 +167,10 @@ async fn a_rename_is_open_over_a_restart_until_it_is_confirmed() {
     scene.learn(group.key, &turn, done).await;
     assert_eq!(scene.lanes().await, []);
     // The call that was not answered may land yet, so it is looked what it is called.
-    let looked = scene.store.recheck_late(scene.c, 100_000, 100_000).await;
+    let looked = scene
+        .store
+        .recheck_late(scene.c, 100_000, 100_000, 10_000)
+        .await;
     assert_eq!(looked.unwrap(), [Lane::Group(group.key)]);
     let turn = scene.turn_of(group.key).await;
     assert_eq!(turn.work.observed, Existence::Unknown);

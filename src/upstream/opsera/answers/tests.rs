@@ -144,7 +144,7 @@ fn one_user_may_be_wrapped_or_alone_in_a_list() {
 
 #[test]
 fn outcomes_are_what_is_listed_by_id_or_email_in_any_case() {
-    use MemberOutcome::{Applied, Unknown};
+    use MemberOutcome::{Applied, LeftOut, Unknown};
     let sent = [
         principal(1, "ann@example.com", Some(ID)),
         principal(2, "ben@example.com", None),
@@ -161,23 +161,23 @@ fn outcomes_are_what_is_listed_by_id_or_email_in_any_case() {
     for (answer, expected) in [
         (
             json!({ "result": { "added": [ID.to_uppercase(), "BEN@example.com"] } }),
-            [Applied, Applied, Unknown],
+            [Applied, Applied, LeftOut],
         ),
         (
             json!({ "result": { "added": ["ann@example.com"] } }),
-            [Applied, Unknown, Unknown],
+            [Applied, LeftOut, LeftOut],
         ),
         (
             json!({ "result": { "added": [{ "_id": ID }, { "email": "cat@example.com" }] } }),
-            [Applied, Unknown, Applied],
+            [Applied, LeftOut, Applied],
         ),
         (
             json!({ "added": ["cat@example.com"] }),
-            [Unknown, Unknown, Applied],
+            [LeftOut, LeftOut, Applied],
         ),
         (
             json!({ "result": { "added": [] } }),
-            [Unknown, Unknown, Unknown],
+            [LeftOut, LeftOut, LeftOut],
         ),
         (
             json!({ "result": { "added": "all" } }),
