@@ -29,7 +29,7 @@ use crate::{
     console::{self, Access, beside},
     http,
     store::{self, Health, Store, StoreError},
-    upstream::{Upstream, hydden, opsera, rest, snyk},
+    upstream::{Ledger, Upstream, hydden, opsera, rest, snyk},
 };
 
 /// How long a stop waits for upstream calls after the front has stopped; what
@@ -198,6 +198,21 @@ pub fn set_up(connection: &config::Connection) -> Result<Setup, StartError> {
     })
 }
 
+/// Calls that the last process has sent count in the limits of this one. Without
+/// the file that tells of them there is work to do all the same.
+pub fn remember_calls(store: &Path, setups: &[Setup]) {
+    match Ledger::open(&beside(store, "calls")) {
+        Ok(ledger) => {
+            for setup in setups {
+                setup.upstream.remember(&ledger);
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, store = %store.display(), "what was sent before cannot be read: the limits of a minute begin anew");
+        }
+    }
+}
+
 /// A server that answers.
 #[derive(Debug)]
 pub struct Running {
@@ -246,6 +261,7 @@ impl Running {
                 return Err(StartError::Several(faults));
             }
         };
+        remember_calls(&config.store, &setups);
         let switch = Switch::at(beside(&config.store, switch::FLAG));
         let mut running = Self::start(store, setups, config.front.clone(), switch).await?;
         running.serve_operators(config)?;

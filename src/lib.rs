@@ -80,6 +80,8 @@
 //!
 //! At start every row that was in flight is unknown, and every lane with a
 //! difference starts. There is no undo, no replay and no second code path.
+//! What was sent in the last minute is in a file beside the store, so that the
+//! limits of an application hold across a restart.
 
 #[macro_use]
 mod point;

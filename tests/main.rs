@@ -37,6 +37,7 @@ mod model;
 mod names;
 mod openapi;
 mod operator;
+mod pace;
 mod plan;
 mod power;
 mod projection;

@@ -82,7 +82,8 @@ impl Import {
         let setups = chosen
             .iter()
             .map(|connection| app::set_up(connection))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        app::remember_calls(&config.store, &setups);
         let bridge = Bridge::start(
             store,
             setups,

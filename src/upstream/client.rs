@@ -49,6 +49,7 @@ pub(super) use background::shared;
 pub(super) use failure::{Meaning, text as failure_text};
 pub(super) use moment::Moment;
 pub(super) use pace::Priority;
+pub use pace::ledger::Ledger;
 pub(super) use reply::Reply;
 pub(super) use token::Scheme;
 use token::Token;
@@ -337,6 +338,15 @@ impl Client {
     /// Changes when an application that could not be reached has come back.
     pub(super) fn recoveries(&self) -> watch::Receiver<u64> {
         self.pace.recoveries()
+    }
+
+    /// What the process before this one has sent counts, and what is sent is
+    /// noted for the next.
+    pub(super) fn remember(&self, ledger: &Arc<Ledger>) {
+        let origin = self.base.origin().ascii_serialization();
+        let credential = self.token.header().ok();
+        let credential = credential.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+        self.pace.remember(ledger, &origin, credential);
     }
 
     pub(super) fn condition(&self) -> Condition {

@@ -26,7 +26,7 @@ pub mod snyk;
 #[cfg(test)]
 mod tests;
 
-pub use client::in_background;
+pub use client::{Ledger, in_background};
 
 /// Milliseconds since 1970, UTC.
 pub type Millis = i64;
@@ -117,6 +117,10 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// Stops all writes, or lets them go on. What waits for its turn and was
     /// not sent yet is given back as `Later`; what is under way ends.
     fn brake(&self, stopped: bool);
+
+    /// Calls that were noted there count as sent, and what is sent is noted, so
+    /// that a restart keeps to the limit of a minute.
+    fn remember(&self, _ledger: &Arc<Ledger>) {}
 
     /// Changes when the application has come back after it could not be
     /// reached, so that nobody waits longer for it than it was away.

@@ -7,7 +7,7 @@
 //! the work aside. Background work has nothing else to do, so it waits longer.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,11 +16,15 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use ledger::{Book, Ledger};
 use queue::{Number, Queue};
 use rate::Rate;
 use silence::Silence;
 use window::Sent;
 
+mod doubt;
+pub(super) mod ledger;
+mod past;
 mod queue;
 mod rate;
 mod share;
@@ -116,6 +120,8 @@ struct State {
     queue: Queue,
     rate: Rate,
     silence: Silence,
+    /// Where what is sent is noted for the next process.
+    book: Option<Book>,
 }
 
 impl Pace {
@@ -126,6 +132,7 @@ impl Pace {
                 queue: Queue::new(limits.concurrency),
                 rate: Rate::new(limits),
                 silence: Silence::new(limits.penalty),
+                book: None,
             }),
             changed: Notify::new(),
             recoveries: watch::Sender::new(0),
@@ -146,6 +153,25 @@ impl Pace {
         state.queue.tighten(limits.concurrency);
         state.rate.tighten(limits);
         state.silence.tighten(limits.penalty);
+    }
+
+    /// What the process before this one has sent counts here, and what is sent
+    /// is noted for the next. Connections of one credential have one book.
+    pub(super) fn remember(&self, ledger: &Arc<Ledger>, origin: &str, credential: &[u8]) {
+        let mut state = self.state();
+        if state.book.is_some() {
+            return;
+        }
+        let Some(book) = ledger.book(origin, credential) else {
+            return;
+        };
+        let (calls, silence) = book.past();
+        let now = Instant::now();
+        state.rate.remember(&calls, now);
+        if let Some(left) = silence {
+            state.silence.remember(left, now);
+        }
+        state.book = Some(book);
     }
 
     /// What is kept now, in calls a second.
@@ -205,6 +231,9 @@ impl Pace {
             None => {
                 state.silence.probing(now);
                 state.queue.go(party, priority);
+                if let Some(book) = &state.book {
+                    book.send();
+                }
                 Ok(Go::Now(Turn {
                     pace: self,
                     priority,
@@ -226,15 +255,20 @@ impl Pace {
         let is_new = state.silence.is_news(turn.call.at);
         let pause = state.silence.too_many(turn.call.at, asked, now);
         if is_new {
-            state.rate.slow(now, pause);
+            let in_a_row = state.silence.is_in_a_row();
+            state.rate.refused(in_a_row, pause, now);
         }
+        state.note_silence(pause);
         pause
     }
 
     /// It is busy; how long nothing is sent.
     pub(super) fn busy(&self, turn: &Turn<'_>, asked: Option<Duration>) -> Duration {
         let mut state = self.state();
-        state.silence.throttled(turn.call.at, asked, Instant::now())
+        let now = Instant::now();
+        let pause = state.silence.throttled(turn.call.at, asked, now);
+        state.note_silence(pause);
+        pause
     }
 
     /// The connection could not be made; when to try again.
@@ -253,6 +287,7 @@ impl Pace {
         self.change(|state| {
             came_back = state.silence.is_unreachable();
             state.silence.welcome(turn.call.at);
+            state.rate.welcome(turn.call, Instant::now());
         });
         if came_back {
             self.recoveries.send_modify(|count| *count += 1);
@@ -283,6 +318,12 @@ impl State {
             return Ok(after);
         }
         Err(Refusal { after, reason })
+    }
+
+    fn note_silence(&self, pause: Duration) {
+        if let Some(book) = &self.book {
+            book.be_silent(pause);
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{
-    Condition, Finding, Millis, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile,
-    RemoteUser, Upstream, UpstreamError,
+    Condition, Finding, Ledger, Millis, Outcome, Projection, RemoteGroup, RemoteMember,
+    RemoteProfile, RemoteUser, Upstream, UpstreamError,
     client::{Call, Client, Priority, Reply},
 };
 use crate::{
@@ -191,6 +191,10 @@ impl Upstream for Hydden {
 
     fn brake(&self, stopped: bool) {
         self.client.brake(stopped);
+    }
+
+    fn remember(&self, ledger: &Arc<Ledger>) {
+        self.client.remember(ledger);
     }
 
     fn recoveries(&self) -> Option<watch::Receiver<u64>> {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use super::{
-    Condition, Finding, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember,
+    Condition, Finding, Ledger, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember,
     RemoteProfile, RemoteUser, Upstream, UpstreamError,
     client::{Call, Client, Priority},
 };
@@ -226,6 +226,10 @@ impl Upstream for Opsera {
 
     fn brake(&self, stopped: bool) {
         self.client.brake(stopped);
+    }
+
+    fn remember(&self, ledger: &Arc<Ledger>) {
+        self.client.remember(ledger);
     }
 
     fn recoveries(&self) -> Option<watch::Receiver<u64>> {

@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Condition, Finding, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile, RemoteUser,
-    Upstream, UpstreamError, client::Client,
+    Condition, Finding, Ledger, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile,
+    RemoteUser, Upstream, UpstreamError, client::Client,
 };
 use crate::{
     plan::{capability::Capabilities, operation::Operation},
@@ -212,6 +212,10 @@ impl Upstream for Rest {
 
     fn brake(&self, stopped: bool) {
         self.client.brake(stopped);
+    }
+
+    fn remember(&self, ledger: &Arc<Ledger>) {
+        self.client.remember(ledger);
     }
 
     fn recoveries(&self) -> Option<watch::Receiver<u64>> {

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Condition, Finding, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile, RemoteUser,
-    Upstream, UpstreamError,
+    Condition, Finding, Ledger, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile,
+    RemoteUser, Upstream, UpstreamError,
 };
 use crate::{
     plan::{capability::Capabilities, operation::Operation, state::Principal},
@@ -200,6 +200,10 @@ impl Upstream for Snyk {
 
     fn brake(&self, stopped: bool) {
         self.api.client().brake(stopped);
+    }
+
+    fn remember(&self, ledger: &Arc<Ledger>) {
+        self.api.client().remember(ledger);
     }
 
     fn recoveries(&self) -> Option<watch::Receiver<u64>> {

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     Limits, Priority,
+    doubt::Doubt,
     share::Sharing,
     window::{Sent, Window},
 };
@@ -28,6 +29,7 @@ const LATE_TIMER: Duration = Duration::from_millis(10);
 pub(super) struct Rate {
     per_second: u32,
     sharing: Sharing,
+    doubt: Doubt,
     /// How much a call may be ahead of its time.
     ahead: Duration,
     /// When the next call is due.
@@ -45,6 +47,7 @@ impl Rate {
         Self {
             per_second: limits.per_second.max(1),
             sharing: Sharing::new(now),
+            doubt: Doubt::default(),
             ahead: ahead(limits),
             due: now,
             windows: windows(limits)
@@ -72,9 +75,24 @@ impl Rate {
         self.sharing.at(now).of(self.per_second)
     }
 
+    /// Calls that another process has sent count as if they were sent here.
+    pub(super) fn remember(&mut self, calls: &[(Duration, u32)], now: Instant) {
+        for window in &mut self.windows {
+            window.remember(calls, LONGEST_WAY, now);
+        }
+    }
+
     /// A call was refused as one too many, and nothing is sent for a while.
-    pub(super) fn slow(&mut self, now: Instant, pause: Duration) {
-        self.sharing.slow(now, now + pause);
+    pub(super) fn refused(&mut self, in_a_row: bool, pause: Duration, now: Instant) {
+        if self.doubt.refused(in_a_row, pause, now) {
+            self.sharing.slow(now, now + pause);
+        }
+    }
+
+    /// A call was taken up.
+    pub(super) fn welcome(&mut self, call: Sent, now: Instant) {
+        let is_full = self.windows.iter_mut().all(|window| window.is_full(now));
+        self.doubt.taken(call.at, is_full, now);
     }
 
     /// How long until a call may go, as far as is known; `None` when one may

@@ -24,6 +24,8 @@ const PROBE: Duration = Duration::from_secs(5);
 /// The longest own back-off, where a time was asked for and where none was.
 const ASKED: Duration = Duration::from_secs(10);
 const UNASKED: Duration = Duration::from_secs(60);
+/// The own back-off for one refusal alone, which may mean nothing.
+const FIRST: Duration = Duration::from_millis(125);
 
 #[derive(Debug, Default)]
 pub(super) struct Silence {
@@ -31,6 +33,8 @@ pub(super) struct Silence {
     penalty: Option<Duration>,
     /// Asked for by the application.
     throttled: Option<Instant>,
+    /// How much later than this others go than who takes access away.
+    lead: Duration,
     /// In a row.
     throttles: u32,
     /// When it asked last.
@@ -69,16 +73,16 @@ impl Silence {
 
     /// How long there is nothing to be sent, and why.
     pub(super) fn left(&self, priority: Priority, now: Instant) -> (Duration, &'static str) {
-        let left = |until: Option<Instant>| {
+        let left = |until: Option<Instant>, lead: Duration| {
             until
                 .map(|until| match priority {
                     Priority::Revocation => until,
-                    Priority::Ordinary | Priority::Background => until + REMOVALS_FIRST,
+                    Priority::Ordinary | Priority::Background => until + lead,
                 })
                 .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
         };
-        let throttled = left(self.throttled.max(self.probed));
-        let unreachable = left(self.unreachable);
+        let throttled = left(self.throttled, self.lead).max(left(self.probed, REMOVALS_FIRST));
+        let unreachable = left(self.unreachable, REMOVALS_FIRST);
         if throttled >= unreachable {
             (throttled, "the application asked for a pause")
         } else {
@@ -136,12 +140,33 @@ impl Silence {
         self.probed = None;
         self.faults = 0;
         self.reached();
+        self.be_silent(pause, now);
+        pause
+    }
+
+    /// A shorter request does not shorten a longer one.
+    fn be_silent(&mut self, pause: Duration, now: Instant) {
         let until = now + pause;
-        // A shorter request does not shorten a longer one.
         if self.throttled.is_none_or(|current| current < until) {
             self.throttled = Some(until);
+            // Where all wait in one queue, that queue knows who is first.
+            let is_slept_through = pause <= Priority::Ordinary.patience();
+            self.lead = if is_slept_through {
+                Duration::ZERO
+            } else {
+                REMOVALS_FIRST
+            };
         }
-        pause
+    }
+
+    /// Another process was asked for silence, and so much of it is left.
+    pub(super) fn remember(&mut self, left: Duration, now: Instant) {
+        self.be_silent(left.min(LONGEST), now);
+    }
+
+    /// Whether the last refusal was not the first since a call was taken up.
+    pub(super) fn is_in_a_row(&self) -> bool {
+        self.throttles > 1
     }
 
     /// The connection could not be made; when to try again.
@@ -182,9 +207,12 @@ impl Silence {
     }
 }
 
-/// Doubling from a quarter of a second, half of it by chance.
+/// Little for the first, then doubling from a second, half of it by chance.
 fn backoff(times: u32, most: Duration) -> Duration {
-    let whole = Duration::from_millis(250 << times.min(10)).min(most);
+    let whole = match times {
+        0 | 1 => FIRST,
+        more => Duration::from_millis(250 << more.min(10)).min(most),
+    };
     whole / 2 + jitter(whole / 2)
 }
 

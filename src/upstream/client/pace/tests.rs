@@ -13,6 +13,7 @@ use super::{
 };
 
 mod limits;
+mod restart;
 
 /// A pace and the one connection that keeps to it.
 struct Alone(Pace, Party);

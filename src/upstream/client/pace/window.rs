@@ -16,6 +16,8 @@ const LITTLE: Duration = Duration::from_millis(30);
 /// One place in so many of a long window is kept for revocations, which would
 /// else have to wait for most of a minute.
 const KEPT: u32 = 50;
+/// More calls of another process are not remembered, whatever the limit is.
+const REMEMBERED: u32 = 100_000;
 
 #[derive(Debug)]
 pub(super) struct Window {
@@ -60,9 +62,7 @@ impl Window {
         revokes: bool,
         now: Instant,
     ) -> Option<Duration> {
-        while self.taken.first().is_some_and(|(until, _)| *until <= now) {
-            self.taken.pop_first();
-        }
+        self.forget(now);
         let most = if revokes { self.most } else { self.ordinary() };
         let room = usize::try_from(share.of(most)).unwrap_or(usize::MAX);
         let over = self.taken.len().checked_sub(room)?;
@@ -76,6 +76,33 @@ impl Window {
             return self.most;
         }
         (self.most - self.most.div_ceil(KEPT)).max(1)
+    }
+
+    /// Whether nearly all of the places are taken.
+    pub(super) fn is_full(&mut self, now: Instant) -> bool {
+        self.forget(now);
+        let taken = u64::try_from(self.taken.len()).unwrap_or(u64::MAX);
+        taken.saturating_mul(100) >= u64::from(self.ordinary()) * 95
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while self.taken.first().is_some_and(|(until, _)| *until <= now) {
+            self.taken.pop_first();
+        }
+    }
+
+    /// Calls of another process take their places: how long ago they were sent
+    /// at least, and how many, the latest first. When they arrived is unknown.
+    pub(super) fn remember(&mut self, calls: &[(Duration, u32)], late: Duration, now: Instant) {
+        let most = usize::try_from(self.most.min(REMEMBERED)).unwrap_or(usize::MAX);
+        let each = calls
+            .iter()
+            .flat_map(|(age, count)| (0..*count).map(move |_| *age));
+        for (number, age) in (0..).zip(each.take(most)) {
+            let left = (self.span + LITTLE + late).saturating_sub(age);
+            // Numbers from the end, which no call of this process comes to.
+            self.taken.insert((now + left, u64::MAX - number));
+        }
     }
 
     pub(super) fn take(&mut self, call: Sent) {

@@ -15,10 +15,13 @@ use crate::upstream::client::retry_after;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Takes so many calls in any span that long, and refuses the others.
-struct Application {
+/// Takes so many calls in any span that long, and refuses the others, and some
+/// for no reason.
+pub(super) struct Application {
     limits: Vec<(Duration, usize)>,
     retry_after: Option<Duration>,
+    /// Of a hundred.
+    strays: u64,
     seen: Mutex<Seen>,
 }
 
@@ -30,10 +33,19 @@ struct Seen {
 }
 
 impl Application {
-    fn new(limits: &[(Duration, usize)], retry_after: Option<Duration>) -> Arc<Self> {
+    pub(super) fn new(limits: &[(Duration, usize)], retry_after: Option<Duration>) -> Arc<Self> {
+        Self::with_strays(0, limits, retry_after)
+    }
+
+    fn with_strays(
+        strays: u64,
+        limits: &[(Duration, usize)],
+        retry_after: Option<Duration>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             limits: limits.to_vec(),
             retry_after,
+            strays,
             seen: Mutex::default(),
         })
     }
@@ -42,13 +54,14 @@ impl Application {
         self.seen.lock().unwrap()
     }
 
-    fn takes(&self) -> bool {
+    pub(super) fn takes(&self) -> bool {
+        let strays = self.roll() % 100 < self.strays;
         let (mut seen, now) = (self.seen(), Instant::now());
         let full = |(span, most): &(Duration, usize)| {
             let within = seen.taken.iter().rev().take_while(|at| **at + *span > now);
             within.count() >= *most
         };
-        let full = self.limits.iter().any(full);
+        let full = strays || self.limits.iter().any(full);
         let list = if full {
             &mut seen.refused
         } else {
@@ -59,17 +72,21 @@ impl Application {
     }
 
     /// 10 to 20 ms, half of them before it arrives.
-    fn way(&self) -> Duration {
+    pub(super) fn way(&self) -> Duration {
+        Duration::from_millis(5 + self.roll() % 6)
+    }
+
+    fn roll(&self) -> u64 {
         let mut seen = self.seen();
         seen.dice = seen
             .dice
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        Duration::from_millis(5 + (seen.dice >> 33) % 6)
+        seen.dice >> 33
     }
 
     /// Calls taken and refused from then on.
-    fn counted(&self, from: Instant) -> (usize, usize) {
+    pub(super) fn counted(&self, from: Instant) -> (usize, usize) {
         let seen = self.seen();
         let count = |list: &VecDeque<Instant>| list.iter().filter(|at| **at >= from).count();
         (count(&seen.taken), count(&seen.refused))
@@ -110,7 +127,7 @@ async fn backlog(limits: &Limits, application: &Arc<Application>, span: Duration
     pace
 }
 
-fn limits(per_second: u32, per_minute: Option<u32>) -> Limits {
+pub(super) fn limits(per_second: u32, per_minute: Option<u32>) -> Limits {
     Limits {
         per_second,
         burst: 5,
@@ -155,6 +172,47 @@ async fn an_application_that_allows_half_of_what_is_said_is_used_to_80_parts_of_
         "{}",
         pace.per_second()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_that_allows_less_and_asks_for_nothing_is_used_to_80_parts_of_100() {
+    for most in [20, 50, 80] {
+        let application = Application::new(&[(SECOND, most)], None);
+        let start = Instant::now();
+        backlog(&limits(100, None), &application, 3 * MINUTE).await;
+        let (taken, refused) = application.counted(start + MINUTE);
+        let allowed = 120 * most;
+        println!("{most}/s: {taken} of {allowed} calls taken, {refused} refused");
+        assert!(taken * 100 >= allowed * 80, "{most}/s: {taken}");
+        assert!(refused * 25 <= taken, "{most}/s: {refused} of {taken}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_in_a_hundred_that_is_refused_for_no_reason_costs_little() {
+    for retry_after in [None, Some(Duration::ZERO)] {
+        let application = Application::with_strays(1, &[(SECOND, 100)], retry_after);
+        let start = Instant::now();
+        backlog(&limits(100, None), &application, 3 * MINUTE).await;
+        let (taken, refused) = application.counted(start);
+        let each = taken / 180;
+        println!("{retry_after:?}: {each} calls/s taken, {refused} refused");
+        assert!(each >= 80, "{retry_after:?}: {taken}");
+        assert!(refused * 100 <= taken * 2, "{refused} of {taken}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_storm_of_refusals_the_limit_is_used_again_within_half_a_minute() {
+    let application = Application::with_strays(100, &[], None);
+    let pace = backlog(&limits(100, None), &application, 5 * MINUTE).await;
+    assert!(pace.per_second() <= 20, "{}", pace.per_second());
+    let well = Application::new(&[(SECOND, 100)], None);
+    let end = Instant::now() + MINUTE;
+    let one = |_| tokio::spawn(busy(pace.clone(), well.clone(), Priority::Ordinary, end));
+    futures_util::future::join_all((0..24).map(one)).await;
+    let (taken, refused) = well.counted(end - MINUTE / 2);
+    assert!(taken >= 30 * 95 && refused == 0, "{taken}, {refused}");
 }
 
 #[tokio::test(start_paused = true)]
