@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::{Bridge, Failure, Session, clock, session::store_failed};
+use super::{Bridge, Failure, Session, clock, reconcile::first, session::store_failed};
 use crate::{
     plan::{
         drift,
@@ -37,7 +37,13 @@ impl Bridge {
             let every = connection.policy.import_every;
             self.engine.spawn(async move {
                 loop {
-                    let read = session.import(false, &|_| {}).await;
+                    // Removals wait for it, so it comes first and does not yield.
+                    let look = session.look_first().await;
+                    let unseen = look.is_err();
+                    let read = match look {
+                        Ok(()) => session.import(false, &|_| {}).await,
+                        Err(error) => Err(error),
+                    };
                     let told = read.as_ref().map(|seen| *seen).map_err(ToString::to_string);
                     session.connection.note_import(told);
                     let pause = match read {
@@ -47,7 +53,7 @@ impl Bridge {
                         }
                         Err(error) => {
                             tracing::warn!(%error, connection = %session.connection.name, "import failed");
-                            Some(AFTER_FAILURE)
+                            Some(if unseen { first::AGAIN } else { AFTER_FAILURE })
                         }
                     };
                     match pause {
@@ -124,6 +130,7 @@ impl Session {
         self.doubt_a_first_import(&found).await?;
         let seen = store.import(self.connection.key, since, users, found, gone, actor);
         let seen = seen.await.map_err(store_failed)?;
+        self.note_seen().await?;
         if upstream.has_families() {
             self.find_staged(&listed).await?;
             // Another order of a family is another question for its pairs.

@@ -49,6 +49,8 @@ pub struct ConnectionStatus {
     /// The newest memberships that the application refused, at most so many.
     pub refused: Vec<Refused>,
     pub recovery: Option<Recovery>,
+    /// Nobody is taken out of a group before a first look at the application.
+    pub unseen: bool,
     pub dropped_attributes: u64,
     pub last_import: Option<LastRead>,
     /// What the last reconciliation found, or has found so far.
@@ -185,6 +187,7 @@ impl Operator {
                 counts: self.bridge.store.counts(connection.key).await?,
                 refused: self.bridge.store.refusals(connection.key, SHOWN).await?,
                 recovery: self.bridge.store.recovery(connection.key).await?,
+                unseen: self.bridge.store.is_unseen(connection.key).await?,
                 dropped_attributes: connection.dropped_attributes(),
                 last_import: connection.last_import(),
                 drifted: self.bridge.store.drifted(connection.key).await?,

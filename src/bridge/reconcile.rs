@@ -22,6 +22,7 @@ use crate::{
 };
 use pass::Purpose;
 
+pub(super) mod first;
 mod pass;
 mod shown;
 

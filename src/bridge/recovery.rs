@@ -51,13 +51,16 @@ pub(super) async fn settle_in(
 ) -> Result<(), StoreError> {
     let name = &setup.name;
     if !setup.policy.guard.enabled {
+        store.note_seen(key).await?;
         if store.end_recovery(key, own()).await?.is_some() {
             tracing::warn!(connection = %name, "recovery has ended: the guard is switched off");
         }
         return Ok(());
     }
     let fingerprint = setup.upstream.fingerprint();
-    if let Some(recovery) = store.settle_in(key, fingerprint, doubt, own()).await? {
+    let looks = setup.policy.import_at_start && !setup.upstream.capabilities().only_shows();
+    let settled = store.settle_in(key, fingerprint, doubt, looks, own());
+    if let Some(recovery) = settled.await? {
         tell(name, recovery.why);
     }
     Ok(())

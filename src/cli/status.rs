@@ -126,6 +126,14 @@ fn show(screen: Screen, status: &Value) {
             let text = format!("in recovery, nothing is removed from groups: {why}");
             screen.paragraph(Tone::Bad, "  ", &text);
         }
+        if connection["unseen"] == true {
+            screen.paragraph(
+                Tone::Bad,
+                "  ",
+                "nobody is taken out of a group before the application was looked at for the first \
+                 time since the start",
+            );
+        }
         for (number, what) in [
             (
                 "unshown",

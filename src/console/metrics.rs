@@ -32,7 +32,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 25] = [
+const ROWS: [Row; 26] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -80,6 +80,11 @@ const ROWS: [Row; 25] = [
         "recovery",
         "1 while nothing is removed from groups without an operator.",
         |c| c.recovery.is_some().into(),
+    ),
+    gauge(
+        "unseen",
+        "1 while nobody is taken out of a group before a first look at the application.",
+        |c| c.unseen.into(),
     ),
     gauge(
         "import_unshown",

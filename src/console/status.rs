@@ -67,6 +67,7 @@ fn connection(of: &ConnectionStatus) -> Value {
             "why": recovery.why.to_string(),
             "since": time(recovery.since),
         })),
+        "unseen": of.unseen,
         "droppedAttributes": of.dropped_attributes,
         "lastReconciliation": of.drifted.as_ref().map(reconcile::found),
         "lastImport": of.last_import.as_ref().map(|last| json!({

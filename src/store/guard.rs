@@ -255,14 +255,22 @@ pub trait Guarding {
     async fn note_age(&self) -> Result<(), StoreError>;
     /// At start, before any lane: which application this is, and a doubt that
     /// there is already. Either can begin recovery, in which what is about to
-    /// be removed is withheld. Returns whether there is one now.
+    /// be removed is withheld. Returns whether there is one now. If there is
+    /// none and it `looks`, nobody is taken out of a group whose access goes on,
+    /// before [`Self::note_seen`].
     async fn settle_in(
         &self,
         c: ConnectionKey,
         fingerprint: String,
         doubt: Option<Why>,
+        looks: bool,
         actor: Actor,
     ) -> Result<Option<Recovery>, StoreError>;
+    /// The application was seen to be the one that is known here: the lanes that
+    /// have work because of it.
+    async fn note_seen(&self, c: ConnectionKey) -> Result<Vec<Lane>, StoreError>;
+    /// Whether that is still waited for.
+    async fn is_unseen(&self, c: ConnectionKey) -> Result<bool, StoreError>;
     /// Begins recovery if nothing was imported before and there are members
     /// now. True when it began.
     async fn begin_first_import(
@@ -279,8 +287,8 @@ pub trait Guarding {
         actor: Actor,
     ) -> Result<bool, StoreError>;
     async fn recovery(&self, c: ConnectionKey) -> Result<Option<Recovery>, StoreError>;
-    /// Ends recovery; the lanes that have work because of it, or `None` when
-    /// there was none.
+    /// Ends recovery, and the wait for a first look; the lanes that have work
+    /// because of it, or `None` when there was neither.
     async fn end_recovery(
         &self,
         c: ConnectionKey,

@@ -56,6 +56,11 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
         true
     }
 
+    /// Pure: whether [`Self::user`] is less work than [`Self::users`].
+    fn finds_users(&self) -> bool {
+        true
+    }
+
     /// Pure: the roles and entitlements that can be assigned to users.
     fn catalog(&self) -> Catalog {
         Catalog::default()

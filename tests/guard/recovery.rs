@@ -316,6 +316,90 @@ async fn a_foreign_tenant_at_the_same_address_loses_nobody() {
     assert_eq!(removals(&world.calls().await), Vec::<&Value>::new());
 }
 
+/// What is asked for while the first reading is still under way, and what was
+/// still to be delivered, waits for it: see the test above for what it finds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_tenant_loses_nobody_before_it_is_known_to_be_one() {
+    let rules = "guard = {}\nimport = \"start\"\nread_lag = \"100ms\"\nsync_wait = \"200ms\"";
+    let mut world = World::with(rules, &["--empty"]).await;
+    let ids = world.users("m", 30).await;
+    let group = world.group("dev", &ids[..12]).await;
+    let path = format!("/Groups/{group}");
+    let refuses = json!({ "rules": [{ "failure": "error_before", "writes": true }] });
+    world.faults(refuses).await;
+    let gone =
+        |n: usize| json!([{ "op": "remove", "path": "members", "value": values(&ids[n..=n]) }]);
+    world.patch(&path, gone(0)).await.expect(204);
+    world.stop_bridge();
+    let kept: Vec<String> = (0..6).map(|n| address(&format!("m{n}"))).collect();
+    let users: Vec<Value> = kept.iter().map(|name| json!({ "email": name })).collect();
+    world
+        .seed(json!({ "users": users, "groups": [{ "name": "dev", "members": kept }] }))
+        .await;
+    world.faults(json!({ "latency_ms": 250 })).await;
+    world.forget_calls().await;
+    tokio::task::block_in_place(|| world.start_bridge());
+    // Accepted, as nothing is known yet, and not delivered.
+    assert_eq!(why(&world).await, None);
+    world.patch(&path, gone(1)).await.expect(204);
+    let end = Instant::now() + Duration::from_secs(60);
+    while why(&world).await.is_none() {
+        assert!(Instant::now() < end, "{}", world.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    until_imported(&world).await;
+    let there = world.upstream_members("dev").await.unwrap();
+    assert_eq!(there, kept.into_iter().collect());
+    assert_eq!(removals(&world.calls().await), Vec::<&Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_waits_for_a_look_that_works_and_who_leaves_does_not() {
+    let rules = "guard = {}\nimport = \"start\"\nread_lag = \"100ms\"\nsync_wait = \"200ms\"";
+    let mut world = World::with(rules, &["--empty"]).await;
+    let ids = world.users("m", 12).await;
+    let group = world.group("dev", &ids).await;
+    world.stop_bridge();
+    let unreadable =
+        json!({ "rules": [{ "failure": "error_before", "operation": "get_members" }] });
+    world.faults(unreadable).await;
+    tokio::task::block_in_place(|| world.start_bridge());
+    let gone = json!([{ "op": "remove", "path": "members", "value": values(&ids[..1]) }]);
+    world
+        .patch(&format!("/Groups/{group}"), gone)
+        .await
+        .expect(204);
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    world
+        .patch(&format!("/Users/{}", ids[1]), off)
+        .await
+        .expect(200);
+    until_inactive(&world, "m1").await;
+    let end = Instant::now() + Duration::from_secs(20);
+    while world.status().await["connections"][0]["lastImport"]["error"].is_null() {
+        assert!(Instant::now() < end, "{}", world.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(world.status().await["connections"][0]["unseen"], true);
+    let (said, _, well) = tokio::task::block_in_place(|| world.run(&["status"]));
+    assert!(!well && said.contains("looked at for the first"), "{said}");
+    assert_eq!(removals(&world.calls().await), Vec::<&Value>::new());
+
+    world.faults(json!({})).await;
+    let end = Instant::now() + Duration::from_secs(20);
+    while world
+        .upstream_members("dev")
+        .await
+        .unwrap()
+        .contains(&address("m0"))
+    {
+        assert!(Instant::now() < end, "{}", world.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(world.status().await["connections"][0]["unseen"], false);
+    assert_eq!(why(&world).await, None);
+}
+
 /// What the import finds is what there is to compare, so it comes first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_reconciliation_of_a_new_database_compares_what_was_imported() {

@@ -26,6 +26,7 @@ struct Own {
     family: String,
     rank: u32,
     desired: bool,
+    /// Is not taken away now: see `recovery`.
     withheld: bool,
     active: bool,
     there: bool,
@@ -40,10 +41,11 @@ pub(super) fn counting(
 ) -> Result<Option<Counting>> {
     let own = db
         .prepare_cached(
-            "SELECT g.connection, g.family, g.rank, m.desired, m.withheld,
+            "SELECT g.connection, g.family, g.rank, m.desired,
+                 m.withheld OR (c.unseen AND u.wants = 1 AND u.tombstone IS NULL),
                  u.tombstone IS NULL AND u.wants = 1, u.existence = 1 AND u.unsure < 2
              FROM memberships m JOIN groups g ON g.key = m.group_key
-             JOIN users u ON u.key = m.user_key
+             JOIN users u ON u.key = m.user_key JOIN connections c ON c.key = g.connection
              WHERE m.group_key = ?1 AND m.user_key = ?2 AND g.family IS NOT NULL
                AND g.tombstone IS NULL",
         )?
@@ -97,8 +99,9 @@ fn alternatives(db: &Connection, own: &Own, user: i64) -> Result<Counting> {
     let mut select = db.prepare_cached(
         "SELECT g.upstream_name, g.rank, m.desired = 1 AND m.managed = 1
          FROM memberships m JOIN groups g ON g.key = m.group_key
+         JOIN connections c ON c.key = g.connection
          WHERE m.user_key = ?1 AND g.connection = ?2 AND g.family = ?3 AND g.tombstone IS NULL
-           AND (m.desired = 1 OR m.withheld = 1)
+           AND (m.desired = 1 OR m.withheld = 1 OR (c.unseen AND m.observed <> 0))
          ORDER BY g.rank, g.key",
     )?;
     let mut rows = select.query(params![user, own.connection, own.family])?;

@@ -62,18 +62,19 @@ pub(super) fn prepare(
     };
     let dirty = group.dirty();
     let wanted = group.tombstone.is_none();
-    if !wanted && is_withheld(db, group.key)? {
+    let unseen = recovery::is_unseen(db, group.connection)?;
+    if !wanted && (unseen || is_withheld(db, group.key)?) {
         return Ok(None);
     }
     let open = if wanted {
-        open_pairs(db, group.key, limit)?
+        open_pairs(db, group.key, unseen, limit)?
     } else {
         Open::default()
     };
     if !dirty && open.adds.is_empty() && open.removes.is_empty() {
         return Ok(None);
     }
-    let full = if open.more || group.family.is_some() {
+    let full = if open.more || unseen || group.family.is_some() {
         None
     } else {
         whole_set(db, &group, open.adds.len(), open.removes.len())?
@@ -110,22 +111,24 @@ struct Open {
 
 /// Open pairs that can be worked off: an add needs an account that is there and
 /// wanted; a removal needs one that ever was, so that a deactivated user is
-/// removed too. Removals come first, however much else is open. The index is named because the planner takes the primary key
-/// for as good, and that reads the whole group.
+/// removed too; before the application was seen (`?2`) only one whose access
+/// ends. Removals come first, however much else is open. The index is named
+/// because the planner takes the primary key for as good, and that reads the
+/// whole group.
 macro_rules! workable {
     () => {
         "FROM memberships m INDEXED BY memberships_open JOIN users u ON u.key = m.user_key
          WHERE m.group_key = ?1 AND m.desired <> m.observed AND u.account_key IS NOT NULL
            AND CASE m.desired
              WHEN 1 THEN u.tombstone IS NULL AND u.wants = 1 AND u.existence = 1 AND u.unsure < 2
-             ELSE m.withheld = 0
+             ELSE m.withheld = 0 AND (NOT ?2 OR u.wants = 0 OR u.tombstone IS NOT NULL)
                AND NOT (u.existence = 0 AND u.deactivated = 0 AND u.unsure = 0) END"
     };
 }
 const OPEN_PAIRS: &str = concat!(
     "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired, m.seq ",
     workable!(),
-    " ORDER BY m.desired LIMIT ?2"
+    " ORDER BY m.desired LIMIT ?3"
 );
 const NEW_WORK: &str = concat!("SELECT 1 ", workable!(), " AND m.sent IS NULL");
 const ANY_OPEN: &str = "SELECT 1 FROM memberships INDEXED BY memberships_open
@@ -139,10 +142,10 @@ const PRESENT: &str = "UPDATE memberships SET observed = 1, before = NULL, sent 
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 5] = [OPEN_PAIRS, NEW_WORK, ANY_OPEN, MARK, PRESENT];
 
-fn open_pairs(db: &Connection, group: i64, limit: usize) -> Result<Open> {
+fn open_pairs(db: &Connection, group: i64, unseen: bool, limit: usize) -> Result<Open> {
     let mut select = db.prepare_cached(OPEN_PAIRS)?;
     let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut rows = select.query([group, one_more])?;
+    let mut rows = select.query(params![group, unseen, one_more])?;
     let mut open = Open::default();
     let mut adding = HashSet::new();
     let mut removing = Vec::new();
@@ -532,5 +535,8 @@ fn has_new_work(db: &Connection, group: &Group, untouched: bool) -> Result<bool>
     if group.renamed && !untouched {
         return Ok(true);
     }
-    Ok(db.prepare_cached(NEW_WORK)?.exists([group.key])?)
+    let unseen = recovery::is_unseen(db, group.connection)?;
+    Ok(db
+        .prepare_cached(NEW_WORK)?
+        .exists(params![group.key, unseen])?)
 }

@@ -106,12 +106,22 @@ impl Guarding for Sqlite {
         c: ConnectionKey,
         fingerprint: String,
         doubt: Option<Why>,
+        looks: bool,
         actor: Actor,
     ) -> Result<Option<Recovery>, StoreError> {
         let write = self
             .writer
-            .write(move |db| recovery::settle_in(db, c.0, &fingerprint, doubt, &actor));
+            .write(move |db| recovery::settle_in(db, c.0, &fingerprint, doubt, looks, &actor));
         Ok(write.await?)
+    }
+
+    async fn note_seen(&self, c: ConnectionKey) -> Result<Vec<Lane>, StoreError> {
+        let write = self.writer.write(move |db| recovery::note_seen(db, c.0));
+        Ok(write.await?)
+    }
+
+    async fn is_unseen(&self, c: ConnectionKey) -> Result<bool, StoreError> {
+        Ok(self.readers.read(|db| recovery::is_unseen(db, c.0))?)
     }
 
     async fn begin_first_import(

@@ -1,7 +1,8 @@
 //! Recovery: the time in which nobody has confirmed yet that this database and
 //! the application belong together (reliability: G-7, I-25). What was about to
 //! be removed when it began is withheld and stays open, to be seen; only an
-//! operator ends it.
+//! operator ends it. Before the first look of a process nothing is withheld yet,
+//! and nobody is taken out of a group either.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
@@ -20,6 +21,7 @@ pub(super) fn settle_in(
     connection: i64,
     fingerprint: &str,
     doubt: Option<Why>,
+    looks: bool,
     actor: &Actor,
 ) -> Result<Option<Recovery>> {
     let before: Option<String> = db
@@ -34,7 +36,27 @@ pub(super) fn settle_in(
     if let Some(why) = doubt {
         begin(db, connection, why, actor)?;
     }
+    db.prepare_cached("UPDATE connections SET unseen = ?2 AND recovery IS NULL WHERE key = ?1")?
+        .execute(params![connection, looks])?;
     state(db, connection)
+}
+
+/// Whether nobody may be taken out of a group before the first look.
+pub(super) fn is_unseen(db: &Connection, connection: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT unseen FROM connections WHERE key = ?1")?
+        .query_row([connection], |row| row.get(0))?)
+}
+
+/// The lanes that have work because of it.
+pub(super) fn note_seen(db: &Connection, connection: i64) -> Result<Vec<Lane>> {
+    let seen = db
+        .prepare_cached("UPDATE connections SET unseen = 0 WHERE key = ?1 AND unseen = 1")?
+        .execute([connection])?;
+    if seen == 0 {
+        return Ok(Vec::new());
+    }
+    lanes::open(db, connection)
 }
 
 /// Before the first import writes anything: whether recovery began because of it.
@@ -63,7 +85,7 @@ pub(super) fn note_imported(db: &Connection, connection: i64) -> Result<()> {
 pub(super) fn begin(db: &Connection, connection: i64, why: Why, actor: &Actor) -> Result<bool> {
     let began = db
         .prepare_cached(
-            "UPDATE connections SET recovery = ?2, recovery_since = ?3
+            "UPDATE connections SET recovery = ?2, recovery_since = ?3, unseen = 0
              WHERE key = ?1 AND recovery IS NULL",
         )?
         .execute(params![connection, why.as_str(), actor.at])?;
@@ -119,12 +141,12 @@ pub(super) fn withholds(db: &Connection, connection: i64, noted: i64) -> Result<
         .query_row([connection, noted], |row| row.get(0))?)
 }
 
-/// The lanes that have work because of it; `None` when there was no recovery.
+/// The lanes that have work because of it; `None` when there was nothing to end.
 pub(super) fn end(db: &Connection, connection: i64, actor: &Actor) -> Result<Option<Vec<Lane>>> {
     let ended = db
         .prepare_cached(
-            "UPDATE connections SET recovery = NULL, recovery_since = NULL
-             WHERE key = ?1 AND recovery IS NOT NULL",
+            "UPDATE connections SET recovery = NULL, recovery_since = NULL, unseen = 0
+             WHERE key = ?1 AND (recovery IS NOT NULL OR unseen = 1)",
         )?
         .execute([connection])?;
     if ended == 0 {

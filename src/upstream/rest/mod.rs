@@ -94,6 +94,10 @@ impl Upstream for Rest {
         self.settings.has(Name::ListUsers)
     }
 
+    fn finds_users(&self) -> bool {
+        self.settings.has(Name::FindUser)
+    }
+
     fn project(&self, user: &Attributes) -> Result<Projection, Problem> {
         Ok(mapping::project(user, &self.settings))
     }

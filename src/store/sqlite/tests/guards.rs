@@ -417,7 +417,7 @@ async fn recovery_withholds_what_was_about_to_go_and_nothing_else() {
     let settle = |address: &str, doubt| {
         let settled = scene
             .store
-            .settle_in(scene.c, address.to_owned(), doubt, at(5_000));
+            .settle_in(scene.c, address.to_owned(), doubt, true, at(5_000));
         async move { settled.await.unwrap().map(|it| it.why) }
     };
     assert_eq!(settle("one", None).await, None);
@@ -446,6 +446,59 @@ async fn recovery_withholds_what_was_about_to_go_and_nothing_else() {
     assert!(work.removes.iter().any(|one| one.id == ids[0]));
     assert!(turn(other.key).await.unwrap().is_some());
     assert_eq!(scene.store.end_recovery(scene.c, at(8_000)).await, Ok(None));
+}
+
+#[tokio::test]
+async fn before_the_application_was_seen_only_who_leaves_is_taken_out() {
+    let scene = Scene::new().await;
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c"] {
+        ids.push(scene.member(name).await.resource.id);
+    }
+    let group = scene.settled_group("dev", &ids).await;
+    let other = scene.settled_group("old", &ids).await;
+    let start = |looks| {
+        let name = "one".to_owned();
+        scene.store.settle_in(scene.c, name, None, looks, at(5_000))
+    };
+    assert_eq!(start(true).await, Ok(None));
+    let decide = Box::new(|_: &crate::store::StoredGroup| Ok(None));
+    let deleted = scene
+        .store
+        .delete_group(scene.c, other.resource.id, always(), decide, actor());
+    deleted.await.unwrap();
+    scene.change(&group, remove(&ids[..1])).await.unwrap();
+    let gone = scene
+        .store
+        .delete_user(scene.c, ids[2], always(), at(6_000));
+    gone.await.unwrap();
+    let turn = |key| scene.store.begin_group_turn(key, 100);
+    assert_eq!(turn(other.key).await, Ok(None));
+    let leaving = turn(group.key).await.unwrap().unwrap();
+    let named: Vec<_> = leaving.work.removes.iter().map(|one| one.id).collect();
+    assert_eq!(named, ids[2..]);
+    assert_eq!(scene.store.is_unseen(scene.c).await, Ok(true));
+
+    let lanes = scene.store.note_seen(scene.c).await.unwrap();
+    assert!(lanes.contains(&Lane::Group(group.key)) && lanes.contains(&Lane::Group(other.key)));
+    assert_eq!(scene.store.is_unseen(scene.c).await, Ok(false));
+    let work = turn(group.key).await.unwrap().unwrap().work;
+    assert!(work.removes.iter().any(|one| one.id == ids[0]));
+    assert_eq!(scene.store.note_seen(scene.c).await, Ok(Vec::new()));
+    // A start that does not look waits for none; recovery waits for an operator.
+    assert_eq!(start(false).await, Ok(None));
+    assert_eq!(scene.store.is_unseen(scene.c).await, Ok(false));
+    start(true).await.unwrap();
+    assert!(matches!(
+        scene.store.end_recovery(scene.c, at(7_000)).await,
+        Ok(Some(_))
+    ));
+    start(true).await.unwrap();
+    let began = scene
+        .store
+        .begin_recovery(scene.c, Why::TooMuchDrift, at(8_000));
+    assert_eq!(began.await, Ok(true));
+    assert_eq!(scene.store.is_unseen(scene.c).await, Ok(false));
 }
 
 #[tokio::test]
