@@ -128,6 +128,27 @@ async fn the_chain_is_whole_over_a_kill_and_a_changed_record_is_found() {
 }
 
 #[tokio::test]
+async fn an_end_that_was_cut_off_is_found_by_what_is_noted_beside_the_store() {
+    let mut world = World::start().await;
+    world.users("cut", 5).await;
+    world.stop_bridge();
+    let (said, wrong, ok) = world.run(&["audit", "verify"]);
+    assert!(ok && !said.contains("no head is noted"), "{said} {wrong}");
+    let cut = "DELETE FROM audit WHERE number > (SELECT max(number) - 2 FROM audit)";
+    world.tamper(cut);
+    let (_, wrong, ok) = world.run(&["audit", "verify"]);
+    assert!(!ok && wrong.contains("its end was cut off"), "{wrong}");
+    // A start notes the end that it finds; with guard rails it begins recovery.
+    world.start_bridge();
+    let (said, wrong, _) = world.run(&["audit", "verify"]);
+    assert!(said.contains("the chain is whole"), "{said} {wrong}");
+    world.stop_bridge();
+    world.lose_note();
+    let (said, wrong, ok) = world.run(&["audit", "verify"]);
+    assert!(ok && said.contains("no head is noted"), "{said} {wrong}");
+}
+
+#[tokio::test]
 async fn a_membership_that_is_refused_after_the_answer_is_told_until_it_is_asked_for_again() {
     let world = World::with("sync_wait = \"50ms\"", &["--empty"]).await;
     let users = world.users("late", 1).await;

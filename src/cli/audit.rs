@@ -12,7 +12,7 @@ use crate::{
     app::{self, StartError},
     bridge::events,
     store::{
-        StoreError,
+        self, StoreError,
         audit::{AuditRow, Walk},
     },
 };
@@ -35,8 +35,9 @@ pub(super) struct Audit {
 enum Act {
     /// Walk the whole chain and tell its head; exit status 1 if it is broken.
     ///
-    /// Keep the head elsewhere: with --head it is found again later, so that
-    /// a record whose end was cut off is seen too.
+    /// A head is noted beside the store every ten seconds and when a server ends,
+    /// so that an end that was cut off is seen too. Whoever can write both can
+    /// make them match: keep the head elsewhere, and with --head it is found again.
     Verify {
         /// A head that was told before, NUMBER:DIGEST, which must still be there.
         #[arg(long, value_name = "HEAD")]
@@ -74,7 +75,7 @@ impl Audit {
 /// Where the records come from.
 enum Source {
     Running(Server),
-    File(std::sync::Arc<dyn crate::store::Store>),
+    File(std::sync::Arc<dyn store::Store>),
 }
 
 impl Source {
@@ -114,6 +115,9 @@ async fn verify(config: &ConfigFile, head: Option<&str>) -> Result<(), Failed> {
     let wanted = head.map(parse_head).transpose()?;
     let mut found = wanted.is_none();
     let source = Source::find(config)?;
+    // Read before the records: what is written meanwhile follows it.
+    let noted = store::noted_head(&operator::store(config)?)?;
+    let mut kept = noted.is_none();
     let mut walk = Walk::default();
     loop {
         let after = walk.head().map_or(0, |(number, _)| number);
@@ -127,6 +131,7 @@ async fn verify(config: &ConfigFile, head: Option<&str>) -> Result<(), Failed> {
                 status: 1,
             })?;
             found |= walk.head() == wanted;
+            kept |= walk.head() == noted;
         }
     }
     if !found {
@@ -138,7 +143,22 @@ async fn verify(config: &ConfigFile, head: Option<&str>) -> Result<(), Failed> {
             status: 1,
         });
     }
+    if let Some((number, _)) = noted.as_ref().filter(|_| !kept) {
+        return Err(Failed {
+            text: format!(
+                "the audit is broken: record {number} was noted beside the store and is not in it \
+                 any more; its end was cut off, or the store is an older copy"
+            ),
+            status: 1,
+        });
+    }
     let screen = Screen::new();
+    if noted.is_none() {
+        screen.line(
+            Tone::Plain,
+            "no head is noted beside the store, so an end that was cut off is not seen",
+        );
+    }
     let Some((number, chain)) = walk.head() else {
         screen.line(Tone::Plain, "there are no records");
         return Ok(());

@@ -1,8 +1,8 @@
 //! The audit as it is read: one row for each committed change and each turn of
 //! a lane with its calls, each bound to the one before by a digest
 //! (reliability: I-34, S-38). Who changes, takes out or puts in a row breaks
-//! the chain from there on; only the end can be cut off unseen, which is why
-//! the head is worth keeping elsewhere.
+//! the chain from there on; an end that was cut off shows by the head noted
+//! beside the database, or by one that was kept elsewhere, which is better.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

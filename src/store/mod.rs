@@ -43,7 +43,7 @@ pub use drift::{Drifted, DriftedGroup, Left, Reconcilable, Repaired};
 pub use guard::{
     Age, Guarding, Hold, HoldId, HoldState, Kept, Recovery, Request, Room, Watch, Why,
 };
-pub use sqlite::open;
+pub use sqlite::{noted_head, open};
 #[cfg(test)]
 pub(crate) use sqlite::simulated;
 

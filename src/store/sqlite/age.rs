@@ -1,9 +1,11 @@
 //! Whether this is the database that was here last, and as far on as it was
 //! (reliability: I-25, H-10). Beside the file stands which database it is and
-//! the number of its last audit row; a copy of yesterday, or another database
-//! in its place, does not match.
+//! the number and the digest of its last audit row; a copy of yesterday, one that
+//! has gone on elsewhere, or another database in its place does not match, and
+//! neither does an audit whose end was cut off.
 //!
 //! The note is behind by what was written since it was last taken, never ahead.
+//! Whoever can write both the database and the note can make them match.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -17,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     scim::resource::ResourceId,
-    store::{Age, StoreError},
+    store::{Age, StoreError, audit::hex},
 };
 
 use super::{
@@ -26,10 +28,19 @@ use super::{
     row::id_at,
 };
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
     store: ResourceId,
     audit: i64,
+    /// Hexadecimal; older programs noted none.
+    #[serde(default)]
+    chain: Option<String>,
+}
+
+/// The head of the audit as it was last noted beside the file.
+pub(super) fn noted(path: &Path) -> Result<Option<(i64, String)>> {
+    let note = read(path)?.filter(|note| note.audit > 0);
+    Ok(note.and_then(|note| Some((note.audit, note.chain?))))
 }
 
 fn place(path: &Path, end: &str) -> PathBuf {
@@ -47,8 +58,8 @@ fn read(path: &Path) -> Result<Option<Note>> {
 }
 
 /// On disk when this returns.
-fn write(path: &Path, note: Note) -> Result<()> {
-    let text = serde_json::to_vec(&note)?;
+fn write(path: &Path, note: &Note) -> Result<()> {
+    let text = serde_json::to_vec(note)?;
     let (fresh, lasting) = (place(path, ".mark.new"), place(path, ".mark"));
     let put = || {
         let mut file = OpenOptions::new()
@@ -82,8 +93,9 @@ pub(super) fn settle(db: &Connection, path: &Path, fresh: ResourceId) -> Result<
             let note = Note {
                 store: fresh,
                 audit: 0,
+                chain: None,
             };
-            write(path, note)?;
+            write(path, &note)?;
             (fresh, Age::AsItWas)
         }
         // The first start ended between the note and the database.
@@ -91,7 +103,7 @@ pub(super) fn settle(db: &Connection, path: &Path, fresh: ResourceId) -> Result<
         (None, Some(_)) => (fresh, Age::Another),
         (Some(id), None) => (id, Age::Unknown),
         (Some(id), Some(note)) if note.store != id => (id, Age::Another),
-        (Some(id), Some(note)) if note.audit > audit::latest(db)? => (id, Age::Older),
+        (Some(id), Some(note)) if !has(db, &note)? => (id, Age::Older),
         (Some(id), Some(_)) => (id, Age::AsItWas),
     };
     if stored.is_none() {
@@ -99,6 +111,15 @@ pub(super) fn settle(db: &Connection, path: &Path, fresh: ResourceId) -> Result<
             .execute([id.as_bytes()])?;
     }
     Ok(age)
+}
+
+/// Whether what was noted is in the audit.
+fn has(db: &Connection, note: &Note) -> Result<bool> {
+    if note.audit > audit::latest(db)? {
+        return Ok(false);
+    }
+    let there = audit::chain_at(db, note.audit)?;
+    Ok(note.chain.is_none() || note.chain == there)
 }
 
 /// Notes how far the database has come, if that is news.
@@ -110,10 +131,15 @@ pub(super) fn note(db: &Connection, path: &Path) -> Result<()> {
     let Some(store) = id else {
         return Ok(());
     };
-    let audit = audit::latest(db)?;
-    let note = Note { store, audit };
-    if read(path)? != Some(note) {
-        write(path, note)?;
+    let (audit, chain) = audit::head(db)?;
+    let chain = chain.map(|chain| hex(&chain));
+    let note = Note {
+        store,
+        audit,
+        chain,
+    };
+    if read(path)?.as_ref() != Some(&note) {
+        write(path, &note)?;
     }
     Ok(())
 }

@@ -59,12 +59,21 @@ pub(super) fn record(
 }
 
 /// The number and the digest of the last row.
-fn head(db: &Connection) -> Result<(i64, Option<[u8; 32]>)> {
+pub(super) fn head(db: &Connection) -> Result<(i64, Option<[u8; 32]>)> {
     let row = db
         .prepare_cached("SELECT number, chain FROM audit ORDER BY number DESC LIMIT 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     Ok(row.unwrap_or((0, None)))
+}
+
+/// The digest of a row, hexadecimal; `None` also where there is no such row.
+pub(super) fn chain_at(db: &Connection, number: i64) -> Result<Option<String>> {
+    let chain: Option<Option<[u8; 32]>> = db
+        .prepare_cached("SELECT chain FROM audit WHERE number = ?1")?
+        .query_row([number], |row| row.get(0))
+        .optional()?;
+    Ok(chain.flatten().map(|chain| hex(&chain)))
 }
 
 pub(super) fn rows(db: &Connection, after: i64, most: usize) -> Result<Vec<AuditRow>> {

@@ -85,6 +85,16 @@ pub fn open(path: &Path) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(Sqlite::open(path)?))
 }
 
+/// The head of the audit that was last noted beside a database file, number and
+/// digest: behind by what was written since, never ahead. Opens no database.
+pub fn noted_head(path: &Path) -> Result<Option<(i64, String)>, StoreError> {
+    // As the note is kept: under the file's own name, not that of a link to it.
+    let path = path
+        .canonicalize()
+        .map_err(|error| StoreError::Broken(format!("{}: {error}", path.display())))?;
+    Ok(age::noted(&path)?)
+}
+
 // Readers stand first: the writer, closing last, can tidy up the log.
 #[derive(Debug)]
 struct Sqlite {

@@ -531,6 +531,24 @@ async fn an_older_copy_another_database_and_a_lost_note_are_seen() {
     assert_ne!(noted, ahead);
     std::fs::write(&note, ahead).unwrap();
     assert_eq!(scene.store.age(id(1)).await, Ok(Age::Older));
+    let elsewhere = noted.replace("\"chain\":\"", "\"chain\":\"00");
+    assert_ne!(noted, elsewhere);
+    std::fs::write(&note, elsewhere).unwrap();
+    assert_eq!(
+        scene.store.age(id(1)).await,
+        Ok(Age::Older),
+        "gone on elsewhere"
+    );
+    let plain = format!("{},\"audit\":1}}", noted.split_once(",\"audit").unwrap().0);
+    std::fs::write(&note, plain).unwrap();
+    assert_eq!(
+        scene.store.age(id(1)).await,
+        Ok(Age::AsItWas),
+        "an older note"
+    );
+    let ahead = noted.replace("\"audit\":1", "\"audit\":2");
+    std::fs::write(&note, ahead).unwrap();
+    assert_eq!(scene.store.age(id(1)).await, Ok(Age::Older));
     // Seen until it is noted anew.
     assert_eq!(scene.store.age(id(1)).await, Ok(Age::Older));
     scene.store.note_age().await.unwrap();
