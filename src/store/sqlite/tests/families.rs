@@ -340,3 +340,20 @@ async fn a_staged_user_waits_until_its_account_appears_or_it_is_written() {
     assert_eq!(store.staged(c).await.unwrap(), 0);
     assert!(roles.turn(roles.admin).await.is_some());
 }
+
+#[tokio::test]
+async fn before_the_application_was_seen_a_role_is_taken_from_nobody_but_who_leaves() {
+    let (roles, users) = Roles::new(&[], &[]).await;
+    let (ann, admin, store, c) = (&users[0], roles.admin, &roles.scene.store, roles.scene.c);
+    roles.set(admin, ann, true).await;
+    roles.confirm(admin).await;
+    let start = || store.settle_in(c, "one".to_owned(), None, true, actor());
+    assert_eq!(start().await, Ok(None));
+    roles.set(admin, ann, false).await;
+    assert_eq!(roles.turn(admin).await, None);
+    assert_eq!(roles.counts(admin, ann, false).await, None);
+    let left = roles.scene.deactivate(ann.resource.id, actor()).await;
+    left.unwrap();
+    assert!(roles.counts(admin, ann, false).await.is_some());
+    assert_eq!(roles.turn(admin).await.unwrap().work.removes.len(), 1);
+}
