@@ -393,6 +393,35 @@ async fn after_an_outage_of_faults_everything_arrives_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_file_that_is_broken_while_it_is_in_use_is_told_until_it_is_mended() {
+    let world = World::start().await;
+    let application = async || world.status().await["connections"][0]["application"].clone();
+    world.upstream_token("");
+    until("it is told", async || {
+        application().await["state"] == "credential unreadable"
+    })
+    .await;
+    let told = application().await["credential"].to_string();
+    assert!(
+        told.contains("opsera.token") && told.contains("empty"),
+        "{told}"
+    );
+    // What was read before is in use still.
+    world.user("u").await;
+    let (said, _, well) = tokio::task::block_in_place(|| world.run(&["status"]));
+    assert!(!well && said.contains("opsera.token"), "{said}");
+    world.restore_upstream_token();
+    until("it is well again", async || {
+        application().await["state"] == "well"
+    })
+    .await;
+    let log = world.log();
+    for line in ["cannot be read any more", "can be read again"] {
+        assert_eq!(log.matches(line).count(), 1, "{line}: {log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_waits_for_the_application_is_answered_when_the_bridge_is_told_to_end() {
     let mut world = World::with("sync_wait = \"20s\"", &["--empty"]).await;
     let users = world.users("u", 2).await;

@@ -126,6 +126,10 @@ fn show(screen: Screen, status: &Value) {
             let text = format!("in recovery, nothing is removed from groups: {why}");
             screen.paragraph(Tone::Bad, "  ", &text);
         }
+        if let Some(why) = connection["application"]["credential"].as_str() {
+            let text = format!("{why}; what was read of it before is still in use");
+            screen.paragraph(Tone::Bad, "  ", &text);
+        }
         if connection["unseen"] == true {
             screen.paragraph(
                 Tone::Bad,

@@ -8,7 +8,7 @@ use actix_web::HttpResponse;
 
 use super::{
     Entered, broken,
-    status::{DIFFERS, state},
+    status::{DIFFERS, UNREADABLE, state},
 };
 use crate::{
     bridge::{ConnectionStatus, Status},
@@ -32,7 +32,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 26] = [
+const ROWS: [Row; 27] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -122,7 +122,12 @@ const ROWS: [Row; 26] = [
     gauge(
         "application_well",
         "1 while the application answers and takes our credential.",
-        |c| u64::from(matches!(state(c), "well" | "paused" | DIFFERS)),
+        |c| u64::from(matches!(state(c), "well" | "paused" | DIFFERS | UNREADABLE)),
+    ),
+    gauge(
+        "credential_unreadable",
+        "1 while the application's token cannot be read; what was read before is in use.",
+        |c| c.condition.credential.is_some().into(),
     ),
     gauge(
         "application_limit_per_second",

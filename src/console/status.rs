@@ -35,6 +35,7 @@ fn connection(of: &ConnectionStatus) -> Value {
         "application": {
             "name": of.application,
             "state": state(of),
+            "credential": condition.credential,
             "silentForSeconds": condition.silent_for.map(|left| left.as_secs()),
             "requestsPerSecond": condition.per_second,
             "calls": condition.calls,
@@ -84,6 +85,9 @@ fn connection(of: &ConnectionStatus) -> Value {
 /// It answers, and does not have everything that it should have.
 pub(super) const DIFFERS: &str = "differs";
 
+/// It answers still, to what was read of the credential before.
+pub(super) const UNREADABLE: &str = "credential unreadable";
+
 /// How it goes with the application, in a word or two.
 pub(super) fn state(of: &ConnectionStatus) -> &'static str {
     let condition = &of.condition;
@@ -91,6 +95,7 @@ pub(super) fn state(of: &ConnectionStatus) -> &'static str {
         () if of.paused => "paused",
         () if condition.refused => "refuses the credential",
         () if condition.unreachable => "unreachable",
+        () if condition.credential.is_some() => UNREADABLE,
         () if condition.silent_for.is_some() => "asked for silence",
         () if of.left().is_nothing() => "well",
         () => DIFFERS,

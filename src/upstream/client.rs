@@ -354,6 +354,7 @@ impl Client {
         Condition {
             unreachable,
             refused: self.is_refused(),
+            credential: self.token.trouble(),
             silent_for,
             per_second: self.pace.per_second(),
             calls: self.tally.calls.load(Relaxed),

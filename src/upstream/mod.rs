@@ -266,6 +266,9 @@ pub struct Condition {
     pub unreachable: bool,
     /// The credential, or a right of it, was refused.
     pub refused: bool,
+    /// Why the credential's file cannot be read, while what was read of it before
+    /// is still in use.
+    pub credential: Option<String>,
     /// How long it asked us to be silent, if it did.
     pub silent_for: Option<Duration>,
     /// The pace that is kept, in calls a second: as configured, and less for a

@@ -8,7 +8,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -18,7 +18,12 @@ use serde::{
     de::{Error, MapAccess, Visitor},
 };
 
+use tokio::time::Instant;
+
 use crate::upstream::UpstreamError;
+
+/// How often, at most, is looked whether the source can be read.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Where the application's token comes from: `{ file = ".." }` or
 /// `{ env = ".." }`. A configuration that holds the token itself is refused;
@@ -108,6 +113,14 @@ pub(super) struct Token {
     source: TokenSource,
     scheme: Scheme,
     held: Mutex<Option<Held>>,
+    trouble: Mutex<Trouble>,
+}
+
+/// Why the source cannot be read, while what was read before is still in use.
+#[derive(Debug, Default)]
+struct Trouble {
+    reason: Option<String>,
+    looked: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -122,7 +135,31 @@ impl Token {
             source,
             scheme,
             held: Mutex::new(None),
+            trouble: Mutex::default(),
         }
+    }
+
+    /// Why the file cannot be used, if it cannot: an alarm, since the token that
+    /// was read before may not work for long, and a restart would end it. Every
+    /// change of that is logged once.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.source.file()?;
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if trouble.looked.is_some_and(|at| at.elapsed() < LOOK) {
+            return trouble.reason.clone();
+        }
+        trouble.looked = Some(Instant::now());
+        let reason = read(&self.source).err();
+        match (&trouble.reason, &reason) {
+            (None, Some(reason)) => tracing::error!(
+                reason,
+                "the application's token cannot be read any more; what was read before is in use"
+            ),
+            (Some(_), None) => tracing::info!("the application's token can be read again"),
+            _ => {}
+        }
+        trouble.reason.clone_from(&reason);
+        reason
     }
 
     /// The header that carries it.
@@ -256,7 +293,7 @@ mod tests {
         );
         assert!(!token.renew());
 
-        let later = SystemTime::now() + std::time::Duration::from_secs(5);
+        let later = SystemTime::now() + Duration::from_secs(5);
         std::fs::write(&path, "second-secret").unwrap();
         let file = std::fs::File::options().write(true).open(&path).unwrap();
         file.set_modified(later).unwrap();
@@ -275,6 +312,35 @@ mod tests {
 
         std::fs::remove_file(&path).unwrap();
         assert!(token.header().is_ok(), "the last good token stays in use");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_cannot_be_used_is_told_until_it_is_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "first-secret\n").unwrap();
+        let token = Token::new(TokenSource::File(path.clone()), Scheme::Bearer);
+        token.header().unwrap();
+        assert_eq!(token.trouble(), None);
+        for (text, told) in [("", "empty"), ("a\nb", "more than one line")] {
+            std::fs::write(&path, text).unwrap();
+            tokio::time::advance(LOOK).await;
+            let reason = token.trouble().unwrap();
+            assert!(
+                reason.contains(told) && reason.contains("token"),
+                "{reason}"
+            );
+            assert!(token.header().is_ok());
+        }
+        std::fs::remove_file(&path).unwrap();
+        tokio::time::advance(LOOK).await;
+        assert!(token.trouble().unwrap().contains("cannot be read"));
+        std::fs::write(&path, "second-secret").unwrap();
+        assert!(token.trouble().is_some(), "not looked at again at once");
+        tokio::time::advance(LOOK).await;
+        assert_eq!(token.trouble(), None);
+        let literal = TokenSource::Literal("x".to_owned().into());
+        assert_eq!(Token::new(literal, Scheme::Bearer).trouble(), None);
     }
 
     #[test]
