@@ -149,6 +149,33 @@ async fn an_end_that_was_cut_off_is_found_by_what_is_noted_beside_the_store() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_made_or_revoked_beside_a_server_is_recorded_by_its_id() {
+    let world = World::start().await;
+    let (made, wrong, ok) = world.run(&["token", "create", "acme", "--label", "second"]);
+    assert!(ok, "{wrong}");
+    let id = wrong.split_whitespace().nth(1).expect("an id").to_owned();
+    let (_, wrong, ok) = world.run(&["token", "revoke", "acme", &id]);
+    assert!(ok, "{wrong}");
+    let end = Instant::now() + Duration::from_secs(30);
+    let told = loop {
+        let events = events(&world, &[]);
+        let of = |action: &str| {
+            let fits = |e: &&Value| {
+                e["metadata"]["event_code"] == action && e["user"]["credential_uid"] == id
+            };
+            events.iter().filter(fits).count()
+        };
+        if of("revoke_token") > 0 {
+            assert_eq!((of("create_token"), of("revoke_token")), (1, 1));
+            break Value::from(events).to_string();
+        }
+        assert!(Instant::now() < end, "{events:#?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(!told.contains(made.trim()) && !told.contains("second"));
+}
+
+#[tokio::test]
 async fn a_membership_that_is_refused_after_the_answer_is_told_until_it_is_asked_for_again() {
     let world = World::with("sync_wait = \"50ms\"", &["--empty"]).await;
     let users = world.users("late", 1).await;

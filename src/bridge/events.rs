@@ -76,6 +76,11 @@ pub fn of(row: &AuditRow) -> Vec<Value> {
         "change_group" => changed_group(row, &detail),
         "delete_group" => vec![event(row, &group(5, "Delete"), Some("delete"), &detail)],
         "group_turn" | "user_turn" => turn(row, &detail),
+        "create_token" | "revoke_token" | "expire_token" | "forget_token" => {
+            let mut event = event(row, &account(99, "Other"), None, &detail);
+            event["user"] = json!({ "credential_uid": detail["token"] });
+            vec![event]
+        }
         "hold" | "refuse_protected" | "begin_recovery" | "drift" => {
             vec![found(row, &finding(1, "Create"), &detail)]
         }
@@ -296,6 +301,16 @@ mod tests {
         assert_eq!(begun["severity_id"], 4);
         assert!(begun["resources"][0]["uid"].is_string(), "{begun}");
         assert_eq!(names("end_recovery", &json!({}))[0].0, 200_403);
+    }
+
+    #[test]
+    fn a_token_is_told_by_its_id() {
+        let mut row = row("revoke_token", &json!({ "token": "1a2b3c4d" }));
+        row.resource = None;
+        let event = &of(&row)[0];
+        assert_eq!(event["type_uid"], 300_199);
+        assert_eq!(event["user"]["credential_uid"], "1a2b3c4d");
+        assert_eq!(event["metadata"]["event_code"], "revoke_token");
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod budget;
 mod bulk;
 mod clock;
 mod converge;
+mod credentials;
 mod cursor;
 pub mod events;
 mod groups;

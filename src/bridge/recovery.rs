@@ -6,14 +6,15 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Bridge, Failure, Operator, Session, Setup, approval::Declined, clock, session::store_failed,
+    Bridge, Failure, Operator, Session, Setup, approval::Declined, clock, credentials::Noted,
+    session::store_failed,
 };
 use crate::{
     plan::state::ConnectionKey,
     store::{Actor, Age, FoundGroup, Millis, Store, StoreError, Watch, Why},
 };
 
-/// How often is noted how far the database has come.
+/// How often is noted how far the database has come, and looked at credentials.
 const NOTE: Duration = Duration::from_secs(10);
 /// How often is told again what waits.
 const TELL: Duration = Duration::from_secs(3600);
@@ -82,8 +83,12 @@ impl Bridge {
             let mut tick = tokio::time::interval(NOTE);
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             let mut last: Option<tokio::time::Instant> = None;
+            let mut noted = Noted::default();
             loop {
                 tick.tick().await;
+                if let Err(error) = bridge.look_at_credentials(&mut noted).await {
+                    tracing::warn!(%error, "what has changed of the tokens could not be recorded");
+                }
                 if let Err(error) = bridge.store.note_age().await {
                     tracing::warn!(%error, "how far the store has come could not be noted beside it");
                 }

@@ -110,6 +110,11 @@ impl Tokens {
         self.table.load().check(presented, now)
     }
 
+    /// The tokens as their file has them now; `None` where there is no file.
+    pub(super) fn listed(&self) -> Option<Result<Vec<Listed>, TokenError>> {
+        self.source.as_ref().map(|source| list(&source.path))
+    }
+
     /// A key of its own for another purpose, from the same pepper; `None` when
     /// there is none.
     pub(super) fn derived(&self, purpose: &str) -> Option<Keyed> {

@@ -43,12 +43,39 @@ pub use drift::{Drifted, DriftedGroup, Left, Reconcilable, Repaired};
 pub use guard::{
     Age, Guarding, Hold, HoldId, HoldState, Kept, Recovery, Request, Room, Watch, Why,
 };
-pub use sqlite::{noted_head, open};
 #[cfg(test)]
 pub(crate) use sqlite::simulated;
+pub use sqlite::{noted_head, open};
 
 /// Milliseconds since 1970, UTC; for display and audit, never for ordering.
 pub type Millis = i64;
+
+/// A token of an identity provider, as the audit knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenToken {
+    /// The public one.
+    pub id: String,
+    pub created: Millis,
+    pub expires: Millis,
+    pub state: TokenState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenState {
+    Live,
+    Revoked,
+    Expired,
+}
+
+impl TokenState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+        }
+    }
+}
 
 /// `meta` of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -601,6 +628,15 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         &self,
         c: ConnectionKey,
         action: &'static str,
+        actor: Actor,
+    ) -> Result<(), StoreError>;
+
+    /// Records in the audit what has changed of a connection's tokens since it was
+    /// recorded last.
+    async fn note_tokens(
+        &self,
+        c: ConnectionKey,
+        tokens: Vec<SeenToken>,
         actor: Actor,
     ) -> Result<(), StoreError>;
 

@@ -19,6 +19,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0007_given_ids.sql"),
     include_str!("../migrations/0008_taken.sql"),
     include_str!("../migrations/0009_unseen.sql"),
+    include_str!("../migrations/0010_tokens.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

@@ -30,8 +30,8 @@ use super::{
     Actor, Counting, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, Gone,
     GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark, Imported,
     Lane, ListError, Listing, Members, Millis, Pending, Precondition, Reconcilable, Refused,
-    Repaired, Resource, Select, Store, StoreError, UserLearned, UserRow, UserTurn, UserWritten,
-    WriteError,
+    Repaired, Resource, SeenToken, Select, Store, StoreError, UserLearned, UserRow, UserTurn,
+    UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
 };
@@ -69,6 +69,7 @@ mod row;
 mod shown;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod user_turn;
 mod users;
 mod writer;
@@ -268,6 +269,18 @@ impl Store for Sqlite {
         let write = self
             .writer
             .write(move |db| audit::record(db, c.0, &actor, action, None, &Value::Null));
+        Ok(write.await?)
+    }
+
+    async fn note_tokens(
+        &self,
+        c: ConnectionKey,
+        tokens: Vec<SeenToken>,
+        actor: Actor,
+    ) -> Result<(), StoreError> {
+        let write = self
+            .writer
+            .write(move |db| tokens::note(db, c.0, &tokens, &actor));
         Ok(write.await?)
     }
 

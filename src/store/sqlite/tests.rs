@@ -36,6 +36,7 @@ mod naming;
 mod protected;
 mod removals;
 mod resources;
+mod tokens;
 mod turns;
 mod writing;
 
