@@ -3,6 +3,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -43,6 +44,14 @@ pub(super) fn hold(path: &Path) -> std::result::Result<Held, StoreError> {
     let path = path
         .canonicalize()
         .map_err(|error| fault("resolve", &error))?;
+    let linked = path.metadata().map_err(|error| fault("look at", &error))?;
+    if linked.nlink() > 1 {
+        return Err(StoreError::Broken(format!(
+            "{name} has {} names (hard links): a process under each of them would ruin the \
+             database; remove the others, `find -samefile` shows them",
+            linked.nlink()
+        )));
+    }
     let mut beside = path.clone().into_os_string();
     beside.push(".lock");
     let lock = private(Path::new(&beside)).map_err(|error| fault("lock", &error))?;

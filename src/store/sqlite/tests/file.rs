@@ -23,6 +23,27 @@ async fn a_second_opener_is_refused_at_once_and_told_the_file() {
     open(&path).unwrap();
 }
 
+#[tokio::test]
+async fn a_file_with_two_names_is_not_opened_under_either() {
+    let scene = Scene::new().await;
+    let path = scene.folder.path().join("d.db");
+    let other = scene.folder.path().join("other.db");
+    std::fs::hard_link(&path, &other).unwrap();
+    let refused = |path: &Path| match open(path) {
+        Err(StoreError::Broken(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    let why = refused(&other);
+    assert!(why.contains("other.db has 2 names"), "{why}");
+    assert!(!scene.folder.path().join("other.db.lock").exists());
+    // The process that had it first goes on, and nobody else can take over.
+    scene.user("ann").await;
+    drop(scene.store);
+    assert!(refused(&path).contains("2 names"));
+    std::fs::remove_file(&other).unwrap();
+    open(&path).unwrap();
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn only_the_owner_may_read_any_of_the_files() {
