@@ -548,7 +548,10 @@ impl Store for Sqlite {
     async fn clock_set(&self, c: ConnectionKey, was: Millis, is: Millis) -> Result<(), StoreError> {
         Ok(self
             .writer
-            .write(move |db| late::move_along(db, c.0, was, is))
+            .write(move |db| {
+                late::move_along(db, c.0, was, is)?;
+                removals::move_along(db, c.0, was, is)
+            })
             .await?)
     }
 

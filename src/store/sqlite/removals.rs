@@ -2,8 +2,8 @@
 //! few look-ups whatever went in it, and outlives a restart.
 //!
 //! Times are the wall clock's, handed in with each write. They never go back
-//! here: what seems to come from before the last row is put beside it, and
-//! after the clock was put back the rows follow it.
+//! here: what seems to come from before the last row is put beside it. After the
+//! clock was set the rows follow it, so that no window ends by that.
 //!
 //! What the application refuses was not taken and is taken back; the same
 //! member, or the same user, counts once however often it is tried.
@@ -229,6 +229,22 @@ pub(super) fn take_back(db: &Connection, group: i64, user: i64) -> Result<()> {
 fn follow_the_clock(db: &Connection, connection: i64, now: Millis) -> Result<()> {
     db.prepare_cached("UPDATE removals SET at = ?2 WHERE connection = ?1 AND at > ?2")?
         .execute([connection, now])?;
+    Ok(())
+}
+
+/// What a clock that said `was` counted when it was set to `is` counts as long by
+/// the new one, and so does what waits in a group.
+pub(super) fn move_along(db: &Connection, connection: i64, was: Millis, is: Millis) -> Result<()> {
+    if is < was {
+        return follow_the_clock(db, connection, is);
+    }
+    for put_on in [
+        "UPDATE removals SET at = at + ?3 WHERE connection = ?1 AND at <= ?2",
+        "UPDATE held SET at = at + ?3 WHERE connection = ?1 AND at <= ?2 AND state = 'open'",
+    ] {
+        db.prepare_cached(put_on)?
+            .execute(params![connection, was, is.saturating_sub(was)])?;
+    }
     Ok(())
 }
 

@@ -66,6 +66,35 @@ async fn a_member_whom_the_application_keeps_is_not_gone() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_empties_no_window_and_a_waiting_group_goes_on_waiting() {
+    let scene = Scene::new().await;
+    let ids = scene.crowd("m", 40).await;
+    let group = scene.settled_group("dev", &ids).await;
+    let other = scene.settled_group("ops", &ids).await;
+    let gone = |of, from: usize, upto: usize, when| {
+        scene.change_as(of, remove(&ids[from..upto]), at(when))
+    };
+    assert_eq!(rule(gone(&group, 0, 5, MINUTE).await), None);
+    assert_eq!(rule(gone(&group, 5, 10, 2 * MINUTE).await), None);
+    let (was, is) = (3 * MINUTE, 200 * MINUTE);
+    scene.store.clock_set(scene.c, was, is).await.unwrap();
+    let more = gone(&group, 10, 11, is + MINUTE).await;
+    assert_eq!(rule(more), Some(Rule::GroupRemovals));
+    // What was taken at the first minute has been an hour ago, the rest has not.
+    let first = is + 58 * MINUTE + MINUTE / 2;
+    assert_eq!(rule(gone(&group, 10, 15, first).await), None);
+    let more = gone(&group, 15, 16, first).await;
+    assert_eq!(rule(more), Some(Rule::GroupRemovals));
+    // Put back, it ends no window and makes none that is longer than its time.
+    let (was, is) = (first + MINUTE, 10 * MINUTE);
+    scene.store.clock_set(scene.c, was, is).await.unwrap();
+    let more = gone(&group, 15, 18, is + MINUTE).await;
+    assert_eq!(rule(more), Some(Rule::GroupRemovals));
+    assert_eq!(rule(gone(&group, 15, 18, is + 61 * MINUTE).await), None);
+    assert_eq!(rule(gone(&other, 0, 10, is + 61 * MINUTE).await), None);
+}
+
+#[tokio::test]
 async fn the_same_member_and_the_same_leaver_count_once_and_from_the_last_time() {
     let scene = Scene::new().await;
     let ids = scene.crowd("m", 40).await;
