@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 const ENTRIES: usize = 200_000;
@@ -13,7 +13,7 @@ const BODY: usize = 64 * 1024;
 const BODIES: usize = 64 * 1024 * 1024;
 
 /// One call.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Call {
     /// Counts from 1 in the order of arrival, also across cleared logs.
     pub sequence: u64,
@@ -27,14 +27,30 @@ pub struct Call {
     /// As on the wire, still percent-encoded.
     pub path: String,
     pub query: String,
+    /// How the credential was presented (`Bearer`), and never the credential.
+    pub scheme: String,
+    /// The media type of the body.
+    pub content_type: String,
     pub body: String,
     pub duration_ms: Option<u64>,
     /// `None` while in flight and where no answer was sent.
     pub status: Option<u16>,
     /// `applied`, `read`, `refused`, `over_limit`, or the fault that struck.
     pub outcome: String,
+    /// The media type of the answer.
+    pub answer_type: String,
     /// The body of the answer.
     pub answer: String,
+    /// Not all of the bodies is kept.
+    pub cut: bool,
+}
+
+/// What a call was answered, if it was.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    pub(super) status: Option<u16>,
+    pub(super) media: &'static str,
+    pub(super) body: String,
 }
 
 impl Call {
@@ -68,7 +84,7 @@ impl Log {
     pub(super) fn begin(&mut self, mut call: Call) -> u64 {
         self.arrived += 1;
         call.sequence = self.arrived;
-        cut(&mut call.body);
+        call.cut = cut(&mut call.body);
         self.bytes += call.body.len();
         self.calls.push_back(call);
         if self.calls.len() > ENTRIES
@@ -87,19 +103,14 @@ impl Log {
         {
             self.bytes -= oldest.body.len() + oldest.answer.len();
             (oldest.body, oldest.answer) = (String::new(), String::new());
+            oldest.cut = true;
             self.bare += 1;
         }
     }
 
     /// Says what became of it. What is answered to one whose body is forgotten
     /// already is not kept.
-    pub(super) fn end(
-        &mut self,
-        sequence: u64,
-        (status, answer): (Option<u16>, String),
-        outcome: &str,
-        now_ms: u64,
-    ) {
+    pub(super) fn end(&mut self, sequence: u64, answer: Answered, outcome: &str, now_ms: u64) {
         let Some(first) = self.calls.front().map(|call| call.sequence) else {
             return;
         };
@@ -110,11 +121,12 @@ impl Log {
         let place = place.filter(|place| *place < self.calls.len());
         if let Some((place, call)) = place.and_then(|it| Some((it, self.calls.get_mut(it)?))) {
             if place >= bare {
-                call.answer = answer;
-                cut(&mut call.answer);
+                call.answer = answer.body;
+                call.cut |= cut(&mut call.answer);
                 self.bytes += call.answer.len();
             }
-            call.status = status;
+            call.status = answer.status;
+            answer.media.clone_into(&mut call.answer_type);
             outcome.clone_into(&mut call.outcome);
             call.duration_ms = Some(now_ms.saturating_sub(call.started_ms));
         }
@@ -141,12 +153,15 @@ impl Log {
     }
 }
 
-fn cut(text: &mut String) {
+/// Whether something was lost.
+fn cut(text: &mut String) -> bool {
     let mut end = BODY.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
+    let whole = text.len();
     text.truncate(end);
+    end < whole
 }
 
 #[cfg(test)]
@@ -155,23 +170,18 @@ mod tests {
 
     fn call(body: usize) -> Call {
         Call {
-            sequence: 0,
-            at: String::new(),
             started_ms: 5,
-            operation: String::new(),
-            method: String::new(),
-            path: String::new(),
-            query: String::new(),
             body: "x".repeat(body),
-            duration_ms: None,
-            status: None,
-            outcome: String::new(),
-            answer: String::new(),
+            ..Call::default()
         }
     }
 
-    fn answered(status: u16) -> (Option<u16>, String) {
-        (Some(status), "{}".into())
+    fn answered(status: u16) -> Answered {
+        Answered {
+            status: Some(status),
+            media: "application/json",
+            body: "{}".into(),
+        }
     }
 
     #[test]
@@ -183,6 +193,7 @@ mod tests {
         let lengths: Vec<_> = log.calls.iter().map(|call| call.body.len()).collect();
         assert_eq!(lengths.iter().sum::<usize>(), BODIES);
         assert_eq!((lengths[0], lengths[1_099]), (0, BODY));
+        assert!(log.calls.iter().all(|call| call.cut));
         for _ in 0..ENTRIES {
             log.begin(call(0));
         }
@@ -196,8 +207,10 @@ mod tests {
         let noted = log.since(last - 1, 10);
         assert_eq!(noted.len(), 1);
         assert_eq!(
-            (noted[0].status, noted[0].duration_ms, &noted[0].answer),
-            (Some(200), Some(7), &"{}".to_owned())
+            (noted[0].status, noted[0].duration_ms, &*noted[0].answer),
+            (Some(200), Some(7), "{}")
         );
+        assert_eq!(noted[0].answer_type, "application/json");
+        assert!(!noted[0].cut);
     }
 }

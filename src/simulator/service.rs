@@ -15,7 +15,7 @@ use actix_web::{
     dev::Extensions,
     http::{
         StatusCode,
-        header::{CONTENT_TYPE, LOCATION, RETRY_AFTER},
+        header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER},
     },
     rt,
     web::{Bytes, Data},
@@ -23,13 +23,20 @@ use actix_web::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Company, Failure, Faults, Shared, log::Call, stage::Incoming};
+use super::{
+    Company, Failure, Faults, Shared,
+    log::{Answered, Call},
+    stage::Incoming,
+};
 
 /// How long a call hangs that is never answered: longer than any client waits.
 const FOREVER: Duration = Duration::from_secs(600);
 
 /// The most bytes of an answer that the log is given.
 const NOTED: usize = 128 * 1024;
+
+/// The most characters of a header that it is given.
+const WORD: usize = 100;
 
 /// The outcome of a call beyond the rate limit, told apart from a 429 that a
 /// rule gave.
@@ -66,12 +73,13 @@ pub(super) async fn answer(request: HttpRequest, body: Bytes) -> HttpResponse {
     let uri = request.uri();
     let routed = shared.live().route(request.method(), uri.path());
     let (operation, targets) = routed.unwrap_or(("unknown", Vec::new()));
-    let kind = request.headers().get(CONTENT_TYPE);
-    let kind = kind.and_then(|kind| kind.to_str().ok());
+    let kind = text(request.headers(), &CONTENT_TYPE);
+    let credential = text(request.headers(), &AUTHORIZATION);
+    let scheme = credential.split_once(' ').map(|(scheme, _)| scheme);
     let call = Incoming {
         operation,
         targets,
-        content_type: kind.unwrap_or_default().to_owned(),
+        content_type: kind.to_owned(),
         query: pairs(uri.query().unwrap_or_default()),
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
     };
@@ -83,15 +91,15 @@ pub(super) async fn answer(request: HttpRequest, body: Bytes) -> HttpResponse {
         method: request.method().to_string(),
         path: uri.path().into(),
         query: uri.query().unwrap_or_default().into(),
+        scheme: scheme.unwrap_or_default().chars().take(WORD).collect(),
+        content_type: kind.chars().take(WORD).collect(),
         body: String::from_utf8_lossy(&body).into_owned(),
-        duration_ms: None,
-        status: None,
         outcome: "in flight".into(),
-        answer: String::new(),
+        ..Call::default()
     });
     if !shared.live().admits(request.headers(), &shared.token) {
         let stamp = shared.live().stamp(sequence);
-        let reply = refused(&shared, 401, "Authentication failed");
+        let reply = refused(&shared, call.operation, 401, "Authentication failed");
         shared
             .log()
             .end(sequence, reply.noted(), "refused", elapsed(&shared));
@@ -112,6 +120,11 @@ pub(super) async fn answer(request: HttpRequest, body: Bytes) -> HttpResponse {
         }
         Err(_) => HttpResponse::InternalServerError().finish(),
     }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default()
 }
 
 /// What goes back over the wire.
@@ -152,10 +165,13 @@ impl Reply {
     }
 
     /// What the log keeps of it; less than there may be of it.
-    fn noted(&self) -> (Option<u16>, String) {
+    fn noted(&self) -> Answered {
         let some = &self.body[..self.body.len().min(NOTED)];
-        let text = String::from_utf8_lossy(some).into_owned();
-        (Some(self.status), text)
+        Answered {
+            status: Some(self.status),
+            media: if self.status == 204 { "" } else { self.kind },
+            body: String::from_utf8_lossy(some).into_owned(),
+        }
     }
 
     fn into_response(self) -> HttpResponse {
@@ -221,14 +237,14 @@ async fn run(shared: Arc<Shared>, call: Incoming, sequence: u64) -> Sent {
             reply.stamp = stamp;
             reply.noted()
         }
-        Sent::Cut | Sent::Nothing => (None, String::new()),
+        Sent::Cut | Sent::Nothing => Answered::default(),
     };
     shared.log().end(sequence, noted, outcome, elapsed(&shared));
     sent
 }
 
 fn fail(shared: &Arc<Shared>, call: &Incoming, failure: Failure) -> (Sent, &'static str) {
-    let broken = || refused(shared, 500, "Internal server error");
+    let broken = || refused(shared, call.operation, 500, "Internal server error");
     match failure {
         Failure::ErrorBefore => (Sent::Reply(broken()), "error_before"),
         Failure::ErrorAfter => {
@@ -262,7 +278,7 @@ fn fail(shared: &Arc<Shared>, call: &Incoming, failure: Failure) -> (Sent, &'sta
             status,
             retry_after,
         } => {
-            let mut reply = refused(shared, status, "Refused");
+            let mut reply = refused(shared, call.operation, status, "Refused");
             reply.retry_after = retry_after;
             (Sent::Reply(reply), "status")
         }
@@ -324,15 +340,15 @@ fn perform(shared: &Shared, call: &Incoming) -> Reply {
     let mut live = shared.live();
     let (status, body) = live.perform(call, &faults);
     Reply {
-        kind: live.media(),
+        kind: live.media(call.operation),
         ..Reply::json(status, &body)
     }
 }
 
-fn refused(shared: &Shared, status: u16, message: &str) -> Reply {
+fn refused(shared: &Shared, operation: &str, status: u16, message: &str) -> Reply {
     let live = shared.live();
     Reply {
-        kind: live.media(),
+        kind: live.media(operation),
         ..Reply::json(status, &live.refusal(status, message))
     }
 }

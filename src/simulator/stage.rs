@@ -53,12 +53,13 @@ pub(super) type Routed = (&'static str, Vec<String>);
 pub(super) trait World: Clone + Debug + Send + Sized + 'static {
     type Change: Clone + Debug + Send;
 
-    /// The media type of its answers.
-    const MEDIA: &'static str = "application/json";
-
     fn new(company: &Company, now: &str) -> Self;
     fn route(method: &Method, path: &str) -> Option<Routed>;
     fn writes(operation: &str) -> bool;
+    /// The media type of an operation's answers.
+    fn media(_operation: &str) -> &'static str {
+        "application/json"
+    }
     fn admits(headers: &HeaderMap, token: &str) -> bool;
     /// Decides everything that is routed; the rest is a refusal.
     fn decide(&self, call: &Incoming, faults: &Faults, now: &str) -> Decision<Self::Change>;
@@ -84,7 +85,7 @@ pub(super) trait Stage: Debug + Send {
     fn state(&self) -> Value;
     fn refusal(&self, status: u16, message: &str) -> Value;
     fn nonsense(&self) -> Value;
-    fn media(&self) -> &'static str;
+    fn media(&self, operation: &str) -> &'static str;
     fn stamp(&self, sequence: u64) -> Option<(&'static str, String)>;
     fn lag(&mut self, lag: Duration);
     /// Starts again with a company.
@@ -168,8 +169,8 @@ impl<W: World> Stage for Live<W> {
         W::nonsense()
     }
 
-    fn media(&self) -> &'static str {
-        W::MEDIA
+    fn media(&self, operation: &str) -> &'static str {
+        W::media(operation)
     }
 
     fn stamp(&self, sequence: u64) -> Option<(&'static str, String)> {

@@ -30,9 +30,68 @@ mod switches;
 
 const TOKEN: &str = "the-simulated-token";
 
+/// A simulator whose calls are judged by its contract when they are forgotten,
+/// at the latest at its end.
+struct Judged {
+    simulator: Simulator,
+    contract: contract::Contract,
+}
+
+impl Judged {
+    fn start(application: Application, company: &Company) -> Self {
+        let kind = match application {
+            Application::Opsera => "opsera",
+            Application::Hydden => "hydden",
+            Application::Snyk => "snyk",
+        };
+        Self {
+            simulator: Simulator::start(application, anywhere(), TOKEN, company).unwrap(),
+            contract: contract::Contract::of(kind),
+        }
+    }
+
+    #[track_caller]
+    fn judge(&self) {
+        let wrong = self.contract.judge_all(&self.simulator.calls());
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[track_caller]
+    fn forget_calls(&self) {
+        self.judge();
+        self.simulator.forget_calls();
+    }
+
+    /// Forgets calls that were no operation of the application on purpose, and
+    /// nothing else that is wrong.
+    #[track_caller]
+    fn overlook_strange_calls(&self) {
+        let wrong = self.contract.judge_all(&self.simulator.calls());
+        let strange = |it: &String| it.ends_with("is no operation");
+        assert!(!wrong.is_empty() && wrong.iter().all(strange), "{wrong:#?}");
+        self.simulator.forget_calls();
+    }
+}
+
+impl std::ops::Deref for Judged {
+    type Target = Simulator;
+
+    fn deref(&self) -> &Simulator {
+        &self.simulator
+    }
+}
+
+impl Drop for Judged {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.judge();
+        }
+    }
+}
+
 /// A simulator and a connection to it.
 struct Bench {
-    simulator: Simulator,
+    simulator: Judged,
     upstream: Arc<dyn Upstream>,
 }
 
@@ -57,8 +116,7 @@ impl Bench {
     }
 
     fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let simulator =
-            Simulator::start(Application::Opsera, anywhere(), TOKEN, &small_company()).unwrap();
+        let simulator = Judged::start(Application::Opsera, &small_company());
         let mut settings = settings(simulator.url());
         change(&mut settings);
         let upstream = opsera::open(settings).unwrap();

@@ -24,6 +24,8 @@ pub(in crate::simulator) use world::World;
 type Decision = stage::Decision<Change>;
 
 const MEDIA: &str = "application/vnd.api+json";
+/// Of another interface, without versions.
+const OLD_ROLES: &str = "list_roles_of_v1";
 
 impl Decision {
     fn show(status: u16, body: Value) -> Self {
@@ -54,7 +56,13 @@ impl Decision {
 impl stage::World for World {
     type Change = Change;
 
-    const MEDIA: &'static str = MEDIA;
+    fn media(operation: &str) -> &'static str {
+        if operation == OLD_ROLES {
+            "application/json"
+        } else {
+            MEDIA
+        }
+    }
 
     fn new(company: &Company, now: &str) -> Self {
         Self::of(company, now)
@@ -63,10 +71,18 @@ impl stage::World for World {
     fn route(method: &Method, path: &str) -> Option<Routed> {
         let segments = segments(path);
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let ["rest", rest @ ..] = segments.as_slice() else {
-            return None;
+        let rest = match segments.as_slice() {
+            ["rest", rest @ ..] => rest,
+            ["v1", "group", group, "roles"] if method == Method::GET => {
+                return Some((OLD_ROLES, vec![(*group).to_owned()]));
+            }
+            _ => return None,
         };
         let (operation, targets): (_, Vec<&str>) = match (method.as_str(), rest) {
+            ("GET", ["self"]) => ("get_self", vec![]),
+            ("GET", ["tenants", tenant, "roles"]) => ("list_tenant_roles", vec![*tenant]),
+            ("GET", ["groups", group, "org_memberships"]) => ("list_org_memberships", vec![*group]),
+            ("PATCH", ["groups", group, "users", user]) => ("delete_user", vec![*group, *user]),
             ("GET", ["groups"]) => ("list_groups", vec![]),
             ("GET", ["groups", group]) => ("get_group", vec![*group]),
             ("GET", ["groups", group, "memberships"]) => ("list_memberships", vec![*group]),
@@ -108,6 +124,9 @@ impl stage::World for World {
     }
 
     fn decide(&self, call: &Incoming, _: &Faults, now: &str) -> Decision {
+        if call.operation == OLD_ROLES {
+            return self.list_roles_of_v1(call.target(0));
+        }
         if !call.asked("version").is_some_and(is_version) {
             return Decision::refuse(400, "version: a date is required");
         }
@@ -125,6 +144,10 @@ impl stage::World for World {
                 let cascade = call.asked("cascade") == Some("true");
                 self.delete_membership(group, second, cascade)
             }
+            "get_self" => Self::show_caller(),
+            "list_tenant_roles" => Self::list_tenant_roles(group, call),
+            "list_org_memberships" => self.list_org_memberships(group, call),
+            "delete_user" => self.remove_user(group, second, &call.body),
             "list_sso_connections" => self.list_sso_connections(group, call),
             "list_sso_users" => self.list_sso_users(group, second, call),
             "delete_sso_user" => self.delete_sso_user(group, second, call.target(2)),

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use super::{Decision, list::page};
 use crate::simulator::{Company, Team, stage::Incoming};
 
+mod helpers;
+
 const ROLES: [&str; 3] = ["group_admin", "group_viewer", "group_member"];
 
 #[derive(Debug, Clone, Default)]
@@ -61,7 +63,9 @@ pub(in crate::simulator) enum Change {
 }
 
 /// A UUID that says what it is of: 1 a group, 2 a user, 3 a role, 4 a
-/// membership, 5 an SSO connection.
+/// membership, 5 an SSO connection, 6 the caller and its tenant, 7 a membership
+/// of an organization, 8 an organization or a role of the tenant, 9 a role of
+/// organizations.
 fn id(kind: u32, n: u64) -> String {
     format!("{kind}0000000-0000-4000-8000-{n:012x}")
 }

@@ -7,10 +7,17 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::super::Call;
+use super::Call;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Contract {
+    /// What stands before every path.
+    #[serde(default)]
+    base: String,
+    /// What bodies and answers are written in.
+    media: String,
+    /// How a credential is presented, in lower case.
+    schemes: Vec<String>,
     /// The body of every refusal.
     refusal: Value,
     pub(super) operations: Vec<Documented>,
@@ -21,6 +28,9 @@ pub(super) struct Documented {
     pub(super) operation: String,
     method: String,
     path: String,
+    /// Where another one than the contract's.
+    base: Option<String>,
+    media: Option<String>,
     #[serde(default)]
     query: BTreeMap<String, Value>,
     body: Option<Value>,
@@ -30,39 +40,70 @@ pub(super) struct Documented {
 }
 
 impl Contract {
-    pub(super) fn opsera() -> Self {
-        Self::read(include_str!("../../../tests/data/contracts/opsera.json"))
-    }
-
-    pub(super) fn hydden() -> Self {
-        Self::read(include_str!("../../../tests/data/contracts/hydden.json"))
-    }
-
-    pub(super) fn snyk() -> Self {
-        Self::read(include_str!("../../../tests/data/contracts/snyk.json"))
+    /// Of an application by the name of its kind.
+    pub(super) fn of(kind: &str) -> Self {
+        Self::read(match kind {
+            "opsera" => include_str!("../../../tests/data/contracts/opsera.json"),
+            "hydden" => include_str!("../../../tests/data/contracts/hydden.json"),
+            "snyk" => include_str!("../../../tests/data/contracts/snyk.json"),
+            other => panic!("{other} has no contract"),
+        })
     }
 
     fn read(text: &str) -> Self {
         serde_json::from_str(text).unwrap()
     }
 
+    /// Everything wrong with some calls.
+    pub(super) fn judge_all(&self, calls: &[Call]) -> Vec<String> {
+        let wrong = calls.iter().flat_map(|call| self.judge(call).1);
+        wrong.collect()
+    }
+
     /// The operation that a call is, and everything wrong with the call and
-    /// with what it was answered.
-    pub(super) fn judge(&self, call: &Call, base: &str) -> (Option<&str>, Vec<String>) {
-        let path = call.path.strip_prefix(base).unwrap_or(&call.path);
+    /// with what it was answered, unless that was a fault by arrangement.
+    pub(super) fn judge(&self, call: &Call) -> (Option<&str>, Vec<String>) {
         let mut operations = self.operations.iter();
-        let found = operations.find(|it| it.method == call.method && fits(&it.path, path));
+        let found = operations.find(|it| it.method == call.method && self.is_at(it, &call.path));
         let Some(found) = found else {
-            let wrong = format!("{} {path} is no operation", call.method);
+            let wrong = format!("{} {} is no operation", call.method, call.path);
             return (None, vec![wrong]);
         };
         let mut wrong = Vec::new();
-        found.judge_query(&call.query, &mut wrong);
-        found.judge_body(call, &mut wrong);
-        self.judge_answer(found, call, &mut wrong);
+        // What cannot be read must be refused, and is judged by that.
+        if call.status != Some(400) {
+            found.judge_query(&call.query, &mut wrong);
+        }
+        self.judge_headers(found, call, &mut wrong);
+        if !call.cut {
+            found.judge_body(call, &mut wrong);
+        }
+        let outcomes = ["applied", "read", "refused", "over_limit"];
+        if outcomes.contains(&&*call.outcome) && !call.cut {
+            self.judge_answer(found, call, &mut wrong);
+        }
         let about = |text: String| format!("{}: {text}; {call:?}", found.operation);
         let wrong = wrong.into_iter().map(about).collect();
         (Some(&found.operation), wrong)
+    }
+
+    fn is_at(&self, documented: &Documented, path: &str) -> bool {
+        let base = documented.base.as_ref().unwrap_or(&self.base);
+        let path = path.strip_prefix(base.as_str());
+        path.is_some_and(|path| fits(&documented.path, path))
+    }
+
+    fn judge_headers(&self, found: &Documented, call: &Call, wrong: &mut Vec<String>) {
+        let scheme = call.scheme.to_lowercase();
+        if call.status != Some(401) && !self.schemes.contains(&scheme) {
+            wrong.push(format!("a credential as {scheme:?}"));
+        }
+        let media = found.media.as_ref().unwrap_or(&self.media);
+        let is_media = |said: &str| said.split(';').next() == Some(media);
+        // Another one must be refused, and is judged by that.
+        if call.status != Some(400) && !call.body.is_empty() && !is_media(&call.content_type) {
+            wrong.push(format!("a body in {:?}", call.content_type));
+        }
     }
 
     fn judge_answer(&self, found: &Documented, call: &Call, wrong: &mut Vec<String>) {
@@ -73,6 +114,10 @@ impl Contract {
             _ if found.refusals.contains(&status) => &self.refusal,
             _ => return wrong.push(format!("{status} is not documented")),
         };
+        let media = found.media.as_ref().unwrap_or(&self.media);
+        if !call.answer.is_empty() && call.answer_type != *media {
+            wrong.push(format!("an answer in {:?}", call.answer_type));
+        }
         match (schema, call.answer.as_str()) {
             (Value::Null, "") => {}
             (Value::Null, answer) => wrong.push(format!("a body where there is none: {answer}")),

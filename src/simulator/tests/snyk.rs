@@ -17,7 +17,7 @@ const ADMIN: &str = "group_admin";
 const MEMBER: &str = "group_member";
 
 struct Scene {
-    simulator: Simulator,
+    simulator: Judged,
     snyk: Api,
     /// The id of the one group.
     group: String,
@@ -45,7 +45,7 @@ fn company() -> Company {
 }
 
 /// Settings that hold no test up.
-fn quick(simulator: &Simulator) -> SnykSettings {
+fn quick(simulator: &Judged) -> SnykSettings {
     SnykSettings {
         base_url: Some(format!("{}/rest", simulator.url())),
         token: TokenSource::Literal(TOKEN.to_owned().into()),
@@ -58,7 +58,7 @@ fn quick(simulator: &Simulator) -> SnykSettings {
 
 impl Scene {
     async fn new(company: &Company, change: impl FnOnce(&mut SnykSettings)) -> Self {
-        let simulator = Simulator::start(Application::Snyk, anywhere(), TOKEN, company).unwrap();
+        let simulator = Judged::start(Application::Snyk, company);
         let mut settings = quick(&simulator);
         change(&mut settings);
         let snyk = Api::open(&settings).unwrap();

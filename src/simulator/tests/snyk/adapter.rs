@@ -12,7 +12,7 @@ use crate::{
 
 /// The adapter and what is behind it.
 struct Stand {
-    simulator: Simulator,
+    simulator: Judged,
     upstream: Arc<dyn Upstream>,
     group: String,
 }
@@ -249,7 +249,7 @@ async fn an_id_that_is_out_of_date_is_looked_up_again() {
     let other = Scene {
         snyk: Api::open(&quick(&stand.simulator)).unwrap(),
         group: stand.group.clone(),
-        simulator: Simulator::start(Application::Snyk, anywhere(), TOKEN, &company()).unwrap(),
+        simulator: Judged::start(Application::Snyk, &company()),
     };
     // Somebody takes ben out and puts him there again: another membership.
     let ben = other.of("ben").await.unwrap();
