@@ -237,6 +237,13 @@ impl Bridge {
             setup.upstream.brake(switch.stops(&setup.name));
             let budget = budget::Budget::new(setup.policy.request_budget);
             let sent_lately = setup.upstream.has_families() && sent_lately(&*store, key).await?;
+            if setup.upstream.has_families() {
+                for found in store.alternatives(key).await? {
+                    setup
+                        .upstream
+                        .recall(&found.upstream_name, &found.attributes);
+                }
+            }
             let lanes = Lanes::new(
                 setup.name.clone(),
                 switch.clone(),

@@ -775,6 +775,8 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     ) -> Result<Option<Counting>, StoreError>;
     /// The account that a user stands for, deleted or not.
     async fn account(&self, key: UserKey) -> Result<Option<String>, StoreError>;
+    /// The live groups that are one of a family, as they are shown.
+    async fn alternatives(&self, c: ConnectionKey) -> Result<Vec<GroupRow>, StoreError>;
     /// How many users wait for an account to appear.
     async fn staged(&self, c: ConnectionKey) -> Result<u64, StoreError>;
     /// Those of the users that do.

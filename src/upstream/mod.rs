@@ -42,6 +42,10 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Of each group of a family that was found by a process before this one,
+    /// told before anything is asked: no reading shows one that nobody has.
+    fn recall(&self, _name: &str, _shown: &Attributes) {}
+
     /// The schemas of this connection, true for what the application can do.
     fn schemas(&self) -> Arc<Schemas>;
 

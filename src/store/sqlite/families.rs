@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     plan::state::{Family, UserKey},
-    store::{Actor, Alternative, Counting, GroupTurn, Lane},
+    store::{Actor, Alternative, Counting, GroupRow, GroupTurn, Lane},
 };
 
 use super::{
@@ -162,6 +162,24 @@ pub(super) fn learn(db: &Connection, group: &mut Group, found: Option<Family>) -
     )?
     .execute([group.key])?;
     Ok(())
+}
+
+/// See [`crate::store::Store::alternatives`].
+pub(super) fn all(db: &Connection, connection: i64) -> Result<Vec<GroupRow>> {
+    let mut select = db.prepare_cached(
+        "SELECT upstream_name, attributes FROM groups
+         WHERE connection = ?1 AND family IS NOT NULL AND tombstone IS NULL",
+    )?;
+    let mut rows = select.query([connection])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let attributes: String = row.get(1)?;
+        found.push(GroupRow {
+            upstream_name: row.get(0)?,
+            attributes: serde_json::from_str(&attributes)?,
+        });
+    }
+    Ok(found)
 }
 
 pub(super) fn staged(db: &Connection, connection: i64) -> Result<u64> {

@@ -240,7 +240,8 @@ fn find_or_add(
         if group.family != found.family {
             families::learn(db, &mut group, found.family.clone())?;
         }
-        let news = if import.mirror {
+        // What an alternative is called is the application's to say.
+        let news = if import.mirror || (group.family.is_some() && !group.ours) {
             mirror::follow_group(db, &mut group, &found.row, import.actor.at)?
         } else {
             Found::AsBefore

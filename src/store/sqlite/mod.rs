@@ -478,6 +478,10 @@ impl Store for Sqlite {
         Ok(user.and_then(|user| user.account_key))
     }
 
+    async fn alternatives(&self, c: ConnectionKey) -> Result<Vec<GroupRow>, StoreError> {
+        Ok(self.readers.read(|db| families::all(db, c.0))?)
+    }
+
     async fn staged(&self, c: ConnectionKey) -> Result<u64, StoreError> {
         Ok(self.readers.read(|db| families::staged(db, c.0))?)
     }

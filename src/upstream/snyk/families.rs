@@ -3,7 +3,7 @@
 //! Group are alternatives, in an order of precedence.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -38,8 +38,23 @@ pub(super) struct Families {
 #[derive(Debug, Clone, Default)]
 struct Seen {
     roles: BTreeMap<String, String>,
+    /// Those of them that only a process before this one has seen.
+    recalled: BTreeSet<String>,
     /// All of its memberships were read once.
     whole: bool,
+}
+
+impl Seen {
+    fn note(&mut self, id: &str, name: &str) {
+        if !self.recalled.remove(id) && self.roles.get(id).is_some_and(|known| known == name) {
+            return;
+        }
+        // One that was made anew has another id.
+        let (roles, recalled) = (&mut self.roles, &mut self.recalled);
+        roles.retain(|other, known| !(recalled.contains(other) && is_same_name(known, name)));
+        recalled.retain(|other| roles.contains_key(other));
+        roles.insert(id.to_owned(), name.to_owned());
+    }
 }
 
 impl Families {
@@ -67,11 +82,19 @@ impl Families {
     /// Notes the roles that somebody has in a Snyk Group.
     pub(super) fn learn(&self, group: &str, memberships: &[Membership]) {
         let mut seen = self.seen();
-        let roles = &mut seen.entry(group.to_owned()).or_default().roles;
+        let seen = seen.entry(group.to_owned()).or_default();
         for membership in memberships {
-            if roles.get(&membership.role_id) != Some(&membership.role_name) {
-                roles.insert(membership.role_id.clone(), membership.role_name.clone());
-            }
+            seen.note(&membership.role_id, &membership.role_name);
+        }
+    }
+
+    /// A role that somebody had once; what is seen is told more of than it.
+    pub(super) fn recall(&self, group: &str, role: &str, name: &str) {
+        let mut seen = self.seen();
+        let seen = seen.entry(group.to_owned()).or_default();
+        if !seen.roles.contains_key(role) {
+            seen.roles.insert(role.to_owned(), name.to_owned());
+            seen.recalled.insert(role.to_owned());
         }
     }
 
@@ -365,6 +388,31 @@ mod tests {
         assert_eq!(
             families.name_of(GROUP, "r3").as_deref(),
             Some("group_member")
+        );
+    }
+
+    #[test]
+    fn a_role_that_nobody_has_is_recalled_until_another_has_its_name() {
+        let families = families("");
+        families.learn(GROUP, &[membership("r1", "group_admin")]);
+        families.recall(GROUP, "r1", "old name");
+        families.recall(GROUP, "r5", "auditor");
+        families.recall(GROUP, "r6", "reader");
+        assert_eq!(families.place(GROUP, "r5"), Some(1));
+        families.learn(GROUP, &[membership("r9", "Auditor")]);
+        let ids = |families: &Families| -> Vec<String> {
+            families.roles(GROUP).into_iter().map(|it| it.id).collect()
+        };
+        assert_eq!(ids(&families), ["r1", "r9", "r6"]);
+        // Two that are seen may have one name.
+        families.learn(
+            GROUP,
+            &[membership("r6", "reader"), membership("r7", "reader")],
+        );
+        assert_eq!(ids(&families), ["r1", "r9", "r6", "r7"]);
+        assert_eq!(
+            families.name_of(GROUP, "r1").as_deref(),
+            Some("group_admin")
         );
     }
 

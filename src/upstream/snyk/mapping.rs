@@ -60,6 +60,11 @@ pub(super) fn group_attributes(remote: &RemoteGroup) -> Attributes {
     Attributes(group)
 }
 
+/// What a role is called by a group that stands for it.
+pub(super) fn role_name(shown: &Attributes) -> Option<&str> {
+    shown.0.get(GROUP_EXTENSION)?.get("roleName")?.as_str()
+}
+
 /// Lays the ids of Snyk Group and role into a group; what else is known there
 /// stays.
 pub(super) fn adorn_group(attributes: &mut Attributes, name: &str) {
@@ -121,6 +126,7 @@ mod tests {
         );
 
         let mut group = Attributes::default();
+        assert_eq!(role_name(&group), None);
         adorn_group(&mut group, "odd");
         assert!(group.0.is_empty());
         adorn_group(&mut group, "g-1/r-1");
@@ -128,5 +134,10 @@ mod tests {
             Value::from(group.0)[GROUP_EXTENSION],
             json!({ "group": "g-1", "role": "r-1" })
         );
+        let remote = RemoteGroup {
+            fields: [("roleName".to_owned(), "auditor".to_owned())].into(),
+            ..RemoteGroup::default()
+        };
+        assert_eq!(role_name(&group_attributes(&remote)), Some("auditor"));
     }
 }

@@ -79,6 +79,12 @@ impl Upstream for Snyk {
         true
     }
 
+    fn recall(&self, name: &str, shown: &Attributes) {
+        if let (Some((group, role)), Some(name)) = (ids(name), mapping::role_name(shown)) {
+            self.families.recall(group, role, name);
+        }
+    }
+
     fn schemas(&self) -> Arc<Schemas> {
         self.schemas.clone()
     }
