@@ -2,13 +2,15 @@
 //! Snyk Group is made the one that counts. Each is one write; a look comes
 //! before it only where the write could take away what nobody asked for.
 
+use std::time::Duration;
+
 use super::{
     Snyk,
     accounts::not_one,
     administrators::Leave,
     api::{Membership, Which},
     families::ids,
-    memory::Known,
+    memory::{FRESH, Known, RECENT},
     roles::{Step, step_down, step_up},
 };
 use crate::{
@@ -93,12 +95,27 @@ impl Snyk {
         known: &Known,
     ) -> Result<bool, UpstreamError> {
         let place = |role: &str| self.families.place(pair.group, role);
-        let now = known.recent_role().filter(|role| *role != counts);
-        let (Some(now), Some(own)) = (now.and_then(place), place(pair.own)) else {
+        let Some(own) = place(pair.own) else {
+            return Ok(false);
+        };
+        let relied = self.relied(pair.group, own);
+        let now = known.role_within(relied).filter(|role| *role != counts);
+        let Some(now) = now.and_then(place) else {
             return Ok(false);
         };
         // Before the first one stands nothing that could be taken away.
         Ok(now > own && (own == 0 || !self.is_administrator(pair.group, user).await?))
+    }
+
+    /// How long it is relied on that nobody was given, by hand, a role before
+    /// one at a place. Whether somebody administers is asked in any case.
+    fn relied(&self, group: &str, own: usize) -> Duration {
+        let administers = |id: &str, name: &str| self.administers(id, Some(name));
+        if self.families.all_before(group, own, administers) {
+            RECENT
+        } else {
+            FRESH
+        }
     }
 
     async fn raise_after_a_look(

@@ -29,11 +29,9 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Its role, if that was heard lately.
-    pub(super) fn recent_role(&self) -> Option<&str> {
-        self.role
-            .as_deref()
-            .filter(|_| self.heard.is_within(RECENT))
+    /// Its role, if that was heard no longer ago than that.
+    pub(super) fn role_within(&self, span: Duration) -> Option<&str> {
+        self.role.as_deref().filter(|_| self.heard.is_within(span))
     }
 
     /// Whether a call of ours has just given it that role.
@@ -174,16 +172,17 @@ mod tests {
         }
     }
 
+    fn recent_role(known: &Known) -> Option<&str> {
+        known.role_within(RECENT)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_was_heard_is_relied_on_for_a_while() {
         let memory = Memory::default();
         let list = [membership("ann", "viewer", "ann@example.com")];
         memory.read("g", &list, Moment::now());
         let known = || memory.membership("g", "ann");
-        assert_eq!(
-            known().as_ref().and_then(Known::recent_role),
-            Some("viewer")
-        );
+        assert_eq!(known().as_ref().and_then(recent_role), Some("viewer"));
         assert!(
             !known().is_some_and(|it| it.is_fresh("viewer")),
             "only read"
@@ -193,10 +192,10 @@ mod tests {
         tokio::time::advance(FRESH * 2).await;
         assert!(!known().is_some_and(|it| it.is_fresh("admin")));
         memory.doubt("g", "ann", "m-ann");
-        assert_eq!(known().as_ref().and_then(Known::recent_role), None);
+        assert_eq!(known().as_ref().and_then(recent_role), None);
         memory.done("g", "ann", "m-ann", "admin");
         tokio::time::advance(RECENT * 2).await;
-        assert_eq!(known().as_ref().and_then(Known::recent_role), None);
+        assert_eq!(known().as_ref().and_then(recent_role), None);
         assert_eq!(known().map(|it| it.id).as_deref(), Some("m-ann"));
         assert_eq!(memory.person("ann@example.com"), None);
         memory.forget("g", "ann");

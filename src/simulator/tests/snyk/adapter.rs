@@ -226,6 +226,38 @@ async fn a_role_that_somebody_else_gave_is_left_alone() {
 }
 
 #[actix_web::test]
+async fn a_role_that_somebody_gave_a_while_ago_is_not_taken_away_for_a_lesser_one() {
+    let mut company = company();
+    company.groups[1].members.retain(|it| *it != email("ben"));
+    company.groups.push(Team {
+        name: "Example".into(),
+        kind: "auditor".into(),
+        members: vec![email("ben")],
+        ..Team::default()
+    });
+    let stand = Stand::of(&company, |_| {}).await;
+    stand.add(VIEWER, "cat", VIEWER).await.unwrap();
+    stand.read().await;
+    let by_hand = snyk::open(quick(&stand.simulator)).unwrap();
+    let promote = Operation::AddMembers {
+        group: stand.role(VIEWER),
+        members: vec![stand.who("ben", Some(VIEWER))],
+    };
+    by_hand.apply(&promote).await.unwrap();
+    stand.called();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(90)).await;
+    tokio::time::resume();
+    // An auditor, as was read, would have become a member by one update.
+    assert_eq!(
+        stand.add(MEMBER, "ben", MEMBER).await,
+        Ok(MemberOutcome::Seen)
+    );
+    assert_eq!(stand.has("ben").as_deref(), Some(VIEWER));
+    assert_eq!(stand.called(), ["list_memberships"]);
+}
+
+#[actix_web::test]
 async fn the_roles_are_looked_at_when_nothing_was_read_before() {
     // Right after a start: ann is an administrator, and stays one.
     let stand = Stand::new(|_| {}).await;
