@@ -34,7 +34,12 @@ impl Session {
 
     /// The roles and entitlements that can be assigned to users.
     pub fn catalog(&self) -> Catalog {
-        self.connection.upstream.catalog()
+        let upstream = &self.connection.upstream;
+        if upstream.capabilities().can(Act::SetRole) {
+            upstream.catalog()
+        } else {
+            Catalog::default()
+        }
     }
 
     pub fn policy(&self) -> &Policy {

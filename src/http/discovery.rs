@@ -12,7 +12,7 @@ use actix_web::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{body::Bounds, caller::Caller, failure::Refusal, reply, version};
+use super::{body::Bounds, caller::Caller, failure::Refusal, offers::OFFERS, reply, version};
 use crate::scim::{
     catalog::Assignable,
     error::Problem,
@@ -164,25 +164,27 @@ pub(super) fn told_as(caller: &Caller, text: String) -> Answer {
     Ok(answer)
 }
 
-/// RFC 7643 section 5; also what is not supported is said in full, because
-/// some clients give up on a missing attribute.
+/// RFC 7643 section 5, from what is enforced: the doors that there are, the
+/// limits of the connection, what the application's table can assign. Also what
+/// is not supported is said in full, because some clients give up on a missing
+/// attribute.
 fn config(caller: &Caller, body_limit: usize) -> Value {
-    let base = &caller.base;
+    let (base, offers) = (&caller.base, &*OFFERS);
     let most = caller.limits().bulk_operations;
     json!({
         "schemas": [CONFIG],
         "documentationUri": "https://www.rfc-editor.org/rfc/rfc7644",
-        "patch": {"supported": true},
-        "bulk": {"supported": true, "maxOperations": most, "maxPayloadSize": body_limit},
-        "filter": {"supported": true, "maxResults": MAX_COUNT},
-        "changePassword": {"supported": false},
-        "sort": {"supported": true},
-        "etag": {"supported": true},
+        "patch": {"supported": offers.patch},
+        "bulk": {"supported": offers.bulk, "maxOperations": most, "maxPayloadSize": body_limit},
+        "filter": {"supported": offers.filter, "maxResults": MAX_COUNT},
+        "changePassword": {"supported": takes_passwords(caller)},
+        "sort": {"supported": offers.sort},
+        "etag": {"supported": offers.etag},
         "interopProfileConformant": caller.limits().strict,
         "RolesAndEntitlements": caller.session.catalog().config(),
         "pagination": {
-            "cursor": true,
-            "index": true,
+            "cursor": offers.cursor,
+            "index": offers.index,
             "defaultPaginationMethod": "index",
             "defaultPageSize": DEFAULT_COUNT,
             "maxPageSize": MAX_COUNT,
@@ -201,6 +203,15 @@ fn config(caller: &Caller, body_limit: usize) -> Value {
             "location": format!("{base}/ServiceProviderConfig"),
         },
     })
+}
+
+/// Whether the schema of users has one to write.
+fn takes_passwords(caller: &Caller) -> bool {
+    let mut documents = caller.schemas.documents().iter();
+    let users = documents.find(|document| is_named(document, USER));
+    let attributes = users.and_then(|users| users.get("attributes")?.as_array());
+    let mut attributes = attributes.into_iter().flatten();
+    attributes.any(|attribute| attribute.get("name").is_some_and(|name| name == "password"))
 }
 
 /// RFC 7643 section 6.

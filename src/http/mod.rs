@@ -30,6 +30,7 @@ mod failure;
 mod front;
 mod groups;
 mod members;
+mod offers;
 mod openapi;
 mod origin;
 mod page;

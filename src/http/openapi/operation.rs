@@ -78,6 +78,11 @@ impl Operation {
         self
     }
 
+    /// Whether it takes a parameter.
+    pub(in crate::http) fn has(&self, parameter: &str) -> bool {
+        self.parameters.contains(&parameter)
+    }
+
     /// The schema component of the body.
     pub(super) fn body(mut self, schema: impl Into<String>) -> Self {
         self.body = Some(schema.into());

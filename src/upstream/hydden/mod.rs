@@ -48,11 +48,12 @@ pub fn open(settings: &Settings) -> Result<Arc<dyn Upstream>, String> {
         return Err(problems.join("\n"));
     }
     let client = settings.client();
+    let can = capabilities::table(settings.write_groups);
     Ok(Arc::new(Hydden {
         base: client.base_url.clone(),
         client: Client::new(client)?,
-        capabilities: capabilities::table(settings.write_groups),
-        schemas: Arc::new(schemas::schemas(settings.write_groups)),
+        schemas: Arc::new(schemas::schemas(&can)),
+        capabilities: can,
         page_size: settings.page_size.to_string(),
     }))
 }

@@ -5,15 +5,17 @@
 
 use serde_json::{Value, json};
 
-use super::capabilities::{NO_GROUPS, NO_MEMBERS, NO_USERS};
-use crate::scim::schema::{Adjustment, ENTERPRISE, GROUP, KEPT, Schemas, USER};
+use crate::{
+    plan::capability::{Act, Capabilities},
+    scim::schema::{Adjustment, ENTERPRISE, GROUP, KEPT, Schemas, USER},
+};
 
 pub(super) const USER_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:hydden:2.0:User";
 pub(super) const GROUP_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:hydden:2.0:Group";
 
-pub(super) fn schemas(write_groups: bool) -> Schemas {
-    let adjustments = adjustments(write_groups);
-    Schemas::new(&[user_extension(), group_extension()], &adjustments)
+/// The schemas of a connection that can do this.
+pub(super) fn schemas(can: &Capabilities) -> Schemas {
+    Schemas::new(&[user_extension(), group_extension()], &adjustments(can))
 }
 
 fn user_extension() -> Value {
@@ -68,7 +70,7 @@ fn text(name: &str, exact: bool, description: &str) -> Value {
 }
 
 /// All that a client could write of a user in the standard schemas.
-const OF_USERS: [&str; 18] = [
+const OF_USERS: [&str; 19] = [
     "userName",
     "name",
     "displayName",
@@ -87,6 +89,7 @@ const OF_USERS: [&str; 18] = [
     "addresses",
     "entitlements",
     "roles",
+    "x509Certificates",
 ];
 const OF_EMPLOYEES: [&str; 6] = [
     "employeeNumber",
@@ -97,31 +100,42 @@ const OF_EMPLOYEES: [&str; 6] = [
     "manager",
 ];
 
-fn adjustments(write_groups: bool) -> Vec<Adjustment> {
-    let kept = |schema: &str, attribute: &str, reason: &str| Adjustment {
-        schema: schema.into(),
-        attribute: attribute.into(),
+fn adjustments(can: &Capabilities) -> Vec<Adjustment> {
+    let members = [(GROUP, "members")];
+    let of_users = OF_USERS.map(|name| (USER, name));
+    let of_employees = OF_EMPLOYEES.map(|name| (ENTERPRISE, name));
+    let mut found = kept(can, Act::CreateUser, &of_users);
+    found.extend(kept(can, Act::CreateUser, &of_employees));
+    found.extend(kept(can, Act::RenameGroup, &[(GROUP, "displayName")]));
+    found.extend(kept(can, Act::AddMembers, &members));
+    found
+}
+
+/// What is read-only where an act cannot be done.
+fn kept(can: &Capabilities, act: Act, attributes: &[(&str, &str)]) -> Vec<Adjustment> {
+    if can.can(act) {
+        return Vec::new();
+    }
+    let kept = |(schema, attribute): &(&str, &str)| Adjustment {
+        schema: (*schema).into(),
+        attribute: (*attribute).into(),
         mutability: Some(KEPT),
         canonical_values: Vec::new(),
-        note: format!("Read-only: {reason}."),
+        note: format!("Read-only: {}.", can.note(act)),
     };
-    let mut found = vec![
-        kept(USER, "x509Certificates", NO_USERS),
-        kept(GROUP, "members", NO_MEMBERS),
-    ];
-    found.extend((!write_groups).then(|| kept(GROUP, "displayName", NO_GROUPS)));
-    found.extend(OF_USERS.map(|name| kept(USER, name, NO_USERS)));
-    found.extend(OF_EMPLOYEES.map(|name| kept(ENTERPRISE, name, NO_USERS)));
-    found
+    attributes.iter().map(kept).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::capabilities::{NO_GROUPS, NO_MEMBERS, NO_USERS, table},
+        *,
+    };
 
     #[test]
     fn nothing_but_the_external_id_is_writable_and_names_of_groups_where_they_are() {
-        let both = [false, true].map(|write| (write, schemas(write)));
+        let both = [false, true].map(|write| (write, schemas(&table(write))));
         let documents = both
             .iter()
             .flat_map(|(write, of)| of.documents().iter().map(move |it| (*write, it)));
@@ -141,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_reason_is_served() {
-        let documents: Vec<String> = schemas(false)
+        let documents: Vec<String> = schemas(&table(false))
             .documents()
             .iter()
             .map(Value::to_string)

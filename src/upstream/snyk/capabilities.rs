@@ -66,7 +66,7 @@ fn row(act: Act, settings: &Settings) -> Capability {
     }
 }
 
-pub(super) fn linked(settings: &Settings) -> &'static str {
+fn linked(settings: &Settings) -> &'static str {
     match settings.unknown_users {
         UnknownUsers::Stage => {
             "nobody is created: the account with the same e-mail is linked, and a user whom Snyk \
@@ -79,7 +79,7 @@ pub(super) fn linked(settings: &Settings) -> &'static str {
     }
 }
 
-pub(super) fn withdrawn(settings: &Settings) -> &'static str {
+fn withdrawn(settings: &Settings) -> &'static str {
     match settings.sso {
         Sso::Remove => {
             "the membership in every Snyk Group of the connection is removed, and the user is taken \

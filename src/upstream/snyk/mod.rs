@@ -43,11 +43,12 @@ pub use settings::Settings;
 /// A connection to Snyk. Nothing is sent yet; all problems of the settings
 /// come back together, one a line.
 pub fn open(settings: Settings) -> Result<Arc<dyn Upstream>, String> {
+    let can = capabilities::table(&settings);
     Ok(Arc::new(Snyk {
         api: api::Api::open(&settings)?,
         base: settings.base().to_owned(),
-        capabilities: capabilities::table(&settings),
-        schemas: Arc::new(schemas::schemas(&settings)),
+        schemas: Arc::new(schemas::schemas(&can)),
+        capabilities: can,
         families: Families::new(&settings),
         memory: Memory::default(),
         administrators: Administrators::default(),

@@ -4,21 +4,17 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    capabilities::{NO_GROUPS, NO_PROFILE, NO_REPLACE, NO_ROLE, linked, withdrawn},
-    settings::Settings,
+use crate::{
+    plan::capability::{Act, Capabilities},
+    scim::schema::{Adjustment, ENTERPRISE, GROUP, KEPT, Schemas, USER},
 };
-use crate::scim::schema::{Adjustment, ENTERPRISE, GROUP, KEPT, Schemas, USER};
 
 pub(super) const USER_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:snyk:2.0:User";
 pub(super) const GROUP_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:snyk:2.0:Group";
 
-/// The schemas of a connection.
-pub(super) fn schemas(settings: &Settings) -> Schemas {
-    Schemas::new(
-        &[user_extension(), group_extension()],
-        &adjustments(settings),
-    )
+/// The schemas of a connection that can do this.
+pub(super) fn schemas(can: &Capabilities) -> Schemas {
+    Schemas::new(&[user_extension(), group_extension()], &adjustments(can))
 }
 
 fn user_extension() -> Value {
@@ -87,7 +83,8 @@ const LOCAL_OF_EMPLOYEES: [&str; 6] = [
     "manager",
 ];
 
-fn adjustments(settings: &Settings) -> Vec<Adjustment> {
+fn adjustments(can: &Capabilities) -> Vec<Adjustment> {
+    let kept = |act: Act| (!can.can(act)).then_some(KEPT);
     let note = |schema: &str, attribute: &str, note: String| Adjustment {
         schema: schema.into(),
         attribute: attribute.into(),
@@ -102,8 +99,9 @@ fn adjustments(settings: &Settings) -> Vec<Adjustment> {
             "userName",
             format!(
                 "The account's address: this value where it is one, else the primary, the work or \
-                 the first of emails; {}. {NO_PROFILE}.",
-                linked(settings)
+                 the first of emails; {}. {}.",
+                can.note(Act::CreateUser),
+                can.note(Act::RenameUser)
             ),
         ),
         note(
@@ -111,31 +109,40 @@ fn adjustments(settings: &Settings) -> Vec<Adjustment> {
             "active",
             format!(
                 "False withdraws all access: {}. True puts the memberships there again.",
-                withdrawn(settings)
+                can.note(Act::DeactivateUser)
             ),
         ),
         note(
             USER,
             "roles",
-            format!("Kept by the bridge only: {NO_ROLE}."),
+            format!("Kept by the bridge only: {}.", can.note(Act::SetRole)),
         ),
         note(USER, "entitlements", local()),
         Adjustment {
-            mutability: Some(KEPT),
-            ..note(GROUP, "displayName", format!("Read-only: {NO_GROUPS}."))
+            mutability: kept(Act::RenameGroup),
+            ..note(
+                GROUP,
+                "displayName",
+                format!("Read-only: {}.", can.note(Act::RenameGroup)),
+            )
         },
-        note(
-            GROUP,
-            "members",
-            format!(
-                "Who has the role in the Snyk Group, or would have it without another Group that \
-                 stands before this one. {NO_REPLACE}."
-            ),
-        ),
+        Adjustment {
+            mutability: kept(Act::AddMembers),
+            ..note(
+                GROUP,
+                "members",
+                format!(
+                    "Who has the role in the Snyk Group, or would have it without another Group \
+                     that stands before this one. {}.",
+                    can.note(Act::ReplaceMembers)
+                ),
+            )
+        },
     ];
     found.extend(SHOWN.map(|name| {
-        let kept = format!("What is written is kept by the bridge only: {NO_PROFILE}.");
-        note(USER, name, kept)
+        let reason = can.note(Act::UpdateProfile);
+        let text = format!("What is written is kept by the bridge only: {reason}.");
+        note(USER, name, text)
     }));
     found.extend(LOCAL.map(|name| note(USER, name, local())));
     found.extend(LOCAL_OF_EMPLOYEES.map(|name| note(ENTERPRISE, name, local())));
@@ -144,15 +151,18 @@ fn adjustments(settings: &Settings) -> Vec<Adjustment> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{capabilities::table, settings::Settings},
+        *,
+    };
 
     #[test]
     fn every_adjustment_arrives_in_the_served_documents() {
-        let settings = Settings::default();
-        let schemas = schemas(&settings);
+        let can = table(&Settings::default());
+        let schemas = schemas(&can);
         let served: Vec<String> = schemas.documents().iter().map(Value::to_string).collect();
         let served = served.concat();
-        for adjustment in adjustments(&settings) {
+        for adjustment in adjustments(&can) {
             let note = json!(adjustment.note).to_string();
             assert!(served.contains(note.trim_matches('"')), "{adjustment:?}");
         }
@@ -160,7 +170,7 @@ mod tests {
 
     #[test]
     fn members_are_writable_and_what_a_group_is_called_is_not() {
-        let schemas = schemas(&Settings::default());
+        let schemas = schemas(&table(&Settings::default()));
         let mut documents = schemas.documents().iter();
         let group = documents.find(|document| document["id"] == GROUP).cloned();
         let attributes = group.map(|it| it["attributes"].clone()).unwrap_or_default();
