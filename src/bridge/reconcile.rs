@@ -262,3 +262,33 @@ fn until_next(found: &Drifted, every: Duration) -> Duration {
     let apart = Duration::from_millis(drift::APART.unsigned_abs());
     if waits { every.min(apart) } else { every }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{drift::Shrunk, state::GroupKey};
+
+    #[test]
+    fn one_that_compared_nothing_or_is_not_believed_yet_comes_again_sooner() {
+        let (day, minute) = (Duration::from_secs(24 * 3600), Duration::from_secs(60));
+        let compared = Drifted {
+            compared: 1,
+            ..Drifted::default()
+        };
+        let nothing = Drifted::default();
+        assert_eq!(until_next(&nothing, day), AFTER_NOTHING);
+        assert_eq!(until_next(&nothing, minute), minute);
+        assert_eq!(until_next(&compared, day), day);
+        let mut shrunk = Shrunk::first(GroupKey(1), 7, 0);
+        let apart = Duration::from_millis(drift::APART.unsigned_abs());
+        for (now, wait) in [(0, apart), (drift::APART, apart), (2 * drift::APART, day)] {
+            shrunk.again(7, now);
+            let doubted = Drifted {
+                shrunk: vec![shrunk.clone()],
+                ..compared.clone()
+            };
+            assert_eq!(until_next(&doubted, day), wait, "{now}");
+            assert_eq!(until_next(&doubted, minute), minute);
+        }
+    }
+}
