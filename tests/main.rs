@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(unreachable_pub)]
 
+use drawbridge::simulator::Call;
+
 mod applications;
 mod audit;
 mod backlog;
@@ -15,6 +17,8 @@ mod catalog;
 mod chaos;
 mod clock;
 mod commands;
+#[path = "../src/simulator/tests/contract.rs"]
+mod contract;
 mod crash;
 mod crawl;
 mod departures;
@@ -54,4 +58,5 @@ mod tidy;
 mod tls;
 mod versions;
 mod wire;
+mod witness;
 mod written_groups;

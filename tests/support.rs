@@ -15,6 +15,8 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::witness;
+
 /// The longest a process may take to say its address.
 const START: Duration = Duration::from_secs(20);
 /// The longest any answer may take, so that no test waits for ever.
@@ -37,6 +39,8 @@ struct Process {
     child: Child,
     /// What it printed before and including the line waited for.
     said: Vec<String>,
+    /// What it simulates, if it does.
+    simulates: Option<String>,
 }
 
 impl Process {
@@ -88,12 +92,23 @@ impl Process {
                 }
             }
         }
-        Ok(Self { child, said })
+        Ok(Self {
+            child,
+            said,
+            simulates: None,
+        })
     }
 
     fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// What was sent to it, or answered, against its documents.
+    fn complaints(&self) -> Vec<String> {
+        let kind = self.simulates.iter();
+        kind.flat_map(|kind| witness::complaints(kind, &self.address()))
+            .collect()
     }
 
     /// The first `http://host:port` in what it printed on the awaited line.
@@ -108,7 +123,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        let wrong = if std::thread::panicking() {
+            Vec::new()
+        } else {
+            self.complaints()
+        };
         self.kill();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }
 
@@ -766,8 +787,26 @@ impl World {
         }
     }
 
+    /// Empties the log, which must be as the application documents.
     pub async fn forget_calls(&self) {
+        let wrong = self.complaints();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        self.overlook().await;
+    }
+
+    /// What of the log is not as documented.
+    pub fn complaints(&self) -> Vec<String> {
+        self.simulator.complaints()
+    }
+
+    /// Empties the log of calls that were wrong on purpose.
+    pub async fn overlook(&self) {
         self.control(Method::DELETE, "calls", None).await;
+    }
+
+    /// The application's address.
+    pub fn upstream(&self) -> &str {
+        &self.upstream
     }
 
     /// The calls that `act` caused.
@@ -925,7 +964,9 @@ fn start_simulator(dir: &TempDir, kind: &str, more: &[&str]) -> Process {
         UPSTREAM_TOKEN,
     ];
     arguments.extend(more);
-    Process::start(&arguments, dir.path(), "http://")
+    let mut started = Process::start(&arguments, dir.path(), "http://");
+    started.simulates = Some(kind.to_owned());
+    started
 }
 
 const SERVE: [&str; 3] = ["serve", "--config", "drawbridge.toml"];
