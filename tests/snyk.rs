@@ -144,6 +144,48 @@ fn reason(reply: Reply, status: u16, words: &str) {
 }
 
 #[tokio::test]
+async fn a_role_that_nobody_has_any_more_is_a_group_after_a_restart_too() {
+    let mut world = snyk().await;
+    let viewers = role(&world, VIEWER).await;
+    let vic = id_of_user(&world, "vic").await;
+    remove(&world, &viewers, &vic).await.expect(204);
+    eventually("vic is out", async || roles(&world, "vic").await.is_empty()).await;
+    world.import();
+    let (said, wrong, _) = world.run(&["reconcile"]);
+    assert!(!said.contains("not there any more"), "{said}{wrong}");
+    let ann = id_of_user(&world, "ann").await;
+    assert_eq!(role(&world, VIEWER).await, viewers);
+    add(&world, &viewers, &ann).await.expect(204);
+    assert_eq!(roles(&world, "ann").await, just(VIEWER));
+}
+
+#[tokio::test]
+async fn a_snyk_group_that_is_called_otherwise_is_so_here_after_an_import() {
+    let mut world = snyk().await;
+    let viewers = role(&world, VIEWER).await;
+    let own = json!([{ "op": "add", "path": "externalId", "value": "from-outside" }]);
+    world.patch(&viewers, own).await.expect(204);
+    let mut company = company();
+    for team in company["groups"].as_array_mut().unwrap() {
+        if team["name"] == "Example" {
+            team["name"] = "Example & Sons".into();
+        }
+    }
+    world.seed(company).await;
+    world.import();
+    let renamed = world.get(&viewers).await.expect(200).body;
+    assert_eq!(renamed["displayName"], "Example & Sons: group_viewer");
+    assert_eq!(renamed["externalId"], "from-outside");
+    let extension = "urn:ietf:params:scim:schemas:extension:snyk:2.0:Group";
+    assert_eq!(renamed[extension]["groupName"], "Example & Sons");
+    assert_eq!(renamed["members"].as_array().map(Vec::len), Some(1));
+    let version = renamed["meta"]["version"].clone();
+    world.import();
+    let again = world.get(&viewers).await.expect(200).body;
+    assert_eq!(again["meta"]["version"], version, "and stays so");
+}
+
+#[tokio::test]
 async fn roles_are_groups_with_those_who_have_them() {
     let world = snyk().await;
     let all = world.get("/Groups?count=100").await.expect(200).body;
