@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::World;
+use serde_json::json;
+
+use crate::support::{World, group};
 
 /// As many requests as that at once; how many got each status.
 async fn burst(world: &World, method: &str, path: &str, count: usize) -> [usize; 2] {
@@ -40,6 +42,55 @@ async fn beyond_the_budget_is_429_and_revocations_have_as_much_again() {
         assert!(Instant::now() < end);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+#[tokio::test]
+async fn the_reserve_is_for_every_way_to_take_access_away_and_for_no_other() {
+    let world = World::with("request_budget = 25", &["--empty"]).await;
+    let ids = world.users("reserve", 3).await;
+    let crew = world.group("reserve", &ids).await;
+    let message = |name: &str, operations| {
+        let urn = format!("urn:ietf:params:scim:api:messages:2.0:{name}");
+        Some(json!({ "schemas": [urn], "Operations": operations }))
+    };
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    let gone = json!([{ "method": "DELETE", "path": format!("/Users/{}", ids[1]) }]);
+    let ways = [
+        (
+            "PATCH",
+            format!("/Users/{}", ids[0]),
+            message("PatchOp", off),
+        ),
+        (
+            "PUT",
+            format!("/Groups/{crew}"),
+            Some(group("reserve", &[])),
+        ),
+        ("POST", "/Bulk".to_owned(), message("BulkRequest", gone)),
+        ("DELETE", format!("/Users/{}", ids[2]), None),
+    ];
+    // How much is refused depends on how fast it comes; only where most is, it
+    // says something that nothing of these was.
+    let mut tight = 0;
+    for _ in 0..40 {
+        let revoke = ways.iter().map(|(method, path, body)| {
+            let answer = world.send(method, path, body.clone());
+            async move { (method, answer.await) }
+        });
+        let revoke = futures_util::future::join_all(revoke);
+        let ([admitted, refused], answers) =
+            tokio::join!(burst(&world, "POST", "/Users/.search", 150), revoke);
+        for (method, answer) in answers {
+            assert_ne!(answer.status, 429, "{method}: {answer:?}");
+        }
+        tight += usize::from(refused > admitted);
+        if tight == 3 {
+            break;
+        }
+    }
+    assert_eq!(tight, 3, "the budget was never spent");
+    let nobody = std::collections::BTreeSet::new();
+    world.until_upstream_has("reserve", &nobody).await;
 }
 
 #[tokio::test]

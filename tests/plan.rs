@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{World, values};
+use crate::support::{World, group, user, values};
 
 fn plan(world: &World, more: &[&str]) -> (Value, String) {
     let (said, wrong, ok) = world.run(&[&["plan"], more].concat());
@@ -69,6 +69,35 @@ async fn the_next_calls_are_told_and_then_made() {
     assert_eq!(methods, ["POST", "DELETE"], "{calls:#?}");
 }
 
+/// A whole group or user, which takes away what it leaves out.
+async fn put_is_rehearsed(world: &World, id: &str, users: &[String]) {
+    let rehearse = |path: String, body: Value| {
+        let request = json!({ "method": "PUT", "path": path, "body": body });
+        let file = world.file("put.json", &request.to_string());
+        plan(world, &["--connection", "acme", "--request", &file]).0
+    };
+    let of_group = |members: &[String]| {
+        let body = group("filed", members);
+        rehearse(format!("/Groups/{id}"), body)
+    };
+    let told = of_group(&users[..1]);
+    assert_eq!(told["plan"]["removed"], 11, "{told:#}");
+    assert!(told["rule"].is_string(), "a guard rail: {told:#}");
+    let told = of_group(&users[1..]);
+    assert_eq!(told["plan"]["removed"], 1, "{told:#}");
+    assert_eq!(told["rule"], Value::Null, "{told:#}");
+    let told = of_group(users);
+    assert_eq!(told["plan"]["removed"], 0, "{told:#}");
+    for (active, takes) in [(false, "the access"), (true, "nothing")] {
+        let mut body = user("f0");
+        body["active"] = active.into();
+        let told = rehearse(format!("/Users/{}", users[0]), body);
+        let said = told["takesAway"].as_str().expect("words");
+        assert!(said.starts_with(takes), "{told:#}");
+    }
+    assert_eq!(world.members(id).await.len(), users.len());
+}
+
 #[tokio::test]
 async fn a_request_in_a_file_is_judged_and_not_done() {
     let world = World::with("guard = { enabled = true }", &["--empty"]).await;
@@ -102,6 +131,7 @@ async fn a_request_in_a_file_is_judged_and_not_done() {
         let said = told["takesAway"].as_str().expect(&wrong);
         assert!(said.starts_with(takes), "{told:#}");
     }
+    put_is_rehearsed(&world, &group, &users).await;
     let kept = world.get(&format!("/Users/{}", users[0])).await.expect(200);
     assert_eq!(kept.body["active"], true);
     for (content, needle) in [
