@@ -170,3 +170,67 @@ impl Capabilities {
         self.of(act).map_or(1, |row| row.batch.max(1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn table(able: &[Act]) -> Capabilities {
+        let row = |act| Capability {
+            act,
+            able: able.contains(&act),
+            batch: 3,
+            by: Identifier::IdOrEmail,
+            certainty: Certainty::Assumed,
+            note: "ask for it".into(),
+        };
+        Capabilities {
+            application: "Test".into(),
+            rows: Act::ALL.into_iter().map(row).collect(),
+        }
+    }
+
+    #[test]
+    fn a_row_is_printed_in_words_and_how_only_of_what_can_be_done() {
+        let can = table(&[Act::AddMembers]);
+        let columns = |act| can.of(act).unwrap().columns();
+        let able = [
+            "add members",
+            "yes",
+            "3",
+            "id or e-mail",
+            "assumed",
+            "ask for it",
+        ];
+        assert_eq!(columns(Act::AddMembers), able);
+        let unable = ["delete a group", "no", "", "", "assumed", "ask for it"];
+        assert_eq!(columns(Act::DeleteGroup), unable);
+    }
+
+    #[test]
+    fn what_only_shows_writes_no_user_and_no_member_whatever_it_does_with_groups() {
+        use Act::{CreateGroup, DeleteGroup, RemoveMembers, RenameGroup, UpdateProfile};
+        for able in [&[][..], &[CreateGroup, RenameGroup, DeleteGroup]] {
+            assert!(table(able).only_shows(), "{able:?}");
+        }
+        for able in [RemoveMembers, UpdateProfile] {
+            assert!(!table(&[CreateGroup, able]).only_shows(), "{able:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_row_cannot_be_done_and_nothing_is_said_of_it() {
+        let mut can = table(&[Act::CreateGroup, Act::AddMembers]);
+        let asked = |can: &Capabilities, act| (can.can(act), can.batch(act), can.note(act).len());
+        assert_eq!(asked(&can, Act::CreateGroup), (true, 3, "ask for it".len()));
+        assert_eq!(can.first_members(), 3);
+        can.rows.retain(|row| row.act != Act::CreateGroup);
+        assert_eq!(asked(&can, Act::CreateGroup), (false, 1, 0));
+        assert_eq!(
+            (can.first_members(), can.note(Act::AddMembers)),
+            (0, "ask for it")
+        );
+    }
+}
