@@ -89,4 +89,4 @@ fn refusal(can: &Capabilities, act: &str, error: &UpstreamError) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -23,18 +26,22 @@ use crate::{
         resource::{Attributes, ResourceId},
         schema::Schemas,
     },
-    store::{GroupLearned, GroupTurn, StoreError, UserTurn},
+    store::{GroupLearned, GroupTurn, StoreError, UserLearned, UserTurn},
     upstream::{
-        Finding, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile,
-        RemoteUser, Upstream,
+        Condition, Finding, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember,
+        RemoteProfile, RemoteUser, Upstream,
     },
 };
 
+mod given;
+mod groups;
 mod roles;
+mod users;
+mod words;
 
 type Answer = Box<dyn Fn(&Operation) -> Result<Outcome, UpstreamError> + Send + Sync>;
 
-struct Scripted {
+pub(in crate::bridge) struct Scripted {
     can: Capabilities,
     answer: Answer,
     sent: Mutex<Vec<Operation>>,
@@ -43,9 +50,16 @@ struct Scripted {
     user: Option<RemoteUser>,
     /// What is found by what it is called.
     called: Vec<RemoteGroup>,
+    families: bool,
+    /// What was asked for by what it is called, and since when.
+    asked_for: Mutex<Vec<(String, Millis)>>,
+    /// Nothing is shown.
+    blind: bool,
+    /// Nobody answers there.
+    pub(in crate::bridge) away: bool,
+    /// Looks at the credential until there is another one.
+    pub(in crate::bridge) refused: AtomicUsize,
 }
-
-mod given;
 
 impl std::fmt::Debug for Scripted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -53,7 +67,7 @@ impl std::fmt::Debug for Scripted {
     }
 }
 
-fn scripted(
+pub(in crate::bridge) fn scripted(
     answer: impl Fn(&Operation) -> Result<Outcome, UpstreamError> + Send + Sync + 'static,
 ) -> Scripted {
     use Act::{
@@ -90,6 +104,11 @@ fn scripted(
         group: None,
         user: None,
         called: Vec::new(),
+        families: false,
+        asked_for: Mutex::default(),
+        blind: false,
+        away: false,
+        refused: AtomicUsize::new(0),
     }
 }
 
@@ -104,12 +123,23 @@ impl Scripted {
             row.batch = 1;
         }
     }
+
+    fn looked(&self) -> Result<(), UpstreamError> {
+        let nothing = || UpstreamError::Later {
+            after: Some(Duration::from_secs(3)),
+            reason: "429".into(),
+        };
+        (!self.blind).then_some(()).ok_or_else(nothing)
+    }
 }
 
 #[async_trait]
 impl Upstream for Scripted {
     fn capabilities(&self) -> &Capabilities {
         &self.can
+    }
+    fn has_families(&self) -> bool {
+        self.families
     }
     fn schemas(&self) -> Arc<Schemas> {
         Arc::new(Schemas::new(&[], &[]))
@@ -122,12 +152,18 @@ impl Upstream for Scripted {
     }
     fn brake(&self, _: bool) {}
 
-    fn condition(&self) -> crate::upstream::Condition {
-        crate::upstream::Condition::default()
+    fn condition(&self) -> Condition {
+        Condition {
+            unreachable: self.away,
+            ..Condition::default()
+        }
     }
 
     fn is_refused(&self) -> bool {
-        false
+        let fewer = |left: usize| left.checked_sub(1);
+        self.refused
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer)
+            .is_ok()
     }
     fn plain_role(&self) -> Option<&str> {
         None
@@ -138,8 +174,10 @@ impl Upstream for Scripted {
     async fn profiles(&self) -> Result<Vec<RemoteProfile>, UpstreamError> {
         Ok(Vec::new())
     }
-    fn group_attributes(&self, _: &RemoteGroup) -> Attributes {
-        Attributes::default()
+    fn group_attributes(&self, remote: &RemoteGroup) -> Attributes {
+        let title = remote.fields.get("title").cloned();
+        let named = title.map(|title| ("displayName".to_owned(), title.into()));
+        Attributes(named.into_iter().collect())
     }
     fn adorn_group(&self, _: &mut Attributes, _: &str) {}
     async fn users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
@@ -149,15 +187,25 @@ impl Upstream for Scripted {
         Ok(Vec::new())
     }
     async fn members(&self, _: &str) -> Result<Vec<RemoteMember>, UpstreamError> {
+        self.looked()?;
         Ok(self.members.lock().unwrap().pop_front().unwrap_or_default())
     }
     async fn user(&self, _: &str) -> Result<Option<RemoteUser>, UpstreamError> {
+        self.looked()?;
         Ok(self.user.clone())
     }
     async fn group(&self, _: &str) -> Result<Option<RemoteGroup>, UpstreamError> {
+        self.looked()?;
         Ok(self.group.clone())
     }
-    async fn groups_called(&self, _: &str, _: Millis) -> Result<Vec<RemoteGroup>, UpstreamError> {
+    async fn groups_called(
+        &self,
+        title: &str,
+        since: Millis,
+    ) -> Result<Vec<RemoteGroup>, UpstreamError> {
+        self.looked()?;
+        let asked_for = (title.to_owned(), since);
+        self.asked_for.lock().unwrap().push(asked_for);
         Ok(self.called.clone())
     }
     async fn apply(&self, operation: &Operation) -> Result<Outcome, UpstreamError> {
@@ -217,7 +265,7 @@ impl Since for Written {
     }
 }
 
-fn all_done(operation: &Operation) -> Result<Outcome, UpstreamError> {
+pub(in crate::bridge) fn all_done(operation: &Operation) -> Result<Outcome, UpstreamError> {
     let members = members_of(operation)
         .into_iter()
         .map(|user| (user, MemberOutcome::Applied))

@@ -190,3 +190,106 @@ async fn a_rename_of_what_is_gone_says_so_and_makes_nothing() {
     assert!(learned.group_refused.is_some());
     assert_eq!(app.calls(), 1, "it was looked for, and is not there");
 }
+
+#[tokio::test]
+async fn it_is_looked_for_from_a_little_before_it_was_asked_for() {
+    let app = called(&["g7"]);
+    let mut work = nameless(Existence::Unknown);
+    change(&mut work, |given| given.since = 1_800_000_000_000);
+    turn(&app, work).await;
+    let asked_for = app.asked_for.lock().unwrap().clone();
+    assert_eq!(
+        asked_for,
+        [("Crew".to_owned(), 1_800_000_000_000 - 300_000)]
+    );
+    // What was never begun is nowhere.
+    let mut work = nameless(Existence::Unknown);
+    change(&mut work, |given| given.made_as = None);
+    let (learned, pause) = turn(&app, work).await;
+    assert_eq!(app.asked_for.lock().unwrap().len(), 1);
+    assert_eq!(
+        (learned.existence, pause),
+        (Some(Existence::Absent), Pause::None)
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_sent_while_it_cannot_be_looked_for() {
+    let mut app = called(&["g7"]);
+    app.blind = true;
+    let mut work = nameless(Existence::Unknown);
+    work.work.adds = vec![principal(1)];
+    let (learned, pause) = turn(&app, work).await;
+    assert_eq!(pause, Pause::For(Duration::from_secs(3)));
+    assert_eq!((sent(&app), learned.existence), (vec![], None));
+    assert_eq!(sorted(learned.unsent), [1]);
+}
+
+#[tokio::test]
+async fn what_it_is_called_there_is_compared_after_a_look() {
+    let titled = async |title: &str, renamed: bool| {
+        let mut app = called(&[]);
+        app.group = Some(RemoteGroup {
+            name: "?".into(),
+            fields: [("title".to_owned(), title.to_owned())].into(),
+            ..RemoteGroup::default()
+        });
+        let mut work = nameless(Existence::Unknown);
+        change(&mut work, |given| {
+            (given.known, given.renamed) = (true, renamed)
+        });
+        let (learned, pause) = turn(&app, work).await;
+        assert_eq!(
+            (learned.existence, pause),
+            (Some(Existence::Present), Pause::None)
+        );
+        let renames = |it: &Operation| matches!(it, Operation::RenameGroup { .. });
+        let sent = sent(&app);
+        assert!(sent.iter().all(renames) && !learned.title_open);
+        !sent.is_empty()
+    };
+    assert!(!titled("Crew", false).await);
+    assert!(titled("Old Crew", false).await);
+    assert!(titled("Crew", true).await, "that look may lag");
+}
+
+#[tokio::test]
+async fn a_rename_that_is_refused_is_told_and_the_members_are_sent_all_the_same() {
+    let mut app = scripted(|operation| match operation {
+        Operation::RenameGroup { .. } => Err(rejected()),
+        _ => all_done(operation),
+    });
+    app.can.rows.push(Capability {
+        act: Act::RenameGroup,
+        ..app.can.rows[0].clone()
+    });
+    let mut work = renamed();
+    work.work.adds = vec![principal(1)];
+    let (learned, _) = turn(&app, work).await;
+    assert!(
+        learned
+            .group_refused
+            .unwrap()
+            .contains("refused to rename the group")
+    );
+    assert_eq!(
+        (sorted(learned.present), learned.existence),
+        (vec![1], None)
+    );
+}
+
+#[tokio::test]
+async fn one_whose_id_is_known_is_not_looked_for_by_what_it_is_called() {
+    let app = called(&["g7"]);
+    let mut work = nameless(Existence::Present);
+    change(&mut work, |given| given.known = true);
+    let (learned, _) = turn(&app, work).await;
+    assert!(app.asked_for.lock().unwrap().is_empty() && learned.name.is_none());
+    // Its rule has no ids to give, and what is made by a name has no title.
+    let app = called(&[]);
+    let mut by_name = group(0..0, 0..0);
+    by_name.work.observed = Existence::Absent;
+    let (learned, _) = turn(&app, by_name).await;
+    assert_eq!((learned.name, learned.titled), (None, None));
+    assert_eq!(learned.existence, Some(Existence::Present));
+}

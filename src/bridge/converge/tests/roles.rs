@@ -1,6 +1,4 @@
 //! Turns of a group that is one of a family: what is sent, what is believed.
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use super::*;
 use crate::{
     bridge::converge::{Counts, People, Told, family_turn},

@@ -1,0 +1,373 @@
+//! Turns of a group: what a look is taken for, what is refused with it, and
+//! when a contradiction is believed.
+use super::*;
+
+fn sent(app: &Scripted) -> Vec<Operation> {
+    app.sent.lock().unwrap().clone()
+}
+
+/// A group that is there, perhaps with members.
+fn there(members: &[u8]) -> RemoteGroup {
+    RemoteGroup {
+        name: "dev".into(),
+        member_count: u64::try_from(members.len()).ok(),
+        ..RemoteGroup::default()
+    }
+}
+
+fn listed(members: &[u8]) -> Vec<RemoteMember> {
+    let member = |n: &u8| RemoteMember {
+        account: Some(principal(*n).account),
+        ..RemoteMember::default()
+    };
+    members.iter().map(member).collect()
+}
+
+/// A group of which it is not known whether it was made.
+fn perhaps_made() -> GroupTurn {
+    let mut turn = group(0..2, 10..11);
+    turn.work.observed = Existence::Unknown;
+    turn
+}
+
+fn shows(found: RemoteGroup, members: &[u8]) -> Scripted {
+    let mut app = scripted(all_done);
+    app.group = Some(found);
+    app.members.lock().unwrap().push_back(listed(members));
+    app
+}
+
+/// The turn took it for what an unanswered creation of ours has made.
+async fn is_ours(found: RemoteGroup, members: &[u8]) -> bool {
+    let app = shows(found, members);
+    let (learned, pause) = turn(&app, perhaps_made()).await;
+    assert_eq!(pause, Pause::None);
+    let Some(refused) = learned.group_refused else {
+        assert_eq!(learned.existence, Some(Existence::Present));
+        assert_eq!(sorted(learned.present), [0, 1]);
+        return true;
+    };
+    assert!(refused.contains("create the group"), "{refused}");
+    assert_eq!(learned.existence, Some(Existence::Absent));
+    assert_eq!((app.calls(), sorted(learned.absent)), (0, vec![10]));
+    assert_eq!(learned.refused.len(), 2, "nobody is a member of it");
+    false
+}
+
+#[tokio::test]
+async fn a_group_that_only_others_are_in_is_not_what_was_made() {
+    assert!(!is_ours(there(&[77]), &[77]).await);
+    assert!(is_ours(there(&[77, 1]), &[77, 1]).await, "one asked for");
+    assert!(is_ours(there(&[10]), &[10]).await, "and taken back since");
+    assert!(is_ours(there(&[]), &[77]).await, "it was not read");
+    assert!(is_ours(there(&[77]), &[]).await, "they left meanwhile");
+    let uncounted = || RemoteGroup {
+        member_count: None,
+        ..there(&[])
+    };
+    assert!(!is_ours(uncounted(), &[77]).await);
+    assert!(is_ours(uncounted(), &[]).await);
+    let synced = RemoteGroup {
+        read_only: Some("another directory keeps it".into()),
+        ..there(&[])
+    };
+    assert!(!is_ours(synced, &[]).await);
+}
+
+#[tokio::test]
+async fn a_group_that_was_confirmed_once_is_ours_whoever_is_in_it() {
+    let app = shows(there(&[77]), &[77]);
+    let mut work = perhaps_made();
+    work.work.made = true;
+    let (learned, _) = turn(&app, work).await;
+    assert_eq!(learned.existence, Some(Existence::Present));
+    assert_eq!((learned.group_refused, app.calls()), (None, 2));
+}
+
+#[tokio::test]
+async fn one_that_a_look_does_not_show_is_made_and_one_of_ours_by_the_next_turn() {
+    let app = scripted(all_done);
+    let (learned, _) = turn(&app, perhaps_made()).await;
+    assert!(matches!(&sent(&app)[..], [Operation::CreateGroup { .. }]));
+    assert_eq!(learned.existence, Some(Existence::Present));
+    assert_eq!(
+        (sorted(learned.present), sorted(learned.absent)),
+        (vec![0, 1], vec![10])
+    );
+    let app = scripted(all_done);
+    let mut work = perhaps_made();
+    work.work.made = true;
+    let (learned, pause) = turn(&app, work).await;
+    assert_eq!((app.calls(), pause), (0, Pause::None));
+    assert_eq!(learned.existence, Some(Existence::Absent));
+    assert_eq!(sorted(learned.unsent), [0, 1, 10]);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_while_it_cannot_be_looked() {
+    let wait = Pause::For(Duration::from_secs(3));
+    let mut app = scripted(all_done);
+    app.blind = true;
+    let (learned, pause) = turn(&app, perhaps_made()).await;
+    assert_eq!((app.calls(), pause, learned.existence), (0, wait, None));
+    assert_eq!(sorted(learned.unsent), [0, 1, 10]);
+    // Nor is it settled what a call has left open.
+    let app = Scripted {
+        blind: true,
+        ..unlisting()
+    };
+    let (learned, pause) = turn(&app, group(0..2, 0..0)).await;
+    assert_eq!((app.calls(), pause), (1, wait));
+    assert!(learned.present.is_empty() && learned.unsent.is_empty());
+    // What is to be deleted needs no look.
+    let mut app = scripted(all_done);
+    app.blind = true;
+    let mut work = group(0..0, 0..0);
+    work.work.wanted = false;
+    work.work.observed = Existence::Unknown;
+    let (learned, _) = turn(&app, work).await;
+    assert_eq!(
+        (app.calls(), learned.existence),
+        (1, Some(Existence::Absent))
+    );
+}
+
+#[tokio::test]
+async fn a_deletion_is_done_when_nothing_is_there_and_else_may_be_refused() {
+    let deleted = async |error: UpstreamError| {
+        let app = scripted(move |_| Err(error.clone()));
+        let mut work = group(0..0, 0..0);
+        work.work.wanted = false;
+        let (learned, pause) = turn(&app, work).await;
+        assert_eq!(pause, Pause::None);
+        (learned.existence, learned.group_refused)
+    };
+    let missing = UpstreamError::Missing {
+        reason: "404".into(),
+    };
+    assert_eq!(deleted(missing).await, (Some(Existence::Absent), None));
+    let (existence, refused) = deleted(rejected()).await;
+    assert_eq!(existence, None);
+    assert!(refused.unwrap().contains("refused to delete the group"));
+}
+
+#[tokio::test]
+async fn a_creation_that_was_not_sent_or_not_answered_is_tried_again() {
+    let created = async |error: UpstreamError| {
+        let app = scripted(move |_| Err(error.clone()));
+        let mut work = group(0..2, 10..11);
+        work.work.observed = Existence::Absent;
+        let (learned, _) = turn(&app, work).await;
+        assert_eq!(learned.group_refused, None);
+        assert!(learned.refused.is_empty() && app.calls() == 1);
+        (learned.existence, sorted(learned.unsent))
+    };
+    let denied = UpstreamError::Denied {
+        reason: "401".into(),
+    };
+    let cut = UpstreamError::Unknown {
+        reason: "cut".into(),
+    };
+    let unsent = (Some(Existence::Absent), vec![0, 1, 10]);
+    assert_eq!(created(denied).await, unsent);
+    assert_eq!(created(cut).await, (None, vec![]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_refuses_the_group_only_where_there_is_none() {
+    let without = async |act: Act, change: fn(&mut GroupWork)| {
+        let mut app = scripted(all_done);
+        for row in &mut app.can.rows {
+            row.able = row.act != act;
+            row.note = "not here".into();
+        }
+        let mut work = group(0..2, 0..0);
+        change(&mut work.work);
+        let (learned, pause) = turn(&app, work).await;
+        assert_eq!((app.calls(), pause), (0, Pause::None));
+        for (_, reason) in &learned.refused {
+            assert_eq!(reason, "not here");
+        }
+        (
+            learned.existence,
+            learned.group_refused,
+            learned.refused.len(),
+        )
+    };
+    let no = || Some("not here".to_owned());
+    let members = without(Act::AddMembers, |_| {}).await;
+    assert_eq!(members, (None, None, 2), "the group stays as it is");
+    let deletion = without(Act::DeleteGroup, |work| {
+        work.wanted = false;
+        work.adds.clear();
+    })
+    .await;
+    assert_eq!(deletion, (Some(Existence::Present), no(), 0));
+    let mut app = scripted(all_done);
+    app.can.rows.clear();
+    let mut work = group(0..2, 10..11);
+    work.work.observed = Existence::Absent;
+    let (learned, _) = turn(&app, work).await;
+    assert_eq!(learned.existence, Some(Existence::Absent));
+    assert!(learned.group_refused.is_some() && learned.refused.len() == 2);
+    assert_eq!((sorted(learned.absent), app.calls()), (vec![10], 0));
+}
+
+/// Done, without a word of anybody.
+fn unlisting() -> Scripted {
+    scripted(|operation| {
+        let outcome = |user| (user, MemberOutcome::Unknown);
+        Ok(Outcome {
+            members: members_of(operation).into_iter().map(outcome).collect(),
+            upstream_id: None,
+        })
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_a_look_contradicts_is_given_up_when_it_can_lag_no_more() {
+    let app = unlisting();
+    let mut doubts = Doubts::new();
+    let mut looks = async |after: u64| {
+        tokio::time::advance(Duration::from_secs(after)).await;
+        let stays = listed(&[10]);
+        app.members.lock().unwrap().push_back(stays);
+        group_turn(&app, group(0..0, 10..11), &Written::default(), &mut doubts).await
+    };
+    for after in [0, 3, 6] {
+        let (learned, pause) = looks(after).await;
+        assert_eq!(pause, Pause::BackOff);
+        let settled = [&learned.absent, &learned.read, &learned.contradicted];
+        assert!(settled.iter().all(|users| users.is_empty()) && learned.refused.is_empty());
+    }
+    let (learned, pause) = looks(1).await;
+    assert_eq!(pause, Pause::None);
+    let told = "Test did not remove the member".to_owned();
+    assert_eq!(learned.refused, [(UserKey(10), told)]);
+    assert_eq!(learned.contradicted, [UserKey(10)]);
+    // It is forgotten with that.
+    let (learned, pause) = looks(0).await;
+    assert_eq!((learned.refused.len(), pause), (0, Pause::BackOff));
+}
+
+#[tokio::test]
+async fn what_only_a_look_has_shown_is_marked_so() {
+    let app = unlisting();
+    app.members.lock().unwrap().push_back(listed(&[0]));
+    let (learned, pause) = turn(&app, group(0..1, 10..11)).await;
+    assert_eq!(pause, Pause::None);
+    assert_eq!(
+        (sorted(learned.present), sorted(learned.absent)),
+        (vec![0], vec![10])
+    );
+    assert_eq!(sorted(learned.read), [0, 10]);
+    assert!(learned.contradicted.is_empty());
+    let (learned, _) = turn(&scripted(all_done), group(0..1, 10..11)).await;
+    assert!(learned.read.is_empty(), "both were told");
+}
+
+#[tokio::test]
+async fn a_member_is_found_in_a_list_by_its_id_as_well() {
+    let app = unlisting();
+    let by_id = RemoteMember {
+        upstream_id: Some("7".into()),
+        ..RemoteMember::default()
+    };
+    app.members.lock().unwrap().push_back(vec![by_id]);
+    let mut work = group(0..2, 0..0);
+    work.work.adds[0].upstream_id = Some("7".into());
+    work.work.adds[1].upstream_id = Some("8".into());
+    let (learned, pause) = turn(&app, work).await;
+    assert_eq!((sorted(learned.present), pause), (vec![0], Pause::BackOff));
+}
+
+#[tokio::test]
+async fn a_member_who_is_there_already_is_added_and_one_in_the_way_stays() {
+    let app = scripted(|_| {
+        Err(UpstreamError::Exists {
+            reason: "409".into(),
+        })
+    });
+    let (learned, pause) = turn(&app, group(0..1, 10..11)).await;
+    assert_eq!((sorted(learned.present), pause), (vec![0], Pause::None));
+    let [(user, reason)] = &learned.refused[..] else {
+        panic!("{:?}", learned.refused)
+    };
+    assert_eq!(*user, UserKey(10));
+    assert!(reason.contains("(remove the member)"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_member_alone_is_refused_by_what_was_to_be_done_with_it() {
+    let (learned, _) = turn(&refuses(|_| true), group(0..2, 10..12)).await;
+    assert!(learned.present.is_empty() && learned.absent.is_empty());
+    assert_eq!(learned.refused.len(), 4);
+    for (user, reason) in &learned.refused {
+        let act = if user.0 < 10 { "add" } else { "remove" };
+        assert!(reason.contains(&format!("refused to {act} the member")));
+    }
+    let app = scripted(|_| {
+        Err(UpstreamError::Missing {
+            reason: "404".into(),
+        })
+    });
+    let (learned, _) = turn(&app, group(0..3, 0..0)).await;
+    assert_eq!(app.calls(), 1, "there is nothing to halve");
+    let told = "Test does not have the group \"dev\" any more";
+    assert!(learned.refused.iter().all(|(_, reason)| reason == told));
+    assert_eq!(learned.refused.len(), 3);
+}
+
+#[tokio::test]
+async fn a_replacement_that_says_nothing_of_somebody_removes_nobody_for_sure() {
+    let app = scripted(|operation| {
+        let mut outcome = all_done(operation)?;
+        outcome.members[0].1 = MemberOutcome::Unknown;
+        Ok(outcome)
+    });
+    app.members.lock().unwrap().push_back(listed(&[0, 1, 10]));
+    let mut work = group(0..2, 10..12);
+    work.work.full = Some(work.work.adds.clone());
+    let (learned, pause) = turn(&app, work.clone()).await;
+    assert_eq!(sorted(learned.present), [0, 1]);
+    assert_eq!((sorted(learned.absent), pause), (vec![11], Pause::BackOff));
+    let (learned, pause) = turn(&scripted(all_done), work).await;
+    assert_eq!(sorted(learned.absent), [10, 11]);
+    assert_eq!((sorted(learned.present), pause), (vec![0, 1], Pause::None));
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_turn_that_stops_goes_back_unsent_half_by_half() {
+    let app = scripted(|operation| match members_of(operation).len() {
+        4 => Err(rejected()),
+        _ => Err(UpstreamError::Later {
+            after: None,
+            reason: "429".into(),
+        }),
+    });
+    let (learned, pause) = turn(&app, group(0..4, 0..0)).await;
+    assert_eq!((app.calls(), pause), (2, Pause::BackOff));
+    assert_eq!(sorted(learned.unsent), [0, 1, 2, 3]);
+}
+
+/// Fails as a store does that is gone.
+struct Forgetful;
+
+#[async_trait]
+impl Since for Forgetful {
+    async fn written(&self, _: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
+        Err(StoreError::Unavailable("gone".into()))
+    }
+
+    async fn without_row(&self, _: Vec<String>) -> Result<Vec<String>, StoreError> {
+        Err(StoreError::Unavailable("gone".into()))
+    }
+}
+
+#[tokio::test]
+async fn of_whom_it_cannot_be_told_what_is_wanted_nothing_more_is_sent() {
+    let app = scripted(all_done);
+    let (learned, _) = group_turn(&app, group(0..2, 10..12), &Forgetful, &mut Doubts::new()).await;
+    assert_eq!((app.calls(), sorted(learned.present)), (1, vec![0, 1]));
+    assert_eq!(sorted(learned.unsent), [10, 11]);
+}

@@ -1,0 +1,292 @@
+//! Turns of a user: what is looked at first, what an answer teaches, and what
+//! is said of a refusal.
+use super::*;
+
+/// When somebody asked for the account.
+const SINCE: Millis = 1_800_000_000_000;
+
+fn unsure(active: bool, existence: Existence) -> UserTurn {
+    UserTurn {
+        since: SINCE,
+        ..user(active, existence, true)
+    }
+}
+
+fn deactivated(mut turn: UserTurn) -> UserTurn {
+    turn.work.observed.deactivated = true;
+    turn
+}
+
+fn found(created: Option<Millis>) -> Option<RemoteUser> {
+    Some(RemoteUser {
+        created,
+        upstream_id: Some("7".into()),
+        ..RemoteUser::default()
+    })
+}
+
+async fn alone(app: &Scripted, turn: UserTurn) -> UserLearned {
+    user_turn(app, turn, None).await.0
+}
+
+fn sent(app: &Scripted) -> Vec<Operation> {
+    app.sent.lock().unwrap().clone()
+}
+
+fn later() -> UpstreamError {
+    UpstreamError::Later {
+        after: None,
+        reason: "429".into(),
+    }
+}
+
+fn fields(of: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    of.iter().map(own).collect()
+}
+
+#[tokio::test]
+async fn an_account_that_is_older_than_the_request_for_it_is_not_what_was_made() {
+    let mut app = scripted(all_done);
+    app.user = found(Some(SINCE - 300_001));
+    let learned = alone(&app, unsure(true, Existence::Absent)).await;
+    let refused = learned.refused.unwrap();
+    assert!(refused.contains("has one already"), "{refused}");
+    assert!(learned.settled && learned.upstream_id.is_none());
+    assert_eq!(learned.observed.unwrap().existence, Existence::Absent);
+    // Of one that is not wanted any more there is nothing to be told.
+    let learned = alone(&app, unsure(false, Existence::Absent)).await;
+    assert!(learned.settled && learned.refused.is_none());
+    assert_eq!(sent(&app), [], "it is not touched");
+    // One that was there before is known, however old it is.
+    let learned = alone(&app, unsure(true, Existence::Unknown)).await;
+    assert_eq!(learned.observed.unwrap().existence, Existence::Present);
+    // And clocks may be five minutes apart.
+    for young in [None, Some(SINCE - 300_000), Some(SINCE)] {
+        app.user = found(young);
+        let learned = alone(&app, unsure(true, Existence::Absent)).await;
+        assert_eq!(learned.observed.unwrap().existence, Existence::Present);
+        assert_eq!(learned.upstream_id.as_deref(), Some("7"));
+        assert!(learned.refused.is_none() && !learned.recreated);
+    }
+}
+
+#[tokio::test]
+async fn a_look_shows_no_role_and_no_profile_so_they_are_sent_again() {
+    let mut app = scripted(all_done);
+    app.user = found(None);
+    let mut turn = unsure(true, Existence::Unknown);
+    turn.work.wanted.role = Some("lead".into());
+    turn.work.wanted.profile = fields(&[("team", "red")]);
+    turn.work.observed.role = Some("lead".into());
+    turn.work.observed.profile = Some(fields(&[("team", "red")]));
+    let learned = alone(&app, turn).await;
+    assert!(
+        matches!(
+            &sent(&app)[..],
+            [Operation::SetRole { .. }, Operation::UpsertProfile { .. }]
+        ),
+        "{:?}",
+        sent(&app)
+    );
+    let observed = learned.observed.unwrap();
+    assert_eq!(observed.role.as_deref(), Some("lead"));
+    assert_eq!(observed.profile, Some(fields(&[("team", "red")])));
+    assert!(observed.record && !learned.recreated);
+}
+
+#[tokio::test]
+async fn an_account_that_a_look_does_not_show_is_made_again_with_its_memberships() {
+    let app = scripted(all_done);
+    let learned = alone(&app, unsure(true, Existence::Unknown)).await;
+    assert!(matches!(&sent(&app)[..], [Operation::CreateUser { .. }]));
+    assert!(learned.recreated && learned.settled);
+    let observed = learned.observed.unwrap();
+    assert_eq!(
+        (observed.existence, observed.deactivated),
+        (Existence::Present, false)
+    );
+    let app = scripted(|_| Err(later()));
+    let learned = alone(&app, unsure(true, Existence::Unknown)).await;
+    let observed = learned.observed.unwrap();
+    assert_eq!(
+        (observed.existence, observed.deactivated),
+        (Existence::Absent, true)
+    );
+    assert!(!learned.recreated, "it was not sent");
+}
+
+#[tokio::test]
+async fn what_came_back_by_an_unanswered_call_has_its_memberships_put_there_again() {
+    let recreated = async |families, turn| {
+        let mut app = scripted(all_done);
+        app.user = found(None);
+        app.families = families;
+        alone(&app, turn).await.recreated
+    };
+    let known = || unsure(true, Existence::Unknown);
+    let fresh = || unsure(true, Existence::Absent);
+    assert!(recreated(false, deactivated(fresh())).await);
+    assert!(recreated(true, known()).await, "it may have been ended");
+    assert!(!recreated(false, known()).await);
+    assert!(!recreated(true, fresh()).await, "it had none yet");
+}
+
+#[tokio::test]
+async fn only_the_end_of_an_account_that_was_there_is_sent_without_a_look() {
+    let ends = async |turn| {
+        let app = scripted(all_done);
+        alone(&app, turn).await;
+        match sent(&app)[..] {
+            [] => false,
+            [Operation::DeactivateUser { .. }] => true,
+            ref other => panic!("{other:?}"),
+        }
+    };
+    assert!(ends(unsure(false, Existence::Unknown)).await);
+    assert!(ends(deactivated(unsure(false, Existence::Absent))).await);
+    assert!(!ends(unsure(false, Existence::Absent)).await, "never was");
+    assert!(
+        !ends(user(false, Existence::Absent, false)).await,
+        "is sure"
+    );
+    let ended = deactivated(user(false, Existence::Absent, false));
+    assert!(!ends(ended).await, "is sure");
+}
+
+#[tokio::test]
+async fn a_refused_end_is_as_good_only_if_it_was_sent_before_and_nobody_is_there() {
+    let refused = async |turn, found| {
+        let mut app = scripted(|_| Err(rejected()));
+        app.user = found;
+        let learned = alone(&app, turn).await;
+        assert!(learned.settled);
+        let observed = learned.observed.unwrap();
+        assert_eq!(learned.refused.is_none(), observed.deactivated);
+        learned.refused
+    };
+    let again = || unsure(false, Existence::Unknown);
+    assert_eq!(refused(again(), None).await, None);
+    let act = "Test refused to deactivate the account; its own words are in the bridge's log";
+    assert_eq!(refused(again(), found(None)).await.as_deref(), Some(act));
+    let first = user(false, Existence::Present, false);
+    assert_eq!(refused(first, None).await.as_deref(), Some(act));
+}
+
+#[tokio::test]
+async fn an_account_that_is_there_already_is_made_anew_only_if_it_was_ended() {
+    let app = scripted(|_| {
+        Err(UpstreamError::Exists {
+            reason: "409".into(),
+        })
+    });
+    let mut turn = unsure(true, Existence::Absent);
+    turn.work.observed.role = Some("lead".into());
+    let learned = alone(&app, turn).await;
+    assert!(!learned.recreated && learned.settled);
+    let observed = learned.observed.unwrap();
+    assert_eq!(observed.existence, Existence::Present);
+    assert_eq!((observed.role, observed.profile), (None, None));
+    let back = deactivated(user(true, Existence::Absent, false));
+    let learned = alone(&app, back).await;
+    assert!(learned.recreated && !learned.observed.unwrap().deactivated);
+    // Nor is one that was just made for the first time.
+    let app = scripted(all_done);
+    let learned = alone(&app, user(true, Existence::Absent, false)).await;
+    assert!(learned.settled && !learned.recreated);
+}
+
+#[tokio::test]
+async fn what_was_not_sent_is_as_sure_as_before() {
+    for (error, pause) in [
+        (later(), Pause::BackOff),
+        (
+            UpstreamError::Denied {
+                reason: "401".into(),
+            },
+            Pause::UntilAccepted,
+        ),
+    ] {
+        let app = scripted(move |_| Err(error.clone()));
+        let sure = user(true, Existence::Absent, false);
+        let (learned, rest) = user_turn(&app, sure, None).await;
+        assert!(learned.settled && learned.refused.is_none());
+        assert_eq!(rest, pause);
+        let (learned, rest) = user_turn(&app, unsure(true, Existence::Absent), None).await;
+        assert!(!learned.settled && learned.refused.is_none());
+        assert_eq!(rest, pause);
+    }
+}
+
+#[tokio::test]
+async fn what_an_account_is_made_with_is_known_of_it_and_what_is_cleared_is_gone() {
+    let app = scripted(all_done);
+    let mut turn = user(true, Existence::Absent, false);
+    turn.work.wanted.role = Some("lead".into());
+    turn.work.wanted.profile = fields(&[("team", "red")]);
+    turn.work.wanted.creation = fields(&[("team", "red")]);
+    turn.work.observed.profile = None;
+    let carried = turn.work.wanted.carried_by_creation();
+    let observed = alone(&app, turn).await.observed.unwrap();
+    assert_eq!(observed.role.as_deref(), Some("lead"));
+    assert_eq!(observed.profile, Some(carried));
+
+    let mut turn = user(true, Existence::Present, false);
+    turn.work.wanted.profile = fields(&[("team", "red")]);
+    turn.work.observed.profile = Some(fields(&[("team", "blue"), ("desk", "4")]));
+    let observed = alone(&app, turn).await.observed.unwrap();
+    assert_eq!(observed.profile, Some(fields(&[("team", "red")])));
+    assert!(observed.record);
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_was_refused() {
+    let refused = async |turn| {
+        let app = scripted(|_| Err(rejected()));
+        let learned = alone(&app, turn).await;
+        assert!(learned.settled);
+        learned.refused.unwrap()
+    };
+    let says = |act| format!("Test refused to {act}; its own words are in the bridge's log");
+    let fresh = user(true, Existence::Absent, false);
+    assert_eq!(refused(fresh).await, says("create the account"));
+    let mut role = user(true, Existence::Present, false);
+    role.work.wanted.role = Some("lead".into());
+    assert_eq!(refused(role).await, says("set the site role"));
+    let mut profile = user(true, Existence::Present, false);
+    profile.work.wanted.profile = fields(&[("team", "red")]);
+    assert_eq!(refused(profile).await, says("update the profile"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_end_of_an_account_changes_what_was_told_of_it() {
+    let family = crate::plan::state::Family {
+        name: "acme".into(),
+        rank: 1,
+    };
+    let told = || {
+        let mut told = Told::nothing(None);
+        told.has(&family, Some(1));
+        told
+    };
+    // Nothing is ended by a change of a role.
+    let app = scripted(all_done);
+    let mut role = user(true, Existence::Present, false);
+    role.work.wanted.role = Some("lead".into());
+    let mut lately = told();
+    let (learned, pause) = user_turn(&app, role, Some(&mut lately)).await;
+    assert_eq!((learned.settled, pause), (true, Pause::None));
+    assert_eq!(lately.doubts(&family, true), None, "that is as it was");
+    // What was cut off may have been done or not, and is sent again.
+    let app = scripted(|_| {
+        Err(UpstreamError::Unknown {
+            reason: "cut".into(),
+        })
+    });
+    let mut lately = told();
+    let end = user(false, Existence::Present, false);
+    let (learned, pause) = user_turn(&app, end, Some(&mut lately)).await;
+    assert_eq!((learned.settled, pause), (false, Pause::BackOff));
+    assert!(lately.doubts(&family, true).is_some());
+    assert!(lately.doubts(&family, false).is_some(), "nor is it sure");
+}

@@ -1,0 +1,66 @@
+//! What is said of a call: in the audit, to the lane, to whoever asked.
+use super::*;
+
+/// Every way a call can fail.
+fn failures() -> [UpstreamError; 8] {
+    let reason = || "the application's own words".to_owned();
+    [
+        UpstreamError::Later {
+            after: Some(Duration::from_secs(3)),
+            reason: reason(),
+        },
+        UpstreamError::Unknown { reason: reason() },
+        UpstreamError::Rejected { reason: reason() },
+        UpstreamError::Denied { reason: reason() },
+        UpstreamError::Missing { reason: reason() },
+        UpstreamError::Exists { reason: reason() },
+        UpstreamError::Staged { reason: reason() },
+        UpstreamError::Barred {
+            reason: "by a rule".into(),
+        },
+    ]
+}
+
+#[test]
+fn the_audit_has_a_word_for_every_end_of_a_call() {
+    assert_eq!(word(&Ok(())), "done");
+    let words = failures().map(|error| word(&Err::<(), _>(error)));
+    let known = [
+        "later", UNANSWERED, "rejected", "denied", "missing", "exists", "staged", "barred",
+    ];
+    assert_eq!(words, known);
+}
+
+#[test]
+fn the_lane_waits_as_long_as_it_was_asked_to_and_for_a_credential_that_is_taken() {
+    let [later, _, _, denied, ..] = failures();
+    assert_eq!(pause_after(&later), Pause::For(Duration::from_secs(3)));
+    assert_eq!(pause_after(&denied), Pause::UntilAccepted);
+    let whenever = UpstreamError::Later {
+        after: None,
+        reason: "503".into(),
+    };
+    for unclear in failures().into_iter().skip(1).chain([whenever]) {
+        if unclear != denied {
+            assert_eq!(pause_after(&unclear), Pause::BackOff, "{unclear}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_is_told_in_words_of_this_side() {
+    let can = scripted(all_done).can;
+    let told = failures().map(|error| refusal(&can, "do it", &error));
+    let own = "Test refused to do it; its own words are in the bridge's log";
+    let words = [
+        own,
+        own,
+        own,
+        own,
+        "Test does not know it any more (do it)",
+        "Test has one already that is not managed here (do it)",
+        "Test does not have the account yet (do it)",
+        "cannot do it in Test: by a rule",
+    ];
+    assert_eq!(told, words);
+}
