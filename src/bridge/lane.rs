@@ -762,3 +762,6 @@ fn forget_idle(lanes: &mut HashMap<Lane, State>) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
