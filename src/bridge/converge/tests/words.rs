@@ -64,3 +64,17 @@ fn a_refusal_is_told_in_words_of_this_side() {
     ];
     assert_eq!(told, words);
 }
+
+#[tokio::test]
+async fn what_cannot_be_carried_is_logged_by_ids_alone() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let writer = Mutex::new(log.reopen().unwrap());
+    let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
+    let _logged = tracing::subscriber::set_default(subscriber);
+    let mut app = scripted(all_done);
+    app.can.rows.retain(|row| row.act != Act::AddMembers);
+    turn(&app, group(0..2, 0..0)).await;
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    assert!(text.contains("cannot be carried upstream"), "{text}");
+    assert!(text.contains("AddMembers") && !text.contains('@'), "{text}");
+}
