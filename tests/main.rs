@@ -36,6 +36,7 @@ mod lifecycle;
 mod lists;
 mod load;
 mod log;
+mod measured;
 mod mirror;
 mod model;
 mod names;

@@ -24,7 +24,7 @@ pub(crate) const TOKEN: &str = "db1_tests-only-0123456789abcdefghijklmnopqrstuvw
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     handle: actix_web::dev::ServerHandle,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// An answer, read whole.
@@ -109,7 +109,7 @@ async fn running(
     Running {
         address: bound[0],
         handle,
-        _folder: folder,
+        folder,
     }
 }
 
@@ -121,6 +121,11 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// A connection of somebody else to the store.
+    pub(crate) fn store(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.path().join("test.db")).unwrap()
+    }
+
     /// Sends a request with the token; `more` are further header lines.
     pub(crate) async fn ask(&self, method: &str, path: &str, more: &[&str], body: &str) -> Answer {
         let mut request = format!(

@@ -383,4 +383,38 @@ mod tests {
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["status"], "405");
     }
+
+    /// The line of a request that began two seconds ago.
+    fn logged(method: &Method, status: u16) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_ansi(false)
+            .with_writer(std::sync::Mutex::new(file.reopen().unwrap()))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let began = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+            let span = tracing::info_span!("request");
+            log(&span, method, StatusCode::from_u16(status).unwrap(), began);
+        });
+        std::fs::read_to_string(file.path()).unwrap()
+    }
+
+    #[test]
+    fn reads_that_go_well_and_strangers_are_no_news_and_faults_are() {
+        for (method, status, level) in [
+            (Method::GET, 200, "DEBUG"),
+            (Method::HEAD, 200, "DEBUG"),
+            (Method::POST, 401, "DEBUG"),
+            (Method::POST, 201, "INFO"),
+            (Method::GET, 404, "INFO"),
+            (Method::GET, 503, "ERROR"),
+        ] {
+            let line = logged(&method, status);
+            assert!(line.contains(level), "{method} {status}: {line}");
+            assert!(line.contains(&format!("status={status} ms=2")), "{line}");
+            let ms = line.split("ms=").nth(1).unwrap().trim();
+            assert!(ms.split('.').next().unwrap().len() == 4, "{line}");
+        }
+    }
 }

@@ -13,14 +13,17 @@ NONE_MISSED = ("plan/guard", "bridge/token", "http/front", "http/caller")
 
 def main():
     outcomes = json.loads((pathlib.Path(sys.argv[1]) / "outcomes.json").read_text())["outcomes"]
-    caught, missed, rest = 0, [], 0
+    caught, missed, late, rest = 0, [], [], 0
     for outcome in outcomes:
         if outcome["scenario"] == "Baseline":
             continue
         name = outcome["scenario"]["Mutant"]["name"]
         match outcome["summary"]:
-            case "CaughtMutant" | "Timeout":
+            case "CaughtMutant":
                 caught += 1
+            case "Timeout":
+                caught += 1
+                late.append(name)
             case "MissedMutant":
                 missed.append(name)
             case _:
@@ -29,6 +32,9 @@ def main():
     if not total:
         print("nothing was changed, so nothing is shown")
         return 1
+    # An endless loop has been noticed; a busy machine looks the same.
+    for name in late:
+        print(f"hangs   {name}")
     for name in missed:
         print(f"missed  {name}")
     strict = [name for name in missed if any(part in name for part in NONE_MISSED)]
