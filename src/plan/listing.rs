@@ -101,6 +101,7 @@ impl Doubts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::state::UserKey;
 
     fn lost(gone: impl IntoIterator<Item = i64>, there: usize) -> Lost {
         Lost {
@@ -169,5 +170,16 @@ mod tests {
         assert!(doubts.believe(List::Groups, &short, 4 * apart));
         doubts.keep_since(4 * apart);
         assert!(doubts.is_empty(), "what is believed is no doubt any more");
+    }
+
+    #[test]
+    fn a_group_has_lost_who_is_missing_and_who_is_gone() {
+        let drift = GroupDrift {
+            missing: vec![UserKey(1)],
+            gone: vec![UserKey(2)],
+            there: 9,
+            ..GroupDrift::default()
+        };
+        assert_eq!(Lost::from(drift), lost([1, 2], 9));
     }
 }

@@ -315,15 +315,21 @@ fn read_secret(file: &Path) -> Result<Vec<u8>, TokenError> {
     fs::read(file).map_err(fault)
 }
 
-fn make_folder(file: &Path) -> Result<(), TokenError> {
+/// The folder of a file, also of one that is named without any.
+fn folder(file: &Path) -> &Path {
     match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|source| io_error(folder, source)),
-        _ => Ok(()),
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
+}
+
+fn make_folder(file: &Path) -> Result<(), TokenError> {
+    let folder = folder(file);
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|source| io_error(folder, source))
 }
 
 /// Held until dropped; another process waits.
@@ -362,11 +368,7 @@ fn write(file: &Path, bytes: &[u8]) -> Result<(), TokenError> {
         .and_then(|()| out.sync_all())
         .map_err(fault)?;
     fs::rename(&fresh, file).map_err(fault)?;
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    File::open(folder)
+    File::open(folder(file))
         .and_then(|folder| folder.sync_all())
         .map_err(fault)
 }
@@ -419,11 +421,29 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
     (0..text.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_folder_lies_in_this_one() {
+        let of = |file| folder(Path::new(file)).to_str();
+        assert_eq!(of("acme.tokens"), Some("."));
+        assert_eq!(of("secrets/acme.tokens"), Some("secrets"));
+        assert_eq!(of("/acme.tokens"), Some("/"));
+    }
+
+    #[test]
+    fn only_whole_bytes_are_read() {
+        assert_eq!(unhex("00fF7a"), Some(vec![0, 255, 122]));
+        for text in ["0", "00f", "0g", "\u{fc}", "0\u{fc}0"] {
+            assert_eq!(unhex(text), None, "{text}");
+        }
+    }
 }

@@ -25,14 +25,17 @@ pub fn generate() -> Result<String, TokenError> {
     token.push_str(PREFIX);
     let full = PREFIX.len() + RANDOM;
     while token.len() < full {
-        // Bytes from 248 up would make the first eight letters likelier.
-        let fair = random_bytes()?.into_iter().filter(|byte| *byte < 248);
-        for byte in fair.take(full - token.len()) {
-            token.push(letter(u32::from(byte)));
-        }
+        let letters = random_bytes()?.into_iter().filter_map(fair);
+        token.extend(letters.take(full - token.len()));
     }
     token.push_str(&checksum(&token));
     Ok(token)
+}
+
+/// Each letter comes of four bytes; those from 248 up would make the first eight
+/// likelier.
+fn fair(byte: u8) -> Option<char> {
+    (byte < 248).then(|| letter(u32::from(byte)))
 }
 
 /// Whether a string is a token without typing errors; says nothing about
@@ -81,4 +84,26 @@ fn checksum(body: &str) -> String {
 fn letter(number: u32) -> char {
     let at = usize::try_from(number % 62).unwrap_or_default();
     char::from(ALPHABET[at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_letter_is_as_likely_as_every_other() {
+        let drawn: Vec<char> = (0..=u8::MAX).filter_map(fair).collect();
+        assert_eq!(drawn.len(), 4 * ALPHABET.len());
+        for letter in ALPHABET {
+            let times = drawn.iter().filter(|of| **of == char::from(*letter));
+            assert_eq!(times.count(), 4);
+        }
+    }
+
+    #[test]
+    fn a_checksum_is_the_first_32_bits_of_sha_256_in_six_letters() {
+        let token = "dbr_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg2cFEjP";
+        assert!(well_formed(token));
+        assert_eq!(checksum(&token[..47]), token[47..]);
+    }
 }

@@ -140,6 +140,106 @@ fn expiry_is_mandatory_and_bounded_and_live_tokens_are_few() {
 }
 
 #[test]
+fn a_token_lives_for_a_minute_and_two_years_and_no_second_less_or_more() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    let second = Duration::from_secs(1);
+    let minute = 60 * second;
+    assert_eq!(file::LONGEST_LIFE.as_secs(), 63_072_000);
+    assert_eq!(file::USUAL_LIFE.as_secs(), 31_536_000);
+    for life in [minute, file::LONGEST_LIFE] {
+        let made = file::create(&path, "x", life, NOW).unwrap();
+        assert_eq!(made.expires - NOW, i64::try_from(life.as_millis()).unwrap());
+    }
+    for life in [minute - second, file::LONGEST_LIFE + second] {
+        assert!(file::create(&path, "x", life, NOW).is_err());
+    }
+    let listed = file::list(&path).unwrap();
+    let live = |now| listed[0].live(now);
+    assert_eq!(listed.len(), 2);
+    assert!(live(NOW + 59_999) && !live(NOW + 60_000), "not any more");
+    let revoked = file::revoke(&path, &listed[1].id, NOW).unwrap();
+    assert!(!revoked.live(NOW));
+}
+
+#[test]
+fn a_label_is_a_hundred_characters_long_at_most() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    assert!(file::create(&path, &"\u{fc}".repeat(100), HOUR, NOW).is_ok());
+    assert!(file::create(&path, &"x".repeat(101), HOUR, NOW).is_err());
+}
+
+#[test]
+fn of_many_dead_tokens_the_oldest_are_forgotten_and_no_live_one_is() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    file::create(&path, "long", file::LONGEST_LIFE, NOW).unwrap();
+    let mut now = NOW;
+    for number in 0..55 {
+        now += 120_000;
+        let label = number.to_string();
+        file::create(&path, &label, Duration::from_secs(60), now).unwrap();
+    }
+    let listed = file::list(&path).unwrap();
+    let labels: Vec<&str> = listed.iter().map(|token| token.label.as_str()).collect();
+    let kept: Vec<String> = (4..55).map(|number| number.to_string()).collect();
+    assert_eq!(
+        (labels[0], &labels[1..]),
+        (
+            "long",
+            &kept.iter().map(String::as_str).collect::<Vec<_>>()[..]
+        )
+    );
+}
+
+#[test]
+fn a_pepper_stays_as_long_as_there_is_one() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    let pepper = || fs::read(folder.path().join("acme.tokens.pepper")).unwrap();
+    file::create(&path, "okta", HOUR, NOW).unwrap();
+    let before = pepper();
+    fs::write(&path, br#"{"version":1,"tokens":[]}"#).unwrap();
+    file::create(&path, "entra", HOUR, NOW).unwrap();
+    assert_eq!(pepper(), before);
+}
+
+#[test]
+fn a_file_of_more_than_256_kibibytes_is_no_token_file() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    file::create(&path, "okta", HOUR, NOW).unwrap();
+    let mut text = fs::read(&path).unwrap();
+    text.resize(262_144, b' ');
+    fs::write(&path, &text).unwrap();
+    assert_eq!(file::list(&path).unwrap().len(), 1);
+    text.push(b' ');
+    fs::write(&path, &text).unwrap();
+    let refused = file::list(&path).unwrap_err().to_string();
+    assert!(refused.contains("too long"), "{refused}");
+}
+
+#[test]
+fn what_is_in_the_way_of_a_file_is_told_and_what_a_crash_left_is_not() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    let missing = file::list(&path).unwrap_err();
+    assert!(matches!(missing, file::TokenError::Missing(_)), "{missing}");
+    let left = folder.path().join("acme.tokens.new");
+    fs::write(&left, "half").unwrap();
+    file::create(&path, "okta", HOUR, NOW).unwrap();
+    assert!(!left.exists());
+    fs::create_dir(&left).unwrap();
+    let refused = file::create(&path, "okta", HOUR, NOW).unwrap_err();
+    let file::TokenError::Io { source, .. } = refused else {
+        panic!("{refused}")
+    };
+    assert_ne!(source.kind(), std::io::ErrorKind::AlreadyExists);
+    assert_eq!(file::list(&path).unwrap().len(), 1);
+}
+
+#[test]
 fn two_processes_creating_at_once_lose_nothing() {
     let folder = folder();
     let path = folder.path().join("acme.tokens");
