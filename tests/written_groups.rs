@@ -168,7 +168,7 @@ async fn a_group_whose_creation_was_not_answered_is_found_again_and_not_made_twi
 
 #[tokio::test]
 async fn a_creation_that_was_not_done_is_sent_again_when_it_cannot_land_any_more() {
-    let world = written("1s").await;
+    let world = written("3s").await;
     world
         .faults(once(json!("reset_before"), "create_group"))
         .await;

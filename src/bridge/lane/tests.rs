@@ -150,8 +150,9 @@ fn lanes(app: Scripted) -> (Lanes, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = store::open(&folder.path().join("lanes.db")).unwrap();
     let engine = tokio::runtime::Handle::current();
-    let name = "acme".to_owned();
-    let lanes = Lanes::new(name, Switch::none(), store, Arc::new(app), engine, false);
+    let (name, lag) = ("acme".to_owned(), Duration::from_secs(10));
+    let app = Arc::new(app);
+    let lanes = Lanes::new(name, Switch::none(), store, app, engine, false, lag);
     let state = State {
         running: true,
         ..State::new()

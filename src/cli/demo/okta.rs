@@ -164,13 +164,14 @@ async fn replace_and_delete(play: &mut Play<'_>, group: &str, known: &[String]) 
         "members": members,
     });
     play.step(Step {
-        says: "\"Push Now\" writes the whole group. However many members differ, it is one call."
+        says: "\"Push Now\" writes the whole group. However many members differ, it is one call \
+               for each direction, and whoever was put in by hand stays."
             .into(),
         method: Method::PUT,
         path: format!("/Groups/{group}"),
         body: Some(whole.clone()),
         status: 200,
-        calls: 1,
+        calls: 2,
     })
     .await;
     expect_members(play, 6);

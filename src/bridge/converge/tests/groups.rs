@@ -288,6 +288,11 @@ async fn a_member_who_is_there_already_is_added_and_one_in_the_way_stays() {
             reason: "409".into(),
         })
     });
+    let there = RemoteMember {
+        account: Some("u0@example.com".into()),
+        ..RemoteMember::default()
+    };
+    app.members.lock().unwrap().push_back(vec![there]);
     let (learned, pause) = turn(&app, group(0..1, 10..11)).await;
     assert_eq!((sorted(learned.present), pause), (vec![0], Pause::None));
     let [(user, reason)] = &learned.refused[..] else {
