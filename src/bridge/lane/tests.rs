@@ -215,7 +215,6 @@ async fn background_work_waits_for_requests_and_not_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn a_lane_waits_as_long_as_it_was_asked_to_and_a_quarter_of_an_hour_at_most() {
     let (lanes, _folder) = lanes(scripted(all_done));
-    let _ = lanes.wait(LANE, 1, Vec::new(), true);
     for (pause, expected) in [
         (Pause::None, 0),
         (Pause::For(millis(7_000)), 7_000),
