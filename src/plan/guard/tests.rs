@@ -257,6 +257,13 @@ fn what_is_done_and_what_is_protected_is_told_by_id() {
     for (act, removes, words) in told {
         assert_eq!(effect(act, &removes).to_string(), words);
     }
+    // A user who is only changed has the same access as before.
+    let user = Effect {
+        of: ResourceType::User,
+        ..effect(Deed::Change, &[])
+    };
+    let nothing = format!("nothing of the access of the User {id}");
+    assert_eq!(user.to_string(), nothing);
     let all = effect(Deed::Change, &[other; 20]).to_string();
     assert!(all.ends_with(&other.to_string()), "{all}");
     for protection in [
