@@ -236,7 +236,7 @@ async fn what_it_is_called_there_is_compared_after_a_look() {
         });
         let mut work = nameless(Existence::Unknown);
         change(&mut work, |given| {
-            (given.known, given.renamed) = (true, renamed)
+            (given.known, given.renamed) = (true, renamed);
         });
         let (learned, pause) = turn(&app, work).await;
         assert_eq!(
