@@ -37,6 +37,8 @@ pub(super) struct Silence {
     lead: Duration,
     /// In a row.
     throttles: u32,
+    /// Less was asked for than is known to be demanded, and that was kept.
+    shorter: bool,
     /// When it asked last.
     heard: Option<Instant>,
     /// While one call finds out whether the application takes calls again.
@@ -118,6 +120,10 @@ impl Silence {
         now: Instant,
     ) -> Duration {
         let usable = asked.filter(|asked| !asked.is_zero());
+        // Once it was not enough, what is known to be demanded counts.
+        let least = self.penalty.filter(|_| self.shorter && self.is_news(sent));
+        self.shorter |= usable.is_some_and(|usable| Some(usable) < self.penalty);
+        let usable = usable.max(least);
         self.throttled(sent, usable.or(self.penalty).or(asked), now)
     }
 
@@ -202,6 +208,7 @@ impl Silence {
         self.reached();
         if self.is_news(sent) {
             self.throttles = 0;
+            self.shorter = false;
             self.probed = None;
         }
     }
@@ -294,6 +301,17 @@ mod tests {
             assert_eq!(silence.too_many(now, asked, now), pause, "{asked:?}");
             assert_eq!(silence.left(Priority::Revocation, now).0, pause);
         }
+        // What was too short once is not kept a second time, until a call is
+        // taken up.
+        let mut silence = Silence::new(Some(minute));
+        let short = Some(seconds(1));
+        let kept = pauses(&mut silence, short, 4);
+        assert_eq!(kept, [seconds(1), minute, minute, minute]);
+        let longer = pauses(&mut silence, Some(seconds(90)), 2);
+        assert_eq!(longer, [seconds(90), seconds(90)]);
+        let later = Instant::now() + seconds(900);
+        silence.welcome(later);
+        assert_eq!(silence.too_many(later, short, later), seconds(1));
         // Being busy is another matter.
         let mut silence = Silence::new(Some(minute));
         let now = Instant::now();
