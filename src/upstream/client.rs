@@ -274,6 +274,11 @@ impl Client {
             .map_err(|reason| UpstreamError::Rejected { reason })
     }
 
+    /// The path that all addresses begin with.
+    pub(super) fn prefix(&self) -> &str {
+        self.base.path().trim_end_matches('/')
+    }
+
     /// Sends one call, waiting for its turn first.
     pub(super) async fn send(&self, call: Call<'_>) -> Result<Reply, UpstreamError> {
         self.send_judged(call, &|_, _| None).await

@@ -12,15 +12,19 @@ use super::{
     paging,
     roles::is_same_name,
     settings::Settings,
-    wire::{self, Document, Item, Named, Person, Reference, read, unclear},
+    wire::{self, Document, Item, Named, Person, read, unclear},
 };
 use crate::upstream::{
     Condition, UpstreamError,
     client::{Call, Client, Priority},
 };
 
-/// The most entries of a list, so that an answer that never ends does.
+/// The most entries of a list, and the most pages of it (of ten entries at
+/// least), so that an answer that never ends does.
 const MOST: usize = 2_000_000;
+const PAGES: usize = 20_000;
+/// Of them so many with nothing on them.
+const EMPTY: usize = 3;
 
 const GROUPS: &str = "/groups";
 const GROUP: &str = "/groups/{group}";
@@ -109,7 +113,10 @@ impl Api {
     /// The groups that the credential can see.
     pub async fn groups(&self) -> Result<Vec<Group>, UpstreamError> {
         let items: Vec<Item<Named>> = self.all(Read::whole(GROUPS, &[])).await?;
-        Ok(items.into_iter().map(group_of).collect())
+        let mut seen = HashSet::new();
+        // Pages overlap when something comes to be between them.
+        let once = items.into_iter().filter(|it| seen.insert(it.id.clone()));
+        Ok(once.map(group_of).collect())
     }
 
     /// One group; `None` when it is not there or not visible.
@@ -162,7 +169,9 @@ impl Api {
         let mut seen = HashSet::new();
         for item in items {
             let membership = membership_of(item);
-            if !seen.insert(membership.user_id.clone()) {
+            let twice = !seen.insert(membership.user_id.clone());
+            // Who asks for one user can tell what to do about it.
+            if twice && matches!(which, Which::All) {
                 return Err(unclear("a user has two memberships of one group"));
             }
             if is_meant(which, &membership) {
@@ -189,7 +198,11 @@ impl Api {
             body: Some(wire::creation(group, user_id, role_id)),
             priority: Priority::Ordinary,
         };
-        let made: Document<Reference> = read(self.write(write).await?, "membership")?;
+        let answer = self.write(write).await?;
+        let made: Document<wire::Made> = read(answer, "membership")?;
+        if !made.data.is_of(user_id, role_id) {
+            return Err(unclear("the answer is about another membership"));
+        }
         Ok(made.data.id)
     }
 
@@ -277,20 +290,24 @@ impl Api {
     /// A whole list, page after page.
     async fn all<T: DeserializeOwned>(&self, list: Read<'_>) -> Result<Vec<T>, UpstreamError> {
         let path = list.path();
+        let prefix = self.client.prefix();
         let mut all = Vec::new();
         let mut cursors = HashSet::new();
         let mut after = None::<String>;
+        let mut empty = 0;
         loop {
             let mut query = list.filter.to_vec();
             query.push(("limit", &self.page_size));
             query.extend(after.as_deref().map(|cursor| ("starting_after", cursor)));
             let answer = self.get(&list, query).await?;
             let page: Document<Vec<T>> = read(answer, "page of a list")?;
+            empty += usize::from(page.data.is_empty());
             all.extend(page.data);
-            let Some(next) = paging::cursor(page.links.next.as_ref(), &path)? else {
+            let Some(next) = paging::cursor(page.links.next.as_ref(), &path, prefix)? else {
                 return Ok(all);
             };
-            if all.len() > MOST || !cursors.insert(next.clone()) {
+            let endless = all.len() > MOST || cursors.len() >= PAGES || empty >= EMPTY;
+            if endless || !cursors.insert(next.clone()) {
                 return Err(unclear("the pages of a list do not come to an end"));
             }
             after = Some(next);

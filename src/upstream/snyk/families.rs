@@ -59,8 +59,14 @@ impl Seen {
 
 impl Families {
     pub(super) fn new(settings: &Settings) -> Self {
+        // Ids are written in small letters by Snyk.
+        let small = |one: &OneGroup| OneGroup {
+            group: one.group.to_lowercase(),
+            role_id: one.role_id.as_ref().map(|id| id.to_lowercase()),
+            ..one.clone()
+        };
         Self {
-            groups: settings.groups.clone(),
+            groups: settings.groups.iter().map(small).collect(),
             precedence: settings.precedence.clone(),
             template: settings.display_name.clone(),
             seen: Mutex::default(),
@@ -83,7 +89,9 @@ impl Families {
     pub(super) fn learn(&self, group: &str, memberships: &[Membership]) {
         let mut seen = self.seen();
         let seen = seen.entry(group.to_owned()).or_default();
-        for membership in memberships {
+        // What could not be told from a name of ours is no SCIM Group.
+        let named = |it: &&Membership| ids(&name(group, &it.role_id)).is_some();
+        for membership in memberships.iter().filter(named) {
             seen.note(&membership.role_id, &membership.role_name);
         }
     }
@@ -360,6 +368,7 @@ mod tests {
             membership("r9", "auditor"),
             membership("r1", "group_admin"),
             membership("r3", "group_member"),
+            membership("r/4", "odd"),
         ];
         families.learn(GROUP, &all);
         families.learn(GROUP, &all[..1]);
@@ -407,6 +416,10 @@ mod tests {
         let offered = ["r1", "unseen", "r3"].map(|role| families.offers(GROUP, role));
         assert_eq!(offered, [true, true, false]);
         assert!(!families.offers("another", "r1"));
+        let capital = GROUP.replace('0', "A");
+        let text = format!("[[groups]]\ngroup = \"{capital}\"\nrole_id = \"AB\"");
+        let small = self::families(&text);
+        assert!(small.offers(&capital.to_lowercase(), "ab"));
         assert_eq!(
             families.name_of(GROUP, "r3").as_deref(),
             Some("group_member")

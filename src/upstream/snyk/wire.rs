@@ -43,10 +43,36 @@ pub(super) struct Item<A> {
     pub(super) attributes: A,
 }
 
-/// Something of which only the id matters.
+/// A membership that was made.
 #[derive(Debug, Deserialize)]
-pub(super) struct Reference {
+pub(super) struct Made {
     pub(super) id: String,
+    #[serde(default)]
+    relationships: Ends,
+}
+
+/// Whose it is, and with which role, where that is told.
+#[derive(Debug, Default, Deserialize)]
+struct Ends {
+    #[serde(default)]
+    role: Option<One<Reference>>,
+    #[serde(default)]
+    user: Option<One<Reference>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reference {
+    id: String,
+}
+
+impl Made {
+    /// Whether it is not of another user or role.
+    pub(super) fn is_of(&self, user: &str, role: &str) -> bool {
+        let is = |end: &Option<One<Reference>>, id: &str| {
+            end.as_ref().is_none_or(|end| end.data.id == id)
+        };
+        is(&self.relationships.user, user) && is(&self.relationships.role, role)
+    }
 }
 
 #[derive(Debug, Deserialize)]
