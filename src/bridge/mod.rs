@@ -18,7 +18,7 @@ use crate::{
     plan::state::ConnectionKey,
     scim::{error::Problem, json::Limits},
     store::{Millis, Store, StoreError, Watch},
-    upstream::Upstream,
+    upstream::{Lags, Upstream},
 };
 
 mod approval;
@@ -244,6 +244,11 @@ impl Bridge {
                         .recall(&found.upstream_name, &found.attributes);
                 }
             }
+            setup.upstream.begin(&Lags {
+                read_lag: setup.policy.read_lag,
+                late_writes: setup.policy.late_writes,
+                sent_lately,
+            });
             let lanes = Lanes::new(
                 setup.name.clone(),
                 switch.clone(),

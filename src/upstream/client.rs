@@ -335,6 +335,14 @@ impl Client {
         }
     }
 
+    /// Whether it refuses every call with it.
+    pub(super) fn is_refused_all(&self) -> bool {
+        match self.token.header() {
+            Ok(credential) => self.gate.refuses_all(&credential),
+            Err(_) => true,
+        }
+    }
+
     /// Stops writes that were not sent yet, or lets them go on.
     pub(super) fn brake(&self, stopped: bool) {
         self.braked.store(stopped, SeqCst);

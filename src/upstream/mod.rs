@@ -12,7 +12,7 @@ use crate::{
     plan::{
         capability::Capabilities,
         operation::Operation,
-        state::{Account, Family, UserKey},
+        state::{Account, Family, Principal, UserKey},
     },
     scim::{catalog::Catalog, error::Problem, resource::Attributes, schema::Schemas},
 };
@@ -105,6 +105,12 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// One account by its key; `None` when there is no active one.
     async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError>;
     async fn group(&self, name: &str) -> Result<Option<RemoteGroup>, UpstreamError>;
+    /// Whether a user is in a group of a family, or in one that stands before it,
+    /// as a look at this one user shows: another witness than the list. `None`
+    /// where there is no such look.
+    async fn has(&self, _group: &str, _who: &Principal) -> Result<Option<bool>, UpstreamError> {
+        Ok(None)
+    }
     /// Where the application gives groups their ids: those that are called
     /// exactly so and did not come into being before `since`, where it tells.
     async fn groups_called(
@@ -115,6 +121,9 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
         Ok(Vec::new())
     }
 
+    /// What may still come of what was sent: told once, before anything is.
+    fn begin(&self, _: &Lags) {}
+
     /// Sends one operation once (pacing and waiting for the pace included,
     /// retrying only what certainly was not processed), and says what it did.
     async fn apply(&self, operation: &Operation) -> Result<Outcome, UpstreamError>;
@@ -122,6 +131,11 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// Whether the credential that is there now was refused something; false
     /// as soon as there is another one. Looks, and sends nothing.
     fn is_refused(&self) -> bool;
+
+    /// Whether that is so of every call, and not of some things alone.
+    fn is_refused_all(&self) -> bool {
+        self.is_refused()
+    }
 
     /// Stops all writes, or lets them go on. What waits for its turn and was
     /// not sent yet is given back as `Later`; what is under way ends.
@@ -221,6 +235,9 @@ pub enum MemberOutcome {
     /// so. Looks lag, so it is believed only if nothing was sent about the user
     /// lately.
     Seen,
+    /// Of a family: nothing was sent, because it cannot be known yet whether it
+    /// may be; ask again so much later.
+    Waits(Duration),
     /// The application's list of those done leaves it out: read before believing
     /// anything.
     LeftOut,
@@ -260,6 +277,26 @@ pub enum UpstreamError {
     /// our own words and is said to the identity provider.
     #[error("barred: {reason}")]
     Barred { reason: String },
+}
+
+/// How long it takes until the application shows what was done, and until what
+/// nobody answered cannot be done any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lags {
+    pub read_lag: Duration,
+    pub late_writes: Duration,
+    /// The process before this one may have sent something so lately.
+    pub sent_lately: bool,
+}
+
+impl Default for Lags {
+    fn default() -> Self {
+        Self {
+            read_lag: Duration::from_secs(10),
+            late_writes: Duration::from_secs(120),
+            sent_lately: false,
+        }
+    }
 }
 
 /// How it goes with an application, for status and metrics. Counts are since

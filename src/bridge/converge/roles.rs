@@ -19,7 +19,9 @@ use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
 use super::{
-    Pause, pause_after,
+    Pause,
+    groups::READ_LAG,
+    pause_after,
     people::{People, Told},
     refusal, word,
 };
@@ -97,6 +99,8 @@ struct End {
 enum Is {
     AsWanted(bool),
     Unsent,
+    /// The same, and it is to be asked again by then.
+    Waits(Duration),
     Refused(String),
     Open,
     /// It was only looked at, and the look may lag by so much.
@@ -110,6 +114,11 @@ fn note(learned: &mut GroupLearned, end: End) -> Option<Duration> {
         Is::AsWanted(true) => learned.present.push(end.user),
         Is::AsWanted(false) => learned.absent.push(end.user),
         Is::Unsent => learned.unsent.push(end.user),
+        Is::Waits(wait) => {
+            learned.unsent.push(end.user);
+            // Others wait for the longest of these.
+            return Some(wait.min(READ_LAG));
+        }
         Is::Refused(reason) => learned.refused.push((end.user, reason)),
         Is::Open => return Some(Duration::ZERO),
         Is::Doubted(lag) => return Some(lag),
@@ -226,6 +235,7 @@ impl Each<'_> {
                 Is::AsWanted(wanted)
             }
             Some(MemberOutcome::Seen) => self.seen(wanted, told),
+            Some(MemberOutcome::Waits(wait)) => Is::Waits(wait),
             Some(MemberOutcome::LeftOut | MemberOutcome::Unknown) | None => {
                 told.unclear();
                 Is::Open
@@ -242,6 +252,8 @@ impl Each<'_> {
 
     fn failure(&self, wanted: bool, error: &UpstreamError, told: &mut Told) -> Is {
         match error {
+            // A refusal of this one call is none of the others.
+            UpstreamError::Denied { .. } if !self.upstream.is_refused_all() => Is::Waits(READ_LAG),
             UpstreamError::Later { .. } | UpstreamError::Denied { .. } => {
                 self.stop(pause_after(error));
                 Is::Unsent

@@ -193,15 +193,24 @@ impl Gate {
         }
     }
 
-    /// Whether this very credential is refused anything that others of its
-    /// kind are not known to be granted.
-    pub(super) fn refuses(&self, credential: &HeaderValue) -> bool {
+    /// Whether this very credential is refused everything.
+    pub(super) fn refuses_all(&self, credential: &HeaderValue) -> bool {
         let closed = self.lock();
         let whole = closed.whole.as_ref();
         whole.is_some_and(|it| it.credential == credential)
-            || closed.kinds.values().any(|kind| {
-                kind.refused.credential == credential && kind.in_doubt().next().is_some()
-            })
+    }
+
+    /// Whether this very credential is refused anything that others of its
+    /// kind are not known to be granted.
+    pub(super) fn refuses(&self, credential: &HeaderValue) -> bool {
+        if self.refuses_all(credential) {
+            return true;
+        }
+        let closed = self.lock();
+        closed
+            .kinds
+            .values()
+            .any(|kind| kind.refused.credential == credential && kind.in_doubt().next().is_some())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Closed> {

@@ -139,6 +139,23 @@ async fn not_now_stops_the_turn_and_what_is_unclear_does_not() {
 }
 
 #[tokio::test]
+async fn what_holds_one_pair_up_holds_up_none_of_the_others() {
+    let denied = || UpstreamError::Denied {
+        reason: "answered 403".into(),
+    };
+    let app = scripted(move |operation| match members_of(operation)[..] {
+        [UserKey(3)] => Err(denied()),
+        [UserKey(4)] => outcome(operation, MemberOutcome::Waits(Duration::from_secs(90))),
+        _ => all_done(operation),
+    });
+    let people = People::new(false);
+    let (learned, pause) = told(&app, group(0..9, 0..0), &Asked::default(), &people).await;
+    assert_eq!(sorted(learned.unsent), [3, 4]);
+    assert_eq!(learned.present.len(), 7);
+    assert_eq!(pause, Pause::Within(Duration::from_secs(10)));
+}
+
+#[tokio::test]
 async fn what_is_unclear_is_said_again_soon_while_the_rest_goes_well_and_else_backs_off() {
     let app = scripted(|operation| match members_of(operation)[..] {
         [UserKey(3)] => Err(unclear()),
