@@ -33,6 +33,17 @@ pub(super) fn account_key(user: &Attributes) -> Option<String> {
     .find(|text| is_address(text))
 }
 
+/// The same for an application that knows users by the address they sign in
+/// with alone: `userName` only where `emails` names none.
+pub(super) fn email_key(user: &Attributes) -> Option<String> {
+    let unnamed = |user: &Attributes| {
+        let emails = user.0.get("emails").cloned();
+        let emails = emails.map(|emails| ("emails".to_owned(), emails));
+        Attributes(emails.into_iter().collect())
+    };
+    account_key(&unnamed(user)).or_else(|| account_key(user))
+}
+
 /// Whether a text can be an e-mail address: one `@` with something on both
 /// sides, no spaces, at most 254 bytes (RFC 5321 section 4.5.3.1).
 pub(super) fn is_address(text: &str) -> bool {

@@ -10,13 +10,13 @@ use super::{
 use crate::{
     plan::state::Account,
     scim::resource::Attributes,
-    upstream::{Projection, RemoteGroup, RemoteUser, address::account_key},
+    upstream::{Projection, RemoteGroup, RemoteUser, address::email_key},
 };
 
 /// What Snyk can hold of a user.
 pub(super) fn project(user: &Attributes) -> Projection {
     Projection {
-        key: account_key(user),
+        key: email_key(user),
         account: Account {
             active: user.active(),
             ..Account::default()
@@ -102,6 +102,13 @@ mod tests {
         let projection = project(&serde_json::from_value(user).unwrap());
         assert_eq!(projection.key.as_deref(), Some("ann@example.com"));
         assert_eq!(projection.account, Account::default());
+        // A name that looks like an address is not what Snyk knows.
+        let user = json!({
+            "userName": "ann@corp.example.net",
+            "emails": [{ "value": "x@example.com" }, { "value": "Ann@Example.com", "primary": true }],
+        });
+        let projection = project(&serde_json::from_value(user).unwrap());
+        assert_eq!(projection.key.as_deref(), Some("ann@example.com"));
     }
 
     #[test]
