@@ -18,4 +18,9 @@ impl Moment {
     pub(in crate::upstream) fn is_within(self, span: Duration) -> bool {
         self.0.elapsed() <= span
     }
+
+    /// What is left of a span that began then.
+    pub(in crate::upstream) fn rest(self, span: Duration) -> Option<Duration> {
+        span.checked_sub(self.0.elapsed())
+    }
 }

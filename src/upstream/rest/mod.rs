@@ -43,7 +43,7 @@ mod schemas;
 pub mod settings;
 mod template;
 #[cfg(test)]
-mod tests;
+pub(in crate::upstream) mod tests;
 mod writes;
 
 pub use settings::Settings;

@@ -17,7 +17,7 @@ use crate::{
 use script::Script;
 
 mod declarations;
-mod script;
+pub(in crate::upstream) mod script;
 
 /// Everything is declared, in the smallest words.
 const WHOLE: &str = r#"

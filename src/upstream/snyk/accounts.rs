@@ -3,7 +3,7 @@
 //! connections. Nobody is created: Snyk's users come by signing in.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -14,9 +14,12 @@ use super::{
     membership::later,
     settings::{Sso, UnknownUsers},
 };
-use crate::upstream::{
-    RemoteUser, UpstreamError,
-    client::{Moment, Priority, shared},
+use crate::{
+    plan::state::Principal,
+    upstream::{
+        RemoteUser, UpstreamError,
+        client::{Moment, Priority, shared},
+    },
 };
 
 /// A list of SSO users answers everybody who asks within so long: it has no
@@ -92,17 +95,25 @@ impl Snyk {
     /// one the first, as nobody can tell which is meant.
     pub(super) async fn all_users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
         let mut found = Vec::new();
-        let mut met = HashSet::new();
+        let mut met: HashMap<String, String> = HashMap::new();
         for group in self.snyk_groups("users").await?.iter() {
             for membership in self.roster(&group.id, "users").await?.iter() {
-                if !membership.email.is_empty() && met.insert(membership.email.clone()) {
-                    found.push(of_membership(membership));
+                let (email, id) = (&membership.email, &membership.user_id);
+                match met.get(email) {
+                    Some(first) if first != id => self.memory.note_twins(email),
+                    Some(_) => {}
+                    None if email.is_empty() => {}
+                    None => {
+                        met.insert(email.clone(), id.clone());
+                        found.push(of_membership(membership));
+                    }
                 }
             }
         }
         if self.settings.sso != Sso::Ignore {
             for user in self.read_sso_users().await?.iter() {
-                if !user.email.is_empty() && met.insert(user.email.clone()) {
+                if !user.email.is_empty() && !met.contains_key(&user.email) {
+                    met.insert(user.email.clone(), user.id.clone());
                     found.push(of_sso(user));
                 }
             }
@@ -110,26 +121,31 @@ impl Snyk {
         Ok(found)
     }
 
-    /// One account by its e-mail, as it is now.
+    /// One account by its e-mail, as it is now; of several with the same one no
+    /// id, as nobody can tell which is meant.
     pub(super) async fn one_user(
         &self,
         account: &str,
     ) -> Result<Option<RemoteUser>, UpstreamError> {
+        let account = account.to_lowercase();
+        let mut found: Vec<RemoteUser> = Vec::new();
         for group in self.group_ids().await? {
-            let which = Which::OfEmail(account);
-            let found = self.look(&group, which, Priority::Ordinary).await?;
-            if let Some(membership) = found.first() {
-                return Ok(Some(of_membership(membership)));
-            }
+            let which = Which::OfEmail(&account);
+            let shown = self.look(&group, which, Priority::Ordinary).await?;
+            found.extend(shown.iter().map(of_membership));
         }
-        if self.settings.sso == Sso::Ignore {
-            return Ok(None);
+        if found.is_empty() && self.settings.sso != Sso::Ignore {
+            let users = self.sso_users().await?;
+            let same = users.iter().filter(|it| it.email == account && it.active);
+            found.extend(same.map(of_sso));
         }
-        let users = self.sso_users().await?;
-        let found = users
-            .iter()
-            .find(|user| user.email == account.to_lowercase());
-        Ok(found.map(of_sso).filter(|user| user.active))
+        let first = found.first().and_then(|it| it.upstream_id.clone());
+        let are_one = found.iter().all(|it| it.upstream_id == first);
+        let one = found.into_iter().next();
+        Ok(one.map(|one| RemoteUser {
+            upstream_id: first.filter(|_| are_one),
+            ..one
+        }))
     }
 
     /// The id of the account with an e-mail; `known` is the one it had before.
@@ -143,7 +159,7 @@ impl Snyk {
         if let Some(id) = lately.filter(|id| known.is_none_or(|known| known == id)) {
             return Ok(id);
         }
-        let mut ids = self.ids_in_groups(&account).await?;
+        let mut ids = self.ids_in_groups(&account, Priority::Ordinary).await?;
         if ids.is_empty() && self.settings.sso != Sso::Ignore {
             let users = self.sso_users().await?;
             let same = users
@@ -164,12 +180,57 @@ impl Snyk {
         ids.pop_first().ok_or_else(|| self.nobody())
     }
 
-    async fn ids_in_groups(&self, account: &str) -> Result<BTreeSet<String>, UpstreamError> {
+    /// Who has the address of an account now that was linked before and is not
+    /// there any more: one that was made anew, by the same person as far as
+    /// anybody can tell. Nobody as long as the linked one is shown anywhere.
+    pub(super) async fn made_anew(&self, who: &Principal) -> Result<Option<String>, UpstreamError> {
+        let Some(linked) = &who.upstream_id else {
+            return Ok(None);
+        };
+        let account = who.account.to_lowercase();
+        if self.memory.are_twins(&account) {
+            // The other one may be somebody else.
+            return Ok(None);
+        }
+        let mut ids = self.ids_in_groups(&account, Priority::Revocation).await?;
+        if ids.is_empty() || ids.contains(linked) {
+            return Ok(None);
+        }
+        for group in self.group_ids().await? {
+            let which = Which::OfUser(linked);
+            if !self
+                .look(&group, which, Priority::Revocation)
+                .await?
+                .is_empty()
+            {
+                return Ok(None);
+            }
+        }
+        if self.settings.sso != Sso::Ignore {
+            let users = self.sso_users().await?;
+            if users.iter().any(|user| user.id == *linked && user.active) {
+                return Ok(None);
+            }
+        }
+        if ids.len() > 1 {
+            return Err(not_one());
+        }
+        Ok(ids.pop_first())
+    }
+
+    async fn ids_in_groups(
+        &self,
+        account: &str,
+        priority: Priority,
+    ) -> Result<BTreeSet<String>, UpstreamError> {
         let mut ids = BTreeSet::new();
         for group in self.group_ids().await? {
             let which = Which::OfEmail(account);
-            let found = self.look(&group, which, Priority::Ordinary).await?;
+            let found = self.look(&group, which, priority).await?;
             ids.extend(found.into_iter().map(|it| it.user_id));
+        }
+        if ids.len() > 1 {
+            self.memory.note_twins(account);
         }
         Ok(ids)
     }

@@ -1,9 +1,14 @@
 //! A Snyk Group keeps somebody who administers it: Snyk documents no rule of
 //! its own against taking the last one away, and nobody could mend it then.
+//!
+//! One at a time is taken away, whatever the number of the connections of this
+//! process to the Snyk Group and whatever their keys. Those of whom it was taken
+//! away lately are none who stay, even if a list shows them: it lags, and a call
+//! that nobody answered may take effect still.
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -15,48 +20,187 @@ use super::{
     roles::is_same_name,
 };
 use crate::upstream::{
-    UpstreamError,
+    Lags, UpstreamError,
     client::{Moment, Priority},
 };
 
-/// Somebody whose role was read longer ago is looked at again.
-const LATELY: Duration = Duration::from_secs(10);
+/// Of the whole process, by where Snyk is.
+static SHARED: Mutex<Vec<(String, Weak<Administrators>)>> = Mutex::new(Vec::new());
+
+/// What the connections to one Snyk know together, by the id of the Snyk Group.
+#[derive(Debug, Default)]
+pub(super) struct Administrators {
+    groups: Mutex<HashMap<String, Arc<OneGroup>>>,
+    /// What the process before this one has sent may count for so long.
+    before: Mutex<Option<Until>>,
+}
 
 #[derive(Debug, Default)]
-pub(super) struct Administrators(Mutex<HashMap<String, Seen>>);
-
-/// Of one Snyk Group.
-#[derive(Debug, Default)]
-struct Seen {
+struct OneGroup {
     /// Held while one of them is taken away, so that two at once are not the
     /// last two.
     leaving: Arc<tokio::sync::Mutex<()>>,
-    users: Option<(Moment, HashSet<String>)>,
+    /// By the ids of users.
+    told: Mutex<HashMap<String, Told>>,
 }
 
-/// The right to take a role away, as long as it is kept; nothing is to be kept
-/// for a role that does not administer.
-pub(super) type Leave = Option<OwnedMutexGuard<()>>;
+/// What calls of ours did to one user lately.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    /// The role was taken away, or may be.
+    left: Option<Until>,
+    /// It was given.
+    gave: Option<Until>,
+}
+
+/// Something that counts for a while.
+#[derive(Debug, Clone, Copy)]
+struct Until(Moment, Duration);
+
+impl Until {
+    fn now(span: Duration) -> Self {
+        Self(Moment::now(), span)
+    }
+
+    fn rest(self) -> Option<Duration> {
+        self.0.rest(self.1)
+    }
+
+    fn later(one: Option<Self>, other: Self) -> Self {
+        one.filter(|one| one.rest() > other.rest()).unwrap_or(other)
+    }
+}
+
+impl Told {
+    fn counts(self) -> bool {
+        let counts = |it: Option<Until>| it.is_some_and(|it| it.rest().is_some());
+        counts(self.left) || counts(self.gave)
+    }
+}
+
+/// Whether somebody's role may be taken away.
+#[derive(Debug)]
+pub(super) enum Permit {
+    Given(Leave),
+    /// It cannot be known before so long.
+    NotYet(Duration),
+}
+
+/// The right to take a role away, as long as it is kept. When the call begins
+/// and how it ended is to be said; if its end is not, it may have been done.
+#[derive(Debug, Default)]
+pub(super) struct Leave(Option<Leaving>);
+
+#[derive(Debug)]
+struct Leaving {
+    group: Arc<OneGroup>,
+    user: String,
+    /// As it was before.
+    left: Option<Until>,
+    begun: bool,
+    lags: Lags,
+    _held: OwnedMutexGuard<()>,
+}
+
+/// What all connections to one Snyk share.
+pub(super) fn shared(base: &str) -> Arc<Administrators> {
+    let base = base.trim_end_matches('/').to_lowercase();
+    let mut all = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|(_, known)| known.strong_count() > 0);
+    let known = all.iter().find(|(at, _)| *at == base);
+    if let Some(known) = known.and_then(|(_, known)| known.upgrade()) {
+        return known;
+    }
+    let new = Arc::new(Administrators::default());
+    all.push((base, Arc::downgrade(&new)));
+    new
+}
 
 impl Administrators {
-    fn groups(&self) -> MutexGuard<'_, HashMap<String, Seen>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The process before this one may have taken somebody away.
+    pub(super) fn doubt(&self, lags: &Lags) {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        *before = Some(Until::later(*before, Until::now(in_doubt(lags))));
     }
 
-    fn leaving(&self, group: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut groups = self.groups();
-        Arc::clone(&groups.entry(group.to_owned()).or_default().leaving)
+    fn unsettled(&self) -> Option<Duration> {
+        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        before.and_then(Until::rest)
     }
 
-    fn keep(&self, group: &str, seen: Option<(Moment, HashSet<String>)>) {
-        self.groups().entry(group.to_owned()).or_default().users = seen;
+    fn of(&self, group: &str) -> Arc<OneGroup> {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(groups.entry(group.to_owned()).or_default())
+    }
+}
+
+impl OneGroup {
+    fn told(&self) -> MutexGuard<'_, HashMap<String, Told>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lately(&self, group: &str, user: &str) -> Option<bool> {
-        let groups = self.groups();
-        let (when, users) = groups.get(group)?.users.as_ref()?;
-        when.is_within(LATELY).then(|| users.contains(user))
+    fn note(&self, user: &str, change: impl FnOnce(&mut Told)) {
+        let mut told = self.told();
+        told.retain(|_, one| one.counts());
+        change(told.entry(user.to_owned()).or_default());
     }
+
+    /// Whether anybody else is certainly there still.
+    fn somebody_stays(&self, shown: &HashSet<String>, user: &str) -> bool {
+        let told = self.told();
+        let counts = |it: Option<Until>| it.is_some_and(|it| it.rest().is_some());
+        let stays = |other: &String| {
+            let leaves = told.get(other).is_some_and(|one| counts(one.left));
+            other != user && !leaves
+        };
+        let given = told.iter().filter(|(_, one)| counts(one.gave));
+        shown.iter().any(stays) || given.map(|(other, _)| other).any(stays)
+    }
+}
+
+impl Leave {
+    /// From here on it may be done.
+    pub(super) fn begins(&mut self) {
+        if let Some(leaving) = &mut self.0 {
+            leaving.begun = true;
+            leaving.doubt();
+        }
+    }
+
+    /// How the call ended that took the role away.
+    pub(super) fn ends(mut self, end: &Result<(), UpstreamError>) {
+        let Some(leaving) = self.0.take() else { return };
+        let left = match end {
+            Ok(()) | Err(UpstreamError::Missing { .. }) => {
+                let now = Until::now(leaving.lags.read_lag);
+                Some(Until::later(leaving.left, now))
+            }
+            Err(UpstreamError::Unknown { .. }) => return leaving.doubt(),
+            // It was certainly not done.
+            Err(_) => leaving.left,
+        };
+        leaving.group.note(&leaving.user, |told| told.left = left);
+    }
+}
+
+impl Leaving {
+    fn doubt(&self) {
+        let left = Until::now(in_doubt(&self.lags));
+        self.group.note(&self.user, |told| told.left = Some(left));
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        if let Some(leaving) = self.0.as_ref().filter(|it| it.begun) {
+            leaving.doubt();
+        }
+    }
+}
+
+/// Until a call that nobody answered cannot land any more, and that is shown.
+fn in_doubt(lags: &Lags) -> Duration {
+    lags.late_writes.saturating_add(lags.read_lag)
 }
 
 impl Snyk {
@@ -67,28 +211,14 @@ impl Snyk {
         role == id || name.is_some_and(|name| is_same_name(name, role))
     }
 
-    /// A call of ours has made somebody an administrator, or may have.
-    pub(super) fn note_role(&self, group: &str, role: &str) {
+    /// A call of ours has given somebody a role.
+    pub(super) fn note_given(&self, group: &str, user: &str, role: &str) {
         let name = self.families.name_of(group, role);
         if self.administers(role, name.as_deref()) {
-            self.administrators.keep(group, None);
+            let gave = Until::now(self.lags().read_lag);
+            let group = self.administrators.of(group);
+            group.note(user, |told| told.gave = Some(gave));
         }
-    }
-
-    /// Whether somebody administers a Snyk Group, as was read a moment ago.
-    pub(super) async fn is_administrator(
-        &self,
-        group: &str,
-        user: &str,
-    ) -> Result<bool, UpstreamError> {
-        if let Some(known) = self.administrators.lately(group, user) {
-            return Ok(known);
-        }
-        let began = Moment::now();
-        let users = self.read_administrators(group).await?;
-        let is_one = users.contains(user);
-        self.administrators.keep(group, Some((began, users)));
-        Ok(is_one)
     }
 
     /// The right to take a role away from somebody who has it now.
@@ -96,33 +226,39 @@ impl Snyk {
         &self,
         group: &str,
         now: &Membership,
-    ) -> Result<Leave, UpstreamError> {
+    ) -> Result<Permit, UpstreamError> {
         if !self.administers(&now.role_id, Some(&now.role_name)) {
-            return Ok(None);
+            return Ok(Permit::Given(Leave::default()));
         }
-        self.leave_administration(group, &now.user_id).await
+        let of = self.administrators.of(group);
+        let held = Arc::clone(&of.leaving).lock_owned().await;
+        if let Some(wait) = self.administrators.unsettled() {
+            return Ok(Permit::NotYet(wait));
+        }
+        let shown = self.read_administrators(group).await?;
+        if !of.somebody_stays(&shown, &now.user_id) {
+            return Err(self.last_of(group));
+        }
+        let left = of.told().get(&now.user_id).and_then(|told| told.left);
+        let leaving = Leaving {
+            left,
+            begun: false,
+            user: now.user_id.clone(),
+            lags: self.lags(),
+            group: of,
+            _held: held,
+        };
+        Ok(Permit::Given(Leave(Some(leaving))))
     }
 
-    /// The same of somebody who administers.
-    pub(super) async fn leave_administration(
-        &self,
-        group: &str,
-        user: &str,
-    ) -> Result<Leave, UpstreamError> {
-        let held = self.administrators.leaving(group).lock_owned().await;
-        let users = self.read_administrators(group).await?;
-        // Whatever becomes of it, what was read is out of date then.
-        self.administrators.keep(group, None);
-        if users.iter().any(|other| other != user) {
-            return Ok(Some(held));
-        }
-        Err(UpstreamError::Barred {
+    fn last_of(&self, group: &str) -> UpstreamError {
+        UpstreamError::Barred {
             reason: format!(
-                "nobody else has the role {:?} in the Snyk Group {group}, and somebody must; give it to \
-                 another user first",
+                "nobody else has the role {:?} in the Snyk Group {group} for certain, and somebody \
+                 must; give it to another user first",
                 self.settings.administrator_role
             ),
-        })
+        }
     }
 
     /// Memberships can be asked for by the name of a role alone, and in the

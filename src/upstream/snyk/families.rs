@@ -184,28 +184,6 @@ impl Families {
         place.or_else(open)
     }
 
-    /// Whether all roles that stand before a place are such, those among them
-    /// that are only named and were never seen.
-    pub(super) fn all_before(
-        &self,
-        group: &str,
-        place: usize,
-        such: impl Fn(&str, &str) -> bool,
-    ) -> bool {
-        let is_such = |role: &Role| such(&role.id, &role.name);
-        if !self.groups.is_empty() {
-            let seen = self.roles_seen(group);
-            let mut before = self.of_group(group).take(place);
-            return before.all(|one| resolve(one, &seen).is_some_and(|role| is_such(&role)));
-        }
-        let roles = self.roles(group);
-        let own = roles
-            .get(place)
-            .map(|own| order(&own.name, &self.precedence).0);
-        let mut named = self.precedence.iter().take(own.unwrap_or_default());
-        named.all(|name| such("", name)) && roles.iter().take(place).all(is_such)
-    }
-
     /// Whether a role is a SCIM Group, or may be one that is configured by a
     /// name, which nobody was seen to have yet.
     pub(super) fn offers(&self, group: &str, role: &str) -> bool {
@@ -449,28 +427,6 @@ mod tests {
             families.name_of(GROUP, "r1").as_deref(),
             Some("group_admin")
         );
-    }
-
-    #[test]
-    fn what_stands_before_a_role_is_seen_or_named() {
-        let is_admin = |_: &str, name: &str| is_same_name(name, "group_admin");
-        let listed = families("precedence = [\"group_admin\", \"auditor\", \"group_viewer\"]");
-        let configured = families(&format!(
-            "[[groups]]\ngroup = \"{GROUP}\"\nrole = \"group_admin\"\n\
-             [[groups]]\ngroup = \"{GROUP}\"\nrole = \"auditor\"\n\
-             [[groups]]\ngroup = \"{GROUP}\"\nrole = \"group_viewer\"\n"
-        ));
-        let seen = [
-            membership("r1", "group_admin"),
-            membership("r2", "group_viewer"),
-        ];
-        for families in [families(""), listed, configured] {
-            families.learn(GROUP, &seen);
-            let viewer = families.place(GROUP, "r2").unwrap();
-            let expected = families.groups.is_empty() && families.precedence[1] == "group_viewer";
-            assert_eq!(families.all_before(GROUP, viewer, is_admin), expected);
-            assert!(families.all_before(GROUP, 0, |_, _| false));
-        }
     }
 
     #[test]

@@ -1,26 +1,30 @@
 //! A pair of a SCIM Group and a user, as a call or none: the user's role in the
-//! Snyk Group is made the one that counts. Each is one write; a look comes
-//! before it only where the write could take away what nobody asked for.
+//! Snyk Group is made the one that counts. Whoever is not known to be there is
+//! added without a look; everything else could take away what somebody gave in
+//! Snyk, so a look comes right before it.
 
 use std::time::Duration;
 
 use super::{
     Snyk,
     accounts::not_one,
-    administrators::Leave,
+    administrators::{Leave, Permit},
     api::{Membership, Which},
     families::ids,
-    memory::{FRESH, Known, RECENT},
-    roles::{Step, step_down, step_up},
+    now::{Given, Now},
+    roles::{Standing, Step, is_listed, is_listed_behind, step_down, step_up},
 };
 use crate::{
     plan::state::Principal,
     upstream::{
-        MemberOutcome::{self, Applied, Seen},
+        MemberOutcome::{self, Applied, Seen, Waits},
         Outcome, UpstreamError,
         client::Priority,
     },
 };
+
+/// So often it is looked at what was not as it was shown.
+const LOOKS: usize = 2;
 
 /// One role in one Snyk Group, and the one that the user is to have there.
 #[derive(Clone, Copy)]
@@ -33,7 +37,10 @@ pub(super) struct Pair<'a> {
 
 impl Snyk {
     pub(super) async fn add(&self, name: &str, who: &Principal) -> Result<Outcome, UpstreamError> {
-        let pair = self.pair(name, who)?;
+        let pair = self.pair(name, who).ok_or_else(not_configured)?;
+        if !self.families.offers(pair.group, pair.own) {
+            return Err(not_configured());
+        }
         self.raise(pair).await.map(|end| outcome(who, end))
     }
 
@@ -42,237 +49,233 @@ impl Snyk {
         name: &str,
         who: &Principal,
     ) -> Result<Outcome, UpstreamError> {
-        let pair = self.pair(name, who)?;
+        // Also of a role that was among the groups once: it can be given up.
+        let pair = self.pair(name, who).ok_or_else(not_configured)?;
         self.lower(pair).await.map(|end| outcome(who, end))
     }
 
-    /// Nothing is written of what the configuration does not offer, whatever the
-    /// engine believes.
-    fn pair<'a>(&self, name: &'a str, who: &'a Principal) -> Result<Pair<'a>, UpstreamError> {
-        let offered = ids(name).filter(|(group, role)| self.families.offers(group, role));
-        let (group, own) = offered.ok_or_else(|| UpstreamError::Barred {
-            reason: "this Group is not among the groups of the connection's configuration".into(),
-        })?;
+    /// Nobody is given what the configuration does not offer, whatever the engine
+    /// believes.
+    fn pair<'a>(&self, name: &'a str, who: &'a Principal) -> Option<Pair<'a>> {
+        let (group, own) = ids(name)?;
         let counts = who.counts.as_deref().and_then(ids);
-        Ok(Pair {
+        let counts = counts.filter(|(of, role)| *of == group && self.families.offers(of, role));
+        Some(Pair {
             group,
             own,
-            counts: counts.filter(|(of, _)| *of == group).map(|(_, role)| role),
+            counts: counts.map(|(_, role)| role),
             who,
         })
     }
 
     /// Who has the role, or one that stands before it, keeps that; anybody else
-    /// gets what counts. Nobody is looked up who most likely is no member yet.
+    /// gets what counts.
     async fn raise(&self, pair: Pair<'_>) -> Result<MemberOutcome, UpstreamError> {
+        let linked = &pair.who.upstream_id;
+        let user = match linked {
+            Some(id) => id.clone(),
+            None => self.link(&pair.who.account, None).await?,
+        };
+        let missing = match self.raise_user(pair, &user).await {
+            Err(error @ UpstreamError::Missing { .. }) if linked.is_some() => error,
+            done => return done,
+        };
+        match self.made_anew(pair.who).await? {
+            Some(user) => self.raise_user(pair, &user).await,
+            None => Err(missing),
+        }
+    }
+
+    async fn raise_user(&self, pair: Pair<'_>, user: &str) -> Result<MemberOutcome, UpstreamError> {
         let counts = pair.counts.unwrap_or(pair.own);
-        let user = self.id_of(pair).await?;
-        match self.memory.membership(pair.group, &user) {
-            Some(known) if self.is_below(pair, counts, &user, &known).await? => {
-                let id = (pair.group, known.id.as_str());
-                match self.update(id, &user, counts, Priority::Ordinary).await {
-                    // It is not there any more under that id.
-                    Err(UpstreamError::Missing { .. }) => {}
-                    done => return done.map(|()| Applied),
-                }
+        if self.memory.membership(pair.group, user).is_none() {
+            match self.create(pair.group, user, counts).await {
+                Err(UpstreamError::Exists { .. }) => {}
+                done => return done.map(|()| Applied),
             }
-            Some(_) => return self.raise_after_a_look(pair, counts).await,
-            None => {}
         }
-        match self.create(pair.group, &user, counts).await {
-            Err(UpstreamError::Exists { .. }) => self.raise_after_a_look(pair, counts).await,
-            done => done.map(|()| Applied),
+        for _ in 0..LOOKS {
+            let now = self.now(pair.group, user, Priority::Ordinary).await?;
+            if self.families.place(pair.group, pair.own).is_none() {
+                self.know_roles(pair.group).await?;
+            }
+            let standing = |now: &Membership| self.standing(pair, now);
+            let step = now.step(|now| step_up(pair.own, counts, now, standing));
+            match self.take(pair, user, &now, step, Priority::Ordinary).await {
+                // It was not as the look has shown it.
+                Err(UpstreamError::Exists { .. }) => {}
+                Err(UpstreamError::Missing { .. }) if now.is.is_some() => {}
+                done => return done,
+            }
         }
+        Ok(Waits(self.lags().read_lag))
     }
 
-    /// Whether a membership was lately seen with a role that stands behind the
-    /// pair's, so that changing it takes nothing away.
-    async fn is_below(
-        &self,
-        pair: Pair<'_>,
-        counts: &str,
-        user: &str,
-        known: &Known,
-    ) -> Result<bool, UpstreamError> {
+    fn standing(&self, pair: Pair<'_>, now: &Membership) -> Standing {
         let place = |role: &str| self.families.place(pair.group, role);
-        let Some(own) = place(pair.own) else {
-            return Ok(false);
-        };
-        let relied = self.relied(pair.group, own);
-        let now = known.role_within(relied).filter(|role| *role != counts);
-        let Some(now) = now.and_then(place) else {
-            return Ok(false);
-        };
-        // Before the first one stands nothing that could be taken away.
-        Ok(now > own && (own == 0 || !self.is_administrator(pair.group, user).await?))
-    }
-
-    /// How long it is relied on that nobody was given, by hand, a role before
-    /// one at a place. Whether somebody administers is asked in any case.
-    fn relied(&self, group: &str, own: usize) -> Duration {
-        let administers = |id: &str, name: &str| self.administers(id, Some(name));
-        if self.families.all_before(group, own, administers) {
-            RECENT
-        } else {
-            FRESH
-        }
-    }
-
-    async fn raise_after_a_look(
-        &self,
-        pair: Pair<'_>,
-        counts: &str,
-    ) -> Result<MemberOutcome, UpstreamError> {
-        let now = self.find(pair.group, pair.who, Priority::Ordinary).await?;
-        if self.families.place(pair.group, pair.own).is_none() {
-            self.know_roles(pair.group).await?;
-        }
-        let stands_before = |now: &Membership| self.stands_before(pair, now);
-        let step = step_up(pair.own, counts, now.as_ref(), stands_before);
-        let user = match &now {
-            Some(now) => now.user_id.clone(),
-            None => self.id_of(pair).await?,
-        };
-        let _leave = self.permit(pair.group, &step, now.as_ref()).await?;
-        let done = match step {
-            Step::Nothing | Step::Delete { .. } => return Ok(Seen),
-            Step::Create { role } => self.create(pair.group, &user, &role).await,
-            Step::Update { membership, role } => {
-                let id = (pair.group, membership.as_str());
-                self.update(id, &user, &role, Priority::Ordinary).await
-            }
-        };
-        match done {
-            Ok(()) => Ok(Applied),
-            // Nothing was done, and another look will tell.
-            Err(UpstreamError::Exists { .. }) => Err(later("the membership is not shown yet")),
-            Err(UpstreamError::Missing { .. }) if now.is_some() => {
-                Err(later("the membership changes while it is looked at"))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn stands_before(&self, pair: Pair<'_>, now: &Membership) -> bool {
-        let place = |role: &str| self.families.place(pair.group, role);
+        let administers = self.administers(&now.role_id, Some(&now.role_name));
         match (place(&now.role_id), place(pair.own)) {
-            (Some(now), Some(own)) => now < own,
-            (None, Some(_)) => false,
+            (Some(now), Some(own)) if now < own => Standing::Before,
             // Nobody has the pair's role, so where it stands is not known yet.
-            (_, None) => self.administers(&now.role_id, Some(&now.role_name)),
+            (Some(_), None) if administers => Standing::Before,
+            (Some(_), _) if self.is_unlisted(pair, now) => Standing::Strange,
+            (Some(_), _) => Standing::Behind,
+            (None, _) if administers => Standing::Strange,
+            (None, _) if self.is_listed_behind(pair, now) => Standing::Behind,
+            (None, _) => Standing::Strange,
         }
+    }
+
+    /// Whether a role that was found stands behind the pair's for want of a place
+    /// alone: what a role of somebody's own gives is not known.
+    fn is_unlisted(&self, pair: Pair<'_>, now: &Membership) -> bool {
+        let order = &self.settings.precedence;
+        let own = self.families.name_of(pair.group, pair.own);
+        let own_is = own.is_some_and(|own| is_listed(&own, order));
+        self.families.configured().is_empty() && own_is && !is_listed(&now.role_name, order)
+    }
+
+    /// Whether a role that is no SCIM Group is known to be less than the pair's,
+    /// as the one is that Snyk gives by default.
+    fn is_listed_behind(&self, pair: Pair<'_>, now: &Membership) -> bool {
+        let own = self.families.name_of(pair.group, pair.own);
+        let unresolved = || self.families.unresolved(pair.group);
+        let names = own.map_or_else(unresolved, |own| vec![own]);
+        let order = &self.settings.precedence;
+        let behind = |own: &String| is_listed_behind(&now.role_name, own, order);
+        !names.is_empty() && names.iter().all(behind)
     }
 
     /// Who has the role gets what counts instead, or is in the Snyk Group no
     /// more; anybody else is left alone.
     async fn lower(&self, pair: Pair<'_>) -> Result<MemberOutcome, UpstreamError> {
-        if let Some(now) = self.just_given(pair) {
-            match self.lower_from(pair, &now).await {
-                Err(UpstreamError::Missing { .. }) => {}
-                done => return done,
-            }
-        }
-        let Some(now) = self
-            .find(pair.group, pair.who, Priority::Revocation)
-            .await?
-        else {
-            return Ok(Seen);
+        let user = match &pair.who.upstream_id {
+            Some(id) => Some(id.clone()),
+            None => self.id_in(pair.group, &pair.who.account).await?,
         };
-        match self.lower_from(pair, &now).await {
-            Err(UpstreamError::Missing { .. }) => {}
-            done => return done,
+        let Some(user) = user else { return Ok(Seen) };
+        if let Some(end) = self.lower_user(pair, &user).await? {
+            return Ok(end);
         }
-        // Gone between the look and the call, or another one is in its place.
-        let again = self
-            .find(pair.group, pair.who, Priority::Revocation)
-            .await?;
-        match again.filter(|now| now.role_id == pair.own) {
+        match self.made_anew(pair.who).await? {
+            Some(user) => Ok(self.lower_user(pair, &user).await?.unwrap_or(Seen)),
             None => Ok(Seen),
-            Some(_) => Err(later("the membership changes while it is looked at")),
         }
     }
 
-    /// The membership that a call of ours has just made with the pair's role: a
-    /// look might not show it yet.
-    fn just_given(&self, pair: Pair<'_>) -> Option<Membership> {
-        let user = pair.who.upstream_id.as_deref()?;
-        let known = self.memory.membership(pair.group, user)?;
-        known.is_fresh(pair.own).then(|| Membership {
-            id: known.id,
-            role_id: pair.own.to_owned(),
-            role_name: self
-                .families
-                .name_of(pair.group, pair.own)
-                .unwrap_or_default(),
-            user_id: user.to_owned(),
-            ..Membership::default()
-        })
-    }
-
-    async fn lower_from(
+    /// `None`: the user is not in the Snyk Group.
+    async fn lower_user(
         &self,
         pair: Pair<'_>,
-        now: &Membership,
+        user: &str,
+    ) -> Result<Option<MemberOutcome>, UpstreamError> {
+        for _ in 0..LOOKS {
+            let now = self.now(pair.group, user, Priority::Revocation).await?;
+            if now.is.is_none() {
+                return Ok(None);
+            }
+            let step = now.step(|now| step_down(pair.own, pair.counts, now));
+            match self
+                .take(pair, user, &now, step, Priority::Revocation)
+                .await
+            {
+                // Gone between the look and the call, or another one is in its
+                // place.
+                Err(UpstreamError::Missing { .. }) => {}
+                done => return done.map(Some),
+            }
+        }
+        Ok(Some(Waits(self.lags().read_lag)))
+    }
+
+    /// Takes a step, or says why it waits.
+    async fn take(
+        &self,
+        pair: Pair<'_>,
+        user: &str,
+        now: &Now,
+        step: Result<Step, Duration>,
+        priority: Priority,
     ) -> Result<MemberOutcome, UpstreamError> {
-        let step = step_down(pair.own, pair.counts, Some(now));
-        let _leave = self.permit(pair.group, &step, Some(now)).await?;
-        match step {
-            Step::Nothing | Step::Create { .. } => return Ok(Seen),
+        let step = match step {
+            Ok(step) => step,
+            Err(wait) => return Ok(Waits(wait)),
+        };
+        let mut leave = match self.permit(pair.group, &step, now).await? {
+            Permit::Given(leave) => leave,
+            Permit::NotYet(wait) => return Ok(Waits(wait)),
+        };
+        leave.begins();
+        let done = match step {
+            Step::Nothing => return Ok(Seen),
+            Step::Leave { role } => return Err(strange(&role)),
+            Step::Create { role } => self.create(pair.group, user, &role).await,
             Step::Update { membership, role } => {
                 let id = (pair.group, membership.as_str());
-                let priority = Priority::Revocation;
-                self.update(id, &now.user_id, &role, priority).await?;
+                self.update(id, now, &role, priority).await
             }
             Step::Delete { membership } => {
                 let id = (pair.group, membership.as_str());
-                self.delete(id, &now.user_id).await?;
+                self.delete(id, user).await
             }
-        }
-        Ok(Applied)
+        };
+        leave.ends(&done);
+        done.map(|()| Applied)
     }
 
     /// Whoever has a role keeps it unless somebody else administers.
-    async fn permit(
-        &self,
-        group: &str,
-        step: &Step,
-        now: Option<&Membership>,
-    ) -> Result<Leave, UpstreamError> {
-        match (step, now) {
+    async fn permit(&self, group: &str, step: &Step, now: &Now) -> Result<Permit, UpstreamError> {
+        let administers = |it: &&Membership| self.administers(&it.role_id, Some(&it.role_name));
+        match (step, now.all().find(administers)) {
             (Step::Update { .. } | Step::Delete { .. }, Some(now)) => self.leave(group, now).await,
-            _ => Ok(None),
+            _ => Ok(Permit::Given(Leave::default())),
         }
     }
 
-    /// The user's id, which every new membership needs.
-    async fn id_of(&self, pair: Pair<'_>) -> Result<String, UpstreamError> {
-        match &pair.who.upstream_id {
-            Some(id) => Ok(id.clone()),
-            None => self.link(&pair.who.account, None).await,
-        }
-    }
-
-    /// The membership of a user now.
-    pub(super) async fn find(
+    /// What a user has in a Snyk Group now.
+    pub(super) async fn now(
         &self,
         group: &str,
-        who: &Principal,
+        user: &str,
         priority: Priority,
-    ) -> Result<Option<Membership>, UpstreamError> {
-        let which = match &who.upstream_id {
-            Some(id) => Which::OfUser(id),
-            None => Which::OfEmail(&who.account),
+    ) -> Result<Now, UpstreamError> {
+        let mut shown = self.look(group, Which::OfUser(user), priority).await?;
+        let (first, more) = (shown.pop(), shown);
+        if !more.is_empty() {
+            return Err(UpstreamError::Barred {
+                reason: TWICE.into(),
+            });
+        }
+        Ok(self.now_of(group, user, first))
+    }
+
+    pub(super) fn now_of(&self, group: &str, user: &str, shown: Option<Membership>) -> Now {
+        let known = self.memory.membership(group, user);
+        let role = known.as_ref().and_then(|it| it.given(self.lags().read_lag));
+        let name = role.and_then(|(role, _)| self.families.name_of(group, role));
+        let given = Given {
+            user,
+            role,
+            role_name: name.unwrap_or_default(),
         };
-        let mut found = self.look(group, which, priority).await?;
-        if found.len() > 1 {
+        Now::of(shown, known.as_ref(), &given)
+    }
+
+    /// Who has an e-mail in one Snyk Group.
+    async fn id_in(&self, group: &str, account: &str) -> Result<Option<String>, UpstreamError> {
+        let which = Which::OfEmail(account);
+        let found = self.look(group, which, Priority::Revocation).await?;
+        let mut ids: Vec<String> = found.into_iter().map(|it| it.user_id).collect();
+        ids.dedup();
+        if ids.len() > 1 {
             return Err(not_one());
         }
-        Ok(found.pop())
+        Ok(ids.pop())
     }
 
     /// A look, before which nothing was written: what is unclear of it is no
     /// doubt about anything. A Snyk Group that is not shown is not gone: the
-    /// credential may have lost it.
+    /// credential may have lost it. What calls of ours have ended is left out.
     pub(super) async fn look(
         &self,
         group: &str,
@@ -280,33 +283,43 @@ impl Snyk {
         priority: Priority,
     ) -> Result<Vec<Membership>, UpstreamError> {
         let found = self.api.look_up(group, which, priority).await;
-        let found = found.map_err(|error| match error {
+        let mut found = found.map_err(|error| match error {
             UpstreamError::Unknown { reason } => later(&reason),
             UpstreamError::Missing { .. } => later("the Snyk Group is not visible to the token"),
             other => other,
         })?;
         self.families.learn(group, &found);
+        let lag = self.lags().read_lag;
+        found.retain(|it| !self.memory.has_ended(&it.id, lag));
         Ok(found)
     }
 
     async fn create(&self, group: &str, user: &str, role: &str) -> Result<(), UpstreamError> {
-        let made = self.api.create(group, user, role).await;
-        // Also if the answer was lost: it may have been done.
-        self.note_role(group, role);
-        self.memory.done(group, user, &made?, role);
+        let id = self.api.create(group, user, role).await?;
+        self.note_given(group, user, role);
+        self.memory.done(group, user, (&id, role), "");
         Ok(())
     }
 
     async fn update(
         &self,
         (group, membership): (&str, &str),
-        user: &str,
+        now: &Now,
         role: &str,
         priority: Priority,
     ) -> Result<(), UpstreamError> {
+        let before = now.all().last();
+        let (user, shown) = before.map_or(("", ""), |it| (&it.user_id, &it.role_id));
         let changed = self.api.set_role((group, membership), role, priority).await;
-        self.note_role(group, role);
-        self.note(&changed, (group, membership), user, Some(role));
+        match &changed {
+            Ok(()) => {
+                self.note_given(group, user, role);
+                self.memory.done(group, user, (membership, role), shown);
+            }
+            Err(UpstreamError::Missing { .. }) => self.memory.forget(group, user),
+            Err(UpstreamError::Unknown { .. }) => self.memory.doubt(group, user, membership),
+            Err(_) => {}
+        }
         changed
     }
 
@@ -316,7 +329,12 @@ impl Snyk {
         user: &str,
     ) -> Result<(), UpstreamError> {
         let gone = self.api.delete(group, membership).await;
-        self.note(&gone, (group, membership), user, None);
+        match &gone {
+            Ok(()) => self.memory.ended(group, user, membership),
+            Err(UpstreamError::Missing { .. }) => self.memory.forget(group, user),
+            Err(UpstreamError::Unknown { .. }) => self.memory.doubt(group, user, membership),
+            Err(_) => {}
+        }
         gone.map_err(|error| match error {
             UpstreamError::Exists { reason } if self.settings.cascade => {
                 UpstreamError::Rejected { reason }
@@ -327,29 +345,31 @@ impl Snyk {
             other => other,
         })
     }
-
-    fn note(
-        &self,
-        end: &Result<(), UpstreamError>,
-        (group, membership): (&str, &str),
-        user: &str,
-        role: Option<&str>,
-    ) {
-        match (end, role) {
-            (Ok(()), Some(role)) => self.memory.done(group, user, membership, role),
-            (Ok(()), None) | (Err(UpstreamError::Missing { .. }), _) => {
-                self.memory.forget(group, user);
-            }
-            (Err(UpstreamError::Unknown { .. }), _) => self.memory.doubt(group, user, membership),
-            (Err(_), _) => {}
-        }
-    }
 }
 
 /// Why somebody is still there.
 pub(super) const ORGANIZATIONS_REMAIN: &str = "the user is in organizations below the Snyk Group, \
     and those memberships remain; take the user out of them in Snyk, or set cascade = true for \
     this connection, which takes these memberships away too";
+const TWICE: &str = "Snyk shows two memberships of the user in the Snyk Group, and it cannot be \
+    told which one counts; take one of them away in Snyk";
+
+fn not_configured() -> UpstreamError {
+    UpstreamError::Barred {
+        reason: "this Group is not among the groups of the connection's configuration".into(),
+    }
+}
+
+/// Why somebody's role is not changed.
+fn strange(role: &str) -> UpstreamError {
+    UpstreamError::Barred {
+        reason: format!(
+            "the user has the role {role:?} in the Snyk Group, which is not known to be less, and it \
+             is neither lowered nor replaced; take it away in Snyk, or give it a place in groups or \
+             precedence"
+        ),
+    }
+}
 
 fn outcome(who: &Principal, end: MemberOutcome) -> Outcome {
     Outcome {

@@ -3,7 +3,7 @@
 //! which Snyk answers with 404, and is forgotten then.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,41 +13,46 @@ use crate::upstream::client::Moment;
 
 /// What a reading showed is relied on for so long.
 pub(super) const RECENT: Duration = Duration::from_secs(15 * 60);
-/// What a call of ours did is relied on for so long against a look, which may
-/// show what was so before it.
-pub(super) const FRESH: Duration = Duration::from_secs(60);
+/// Memberships that were ended are forgotten when there are so many.
+const MANY: usize = 1_024;
 
 /// A membership as it was last heard of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) id: String,
     /// `None` after a call that nobody answered.
-    pub(super) role: Option<Arc<str>>,
+    role: Option<Arc<str>>,
     heard: Moment,
     /// By the answer to a call of ours, and not by a reading.
     ours: bool,
+    /// What it was before calls of ours, which a look may still show.
+    earlier: Vec<Arc<str>>,
 }
 
 impl Known {
-    /// Its role, if that was heard no longer ago than that.
-    pub(super) fn role_within(&self, span: Duration) -> Option<&str> {
-        self.role.as_deref().filter(|_| self.heard.is_within(span))
+    /// The role that a call of ours gave it within a span, and what is left of
+    /// that: so long a look may show what was so before.
+    pub(super) fn given(&self, within: Duration) -> Option<(&str, Duration)> {
+        let rest = self.heard.rest(within).filter(|_| self.ours)?;
+        Some((self.role.as_deref()?, rest))
     }
 
-    /// Whether a call of ours has just given it that role.
-    pub(super) fn is_fresh(&self, role: &str) -> bool {
-        self.ours && self.role.as_deref() == Some(role) && self.heard.is_within(FRESH)
+    pub(super) fn was(&self, role: &str) -> bool {
+        self.earlier.iter().any(|it| **it == *role)
+    }
+
+    /// What it was before a call that is made now.
+    fn history(&self) -> Vec<Arc<str>> {
+        let before = self.earlier.iter().filter(|_| self.ours);
+        let mut all: Vec<_> = before.chain(&self.role).cloned().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 }
 
-/// Somebody's id.
-#[derive(Debug, Clone)]
-struct Person {
-    id: String,
-    heard: Moment,
-    /// Others have the same e-mail.
-    ambiguous: bool,
-}
+/// Somebody's ids, and when they were last shown with an e-mail.
+type Ids = Vec<(String, Moment)>;
 
 /// By the id of the Snyk Group, then by the id of the user.
 type Memberships = HashMap<String, HashMap<String, Known>>;
@@ -55,8 +60,12 @@ type Memberships = HashMap<String, HashMap<String, Known>>;
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     memberships: Mutex<Memberships>,
+    /// Ids of memberships that calls of ours have ended.
+    ended: Mutex<HashMap<String, Moment>>,
     /// By e-mail.
-    people: Mutex<HashMap<String, Person>>,
+    people: Mutex<HashMap<String, Ids>>,
+    /// E-mails that several were seen to have at once.
+    twins: Mutex<HashSet<String>>,
 }
 
 impl Memory {
@@ -64,35 +73,60 @@ impl Memory {
         self.memberships().get(group)?.get(user).cloned()
     }
 
-    /// A call of ours did this.
-    pub(super) fn done(&self, group: &str, user: &str, id: &str, role: &str) {
-        self.put(group, user, Some((id, Some(role))));
+    /// A call of ours did this; `shown`: the role that a look before it showed.
+    pub(super) fn done(&self, group: &str, user: &str, (id, role): (&str, &str), shown: &str) {
+        let mut memberships = self.memberships();
+        let of_group = memberships.entry(group.to_owned()).or_default();
+        let same = of_group.get(user).filter(|known| known.id == id);
+        let mut earlier = same.map(Known::history).unwrap_or_default();
+        if !shown.is_empty() && earlier.iter().all(|it| **it != *shown) {
+            earlier.push(Arc::from(shown));
+        }
+        let known = Known {
+            id: id.to_owned(),
+            role: Some(Arc::from(role)),
+            heard: Moment::now(),
+            ours: true,
+            earlier,
+        };
+        of_group.insert(user.to_owned(), known);
     }
 
     /// A call of ours may have done something to a membership.
     pub(super) fn doubt(&self, group: &str, user: &str, id: &str) {
-        self.put(group, user, Some((id, None)));
-    }
-
-    pub(super) fn forget(&self, group: &str, user: &str) {
-        self.put(group, user, None);
-    }
-
-    fn put(&self, group: &str, user: &str, now: Option<(&str, Option<&str>)>) {
         let mut memberships = self.memberships();
         let of_group = memberships.entry(group.to_owned()).or_default();
-        match now {
-            Some((id, role)) => {
-                let known = Known {
-                    id: id.to_owned(),
-                    role: role.map(Arc::from),
-                    heard: Moment::now(),
-                    ours: true,
-                };
-                of_group.insert(user.to_owned(), known);
-            }
-            None => drop(of_group.remove(user)),
+        let known = Known {
+            id: id.to_owned(),
+            role: None,
+            heard: Moment::now(),
+            ours: true,
+            earlier: Vec::new(),
+        };
+        of_group.insert(user.to_owned(), known);
+    }
+
+    /// It is not there under that id, if it ever was.
+    pub(super) fn forget(&self, group: &str, user: &str) {
+        if let Some(of_group) = self.memberships().get_mut(group) {
+            of_group.remove(user);
         }
+    }
+
+    /// A call of ours has ended it.
+    pub(super) fn ended(&self, group: &str, user: &str, id: &str) {
+        self.forget(group, user);
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.len() >= MANY && ended.len().is_multiple_of(MANY / 4) {
+            ended.retain(|_, when| when.is_within(RECENT));
+        }
+        ended.insert(id.to_owned(), Moment::now());
+    }
+
+    /// Whether a call of ours has ended a membership within a span.
+    pub(super) fn has_ended(&self, id: &str, within: Duration) -> bool {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.get(id).is_some_and(|when| when.is_within(within))
     }
 
     /// A whole list of a Snyk Group, whose reading began at a moment. What was
@@ -109,6 +143,7 @@ impl Memory {
                 role: Some(Arc::clone(role)),
                 heard: began,
                 ours: false,
+                earlier: Vec::new(),
             };
             now.insert(membership.user_id.clone(), known);
         }
@@ -127,24 +162,34 @@ impl Memory {
     pub(super) fn meet<'a>(&self, found: impl Iterator<Item = (&'a str, &'a str)>, began: Moment) {
         let mut people = self.people();
         for (email, id) in found.filter(|(email, _)| !email.is_empty()) {
-            let before = people.get(email);
-            let other = before.filter(|it| it.id != id && it.heard.is_within(RECENT));
-            let ambiguous = other.is_some();
-            let person = Person {
-                id: id.to_owned(),
-                heard: began,
-                ambiguous,
-            };
-            people.insert(email.to_owned(), person);
+            let ids = people.entry(email.to_owned()).or_default();
+            ids.retain(|(known, heard)| known != id && heard.is_within(RECENT));
+            ids.push((id.to_owned(), began));
         }
     }
 
-    /// The id of the one who was lately seen with an e-mail.
-    pub(super) fn person(&self, email: &str) -> Option<String> {
+    /// The ids of those who were lately seen with an e-mail.
+    pub(super) fn ids_of(&self, email: &str) -> Vec<String> {
         let people = self.people();
-        let person = people.get(email)?;
-        let certain = !person.ambiguous && person.heard.is_within(RECENT);
-        certain.then(|| person.id.clone())
+        let ids = people.get(email).into_iter().flatten();
+        let recent = ids.filter(|(_, heard)| heard.is_within(RECENT));
+        recent.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The id of the only one who was lately seen with an e-mail.
+    pub(super) fn person(&self, email: &str) -> Option<String> {
+        let mut ids = self.ids_of(email);
+        ids.pop().filter(|_| ids.is_empty())
+    }
+
+    pub(super) fn note_twins(&self, email: &str) {
+        let mut twins = self.twins.lock().unwrap_or_else(PoisonError::into_inner);
+        twins.insert(email.to_owned());
+    }
+
+    pub(super) fn are_twins(&self, email: &str) -> bool {
+        let twins = self.twins.lock().unwrap_or_else(PoisonError::into_inner);
+        twins.contains(email)
     }
 
     fn memberships(&self) -> MutexGuard<'_, Memberships> {
@@ -153,13 +198,14 @@ impl Memory {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn people(&self) -> MutexGuard<'_, HashMap<String, Person>> {
+    fn people(&self) -> MutexGuard<'_, HashMap<String, Ids>> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn membership(user: &str, role: &str, email: &str) -> Membership {
@@ -172,44 +218,47 @@ mod tests {
         }
     }
 
-    fn recent_role(known: &Known) -> Option<&str> {
-        known.role_within(RECENT)
-    }
+    const LAG: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_heard_is_relied_on_for_a_while() {
+    async fn what_a_call_of_ours_did_is_held_against_looks_as_long_as_they_may_lag() {
         let memory = Memory::default();
         let list = [membership("ann", "viewer", "ann@example.com")];
         memory.read("g", &list, Moment::now());
-        let known = || memory.membership("g", "ann");
-        assert_eq!(known().as_ref().and_then(recent_role), Some("viewer"));
-        assert!(
-            !known().is_some_and(|it| it.is_fresh("viewer")),
-            "only read"
-        );
-        memory.done("g", "ann", "m-ann", "admin");
-        assert!(known().is_some_and(|it| it.is_fresh("admin")));
-        tokio::time::advance(FRESH * 2).await;
-        assert!(!known().is_some_and(|it| it.is_fresh("admin")));
+        let known = || memory.membership("g", "ann").unwrap();
+        assert_eq!(known().given(LAG), None, "only read");
+        memory.done("g", "ann", ("m-ann", "admin"), "member");
+        assert_eq!(known().given(LAG), Some(("admin", LAG)));
+        let earlier = ["viewer", "member", "admin"].map(|role| known().was(role));
+        assert_eq!(earlier, [true, true, false]);
+        memory.done("g", "ann", ("m-ann", "auditor"), "admin");
+        let earlier = ["viewer", "member", "admin"].map(|role| known().was(role));
+        assert_eq!(earlier, [true, true, true]);
+        memory.done("g", "ann", ("m-other", "auditor"), "");
+        assert!(!known().was("viewer"), "another membership");
+        tokio::time::advance(LAG * 2).await;
+        assert_eq!(known().given(LAG), None);
+        memory.done("g", "ann", ("m-ann", "admin"), "");
         memory.doubt("g", "ann", "m-ann");
-        assert_eq!(known().as_ref().and_then(recent_role), None);
-        memory.done("g", "ann", "m-ann", "admin");
+        assert_eq!(known().given(LAG), None);
         tokio::time::advance(RECENT * 2).await;
-        assert_eq!(known().as_ref().and_then(recent_role), None);
-        assert_eq!(known().map(|it| it.id).as_deref(), Some("m-ann"));
+        assert_eq!(known().id, "m-ann");
         assert_eq!(memory.person("ann@example.com"), None);
-        memory.forget("g", "ann");
-        assert_eq!(known(), None);
+        memory.ended("g", "ann", "m-ann");
+        assert_eq!(memory.membership("g", "ann"), None);
+        assert!(memory.has_ended("m-ann", LAG) && !memory.has_ended("m-ben", LAG));
+        tokio::time::advance(LAG * 2).await;
+        assert!(!memory.has_ended("m-ann", LAG));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_reading_does_not_hide_what_was_done_while_it_went_on() {
         let memory = Memory::default();
-        memory.done("g", "old", "m-old", "viewer");
-        tokio::time::advance(FRESH).await;
+        memory.done("g", "old", ("m-old", "viewer"), "");
+        tokio::time::advance(LAG).await;
         let began = Moment::now();
-        tokio::time::advance(FRESH).await;
-        memory.done("g", "ben", "m-ben", "viewer");
+        tokio::time::advance(LAG).await;
+        memory.done("g", "ben", ("m-ben", "viewer"), "");
         memory.read("g", &[membership("ann", "viewer", "")], began);
         let known = |user| memory.membership("g", user).map(|it| it.id);
         assert_eq!(known("ann").as_deref(), Some("m-ann"));
@@ -226,7 +275,10 @@ mod tests {
         assert_eq!(memory.person("ann@example.com").as_deref(), Some("ann"));
         let two = [membership("other", "viewer", "ann@example.com")];
         memory.read("i", &two, Moment::now());
+        memory.read("g", &one, Moment::now());
+        memory.read("g", &one, Moment::now());
         assert_eq!(memory.person("ann@example.com"), None);
+        assert_eq!(memory.ids_of("ann@example.com"), ["other", "ann"]);
         assert_eq!(memory.person(""), None);
     }
 }

@@ -5,17 +5,21 @@
 //! What is sent is in `api`, what a pair comes to in `membership`, who is who in
 //! `accounts`, the end of a user in `withdrawal`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Condition, Finding, Ledger, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile,
-    RemoteUser, Upstream, UpstreamError,
+    Condition, Finding, Lags, Ledger, Outcome, Projection, RemoteGroup, RemoteMember,
+    RemoteProfile, RemoteUser, Upstream, UpstreamError, client::Priority,
 };
 use crate::{
-    plan::{capability::Capabilities, operation::Operation, state::Principal},
+    plan::{
+        capability::{Act, Capabilities},
+        operation::Operation,
+        state::Principal,
+    },
     scim::{error::Problem, resource::Attributes, schema::Schemas},
 };
 use administrators::Administrators;
@@ -31,10 +35,13 @@ mod families;
 mod mapping;
 mod membership;
 mod memory;
+mod now;
 mod paging;
 pub mod roles;
 mod schemas;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod withdrawal;
 
@@ -51,7 +58,8 @@ pub fn open(settings: Settings) -> Result<Arc<dyn Upstream>, String> {
         capabilities: can,
         families: Families::new(&settings),
         memory: Memory::default(),
-        administrators: Administrators::default(),
+        administrators: administrators::shared(settings.base()),
+        lags: OnceLock::new(),
         sso_users: accounts::SsoUsers::default(),
         settings,
     }))
@@ -65,9 +73,28 @@ struct Snyk {
     schemas: Arc<Schemas>,
     families: Families,
     memory: Memory,
-    administrators: Administrators,
+    administrators: Arc<Administrators>,
+    lags: OnceLock<Lags>,
     sso_users: accounts::SsoUsers,
     settings: Settings,
+}
+
+impl Snyk {
+    /// What Snyk refused of its own is told with what is known of the act.
+    fn explained(&self, act: Act, error: UpstreamError) -> UpstreamError {
+        let UpstreamError::Rejected { reason } = error else {
+            return error;
+        };
+        tracing::warn!(?act, %reason, "Snyk refused");
+        let note = self.capabilities.note(act);
+        UpstreamError::Barred {
+            reason: format!("Snyk refused it; its own words are in the bridge's log ({note})"),
+        }
+    }
+
+    fn lags(&self) -> Lags {
+        self.lags.get().copied().unwrap_or_default()
+    }
 }
 
 #[async_trait]
@@ -157,6 +184,20 @@ impl Upstream for Snyk {
         Ok(members.collect())
     }
 
+    async fn has(&self, group: &str, who: &Principal) -> Result<Option<bool>, UpstreamError> {
+        let (id, role) = ids(group).ok_or_else(no_group)?;
+        let which = match &who.upstream_id {
+            Some(user) => api::Which::OfUser(user),
+            None => api::Which::OfEmail(&who.account),
+        };
+        let found = self.look(id, which, Priority::Ordinary).await?;
+        let place = |role: &str| self.families.place(id, role);
+        let has = |it: &api::Membership| {
+            it.role_id == role || place(&it.role_id).is_some_and(|at| Some(at) < place(role))
+        };
+        Ok(Some(found.iter().any(has)))
+    }
+
     async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
         self.one_user(account).await
     }
@@ -186,9 +227,13 @@ impl Upstream for Snyk {
                 })
             }
             Operation::DeactivateUser { principal } => self.withdraw(principal).await,
-            Operation::AddMembers { group, members } => self.add(group, single(members)?).await,
+            Operation::AddMembers { group, members } => {
+                let added = self.add(group, single(members)?).await;
+                added.map_err(|error| self.explained(Act::AddMembers, error))
+            }
             Operation::RemoveMembers { group, members } => {
-                self.remove(group, single(members)?).await
+                let removed = self.remove(group, single(members)?).await;
+                removed.map_err(|error| self.explained(Act::RemoveMembers, error))
             }
             // Nothing else is planned, because the table cannot do it; if it
             // were, it would end here.
@@ -199,6 +244,17 @@ impl Upstream for Snyk {
             | Operation::DeleteGroup { .. } => Err(rejected(capabilities::NO_GROUPS)),
             Operation::ReplaceMembers { .. } => Err(rejected(capabilities::NO_REPLACE)),
         }
+    }
+
+    fn begin(&self, lags: &Lags) {
+        let lags = self.lags.get_or_init(|| *lags);
+        if lags.sent_lately {
+            self.administrators.doubt(lags);
+        }
+    }
+
+    fn is_refused_all(&self) -> bool {
+        self.api.client().is_refused_all()
     }
 
     fn is_refused(&self) -> bool {

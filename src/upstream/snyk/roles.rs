@@ -8,9 +8,29 @@ use super::api::Membership;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     Nothing,
-    Create { role: String },
-    Update { membership: String, role: String },
-    Delete { membership: String },
+    Create {
+        role: String,
+    },
+    Update {
+        membership: String,
+        role: String,
+    },
+    Delete {
+        membership: String,
+    },
+    /// The role that is there is nobody's to change here.
+    Leave {
+        role: String,
+    },
+}
+
+/// How a role stands to the one that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Before,
+    Behind,
+    /// It is no SCIM Group, and may be more than what is asked for.
+    Strange,
 }
 
 /// Whether two texts are the name of one role: documents and screens write
@@ -27,28 +47,48 @@ pub fn order(name: &str, precedence: &[String]) -> (usize, String) {
     (place.unwrap_or(precedence.len()), name)
 }
 
+pub fn is_listed(name: &str, precedence: &[String]) -> bool {
+    let name = plain(name);
+    precedence.iter().any(|listed| plain(listed) == name)
+}
+
+/// Whether one role is listed behind another that is listed, too.
+pub fn is_listed_behind(name: &str, other: &str, precedence: &[String]) -> bool {
+    let place = |name: &str| {
+        let name = plain(name);
+        precedence.iter().position(|listed| plain(listed) == name)
+    };
+    matches!((place(name), place(other)), (Some(it), Some(other)) if it > other)
+}
+
 fn plain(name: &str) -> String {
     name.trim().to_lowercase().replace([' ', '-'], "_")
 }
 
 /// To have `own` at least: whoever has it, or one that stands before it, keeps
-/// that; anybody else gets what counts.
+/// that; whoever has one that stands behind it, or none, gets what counts.
 pub fn step_up(
     own: &str,
     counts: &str,
     now: Option<&Membership>,
-    stands_before: impl Fn(&Membership) -> bool,
+    standing: impl Fn(&Membership) -> Standing,
 ) -> Step {
-    match now {
-        None => Step::Create {
+    let Some(now) = now else {
+        return Step::Create {
             role: counts.into(),
-        },
-        Some(now) if [own, counts].contains(&now.role_id.as_str()) || stands_before(now) => {
-            Step::Nothing
-        }
-        Some(now) => Step::Update {
+        };
+    };
+    if [own, counts].contains(&now.role_id.as_str()) {
+        return Step::Nothing;
+    }
+    match standing(now) {
+        Standing::Before => Step::Nothing,
+        Standing::Behind => Step::Update {
             membership: now.id.clone(),
             role: counts.into(),
+        },
+        Standing::Strange => Step::Leave {
+            role: now.role_name.clone(),
         },
     }
 }
@@ -79,6 +119,7 @@ mod tests {
             id: "m-ann".into(),
             user_id: "ann".into(),
             role_id: role.into(),
+            role_name: role.into(),
             ..Membership::default()
         }
     }
@@ -88,8 +129,10 @@ mod tests {
         let order = ["admin", "viewer", "member"];
         let place = |role: &str| order.iter().position(|it| *it == role);
         let now = now.map(member);
-        step_up(own, counts, now.as_ref(), |now| {
-            place(&now.role_id).is_some_and(|it| Some(it) < place(own))
+        step_up(own, counts, now.as_ref(), |now| match place(&now.role_id) {
+            None => Standing::Strange,
+            now if now < place(own) => Standing::Before,
+            Some(_) => Standing::Behind,
         })
     }
 
@@ -103,6 +146,9 @@ mod tests {
     #[test]
     fn to_have_a_role_at_least_is_one_call_or_none() {
         let create = |role: &str| Step::Create { role: role.into() };
+        let strange = Step::Leave {
+            role: "custom".into(),
+        };
         for (own, counts, now, step) in [
             ("viewer", "viewer", None, create("viewer")),
             ("viewer", "admin", None, create("admin")),
@@ -112,7 +158,8 @@ mod tests {
             ("viewer", "viewer", Some("member"), update("viewer")),
             ("viewer", "admin", Some("member"), update("admin")),
             ("admin", "admin", Some("viewer"), update("admin")),
-            ("member", "member", Some("custom"), update("member")),
+            ("viewer", "viewer", Some("custom"), strange.clone()),
+            ("member", "admin", Some("custom"), strange.clone()),
         ] {
             assert_eq!(up(own, counts, now), step, "{own} {counts} {now:?}");
         }
@@ -150,5 +197,9 @@ mod tests {
         let mut names = ["zebra", "auditor", "group_viewer", "Group Admin"];
         names.sort_by_key(|name| order(name, &precedence));
         assert_eq!(names, ["Group Admin", "group_viewer", "auditor", "zebra"]);
+        let behind = |name, other| is_listed_behind(name, other, &precedence);
+        assert!(behind("Group Viewer", "group_admin"));
+        assert!(!behind("group_admin", "group_viewer"));
+        assert!(!behind("auditor", "group_admin") && !behind("group_viewer", "auditor"));
     }
 }

@@ -3,97 +3,162 @@
 //! administrator anywhere is known before the first call that takes something
 //! away; once one did, nothing is told to be undone.
 
-use super::{Snyk, administrators::Leave, api::Membership, membership::later, settings::Sso};
+use std::collections::BTreeSet;
+
+use super::{
+    Snyk,
+    accounts::not_one,
+    administrators::{Leave, Permit},
+    api::{Membership, Which},
+    membership::later,
+    settings::Sso,
+};
 use crate::{
     plan::state::Principal,
     upstream::{Outcome, UpstreamError, client::Priority},
 };
 
-/// A membership that is to go.
+/// So often it is looked for what was not there any more as it was shown.
+const ROUNDS: usize = 2;
+
+/// What is to go of one Snyk Group: one membership, unless Snyk shows more.
 struct Doomed {
     group: String,
-    membership: String,
-    user: String,
-    /// As a look has shown it; `None` if it was known before.
-    now: Option<Membership>,
+    memberships: Vec<Membership>,
 }
 
 impl Snyk {
     pub(super) async fn withdraw(&self, who: &Principal) -> Result<Outcome, UpstreamError> {
-        let groups = self.group_ids().await?;
-        let mut doomed = Vec::new();
-        for group in &groups {
-            doomed.extend(self.doomed(group, who).await?);
-        }
-        let mut leaves = Vec::with_capacity(doomed.len());
-        for one in &doomed {
-            leaves.extend(self.may_go(one).await?);
-        }
-        let mut begun = false;
-        for one in &doomed {
-            match self.end(one, who).await {
-                Ok(()) => begun = true,
-                Err(error) if begun => return Err(half_done(error)),
-                Err(error) => return Err(error),
+        let mut groups = self.group_ids().await?;
+        // In one order for all, as there may be one to be held in each.
+        groups.sort_unstable();
+        let mut users: BTreeSet<String> = who.upstream_id.clone().into_iter().collect();
+        let (mut begun, mut complete) = (false, false);
+        for _ in 0..ROUNDS {
+            let ended = self.round(&groups, who, &mut users, &mut begun).await;
+            complete = ended.map_err(|error| if begun { half_done(error) } else { error })?;
+            if complete {
+                break;
             }
         }
-        let user = who.upstream_id.as_deref();
-        let user = user.or(doomed.first().map(|one| one.user.as_str()));
-        if let (Sso::Remove, Some(user)) = (self.settings.sso, user) {
-            self.leave_sso(&groups, user).await.map_err(half_done)?;
+        if !complete {
+            let error = later("the memberships change while they are looked at");
+            return Err(if begun { half_done(error) } else { error });
+        }
+        if self.settings.sso == Sso::Remove {
+            for user in &users {
+                self.leave_sso(&groups, user).await.map_err(half_done)?;
+            }
         }
         Ok(Outcome::default())
     }
 
-    /// The membership in one Snyk Group, if there is one. A known one needs no
-    /// look, which might not show it yet.
-    async fn doomed(&self, group: &str, who: &Principal) -> Result<Option<Doomed>, UpstreamError> {
-        if let Some(user) = &who.upstream_id
-            && let Some(known) = self.memory.membership(group, user)
-        {
-            return Ok(Some(Doomed {
-                group: group.to_owned(),
-                membership: known.id,
-                user: user.clone(),
-                now: None,
-            }));
+    /// Ends everything that there is; false if some of it was not there under
+    /// its id, so that another may be in its place.
+    async fn round(
+        &self,
+        groups: &[String],
+        who: &Principal,
+        users: &mut BTreeSet<String>,
+        begun: &mut bool,
+    ) -> Result<bool, UpstreamError> {
+        let doomed = self.doomed(groups, who).await?;
+        let leaves = self.may_go(&doomed).await?;
+        let mut complete = true;
+        for (one, mut leave) in doomed.iter().zip(leaves) {
+            for membership in &one.memberships {
+                let id = (one.group.as_str(), membership.id.as_str());
+                let name = Some(membership.role_name.as_str());
+                let mut leave = if self.administers(&membership.role_id, name) {
+                    std::mem::take(&mut leave)
+                } else {
+                    Leave::default()
+                };
+                leave.begins();
+                let gone = self.delete(id, &membership.user_id).await;
+                leave.ends(&gone);
+                match gone {
+                    Ok(()) => *begun = true,
+                    Err(UpstreamError::Missing { .. }) => complete = false,
+                    Err(error) => return Err(error),
+                }
+                users.insert(membership.user_id.clone());
+            }
         }
-        let found = self.find(group, who, Priority::Revocation).await?;
-        Ok(found.map(|now| Doomed {
-            group: group.to_owned(),
-            membership: now.id.clone(),
-            user: now.user_id.clone(),
-            now: Some(now),
-        }))
+        Ok(complete)
     }
 
-    async fn may_go(&self, one: &Doomed) -> Result<Leave, UpstreamError> {
-        match &one.now {
-            Some(now) => self.leave(&one.group, now).await,
-            None if self.is_administrator(&one.group, &one.user).await? => {
-                self.leave_administration(&one.group, &one.user).await
+    /// What there is of the account that was linked; if there is nothing, of the
+    /// one that has its address now.
+    async fn doomed(
+        &self,
+        groups: &[String],
+        who: &Principal,
+    ) -> Result<Vec<Doomed>, UpstreamError> {
+        if let Some(user) = &who.upstream_id {
+            let doomed = self.doomed_by(groups, Which::OfUser(user)).await?;
+            if !doomed.is_empty() {
+                return Ok(doomed);
             }
-            None => Ok(None),
+            return match self.made_anew(who).await? {
+                Some(user) => self.doomed_by(groups, Which::OfUser(&user)).await,
+                None => Ok(Vec::new()),
+            };
         }
+        let doomed = self.doomed_by(groups, Which::OfEmail(&who.account)).await?;
+        let of_all = doomed.iter().flat_map(|one| &one.memberships);
+        let users: BTreeSet<&str> = of_all.map(|it| it.user_id.as_str()).collect();
+        if users.len() > 1 {
+            return Err(not_one());
+        }
+        Ok(doomed)
     }
 
-    /// Ends one membership; a second look if it is not there under its id.
-    async fn end(&self, one: &Doomed, who: &Principal) -> Result<(), UpstreamError> {
-        let id = (one.group.as_str(), one.membership.as_str());
-        match self.delete(id, &one.user).await {
-            Err(UpstreamError::Missing { .. }) => {}
-            done => return done,
-        }
-        let Some(now) = self.find(&one.group, who, Priority::Revocation).await? else {
-            return Ok(());
-        };
-        let id = (one.group.as_str(), now.id.as_str());
-        match self.delete(id, &now.user_id).await {
-            Err(UpstreamError::Missing { .. }) => {
-                Err(later("the membership changes while it is looked at"))
+    async fn doomed_by(
+        &self,
+        groups: &[String],
+        which: Which<'_>,
+    ) -> Result<Vec<Doomed>, UpstreamError> {
+        let mut doomed = Vec::new();
+        for group in groups {
+            let mut memberships = self.look(group, which, Priority::Revocation).await?;
+            if let Which::OfUser(user) = which
+                && memberships.len() < 2
+            {
+                // With what a look might not show yet.
+                let now = self.now_of(group, user, memberships.pop());
+                memberships = now.is.into_iter().collect();
             }
-            done => done,
+            if !memberships.is_empty() {
+                doomed.push(Doomed {
+                    group: group.clone(),
+                    memberships,
+                });
+            }
         }
+        Ok(doomed)
+    }
+
+    /// The right to end each.
+    async fn may_go(&self, doomed: &[Doomed]) -> Result<Vec<Leave>, UpstreamError> {
+        let mut leaves = Vec::with_capacity(doomed.len());
+        for one in doomed {
+            let administers = |it: &&Membership| self.administers(&it.role_id, Some(&it.role_name));
+            let leave = match one.memberships.iter().find(administers) {
+                None => Leave::default(),
+                Some(now) => match self.leave(&one.group, now).await? {
+                    Permit::Given(leave) => leave,
+                    Permit::NotYet(wait) => {
+                        return Err(UpstreamError::Later {
+                            after: Some(wait),
+                            reason: "what was sent before the start may count still".into(),
+                        });
+                    }
+                },
+            };
+            leaves.push(leave);
+        }
+        Ok(leaves)
     }
 
     async fn leave_sso(&self, groups: &[String], user: &str) -> Result<(), UpstreamError> {

@@ -18,14 +18,14 @@ struct State {
     heads: String,
 }
 
-pub(super) struct Script {
-    pub(super) address: String,
+pub(in crate::upstream) struct Script {
+    pub(in crate::upstream) address: String,
     state: Arc<Mutex<State>>,
 }
 
 impl Script {
     /// Each line is a request (its method, target and body), a status and a body.
-    pub(super) async fn start(lines: &[(&str, u16, &str)]) -> Self {
+    pub(in crate::upstream) async fn start(lines: &[(&str, u16, &str)]) -> Self {
         let own = lines.iter();
         let own =
             own.map(|(asked, status, body)| ((*asked).to_owned(), *status, (*body).to_owned()));
@@ -45,13 +45,13 @@ impl Script {
     }
 
     #[track_caller]
-    pub(super) fn all_was_asked(&self) {
+    pub(in crate::upstream) fn all_was_asked(&self) {
         let state = self.state.lock().unwrap();
         assert_eq!(state.odd, Vec::<String>::new());
         assert_eq!(state.left, Lines::new());
     }
 
-    pub(super) fn heads(&self) -> String {
+    pub(in crate::upstream) fn heads(&self) -> String {
         self.state.lock().unwrap().heads.clone()
     }
 }

@@ -1,0 +1,286 @@
+//! Snyk behind the contract where it answers as no simulator does: two users of
+//! one address, a user with two memberships, an account that was made anew, and
+//! answers that are not about what was asked. Every call is written down, in its
+//! order.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    plan::state::UserKey,
+    scim::resource::ResourceId,
+    upstream::{MemberOutcome, client::TokenSource, rest::tests::script::Script},
+};
+
+const GROUP: &str = "10000000-0000-4000-8000-000000000001";
+const VIEWER: &str = "30000000-0000-4000-8000-000000000002";
+const MEMBER: &str = "30000000-0000-4000-8000-000000000003";
+
+/// A connection to what is written down; one role is a SCIM Group.
+async fn snyk(lines: &[(String, u16, Value)]) -> (Script, Arc<dyn Upstream>) {
+    let texts: Vec<String> = lines.iter().map(|(.., body)| text(body)).collect();
+    let lines: Vec<(&str, u16, &str)> = lines
+        .iter()
+        .zip(&texts)
+        .map(|((asked, status, _), body)| (asked.as_str(), *status, body.as_str()))
+        .collect();
+    let script = Script::start(&lines).await;
+    let groups = format!("[[groups]]\ngroup = \"{GROUP}\"\nrole_id = \"{VIEWER}\"");
+    let upstream = open(Settings {
+        base_url: Some(format!("http://{}/rest", script.address)),
+        token: TokenSource::Literal("a-token".to_owned().into()),
+        ..toml::from_str(&groups).unwrap()
+    });
+    (script, upstream.unwrap())
+}
+
+fn text(body: &Value) -> String {
+    if body.is_null() {
+        return String::new();
+    }
+    body.to_string()
+}
+
+fn membership(id: &str, user: &str, role: &str) -> Value {
+    let name = if role == VIEWER {
+        "group_viewer"
+    } else {
+        "group_member"
+    };
+    json!({ "id": id, "relationships": {
+        "role": { "data": { "id": role, "attributes": { "name": name } } },
+        "user": { "data": { "id": user, "attributes": { "email": "ann@example.com" } } },
+    } })
+}
+
+/// Memberships of the Snyk Group, asked for in one way.
+fn look(by: &str, found: &[Value]) -> (String, u16, Value) {
+    let by = if by.is_empty() {
+        String::new()
+    } else {
+        format!("{by}&")
+    };
+    let path = format!("GET /rest/groups/{GROUP}/memberships?{by}limit=100&version=2025-11-05");
+    (path, 200, json!({ "data": found }))
+}
+
+fn group() -> (String, u16, Value) {
+    let path = format!("GET /rest/groups/{GROUP}?version=2025-11-05");
+    let group = json!({ "data": { "id": GROUP, "attributes": { "name": "Example" } } });
+    (path, 200, group)
+}
+
+fn delete(id: &str, status: u16) -> (String, u16, Value) {
+    let path = format!("DELETE /rest/groups/{GROUP}/memberships/{id}?version=2025-11-05");
+    (path, status, Value::Null)
+}
+
+fn create(user: &str, status: u16, answer: Value) -> (String, u16, Value) {
+    let path = format!("POST /rest/groups/{GROUP}/memberships?version=2025-11-05");
+    let body = wire::creation(GROUP, user, VIEWER);
+    (format!("{path} {body}"), status, answer)
+}
+
+const BY_EMAIL: &str = "email=ann%40example.com";
+
+fn ann() -> Principal {
+    Principal {
+        user: UserKey(1),
+        id: ResourceId::from_bytes([1; 16]),
+        account: "ann@example.com".into(),
+        upstream_id: Some("old".into()),
+        counts: None,
+    }
+}
+
+fn role() -> String {
+    format!("{GROUP}/{VIEWER}")
+}
+
+async fn remove(upstream: &Arc<dyn Upstream>) -> Result<MemberOutcome, UpstreamError> {
+    let operation = Operation::RemoveMembers {
+        group: role(),
+        members: vec![ann()],
+    };
+    Ok(upstream.apply(&operation).await?.members.remove(0).1)
+}
+
+async fn add(upstream: &Arc<dyn Upstream>) -> Result<MemberOutcome, UpstreamError> {
+    let operation = Operation::AddMembers {
+        group: role(),
+        members: vec![ann()],
+    };
+    Ok(upstream.apply(&operation).await?.members.remove(0).1)
+}
+
+async fn withdraw(upstream: &Arc<dyn Upstream>) -> Result<Outcome, UpstreamError> {
+    let principal = ann();
+    let operation = Operation::DeactivateUser { principal };
+    upstream.apply(&operation).await
+}
+
+#[tokio::test]
+async fn an_account_that_was_made_anew_is_the_one_that_is_taken_out() {
+    let new = membership("m-new", "new", VIEWER);
+    let new = std::slice::from_ref(&new);
+    let lines = [
+        look("user_id=old", &[]),
+        look(BY_EMAIL, new),
+        look("user_id=old", &[]),
+        look("user_id=new", new),
+        delete("m-new", 204),
+    ];
+    let (script, upstream) = snyk(&lines).await;
+    assert_eq!(remove(&upstream).await, Ok(MemberOutcome::Applied));
+    script.all_was_asked();
+    let (script, upstream) = snyk(&lines).await;
+    withdraw(&upstream).await.unwrap();
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn an_account_that_was_made_anew_is_the_one_that_is_added() {
+    let made = json!({ "data": { "id": "m-new" } });
+    let (script, upstream) = snyk(&[
+        create("old", 404, Value::Null),
+        look(BY_EMAIL, &[membership("m-other", "new", MEMBER)]),
+        look("user_id=old", &[]),
+        create("new", 201, made),
+    ])
+    .await;
+    assert_eq!(add(&upstream).await, Ok(MemberOutcome::Applied));
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn another_account_of_the_address_is_left_alone_while_the_linked_one_is_there() {
+    let (script, upstream) = snyk(&[
+        look("user_id=old", &[]),
+        look(BY_EMAIL, &[membership("m-new", "new", VIEWER)]),
+        // By another address.
+        look("user_id=old", &[membership("m-old", "old", MEMBER)]),
+    ])
+    .await;
+    assert_eq!(remove(&upstream).await, Ok(MemberOutcome::Seen));
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn a_snyk_group_that_is_not_shown_for_a_while_is_waited_for() {
+    let missing = |(path, ..): (String, u16, Value)| (path, 404, Value::Null);
+    let (script, upstream) = snyk(&[
+        create("old", 404, Value::Null),
+        missing(look(BY_EMAIL, &[])),
+    ])
+    .await;
+    let later = add(&upstream).await;
+    assert!(
+        matches!(later, Err(UpstreamError::Later { .. })),
+        "{later:?}"
+    );
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn an_answer_about_somebody_else_is_no_answer() {
+    let other = json!({ "data": membership("m-ben", "ben", VIEWER) });
+    let (script, upstream) = snyk(&[create("old", 201, other)]).await;
+    let unclear = add(&upstream).await;
+    assert!(
+        matches!(unclear, Err(UpstreamError::Unknown { .. })),
+        "{unclear:?}"
+    );
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn a_withdrawal_ends_every_membership_that_is_shown() {
+    let two = [
+        membership("m-1", "old", VIEWER),
+        membership("m-2", "old", MEMBER),
+    ];
+    let (script, upstream) = snyk(&[
+        look("user_id=old", &two),
+        look("user_id=old", &two),
+        delete("m-1", 204),
+        delete("m-2", 204),
+    ])
+    .await;
+    let twice = remove(&upstream).await;
+    let Err(UpstreamError::Barred { reason }) = &twice else {
+        panic!("{twice:?}")
+    };
+    assert!(reason.contains("two memberships"), "{reason}");
+    withdraw(&upstream).await.unwrap();
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn two_users_of_one_address_are_nobody() {
+    let two = [
+        membership("m-1", "one", VIEWER),
+        membership("m-2", "two", VIEWER),
+    ];
+    let (script, upstream) = snyk(&[
+        group(),
+        look("", &two),
+        look(BY_EMAIL, &two),
+        look(BY_EMAIL, &two),
+        look("user_id=old", &[]),
+    ])
+    .await;
+    let all = upstream.users().await.unwrap();
+    assert_eq!(all.len(), 1);
+    let one = upstream.user("ann@example.com").await.unwrap().unwrap();
+    assert_eq!(one.upstream_id, None);
+    let link = Operation::CreateUser {
+        account: "ann@example.com".into(),
+        role: None,
+        fields: std::collections::BTreeMap::new(),
+        upstream_id: None,
+    };
+    let linked = upstream.apply(&link).await;
+    assert!(
+        matches!(linked, Err(UpstreamError::Barred { .. })),
+        "{linked:?}"
+    );
+    // Nor is one of them taken for a linked one that is not there any more.
+    assert_eq!(remove(&upstream).await, Ok(MemberOutcome::Seen));
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn pages_with_nothing_on_them_come_to_an_end() {
+    let page = |after: &str, next: &str| {
+        let path = format!(
+            "GET /rest/groups/{GROUP}/memberships?user_id=old&limit=100{after}&version=2025-11-05"
+        );
+        let next = format!("/groups/{GROUP}/memberships?starting_after={next}");
+        (path, 200, json!({ "data": [], "links": { "next": next } }))
+    };
+    let (script, upstream) = snyk(&[
+        page("", "1"),
+        page("&starting_after=1", "2"),
+        page("&starting_after=2", "3"),
+    ])
+    .await;
+    let later = remove(&upstream).await;
+    assert!(
+        matches!(later, Err(UpstreamError::Later { .. })),
+        "{later:?}"
+    );
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn whether_one_user_is_in_a_group_is_asked_of_the_user() {
+    let (script, upstream) = snyk(&[
+        look("user_id=old", &[membership("m-1", "old", VIEWER)]),
+        look("user_id=old", &[membership("m-1", "old", MEMBER)]),
+    ])
+    .await;
+    assert_eq!(upstream.has(&role(), &ann()).await, Ok(Some(true)));
+    assert_eq!(upstream.has(&role(), &ann()).await, Ok(Some(false)));
+    script.all_was_asked();
+}
