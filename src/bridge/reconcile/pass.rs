@@ -193,7 +193,8 @@ impl Pass<'_> {
         let Some((pairs, again)) = self.compare(group).await? else {
             return Ok(());
         };
-        let drift = drift.confirmed_by(&again);
+        let mut drift = drift.confirmed_by(&again);
+        self.ask_about(group, &pairs, &mut drift.gone).await?;
         self.found.unasked += drift.unasked as u64;
         self.found.compared += drift.there as u64;
         if drift.is_empty() {
@@ -212,6 +213,30 @@ impl Pass<'_> {
             self.found.left += (drift.missing.len() + drift.gone.len()) as u64;
         }
         self.tell(group, &pairs, &drift, held);
+        Ok(())
+    }
+
+    /// Two readings of one list may be cut off in one way, so that whom a look
+    /// at the user itself shows is not gone.
+    async fn ask_about(
+        &self,
+        group: &Reconcilable,
+        pairs: &[Pair],
+        gone: &mut Vec<UserKey>,
+    ) -> Result<(), Failure> {
+        let upstream = &self.session.connection.upstream;
+        let mut still = Vec::with_capacity(gone.len());
+        for user in gone.drain(..) {
+            let pair = pairs.iter().find(|pair| pair.principal.user == user);
+            let has = match pair {
+                Some(pair) => upstream.has(&group.name, &pair.principal).await,
+                None => Ok(None),
+            };
+            if has.map_err(|error| self.unreadable(&error))? != Some(true) {
+                still.push(user);
+            }
+        }
+        *gone = still;
         Ok(())
     }
 
