@@ -3,7 +3,11 @@
 //! bound to an existing row by name or e-mail, and nothing an identity
 //! provider wrote is changed.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{Bridge, Failure, Session, clock, reconcile::first, session::store_failed};
 use crate::{
@@ -19,6 +23,7 @@ use crate::{
 use gone::Reading;
 
 mod gone;
+mod twins;
 
 /// A failed import is tried again after this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
@@ -106,7 +111,12 @@ impl Session {
         // what is written upstream from here on is younger than what it shows.
         let since = store.import_mark(clock::now() - self.lag()).await;
         let since = since.map_err(store_failed)?;
-        let reading = self.read_whole(progress).await?;
+        let mut reading = self.read_whole(progress).await?;
+        let twins = if upstream.has_families() {
+            twins::of(&reading)
+        } else {
+            HashSet::new()
+        };
         let profiles = self.profiles().await?;
         self.doubt_what_is_shown(&reading.users, &reading.groups)
             .await?;
@@ -116,6 +126,7 @@ impl Session {
         } else {
             (None, 0)
         };
+        twins::disown(&mut reading, &twins);
         let listed = reading.users;
         let users = listed.iter();
         let users = users.filter_map(|user| self.found_user(user, profiles.get(&user.account)));
@@ -136,7 +147,11 @@ impl Session {
             // Another order of a family is another question for its pairs.
             self.wake_open().await;
         }
-        Ok(self.told(Imported { doubted, ..seen }))
+        Ok(self.told(Imported {
+            doubted,
+            unshown: seen.unshown + twins.len() as u64,
+            ..seen
+        }))
     }
 
     async fn read_whole(
@@ -169,9 +184,9 @@ impl Session {
         if seen.unshown > 0 {
             tracing::warn!(
                 connection = %self.connection.name, unshown = seen.unshown,
-                "users or groups of the application are not shown, because others have names here \
-                 that SCIM does not tell from theirs; rename one of each, and with log.level = \
-                 \"debug\" an import names them"
+                "users or groups of the application are not shown, because others have names that \
+                 SCIM does not tell from theirs, or the same address; rename one of each, and with \
+                 log.level = \"debug\" an import names them"
             );
         }
         seen

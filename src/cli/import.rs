@@ -137,7 +137,7 @@ async fn one(bridge: &std::sync::Arc<Bridge>, name: &str, shrunk: bool) -> Resul
     if seen.unshown > 0 {
         let text = format!(
             "{} users or groups are not shown, because others have names here that SCIM does not \
-             tell from theirs",
+             tell from theirs, or the same address",
             seen.unshown
         );
         Screen::new().line(Tone::Bad, &text);

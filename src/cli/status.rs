@@ -141,7 +141,7 @@ fn show(screen: Screen, status: &Value) {
         for (number, what) in [
             (
                 "unshown",
-                "are not shown: others here have names that SCIM does not tell from theirs",
+                "are not shown: others have names that SCIM does not tell from theirs, or the same address",
             ),
             (
                 "doubted",

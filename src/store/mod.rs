@@ -523,8 +523,8 @@ pub struct Imported {
     pub groups_new: u64,
     pub members_new: u64,
     pub members_unknown: u64,
-    /// Users and groups that are not shown as they are, because others here
-    /// have names that compare equal.
+    /// Users and groups that are not shown as they are, because others have
+    /// names that compare equal, or the same address.
     pub unshown: u64,
     /// What is not there any more and not believed to be gone.
     pub doubted: u64,
@@ -854,10 +854,12 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     /// Where the history stood at `before`, to be asked for before the
     /// application is read.
     async fn import_mark(&self, before: Millis) -> Result<ImportMark, StoreError>;
-    /// Adds users and groups found upstream that no row has by its account key
-    /// or upstream name, learns application ids of those that do, and adds
-    /// observed memberships nobody asked for as unmanaged members. Never
-    /// changes what an identity provider wrote. What was changed upstream
+    /// Adds users and groups found upstream that no row has by its application
+    /// id, account key or upstream name, learns application ids of those that do, and adds
+    /// observed memberships nobody asked for as unmanaged members: not those of
+    /// who is asked for in another group of the family. A user follows its
+    /// account to another address. Never changes what an identity provider
+    /// wrote. What was changed upstream
     /// after `since` was not yet so when it was read, and is left alone: no
     /// removal that was confirmed meanwhile comes back as a member.
     ///

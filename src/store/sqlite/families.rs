@@ -145,6 +145,22 @@ pub(super) fn siblings(db: &Connection, group: &Group) -> Result<Vec<i64>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Whether somebody asked for a user in another group of the family, or for its
+/// end there: the one that is found is what the user has at the moment, as an
+/// account has but one, and no wish that would be fallen back to.
+pub(super) fn is_asked_for_otherwise(db: &Connection, group: &Group, user: i64) -> Result<bool> {
+    let Some(family) = &group.family else {
+        return Ok(false);
+    };
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM memberships m JOIN groups g ON g.key = m.group_key
+             WHERE m.user_key = ?1 AND m.managed = 1 AND g.connection = ?2 AND g.family = ?3
+               AND g.key <> ?4 AND g.tombstone IS NULL",
+        )?
+        .exists(params![user, group.connection, family.name, group.key])?)
+}
+
 /// What a group is found to be an alternative to. Whom it has, and who is
 /// covered, is another question when that changes, so all are looked at again.
 pub(super) fn learn(db: &Connection, group: &mut Group, found: Option<Family>) -> Result<()> {

@@ -1,8 +1,11 @@
 //! What is already in the application becomes visible, and nothing is bound:
 //! a found thing either has a row by its exact key, which only learns from
-//! it, or gets a row of its own (reliability: R-02 to R-05, I-26). Written in
+//! it (whose a user is, says `found`), or gets a row of its own (reliability:
+//! R-02 to R-05, I-26). Written in
 //! portions, so that an import never keeps other writes waiting for long;
 //! every portion stands for itself, because the next import says the same.
+
+use std::{collections::HashSet, sync::Arc};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
@@ -15,6 +18,7 @@ use crate::{
 use super::{
     audit, families,
     fault::Result,
+    found::{self, Listed, Whose},
     groups::{self, Group},
     late, mirror, naming, recovery,
     shown::Shown,
@@ -45,14 +49,15 @@ pub(super) async fn run(
     gone: Vec<Gone>,
 ) -> std::result::Result<Imported, StoreError> {
     let mut sum = Imported::default();
+    let listed = follow_addresses(writer, &import, &users).await?;
     let mut users = users.into_iter();
     loop {
         let portion: Vec<_> = users.by_ref().take(PORTION).collect();
         if portion.is_empty() {
             break;
         }
-        let by = import.clone();
-        let part = writer.write(move |db| import_users(db, portion, &by));
+        let (by, listed) = (import.clone(), Arc::clone(&listed));
+        let part = writer.write(move |db| import_users(db, portion, &listed, &by));
         let part = part.await?;
         sum.users_seen += part.users_seen;
         sum.users_new += part.users_new;
@@ -76,6 +81,22 @@ pub(super) async fn run(
     });
     forget.await?;
     Ok(sum)
+}
+
+/// See [`found::follow`]; returns who is on the list.
+async fn follow_addresses(writer: &Writer, import: &Import, users: &[FoundUser]) -> Result<Listed> {
+    let mut listed = HashSet::new();
+    for portion in users.chunks(PORTION) {
+        let named = portion
+            .iter()
+            .filter_map(|user| Some((user.upstream_id.clone()?, user.row.account_key.clone()?)));
+        let named: Vec<(String, String)> = named.collect();
+        listed.extend(named.iter().map(|(id, _)| id.clone()));
+        let by = import.clone();
+        let follow = writer.write(move |db| found::follow(db, &named, &by));
+        follow.await?;
+    }
+    Ok(Arc::new(listed))
 }
 
 async fn import_group(writer: &Writer, mut found: FoundGroup, import: &Import) -> Result<Imported> {
@@ -106,12 +127,17 @@ async fn import_group(writer: &Writer, mut found: FoundGroup, import: &Import) -
     Ok(seen)
 }
 
-fn import_users(db: &Connection, portion: Vec<FoundUser>, import: &Import) -> Result<Imported> {
+fn import_users(
+    db: &Connection,
+    portion: Vec<FoundUser>,
+    listed: &Listed,
+    import: &Import,
+) -> Result<Imported> {
     let mut seen = Imported::default();
     let mut learned = 0_u64;
     for found in portion {
         seen.users_seen += 1;
-        match import_user(db, found, import)? {
+        match import_user(db, found, listed, import)? {
             Found::New => seen.users_new += 1,
             Found::Learned => learned += 1,
             Found::Unshown => seen.unshown += 1,
@@ -132,34 +158,28 @@ pub(super) enum Found {
     New,
     Learned,
     AsBefore,
-    /// Somebody else has its name here.
+    /// Somebody else has its name or its address here.
     Unshown,
 }
 
-fn import_user(db: &Connection, found: FoundUser, import: &Import) -> Result<Found> {
+fn import_user(
+    db: &Connection,
+    found: FoundUser,
+    listed: &Listed,
+    import: &Import,
+) -> Result<Found> {
     let connection = import.connection;
     let Some(account) = found.row.account_key.as_deref() else {
         return Ok(Found::AsBefore);
     };
-    let rows: Vec<i64> = db
-        .prepare_cached(
-            // A deleted user whose account still is to be deactivated is not found again.
-            "SELECT key FROM users WHERE connection = ?1 AND account_key = ?2
-             AND tombstone IS NULL AND account_key IS NOT NULL
-             UNION ALL
-             SELECT key FROM users WHERE connection = ?1 AND account_key = ?2
-             AND tombstone IS NOT NULL AND account_key IS NOT NULL",
-        )?
-        .query_map(params![connection, account], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    if let Some(key) = rows.first() {
-        return match users::by_key(db, *key)?.filter(|user| user.tombstone.is_none()) {
-            Some(user) if import.mirror && user.imported => {
-                mirror::follow_user(db, user, found, import.actor.at)
-            }
-            Some(user) => learn_user(db, user, found),
-            None => Ok(Found::AsBefore),
-        };
+    match found::whose(db, (connection, account), &found, listed)? {
+        Whose::Users(user) if import.mirror && user.imported => {
+            return mirror::follow_user(db, *user, found, import.actor.at);
+        }
+        Whose::Users(user) => return learn_user(db, *user, found),
+        Whose::Leavers => return Ok(Found::AsBefore),
+        Whose::Unclear => return Ok(Found::Unshown),
+        Whose::Nobodys => {}
     }
     let departed = db
         .prepare_cached(
@@ -263,7 +283,9 @@ fn find_or_add(
     group.existence = Existence::Present;
     group.read_only.clone_from(&found.read_only);
     group.family.clone_from(&found.family);
-    let name = Shown::of_group(&group, import.mirror);
+    // Two families may be called the same, and their groups are written by ids.
+    let apart = import.mirror || group.family.is_some();
+    let name = Shown::of_group(&group, apart);
     let made = name.write(found.row.attributes.clone(), |shown| {
         group.attributes = serde_json::to_string(shown)?;
         in_savepoint(db, || groups::insert(db, &group, shown))
@@ -302,7 +324,7 @@ fn add_members(
     }
     let mut part = Portion::default();
     for (upstream_id, account) in members {
-        let user = find_user(
+        let user = found::member(
             db,
             group.connection,
             upstream_id.as_deref(),
@@ -320,6 +342,9 @@ fn add_members(
         }
         if group.ours && !import.mirror {
             part.strangers += 1;
+            continue;
+        }
+        if families::is_asked_for_otherwise(db, &group, user)? {
             continue;
         }
         if group.family.is_some() && late::is_doubted_user(db, user)? {
@@ -370,39 +395,4 @@ fn note_strangers(db: &Connection, key: i64, seen: &Imported, import: &Import) -
         )?;
     }
     Ok(())
-}
-
-/// By the application's id, which never changes hands, else by the account key.
-fn find_user(
-    db: &Connection,
-    connection: i64,
-    upstream_id: Option<&str>,
-    account: Option<&str>,
-) -> Result<Option<(i64, [u8; 16])>> {
-    let by = |sql: &str, value: &str| -> Result<Option<(i64, [u8; 16])>> {
-        Ok(db
-            .prepare_cached(sql)?
-            .query_row(params![connection, value], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .optional()?)
-    };
-    if let Some(value) = upstream_id {
-        let found = by(
-            "SELECT key, id FROM users
-             WHERE connection = ?1 AND upstream_id = ?2 AND tombstone IS NULL",
-            value,
-        )?;
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    match account {
-        Some(value) => by(
-            "SELECT key, id FROM users
-             WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NULL",
-            &value.to_lowercase(),
-        ),
-        None => Ok(None),
-    }
 }

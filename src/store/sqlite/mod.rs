@@ -43,6 +43,7 @@ mod candidate;
 mod families;
 mod fault;
 mod file;
+mod found;
 mod group_turn;
 mod groups;
 mod guard;

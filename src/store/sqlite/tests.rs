@@ -26,6 +26,7 @@ mod agreement;
 mod deltas;
 mod families;
 mod file;
+mod found;
 mod guards;
 mod imports;
 mod late;

@@ -91,8 +91,8 @@ impl Snyk {
         Ok(())
     }
 
-    /// Every account that can be seen, by its e-mail; of several with the same
-    /// one the first, as nobody can tell which is meant.
+    /// Every account that can be seen, once, but for those with an e-mail that
+    /// another one has too: nobody can tell which is meant by it.
     pub(super) async fn all_users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
         let mut found = Vec::new();
         let mut met: HashMap<String, String> = HashMap::new();
@@ -100,7 +100,10 @@ impl Snyk {
             for membership in self.roster(&group.id, "users").await?.iter() {
                 let (email, id) = (&membership.email, &membership.user_id);
                 match met.get(email) {
-                    Some(first) if first != id => self.memory.note_twins(email),
+                    Some(first) if first != id => {
+                        self.memory.note_twins(email);
+                        found.push(of_membership(membership));
+                    }
                     Some(_) => {}
                     None if email.is_empty() => {}
                     None => {

@@ -6,7 +6,7 @@ use crate::{
         operation::Operation,
         state::{Family, GroupKey, Principal},
     },
-    store::{Counting, FoundGroup, GroupTurn, ImportMark, Pending, UNANSWERED},
+    store::{Counting, FoundGroup, GroupTurn, ImportMark, Pending, Start, UNANSWERED},
 };
 
 const HOUR: i64 = 3_600_000;
@@ -356,4 +356,42 @@ async fn before_the_application_was_seen_a_role_is_taken_from_nobody_but_who_lea
     left.unwrap();
     assert!(roles.counts(admin, ann, false).await.is_some());
     assert_eq!(roles.turn(admin).await.unwrap().work.removes.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_found_of_somebody_who_is_asked_for_otherwise_is_no_wish() {
+    let (roles, users) = Roles::new(&[], &[]).await;
+    let [ann, bob] = &users[..] else { panic!() };
+    roles.set(roles.admin, ann, true).await;
+    roles.confirm(roles.admin).await;
+    // Lowered by hand; and somebody of whom nobody said anything.
+    let shown = vec![found("admin", 0, &[]), found("viewer", 1, &["ann", "bob"])];
+    let (store, c) = (&roles.scene.store, roles.scene.c);
+    let mark = ImportMark(i64::MAX);
+    let import = store.import(c, mark, Vec::new(), shown, None, actor());
+    assert_eq!(import.await.unwrap().members_new, 1);
+    let pairs = store.pairs(roles.viewer).await.unwrap();
+    let members: Vec<_> = pairs.iter().map(|pair| pair.principal.user).collect();
+    assert_eq!(members, [bob.key]);
+    // So nothing is left to fall back to.
+    roles.set(roles.admin, ann, false).await;
+    assert_eq!(
+        roles.counts(roles.admin, ann, false).await,
+        Some(Counting::default())
+    );
+}
+
+#[tokio::test]
+async fn groups_of_two_families_that_are_called_the_same_are_shown_apart() {
+    let (roles, _) = Roles::new(&[], &[]).await;
+    let mut other = found("viewer", 0, &["bob"]);
+    other.row.upstream_name = "labs/viewer".into();
+    let (store, c) = (&roles.scene.store, roles.scene.c);
+    let mark = ImportMark(i64::MAX);
+    let import = store.import(c, mark, Vec::new(), vec![other], None, actor());
+    let seen = import.await.unwrap();
+    assert_eq!((seen.groups_new, seen.members_new, seen.unshown), (1, 1, 0));
+    let select = lists::plain(ResourceType::Group, "", Start::Offset(0), 9);
+    let names = lists::names(&store.list(c, select).await.unwrap());
+    assert_eq!(names, ["admin", "viewer", "viewer (labs/viewer)"]);
 }

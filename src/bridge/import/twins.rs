@@ -1,0 +1,108 @@
+//! Addresses that several accounts have, where users are known by an id that
+//! never changes hands, as those of families are. Which of them an identity
+//! provider means cannot be told, so none is bound to the address by guess: one
+//! that was linked before goes on by its id, and all others are not shown.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Reading;
+
+/// Such addresses, in lower case.
+pub(super) fn of(reading: &Reading) -> HashSet<String> {
+    let users = reading.users.iter();
+    let users = users.map(|user| (user.upstream_id.as_deref(), Some(user.account.as_str())));
+    let families = reading.groups.iter().filter(|(it, _)| it.family.is_some());
+    let members = families.flat_map(|(_, members)| members);
+    let members = members.map(|member| (member.upstream_id.as_deref(), member.account.as_deref()));
+    let mut twins = HashSet::new();
+    let mut met: HashMap<String, &str> = HashMap::new();
+    for (id, account) in users.chain(members) {
+        let (Some(id), Some(account)) = (id, account) else {
+            continue;
+        };
+        let account = account.to_lowercase();
+        match met.get(&account) {
+            Some(other) if *other != id => _ = twins.insert(account),
+            Some(_) => {}
+            None => _ = met.insert(account, id),
+        }
+    }
+    twins
+}
+
+/// By an address that two have nobody is known.
+pub(super) fn disown(reading: &mut Reading, twins: &HashSet<String>) {
+    if twins.is_empty() {
+        return;
+    }
+    let is_twin = |account: &str| twins.contains(&account.to_lowercase());
+    reading.users.retain(|user| !is_twin(&user.account));
+    for member in reading.groups.iter_mut().flat_map(|(_, members)| members) {
+        member.account.take_if(|account| is_twin(account));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        plan::state::Family,
+        upstream::{RemoteGroup, RemoteMember, RemoteUser},
+    };
+
+    fn user(id: &str, account: &str) -> RemoteUser {
+        RemoteUser {
+            upstream_id: Some(id.into()),
+            account: account.into(),
+            ..RemoteUser::default()
+        }
+    }
+
+    fn member(id: &str, account: &str) -> RemoteMember {
+        RemoteMember {
+            upstream_id: Some(id.into()),
+            account: Some(account.into()),
+            covers: false,
+        }
+    }
+
+    fn group(family: bool, members: Vec<RemoteMember>) -> (RemoteGroup, Vec<RemoteMember>) {
+        let family = family.then(|| Family {
+            name: "acme".into(),
+            rank: 0,
+        });
+        let group = RemoteGroup {
+            family,
+            ..RemoteGroup::default()
+        };
+        (group, members)
+    }
+
+    #[test]
+    fn two_accounts_with_one_address_are_nobody_by_it() {
+        let mut reading = Reading {
+            users: vec![user("1", "ann@x"), user("2", "twin@x")],
+            groups: vec![
+                group(true, vec![member("1", "ann@x"), member("2", "twin@x")]),
+                group(true, vec![member("3", "Twin@x"), member("1", "ann@x")]),
+            ],
+        };
+        let twins = of(&reading);
+        assert_eq!(twins, HashSet::from(["twin@x".to_owned()]));
+        disown(&mut reading, &twins);
+        let left: Vec<_> = reading.users.iter().map(|it| it.account.as_str()).collect();
+        assert_eq!(left, ["ann@x"]);
+        let members = reading.groups.into_iter().flat_map(|(_, members)| members);
+        let by_address: Vec<_> = members.map(|it| it.account.is_some()).collect();
+        assert_eq!(by_address, [true, false, false, true], "by their ids alone");
+    }
+
+    #[test]
+    fn ids_of_memberships_are_no_ids_of_accounts() {
+        let reading = Reading {
+            users: vec![user("1", "ann@x")],
+            groups: vec![group(false, vec![member("m7", "ann@x")])],
+        };
+        assert!(of(&reading).is_empty());
+    }
+}
