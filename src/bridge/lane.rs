@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     plan::state::{ConnectionKey, Existence, GroupKey, UserKey},
-    store::{Counting, GroupLearned, GroupTurn, Lane, Millis, Store, StoreError},
+    store::{Counting, GroupLearned, GroupTurn, Lane, Millis, Store, StoreError, UserLearned},
     upstream::Upstream,
 };
 
@@ -52,6 +52,8 @@ const LONGEST_LINGER: Duration = Duration::from_millis(25);
 /// soon it sees that there is another one.
 const DENIED_PAUSE: Duration = Duration::from_secs(30);
 const CREDENTIAL_LOOK: Duration = Duration::from_secs(1);
+/// Two users of one account would each take away what the other one is given.
+const BOUND: &str = "the account is there already, and belongs to another User here";
 /// How long a lane rests when the store takes no writes.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How often background work looks for a quiet moment before it goes on.
@@ -490,8 +492,21 @@ impl Lanes {
         point!("user-turn.taken");
         let version = turn.version;
         let upstream = self.0.upstream.as_ref();
-        let (learned, pause) = converge::user_turn(upstream, turn, told.as_deref_mut()).await;
+        let before = turn.work.observed.clone();
+        let (mut learned, pause) = converge::user_turn(upstream, turn, told.as_deref_mut()).await;
         point!("user-turn.worked");
+        if let Some(id) = &learned.upstream_id
+            && self.0.store.is_bound_elsewhere(key, id.clone()).await?
+        {
+            learned = UserLearned {
+                about: learned.about,
+                observed: Some(before),
+                settled: true,
+                refused: Some(BOUND.to_owned()),
+                calls: learned.calls,
+                ..UserLearned::default()
+            };
+        }
         // What was not sent is settled, too, and yet to be done.
         let ended = learned.again || learned.settled && pause == Pause::None;
         let refused = learned.refused.clone();

@@ -193,11 +193,17 @@ impl Session {
         user: Attributes,
         stored: &StoredUser,
     ) -> Result<Option<UserRow>, Problem> {
-        if user == stored.row.attributes {
+        if user == stored.row.attributes && !self.may_follow(stored) {
             return Ok(None);
         }
         let row = self.user_row(user, Some(stored))?;
-        Ok(Some(row))
+        Ok(Some(row).filter(|row| *row != stored.row))
+    }
+
+    /// Whether the user may be known by another address yet: where accounts are
+    /// found and never made, and none was found.
+    fn may_follow(&self, stored: &StoredUser) -> bool {
+        self.connection.upstream.finds_accounts() && !stored.linked
     }
 
     fn user_row(
@@ -218,7 +224,11 @@ impl Session {
             projection.account.role = plain.map(str::to_owned);
         }
         let kept = stored.and_then(|s| s.row.account_key.clone());
-        let account_key = kept.or(projection.key);
+        let account_key = if stored.is_some_and(|stored| self.may_follow(stored)) {
+            projection.key.or(kept)
+        } else {
+            kept.or(projection.key)
+        };
         if account_key.is_none() && !self.policy().stage_users {
             return Err(Problem::bad(
                 ScimType::InvalidValue,

@@ -219,8 +219,8 @@ pub struct Actor {
 #[derive(Debug, Clone, PartialEq)]
 pub struct UserRow {
     pub attributes: Attributes,
-    /// The application's key for it, fixed at the first write that has one;
-    /// a later write with another key keeps the old one.
+    /// The application's key for it, fixed as soon as there is an account: a
+    /// later write with another key keeps the old one.
     pub account_key: Option<String>,
     pub account: Account,
 }
@@ -233,6 +233,8 @@ pub struct StoredUser {
     pub meta: Meta,
     pub row: UserRow,
     pub observed: ObservedAccount,
+    /// There is, or was, an account that is known to be the user's.
+    pub linked: bool,
 }
 
 /// A group to be written.
@@ -465,6 +467,9 @@ pub struct GroupLearned {
 /// What a user turn learned.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UserLearned {
+    /// The account that it is about; what was learned of another one than the
+    /// user has by now is not kept.
+    pub about: Option<String>,
     /// The new observed state; `None` leaves it as it was.
     pub observed: Option<ObservedAccount>,
     /// Nothing is in flight any more; false keeps the row unsure.
@@ -792,6 +797,8 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     /// Those of the named pairs that still differ; everything else has arrived.
     async fn open_pairs(
         &self,
+    /// Whether another user has the account with this id of the application's.
+    async fn is_bound_elsewhere(&self, user: UserKey, id: String) -> Result<bool, StoreError>;
         key: GroupKey,
         users: Vec<UserKey>,
     ) -> Result<Vec<UserKey>, StoreError>;

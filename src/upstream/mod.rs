@@ -46,6 +46,12 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// told before anything is asked: no reading shows one that nobody has.
     fn recall(&self, _name: &str, _shown: &Attributes) {}
 
+    /// Pure: whether accounts are only found here, and never made: then a user
+    /// without one may be looked for by another key.
+    fn finds_accounts(&self) -> bool {
+        false
+    }
+
     /// The schemas of this connection, true for what the application can do.
     fn schemas(&self) -> Arc<Schemas>;
 

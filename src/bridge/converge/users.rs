@@ -66,8 +66,11 @@ fn judge_end(learned: &mut UserLearned, told: &mut Told) -> Option<Pause> {
 type Call = (Operation, String, u64);
 
 async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Pause) {
-    let mut learned = UserLearned::default();
     let mut work = turn.work;
+    let mut learned = UserLearned {
+        about: Some(work.principal.account.clone()),
+        ..UserLearned::default()
+    };
     // Unknown is the end of an account that was there.
     let was_there = work.observed.existence != Existence::Absent || work.observed.deactivated;
     if turn.unsure && was_there && !work.wanted.active {
@@ -80,7 +83,11 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
             Err(error) => return (learned, pause_after(&error)),
         };
         if !was_there && found.as_ref().is_some_and(|it| is_older(it, turn.since)) {
-            return (not_ours(upstream.capabilities(), &work), Pause::None);
+            let not_ours = UserLearned {
+                about: learned.about,
+                ..not_ours(upstream.capabilities(), &work)
+            };
+            return (not_ours, Pause::None);
         }
         let observed = seen(found.as_ref(), &work.observed, was_there);
         learned.upstream_id = found.and_then(|found| found.upstream_id);

@@ -494,6 +494,13 @@ impl Store for Sqlite {
     async fn unstage(
         &self,
         c: ConnectionKey,
+    async fn is_bound_elsewhere(&self, user: UserKey, id: String) -> Result<bool, StoreError> {
+        let bound = self
+            .readers
+            .read(|db| users::is_bound_elsewhere(db, user, &id));
+        Ok(bound?)
+    }
+
         accounts: Vec<String>,
         actor: Actor,
     ) -> Result<Vec<Lane>, StoreError> {

@@ -71,12 +71,21 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
 pub(super) fn end(
     db: &Connection,
     key: UserKey,
-    learned: UserLearned,
+    mut learned: UserLearned,
     at: Millis,
 ) -> Result<Vec<Lane>> {
     let Some(mut user) = users::by_key(db, key.0)? else {
         return Ok(Vec::new());
     };
+    if learned.about.is_some() && learned.about != user.account_key && user.account_key.is_some() {
+        // It is to be found by another address by now, of which nothing was
+        // learned.
+        learned = UserLearned {
+            settled: true,
+            calls: learned.calls,
+            ..UserLearned::default()
+        };
+    }
     // A write that came during the turn deserves a turn of its own.
     let overtaken = user.turn.take().is_some_and(|begun| begun != user.version);
     if let Some(observed) = learned.observed {

@@ -121,6 +121,13 @@ impl User {
             && self.unsure == 0
     }
 
+    /// There is, or was, an account that is known to be the user's.
+    fn linked(&self) -> bool {
+        self.upstream_id.is_some()
+            || self.observed.existence != Existence::Absent
+            || self.observed.deactivated
+    }
+
     pub(super) fn meta(&self) -> Meta {
         Meta {
             created: self.created,
@@ -440,10 +447,15 @@ pub(super) fn change(
         meta: user.meta(),
         row: before.clone(),
         observed: user.observed.clone(),
+        linked: user.linked(),
     };
     let next = decide(&stored)?.map(|mut row| {
-        // Fixed at the first write that has one.
-        row.account_key = before.account_key.clone().or(row.account_key);
+        let kept = before.account_key.clone();
+        row.account_key = if stored.linked {
+            kept.or(row.account_key)
+        } else {
+            row.account_key.or(kept)
+        };
         row
     });
     let Some(next) = next.filter(|next| *next != before) else {
@@ -497,6 +509,18 @@ pub(super) fn put(db: &Connection, user: &mut User, row: &UserRow, at: Millis) -
     user.account.clone_from(&row.account);
     save_attributes(db, user, &row.attributes)?;
     save(db, user)
+}
+
+/// Whether another user of the connection has an account with this id.
+pub(super) fn is_bound_elsewhere(db: &Connection, user: UserKey, id: &str) -> Result<bool> {
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM users u JOIN users o
+                 ON o.connection = u.connection AND o.upstream_id = ?2 AND o.key <> u.key
+             WHERE u.key = ?1 AND u.upstream_id IS NOT ?2 AND o.tombstone IS NULL
+               AND o.upstream_id IS NOT NULL",
+        )?
+        .exists(params![user.0, id])?)
 }
 
 /// The ids of some users, deleted ones too.

@@ -113,6 +113,10 @@ impl Upstream for Snyk {
         }
     }
 
+    fn finds_accounts(&self) -> bool {
+        true
+    }
+
     fn schemas(&self) -> Arc<Schemas> {
         self.schemas.clone()
     }

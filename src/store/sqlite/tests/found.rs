@@ -122,3 +122,93 @@ async fn an_account_that_was_made_anew_is_the_user_s_again() {
         [(before[0].0, "wed@example.com".to_owned())]
     );
 }
+
+/// What a turn learned that found no account, or one.
+fn looked(about: &str, id: Option<&str>) -> UserLearned {
+    UserLearned {
+        about: Some(format!("{about}@example.com")),
+        observed: Some(match id {
+            Some(_) => present(),
+            None => ObservedAccount::default(),
+        }),
+        settled: true,
+        staged: id.is_none(),
+        upstream_id: id.map(|id| format!("up-{id}")),
+        ..UserLearned::default()
+    }
+}
+
+impl Scene {
+    /// Somebody is known by another address now, if that may be.
+    async fn correct(&self, user: &UserWritten, name: &str) -> Option<String> {
+        let row = user_row(name);
+        let decide = Box::new(move |_: &_| Ok(Some(row)));
+        let (id, when) = (user.resource.id, always());
+        let change = self.store.change_user(self.c, id, when, decide, actor());
+        change.await.unwrap();
+        self.store.account(user.key).await.unwrap()
+    }
+
+    async fn end_turn(&self, user: &UserWritten, learned: UserLearned) -> Vec<Lane> {
+        let end = self.store.end_user_turn(user.key, learned, 1);
+        end.await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn an_address_may_be_corrected_until_an_account_is_linked() {
+    let scene = Scene::new().await;
+    let typo = scene.user("typo").await;
+    scene.store.begin_user_turn(typo.key).await.unwrap();
+    scene.end_turn(&typo, looked("typo", None)).await;
+    let now = scene.correct(&typo, "real").await;
+    assert_eq!(now.as_deref(), Some("real@example.com"));
+    let turn = scene
+        .store
+        .begin_user_turn(typo.key)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(turn.work.principal.account, "real@example.com");
+    scene.end_turn(&typo, looked("real", Some("1"))).await;
+    let now = scene.correct(&typo, "third").await;
+    assert_eq!(now.as_deref(), Some("real@example.com"), "it is linked");
+}
+
+#[tokio::test]
+async fn what_was_found_by_an_address_that_was_corrected_meanwhile_is_not_linked() {
+    let scene = Scene::new().await;
+    let typo = scene.user("typo").await;
+    scene.store.begin_user_turn(typo.key).await.unwrap();
+    scene.correct(&typo, "real").await;
+    let woken = scene.end_turn(&typo, looked("typo", Some("1"))).await;
+    assert_eq!(
+        woken,
+        [Lane::User(typo.key)],
+        "it is looked for by the other one"
+    );
+    let turn = scene
+        .store
+        .begin_user_turn(typo.key)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(turn.work.principal.upstream_id, None);
+    assert_eq!(turn.work.observed.existence, Existence::Absent);
+    assert!(!turn.unsure);
+}
+
+#[tokio::test]
+async fn an_account_is_bound_to_one_user() {
+    let scene = Scene::new().await;
+    scene.import_accounts(vec![account("1", "ann")]).await;
+    let bob = scene.user("bob").await;
+    let bound = async |id: &str| {
+        let bound = scene.store.is_bound_elsewhere(bob.key, id.to_owned());
+        bound.await.unwrap()
+    };
+    assert!(bound("up-1").await && !bound("up-2").await);
+    scene.store.begin_user_turn(bob.key).await.unwrap();
+    scene.end_turn(&bob, looked("bob", Some("2"))).await;
+    assert!(!bound("up-2").await, "its own");
+}

@@ -141,7 +141,7 @@ async fn a_race_for_one_name_has_one_winner() {
 #[tokio::test]
 async fn a_change_is_decided_on_the_stored_state_and_makes_a_version() {
     let scene = Scene::new().await;
-    let user = scene.user("ann").await;
+    let user = scene.member("ann").await;
     let update = |row: UserRow| {
         scene.store.change_user(
             scene.c,
