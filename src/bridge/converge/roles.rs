@@ -194,7 +194,45 @@ impl Each<'_> {
         }
     }
 
+    /// Who is to be added and is not known, was not told of a group that is not
+    /// shown for a moment: that is looked for, and the member is sent again.
     async fn send(
+        &self,
+        member: &Principal,
+        wanted: bool,
+        counts: Option<&Alternative>,
+        calls: &mut Vec<Call>,
+    ) -> Result<Outcome, UpstreamError> {
+        let result = self.call(member, wanted, counts, calls).await;
+        if !wanted || !is_missing(&result) {
+            return result;
+        }
+        self.see_group().await?;
+        let again = self.call(member, wanted, counts, calls).await;
+        if is_missing(&again) {
+            self.see_group().await?;
+        }
+        again
+    }
+
+    async fn see_group(&self) -> Result<(), UpstreamError> {
+        let not_now = |reason: String| UpstreamError::Later {
+            after: None,
+            reason,
+        };
+        match self.upstream.group(&self.group).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) | Err(UpstreamError::Missing { .. }) => {
+                tracing::warn!(group = %self.group, "the application does not show the group; its members wait");
+                Err(not_now("the group is not shown".into()))
+            }
+            // Nothing was written by a look.
+            Err(UpstreamError::Unknown { reason }) => Err(not_now(reason)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn call(
         &self,
         member: &Principal,
         wanted: bool,
@@ -274,6 +312,10 @@ impl Each<'_> {
             }
         }
     }
+}
+
+fn is_missing(result: &Result<Outcome, UpstreamError>) -> bool {
+    matches!(result, Err(UpstreamError::Missing { .. }))
 }
 
 fn is_refusal(error: &UpstreamError) -> bool {

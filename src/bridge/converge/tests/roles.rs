@@ -212,6 +212,62 @@ async fn a_rule_of_this_side_is_told_in_its_own_words() {
     assert_eq!(pause, Pause::None);
 }
 
+#[tokio::test]
+async fn what_is_forbidden_of_one_user_holds_up_no_other() {
+    let app = scripted(|operation| match members_of(operation)[..] {
+        [UserKey(3 | 7)] => Err(UpstreamError::Denied {
+            reason: "403".into(),
+        }),
+        _ => all_done(operation),
+    });
+    let people = People::new(false);
+    let (learned, pause) = told(&app, group(0..20, 7..9), &Asked::default(), &people).await;
+    assert_eq!(
+        sorted(learned.unsent),
+        [3, 7, 7],
+        "asked for both ways here"
+    );
+    assert_eq!(
+        (learned.present.len(), sorted(learned.absent)),
+        (18, vec![8])
+    );
+    assert!(learned.refused.is_empty());
+    assert!(matches!(pause, Pause::Within(_)), "{pause:?}");
+}
+
+#[tokio::test]
+async fn members_of_a_group_that_is_not_shown_for_a_moment_are_not_given_up() {
+    let missing = || UpstreamError::Missing {
+        reason: "404".into(),
+    };
+    let app = scripted(move |_| Err(missing()));
+    let people = People::new(false);
+    let (learned, pause) = told(&app, group(0..30, 0..0), &Asked::default(), &people).await;
+    assert_eq!((learned.unsent.len(), learned.refused.len()), (30, 0));
+    assert_eq!(pause, Pause::BackOff);
+    assert!(app.calls() <= 10, "the others wait");
+
+    let first = AtomicUsize::new(0);
+    let mut back = scripted(
+        move |operation| match first.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(missing()),
+            _ => all_done(operation),
+        },
+    );
+    back.group = Some(RemoteGroup::default());
+    let (learned, _) = told(&back, group(0..1, 0..0), &Asked::default(), &people).await;
+    assert_eq!((sorted(learned.present), back.calls()), (vec![0], 2));
+
+    let mut unknown = scripted(move |_| Err(missing()));
+    unknown.group = Some(RemoteGroup::default());
+    let (learned, _) = told(&unknown, group(0..1, 0..0), &Asked::default(), &people).await;
+    assert_eq!(
+        (learned.refused.len(), unknown.calls()),
+        (1, 2),
+        "it is the user"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_look_is_believed_unless_it_may_lag_behind_what_was_told() {
     let app = scripted(|operation| match operation {
