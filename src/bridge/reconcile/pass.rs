@@ -7,14 +7,14 @@
 //! second time, later than a read can lag, before it counts (H-12). A group or
 //! an account that is gone is told and never made again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::super::{Failure, Session, clock, session::store_failed};
 use super::DriftPolicy;
 use crate::{
     plan::{
         drift::{self, GroupDrift, Pair, Shown, Shrunk},
-        state::{Existence, GroupKey, UserKey},
+        state::{Existence, GroupKey, Principal, UserKey},
     },
     store::{Actor, Drifted, DriftedGroup, ImportMark, Reconcilable, Repaired},
     upstream::{RemoteMember, UpstreamError},
@@ -195,6 +195,9 @@ impl Pass<'_> {
         };
         let mut drift = drift.confirmed_by(&again);
         self.ask_about(group, &pairs, &mut drift.gone).await?;
+        if self.session.connection.policy.drift == DriftPolicy::Accept {
+            self.ask_about(group, &pairs, &mut drift.missing).await?;
+        }
         self.found.unasked += drift.unasked as u64;
         self.found.compared += drift.there as u64;
         if drift.is_empty() {
@@ -225,11 +228,12 @@ impl Pass<'_> {
         gone: &mut Vec<UserKey>,
     ) -> Result<(), Failure> {
         let upstream = &self.session.connection.upstream;
+        let principals = pairs.iter().map(|pair| &pair.principal);
+        let who: HashMap<UserKey, &Principal> = principals.map(|it| (it.user, it)).collect();
         let mut still = Vec::with_capacity(gone.len());
         for user in gone.drain(..) {
-            let pair = pairs.iter().find(|pair| pair.principal.user == user);
-            let has = match pair {
-                Some(pair) => upstream.has(&group.name, &pair.principal).await,
+            let has = match who.get(&user) {
+                Some(principal) => upstream.has(&group.name, principal).await,
                 None => Ok(None),
             };
             if has.map_err(|error| self.unreadable(&error))? != Some(true) {

@@ -886,3 +886,20 @@ async fn a_check_reads_everything_and_says_what_is_missing() {
     assert!(!found[0].ok && found.len() == 1, "{found:#?}");
     assert!(took.elapsed() < Duration::from_secs(20));
 }
+
+#[actix_web::test]
+async fn a_look_at_one_user_is_another_witness_than_the_list() {
+    let stand = Stand::new(|_| {}).await;
+    stand.read().await;
+    for (role, name, has) in [
+        (MEMBER, "ben", true),
+        (MEMBER, "ann", true),
+        (ADMIN, "ben", false),
+        (MEMBER, "eve", false),
+    ] {
+        let (group, who) = (stand.role(role), stand.who(name, None));
+        let seen = stand.upstream.has(&group, &who).await;
+        assert_eq!(seen, Ok(Some(has)), "{name} in {role}");
+    }
+    assert_eq!(stand.called(), ["list_memberships"; 4]);
+}
