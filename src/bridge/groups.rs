@@ -7,7 +7,7 @@ use super::{
     session::{Deadline, Waiting, known, write_failed},
 };
 use crate::{
-    plan::{capability::Act, state::UserKey},
+    plan::capability::Act,
     scim::{
         bulk::Verb,
         error::{Problem, ScimType},
@@ -291,54 +291,22 @@ impl Session {
                 }) => {
                     return Err(Failure::Problem(self.members_refused(members).await));
                 }
-                Some(Settled::Open) | None => {
+                // Who has no account yet is kept, as a staged User is, and
+                // nothing that could confirm it is under way.
+                Some(Settled::Open) => pending = true,
+                None => {
                     pending = true;
                     self.open_is_fine()?;
                 }
             }
         }
-        if written.staged && !pending {
-            pending = true;
-            self.open_is_fine()?;
-        }
+        pending |= written.staged;
         Ok(Written {
             resource: written.resource,
             changed: written.changed,
             pending,
             skipped: written.skipped,
         })
-    }
-
-    /// Names refused members by the ids the identity provider knows.
-    async fn members_refused(&self, members: Vec<(UserKey, String)>) -> Problem {
-        let reason = members
-            .first()
-            .map_or_else(String::new, |(_, reason)| reason.clone());
-        let keys = members.iter().map(|(user, _)| *user).collect();
-        let ids = self
-            .bridge
-            .store
-            .user_ids(keys)
-            .await
-            .unwrap_or_else(|error| {
-                tracing::error!(%error, "the store failed");
-                Vec::new()
-            });
-        let shown: Vec<String> = ids.iter().take(20).map(ToString::to_string).collect();
-        let more = ids.len().saturating_sub(shown.len());
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        Problem::bad(
-            ScimType::InvalidValue,
-            format!(
-                "{reason}, for these members: {}{more}; their membership is as it was, every other \
-                 change of this request was applied",
-                shown.join(", ")
-            ),
-        )
     }
 }
 

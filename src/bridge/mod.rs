@@ -38,6 +38,7 @@ mod operator;
 mod preview;
 pub mod reconcile;
 mod recovery;
+mod refused;
 mod session;
 mod staged;
 pub mod switch;
