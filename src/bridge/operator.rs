@@ -11,13 +11,13 @@ use super::{Bridge, Connection, bearer, clock, token::Tokens};
 use crate::{
     plan::state::ConnectionKey,
     store::{
-        Actor, Counts, Drifted, Health, Imported, Left, Millis, Recovery, Refused, Store,
-        StoreError, Watch, audit::AuditRow,
+        Actor, Counts, Drifted, Health, Imported, Left, Millis, Recovery, Refused, RefusedUser,
+        Store, StoreError, Watch, audit::AuditRow,
     },
     upstream::Condition,
 };
 
-/// The most refused memberships that a status names.
+/// The most refused memberships, or users, that a status names.
 const SHOWN: usize = 100;
 
 /// The right to act as an operator, under a name for the audit.
@@ -48,6 +48,10 @@ pub struct ConnectionStatus {
     pub counts: Counts,
     /// The newest memberships that the application refused, at most so many.
     pub refused: Vec<Refused>,
+    /// The same of users.
+    pub refused_users: Vec<RefusedUser>,
+    /// Each membership is a call of its own.
+    pub single: bool,
     pub recovery: Option<Recovery>,
     /// Nobody is taken out of a group before a first look at the application.
     pub unseen: bool,
@@ -58,6 +62,14 @@ pub struct ConnectionStatus {
 }
 
 impl ConnectionStatus {
+    /// How many seconds the memberships that are pending take at least, at the
+    /// pace of now: where each is a call of its own, or a look and a call.
+    pub fn seconds_left(&self) -> Option<u64> {
+        let (pending, pace) = (self.counts.pending_memberships, self.condition.per_second);
+        let known = self.single && !self.paused && pending > 0 && pace > 0;
+        known.then(|| pending.div_ceil(pace.into()))
+    }
+
     /// What the last reconciliation left as it found it.
     pub fn left(&self) -> Left {
         self.drifted.as_ref().map(Drifted::left).unwrap_or_default()
@@ -186,6 +198,12 @@ impl Operator {
                 condition: connection.upstream.condition(),
                 counts: self.bridge.store.counts(connection.key).await?,
                 refused: self.bridge.store.refusals(connection.key, SHOWN).await?,
+                refused_users: self
+                    .bridge
+                    .store
+                    .refused_users(connection.key, SHOWN)
+                    .await?,
+                single: connection.upstream.has_families(),
                 recovery: self.bridge.store.recovery(connection.key).await?,
                 unseen: self.bridge.store.is_unseen(connection.key).await?,
                 dropped_attributes: connection.dropped_attributes(),

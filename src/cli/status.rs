@@ -76,6 +76,17 @@ fn counts(of: &Value) -> String {
     counts.join(", ")
 }
 
+/// The most refused users that are named; `--json` names more.
+const NAMED: usize = 5;
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} minutes", seconds.div_ceil(60)),
+        _ => format!("{} hours", seconds.div_ceil(3_600)),
+    }
+}
+
 fn show(screen: Screen, status: &Value) {
     let text = |of: &Value| match of {
         Value::String(text) => text.clone(),
@@ -170,6 +181,19 @@ fn show(screen: Screen, status: &Value) {
             if !counts.is_empty() {
                 screen.line(Tone::Bad, &format!("  {what}: {counts}"));
             }
+        }
+        if let Some(seconds) = connection["pendingTakesAtLeastSeconds"].as_u64() {
+            let text = format!(
+                "  at {} calls a second that takes at least {}",
+                connection["application"]["requestsPerSecond"],
+                span(seconds)
+            );
+            screen.line(Tone::Plain, &text);
+        }
+        let refused = connection["refusedUsers"].as_array();
+        for user in refused.into_iter().flatten().take(NAMED) {
+            let text = format!("user {}: {}", text(&user["user"]), text(&user["reason"]));
+            screen.paragraph(Tone::Bad, "    ", &text);
         }
     }
 }

@@ -50,6 +50,7 @@ fn connection(of: &ConnectionStatus) -> Value {
             "groups": counts.pending_groups,
             "memberships": counts.pending_memberships,
         },
+        "pendingTakesAtLeastSeconds": of.seconds_left(),
         "refused": {
             "users": counts.refused_users,
             "groups": counts.refused_groups,
@@ -61,6 +62,10 @@ fn connection(of: &ConnectionStatus) -> Value {
             "user": refused.user.to_string(),
             "asked": if refused.wanted { "add" } else { "remove" },
             "at": time(refused.at),
+            "reason": refused.reason,
+        })).collect::<Vec<_>>(),
+        "refusedUsers": of.refused_users.iter().map(|refused| json!({
+            "user": refused.user.to_string(),
             "reason": refused.reason,
         })).collect::<Vec<_>>(),
         "held": counts.held,

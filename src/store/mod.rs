@@ -573,6 +573,13 @@ pub struct Refused {
     pub reason: String,
 }
 
+/// An account that the application refused, until it is asked for again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedUser {
+    pub user: ResourceId,
+    pub reason: String,
+}
+
 #[async_trait]
 pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     /// The handle of a connection, made at first use.
@@ -628,6 +635,13 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<Pending>, StoreError>;
     /// Memberships that the application refused, newest first, at most so many.
     async fn refusals(&self, c: ConnectionKey, most: usize) -> Result<Vec<Refused>, StoreError>;
+    /// Users that the application refused, the ones written last first, at most so
+    /// many.
+    async fn refused_users(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> Result<Vec<RefusedUser>, StoreError>;
     /// Records an operator's act that changes nothing here, in the audit.
     async fn note(
         &self,

@@ -30,7 +30,8 @@ use super::{
     Actor, Counting, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, Gone,
     GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark, Imported,
     Lane, ListError, Listing, Members, Millis, Pending, Precondition, Reconcilable, Refused,
-    Repaired, Resource, SeenToken, Select, Store, StoreError, UserLearned, UserRow, UserTurn,
+    RefusedUser, Repaired, Resource, SeenToken, Select, Store, StoreError, UserLearned, UserRow,
+    UserTurn,
     UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
@@ -258,6 +259,17 @@ impl Store for Sqlite {
         let read = self
             .readers
             .read_apart(move |db| refusals::list(db, c.0, most));
+        Ok(read.await?)
+    }
+
+    async fn refused_users(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> Result<Vec<RefusedUser>, StoreError> {
+        let read = self
+            .readers
+            .read_apart(move |db| refusals::users(db, c.0, most));
         Ok(read.await?)
     }
 

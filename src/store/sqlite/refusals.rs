@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use crate::{
     scim::resource::ResourceId,
-    store::{Millis, Refused},
+    store::{Millis, Refused, RefusedUser},
 };
 
 use super::fault::Result;
@@ -62,6 +62,23 @@ pub(super) fn list(db: &Connection, connection: i64, most: usize) -> Result<Vec<
             wanted: row.get(2)?,
             at: row.get(3)?,
             reason: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Accounts, whose refusal stands in their own rows.
+pub(super) fn users(db: &Connection, connection: i64, most: usize) -> Result<Vec<RefusedUser>> {
+    let mut select = db.prepare_cached(
+        "SELECT id, refused FROM users
+         WHERE connection = ?1 AND tombstone IS NULL AND refused IS NOT NULL
+         ORDER BY modified DESC, key DESC LIMIT ?2",
+    )?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = select.query_map(params![connection, most], |row| {
+        Ok(RefusedUser {
+            user: ResourceId::from_bytes(row.get(0)?),
+            reason: row.get(1)?,
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
