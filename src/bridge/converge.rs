@@ -52,6 +52,7 @@ fn word(result: &Result<impl Sized, UpstreamError>) -> String {
         Err(UpstreamError::Exists { .. }) => "exists".into(),
         Err(UpstreamError::Staged { .. }) => "staged".into(),
         Err(UpstreamError::Barred { .. }) => "barred".into(),
+        Err(UpstreamError::Partly { .. }) => "partly".into(),
     }
 }
 
@@ -72,6 +73,10 @@ fn pause_after(error: &UpstreamError) -> Pause {
     }
 }
 
+/// What a refusal says that took back nothing.
+pub(super) const STANDS: &str =
+    "everything else was taken away, and the user is inactive; ask again when the reason is gone";
+
 /// Why a change was refused, in words an identity provider may see: never the
 /// application's own text, which goes to the log.
 fn refusal(can: &Capabilities, act: &str, error: &UpstreamError) -> String {
@@ -83,6 +88,9 @@ fn refusal(can: &Capabilities, act: &str, error: &UpstreamError) -> String {
             format!("{app} has one already that is not managed here ({act})")
         }
         UpstreamError::Barred { reason } => format!("cannot {act} in {app}: {reason}"),
+        UpstreamError::Partly { reason } => {
+            format!("cannot {act} in {app} completely: {reason}; {STANDS}")
+        }
         UpstreamError::Staged { .. } => format!("{app} does not have the account yet ({act})"),
         _ => format!("{app} refused to {act}; its own words are in the bridge's log"),
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Failure, Session, Written, clock,
+    converge::STANDS,
     held::Asked,
     lane::Settled,
     session::{Deadline, Waiting, known, write_failed},
@@ -345,7 +346,11 @@ impl Session {
 }
 
 fn user_refused(reason: &str) -> Problem {
-    let detail = format!("{reason}; nothing was changed here");
+    let detail = if reason.ends_with(STANDS) {
+        reason.to_owned()
+    } else {
+        format!("{reason}; nothing was changed here")
+    };
     if reason.contains("already") {
         Problem::taken(detail)
     } else {

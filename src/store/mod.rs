@@ -685,7 +685,8 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         actor: Actor,
     ) -> Result<UserWritten, WriteError>;
     /// Takes back a write the application refused, if the version is still the
-    /// one written: to `before`, or out of existence for a create.
+    /// one written: to `before`, or out of existence for a create. Not the end of
+    /// an account that was done in part.
     async fn restore_user(
         &self,
         key: UserKey,
@@ -796,6 +797,8 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     async fn account(&self, key: UserKey) -> Result<Option<String>, StoreError>;
     /// The live groups that are one of a family, as they are shown.
     async fn alternatives(&self, c: ConnectionKey) -> Result<Vec<GroupRow>, StoreError>;
+    /// Whether another user has the account with this id of the application's.
+    async fn is_bound_elsewhere(&self, user: UserKey, id: String) -> Result<bool, StoreError>;
     /// How many users wait for an account to appear.
     async fn staged(&self, c: ConnectionKey) -> Result<u64, StoreError>;
     /// Those of the users that do.
@@ -811,8 +814,6 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     /// Those of the named pairs that still differ; everything else has arrived.
     async fn open_pairs(
         &self,
-    /// Whether another user has the account with this id of the application's.
-    async fn is_bound_elsewhere(&self, user: UserKey, id: String) -> Result<bool, StoreError>;
         key: GroupKey,
         users: Vec<UserKey>,
     ) -> Result<Vec<UserKey>, StoreError>;

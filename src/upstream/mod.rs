@@ -279,6 +279,10 @@ pub enum UpstreamError {
     /// when it appears.
     #[error("not there yet: {reason}")]
     Staged { reason: String },
+    /// The end of an account, of which everything was done that could be: the rest
+    /// is refused for good; `reason` is in our own words.
+    #[error("done in part: {reason}")]
+    Partly { reason: String },
     /// Refused by a rule of this side, before anything was sent; `reason` is in
     /// our own words and is said to the identity provider.
     #[error("barred: {reason}")]

@@ -148,7 +148,10 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
                     }
                     End::Refused(reason) => {
                         learned.refused = Some(reason);
-                        learned.settled = true;
+                        // What was done in part is done once more when it is
+                        // asked for again.
+                        let partly = matches!(error, UpstreamError::Partly { .. });
+                        (learned.settled, learned.again) = (!partly, partly);
                         learned.observed = Some(observed);
                         return (learned, Pause::None);
                     }
@@ -302,6 +305,10 @@ fn user_failure(
         }
         (Operation::CreateUser { .. }, _) => {
             End::Refused(refusal(can, "create the account", error))
+        }
+        (Operation::DeactivateUser { .. }, UpstreamError::Partly { .. }) => {
+            note_success(operation, &work.wanted, observed);
+            End::Refused(refusal(can, "deactivate the account", error))
         }
         (Operation::DeactivateUser { .. }, _) => {
             End::Refused(refusal(can, "deactivate the account", error))

@@ -25,7 +25,11 @@ async fn fate(failure: Failure) -> (&'static str, bool) {
         Err(UpstreamError::Denied { .. }) => "denied",
         Err(UpstreamError::Missing { .. }) => "missing",
         Err(UpstreamError::Exists { .. }) => "exists",
-        Err(UpstreamError::Staged { .. } | UpstreamError::Barred { .. }) => "ours",
+        Err(
+            UpstreamError::Staged { .. }
+            | UpstreamError::Barred { .. }
+            | UpstreamError::Partly { .. },
+        ) => "ours",
     };
     (class, bench.crew().contains(&"cat".to_owned()))
 }

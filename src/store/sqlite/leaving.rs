@@ -59,6 +59,11 @@ pub(super) fn restore(
     if user.version.cast_unsigned() != version {
         return Ok(());
     }
+    let gave = before.is_some_and(|row| row.account.active);
+    if gave && !user.account.active && user.observed.deactivated && user.refused.is_some() {
+        // An end that was done as far as it could be is not undone.
+        return Ok(());
+    }
     let action = if let Some(row) = before {
         if row.account.active && !user.account.active {
             removals::take_back(db, removals::ACCESS, user.key)?;

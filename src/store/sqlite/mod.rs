@@ -495,6 +495,13 @@ impl Store for Sqlite {
         Ok(self.readers.read(|db| families::all(db, c.0))?)
     }
 
+    async fn is_bound_elsewhere(&self, user: UserKey, id: String) -> Result<bool, StoreError> {
+        let bound = self
+            .readers
+            .read(|db| users::is_bound_elsewhere(db, user, &id));
+        Ok(bound?)
+    }
+
     async fn staged(&self, c: ConnectionKey) -> Result<u64, StoreError> {
         Ok(self.readers.read(|db| families::staged(db, c.0))?)
     }
@@ -506,13 +513,6 @@ impl Store for Sqlite {
     async fn unstage(
         &self,
         c: ConnectionKey,
-    async fn is_bound_elsewhere(&self, user: UserKey, id: String) -> Result<bool, StoreError> {
-        let bound = self
-            .readers
-            .read(|db| users::is_bound_elsewhere(db, user, &id));
-        Ok(bound?)
-    }
-
         accounts: Vec<String>,
         actor: Actor,
     ) -> Result<Vec<Lane>, StoreError> {

@@ -106,6 +106,7 @@ pub(super) fn kind(error: &UpstreamError) -> &'static str {
         UpstreamError::Exists { .. } => "exists",
         UpstreamError::Staged { .. } => "staged",
         UpstreamError::Barred { .. } => "barred",
+        UpstreamError::Partly { .. } => "partly",
     }
 }
 

@@ -33,24 +33,28 @@ impl Snyk {
         // In one order for all, as there may be one to be held in each.
         groups.sort_unstable();
         let mut users: BTreeSet<String> = who.upstream_id.clone().into_iter().collect();
-        let (mut begun, mut complete) = (false, false);
+        let (mut end, mut complete) = (End::default(), false);
         for _ in 0..ROUNDS {
-            let ended = self.round(&groups, who, &mut users, &mut begun).await;
-            complete = ended.map_err(|error| if begun { half_done(error) } else { error })?;
+            let ended = self.round(&groups, who, &mut users, &mut end).await;
+            complete = ended.map_err(|error| end.broken_off(error))?;
             if complete {
                 break;
             }
         }
         if !complete {
             let error = later("the memberships change while they are looked at");
-            return Err(if begun { half_done(error) } else { error });
+            return Err(end.broken_off(error));
         }
+        let left = end.left()?;
         if self.settings.sso == Sso::Remove {
             for user in &users {
                 self.leave_sso(&groups, user).await.map_err(half_done)?;
             }
         }
-        Ok(Outcome::default())
+        match left {
+            None => Ok(Outcome::default()),
+            Some(reason) => Err(UpstreamError::Partly { reason }),
+        }
     }
 
     /// Ends everything that there is; false if some of it was not there under
@@ -60,11 +64,12 @@ impl Snyk {
         groups: &[String],
         who: &Principal,
         users: &mut BTreeSet<String>,
-        begun: &mut bool,
+        end: &mut End,
     ) -> Result<bool, UpstreamError> {
         let doomed = self.doomed(groups, who).await?;
         let leaves = self.may_go(&doomed).await?;
         let mut complete = true;
+        end.refused = None;
         for (one, mut leave) in doomed.iter().zip(leaves) {
             for membership in &one.memberships {
                 let id = (one.group.as_str(), membership.id.as_str());
@@ -78,8 +83,11 @@ impl Snyk {
                 let gone = self.delete(id, &membership.user_id).await;
                 leave.ends(&gone);
                 match gone {
-                    Ok(()) => *begun = true,
+                    Ok(()) => end.begun = true,
                     Err(UpstreamError::Missing { .. }) => complete = false,
+                    Err(
+                        error @ (UpstreamError::Barred { .. } | UpstreamError::Rejected { .. }),
+                    ) => _ = end.refused.get_or_insert(error),
                     Err(error) => return Err(error),
                 }
                 users.insert(membership.user_id.clone());
@@ -169,6 +177,35 @@ impl Snyk {
         }
         *self.sso_users.lock().await = None;
         Ok(())
+    }
+}
+
+/// How far the end of all memberships has come. What is refused of one does not
+/// keep the others.
+#[derive(Default)]
+struct End {
+    begun: bool,
+    refused: Option<UpstreamError>,
+}
+
+impl End {
+    fn broken_off(&self, error: UpstreamError) -> UpstreamError {
+        if self.begun { half_done(error) } else { error }
+    }
+
+    /// Why something stays, where others have gone; an error if none has.
+    fn left(self) -> Result<Option<String>, UpstreamError> {
+        match self.refused {
+            None => Ok(None),
+            Some(error) if !self.begun => Err(error),
+            Some(UpstreamError::Barred { reason }) => Ok(Some(reason)),
+            Some(error) => {
+                tracing::warn!(%error, "a membership stays");
+                let reason = "it refused to end one of the memberships; its own words are in the \
+                              bridge's log";
+                Ok(Some(reason.to_owned()))
+            }
+        }
     }
 }
 

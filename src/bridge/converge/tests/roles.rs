@@ -1,7 +1,7 @@
 //! Turns of a group that is one of a family: what is sent, what is believed.
 use super::*;
 use crate::{
-    bridge::converge::{Counts, People, Told, family_turn},
+    bridge::converge::{Counts, People, STANDS, Told, family_turn},
     plan::state::Family,
     store::{Alternative, Counting},
 };
@@ -378,4 +378,23 @@ async fn an_end_that_was_refused_or_broken_off_may_have_been_done_in_part() {
     });
     let (learned, _) = user_turn(&app, end(), Some(&mut told)).await;
     assert!(!learned.settled && !learned.recreated);
+}
+
+#[tokio::test]
+async fn an_end_that_was_done_in_part_stands_and_says_so() {
+    let app = scripted(|_| {
+        Err(UpstreamError::Partly {
+            reason: "organizations remain".into(),
+        })
+    });
+    let mut told = Told::nothing(None);
+    let end = user(false, Existence::Present, false);
+    let (learned, pause) = user_turn(&app, end, Some(&mut told)).await;
+    assert!(learned.again && !learned.settled && learned.recreated);
+    let observed = learned.observed.unwrap();
+    assert_eq!(observed.existence, Existence::Absent);
+    assert!(observed.deactivated);
+    let reason = learned.refused.unwrap();
+    assert!(reason.contains("organizations remain") && reason.ends_with(STANDS));
+    assert_eq!(pause, Pause::None);
 }

@@ -657,6 +657,28 @@ async fn a_withdrawal_is_one_call_for_each_membership_that_is_known() {
 }
 
 #[actix_web::test]
+async fn what_can_be_withdrawn_is_withdrawn_and_the_rest_is_told() {
+    let mut company = two_groups();
+    company.groups[1].members.push(email("dan"));
+    let stand = Stand::of(&company, |_| {}).await;
+    stand.read().await;
+    let Err(UpstreamError::Partly { reason }) = stand.withdraw("dan").await else {
+        panic!("one of two can be withdrawn")
+    };
+    assert!(reason.contains("organizations"), "{reason}");
+    assert_eq!(stand.has("dan").as_deref(), Some(MEMBER), "it stays");
+    let called = stand.called();
+    let deleted = called.iter().filter(|it| *it == "delete_membership");
+    assert_eq!(deleted.count(), 2, "{called:?}");
+    let groups = stand.upstream.groups().await.unwrap();
+    let labs = groups.iter().find(|it| it.fields["groupName"] == "Labs");
+    let left = stand.upstream.members(&labs.unwrap().name).await.unwrap();
+    assert!(left.iter().all(|it| it.account != Some(email("dan"))));
+    // Again, when nothing is left but that one.
+    barred(stand.withdraw("dan").await);
+}
+
+#[actix_web::test]
 async fn a_withdrawal_that_ends_in_the_middle_is_unclear() {
     let stand = Stand::of(&two_groups(), |_| {}).await;
     stand.read().await;

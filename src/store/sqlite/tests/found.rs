@@ -212,3 +212,40 @@ async fn an_account_is_bound_to_one_user() {
     scene.end_turn(&bob, looked("bob", Some("2"))).await;
     assert!(!bound("up-2").await, "its own");
 }
+
+#[tokio::test]
+async fn an_end_that_was_done_in_part_is_told_and_not_undone() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let mut off = user_row("ann");
+    off.account.active = false;
+    let decide = Box::new(move |_: &_| Ok(Some(off)));
+    let (id, store) = (ann.resource.id, &scene.store);
+    let change = store.change_user(scene.c, id, always(), decide, actor());
+    let ended = change.await.unwrap();
+    store.begin_user_turn(ann.key).await.unwrap().unwrap();
+    let learned = UserLearned {
+        observed: Some(ObservedAccount {
+            deactivated: true,
+            ..ObservedAccount::default()
+        }),
+        again: true,
+        refused: Some("organizations remain".into()),
+        ..UserLearned::default()
+    };
+    scene.end_turn(&ann, learned).await;
+    let version = ended.resource.meta.version;
+    let restore = store.restore_user(ann.key, version, ended.before, actor());
+    restore.await.unwrap();
+    let told = store.refused_users(scene.c, 9).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].user, told[0].reason.as_str()),
+        (id, "organizations remain")
+    );
+    // Asked for again it is done again.
+    let again = store.change_user(scene.c, id, always(), Box::new(|_| Ok(None)), actor());
+    assert!(again.await.unwrap().dirty);
+    let turn = store.begin_user_turn(ann.key).await.unwrap().unwrap();
+    assert!(!turn.work.wanted.active && turn.unsure);
+}
