@@ -72,7 +72,7 @@ pub(super) async fn run(
         sum.unshown += part.unshown;
     }
     for gone in gone {
-        mirror::lose(writer, &import, gone).await?;
+        mirror::lose(writer, &import, &listed, gone).await?;
     }
     let forget = writer.write(move |db| {
         db.prepare_cached("DELETE FROM departed WHERE connection = ?1 AND number <= ?2")?

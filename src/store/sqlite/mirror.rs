@@ -7,6 +7,8 @@
 //! before ([`crate::plan::listing`]), and a group that comes back is the one
 //! that it was. Like an import it is written in portions.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
@@ -22,6 +24,7 @@ use crate::{
 use super::{
     audit,
     fault::Result,
+    found::Listed,
     groups::{self, Group},
     import::{Found, Import, in_savepoint},
     lanes,
@@ -158,17 +161,21 @@ fn with_own(mut shown: Attributes, stored: &Attributes) -> Attributes {
     shown
 }
 
-/// Forgets what is gone of one list.
+/// Forgets what is gone of one list. Whose account is on the list under another
+/// address is not gone.
 pub(super) async fn lose(
     writer: &Writer,
     import: &Import,
+    listed: &Listed,
     gone: Gone,
 ) -> std::result::Result<(), StoreError> {
     let Gone { list, keys } = gone;
     for keys in keys.chunks(PORTION) {
-        let (keys, by) = (keys.to_vec(), import.clone());
+        let (keys, by, listed) = (keys.to_vec(), import.clone(), Arc::clone(listed));
         let lose = move |db: &Connection| match list {
-            List::Accounts => keys.iter().try_for_each(|key| lose_user(db, *key, &by)),
+            List::Accounts => keys
+                .iter()
+                .try_for_each(|key| lose_user(db, *key, &listed, &by)),
             List::Groups => keys.iter().try_for_each(|key| lose_group(db, *key, &by)),
             List::Members(group) => lose_members(db, group.0, &keys, &by),
         };
@@ -178,8 +185,12 @@ pub(super) async fn lose(
 }
 
 /// An account that is gone is shown as inactive.
-fn lose_user(db: &Connection, key: i64, import: &Import) -> Result<()> {
-    let there = |user: &User| user.tombstone.is_none() && user.imported && user.account.active;
+fn lose_user(db: &Connection, key: i64, listed: &Listed, import: &Import) -> Result<()> {
+    let is_listed = |user: &User| user.upstream_id.iter().any(|id| listed.contains(id));
+    let there = |user: &User| {
+        let live = user.tombstone.is_none() && user.imported && user.account.active;
+        live && !is_listed(user)
+    };
     let Some(mut user) = users::by_key(db, key)?.filter(there) else {
         return Ok(());
     };

@@ -221,3 +221,21 @@ async fn a_list_that_is_not_believed_is_remembered_over_a_restart() {
     forget.await.unwrap();
     assert!(scene.store.doubts(scene.c).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn an_account_that_is_listed_under_another_address_is_not_gone() {
+    let scene = Scene::new().await;
+    scene.mirror(&["ann"], vec![], vec![]).await;
+    let accounts = scene.store.accounts(scene.c, UserKey(0), 9).await.unwrap();
+    let (key, id, _) = accounts[0].clone();
+    let wed = FoundUser {
+        upstream_id: Some("up-ann".into()),
+        ..found_user("wed")
+    };
+    let lost = vec![gone(List::Accounts, [key.0])];
+    let seen = scene.follow(vec![wed], vec![], lost).await;
+    assert_eq!((seen.users_new, seen.unshown), (0, 0));
+    let (shown, _) = scene.shown(ResourceType::User, id).await.unwrap();
+    assert_eq!(shown["userName"], "wed");
+    assert_ne!(shown["active"], json!(false));
+}
