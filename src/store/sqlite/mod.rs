@@ -31,8 +31,7 @@ use super::{
     GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark, Imported,
     Lane, ListError, Listing, Members, Millis, Pending, Precondition, Reconcilable, Refused,
     RefusedUser, Repaired, Resource, SeenToken, Select, Store, StoreError, UserLearned, UserRow,
-    UserTurn,
-    UserWritten, WriteError,
+    UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
 };
