@@ -10,9 +10,6 @@ use serde_json::Value;
 use super::{operation::Name, pointer::Pointer};
 use crate::upstream::client::Meaning;
 
-/// The longest answer that is looked into for the meaning of a failure.
-const LONGEST: usize = 64 * 1024;
-
 /// One row.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,7 +105,6 @@ pub(super) fn of(
     status: u16,
     body: &[u8],
 ) -> Option<Meaning> {
-    let body = body.get(..LONGEST).unwrap_or(body);
     let about = |row: &&Row| row.on.is_empty() || row.on.contains(&name);
     let json = rows
         .iter()
@@ -198,6 +194,16 @@ mod tests {
                 "{name:?} {status} {body}"
             );
         }
+    }
+
+    #[test]
+    fn a_long_answer_is_looked_into_to_its_end() {
+        let long = "x".repeat(70_000);
+        let failed = format!(r#"{{"group":"{long}","error":"quota"}}"#);
+        let said = meaning(Name::RemoveMembers, 200, &failed);
+        assert_eq!(said, Some(Meaning::Rejected));
+        let said = meaning(Name::AddMembers, 400, &format!("{long} already a member"));
+        assert_eq!(said, Some(Meaning::Done));
     }
 
     #[test]
