@@ -345,7 +345,10 @@ impl Turn<'_> {
         match operation {
             Operation::CreateGroup { members, .. } => {
                 self.learned.existence = Some(Existence::Present);
-                for member in members {
+                // Who was not taken with it, or perhaps not, is left to a reading.
+                let open = outcomes.iter().filter(|(_, end)| *end != MemberOutcome::Applied);
+                let open: HashSet<UserKey> = open.map(|(user, _)| *user).collect();
+                for member in members.iter().filter(|it| !open.contains(&it.user)) {
                     self.present(member.user);
                 }
                 self.nobody_else();

@@ -2,17 +2,18 @@
 //! members, by the pointers of the configuration. What is not where it should
 //! be makes the whole answer unclear: half a list would look like a change.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
 use super::{
+    body::Told,
     paging::unclear,
     pointer::{Pointer, text_of},
-    settings::{Group, KnownBy, Member, Plain, ReadOnly, Settings, User},
+    settings::{Group, KnownBy, Member, Plain, ReadOnly, User},
 };
 use crate::{
-    plan::state::{Principal, UserKey},
+    plan::state::UserKey,
     upstream::{MemberOutcome, RemoteGroup, RemoteMember, RemoteUser, UpstreamError},
 };
 
@@ -20,6 +21,8 @@ use crate::{
 pub(super) const ID: &str = "id";
 /// The field of a group that holds what it is called.
 pub(super) const CALLED: &str = "displayName";
+/// The field of an account that holds it as it is spelled there.
+pub(super) const SPELLED: &str = "spelled";
 
 /// The entries of a list.
 pub(super) fn list(answer: &Value, items: Option<&Pointer>) -> Result<Vec<Value>, UpstreamError> {
@@ -48,18 +51,14 @@ pub(super) fn candidates(
     }
 }
 
-/// Every account of a list, none of them twice.
+/// Every account of a list, none of them twice, spelled as it is there: that
+/// differ in nothing but letter case, SCIM cannot tell apart. Ids can differ so.
 pub(super) fn users(rows: &[Value], shape: &User) -> Result<Vec<RemoteUser>, UpstreamError> {
     let users = rows.iter().map(|row| user(row, shape));
     let users = users.collect::<Result<Vec<_>, _>>()?;
-    once(
-        users.iter().map(|user| Some(user.account.as_str())),
-        "users",
-    )?;
-    once(
-        users.iter().map(|user| user.upstream_id.as_deref()),
-        "users",
-    )?;
+    let accounts = users.iter().map(|user| user.account.to_lowercase());
+    once(accounts, "users")?;
+    once(users.iter().filter_map(|it| it.upstream_id.clone()), "users")?;
     Ok(users)
 }
 
@@ -74,7 +73,7 @@ pub(super) fn user(row: &Value, shape: &User) -> Result<RemoteUser, UpstreamErro
     let fields = fields.filter_map(|(shown, at)| Some((shown.name().to_owned(), at.text(row)?)));
     let created = shape.created.as_ref().and_then(|at| at.text(row));
     Ok(RemoteUser {
-        account: account.to_lowercase(),
+        account,
         active: active(row, shape)?,
         created: created
             .and_then(|text| text.parse::<jiff::Timestamp>().ok())
@@ -95,10 +94,10 @@ fn active(row: &Value, shape: &User) -> Result<bool, UpstreamError> {
             let mut words = shape.active_values.iter();
             Ok(words.any(|it| it.eq_ignore_ascii_case(word.trim())))
         }
-        // Many lists show active accounts alone, and say so of none.
-        None | Some(Value::Null) => Ok(true),
-        Some(_) => Err(unclear(format!(
-            "there is neither true nor false at {at} of a user"
+        _ => Err(unclear(format!(
+            "there is neither true nor false{} at {at} of a user; where the application shows \
+             active users alone and says it of none, take out user.active",
+            if shape.active_values.is_empty() { "" } else { ", nor a word," },
         ))),
     }
 }
@@ -107,10 +106,7 @@ fn active(row: &Value, shape: &User) -> Result<bool, UpstreamError> {
 pub(super) fn groups(rows: &[Value], shape: &Group) -> Result<Vec<RemoteGroup>, UpstreamError> {
     let groups = rows.iter().map(|row| group(row, shape));
     let groups = groups.collect::<Result<Vec<_>, _>>()?;
-    once(
-        groups.iter().map(|group| Some(group.name.as_str())),
-        "groups",
-    )?;
+    once(groups.iter().map(|group| group.name.clone()), "groups")?;
     Ok(groups)
 }
 
@@ -149,17 +145,15 @@ impl ReadOnly {
     }
 }
 
-/// Every member of a group, none of them twice.
+/// Every member of a group, none of them twice, spelled as they are there.
 pub(super) fn members(rows: &[Value], shape: &Member) -> Result<Vec<RemoteMember>, UpstreamError> {
     let members = rows.iter().map(|row| {
         member(row, shape).ok_or_else(|| unclear("a member without what it is known by"))
     });
     let members = members.collect::<Result<Vec<_>, _>>()?;
-    once(members.iter().map(|it| it.account.as_deref()), "members")?;
-    once(
-        members.iter().map(|it| it.upstream_id.as_deref()),
-        "members",
-    )?;
+    let accounts = members.iter().filter_map(|it| it.account.as_ref());
+    once(accounts.map(|it| it.to_lowercase()), "members")?;
+    once(members.iter().filter_map(|it| it.upstream_id.clone()), "members")?;
     Ok(members)
 }
 
@@ -172,65 +166,108 @@ fn member(row: &Value, shape: &Member) -> Option<RemoteMember> {
     };
     (id.is_some() || account.is_some()).then(|| RemoteMember {
         upstream_id: id,
-        account: account.map(|account| account.to_lowercase()),
+        account,
         ..RemoteMember::default()
     })
 }
 
-fn once<'a>(keys: impl Iterator<Item = Option<&'a str>>, what: &str) -> Result<(), UpstreamError> {
+fn once(keys: impl Iterator<Item = String>, what: &str) -> Result<(), UpstreamError> {
     let mut seen = HashSet::new();
-    for key in keys.flatten() {
-        if !seen.insert(key.to_lowercase()) {
-            return Err(unclear(format!(
-                "the list of {what} names one of them twice"
-            )));
+    for key in keys {
+        if !seen.insert(key) {
+            return Err(unclear(format!("the list of {what} names one of them twice")));
         }
     }
     Ok(())
 }
 
-/// What became of each member of a call that was answered with success.
+/// What became of each member of a call that was answered with success. What is
+/// not understood is unknown for everybody.
 pub(super) fn outcomes(
     answer: &Value,
     (applied, failed): (Option<&Pointer>, Option<&Pointer>),
-    sent: &[Principal],
-    settings: &Settings,
+    sent: &[(UserKey, &Told)],
+    shape: &Member,
 ) -> Vec<(UserKey, MemberOutcome)> {
-    let said = |at: Option<&Pointer>| Some(named(at?.of(answer)?, &settings.member));
-    let is_done: Box<dyn Fn(&Principal) -> bool> = match (applied, said(applied), said(failed)) {
-        (Some(_), Some(applied), _) => Box::new(move |member| has(&applied, member)),
-        (Some(_), None, _) => Box::new(|_| false),
-        (None, _, Some(failed)) => Box::new(move |member| !has(&failed, member)),
-        (None, _, None) => Box::new(|_| true),
+    let sent_to = Sent::new(sent, shape);
+    let everybody = || sent.iter().map(|(user, _)| *user).collect();
+    let done: HashSet<UserKey> = match (applied, failed) {
+        (Some(at), _) => {
+            let list = at.of(answer).and_then(Value::as_array);
+            let named = list.into_iter().flatten().filter_map(|it| sent_to.who(it));
+            named.collect()
+        }
+        (None, Some(at)) => match at.of(answer) {
+            None | Some(Value::Null) => everybody(),
+            Some(Value::Array(list)) => sent_to.all_but(list),
+            Some(_) => HashSet::new(),
+        },
+        (None, None) => everybody(),
     };
-    let outcome = |member: &Principal| {
-        if is_done(member) {
+    let outcome = |user: &UserKey| {
+        if done.contains(user) {
             MemberOutcome::Applied
         } else {
             MemberOutcome::LeftOut
         }
     };
-    sent.iter().map(|it| (it.user, outcome(it))).collect()
+    let all = sent.iter().map(|(user, _)| (*user, outcome(user)));
+    all.collect()
 }
 
-/// Every identifier in a list, in lower case: texts, or members as they are shown.
-fn named(list: &Value, shape: &Member) -> HashSet<String> {
-    let mut found = HashSet::new();
-    for entry in list.as_array().into_iter().flatten() {
-        if let Some(text) = text_of(entry) {
-            found.insert(text.to_lowercase());
-        } else if let Some(member) = member(entry, shape) {
-            found.extend(member.account);
-            found.extend(member.upstream_id.map(|id| id.to_lowercase()));
+/// Those who were sent, by what was told of them.
+struct Sent<'a> {
+    shape: &'a Member,
+    ids: HashMap<&'a str, UserKey>,
+    accounts: HashMap<String, UserKey>,
+}
+
+impl<'a> Sent<'a> {
+    fn new(sent: &[(UserKey, &'a Told)], shape: &'a Member) -> Self {
+        let (mut ids, mut accounts) = (HashMap::new(), HashMap::new());
+        for (user, told) in sent {
+            for (hole, value) in *told {
+                if *hole == "member.id" {
+                    ids.insert(value.as_str(), *user);
+                } else {
+                    accounts.insert(value.to_lowercase(), *user);
+                }
+            }
+        }
+        Self {
+            shape,
+            ids,
+            accounts,
         }
     }
-    found
-}
 
-fn has(list: &HashSet<String>, member: &Principal) -> bool {
-    let id = member.upstream_id.as_ref();
-    list.contains(&member.account.to_lowercase())
-        || id.is_some_and(|id| list.contains(&id.to_lowercase()))
+    /// Whom an entry names, if it names one person. Where nobody says whether a
+    /// text is an id or an account, it must not be one's id and another's name.
+    fn who(&self, entry: &Value) -> Option<UserKey> {
+        let (id, account) = match (text_of(entry), self.shape.text) {
+            (Some(text), None) => (Some(text.clone()), Some(text)),
+            _ => {
+                let found = member(entry, self.shape)?;
+                (found.upstream_id, found.account)
+            }
+        };
+        let id = id.and_then(|id| self.ids.get(id.as_str()).copied());
+        let account = account.and_then(|it| self.accounts.get(&it.to_lowercase()).copied());
+        match (id, account) {
+            (Some(one), Some(other)) if one != other => None,
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Everybody but those who are named; nobody, if a name says nothing.
+    fn all_but(&self, list: &[Value]) -> HashSet<UserKey> {
+        let named: Option<HashSet<UserKey>> = list.iter().map(|it| self.who(it)).collect();
+        let Some(named) = named else {
+            return HashSet::new();
+        };
+        let all = self.ids.values().chain(self.accounts.values()).copied();
+        all.filter(|user| !named.contains(user)).collect()
+    }
 }
 
 #[cfg(test)]
@@ -238,8 +275,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::json;
 
-    use super::*;
-    use crate::scim::resource::ResourceId;
+    use super::{super::settings::Settings, *};
 
     fn settings() -> Settings {
         toml::from_str(
@@ -260,7 +296,7 @@ mod tests {
         let shape = settings().user;
         let row = json!({ "id": 7, "mail": " Ann@Example.com ", "state": "ON", "name": "Ann", "at": "2026-01-01T00:00:00Z" });
         let found = user(&row, &shape).unwrap();
-        assert_eq!(found.account, "ann@example.com");
+        assert_eq!(found.account, "Ann@Example.com", "as it is spelled");
         assert_eq!(found.upstream_id.as_deref(), Some("7"));
         assert!(found.active && found.created.is_some());
         assert_eq!(found.fields["displayName"], "Ann");
@@ -269,16 +305,21 @@ mod tests {
                 .unwrap()
                 .active
         );
-        assert!(user(&json!({ "mail": "b@c" }), &shape).unwrap().active);
         for odd in [
             json!({ "id": 7 }),
             json!({ "mail": "a@b", "state": 5 }),
+            json!({ "mail": "a@b", "state": null }),
+            json!({ "mail": "a@b" }),
             json!("a@b"),
         ] {
             assert!(user(&odd, &shape).is_err(), "{odd}");
         }
-        let twice = [json!({ "mail": "a@b" }), json!({ "mail": "A@b" })];
-        assert!(users(&twice, &shape).is_err());
+        let all = |rows: [(&str, &str); 2]| {
+            let row = |(id, mail)| json!({ "id": id, "mail": mail, "state": "on" });
+            users(&rows.map(row), &shape).is_ok()
+        };
+        assert!(!all([("1", "a@b"), ("2", "A@b")]) && !all([("1", "a@b"), ("1", "c@b")]));
+        assert!(all([("Ab", "a@b"), ("aB", "c@b")]), "ids can differ in case alone");
     }
 
     #[test]
@@ -297,6 +338,7 @@ mod tests {
         );
         assert!(group(&json!({ "key": "k" }), &shape).is_err());
         assert!(groups(&[json!({ "name": "a" }), json!({ "name": "a" })], &shape).is_err());
+        assert!(groups(&[json!({ "name": "Ops" }), json!({ "name": "ops" })], &shape).is_ok());
     }
 
     #[test]
@@ -318,34 +360,63 @@ mod tests {
         }
     }
 
+    /// Who is done of three, of whom the third has no id, when the answer to
+    /// their call has this at `/list`.
+    fn done(list: &Value, is_applied: bool, text: Option<Plain>) -> [bool; 3] {
+        let at: Settings = toml::from_str("user = { id = \"/list\" }").unwrap();
+        let (at, shape) = (at.user.id.unwrap(), settings().member);
+        let shape = Member { text, ..shape };
+        let told = [("501", "bob"), ("B", "501"), ("", "Cy")].map(|(id, account)| {
+            let id = Some(id).filter(|id| !id.is_empty());
+            let id = id.map(|id| ("member.id", id.to_owned()));
+            let account = ("member.account", account.to_owned());
+            id.into_iter().chain([account]).collect::<Told>()
+        });
+        let keys = [1, 2, 3].map(UserKey);
+        let sent: Vec<_> = keys.into_iter().zip(&told).collect();
+        let lists = if is_applied { (Some(&at), None) } else { (None, Some(&at)) };
+        let found = outcomes(&json!({ "list": list }), lists, &sent, &shape);
+        [0, 1, 2].map(|n: usize| found[n].1 == MemberOutcome::Applied)
+    }
+
     #[test]
     fn only_those_of_whom_it_is_said_are_done() {
-        let (settings, done) = (settings(), settings().user.id.unwrap());
-        let principal = |n: u8, id: Option<&str>| Principal {
-            user: UserKey(n.into()),
-            id: ResourceId::from_bytes([n; 16]),
-            account: format!("u{n}@example.com"),
-            upstream_id: id.map(str::to_owned),
-            counts: None,
-        };
-        let sent = [
-            principal(1, None),
-            principal(2, Some("B")),
-            principal(3, None),
-        ];
-        let of = |answer: &Value, applied, failed| -> Vec<bool> {
-            let found = outcomes(answer, (applied, failed), &sent, &settings);
-            found
-                .iter()
-                .map(|it| it.1 == MemberOutcome::Applied)
-                .collect()
-        };
-        let answer = json!({ "id": ["U1@example.com", { "id": "b" }, { "other": 1 }] });
-        assert_eq!(of(&answer, Some(&done), None), [true, true, false]);
-        assert_eq!(of(&answer, None, Some(&done)), [false, false, true]);
-        assert_eq!(of(&json!({}), Some(&done), None), [false; 3]);
-        assert_eq!(of(&json!({}), None, Some(&done)), [true; 3]);
-        assert_eq!(of(&json!({}), None, None), [true; 3]);
+        let list = json!(["cY", { "id": "B" }, { "other": 1 }]);
+        assert_eq!(done(&list, true, None), [false, true, true]);
+        for nothing in [json!(null), json!("B"), json!({ "B": 1 }), json!([["B"]])] {
+            assert_eq!(done(&nothing, true, None), [false; 3], "{nothing}");
+        }
+        let of = |lists| outcomes(&json!({}), lists, &[(UserKey(1), &Told::new())], &settings().member);
+        assert_eq!(of((None, None))[0].1, MemberOutcome::Applied);
+    }
+
+    #[test]
+    fn failures_that_name_nobody_are_not_understood() {
+        let list = json!(["cY", { "id": "B" }]);
+        assert_eq!(done(&list, false, None), [true, false, false]);
+        for none in [json!(null), json!([])] {
+            assert_eq!(done(&none, false, None), [true; 3], "{none}");
+        }
+        for odd in [
+            json!([{ "userId": "B", "reason": "no seat left" }]),
+            json!([{ "id": "B" }, "somebody else"]),
+            json!({ "B": "no seat left" }),
+            json!("no seat left"),
+            json!(1),
+            json!(true),
+        ] {
+            assert_eq!(done(&odd, false, None), [false; 3], "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_id_of_one_is_not_taken_for_the_name_of_another() {
+        let list = json!([501]);
+        assert_eq!(done(&list, true, Some(Plain::Id)), [true, false, false]);
+        assert_eq!(done(&list, true, Some(Plain::Account)), [false, true, false]);
+        assert_eq!(done(&list, true, None), [false; 3], "nobody says which");
+        assert_eq!(done(&list, false, None), [false; 3]);
+        assert_eq!(done(&json!(["b"]), true, Some(Plain::Id)), [false; 3], "ids mind case");
     }
 
     #[test]
@@ -356,7 +427,7 @@ mod tests {
             json!({ "id": "7", "mail": "Ann@example.com" }),
         ];
         let found = members(&rows, &shape).unwrap();
-        assert_eq!(found[0].account.as_deref(), Some("eve@example.com"));
+        assert_eq!(found[0].account.as_deref(), Some("Eve@example.com"));
         assert_eq!(found[1].upstream_id.as_deref(), Some("7"));
         for odd in [json!({}), json!(null), json!([]), json!({ "id": "" })] {
             assert!(members(&[odd.clone()], &shape).is_err(), "{odd}");

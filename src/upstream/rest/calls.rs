@@ -1,17 +1,11 @@
-//! One call of a declared application: what is filled in and where, every page
-//! of a list, and the ids of groups, which calls may want where the bridge
-//! knows names.
-
-use std::{
-    collections::HashMap,
-    sync::{MutexGuard, PoisonError},
-};
+//! One call of a declared application: what is filled in and where, and every
+//! page of a list.
 
 use serde_json::Value;
 
 use super::{
     Rest,
-    answers::{self, ID},
+    answers,
     body::Told,
     meaning,
     operation::{Name, Operation},
@@ -19,10 +13,7 @@ use super::{
     settings::KnownBy,
     template::Values,
 };
-use crate::upstream::{RemoteGroup, Upstream, UpstreamError, client::Call};
-
-/// Ids of groups that are kept; all are forgotten when there are more.
-const MOST_IDS: usize = 100_000;
+use crate::upstream::{UpstreamError, client::Call};
 
 /// What a call is about besides the placeholders of one thing.
 #[derive(Debug, Default)]
@@ -64,13 +55,13 @@ impl Rest {
         let mut query = about.page.clone();
         if !about.page_alone {
             for (key, text) in &operation.query {
-                let value = text.fill(&all).map_err(rejected)?;
+                let value = text.fill(&all).map_err(barred)?;
                 query.extend(value.map(|value| (key.clone(), value)));
             }
         }
         let body = operation.body.as_ref();
         let body = body.map(|body| body.fill(&all, &about.members));
-        let body = body.transpose().map_err(rejected)?.flatten();
+        let body = body.transpose().map_err(barred)?.flatten();
         let query: Vec<(&str, &str)> = query
             .iter()
             .map(|(k, v)| (k.as_str(), v.as_str()))
@@ -140,30 +131,6 @@ impl Rest {
         }
     }
 
-    /// The id of a group, where a call wants it and the bridge knows its name.
-    pub(super) async fn id_for(
-        &self,
-        name: Name,
-        group: &str,
-    ) -> Result<Option<String>, UpstreamError> {
-        let wanted = self.declared(name)?.holes().contains("group.id");
-        if !wanted || self.settings.group.known_by == KnownBy::Id {
-            return Ok(None);
-        }
-        if let Some(id) = self.settings.group.fixed.get(group) {
-            return Ok(Some(id.clone()));
-        }
-        if let Some(id) = self.kept_id(group) {
-            return Ok(Some(id));
-        }
-        let found = self.group(group).await?;
-        let found = found.ok_or_else(|| UpstreamError::Missing {
-            reason: "there is no group of this name".into(),
-        })?;
-        let id = found.fields.get(ID).cloned();
-        id.map(Some).ok_or_else(|| unclear("a group without an id"))
-    }
-
     /// What is filled in of a group.
     pub(super) fn values_of_group<'a>(
         &self,
@@ -178,46 +145,32 @@ impl Rest {
             }
         }
     }
-
-    pub(super) fn remember(&self, groups: &[RemoteGroup]) {
-        let mut ids = self.ids();
-        if ids.len().saturating_add(groups.len()) > MOST_IDS {
-            ids.clear();
-        }
-        let known = groups.iter().take(MOST_IDS);
-        let known =
-            known.filter_map(|group| Some((group.name.clone(), group.fields.get(ID)?.clone())));
-        ids.extend(known);
-    }
-
-    /// The id that was kept, which may be that of a group that was there before.
-    pub(super) fn forget(&self, group: &str) -> Option<String> {
-        self.ids().remove(group)
-    }
-
-    pub(super) fn kept_id(&self, group: &str) -> Option<String> {
-        self.ids().get(group).cloned()
-    }
-
-    fn ids(&self) -> MutexGuard<'_, HashMap<String, String>> {
-        self.group_ids
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 pub(super) fn rejected(reason: String) -> UpstreamError {
     UpstreamError::Rejected { reason }
 }
 
+/// Refused on this side, in words that are said to identity providers.
+pub(super) fn barred(reason: impl Into<String>) -> UpstreamError {
+    UpstreamError::Barred {
+        reason: reason.into(),
+    }
+}
+
+/// Nothing was done, and another try will know more.
+pub(super) fn later(reason: impl Into<String>) -> UpstreamError {
+    UpstreamError::Later {
+        after: None,
+        reason: reason.into(),
+    }
+}
+
 /// The end of a reading before anything was sent that changes something: what
 /// was to be sent was not.
 pub(super) fn unsent(error: UpstreamError) -> UpstreamError {
     match error {
-        UpstreamError::Unknown { reason } => UpstreamError::Later {
-            after: None,
-            reason,
-        },
+        UpstreamError::Unknown { reason } => later(reason),
         other => other,
     }
 }

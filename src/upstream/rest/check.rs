@@ -34,7 +34,7 @@ impl Rest {
             found.push(reading(Name::ListUsers, users.map(|list| list.len())));
         }
         if self.settings.has(Name::FindUser) {
-            let nobody = match self.user(NOBODY).await {
+            let nobody = match self.account(NOBODY).await {
                 // What is no id or name at all may be refused as such.
                 Err(UpstreamError::Rejected { .. }) => Ok(0),
                 found => found.map(|found| found.iter().count()),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{
-    answers::CALLED,
+    answers::{CALLED, SPELLED},
     settings::{KnownBy, Settings, Shown},
 };
 use crate::{
@@ -114,7 +114,8 @@ pub(super) fn group_name(display_name: &str) -> Result<String, Problem> {
 pub(super) fn user_attributes(remote: &RemoteUser, settings: &Settings) -> Attributes {
     let field = |shown: Shown| remote.fields.get(shown.name()).map(String::as_str);
     let by_email = settings.user.known_by == KnownBy::Email;
-    let account = Some(remote.account.as_str());
+    let spelled = remote.fields.get(SPELLED).filter(|_| !by_email);
+    let account = Some(spelled.unwrap_or(&remote.account).as_str());
     let mut user = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
         if let Some(value) = value {

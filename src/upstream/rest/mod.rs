@@ -7,10 +7,7 @@
 //! What has state of its own is left out: roles, profiles, bringing back an
 //! account. `calls` sends, `writes` changes, here is the contract.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -24,17 +21,20 @@ use crate::{
     scim::{error::Problem, resource::Attributes, schema::Schemas},
 };
 use answers::ID;
+use memory::Memory;
 use operation::Name;
 use paging::unclear;
-use settings::KnownBy;
 
 mod answers;
 mod body;
 mod calls;
 mod capabilities;
 mod check;
+mod finding;
 mod mapping;
 mod meaning;
+mod members;
+mod memory;
 mod operation;
 mod paging;
 mod pointer;
@@ -51,6 +51,11 @@ pub use settings::Settings;
 /// A connection to a declared application. Nothing is sent yet; all problems
 /// of the settings come back together, one a line.
 pub fn open(settings: Settings) -> Result<Arc<dyn Upstream>, String> {
+    open_with(settings, memory::LAG)
+}
+
+/// The same where readings lag behind for no longer than this.
+fn open_with(settings: Settings, lag: Duration) -> Result<Arc<dyn Upstream>, String> {
     let problems = settings.problems();
     if !problems.is_empty() {
         return Err(problems.join("\n"));
@@ -60,7 +65,7 @@ pub fn open(settings: Settings) -> Result<Arc<dyn Upstream>, String> {
         client: Client::new(settings.client())?,
         schemas: Arc::new(schemas::schemas(&settings, &capabilities)),
         capabilities,
-        group_ids: Mutex::default(),
+        memory: Memory::new(lag),
         settings,
     }))
 }
@@ -71,8 +76,7 @@ struct Rest {
     settings: Settings,
     capabilities: Capabilities,
     schemas: Arc<Schemas>,
-    /// Ids of groups by name, as last read; never believed when one is missing.
-    group_ids: Mutex<HashMap<String, String>>,
+    memory: Memory,
 }
 
 #[async_trait]
@@ -125,7 +129,7 @@ impl Upstream for Rest {
             return Ok(Vec::new());
         }
         let rows = self.all(Name::ListUsers, &[]).await?;
-        answers::users(&rows, &self.settings.user)
+        Ok(self.known(answers::users(&rows, &self.settings.user)?))
     }
 
     async fn profiles(&self) -> Result<Vec<RemoteProfile>, UpstreamError> {
@@ -145,34 +149,33 @@ impl Upstream for Rest {
     async fn members(&self, group: &str) -> Result<Vec<RemoteMember>, UpstreamError> {
         let id = self.id_for(Name::ListMembers, group).await?;
         let values = self.values_of_group(group, id.as_deref());
-        match self.all(Name::ListMembers, &values).await {
-            Ok(rows) => answers::members(&rows, &self.settings.member),
-            Err(error) => {
-                self.forget(group);
-                Err(error)
-            }
+        let rows = self.all(Name::ListMembers, &values).await;
+        let rows = rows.inspect_err(|_| self.memory.doubt(group))?;
+        let mut members = answers::members(&rows, &self.settings.member)?;
+        if self.is_cut_off(group, members.len()).await? {
+            return Err(unclear(
+                "the list of members is cut off: the group says at group.member_count that it has more",
+            ));
         }
+        for account in members.iter_mut().filter_map(|it| it.account.as_mut()) {
+            self.memory.spells(account);
+            *account = account.to_lowercase();
+        }
+        Ok(members)
     }
 
     async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
-        let found = self.account(account).await?;
+        let found = self.look_for_account(account).await?;
         Ok(found.filter(|user| user.active))
     }
 
+    /// Of a group that was there a while ago it is only believed that it is not
+    /// there any more when readings that are apart say so.
     async fn group(&self, name: &str) -> Result<Option<RemoteGroup>, UpstreamError> {
-        let list = if self.settings.has(Name::FindGroup) {
-            let hole = match self.settings.group.known_by {
-                KnownBy::Id => "group.id",
-                KnownBy::Email | KnownBy::Name => "group.name",
-            };
-            let rows = self.search(Name::FindGroup, &[(hole, name)]).await?;
-            self.marked(answers::groups(&rows, &self.settings.group)?)
-        } else {
-            self.groups().await?
-        };
-        let found = list.into_iter().find(|group| group.name == name);
-        self.remember(found.as_slice());
-        Ok(found)
+        if self.memory.has_shown(name) {
+            return self.sure_group(name).await;
+        }
+        self.look_for_group(name).await
     }
 
     async fn apply(&self, operation: &Operation) -> Result<Outcome, UpstreamError> {
@@ -253,36 +256,5 @@ impl Rest {
             group.read_only = group.read_only.take().or_else(|| reason.clone());
         }
         groups
-    }
-
-    /// One account, active or not.
-    async fn account(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
-        let shape = &self.settings.user;
-        let list = if self.settings.has(Name::FindUser) {
-            let hole = match shape.known_by {
-                KnownBy::Id => "user.id",
-                KnownBy::Email | KnownBy::Name => "user.account",
-            };
-            let rows = self.search(Name::FindUser, &[(hole, account)]).await?;
-            answers::users(&rows, shape)?
-        } else {
-            self.users().await?
-        };
-        let others = !list.is_empty();
-        let account = account.to_lowercase();
-        let meant = list.into_iter().find(|user| user.account == account);
-        // A search may find whatever contains what was asked for; a path may not.
-        if meant.is_none() && others && self.finds_one() {
-            return Err(unclear("another user than the one asked for was answered"));
-        }
-        Ok(meant)
-    }
-
-    /// Whether the search for a user names it in its path, so that the answer
-    /// is that one or none.
-    fn finds_one(&self) -> bool {
-        let search = self.settings.operation(Name::FindUser);
-        let path = search.and_then(|operation| operation.path.as_ref());
-        path.is_some_and(|path| !path.holes().is_empty())
     }
 }

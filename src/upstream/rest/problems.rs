@@ -281,15 +281,15 @@ fn about_keys(name: Name, operation: &Operation, told: &mut Vec<String>) {
         ("paging", operation.paging.is_some() && !name.is_list()),
         (
             "applied",
-            operation.applied.is_some() && !name.changes_members(),
+            operation.applied.is_some() && !names_members(name),
         ),
         (
             "failed",
-            operation.failed.is_some() && !name.changes_members(),
+            operation.failed.is_some() && !names_members(name),
         ),
         (
             "batch",
-            operation.batch.is_some() && !name.changes_members() && name != Name::CreateGroup,
+            operation.batch.is_some() && !names_members(name),
         ),
     ];
     for (key, _) in misplaced.iter().filter(|(_, wrong)| *wrong) {
@@ -298,6 +298,10 @@ fn about_keys(name: Name, operation: &Operation, told: &mut Vec<String>) {
     if operation.applied.is_some() && operation.failed.is_some() {
         told.push(".failed: two lists for one thing: keep applied, or failed".into());
     }
+}
+
+fn names_members(name: Name) -> bool {
+    name.changes_members() || name == Name::CreateGroup
 }
 
 fn about_paging(paging: &Paging) -> impl Iterator<Item = String> {

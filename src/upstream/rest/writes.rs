@@ -1,27 +1,27 @@
-//! Changes in a declared application. A status that no row explains is never
-//! believed where believing it wrongly would leave somebody with access, or
-//! without: whether the thing is there is read then.
+//! Accounts and groups of a declared application, made and ended. A status that
+//! no row explains is never believed where believing it wrongly would leave
+//! somebody with access, or without: whether the thing is there is read then.
 
 use std::collections::BTreeMap;
 
 use super::{
     Rest,
-    answers::{self, ID},
-    body::Told,
-    calls::{About, Answer, rejected, unsent},
+    calls::{About, Answer, barred, later, rejected, unsent},
+    finding::Place,
+    members::all_are,
     operation::Name,
     pointer::Pointer,
+    settings::KnownBy,
     template::hole_of_user,
 };
 use crate::{
-    plan::state::{Principal, UserKey},
-    upstream::{MemberOutcome, Outcome, RemoteGroup, RemoteUser, Upstream, UpstreamError},
+    plan::state::Principal,
+    upstream::{MemberOutcome, Outcome, RemoteUser, UpstreamError},
 };
 
 impl Rest {
     /// Makes an account, or takes the one that is there where they are linked.
-    /// One that was there before, with an id, is activated again where there is
-    /// a call for it.
+    /// One that was there before is activated again where there is a call for it.
     pub(super) async fn create_user(
         &self,
         account: &str,
@@ -29,22 +29,23 @@ impl Rest {
         before: Option<&str>,
     ) -> Result<Outcome, UpstreamError> {
         if let (Some(id), true) = (before, self.settings.has(Name::ReactivateUser)) {
-            let values = [("user.account", account), ("user.id", id)];
-            let call = self.call(Name::ReactivateUser, &values, About::default());
-            match call.await {
+            let id = self.memory.live_id(account, id);
+            match self.activate(account, Some(id)).await {
                 Err(UpstreamError::Missing { .. }) => {}
-                answer => return answer.map(|_| of_account(Some(id.to_owned()))),
+                answer => return answer,
             }
         }
         if self.settings.user.link {
             return self.link(account).await;
         }
-        let mut values = vec![("user.account", account)];
+        let spelled = self.spelling(account, fields);
+        let mut values = vec![("user.account", spelled.as_str())];
         let known = fields.iter();
         values.extend(known.filter_map(|(key, value)| Some((hole_of_user(key)?, value.as_str()))));
         let operation = self.declared(Name::CreateUser)?;
         match self.call(Name::CreateUser, &values, About::default()).await {
             Ok(answer) => {
+                self.memory.spells(&spelled);
                 let told = new_id(&answer, operation.id.as_ref());
                 Ok(of_account(match told {
                     Some(id) => Some(id),
@@ -52,25 +53,49 @@ impl Rest {
                 }))
             }
             // Whoever has it but is not active would be believed to be.
-            Err(UpstreamError::Exists { reason }) => match self.account(account).await {
-                Ok(Some(RemoteUser { active: false, .. })) => Err(rejected(format!(
-                    "{reason} (the account is there, and not active)"
-                ))),
-                Ok(_) => Err(UpstreamError::Exists { reason }),
-                Err(error) => Err(error),
+            Err(UpstreamError::Exists { reason }) => match self.sure_account(account).await? {
+                Some(found) if !found.active => self.revive(account, found).await,
+                _ => Err(UpstreamError::Exists { reason }),
             },
             Err(error) => Err(error),
         }
     }
 
+    /// What a new account is called: a name keeps the letter case that it was
+    /// asked for in.
+    fn spelling(&self, account: &str, fields: &BTreeMap<String, String>) -> String {
+        let said = fields.get("userName").map(|name| name.trim());
+        let said = said.filter(|name| name.to_lowercase() == account);
+        match (self.settings.user.known_by, said) {
+            (KnownBy::Name, Some(said)) => said.to_owned(),
+            _ => self.memory.spelled(account),
+        }
+    }
+
     async fn link(&self, account: &str) -> Result<Outcome, UpstreamError> {
-        match self.account(account).await.map_err(unsent)? {
+        match self.look_for_account(account).await.map_err(unsent)? {
             Some(found) if found.active => Ok(of_account(found.upstream_id)),
-            Some(_) => Err(barred("the account that is there is not active")),
+            Some(found) => self.revive(account, found).await,
             None => Err(barred(
                 "there is no such account, and none is made from here",
             )),
         }
+    }
+
+    /// Activates an account that is there and not active, where that can be.
+    async fn revive(&self, account: &str, found: RemoteUser) -> Result<Outcome, UpstreamError> {
+        if !self.settings.has(Name::ReactivateUser) {
+            return Err(barred("the account that is there is not active"));
+        }
+        self.activate(account, found.upstream_id).await
+    }
+
+    async fn activate(&self, account: &str, id: Option<String>) -> Result<Outcome, UpstreamError> {
+        let spelled = self.memory.spelled(account);
+        let mut values = vec![("user.account", spelled.as_str())];
+        values.extend(id.as_deref().map(|id| ("user.id", id)));
+        let call = self.call(Name::ReactivateUser, &values, About::default());
+        call.await.map(|_| of_account(id.clone()))
     }
 
     /// The id of an account that was just made, where calls will want it; not
@@ -92,43 +117,40 @@ impl Rest {
         &self,
         principal: &Principal,
     ) -> Result<Outcome, UpstreamError> {
-        let name = Name::DeactivateUser;
-        let mut id = principal.upstream_id.clone();
+        let (name, account) = (Name::DeactivateUser, principal.account.as_str());
+        let known = principal.upstream_id.as_deref();
+        let mut id = known.map(|id| self.memory.live_id(account, id));
         if id.is_none() && self.declared(name)?.holes().contains("user.id") {
-            match self.still_there(&principal.account).await.map_err(unsent)? {
+            match self.sure_account(account).await.map_err(unsent)? {
                 Some(found) if found.active => id = found.upstream_id,
-                _ => return Ok(Outcome::default()),
+                found => return Ok(of_account(found.and_then(|it| it.upstream_id))),
             }
         }
-        let mut values = vec![("user.account", principal.account.as_str())];
-        values.extend(id.as_deref().map(|id| ("user.id", id)));
-        match self.call(name, &values, About::default()).await {
-            Ok(_) => Ok(Outcome::default()),
-            Err(UpstreamError::Missing { reason }) => {
-                match self.still_there(&principal.account).await? {
-                    Some(found) if found.active => {
-                        Err(rejected(format!("{reason} (and yet the account is there)")))
-                    }
-                    _ => Ok(Outcome::default()),
-                }
+        let reason = match self.end(account, id.as_deref()).await {
+            Err(UpstreamError::Missing { reason }) => reason,
+            ended => return ended,
+        };
+        match self.sure_account(account).await? {
+            None | Some(RemoteUser { active: false, .. }) => Ok(Outcome::default()),
+            // It was made anew.
+            Some(found) if id.is_some() && found.upstream_id.is_some() && found.upstream_id != id => {
+                self.end(account, found.upstream_id.as_deref()).await
             }
-            Err(error) => Err(error),
+            Some(_) => Err(rejected(format!("{reason} (and yet the account is there)"))),
         }
     }
 
-    /// One account, active or not. That a search finds nobody may be the
-    /// search's fault, and would leave somebody with access: so it is looked for
-    /// in the list too, where there is one.
-    async fn still_there(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
-        let found = self.account(account).await?;
-        if found.is_some() || !self.settings.has(Name::FindUser) {
-            return Ok(found);
-        }
-        let account = account.to_lowercase();
-        let mut all = self.users().await?.into_iter();
-        Ok(all.find(|user| user.account == account))
+    async fn end(&self, account: &str, id: Option<&str>) -> Result<Outcome, UpstreamError> {
+        let spelled = self.memory.spelled(account);
+        let mut values = vec![("user.account", spelled.as_str())];
+        values.extend(id.map(|id| ("user.id", id)));
+        let call = self.call(Name::DeactivateUser, &values, About::default());
+        call.await.map(|_| of_account(id.map(str::to_owned)))
     }
 
+    /// Of those who are told with the creation nothing is believed that the
+    /// answer does not say; who is not there cannot be told, and is no reason to
+    /// make no group.
     pub(super) async fn create_group(
         &self,
         group: &str,
@@ -136,20 +158,31 @@ impl Rest {
     ) -> Result<Outcome, UpstreamError> {
         let name = Name::CreateGroup;
         let operation = self.declared(name)?;
+        let (mut told, mut sent) = (Vec::new(), Vec::new());
+        for member in members {
+            match self.told(name, std::slice::from_ref(member)).await {
+                Ok(values) => {
+                    told.extend(values);
+                    sent.push(member.clone());
+                }
+                Err(UpstreamError::Barred { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
         let about = About {
-            members: self.told(name, members).await.map_err(refused)?,
+            members: told.clone(),
             ..About::default()
         };
         let answer = self.call(name, &[("group.name", group)], about).await?;
-        self.forget(group);
-        if let Some(id) = new_id(&answer, operation.id.as_ref()) {
-            self.remember(&[RemoteGroup {
-                name: group.to_owned(),
-                fields: [(ID.to_owned(), id)].into(),
-                ..RemoteGroup::default()
-            }]);
+        let id = new_id(&answer, operation.id.as_ref());
+        self.memory.shown(group, id.as_deref(), None);
+        let mut outcome = all_are(&MemberOutcome::Unknown, members);
+        if operation.applied.is_some() || operation.failed.is_some() {
+            let said = self.outcome(name, &answer.value, &sent, &told)?.members;
+            outcome.members.retain(|(user, _)| !sent.iter().any(|it| it.user == *user));
+            outcome.members.extend(said);
         }
-        Ok(all_are(&MemberOutcome::Applied, members))
+        Ok(outcome)
     }
 
     pub(super) async fn delete_group(&self, group: &str) -> Result<Outcome, UpstreamError> {
@@ -161,11 +194,14 @@ impl Rest {
         };
         let values = self.values_of_group(group, id.as_deref());
         let gone = self.call(name, &values, About::default()).await;
-        self.forget(group);
+        self.memory.doubt(group);
         match gone {
-            Ok(_) => Ok(Outcome::default()),
+            Ok(_) => {
+                self.memory.forget(group);
+                Ok(Outcome::default())
+            }
             Err(UpstreamError::Missing { reason }) => {
-                match self.where_is(group, id.as_deref()).await? {
+                match self.where_is(group, id.as_deref()).await.map_err(unsent)? {
                     Place::Nowhere => Ok(Outcome::default()),
                     Place::Elsewhere => Err(later(reason)),
                     Place::Here => Err(rejected(format!("{reason} (and yet the group is there)"))),
@@ -174,145 +210,11 @@ impl Rest {
             Err(error) => Err(error),
         }
     }
-
-    /// Where a group is of which a call says that it is missing.
-    async fn where_is(&self, group: &str, id: Option<&str>) -> Result<Place, UpstreamError> {
-        self.forget(group);
-        let found = self.group(group).await.map_err(unsent)?;
-        Ok(match found {
-            None => Place::Nowhere,
-            Some(found) if id.is_some() && found.fields.get(ID).map(String::as_str) != id => {
-                Place::Elsewhere
-            }
-            Some(_) => Place::Here,
-        })
-    }
-
-    /// Adds, removes or replaces members.
-    pub(super) async fn change_members(
-        &self,
-        name: Name,
-        group: &str,
-        members: &[Principal],
-    ) -> Result<Outcome, UpstreamError> {
-        if members.is_empty() && name != Name::ReplaceMembers {
-            return Ok(Outcome::default());
-        }
-        let operation = self.declared(name)?;
-        let id = self.id_for(name, group).await.map_err(unsent)?;
-        let values = self.values_of_group(group, id.as_deref());
-        let told = match self.told(name, members).await {
-            Err(UpstreamError::Missing { reason }) if name == Name::RemoveMembers => {
-                return unsettled(members, reason);
-            }
-            told => told.map_err(refused)?,
-        };
-        let about = About {
-            members: told,
-            ..About::default()
-        };
-        match self.call(name, &values, about).await {
-            Ok(answer) if answer.was_so => Ok(all_are(&MemberOutcome::Applied, members)),
-            Ok(answer) => {
-                let lists = (operation.applied.as_ref(), operation.failed.as_ref());
-                Ok(Outcome {
-                    members: answers::outcomes(&answer.value, lists, members, &self.settings),
-                    ..Outcome::default()
-                })
-            }
-            Err(UpstreamError::Exists { reason }) if name == Name::AddMembers => {
-                unsettled(members, reason)
-            }
-            Err(UpstreamError::Exists { reason }) => Err(rejected(reason)),
-            // Of the group, or of a member of it: the status does not tell.
-            Err(UpstreamError::Missing { reason }) => {
-                match self.where_is(group, id.as_deref()).await? {
-                    Place::Nowhere => Err(UpstreamError::Missing { reason }),
-                    Place::Elsewhere => Err(later(reason)),
-                    Place::Here if name == Name::RemoveMembers => unsettled(members, reason),
-                    Place::Here => Err(rejected(reason)),
-                }
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// What is filled in of members. Ids that are wanted and not known are
-    /// looked up, one by one; `Missing` is one who is nowhere.
-    async fn told(&self, name: Name, members: &[Principal]) -> Result<Vec<Told>, UpstreamError> {
-        let wants_ids = self.declared(name)?.holes().contains("member.id");
-        let mut told = Vec::with_capacity(members.len());
-        for member in members {
-            let mut id = member.upstream_id.clone();
-            if wants_ids && id.is_none() {
-                let found = self.account(&member.account).await.map_err(unsent)?;
-                id = found.and_then(|found| found.upstream_id);
-            }
-            if wants_ids && id.is_none() {
-                return Err(UpstreamError::Missing {
-                    reason: "there is no account of one of the members".into(),
-                });
-            }
-            let mut values = vec![("member.account", member.account.clone())];
-            values.extend(id.map(|id| ("member.id", id)));
-            told.push(values);
-        }
-        Ok(told)
-    }
-}
-
-/// Where a group is.
-enum Place {
-    Here,
-    /// Another one has its name by now.
-    Elsewhere,
-    Nowhere,
-}
-
-/// One member is settled by reading; of several it is found out who is meant.
-fn unsettled(members: &[Principal], reason: String) -> Result<Outcome, UpstreamError> {
-    match members {
-        [_] => Ok(all_are(&MemberOutcome::Unknown, members)),
-        _ => Err(rejected(reason)),
-    }
-}
-
-/// Whoever is missing cannot be told; that is no word about a group.
-fn refused(error: UpstreamError) -> UpstreamError {
-    match error {
-        UpstreamError::Missing { reason } => rejected(reason),
-        other => other,
-    }
-}
-
-fn barred(reason: &str) -> UpstreamError {
-    UpstreamError::Barred {
-        reason: reason.to_owned(),
-    }
-}
-
-/// Nothing was done, and another try will know more.
-fn later(reason: String) -> UpstreamError {
-    UpstreamError::Later {
-        after: None,
-        reason,
-    }
 }
 
 fn of_account(upstream_id: Option<String>) -> Outcome {
     Outcome {
         upstream_id,
-        ..Outcome::default()
-    }
-}
-
-fn all_are(outcome: &MemberOutcome, members: &[Principal]) -> Outcome {
-    let members: Vec<(UserKey, MemberOutcome)> = members
-        .iter()
-        .map(|it| (it.user, outcome.clone()))
-        .collect();
-    Outcome {
-        members,
         ..Outcome::default()
     }
 }

@@ -1,0 +1,195 @@
+//! Looking for one group or one account. A search may find nothing because it
+//! lags behind or has a bad moment, and a list may be cut: so what a search does
+//! not show is looked for in the list too, and what neither shows is gone only
+//! when a later reading misses it as well. Which id a name has is read again
+//! before a change, because members must not go into a group of another name.
+
+use super::{
+    Rest,
+    answers::{self, ID, SPELLED},
+    calls::later,
+    memory::Thing,
+    operation::Name,
+    paging::unclear,
+    settings::KnownBy,
+};
+use crate::upstream::{RemoteGroup, RemoteUser, Upstream, UpstreamError};
+
+/// Where a group is.
+pub(super) enum Place {
+    Here,
+    /// Another one has its name by now.
+    Elsewhere,
+    Nowhere,
+}
+
+impl Rest {
+    /// One group, as the search or the list shows it now.
+    pub(super) async fn look_for_group(
+        &self,
+        name: &str,
+    ) -> Result<Option<RemoteGroup>, UpstreamError> {
+        let mut found = None;
+        if self.settings.has(Name::FindGroup) {
+            let hole = match self.settings.group.known_by {
+                KnownBy::Id => "group.id",
+                KnownBy::Email | KnownBy::Name => "group.name",
+            };
+            let rows = self.search(Name::FindGroup, &[(hole, name)]).await?;
+            let list = self.marked(answers::groups(&rows, &self.settings.group)?);
+            found = list.into_iter().find(|group| group.name == name);
+            self.remember(found.as_slice());
+        }
+        if found.is_none() {
+            let mut list = self.groups().await?.into_iter();
+            found = list.find(|group| group.name == name);
+        }
+        Ok(found)
+    }
+
+    /// The same; `None` is believed only of readings that are apart.
+    pub(super) async fn sure_group(
+        &self,
+        name: &str,
+    ) -> Result<Option<RemoteGroup>, UpstreamError> {
+        let found = self.look_for_group(name).await?;
+        if found.is_none() && self.settings.group.fixed.is_empty() {
+            if !self.memory.is_gone(Thing::Group(name.to_owned())) {
+                return Err(later("a reading misses the group, and may lag behind"));
+            }
+            self.memory.forget(name);
+        }
+        Ok(found)
+    }
+
+    /// Where a group is of which a call says that it is missing.
+    pub(super) async fn where_is(
+        &self,
+        group: &str,
+        id: Option<&str>,
+    ) -> Result<Place, UpstreamError> {
+        self.memory.doubt(group);
+        Ok(match self.sure_group(group).await? {
+            None => Place::Nowhere,
+            Some(found) if id.is_some() && found.fields.get(ID).map(String::as_str) != id => {
+                Place::Elsewhere
+            }
+            Some(_) => Place::Here,
+        })
+    }
+
+    /// The id of a group, where a call wants it and the bridge knows its name.
+    pub(super) async fn id_for(
+        &self,
+        name: Name,
+        group: &str,
+    ) -> Result<Option<String>, UpstreamError> {
+        let wanted = self.declared(name)?.holes().contains("group.id");
+        if !wanted || self.settings.group.known_by == KnownBy::Id {
+            return Ok(None);
+        }
+        if let Some(id) = self.settings.group.fixed.get(group) {
+            return Ok(Some(id.clone()));
+        }
+        if let Some(id) = self.memory.id(group, name.writes()) {
+            return Ok(Some(id));
+        }
+        let found = self.sure_group(group).await?;
+        let found = found.ok_or_else(|| UpstreamError::Missing {
+            reason: "there is no group of this name".into(),
+        })?;
+        let id = found.fields.get(ID).cloned();
+        id.map(Some).ok_or_else(|| unclear("a group without an id"))
+    }
+
+    pub(super) fn remember(&self, groups: &[RemoteGroup]) {
+        for group in groups {
+            let id = group.fields.get(ID).map(String::as_str);
+            self.memory.shown(&group.name, id, group.member_count);
+        }
+    }
+
+    /// Whether a list of members holds fewer than the group says that it has.
+    pub(super) async fn is_cut_off(&self, group: &str, members: usize) -> Result<bool, UpstreamError> {
+        let lacks = |said: Option<u64>| said.is_some_and(|said| said > members as u64);
+        if !lacks(self.memory.members_of(group)) {
+            return Ok(false);
+        }
+        // What it said may be older than the list.
+        let now = self.look_for_group(group).await?;
+        Ok(lacks(now.and_then(|group| group.member_count)))
+    }
+
+    /// One account, active or not, as the search shows it, or else the list.
+    pub(super) async fn account(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
+        let shape = &self.settings.user;
+        let list = if self.settings.has(Name::FindUser) {
+            let hole = match shape.known_by {
+                KnownBy::Id => "user.id",
+                KnownBy::Email | KnownBy::Name => "user.account",
+            };
+            let asked = self.memory.spelled(account);
+            let rows = self.search(Name::FindUser, &[(hole, &asked)]).await?;
+            self.known(answers::users(&rows, shape)?)
+        } else {
+            self.users().await?
+        };
+        let others = !list.is_empty();
+        let account = account.to_lowercase();
+        let meant = list.into_iter().find(|user| user.account == account);
+        // A search may find whatever contains what was asked for; a path may not.
+        if meant.is_none() && others && self.finds_one() {
+            return Err(unclear("another user than the one asked for was answered"));
+        }
+        Ok(meant)
+    }
+
+    /// The same, looked for in the list too.
+    pub(super) async fn look_for_account(
+        &self,
+        account: &str,
+    ) -> Result<Option<RemoteUser>, UpstreamError> {
+        let found = self.account(account).await?;
+        if found.is_some() || !self.settings.has(Name::FindUser) {
+            return Ok(found);
+        }
+        let account = account.to_lowercase();
+        let mut all = self.users().await?.into_iter();
+        Ok(all.find(|user| user.account == account))
+    }
+
+    /// The same; `None` is believed only of readings that are apart.
+    pub(super) async fn sure_account(
+        &self,
+        account: &str,
+    ) -> Result<Option<RemoteUser>, UpstreamError> {
+        let found = self.look_for_account(account).await?;
+        let gone = || self.memory.is_gone(Thing::Account(account.to_lowercase()));
+        if found.is_none() && !gone() {
+            return Err(later("a reading misses the account, and may lag behind"));
+        }
+        Ok(found)
+    }
+
+    /// Users as they were read, from here on in the lower case that the engine
+    /// compares; how they are spelled is remembered.
+    pub(super) fn known(&self, mut users: Vec<RemoteUser>) -> Vec<RemoteUser> {
+        for user in &mut users {
+            self.memory.spells(&user.account);
+            let account = user.account.to_lowercase();
+            if account != user.account {
+                let shown = std::mem::replace(&mut user.account, account);
+                user.fields.insert(SPELLED.to_owned(), shown);
+            }
+        }
+        users
+    }
+
+    /// Whether the search for a user names it in its path, so that the answer
+    /// is that one or none.
+    fn finds_one(&self) -> bool {
+        let search = self.settings.operation(Name::FindUser);
+        let path = search.and_then(|operation| operation.path.as_ref());
+        path.is_some_and(|path| !path.holes().is_empty())
+    }
+}

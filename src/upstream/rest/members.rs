@@ -1,0 +1,166 @@
+//! Changes of who is in a group of a declared application. A status that no row
+//! explains is never believed where believing it wrongly would leave somebody
+//! with access, or without: whether the group and the account are there is read
+//! then, and an account that was made anew is told by the id that it has now.
+
+use super::{
+    Rest, answers,
+    body::Told,
+    calls::{About, barred, later, rejected, unsent},
+    finding::Place,
+    operation::Name,
+};
+use crate::{
+    plan::state::{Principal, UserKey},
+    upstream::{MemberOutcome, Outcome, UpstreamError},
+};
+
+impl Rest {
+    /// Adds, removes or replaces members.
+    pub(super) async fn change_members(
+        &self,
+        name: Name,
+        group: &str,
+        members: &[Principal],
+    ) -> Result<Outcome, UpstreamError> {
+        if members.is_empty() && name != Name::ReplaceMembers {
+            return Ok(Outcome::default());
+        }
+        let id = self.id_for(name, group).await.map_err(unsent)?;
+        let values = self.values_of_group(group, id.as_deref());
+        let told = match self.told(name, members).await {
+            Err(UpstreamError::Missing { reason }) if name == Name::RemoveMembers => {
+                return unsettled(members, reason);
+            }
+            told => told?,
+        };
+        let about = About {
+            members: told.clone(),
+            ..About::default()
+        };
+        match self.call(name, &values, about).await {
+            Ok(answer) if answer.was_so => Ok(all_are(&MemberOutcome::Applied, members)),
+            Ok(answer) => self.outcome(name, &answer.value, members, &told),
+            Err(UpstreamError::Exists { reason }) if name == Name::AddMembers => {
+                unsettled(members, reason)
+            }
+            Err(UpstreamError::Exists { reason }) => Err(rejected(reason)),
+            // Of the group, or of a member of it: the status does not tell.
+            Err(UpstreamError::Missing { reason }) => {
+                match self.where_is(group, id.as_deref()).await.map_err(unsent)? {
+                    Place::Nowhere => Err(UpstreamError::Missing { reason }),
+                    Place::Elsewhere => Err(later(reason)),
+                    Place::Here if self.was_renewed(members, &told).await? => Err(later(reason)),
+                    Place::Here if name == Name::RemoveMembers => unsettled(members, reason),
+                    Place::Here => Err(rejected(reason)),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What an answer says of those who were sent.
+    pub(super) fn outcome(
+        &self,
+        name: Name,
+        answer: &serde_json::Value,
+        members: &[Principal],
+        told: &[Told],
+    ) -> Result<Outcome, UpstreamError> {
+        let operation = self.declared(name)?;
+        let lists = (operation.applied.as_ref(), operation.failed.as_ref());
+        let keys = members.iter().map(|member| member.user);
+        let sent: Vec<_> = keys.zip(told).collect();
+        Ok(Outcome {
+            members: answers::outcomes(answer, lists, &sent, &self.settings.member),
+            ..Outcome::default()
+        })
+    }
+
+    /// What is filled in of members. Ids that are wanted and not known are
+    /// looked up, one by one; `Missing` is one who is nowhere.
+    pub(super) async fn told(
+        &self,
+        name: Name,
+        members: &[Principal],
+    ) -> Result<Vec<Told>, UpstreamError> {
+        let wants_ids = self.declared(name)?.holes().contains("member.id");
+        let mut told = Vec::with_capacity(members.len());
+        for member in members {
+            let known = member.upstream_id.as_deref();
+            let mut id = known.map(|id| self.memory.live_id(&member.account, id));
+            if wants_ids && id.is_none() {
+                id = self.id_of(name, member, members.len()).await?;
+            }
+            let mut values = vec![("member.account", self.memory.spelled(&member.account))];
+            values.extend(id.map(|id| ("member.id", id)));
+            told.push(values);
+        }
+        Ok(told)
+    }
+
+    /// The id of a member of whom none is known. Of several, who is not found
+    /// is told apart first, so that the others need not wait.
+    async fn id_of(
+        &self,
+        name: Name,
+        member: &Principal,
+        of: usize,
+    ) -> Result<Option<String>, UpstreamError> {
+        let account = &member.account;
+        let found = match of {
+            1 => self.sure_account(account).await,
+            _ => self.look_for_account(account).await,
+        };
+        let found = found.map_err(unsent)?.and_then(|it| it.upstream_id);
+        match found {
+            Some(id) => Ok(Some(id)),
+            None if name == Name::RemoveMembers => Err(UpstreamError::Missing {
+                reason: "there is no account of one of the members".into(),
+            }),
+            None => Err(barred("it shows no account of this member")),
+        }
+    }
+
+    /// Whether the one who was told is known there by another id, because the
+    /// account was made anew; the next call tells that one.
+    async fn was_renewed(
+        &self,
+        members: &[Principal],
+        told: &[Told],
+    ) -> Result<bool, UpstreamError> {
+        let ([member], [told]) = (members, told) else {
+            return Ok(false);
+        };
+        let sent = told.iter().find(|(hole, _)| *hole == "member.id");
+        let (Some((_, sent)), Some(known)) = (sent, &member.upstream_id) else {
+            return Ok(false);
+        };
+        let found = self.look_for_account(&member.account).await;
+        let found = found.map_err(unsent)?.and_then(|it| it.upstream_id);
+        let live = found.filter(|live| live != sent);
+        if let Some(live) = &live {
+            self.memory.renews(&member.account, known, live);
+        }
+        Ok(live.is_some())
+    }
+}
+
+/// One member is settled by reading; of several it is found out who is meant.
+fn unsettled(members: &[Principal], reason: String) -> Result<Outcome, UpstreamError> {
+    match members {
+        [_] => Ok(all_are(&MemberOutcome::Unknown, members)),
+        _ => Err(rejected(reason)),
+    }
+}
+
+pub(super) fn all_are(outcome: &MemberOutcome, members: &[Principal]) -> Outcome {
+    let members: Vec<(UserKey, MemberOutcome)> = members
+        .iter()
+        .map(|it| (it.user, outcome.clone()))
+        .collect();
+    Outcome {
+        members,
+        ..Outcome::default()
+    }
+}

@@ -1,0 +1,215 @@
+//! What is remembered of a declared application from call to call: the ids of
+//! groups that are known by name, how accounts are spelled, who has another id
+//! by now, and what a reading has missed. It saves look-ups and doubts single
+//! readings; that something was done is never believed because of it. Each part
+//! is forgotten when there is too much of it, which costs look-ups alone.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::upstream::client::Moment;
+
+/// A reading can lag behind for so long (reliability: H-12). And a change relies
+/// for no longer on an id that was read, for the name may be another group's.
+pub(super) const LAG: Duration = Duration::from_secs(10);
+/// Readings rely on an id for so long.
+const RECENT: Duration = Duration::from_secs(10 * 60);
+/// Entries of each kind that are kept.
+const MOST: usize = 100_000;
+
+/// Something that a reading can miss.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Thing {
+    Group(String),
+    /// In lower case.
+    Account(String),
+}
+
+/// A group as it was last read.
+#[derive(Debug, Clone)]
+struct Known {
+    id: Option<String>,
+    members: Option<u64>,
+    /// `None` when something has gone wrong with the id since.
+    heard: Option<Moment>,
+}
+
+/// An id that an account had, and the one that it has.
+#[derive(Debug, Clone)]
+struct Renewed {
+    dead: String,
+    live: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Memory {
+    lag: Duration,
+    groups: Mutex<HashMap<String, Known>>,
+    missed: Mutex<HashMap<Thing, Moment>>,
+    /// By the lower case that the engine knows them in, where it is another.
+    spelled: Mutex<HashMap<String, String>>,
+    renewed: Mutex<HashMap<String, Renewed>>,
+}
+
+impl Memory {
+    pub(super) fn new(lag: Duration) -> Self {
+        Self {
+            lag,
+            groups: Mutex::default(),
+            missed: Mutex::default(),
+            spelled: Mutex::default(),
+            renewed: Mutex::default(),
+        }
+    }
+
+    /// A reading or an answer has shown a group.
+    pub(super) fn shown(&self, group: &str, id: Option<&str>, members: Option<u64>) {
+        self.there(&Thing::Group(group.to_owned()));
+        let known = Known {
+            id: id.map(str::to_owned),
+            members,
+            heard: Some(Moment::now()),
+        };
+        put(&self.groups, group.to_owned(), known);
+    }
+
+    /// Its id, if that was read lately enough for a reading, or for a change.
+    pub(super) fn id(&self, group: &str, to_change: bool) -> Option<String> {
+        let within = if to_change { self.lag } else { RECENT };
+        let groups = locked(&self.groups);
+        let known = groups.get(group)?;
+        let relied_on = known.heard.is_some_and(|heard| heard.is_within(within));
+        known.id.clone().filter(|_| relied_on)
+    }
+
+    /// Whether it was shown, however long ago.
+    pub(super) fn has_shown(&self, group: &str) -> bool {
+        locked(&self.groups).contains_key(group)
+    }
+
+    /// How many members it said that it has.
+    pub(super) fn members_of(&self, group: &str) -> Option<u64> {
+        locked(&self.groups).get(group)?.members
+    }
+
+    /// Its id is looked up again before it is used.
+    pub(super) fn doubt(&self, group: &str) {
+        if let Some(known) = locked(&self.groups).get_mut(group) {
+            known.heard = None;
+        }
+    }
+
+    pub(super) fn forget(&self, group: &str) {
+        locked(&self.groups).remove(group);
+    }
+
+    pub(super) fn there(&self, thing: &Thing) {
+        locked(&self.missed).remove(thing);
+    }
+
+    /// A reading has just missed something; whether it is gone: one that long
+    /// ago has missed it too, and none has shown it since.
+    pub(super) fn is_gone(&self, thing: Thing) -> bool {
+        let mut missed = locked(&self.missed);
+        if missed.len() >= MOST {
+            missed.clear();
+        }
+        let first = missed.entry(thing).or_insert_with(Moment::now);
+        self.lag.is_zero() || !first.is_within(self.lag)
+    }
+
+    /// An account is spelled so.
+    pub(super) fn spells(&self, shown: &str) {
+        let account = shown.to_lowercase();
+        self.there(&Thing::Account(account.clone()));
+        if account == shown {
+            locked(&self.spelled).remove(&account);
+        } else {
+            put(&self.spelled, account, shown.to_owned());
+        }
+    }
+
+    /// An account as the application spells it, as far as is known.
+    pub(super) fn spelled(&self, account: &str) -> String {
+        let spelled = locked(&self.spelled);
+        let spelled = spelled.get(&account.to_lowercase());
+        spelled.map_or_else(|| account.to_owned(), Clone::clone)
+    }
+
+    /// An account has another id by now, because it was made anew.
+    pub(super) fn renews(&self, account: &str, dead: &str, live: &str) {
+        let renewed = Renewed {
+            dead: dead.to_owned(),
+            live: live.to_owned(),
+        };
+        put(&self.renewed, account.to_lowercase(), renewed);
+    }
+
+    /// The id that an account has by now instead of the one that is known.
+    pub(super) fn live_id(&self, account: &str, known: &str) -> String {
+        let renewed = locked(&self.renewed);
+        let renewed = renewed.get(&account.to_lowercase());
+        let renewed = renewed.filter(|it| it.dead == known);
+        renewed.map_or(known, |it| &it.live).to_owned()
+    }
+}
+
+fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn put<V>(into: &Mutex<HashMap<String, V>>, key: String, value: V) {
+    let mut map = locked(into);
+    if map.len() >= MOST && !map.contains_key(&key) {
+        map.clear();
+    }
+    map.insert(key, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_one_reading_misses_is_not_gone() {
+        let memory = Memory::new(LAG);
+        let crew = || Thing::Group("Crew".into());
+        assert!(!memory.is_gone(crew()), "one reading");
+        tokio::time::advance(LAG).await;
+        assert!(!memory.is_gone(crew()), "it may lag so long");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(memory.is_gone(crew()));
+        memory.shown("Crew", None, None);
+        assert!(!memory.is_gone(crew()), "it was seen since");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_id_is_relied_on_for_a_while() {
+        let memory = Memory::new(LAG);
+        memory.shown("Crew", Some("7"), Some(3));
+        assert_eq!(memory.id("Crew", true).as_deref(), Some("7"));
+        tokio::time::advance(LAG + Duration::from_millis(1)).await;
+        assert_eq!(memory.id("Crew", true), None);
+        assert_eq!(memory.id("Crew", false).as_deref(), Some("7"));
+        memory.doubt("Crew");
+        assert_eq!(memory.id("Crew", false), None);
+        assert!(memory.has_shown("Crew") && memory.members_of("Crew") == Some(3));
+        memory.forget("Crew");
+        assert!(!memory.has_shown("Crew"));
+    }
+
+    #[test]
+    fn accounts_are_spelled_as_shown_and_known_in_lower_case() {
+        let memory = Memory::new(LAG);
+        memory.spells("AnnSmith");
+        assert_eq!(memory.spelled("annsmith"), "AnnSmith");
+        memory.spells("annsmith");
+        assert_eq!(memory.spelled("annsmith"), "annsmith");
+        memory.renews("Ann", "1", "3");
+        assert_eq!(memory.live_id("ann", "1"), "3");
+        assert_eq!(memory.live_id("ann", "2"), "2");
+    }
+}

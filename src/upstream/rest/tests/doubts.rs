@@ -1,0 +1,274 @@
+//! What one reading says is not believed: a search or a list that misses
+//! something, an id that was read a while ago, a creation of members of whom
+//! the answer says nothing.
+
+use super::*;
+
+const FIND_GROUP: (&str, &str) = (
+    "list_members =",
+    "find_group = { path = \"/groups\", query = { name = \"{group.name}\" }, items = \"/rows\" }\nlist_members =",
+);
+const NONE: &str = r#"{"rows":[]}"#;
+const CREW: &str = r#"{"rows":[{"id":7,"name":"Crew"}]}"#;
+const SEARCH: &str = "GET /v1/users?q=mail%20eq%20%22u1%40example.com%22";
+const ANN: &str = r#"{"rows":[{"id":5,"mail":"u1@example.com","on":true}]}"#;
+
+fn delete() -> Operation {
+    Operation::DeleteGroup {
+        name: "Crew".into(),
+    }
+}
+
+fn add(members: &[Principal]) -> Operation {
+    Operation::AddMembers {
+        group: "Crew".into(),
+        members: members.to_vec(),
+    }
+}
+
+fn remove(members: &[Principal]) -> Operation {
+    Operation::RemoveMembers {
+        group: "Crew".into(),
+        members: members.to_vec(),
+    }
+}
+
+fn end(id: Option<&str>) -> Operation {
+    Operation::DeactivateUser {
+        principal: principal(1, id),
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_a_search_misses_is_looked_for_in_the_list() {
+    let (find, list) = ("GET /v1/groups?name=Crew", "GET /v1/groups");
+    let ann = [principal(1, Some("11"))];
+    for (operation, call) in [
+        (delete(), "DELETE /v1/groups/7"),
+        (remove(&ann), "DELETE /v1/groups/7/members/11"),
+    ] {
+        let (application, script) = scripted(
+            &[FIND_GROUP],
+            &[
+                (find, 200, NONE),
+                (list, 200, NONE),
+                (find, 200, NONE),
+                (list, 200, CREW),
+                (call, 204, ""),
+            ],
+        )
+        .await;
+        assert_eq!(ended(application.apply(&operation).await), "later");
+        assert_eq!(ended(application.apply(&operation).await), "done");
+        script.all_was_asked();
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_was_there_is_not_gone_because_one_reading_misses_it() {
+    let (application, script) = scripted(
+        &[],
+        &[
+            ("GET /v1/groups", 200, CREW),
+            ("GET /v1/groups", 200, NONE),
+        ],
+    )
+    .await;
+    application.groups().await.unwrap();
+    let seen = application.group("Crew").await;
+    assert!(matches!(seen, Err(UpstreamError::Later { .. })), "{seen:?}");
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn members_go_into_the_group_that_has_the_name_now() {
+    let (application, script) = lagging(
+        Duration::ZERO,
+        &[],
+        &[
+            ("GET /v1/groups", 200, CREW),
+            (
+                "GET /v1/groups",
+                200,
+                r#"{"rows":[{"id":7,"name":"Admins"},{"id":8,"name":"Crew"}]}"#,
+            ),
+            (
+                "POST /v1/groups/8/members [{\"id\":\"11\"}]",
+                200,
+                r#"{"added":["11"]}"#,
+            ),
+        ],
+    )
+    .await;
+    application.groups().await.unwrap();
+    let add = add(&[principal(1, Some("11"))]);
+    assert_eq!(ended(application.apply(&add).await), "done");
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn an_account_that_no_reading_shows_yet_is_neither_gone_nor_refused() {
+    let nowhere = [(SEARCH, 200, NONE), ("GET /v1/users", 200, NONE)];
+    let made = ("POST /v1/users {\"mail\":\"u1@example.com\"}", 202, "{}");
+    let script = [made, nowhere[0], nowhere[0], nowhere[1], (SEARCH, 200, ANN), ("DELETE /v1/users/5", 204, "")];
+    let (application, script) = scripted(&[], &script).await;
+    let create = Operation::CreateUser {
+        account: "u1@example.com".into(),
+        role: None,
+        fields: BTreeMap::new(),
+        upstream_id: None,
+    };
+    assert_eq!(ended(application.apply(&create).await), "done");
+    assert_eq!(ended(application.apply(&end(None)).await), "later");
+    assert_eq!(ended(application.apply(&end(None)).await), "done");
+    script.all_was_asked();
+
+    let group = ("GET /v1/groups", 200, CREW);
+    let member = add(&[principal(1, None)]);
+    for (lag, word) in [(memory::LAG, "later"), (Duration::ZERO, "barred")] {
+        let script = [group, nowhere[0], nowhere[1]];
+        let (application, script) = lagging(lag, &[], &script).await;
+        assert_eq!(ended(application.apply(&member).await), word);
+        script.all_was_asked();
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_was_made_anew_is_told_by_its_new_id() {
+    let members = [principal(1, Some("4"))];
+    let group = ("GET /v1/groups", 200, CREW);
+    let (application, script) = scripted(
+        &[],
+        &[
+            ("DELETE /v1/users/4", 404, ""),
+            (SEARCH, 200, ANN),
+            ("DELETE /v1/users/5", 204, ""),
+            group,
+            ("DELETE /v1/groups/7/members/4", 404, ""),
+            group,
+            (SEARCH, 200, ANN),
+            ("DELETE /v1/groups/7/members/5", 204, ""),
+        ],
+    )
+    .await;
+    let ended_anew = application.apply(&end(Some("4"))).await.unwrap();
+    assert_eq!(ended_anew.upstream_id.as_deref(), Some("5"));
+    assert_eq!(ended(application.apply(&remove(&members)).await), "later");
+    assert_eq!(ended(application.apply(&remove(&members)).await), "done");
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn an_account_without_an_id_is_activated_again_by_its_name() {
+    let changes = [
+        ("user = { id = \"/id\", ", "user = { "),
+        ("deactivate_user = { path = \"/users/{user.id}\" }", "deactivate_user = { path = \"/users/{user.account}\" }"),
+        ("/users/{user.id}/activate", "/users/{user.account}/activate"),
+        ("body = [{ id = \"{member.id}\" }]", "body = [{ id = \"{member.account}\" }]"),
+        ("/members/{member.id}", "/members/{member.account}"),
+    ];
+    let away = r#"{"rows":[{"mail":"U1@example.com","on":false}]}"#;
+    let (application, script) = scripted(
+        &changes,
+        &[
+            ("POST /v1/users {\"mail\":\"u1@example.com\"}", 409, ""),
+            (SEARCH, 200, away),
+            ("POST /v1/users/U1%40example.com/activate", 204, ""),
+        ],
+    )
+    .await;
+    let back = Operation::CreateUser {
+        account: "u1@example.com".into(),
+        role: None,
+        fields: BTreeMap::new(),
+        upstream_id: None,
+    };
+    assert_eq!(ended(application.apply(&back).await), "done");
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn accounts_are_told_as_they_are_spelled_there() {
+    let changes = [
+        ("active = \"/on\" }", "active = \"/on\", known_by = \"name\" }"),
+        ("/members/{member.id}", "/members/{member.account}"),
+    ];
+    let (application, script) = scripted(
+        &changes,
+        &[
+            ("GET /v1/groups", 200, CREW),
+            ("GET /v1/groups/7/members", 200, r#"[{"mail":"AnnSmith"}]"#),
+            ("DELETE /v1/groups/7/members/AnnSmith", 204, ""),
+        ],
+    )
+    .await;
+    let members = application.members("Crew").await.unwrap();
+    assert_eq!(members[0].account.as_deref(), Some("annsmith"));
+    let ann = Principal {
+        account: "annsmith".into(),
+        ..principal(1, Some("11"))
+    };
+    assert_eq!(ended(application.apply(&remove(&[ann])).await), "done");
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn a_name_that_is_given_keeps_its_letter_case() {
+    let by_name = [("active = \"/on\" }", "active = \"/on\", known_by = \"name\" }")];
+    let script = [("POST /v1/users {\"mail\":\"AnnSmith\"}", 201, r#"{"id":5}"#)];
+    let (application, script) = scripted(&by_name, &script).await;
+    let create = Operation::CreateUser {
+        account: "annsmith".into(),
+        role: None,
+        fields: [("userName".to_owned(), "AnnSmith".to_owned())].into(),
+        upstream_id: None,
+    };
+    assert_eq!(ended(application.apply(&create).await), "done");
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn members_who_are_told_with_a_creation_are_read_unless_the_answer_names_them() {
+    let body = ("body = { name = \"{group.name}\" }", "body = { name = \"{group.name}\", ids = [\"{member.id}\"] }");
+    let both = vec![principal(1, Some("11")), principal(2, Some("22"))];
+    let create = Operation::CreateGroup {
+        name: "Crew".into(),
+        members: both,
+    };
+    let call = "POST /v1/groups {\"ids\":[\"11\",\"22\"],\"name\":\"Crew\"}";
+    let (unknown, applied) = (MemberOutcome::Unknown, MemberOutcome::Applied);
+    let said = (body.0, "body = { name = \"{group.name}\", ids = [\"{member.id}\"] }, applied = \"/ids\"");
+    for (change, ends) in [(body, [&unknown, &unknown]), (said, [&applied, &unknown])] {
+        let script = [(call, 201, r#"{"id":9,"ids":["11"]}"#)];
+        let (application, script) = scripted(&[change], &script).await;
+        let made = application.apply(&create).await.unwrap().members;
+        let made: Vec<_> = made.iter().map(|(_, end)| end).collect();
+        assert_eq!(made, ends);
+        script.all_was_asked();
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_members_that_is_shorter_than_the_group_says_is_not_believed() {
+    let counted = [("name = \"/name\" }", "name = \"/name\", member_count = \"/size\" }")];
+    let of = |size: u8| format!(r#"{{"rows":[{{"id":7,"name":"Crew","size":{size}}}]}}"#);
+    let (two, one) = (of(2), of(1));
+    let (two, one) = (two.as_str(), one.as_str());
+    let list = "GET /v1/groups/7/members";
+    let (application, script) = scripted(
+        &counted,
+        &[
+            ("GET /v1/groups", 200, two),
+            (list, 200, r#"[{"id":1}]"#),
+            ("GET /v1/groups", 200, two),
+            (list, 200, r#"[{"id":1}]"#),
+            ("GET /v1/groups", 200, one),
+        ],
+    )
+    .await;
+    application.groups().await.unwrap();
+    let cut = application.members("Crew").await;
+    assert!(matches!(cut, Err(UpstreamError::Unknown { .. })), "{cut:?}");
+    assert_eq!(application.members("Crew").await.unwrap().len(), 1);
+    script.all_was_asked();
+}
