@@ -346,7 +346,9 @@ impl Turn<'_> {
             Operation::CreateGroup { members, .. } => {
                 self.learned.existence = Some(Existence::Present);
                 // Who was not taken with it, or perhaps not, is left to a reading.
-                let open = outcomes.iter().filter(|(_, end)| *end != MemberOutcome::Applied);
+                let open = outcomes
+                    .iter()
+                    .filter(|(_, end)| *end != MemberOutcome::Applied);
                 let open: HashSet<UserKey> = open.map(|(user, _)| *user).collect();
                 for member in members.iter().filter(|it| !open.contains(&it.user)) {
                     self.present(member.user);

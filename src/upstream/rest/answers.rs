@@ -2,20 +2,16 @@
 //! members, by the pointers of the configuration. What is not where it should
 //! be makes the whole answer unclear: half a list would look like a change.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use serde_json::Value;
 
 use super::{
-    body::Told,
     paging::unclear,
     pointer::{Pointer, text_of},
     settings::{Group, KnownBy, Member, Plain, ReadOnly, User},
 };
-use crate::{
-    plan::state::UserKey,
-    upstream::{MemberOutcome, RemoteGroup, RemoteMember, RemoteUser, UpstreamError},
-};
+use crate::upstream::{RemoteGroup, RemoteMember, RemoteUser, UpstreamError};
 
 /// The field of a group that holds its id.
 pub(super) const ID: &str = "id";
@@ -58,7 +54,10 @@ pub(super) fn users(rows: &[Value], shape: &User) -> Result<Vec<RemoteUser>, Ups
     let users = users.collect::<Result<Vec<_>, _>>()?;
     let accounts = users.iter().map(|user| user.account.to_lowercase());
     once(accounts, "users")?;
-    once(users.iter().filter_map(|it| it.upstream_id.clone()), "users")?;
+    once(
+        users.iter().filter_map(|it| it.upstream_id.clone()),
+        "users",
+    )?;
     Ok(users)
 }
 
@@ -97,7 +96,11 @@ fn active(row: &Value, shape: &User) -> Result<bool, UpstreamError> {
         _ => Err(unclear(format!(
             "there is neither true nor false{} at {at} of a user; where the application shows \
              active users alone and says it of none, take out user.active",
-            if shape.active_values.is_empty() { "" } else { ", nor a word," },
+            if shape.active_values.is_empty() {
+                ""
+            } else {
+                ", nor a word,"
+            },
         ))),
     }
 }
@@ -153,11 +156,14 @@ pub(super) fn members(rows: &[Value], shape: &Member) -> Result<Vec<RemoteMember
     let members = members.collect::<Result<Vec<_>, _>>()?;
     let accounts = members.iter().filter_map(|it| it.account.as_ref());
     once(accounts.map(|it| it.to_lowercase()), "members")?;
-    once(members.iter().filter_map(|it| it.upstream_id.clone()), "members")?;
+    once(
+        members.iter().filter_map(|it| it.upstream_id.clone()),
+        "members",
+    )?;
     Ok(members)
 }
 
-fn member(row: &Value, shape: &Member) -> Option<RemoteMember> {
+pub(super) fn member(row: &Value, shape: &Member) -> Option<RemoteMember> {
     let text = |at: &Option<Pointer>| at.as_ref().and_then(|at| at.text(row));
     let (id, account) = match (shape.text, text_of(row)) {
         (Some(Plain::Id), Some(text)) => (Some(text), None),
@@ -175,99 +181,12 @@ fn once(keys: impl Iterator<Item = String>, what: &str) -> Result<(), UpstreamEr
     let mut seen = HashSet::new();
     for key in keys {
         if !seen.insert(key) {
-            return Err(unclear(format!("the list of {what} names one of them twice")));
+            return Err(unclear(format!(
+                "the list of {what} names one of them twice"
+            )));
         }
     }
     Ok(())
-}
-
-/// What became of each member of a call that was answered with success. What is
-/// not understood is unknown for everybody.
-pub(super) fn outcomes(
-    answer: &Value,
-    (applied, failed): (Option<&Pointer>, Option<&Pointer>),
-    sent: &[(UserKey, &Told)],
-    shape: &Member,
-) -> Vec<(UserKey, MemberOutcome)> {
-    let sent_to = Sent::new(sent, shape);
-    let everybody = || sent.iter().map(|(user, _)| *user).collect();
-    let done: HashSet<UserKey> = match (applied, failed) {
-        (Some(at), _) => {
-            let list = at.of(answer).and_then(Value::as_array);
-            let named = list.into_iter().flatten().filter_map(|it| sent_to.who(it));
-            named.collect()
-        }
-        (None, Some(at)) => match at.of(answer) {
-            None | Some(Value::Null) => everybody(),
-            Some(Value::Array(list)) => sent_to.all_but(list),
-            Some(_) => HashSet::new(),
-        },
-        (None, None) => everybody(),
-    };
-    let outcome = |user: &UserKey| {
-        if done.contains(user) {
-            MemberOutcome::Applied
-        } else {
-            MemberOutcome::LeftOut
-        }
-    };
-    let all = sent.iter().map(|(user, _)| (*user, outcome(user)));
-    all.collect()
-}
-
-/// Those who were sent, by what was told of them.
-struct Sent<'a> {
-    shape: &'a Member,
-    ids: HashMap<&'a str, UserKey>,
-    accounts: HashMap<String, UserKey>,
-}
-
-impl<'a> Sent<'a> {
-    fn new(sent: &[(UserKey, &'a Told)], shape: &'a Member) -> Self {
-        let (mut ids, mut accounts) = (HashMap::new(), HashMap::new());
-        for (user, told) in sent {
-            for (hole, value) in *told {
-                if *hole == "member.id" {
-                    ids.insert(value.as_str(), *user);
-                } else {
-                    accounts.insert(value.to_lowercase(), *user);
-                }
-            }
-        }
-        Self {
-            shape,
-            ids,
-            accounts,
-        }
-    }
-
-    /// Whom an entry names, if it names one person. Where nobody says whether a
-    /// text is an id or an account, it must not be one's id and another's name.
-    fn who(&self, entry: &Value) -> Option<UserKey> {
-        let (id, account) = match (text_of(entry), self.shape.text) {
-            (Some(text), None) => (Some(text.clone()), Some(text)),
-            _ => {
-                let found = member(entry, self.shape)?;
-                (found.upstream_id, found.account)
-            }
-        };
-        let id = id.and_then(|id| self.ids.get(id.as_str()).copied());
-        let account = account.and_then(|it| self.accounts.get(&it.to_lowercase()).copied());
-        match (id, account) {
-            (Some(one), Some(other)) if one != other => None,
-            (one, other) => one.or(other),
-        }
-    }
-
-    /// Everybody but those who are named; nobody, if a name says nothing.
-    fn all_but(&self, list: &[Value]) -> HashSet<UserKey> {
-        let named: Option<HashSet<UserKey>> = list.iter().map(|it| self.who(it)).collect();
-        let Some(named) = named else {
-            return HashSet::new();
-        };
-        let all = self.ids.values().chain(self.accounts.values()).copied();
-        all.filter(|user| !named.contains(user)).collect()
-    }
 }
 
 #[cfg(test)]
@@ -319,7 +238,10 @@ mod tests {
             users(&rows.map(row), &shape).is_ok()
         };
         assert!(!all([("1", "a@b"), ("2", "A@b")]) && !all([("1", "a@b"), ("1", "c@b")]));
-        assert!(all([("Ab", "a@b"), ("aB", "c@b")]), "ids can differ in case alone");
+        assert!(
+            all([("Ab", "a@b"), ("aB", "c@b")]),
+            "ids can differ in case alone"
+        );
     }
 
     #[test]
@@ -338,7 +260,13 @@ mod tests {
         );
         assert!(group(&json!({ "key": "k" }), &shape).is_err());
         assert!(groups(&[json!({ "name": "a" }), json!({ "name": "a" })], &shape).is_err());
-        assert!(groups(&[json!({ "name": "Ops" }), json!({ "name": "ops" })], &shape).is_ok());
+        assert!(
+            groups(
+                &[json!({ "name": "Ops" }), json!({ "name": "ops" })],
+                &shape
+            )
+            .is_ok()
+        );
     }
 
     #[test]
@@ -358,65 +286,6 @@ mod tests {
             let found = candidates(&answer, Some(&at)).ok().map(|it| it.len());
             assert_eq!(found, count, "{answer}");
         }
-    }
-
-    /// Who is done of three, of whom the third has no id, when the answer to
-    /// their call has this at `/list`.
-    fn done(list: &Value, is_applied: bool, text: Option<Plain>) -> [bool; 3] {
-        let at: Settings = toml::from_str("user = { id = \"/list\" }").unwrap();
-        let (at, shape) = (at.user.id.unwrap(), settings().member);
-        let shape = Member { text, ..shape };
-        let told = [("501", "bob"), ("B", "501"), ("", "Cy")].map(|(id, account)| {
-            let id = Some(id).filter(|id| !id.is_empty());
-            let id = id.map(|id| ("member.id", id.to_owned()));
-            let account = ("member.account", account.to_owned());
-            id.into_iter().chain([account]).collect::<Told>()
-        });
-        let keys = [1, 2, 3].map(UserKey);
-        let sent: Vec<_> = keys.into_iter().zip(&told).collect();
-        let lists = if is_applied { (Some(&at), None) } else { (None, Some(&at)) };
-        let found = outcomes(&json!({ "list": list }), lists, &sent, &shape);
-        [0, 1, 2].map(|n: usize| found[n].1 == MemberOutcome::Applied)
-    }
-
-    #[test]
-    fn only_those_of_whom_it_is_said_are_done() {
-        let list = json!(["cY", { "id": "B" }, { "other": 1 }]);
-        assert_eq!(done(&list, true, None), [false, true, true]);
-        for nothing in [json!(null), json!("B"), json!({ "B": 1 }), json!([["B"]])] {
-            assert_eq!(done(&nothing, true, None), [false; 3], "{nothing}");
-        }
-        let of = |lists| outcomes(&json!({}), lists, &[(UserKey(1), &Told::new())], &settings().member);
-        assert_eq!(of((None, None))[0].1, MemberOutcome::Applied);
-    }
-
-    #[test]
-    fn failures_that_name_nobody_are_not_understood() {
-        let list = json!(["cY", { "id": "B" }]);
-        assert_eq!(done(&list, false, None), [true, false, false]);
-        for none in [json!(null), json!([])] {
-            assert_eq!(done(&none, false, None), [true; 3], "{none}");
-        }
-        for odd in [
-            json!([{ "userId": "B", "reason": "no seat left" }]),
-            json!([{ "id": "B" }, "somebody else"]),
-            json!({ "B": "no seat left" }),
-            json!("no seat left"),
-            json!(1),
-            json!(true),
-        ] {
-            assert_eq!(done(&odd, false, None), [false; 3], "{odd}");
-        }
-    }
-
-    #[test]
-    fn the_id_of_one_is_not_taken_for_the_name_of_another() {
-        let list = json!([501]);
-        assert_eq!(done(&list, true, Some(Plain::Id)), [true, false, false]);
-        assert_eq!(done(&list, true, Some(Plain::Account)), [false, true, false]);
-        assert_eq!(done(&list, true, None), [false; 3], "nobody says which");
-        assert_eq!(done(&list, false, None), [false; 3]);
-        assert_eq!(done(&json!(["b"]), true, Some(Plain::Id)), [false; 3], "ids mind case");
     }
 
     #[test]

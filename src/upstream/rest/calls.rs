@@ -4,8 +4,7 @@
 use serde_json::Value;
 
 use super::{
-    Rest,
-    answers,
+    Rest, answers,
     body::Told,
     meaning,
     operation::{Name, Operation},

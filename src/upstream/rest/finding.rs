@@ -110,7 +110,11 @@ impl Rest {
     }
 
     /// Whether a list of members holds fewer than the group says that it has.
-    pub(super) async fn is_cut_off(&self, group: &str, members: usize) -> Result<bool, UpstreamError> {
+    pub(super) async fn is_cut_off(
+        &self,
+        group: &str,
+        members: usize,
+    ) -> Result<bool, UpstreamError> {
         let lacks = |said: Option<u64>| said.is_some_and(|said| said > members as u64);
         if !lacks(self.memory.members_of(group)) {
             return Ok(false);

@@ -4,11 +4,12 @@
 //! then, and an account that was made anew is told by the id that it has now.
 
 use super::{
-    Rest, answers,
+    Rest,
     body::Told,
     calls::{About, barred, later, rejected, unsent},
     finding::Place,
     operation::Name,
+    outcomes,
 };
 use crate::{
     plan::state::{Principal, UserKey},
@@ -72,7 +73,7 @@ impl Rest {
         let keys = members.iter().map(|member| member.user);
         let sent: Vec<_> = keys.zip(told).collect();
         Ok(Outcome {
-            members: answers::outcomes(answer, lists, &sent, &self.settings.member),
+            members: outcomes::of(answer, lists, &sent, &self.settings.member),
             ..Outcome::default()
         })
     }

@@ -36,6 +36,7 @@ mod meaning;
 mod members;
 mod memory;
 mod operation;
+mod outcomes;
 mod paging;
 mod pointer;
 mod problems;

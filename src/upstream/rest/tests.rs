@@ -197,69 +197,15 @@ async fn members_are_told_as_declared_and_only_those_listed_are_done() {
     script.all_was_asked();
 }
 
-#[tokio::test]
-async fn a_404_is_believed_of_a_group_that_is_not_there_and_of_nobody_else() {
-    let group = |id: &str| format!(r#"{{"rows":[{{"id":{id},"name":"Crew"}}]}}"#);
-    let (seven, eight) = (group("7"), group("8"));
-    let (seven, eight) = (seven.as_str(), eight.as_str());
-    let none = r#"{"rows":[]}"#;
-    let remove = Operation::RemoveMembers {
-        group: "Crew".into(),
-        members: vec![principal(1, Some("11"))],
-    };
-    let add = Operation::AddMembers {
-        group: "Crew".into(),
-        members: vec![principal(1, Some("11"))],
-    };
-    let delete = Operation::DeleteGroup {
-        name: "Crew".into(),
-    };
-    let call = [
-        "DELETE /v1/groups/7/members/11",
-        "POST /v1/groups/7/members [{\"id\":\"11\"}]",
-        "DELETE /v1/groups/7",
-    ];
-    let found = r#"{"rows":[{"id":9,"mail":"u1@example.com","on":true}]}"#;
-    let search = "GET /v1/users?q=mail%20eq%20%22u1%40example.com%22";
-    let same = r#"{"rows":[{"id":11,"mail":"u1@example.com","on":true}]}"#;
-    let lags = |lag, now, end| (lag, now, None, end);
-    let (soon, long) = (memory::LAG, Duration::ZERO);
-    for (operation, call, (lag, now, account, end)) in [
-        (&remove, call[0], (soon, seven, Some(same), "unknown")),
-        (&remove, call[0], (soon, seven, Some(found), "later")),
-        (&remove, call[0], lags(soon, none, "later")),
-        (&remove, call[0], lags(long, none, "missing")),
-        (&remove, call[0], lags(soon, eight, "later")),
-        (&add, call[1], (soon, seven, Some(same), "rejected")),
-        (&add, call[1], (soon, seven, Some(found), "later")),
-        (&add, call[1], lags(soon, none, "later")),
-        (&add, call[1], lags(long, none, "missing")),
-        (&delete, call[2], lags(soon, seven, "rejected")),
-        (&delete, call[2], lags(soon, none, "later")),
-        (&delete, call[2], lags(long, none, "done")),
-        (&delete, call[2], lags(soon, eight, "later")),
-    ] {
-        let mut asked = vec![
-            ("GET /v1/groups", 200, seven),
-            (call, 404, ""),
-            ("GET /v1/groups", 200, now),
-        ];
-        asked.extend(account.map(|found| (search, 200, found)));
-        let (application, script) = lagging(lag, &[], &asked).await;
-        let came = ended(application.apply(operation).await);
-        assert_eq!(came, end, "{operation:?} {now}");
-        script.all_was_asked();
-    }
-}
-
 /// How a change ended, in a word.
 fn ended(came: Result<Outcome, UpstreamError>) -> &'static str {
     match came {
         Ok(outcome) => {
             let mut all = outcome.members.iter();
-            match all.any(|it| it.1 == MemberOutcome::Unknown) {
-                true => "unknown",
-                false => "done",
+            if all.any(|it| it.1 == MemberOutcome::Unknown) {
+                "unknown"
+            } else {
+                "done"
             }
         }
         Err(UpstreamError::Missing { .. }) => "missing",

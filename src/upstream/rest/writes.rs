@@ -133,7 +133,9 @@ impl Rest {
         match self.sure_account(account).await? {
             None | Some(RemoteUser { active: false, .. }) => Ok(Outcome::default()),
             // It was made anew.
-            Some(found) if id.is_some() && found.upstream_id.is_some() && found.upstream_id != id => {
+            Some(found)
+                if id.is_some() && found.upstream_id.is_some() && found.upstream_id != id =>
+            {
                 self.end(account, found.upstream_id.as_deref()).await
             }
             Some(_) => Err(rejected(format!("{reason} (and yet the account is there)"))),
@@ -179,7 +181,9 @@ impl Rest {
         let mut outcome = all_are(&MemberOutcome::Unknown, members);
         if operation.applied.is_some() || operation.failed.is_some() {
             let said = self.outcome(name, &answer.value, &sent, &told)?.members;
-            outcome.members.retain(|(user, _)| !sent.iter().any(|it| it.user == *user));
+            outcome
+                .members
+                .retain(|(user, _)| !sent.iter().any(|it| it.user == *user));
             outcome.members.extend(said);
         }
         Ok(outcome)

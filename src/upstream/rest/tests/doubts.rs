@@ -68,10 +68,7 @@ async fn a_group_that_a_search_misses_is_looked_for_in_the_list() {
 async fn a_group_that_was_there_is_not_gone_because_one_reading_misses_it() {
     let (application, script) = scripted(
         &[],
-        &[
-            ("GET /v1/groups", 200, CREW),
-            ("GET /v1/groups", 200, NONE),
-        ],
+        &[("GET /v1/groups", 200, CREW), ("GET /v1/groups", 200, NONE)],
     )
     .await;
     application.groups().await.unwrap();
@@ -110,7 +107,14 @@ async fn members_go_into_the_group_that_has_the_name_now() {
 async fn an_account_that_no_reading_shows_yet_is_neither_gone_nor_refused() {
     let nowhere = [(SEARCH, 200, NONE), ("GET /v1/users", 200, NONE)];
     let made = ("POST /v1/users {\"mail\":\"u1@example.com\"}", 202, "{}");
-    let script = [made, nowhere[0], nowhere[0], nowhere[1], (SEARCH, 200, ANN), ("DELETE /v1/users/5", 204, "")];
+    let script = [
+        made,
+        nowhere[0],
+        nowhere[0],
+        nowhere[1],
+        (SEARCH, 200, ANN),
+        ("DELETE /v1/users/5", 204, ""),
+    ];
     let (application, script) = scripted(&[], &script).await;
     let create = Operation::CreateUser {
         account: "u1@example.com".into(),
@@ -162,9 +166,18 @@ async fn an_account_that_was_made_anew_is_told_by_its_new_id() {
 async fn an_account_without_an_id_is_activated_again_by_its_name() {
     let changes = [
         ("user = { id = \"/id\", ", "user = { "),
-        ("deactivate_user = { path = \"/users/{user.id}\" }", "deactivate_user = { path = \"/users/{user.account}\" }"),
-        ("/users/{user.id}/activate", "/users/{user.account}/activate"),
-        ("body = [{ id = \"{member.id}\" }]", "body = [{ id = \"{member.account}\" }]"),
+        (
+            "deactivate_user = { path = \"/users/{user.id}\" }",
+            "deactivate_user = { path = \"/users/{user.account}\" }",
+        ),
+        (
+            "/users/{user.id}/activate",
+            "/users/{user.account}/activate",
+        ),
+        (
+            "body = [{ id = \"{member.id}\" }]",
+            "body = [{ id = \"{member.account}\" }]",
+        ),
         ("/members/{member.id}", "/members/{member.account}"),
     ];
     let away = r#"{"rows":[{"mail":"U1@example.com","on":false}]}"#;
@@ -190,7 +203,10 @@ async fn an_account_without_an_id_is_activated_again_by_its_name() {
 #[tokio::test]
 async fn accounts_are_told_as_they_are_spelled_there() {
     let changes = [
-        ("active = \"/on\" }", "active = \"/on\", known_by = \"name\" }"),
+        (
+            "active = \"/on\" }",
+            "active = \"/on\", known_by = \"name\" }",
+        ),
         ("/members/{member.id}", "/members/{member.account}"),
     ];
     let (application, script) = scripted(
@@ -214,7 +230,10 @@ async fn accounts_are_told_as_they_are_spelled_there() {
 
 #[tokio::test]
 async fn a_name_that_is_given_keeps_its_letter_case() {
-    let by_name = [("active = \"/on\" }", "active = \"/on\", known_by = \"name\" }")];
+    let by_name = [(
+        "active = \"/on\" }",
+        "active = \"/on\", known_by = \"name\" }",
+    )];
     let script = [("POST /v1/users {\"mail\":\"AnnSmith\"}", 201, r#"{"id":5}"#)];
     let (application, script) = scripted(&by_name, &script).await;
     let create = Operation::CreateUser {
@@ -229,7 +248,10 @@ async fn a_name_that_is_given_keeps_its_letter_case() {
 
 #[tokio::test]
 async fn members_who_are_told_with_a_creation_are_read_unless_the_answer_names_them() {
-    let body = ("body = { name = \"{group.name}\" }", "body = { name = \"{group.name}\", ids = [\"{member.id}\"] }");
+    let body = (
+        "body = { name = \"{group.name}\" }",
+        "body = { name = \"{group.name}\", ids = [\"{member.id}\"] }",
+    );
     let both = vec![principal(1, Some("11")), principal(2, Some("22"))];
     let create = Operation::CreateGroup {
         name: "Crew".into(),
@@ -237,7 +259,10 @@ async fn members_who_are_told_with_a_creation_are_read_unless_the_answer_names_t
     };
     let call = "POST /v1/groups {\"ids\":[\"11\",\"22\"],\"name\":\"Crew\"}";
     let (unknown, applied) = (MemberOutcome::Unknown, MemberOutcome::Applied);
-    let said = (body.0, "body = { name = \"{group.name}\", ids = [\"{member.id}\"] }, applied = \"/ids\"");
+    let said = (
+        body.0,
+        "body = { name = \"{group.name}\", ids = [\"{member.id}\"] }, applied = \"/ids\"",
+    );
     for (change, ends) in [(body, [&unknown, &unknown]), (said, [&applied, &unknown])] {
         let script = [(call, 201, r#"{"id":9,"ids":["11"]}"#)];
         let (application, script) = scripted(&[change], &script).await;
@@ -250,7 +275,10 @@ async fn members_who_are_told_with_a_creation_are_read_unless_the_answer_names_t
 
 #[tokio::test]
 async fn a_list_of_members_that_is_shorter_than_the_group_says_is_not_believed() {
-    let counted = [("name = \"/name\" }", "name = \"/name\", member_count = \"/size\" }")];
+    let counted = [(
+        "name = \"/name\" }",
+        "name = \"/name\", member_count = \"/size\" }",
+    )];
     let of = |size: u8| format!(r#"{{"rows":[{{"id":7,"name":"Crew","size":{size}}}]}}"#);
     let (two, one) = (of(2), of(1));
     let (two, one) = (two.as_str(), one.as_str());
@@ -271,4 +299,59 @@ async fn a_list_of_members_that_is_shorter_than_the_group_says_is_not_believed()
     assert!(matches!(cut, Err(UpstreamError::Unknown { .. })), "{cut:?}");
     assert_eq!(application.members("Crew").await.unwrap().len(), 1);
     script.all_was_asked();
+}
+
+#[tokio::test]
+async fn a_404_is_believed_of_a_group_that_is_not_there_and_of_nobody_else() {
+    let group = |id: &str| format!(r#"{{"rows":[{{"id":{id},"name":"Crew"}}]}}"#);
+    let (seven, eight) = (group("7"), group("8"));
+    let (seven, eight) = (seven.as_str(), eight.as_str());
+    let none = r#"{"rows":[]}"#;
+    let remove = Operation::RemoveMembers {
+        group: "Crew".into(),
+        members: vec![principal(1, Some("11"))],
+    };
+    let add = Operation::AddMembers {
+        group: "Crew".into(),
+        members: vec![principal(1, Some("11"))],
+    };
+    let delete = Operation::DeleteGroup {
+        name: "Crew".into(),
+    };
+    let call = [
+        "DELETE /v1/groups/7/members/11",
+        "POST /v1/groups/7/members [{\"id\":\"11\"}]",
+        "DELETE /v1/groups/7",
+    ];
+    let found = r#"{"rows":[{"id":9,"mail":"u1@example.com","on":true}]}"#;
+    let search = "GET /v1/users?q=mail%20eq%20%22u1%40example.com%22";
+    let same = r#"{"rows":[{"id":11,"mail":"u1@example.com","on":true}]}"#;
+    let lags = |lag, now, end| (lag, now, None, end);
+    let (soon, long) = (memory::LAG, Duration::ZERO);
+    for (operation, call, (lag, now, account, end)) in [
+        (&remove, call[0], (soon, seven, Some(same), "unknown")),
+        (&remove, call[0], (soon, seven, Some(found), "later")),
+        (&remove, call[0], lags(soon, none, "later")),
+        (&remove, call[0], lags(long, none, "missing")),
+        (&remove, call[0], lags(soon, eight, "later")),
+        (&add, call[1], (soon, seven, Some(same), "rejected")),
+        (&add, call[1], (soon, seven, Some(found), "later")),
+        (&add, call[1], lags(soon, none, "later")),
+        (&add, call[1], lags(long, none, "missing")),
+        (&delete, call[2], lags(soon, seven, "rejected")),
+        (&delete, call[2], lags(soon, none, "later")),
+        (&delete, call[2], lags(long, none, "done")),
+        (&delete, call[2], lags(soon, eight, "later")),
+    ] {
+        let mut asked = vec![
+            ("GET /v1/groups", 200, seven),
+            (call, 404, ""),
+            ("GET /v1/groups", 200, now),
+        ];
+        asked.extend(account.map(|found| (search, 200, found)));
+        let (application, script) = lagging(lag, &[], &asked).await;
+        let came = ended(application.apply(operation).await);
+        assert_eq!(came, end, "{operation:?} {now}");
+        script.all_was_asked();
+    }
 }

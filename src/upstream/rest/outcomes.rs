@@ -1,0 +1,189 @@
+//! What became of each member of a call that was answered with success, by the
+//! list of those who were done, or were not. What is not understood is unknown
+//! for everybody, because the group is read then.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::{
+    answers::member,
+    body::Told,
+    pointer::{Pointer, text_of},
+    settings::Member,
+};
+use crate::{plan::state::UserKey, upstream::MemberOutcome};
+
+/// In the order in which they were sent.
+pub(super) fn of(
+    answer: &Value,
+    (applied, failed): (Option<&Pointer>, Option<&Pointer>),
+    sent: &[(UserKey, &Told)],
+    shape: &Member,
+) -> Vec<(UserKey, MemberOutcome)> {
+    let sent_to = Sent::new(sent, shape);
+    let everybody = || sent.iter().map(|(user, _)| *user).collect();
+    let done: HashSet<UserKey> = match (applied, failed) {
+        (Some(at), _) => {
+            let list = at.of(answer).and_then(Value::as_array);
+            let named = list.into_iter().flatten().filter_map(|it| sent_to.who(it));
+            named.collect()
+        }
+        (None, Some(at)) => match at.of(answer) {
+            None | Some(Value::Null) => everybody(),
+            Some(Value::Array(list)) => sent_to.all_but(list),
+            Some(_) => HashSet::new(),
+        },
+        (None, None) => everybody(),
+    };
+    let outcome = |user: &UserKey| {
+        if done.contains(user) {
+            MemberOutcome::Applied
+        } else {
+            MemberOutcome::Unknown
+        }
+    };
+    let all = sent.iter().map(|(user, _)| (*user, outcome(user)));
+    all.collect()
+}
+
+/// Those who were sent, by what was told of them.
+struct Sent<'a> {
+    shape: &'a Member,
+    ids: HashMap<&'a str, UserKey>,
+    accounts: HashMap<String, UserKey>,
+}
+
+impl<'a> Sent<'a> {
+    fn new(sent: &[(UserKey, &'a Told)], shape: &'a Member) -> Self {
+        let (mut ids, mut accounts) = (HashMap::new(), HashMap::new());
+        for (user, told) in sent {
+            for (hole, value) in *told {
+                if *hole == "member.id" {
+                    ids.insert(value.as_str(), *user);
+                } else {
+                    accounts.insert(value.to_lowercase(), *user);
+                }
+            }
+        }
+        Self {
+            shape,
+            ids,
+            accounts,
+        }
+    }
+
+    /// Whom an entry names, if it names one person. Where nobody says whether a
+    /// text is an id or an account, it must not be one's id and another's name.
+    fn who(&self, entry: &Value) -> Option<UserKey> {
+        let (id, account) = match (text_of(entry), self.shape.text) {
+            (Some(text), None) => (Some(text.clone()), Some(text)),
+            _ => {
+                let found = member(entry, self.shape)?;
+                (found.upstream_id, found.account)
+            }
+        };
+        let id = id.and_then(|id| self.ids.get(id.as_str()).copied());
+        let account = account.and_then(|it| self.accounts.get(&it.to_lowercase()).copied());
+        match (id, account) {
+            (Some(one), Some(other)) if one != other => None,
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Everybody but those who are named; nobody, if a name says nothing.
+    fn all_but(&self, list: &[Value]) -> HashSet<UserKey> {
+        let named: Option<HashSet<UserKey>> = list.iter().map(|it| self.who(it)).collect();
+        let Some(named) = named else {
+            return HashSet::new();
+        };
+        let all = self.ids.values().chain(self.accounts.values()).copied();
+        all.filter(|user| !named.contains(user)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::{
+        super::settings::{Plain, Settings},
+        *,
+    };
+
+    fn shape() -> Member {
+        let text = "member = { id = \"/id\", account = \"/mail\" }";
+        toml::from_str::<Settings>(text).unwrap().member
+    }
+
+    /// Who is done of three, of whom the third has no id, when the answer to
+    /// their call has this at `/list`.
+    fn done(list: &Value, is_applied: bool, text: Option<Plain>) -> [bool; 3] {
+        let at: Settings = toml::from_str("user = { id = \"/list\" }").unwrap();
+        let at = at.user.id.unwrap();
+        let shape = Member { text, ..shape() };
+        let told = [("501", "bob"), ("B", "501"), ("", "Cy")].map(|(id, account)| {
+            let id = Some(id).filter(|id| !id.is_empty());
+            let id = id.map(|id| ("member.id", id.to_owned()));
+            let account = ("member.account", account.to_owned());
+            id.into_iter().chain([account]).collect::<Told>()
+        });
+        let keys = [1, 2, 3].map(UserKey);
+        let sent: Vec<_> = keys.into_iter().zip(&told).collect();
+        let lists = if is_applied {
+            (Some(&at), None)
+        } else {
+            (None, Some(&at))
+        };
+        let found = of(&json!({ "list": list }), lists, &sent, &shape);
+        [0, 1, 2].map(|n: usize| found[n].1 == MemberOutcome::Applied)
+    }
+
+    #[test]
+    fn only_those_of_whom_it_is_said_are_done() {
+        let list = json!(["cY", { "id": "B" }, { "other": 1 }]);
+        assert_eq!(done(&list, true, None), [false, true, true]);
+        for nothing in [json!(null), json!("B"), json!({ "B": 1 }), json!([["B"]])] {
+            assert_eq!(done(&nothing, true, None), [false; 3], "{nothing}");
+        }
+        let none = |lists| of(&json!({}), lists, &[(UserKey(1), &Told::new())], &shape());
+        assert_eq!(none((None, None))[0].1, MemberOutcome::Applied);
+    }
+
+    #[test]
+    fn failures_that_name_nobody_are_not_understood() {
+        let list = json!(["cY", { "id": "B" }]);
+        assert_eq!(done(&list, false, None), [true, false, false]);
+        for none in [json!(null), json!([])] {
+            assert_eq!(done(&none, false, None), [true; 3], "{none}");
+        }
+        for odd in [
+            json!([{ "userId": "B", "reason": "no seat left" }]),
+            json!([{ "id": "B" }, "somebody else"]),
+            json!({ "B": "no seat left" }),
+            json!("no seat left"),
+            json!(1),
+            json!(true),
+        ] {
+            assert_eq!(done(&odd, false, None), [false; 3], "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_id_of_one_is_not_taken_for_the_name_of_another() {
+        let list = json!([501]);
+        assert_eq!(done(&list, true, Some(Plain::Id)), [true, false, false]);
+        assert_eq!(
+            done(&list, true, Some(Plain::Account)),
+            [false, true, false]
+        );
+        assert_eq!(done(&list, true, None), [false; 3], "nobody says which");
+        assert_eq!(done(&list, false, None), [false; 3]);
+        assert_eq!(
+            done(&json!(["b"]), true, Some(Plain::Id)),
+            [false; 3],
+            "ids mind case"
+        );
+    }
+}
