@@ -39,6 +39,8 @@ pub use settings::Settings;
 
 /// The most entries of a list, so that an answer that never ends does.
 const MOST: usize = 2_000_000;
+/// The most empty pages one after another.
+const MOST_EMPTY: usize = 100;
 
 /// A connection to Hydden.Control. Nothing is sent yet; all problems of the
 /// settings come back together, one a line.
@@ -221,19 +223,21 @@ impl Hydden {
         let mut all = Vec::new();
         let mut cursors = HashSet::new();
         let mut after = None::<String>;
+        let mut empty = 0;
         loop {
             let mut query = vec![("limit", self.page_size.as_str())];
             query.extend(asked);
             query.extend(after.as_deref().map(|cursor| ("after", cursor)));
             let answer = self.call(name, &[], &query).await?;
             let page: Page<T> = answers::read(answer, "page of a list")?;
+            empty = if page.data.is_empty() { empty + 1 } else { 0 };
             all.extend(page.data);
             if !page.info.has_next_page {
                 return Ok(all);
             }
             let next = page.info.end_cursor.filter(|cursor| !cursor.is_empty());
             let next = next.ok_or_else(|| unclear("there is another page, and no way to it"))?;
-            if all.len() > MOST || !cursors.insert(next.clone()) {
+            if all.len() > MOST || empty > MOST_EMPTY || !cursors.insert(next.clone()) {
                 return Err(unclear("the pages of a list do not come to an end"));
             }
             after = Some(next);

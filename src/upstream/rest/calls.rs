@@ -105,12 +105,12 @@ impl Rest {
             };
             let answer = self.call(name, values, about).await?.value;
             let rows = answers::list(&answer, operation.items.as_ref())?;
-            let count = rows.len();
+            let goes_on = pages.goes_on(&answer, &rows)?;
             all.extend(rows);
             if all.len() > MOST {
                 return Err(unclear("a list is longer than any that is believed"));
             }
-            if !pages.goes_on(&answer, count)? {
+            if !goes_on {
                 return Ok(all);
             }
         }

@@ -2,9 +2,14 @@
 //! cursor in the answer, a link in the answer, numbered pages, an offset. Of a
 //! link only the query is taken: the credential follows no address out of an
 //! answer. A page that is shorter than asked for is not the last one, because
-//! many applications cut pages; an empty one is.
+//! many applications cut pages; where pages are counted, an empty one is. A list
+//! that changes while it is read, or never ends, is none.
 
-use std::{collections::HashSet, num::NonZeroUsize};
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    num::NonZeroUsize,
+};
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -51,6 +56,8 @@ pub enum Style {
 
 /// The most pages and entries of a list, so that one that never ends does.
 const MOST_PAGES: usize = 100_000;
+/// The most empty pages one after another.
+const MOST_EMPTY: usize = 100;
 pub(super) const MOST: usize = 2_000_000;
 
 pub(super) type Pairs = Vec<(String, String)>;
@@ -65,6 +72,11 @@ pub(super) struct Pages<'a> {
     position: u64,
     entries: u64,
     read: usize,
+    empty: usize,
+    /// The page before.
+    last: Option<u64>,
+    /// What the page before said.
+    total: Option<Option<u64>>,
     /// What the answer before said of the next page.
     next: Option<Pairs>,
 }
@@ -81,6 +93,9 @@ impl<'a> Pages<'a> {
             position: first.unwrap_or(u64::from(usual)),
             entries: 0,
             read: 0,
+            empty: 0,
+            last: None,
+            total: None,
             next: None,
         }
     }
@@ -109,12 +124,18 @@ impl<'a> Pages<'a> {
         (query, false)
     }
 
-    /// Takes an answer with so many entries; whether there is another page.
-    pub(super) fn goes_on(&mut self, answer: &Value, count: usize) -> Result<bool, UpstreamError> {
+    /// Takes an answer with these entries; whether there is another page.
+    pub(super) fn goes_on(
+        &mut self,
+        answer: &Value,
+        rows: &[Value],
+    ) -> Result<bool, UpstreamError> {
         let Some(paging) = self.paging else {
             return Ok(false);
         };
+        let count = rows.len();
         self.read += 1;
+        self.compare(rows)?;
         self.entries = self.entries.saturating_add(count as u64);
         let goes_on = match paging.style {
             Style::Page | Style::Offset => self.counts_on(paging, answer, count)?,
@@ -125,6 +146,27 @@ impl<'a> Pages<'a> {
             return Err(unclear("the pages of a list do not come to an end"));
         }
         Ok(goes_on)
+    }
+
+    /// The same page again, or one empty page after another, is no end.
+    fn compare(&mut self, rows: &[Value]) -> Result<(), UpstreamError> {
+        if rows.is_empty() {
+            self.empty += 1;
+        } else {
+            self.empty = 0;
+            let mut hash = DefaultHasher::new();
+            rows.iter().for_each(|row| row.to_string().hash(&mut hash));
+            let page = hash.finish();
+            if self.last.replace(page) == Some(page) {
+                return Err(unclear(
+                    "the same page came twice: compare paging with the API's reference",
+                ));
+            }
+        }
+        if self.empty > MOST_EMPTY {
+            return Err(unclear("the pages of a list do not come to an end"));
+        }
+        Ok(())
     }
 
     fn counts_on(
@@ -140,6 +182,13 @@ impl<'a> Pages<'a> {
         self.position = self.position.saturating_add(step);
         let total = paging.total.as_ref();
         let total = total.and_then(|total| total.of(answer)?.as_u64());
+        let before = self.total.replace(total);
+        let differs = before.is_some_and(|before| before != total);
+        if differs || total.is_some_and(|total| total < self.entries) {
+            return Err(unclear(
+                "the list is not what it says, or has changed while it was read",
+            ));
+        }
         match (total, has_more(paging, answer)?) {
             (_, Some(more)) => Ok(more),
             (Some(total), None) if count == 0 && total > self.entries => Err(unclear(
@@ -225,7 +274,8 @@ mod tests {
             let pairs = pages.query().0.into_iter();
             let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={value}")).collect();
             asked.push(pairs.join("&"));
-            if !pages.goes_on(answer, *count)? {
+            let rows: Vec<Value> = (0..*count).map(|n| json!([asked.len(), n])).collect();
+            if !pages.goes_on(answer, &rows)? {
                 return Ok(asked);
             }
         }
@@ -288,7 +338,7 @@ mod tests {
             let paging = "style = \"link\"\nnext = \"/next\"";
             let paging: Paging = toml::from_str(paging).unwrap();
             let mut pages = Pages::of(Some(&paging), Url::parse(HERE).unwrap());
-            let _ = pages.goes_on(&json!({ "next": link }), 1);
+            let _ = pages.goes_on(&json!({ "next": link }), &[json!(1)]);
             assert_eq!(pages.here.as_str(), HERE);
         }
     }
@@ -312,5 +362,25 @@ mod tests {
             asked(offset, &[(total(), 2), (total(), 0)]).is_err(),
             "cut off"
         );
+    }
+    #[test]
+    fn a_list_that_changes_or_never_ends_is_none() {
+        let offset = "style = \"offset\"\nquery = \"skip\"\ntotal = \"/total\"";
+        let of = |total: u8| json!({ "total": total });
+        assert!(
+            asked(offset, &[(of(9), 3), (of(8), 3)]).is_err(),
+            "one has left"
+        );
+        assert!(asked(offset, &[(of(2), 3)]).is_err(), "more than there are");
+        let paging: Paging = toml::from_str("style = \"page\"\nquery = \"page\"").unwrap();
+        let mut pages = Pages::of(Some(&paging), Url::parse(HERE).unwrap());
+        let same = [json!({ "id": 1 }), json!({ "id": 2 })];
+        assert!(pages.goes_on(&json!({}), &same).unwrap());
+        assert!(pages.goes_on(&json!({}), &same).is_err());
+        let cursor = "style = \"cursor\"\nnext = \"/next\"\nquery = \"after\"";
+        let empty = |n: usize| (json!({ "next": n }), 0);
+        let pages: Vec<_> = (0..200).map(empty).collect();
+        assert!(asked(cursor, &pages).is_err());
+        assert_eq!(asked(cursor, &pages[..100]).unwrap().len(), 100);
     }
 }
