@@ -1,6 +1,6 @@
 //! Bodies of requests as a configuration writes them: JSON whose texts may hold
 //! placeholders (`template`), and lists of one entry that stand for one entry
-//! for each member. Filling one in makes JSON values and never text, so nothing
+//! for each member; a list within which such a list stands is one of its own. Filling one in makes JSON values and never text, so nothing
 //! that is filled in can become more than the value it is.
 
 use serde::{Deserialize, Deserializer, de::Error};
@@ -67,6 +67,9 @@ fn node(value: &Value) -> Result<Node, String> {
             let mut nodes = list.iter().map(node).collect::<Result<Vec<_>, _>>()?;
             match nodes.pop() {
                 Some(only) if nodes.is_empty() && only.speaks_of_members() => {
+                    if only.repeats() {
+                        return Err("two lists within each other would both have an entry for each member; name a member in one of them alone".into());
+                    }
                     Node::Each(Box::new(only))
                 }
                 last => {
@@ -134,8 +137,9 @@ impl Node {
         }
     }
 
+    /// By itself, and not in a list with an entry for each.
     fn speaks_of_members(&self) -> bool {
-        self.holes(true).iter().any(|hole| is_of_member(hole))
+        self.holes(false).iter().any(|hole| is_of_member(hole))
     }
 
     fn repeats(&self) -> bool {
@@ -152,9 +156,12 @@ pub(super) fn is_of_member(hole: &str) -> bool {
     hole.starts_with("member.")
 }
 
+/// The number that is spelled so: `007` is another id than 7.
 fn number(name: &str, text: &str) -> Result<Value, String> {
     let number = text.parse::<i64>().map(Value::from);
-    number.map_err(|_| format!("what is known for {{{name}}} is no number"))
+    let number = number.or_else(|_| text.parse::<u64>().map(Value::from));
+    let number = number.ok().filter(|number| number.to_string() == text);
+    number.ok_or_else(|| format!("what is known for {{{name}}} is no number"))
 }
 
 #[cfg(test)]
@@ -205,7 +212,28 @@ mod tests {
             filled(json!(["{member.account}"]), &["1"]).is_err(),
             "never left out"
         );
-        assert!(filled(json!(["{member.id:number}"]), &["one"]).is_err());
+        for odd in ["one", "007", "+7", "-0", "18446744073709551616", "1.0"] {
+            assert!(
+                filled(json!(["{member.id:number}"]), &[odd]).is_err(),
+                "{odd}"
+            );
+        }
+        let long = filled(json!(["{member.id:number}"]), &["12345678901234567890"]);
+        assert_eq!(long, Ok(Some(json!([12_345_678_901_234_567_890_u64]))));
+    }
+
+    #[test]
+    fn of_lists_within_lists_the_inner_one_is_of_members() {
+        let body =
+            json!({ "Operations": [{ "op": "add", "value": [{ "value": "{member.id}" }] }] });
+        let now = filled(body, &["1", "2"]).unwrap().unwrap();
+        let value = json!([{ "value": "1" }, { "value": "2" }]);
+        assert_eq!(
+            now,
+            json!({ "Operations": [{ "op": "add", "value": value }] })
+        );
+        let both = json!([{ "id": "{member.id}", "all": ["{member.id}"] }]);
+        assert!(filled(both, &["1"]).is_err());
     }
 
     #[test]
