@@ -511,7 +511,8 @@ impl Client {
                 status.as_u16()
             )));
         }
-        let text = failure::text(&body) + &request_id;
+        let body = self.token.masked(&String::from_utf8_lossy(&body));
+        let text = self.token.masked(&failure::text(body.as_bytes())) + &request_id;
         Err(match meaning {
             Some(meaning) => failure::as_meant(meaning, status, &text),
             None => failure::of_status(status, &text),

@@ -48,6 +48,11 @@ impl TokenSource {
         read(self).err()
     }
 
+    /// Whether it is there and no `user:password`.
+    pub(in crate::upstream) fn is_no_pair(&self) -> bool {
+        read(self).is_ok_and(|value| !value.expose_secret().contains(':'))
+    }
+
     /// Whether the token itself was given, where its place should be.
     pub fn is_written_out(&self) -> bool {
         matches!(self, Self::Literal(value) if !value.expose_secret().is_empty())
@@ -106,6 +111,9 @@ pub(in crate::upstream) enum Scheme {
     /// In a header of its own, as it is.
     Header(HeaderName),
 }
+
+/// A shorter one would be found in words that have nothing to do with it.
+const SHORTEST: usize = 6;
 
 /// A credential at work.
 #[derive(Debug)]
@@ -190,6 +198,27 @@ impl Token {
         value.flatten().ok_or_else(|| UpstreamError::Denied {
             reason: "the token holds characters that no header can carry".into(),
         })
+    }
+
+    /// A text of the application without the credential, which some gateways
+    /// repeat when they refuse it.
+    pub(super) fn masked(&self, text: &str) -> String {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(held) = held.as_ref() else {
+            return text.to_owned();
+        };
+        let secret = held.value.expose_secret();
+        let mut parts = vec![secret.to_owned()];
+        if self.scheme == Scheme::Basic {
+            parts.push(base64(secret.as_bytes()));
+            parts.extend(
+                secret
+                    .split_once(':')
+                    .map(|(_, password)| password.to_owned()),
+            );
+        }
+        let parts = parts.iter().filter(|part| part.len() >= SHORTEST);
+        parts.fold(text.to_owned(), |text, part| text.replace(part, "[token]"))
     }
 
     /// Reads the source again; true when it now holds another token.
@@ -280,6 +309,32 @@ fn base64(bytes: &[u8]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn no_text_repeats_the_credential() {
+        for (scheme, secret, said) in [
+            (
+                Scheme::Bearer,
+                "s3cret-token",
+                "bad Bearer s3cret-token here",
+            ),
+            (Scheme::Basic, "bot:s3cret-word", "bad s3cret-word here"),
+            (
+                Scheme::Basic,
+                "bot:s3cret-word",
+                "bad Ym90OnMzY3JldC13b3Jk here",
+            ),
+        ] {
+            let token = Token::new(TokenSource::Literal(secret.into()), scheme);
+            assert_eq!(token.masked(said), said, "nothing was sent yet");
+            token.header().unwrap();
+            let told = token.masked(said);
+            assert!(
+                told.starts_with("bad ") && told.ends_with("[token] here"),
+                "{told}"
+            );
+        }
+    }
 
     #[test]
     fn a_changed_file_is_read_again_and_never_shown() {

@@ -91,12 +91,18 @@ fn reason(act: Act, call: Option<Name>, settings: &Settings) -> Cow<'static, str
         (Act::RenameUser, _) => {
             format!("{name} knows an account by it, and no call to change it is declared").into()
         }
-        (Act::RenameGroup, _) => format!(
+        (Act::RenameGroup, _) if settings.has(Name::CreateGroup) => format!(
             "the name of a group in {name} stays; only the SCIM displayName changes"
         )
         .into(),
-        _ => format!("no call for it is declared for {name}, so it is kept by the bridge only")
-            .into(),
+        (Act::RenameGroup, _) => {
+            format!("no call to name a group is declared for {name}, so it is only shown").into()
+        }
+        _ => {
+            let kept = settings.has(Name::CreateUser) || settings.user.link;
+            let end = if kept { "kept by the bridge only" } else { "only shown" };
+            format!("no call for it is declared for {name}, so it is {end}").into()
+        }
     }
 }
 

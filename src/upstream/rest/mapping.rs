@@ -23,15 +23,19 @@ use crate::{
 /// The longest name of a group, and of an account.
 const LONGEST: usize = 256;
 
-pub(super) fn project(user: &Attributes, settings: &Settings) -> Projection {
+pub(super) fn project(user: &Attributes, settings: &Settings) -> Result<Projection, Problem> {
     let key = match settings.user.known_by {
         KnownBy::Email => email(user),
         KnownBy::Name => user.text("userName").map(|name| name.trim().to_lowercase()),
         KnownBy::Id => None,
     };
+    let calls = ["user.account", "member.account"];
+    if key.as_deref().is_some_and(is_no_segment) && settings.addresses(&calls) {
+        return Err(unaddressable("userName"));
+    }
     let fields = Shown::ALL.into_iter();
     let said = |shown: Shown| Some((shown.name().to_owned(), said(user, shown)?.to_owned()));
-    Projection {
+    Ok(Projection {
         key: key.filter(|key| !key.is_empty() && key.chars().count() <= LONGEST),
         account: Account {
             active: user.active(),
@@ -39,7 +43,21 @@ pub(super) fn project(user: &Attributes, settings: &Settings) -> Projection {
             profile: BTreeMap::new(),
             creation: fields.filter_map(said).collect(),
         },
-    }
+    })
+}
+
+/// What no encoding makes the name of one thing in a path.
+fn is_no_segment(name: &str) -> bool {
+    matches!(name, "." | "..")
+}
+
+fn unaddressable(attribute: &str) -> Problem {
+    Problem::bad(
+        ScimType::InvalidValue,
+        format!(
+            "{attribute}: what is called \".\" or \"..\" cannot be addressed in the application; choose another name"
+        ),
+    )
 }
 
 fn said(user: &Attributes, shown: Shown) -> Option<&str> {
@@ -100,8 +118,11 @@ fn is_address(text: &str) -> bool {
         && !text.contains(odd)
 }
 
-pub(super) fn group_name(display_name: &str) -> Result<String, Problem> {
+pub(super) fn group_name(display_name: &str, settings: &Settings) -> Result<String, Problem> {
     let name = display_name.trim();
+    if is_no_segment(name) && settings.addresses(&["group.name"]) {
+        return Err(unaddressable("displayName"));
+    }
     if name.is_empty() || name.chars().count() > LONGEST || name.chars().any(char::is_control) {
         return Err(Problem::bad(
             ScimType::InvalidValue,
@@ -191,14 +212,14 @@ mod tests {
         ] {
             let mut settings = Settings::default();
             settings.user.known_by = known_by;
-            let found = project(&user, &settings);
+            let found = project(&user, &settings).unwrap();
             assert_eq!(found.key.as_deref(), key);
             assert_eq!(found.account.creation["email"], "Ann@Example.com");
             assert_eq!(found.account.creation["displayName"], "Ann");
             assert!(!found.account.creation.contains_key("familyName"));
         }
         let nobody = attributes(json!({ "userName": "no address@example.com" }));
-        assert_eq!(project(&nobody, &Settings::default()).key, None);
+        assert_eq!(project(&nobody, &Settings::default()).unwrap().key, None);
     }
 
     #[test]
@@ -221,9 +242,27 @@ mod tests {
 
     #[test]
     fn a_group_is_called_as_it_is_displayed() {
-        assert_eq!(group_name(" Data Team ").unwrap(), "Data Team");
+        let named = |name: &str| group_name(name, &Settings::default());
+        assert_eq!(named(" Data Team ").unwrap(), "Data Team");
         for wrong in ["", " ", "a\u{0}b", &"x".repeat(257)] {
-            assert!(group_name(wrong).is_err());
+            assert!(named(wrong).is_err());
+        }
+    }
+
+    #[test]
+    fn what_no_path_can_name_is_refused_before_it_is_made() {
+        let settings = |path: &str| -> Settings {
+            let text = format!(
+                "user = {{ known_by = \"name\" }}\noperations = {{ delete_group = {{ path = \"/groups/{path}\" }}, find_user = {{ path = \"/users/{{user.account}}\" }} }}"
+            );
+            toml::from_str(&text).unwrap()
+        };
+        let (by_name, by_id) = (settings("{group.name}"), settings("{group.id}"));
+        for name in [".", ".."] {
+            assert!(group_name(name, &by_name).is_err());
+            assert!(group_name(name, &by_id).is_ok());
+            let user = attributes(json!({ "userName": name }));
+            assert!(project(&user, &by_id).is_err());
         }
     }
 }

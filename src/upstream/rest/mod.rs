@@ -38,6 +38,7 @@ mod memory;
 mod operation;
 mod outcomes;
 mod paging;
+mod pitfalls;
 mod pointer;
 mod problems;
 mod schemas;
@@ -104,7 +105,7 @@ impl Upstream for Rest {
     }
 
     fn project(&self, user: &Attributes) -> Result<Projection, Problem> {
-        Ok(mapping::project(user, &self.settings))
+        mapping::project(user, &self.settings)
     }
 
     fn plain_role(&self) -> Option<&str> {
@@ -112,7 +113,7 @@ impl Upstream for Rest {
     }
 
     fn group_name(&self, display_name: &str) -> Result<String, Problem> {
-        mapping::group_name(display_name)
+        mapping::group_name(display_name, &self.settings)
     }
 
     fn user_attributes(&self, remote: &RemoteUser, _: Option<&RemoteProfile>) -> Attributes {

@@ -7,6 +7,7 @@ use super::{
     meaning::{Means, Row},
     operation::{Name, Operation},
     paging::{Paging, Style},
+    pitfalls,
     settings::{Authentication, KnownBy, Settings},
     template::{Path, Text},
 };
@@ -37,6 +38,7 @@ impl Settings {
             let told = about_meaning(row);
             found.extend(told.map(|it| format!("errors[{at}]{it}")));
         }
+        pitfalls::all(self, &mut found);
         found
     }
 
@@ -58,7 +60,7 @@ impl Settings {
                 "header: names a header that is not used: write authentication = \"header\", or take it out".into(),
             ),
         }
-        if HeaderValue::try_from(&self.media_type).is_err() || self.media_type.is_empty() {
+        if HeaderValue::try_from(&self.media_type).is_err() {
             found.push("media_type: no media type: write for example \"application/json\"".into());
         }
         for (act, note) in &self.notes {
@@ -283,14 +285,8 @@ fn about_keys(name: Name, operation: &Operation, told: &mut Vec<String>) {
             "applied",
             operation.applied.is_some() && !names_members(name),
         ),
-        (
-            "failed",
-            operation.failed.is_some() && !names_members(name),
-        ),
-        (
-            "batch",
-            operation.batch.is_some() && !names_members(name),
-        ),
+        ("failed", operation.failed.is_some() && !names_members(name)),
+        ("batch", operation.batch.is_some() && !names_members(name)),
     ];
     for (key, _) in misplaced.iter().filter(|(_, wrong)| *wrong) {
         told.push(format!(".{key}: has no meaning here: take it out"));

@@ -12,6 +12,7 @@ use super::{
     meaning::Row,
     operation::{Name, Operation},
     pointer::Pointer,
+    template::Path,
 };
 use crate::{
     plan::capability::Act,
@@ -246,6 +247,13 @@ impl Settings {
 
     pub(super) fn has(&self, name: Name) -> bool {
         self.operations.contains_key(&name)
+    }
+
+    /// Whether the path of a call names one of these.
+    pub(super) fn addresses(&self, holes: &[&str]) -> bool {
+        let paths = self.operations.values().filter_map(|it| it.path.as_ref());
+        let mut named = paths.flat_map(Path::holes);
+        named.any(|hole| holes.contains(&hole))
     }
 
     /// The header that carries the token, if it is a legal one.

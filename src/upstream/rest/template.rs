@@ -72,6 +72,15 @@ impl Path {
                 .and_then(|it| it.strip_suffix('}'));
             inside.is_some_and(|inside| !inside.contains('{'))
         };
+        let dots = |segment: &&str| {
+            matches!(
+                segment.to_ascii_lowercase().replace("%2e", ".").as_str(),
+                "." | ".."
+            )
+        };
+        if text.split('/').any(|segment| dots(&segment)) {
+            return Err("a path stays below base_url; write it without \".\" and \"..\"".into());
+        }
         let mixed = |segment: &&str| segment.contains('{') && !whole(segment);
         match text.split('/').find(mixed) {
             Some(segment) => Err(format!(
@@ -271,6 +280,9 @@ mod tests {
             "/groups/{group.id:quoted}",
             "/groups/{name}",
             "/groups/{group.id",
+            "/../admin/users",
+            "/x/%2E%2e/users",
+            "/./users",
         ] {
             assert!(Path::parse(wrong).is_err(), "{wrong}");
         }

@@ -18,6 +18,7 @@ use script::Script;
 
 mod declarations;
 mod doubts;
+mod pitfalls;
 pub(in crate::upstream) mod script;
 
 /// Everything is declared, in the smallest words.

@@ -262,7 +262,13 @@ const WRONG: &[(&str, &str, &str)] = &[
 #[test]
 fn what_does_not_go_together_is_said_with_its_key_and_a_remedy() {
     assert_eq!(with(&[]).problems(), Vec::<String>::new());
-    for (before, after, words) in WRONG {
+    all_are_told(WRONG);
+}
+
+/// A change of the whole, and the beginning of what is said about it.
+#[track_caller]
+pub(super) fn all_are_told(wrong: &[(&str, &str, &str)]) {
+    for (before, after, words) in wrong {
         let problems = with(&[(before, after)]).problems();
         let said = problems.iter().find(|problem| problem.starts_with(words));
         let said = said.unwrap_or_else(|| panic!("{words} in {problems:#?}"));

@@ -1,0 +1,116 @@
+//! Declarations that are well-formed and mean something else than was meant.
+
+use super::{declarations::all_are_told, *};
+
+/// As in the list of what does not go together.
+const PITFALLS: &[(&str, &str, &str)] = &[
+    (
+        "token = \"a-token\"",
+        "token = \"a\"\nauthentication = \"header\"\nheader = \"Host\"",
+        "header: says something",
+    ),
+    (
+        "token = \"a-token\"",
+        "token = \"a\"\nauthentication = \"basic\"",
+        "token: authentication",
+    ),
+    (
+        "token = \"a-token\"",
+        "token = \"a\"\nrequest_id = \"not a header\"",
+        "request_id: ",
+    ),
+    (
+        "token = \"a-token\"",
+        "token = \"a\"\nmedia_type = \"application/x-www-form-urlencoded\"",
+        "media_type: ",
+    ),
+    (
+        "id = \"/id\", name = \"/name\" }",
+        "fixed = { a = \"1\", b = \"1\" } }",
+        "group.fixed: \"a\" and \"b\" have the same id",
+    ),
+    (
+        "id = \"/id\", name = \"/name\" }",
+        "fixed = { A = \"1\", a = \"2\" } }",
+        "group.fixed: \"A\" and \"a\" differ",
+    ),
+    (
+        "id = \"/id\", name = \"/name\" }",
+        "fixed = { A = \" \" } }",
+        "group.fixed: \"A\" = \" \": ",
+    ),
+    (
+        "active = \"/on\"",
+        "active = \"/on\", active_values = [\"\"]",
+        "user.active_values: an empty",
+    ),
+    (
+        "user = { id = \"/id\", ",
+        "user = { ",
+        "operations.remove_members: the id of a user",
+    ),
+    (
+        "list_users = { ",
+        "list_users = { method = \"DELETE\", ",
+        "operations.list_users.method: DELETE changes",
+    ),
+    (
+        "find_user = { ",
+        "find_user = { method = \"POST\", ",
+        "operations.find_user.method: POST changes",
+    ),
+    (
+        "list_users = { ",
+        "list_users = { query = { after = \"x\" }, ",
+        "operations.list_users.query: \"after\" is said",
+    ),
+    (
+        "query = \"after\"",
+        "query = \"after\", size = \"after\"",
+        "operations.list_users.paging: query and size",
+    ),
+    (
+        "on = [\"add_members\"]",
+        "on = [\"replace_members\"]",
+        "errors[0].on: operations.replace_members",
+    ),
+    (
+        "means = \"done\" }]",
+        "means = \"done\" }, { on = [\"add_members\"], status = 200, at = \"/oops\", text = \"ALREADY\", means = \"exists\" }]",
+        "errors[1]: is never reached",
+    ),
+    (
+        "status = 200, at",
+        "status = [200, 302], at",
+        "errors[0].means: 302",
+    ),
+    (
+        "status = 200, at = \"/oops\", text = \"already\"",
+        "status = 500",
+        "errors[0].means: 500",
+    ),
+];
+
+#[test]
+fn what_would_silently_be_wrong_is_said_with_its_key_and_a_remedy() {
+    all_are_told(PITFALLS);
+}
+
+#[test]
+fn members_who_could_be_matched_to_nobody_are_no_declaration() {
+    let by_account = |member: &str| {
+        let changes = [
+            ("user = { id = \"/id\", ", "user = { "),
+            ("member = { id = \"/id\", account = \"/mail\" }", member),
+        ];
+        let problems = with(&changes).problems();
+        problems
+            .iter()
+            .any(|it| it.starts_with("member: members are known"))
+    };
+    assert!(by_account("member = { id = \"/id\" }"));
+    assert!(by_account("member = { text = \"id\" }"));
+    assert!(!by_account(
+        "member = { id = \"/id\", account = \"/mail\" }"
+    ));
+}
