@@ -1,7 +1,12 @@
 //! From the file's shape to values: defaults filled in, ranges and paths
 //! checked, every gap told. Nothing is refused at the first fault.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use toml::{
     Spanned,
@@ -48,6 +53,7 @@ impl<'a> Reading<'a, '_> {
             );
         }
         let mut seen = BTreeMap::new();
+        let mut files = BTreeMap::new();
         let mut connections = Vec::new();
         let mut upstreams = upstreams.into_iter();
         for (at, connection) in file.connection.iter().enumerate() {
@@ -61,6 +67,15 @@ impl<'a> Reading<'a, '_> {
                     &format!("connection[{at}].name"),
                     format!("connection[{first}] has the same name"),
                     "give each connection a name of its own",
+                );
+            } else if let Some(tokens) = self.tokens(connection.get_ref())
+                && let Some(first) = files.insert(real(&tokens), at)
+            {
+                self.complain(
+                    Some(connection),
+                    &format!("connection[{at}].tokens"),
+                    format!("connection[{first}] has the same file, so each one's tokens would open both"),
+                    "give each connection a file of its own",
                 );
             }
             connections.extend(read);
@@ -226,9 +241,7 @@ impl<'a> Reading<'a, '_> {
                 None
             }
         };
-        let tokens = connection.tokens.as_ref();
-        let tokens = tokens.and_then(|tokens| tokens.file.as_ref());
-        let tokens = tokens.map(|file| self.folder.join(file));
+        let tokens = self.tokens(connection);
         if tokens.is_none() {
             self.complain(
                 Some(spanned),
@@ -249,6 +262,11 @@ impl<'a> Reading<'a, '_> {
             policy,
             upstream: upstream?,
         })
+    }
+
+    fn tokens(&self, connection: &file::Connection) -> Option<PathBuf> {
+        let tokens = connection.tokens.as_ref()?;
+        tokens.file.as_ref().map(|file| self.folder.join(file))
     }
 
     fn policy(&mut self, place: &str, from: &file::Connection, longest: Duration) -> Policy {
@@ -381,6 +399,11 @@ impl<'a> Reading<'a, '_> {
         self.problems
             .push(self.document.problem(span, key, what, remedy));
     }
+}
+
+/// A file by the name that it has when all links are followed, if it is there.
+fn real(file: &Path) -> PathBuf {
+    file.canonicalize().unwrap_or_else(|_| file.to_owned())
 }
 
 /// Takes each connection's upstream out, in order, to be read by its kind.

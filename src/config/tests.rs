@@ -323,6 +323,20 @@ fn one_name_is_not_given_twice() {
     assert_eq!(found[0].key, "connection[1].name");
 }
 
+#[test]
+fn one_file_of_tokens_does_not_open_two_connections() {
+    let second = EXAMPLE.split_once("[[connection]]").unwrap().1;
+    let second = second.replace("name = \"acme\"", "name = \"other\"");
+    let second = second.replace("secrets/acme.tokens", "./secrets/../secrets/acme.tokens");
+    let folder = folder_with_secrets();
+    fs::write(folder.path().join("secrets/acme.tokens"), "").unwrap();
+    let path = folder.path().join("drawbridge.toml");
+    fs::write(&path, format!("{EXAMPLE}\n[[connection]]\n{second}")).unwrap();
+    let found = read(&path).unwrap_err();
+    let keys: Vec<_> = found.list().iter().map(|it| it.key.as_str()).collect();
+    assert_eq!(keys, ["connection[1].tokens"]);
+}
+
 const DECLARED: &str = include_str!("../../deploy/rest.toml");
 
 #[test]
