@@ -54,6 +54,22 @@ async fn a_lost_answer_does_not_make_a_group_of_others_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_members_cannot_be_read_is_left_out_alone() {
+    let mut world = World::with("import = \"never\"", &[]).await;
+    let state = world.state().await;
+    let there = state["groups"].as_array().unwrap().len();
+    let refused = json!({ "status": { "status": 400 } });
+    world.faults(rule(refused, "get_members", 1)).await;
+    world.stop_bridge();
+    let (said, wrong, ok) = world.run(&["import"]);
+    assert!(ok, "{said}{wrong}");
+    assert!(wrong.contains("left as they are"), "and logged: {wrong}");
+    world.start_bridge();
+    let shown = world.get("/Groups?count=0").await.expect(200);
+    assert_eq!(shown.body["totalResults"], there - 1, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_is_taken_away_goes_back_to_the_plain_one() {
     let world = World::start().await;
     let mut body = user("boss");

@@ -167,16 +167,44 @@ impl Session {
             users: users.len(),
         };
         let mut read = Vec::with_capacity(groups.len());
+        let mut unread = None;
         for (done, group) in groups.iter().enumerate() {
             progress(at(done));
-            let members = upstream.members(&group.name).await;
-            read.push((group.clone(), members.map_err(|e| self.unreadable(&e))?));
+            match upstream.members(&group.name).await {
+                Ok(members) => read.push((group.clone(), members)),
+                Err(error) if self.is_of_one_group(&error) => unread = Some(error),
+                Err(error) => return Err(self.unreadable(&error)),
+            }
+        }
+        if let Some(error) = unread {
+            if read.is_empty() {
+                return Err(self.unreadable(&error));
+            }
+            let groups = groups.len() - read.len();
+            tracing::warn!(
+                connection = %self.connection.name, groups, %error,
+                "groups whose members cannot be read are left as they are"
+            );
         }
         progress(at(groups.len()));
         Ok(Reading {
             users,
             groups: read,
         })
+    }
+
+    /// Whether a failure is about the group that was read and says nothing of the
+    /// others. Of what is only shown a group that is not read would be gone.
+    fn is_of_one_group(&self, error: &UpstreamError) -> bool {
+        let upstream = &self.connection.upstream;
+        let of_one = match error {
+            UpstreamError::Rejected { .. }
+            | UpstreamError::Missing { .. }
+            | UpstreamError::Barred { .. } => true,
+            UpstreamError::Denied { .. } => !upstream.is_refused(),
+            _ => false,
+        };
+        of_one && !upstream.capabilities().only_shows()
     }
 
     /// Says what an identity provider cannot see of what is there.
