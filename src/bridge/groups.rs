@@ -186,7 +186,8 @@ impl Session {
         let app = self.application().to_owned();
         let able = self.demand(Act::DeleteGroup);
         // Then it is who is in it that cannot be written.
-        let shown = self.connection.upstream.capabilities().only_shows();
+        let can = self.connection.upstream.capabilities();
+        let (shown, empties) = (can.only_shows(), can.can(Act::RemoveMembers));
         Box::new(move |stored| {
             able?;
             let reason = stored.read_only.as_ref().filter(|_| !shown);
@@ -197,11 +198,16 @@ impl Session {
             if stored.ours {
                 return Ok(None);
             }
+            let instead = if empties {
+                "remove its members instead, or "
+            } else {
+                ""
+            };
             Err(Problem::new(
                 403,
                 format!(
                     "this Group was found in {app} by import and was not made by this bridge, so it \
-                     is not deleted through it; remove its members instead, or delete it in {app}"
+                     is not deleted through it; {instead}delete it in {app}"
                 ),
             ))
         })

@@ -39,13 +39,13 @@ fn group_extension() -> Value {
         "description": "What Hydden.Control knows of a group beyond the standard attributes",
         "attributes": [
             text("group", true, "The group's id in Hydden.Control"),
-            text("description", false, "What the group is for"),
-            text("type", false, "The kind of group, such as \"security\""),
+            text("description", false, &shown("What the group is for")),
+            text("type", false, &shown("The kind of group, such as \"security\"")),
             {
                 "name": "privileged",
                 "type": "boolean",
                 "multiValued": false,
-                "description": "Whether the group gives elevated rights",
+                "description": shown("Whether the group gives elevated rights"),
                 "required": false,
                 "mutability": "readOnly",
                 "returned": "default",
@@ -53,6 +53,13 @@ fn group_extension() -> Value {
             },
         ],
     })
+}
+
+/// Of a record the bridge writes the name alone.
+fn shown(what: &str) -> String {
+    format!(
+        "{what}. Read-only: only the name of a group is written here, so change it in Hydden.Control"
+    )
 }
 
 fn text(name: &str, exact: bool, description: &str) -> Value {
