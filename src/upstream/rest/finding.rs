@@ -44,6 +44,9 @@ impl Rest {
             let mut list = self.groups().await?.into_iter();
             found = list.find(|group| group.name == name);
         }
+        if found.is_some() {
+            self.memory.looked_up(name);
+        }
         Ok(found)
     }
 

@@ -13,7 +13,8 @@ use std::{
 use crate::upstream::client::Moment;
 
 /// A reading can lag behind for so long (reliability: H-12). And a change relies
-/// for no longer on an id that was read, for the name may be another group's.
+/// on the id of a group that was just made for so long, on one that was looked up
+/// for a fifth of it, for the name may be another group's by then.
 pub(super) const LAG: Duration = Duration::from_secs(10);
 /// Readings rely on an id for so long.
 const RECENT: Duration = Duration::from_secs(10 * 60);
@@ -35,6 +36,8 @@ struct Known {
     members: Option<u64>,
     /// `None` when something has gone wrong with the id since.
     heard: Option<Moment>,
+    /// Since when a change may rely on the id, and for how long.
+    sure: Option<(Moment, Duration)>,
 }
 
 /// An id that an account had, and the one that it has.
@@ -65,23 +68,46 @@ impl Memory {
         }
     }
 
-    /// A reading or an answer has shown a group.
+    /// A reading has shown a group.
     pub(super) fn shown(&self, group: &str, id: Option<&str>, members: Option<u64>) {
         self.there(&Thing::Group(group.to_owned()));
         let known = Known {
             id: id.map(str::to_owned),
             members,
             heard: Some(Moment::now()),
+            sure: None,
         };
         put(&self.groups, group.to_owned(), known);
     }
 
-    /// Its id, if that was read lately enough for a reading, or for a change.
+    /// It was looked for by its name, and shown.
+    pub(super) fn looked_up(&self, group: &str) {
+        self.relies_on(group, self.lag / 5);
+    }
+
+    /// A call of ours has made it.
+    pub(super) fn made(&self, group: &str, id: Option<&str>) {
+        self.shown(group, id, None);
+        self.relies_on(group, self.lag);
+    }
+
+    fn relies_on(&self, group: &str, span: Duration) {
+        if let Some(known) = locked(&self.groups).get_mut(group) {
+            known.sure = Some((Moment::now(), span));
+        }
+    }
+
+    /// Its id, if a reading may rely on it, or a change.
     pub(super) fn id(&self, group: &str, to_change: bool) -> Option<String> {
-        let within = if to_change { self.lag } else { RECENT };
         let groups = locked(&self.groups);
         let known = groups.get(group)?;
-        let relied_on = known.heard.is_some_and(|heard| heard.is_within(within));
+        let relied_on = if to_change {
+            known
+                .sure
+                .is_some_and(|(since, span)| since.is_within(span))
+        } else {
+            known.heard.is_some_and(|heard| heard.is_within(RECENT))
+        };
         known.id.clone().filter(|_| relied_on)
     }
 
@@ -98,7 +124,7 @@ impl Memory {
     /// Its id is looked up again before it is used.
     pub(super) fn doubt(&self, group: &str) {
         if let Some(known) = locked(&self.groups).get_mut(group) {
-            known.heard = None;
+            (known.heard, known.sure) = (None, None);
         }
     }
 
@@ -189,13 +215,26 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_id_is_relied_on_for_a_while() {
         let memory = Memory::new(LAG);
+        let known = |to_change| memory.id("Crew", to_change);
+        let wait = |span| tokio::time::advance(span + Duration::from_millis(1));
         memory.shown("Crew", Some("7"), Some(3));
-        assert_eq!(memory.id("Crew", true).as_deref(), Some("7"));
-        tokio::time::advance(LAG + Duration::from_millis(1)).await;
-        assert_eq!(memory.id("Crew", true), None);
-        assert_eq!(memory.id("Crew", false).as_deref(), Some("7"));
+        assert_eq!((known(true), known(false)), (None, Some("7".into())));
+        memory.looked_up("Crew");
+        assert_eq!(known(true).as_deref(), Some("7"));
+        wait(LAG / 5).await;
+        assert_eq!(known(true), None);
+        memory.made("Crew", Some("8"));
+        wait(LAG / 5).await;
+        assert_eq!(
+            known(true).as_deref(),
+            Some("8"),
+            "a search may not show it yet"
+        );
+        wait(LAG).await;
+        assert_eq!((known(true), known(false)), (None, Some("8".into())));
+        memory.shown("Crew", Some("8"), Some(3));
         memory.doubt("Crew");
-        assert_eq!(memory.id("Crew", false), None);
+        assert_eq!(known(false), None);
         assert!(memory.has_shown("Crew") && memory.members_of("Crew") == Some(3));
         memory.forget("Crew");
         assert!(!memory.has_shown("Crew"));

@@ -155,7 +155,9 @@ impl<'a> Pages<'a> {
         } else {
             self.empty = 0;
             let mut hash = DefaultHasher::new();
-            rows.iter().for_each(|row| row.to_string().hash(&mut hash));
+            for row in rows {
+                row.to_string().hash(&mut hash);
+            }
             let page = hash.finish();
             if self.last.replace(page) == Some(page) {
                 return Err(unclear(

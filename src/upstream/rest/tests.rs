@@ -73,7 +73,8 @@ async fn scripted(
     changes: &[(&str, &str)],
     script: &[(&str, u16, &str)],
 ) -> (Arc<dyn Upstream>, Script) {
-    lagging(memory::LAG, changes, script).await
+    // Long enough for the slowest of machines.
+    lagging(memory::LAG * 10, changes, script).await
 }
 
 /// The same where readings lag behind for no longer than this.

@@ -177,7 +177,7 @@ impl Rest {
         };
         let answer = self.call(name, &[("group.name", group)], about).await?;
         let id = new_id(&answer, operation.id.as_ref());
-        self.memory.shown(group, id.as_deref(), None);
+        self.memory.made(group, id.as_deref());
         let mut outcome = all_are(&MemberOutcome::Unknown, members);
         if operation.applied.is_some() || operation.failed.is_some() {
             let said = self.outcome(name, &answer.value, &sent, &told)?.members;

@@ -79,8 +79,7 @@ async fn a_group_that_was_there_is_not_gone_because_one_reading_misses_it() {
 
 #[tokio::test]
 async fn members_go_into_the_group_that_has_the_name_now() {
-    let (application, script) = lagging(
-        Duration::ZERO,
+    let (application, script) = scripted(
         &[],
         &[
             ("GET /v1/groups", 200, CREW),
