@@ -23,25 +23,22 @@ pub(super) fn of(
 ) -> Vec<(UserKey, MemberOutcome)> {
     let sent_to = Sent::new(sent, shape);
     let everybody = || sent.iter().map(|(user, _)| *user).collect();
-    let done: HashSet<UserKey> = match (applied, failed) {
+    let done: Option<HashSet<UserKey>> = match (applied, failed) {
         (Some(at), _) => {
             let list = at.of(answer).and_then(Value::as_array);
-            let named = list.into_iter().flatten().filter_map(|it| sent_to.who(it));
-            named.collect()
+            list.map(|list| list.iter().filter_map(|it| sent_to.who(it)).collect())
         }
         (None, Some(at)) => match at.of(answer) {
-            None | Some(Value::Null) => everybody(),
+            None | Some(Value::Null) => Some(everybody()),
             Some(Value::Array(list)) => sent_to.all_but(list),
-            Some(_) => HashSet::new(),
+            Some(_) => None,
         },
-        (None, None) => everybody(),
+        (None, None) => Some(everybody()),
     };
-    let outcome = |user: &UserKey| {
-        if done.contains(user) {
-            MemberOutcome::Applied
-        } else {
-            MemberOutcome::Unknown
-        }
+    let outcome = |user: &UserKey| match &done {
+        Some(done) if done.contains(user) => MemberOutcome::Applied,
+        Some(_) => MemberOutcome::LeftOut,
+        None => MemberOutcome::Unknown,
     };
     let all = sent.iter().map(|(user, _)| (*user, outcome(user)));
     all.collect()
@@ -91,14 +88,11 @@ impl<'a> Sent<'a> {
         }
     }
 
-    /// Everybody but those who are named; nobody, if a name says nothing.
-    fn all_but(&self, list: &[Value]) -> HashSet<UserKey> {
-        let named: Option<HashSet<UserKey>> = list.iter().map(|it| self.who(it)).collect();
-        let Some(named) = named else {
-            return HashSet::new();
-        };
+    /// Everybody but those who are named; `None` if a name says nothing.
+    fn all_but(&self, list: &[Value]) -> Option<HashSet<UserKey>> {
+        let named: HashSet<UserKey> = list.iter().map(|it| self.who(it)).collect::<Option<_>>()?;
         let all = self.ids.values().chain(self.accounts.values()).copied();
-        all.filter(|user| !named.contains(user)).collect()
+        Some(all.filter(|user| !named.contains(user)).collect())
     }
 }
 
