@@ -11,13 +11,14 @@ use super::{Bridge, Connection, bearer, clock, token::Tokens};
 use crate::{
     plan::state::ConnectionKey,
     store::{
-        Actor, Counts, Drifted, Health, Imported, Left, Millis, Recovery, Refused, RefusedUser,
+        Actor, Counts, Drifted, Health, Imported, Left, Millis, Recovery, Refused, RefusedResource,
         Store, StoreError, Watch, audit::AuditRow,
     },
     upstream::Condition,
 };
 
-/// The most refused memberships, or users, that a status names.
+/// The most refused memberships, and the most refused users and groups, that a
+/// status names.
 const SHOWN: usize = 100;
 
 /// The right to act as an operator, under a name for the audit.
@@ -48,8 +49,8 @@ pub struct ConnectionStatus {
     pub counts: Counts,
     /// The newest memberships that the application refused, at most so many.
     pub refused: Vec<Refused>,
-    /// The same of users.
-    pub refused_users: Vec<RefusedUser>,
+    /// Users and groups that it refused, at most so many.
+    pub refused_resources: Vec<RefusedResource>,
     /// Each membership is a call of its own.
     pub single: bool,
     pub recovery: Option<Recovery>,
@@ -188,7 +189,7 @@ impl Operator {
 
     /// How everything stands now.
     pub async fn status(&self) -> Result<Status, StoreError> {
-        let paused = self.bridge.switch.paused();
+        let (paused, store) = (self.bridge.switch.paused(), &self.bridge.store);
         let mut connections = Vec::new();
         for connection in &self.bridge.connections {
             connections.push(ConnectionStatus {
@@ -198,11 +199,7 @@ impl Operator {
                 condition: connection.upstream.condition(),
                 counts: self.bridge.store.counts(connection.key).await?,
                 refused: self.bridge.store.refusals(connection.key, SHOWN).await?,
-                refused_users: self
-                    .bridge
-                    .store
-                    .refused_users(connection.key, SHOWN)
-                    .await?,
+                refused_resources: store.refused_resources(connection.key, SHOWN).await?,
                 single: connection.upstream.has_families(),
                 recovery: self.bridge.store.recovery(connection.key).await?,
                 unseen: self.bridge.store.is_unseen(connection.key).await?,

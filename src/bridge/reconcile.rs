@@ -217,6 +217,7 @@ impl Session {
                 self.connection.agree();
             }
             if !found.is_drift() {
+                self.retry_ends().await?;
                 let found = Drifted {
                     applied: true,
                     ..found
@@ -225,7 +226,17 @@ impl Session {
                 return kept.map_err(store_failed).map(|()| found);
             }
         }
+        self.retry_ends().await?;
         self.read_all(Purpose::Repair(order.shrunk)).await
+    }
+
+    /// What the application would not end, although nobody is to have it any
+    /// more, is tried once more.
+    async fn retry_ends(&self) -> Result<(), Failure> {
+        let store = &self.bridge.store;
+        let lanes = store.retry_ends(self.connection.key, self.actor()).await;
+        self.connection.lanes.kick_all(lanes.map_err(store_failed)?);
+        Ok(())
     }
 
     /// Begins recovery: too much differs.

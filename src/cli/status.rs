@@ -76,9 +76,6 @@ fn counts(of: &Value) -> String {
     counts.join(", ")
 }
 
-/// The most refused users that are named; `--json` names more.
-const NAMED: usize = 5;
-
 fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -190,10 +187,29 @@ fn show(screen: Screen, status: &Value) {
             );
             screen.line(Tone::Plain, &text);
         }
-        let refused = connection["refusedUsers"].as_array();
-        for user in refused.into_iter().flatten().take(NAMED) {
-            let text = format!("user {}: {}", text(&user["user"]), text(&user["reason"]));
-            screen.paragraph(Tone::Bad, "    ", &text);
-        }
+        show_refused(screen, connection);
+    }
+}
+
+/// What of it the screen shows; `--json` has more.
+const SHOWN: usize = 20;
+
+/// Who and what the application refused, and why.
+fn show_refused(screen: Screen, connection: &Value) {
+    let all = |list: &str| connection[list].as_array().cloned().unwrap_or_default();
+    let text = |of: &Value| of.as_str().unwrap_or_default().to_owned();
+    let resources = all("refusedResources").into_iter().map(|it| {
+        let (of, id) = (text(&it["resourceType"]), text(&it["id"]));
+        (format!("{of} {id}, {}", text(&it["asked"])), it)
+    });
+    let memberships = all("refusedMemberships").into_iter().map(|it| {
+        let (user, group) = (text(&it["user"]), text(&it["group"]));
+        let asked = text(&it["asked"]);
+        (format!("User {user} in Group {group}, {asked}"), it)
+    });
+    for (what, refused) in resources.chain(memberships).take(SHOWN) {
+        let (at, reason) = (text(&refused["at"]), text(&refused["reason"]));
+        let line = format!("{what} (asked for at {at}): {reason}");
+        screen.paragraph(Tone::Bad, "    ", &line);
     }
 }

@@ -64,8 +64,11 @@ fn connection(of: &ConnectionStatus) -> Value {
             "at": time(refused.at),
             "reason": refused.reason,
         })).collect::<Vec<_>>(),
-        "refusedUsers": of.refused_users.iter().map(|refused| json!({
-            "user": refused.user.to_string(),
+        "refusedResources": of.refused_resources.iter().map(|refused| json!({
+            "resourceType": refused.of.name(),
+            "id": refused.id.to_string(),
+            "asked": refused.asked.as_str(),
+            "at": time(refused.at),
             "reason": refused.reason,
         })).collect::<Vec<_>>(),
         "held": counts.held,

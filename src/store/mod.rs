@@ -573,10 +573,35 @@ pub struct Refused {
     pub reason: String,
 }
 
-/// An account that the application refused, until it is asked for again.
+/// What was asked for of a user or group that the application refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedAct {
+    Create,
+    Change,
+    Deactivate,
+    /// It is deleted here, and there is nobody to ask again.
+    Delete,
+}
+
+impl RefusedAct {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Change => "change",
+            Self::Deactivate => "deactivate",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// A user or group that the application refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefusedUser {
-    pub user: ResourceId,
+pub struct RefusedResource {
+    pub of: ResourceType,
+    pub id: ResourceId,
+    pub asked: RefusedAct,
+    /// When it was asked for.
+    pub at: Millis,
     pub reason: String,
 }
 
@@ -635,13 +660,12 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<Pending>, StoreError>;
     /// Memberships that the application refused, newest first, at most so many.
     async fn refusals(&self, c: ConnectionKey, most: usize) -> Result<Vec<Refused>, StoreError>;
-    /// Users that the application refused, the ones written last first, at most so
-    /// many.
-    async fn refused_users(
+    /// Users and groups that it refused, the deleted ones first, at most so many.
+    async fn refused_resources(
         &self,
         c: ConnectionKey,
         most: usize,
-    ) -> Result<Vec<RefusedUser>, StoreError>;
+    ) -> Result<Vec<RefusedResource>, StoreError>;
     /// Records an operator's act that changes nothing here, in the audit.
     async fn note(
         &self,
@@ -868,6 +892,9 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     ) -> Result<Repaired, StoreError>;
     /// Ends accounts again that were ended and are back.
     async fn end_again(&self, users: Vec<UserKey>, actor: Actor) -> Result<Repaired, StoreError>;
+    /// Has every end of an account or group that the application refused tried
+    /// once more. Returns their lanes.
+    async fn retry_ends(&self, c: ConnectionKey, actor: Actor) -> Result<Vec<Lane>, StoreError>;
     async fn keep_drifted(&self, c: ConnectionKey, drifted: Drifted) -> Result<(), StoreError>;
     async fn drifted(&self, c: ConnectionKey) -> Result<Option<Drifted>, StoreError>;
 

@@ -166,9 +166,11 @@ fn leave_groups(db: &Connection, user: &User, at: Millis) -> Result<Vec<GroupKey
 pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
     let ended: Option<(i64, String)> = db
         .prepare_cached(
+            // What the application refused to end is there, and is not forgotten.
             // A group that is missing upstream has no members to wait for.
             "SELECT connection, account_key FROM users u
              WHERE key = ?1 AND tombstone IS NOT NULL AND account_key IS NOT NULL AND dirty = 0
+               AND refused IS NULL
                AND NOT EXISTS (
                    SELECT 1 FROM memberships m JOIN groups g ON g.key = m.group_key
                    WHERE m.user_key = u.key AND g.refused IS NULL)

@@ -30,8 +30,8 @@ use super::{
     Actor, Counting, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, Gone,
     GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark, Imported,
     Lane, ListError, Listing, Members, Millis, Pending, Precondition, Reconcilable, Refused,
-    RefusedUser, Repaired, Resource, SeenToken, Select, Store, StoreError, UserLearned, UserRow,
-    UserTurn, UserWritten, WriteError,
+    RefusedResource, Repaired, Resource, SeenToken, Select, Store, StoreError, UserLearned,
+    UserRow, UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
 };
@@ -261,15 +261,13 @@ impl Store for Sqlite {
         Ok(read.await?)
     }
 
-    async fn refused_users(
+    async fn refused_resources(
         &self,
         c: ConnectionKey,
         most: usize,
-    ) -> Result<Vec<RefusedUser>, StoreError> {
-        let read = self
-            .readers
-            .read_apart(move |db| refusals::users(db, c.0, most));
-        Ok(read.await?)
+    ) -> Result<Vec<RefusedResource>, StoreError> {
+        let read = move |db: &Connection| refusals::resources(db, c.0, most);
+        Ok(self.readers.read_apart(read).await?)
     }
 
     async fn note(
@@ -630,6 +628,13 @@ impl Store for Sqlite {
         let write = self
             .writer
             .write(move |db| reconcile::end_again(db, &users, &actor));
+        Ok(write.await?)
+    }
+
+    async fn retry_ends(&self, c: ConnectionKey, actor: Actor) -> Result<Vec<Lane>, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| refusals::retry_ends(db, c.0, &actor));
         Ok(write.await?)
     }
 

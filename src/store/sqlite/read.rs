@@ -197,10 +197,13 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
         refused_users: count(
             "SELECT count(*) FROM users
              WHERE connection = ?1 AND tombstone IS NULL AND refused IS NOT NULL",
+        )? + count(
+            "SELECT count(*) FROM users
+             WHERE connection = ?1 AND tombstone IS NOT NULL AND account_key IS NOT NULL
+               AND refused IS NOT NULL",
         )?,
         refused_groups: count(
-            "SELECT count(*) FROM groups
-             WHERE connection = ?1 AND tombstone IS NULL AND refused IS NOT NULL",
+            "SELECT count(*) FROM groups WHERE connection = ?1 AND refused IS NOT NULL",
         )?,
         refused_memberships: count(
             "SELECT count(*) FROM refusals r JOIN groups g ON g.key = r.group_key

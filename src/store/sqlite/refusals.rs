@@ -1,16 +1,19 @@
-//! Memberships that the application refused for good after, perhaps, the
-//! answer was given: told in the status until the pair is asked for again, so
-//! that no difference from what the identity provider believes is silent
-//! (reliability: I-01).
+//! What the application refused for good after, perhaps, the answer was given:
+//! told in the status until it is asked for again, so that no difference from
+//! what the identity provider believes is silent (reliability: I-01). Nobody
+//! can ask again for the end of what is deleted here, so that is tried again
+//! with every reconciliation that repairs.
 
 use rusqlite::{Connection, params};
+use serde_json::json;
 
 use crate::{
-    scim::resource::ResourceId,
-    store::{Millis, Refused, RefusedUser},
+    plan::state::{GroupKey, UserKey},
+    scim::resource::{ResourceId, ResourceType},
+    store::{Actor, Lane, Millis, Refused, RefusedAct, RefusedResource},
 };
 
-use super::fault::Result;
+use super::{audit, fault::Result, groups, row::id_at, users};
 
 pub(super) fn note(
     db: &Connection,
@@ -67,19 +70,96 @@ pub(super) fn list(db: &Connection, connection: i64, most: usize) -> Result<Vec<
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Accounts, whose refusal stands in their own rows.
-pub(super) fn users(db: &Connection, connection: i64, most: usize) -> Result<Vec<RefusedUser>> {
-    let mut select = db.prepare_cached(
-        "SELECT id, refused FROM users
-         WHERE connection = ?1 AND tombstone IS NULL AND refused IS NOT NULL
-         ORDER BY modified DESC, key DESC LIMIT ?2",
-    )?;
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = select.query_map(params![connection, most], |row| {
-        Ok(RefusedUser {
-            user: ResourceId::from_bytes(row.get(0)?),
-            reason: row.get(1)?,
-        })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+/// The columns that tell what was refused: deleted, wanted, there.
+fn act_of(deleted: bool, wanted: bool, there: bool) -> RefusedAct {
+    match (deleted, wanted, there) {
+        (true, ..) => RefusedAct::Delete,
+        (_, false, _) => RefusedAct::Deactivate,
+        (.., false) => RefusedAct::Create,
+        (.., true) => RefusedAct::Change,
+    }
+}
+
+/// Users and groups, those that are deleted here first.
+pub(super) fn resources(
+    db: &Connection,
+    connection: i64,
+    most: usize,
+) -> Result<Vec<RefusedResource>> {
+    let mut found = Vec::new();
+    for (of, sql) in [
+        (
+            ResourceType::User,
+            "SELECT id, 1, wants, existence = 1, modified, refused FROM users
+             WHERE connection = ?1 AND tombstone IS NOT NULL AND account_key IS NOT NULL
+               AND refused IS NOT NULL LIMIT ?2",
+        ),
+        (
+            ResourceType::Group,
+            "SELECT id, tombstone IS NOT NULL, 1, existence = 1, modified, refused FROM groups
+             WHERE connection = ?1 AND refused IS NOT NULL ORDER BY tombstone IS NULL LIMIT ?2",
+        ),
+        (
+            ResourceType::User,
+            "SELECT id, 0, wants, existence = 1, modified, refused FROM users
+             WHERE connection = ?1 AND tombstone IS NULL AND refused IS NOT NULL
+             ORDER BY wants LIMIT ?2",
+        ),
+    ] {
+        let left = i64::try_from(most.saturating_sub(found.len())).unwrap_or(i64::MAX);
+        let mut select = db.prepare_cached(sql)?;
+        let rows = select.query_map([connection, left], |row| {
+            Ok(RefusedResource {
+                of,
+                id: id_at(row, 0)?,
+                asked: act_of(row.get(1)?, row.get(2)?, row.get(3)?),
+                at: row.get(4)?,
+                reason: row.get(5)?,
+            })
+        })?;
+        for row in rows {
+            found.push(row?);
+        }
+    }
+    Ok(found)
+}
+
+/// Has every end that was refused tried once more: of accounts that must not
+/// be there, and of groups that are deleted here.
+pub(super) fn retry_ends(db: &Connection, connection: i64, actor: &Actor) -> Result<Vec<Lane>> {
+    let keys = |sql: &str| -> Result<Vec<i64>> {
+        let mut select = db.prepare_cached(sql)?;
+        let keys = select.query_map([connection], |row| row.get(0))?;
+        Ok(keys.collect::<rusqlite::Result<_>>()?)
+    };
+    let mut lanes = Vec::new();
+    for key in keys(
+        "SELECT key FROM users
+         WHERE connection = ?1 AND tombstone IS NOT NULL AND account_key IS NOT NULL
+           AND refused IS NOT NULL
+         UNION ALL
+         SELECT key FROM users
+         WHERE connection = ?1 AND tombstone IS NULL AND wants = 0 AND refused IS NOT NULL",
+    )? {
+        if let Some(mut user) = users::by_key(db, key)? {
+            user.refused = None;
+            users::save(db, &user)?;
+            lanes.push(Lane::User(UserKey(key)));
+        }
+    }
+    for key in keys(
+        "SELECT key FROM groups
+         WHERE connection = ?1 AND tombstone IS NOT NULL AND refused IS NOT NULL",
+    )? {
+        if let Some(mut group) = groups::by_key(db, key)? {
+            group.refused = None;
+            groups::save(db, &group)?;
+            lanes.push(Lane::Group(GroupKey(key)));
+        }
+    }
+    if !lanes.is_empty() {
+        let detail = json!({ "ends": lanes.len() });
+        audit::record(db, connection, actor, "try_again", None, &detail)?;
+    }
+    Ok(lanes)
 }

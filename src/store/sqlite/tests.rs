@@ -35,6 +35,7 @@ mod memberships;
 mod mirror;
 mod naming;
 mod protected;
+mod refused;
 mod removals;
 mod resources;
 mod tokens;

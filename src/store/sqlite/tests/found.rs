@@ -237,10 +237,10 @@ async fn an_end_that_was_done_in_part_is_told_and_not_undone() {
     let version = ended.resource.meta.version;
     let restore = store.restore_user(ann.key, version, ended.before, actor());
     restore.await.unwrap();
-    let told = store.refused_users(scene.c, 9).await.unwrap();
+    let told = store.refused_resources(scene.c, 9).await.unwrap();
     assert_eq!(told.len(), 1);
     assert_eq!(
-        (told[0].user, told[0].reason.as_str()),
+        (told[0].id, told[0].reason.as_str()),
         (id, "organizations remain")
     );
     // Asked for again it is done again.

@@ -1,0 +1,142 @@
+//! Ends that the application refuses after the answer was given: nobody can ask
+//! for them again, so they are told, kept and tried again (reliability: I-01,
+//! I-14).
+use super::{imports::found_user, *};
+use crate::{
+    plan::state::GroupKey,
+    store::{ImportMark, Imported, RefusedAct},
+};
+
+impl Scene {
+    async fn refuse_user(&self, key: UserKey) {
+        self.store.begin_user_turn(key).await.unwrap().unwrap();
+        let learned = UserLearned {
+            refused: Some("it owns pipelines".into()),
+            settled: true,
+            observed: Some(present()),
+            ..UserLearned::default()
+        };
+        self.store.end_user_turn(key, learned, 2_000).await.unwrap();
+    }
+
+    async fn refuse_group(&self, key: GroupKey) {
+        let turn = self.store.begin_group_turn(key, 10).await.unwrap().unwrap();
+        let learned = GroupLearned {
+            existence: Some(Existence::Present),
+            group_refused: Some("it is in use".into()),
+            ..GroupLearned::default()
+        };
+        let end = self.store.end_group_turn(key, turn.seq, learned, 2_000);
+        end.await.unwrap();
+    }
+
+    async fn refused(&self) -> Vec<(ResourceType, ResourceId, RefusedAct, String)> {
+        let all = self.store.refused_resources(self.c, 10).await.unwrap();
+        let told = all
+            .into_iter()
+            .map(|it| (it.of, it.id, it.asked, it.reason));
+        told.collect()
+    }
+
+    async fn import_one(&self, name: &str) -> Imported {
+        let mark: ImportMark = self.store.import_mark(i64::MAX).await.unwrap();
+        let found = vec![found_user(name)];
+        let import = self
+            .store
+            .import(self.c, mark, found, Vec::new(), None, actor());
+        import.await.unwrap()
+    }
+
+    async fn delete_user(&self, id: ResourceId) {
+        let delete = self.store.delete_user(self.c, id, always(), actor());
+        delete.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_user_whose_end_is_refused_is_told_kept_and_tried_again() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let (key, id) = (ann.key, ann.resource.id);
+    scene.delete_user(id).await;
+    scene.refuse_user(key).await;
+
+    let told = (
+        ResourceType::User,
+        id,
+        RefusedAct::Delete,
+        "it owns pipelines".to_owned(),
+    );
+    assert_eq!(scene.refused().await, std::slice::from_ref(&told));
+    assert_eq!(scene.store.counts(scene.c).await.unwrap().refused_users, 1);
+    assert_eq!(scene.lanes().await, [], "not sent again by itself");
+    let seen = scene.import_one("ann").await;
+    assert_eq!(seen.users_new, 0, "no new user out of whom was to go");
+
+    let scene = scene.reopen().await;
+    assert_eq!(scene.refused().await, [told]);
+    let again = scene.store.retry_ends(scene.c, actor()).await.unwrap();
+    assert_eq!(again, [Lane::User(key)]);
+    assert_eq!(scene.refused().await, []);
+    scene.confirm_user(key).await;
+    assert_eq!(scene.store.counts(scene.c).await.unwrap().refused_users, 0);
+    let idle = scene.store.retry_ends(scene.c, actor()).await.unwrap();
+    assert_eq!((idle, scene.lanes().await), (vec![], vec![]));
+    let seen = scene.import_one("ann").await;
+    assert_eq!(seen.users_new, 1, "made anew by hand, later");
+}
+
+#[tokio::test]
+async fn a_deleted_group_that_the_application_keeps_is_told_and_tried_again() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    let keep = Box::new(|_: &_| Ok(None));
+    let id = group.resource.id;
+    let delete = scene
+        .store
+        .delete_group(scene.c, id, always(), keep, actor());
+    delete.await.unwrap();
+    scene.refuse_group(group.key).await;
+    let reason = "it is in use".to_owned();
+    let told = (ResourceType::Group, id, RefusedAct::Delete, reason);
+    assert_eq!(scene.refused().await, [told]);
+    assert_eq!(scene.store.counts(scene.c).await.unwrap().refused_groups, 1);
+    let again = scene.store.retry_ends(scene.c, actor()).await.unwrap();
+    assert_eq!(again, [Lane::Group(group.key)]);
+}
+
+#[tokio::test]
+async fn a_refused_deactivation_is_told_with_its_reason_and_a_refused_creation_is_not_retried() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.user("bob").await);
+    scene.deactivate(ann.resource.id, actor()).await.unwrap();
+    scene.refuse_user(ann.key).await;
+    scene.store.begin_user_turn(bob.key).await.unwrap().unwrap();
+    let learned = UserLearned {
+        refused: Some("no licence".into()),
+        settled: true,
+        ..UserLearned::default()
+    };
+    scene
+        .store
+        .end_user_turn(bob.key, learned, 2_000)
+        .await
+        .unwrap();
+    let acts: Vec<_> = scene
+        .refused()
+        .await
+        .into_iter()
+        .map(|it| (it.1, it.2))
+        .collect();
+    let (ann_id, bob_id) = (ann.resource.id, bob.resource.id);
+    assert_eq!(
+        acts,
+        [
+            (ann_id, RefusedAct::Deactivate),
+            (bob_id, RefusedAct::Create)
+        ]
+    );
+    let again = scene.store.retry_ends(scene.c, actor()).await.unwrap();
+    assert_eq!(again, [Lane::User(ann.key)]);
+}
