@@ -19,9 +19,20 @@ use super::state::{Existence, GroupKey, Principal, UserKey};
 pub struct Pair {
     pub principal: Principal,
     pub desired: bool,
+    /// The user is to have access at all. Without, the application may have
+    /// taken it out of its groups, and that says nothing of what was asked for
+    /// (reliability: I-15).
+    pub has_access: bool,
     pub observed: Existence,
     /// Asked for by an identity provider, not only found.
     pub managed: bool,
+}
+
+impl Pair {
+    /// Kept for the day on which the user is active again.
+    pub fn sleeps(&self) -> bool {
+        self.desired && !self.has_access
+    }
 }
 
 /// A member as a list shows it: an id, an e-mail in lower case, or both.
@@ -170,7 +181,7 @@ pub fn of_group(pairs: &[Pair], shown: &[Shown]) -> GroupDrift {
     for pair in pairs {
         let found = place(&pair.principal).copied();
         matched.extend(found);
-        if pair.observed != Existence::Present {
+        if pair.observed != Existence::Present || pair.sleeps() {
             continue;
         }
         there += 1;
@@ -211,6 +222,7 @@ mod tests {
                 counts: None,
             },
             desired: true,
+            has_access: true,
             observed: Existence::Present,
             managed: true,
         }
@@ -252,6 +264,22 @@ mod tests {
         assert!(of(&[], &[]).is_empty());
         assert_eq!(drift.unasked, 1);
         assert!(!drift.shrunk, "a small group");
+    }
+
+    #[test]
+    fn memberships_of_who_has_no_access_are_neither_missing_nor_counted() {
+        let mut pairs: Vec<_> = (0..12).map(pair).collect();
+        for (n, pair) in pairs.iter_mut().enumerate().skip(1) {
+            pair.has_access = false;
+            pair.managed = n.is_multiple_of(2);
+        }
+        let drift = of_group(&pairs, &[shown(0)]);
+        assert!(drift.is_empty() && !drift.shrunk, "{drift:?}");
+        assert_eq!((drift.there, drift.unasked), (1, 0));
+        let still = of_group(&pairs, &[shown(0), shown(1)]);
+        assert_eq!((still.there, still.unasked), (1, 0), "no stranger either");
+        pairs[1].desired = false;
+        assert_eq!(of_group(&pairs, &[]).there, 2, "is to be taken out");
     }
 
     #[test]

@@ -173,7 +173,9 @@ impl Pass<'_> {
         if !listed {
             let pairs = self.session.bridge.store.pairs(group.group).await;
             let pairs = pairs.map_err(store_failed)?;
-            let present = |pair: &&Pair| pair.observed == Existence::Present && pair.desired;
+            let present = |pair: &&Pair| {
+                pair.observed == Existence::Present && pair.desired && !pair.sleeps()
+            };
             let there = pairs.iter().filter(present).count() as u64;
             self.found.compared += there;
             self.found.groups_missing += 1;

@@ -50,7 +50,8 @@ pub(super) fn groups_after(
 /// Every pair of a group whose user the application can know.
 pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
     let mut select = db.prepare_cached(
-        "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired, m.observed, m.managed
+        "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired, m.observed, m.managed,
+             u.wants
          FROM memberships m JOIN users u ON u.key = m.user_key
          WHERE m.group_key = ?1 AND u.account_key IS NOT NULL",
     )?;
@@ -62,6 +63,7 @@ pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
             desired: row.get(4)?,
             observed: existence_of(row.get(5)?),
             managed: row.get(6)?,
+            has_access: row.get(7)?,
         });
     }
     Ok(pairs)
@@ -135,13 +137,16 @@ pub(super) fn settle_group(
         repaired.overtaken = true;
         return Ok(repaired);
     }
+    // Not of somebody who was deactivated since the reading began.
     let mut again = db.prepare_cached(
         "UPDATE memberships SET observed = 0
-         WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND observed = 1 AND managed = 1",
+         WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND observed = 1 AND managed = 1
+           AND (SELECT wants FROM users WHERE key = user_key)",
     )?;
     let mut forget = db.prepare_cached(
         "DELETE FROM memberships
-         WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND observed = 1 AND managed = ?3",
+         WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND observed = 1 AND managed = ?3
+           AND (SELECT wants FROM users WHERE key = user_key)",
     )?;
     for user in &drift.missing {
         if accept {

@@ -24,6 +24,7 @@ use crate::{
 
 mod agreement;
 mod deltas;
+mod drift;
 mod families;
 mod file;
 mod found;
