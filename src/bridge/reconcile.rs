@@ -50,7 +50,7 @@ const AFTER_NOTHING: Duration = Duration::from_secs(300);
 pub struct Order {
     /// Repair or accept, as the connection's policy says.
     pub apply: bool,
-    /// Also in groups that lost more than half: an operator believes it.
+    /// Also what is too much to be believed at once: an operator believes it.
     pub shrunk: bool,
 }
 

@@ -39,7 +39,8 @@ pub(super) struct Reconcile {
     /// Repair or accept, as the connection's `drift` says.
     #[arg(long)]
     apply: bool,
-    /// Also in groups that lost more than half of their members.
+    /// Also in groups that lost more than half of their members, and accounts
+    /// that are back and too many to be ended again at once.
     #[arg(long, requires = "apply")]
     shrunk: bool,
     #[command(flatten)]
@@ -138,6 +139,24 @@ fn show(name: &str, found: &Value) -> bool {
             number("accounts_back"),
         ),
     );
+    for user in found["back"].as_array().into_iter().flatten() {
+        let line = format!("  + {}", user.as_str().unwrap_or_default());
+        screen.line(Tone::Plain, &line);
+    }
+    if found["applied"] == true && number("accounts_held") > 0 {
+        let line = format!(
+            "{} accounts that are back are too many to be ended again at once; where they should be, --apply --shrunk does it",
+            number("accounts_held")
+        );
+        screen.paragraph(Tone::Bad, "    ", &line);
+    }
+    if number("accounts_protected") > 0 {
+        let line = format!(
+            "{} accounts that are back are protected and are not ended",
+            number("accounts_protected")
+        );
+        screen.paragraph(Tone::Bad, "    ", &line);
+    }
     for group in found["details"].as_array().into_iter().flatten() {
         let text = |key: &str| group[key].as_str().unwrap_or_default();
         screen.line(

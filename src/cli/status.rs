@@ -173,6 +173,15 @@ fn show(screen: Screen, status: &Value) {
             );
             screen.paragraph(Tone::Bad, "  ", &text);
         }
+        let number = |key: &str| connection["lastReconciliation"][key].as_u64().unwrap_or(0);
+        let back = number("accounts_held") + number("accounts_protected");
+        if back > 0 {
+            let text = format!(
+                "at the last reconciliation {back} accounts that were ended were there again and \
+                 were left so; see drawbridge reconcile"
+            );
+            screen.paragraph(Tone::Bad, "  ", &text);
+        }
         for what in ["pending", "refused", "staged"] {
             let counts = counts(&connection[what]);
             if !counts.is_empty() {

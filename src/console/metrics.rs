@@ -32,7 +32,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 27] = [
+const ROWS: [Row; 28] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -100,6 +100,11 @@ const ROWS: [Row; 27] = [
         "drift_accounts",
         "Accounts that the last reconciliation did not find.",
         |c| c.left().accounts,
+    ),
+    gauge(
+        "drift_accounts_back",
+        "Accounts that were ended, are back, and were not ended again.",
+        |c| c.left().back,
     ),
     gauge(
         "drift_groups",

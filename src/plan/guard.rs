@@ -296,6 +296,12 @@ impl Guard {
         Ok(())
     }
 
+    /// Whether so many accounts may be ended at once beside what went before.
+    pub fn may_end(&self, accounts: u64, history: &History) -> bool {
+        let most = self.removals.most(history.users);
+        !self.enabled || history.from_all.saturating_add(accounts) <= most
+    }
+
     /// Only too many who leave hold back one who leaves.
     fn judge_leaver(&self, history: &History) -> Result<(), Over> {
         let over = Over {

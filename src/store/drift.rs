@@ -52,6 +52,12 @@ pub struct Drifted {
     pub accounts: u64,
     pub accounts_missing: u64,
     pub accounts_back: u64,
+    /// Of those, such as are too many to be ended again at once or are only
+    /// told, and such as are protected.
+    pub accounts_held: u64,
+    pub accounts_protected: u64,
+    /// Their users' ids.
+    pub back: Vec<String>,
     /// Group by group, where there is something to tell.
     pub details: Vec<DriftedGroup>,
     /// Groups that lost too much to be believed at once.
@@ -80,6 +86,7 @@ impl Drifted {
     pub fn left(&self) -> Left {
         Left {
             accounts: self.accounts_missing,
+            back: self.accounts_held + self.accounts_protected,
             groups: self.groups_missing,
             memberships: self.left + self.without_group,
         }
@@ -90,15 +97,19 @@ impl Drifted {
     pub fn is_doubtful(&self) -> bool {
         let off = self.missing + self.gone + self.without_group;
         drift::is_doubtful(off, self.compared)
-            || drift::is_doubtful(self.accounts_missing, self.accounts)
+            || drift::is_doubtful(
+                self.accounts_missing + self.accounts_back,
+                self.accounts + self.accounts_back,
+            )
     }
 }
 
-/// What the identity providers were told and the application does not have,
-/// and nobody is about to put right.
+/// What is not in the application as the identity providers were told, and
+/// nobody is about to put right: what is not there, and accounts that are back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Left {
     pub accounts: u64,
+    pub back: u64,
     pub groups: u64,
     pub memberships: u64,
 }
@@ -129,6 +140,9 @@ pub struct Repaired {
     pub accepted: usize,
     pub forgotten: usize,
     pub ended_again: usize,
+    /// Such as are protected, and such as are too many at once: not done.
+    pub protected: usize,
+    pub held: usize,
     /// Nothing was done: the group was written after the reading began.
     pub overtaken: bool,
     /// Lanes that have work because of it.

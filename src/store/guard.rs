@@ -181,7 +181,7 @@ impl fmt::Display for Why {
             }
             Self::AnotherApplication => "the connection led to another application before",
             Self::TooMuchDrift => {
-                "more than one in twenty of the memberships or accounts that should be there are not"
+                "more than one in twenty of the memberships or accounts are not as they should be"
             }
         })
     }

@@ -890,8 +890,14 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         accept: bool,
         actor: Actor,
     ) -> Result<Repaired, StoreError>;
-    /// Ends accounts again that were ended and are back.
-    async fn end_again(&self, users: Vec<UserKey>, actor: Actor) -> Result<Repaired, StoreError>;
+    /// Ends accounts again that were ended and are back, within what the guard
+    /// of the actor lets pass; `believed`: an operator has seen how many it is.
+    async fn end_again(
+        &self,
+        users: Vec<UserKey>,
+        believed: bool,
+        actor: Actor,
+    ) -> Result<Repaired, StoreError>;
     /// Has every end of an account or group that the application refused tried
     /// once more. Returns their lanes.
     async fn retry_ends(&self, c: ConnectionKey, actor: Actor) -> Result<Vec<Lane>, StoreError>;

@@ -16,6 +16,7 @@ use crate::{
         drift::{self, GroupDrift, Pair, Shown, Shrunk},
         state::{Existence, GroupKey, Principal, UserKey},
     },
+    scim::resource::ResourceId,
     store::{Actor, Drifted, DriftedGroup, ImportMark, Reconcilable, Repaired},
     upstream::{RemoteMember, UpstreamError},
 };
@@ -85,30 +86,47 @@ impl Pass<'_> {
         matches!(self.purpose, Purpose::Repair(_))
     }
 
-    /// Accounts that are gone are told; those that are back are ended again.
+    /// Accounts that are gone are told; those that are back are ended again, if
+    /// they are neither protected nor too many.
     async fn accounts(&mut self) -> Result<(), Failure> {
         let (mut missing, mut back) = self.compare_accounts().await?;
         if !missing.is_empty() || !back.is_empty() {
             self.until_a_read_cannot_lag().await;
             let (missing_still, back_still) = self.compare_accounts().await?;
             missing.retain(|user| missing_still.contains(user));
-            back.retain(|user| back_still.contains(user));
+            back.retain(|user, _| back_still.contains_key(user));
         }
         (self.found.accounts_missing, self.found.accounts_back) =
             (missing.len() as u64, back.len() as u64);
-        if self.repairs() && !back.is_empty() {
-            let users = back.into_iter().collect();
+        let ids = back.values().take(Drifted::SHOWN).map(ToString::to_string);
+        self.found.back = ids.collect();
+        if !self.repairs() {
+            self.found.accounts_held = back.len() as u64;
+        } else if !back.is_empty() {
+            let users = back.into_keys().collect();
+            let believed = self.purpose == Purpose::Repair(true);
             let store = &self.session.bridge.store;
-            let repaired = store.end_again(users, self.actor()).await;
-            self.wake(repaired.map_err(store_failed)?);
+            let repaired = store.end_again(users, believed, self.actor()).await;
+            let repaired = repaired.map_err(store_failed)?;
+            (self.found.accounts_held, self.found.accounts_protected) =
+                (repaired.held as u64, repaired.protected as u64);
+            if repaired.held > 0 {
+                tracing::warn!(
+                    connection = %self.session.connection.name, held = repaired.held,
+                    "accounts that were ended are back, too many to be ended again without an operator"
+                );
+            }
+            self.wake(repaired);
         }
         Ok(())
     }
 
-    async fn compare_accounts(&mut self) -> Result<(HashSet<UserKey>, HashSet<UserKey>), Failure> {
+    async fn compare_accounts(
+        &mut self,
+    ) -> Result<(HashSet<UserKey>, HashMap<UserKey, ResourceId>), Failure> {
         let (store, c) = (&self.session.bridge.store, self.session.connection.key);
         if !self.session.connection.upstream.lists_users() {
-            return Ok((HashSet::new(), HashSet::new()));
+            return Ok((HashSet::new(), HashMap::new()));
         }
         let listed = self.session.connection.upstream.users().await;
         let listed = listed.map_err(|error| self.unreadable(&error))?;
@@ -134,11 +152,11 @@ impl Pass<'_> {
         }
         if self.only_shown() {
             // Whoever is back there is back here with the next import.
-            return Ok((missing, HashSet::new()));
+            return Ok((missing, HashMap::new()));
         }
         let accounts = there.into_iter().collect();
         let back = store.ended(c, accounts).await.map_err(store_failed)?;
-        Ok((missing, back.into_iter().map(|(user, _)| user).collect()))
+        Ok((missing, back.into_iter().collect()))
     }
 
     async fn groups(&mut self) -> Result<(), Failure> {

@@ -175,6 +175,47 @@ pub(super) fn user_changed(
     judge(db, actor, place, (taking, &[user.key]), effect)
 }
 
+/// Whether a user is protected now, whatever was asked for before.
+pub(super) fn protects(user: &User, actor: &Actor) -> Result<bool> {
+    let Some(guard) = actor
+        .watch
+        .guard()
+        .filter(|g| !g.protected.users.is_empty())
+    else {
+        return Ok(false);
+    };
+    let id = user.id.to_string();
+    Ok(guard.protected.is_user(names_of(&id, &user.row()?)))
+}
+
+/// Whether these accounts of one connection may be ended again at once, and
+/// counts them if so. What an operator believes counts, and is not too much.
+pub(super) fn accounts_end(
+    db: &Connection,
+    users: &[User],
+    believed: bool,
+    actor: &Actor,
+) -> Result<bool> {
+    let guard = actor.watch.guard().filter(|guard| guard.enabled);
+    let (Some(guard), Some(first)) = (guard, users.first()) else {
+        return Ok(true);
+    };
+    let place = Place {
+        connection: first.connection,
+        group: None,
+    };
+    let history = removals::history(db, guard, place, actor.at)?;
+    if history.recovery || !believed && !guard.may_end(users.len() as u64, &history) {
+        return Ok(false);
+    }
+    let keys: Vec<i64> = users.iter().map(|user| user.key).collect();
+    removals::count_anew(db, place, &keys)?;
+    for key in keys {
+        removals::record(db, guard, place, (Taking::Access, &[key]), actor.at)?;
+    }
+    Ok(true)
+}
+
 /// Judges what is taken, and from whom.
 fn judge(
     db: &Connection,

@@ -624,10 +624,15 @@ impl Store for Sqlite {
         Ok(write.await?)
     }
 
-    async fn end_again(&self, users: Vec<UserKey>, actor: Actor) -> Result<Repaired, StoreError> {
+    async fn end_again(
+        &self,
+        users: Vec<UserKey>,
+        believed: bool,
+        actor: Actor,
+    ) -> Result<Repaired, StoreError> {
         let write = self
             .writer
-            .write(move |db| reconcile::end_again(db, &users, &actor));
+            .write(move |db| reconcile::end_again(db, &users, believed, &actor));
         Ok(write.await?)
     }
 

@@ -19,6 +19,7 @@ use super::{
     audit, families,
     fault::Result,
     groups::{self, Group},
+    guard,
     row::existence_of,
     users::{self, principal_at},
 };
@@ -204,22 +205,41 @@ fn was_turned(db: &Connection, group: &Group, since: i64) -> Result<bool> {
     Ok(false)
 }
 
-/// Accounts that were ended and are back: ended again.
-pub(super) fn end_again(db: &Connection, users: &[UserKey], actor: &Actor) -> Result<Repaired> {
+/// Accounts that were ended and are back: ended again, but for those that are
+/// protected now; none where they are too many at once, unless an operator
+/// believes it (reliability: G-2, G-5).
+pub(super) fn end_again(
+    db: &Connection,
+    users: &[UserKey],
+    believed: bool,
+    actor: &Actor,
+) -> Result<Repaired> {
     let mut repaired = Repaired::default();
+    let mut back = Vec::new();
     for key in users {
-        let Some(mut user) = users::by_key(db, key.0)? else {
+        let Some(user) = users::by_key(db, key.0)? else {
             continue;
         };
         if user.account.active || user.tombstone.is_some() || user.unsure > 0 {
             continue;
         }
+        if guard::protects(&user, actor)? {
+            repaired.protected += 1;
+        } else {
+            back.push(user);
+        }
+    }
+    if !guard::accounts_end(db, &back, believed, actor)? {
+        repaired.held = back.len();
+        return Ok(repaired);
+    }
+    for mut user in back {
         user.unsure = 2;
         users::save(db, &user)?;
         let detail = json!({ "ended_again": true });
         audit::record(db, user.connection, actor, "drift", Some(user.id), &detail)?;
         repaired.ended_again += 1;
-        repaired.lanes.push(Lane::User(*key));
+        repaired.lanes.push(Lane::User(UserKey(user.key)));
     }
     Ok(repaired)
 }
