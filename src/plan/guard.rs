@@ -3,8 +3,9 @@
 //! whether it may, waits for a human, or never may.
 //!
 //! Total and pure. Adding is never judged. What goes with a user who leaves is
-//! no removal from a group, and somebody leaving is measured by how many leave
-//! alone, so that neither a full window nor recovery delays a revocation (G-4).
+//! no removal from a group. Everything counts for G-2 in whatever order it
+//! comes, but a single leaver goes through a full window, and through recovery,
+//! so that the guard rails do not become the delay of a revocation (G-4).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -302,13 +303,11 @@ impl Guard {
         !self.enabled || history.from_all.saturating_add(accounts) <= most
     }
 
-    /// Only too many who leave hold back one who leaves.
+    /// Who leaves alone is not held back by what others lost.
     fn judge_leaver(&self, history: &History) -> Result<(), Over> {
-        let over = Over {
-            taken: history.leavers,
-            ..self.over(Rule::Removals, Taking::Access, history)
-        };
-        if over.taken.saturating_add(1) > over.most {
+        let over = self.over(Rule::Removals, Taking::Access, history);
+        let together = over.taken.saturating_add(1) > over.most && history.leavers > 0;
+        if together || history.leavers.saturating_add(1) > over.most {
             return Err(over);
         }
         Ok(())

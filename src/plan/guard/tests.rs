@@ -135,11 +135,19 @@ fn in_recovery_a_single_removal_waits_and_a_leaver_does_not() {
 }
 
 #[test]
-fn only_many_who_leave_hold_back_one_who_leaves() {
-    for (leavers, over) in [(48, false), (49, false), (50, true)] {
+fn many_who_leave_or_are_removed_hold_back_who_leaves_but_not_the_first() {
+    for (leavers, from_all, over) in [
+        (48, 48, false),
+        (49, 49, false),
+        (50, 50, true),
+        (4, 49, false),
+        (5, 50, true),
+        (1, 50, true),
+        (0, 1_000, false),
+    ] {
         let history = History {
             leavers,
-            from_all: leavers,
+            from_all,
             users: 100,
             ..History::default()
         };
@@ -401,12 +409,15 @@ proptest! {
         }
     }
 
-    /// Groups, windows and recovery are nothing to somebody who leaves.
+    /// Groups and recovery are nothing to somebody who leaves, and neither is
+    /// what others lost to the first of them.
     #[test]
-    fn a_single_leaver_is_held_by_leavers_alone(guard in guards(), history in histories()) {
-        let alone = History { leavers: history.leavers, users: history.users, ..History::default() };
+    fn a_leaver_is_held_by_what_goes_in_all_and_the_first_by_nothing(guard in guards(), history in histories()) {
+        let History { leavers, from_all, users, .. } = history;
+        let alone = History { leavers, from_all, users, ..History::default() };
         let held = |history| guard.judge(Taking::Access, history).is_err();
         prop_assert_eq!(held(&history), held(&alone));
-        prop_assert_eq!(held(&history), history.leavers >= guard.removals.most(history.users));
+        let most = guard.removals.most(users);
+        prop_assert_eq!(held(&history), leavers >= most || leavers > 0 && from_all >= most);
     }
 }

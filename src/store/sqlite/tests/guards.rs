@@ -120,7 +120,26 @@ async fn removals_at_once_do_not_slip_past_together() {
 }
 
 #[tokio::test]
-async fn who_has_no_access_any_more_is_no_removal_and_leavers_count_alone() {
+async fn leavers_and_removals_count_together_in_either_order() {
+    let scene = Scene::new().await;
+    let ids = scene.crowd("m", 70).await;
+    // Ten at a time of groups that allow it.
+    for (n, gone) in ids[..45].chunks(9).enumerate() {
+        let group = scene.group(&format!("g{n}"), &ids).await;
+        let gone = scene.change_as(&group, remove(gone), at(0)).await;
+        assert_eq!(rule(gone), None, "{n}");
+    }
+    for id in &ids[60..65] {
+        assert_eq!(rule(scene.deactivate(*id, at(0)).await), None);
+    }
+    let more = scene.deactivate(ids[65], at(0)).await;
+    assert_eq!(rule(more), Some(Rule::Removals), "fifty in all");
+    let later = scene.deactivate(ids[65], at(HOUR)).await;
+    assert_eq!(rule(later), None);
+}
+
+#[tokio::test]
+async fn who_has_no_access_any_more_is_no_removal() {
     let scene = Scene::new().await;
     let ids = scene.crowd("m", 70).await;
     let group = scene.group("dev", &ids).await;
