@@ -58,6 +58,9 @@ pub struct GroupDrift {
     pub there: usize,
     /// The list is too short to be believed at once.
     pub shrunk: bool,
+    /// Nobody is left of several: too little to take their memberships for
+    /// ended at once, however small the group.
+    pub emptied: bool,
 }
 
 /// Lists smaller than this may lose any share of what is on them.
@@ -66,6 +69,11 @@ const SMALL: usize = 10;
 impl GroupDrift {
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.gone.is_empty()
+    }
+
+    /// How many are not there.
+    pub fn len(&self) -> usize {
+        self.missing.len() + self.gone.len()
     }
 
     /// What two readings agree on.
@@ -81,6 +89,7 @@ impl GroupDrift {
             unasked: other.unasked,
             there: other.there,
             shrunk: other.shrunk,
+            emptied: other.emptied,
         }
     }
 
@@ -198,6 +207,7 @@ pub fn of_group(pairs: &[Pair], shown: &[Shown]) -> GroupDrift {
     drift.unasked = shown.iter().enumerate().filter(unasked).count();
     drift.there = there;
     drift.shrunk = has_shrunk(there, still);
+    drift.emptied = there > 1 && still == 0;
     drift
 }
 
@@ -303,7 +313,10 @@ mod tests {
         assert!(!of_group(&pairs, &list).shrunk, "half is believed");
         assert!(of_group(&pairs, &list[..4]).shrunk);
         assert!(of_group(&pairs, &[]).shrunk);
-        assert!(!of_group(&pairs[..9], &[]).shrunk);
+        let small = of_group(&pairs[..9], &[]);
+        assert!(!small.shrunk && small.emptied);
+        assert!(!of_group(&pairs[..9], &list[..1]).emptied);
+        assert!(!of_group(&pairs[..1], &[]).emptied, "one may go");
     }
 
     #[test]

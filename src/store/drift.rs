@@ -42,6 +42,9 @@ pub struct Drifted {
     pub gone: u64,
     /// Of those, such about which nothing was done.
     pub left: u64,
+    /// Such as are, or would be, no memberships any more because the
+    /// application shows none.
+    pub ended_here: u64,
     /// Groups that are not there any more, and memberships of theirs.
     pub groups_missing: u64,
     pub without_group: u64,
@@ -131,6 +134,15 @@ pub struct DriftedGroup {
     pub unasked: u64,
     /// Why nothing is done about it, if so.
     pub held: Option<String>,
+}
+
+/// What to do about what differs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settle {
+    /// What was asked for and is gone is not asked for any more.
+    pub accept: bool,
+    /// An operator believes it, also of who is protected.
+    pub believed: bool,
 }
 
 /// What was done about it.

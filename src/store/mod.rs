@@ -39,7 +39,7 @@ mod guard;
 mod sqlite;
 
 use audit::AuditRow;
-pub use drift::{Drifted, DriftedGroup, Left, Reconcilable, Repaired};
+pub use drift::{Drifted, DriftedGroup, Left, Reconcilable, Repaired, Settle};
 pub use guard::{
     Age, Guarding, Hold, HoldId, HoldState, Kept, Recovery, Request, Room, Watch, Why,
 };
@@ -881,13 +881,14 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         accounts: Vec<String>,
     ) -> Result<Vec<(UserKey, ResourceId)>, StoreError>;
     /// Wants again (or accepts) what is missing of a group, unless it was
-    /// touched after `since`, when it was read.
+    /// touched after `since`, when it was read. Memberships of who or what the
+    /// guard of the actor protects do not end by it, unless it is believed.
     async fn settle_drift(
         &self,
         group: GroupKey,
         since: ImportMark,
         drift: GroupDrift,
-        accept: bool,
+        how: Settle,
         actor: Actor,
     ) -> Result<Repaired, StoreError>;
     /// Ends accounts again that were ended and are back, within what the guard

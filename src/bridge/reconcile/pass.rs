@@ -3,9 +3,10 @@
 //!
 //! A bad read never causes a write (reliability: I-22): an error ends the whole
 //! reading, a group that shrank by more than half is only told until three
-//! readings agree or an operator believes it (G-8), and what differs is read a
-//! second time, later than a read can lag, before it counts (H-12). A group or
-//! an account that is gone is told and never made again.
+//! readings agree or an operator believes it (G-8), and so is what would end too
+//! many memberships here; what differs is read a second time, later than a read
+//! can lag, before it counts (H-12). A group or an account that is gone is told
+//! and never made again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +18,7 @@ use crate::{
         state::{Existence, GroupKey, Principal, UserKey},
     },
     scim::resource::ResourceId,
-    store::{Actor, Drifted, DriftedGroup, ImportMark, Reconcilable, Repaired},
+    store::{Actor, Drifted, DriftedGroup, ImportMark, Reconcilable, Repaired, Settle},
     upstream::{RemoteMember, UpstreamError},
 };
 
@@ -37,12 +38,18 @@ pub(super) enum Purpose {
     Repair(bool),
 }
 
+const TOO_MUCH: &str = "too many memberships would end at once by this, which is rather a bad reading than a change; it is believed when three reconciliations, ten minutes apart, agree, or with `drawbridge reconcile --apply --shrunk`";
+const OVERTAKEN: &str = "it was written while this went on; a later reconciliation puts it right";
+const PROTECTED: &str = "some of it is protected here and does not end because it is gone there; `drawbridge reconcile --apply --shrunk` accepts it";
+
 struct Pass<'a> {
     session: &'a Session,
     purpose: Purpose,
     /// What is written upstream after this was not seen by the first reading.
     since: ImportMark,
     found: Drifted,
+    /// Of all groups.
+    members: u64,
 }
 
 impl Session {
@@ -51,11 +58,13 @@ impl Session {
         let before = store.drifted(self.connection.key).await;
         let before = before.map_err(store_failed)?.unwrap_or_default();
         let since = store.import_mark(clock::now() - self.lag()).await;
+        let counts = store.counts(self.connection.key).await;
         let applied = matches!(purpose, Purpose::Repair(_));
         let mut pass = Pass {
             session: self,
             purpose,
             since: since.map_err(store_failed)?,
+            members: counts.map_err(store_failed)?.memberships,
             // What is told is of now, and a look that an earlier process began
             // says nothing of how it stands after its end.
             found: if applied && before.applied && before.goes_on() {
@@ -225,16 +234,20 @@ impl Pass<'_> {
         }
         self.found.missing += drift.missing.len() as u64;
         self.found.gone += drift.gone.len() as u64;
-        let held = match (self.purpose, self.is_believed(group.group, &drift)) {
-            (Purpose::Look | Purpose::Tell, true) => None,
-            (_, false) => Some(TOO_SHORT),
-            (Purpose::Repair(_), true) => self.settle(group, drift.clone()).await?.then_some(
-                "it was written while this went on; a later reconciliation puts it right",
-            ),
-        };
-        if held.is_some() || !self.repairs() {
-            self.found.left += (drift.missing.len() + drift.gone.len()) as u64;
+        let (settled, mut held) = self.believed(group.group, &drift);
+        let mut left = drift.len() - settled.len();
+        if !self.repairs() {
+            left = drift.len();
+        } else if !settled.is_empty() {
+            let (of, repaired) = (settled.len(), self.settle(group, settled).await?);
+            if repaired.overtaken {
+                (left, held) = (left + of, Some(OVERTAKEN));
+            } else if repaired.protected > 0 {
+                (left, held) = (left + repaired.protected, Some(PROTECTED));
+            }
+            self.wake(repaired);
         }
+        self.found.left += left as u64;
         self.tell(group, &pairs, &drift, held);
         Ok(())
     }
@@ -264,11 +277,38 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Whether what is gone may be believed to be gone; counts this reading.
-    fn is_believed(&mut self, group: GroupKey, drift: &GroupDrift) -> bool {
-        if !drift.shrunk {
-            return true;
+    /// What of it may be believed, and why not the rest; counts this reading. A
+    /// membership that ends here because of a reading is believed least: in a
+    /// group of which nothing is left, and where it is too much of all of them.
+    fn believed(
+        &mut self,
+        group: GroupKey,
+        drift: &GroupDrift,
+    ) -> (GroupDrift, Option<&'static str>) {
+        let accepts = self.session.connection.policy.drift == DriftPolicy::Accept;
+        let ends = drift.gone.len() + if accepts { drift.missing.len() } else { 0 };
+        let in_all = self.found.ended_here + ends as u64;
+        let too_much = ends > 0 && (drift.emptied || drift::is_doubtful(in_all, self.members));
+        let agreed = !(drift.shrunk || too_much) || self.is_agreed(group, drift);
+        if agreed {
+            self.found.ended_here = in_all;
+            (drift.clone(), None)
+        } else if drift.shrunk || accepts {
+            let why = if drift.shrunk { TOO_SHORT } else { TOO_MUCH };
+            (GroupDrift::default(), Some(why))
+        } else {
+            // To be put there again: nothing ends by it.
+            let missing = drift.missing.clone();
+            let missing = GroupDrift {
+                missing,
+                ..GroupDrift::default()
+            };
+            (missing, Some(TOO_MUCH))
         }
+    }
+
+    /// Whether enough readings showed the same, or an operator says so.
+    fn is_agreed(&mut self, group: GroupKey, drift: &GroupDrift) -> bool {
         let (now, shrunk) = (clock::now(), &mut self.found.shrunk);
         let before = shrunk.iter_mut().find(|it| it.of() == group);
         let agreeing = if let Some(before) = before {
@@ -281,17 +321,17 @@ impl Pass<'_> {
         agreeing || self.purpose == Purpose::Repair(true)
     }
 
-    /// Does what the connection's `drift` says. Whether it was too late for that.
-    async fn settle(&self, group: &Reconcilable, drift: GroupDrift) -> Result<bool, Failure> {
-        let accept = self.session.connection.policy.drift == DriftPolicy::Accept;
+    /// Does what the connection's `drift` says.
+    async fn settle(&self, group: &Reconcilable, drift: GroupDrift) -> Result<Repaired, Failure> {
+        let how = Settle {
+            accept: self.session.connection.policy.drift == DriftPolicy::Accept,
+            believed: self.purpose == Purpose::Repair(true),
+        };
         let store = &self.session.bridge.store;
         let repaired = store
-            .settle_drift(group.group, self.since, drift, accept, self.actor())
+            .settle_drift(group.group, self.since, drift, how, self.actor())
             .await;
-        let repaired = repaired.map_err(store_failed)?;
-        let overtaken = repaired.overtaken;
-        self.wake(repaired);
-        Ok(overtaken)
+        repaired.map_err(store_failed)
     }
 
     /// `None` when the group is gone by now, which the next pass will tell.

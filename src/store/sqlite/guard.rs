@@ -5,7 +5,7 @@
 //! What is looked at follows the change: the users it takes out, the groups of
 //! a user who leaves where groups are protected at all, and no list.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::{
     plan::guard::{Deed, Effect, Excess, Guard, LISTED, Protection, Rehearsal, Taking},
@@ -175,47 +175,6 @@ pub(super) fn user_changed(
     judge(db, actor, place, (taking, &[user.key]), effect)
 }
 
-/// Whether a user is protected now, whatever was asked for before.
-pub(super) fn protects(user: &User, actor: &Actor) -> Result<bool> {
-    let Some(guard) = actor
-        .watch
-        .guard()
-        .filter(|g| !g.protected.users.is_empty())
-    else {
-        return Ok(false);
-    };
-    let id = user.id.to_string();
-    Ok(guard.protected.is_user(names_of(&id, &user.row()?)))
-}
-
-/// Whether these accounts of one connection may be ended again at once, and
-/// counts them if so. What an operator believes counts, and is not too much.
-pub(super) fn accounts_end(
-    db: &Connection,
-    users: &[User],
-    believed: bool,
-    actor: &Actor,
-) -> Result<bool> {
-    let guard = actor.watch.guard().filter(|guard| guard.enabled);
-    let (Some(guard), Some(first)) = (guard, users.first()) else {
-        return Ok(true);
-    };
-    let place = Place {
-        connection: first.connection,
-        group: None,
-    };
-    let history = removals::history(db, guard, place, actor.at)?;
-    if history.recovery || !believed && !guard.may_end(users.len() as u64, &history) {
-        return Ok(false);
-    }
-    let keys: Vec<i64> = users.iter().map(|user| user.key).collect();
-    removals::count_anew(db, place, &keys)?;
-    for key in keys {
-        removals::record(db, guard, place, (Taking::Access, &[key]), actor.at)?;
-    }
-    Ok(true)
-}
-
 /// Judges what is taken, and from whom.
 fn judge(
     db: &Connection,
@@ -300,6 +259,16 @@ fn has_active(db: &Connection, group: i64) -> Result<bool> {
         .exists([group])?)
 }
 
+/// A user from `id, user_name_key, account_key`.
+pub(super) fn is_protected(row: &Row<'_>, guard: &Guard) -> rusqlite::Result<bool> {
+    let id = id_at(row, 0)?.to_string();
+    let name = |column| {
+        let text = row.get_ref(column);
+        text.map(|it| it.as_str().unwrap_or_default())
+    };
+    Ok(guard.protected.is_user([id.as_str(), name(1)?, name(2)?]))
+}
+
 /// With a group its members would go, and a protected one does not.
 fn keep_protected_members(db: &Connection, guard: &Guard, group: i64) -> Result<()> {
     if guard.protected.users.is_empty() {
@@ -312,16 +281,8 @@ fn keep_protected_members(db: &Connection, guard: &Guard, group: i64) -> Result<
     )?;
     let mut rows = select.query([group])?;
     while let Some(row) = rows.next()? {
-        let id = id_at(row, 0)?;
-        let name = |column| {
-            let text = row.get_ref(column);
-            text.map(|it| it.as_str().unwrap_or_default())
-        };
-        if guard
-            .protected
-            .is_user([id.to_string().as_str(), name(1)?, name(2)?])
-        {
-            return Err(WriteError::Protected(Protection::User(id)).into());
+        if is_protected(row, guard)? {
+            return Err(WriteError::Protected(Protection::User(id_at(row, 0)?)).into());
         }
     }
     Ok(())
@@ -329,7 +290,7 @@ fn keep_protected_members(db: &Connection, guard: &Guard, group: i64) -> Result<
 
 /// What a group can be called by.
 #[derive(Clone)]
-struct Named {
+pub(super) struct Named {
     key: i64,
     id: ResourceId,
     id_text: String,
@@ -338,7 +299,7 @@ struct Named {
 }
 
 impl Named {
-    fn of(group: &Group) -> Result<Self> {
+    pub(super) fn of(group: &Group) -> Result<Self> {
         let attributes: Attributes = serde_json::from_str(&group.attributes)?;
         Ok(Self {
             key: group.key,
@@ -349,12 +310,12 @@ impl Named {
         })
     }
 
-    fn all(&self) -> [&str; 3] {
+    pub(super) fn all(&self) -> [&str; 3] {
         [&self.id_text, &self.display, &self.upstream]
     }
 }
 
-fn names_of<'n>(id: &'n str, row: &'n UserRow) -> [&'n str; 3] {
+pub(super) fn names_of<'n>(id: &'n str, row: &'n UserRow) -> [&'n str; 3] {
     let name = row.attributes.text("userName").unwrap_or_default();
     let account = row.account_key.as_deref().unwrap_or_default();
     [id, name, account]

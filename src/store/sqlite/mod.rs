@@ -30,8 +30,8 @@ use super::{
     Actor, Counting, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, Gone,
     GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark, Imported,
     Lane, ListError, Listing, Members, Millis, Pending, Precondition, Reconcilable, Refused,
-    RefusedResource, Repaired, Resource, SeenToken, Select, Store, StoreError, UserLearned,
-    UserRow, UserTurn, UserWritten, WriteError,
+    RefusedResource, Repaired, Resource, SeenToken, Select, Settle, Store, StoreError,
+    UserLearned, UserRow, UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
 };
@@ -60,6 +60,7 @@ mod memberships;
 mod migrate;
 mod mirror;
 mod naming;
+mod protected;
 mod read;
 mod readers;
 mod reconcile;
@@ -615,12 +616,12 @@ impl Store for Sqlite {
         group: GroupKey,
         since: ImportMark,
         drift: GroupDrift,
-        accept: bool,
+        how: Settle,
         actor: Actor,
     ) -> Result<Repaired, StoreError> {
         let write = self
             .writer
-            .write(move |db| reconcile::settle_group(db, group, since.0, (&drift, accept), &actor));
+            .write(move |db| reconcile::settle_group(db, group, since.0, (&drift, how), &actor));
         Ok(write.await?)
     }
 

@@ -3,6 +3,8 @@
 //! read (reliability: H-12, H-15, I-22). Removals are never made here; a
 //! membership is at most wanted again, and an account at most ended again.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
@@ -12,14 +14,14 @@ use crate::{
         state::{GroupKey, UserKey},
     },
     scim::resource::ResourceId,
-    store::{Actor, Drifted, Lane, Reconcilable, Repaired},
+    store::{Actor, Drifted, Lane, Reconcilable, Repaired, Settle},
 };
 
 use super::{
     audit, families,
     fault::Result,
     groups::{self, Group},
-    guard,
+    protected,
     row::existence_of,
     users::{self, principal_at},
 };
@@ -118,12 +120,13 @@ pub(super) fn accounts_after(
 }
 
 /// Writes what was found of one group: what was asked for is wanted again, or
-/// with `accept` is not asked for any more; what was only found is forgotten.
+/// with `accept` is not asked for any more; what was only found is forgotten,
+/// but not of whom or what is protected (reliability: I-24).
 pub(super) fn settle_group(
     db: &Connection,
     key: GroupKey,
     since: i64,
-    (drift, accept): (&GroupDrift, bool),
+    (drift, how): (&GroupDrift, Settle),
     actor: &Actor,
 ) -> Result<Repaired> {
     let mut repaired = Repaired::default();
@@ -149,14 +152,21 @@ pub(super) fn settle_group(
          WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND observed = 1 AND managed = ?3
            AND (SELECT wants FROM users WHERE key = user_key)",
     )?;
-    for user in &drift.missing {
-        if accept {
+    let accepted: &[UserKey] = if how.accept { &drift.missing } else { &[] };
+    let mut kept = HashSet::new();
+    if !how.believed {
+        kept = protected::protected_among(db, &group, accepted.iter().chain(&drift.gone), actor)?;
+    }
+    repaired.protected = kept.len();
+    let ends = |user: &&UserKey| !kept.contains(user);
+    for user in drift.missing.iter().filter(ends) {
+        if how.accept {
             repaired.accepted += forget.execute(params![key.0, user.0, 1])?;
         } else {
             repaired.wanted_again += again.execute([key.0, user.0])?;
         }
     }
-    for user in &drift.gone {
+    for user in drift.gone.iter().filter(ends) {
         repaired.forgotten += forget.execute(params![key.0, user.0, 0])?;
     }
     let left = repaired.accepted + repaired.forgotten;
@@ -223,13 +233,13 @@ pub(super) fn end_again(
         if user.account.active || user.tombstone.is_some() || user.unsure > 0 {
             continue;
         }
-        if guard::protects(&user, actor)? {
+        if protected::protects(&user, actor)? {
             repaired.protected += 1;
         } else {
             back.push(user);
         }
     }
-    if !guard::accounts_end(db, &back, believed, actor)? {
+    if !protected::accounts_end(db, &back, believed, actor)? {
         repaired.held = back.len();
         return Ok(repaired);
     }

@@ -12,7 +12,7 @@ use crate::{
         drift::{GroupDrift, of_group},
         guard::{Guard, Limit, Protected, Rule},
     },
-    store::{Drifted, ImportMark, Repaired},
+    store::{Drifted, ImportMark, Repaired, Settle},
 };
 
 impl Scene {
@@ -21,10 +21,22 @@ impl Scene {
     }
 
     async fn settle(&self, group: &GroupWritten, drift: GroupDrift, accept: bool) -> Repaired {
+        let how = Settle {
+            accept,
+            believed: false,
+        };
+        self.settle_as(group, drift, how, actor()).await
+    }
+
+    async fn settle_as(
+        &self,
+        group: &GroupWritten,
+        drift: GroupDrift,
+        how: Settle,
+        by: Actor,
+    ) -> Repaired {
         let since = self.now().await;
-        let settle = self
-            .store
-            .settle_drift(group.key, since, drift, accept, actor());
+        let settle = self.store.settle_drift(group.key, since, drift, how, by);
         settle.await.unwrap()
     }
 }
@@ -120,4 +132,33 @@ fn accounts_that_are_back_are_doubted_as_such_that_are_gone() {
     };
     assert!(!of(0, 10).is_doubtful() && of(0, 11).is_doubtful());
     assert!(of(6, 5).is_doubtful() && !of(5, 5).is_doubtful());
+}
+
+#[tokio::test]
+async fn a_membership_of_who_or_what_is_protected_does_not_end_by_a_reading() {
+    let scene = Scene::new().await;
+    let (m0, ann) = (scene.member("m0").await, scene.member("ann").await);
+    let both = [m0.resource.id, ann.resource.id];
+    let dev = scene.settled_group("dev", &both).await;
+    let admins = scene.settled_group("Admins", &both).await;
+    let guard = Guard {
+        protected: Protected::named(&["M0".to_owned()], &["admins".to_owned()], []),
+        ..Guard::off()
+    };
+    let by = || watched(guard.clone(), 0);
+    let (mut how, gone) = (Settle::default(), missing(&[&m0, &ann]));
+    how.accept = true;
+    let done = scene.settle_as(&admins, gone.clone(), how, by()).await;
+    assert_eq!((done.accepted, done.protected), (0, 2));
+    let done = scene.settle_as(&dev, gone.clone(), how, by()).await;
+    assert_eq!((done.accepted, done.protected), (1, 1));
+    assert_eq!(scene.members(&dev).await, [m0.resource.id]);
+    assert_eq!(scene.members(&admins).await, both);
+    // To be put there again takes nothing away; an operator may believe it.
+    let repair = Settle::default();
+    let done = scene.settle_as(&admins, gone.clone(), repair, by()).await;
+    assert_eq!((done.wanted_again, done.protected), (2, 0));
+    how.believed = true;
+    let done = scene.settle_as(&dev, gone, how, by()).await;
+    assert_eq!((done.accepted, done.protected), (1, 0));
 }
