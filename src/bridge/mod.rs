@@ -263,6 +263,7 @@ impl Bridge {
             store.note_interrupted(key, clock::now()).await?;
             point!("start.doubted");
             recovery::settle_in(&*store, key, &setup, doubt).await?;
+            recovery::uphold(&*store, key, &setup).await?;
             lanes.recheck_late(key, setup.policy.late_writes);
             for lane in store.open_lanes(key).await? {
                 lanes.kick(lane);

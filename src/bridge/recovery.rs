@@ -67,6 +67,27 @@ pub(super) async fn settle_in(
     Ok(())
 }
 
+/// Before the lanes of a connection start: nothing is sent against what is
+/// protected now, whatever was accepted before (reliability: I-24).
+pub(super) async fn uphold(
+    store: &dyn Store,
+    key: ConnectionKey,
+    setup: &Setup,
+) -> Result<(), StoreError> {
+    let actor = Actor {
+        watch: Watch::On(Arc::clone(&setup.policy.guard)),
+        ..own()
+    };
+    let kept = store.uphold(key, actor).await?;
+    if kept > 0 {
+        tracing::warn!(
+            connection = %setup.name, kept,
+            "what is to be removed is protected now, and is not sent; `drawbridge status` names it"
+        );
+    }
+    Ok(())
+}
+
 pub(super) fn tell(connection: &str, why: Why) {
     tracing::warn!(
         connection,

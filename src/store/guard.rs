@@ -271,6 +271,10 @@ pub trait Guarding {
     async fn note_seen(&self, c: ConnectionKey) -> Result<Vec<Lane>, StoreError>;
     /// Whether that is still waited for.
     async fn is_unseen(&self, c: ConnectionKey) -> Result<bool, StoreError>;
+    /// At start, before any lane: what was accepted and is protected by the
+    /// actor's guard now is not sent, but told as refused; what is not protected
+    /// any more goes on. Returns how much is kept.
+    async fn uphold(&self, c: ConnectionKey, actor: Actor) -> Result<u64, StoreError>;
     /// Begins recovery if nothing was imported before and there are members
     /// now. True when it began.
     async fn begin_first_import(

@@ -101,7 +101,7 @@ fn alternatives(db: &Connection, own: &Own, user: i64) -> Result<Counting> {
          FROM memberships m JOIN groups g ON g.key = m.group_key
          JOIN connections c ON c.key = g.connection
          WHERE m.user_key = ?1 AND g.connection = ?2 AND g.family = ?3 AND g.tombstone IS NULL
-           AND (m.desired = 1 OR m.withheld = 1 OR (c.unseen AND m.observed <> 0))
+           AND (m.desired = 1 OR m.withheld <> 0 OR (c.unseen AND m.observed <> 0))
          ORDER BY g.rank, g.key",
     )?;
     let mut rows = select.query(params![user, own.connection, own.family])?;

@@ -21,7 +21,7 @@ use super::{
     groups::{self, Group},
     lanes,
     late::{self, Sent},
-    naming, recovery, refusals, removals,
+    naming, protected, recovery, refusals, removals,
     users::principal_at,
 };
 
@@ -194,7 +194,7 @@ fn whole_set(
     if !known || !prefers_replace(group.whole, others, size, adds, removes) {
         return Ok(None);
     }
-    if recovery::holds(db, group.connection)? {
+    if recovery::holds(db, group.connection)? || protected::withholds_members(db, group.key)? {
         // It would take out whoever is withheld.
         return Ok(None);
     }

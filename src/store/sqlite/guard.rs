@@ -270,7 +270,7 @@ pub(super) fn is_protected(row: &Row<'_>, guard: &Guard) -> rusqlite::Result<boo
 }
 
 /// With a group its members would go, and a protected one does not.
-fn keep_protected_members(db: &Connection, guard: &Guard, group: i64) -> Result<()> {
+pub(super) fn keep_protected_members(db: &Connection, guard: &Guard, group: i64) -> Result<()> {
     if guard.protected.users.is_empty() {
         return Ok(());
     }
@@ -321,16 +321,25 @@ pub(super) fn names_of<'n>(id: &'n str, row: &'n UserRow) -> [&'n str; 3] {
     [id, name, account]
 }
 
-const NOBODY: i64 = 0;
+pub(super) const NOBODY: i64 = 0;
 
 /// A protected group keeps its least number of members who are active, as the
-/// rows are now and without that one; no more of them are looked at. Who is not
-/// known to be there in the application does not count: the application may
-/// refuse it, and then nobody is left.
+/// rows are now and without that one.
 fn keep_least(db: &Connection, guard: &Guard, group: &Named, without: i64) -> Result<()> {
     let Some(least) = guard.protected.least(group.all()) else {
         return Ok(());
     };
+    if active_members(db, group.key, least, without)? < least {
+        return Err(WriteError::Protected(Protection::Least(group.id, least)).into());
+    }
+    Ok(())
+}
+
+/// Members of a group who are active, as the rows are now and without that one;
+/// no more than `most` are looked at. Who is not known to be there in the
+/// application does not count: the application may refuse it, and then nobody
+/// is left.
+pub(super) fn active_members(db: &Connection, group: i64, most: u64, without: i64) -> Result<u64> {
     let active: i64 = db
         .prepare_cached(
             "SELECT count(*) FROM (
@@ -341,13 +350,10 @@ fn keep_least(db: &Connection, guard: &Guard, group: &Named, without: i64) -> Re
                  LIMIT ?2)",
         )?
         .query_row(
-            params![group.key, i64::try_from(least).unwrap_or(i64::MAX), without],
+            params![group, i64::try_from(most).unwrap_or(i64::MAX), without],
             |row| row.get(0),
         )?;
-    if count(active) < least {
-        return Err(WriteError::Protected(Protection::Least(group.id, least)).into());
-    }
-    Ok(())
+    Ok(count(active))
 }
 
 fn keep_least_in_groups_of(db: &Connection, guard: &Guard, user: &User) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-use super::{Sqlite, age, held, recovery};
+use super::{Sqlite, age, held, protected, recovery};
 
 #[async_trait]
 impl Guarding for Sqlite {
@@ -122,6 +122,13 @@ impl Guarding for Sqlite {
 
     async fn is_unseen(&self, c: ConnectionKey) -> Result<bool, StoreError> {
         Ok(self.readers.read(|db| recovery::is_unseen(db, c.0))?)
+    }
+
+    async fn uphold(&self, c: ConnectionKey, actor: Actor) -> Result<u64, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| protected::uphold(db, c.0, &actor));
+        Ok(write.await? as u64)
     }
 
     async fn begin_first_import(

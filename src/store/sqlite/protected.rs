@@ -4,20 +4,31 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
 
 use crate::{
-    plan::{guard::Taking, state::UserKey},
+    plan::{
+        guard::{Guard, Taking},
+        state::UserKey,
+    },
     store::Actor,
 };
 
 use super::{
+    audit,
     fault::Result,
-    groups::Group,
-    guard::{Named, is_protected, names_of},
+    groups::{self, Group},
+    guard::{NOBODY, Named, active_members, is_protected, keep_protected_members, names_of},
+    refusals,
     removals::{self, Place},
-    users::User,
+    users::{self, User},
 };
+
+/// Why something that was accepted is not sent.
+pub(super) const REASON: &str = "it is protected here and was asked for before that; nothing is sent (protected_users, protected_groups, least_members)";
+/// `withheld` of such a membership; 1 is until the end of recovery.
+const UPHELD: i64 = 2;
 
 /// Whether a user is protected now, whatever was asked for before.
 pub(super) fn protects(user: &User, actor: &Actor) -> Result<bool> {
@@ -82,4 +93,186 @@ pub(super) fn accounts_end(
         removals::record(db, guard, place, (Taking::Access, &[key]), actor.at)?;
     }
     Ok(true)
+}
+
+/// At start: what was accepted before it was protected, and is yet to be sent,
+/// is told as refused instead. What an earlier start kept so and is protected
+/// no more goes on. Returns how much is kept.
+pub(super) fn uphold(db: &Connection, connection: i64, actor: &Actor) -> Result<usize> {
+    let_go(db, connection)?;
+    let Some(guard) = actor.watch.guard().filter(|g| !g.protected.is_empty()) else {
+        return Ok(0);
+    };
+    let users = keep_users(db, connection, actor)?;
+    let memberships = keep_memberships(db, connection, guard, actor)?;
+    let groups = keep_groups(db, connection, guard)?;
+    let scarce = if guard.protected.has_groups() {
+        keep_least(db, connection, guard, actor)?
+    } else {
+        0
+    };
+    let kept = users + memberships + groups + scarce;
+    if kept > 0 {
+        let detail = json!({
+            "pending": true, "users": users, "memberships": memberships, "groups": groups,
+            "least_members": scarce,
+        });
+        audit::record(db, connection, actor, "refuse_protected", None, &detail)?;
+    }
+    Ok(kept)
+}
+
+fn keys(db: &Connection, sql: &str, of: i64) -> Result<Vec<i64>> {
+    let mut select = db.prepare_cached(sql)?;
+    let keys = select.query_map([of], |row| row.get(0))?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
+}
+
+fn let_go(db: &Connection, connection: i64) -> Result<()> {
+    let mut users =
+        db.prepare_cached("SELECT key FROM users WHERE connection = ?1 AND refused = ?2")?;
+    let users: Vec<i64> = users
+        .query_map(params![connection, REASON], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for key in users {
+        if let Some(mut user) = users::by_key(db, key)? {
+            user.refused = None;
+            users::save(db, &user)?;
+        }
+    }
+    for sql in [
+        "UPDATE groups SET refused = NULL WHERE connection = ?1 AND refused = ?2",
+        "DELETE FROM refusals WHERE reason = ?2
+         AND group_key IN (SELECT key FROM groups WHERE connection = ?1)",
+    ] {
+        db.prepare_cached(sql)?
+            .execute(params![connection, REASON])?;
+    }
+    db.prepare_cached(
+        "UPDATE memberships SET withheld = 0 WHERE desired <> observed AND withheld = ?2
+         AND group_key IN (SELECT key FROM groups WHERE connection = ?1)",
+    )?
+    .execute([connection, UPHELD])?;
+    Ok(())
+}
+
+/// Of a deleted user only its id and its account are known.
+fn keep_users(db: &Connection, connection: i64, actor: &Actor) -> Result<usize> {
+    let mut kept = 0;
+    let leaving = "SELECT key FROM users WHERE connection = ?1 AND dirty = 1 AND wants = 0";
+    for key in keys(db, leaving, connection)? {
+        if let Some(user) = users::by_key(db, key)?
+            && protects(&user, actor)?
+        {
+            keep_user(db, user)?;
+            kept += 1;
+        }
+    }
+    Ok(kept)
+}
+
+fn keep_user(db: &Connection, mut user: User) -> Result<()> {
+    user.refused = Some(REASON.to_owned());
+    users::save(db, &user)
+}
+
+fn keep_memberships(
+    db: &Connection,
+    connection: i64,
+    guard: &Guard,
+    actor: &Actor,
+) -> Result<usize> {
+    let mut select = db.prepare_cached(
+        "SELECT u.id, u.user_name_key, u.account_key, m.group_key, m.user_key
+         FROM memberships m JOIN users u ON u.key = m.user_key
+         WHERE m.desired <> m.observed AND m.desired = 0 AND u.connection = ?1",
+    )?;
+    let mut rows = select.query([connection])?;
+    let mut kept = Vec::new();
+    while let Some(row) = rows.next()? {
+        if is_protected(row, guard)? {
+            kept.push((row.get(3)?, row.get(4)?));
+        }
+    }
+    for pair in &kept {
+        keep_pair(db, *pair, actor)?;
+    }
+    Ok(kept.len())
+}
+
+fn keep_pair(db: &Connection, (group, user): (i64, i64), actor: &Actor) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE memberships SET withheld = ?3 WHERE group_key = ?1 AND user_key = ?2",
+    )?
+    .execute([group, user, UPHELD])?;
+    refusals::note(db, (group, user), false, REASON, actor.at)
+}
+
+fn keep_groups(db: &Connection, connection: i64, guard: &Guard) -> Result<usize> {
+    let mut kept = 0;
+    let going =
+        "SELECT key FROM groups WHERE connection = ?1 AND dirty = 1 AND tombstone IS NOT NULL";
+    for key in keys(db, going, connection)? {
+        let Some(mut group) = groups::by_key(db, key)? else {
+            continue;
+        };
+        // What cannot be looked at is kept too.
+        let named = guard.protected.least(Named::of(&group)?.all()).is_some();
+        if named || keep_protected_members(db, guard, key).is_err() {
+            group.refused = Some(REASON.to_owned());
+            groups::save(db, &group)?;
+            kept += 1;
+        }
+    }
+    Ok(kept)
+}
+
+/// A group that would be left with too few keeps whom it still has, however
+/// they were to go.
+fn keep_least(db: &Connection, connection: i64, guard: &Guard, actor: &Actor) -> Result<usize> {
+    let mut kept = 0;
+    let live = "SELECT key FROM groups WHERE connection = ?1 AND tombstone IS NULL";
+    for key in keys(db, live, connection)? {
+        let Some(group) = groups::by_key(db, key)? else {
+            continue;
+        };
+        let Some(least) = guard.protected.least(Named::of(&group)?.all()) else {
+            continue;
+        };
+        if active_members(db, key, least, NOBODY)? >= least {
+            continue;
+        }
+        for user in keys(
+            db,
+            "SELECT user_key FROM memberships
+             WHERE group_key = ?1 AND desired <> observed AND desired = 0 AND withheld <> 2",
+            key,
+        )? {
+            keep_pair(db, (key, user), actor)?;
+            kept += 1;
+        }
+        for user in keys(
+            db,
+            "SELECT u.key FROM memberships m JOIN users u ON u.key = m.user_key
+             WHERE m.group_key = ?1 AND m.desired = 1 AND u.dirty = 1 AND u.wants = 0",
+            key,
+        )? {
+            if let Some(user) = users::by_key(db, user)? {
+                keep_user(db, user)?;
+                kept += 1;
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// Whether somebody of a group must not be taken out by a replacement either.
+pub(super) fn withholds_members(db: &Connection, group: i64) -> Result<bool> {
+    let withheld = "SELECT 1 FROM memberships INDEXED BY memberships_open
+         WHERE group_key = ?1 AND desired <> observed AND withheld <> 0 LIMIT 1";
+    let row: Option<i64> = db
+        .prepare_cached(withheld)?
+        .query_row([group], |row| row.get(0))
+        .optional()?;
+    Ok(row.is_some())
 }

@@ -94,8 +94,8 @@ pub(super) fn begin(db: &Connection, connection: i64, why: Why, actor: &Actor) -
     }
     let pairs = db
         .prepare_cached(
-            "UPDATE memberships SET withheld = 1 WHERE desired <> observed AND desired = 0
-             AND group_key IN (SELECT key FROM groups WHERE connection = ?1)",
+            "UPDATE memberships SET withheld = 1
+             WHERE desired <> observed AND desired = 0 AND withheld = 0 AND group_key IN (SELECT key FROM groups WHERE connection = ?1)",
         )?
         .execute([connection])?;
     let groups = db

@@ -13,7 +13,7 @@ use crate::{
     store::{Actor, Lane, Millis, Refused, RefusedAct, RefusedResource},
 };
 
-use super::{audit, fault::Result, groups, row::id_at, users};
+use super::{audit, fault::Result, groups, protected::REASON, row::id_at, users};
 
 pub(super) fn note(
     db: &Connection,
@@ -129,17 +129,17 @@ pub(super) fn resources(
 pub(super) fn retry_ends(db: &Connection, connection: i64, actor: &Actor) -> Result<Vec<Lane>> {
     let keys = |sql: &str| -> Result<Vec<i64>> {
         let mut select = db.prepare_cached(sql)?;
-        let keys = select.query_map([connection], |row| row.get(0))?;
+        let keys = select.query_map(params![connection, REASON], |row| row.get(0))?;
         Ok(keys.collect::<rusqlite::Result<_>>()?)
     };
     let mut lanes = Vec::new();
     for key in keys(
         "SELECT key FROM users
          WHERE connection = ?1 AND tombstone IS NOT NULL AND account_key IS NOT NULL
-           AND refused IS NOT NULL
+           AND refused <> ?2
          UNION ALL
          SELECT key FROM users
-         WHERE connection = ?1 AND tombstone IS NULL AND wants = 0 AND refused IS NOT NULL",
+         WHERE connection = ?1 AND tombstone IS NULL AND wants = 0 AND refused <> ?2",
     )? {
         if let Some(mut user) = users::by_key(db, key)? {
             user.refused = None;
@@ -149,7 +149,7 @@ pub(super) fn retry_ends(db: &Connection, connection: i64, actor: &Actor) -> Res
     }
     for key in keys(
         "SELECT key FROM groups
-         WHERE connection = ?1 AND tombstone IS NOT NULL AND refused IS NOT NULL",
+         WHERE connection = ?1 AND tombstone IS NOT NULL AND refused <> ?2",
     )? {
         if let Some(mut group) = groups::by_key(db, key)? {
             group.refused = None;

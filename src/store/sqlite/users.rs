@@ -20,7 +20,7 @@ use crate::{
 use super::{
     audit,
     fault::{Fault, Result},
-    guard, lanes, removals,
+    guard, lanes, protected, removals,
     row::{check, existence_code, id_at},
 };
 
@@ -464,13 +464,20 @@ pub(super) fn change(
         if matches!(actor.watch, Watch::Rehearsed(_)) {
             return Ok(user.written(Some(before), false));
         }
+        if is_upheld(&user) {
+            return Ok(user.written(Some(before), false));
+        }
         if user.refused.take().is_some() | std::mem::take(&mut user.staged) {
             save(db, &user)?;
         }
         return Ok(user.written(Some(before), false));
     };
-    let was_addable = user.addable();
+    let (was_addable, was_upheld) = (user.addable(), is_upheld(&user));
     put(db, &mut user, &next, actor.at)?;
+    if was_upheld && !user.account.active {
+        user.refused = Some(protected::REASON.to_owned());
+        save(db, &user)?;
+    }
     point!("user.changed");
     guard::user_changed(db, &user, &before, Some(&next), actor)?;
     if before.account.active && !user.account.active {
@@ -496,6 +503,11 @@ pub(super) fn change(
     let mut written = user.written(Some(before), true);
     written.groups = groups;
     Ok(written)
+}
+
+/// Not ended, because it is protected; see [`protected`].
+fn is_upheld(user: &User) -> bool {
+    user.refused.as_deref() == Some(protected::REASON)
 }
 
 /// Lays a row over a stored user as a new version.

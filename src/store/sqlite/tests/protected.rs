@@ -212,3 +212,57 @@ async fn a_list_of_unknown_members_empties_no_group() {
     let first = scene.change_as(&group, lenient(unknown), at(0)).await;
     assert!(!first.unwrap().changed);
 }
+
+#[tokio::test]
+async fn what_was_accepted_before_it_was_protected_is_told_and_not_sent() {
+    let scene = Scene::new().await;
+    let ids = scene.accounts("m", 6).await;
+    let dev = scene.settled_group("dev", &ids).await;
+    let admins = scene.settled_group("Admins", &ids[4..]).await;
+    let old = scene.settled_group("old", &ids[..1]).await;
+    scene.change(&dev, remove(&ids[..2])).await.unwrap();
+    scene.change(&admins, remove(&ids[4..])).await.unwrap();
+    for id in &ids[1..3] {
+        scene.deactivate(*id, actor()).await.unwrap();
+    }
+    scene.delete_group(&old, actor()).await.unwrap();
+    let pending = scene.lanes().await;
+    assert_eq!(pending.len(), 5);
+
+    let scene = scene.reopen().await;
+    let by = || protecting(&["m0", "m1@example.com"], &["admins"], &[]);
+    // One user, a membership each, a group with a protected member, and both
+    // of a group that would have nobody.
+    assert_eq!(scene.store.uphold(scene.c, by()).await, Ok(6));
+    let told = scene.store.refused_resources(scene.c, 10).await.unwrap();
+    let told: Vec<ResourceId> = told.iter().map(|it| it.id).collect();
+    assert_eq!(told, [old.resource.id, ids[1]]);
+    let memberships = scene.store.refusals(scene.c, 10).await.unwrap();
+    let mut whom: Vec<ResourceId> = memberships.iter().map(|it| it.user).collect();
+    whom.sort_unstable();
+    assert_eq!(whom, [ids[0], ids[1], ids[4], ids[5]]);
+    let users: Vec<Lane> = scene
+        .lanes()
+        .await
+        .into_iter()
+        .filter(|it| matches!(it, Lane::User(_)))
+        .collect();
+    assert_eq!(users.len(), 1, "the other leaves");
+    for group in [&dev, &admins, &old] {
+        let turn = scene.store.begin_group_turn(group.key, 10).await.unwrap();
+        assert_eq!(turn, None);
+    }
+    assert_eq!(scene.members(&dev).await, ids[2..], "as it was asked for");
+    // Neither a reconciliation nor asking again sends it.
+    assert_eq!(scene.store.retry_ends(scene.c, actor()).await, Ok(vec![]));
+    let again = scene.deactivate(ids[1], by()).await.unwrap();
+    assert!(!again.dirty);
+    assert_eq!(scene.store.uphold(scene.c, by()).await, Ok(6), "once each");
+
+    let none = protecting(&[], &[], &[]);
+    assert_eq!(scene.store.uphold(scene.c, none).await, Ok(0));
+    assert_eq!(scene.lanes().await, pending);
+    assert_eq!(scene.store.refusals(scene.c, 10).await, Ok(vec![]));
+    let turn = scene.store.begin_group_turn(dev.key, 10).await.unwrap();
+    assert_eq!(turn.unwrap().work.removes.len(), 2);
+}
