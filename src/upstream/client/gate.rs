@@ -3,9 +3,11 @@
 //!
 //! A 401 is about the credential and stops every call. A 403 may be about one
 //! thing alone or about a right: calls of its kind go on until several in a row
-//! are refused, and then all of its kind wait, so that a right that is missing
-//! for one thing does not keep access from being taken away by another. What
-//! is refused while others of its kind are taken is refused for itself.
+//! are refused. Then those that were refused wait, one try now and then for all
+//! of them, and those that were never tried go one after the other, so that
+//! what is forbidden for some does not keep access from being taken away by
+//! another (reliability: I-14, I-17). What is refused while others of its kind
+//! are taken is refused for itself.
 
 use std::{
     collections::HashMap,
@@ -23,8 +25,10 @@ const PROBE: Duration = Duration::from_secs(30);
 /// So many different calls of a kind, refused with none taken in between, show
 /// that it is the right that is missing.
 const SEVERAL: usize = 3;
-/// Calls of a kind that are remembered as refused.
-const REMEMBERED: usize = 64;
+/// Between two calls of such a kind that were never tried.
+const APART: Duration = Duration::from_millis(250);
+/// Calls of a kind that are remembered as refused, or as waiting to be tried.
+const REMEMBERED: usize = 2_048;
 
 /// What a call is about: its kind (method and template of the path), and which
 /// one of its kind it is.
@@ -81,6 +85,9 @@ struct Kind {
     /// Which one was tried last.
     last: u64,
     ones: Vec<One>,
+    /// With the kind closed, which of those that were never tried goes when.
+    queue: HashMap<u64, Instant>,
+    next: Instant,
 }
 
 /// One call that was refused.
@@ -90,6 +97,15 @@ struct One {
     tried: Instant,
     /// Another one of its kind was taken since.
     alone: bool,
+}
+
+/// Whether a call may go now.
+enum Goes {
+    Now,
+    /// It was refused lately.
+    Refused,
+    /// It has its turn then.
+    After(Duration),
 }
 
 impl Kind {
@@ -103,24 +119,53 @@ impl Kind {
 
     /// Whether a call may go; it is tried then. With the kind closed another
     /// one than last time goes first, as that one may be refused for itself.
-    fn tries(&mut self, one: u64) -> bool {
-        if self.is_closed() {
-            let pause = if one == self.last { PROBE * 2 } else { PROBE };
-            let goes = self.refused.tried.elapsed() >= pause;
-            if goes {
-                self.refused.tried = Instant::now();
-                self.last = one;
-            }
-            return goes;
+    fn tries(&mut self, one: u64) -> Goes {
+        let closed = self.is_closed();
+        let last = self.last == one;
+        let known = self.ones.iter_mut().find(|it| it.one == one);
+        let tried = match known {
+            None if closed => return self.has_turn(one),
+            Some(it) if it.alone && closed => return self.has_turn(one),
+            None => return Goes::Now,
+            Some(it) if it.alone => return Goes::Now,
+            Some(_) if closed => &mut self.refused.tried,
+            Some(it) => &mut it.tried,
+        };
+        let pause = if closed && last { PROBE * 2 } else { PROBE };
+        if tried.elapsed() < pause {
+            return Goes::Refused;
         }
-        let known = self.ones.iter_mut().find(|it| it.one == one && !it.alone);
-        known.is_none_or(|it| {
-            let goes = it.tried.elapsed() >= PROBE;
-            if goes {
-                it.tried = Instant::now();
+        *tried = Instant::now();
+        if closed {
+            self.last = one;
+        }
+        Goes::Now
+    }
+
+    /// One after the other, in the order in which they came.
+    fn has_turn(&mut self, one: u64) -> Goes {
+        let now = Instant::now();
+        if let Some(turn) = self.queue.get(&one).copied() {
+            if turn > now {
+                return Goes::After(turn - now);
             }
-            goes
-        })
+            self.queue.remove(&one);
+            return Goes::Now;
+        }
+        if self.queue.len() >= REMEMBERED {
+            // Some of them are not asked for any more.
+            self.queue.retain(|_, turn| *turn > now);
+        }
+        if self.queue.len() >= REMEMBERED {
+            return Goes::Refused;
+        }
+        let turn = self.next.max(now);
+        self.next = turn + APART;
+        if turn == now {
+            return Goes::Now;
+        }
+        self.queue.insert(one, turn);
+        Goes::After(turn - now)
     }
 }
 
@@ -155,10 +200,14 @@ impl Gate {
         let Some(kind) = kinds.get_mut(&about.kind()) else {
             return Ok(());
         };
-        if kind.tries(about.one) {
-            Ok(())
-        } else {
-            Err(kind.refused.denied())
+        match kind.tries(about.one) {
+            Goes::Now => Ok(()),
+            Goes::Refused => Err(kind.refused.denied()),
+            Goes::After(wait) => Err(UpstreamError::Later {
+                after: Some(wait),
+                reason: "several calls of its kind were refused, so they are tried one by one"
+                    .into(),
+            }),
         }
     }
 
@@ -229,6 +278,8 @@ impl Closed {
             refused,
             last: about.one,
             ones: Vec::new(),
+            queue: HashMap::new(),
+            next: now,
         });
         let was_closed = kind.is_closed();
         match kind.ones.iter_mut().find(|it| it.one == about.one) {
@@ -251,7 +302,7 @@ impl Closed {
             kind.last = about.one;
             tracing::error!(
                 %reason, %method, path,
-                "the application refuses our credential: no such call is sent until it is mended"
+                "the application refuses our credential: such calls are only tried until it is mended"
             );
         }
         false
@@ -271,6 +322,7 @@ impl Closed {
                 tracing::info!(%method, path, "the application takes such calls again");
             }
             kind.ones.retain(|it| it.one != about.one);
+            kind.queue.clear();
             for other in &mut kind.ones {
                 other.alone = true;
             }
@@ -279,105 +331,4 @@ impl Closed {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn about(method: &'static Method, one: u64) -> About<'static> {
-        About {
-            method,
-            template: "/members",
-            one,
-        }
-    }
-
-    fn add(one: u64) -> About<'static> {
-        about(&Method::POST, one)
-    }
-
-    fn remove(one: u64) -> About<'static> {
-        about(&Method::DELETE, one)
-    }
-
-    /// Lets time go by for everything that was tried.
-    fn later(gate: &Gate, time: Duration) {
-        let mut closed = gate.lock();
-        let Closed { whole, kinds } = &mut *closed;
-        for it in whole
-            .iter_mut()
-            .chain(kinds.values_mut().map(|it| &mut it.refused))
-        {
-            it.tried -= time;
-        }
-        for one in kinds.values_mut().flat_map(|it| &mut it.ones) {
-            one.tried -= time;
-        }
-    }
-
-    #[test]
-    fn a_refused_credential_waits_and_another_goes_at_once() {
-        let gate = Gate::default();
-        let (old, new) = (HeaderValue::from_static("a"), HeaderValue::from_static("b"));
-        gate.note(remove(1), &old, 401, "expired");
-        assert!(gate.pass(add(1), &old).is_err() && gate.pass(remove(1), &old).is_err());
-        assert!(gate.refuses(&old) && !gate.refuses(&new));
-        assert!(gate.pass(add(1), &new).is_ok() && gate.pass(remove(1), &new).is_ok());
-
-        gate.note(add(1), &new, 401, "expired");
-        later(&gate, PROBE);
-        assert!(gate.pass(add(1), &new).is_ok(), "one try");
-        assert!(gate.pass(add(2), &new).is_err(), "and one only");
-        gate.note(add(1), &new, 200, "");
-        assert!(gate.pass(add(2), &new).is_ok() && !gate.refuses(&new));
-    }
-
-    #[test]
-    fn one_thing_that_is_forbidden_keeps_nothing_else_from_being_done() {
-        let gate = Gate::default();
-        let ours = HeaderValue::from_static("a");
-        assert!(!gate.note(remove(1), &ours, 403, "no right"));
-        assert!(gate.pass(remove(1), &ours).is_err(), "it waits");
-        assert!(gate.pass(remove(2), &ours).is_ok(), "another one does not");
-        assert!(gate.refuses(&ours));
-        gate.note(remove(2), &ours, 204, "");
-        // So the right is there, and it is refused for itself.
-        assert!(!gate.refuses(&ours) && gate.pass(remove(1), &ours).is_ok());
-        assert!(gate.note(remove(1), &ours, 403, "no right"));
-        assert!(gate.pass(remove(3), &ours).is_ok());
-    }
-
-    #[test]
-    fn several_that_are_forbidden_stop_their_kind_and_take_turns_to_try() {
-        let gate = Gate::default();
-        let ours = HeaderValue::from_static("a");
-        for one in 1..=3 {
-            assert!(gate.pass(remove(one), &ours).is_ok());
-            assert!(!gate.note(remove(one), &ours, 403, "no right"));
-        }
-        assert!(gate.pass(remove(4), &ours).is_err());
-        assert!(gate.pass(add(1), &ours).is_ok(), "another kind goes on");
-        later(&gate, PROBE);
-        assert!(gate.pass(remove(3), &ours).is_err(), "it was the last");
-        assert!(gate.pass(remove(4), &ours).is_ok(), "one try");
-        assert!(gate.pass(remove(5), &ours).is_err(), "and one only");
-        gate.note(remove(4), &ours, 204, "");
-        assert!(gate.pass(remove(5), &ours).is_ok());
-        for one in 1..=3 {
-            assert!(gate.note(remove(one), &ours, 403, "no right"), "for itself");
-        }
-        assert!(!gate.refuses(&ours));
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let gate = Gate::default();
-        let ours = HeaderValue::from_static("a");
-        for one in 0..1_000 {
-            gate.note(add(one), &ours, 403, "no right");
-        }
-        assert_eq!(
-            gate.lock().kinds.values().next().unwrap().ones.len(),
-            REMEMBERED
-        );
-    }
-}
+mod tests;
