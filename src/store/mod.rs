@@ -880,6 +880,14 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         c: ConnectionKey,
         accounts: Vec<String>,
     ) -> Result<Vec<(UserKey, ResourceId)>, StoreError>;
+    /// Takes over ids, beside the keys of their accounts, that the application
+    /// shows now: an account that was made anew there has another one.
+    async fn learn_ids(
+        &self,
+        c: ConnectionKey,
+        shown: Vec<(String, String)>,
+        actor: Actor,
+    ) -> Result<(), StoreError>;
     /// Wants again (or accepts) what is missing of a group, unless it was
     /// touched after `since`, when it was read. Memberships of who or what the
     /// guard of the actor protects do not end by it, unless it is believed.

@@ -739,6 +739,59 @@ async fn deactivation_is_one_call_and_a_missing_account_is_as_good() {
     }
 }
 
+/// Somebody shown under an id.
+fn shown_as(id: &str) -> Option<RemoteUser> {
+    Some(RemoteUser {
+        active: true,
+        upstream_id: Some(id.into()),
+        ..RemoteUser::default()
+    })
+}
+
+#[tokio::test]
+async fn an_account_that_was_made_anew_is_ended_under_its_new_id() {
+    let mut work = user(false, Existence::Present, false);
+    work.work.principal.upstream_id = Some("old".into());
+    let knows = |id: &'static str| {
+        move |operation: &Operation| match operation {
+            Operation::DeactivateUser { principal }
+                if principal.upstream_id.as_deref() == Some(id) =>
+            {
+                Ok(Outcome::default())
+            }
+            _ => Err(UpstreamError::Missing {
+                reason: "404".into(),
+            }),
+        }
+    };
+    let mut app = scripted(knows("new"));
+    app.user = shown_as("new");
+    let (learned, pause) = user_turn(&app, work.clone(), None).await;
+    assert_eq!((app.calls(), pause), (2, Pause::None));
+    assert!(learned.settled && learned.observed.unwrap().deactivated);
+    assert_eq!(learned.upstream_id.as_deref(), Some("new"));
+    // What is shown and not known is neither there nor gone.
+    for (known, shown) in [("new", "old"), ("third", "new")] {
+        let mut app = scripted(knows(known));
+        app.user = shown_as(shown);
+        let (learned, pause) = user_turn(&app, work.clone(), None).await;
+        assert_eq!(pause, Pause::BackOff, "{shown}");
+        assert!(!learned.settled && !learned.observed.unwrap().deactivated);
+    }
+}
+
+#[tokio::test]
+async fn who_was_deactivated_before_is_deactivated() {
+    let mut app = scripted(|_| Err(rejected()));
+    let work = || user(false, Existence::Present, false);
+    let (learned, pause) = user_turn(&app, work(), None).await;
+    assert_eq!((learned.refused, pause), (None, Pause::None));
+    assert!(learned.settled && learned.observed.unwrap().deactivated);
+    app.user = shown_as("id");
+    let (learned, _) = user_turn(&app, work(), None).await;
+    assert!(learned.refused.is_some(), "still there");
+}
+
 #[tokio::test]
 async fn an_account_that_exists_is_never_taken_over_by_a_fresh_create() {
     let app = scripted(|_| {

@@ -14,7 +14,7 @@ use crate::{
         state::{Account, Existence, ObservedAccount, UserWork},
     },
     store::{UserLearned, UserTurn},
-    upstream::{Millis, RemoteUser, Upstream, UpstreamError},
+    upstream::{Millis, Outcome, RemoteUser, Upstream, UpstreamError},
 };
 
 /// Works one user turn off. `told`: what was told lately of the user, where
@@ -108,12 +108,8 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
         return (learned, Pause::None);
     }
     for operation in plan.operations {
-        let started = Instant::now();
-        let result = upstream.apply(&operation).await;
-        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        learned
-            .calls
-            .push((operation.clone(), word(&result), millis));
+        let result = send(upstream, &operation, &mut learned).await;
+        let (operation, result) = by_account(upstream, operation, result, &mut learned).await;
         match result {
             Ok(outcome) => {
                 learned.upstream_id = outcome.upstream_id.or(learned.upstream_id);
@@ -121,7 +117,9 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
                 learned.recreated |= returning && matches!(operation, Operation::CreateUser { .. });
             }
             Err(error) => {
-                let error = if turn.unsure && gone_already(upstream, &operation, &error).await {
+                // Where an end is several calls, one of them may be refused.
+                let tells = turn.unsure || !upstream.has_families();
+                let error = if tells && gone_already(upstream, &operation, &error).await {
                     UpstreamError::Missing {
                         reason: "deactivated already".into(),
                     }
@@ -219,8 +217,62 @@ fn not_ours(can: &Capabilities, work: &UserWork) -> UserLearned {
     }
 }
 
-/// Whether a repeated deactivation was refused only because the first one, of
-/// which no answer came, was done.
+type Sent = Result<Outcome, UpstreamError>;
+
+async fn send(upstream: &dyn Upstream, operation: &Operation, learned: &mut UserLearned) -> Sent {
+    let started = Instant::now();
+    let result = upstream.apply(operation).await;
+    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let call = (operation.clone(), word(&result), millis);
+    learned.calls.push(call);
+    result
+}
+
+/// Only the *user* being gone is the end of it (reliability: F-08): an account
+/// whose id is not known there any more may have been made anew under another
+/// one, and then it is that one's end that was asked for.
+async fn by_account(
+    upstream: &dyn Upstream,
+    mut operation: Operation,
+    result: Sent,
+    learned: &mut UserLearned,
+) -> (Operation, Sent) {
+    let (Operation::DeactivateUser { principal }, Err(UpstreamError::Missing { .. })) =
+        (&mut operation, &result)
+    else {
+        return (operation, result);
+    };
+    let Some(known) = principal.upstream_id.clone() else {
+        return (operation, result);
+    };
+    let found = match upstream.user(&principal.account).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return (operation, result),
+        Err(error) => return (operation, Err(error)),
+    };
+    let unclear = |reason: &str| {
+        Err(UpstreamError::Unknown {
+            reason: reason.into(),
+        })
+    };
+    match found.upstream_id {
+        Some(id) if id != known => {
+            tracing::warn!(user = %principal.id, "an account was made anew with another id and is ended as that");
+            principal.upstream_id = Some(id.clone());
+            learned.upstream_id = Some(id);
+            let result = match send(upstream, &operation, learned).await {
+                Err(UpstreamError::Missing { .. }) => unclear("it is shown and not known"),
+                result => result,
+            };
+            (operation, result)
+        }
+        // A read that lags, or an answer about something else.
+        _ => (operation, unclear("it is not known and shown all the same")),
+    }
+}
+
+/// Whether a deactivation was refused only because it was done before, by an
+/// earlier call or by somebody else.
 async fn gone_already(
     upstream: &dyn Upstream,
     operation: &Operation,

@@ -19,7 +19,7 @@ use crate::{
     },
     scim::resource::ResourceId,
     store::{Actor, Drifted, DriftedGroup, ImportMark, Reconcilable, Repaired, Settle},
-    upstream::{RemoteMember, UpstreamError},
+    upstream::{RemoteMember, RemoteUser, UpstreamError},
 };
 
 /// Groups, or accounts, asked of the store at a time.
@@ -140,6 +140,9 @@ impl Pass<'_> {
         let listed = self.session.connection.upstream.users().await;
         let listed = listed.map_err(|error| self.unreadable(&error))?;
         self.session.find_staged(&listed).await?;
+        if self.repairs() {
+            self.learn_ids(&listed).await?;
+        }
         // Who is there without any membership was not given anything back.
         let active = listed.into_iter().filter(|user| user.active && !user.idle);
         let there: HashSet<String> = active.map(|user| user.account.to_lowercase()).collect();
@@ -166,6 +169,16 @@ impl Pass<'_> {
         let accounts = there.into_iter().collect();
         let back = store.ended(c, accounts).await.map_err(store_failed)?;
         Ok((missing, back.into_iter().collect()))
+    }
+
+    /// What is to be ended must not be asked for by an id of before.
+    async fn learn_ids(&self, listed: &[RemoteUser]) -> Result<(), Failure> {
+        let active = listed.iter().filter(|user| user.active);
+        let shown = active
+            .filter_map(|user| Some((user.account.to_lowercase(), user.upstream_id.clone()?)));
+        let (store, c) = (&self.session.bridge.store, self.session.connection.key);
+        let learned = store.learn_ids(c, shown.collect(), self.actor()).await;
+        learned.map_err(store_failed)
     }
 
     async fn groups(&mut self) -> Result<(), Failure> {

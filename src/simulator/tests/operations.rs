@@ -158,7 +158,11 @@ async fn a_user_is_made_changed_and_deactivated() {
     let nobody = Operation::DeactivateUser {
         principal: by_email(&["nobody"]).remove(0),
     };
-    bench.apply(nobody).await.unwrap();
+    let missing = bench.apply(nobody).await;
+    assert!(
+        matches!(missing, Err(UpstreamError::Missing { .. })),
+        "{missing:?}"
+    );
 }
 
 #[actix_web::test]

@@ -611,6 +611,24 @@ impl Store for Sqlite {
         Ok(self.readers.read_apart(read).await?)
     }
 
+    async fn learn_ids(
+        &self,
+        c: ConnectionKey,
+        shown: Vec<(String, String)>,
+        actor: Actor,
+    ) -> Result<(), StoreError> {
+        let shown = Arc::new(shown);
+        let of = Arc::clone(&shown);
+        let read = move |db: &Connection| reconcile::shows_other_ids(db, c.0, &of);
+        if !self.readers.read_apart(read).await? {
+            return Ok(());
+        }
+        let write = self
+            .writer
+            .write(move |db| reconcile::learn_ids(db, c.0, &shown, &actor));
+        Ok(write.await?)
+    }
+
     async fn settle_drift(
         &self,
         group: GroupKey,

@@ -95,6 +95,47 @@ pub(super) fn ended(
     Ok(found)
 }
 
+const OTHER_ID: &str = "connection = ?1 AND account_key = ?2 AND account_key IS NOT NULL
+     AND upstream_id IS NOT NULL AND upstream_id <> ?3";
+
+/// Whether an account is shown under another id than it has here.
+pub(super) fn shows_other_ids(
+    db: &Connection,
+    connection: i64,
+    shown: &[(String, String)],
+) -> Result<bool> {
+    for tombstone in ["IS NULL", "IS NOT NULL"] {
+        let sql = format!("SELECT 1 FROM users WHERE {OTHER_ID} AND tombstone {tombstone}");
+        let mut select = db.prepare_cached(&sql)?;
+        for (account, id) in shown {
+            if select.exists(params![connection, account, id])? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Accounts that were made anew are addressed by the ids that they have now.
+pub(super) fn learn_ids(
+    db: &Connection,
+    connection: i64,
+    shown: &[(String, String)],
+    actor: &Actor,
+) -> Result<()> {
+    let mut learned = 0;
+    for tombstone in ["IS NULL", "IS NOT NULL"] {
+        let sql =
+            format!("UPDATE users SET upstream_id = ?3 WHERE {OTHER_ID} AND tombstone {tombstone}");
+        let mut update = db.prepare_cached(&sql)?;
+        for (account, id) in shown {
+            learned += update.execute(params![connection, account, id])?;
+        }
+    }
+    let detail = json!({ "ids": learned });
+    audit::record(db, connection, actor, "learn_ids", None, &detail)
+}
+
 /// Live users whose account is known to be there, after a key, in order.
 pub(super) fn accounts_after(
     db: &Connection,

@@ -172,8 +172,10 @@ impl Upstream for Opsera {
             } => self.create_user(account, role.as_deref(), fields).await,
             Operation::DeactivateUser { principal } => {
                 let values = [("id", address(principal))];
+                // That it is not known is for the engine to judge: see what the
+                // account is called.
                 let gone = self.write(Name::DeactivateUser, &values, None).await;
-                present(gone).map(|_| Outcome::default())
+                gone.map(|_| Outcome::default())
             }
             Operation::SetRole { principal, role } => {
                 let values = [("id", address(principal))];

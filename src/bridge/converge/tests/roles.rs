@@ -365,7 +365,8 @@ async fn an_end_soon_after_other_calls_is_done_and_done_once_more() {
 
 #[tokio::test]
 async fn an_end_that_was_refused_or_broken_off_may_have_been_done_in_part() {
-    let app = scripted(|_| Err(rejected()));
+    let mut app = scripted(|_| Err(rejected()));
+    app.user = Some(RemoteUser::default());
     let mut told = Told::nothing(None);
     let end = || user(false, Existence::Present, false);
     let (learned, _) = user_turn(&app, end(), Some(&mut told)).await;

@@ -162,3 +162,31 @@ async fn a_membership_of_who_or_what_is_protected_does_not_end_by_a_reading() {
     let done = scene.settle_as(&dev, gone, how, by()).await;
     assert_eq!((done.accepted, done.protected), (1, 0));
 }
+
+#[tokio::test]
+async fn an_account_that_was_made_anew_is_known_by_its_new_id() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let id = |id: &str| UserLearned {
+        observed: Some(present()),
+        settled: true,
+        upstream_id: Some(id.into()),
+        ..UserLearned::default()
+    };
+    let learn = |id: &str| {
+        let shown = vec![("ann@example.com".to_owned(), id.to_owned())];
+        scene.store.learn_ids(scene.c, shown, actor())
+    };
+    let leaves = || async {
+        scene.deactivate(ann.resource.id, actor()).await.unwrap();
+        let turn = scene.store.begin_user_turn(ann.key).await.unwrap().unwrap();
+        turn.work.principal.upstream_id
+    };
+    learn("never asked for").await.unwrap();
+    assert_eq!(leaves().await, None, "known by its e-mail");
+    let learned = id("old");
+    let end = scene.store.end_user_turn(ann.key, learned, 2_000);
+    end.await.unwrap();
+    learn("new").await.unwrap();
+    assert_eq!(leaves().await.as_deref(), Some("new"));
+}
