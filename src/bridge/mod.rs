@@ -231,6 +231,7 @@ impl Bridge {
         engine: tokio::runtime::Handle,
         switch: Switch,
     ) -> Result<Arc<Self>, StoreError> {
+        let switch = switch.among(setups.iter().map(|setup| setup.name.clone()).collect());
         let doubt = recovery::doubt(store.age(clock::new_id()).await?);
         let mut connections = Vec::with_capacity(setups.len());
         for setup in setups {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{Bridge, Connection, bearer, clock, token::Tokens};
+use super::{Bridge, Connection, bearer, clock, switch::Paused, token::Tokens};
 use crate::{
     plan::state::ConnectionKey,
     store::{
@@ -36,6 +36,9 @@ pub struct Status {
     /// The store takes writes.
     pub ready: bool,
     pub everything_paused: bool,
+    /// Names in the kill switch's file that are no connection's; then everything
+    /// is stopped.
+    pub paused_unknown: Vec<String>,
     pub connections: Vec<ConnectionStatus>,
 }
 
@@ -121,6 +124,7 @@ impl Bridge {
         let connections = self.connections.clone();
         let store = Arc::clone(&self.store);
         let engine = self.engine.clone();
+        tell_unknown(&self.switch.paused());
         self.switch.watch(&self.engine, move |before, paused| {
             let mut turned = Vec::new();
             for connection in &connections {
@@ -135,9 +139,19 @@ impl Bridge {
                 connections = ?paused.connections,
                 "the kill switch has changed"
             );
+            tell_unknown(paused);
             let store = Arc::clone(&store);
             engine.spawn(async move { record(&*store, turned).await });
         });
+    }
+}
+
+fn tell_unknown(paused: &Paused) {
+    if !paused.unknown.is_empty() {
+        tracing::error!(
+            names = ?paused.unknown,
+            "everything is stopped: the file of the kill switch names what is no connection"
+        );
     }
 }
 
@@ -213,6 +227,7 @@ impl Operator {
             started: self.bridge.started,
             ready: self.bridge.is_ready(),
             everything_paused: paused.everything,
+            paused_unknown: paused.unknown.into_iter().collect(),
             connections,
         })
     }

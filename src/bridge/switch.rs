@@ -5,13 +5,16 @@
 //! The file is the whole state, so that it works without a running server, over
 //! a restart, and without any of our programs: an empty file stops everything.
 //! Otherwise each line names a connection, or `*` for all of them; what follows
-//! a `#` is for people. A file that cannot be read stops everything too.
+//! a `#` is for people. A file that cannot be read stops everything too, and so
+//! does one that names a connection that there is not: whoever wrote it meant to
+//! stop something.
 
 use std::{
     collections::BTreeSet,
     fs,
     io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -29,11 +32,33 @@ const LONGEST: u64 = 64 * 1024;
 pub struct Paused {
     pub everything: bool,
     pub connections: BTreeSet<String>,
+    /// Names that are no connection's, for people: the first of them, cut.
+    pub unknown: BTreeSet<String>,
 }
+
+/// Of names that are no connection's, so many are shown, and so much of each.
+const SHOWN: (usize, usize) = (10, 64);
 
 impl Paused {
     pub fn stops(&self, connection: &str) -> bool {
         self.everything || self.connections.contains(connection)
+    }
+
+    /// With the names that there are: a name that there is not stops everything.
+    #[must_use]
+    pub fn among<N: AsRef<str>>(mut self, known: impl IntoIterator<Item = N>) -> Self {
+        let mut strange = self.connections.clone();
+        strange.remove("*");
+        for name in known {
+            strange.remove(name.as_ref());
+        }
+        self.everything |= !strange.is_empty();
+        let plain = |name: &String| {
+            let plain = name.chars().filter(|c| !c.is_control());
+            plain.take(SHOWN.1).collect()
+        };
+        self.unknown = strange.iter().take(SHOWN.0).map(plain).collect();
+        self
     }
 
     fn is_nothing(&self) -> bool {
@@ -45,6 +70,7 @@ impl Paused {
         Self {
             everything: connections.is_empty() || connections.contains("*"),
             connections,
+            unknown: BTreeSet::new(),
         }
     }
 }
@@ -139,6 +165,8 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 #[derive(Debug, Clone)]
 pub struct Switch {
     file: Option<PathBuf>,
+    /// The names of the connections.
+    known: Arc<[String]>,
     now: watch::Sender<Paused>,
 }
 
@@ -147,6 +175,7 @@ impl Switch {
     pub fn none() -> Self {
         Self {
             file: None,
+            known: Arc::default(),
             now: watch::Sender::new(Paused::default()),
         }
     }
@@ -156,8 +185,19 @@ impl Switch {
         let now = watch::Sender::new(read(&file));
         Self {
             file: Some(file),
+            known: Arc::default(),
             now,
         }
+    }
+
+    /// The same where these are the connections.
+    #[must_use]
+    pub(super) fn among(mut self, known: Vec<String>) -> Self {
+        self.known = known.into();
+        if let Some(file) = &self.file {
+            self.now.send_replace(read(file).among(self.known.iter()));
+        }
+        self
     }
 
     /// Follows the file for as long as the runtime lives; tells every change,
@@ -170,13 +210,13 @@ impl Switch {
         let Some(file) = self.file.clone() else {
             return;
         };
-        let now = self.now.clone();
+        let (now, known) = (self.now.clone(), Arc::clone(&self.known));
         engine.spawn(async move {
             let mut tick = tokio::time::interval(LOOK);
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 tick.tick().await;
-                let seen = read(&file);
+                let seen = read(&file).among(known.iter());
                 let mut before = seen.clone();
                 if now.send_if_modified(|paused| {
                     std::mem::swap(paused, &mut before);
@@ -228,6 +268,28 @@ mod tests {
         fs::remove_file(&file).unwrap();
         fs::create_dir(&file).unwrap();
         assert!(read(&file).everything);
+    }
+
+    #[test]
+    fn a_name_that_is_no_connection_s_stops_everything_and_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("drawbridge.db.paused");
+        let switch = || Switch::at(file.clone()).among(vec!["acme".into(), "other".into()]);
+        fs::write(&file, "acme # audit\n").unwrap();
+        assert!(switch().stops("acme") && !switch().stops("other"));
+        assert_eq!(switch().paused().unknown, BTreeSet::new());
+        for text in ["Acme\n", "acme because of the incident\n", "acme\nothr\n"] {
+            fs::write(&file, text).unwrap();
+            assert!(switch().stops("acme") && switch().stops("other"), "{text}");
+            assert_eq!(switch().paused().unknown.len(), 1, "{text}");
+        }
+        fs::write(&file, "*\n").unwrap();
+        assert!(switch().stops("acme") && switch().paused().unknown.is_empty());
+        fs::write(&file, "x".repeat(1_000)).unwrap();
+        let told = switch().paused().unknown;
+        assert_eq!(told.first().unwrap().len(), SHOWN.1);
+        fs::remove_file(&file).unwrap();
+        assert!(!switch().stops("acme"));
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Pause {
         let file = file(&self.config, self.connection.as_deref())?;
         let why = format!("{} {}", operator::who(), self.reason);
         let now = switch::pause(&file, self.connection.as_deref(), why.trim())?;
-        tell(&now);
+        tell(now, &self.config);
         Ok(())
     }
 }
@@ -52,7 +52,8 @@ impl Pause {
 impl Resume {
     pub(super) fn run(&self) -> Result<(), Failed> {
         let file = file(&self.config, self.connection.as_deref())?;
-        tell(&switch::resume(&file, self.connection.as_deref())?);
+        let now = switch::resume(&file, self.connection.as_deref())?;
+        tell(now, &self.config);
         Ok(())
     }
 }
@@ -71,7 +72,17 @@ fn file(config: &ConfigFile, connection: Option<&str>) -> Result<std::path::Path
     Ok(beside(&operator::store(config)?, switch::FLAG))
 }
 
-fn tell(now: &Paused) {
+fn tell(now: Paused, config: &ConfigFile) {
+    // Who cannot read the configuration has said so before.
+    let now = match config::token_files(&config.config) {
+        Ok(known) => now.among(known.keys()),
+        Err(_) => now,
+    };
+    for name in &now.unknown {
+        remark(&format!(
+            "There is no connection {name:?}, so everything is stopped."
+        ));
+    }
     let names: Vec<&str> = now.connections.iter().map(String::as_str).collect();
     remark(&match (now.everything, names.is_empty()) {
         (true, _) => "All writes to all applications are stopped.".to_owned(),

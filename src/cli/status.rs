@@ -103,6 +103,13 @@ fn show(screen: Screen, status: &Value) {
             ready.1
         ),
     );
+    for name in status["pausedUnknown"].as_array().into_iter().flatten() {
+        let text = format!(
+            "all writes are stopped because the kill switch's file names {name}, which is no \
+             connection; drawbridge resume takes the file away"
+        );
+        screen.paragraph(Tone::Bad, "", &text);
+    }
     for connection in connections(status) {
         let tone = if is_well(connection) {
             Tone::Good

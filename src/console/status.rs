@@ -23,6 +23,7 @@ fn document(status: &Status) -> Value {
         "started": time(status.started),
         "ready": status.ready,
         "everythingPaused": status.everything_paused,
+        "pausedUnknown": status.paused_unknown,
         "connections": connections,
     })
 }
