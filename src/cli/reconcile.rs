@@ -18,8 +18,8 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Compare the application with what was last observed there, now.
 ///
-/// Without --apply it only tells: memberships that were asked for and are gone,
-/// members nobody asked for, groups and accounts that are gone, accounts that
+/// Without --apply it only tells: memberships that were asked for and are gone (-),
+/// or were only found (~), members nobody asked for (?, those who are users here), groups and accounts that are gone, accounts that
 /// were ended and are back. With --apply it does what `drift` of the connection
 /// says: puts memberships there again, or accepts that they are gone; and ends
 /// accounts again. What only one of two readings shows is not believed. A group
@@ -163,7 +163,7 @@ fn show(name: &str, found: &Value) -> bool {
             Tone::Heading,
             &format!("  {} ({})", text("name"), text("group")),
         );
-        for (sign, key) in [("-", "missing"), ("~", "gone")] {
+        for (sign, key) in [("-", "missing"), ("~", "gone"), ("?", "unasked_users")] {
             for user in group[key].as_array().into_iter().flatten() {
                 screen.line(
                     Tone::Plain,

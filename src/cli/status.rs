@@ -181,6 +181,14 @@ fn show(screen: Screen, status: &Value) {
             screen.paragraph(Tone::Bad, "  ", &text);
         }
         let number = |key: &str| connection["lastReconciliation"][key].as_u64().unwrap_or(0);
+        if number("unasked") > 0 {
+            let text = format!(
+                "at the last reconciliation {} members were there that nobody asked for; they are \
+                 not touched; see drawbridge reconcile",
+                number("unasked")
+            );
+            screen.paragraph(Tone::Plain, "  ", &text);
+        }
         let back = number("accounts_held") + number("accounts_protected");
         if back > 0 {
             let text = format!(

@@ -32,7 +32,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 28] = [
+const ROWS: [Row; 29] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -115,6 +115,11 @@ const ROWS: [Row; 28] = [
         "drift_memberships",
         "Memberships that the last reconciliation did not find and did not put there again.",
         |c| c.left().memberships,
+    ),
+    gauge(
+        "drift_unasked",
+        "Members that the last reconciliation found and nobody asked for.",
+        |c| c.drifted.as_ref().map_or(0, |last| last.unasked),
     ),
     gauge(
         "last_reconciliation_time_seconds",

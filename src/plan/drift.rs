@@ -52,8 +52,10 @@ pub struct GroupDrift {
     pub missing: Vec<UserKey>,
     /// Only ever found there, and gone.
     pub gone: Vec<UserKey>,
-    /// Members nobody asked for; never touched.
+    /// Members nobody asked for; never touched. Who they are, by their places
+    /// in what is shown: the first [`GroupDrift::NAMED`].
     pub unasked: usize,
+    pub unasked_at: Vec<usize>,
     /// Members that were there when last observed.
     pub there: usize,
     /// The list is too short to be believed at once.
@@ -67,6 +69,8 @@ pub struct GroupDrift {
 const SMALL: usize = 10;
 
 impl GroupDrift {
+    pub const NAMED: usize = 100;
+
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.gone.is_empty()
     }
@@ -87,6 +91,7 @@ impl GroupDrift {
             missing: both(self.missing, &other.missing),
             gone: both(self.gone, &other.gone),
             unasked: other.unasked,
+            unasked_at: other.unasked_at.clone(),
             there: other.there,
             shrunk: other.shrunk,
             emptied: other.emptied,
@@ -204,7 +209,10 @@ pub fn of_group(pairs: &[Pair], shown: &[Shown]) -> GroupDrift {
         }
     }
     let unasked = |(at, member): &(usize, &Shown)| !member.covers && !matched.contains(at);
-    drift.unasked = shown.iter().enumerate().filter(unasked).count();
+    let unasked = shown.iter().enumerate().filter(unasked);
+    let places: Vec<usize> = unasked.map(|(at, _)| at).collect();
+    drift.unasked = places.len();
+    drift.unasked_at = places.into_iter().take(GroupDrift::NAMED).collect();
     drift.there = there;
     drift.shrunk = has_shrunk(there, still);
     drift.emptied = there > 1 && still == 0;
@@ -272,7 +280,7 @@ mod tests {
         };
         assert!(!of(&drift.missing, &[]).is_empty() && !of(&[], &drift.gone).is_empty());
         assert!(of(&[], &[]).is_empty());
-        assert_eq!(drift.unasked, 1);
+        assert_eq!((drift.unasked, drift.unasked_at), (1, vec![1]));
         assert!(!drift.shrunk, "a small group");
     }
 

@@ -132,6 +132,8 @@ pub struct DriftedGroup {
     pub missing: Vec<String>,
     pub gone: Vec<String>,
     pub unasked: u64,
+    /// Those of them who are users here, some of them where they are many.
+    pub unasked_users: Vec<String>,
     /// Why nothing is done about it, if so.
     pub held: Option<String>,
 }

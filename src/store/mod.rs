@@ -880,6 +880,13 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         c: ConnectionKey,
         accounts: Vec<String>,
     ) -> Result<Vec<(UserKey, ResourceId)>, StoreError>;
+    /// Which users members are that the application shows, by its ids and the
+    /// keys of their accounts.
+    async fn users_shown(
+        &self,
+        c: ConnectionKey,
+        members: Vec<(Option<String>, Option<String>)>,
+    ) -> Result<Vec<ResourceId>, StoreError>;
     /// Takes over ids, beside the keys of their accounts, that the application
     /// shows now: an account that was made anew there has another one.
     async fn learn_ids(

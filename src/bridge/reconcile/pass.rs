@@ -42,6 +42,10 @@ const TOO_MUCH: &str = "too many memberships would end at once by this, which is
 const OVERTAKEN: &str = "it was written while this went on; a later reconciliation puts it right";
 const PROTECTED: &str = "some of it is protected here and does not end because it is gone there; `drawbridge reconcile --apply --shrunk` accepts it";
 
+/// What is remembered of a group, how it differs, and who of those nobody asked
+/// for is a user here.
+type Compared = (Vec<Pair>, GroupDrift, Vec<ResourceId>);
+
 struct Pass<'a> {
     session: &'a Session,
     purpose: Purpose,
@@ -220,19 +224,22 @@ impl Pass<'_> {
             self.found.compared += there;
             self.found.groups_missing += 1;
             self.found.without_group += there;
-            self.tell(group, &[], &GroupDrift::default(), Some("the group is not there any more; it is never made again without being asked for"));
+            self.tell(group, &[], (&GroupDrift::default(), Vec::new()), Some("the group is not there any more; it is never made again without being asked for"));
             return Ok(());
         }
-        let Some((_, drift)) = self.compare(group).await? else {
+        let Some((pairs, drift, unasked)) = self.compare(group).await? else {
             return Ok(());
         };
         if drift.is_empty() {
             self.found.unasked += drift.unasked as u64;
             self.found.compared += drift.there as u64;
+            if drift.unasked > 0 {
+                self.tell(group, &pairs, (&drift, unasked), None);
+            }
             return Ok(());
         }
         self.until_a_read_cannot_lag().await;
-        let Some((pairs, again)) = self.compare(group).await? else {
+        let Some((pairs, again, unasked)) = self.compare(group).await? else {
             return Ok(());
         };
         let mut drift = drift.confirmed_by(&again);
@@ -243,6 +250,9 @@ impl Pass<'_> {
         self.found.unasked += drift.unasked as u64;
         self.found.compared += drift.there as u64;
         if drift.is_empty() {
+            if drift.unasked > 0 {
+                self.tell(group, &pairs, (&drift, unasked), None);
+            }
             return Ok(());
         }
         self.found.missing += drift.missing.len() as u64;
@@ -261,7 +271,7 @@ impl Pass<'_> {
             self.wake(repaired);
         }
         self.found.left += left as u64;
-        self.tell(group, &pairs, &drift, held);
+        self.tell(group, &pairs, (&drift, unasked), held);
         Ok(())
     }
 
@@ -347,11 +357,9 @@ impl Pass<'_> {
         repaired.map_err(store_failed)
     }
 
-    /// `None` when the group is gone by now, which the next pass will tell.
-    async fn compare(
-        &self,
-        group: &Reconcilable,
-    ) -> Result<Option<(Vec<Pair>, GroupDrift)>, Failure> {
+    /// With those of the members nobody asked for who are users here. `None`
+    /// when the group is gone by now, which the next pass will tell.
+    async fn compare(&self, group: &Reconcilable) -> Result<Option<Compared>, Failure> {
         let connection = &self.session.connection;
         connection.lanes.when_quiet().await;
         let shown = match connection.upstream.members(&group.name).await {
@@ -364,14 +372,23 @@ impl Pass<'_> {
         let pairs = pairs.map_err(store_failed)?;
         let shown: Vec<Shown> = shown.into_iter().map(shown_of).collect();
         let drift = drift::of_group(&pairs, &shown);
-        Ok(Some((pairs, drift)))
+        let unasked = drift.unasked_at.iter().filter_map(|at| shown.get(*at));
+        let unasked: Vec<_> = unasked
+            .map(|it| (it.upstream_id.clone(), it.account.clone()))
+            .collect();
+        if unasked.is_empty() {
+            return Ok(Some((pairs, drift, Vec::new())));
+        }
+        let store = &self.session.bridge.store;
+        let unasked = store.users_shown(connection.key, unasked).await;
+        Ok(Some((pairs, drift, unasked.map_err(store_failed)?)))
     }
 
     fn tell(
         &mut self,
         group: &Reconcilable,
         pairs: &[Pair],
-        drift: &GroupDrift,
+        (drift, unasked): (&GroupDrift, Vec<ResourceId>),
         held: Option<&str>,
     ) {
         if self.found.details.len() >= Drifted::SHOWN {
@@ -391,6 +408,7 @@ impl Pass<'_> {
             missing: ids(&drift.missing),
             gone: ids(&drift.gone),
             unasked: drift.unasked as u64,
+            unasked_users: unasked.iter().map(ToString::to_string).collect(),
             held: held.map(str::to_owned),
         });
     }

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::{
     plan::state::Existence,
+    scim::resource::ResourceId,
     store::{Actor, FoundGroup, FoundUser, Gone, Imported, StoreError},
 };
 
@@ -395,4 +396,18 @@ fn note_strangers(db: &Connection, key: i64, seen: &Imported, import: &Import) -
         )?;
     }
     Ok(())
+}
+
+/// Those of some members who are users here.
+pub(super) fn users_of(
+    db: &Connection,
+    connection: i64,
+    members: &[(Option<String>, Option<String>)],
+) -> Result<Vec<ResourceId>> {
+    let mut users = Vec::new();
+    for (upstream_id, account) in members {
+        let user = found::member(db, connection, upstream_id.as_deref(), account.as_deref())?;
+        users.extend(user.map(|(_, id)| ResourceId::from_bytes(id)));
+    }
+    Ok(users)
 }

@@ -611,6 +611,15 @@ impl Store for Sqlite {
         Ok(self.readers.read_apart(read).await?)
     }
 
+    async fn users_shown(
+        &self,
+        c: ConnectionKey,
+        members: Vec<(Option<String>, Option<String>)>,
+    ) -> Result<Vec<ResourceId>, StoreError> {
+        let read = move |db: &Connection| import::users_of(db, c.0, &members);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
     async fn learn_ids(
         &self,
         c: ConnectionKey,
