@@ -58,6 +58,8 @@ pub struct Order {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reconciling {
     pub running: bool,
+    /// The kill switch stops the connection: nothing is sent.
+    pub paused: bool,
     pub groups_read: u64,
     pub groups: u64,
     /// Of the last one that ended, or why it did not.
@@ -115,7 +117,11 @@ impl Operator {
 
     pub fn reconciling(&self, connection: &str) -> Option<Reconciling> {
         let connection = self.bridge.find(Some(connection))?;
-        Some(connection.reconciling())
+        let paused = self.bridge.switch.stops(&connection.name);
+        Some(Reconciling {
+            paused,
+            ..connection.reconciling()
+        })
     }
 }
 

@@ -93,7 +93,16 @@ impl Reconcile {
                 status: 1,
             });
         }
-        let differs = show(name, &end["found"]);
+        let paused = end["paused"] == true;
+        let differs = show(name, &end["found"], paused);
+        if differs && paused && self.apply {
+            return Err(Failed {
+                text: format!(
+                    "{name}: writes are stopped, so nothing is put right before `drawbridge resume`"
+                ),
+                status: 1,
+            });
+        }
         if differs && asked_in_vain {
             return Err(Failed {
                 text: format!(
@@ -120,7 +129,7 @@ fn bar(now: &Value) -> String {
     )
 }
 
-fn show(name: &str, found: &Value) -> bool {
+fn show(name: &str, found: &Value, paused: bool) -> bool {
     let screen = Screen::new();
     let number = |key: &str| found[key].as_u64().unwrap_or(0);
     let differs = ["missing", "gone", "accounts_back"]
@@ -175,11 +184,9 @@ fn show(name: &str, found: &Value) -> bool {
             screen.paragraph(Tone::Bad, "    ", held);
         }
     }
-    if found["applied"] == true && differs {
-        screen.line(
-            Tone::Plain,
-            "  It is being put right, where nothing else is said.",
-        );
+    if found["applied"] == true && differs && !paused {
+        let text = "It is being put right, where nothing else is said; what the application refuses of it is in `drawbridge status`.";
+        screen.paragraph(Tone::Plain, "  ", text);
     }
     differs
 }

@@ -54,6 +54,7 @@ fn document(now: &Reconciling) -> Value {
     let result = now.result.as_ref();
     json!({
         "running": now.running,
+        "paused": now.paused,
         "groupsRead": now.groups_read,
         "groups": now.groups,
         "found": result.and_then(|result| result.as_ref().ok()).map(found),
