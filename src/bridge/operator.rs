@@ -5,7 +5,7 @@
 //! answered 2xx and is not yet in the application is counted here, so that
 //! nothing is pending in silence.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Bridge, Connection, bearer, clock, switch::Paused, token::Tokens};
 use crate::{
@@ -56,6 +56,8 @@ pub struct ConnectionStatus {
     pub refused_resources: Vec<RefusedResource>,
     /// Each membership is a call of its own.
     pub single: bool,
+    /// For how long something is open that takes access away.
+    pub revocation_open: Option<Duration>,
     pub recovery: Option<Recovery>,
     /// Nobody is taken out of a group before a first look at the application.
     pub unseen: bool,
@@ -117,6 +119,16 @@ impl Bridge {
     /// Whether requests that write can be taken.
     pub fn is_ready(&self) -> bool {
         *self.store.health().borrow() == Health::Well
+    }
+
+    /// For how long something is open that takes access away.
+    pub(super) async fn revocation_open(
+        &self,
+        key: ConnectionKey,
+    ) -> Result<Option<Duration>, StoreError> {
+        let oldest = self.store.oldest_revocation(key).await?;
+        let age = oldest.map(|since| u64::try_from(clock::now() - since).unwrap_or(0));
+        Ok(age.map(Duration::from_millis))
     }
 
     /// Follows the switch and passes it on to every application.
@@ -215,6 +227,7 @@ impl Operator {
                 refused: self.bridge.store.refusals(connection.key, SHOWN).await?,
                 refused_resources: store.refused_resources(connection.key, SHOWN).await?,
                 single: connection.upstream.has_families(),
+                revocation_open: self.bridge.revocation_open(connection.key).await?,
                 recovery: self.bridge.store.recovery(connection.key).await?,
                 unseen: self.bridge.store.is_unseen(connection.key).await?,
                 dropped_attributes: connection.dropped_attributes(),

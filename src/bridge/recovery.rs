@@ -3,7 +3,7 @@
 //! for an operator, and dropping what has waited too long (reliability: G-6,
 //! G-7). Doubt only ever begins recovery; a human ends it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{
     Bridge, Failure, Operator, Session, Setup, approval::Declined, clock, credentials::Noted,
@@ -22,6 +22,8 @@ const TELL: Duration = Duration::from_secs(3600);
 /// decided is forgotten.
 const WAITS: Millis = 7 * DAY;
 const REMEMBERED: Millis = 30 * DAY;
+/// Access that is taken away must be gone by then (reliability: I-14).
+const LATE: Duration = Duration::from_secs(300);
 const DAY: Millis = 24 * 3600 * 1_000;
 
 /// Recovery's reason in how the database stands to what was noted of it.
@@ -105,6 +107,7 @@ impl Bridge {
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             let mut last: Option<tokio::time::Instant> = None;
             let mut noted = Noted::default();
+            let mut late = HashSet::new();
             loop {
                 tick.tick().await;
                 if let Err(error) = bridge.look_at_credentials(&mut noted).await {
@@ -113,6 +116,7 @@ impl Bridge {
                 if let Err(error) = bridge.store.note_age().await {
                     tracing::warn!(%error, "how far the store has come could not be noted beside it");
                 }
+                bridge.look_after_revocations(&mut late).await;
                 if last.is_some_and(|last| last.elapsed() < TELL) {
                     continue;
                 }
@@ -122,6 +126,28 @@ impl Bridge {
                 }
             }
         });
+    }
+
+    /// Tells once of every connection that takes access away too late, and again
+    /// when it has been in time meanwhile.
+    async fn look_after_revocations(&self, late: &mut HashSet<ConnectionKey>) {
+        for connection in &self.connections {
+            let key = connection.key;
+            match self.revocation_open(key).await {
+                Ok(Some(open)) if open > LATE => {
+                    if late.insert(key) {
+                        tracing::error!(
+                            connection = %connection.name, seconds = open.as_secs(),
+                            "access that was taken away is not gone in the application yet"
+                        );
+                    }
+                }
+                Ok(_) => {
+                    late.remove(&key);
+                }
+                Err(error) => tracing::warn!(%error, "open revocations cannot be looked after"),
+            }
+        }
     }
 
     async fn look_after_holds(&self) -> Result<(), StoreError> {

@@ -47,6 +47,9 @@ impl Status {
     }
 }
 
+/// Seconds after which access that was taken away must be gone.
+const LATE: u64 = 300;
+
 fn connections(status: &Value) -> impl Iterator<Item = &Value> {
     status["connections"].as_array().into_iter().flatten()
 }
@@ -132,6 +135,11 @@ fn show(screen: Screen, status: &Value) {
                 connection["users"], connection["groups"], connection["memberships"]
             ),
         );
+        let open = connection["oldestRevocationSeconds"].as_u64().unwrap_or(0);
+        if open > LATE {
+            let text = format!("access that was taken away {open} seconds ago is not gone yet");
+            screen.paragraph(Tone::Bad, "  ", &text);
+        }
         if connection["held"] != 0 {
             let held = &connection["held"];
             let text = format!("  {held} held requests wait for you: drawbridge held list");
@@ -153,50 +161,7 @@ fn show(screen: Screen, status: &Value) {
                  time since the start",
             );
         }
-        for (number, what) in [
-            (
-                "unshown",
-                "are not shown: others have names that SCIM does not tell from theirs, or the same address",
-            ),
-            (
-                "doubted",
-                "are not there any more, too many at once to be believed before more imports agree",
-            ),
-        ] {
-            let count = connection["lastImport"][number].as_u64().unwrap_or(0);
-            if count > 0 {
-                screen.paragraph(
-                    Tone::Bad,
-                    "  ",
-                    &format!("at the last import: {count} {what}"),
-                );
-            }
-        }
-        let missing = counts(&connection["lastReconciliation"]["left"]);
-        if !missing.is_empty() {
-            let text = format!(
-                "at the last reconciliation these were not there and were not put there again, so \
-                 people may lack access: {missing}; see drawbridge reconcile"
-            );
-            screen.paragraph(Tone::Bad, "  ", &text);
-        }
-        let number = |key: &str| connection["lastReconciliation"][key].as_u64().unwrap_or(0);
-        if number("unasked") > 0 {
-            let text = format!(
-                "at the last reconciliation {} members were there that nobody asked for; they are \
-                 not touched; see drawbridge reconcile",
-                number("unasked")
-            );
-            screen.paragraph(Tone::Plain, "  ", &text);
-        }
-        let back = number("accounts_held") + number("accounts_protected");
-        if back > 0 {
-            let text = format!(
-                "at the last reconciliation {back} accounts that were ended were there again and \
-                 were left so; see drawbridge reconcile"
-            );
-            screen.paragraph(Tone::Bad, "  ", &text);
-        }
+        show_readings(screen, connection);
         for what in ["pending", "refused", "staged"] {
             let counts = counts(&connection[what]);
             if !counts.is_empty() {
@@ -235,5 +200,53 @@ fn show_refused(screen: Screen, connection: &Value) {
         let (at, reason) = (text(&refused["at"]), text(&refused["reason"]));
         let line = format!("{what} (asked for at {at}): {reason}");
         screen.paragraph(Tone::Bad, "    ", &line);
+    }
+}
+
+/// What the last import and the last reconciliation found and did not put right.
+fn show_readings(screen: Screen, connection: &Value) {
+    for (number, what) in [
+        (
+            "unshown",
+            "are not shown: others have names that SCIM does not tell from theirs, or the same address",
+        ),
+        (
+            "doubted",
+            "are not there any more, too many at once to be believed before more imports agree",
+        ),
+    ] {
+        let count = connection["lastImport"][number].as_u64().unwrap_or(0);
+        if count > 0 {
+            screen.paragraph(
+                Tone::Bad,
+                "  ",
+                &format!("at the last import: {count} {what}"),
+            );
+        }
+    }
+    let missing = counts(&connection["lastReconciliation"]["left"]);
+    if !missing.is_empty() {
+        let text = format!(
+            "at the last reconciliation these were not there and were not put there again, so \
+             people may lack access: {missing}; see drawbridge reconcile"
+        );
+        screen.paragraph(Tone::Bad, "  ", &text);
+    }
+    let number = |key: &str| connection["lastReconciliation"][key].as_u64().unwrap_or(0);
+    if number("unasked") > 0 {
+        let text = format!(
+            "at the last reconciliation {} members were there that nobody asked for; they are \
+             not touched; see drawbridge reconcile",
+            number("unasked")
+        );
+        screen.paragraph(Tone::Plain, "  ", &text);
+    }
+    let back = number("accounts_held") + number("accounts_protected");
+    if back > 0 {
+        let text = format!(
+            "at the last reconciliation {back} accounts that were ended were there again and \
+             were left so; see drawbridge reconcile"
+        );
+        screen.paragraph(Tone::Bad, "  ", &text);
     }
 }

@@ -32,7 +32,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 29] = [
+const ROWS: [Row; 30] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -52,6 +52,11 @@ const ROWS: [Row; 29] = [
         "pending_memberships",
         "Memberships that the application does not have as asked yet.",
         |c| c.counts.pending_memberships,
+    ),
+    gauge(
+        "oldest_revocation_seconds",
+        "For how long something is open that takes access away; 0 without.",
+        |c| c.revocation_open.map_or(0, |open| open.as_secs()),
     ),
     gauge(
         "refused_users",

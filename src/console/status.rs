@@ -52,6 +52,7 @@ fn connection(of: &ConnectionStatus) -> Value {
             "memberships": counts.pending_memberships,
         },
         "pendingTakesAtLeastSeconds": of.seconds_left(),
+        "oldestRevocationSeconds": of.revocation_open.map(|open| open.as_secs()),
         "refused": {
             "users": counts.refused_users,
             "groups": counts.refused_groups,

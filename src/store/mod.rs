@@ -660,6 +660,9 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<Pending>, StoreError>;
     /// Memberships that the application refused, newest first, at most so many.
     async fn refusals(&self, c: ConnectionKey, most: usize) -> Result<Vec<Refused>, StoreError>;
+    /// When the oldest thing was asked for that takes access away and is not
+    /// done yet, as far as is known; what waits for an operator aside.
+    async fn oldest_revocation(&self, c: ConnectionKey) -> Result<Option<Millis>, StoreError>;
     /// Users and groups that it refused, the deleted ones first, at most so many.
     async fn refused_resources(
         &self,

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use crate::{
     plan::state::{GroupKey, UserKey},
     scim::resource::ResourceId,
-    store::{Lane, Pending},
+    store::{Lane, Millis, Pending},
 };
 
 use super::{families, fault::Result, group_turn, groups, leaving, row::id_at, user_turn};
@@ -80,6 +80,30 @@ fn staged(db: &Connection, connection: i64, most: usize) -> Result<Vec<Pending>>
         Ok(Pending::Staged(id_at(row, 0)?))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Of a membership the time is kept as long as its removal counts for the guard;
+/// after that, and without the guard, it is the group's last change.
+pub(super) fn oldest_revocation(db: &Connection, connection: i64) -> Result<Option<Millis>> {
+    let mut oldest: Option<Millis> = None;
+    for sql in [
+        "SELECT min(modified) FROM users WHERE connection = ?1 AND dirty = 1 AND wants = 0",
+        "SELECT min(tombstone) FROM groups
+         WHERE connection = ?1 AND dirty = 1 AND tombstone IS NOT NULL AND withheld = 0",
+        "SELECT min(coalesce(r.at, g.modified))
+         FROM memberships m JOIN groups g ON g.key = m.group_key
+         LEFT JOIN taken t ON t.user_key = m.user_key AND t.group_key = m.group_key
+         LEFT JOIN removals r ON r.number = t.removal
+         WHERE m.desired <> m.observed AND m.desired = 0 AND m.withheld = 0
+           AND g.connection = ?1 AND g.tombstone IS NULL AND g.refused IS NULL
+           AND g.read_only IS NULL",
+    ] {
+        let at: Option<Millis> = db
+            .prepare_cached(sql)?
+            .query_row([connection], |row| row.get(0))?;
+        oldest = oldest.into_iter().chain(at).min();
+    }
+    Ok(oldest)
 }
 
 /// Live, writable groups in which a user's pair differs.

@@ -262,6 +262,11 @@ impl Store for Sqlite {
         Ok(read.await?)
     }
 
+    async fn oldest_revocation(&self, c: ConnectionKey) -> Result<Option<Millis>, StoreError> {
+        let read = move |db: &Connection| lanes::oldest_revocation(db, c.0);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
     async fn refused_resources(
         &self,
         c: ConnectionKey,

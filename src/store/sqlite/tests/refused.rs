@@ -1,7 +1,7 @@
 //! Ends that the application refuses after the answer was given: nobody can ask
 //! for them again, so they are told, kept and tried again (reliability: I-01,
 //! I-14).
-use super::{imports::found_user, *};
+use super::{guards::at, imports::found_user, *};
 use crate::{
     plan::state::GroupKey,
     store::{ImportMark, Imported, RefusedAct},
@@ -139,4 +139,27 @@ async fn a_refused_deactivation_is_told_with_its_reason_and_a_refused_creation_i
     );
     let again = scene.store.retry_ends(scene.c, actor()).await.unwrap();
     assert_eq!(again, [Lane::User(ann.key)]);
+}
+
+#[tokio::test]
+async fn the_oldest_of_what_takes_access_away_is_told_and_nothing_else() {
+    let scene = Scene::new().await;
+    let oldest = || scene.store.oldest_revocation(scene.c);
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    let add = change(vec![MemberChange::Add(texts(&[bob.resource.id]))]);
+    scene.change(&group, add).await.unwrap();
+    scene.user("carl").await;
+    assert_eq!(oldest().await, Ok(None));
+    let taken = remove(&[ann.resource.id]);
+    scene.change_as(&group, taken, at(5_000)).await.unwrap();
+    scene.deactivate(bob.resource.id, at(7_000)).await.unwrap();
+    // A change of the group makes it no younger.
+    let other = change(vec![MemberChange::Remove(texts(&[bob.resource.id]))]);
+    scene.change_as(&group, other, at(9_000)).await.unwrap();
+    assert_eq!(oldest().await, Ok(Some(5_000)));
+    scene.confirm_group(&group).await;
+    assert_eq!(oldest().await, Ok(Some(7_000)));
+    scene.confirm_user(bob.key).await;
+    assert_eq!(oldest().await, Ok(None));
 }
