@@ -215,7 +215,7 @@ impl Session {
         if !self.is_agreed() {
             let found = self.read_all(Purpose::Look).await?;
             if found.is_doubtful() {
-                self.doubt().await?;
+                self.doubt(found.doubt()).await?;
                 return self.read_all(Purpose::Tell).await;
             }
             // Nothing to compare proves nothing.
@@ -246,8 +246,8 @@ impl Session {
     }
 
     /// Begins recovery: too much differs.
-    async fn doubt(&self) -> Result<(), Failure> {
-        let (store, why) = (&self.bridge.store, Why::TooMuchDrift);
+    async fn doubt(&self, why: Why) -> Result<(), Failure> {
+        let store = &self.bridge.store;
         let began = store.begin_recovery(self.connection.key, why, self.actor());
         if began.await.map_err(store_failed)? {
             recovery::tell(&self.connection.name, why);

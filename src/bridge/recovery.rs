@@ -91,9 +91,14 @@ pub(super) async fn uphold(
 }
 
 pub(super) fn tell(connection: &str, why: Why) {
+    let more = if why.is_foreign() {
+        " and nobody's access is ended"
+    } else {
+        ""
+    };
     tracing::warn!(
         connection,
-        "in recovery, nothing is removed from groups: {why}; if database and application belong \
+        "in recovery, nothing is removed from groups{more}: {why}; if database and application belong \
          together, say so with `drawbridge recovery end --connection {connection}`"
     );
 }

@@ -204,6 +204,9 @@ pub struct History {
     /// Nobody has said yet that this database and this application belong
     /// together (G-7).
     pub recovery: bool,
+    /// In recovery, because it is rather another application or tenant: not
+    /// even a single leaver is this one's.
+    pub foreign: bool,
     /// A larger removal from this group waits for an operator.
     pub waiting: bool,
     /// Gone from the group, and its size when the window began.
@@ -230,6 +233,8 @@ pub enum Rule {
     EmptyFrom,
     /// G-7.
     Recovery,
+    /// G-7, of somebody who leaves.
+    Foreign,
 }
 
 impl Rule {
@@ -240,6 +245,7 @@ impl Rule {
             Self::Removals => "removals",
             Self::EmptyFrom => "empty_from",
             Self::Recovery => "recovery",
+            Self::Foreign => "foreign",
         }
     }
 
@@ -305,6 +311,9 @@ impl Guard {
 
     /// Who leaves alone is not held back by what others lost.
     fn judge_leaver(&self, history: &History) -> Result<(), Over> {
+        if history.foreign {
+            return Err(self.over(Rule::Foreign, Taking::Access, history));
+        }
         let over = self.over(Rule::Removals, Taking::Access, history);
         let together = over.taken.saturating_add(1) > over.most && history.leavers > 0;
         if together || history.leavers.saturating_add(1) > over.most {

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lane, Millis};
+use super::{Lane, Millis, Why};
 use crate::{
     plan::{
         drift::{self, Shrunk},
@@ -95,6 +95,15 @@ impl Drifted {
         }
     }
 
+    /// In which doubt; see [`Self::is_doubtful`].
+    pub fn doubt(&self) -> Why {
+        if is_foreign(self.accounts_missing, self.accounts) {
+            Why::AnotherTenant
+        } else {
+            Why::TooMuchDrift
+        }
+    }
+
     /// Too much to be a change behind the bridge's back: database and
     /// application may not belong together.
     pub fn is_doubtful(&self) -> bool {
@@ -105,6 +114,12 @@ impl Drifted {
                 self.accounts + self.accounts_back,
             )
     }
+}
+
+/// More of the accounts than of any drift are not there: it is rather another
+/// tenant.
+fn is_foreign(missing: u64, of: u64) -> bool {
+    missing * 2 > of && drift::is_doubtful(missing, of)
 }
 
 /// What is not in the application as the identity providers were told, and

@@ -144,17 +144,31 @@ pub enum Why {
     AnotherApplication,
     /// The first reconciliation since the start found too much.
     TooMuchDrift,
+    /// It found hardly any of the accounts.
+    AnotherTenant,
 }
 
 impl Why {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NewDatabase,
         Self::OlderDatabase,
         Self::AnotherDatabase,
         Self::UnknownDatabase,
         Self::AnotherApplication,
         Self::TooMuchDrift,
+        Self::AnotherTenant,
     ];
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|why| why.as_str() == name)
+    }
+
+    /// Whether accounts there are rather not those that are known here, so that
+    /// nobody's end is meant for them. Another address alone does not say so: it
+    /// can be the same application, and then who leaves must leave.
+    pub fn is_foreign(self) -> bool {
+        self == Self::AnotherTenant
+    }
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -164,6 +178,7 @@ impl Why {
             Self::UnknownDatabase => "unknown_database",
             Self::AnotherApplication => "another_application",
             Self::TooMuchDrift => "too_much_drift",
+            Self::AnotherTenant => "another_tenant",
         }
     }
 }
@@ -182,6 +197,9 @@ impl fmt::Display for Why {
             Self::AnotherApplication => "the connection led to another application before",
             Self::TooMuchDrift => {
                 "more than one in twenty of the memberships or accounts are not as they should be"
+            }
+            Self::AnotherTenant => {
+                "more than half of the accounts that should be there are not: rather another tenant"
             }
         })
     }

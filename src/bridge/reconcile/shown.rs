@@ -36,8 +36,12 @@ impl Session {
             return Ok(());
         }
         let doubtful = self.lacks_accounts(users).await? || self.lacks_members(groups).await?;
-        if doubtful && self.read_all(Purpose::Look).await?.is_doubtful() {
-            self.doubt().await?;
+        if !doubtful {
+            return Ok(());
+        }
+        let found = self.read_all(Purpose::Look).await?;
+        if found.is_doubtful() {
+            self.doubt(found.doubt()).await?;
         }
         Ok(())
     }

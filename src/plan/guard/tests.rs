@@ -132,6 +132,12 @@ fn in_recovery_a_single_removal_waits_and_a_leaver_does_not() {
         Some(Rule::Recovery)
     );
     assert_eq!(rule(Taking::Access, &history), None);
+    let foreign = History {
+        foreign: true,
+        ..history
+    };
+    assert_eq!(rule(Taking::Access, &foreign), Some(Rule::Foreign));
+    assert_eq!(Guard::off().judge(Taking::Access, &foreign), Ok(()));
 }
 
 #[test]
@@ -322,6 +328,7 @@ fn each_rule_has_a_name_and_says_whether_the_group_waits() {
         (Rule::Removals, "removals", false),
         (Rule::EmptyFrom, "empty_from", true),
         (Rule::Recovery, "recovery", false),
+        (Rule::Foreign, "foreign", false),
     ];
     for (rule, name, waits) in told {
         assert_eq!((rule.as_str(), rule.holds_the_group()), (name, waits));
@@ -342,6 +349,7 @@ fn histories() -> impl Strategy<Value = History> {
         .prop_map(
             |([recovery, waiting], from_group, group_size, from_all, leavers, users)| History {
                 recovery,
+                foreign: false,
                 waiting,
                 from_group,
                 group_size,

@@ -42,6 +42,12 @@ impl fmt::Display for Over {
                 "the bridge is in recovery: nobody has confirmed yet that its database and the \
                  application belong together, so nothing is removed from groups"
             ),
+            Rule::Foreign => write!(
+                f,
+                "the bridge is in recovery: the application is rather another one, or another \
+                 tenant of it, than the one that this account is known to be in, so nobody's \
+                 access is taken away"
+            ),
         }
     }
 }

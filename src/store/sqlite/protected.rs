@@ -122,7 +122,7 @@ pub(super) fn uphold(db: &Connection, connection: i64, actor: &Actor) -> Result<
     Ok(kept)
 }
 
-fn keys(db: &Connection, sql: &str, of: i64) -> Result<Vec<i64>> {
+pub(super) fn keys(db: &Connection, sql: &str, of: i64) -> Result<Vec<i64>> {
     let mut select = db.prepare_cached(sql)?;
     let keys = select.query_map([of], |row| row.get(0))?;
     Ok(keys.collect::<rusqlite::Result<_>>()?)

@@ -13,6 +13,8 @@ use super::{
     audit,
     fault::{Fault, Result},
     lanes,
+    protected::keys,
+    users,
 };
 
 /// At start: the application must be the one it was, and the database too.
@@ -104,9 +106,39 @@ pub(super) fn begin(db: &Connection, connection: i64, why: Why, actor: &Actor) -
              WHERE connection = ?1 AND tombstone IS NOT NULL AND existence <> 0",
         )?
         .execute([connection])?;
+    if why.is_foreign() {
+        withhold_leavers(db, connection)?;
+    }
     let detail = json!({ "why": why.as_str(), "memberships": pairs, "groups": groups });
     audit::record(db, connection, actor, "begin_recovery", None, &detail)?;
     Ok(true)
+}
+
+/// Why an account is not ended for now.
+pub(super) const WAITS: &str =
+    "the application is rather another one, or another tenant; it waits for the end of recovery";
+
+/// Who was about to lose an account that is rather somebody else's.
+fn withhold_leavers(db: &Connection, connection: i64) -> Result<()> {
+    let leaving = "SELECT key FROM users WHERE connection = ?1 AND dirty = 1 AND wants = 0";
+    for key in keys(db, leaving, connection)? {
+        if let Some(mut user) = users::by_key(db, key)? {
+            user.refused = Some(WAITS.to_owned());
+            users::save(db, &user)?;
+        }
+    }
+    Ok(())
+}
+
+fn let_leave(db: &Connection, connection: i64) -> Result<()> {
+    let waiting = format!("SELECT key FROM users WHERE connection = ?1 AND refused = '{WAITS}'");
+    for key in keys(db, &waiting, connection)? {
+        if let Some(mut user) = users::by_key(db, key)? {
+            user.refused = None;
+            users::save(db, &user)?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn state(db: &Connection, connection: i64) -> Result<Option<Recovery>> {
@@ -117,8 +149,8 @@ pub(super) fn state(db: &Connection, connection: i64) -> Result<Option<Recovery>
     let Some((Some(why), since)) = state else {
         return Ok(None);
     };
-    let why = Why::ALL.into_iter().find(|it| it.as_str() == why);
-    let why = why.ok_or_else(|| Fault::broken("a recovery has a reason that does not exist"))?;
+    let why = Why::named(&why)
+        .ok_or_else(|| Fault::broken("a recovery has a reason that does not exist"))?;
     Ok(Some(Recovery {
         why,
         since: since.unwrap_or(0),
@@ -159,6 +191,7 @@ pub(super) fn end(db: &Connection, connection: i64, actor: &Actor) -> Result<Opt
     .execute([connection])?;
     db.prepare_cached("UPDATE groups SET withheld = 0 WHERE connection = ?1 AND withheld = 1")?
         .execute([connection])?;
+    let_leave(db, connection)?;
     audit::record(db, connection, actor, "end_recovery", None, &json!({}))?;
     Ok(Some(lanes::open(db, connection)?))
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     plan::guard::{Guard, History, Taking},
-    store::Millis,
+    store::{Millis, Why},
 };
 
 use super::fault::Result;
@@ -29,7 +29,7 @@ const LAST_OF_GROUP: &str = "SELECT sum_group FROM removals
      WHERE group_key = ?1 ORDER BY at DESC, number DESC LIMIT 1";
 const FIRST_OF_GROUP: &str = "SELECT sum_group - in_group, members FROM removals
      WHERE group_key = ?1 AND at > ?2 ORDER BY at, number LIMIT 1";
-const CONNECTION: &str = "SELECT users, recovery IS NOT NULL FROM connections WHERE key = ?1";
+const CONNECTION: &str = "SELECT users, recovery FROM connections WHERE key = ?1";
 const WAITING: &str = "SELECT 1 FROM held
      WHERE state = 'open' AND blocks IS NOT NULL AND blocks = ?1 AND at > ?2";
 /// For showing what a removal costs.
@@ -74,12 +74,14 @@ pub(super) fn history(
     place: Place,
     now: Millis,
 ) -> Result<History> {
-    let (users, recovery) = db
+    let (users, recovery): (i64, Option<String>) = db
         .prepare_cached(CONNECTION)?
         .query_row([place.connection], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let foreign = |why: &String| Why::named(why).is_some_and(Why::is_foreign);
     let mut history = History {
         users: count(users),
-        recovery,
+        recovery: recovery.is_some(),
+        foreign: recovery.as_ref().is_some_and(foreign),
         ..History::default()
     };
     let last = last(db, place)?;

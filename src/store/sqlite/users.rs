@@ -20,7 +20,7 @@ use crate::{
 use super::{
     audit,
     fault::{Fault, Result},
-    guard, lanes, protected, removals,
+    guard, lanes, protected, recovery, removals,
     row::{check, existence_code, id_at},
 };
 
@@ -472,10 +472,11 @@ pub(super) fn change(
         }
         return Ok(user.written(Some(before), false));
     };
-    let (was_addable, was_upheld) = (user.addable(), is_upheld(&user));
+    let was_addable = user.addable();
+    let upheld = user.refused.clone().filter(|_| is_upheld(&user));
     put(db, &mut user, &next, actor.at)?;
-    if was_upheld && !user.account.active {
-        user.refused = Some(protected::REASON.to_owned());
+    if upheld.is_some() && !user.account.active {
+        user.refused = upheld;
         save(db, &user)?;
     }
     point!("user.changed");
@@ -505,9 +506,13 @@ pub(super) fn change(
     Ok(written)
 }
 
-/// Not ended, because it is protected; see [`protected`].
+/// Not ended, because it is protected or may be somebody else's; see
+/// [`protected`] and [`recovery`].
 fn is_upheld(user: &User) -> bool {
-    user.refused.as_deref() == Some(protected::REASON)
+    matches!(
+        user.refused.as_deref(),
+        Some(protected::REASON | recovery::WAITS)
+    )
 }
 
 /// Lays a row over a stored user as a new version.

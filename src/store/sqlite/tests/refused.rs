@@ -1,10 +1,14 @@
 //! Ends that the application refuses after the answer was given: nobody can ask
 //! for them again, so they are told, kept and tried again (reliability: I-01,
 //! I-14).
-use super::{guards::at, imports::found_user, *};
+use super::{
+    guards::{at, rule},
+    imports::found_user,
+    *,
+};
 use crate::{
-    plan::state::GroupKey,
-    store::{ImportMark, Imported, RefusedAct},
+    plan::{guard::Rule, state::GroupKey},
+    store::{Drifted, ImportMark, Imported, RefusedAct},
 };
 
 impl Scene {
@@ -162,4 +166,30 @@ async fn the_oldest_of_what_takes_access_away_is_told_and_nothing_else() {
     assert_eq!(oldest().await, Ok(Some(7_000)));
     scene.confirm_user(bob.key).await;
     assert_eq!(oldest().await, Ok(None));
+}
+
+#[tokio::test]
+async fn in_front_of_another_tenant_nobody_s_access_ends_before_an_operator_s_word() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    scene.deactivate(ann.resource.id, at(0)).await.unwrap();
+    let hardly_any = Drifted {
+        accounts: 30,
+        accounts_missing: 16,
+        ..Drifted::default()
+    };
+    let why = hardly_any.doubt();
+    assert!(why.is_foreign());
+    let began = scene.store.begin_recovery(scene.c, why, actor()).await;
+    assert_eq!(began, Ok(true));
+    assert_eq!(scene.lanes().await, [], "nobody is ended there");
+    assert_eq!(scene.refused().await.len(), 1, "and that is told");
+    let again = scene.deactivate(ann.resource.id, at(0)).await.unwrap();
+    assert!(!again.dirty);
+    let left = scene.deactivate(bob.resource.id, at(0)).await;
+    assert_eq!(rule(left), Some(Rule::Foreign));
+    let end = scene.store.end_recovery(scene.c, actor()).await.unwrap();
+    assert_eq!(end, Some(vec![Lane::User(ann.key)]));
+    let left = scene.deactivate(bob.resource.id, at(0)).await;
+    assert_eq!(rule(left), None);
 }
