@@ -94,8 +94,11 @@ impl Session {
             return Ok(());
         }
         let odd = accounts.is_odd() || members.is_odd();
-        if odd && self.read_all(Purpose::Look).await?.is_doubtful() {
-            return self.doubt().await;
+        if odd {
+            let found = self.read_all(Purpose::Look).await?;
+            if found.is_doubtful() {
+                return self.doubt(found.doubt()).await;
+            }
         }
         self.note_seen().await
     }

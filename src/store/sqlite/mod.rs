@@ -30,8 +30,8 @@ use super::{
     Actor, Counting, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, Gone,
     GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark, Imported,
     Lane, ListError, Listing, Members, Millis, Pending, Precondition, Reconcilable, Refused,
-    RefusedResource, Repaired, Resource, SeenToken, Select, Settle, Store, StoreError,
-    UserLearned, UserRow, UserTurn, UserWritten, WriteError,
+    RefusedResource, Repaired, Resource, SeenToken, Select, Settle, Store, StoreError, UserLearned,
+    UserRow, UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
 };
