@@ -177,7 +177,8 @@ impl Session {
             }
         }
         if let Some(error) = unread {
-            if read.is_empty() {
+            // None of several is no matter of one.
+            if read.is_empty() && groups.len() > 1 {
                 return Err(self.unreadable(&error));
             }
             let groups = groups.len() - read.len();
