@@ -931,7 +931,7 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     /// Adds users and groups found upstream that no row has by its application
     /// id, account key or upstream name, learns application ids of those that do, and adds
     /// observed memberships nobody asked for as unmanaged members: not those of
-    /// who is asked for in another group of the family. A user follows its
+    /// who is asked for in a group of the family that stands before it. A user follows its
     /// account to another address. Never changes what an identity provider
     /// wrote. What was changed upstream
     /// after `since` was not yet so when it was read, and is left alone: no

@@ -145,10 +145,11 @@ pub(super) fn siblings(db: &Connection, group: &Group) -> Result<Vec<i64>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Whether somebody asked for a user in another group of the family, or for its
-/// end there: the one that is found is what the user has at the moment, as an
-/// account has but one, and no wish that would be fallen back to.
-pub(super) fn is_asked_for_otherwise(db: &Connection, group: &Group, user: i64) -> Result<bool> {
+/// Whether somebody asked for a user in a group that stands before this one, or
+/// for its end there: the one that is found is what the user has at the moment,
+/// as an account has but one, and no wish that would be fallen back to. One that
+/// stands before what is asked for was given by somebody, and is shown.
+pub(super) fn is_asked_for_higher(db: &Connection, group: &Group, user: i64) -> Result<bool> {
     let Some(family) = &group.family else {
         return Ok(false);
     };
@@ -156,9 +157,9 @@ pub(super) fn is_asked_for_otherwise(db: &Connection, group: &Group, user: i64) 
         .prepare_cached(
             "SELECT 1 FROM memberships m JOIN groups g ON g.key = m.group_key
              WHERE m.user_key = ?1 AND m.managed = 1 AND g.connection = ?2 AND g.family = ?3
-               AND g.key <> ?4 AND g.tombstone IS NULL",
+               AND g.rank < ?4 AND g.tombstone IS NULL",
         )?
-        .exists(params![user, group.connection, family.name, group.key])?)
+        .exists(params![user, group.connection, family.name, family.rank])?)
 }
 
 /// What a group is found to be an alternative to. Whom it has, and who is

@@ -345,7 +345,7 @@ fn add_members(
             part.strangers += 1;
             continue;
         }
-        if families::is_asked_for_otherwise(db, &group, user)? {
+        if families::is_asked_for_higher(db, &group, user)? {
             continue;
         }
         if group.family.is_some() && late::is_doubted_user(db, user)? {

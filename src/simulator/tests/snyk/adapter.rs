@@ -659,7 +659,8 @@ async fn a_withdrawal_is_one_call_for_each_membership_that_is_known() {
 #[actix_web::test]
 async fn what_can_be_withdrawn_is_withdrawn_and_the_rest_is_told() {
     let mut company = two_groups();
-    company.groups[1].members.push(email("dan"));
+    let labs = company.groups.last_mut().unwrap();
+    labs.members.push(email("dan"));
     let stand = Stand::of(&company, |_| {}).await;
     stand.read().await;
     let Err(UpstreamError::Partly { reason }) = stand.withdraw("dan").await else {
