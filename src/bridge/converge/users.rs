@@ -42,9 +42,10 @@ fn judge_end(learned: &mut UserLearned, told: &mut Told) -> Option<Pause> {
         return None;
     }
     if learned.refused.is_some() {
-        // Some of it may have been done.
+        // Some of it may have been done. What was, as far as it could be, is put
+        // there again when the account comes back.
         told.ended(false);
-        learned.recreated = true;
+        learned.recreated = !learned.again;
         return None;
     }
     let observed = learned.observed.as_ref();

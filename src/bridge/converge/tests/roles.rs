@@ -391,7 +391,7 @@ async fn an_end_that_was_done_in_part_stands_and_says_so() {
     let mut told = Told::nothing(None);
     let end = user(false, Existence::Present, false);
     let (learned, pause) = user_turn(&app, end, Some(&mut told)).await;
-    assert!(learned.again && !learned.settled && learned.recreated);
+    assert!(learned.again && !learned.settled && !learned.recreated);
     let observed = learned.observed.unwrap();
     assert_eq!(observed.existence, Existence::Absent);
     assert!(observed.deactivated);
