@@ -217,6 +217,33 @@ async fn a_withdrawal_ends_every_membership_that_is_shown() {
 }
 
 #[tokio::test]
+async fn what_can_be_withdrawn_is_withdrawn_and_the_rest_is_told() {
+    let two = [
+        membership("m-1", "old", VIEWER),
+        membership("m-2", "old", MEMBER),
+    ];
+    let (script, upstream) = snyk(&[
+        look("user_id=old", &two),
+        delete("m-1", 409),
+        delete("m-2", 204),
+        look("user_id=old", &two[..1]),
+        delete("m-1", 409),
+    ])
+    .await;
+    let Err(UpstreamError::Partly { reason }) = withdraw(&upstream).await else {
+        panic!("one of two can be withdrawn")
+    };
+    assert!(reason.contains("organizations"), "{reason}");
+    // When nothing is left but that one, nothing can be done.
+    let refused = withdraw(&upstream).await;
+    assert!(
+        matches!(refused, Err(UpstreamError::Barred { .. })),
+        "{refused:?}"
+    );
+    script.all_was_asked();
+}
+
+#[tokio::test]
 async fn two_users_of_one_address_are_nobody() {
     let two = [
         membership("m-1", "one", VIEWER),

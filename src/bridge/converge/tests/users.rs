@@ -155,7 +155,7 @@ async fn only_the_end_of_an_account_that_was_there_is_sent_without_a_look() {
 }
 
 #[tokio::test]
-async fn a_refused_end_is_as_good_only_if_it_was_sent_before_and_nobody_is_there() {
+async fn a_refused_end_is_as_good_only_if_nobody_is_there() {
     let refused = async |turn, found| {
         let mut app = scripted(|_| Err(rejected()));
         app.user = found;
@@ -169,8 +169,9 @@ async fn a_refused_end_is_as_good_only_if_it_was_sent_before_and_nobody_is_there
     assert_eq!(refused(again(), None).await, None);
     let act = "Test refused to deactivate the account; its own words are in the bridge's log";
     assert_eq!(refused(again(), found(None)).await.as_deref(), Some(act));
-    let first = user(false, Existence::Present, false);
-    assert_eq!(refused(first, None).await.as_deref(), Some(act));
+    let first = || user(false, Existence::Present, false);
+    assert_eq!(refused(first(), None).await, None, "ended by somebody");
+    assert_eq!(refused(first(), found(None)).await.as_deref(), Some(act));
 }
 
 #[tokio::test]

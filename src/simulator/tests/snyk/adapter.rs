@@ -221,38 +221,6 @@ async fn a_role_that_somebody_else_gave_is_left_alone() {
 }
 
 #[actix_web::test]
-async fn a_role_that_somebody_gave_a_while_ago_is_not_taken_away_for_a_lesser_one() {
-    let mut company = company();
-    company.groups[1].members.retain(|it| *it != email("ben"));
-    company.groups.push(Team {
-        name: "Example".into(),
-        kind: "auditor".into(),
-        members: vec![email("ben")],
-        ..Team::default()
-    });
-    let stand = Stand::of(&company, |_| {}).await;
-    stand.add(VIEWER, "cat", VIEWER).await.unwrap();
-    stand.read().await;
-    let by_hand = snyk::open(quick(&stand.simulator)).unwrap();
-    let promote = Operation::AddMembers {
-        group: stand.role(VIEWER),
-        members: vec![stand.who("ben", Some(VIEWER))],
-    };
-    by_hand.apply(&promote).await.unwrap();
-    stand.called();
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(90)).await;
-    tokio::time::resume();
-    // An auditor, as was read, would have become a member by one update.
-    assert_eq!(
-        stand.add(MEMBER, "ben", MEMBER).await,
-        Ok(MemberOutcome::Seen)
-    );
-    assert_eq!(stand.has("ben").as_deref(), Some(VIEWER));
-    assert_eq!(stand.called(), ["list_memberships"]);
-}
-
-#[actix_web::test]
 async fn the_roles_are_looked_at_when_nothing_was_read_before() {
     // Right after a start: ann is an administrator, and stays one.
     let stand = Stand::new(|_| {}).await;
@@ -654,29 +622,6 @@ async fn a_withdrawal_is_one_call_for_each_membership_that_is_known() {
     let id = stand.who("ben", None).upstream_id;
     let linked = stand.link("ben", id.as_deref()).await.unwrap();
     assert_eq!(linked.upstream_id, id);
-}
-
-#[actix_web::test]
-async fn what_can_be_withdrawn_is_withdrawn_and_the_rest_is_told() {
-    let mut company = two_groups();
-    let labs = company.groups.last_mut().unwrap();
-    labs.members.push(email("dan"));
-    let stand = Stand::of(&company, |_| {}).await;
-    stand.read().await;
-    let Err(UpstreamError::Partly { reason }) = stand.withdraw("dan").await else {
-        panic!("one of two can be withdrawn")
-    };
-    assert!(reason.contains("organizations"), "{reason}");
-    assert_eq!(stand.has("dan").as_deref(), Some(MEMBER), "it stays");
-    let called = stand.called();
-    let deleted = called.iter().filter(|it| *it == "delete_membership");
-    assert_eq!(deleted.count(), 2, "{called:?}");
-    let groups = stand.upstream.groups().await.unwrap();
-    let labs = groups.iter().find(|it| it.fields["groupName"] == "Labs");
-    let left = stand.upstream.members(&labs.unwrap().name).await.unwrap();
-    assert!(left.iter().all(|it| it.account != Some(email("dan"))));
-    // Again, when nothing is left but that one.
-    barred(stand.withdraw("dan").await);
 }
 
 #[actix_web::test]

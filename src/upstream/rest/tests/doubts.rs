@@ -257,12 +257,13 @@ async fn members_who_are_told_with_a_creation_are_read_unless_the_answer_names_t
         members: both,
     };
     let call = "POST /v1/groups {\"ids\":[\"11\",\"22\"],\"name\":\"Crew\"}";
-    let (unknown, applied) = (MemberOutcome::Unknown, MemberOutcome::Applied);
+    let (unknown, left_out) = (MemberOutcome::Unknown, MemberOutcome::LeftOut);
+    let applied = MemberOutcome::Applied;
     let said = (
         body.0,
         "body = { name = \"{group.name}\", ids = [\"{member.id}\"] }, applied = \"/ids\"",
     );
-    for (change, ends) in [(body, [&unknown, &unknown]), (said, [&applied, &unknown])] {
+    for (change, ends) in [(body, [&unknown, &unknown]), (said, [&applied, &left_out])] {
         let script = [(call, 201, r#"{"id":9,"ids":["11"]}"#)];
         let (application, script) = scripted(&[change], &script).await;
         let made = application.apply(&create).await.unwrap().members;
