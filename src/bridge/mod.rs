@@ -238,7 +238,8 @@ impl Bridge {
             let key = store.connection(&setup.name).await?;
             setup.upstream.brake(switch.stops(&setup.name));
             let budget = budget::Budget::new(setup.policy.request_budget);
-            let sent_lately = setup.upstream.has_families() && sent_lately(&*store, key).await?;
+            let sent_lately = setup.upstream.has_families()
+                && sent_lately(&*store, key, setup.policy.late_writes).await?;
             if setup.upstream.has_families() {
                 for found in store.alternatives(key).await? {
                     setup
@@ -359,10 +360,14 @@ impl Bridge {
 
 /// Whether the process before this one may have sent something that a read does
 /// not show yet.
-async fn sent_lately(store: &dyn Store, key: ConnectionKey) -> Result<bool, StoreError> {
-    let then = store.import_mark(clock::now() - SENT_LATELY).await?;
-    let recorded = store.import_mark(Millis::MAX).await? != then;
-    Ok(recorded || !store.open_lanes(key).await?.is_empty())
+async fn sent_lately(
+    store: &dyn Store,
+    key: ConnectionKey,
+    late_writes: Duration,
+) -> Result<bool, StoreError> {
+    let lately = Millis::try_from(late_writes.as_millis()).unwrap_or(Millis::MAX);
+    let then = clock::now().saturating_sub(lately.max(SENT_LATELY));
+    Ok(store.is_sent_since(key, then).await? || !store.open_lanes(key).await?.is_empty())
 }
 
 /// The token in an `Authorization` value; `None` when there is none, or when

@@ -923,6 +923,10 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
     async fn keep_drifted(&self, c: ConnectionKey, drifted: Drifted) -> Result<(), StoreError>;
     async fn drifted(&self, c: ConnectionKey) -> Result<Option<Drifted>, StoreError>;
 
+    /// Whether anything was sent to the application at that time or later, as far
+    /// as its end is recorded.
+    async fn is_sent_since(&self, c: ConnectionKey, at: Millis) -> Result<bool, StoreError>;
+
     // ---- import
 
     /// Where the history stood at `before`, to be asked for before the

@@ -133,6 +133,14 @@ pub(super) fn mark(db: &Connection, before: Millis) -> Result<i64> {
     Ok(number.unwrap_or(0))
 }
 
+/// Whether anything was sent to the application at that time or later.
+pub(super) fn is_sent_since(db: &Connection, connection: i64, at: Millis) -> Result<bool> {
+    let sql = "SELECT 1 FROM audit WHERE number > ?1 AND connection = ?2
+               AND action IN ('user_turn', 'group_turn')";
+    let since = mark(db, at)?;
+    Ok(db.prepare_cached(sql)?.exists([since, connection])?)
+}
+
 /// The last row of all.
 pub(super) fn latest(db: &Connection) -> Result<i64> {
     Ok(db

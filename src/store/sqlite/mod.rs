@@ -688,6 +688,10 @@ impl Store for Sqlite {
         Ok(self.readers.read_apart(read).await?)
     }
 
+    async fn is_sent_since(&self, c: ConnectionKey, at: Millis) -> Result<bool, StoreError> {
+        Ok(self.readers.read(|db| audit::is_sent_since(db, c.0, at))?)
+    }
+
     async fn import_mark(&self, before: Millis) -> Result<ImportMark, StoreError> {
         Ok(self
             .readers
