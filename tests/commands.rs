@@ -129,7 +129,7 @@ async fn status(url: &str, token: &str) -> u16 {
 fn the_demo_ends_well_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let temporary = folder.path().to_str().unwrap();
-    for application in ["opsera", "hydden"] {
+    for application in ["opsera", "snyk", "hydden"] {
         let output = drawbridge(
             folder.path(),
             &[

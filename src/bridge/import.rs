@@ -17,7 +17,7 @@ use crate::{
     },
     store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, UserRow, Watch},
     upstream::{
-        RemoteGroup, RemoteMember, RemoteProfile, RemoteUser, UpstreamError, in_background,
+        RemoteGroup, RemoteMember, RemoteProfile, RemoteUser, UpstreamError, ahead, in_background,
     },
 };
 use gone::Reading;
@@ -42,8 +42,8 @@ impl Bridge {
             let every = connection.policy.import_every;
             self.engine.spawn(async move {
                 loop {
-                    // Removals wait for it, so it comes first and does not yield.
-                    let look = session.look_first().await;
+                    // Removals wait for it, so it comes first, before what is added.
+                    let look = ahead(session.look_first()).await;
                     let unseen = look.is_err();
                     let read = match look {
                         Ok(()) => session.import(false, &|_| {}).await,

@@ -255,6 +255,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_there_is_missing_or_gone() {
+        let drift = GroupDrift {
+            missing: vec![UserKey(1), UserKey(2)],
+            gone: vec![UserKey(3)],
+            ..GroupDrift::default()
+        };
+        assert_eq!((drift.len(), drift.is_empty()), (3, false));
+        assert_eq!(GroupDrift::default().len(), 0);
+    }
+
+    #[test]
     fn equal_lists_are_no_drift_whichever_way_members_are_named() {
         let pairs: Vec<_> = (0..20).map(pair).collect();
         let list: Vec<_> = (0..20).map(shown).collect();

@@ -44,8 +44,8 @@ mod token;
 
 use address::base_url;
 pub(super) use address::placeholders;
-pub use background::in_background;
 pub(super) use background::shared;
+pub use background::{ahead, in_background};
 pub(super) use failure::{Meaning, text as failure_text};
 pub(super) use moment::Moment;
 pub(super) use pace::Priority;

@@ -26,7 +26,7 @@ pub mod snyk;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Ledger, in_background};
+pub use client::{Ledger, ahead, in_background};
 
 /// Milliseconds since 1970, UTC.
 pub type Millis = i64;

@@ -172,16 +172,9 @@ impl Turn<'_> {
         let mut halves = Vec::new();
         let mut operations = operations.into_iter();
         while let Some(operation) = operations.next() {
-            let adds = matches!(operation, Operation::AddMembers { .. });
+            let gives = gives(&operation);
             if let Next::Stop(pause) = self.send(operation, &mut halves).await {
-                let takes = |it: &Operation| matches!(it, Operation::RemoveMembers { .. });
-                let (removals, rest): (Vec<_>, Vec<_>) = operations.partition(takes);
-                self.leave(rest.into_iter().chain(halves));
-                if !adds {
-                    self.leave(removals);
-                    return pause;
-                }
-                return self.send_removals(removals, pause).await;
+                return self.stop(gives, operations.chain(halves), pause).await;
             }
             point!("turn.one-sent");
         }
@@ -191,17 +184,26 @@ impl Turn<'_> {
                 self.leave(halves);
                 return Pause::None;
             }
+            let gives = gives(&half);
             if let Next::Stop(pause) = self.send(half, &mut halves).await {
-                self.leave(halves);
-                return pause;
+                return self.stop(gives, halves, pause).await;
             }
             point!("turn.one-sent");
         }
         Pause::None
     }
 
-    /// What takes access away does not wait until what gives it can be done.
-    async fn send_removals(&mut self, removals: Vec<Operation>, pause: Pause) -> Pause {
+    /// The turn ends here, but what takes access away does not wait until what
+    /// gives it can be done.
+    async fn stop(
+        &mut self,
+        gives: bool,
+        rest: impl IntoIterator<Item = Operation>,
+        pause: Pause,
+    ) -> Pause {
+        let takes = |it: &Operation| gives && matches!(it, Operation::RemoveMembers { .. });
+        let (removals, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(takes);
+        self.leave(rest);
         let mut removals = removals.into_iter();
         let mut halves = Vec::new();
         while let Some(removal) = removals.next() {
@@ -226,12 +228,9 @@ impl Turn<'_> {
         let Some(operation) = self.still_wanted(operation).await else {
             return Next::GoOn;
         };
-        let operation = match self.nobody_unasked(operation).await {
-            Ok(operation) => operation,
-            Err(next) => {
-                halves.extend(self.difference());
-                return next;
-            }
+        let Some(operation) = self.nobody_unasked(operation).await else {
+            halves.extend(self.difference());
+            return Next::GoOn;
         };
         let started = Instant::now();
         let result = self.named(&operation, self.upstream.apply(&operation).await);
@@ -254,21 +253,16 @@ impl Turn<'_> {
 
     /// A replacement takes out whoever it does not name, and since the last
     /// reading somebody may have been put in by hand: who was never asked for
-    /// is not touched (reliability: I-26). With such a member the same is done
-    /// by additions and removals.
-    async fn nobody_unasked(&mut self, operation: Operation) -> Result<Operation, Next> {
+    /// is not touched (reliability: I-26). `None` where there is such a member,
+    /// or it cannot be known: the same is done by additions and removals.
+    async fn nobody_unasked(&self, operation: Operation) -> Option<Operation> {
         let Operation::ReplaceMembers { members, .. } = &operation else {
-            return Ok(operation);
-        };
-        let listed = match self.upstream.members(&self.work.name).await {
-            Ok(listed) => listed,
-            Err(error) => return Err(Next::Stop(pause_after(&error))),
+            return Some(operation);
         };
         let asked_for = Listed::of(members.iter().chain(&self.work.removes));
-        if listed.iter().all(|member| asked_for.knows(member)) {
-            return Ok(operation);
-        }
-        Err(Next::GoOn)
+        let listed = self.upstream.members(&self.work.name).await.ok()?;
+        let alone = listed.iter().all(|member| asked_for.knows(member));
+        alone.then_some(operation)
     }
 
     /// The same as a replacement by small calls, the first of them last, as they
@@ -656,6 +650,14 @@ impl Turn<'_> {
             }
         }
     }
+}
+
+/// Whether nobody loses anything by a call.
+fn gives(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::AddMembers { .. } | Operation::RenameGroup { .. }
+    )
 }
 
 pub(super) fn members_of(operation: &Operation) -> Vec<UserKey> {

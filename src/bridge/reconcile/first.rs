@@ -8,6 +8,8 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{super::session::store_failed, Failure, Session, pass::Purpose, pass::shown_of};
 use crate::{
     plan::{
@@ -23,6 +25,8 @@ const ACCOUNTS: usize = 20;
 const GROUPS: usize = 10;
 /// Accounts, or groups, asked of the store at a time.
 const PAGE: usize = 500;
+/// After so long what was read by then decides, as removals wait for it.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// A look that failed is tried again after this long.
 pub(in super::super) const AGAIN: Duration = Duration::from_secs(5);
 
@@ -37,6 +41,29 @@ impl Seen {
     /// More than one in twenty, even of a few.
     fn is_odd(self) -> bool {
         self.off > self.of / 20
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            of: self.of + other.of,
+            off: self.off + other.off,
+        }
+    }
+}
+
+/// All that could be read: one group or account that never can be must not keep
+/// the rest waiting. An error only if nothing could.
+fn readable<E>(readings: Vec<Result<Seen, E>>) -> Result<Seen, E> {
+    let (mut seen, mut any, mut failed) = (Seen::default(), false, None);
+    for reading in readings {
+        match reading {
+            Ok(part) => (seen, any) = (seen.and(part), true),
+            Err(error) => failed = Some(error),
+        }
+    }
+    match failed {
+        Some(error) if !any => Err(error),
+        _ => Ok(seen),
     }
 }
 
@@ -120,12 +147,22 @@ impl Session {
         let sample = self.sample_of_accounts().await?;
         let mut there = HashSet::new();
         if upstream.finds_users() {
+            let mut readings = Vec::with_capacity(sample.len());
+            let started = Instant::now();
             for account in &sample {
+                if started.elapsed() > PATIENCE {
+                    break;
+                }
                 let found = upstream.user(account).await;
-                let found = found.map_err(|error| self.unreadable(&error))?;
-                there.extend(found.map(|_| account.clone()));
+                let one = found.map(|found| Seen {
+                    of: 1,
+                    off: u64::from(found.is_none()),
+                });
+                readings.push(one.map_err(|error| self.unreadable(&error)));
             }
-        } else if !sample.is_empty() {
+            return readable(readings);
+        }
+        if !sample.is_empty() {
             let all = upstream.users().await;
             let active = all.map_err(|error| self.unreadable(&error))?.into_iter();
             let active = active.filter(|user| user.active);
@@ -138,20 +175,29 @@ impl Session {
     }
 
     async fn some_members(&self) -> Result<Seen, Failure> {
-        let mut seen = Seen::default();
+        let mut readings = Vec::new();
+        let started = Instant::now();
         for group in self.sample_of_groups().await? {
+            if started.elapsed() > PATIENCE {
+                break;
+            }
             let shown = match self.connection.upstream.members(&group.name).await {
                 Ok(members) => members.into_iter().map(shown_of).collect(),
                 Err(UpstreamError::Missing { .. }) => Vec::new(),
-                Err(error) => return Err(self.unreadable(&error)),
+                Err(error) => {
+                    readings.push(Err(self.unreadable(&error)));
+                    continue;
+                }
             };
             // Asked after the reading, as what is sent meanwhile is not doubted.
             let pairs = self.bridge.store.pairs(group.group).await;
             let drift = drift::of_group(&pairs.map_err(store_failed)?, &shown);
-            seen.of += drift.there as u64;
-            seen.off += (drift.missing.len() + drift.gone.len()) as u64;
+            readings.push(Ok(Seen {
+                of: drift.there as u64,
+                off: drift.len() as u64,
+            }));
         }
-        Ok(seen)
+        readable(readings)
     }
 
     async fn sample_of_accounts(&self) -> Result<Vec<String>, Failure> {
@@ -201,6 +247,15 @@ mod tests {
         assert_eq!(spread(8), [0, 2, 4, 6]);
         assert_eq!(spread(9), [0, 4, 8]);
         assert_eq!(spread(1_000), [0, 256, 512, 768]);
+    }
+
+    #[test]
+    fn what_can_never_be_read_keeps_nobody_waiting() {
+        let one = Seen { of: 5, off: 1 };
+        let two = Seen { of: 10, off: 2 };
+        assert_eq!(readable(vec![Ok(one), Err("500"), Ok(one)]), Ok(two));
+        assert_eq!(readable(vec![Err("500"), Err("502")]), Err("502"));
+        assert_eq!(readable::<&str>(Vec::new()), Ok(Seen::default()));
     }
 
     #[test]

@@ -83,7 +83,7 @@ async fn one_role(play: &mut Play<'_>, groups: &Roles) {
     for (says, group, operation, calls, role) in [
         (
             "It is put into the group of viewers, too. A user has one role in Snyk, so it is \
-             changed (after a look for who administers, which is good for a while).",
+             changed, after a look, as somebody may have given another one in Snyk.",
             &groups.viewer,
             add(who),
             2,
@@ -91,17 +91,17 @@ async fn one_role(play: &mut Play<'_>, groups: &Roles) {
         ),
         (
             "It leaves the viewers: the group of members still has it, so that role is fallen \
-             back to with one call.",
+             back to: a look and one call.",
             &groups.viewer,
             remove(who),
-            1,
+            2,
             "group_member",
         ),
         (
-            "It becomes an administrator: one call again.",
+            "It becomes an administrator: the same again.",
             &groups.admin,
             add(who),
-            1,
+            2,
             "group_admin",
         ),
         (

@@ -57,8 +57,21 @@ pub async fn in_background<F: Future>(work: F) -> F::Output {
     BACKGROUND.scope(Shelf::default(), work).await
 }
 
+tokio::task_local! {
+    static AHEAD: ();
+}
+
+/// The opposite: whatever is asked within is what removals wait for, so it goes
+/// where they go.
+pub async fn ahead<F: Future>(work: F) -> F::Output {
+    AHEAD.scope((), work).await
+}
+
 /// The priority of a call that is made here.
 pub(super) fn or_background(priority: Priority) -> Priority {
+    if AHEAD.try_with(|()| ()).is_ok() {
+        return Priority::Revocation;
+    }
     let in_background = BACKGROUND.try_with(|_| ()).is_ok();
     if in_background && priority == Priority::Ordinary {
         return Priority::Background;
@@ -98,6 +111,7 @@ mod tests {
         })
         .await;
         assert_eq!(or_background(Ordinary), Ordinary);
+        ahead(async { assert_eq!(or_background(Ordinary), Revocation) }).await;
     }
 
     #[tokio::test]
