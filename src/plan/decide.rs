@@ -381,6 +381,14 @@ mod tests {
             [Operation::ReplaceMembers { .. }]
         ));
         assert_eq!(plan_group(&work, &singly(false)).operations.len(), 4);
+        let few = GroupWork {
+            full: Some(work.adds[..1].to_vec()),
+            ..group(2, 1)
+        };
+        assert!(matches!(
+            plan_group(&few, &singly(true)).operations[..],
+            [Operation::ReplaceMembers { .. }]
+        ));
     }
 
     #[test]

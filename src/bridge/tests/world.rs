@@ -466,8 +466,9 @@ impl World {
             let group = name_of(&self.groups, it.group)?;
             Some(((group, name_of(&self.users, it.user)?), it.at))
         });
+        let history = lock(&self.history).clone();
         Evidence {
-            history: lock(&self.history).clone(),
+            history,
             log: self.app.log(),
             shown: self.shown(store).await,
             stock: self.app.stock(),

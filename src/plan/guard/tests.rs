@@ -429,3 +429,22 @@ proptest! {
         prop_assert_eq!(held(&history), leavers >= most || leavers > 0 && from_all >= most);
     }
 }
+
+#[test]
+fn accounts_that_are_back_end_within_the_limit_of_the_connection() {
+    let may = |accounts, gone| {
+        let history = History {
+            from_all: gone,
+            users: 100,
+            ..History::default()
+        };
+        Guard::default().may_end(accounts, &history)
+    };
+    assert!(may(50, 0) && may(49, 1));
+    assert!(!may(51, 0) && !may(50, 1));
+    let off = Guard {
+        enabled: false,
+        ..Guard::default()
+    };
+    assert!(off.may_end(1_000, &History::default()));
+}

@@ -3,7 +3,7 @@
 //! administrator anywhere is known before the first call that takes something
 //! away; once one did, nothing is told to be undone.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     Snyk,
@@ -45,6 +45,12 @@ impl Snyk {
             let error = later("the memberships change while they are looked at");
             return Err(end.broken_off(error));
         }
+        if end.waits.is_some() {
+            return Err(end.broken_off(UpstreamError::Later {
+                after: end.waits,
+                reason: "what was sent before the start may count still".into(),
+            }));
+        }
         let left = end.left()?;
         if self.settings.sso == Sso::Remove {
             for user in &users {
@@ -69,8 +75,16 @@ impl Snyk {
         let doomed = self.doomed(groups, who).await?;
         let leaves = self.may_go(&doomed).await?;
         let mut complete = true;
-        end.refused = None;
-        for (one, mut leave) in doomed.iter().zip(leaves) {
+        (end.refused, end.waits) = (None, None);
+        for (one, permit) in doomed.iter().zip(leaves) {
+            let mut leave = match permit {
+                Permit::Given(leave) => leave,
+                // The others go all the same.
+                Permit::NotYet(wait) => {
+                    end.waits = end.waits.max(Some(wait));
+                    continue;
+                }
+            };
             for membership in &one.memberships {
                 let id = (one.group.as_str(), membership.id.as_str());
                 let name = Some(membership.role_name.as_str());
@@ -148,23 +162,14 @@ impl Snyk {
     }
 
     /// The right to end each.
-    async fn may_go(&self, doomed: &[Doomed]) -> Result<Vec<Leave>, UpstreamError> {
+    async fn may_go(&self, doomed: &[Doomed]) -> Result<Vec<Permit>, UpstreamError> {
         let mut leaves = Vec::with_capacity(doomed.len());
         for one in doomed {
             let administers = |it: &&Membership| self.administers(&it.role_id, Some(&it.role_name));
-            let leave = match one.memberships.iter().find(administers) {
-                None => Leave::default(),
-                Some(now) => match self.leave(&one.group, now).await? {
-                    Permit::Given(leave) => leave,
-                    Permit::NotYet(wait) => {
-                        return Err(UpstreamError::Later {
-                            after: Some(wait),
-                            reason: "what was sent before the start may count still".into(),
-                        });
-                    }
-                },
-            };
-            leaves.push(leave);
+            leaves.push(match one.memberships.iter().find(administers) {
+                None => Permit::Given(Leave::default()),
+                Some(now) => self.leave(&one.group, now).await?,
+            });
         }
         Ok(leaves)
     }
@@ -186,6 +191,8 @@ impl Snyk {
 struct End {
     begun: bool,
     refused: Option<UpstreamError>,
+    /// For so long it cannot be known whether somebody else administers.
+    waits: Option<Duration>,
 }
 
 impl End {
