@@ -57,8 +57,9 @@
 //! 3. The group's lane takes all rows that differ. If it is idle it starts at
 //!    once; otherwise they go with its next turn. That is how a hundred small
 //!    requests become a few calls, without any delay when there is just one.
-//! 4. `plan` makes operations of them. Adds come before removes; a batch is as
-//!    large as the application takes; nothing different is no operation.
+//! 4. `plan` makes operations of them. Removals come first, but for those whose
+//!    request adds somebody too, which come after that; a batch is as large as
+//!    the application takes; nothing different is no operation.
 //! 5. The rows are marked as unknown before anything is sent. Then `upstream`
 //!    paces, sends once, and says member by member what was done.
 //! 6. `store` records what was learned. What is still unknown is read before
@@ -80,6 +81,8 @@
 //!
 //! At start every row that was in flight is unknown, and every lane with a
 //! difference starts. There is no undo, no replay and no second code path.
+//! Nobody but who leaves is taken out before a first look has shown that the
+//! application is the one that is known.
 //! What was sent in the last minute is in a file beside the store, so that the
 //! limits of an application hold across a restart.
 

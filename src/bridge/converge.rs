@@ -18,6 +18,7 @@ pub(super) use users::user_turn;
 
 mod given;
 mod groups;
+mod identities;
 mod people;
 mod roles;
 mod users;

@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{Pause, pause_after, refusal, tell, word};
+use super::{Pause, identities::Identities, pause_after, refusal, tell, word};
 use crate::{
     plan::{
         decide::plan_group,
@@ -18,7 +18,7 @@ use crate::{
         state::{Existence, GroupWork, Principal, UserKey},
     },
     store::{GroupLearned, GroupTurn, StoreError},
-    upstream::{MemberOutcome, RemoteGroup, RemoteMember, Upstream, UpstreamError},
+    upstream::{MemberOutcome, RemoteGroup, Upstream, UpstreamError},
 };
 
 /// A pair is refused when twice a read did not show it: one look can be a
@@ -259,9 +259,9 @@ impl Turn<'_> {
         let Operation::ReplaceMembers { members, .. } = &operation else {
             return Some(operation);
         };
-        let asked_for = Listed::of(members.iter().chain(&self.work.removes));
+        let asked_for = Identities::of_principals(members.iter().chain(&self.work.removes));
         let listed = self.upstream.members(&self.work.name).await.ok()?;
-        let alone = listed.iter().all(|member| asked_for.knows(member));
+        let alone = listed.iter().all(|member| asked_for.has_member(member));
         alone.then_some(operation)
     }
 
@@ -487,7 +487,7 @@ impl Turn<'_> {
             return Ok(false);
         }
         let members = self.upstream.members(&self.work.name).await?;
-        let listed = Listed::new(&members);
+        let listed = Identities::of_members(&members);
         let mut asked_for = self.work.adds.iter().chain(&self.work.removes);
         Ok(!members.is_empty() && !asked_for.any(|principal| listed.has(principal)))
     }
@@ -548,7 +548,7 @@ impl Turn<'_> {
             return pause;
         }
         let listed = match self.upstream.members(&self.work.name).await {
-            Ok(listed) => Listed::new(&listed),
+            Ok(listed) => Identities::of_members(&listed),
             Err(error) => return pause_after(&error),
         };
         let mut pause = Pause::None;
@@ -667,56 +667,5 @@ pub(super) fn members_of(operation: &Operation) -> Vec<UserKey> {
         | Operation::RemoveMembers { members, .. }
         | Operation::ReplaceMembers { members, .. } => members.iter().map(|p| p.user).collect(),
         _ => Vec::new(),
-    }
-}
-
-/// An upstream membership list, by both kinds of identifier.
-struct Listed {
-    ids: HashSet<String>,
-    accounts: HashSet<String>,
-}
-
-impl Listed {
-    fn of<'a>(principals: impl Iterator<Item = &'a Principal>) -> Self {
-        let mut known = Self {
-            ids: HashSet::new(),
-            accounts: HashSet::new(),
-        };
-        for principal in principals {
-            known.ids.extend(principal.upstream_id.clone());
-            known.accounts.insert(principal.account.to_lowercase());
-        }
-        known
-    }
-
-    fn knows(&self, member: &RemoteMember) -> bool {
-        let by = |known: &HashSet<String>, name: &Option<String>| {
-            name.as_ref().is_some_and(|name| known.contains(name))
-        };
-        by(&self.ids, &member.upstream_id)
-            || by(
-                &self.accounts,
-                &member.account.as_ref().map(|it| it.to_lowercase()),
-            )
-    }
-
-    fn new(members: &[RemoteMember]) -> Self {
-        let ids = members
-            .iter()
-            .filter_map(|m| m.upstream_id.clone())
-            .collect();
-        let accounts = members
-            .iter()
-            .filter_map(|m| m.account.as_ref().map(|a| a.to_lowercase()))
-            .collect();
-        Self { ids, accounts }
-    }
-
-    fn has(&self, principal: &Principal) -> bool {
-        principal
-            .upstream_id
-            .as_ref()
-            .is_some_and(|id| self.ids.contains(id))
-            || self.accounts.contains(&principal.account.to_lowercase())
     }
 }
