@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::support::{World, address, values};
 
+mod brink;
 mod deciding;
 mod recovery;
 mod shapes;

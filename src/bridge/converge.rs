@@ -12,6 +12,7 @@ use crate::{
 };
 
 pub(super) use groups::{Doubts, Since, group_turn};
+pub(super) use identities::Identities;
 pub(super) use people::{People, Told};
 pub(super) use roles::{Counts, family_turn};
 pub(super) use users::user_turn;
@@ -64,7 +65,7 @@ fn tell(plan: &Plan) {
     }
 }
 
-fn pause_after(error: &UpstreamError) -> Pause {
+pub(super) fn pause_after(error: &UpstreamError) -> Pause {
     match error {
         UpstreamError::Later {
             after: Some(wait), ..

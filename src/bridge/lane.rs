@@ -23,10 +23,15 @@ use super::{
     switch::Switch,
 };
 use crate::{
-    plan::state::{ConnectionKey, Existence, GroupKey, UserKey},
+    plan::{
+        guard::Guard,
+        state::{ConnectionKey, Existence, GroupKey, UserKey},
+    },
     store::{Counting, GroupLearned, GroupTurn, Lane, Millis, Store, StoreError, UserLearned},
     upstream::Upstream,
 };
+
+mod brink;
 
 /// Most pairs in one turn: bounds memory and the size of one transaction.
 const TURN_LIMIT: usize = 5_000;
@@ -90,6 +95,7 @@ struct Inner {
     people: Option<People>,
     /// How far what the application shows may lag behind.
     read_lag: Duration,
+    guard: Arc<Guard>,
 }
 
 #[derive(Debug)]
@@ -300,7 +306,7 @@ impl Lanes {
         upstream: Arc<dyn Upstream>,
         engine: tokio::runtime::Handle,
         sent_lately: bool,
-        read_lag: Duration,
+        (read_lag, guard): (Duration, Arc<Guard>),
     ) -> Self {
         let families = upstream.has_families();
         Self(Arc::new(Inner {
@@ -312,6 +318,7 @@ impl Lanes {
             engine,
             lanes: Mutex::default(),
             read_lag,
+            guard,
         }))
     }
 
@@ -493,7 +500,10 @@ impl Lanes {
         let version = turn.version;
         let upstream = self.0.upstream.as_ref();
         let before = turn.work.observed.clone();
-        let (mut learned, pause) = converge::user_turn(upstream, turn, told.as_deref_mut()).await;
+        let (mut learned, pause) = match self.keep_user(&turn).await? {
+            Some(kept) => kept,
+            None => converge::user_turn(upstream, turn, told.as_deref_mut()).await,
+        };
         point!("user-turn.worked");
         if let Some(id) = &learned.upstream_id
             && self.0.store.is_bound_elsewhere(key, id.clone()).await?
@@ -552,10 +562,11 @@ impl Lanes {
             Some(_) => SINGLE_LIMIT,
             None => TURN_LIMIT,
         };
-        let Some(turn) = self.0.store.begin_group_turn(key, limit).await? else {
+        let Some(mut turn) = self.0.store.begin_group_turn(key, limit).await? else {
             return Ok(None);
         };
         point!("turn.taken");
+        let spared = self.spare(&mut turn).await?;
         let seq = turn.seq;
         let target = if turn.work.wanted {
             Existence::Present
@@ -569,7 +580,8 @@ impl Lanes {
             key,
             seq,
         };
-        let (learned, pause) = self.send(turn, &since, doubts).await;
+        let (mut learned, pause) = self.send(turn, &since, doubts).await;
+        let pause = spared.add_to(&mut learned, pause);
         point!("turn.worked");
         let placed = learned.existence.unwrap_or(was_there) == target;
         let summary = Summary::of(&learned, placed && !learned.title_open);

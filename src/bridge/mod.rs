@@ -259,7 +259,7 @@ impl Bridge {
                 Arc::clone(&setup.upstream),
                 engine.clone(),
                 sent_lately,
-                setup.policy.read_lag,
+                (setup.policy.read_lag, Arc::clone(&setup.policy.guard)),
             );
             point!("start.before-doubts");
             store.note_interrupted(key, clock::now()).await?;

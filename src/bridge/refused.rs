@@ -16,6 +16,7 @@ impl Session {
     /// Names refused members by the ids the identity provider knows, each behind
     /// the reason of its own.
     pub(super) async fn members_refused(&self, members: Vec<(UserKey, String)>) -> Problem {
+        let kept = members.iter().all(|(_, reason)| reason.ends_with(KEPT));
         let mut told = Vec::new();
         for (reason, keys) in by_reason(members) {
             let ids = self.bridge.store.user_ids(keys).await;
@@ -25,15 +26,20 @@ impl Session {
             });
             told.push(format!("{reason}, for these members: {}", some_of(&ids)));
         }
-        Problem::bad(
-            ScimType::InvalidValue,
-            format!(
-                "{}; their membership is as it was, every other change of this request was applied",
-                told.join("; ")
-            ),
-        )
+        let detail = format!(
+            "{}; their membership is as it was, every other change of this request was applied",
+            told.join("; ")
+        );
+        if kept {
+            Problem::new(403, detail)
+        } else {
+            Problem::bad(ScimType::InvalidValue, detail)
+        }
     }
 }
+
+/// The end of a reason that is the guard's, after a look at the application.
+pub(super) const KEPT: &str = "; so it is shown in the application now";
 
 /// Most members that one reason names, and most reasons: they come from the
 /// application.

@@ -7,6 +7,7 @@ use super::{
     converge::STANDS,
     held::Asked,
     lane::Settled,
+    refused::KEPT,
     session::{Deadline, Waiting, known, write_failed},
 };
 use crate::{
@@ -351,7 +352,9 @@ fn user_refused(reason: &str) -> Problem {
     } else {
         format!("{reason}; nothing was changed here")
     };
-    if reason.contains("already") {
+    if reason.ends_with(KEPT) {
+        Problem::new(403, detail)
+    } else if reason.contains("already") {
         Problem::taken(detail)
     } else {
         Problem::bad(ScimType::InvalidValue, detail)

@@ -13,7 +13,7 @@ use super::{Actor, Lane, Millis, StoreError};
 use crate::{
     plan::{
         guard::{Effect, Excess, Guard, Over, Protection},
-        state::ConnectionKey,
+        state::{ConnectionKey, GroupKey, Principal, UserKey},
     },
     scim::resource::{ResourceId, ResourceType},
 };
@@ -109,6 +109,54 @@ pub struct Hold {
 pub struct Room {
     pub holds: u64,
     pub bytes: u64,
+}
+
+/// Why nobody is taken out of a group before a look has shown who is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rail {
+    /// It keeps so many (G-5).
+    Least(Protection, u64),
+    /// It was of many, and is not emptied (G-3).
+    Emptied(Over),
+}
+
+impl Rail {
+    /// How many must be there afterwards.
+    pub fn least(self) -> usize {
+        match self {
+            Self::Least(_, least) => usize::try_from(least).unwrap_or(usize::MAX),
+            Self::Emptied(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for Rail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Least(protection, _) => write!(f, "{protection}"),
+            Self::Emptied(over) => write!(f, "the guard rails keep the last of a Group: {over}"),
+        }
+    }
+}
+
+/// A group that somebody is about to be taken out of, or whose member is about
+/// to lose access, and that the guard watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    pub connection: ConnectionKey,
+    pub group: GroupKey,
+    /// The application's name for it.
+    pub name: String,
+    pub rail: Rail,
+    /// Active members who are to stay and were there when last observed; some
+    /// of them where one is enough.
+    pub stay: Vec<Principal>,
+    /// Of those who are to go, such as can be told that they stay, and such as
+    /// left here; who has no access loses nothing and is neither.
+    pub going: Vec<UserKey>,
+    pub leaving: Vec<UserKey>,
+    /// It was written so lately that a look may not show it yet.
+    pub lately: bool,
 }
 
 /// Whether a request was kept.
@@ -263,6 +311,17 @@ pub trait Guarding {
         tried: Protection,
         actor: Actor,
     ) -> Result<(), StoreError>;
+
+    /// What a look at the application has to show before these are taken out of
+    /// a group, or a user's access is taken away; nothing where the guard of the
+    /// actor watches none. What was sent after `before` may not be shown yet.
+    async fn watched(
+        &self,
+        lane: Lane,
+        going: Vec<UserKey>,
+        before: Millis,
+        actor: Actor,
+    ) -> Result<Vec<Watched>, StoreError>;
 
     // ---- recovery
 

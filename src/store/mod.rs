@@ -41,7 +41,8 @@ mod sqlite;
 use audit::AuditRow;
 pub use drift::{Drifted, DriftedGroup, Left, Reconcilable, Repaired, Settle};
 pub use guard::{
-    Age, Guarding, Hold, HoldId, HoldState, Kept, Recovery, Request, Room, Watch, Why,
+    Age, Guarding, Hold, HoldId, HoldState, Kept, Rail, Recovery, Request, Room, Watch, Watched,
+    Why,
 };
 #[cfg(test)]
 pub(crate) use sqlite::simulated;

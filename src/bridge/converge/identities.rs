@@ -6,13 +6,13 @@ use std::collections::HashSet;
 use crate::{plan::state::Principal, upstream::RemoteMember};
 
 #[derive(Default)]
-pub(super) struct Identities {
+pub(in crate::bridge) struct Identities {
     ids: HashSet<String>,
     accounts: HashSet<String>,
 }
 
 impl Identities {
-    pub(super) fn of_members(members: &[RemoteMember]) -> Self {
+    pub(in crate::bridge) fn of_members(members: &[RemoteMember]) -> Self {
         let mut all = Self::default();
         for member in members {
             all.ids.extend(member.upstream_id.clone());
@@ -31,7 +31,7 @@ impl Identities {
         all
     }
 
-    pub(super) fn has(&self, principal: &Principal) -> bool {
+    pub(in crate::bridge) fn has(&self, principal: &Principal) -> bool {
         self.has_either(principal.upstream_id.as_deref(), Some(&principal.account))
     }
 

@@ -152,7 +152,15 @@ fn lanes(app: Scripted) -> (Lanes, tempfile::TempDir) {
     let engine = tokio::runtime::Handle::current();
     let (name, lag) = ("acme".to_owned(), Duration::from_secs(10));
     let app = Arc::new(app);
-    let lanes = Lanes::new(name, Switch::none(), store, app, engine, false, lag);
+    let lanes = Lanes::new(
+        name,
+        Switch::none(),
+        store,
+        app,
+        engine,
+        false,
+        (lag, Arc::new(Guard::off())),
+    );
     let state = State {
         running: true,
         ..State::new()

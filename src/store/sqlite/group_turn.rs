@@ -278,14 +278,26 @@ pub(super) fn end(
         &learned.calls,
         detail,
     )?;
-    db.prepare_cached("UPDATE groups SET turned = ?2 WHERE key = ?1")?
-        .execute([group.key, number])?;
+    if !is_idle(learned) {
+        db.prepare_cached("UPDATE groups SET turned = ?2 WHERE key = ?1")?
+            .execute([group.key, number])?;
+    }
     point!("turn.recorded");
     let mut open = lanes::finish_all(db, left)?;
     if has_new_work(db, &group, untouched)? {
         open.push(Lane::Group(key));
     }
     Ok(open)
+}
+
+/// Nothing was sent and nothing learned: a reading that began before is as good
+/// as it was.
+fn is_idle(learned: &GroupLearned) -> bool {
+    let unsent = GroupLearned {
+        unsent: learned.unsent.clone(),
+        ..GroupLearned::default()
+    };
+    *learned == unsent
 }
 
 /// Returns the users that may have left for good.

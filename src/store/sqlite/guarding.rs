@@ -6,16 +6,16 @@ use async_trait::async_trait;
 use crate::{
     plan::{
         guard::{Excess, Protection},
-        state::ConnectionKey,
+        state::{ConnectionKey, UserKey},
     },
     scim::resource::ResourceId,
     store::{
         Actor, Age, Guarding, Hold, HoldId, HoldState, Kept, Lane, Millis, Recovery, Request, Room,
-        StoreError, Why,
+        StoreError, Watched, Why,
     },
 };
 
-use super::{Sqlite, age, held, protected, recovery};
+use super::{Sqlite, age, held, protected, recovery, watched};
 
 #[async_trait]
 impl Guarding for Sqlite {
@@ -87,6 +87,18 @@ impl Guarding for Sqlite {
             .writer
             .write(move |db| held::note_protected(db, c.0, tried, &actor));
         Ok(write.await?)
+    }
+
+    async fn watched(
+        &self,
+        lane: Lane,
+        going: Vec<UserKey>,
+        before: Millis,
+        actor: Actor,
+    ) -> Result<Vec<Watched>, StoreError> {
+        let read =
+            move |db: &rusqlite::Connection| watched::of_lane(db, lane, &going, before, &actor);
+        Ok(self.readers.read(read)?)
     }
 
     async fn age(&self, fresh: ResourceId) -> Result<Age, StoreError> {

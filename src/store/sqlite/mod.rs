@@ -74,6 +74,7 @@ mod tests;
 mod tokens;
 mod user_turn;
 mod users;
+mod watched;
 mod writer;
 
 #[cfg(test)]

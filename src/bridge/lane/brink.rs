@@ -1,0 +1,200 @@
+//! The look before a group that the guard watches loses somebody: what is
+//! remembered of it is as old as the last reading, and the others may have been
+//! taken out by hand (reliability: I-24, G-3, G-5). If the application shows too
+//! few who stay, the removal is refused as the guard refuses it; if it cannot be
+//! seen, or a look may lag behind, it waits and is not sent. What no rail
+//! watches costs no look.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use super::{BACK_OFF, LEAST_GAP, Lanes, Pause, clock};
+use crate::{
+    bridge::{converge, refused::KEPT},
+    plan::{
+        guard::Guard,
+        state::{Existence, Principal, UserKey},
+    },
+    store::{
+        Actor, GroupLearned, GroupTurn, Lane, Millis, Rail, StoreError, UserLearned, UserTurn,
+        Watch, Watched,
+    },
+    upstream::UpstreamError,
+};
+
+/// What became of the removals of a group's turn before it began.
+#[derive(Default)]
+pub(super) struct Spared {
+    refused: Vec<(UserKey, String)>,
+    unsent: Vec<UserKey>,
+    pause: Option<Pause>,
+}
+
+impl Spared {
+    /// Goes with what the turn learned of the others.
+    pub(super) fn add_to(self, learned: &mut GroupLearned, pause: Pause) -> Pause {
+        learned.refused.extend(self.refused);
+        learned.unsent.extend(self.unsent);
+        match self.pause {
+            Some(wait) if pause == Pause::None => wait,
+            _ => pause,
+        }
+    }
+}
+
+/// What a look says of a removal.
+enum Verdict {
+    Enough,
+    TooFew,
+    Unclear(Pause),
+}
+
+impl Lanes {
+    /// Takes those out of a group's turn who must not go, or not yet.
+    pub(super) async fn spare(&self, turn: &mut GroupTurn) -> Result<Spared, StoreError> {
+        let work = &turn.work;
+        let there = work.wanted && work.observed != Existence::Absent;
+        if !there || work.removes.is_empty() || self.0.guard.is_idle() {
+            return Ok(Spared::default());
+        }
+        let going: Vec<UserKey> = work.removes.iter().map(|it| it.user).collect();
+        let lane = Lane::Group(work.group);
+        let Some(watched) = self.watched(lane, going).await?.pop() else {
+            return Ok(Spared::default());
+        };
+        let of_those = |users: &[UserKey]| {
+            let mut them = work.removes.clone();
+            them.retain(|it| users.contains(&it.user));
+            them
+        };
+        let all = of_those(&[&watched.going[..], &watched.leaving].concat());
+        let adds = !work.adds.is_empty();
+        let spared = match self.look(&watched, &all, adds).await {
+            Verdict::Enough => return Ok(Spared::default()),
+            Verdict::TooFew => {
+                let reason = self.keep(&watched, lane).await?;
+                let refused = watched.going.iter().map(|user| (*user, reason.clone()));
+                Spared {
+                    refused: refused.collect(),
+                    pause: (!watched.leaving.is_empty()).then_some(Pause::BackOff),
+                    unsent: watched.leaving,
+                }
+            }
+            Verdict::Unclear(wait) => Spared {
+                unsent: all.iter().map(|it| it.user).collect(),
+                pause: Some(wait),
+                refused: Vec::new(),
+            },
+        };
+        let spares: HashSet<UserKey> = all.into_iter().map(|it| it.user).collect();
+        leave_out(turn, &spares);
+        Ok(spared)
+    }
+
+    /// What is learned of the end of an account instead of sending it, where a
+    /// group would keep too few.
+    pub(super) async fn keep_user(
+        &self,
+        turn: &UserTurn,
+    ) -> Result<Option<(UserLearned, Pause)>, StoreError> {
+        let work = &turn.work;
+        let ends = !work.wanted.active && work.observed.existence != Existence::Absent;
+        if !ends || !self.0.guard.protected.has_groups() {
+            return Ok(None);
+        }
+        let lane = Lane::User(work.principal.user);
+        let mut kept = UserLearned {
+            about: Some(work.principal.account.clone()),
+            observed: Some(work.observed.clone()),
+            settled: !turn.unsure,
+            ..UserLearned::default()
+        };
+        for watched in self.watched(lane, Vec::new()).await? {
+            let who = std::slice::from_ref(&work.principal);
+            match self.look(&watched, who, false).await {
+                Verdict::Enough => {}
+                Verdict::Unclear(wait) => return Ok(Some((kept, wait))),
+                Verdict::TooFew => {
+                    kept.refused = Some(self.keep(&watched, lane).await?);
+                    kept.again = turn.unsure;
+                    return Ok(Some((kept, Pause::None)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn watched(&self, lane: Lane, going: Vec<UserKey>) -> Result<Vec<Watched>, StoreError> {
+        let lag = Millis::try_from(self.0.read_lag.as_millis()).unwrap_or(Millis::MAX);
+        let before = clock::now().saturating_sub(lag);
+        let actor = actor(&self.0.guard);
+        self.0.store.watched(lane, going, before, actor).await
+    }
+
+    /// One reading of the group. Who goes is not shown by one that lags, or that
+    /// is of something else.
+    async fn look(&self, watched: &Watched, going: &[Principal], adding: bool) -> Verdict {
+        let upstream = &self.0.upstream;
+        let listed = match upstream.members(&watched.name).await {
+            Ok(listed) => converge::Identities::of_members(&listed),
+            Err(UpstreamError::Missing { .. }) => {
+                return match upstream.group(&watched.name).await {
+                    // The turn finds that out, too, and removes nobody.
+                    Ok(None) => Verdict::Enough,
+                    _ => Verdict::Unclear(Pause::BackOff),
+                };
+            }
+            Err(error) => return Verdict::Unclear(converge::pause_after(&error)),
+        };
+        let staying = watched.stay.iter().filter(|it| listed.has(it));
+        if staying.count() >= watched.rail.least() {
+            return Verdict::Enough;
+        }
+        if watched.lately || adding {
+            return Verdict::Unclear(Pause::Within(self.until_shown()));
+        }
+        if going.iter().any(|it| listed.has(it)) {
+            return Verdict::TooFew;
+        }
+        Verdict::Unclear(Pause::BackOff)
+    }
+
+    fn until_shown(&self) -> Duration {
+        (self.0.read_lag / 2).clamp(LEAST_GAP * 2, BACK_OFF.1)
+    }
+
+    /// Writes down that somebody tried what nobody may; in words.
+    async fn keep(&self, watched: &Watched, lane: Lane) -> Result<String, StoreError> {
+        let rail = watched.rail;
+        tracing::warn!(connection = %self.0.connection, ?lane, "stopped: {rail}{KEPT}");
+        if let Rail::Least(protection, _) = rail {
+            let store = &self.0.store;
+            let by = actor(&self.0.guard);
+            store
+                .note_protected(watched.connection, protection, by)
+                .await?;
+        }
+        Ok(format!("{rail}{KEPT}"))
+    }
+}
+
+fn actor(guard: &Arc<Guard>) -> Actor {
+    Actor {
+        name: "bridge".into(),
+        at: clock::now(),
+        watch: Watch::On(Arc::clone(guard)),
+    }
+}
+
+/// The others go as they would have gone.
+fn leave_out(turn: &mut GroupTurn, spares: &HashSet<UserKey>) {
+    let work = &mut turn.work;
+    let stays = |it: &Principal| !spares.contains(&it.user);
+    work.alone = work
+        .removes
+        .iter()
+        .take(work.alone)
+        .filter(|it| stays(it))
+        .count();
+    work.removes.retain(stays);
+    work.full = None;
+}

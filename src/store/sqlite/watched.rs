@@ -1,0 +1,174 @@
+//! What has to stay in a group that the guard watches, for a look at the
+//! application before anybody is taken out of it: what is remembered can be as
+//! old as the last reading, and somebody may have taken the others out by hand
+//! (reliability: I-24, G-3, G-5). What a look has to show is told here; who
+//! looks is the lane.
+
+use rusqlite::{Connection, params};
+
+use crate::{
+    plan::{
+        guard::{Guard, Over, Protection, Rule},
+        state::{ConnectionKey, GroupKey, Principal, UserKey},
+    },
+    store::{Actor, Lane, Millis, Rail, Watched},
+};
+
+use super::{
+    audit,
+    fault::Result,
+    groups::{self, Group},
+    guard::{NOBODY, Named},
+    removals::{self, Place},
+    users::principal_at,
+};
+
+/// The groups that a lane's removals can leave with too few: the lane's own, or
+/// those of a user who is about to lose access.
+pub(super) fn of_lane(
+    db: &Connection,
+    lane: Lane,
+    going: &[UserKey],
+    before: Millis,
+    actor: &Actor,
+) -> Result<Vec<Watched>> {
+    let Some(guard) = actor.watch.guard() else {
+        return Ok(Vec::new());
+    };
+    let (keys, leaver) = match lane {
+        Lane::Group(group) => (vec![group.0], NOBODY),
+        Lane::User(user) if guard.protected.has_groups() => (groups_of(db, user.0)?, user.0),
+        Lane::User(_) => return Ok(Vec::new()),
+    };
+    let mark = audit::mark(db, before)?;
+    let mut watched = Vec::new();
+    for key in keys {
+        let Some(group) = groups::by_key(db, key)?.filter(|it| it.tombstone.is_none()) else {
+            continue;
+        };
+        let stay = |most| stayers(db, key, leaver, most);
+        let rail = match lane {
+            Lane::Group(_) => rail(db, guard, &group, (going, actor.at))?,
+            Lane::User(_) => least(guard, &group)?,
+        };
+        let Some((rail, most)) = rail else { continue };
+        let (going, leaving) = with_access(db, going)?;
+        if matches!(lane, Lane::Group(_)) && going.is_empty() && leaving.is_empty() {
+            continue;
+        }
+        let stay = stay(most)?;
+        if stay.is_empty() && matches!(rail, Rail::Emptied(_)) {
+            // Nobody was to stay, and whoever judged that has seen it.
+            continue;
+        }
+        watched.push(Watched {
+            connection: ConnectionKey(group.connection),
+            group: GroupKey(key),
+            name: group.upstream_name.clone(),
+            rail,
+            stay,
+            going,
+            leaving,
+            lately: was_turned(db, key, mark)?,
+        });
+    }
+    Ok(watched)
+}
+
+/// No more than this of those who stay are looked for where one is enough.
+const SOME: usize = 100;
+
+/// The stricter of the rails that watch a group, and how many of those who stay
+/// are worth to be looked for.
+fn rail(
+    db: &Connection,
+    guard: &Guard,
+    group: &Group,
+    (going, at): (&[UserKey], Millis),
+) -> Result<Option<(Rail, usize)>> {
+    if let Some(found) = least(guard, group)? {
+        return Ok(Some(found));
+    }
+    let left = u64::try_from(group.members).unwrap_or(0);
+    if !guard.enabled || left.saturating_mul(2) >= guard.empty_from {
+        return Ok(None);
+    }
+    let size = left.saturating_add(going.len() as u64);
+    let place = Place {
+        connection: group.connection,
+        group: Some((group.key, size)),
+    };
+    let was = removals::history(db, guard, place, at)?;
+    let over = Over {
+        rule: Rule::EmptyFrom,
+        taking: going.len() as u64,
+        taken: was.from_group,
+        size: was.group_size,
+        most: 0,
+        within_seconds: guard.group_removals.within.as_secs(),
+    };
+    let near = size.max(was.group_size) >= guard.empty_from;
+    Ok(near.then_some((Rail::Emptied(over), SOME)))
+}
+
+fn least(guard: &Guard, group: &Group) -> Result<Option<(Rail, usize)>> {
+    if !guard.protected.has_groups() {
+        return Ok(None);
+    }
+    let least = guard.protected.least(Named::of(group)?.all());
+    let rail = |least| Rail::Least(Protection::Least(group.id, least), least);
+    Ok(least.map(|least| (rail(least), usize::MAX)))
+}
+
+fn groups_of(db: &Connection, user: i64) -> Result<Vec<i64>> {
+    let mut select = db.prepare_cached(
+        "SELECT m.group_key FROM memberships m JOIN groups g ON g.key = m.group_key
+         WHERE m.user_key = ?1 AND m.observed <> 0 AND g.tombstone IS NULL
+           AND g.existence <> 0 AND g.read_only IS NULL",
+    )?;
+    let keys = select.query_map([user], |row| row.get(0))?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Who is to stay, is active, and was there when last observed; as
+/// [`super::guard::active_members`] counts.
+fn stayers(db: &Connection, group: i64, without: i64, most: usize) -> Result<Vec<Principal>> {
+    let mut select = db.prepare_cached(
+        "SELECT u.key, u.id, u.account_key, u.upstream_id
+         FROM memberships m JOIN users u ON u.key = m.user_key
+         WHERE m.group_key = ?1 AND m.desired = 1 AND m.observed = 1 AND u.wants = 1
+           AND u.tombstone IS NULL AND u.existence = 1 AND u.unsure < 2
+           AND u.account_key IS NOT NULL AND m.user_key <> ?2
+         LIMIT ?3",
+    )?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = select.query_map([group, without, most], principal_at)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Those who lose anything by going, as their accounts may be there: who can be
+/// told that they stay, and who was deleted or deactivated here.
+fn with_access(db: &Connection, going: &[UserKey]) -> Result<(Vec<UserKey>, Vec<UserKey>)> {
+    let mut select = db.prepare_cached(
+        "SELECT wants AND tombstone IS NULL FROM users
+         WHERE key = ?1 AND (existence <> 0 OR unsure > 0)",
+    )?;
+    let (mut live, mut leaving) = (Vec::new(), Vec::new());
+    for user in going {
+        let mut rows = select.query([user.0])?;
+        let Some(row) = rows.next()? else { continue };
+        if row.get(0)? {
+            live.push(*user);
+        } else {
+            leaving.push(*user);
+        }
+    }
+    Ok((live, leaving))
+}
+
+/// Whether something was sent or learned of it after that row of the audit.
+fn was_turned(db: &Connection, group: i64, mark: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM groups WHERE key = ?1 AND turned > ?2")?
+        .exists(params![group, mark])?)
+}

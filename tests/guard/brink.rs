@@ -1,0 +1,140 @@
+//! The last of a group that is watched, where the others were taken out behind
+//! the bridge's back: what was believed of them is not enough to let anybody go.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{World, address, values};
+
+const RULES: &str =
+    "read_lag = \"100ms\"\nguard = { enabled = false, protected_groups = [\"adm\"] }";
+
+fn path_of(group: &str) -> String {
+    format!("/api/v2/groupmanagement/group/{group}/members")
+}
+
+/// As an administrator of the application does it.
+async fn by_hand(world: &World, method: &str, group: &str, names: &[&str]) {
+    let members: Vec<String> = names.iter().map(|name| address(name)).collect();
+    let body = json!({ "members": members });
+    world.as_administrator(method, &path_of(group), body).await;
+}
+
+fn addresses(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| address(name)).collect()
+}
+
+fn removal(ids: &[String]) -> Value {
+    json!([{ "op": "remove", "path": "members", "value": values(ids) }])
+}
+
+async fn writes(world: &World) -> Vec<Value> {
+    let mut calls = world.calls().await;
+    calls.retain(|call| call["method"] != "GET");
+    calls
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_of_a_protected_group_stays_though_others_are_believed_to_be_there() {
+    let world = World::with(RULES, &["--empty"]).await;
+    let ids = world.users("m", 3).await;
+    let group = world.group("adm", &ids).await;
+    by_hand(&world, "DELETE", "adm", &["m1", "m2"]).await;
+    world.forget_calls().await;
+
+    let path = format!("/Groups/{group}");
+    let refused = world.patch(&path, removal(&ids[..1])).await.expect(403);
+    let detail = refused.body["detail"].as_str().unwrap();
+    for words in [
+        "would keep fewer than 1 active members",
+        "shown in the application now",
+        &ids[0],
+    ] {
+        assert!(detail.contains(words), "{words} in {detail}");
+    }
+    let user = format!("/Users/{}", ids[0]);
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    world.patch(&user, off).await.expect(403);
+    world.send("DELETE", &user, None).await.expect(403);
+    assert_eq!(writes(&world).await, Vec::<Value>::new());
+    assert_eq!(world.get(&user).await.expect(200).body["active"], true);
+    assert_eq!(world.members(&group).await.len(), 3);
+    assert_eq!(
+        world.upstream_members("adm").await,
+        Some(addresses(&["m0"]))
+    );
+    let (_, rows) = world.operate("GET", "/audit?after=0").await;
+    let rows = rows.as_array().unwrap().iter();
+    let told = rows.filter(|row| row["action"] == "refuse_protected");
+    assert_eq!(told.count(), 3);
+
+    // Once somebody else is there again, one may go.
+    by_hand(&world, "POST", "adm", &["m1"]).await;
+    world.patch(&path, removal(&ids[..1])).await.expect(204);
+    world.until_upstream_has("adm", &addresses(&["m1"])).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_group_that_is_watched_is_read_before_a_removal() {
+    let world = World::with(RULES, &["--empty"]).await;
+    let ids = world.users("m", 4).await;
+    for (name, reads) in [("adm", 1), ("dev", 0)] {
+        let group = world.group(name, &ids).await;
+        let path = format!("/Groups/{group}");
+        let going = world.patch(&path, removal(&ids[..2]));
+        let (done, calls) = world.calls_of(going).await;
+        done.expect(204);
+        let of = |method: &str| calls.iter().filter(|it| it["method"] == method).count();
+        assert_eq!((of("GET"), of("DELETE")), (reads, 1), "{name}: {calls:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_waits_until_a_group_that_is_watched_can_be_read() {
+    let rules = format!("{RULES}\nsync_wait = \"300ms\"");
+    let world = World::with(&rules, &["--empty"]).await;
+    let ids = world.users("m", 3).await;
+    let group = world.group("adm", &ids).await;
+    let broken = json!({ "rules": [{ "failure": "truncated", "operation": "get_members" }] });
+    world.faults(broken).await;
+    world.forget_calls().await;
+    let path = format!("/Groups/{group}");
+    world.patch(&path, removal(&ids[..1])).await.expect(204);
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    let user = format!("/Users/{}", ids[1]);
+    world.patch(&user, off).await.expect(200);
+    assert_eq!(writes(&world).await, Vec::<Value>::new());
+    world.faults(json!({})).await;
+    let end = Instant::now() + Duration::from_secs(20);
+    while writes(&world).await.len() < 2 {
+        assert!(Instant::now() < end, "they wait although it can be read");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // Who was deactivated is still on the list.
+    let left = addresses(&["m1", "m2"]);
+    assert_eq!(world.upstream_members("adm").await, Some(left));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_of_many_is_not_emptied_because_those_who_were_to_stay_are_gone() {
+    let rules = "read_lag = \"100ms\"\nguard = { group_removals = { more_than = 100 }, removals = { more_than = 100 } }";
+    let world = World::with(rules, &["--empty"]).await;
+    let ids = world.users("m", 12).await;
+    let group = world.group("dev", &ids).await;
+    by_hand(&world, "DELETE", "dev", &["m0", "m1"]).await;
+    world.forget_calls().await;
+    let path = format!("/Groups/{group}");
+    let refused = world.patch(&path, removal(&ids[2..])).await.expect(403);
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(detail.contains("(empty_from)"), "{detail}");
+    assert_eq!(writes(&world).await, Vec::<Value>::new());
+    assert_eq!(world.members(&group).await.len(), 12);
+    // With one of them there it is what it was judged to be.
+    by_hand(&world, "POST", "dev", &["m1"]).await;
+    world.patch(&path, removal(&ids[2..])).await.expect(204);
+    world.until_upstream_has("dev", &addresses(&["m1"])).await;
+}
