@@ -104,6 +104,55 @@ async fn what_is_protected_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lower_site_role_is_a_removal_and_is_not_given_to_who_is_protected() {
+    let rules = "guard = { removals = { more_than = 2, percent = 0 }, protected_users = [\"m0@example.com\"] }";
+    let world = World::with(rules, &["--empty"]).await;
+    let ids = world.users("m", 6).await;
+    let give = async |n: usize, role: &str| {
+        let roles = json!([{ "op": "replace", "path": "roles", "value": [{ "value": role }] }]);
+        world.patch(&format!("/Users/{}", ids[n]), roles).await
+    };
+    // Higher is no removal, for whomever and however many.
+    for n in 0..6 {
+        give(n, "Administrators").await.expect(200);
+    }
+    let refused = give(0, "Users").await.expect(403);
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(detail.contains("its site role is not lowered"), "{detail}");
+    for n in 1..3 {
+        give(n, "Auditors").await.expect(200);
+    }
+    let (held, calls) = world.calls_of(give(3, "Users")).await;
+    let held = held.expect(403);
+    let detail = held.body["detail"].as_str().unwrap();
+    for words in [
+        "(removals)",
+        "what the site role of the User",
+        "It is held as",
+    ] {
+        assert!(detail.contains(words), "{words} in {detail}");
+    }
+    assert_eq!(calls, Vec::<serde_json::Value>::new());
+    // The same user's counts once, and somebody who leaves alone still does.
+    give(2, "Administrators").await.expect(200);
+    give(2, "Auditors").await.expect(200);
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    world
+        .patch(&format!("/Users/{}", ids[4]), off)
+        .await
+        .expect(200);
+    // What the operator has seen is done.
+    let (_, rest) = detail.split_once("It is held as ").unwrap();
+    let hold = rest.split(' ').next().unwrap();
+    let (code, said) = world
+        .operate("POST", &format!("/held/{hold}/approve"))
+        .await;
+    assert_eq!(code, 200, "{said}");
+    let user = world.get(&format!("/Users/{}", ids[3])).await.expect(200);
+    assert_eq!(user.body["roles"][0]["value"], "Users");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_protected_group_keeps_who_is_there_until_the_next_has_arrived() {
     let rules = "guard = { enabled = false, protected_groups = [\"dev\"] }";
     let world = World::with(rules, &["--empty"]).await;

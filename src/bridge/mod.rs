@@ -234,7 +234,8 @@ impl Bridge {
         let switch = switch.among(setups.iter().map(|setup| setup.name.clone()).collect());
         let doubt = recovery::doubt(store.age(clock::new_id()).await?);
         let mut connections = Vec::with_capacity(setups.len());
-        for setup in setups {
+        for mut setup in setups {
+            Arc::make_mut(&mut setup.policy.guard).roles = setup.upstream.roles();
             let key = store.connection(&setup.name).await?;
             setup.upstream.brake(switch.stops(&setup.name));
             let budget = budget::Budget::new(setup.policy.request_budget);

@@ -19,9 +19,12 @@ use crate::scim::{
     resource::{ResourceId, ResourceType},
 };
 
+mod roles;
 #[cfg(test)]
 mod tests;
 mod words;
+
+pub use roles::Roles;
 
 /// How much may go in a while: whichever of the two is more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub struct Guard {
     /// A group of so many members is not emptied or deleted (G-3).
     pub empty_from: u64,
     pub protected: Protected,
+    /// The application's, not configured.
+    pub roles: Roles,
 }
 
 impl Default for Guard {
@@ -71,6 +76,7 @@ impl Default for Guard {
             },
             empty_from: 10,
             protected: Protected::default(),
+            roles: Roles::default(),
         }
     }
 }
@@ -169,6 +175,8 @@ pub enum Taking {
     },
     /// A user's access to the application.
     Access,
+    /// What a user's site role allows.
+    Role,
     Nothing,
 }
 
@@ -179,7 +187,7 @@ impl Taking {
         match self {
             Self::Members { going, .. } => going,
             Self::Group { size } => size.max(1),
-            Self::Access => 1,
+            Self::Access | Self::Role => 1,
             Self::Nothing => 0,
         }
     }
@@ -193,7 +201,7 @@ impl Taking {
         match self {
             Self::Members { going, .. } => going,
             Self::Group { size } => size,
-            Self::Access | Self::Nothing => 0,
+            Self::Access | Self::Role | Self::Nothing => 0,
         }
     }
 }
@@ -284,7 +292,7 @@ impl Guard {
         let empties = match taking {
             Taking::Members { size, left, .. } => left == 0 && size.max(was) >= self.empty_from,
             Taking::Group { size } => size > 0 && size.max(was) >= self.empty_from,
-            Taking::Access | Taking::Nothing => false,
+            Taking::Access | Taking::Role | Taking::Nothing => false,
         };
         if empties {
             return Err(self.over(Rule::EmptyFrom, taking, history));
@@ -373,6 +381,8 @@ pub enum Deed {
     Delete,
     /// Of a user.
     Deactivate,
+    /// Of a user, who can do less by its site role.
+    Lower,
 }
 
 /// What a write would do now, and the rule that would stop it.
@@ -394,6 +404,8 @@ pub struct Excess {
 pub enum Protection {
     /// Would be removed, deactivated or deleted.
     User(ResourceId),
+    /// Would have a lower site role.
+    Role(ResourceId),
     /// Would get another name, by which it is not protected any more.
     Renamed(ResourceType, ResourceId),
     /// Would be deleted.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::{
     plan::{
         capability::Capabilities,
+        guard::Roles,
         operation::Operation,
         state::{Account, Family, Principal, UserKey},
     },
@@ -86,6 +87,11 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// Pure: the role of an account of which nobody says a role; what one is
     /// put back to when its role is taken away.
     fn plain_role(&self) -> Option<&str>;
+
+    /// Pure: which site roles can do no more than which, for the guard.
+    fn roles(&self) -> Roles {
+        Roles::new(self.plain_role(), &[])
+    }
 
     /// Pure: the application's name for a new group, by the visible rule. An
     /// impossible name is a 400 that says what to do. Empty where the application

@@ -73,6 +73,7 @@ impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (of, id) = (self.of.name(), self.id);
         match self.act {
+            Deed::Lower => return write!(f, "what the site role of the {of} {id} allows"),
             Deed::Deactivate => return write!(f, "the access of the {of} {id}"),
             Deed::Change if self.of == ResourceType::User => {
                 return write!(f, "nothing of the access of the {of} {id}");
@@ -105,6 +106,11 @@ impl fmt::Display for Protection {
                 f,
                 "the User {id} is protected by the bridge's configuration: it is not removed from a \
                  group, deactivated or deleted (protected_users)"
+            ),
+            Self::Role(id) => write!(
+                f,
+                "the User {id} is protected by the bridge's configuration: its site role is not \
+                 lowered (protected_users)"
             ),
             Self::Renamed(of, id) => write!(
                 f,

@@ -133,8 +133,12 @@ pub(super) fn user_changed(
         return Ok(());
     };
     let ends = before.account.active && after.is_none_or(|row| !row.account.active);
+    let lowered = !ends && after.is_some_and(|after| lowers(guard, before, after));
     let id = user.id.to_string();
     if guard.protected.is_user(names_of(&id, before)) {
+        if lowered {
+            return Err(WriteError::Protected(Protection::Role(user.id)).into());
+        }
         if ends || after.is_none() {
             return Err(WriteError::Protected(Protection::User(user.id)).into());
         }
@@ -144,7 +148,7 @@ pub(super) fn user_changed(
     }
     if ends {
         keep_least_in_groups_of(db, guard, user)?;
-    } else if !matches!(actor.watch, Watch::Rehearsed(_)) {
+    } else if !lowered && !matches!(actor.watch, Watch::Rehearsed(_)) {
         return Ok(());
     }
     let effect = || {
@@ -154,6 +158,7 @@ pub(super) fn user_changed(
             act: match after {
                 None => Deed::Delete,
                 Some(_) if ends => Deed::Deactivate,
+                Some(_) if lowered => Deed::Lower,
                 Some(_) => Deed::Change,
             },
             added: 0,
@@ -165,14 +170,26 @@ pub(super) fn user_changed(
     };
     let place = Place {
         connection: user.connection,
-        group: None,
+        group: lowered.then_some((removals::ROLE, 0)),
     };
     let taking = if ends {
         Taking::Access
+    } else if lowered {
+        Taking::Role
     } else {
         Taking::Nothing
     };
     judge(db, actor, place, (taking, &[user.key]), effect)
+}
+
+/// Whether a user who has access, and keeps it, can do less by its site role.
+pub(super) fn lowers(guard: &Guard, before: &UserRow, after: &UserRow) -> bool {
+    let role = |row: &UserRow| row.account.role.clone();
+    let stays = before.account.active && after.account.active;
+    stays
+        && guard
+            .roles
+            .lowers(role(before).as_deref(), role(after).as_deref())
 }
 
 /// Judges what is taken, and from whom.

@@ -109,6 +109,7 @@ pub(super) fn note_protected(
 ) -> Result<()> {
     let (id, why) = match tried {
         Protection::User(id) => (id, "user"),
+        Protection::Role(id) => (id, "role"),
         Protection::Renamed(_, id) => (id, "renamed"),
         Protection::Group(id) => (id, "group"),
         Protection::Least(id, _) => (id, "least_members"),

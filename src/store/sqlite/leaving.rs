@@ -68,6 +68,9 @@ pub(super) fn restore(
         if row.account.active && !user.account.active {
             removals::take_back(db, removals::ACCESS, user.key)?;
         }
+        if row.account.role != user.account.role {
+            removals::take_back(db, removals::ROLE, user.key)?;
+        }
         users::put(db, &mut user, row, actor.at)?;
         "restore_user"
     } else {

@@ -186,8 +186,9 @@ pub(super) fn record(
     Ok(())
 }
 
-/// Stands for a user's access where a group could stand.
+/// Stand for a user's access, and for its site role, where a group could stand.
 pub(super) const ACCESS: i64 = 0;
+pub(super) const ROLE: i64 = -1;
 
 fn of(place: Place) -> i64 {
     place.group.map_or(ACCESS, |(group, _)| group)
@@ -211,14 +212,14 @@ pub(super) fn take_back(db: &Connection, group: i64, user: i64) -> Result<()> {
     let Some(removal) = removal else {
         return Ok(());
     };
-    let in_group = i64::from(group != ACCESS);
+    let (in_group, access) = (i64::from(group > ACCESS), i64::from(group == ACCESS));
     db.prepare_cached(
         "UPDATE removals SET sum = sum - 1, sum_access = sum_access - ?3,
              sum_group = sum_group - (?4 AND group_key IS ?2)
          WHERE connection = (SELECT connection FROM removals WHERE number = ?1)
            AND (at, number) >= (SELECT at, number FROM removals WHERE number = ?1)",
     )?
-    .execute([removal, group, 1 - in_group, in_group])?;
+    .execute([removal, group, access, in_group])?;
     db.prepare_cached(
         "UPDATE removals SET count = count - 1, in_group = in_group - ?2 WHERE number = ?1",
     )?

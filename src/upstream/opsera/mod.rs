@@ -19,6 +19,7 @@ use super::{
 use crate::{
     plan::{
         capability::{Act, Capabilities},
+        guard::Roles,
         operation::Operation,
         state::{Principal, UserKey},
     },
@@ -26,7 +27,7 @@ use crate::{
 };
 use operations::{Key, Name, Wire};
 use refusals::{accepted, of_batch, or_exists, present, was_so};
-use settings::MembersBy;
+use settings::{BENEATH, MembersBy};
 
 mod answers;
 mod capabilities;
@@ -90,6 +91,10 @@ impl Upstream for Opsera {
 
     fn plain_role(&self) -> Option<&str> {
         Some(&self.settings.default_role)
+    }
+
+    fn roles(&self) -> Roles {
+        Roles::new(self.plain_role(), &BENEATH)
     }
 
     fn user_attributes(&self, remote: &RemoteUser, profile: Option<&RemoteProfile>) -> Attributes {

@@ -29,6 +29,19 @@ pub const SITE_ROLES: [&str; 5] = [
     "SecurityManagers",
 ];
 
+/// By a site role, those that can do no more than it, for the guard alone. Opsera
+/// documents no order: who manages groups is above who does not, and what only
+/// looks is below everything.
+pub const BENEATH: [(&str, &[&str]); 4] = [
+    (
+        "Administrators",
+        &["PowerUsers", "Users", "Auditors", "SecurityManagers"],
+    ),
+    ("PowerUsers", &["Users", "Auditors"]),
+    ("Users", &["Auditors"]),
+    ("SecurityManagers", &["Auditors"]),
+];
+
 /// What happens to a role that is no site role.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
