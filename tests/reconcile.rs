@@ -65,6 +65,29 @@ async fn a_membership_that_is_gone_is_told_and_put_there_again_on_demand() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_application_refuses_of_a_repair_is_no_success() {
+    let world = World::with(SOON, &["--empty"]).await;
+    let users = world.users("m", 3).await;
+    world.group("watched", &users).await;
+    takes_out(&world, "watched", &["m1"]).await;
+    world
+        .faults(json!({ "refuse_members": [address("m1")] }))
+        .await;
+    // A reading so soon after a write may lag, and then it is another one's turn.
+    let end = Instant::now() + Duration::from_secs(10);
+    let (said, ok) = loop {
+        let (said, ok) = reconciles(&world, &["--apply"]);
+        if said.contains("1 memberships are missing") && !said.contains("it was written") {
+            break (said, ok);
+        }
+        assert!(Instant::now() < end, "{said}");
+    };
+    assert!(!ok, "{said}");
+    let words = "1 changes are refused by the application";
+    assert!(said.contains(words), "{said}");
+}
+
 #[tokio::test]
 async fn where_drift_is_accepted_the_membership_is_none_any_more() {
     let world = World::with(&format!("{SOON}\ndrift = \"accept\""), &["--empty"]).await;
@@ -118,7 +141,9 @@ async fn a_group_that_shrank_by_more_than_half_or_is_gone_is_only_told() {
     assert_eq!(writes(&world).await, 0, "nothing was written there");
     // The operator's word.
     let (said, ok) = reconciles(&world, &["--apply", "--shrunk"]);
-    assert!(ok && !said.contains("more than half"), "{said}");
+    assert!(!said.contains("more than half"), "{said}");
+    // A group that is gone stays so, and that is no success.
+    assert!(!ok && said.contains("1 groups are gone"), "{said}");
     let all: Vec<String> = (0..12).map(|n| format!("s{n}")).collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     world

@@ -15,6 +15,8 @@ use crate::{app, config};
 
 /// How often a running reconciliation is asked where it stands.
 const LOOK: Duration = Duration::from_millis(250);
+/// How long what is put right is waited for, in looks.
+const LOOKS: u32 = 60;
 
 /// Compare the application with what was last observed there, now.
 ///
@@ -30,7 +32,9 @@ const LOOK: Duration = Duration::from_millis(250);
 ///
 /// Needs a running server, which also does this by itself, as often as
 /// `reconcile` of the connection says. The exit status is 0 only if there is
-/// nothing to repair.
+/// nothing to repair; with --apply, only if nothing is left: nothing that is held
+/// or only told, nothing still under way after a quarter of a minute, and nothing
+/// that the application refuses.
 #[derive(Debug, Args)]
 pub(super) struct Reconcile {
     /// Only this connection.
@@ -64,7 +68,7 @@ impl Reconcile {
             }
             if differs && !self.apply {
                 return Err(Failed {
-                    text: "there is something to repair; --apply does what `drift` says".into(),
+                    text: "there is something to repair; --apply does what `drift` says, where it can be done".into(),
                     status: 1,
                 });
             }
@@ -111,8 +115,88 @@ impl Reconcile {
                 status: 1,
             });
         }
+        if self.apply {
+            self.to_its_end(server, name, &end["found"]).await?;
+        }
         Ok(differs)
     }
+
+    /// Waits a while for what is being put right; an error with what is left.
+    async fn to_its_end(&self, server: &Server, name: &str, found: &Value) -> Result<(), Failed> {
+        let mut now = Value::Null;
+        for _ in 0..LOOKS {
+            now = server.get("/status").await?;
+            now = connection(&now, name);
+            if open(found, &now) == 0 {
+                break;
+            }
+            progress(&format!("{name}: it is being put right"));
+            tokio::time::sleep(LOOK).await;
+        }
+        progress("");
+        let left = left(found, &now);
+        if left.is_empty() {
+            return Ok(());
+        }
+        Err(Failed {
+            text: format!(
+                "{name}: not everything is as it was asked for: {}; `drawbridge status` tells more",
+                left.join(", ")
+            ),
+            status: 1,
+        })
+    }
+}
+
+fn connection(status: &Value, name: &str) -> Value {
+    let mut all = status["connections"].as_array().into_iter().flatten();
+    let found = all.find(|it| it["name"] == name);
+    found.cloned().unwrap_or_default()
+}
+
+/// Of the numbers in an object.
+fn sum(of: &Value) -> u64 {
+    let numbers = of.as_object().into_iter().flatten();
+    numbers.filter_map(|(_, number)| number.as_u64()).sum()
+}
+
+/// What is not done yet of it; memberships are under way at any time where none
+/// of them was put right.
+fn open(found: &Value, now: &Value) -> u64 {
+    let number = |of: &Value| of.as_u64().unwrap_or(0);
+    let pending = &now["pending"];
+    let ends = number(&pending["users"]) + number(&pending["groups"]);
+    let drift = number(&found["missing"]) + number(&found["gone"]);
+    let memberships = if drift > 0 {
+        number(&pending["memberships"])
+    } else {
+        0
+    };
+    ends + memberships
+}
+
+/// What a reconciliation leaves, in words.
+fn left(found: &Value, now: &Value) -> Vec<String> {
+    let number = |of: &Value| of.as_u64().unwrap_or(0);
+    let told = &found["left"];
+    let back = number(&found["accounts_held"]) + number(&found["accounts_protected"]);
+    let told = [
+        (number(&told["accounts"]), "accounts are gone"),
+        (back, "accounts that are back are not ended"),
+        (number(&told["groups"]), "groups are gone"),
+        (
+            number(&told["memberships"]),
+            "memberships are not put right",
+        ),
+        (
+            sum(&now["refused"]),
+            "changes are refused by the application",
+        ),
+        (open(found, &now), "changes are still under way"),
+    ];
+    let some = told.into_iter().filter(|(number, _)| *number > 0);
+    some.map(|(number, what)| format!("{number} {what}"))
+        .collect()
 }
 
 fn bar(now: &Value) -> String {
@@ -132,9 +216,14 @@ fn bar(now: &Value) -> String {
 fn show(name: &str, found: &Value, paused: bool) -> bool {
     let screen = Screen::new();
     let number = |key: &str| found[key].as_u64().unwrap_or(0);
-    let differs = ["missing", "gone", "accounts_back"]
-        .iter()
-        .any(|key| number(key) > 0);
+    let kinds = [
+        "missing",
+        "gone",
+        "accounts_back",
+        "accounts_missing",
+        "groups_missing",
+    ];
+    let differs = kinds.iter().any(|key| number(key) > 0);
     let tone = if differs { Tone::Bad } else { Tone::Good };
     screen.line(
         tone,
