@@ -11,12 +11,14 @@ use crate::{
     upstream::{Millis, UpstreamError},
 };
 
-pub(super) use groups::{Doubts, Since, group_turn};
+pub(super) use doubts::Doubts;
+pub(super) use groups::{Since, group_turn};
 pub(super) use identities::Identities;
 pub(super) use people::{People, Told};
 pub(super) use roles::{Counts, family_turn};
 pub(super) use users::user_turn;
 
+mod doubts;
 mod given;
 mod groups;
 mod identities;

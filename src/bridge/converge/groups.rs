@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{Pause, identities::Identities, pause_after, refusal, tell, word};
+use super::{Doubts, Pause, identities::Identities, pause_after, refusal, tell, word};
 use crate::{
     plan::{
         decide::plan_group,
@@ -20,10 +20,6 @@ use crate::{
     store::{GroupLearned, GroupTurn, StoreError},
     upstream::{MemberOutcome, RemoteGroup, Upstream, UpstreamError},
 };
-
-/// A pair is refused when twice a read did not show it: one look can be a
-/// lagging read. How often, and since when.
-pub(in crate::bridge) type Doubts = HashMap<UserKey, (u8, Instant)>;
 
 /// Where the connection says nothing else. A removal is not given up before a
 /// read can lag no more (reliability: H-12), as giving it up wrongly would leave
@@ -71,8 +67,11 @@ pub(in crate::bridge) async fn group_turn(
         learned: GroupLearned::default(),
         open: open(&turn.work),
         left_out: HashSet::new(),
+        only_looked: HashSet::new(),
         work: turn.work,
     };
+    doubts.keep(&turn.open);
+    turn.only_look(doubts);
     let pause = turn.run().await;
     let pause = turn.settle_by_reading(pause, doubts).await;
     // What nothing was said about and was never sent goes back as it was.
@@ -96,6 +95,8 @@ pub(super) struct Turn<'a> {
     open: HashMap<UserKey, (Principal, bool)>,
     /// Those whom the application's own list of what it did leaves out.
     left_out: HashSet<UserKey>,
+    /// Those of whom nothing is sent, as a call was that no look shows yet.
+    only_looked: HashSet<UserKey>,
 }
 
 /// What to do after a call of a group turn.
@@ -106,6 +107,30 @@ enum Next {
 }
 
 impl Turn<'_> {
+    /// Sends nothing of those whose last call may only not be shown yet.
+    fn only_look(&mut self, doubts: &Doubts) {
+        let lag = self.since.read_lag();
+        let waits = |user: &&UserKey| doubts.only_looks(**user, lag);
+        let work = &mut self.work;
+        if work.observed != Existence::Present || !work.wanted {
+            return;
+        }
+        self.only_looked = self.open.keys().filter(waits).copied().collect();
+        if self.only_looked.is_empty() {
+            return;
+        }
+        let sent = |it: &Principal| !self.only_looked.contains(&it.user);
+        work.alone = work
+            .removes
+            .iter()
+            .take(work.alone)
+            .filter(|it| sent(it))
+            .count();
+        work.adds.retain(sent);
+        work.removes.retain(sent);
+        work.full = None;
+    }
+
     async fn run(&mut self) -> Pause {
         if let Some(pause) = self.find_given().await {
             return pause;
@@ -542,7 +567,7 @@ impl Turn<'_> {
 
     /// Members the application did not list as done are settled by reading the
     /// membership once. A pair the read contradicts is tried once more before
-    /// it is believed to be refused.
+    /// it is believed to be refused; see [`Doubts`].
     async fn settle_by_reading(&mut self, pause: Pause, doubts: &mut Doubts) -> Pause {
         if self.open.is_empty() || pause != Pause::None || self.work_is_gone() {
             return pause;
@@ -561,11 +586,11 @@ impl Turn<'_> {
                 (true, true) => self.present(user),
                 (false, false) => self.absent(user),
                 _ => {
-                    let (seen, since) = doubts.entry(user).or_insert((0, Instant::now()));
-                    *seen = seen.saturating_add(1);
                     let told = add && self.left_out.contains(&user);
-                    if *seen < 2 || (!told && since.elapsed() < self.since.read_lag()) {
-                        pause = Pause::BackOff;
+                    let sent = !self.only_looked.contains(&user);
+                    let lag = self.since.read_lag();
+                    if let Some(wait) = doubts.contradicted((user, add), (sent, told), lag) {
+                        pause = sooner(pause, wait);
                         continue;
                     }
                     let act = if add {
@@ -579,7 +604,7 @@ impl Turn<'_> {
                     self.refused(user, reason);
                 }
             }
-            doubts.remove(&user);
+            doubts.forget(user);
         }
         pause
     }
@@ -649,6 +674,15 @@ impl Turn<'_> {
                 self.learned.unsent.push(*user);
             }
         }
+    }
+}
+
+/// Whichever of two looks comes first.
+fn sooner(one: Pause, other: Pause) -> Pause {
+    match (one, other) {
+        (Pause::None, wait) | (wait, Pause::None) => wait,
+        (Pause::Within(one), Pause::Within(other)) => Pause::Within(one.min(other)),
+        _ => Pause::BackOff,
     }
 }
 

@@ -234,20 +234,55 @@ async fn a_removal_that_a_look_contradicts_is_given_up_when_it_can_lag_no_more()
         app.members.lock().unwrap().push_back(stays);
         group_turn(&app, group(0..0, 10..11), &Written::default(), &mut doubts).await
     };
-    for after in [0, 3, 6] {
+    // Sent when it was asked for, and once more when no look can lag behind that.
+    for (after, calls) in [(0, 1), (3, 1), (6, 1), (1, 2), (3, 2), (6, 2)] {
         let (learned, pause) = looks(after).await;
-        assert_eq!(pause, Pause::BackOff);
+        assert!(pause != Pause::None);
+        assert_eq!(app.calls(), calls, "{after}");
         let settled = [&learned.absent, &learned.read, &learned.contradicted];
         assert!(settled.iter().all(|users| users.is_empty()) && learned.refused.is_empty());
     }
     let (learned, pause) = looks(1).await;
-    assert_eq!(pause, Pause::None);
+    assert_eq!((app.calls(), pause), (2, Pause::None));
     let told = "Test did not remove the member".to_owned();
     assert_eq!(learned.refused, [(UserKey(10), told)]);
     assert_eq!(learned.contradicted, [UserKey(10)]);
     // It is forgotten with that.
     let (learned, pause) = looks(0).await;
     assert_eq!((learned.refused.len(), pause), (0, Pause::BackOff));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_looks_lag_an_addition_is_sent_once_and_what_is_asked_otherwise_at_once() {
+    let app = unlisting();
+    let mut doubts = Doubts::new();
+    let mut looks = async |shown: &[u8], work: GroupTurn| {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        app.members.lock().unwrap().push_back(listed(shown));
+        let (learned, pause) = group_turn(&app, work, &Written::default(), &mut doubts).await;
+        (
+            sorted(learned.present),
+            sorted(learned.absent),
+            pause,
+            app.calls(),
+        )
+    };
+    for _ in 0..3 {
+        let (present, _, pause, calls) = looks(&[], group(0..1, 0..0)).await;
+        assert_eq!((present, pause, calls), (vec![], Pause::BackOff, 1));
+    }
+    let (.., pause, calls) = looks(&[], group(0..1, 0..0)).await;
+    assert_eq!((pause, calls), (Pause::Within(Duration::from_secs(7)), 1));
+    // Another one does not wait for it.
+    let (present, _, _, calls) = looks(&[1], group(0..2, 0..0)).await;
+    assert_eq!((present, calls), (vec![1], 2));
+    // Taken back, and asked for again.
+    let (_, absent, _, calls) = looks(&[], group(0..0, 0..1)).await;
+    assert_eq!((absent, calls), (vec![0], 3));
+    let (_, _, pause, calls) = looks(&[], group(0..1, 0..0)).await;
+    assert_eq!((pause, calls), (Pause::BackOff, 4));
+    let (present, _, pause, calls) = looks(&[0], group(0..1, 0..0)).await;
+    assert_eq!((present, pause, calls), (vec![0], Pause::None, 4));
 }
 
 #[tokio::test]

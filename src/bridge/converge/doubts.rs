@@ -1,0 +1,88 @@
+//! Pairs of which the answer to a call said nothing, and which a look shows as
+//! they were before. A look may lag behind, so such a call is made once more when
+//! it can lag no longer, and what looks show is believed when they cannot lag
+//! behind that one either (reliability: H-12). Meanwhile it is only looked. Kept
+//! in memory: who forgets it sends once more.
+
+use std::{collections::HashMap, time::Duration};
+
+use tokio::time::Instant;
+
+use super::Pause;
+use crate::plan::state::{Principal, UserKey};
+
+/// So many looks come soon, as most lags are short.
+const SOON: u8 = 4;
+/// What is left of a lag is waited for so long at least.
+const LEAST: Duration = Duration::from_millis(250);
+
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    /// Which way it was sent.
+    add: bool,
+    looks: u8,
+    sends: u8,
+    sent: Instant,
+    /// The application's own list left it out, so it need not be waited for.
+    told: bool,
+}
+
+/// Those of one lane.
+#[derive(Debug, Default)]
+pub(in crate::bridge) struct Doubts(HashMap<UserKey, Doubt>);
+
+impl Doubts {
+    pub(in crate::bridge) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets who is not open any more, or to go the other way.
+    pub(super) fn keep(&mut self, open: &HashMap<UserKey, (Principal, bool)>) {
+        let same = |user: &UserKey, add: bool| open.get(user).is_some_and(|(_, now)| *now == add);
+        self.0.retain(|user, doubt| same(user, doubt.add));
+    }
+
+    pub(super) fn forget(&mut self, user: UserKey) {
+        self.0.remove(&user);
+    }
+
+    /// Whether it is only looked what became of the last call.
+    pub(super) fn only_looks(&self, user: UserKey, lag: Duration) -> bool {
+        let waits = |it: &Doubt| !it.told && (it.sends >= 2 || it.sent.elapsed() < lag);
+        self.0.get(&user).is_some_and(waits)
+    }
+
+    /// A look shows the contrary of what was asked for: when to look again, or
+    /// `None` when it is believed. `sent`: a call was made since the look before;
+    /// `told`: its answer left the member out.
+    pub(super) fn contradicted(
+        &mut self,
+        (user, add): (UserKey, bool),
+        (sent, told): (bool, bool),
+        lag: Duration,
+    ) -> Option<Pause> {
+        let doubt = self.0.entry(user).or_insert_with(|| Doubt {
+            add,
+            looks: 0,
+            sends: 0,
+            sent: Instant::now(),
+            told,
+        });
+        doubt.looks = doubt.looks.saturating_add(1);
+        if sent {
+            doubt.sends = doubt.sends.saturating_add(1);
+            (doubt.sent, doubt.told) = (Instant::now(), told);
+        }
+        let left = lag.saturating_sub(doubt.sent.elapsed());
+        let believed = if doubt.told {
+            doubt.looks >= 2
+        } else {
+            doubt.sends >= 2 && left.is_zero()
+        };
+        match (believed, doubt.looks) {
+            (true, _) => None,
+            (_, ..SOON) => Some(Pause::BackOff),
+            _ => Some(Pause::Within(left.max(LEAST))),
+        }
+    }
+}
