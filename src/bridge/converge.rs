@@ -18,6 +18,7 @@ pub(super) use people::{People, Told};
 pub(super) use roles::{Counts, family_turn};
 pub(super) use users::user_turn;
 
+mod anew;
 mod doubts;
 mod given;
 mod groups;

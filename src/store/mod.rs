@@ -444,6 +444,8 @@ pub struct GroupLearned {
     /// Members of whom a replacement that named them did not say that it kept
     /// them: they are put there again.
     pub left_out: Vec<UserKey>,
+    /// Ids that users' accounts have now, as they were made anew.
+    pub ids: Vec<(UserKey, String)>,
     /// Pairs as they were before the turn began: certainly not sent.
     pub unsent: Vec<UserKey>,
     /// Pairs the application refused for good: desired is put back to what is

@@ -92,7 +92,7 @@ pub(super) struct Turn<'a> {
     pub(super) work: GroupWork,
     pub(super) learned: GroupLearned,
     /// Pairs nothing final was learned about yet.
-    open: HashMap<UserKey, (Principal, bool)>,
+    pub(super) open: HashMap<UserKey, (Principal, bool)>,
     /// Those whom the application's own list of what it did leaves out.
     left_out: HashSet<UserKey>,
     /// Those of whom nothing is sent, as a call was that no look shows yet.
@@ -573,10 +573,14 @@ impl Turn<'_> {
             return pause;
         }
         let listed = match self.upstream.members(&self.work.name).await {
-            Ok(listed) => Identities::of_members(&listed),
+            Ok(listed) => listed,
             Err(error) => return pause_after(&error),
         };
-        let mut pause = Pause::None;
+        let mut pause = match self.find_anew(&listed, doubts).await {
+            Ok(pause) => pause,
+            Err(error) => return pause_after(&error),
+        };
+        let listed = Identities::of_members(&listed);
         for (user, (principal, add)) in self.open.clone() {
             let there = listed.has(&principal);
             if there == add {

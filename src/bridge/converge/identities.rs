@@ -35,6 +35,10 @@ impl Identities {
         self.has_either(principal.upstream_id.as_deref(), Some(&principal.account))
     }
 
+    pub(super) fn has_id(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+
     pub(super) fn has_member(&self, member: &RemoteMember) -> bool {
         self.has_either(member.upstream_id.as_deref(), member.account.as_deref())
     }

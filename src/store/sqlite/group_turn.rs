@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::{
     plan::{
         operation::Operation,
-        state::{Existence, GroupKey, GroupWork, Principal, prefers_replace},
+        state::{Existence, GroupKey, GroupWork, Principal, UserKey, prefers_replace},
     },
     store::{GroupLearned, GroupTurn, Lane, Millis, UNANSWERED},
 };
@@ -242,6 +242,7 @@ pub(super) fn end(
     let untouched = group.seq == seq;
     let mut left = settle_pairs(db, &group, learned)?;
     point!("turn.pairs-settled");
+    learn_ids(db, &learned.ids)?;
     let undone = undo_refused(db, &mut group, seq, learned, at)?;
     left.extend(learned.refused.iter().map(|(user, _)| user.0));
     note_unanswered(db, &group, seq, learned, at)?;
@@ -288,6 +289,19 @@ pub(super) fn end(
         open.push(Lane::Group(key));
     }
     Ok(open)
+}
+
+/// But not an id that is another user's.
+fn learn_ids(db: &Connection, ids: &[(UserKey, String)]) -> Result<()> {
+    let mut learn = db.prepare_cached(
+        "UPDATE users AS u SET upstream_id = ?2 WHERE key = ?1 AND NOT EXISTS (
+             SELECT 1 FROM users o WHERE o.connection = u.connection AND o.upstream_id = ?2
+                 AND o.upstream_id IS NOT NULL AND o.key <> u.key AND o.tombstone IS NULL)",
+    )?;
+    for (user, id) in ids {
+        learn.execute(params![user.0, id])?;
+    }
+    Ok(())
 }
 
 /// Nothing was sent and nothing learned: a reading that began before is as good

@@ -286,6 +286,51 @@ async fn while_looks_lag_an_addition_is_sent_once_and_what_is_asked_otherwise_at
 }
 
 #[tokio::test]
+async fn nobody_is_gone_who_is_a_member_by_another_id_than_the_known_one() {
+    let member = |id: &str, account: Option<&str>| RemoteMember {
+        upstream_id: Some(id.into()),
+        account: account.map(str::to_owned),
+        ..RemoteMember::default()
+    };
+    let address = principal(10).account;
+    // A list of ids alone, and one that tells the addresses beside them.
+    for listed in [member("new", None), member("new", Some(&address))] {
+        let looks = listed.account.is_none();
+        let mut app = unlisting();
+        app.user = looks.then(|| RemoteUser {
+            account: address.clone(),
+            upstream_id: Some("new".into()),
+            active: true,
+            ..RemoteUser::default()
+        });
+        let look = async |app: &Scripted, known: &str| {
+            app.members.lock().unwrap().push_back(vec![listed.clone()]);
+            let mut work = group(0..0, 10..11);
+            work.work.removes[0].upstream_id = Some(known.into());
+            turn(app, work).await
+        };
+        let (learned, pause) = look(&app, "old").await;
+        assert_eq!(learned.ids, [(UserKey(10), "new".to_owned())]);
+        assert_eq!(pause, Pause::BackOff);
+        assert!(learned.absent.is_empty() && learned.refused.is_empty());
+        let (learned, _) = look(&app, "new").await;
+        assert!(learned.ids.is_empty() && learned.absent.is_empty());
+    }
+    // That is somebody else's, and nobody has the address.
+    let app = unlisting();
+    app.members
+        .lock()
+        .unwrap()
+        .push_back(vec![member("other", None)]);
+    let mut work = group(0..0, 10..11);
+    work.work.removes[0].upstream_id = Some("old".into());
+    let (learned, pause) = turn(&app, work).await;
+    assert_eq!((sorted(learned.absent), pause), (vec![10], Pause::None));
+    // Nor is anybody gone while it cannot be looked.
+    assert!(learned.ids.is_empty());
+}
+
+#[tokio::test]
 async fn what_only_a_look_has_shown_is_marked_so() {
     let app = unlisting();
     app.members.lock().unwrap().push_back(listed(&[0]));
