@@ -89,6 +89,48 @@ async fn what_the_application_refuses_of_a_repair_is_no_success() {
 }
 
 #[tokio::test]
+async fn who_was_removed_and_is_given_it_back_is_told_apart_from_who_was_never_asked_for() {
+    let world = World::with(SOON, &["--empty"]).await;
+    let users = world.users("g", 4).await;
+    let group = world.group("given", &users[..3]).await;
+    let path = format!("/Groups/{group}");
+    let going = crate::support::values(&users[..2]);
+    let remove = json!([{ "op": "remove", "path": "members", "value": going }]);
+    world.patch(&path, remove).await.expect(204);
+    let added = json!({ "members": [address("g0"), address("g3")] });
+    let there = "/api/v2/groupmanagement/group/given/members";
+    world.as_administrator("POST", there, added).await;
+
+    let (said, _) = reconciles(&world, &[]);
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("1 members were never asked for"), "{said}");
+    assert!(said.contains(&format!("? {}", users[3])), "{said}");
+    let removed = format!("! {} was removed here at 2", users[0]);
+    assert!(
+        said.contains(&removed) && said.contains("given back"),
+        "{said}"
+    );
+    assert!(!said.contains(&format!("? {}", users[0])), "{said}");
+    assert!(!said.contains(&users[1]), "{said}");
+    let status = world.status().await;
+    let found = &status["connections"][0]["lastReconciliation"];
+    assert_eq!(found["given_back"], 1, "{found:#}");
+    assert_eq!(found["details"][0]["given_back"][0]["user"], users[0]);
+    let (url, token) = world.operator();
+    let metrics = world.client.get(format!("{url}/metrics"));
+    let metrics = metrics.bearer_auth(token).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let line = "drawbridge_drift_given_back{connection=\"acme\"} 1\n";
+    assert!(metrics.contains(line), "{metrics}");
+    // Asked for again, and no more, it is nobody's gift.
+    let add =
+        json!([{ "op": "add", "path": "members", "value": crate::support::values(&users[..1]) }]);
+    world.patch(&path, add).await.expect(204);
+    let (said, _) = reconciles(&world, &[]);
+    assert!(!said.contains("given back"), "{said}");
+}
+
+#[tokio::test]
 async fn where_drift_is_accepted_the_membership_is_none_any_more() {
     let world = World::with(&format!("{SOON}\ndrift = \"accept\""), &["--empty"]).await;
     let users = world.users("a", 3).await;

@@ -23,6 +23,7 @@ use crate::{
 use pass::Purpose;
 
 pub(super) mod first;
+mod given;
 mod pass;
 mod shown;
 

@@ -21,7 +21,8 @@ const LOOKS: u32 = 60;
 /// Compare the application with what was last observed there, now.
 ///
 /// Without --apply it only tells: memberships that were asked for and are gone (-),
-/// or were only found (~), members nobody asked for (?, those who are users here), groups and accounts that are gone, accounts that
+/// or were only found (~), members nobody asked for (?, those who are users here;
+/// ! who was removed here and given it back by somebody), groups and accounts that are gone, accounts that
 /// were ended and are back. With --apply it does what `drift` of the connection
 /// says: puts memberships there again, or accepts that they are gone; and ends
 /// accounts again. What only one of two readings shows is not believed. A group
@@ -232,7 +233,7 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
             number("groups"),
             number("missing"),
             number("gone"),
-            number("unasked"),
+            number("unasked").saturating_sub(number("given_back")),
             number("accounts_missing"),
             number("accounts_back"),
         ),
@@ -261,13 +262,24 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
             Tone::Heading,
             &format!("  {} ({})", text("name"), text("group")),
         );
+        let back = || group["given_back"].as_array().into_iter().flatten();
         for (sign, key) in [("-", "missing"), ("~", "gone"), ("?", "unasked_users")] {
-            for user in group[key].as_array().into_iter().flatten() {
+            let named = group[key].as_array().into_iter().flatten();
+            for user in named.filter(|user| back().all(|it| it["user"] != **user)) {
                 screen.line(
                     Tone::Plain,
                     &format!("    {sign} {}", user.as_str().unwrap_or_default()),
                 );
             }
+        }
+        for it in back() {
+            let word = |key: &str| it[key].as_str().unwrap_or_default();
+            let text = format!(
+                "! {} was removed here at {} and given back by somebody in the application",
+                word("user"),
+                word("removed")
+            );
+            screen.paragraph(Tone::Bad, "    ", &text);
         }
         if let Some(held) = group["held"].as_str() {
             screen.paragraph(Tone::Bad, "    ", held);

@@ -241,6 +241,14 @@ fn show_readings(screen: Screen, connection: &Value) {
         );
         screen.paragraph(Tone::Plain, "  ", &text);
     }
+    if number("given_back") > 0 {
+        let text = format!(
+            "{} of them had been removed here, and somebody gave that back in the application; \
+             see drawbridge reconcile",
+            number("given_back")
+        );
+        screen.paragraph(Tone::Bad, "  ", &text);
+    }
     let back = number("accounts_held") + number("accounts_protected");
     if back > 0 {
         let text = format!(

@@ -32,7 +32,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 30] = [
+const ROWS: [Row; 31] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -125,6 +125,11 @@ const ROWS: [Row; 30] = [
         "drift_unasked",
         "Members that the last reconciliation found and nobody asked for.",
         |c| c.drifted.as_ref().map_or(0, |last| last.unasked),
+    ),
+    gauge(
+        "drift_given_back",
+        "Of those, such as had been removed here, so that somebody gave it back.",
+        |c| c.drifted.as_ref().map_or(0, |last| last.given_back),
     ),
     gauge(
         "last_reconciliation_time_seconds",

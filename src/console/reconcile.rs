@@ -67,6 +67,11 @@ pub(super) fn found(found: &Drifted) -> Value {
     let mut value = serde_json::to_value(found).unwrap_or(Value::Null);
     value["started"] = super::time(found.started).into();
     value["ended"] = found.ended.map(super::time).into();
+    for group in value["details"].as_array_mut().into_iter().flatten() {
+        for back in group["given_back"].as_array_mut().into_iter().flatten() {
+            back["removed"] = back["removed"].as_i64().map(super::time).into();
+        }
+    }
     let left = found.left();
     value["left"] = json!({
         "accounts": left.accounts,

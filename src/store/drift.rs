@@ -48,8 +48,10 @@ pub struct Drifted {
     /// Groups that are not there any more, and memberships of theirs.
     pub groups_missing: u64,
     pub without_group: u64,
-    /// Members nobody asked for.
+    /// Members nobody asked for; those of them who are named, and whose membership
+    /// was taken away here before.
     pub unasked: u64,
+    pub given_back: u64,
     /// Accounts that should be there, such that are gone, and such that were
     /// ended and are back.
     pub accounts: u64,
@@ -149,8 +151,26 @@ pub struct DriftedGroup {
     pub unasked: u64,
     /// Those of them who are users here, some of them where they are many.
     pub unasked_users: Vec<String>,
+    /// Of these, whose membership was taken away here.
+    #[serde(default)]
+    pub given_back: Vec<GivenBack>,
     /// Why nothing is done about it, if so.
     pub held: Option<String>,
+}
+
+/// A membership that was taken away here, and that somebody has given back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenBack {
+    pub user: String,
+    pub removed: Millis,
+}
+
+/// The last time a membership was taken away here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakenAway {
+    pub group: ResourceId,
+    pub user: ResourceId,
+    pub at: Millis,
 }
 
 /// What to do about what differs.

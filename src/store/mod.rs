@@ -39,7 +39,9 @@ mod guard;
 mod sqlite;
 
 use audit::AuditRow;
-pub use drift::{Drifted, DriftedGroup, Left, Reconcilable, Repaired, Settle};
+pub use drift::{
+    Drifted, DriftedGroup, GivenBack, Left, Reconcilable, Repaired, Settle, TakenAway,
+};
 pub use guard::{
     Age, Guarding, Hold, HoldId, HoldState, Kept, Rail, Recovery, Request, Room, Watch, Watched,
     Why,
@@ -893,6 +895,13 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         c: ConnectionKey,
         members: Vec<(Option<String>, Option<String>)>,
     ) -> Result<Vec<ResourceId>, StoreError>;
+    /// Those of the users, group by group, whose membership was taken away here
+    /// last, as far as the audit tells; reads all of it.
+    async fn taken_away(
+        &self,
+        c: ConnectionKey,
+        asked: Vec<(ResourceId, Vec<ResourceId>)>,
+    ) -> Result<Vec<TakenAway>, StoreError>;
     /// Takes over ids, beside the keys of their accounts, that the application
     /// shows now: an account that was made anew there has another one.
     async fn learn_ids(

@@ -84,6 +84,7 @@ impl Session {
         };
         pass.accounts().await?;
         pass.groups().await?;
+        self.tell_given_back(&mut pass.found).await?;
         let found = &mut pass.found;
         found.shrunk.retain(|it| it.was_seen_since(found.started));
         found.ended = Some(clock::now());
@@ -409,6 +410,7 @@ impl Pass<'_> {
             gone: ids(&drift.gone),
             unasked: drift.unasked as u64,
             unasked_users: unasked.iter().map(ToString::to_string).collect(),
+            given_back: Vec::new(),
             held: held.map(str::to_owned),
         });
     }

@@ -30,8 +30,8 @@ use super::{
     Actor, Counting, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, Gone,
     GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark, Imported,
     Lane, ListError, Listing, Members, Millis, Pending, Precondition, Reconcilable, Refused,
-    RefusedResource, Repaired, Resource, SeenToken, Select, Settle, Store, StoreError, UserLearned,
-    UserRow, UserTurn, UserWritten, WriteError,
+    RefusedResource, Repaired, Resource, SeenToken, Select, Settle, Store, StoreError, TakenAway,
+    UserLearned, UserRow, UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
 };
@@ -44,6 +44,7 @@ mod families;
 mod fault;
 mod file;
 mod found;
+mod given_back;
 mod group_turn;
 mod groups;
 mod guard;
@@ -623,6 +624,15 @@ impl Store for Sqlite {
         members: Vec<(Option<String>, Option<String>)>,
     ) -> Result<Vec<ResourceId>, StoreError> {
         let read = move |db: &Connection| import::users_of(db, c.0, &members);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn taken_away(
+        &self,
+        c: ConnectionKey,
+        asked: Vec<(ResourceId, Vec<ResourceId>)>,
+    ) -> Result<Vec<TakenAway>, StoreError> {
+        let read = move |db: &Connection| given_back::taken_away(db, c.0, &asked);
         Ok(self.readers.read_apart(read).await?)
     }
 

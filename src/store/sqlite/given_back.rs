@@ -1,0 +1,66 @@
+//! Who is a member in the application without being one here, because the
+//! membership was taken away here and somebody has given it back there. Nothing
+//! is kept of a membership that is gone but the audit, which is kept for ever; so
+//! it is read through, once for all who are asked about (reliability: H-15).
+
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::{Connection, params};
+use serde::Deserialize;
+
+use crate::{
+    scim::resource::ResourceId,
+    store::{Millis, TakenAway},
+};
+
+use super::fault::Result;
+
+#[derive(Deserialize)]
+struct Change {
+    #[serde(default)]
+    added: Vec<String>,
+    #[serde(default)]
+    removed: Vec<String>,
+}
+
+/// Those of the users, group by group, whose membership an identity provider or
+/// an operator ended last, and when.
+pub(super) fn taken_away(
+    db: &Connection,
+    connection: i64,
+    asked: &[(ResourceId, Vec<ResourceId>)],
+) -> Result<Vec<TakenAway>> {
+    let texts = |users: &Vec<ResourceId>| users.iter().map(ToString::to_string).collect();
+    let asked: HashMap<[u8; 16], HashSet<String>> = asked
+        .iter()
+        .map(|(group, users)| (*group.as_bytes(), texts(users)))
+        .collect();
+    let mut last: HashMap<([u8; 16], String), Option<Millis>> = HashMap::new();
+    let mut select = db.prepare_cached(
+        "SELECT resource, at, detail FROM audit
+         WHERE connection = ?1 AND action = 'change_group' AND resource IS NOT NULL
+         ORDER BY number",
+    )?;
+    let mut rows = select.query(params![connection])?;
+    while let Some(row) = rows.next()? {
+        let group: [u8; 16] = row.get(0)?;
+        let Some(users) = asked.get(&group) else {
+            continue;
+        };
+        let detail = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
+        let change: Change = serde_json::from_str(detail)?;
+        let at = row.get(1)?;
+        for (ids, ended) in [(change.added, None), (change.removed, Some(at))] {
+            let ours = ids.into_iter().filter(|id| users.contains(id));
+            last.extend(ours.map(|id| ((group, id), ended)));
+        }
+    }
+    let taken = last.into_iter().filter_map(|((group, user), at)| {
+        Some(TakenAway {
+            group: ResourceId::from_bytes(group),
+            user: ResourceId::parse(&user)?,
+            at: at?,
+        })
+    });
+    Ok(taken.collect())
+}
