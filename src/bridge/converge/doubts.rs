@@ -21,8 +21,10 @@ struct Doubt {
     /// Which way it was sent.
     add: bool,
     looks: u8,
+    /// Calls that the application did not say no to, and the last of them.
     sends: u8,
     sent: Instant,
+    since: Instant,
     /// The application's own list left it out, so it need not be waited for.
     told: bool,
 }
@@ -48,12 +50,14 @@ impl Doubts {
 
     /// Whether it is only looked what became of the last call.
     pub(super) fn only_looks(&self, user: UserKey, lag: Duration) -> bool {
-        let waits = |it: &Doubt| !it.told && (it.sends >= 2 || it.sent.elapsed() < lag);
+        let waits =
+            |it: &Doubt| !it.told && (it.sends >= 2 || it.sends == 1 && it.sent.elapsed() < lag);
         self.0.get(&user).is_some_and(waits)
     }
 
     /// A look shows the contrary of what was asked for: when to look again, or
-    /// `None` when it is believed. `sent`: a call was made since the look before;
+    /// `None` when it is believed. `sent`: a call was made since the look before,
+    /// and it was not said that it is not done;
     /// `told`: its answer left the member out.
     pub(super) fn contradicted(
         &mut self,
@@ -66,6 +70,7 @@ impl Doubts {
             looks: 0,
             sends: 0,
             sent: Instant::now(),
+            since: Instant::now(),
             told,
         });
         doubt.looks = doubt.looks.saturating_add(1);
@@ -74,14 +79,16 @@ impl Doubts {
             (doubt.sent, doubt.told) = (Instant::now(), told);
         }
         let left = lag.saturating_sub(doubt.sent.elapsed());
-        let believed = if doubt.told {
-            doubt.looks >= 2
-        } else {
-            doubt.sends >= 2 && left.is_zero()
+        let believed = match doubt.sends {
+            _ if doubt.told => doubt.looks >= 2,
+            // It said no to every one of them, and goes on being asked.
+            0 => doubt.looks >= 2 && doubt.since.elapsed() >= lag,
+            sends => sends >= 2 && left.is_zero(),
         };
         match (believed, doubt.looks) {
             (true, _) => None,
             (_, ..SOON) => Some(Pause::BackOff),
+            _ if doubt.sends == 0 => Some(Pause::BackOff),
             _ => Some(Pause::Within(left.max(LEAST))),
         }
     }

@@ -68,6 +68,7 @@ pub(in crate::bridge) async fn group_turn(
         open: open(&turn.work),
         left_out: HashSet::new(),
         only_looked: HashSet::new(),
+        not_counted: HashSet::new(),
         work: turn.work,
     };
     doubts.keep(&turn.open);
@@ -97,6 +98,8 @@ pub(super) struct Turn<'a> {
     left_out: HashSet<UserKey>,
     /// Those of whom nothing is sent, as a call was that no look shows yet.
     only_looked: HashSet<UserKey>,
+    /// Those of whom a call was answered with a no: no look is going to show it.
+    not_counted: HashSet<UserKey>,
 }
 
 /// What to do after a call of a group turn.
@@ -262,6 +265,7 @@ impl Turn<'_> {
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let word = word(&result);
         self.learned.calls.push((operation.clone(), word, millis));
+        let named = members_of(&operation);
         match result {
             Ok(outcome) => {
                 self.note_title(&operation, outcome.upstream_id);
@@ -270,7 +274,10 @@ impl Turn<'_> {
             }
             Err(error) => match self.about_the_group(&operation, error).await {
                 Ok(Some(error)) => self.failure(operation, &error, halves),
-                Ok(None) => Next::GoOn,
+                Ok(None) => {
+                    self.not_counted.extend(named);
+                    Next::GoOn
+                }
                 Err(error) => Next::Stop(pause_after(&error)),
             },
         }
@@ -591,7 +598,8 @@ impl Turn<'_> {
                 (false, false) => self.absent(user),
                 _ => {
                     let told = add && self.left_out.contains(&user);
-                    let sent = !self.only_looked.contains(&user);
+                    let sent =
+                        !self.only_looked.contains(&user) && !self.not_counted.contains(&user);
                     let lag = self.since.read_lag();
                     if let Some(wait) = doubts.contradicted((user, add), (sent, told), lag) {
                         pause = sooner(pause, wait);
