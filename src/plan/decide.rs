@@ -254,6 +254,7 @@ mod tests {
             account: format!("u{n}@example.com"),
             upstream_id: None,
             counts: None,
+            given_up: Vec::new(),
         }
     }
 

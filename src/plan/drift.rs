@@ -238,6 +238,7 @@ mod tests {
                 account: format!("U{n}@example.com"),
                 upstream_id: (n.is_multiple_of(2)).then(|| format!("id{n}")),
                 counts: None,
+                given_up: Vec::new(),
             },
             desired: true,
             has_access: true,

@@ -106,6 +106,11 @@ pub struct Principal {
     /// [`Operation::RemoveMembers`]: super::operation::Operation::RemoveMembers
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<String>,
+    /// In such a call, groups of the family that the user is asked for in and
+    /// that the configuration offers no more: what is there of them was given
+    /// from here, so it gives way to what counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<String>,
 }
 
 /// Everything the plan needs to know of one user.

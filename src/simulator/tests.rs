@@ -206,6 +206,7 @@ fn by_email(names: &[&str]) -> Vec<Principal> {
             account: email(name),
             upstream_id: None,
             counts: None,
+            given_up: Vec::new(),
         })
         .collect()
 }

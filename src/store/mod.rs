@@ -410,6 +410,44 @@ pub struct Counting {
     pub counts: Option<Alternative>,
     /// The same if nothing before the pair's own group were asked for.
     pub at_most: Option<Alternative>,
+    /// What it was chosen among, in the order of the family, and where the
+    /// pair's own group stands in that.
+    pub among: Vec<Alternative>,
+    pub rank: u32,
+    /// See [`Principal::given_up`].
+    ///
+    /// [`Principal::given_up`]: crate::plan::state::Principal::given_up
+    pub given_up: Vec<String>,
+}
+
+impl Counting {
+    /// What is only found, or about to go when somebody says so, is kept where it
+    /// is; a user is raised to it never, because it may be out of date.
+    pub fn of(rank: u32, among: Vec<Alternative>) -> Self {
+        let first = |counts: &dyn Fn(&Alternative) -> bool| {
+            let mut counting = among.iter().filter(|it| counts(it));
+            counting.next().cloned()
+        };
+        Self {
+            counts: first(&|it| it.asked || it.rank >= rank),
+            at_most: first(&|it| it.rank >= rank),
+            among,
+            rank,
+            given_up: Vec::new(),
+        }
+    }
+
+    /// The same among the groups that the application offers still.
+    #[must_use]
+    pub fn offered(self, offers: impl Fn(&str) -> bool) -> Self {
+        let (among, gone): (Vec<_>, Vec<_>) =
+            self.among.into_iter().partition(|it| offers(&it.name));
+        let given_up = gone.into_iter().filter(|it| it.asked);
+        Self {
+            given_up: given_up.map(|it| it.name).collect(),
+            ..Self::of(self.rank, among)
+        }
+    }
 }
 
 /// One group of a family.
@@ -418,6 +456,8 @@ pub struct Alternative {
     /// The application's name for it.
     pub name: String,
     pub rank: u32,
+    /// Somebody asked for the user in it, so it was not only found.
+    pub asked: bool,
 }
 
 /// The outcome, in a word, of a call that may or may not have been done.

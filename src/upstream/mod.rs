@@ -47,6 +47,12 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// told before anything is asked: no reading shows one that nobody has.
     fn recall(&self, _name: &str, _shown: &Attributes) {}
 
+    /// Whether a group of a family, by the application's name, is one by the
+    /// configuration still.
+    fn offers(&self, _name: &str) -> bool {
+        true
+    }
+
     /// Pure: whether accounts are only found here, and never made: then a user
     /// without one may be looked for by another key.
     fn finds_accounts(&self) -> bool {

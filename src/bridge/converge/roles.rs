@@ -168,6 +168,10 @@ impl Each<'_> {
         told: &mut Told,
         calls: &mut Vec<Call>,
     ) -> Is {
+        let member = Principal {
+            given_up: counting.given_up.clone(),
+            ..member
+        };
         let mut counts = counting.counts.as_ref();
         let mut result = self.send(&member, wanted, counts, calls).await;
         if counts != counting.at_most.as_ref() && result.as_ref().is_err_and(is_refusal) {
@@ -185,7 +189,7 @@ impl Each<'_> {
             return None;
         }
         match self.counts.counting(user, wanted).await {
-            Ok(counting) => counting,
+            Ok(counting) => counting.map(|it| it.offered(|name| self.upstream.offers(name))),
             Err(error) => {
                 tracing::error!(%error, "a lane cannot use the store");
                 self.stop(Pause::BackOff);

@@ -224,6 +224,7 @@ fn principal(n: u8) -> Principal {
         account: format!("u{n}@example.com"),
         upstream_id: None,
         counts: None,
+        given_up: Vec::new(),
     }
 }
 

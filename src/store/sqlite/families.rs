@@ -93,8 +93,6 @@ pub(super) fn counted(db: &Connection, mut turn: GroupTurn) -> Result<GroupTurn>
     Ok(turn)
 }
 
-/// What is only found, or about to go when somebody says so, is kept where it
-/// is; a user is raised to it never, because it may be out of date.
 fn alternatives(db: &Connection, own: &Own, user: i64) -> Result<Counting> {
     let mut select = db.prepare_cached(
         "SELECT g.upstream_name, g.rank, m.desired = 1 AND m.managed = 1
@@ -104,23 +102,14 @@ fn alternatives(db: &Connection, own: &Own, user: i64) -> Result<Counting> {
            AND (m.desired = 1 OR m.withheld <> 0 OR (c.unseen AND m.observed <> 0))
          ORDER BY g.rank, g.key",
     )?;
-    let mut rows = select.query(params![user, own.connection, own.family])?;
-    let mut counting = Counting::default();
-    while let Some(row) = rows.next()? {
-        let found = Alternative {
+    let rows = select.query_map(params![user, own.connection, own.family], |row| {
+        Ok(Alternative {
             name: row.get(0)?,
             rank: row.get(1)?,
-        };
-        let before = found.rank < own.rank;
-        if counting.counts.is_none() && (!before || row.get(2)?) {
-            counting.counts = Some(found.clone());
-        }
-        if !before {
-            counting.at_most = Some(found);
-            break;
-        }
-    }
-    Ok(counting)
+            asked: row.get(2)?,
+        })
+    })?;
+    Ok(Counting::of(own.rank, rows.collect::<rusqlite::Result<_>>()?))
 }
 
 /// A pair of which nothing was sent may be forgotten when it is not wanted any

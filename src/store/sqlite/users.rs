@@ -151,6 +151,7 @@ impl User {
             account: self.account_key.clone()?,
             upstream_id: self.upstream_id.clone(),
             counts: None,
+            given_up: Vec::new(),
         })
     }
 
@@ -558,5 +559,6 @@ pub(super) fn principal_at(row: &Row<'_>) -> rusqlite::Result<Principal> {
         account: row.get(2)?,
         upstream_id: row.get(3)?,
         counts: None,
+        given_up: Vec::new(),
     })
 }

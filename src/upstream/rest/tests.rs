@@ -65,6 +65,7 @@ fn principal(n: u8, id: Option<&str>) -> Principal {
         account: format!("u{n}@example.com"),
         upstream_id: id.map(str::to_owned),
         counts: None,
+        given_up: Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     accounts::not_one,
     administrators::{Leave, Permit},
     api::{Membership, Which},
-    families::ids,
+    families::{ids, name},
     now::{Given, Now},
     roles::{Standing, Step, is_listed, is_listed_behind, step_down, step_up},
 };
@@ -39,7 +39,7 @@ impl Snyk {
     pub(super) async fn add(&self, name: &str, who: &Principal) -> Result<Outcome, UpstreamError> {
         let pair = self.pair(name, who).ok_or_else(not_configured)?;
         if !self.families.offers(pair.group, pair.own) {
-            return Err(not_configured());
+            return self.keep(pair).await.map(|()| outcome(who, Seen));
         }
         self.raise(pair).await.map(|end| outcome(who, end))
     }
@@ -66,6 +66,19 @@ impl Snyk {
             counts: counts.map(|(_, role)| role),
             who,
         })
+    }
+
+    /// Who has a role that was among the groups once keeps it until somebody gives
+    /// it up; nobody is given it any more.
+    async fn keep(&self, pair: Pair<'_>) -> Result<(), UpstreamError> {
+        let user = match &pair.who.upstream_id {
+            Some(id) => Some(id.clone()),
+            None => self.id_in(pair.group, &pair.who.account).await?,
+        };
+        let user = user.ok_or_else(not_configured)?;
+        let now = self.now(pair.group, &user, Priority::Ordinary).await?;
+        let has = now.all().all(|it| it.role_id == pair.own) && now.is.is_some();
+        if has { Ok(()) } else { Err(not_configured()) }
     }
 
     /// Who has the role, or one that stands before it, keeps that; anybody else
@@ -114,6 +127,9 @@ impl Snyk {
     fn standing(&self, pair: Pair<'_>, now: &Membership) -> Standing {
         let place = |role: &str| self.families.place(pair.group, role);
         let administers = self.administers(&now.role_id, Some(&now.role_name));
+        if pair.who.given_up.contains(&name(pair.group, &now.role_id)) {
+            return Standing::Behind;
+        }
         match (place(&now.role_id), place(pair.own)) {
             (Some(now), Some(own)) if now < own => Standing::Before,
             // Nobody has the pair's role, so where it stands is not known yet.

@@ -113,6 +113,10 @@ impl Upstream for Snyk {
         }
     }
 
+    fn offers(&self, name: &str) -> bool {
+        ids(name).is_some_and(|(group, role)| self.families.offers(group, role))
+    }
+
     fn finds_accounts(&self) -> bool {
         true
     }

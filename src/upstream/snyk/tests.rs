@@ -91,6 +91,7 @@ fn ann() -> Principal {
         account: "ann@example.com".into(),
         upstream_id: Some("old".into()),
         counts: None,
+        given_up: Vec::new(),
     }
 }
 
@@ -309,5 +310,37 @@ async fn whether_one_user_is_in_a_group_is_asked_of_the_user() {
     .await;
     assert_eq!(upstream.has(&role(), &ann()).await, Ok(Some(true)));
     assert_eq!(upstream.has(&role(), &ann()).await, Ok(Some(false)));
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn what_was_given_as_a_group_that_is_none_any_more_gives_way() {
+    let had = [membership("m-1", "old", MEMBER)];
+    let asked = |given_up: &[&str]| Operation::AddMembers {
+        group: role(),
+        members: vec![Principal {
+            given_up: given_up.iter().map(|&it| it.to_owned()).collect(),
+            ..ann()
+        }],
+    };
+    let role = json!({ "data": { "id": "m-1" } });
+    let change = format!("PATCH /rest/groups/{GROUP}/memberships/m-1?version=2025-11-05");
+    let body = wire::role_update("m-1", VIEWER);
+    let (script, upstream) = snyk(&[
+        create("old", 409, Value::Null),
+        look("user_id=old", &had),
+        create("old", 409, Value::Null),
+        look("user_id=old", &had),
+        (format!("{change} {body}"), 200, role),
+    ])
+    .await;
+    let stays = upstream.apply(&asked(&[])).await;
+    assert!(
+        matches!(&stays, Err(UpstreamError::Barred { reason }) if reason.contains("neither lowered")),
+        "{stays:?}"
+    );
+    let given_up = format!("{GROUP}/{MEMBER}");
+    let done = upstream.apply(&asked(&[&given_up])).await.unwrap();
+    assert_eq!(done.members[0].1, MemberOutcome::Applied);
     script.all_was_asked();
 }

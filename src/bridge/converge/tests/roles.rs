@@ -25,12 +25,14 @@ fn role(name: &str, rank: u32) -> Option<Alternative> {
     Some(Alternative {
         name: name.into(),
         rank,
+        asked: true,
     })
 }
 
 fn asked(counts: Option<Alternative>, at_most: Option<Alternative>) -> Asked {
+    let own = at_most.as_ref().map_or(0, |it| it.rank);
     Asked {
-        counting: Counting { counts, at_most },
+        counting: Counting::of(own, counts.into_iter().chain(at_most).collect()),
         ..Asked::default()
     }
 }

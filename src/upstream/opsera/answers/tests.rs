@@ -27,6 +27,7 @@ fn principal(n: i64, account: &str, id: Option<&str>) -> Principal {
         account: account.into(),
         upstream_id: id.map(str::to_owned),
         counts: None,
+        given_up: Vec::new(),
     }
 }
 

@@ -1,0 +1,71 @@
+//! Roles that are taken out of the configuration: nobody is given them any more,
+//! and whoever is asked for in one that is left has that. Nobody loses what was
+//! asked for.
+
+use super::*;
+
+/// So that what could land late, or be shown late, has settled soon.
+const SOON: &str = "read_lag = \"1s\"\nlate_writes = \"1s\"";
+
+fn offered(roles: &[&str]) -> String {
+    let group = format!("10000000-0000-4000-8000-{:012x}", 1);
+    let one = |role: &&str| format!("{{ group = \"{group}\", role = \"{role}\" }}");
+    let all: Vec<String> = roles.iter().map(one).collect();
+    format!("groups = [{}]", all.join(", "))
+}
+
+async fn example(world: &World, name: &str) -> BTreeSet<String> {
+    let mut all = roles(world, name).await;
+    all.retain(|role| role.starts_with("Example/"));
+    all
+}
+
+/// Somebody is asked for in both roles, Ben in the first alone, which goes.
+async fn the_first_role_goes(lags: &str, name: &str) {
+    let (before, left) = (offered(&[VIEWER, MEMBER]), offered(&[MEMBER]));
+    let mut world = snyk_with(lags, &format!("{LINK}\n{before}")).await;
+    let (ann, ben) = (
+        id_of_user(&world, name).await,
+        id_of_user(&world, "ben").await,
+    );
+    let (viewers, members) = (role(&world, VIEWER).await, role(&world, MEMBER).await);
+    for path in [&viewers, &members] {
+        add(&world, path, &ann).await.expect(204);
+    }
+    add(&world, &viewers, &ben).await.expect(204);
+    assert_eq!(example(&world, name).await, just(VIEWER));
+
+    world.reconfigure(|text| text.replace(&before, &left));
+    world.forget_calls().await;
+    world.import();
+    eventually("what is left is there", async || {
+        example(&world, name).await == just(MEMBER)
+    })
+    .await;
+    let again = add(&world, &viewers, &ben).await;
+    again.expect(204);
+    let status = world.status().await;
+    assert_eq!(status["connections"][0]["refusedMemberships"], json!([]));
+    let refused = add(&world, &viewers, &id_of_user(&world, "cat").await).await;
+    reason(refused, 400, "not among the groups");
+    let mut calls = world.calls().await;
+    // Who is not known to be in is added first, which Snyk answers with 409.
+    calls.retain(|call| call["status"] != 409);
+    assert_eq!(writes(&calls), ["update_membership"], "{calls:?}");
+
+    assert_eq!(roles(&world, "ben").await, just(VIEWER));
+    remove(&world, &viewers, &ben).await.expect(204);
+    assert!(roles(&world, "ben").await.is_empty());
+    remove(&world, &members, &ann).await.expect(204);
+    assert!(example(&world, name).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_had_a_role_that_is_configured_no_more_gets_the_one_that_is_left() {
+    the_first_role_goes("", "ann").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_does_who_was_found_in_it_and_everything_settles_soon() {
+    the_first_role_goes(SOON, "mel").await;
+}
