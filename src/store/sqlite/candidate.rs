@@ -206,11 +206,13 @@ impl<'db> Stored<'db> {
         let sql = match self.of {
             ResourceType::Group => {
                 "SELECT 1 FROM users u JOIN memberships m ON m.user_key = u.key
-                 WHERE u.id = ?1 AND m.group_key = ?2 AND m.desired = 1"
+                 WHERE u.id = ?1 AND m.group_key = ?2 AND m.desired = 1
+                   AND u.connection = (SELECT connection FROM groups WHERE key = ?2)"
             }
             ResourceType::User => {
                 "SELECT 1 FROM groups g JOIN memberships m ON m.group_key = g.key
-                 WHERE g.id = ?1 AND m.user_key = ?2 AND m.desired = 1 AND g.tombstone IS NULL"
+                 WHERE g.id = ?1 AND m.user_key = ?2 AND m.desired = 1 AND g.tombstone IS NULL
+                   AND g.connection = (SELECT connection FROM users WHERE key = ?2)"
             }
         };
         let mut statement = self.db.prepare_cached(sql)?;

@@ -109,7 +109,10 @@ fn alternatives(db: &Connection, own: &Own, user: i64) -> Result<Counting> {
             asked: row.get(2)?,
         })
     })?;
-    Ok(Counting::of(own.rank, rows.collect::<rusqlite::Result<_>>()?))
+    Ok(Counting::of(
+        own.rank,
+        rows.collect::<rusqlite::Result<_>>()?,
+    ))
 }
 
 /// A pair of which nothing was sent may be forgotten when it is not wanted any

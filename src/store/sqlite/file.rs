@@ -96,6 +96,8 @@ fn private(path: &Path) -> std::io::Result<File> {
 pub(super) fn open_plain(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
+    #[cfg(test)]
+    let db = super::tests::work::noted(db, path)?;
     settle(&db)?;
     Ok(db)
 }
@@ -123,6 +125,8 @@ pub(super) fn make_durable(db: &Connection) -> std::result::Result<(), StoreErro
 pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
+    #[cfg(test)]
+    let db = super::tests::work::noted(db, path)?;
     settle(&db)?;
     db.execute_batch("PRAGMA query_only = ON;")?;
     Ok(db)

@@ -41,6 +41,7 @@ mod removals;
 mod resources;
 mod tokens;
 mod turns;
+pub(super) mod work;
 mod writing;
 
 /// A store in a folder of its own, with one connection.
