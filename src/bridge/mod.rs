@@ -248,10 +248,14 @@ impl Bridge {
                         .recall(&found.upstream_name, &found.attributes);
                 }
             }
+            point!("start.before-doubts");
+            store.note_interrupted(key, clock::now()).await?;
+            point!("start.doubted");
             setup.upstream.begin(&Lags {
                 read_lag: setup.policy.read_lag,
                 late_writes: setup.policy.late_writes,
                 sent_lately,
+                unanswered: store.has_unanswered(key).await?,
             });
             let lanes = Lanes::new(
                 setup.name.clone(),
@@ -262,9 +266,6 @@ impl Bridge {
                 sent_lately,
                 (setup.policy.read_lag, Arc::clone(&setup.policy.guard)),
             );
-            point!("start.before-doubts");
-            store.note_interrupted(key, clock::now()).await?;
-            point!("start.doubted");
             recovery::settle_in(&*store, key, &setup, doubt).await?;
             recovery::uphold(&*store, key, &setup).await?;
             lanes.recheck_late(key, setup.policy.late_writes);

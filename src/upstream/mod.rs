@@ -309,6 +309,8 @@ pub struct Lags {
     pub late_writes: Duration,
     /// The process before this one may have sent something so lately.
     pub sent_lately: bool,
+    /// Some of that got no answer, so it may be done still.
+    pub unanswered: bool,
 }
 
 impl Default for Lags {
@@ -317,6 +319,7 @@ impl Default for Lags {
             read_lag: Duration::from_secs(10),
             late_writes: Duration::from_secs(120),
             sent_lately: false,
+            unanswered: false,
         }
     }
 }

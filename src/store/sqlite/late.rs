@@ -137,6 +137,17 @@ pub(super) fn is_doubted_user(db: &Connection, user: i64) -> Result<bool> {
         .exists([user])?)
 }
 
+/// Whether a call of a connection may still land, or has done so.
+pub(super) fn is_any(db: &Connection, connection: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM doubts d
+             LEFT JOIN users u ON u.key = d.user_key LEFT JOIN groups g ON g.key = d.group_key
+             WHERE coalesce(g.connection, u.connection) = ?1",
+        )?
+        .exists([connection])?)
+}
+
 /// Every pair of a group whose call got no answer.
 pub(super) fn note_pairs(db: &Connection, group: i64, at: Millis) -> Result<()> {
     let sql = format!(

@@ -557,6 +557,10 @@ impl Store for Sqlite {
             .await?)
     }
 
+    async fn has_unanswered(&self, c: ConnectionKey) -> Result<bool, StoreError> {
+        Ok(self.readers.read(|db| late::is_any(db, c.0))?)
+    }
+
     async fn recheck_late(
         &self,
         c: ConnectionKey,

@@ -117,10 +117,16 @@ pub(super) fn shared(base: &str) -> Arc<Administrators> {
 }
 
 impl Administrators {
-    /// The process before this one may have taken somebody away.
+    /// The process before this one may have taken somebody away. What it had an
+    /// answer to is shown soon.
     pub(super) fn doubt(&self, lags: &Lags) {
+        let span = if lags.unanswered {
+            in_doubt(lags)
+        } else {
+            lags.read_lag
+        };
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        *before = Some(Until::later(*before, Until::now(in_doubt(lags))));
+        *before = Some(Until::later(*before, Until::now(span)));
     }
 
     fn unsettled(&self) -> Option<Duration> {

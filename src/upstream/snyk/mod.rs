@@ -256,7 +256,7 @@ impl Upstream for Snyk {
 
     fn begin(&self, lags: &Lags) {
         let lags = self.lags.get_or_init(|| *lags);
-        if lags.sent_lately {
+        if lags.sent_lately || lags.unanswered {
             self.administrators.doubt(lags);
         }
     }

@@ -489,27 +489,32 @@ async fn connections_to_one_snyk_protect_its_administrators_together() {
 
 #[actix_web::test]
 async fn what_a_process_before_has_sent_is_waited_for_before_an_administrator_goes() {
-    let after = async |lag: Duration| {
+    let (long, short) = (Duration::from_secs(3_600), Duration::from_millis(1));
+    let after = async |late_writes: Duration, unanswered: bool| {
         let stand = Stand::new(|_| {}).await;
         stand.add(ADMIN, "ben", ADMIN).await.unwrap();
         stand.upstream.begin(&crate::upstream::Lags {
-            read_lag: lag,
-            late_writes: lag,
+            read_lag: short,
+            late_writes,
             sent_lately: true,
+            unanswered,
         });
+        tokio::time::sleep(Duration::from_millis(5)).await;
         stand
     };
-    let stand = after(Duration::from_secs(3_600)).await;
+    let stand = after(long, true).await;
     let waits = stand.remove(ADMIN, "ben", None).await;
     assert!(matches!(waits, Ok(MemberOutcome::Waits(_))), "{waits:?}");
     let waits = stand.withdraw("ben").await;
     let told = matches!(&waits, Err(UpstreamError::Later { after: Some(_), .. }));
     assert!(told, "{waits:?}");
     assert_eq!(stand.has("ben").as_deref(), Some(ADMIN));
-    let stand = after(Duration::from_millis(1)).await;
-    tokio::time::sleep(Duration::from_millis(5)).await;
-    stand.withdraw("ben").await.unwrap();
-    assert_eq!(stand.has("ben"), None);
+    // What was answered is shown soon, and what was not cannot land for ever.
+    for (late_writes, unanswered) in [(long, false), (short, true)] {
+        let stand = after(late_writes, unanswered).await;
+        stand.withdraw("ben").await.unwrap();
+        assert_eq!(stand.has("ben"), None);
+    }
 }
 
 #[actix_web::test]
@@ -758,7 +763,11 @@ async fn what_is_not_configured_is_never_given_and_may_be_taken_away() {
     stand.read().await;
     let reason = barred(stand.add(ADMIN, "ben", ADMIN).await);
     assert!(reason.contains("configuration"), "{reason}");
-    assert_eq!(stand.called(), ["list_memberships"], "it may be there still");
+    assert_eq!(
+        stand.called(),
+        ["list_memberships"],
+        "it may be there still"
+    );
     // Nobody is a viewer, so that role is known by nothing but its being new.
     let groups = stand.upstream.groups().await.unwrap();
     assert_eq!(groups.len(), 1);

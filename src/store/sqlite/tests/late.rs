@@ -97,8 +97,11 @@ async fn what_was_under_way_when_the_process_ended_is_recorded_once() {
     let turn = scene.store.begin_user_turn(new.key).await.unwrap();
     assert!(turn.is_some());
     let mut scene = scene.reopen().await;
+    let other = scene.store.connection("globex").await.unwrap();
     for _ in 0..2 {
         scene.store.note_interrupted(scene.c, 3_000).await.unwrap();
+        assert!(scene.store.has_unanswered(scene.c).await.unwrap());
+        assert!(!scene.store.has_unanswered(other).await.unwrap());
         let rows = scene.store.audit(0, 1_000).await.unwrap();
         let cut = rows.iter().filter(|row| row.detail.contains("interrupted"));
         let cut: Vec<_> = cut.map(|row| (row.action.as_str(), row.resource)).collect();
