@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Application, Reply, World, address, group, user, values};
 
+mod addresses;
 mod configured;
 mod faults;
 

@@ -21,6 +21,7 @@ use crate::{
     upstream::{Lags, Upstream},
 };
 
+mod address;
 mod approval;
 mod budget;
 mod bulk;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Failure, Session, Written, clock,
+    Failure, Session, Written, address, clock,
     converge::STANDS,
     held::Asked,
     lane::Settled,
@@ -71,6 +71,12 @@ impl Session {
         user: Attributes,
         when: Precondition,
     ) -> Result<Written, Failure> {
+        let decide = self.replacing_user(user.clone());
+        let done = self.change_user(id, when.clone(), decide).await;
+        let moved = |_: &Attributes| Ok(user.clone());
+        if !self.has_moved(id, &done, moved).await {
+            return done;
+        }
         self.change_user(id, when, self.replacing_user(user)).await
     }
 
@@ -112,6 +118,16 @@ impl Session {
         patch: Patch,
         when: Precondition,
     ) -> Result<Written, Failure> {
+        let decide = self.patching_user(patch.clone());
+        let done = self.change_user(id, when.clone(), decide).await;
+        let patched = |user: &Attributes| {
+            let (mut user, id) = (user.clone(), known(User, id)?);
+            let done = patch.apply(&mut user, &id, User, &self.schemas());
+            done.map(|_| user).map_err(Failure::Problem)
+        };
+        if !self.has_moved(id, &done, patched).await {
+            return done;
+        }
         self.change_user(id, when, self.patching_user(patch)).await
     }
 
@@ -242,6 +258,7 @@ impl Session {
         }
         if let Some(stored) = stored {
             self.may_return(stored, projection.account.active)?;
+            address::keeps(&*self.connection.upstream, stored, &attributes)?;
         }
         Ok(UserRow {
             attributes,

@@ -1009,6 +1009,16 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         mirror: Option<Vec<Gone>>,
         actor: Actor,
     ) -> Result<Imported, StoreError>;
+    /// Has a user follow its account, which has this id and this address by now;
+    /// false when the account is not the user's.
+    async fn follow(
+        &self,
+        c: ConnectionKey,
+        user: ResourceId,
+        account: String,
+        address: String,
+        actor: Actor,
+    ) -> Result<bool, StoreError>;
     /// Live groups that the application has, after a key, in order, and whether
     /// import has found them.
     async fn shown_groups(

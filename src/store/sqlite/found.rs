@@ -12,7 +12,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 use crate::{
-    scim::{filter::fold_case, resource::Attributes},
+    scim::{
+        filter::fold_case,
+        resource::{Attributes, ResourceId},
+    },
     store::FoundUser,
 };
 
@@ -116,6 +119,23 @@ pub(super) fn follow(
         }
     }
     Ok(())
+}
+
+/// See [`crate::store::Store::follow`].
+pub(super) fn follow_one(
+    db: &Connection,
+    user: ResourceId,
+    account: (String, String),
+    import: &Import,
+) -> Result<bool> {
+    let connection = import.connection;
+    let its = |user: &User| user.upstream_id.as_ref() == Some(&account.0);
+    if !users::live(db, connection, user)?.as_ref().is_some_and(its) {
+        return Ok(false);
+    }
+    follow(db, std::slice::from_ref(&account), import)?;
+    let address = users::live(db, connection, user)?.and_then(|user| user.account_key);
+    Ok(address.as_ref() == Some(&account.1))
 }
 
 /// What an identity provider wrote stays, and so does everything if somebody

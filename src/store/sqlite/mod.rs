@@ -732,6 +732,24 @@ impl Store for Sqlite {
         import::run(&self.writer, import, users, groups, gone).await
     }
 
+    async fn follow(
+        &self,
+        c: ConnectionKey,
+        user: ResourceId,
+        account: String,
+        address: String,
+        actor: Actor,
+    ) -> Result<bool, StoreError> {
+        let import = Import {
+            connection: c.0,
+            since: 0,
+            mirror: false,
+            actor,
+        };
+        let follow = move |db: &_| found::follow_one(db, user, (account, address), &import);
+        Ok(self.writer.write(follow).await?)
+    }
+
     async fn shown_groups(
         &self,
         c: ConnectionKey,
