@@ -25,6 +25,8 @@ use gone::Reading;
 mod gone;
 mod twins;
 
+pub use twins::Twins;
+
 /// A failed import is tried again after this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
 
@@ -126,6 +128,7 @@ impl Session {
         } else {
             (None, 0)
         };
+        self.tell_twins(&reading, &twins).await?;
         twins::disown(&mut reading, &twins);
         let listed = reading.users;
         let users = listed.iter();

@@ -53,7 +53,7 @@ pub use crate::{
 pub use approval::{Declined, HeldRequest};
 pub use bulk::BulkAnswer;
 pub use held::Stopped;
-pub use import::Progress;
+pub use import::{Progress, Twins};
 use lane::Lanes;
 pub use lists::{Listed, Paging};
 pub use operator::{ConnectionStatus, Operator, Status};
@@ -148,6 +148,7 @@ pub struct Connection {
     /// Since the start: see [`Self::dropped_attributes`].
     dropped_attributes: AtomicU64,
     imported: watch::Sender<Option<operator::LastRead>>,
+    twins: Mutex<Vec<Twins>>,
     reconciling: Mutex<reconcile::Reconciling>,
 }
 
@@ -283,6 +284,7 @@ impl Bridge {
                 budget,
                 dropped_attributes: AtomicU64::new(0),
                 imported: watch::Sender::new(None),
+                twins: Mutex::default(),
                 reconciling: Mutex::default(),
             }));
         }

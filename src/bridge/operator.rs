@@ -5,9 +5,12 @@
 //! answered 2xx and is not yet in the application is counted here, so that
 //! nothing is pending in silence.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
-use super::{Bridge, Connection, bearer, clock, switch::Paused, token::Tokens};
+use super::{Bridge, Connection, bearer, clock, import::Twins, switch::Paused, token::Tokens};
 use crate::{
     plan::state::ConnectionKey,
     store::{
@@ -63,6 +66,8 @@ pub struct ConnectionStatus {
     pub unseen: bool,
     pub dropped_attributes: u64,
     pub last_import: Option<LastRead>,
+    /// Accounts that the last import found to share an address.
+    pub twins: Vec<Twins>,
     /// What the last reconciliation found, or has found so far.
     pub drifted: Option<Drifted>,
 }
@@ -188,6 +193,15 @@ impl Connection {
         self.imported.send_replace(Some(LastRead { at, result }));
     }
 
+    pub(super) fn note_twins(&self, twins: Vec<Twins>) {
+        *self.twins.lock().unwrap_or_else(PoisonError::into_inner) = twins;
+    }
+
+    fn twins(&self) -> Vec<Twins> {
+        let twins = self.twins.lock().unwrap_or_else(PoisonError::into_inner);
+        twins.clone()
+    }
+
     fn last_import(&self) -> Option<LastRead> {
         self.imported.borrow().clone()
     }
@@ -232,6 +246,7 @@ impl Operator {
                 unseen: self.bridge.store.is_unseen(connection.key).await?,
                 dropped_attributes: connection.dropped_attributes(),
                 last_import: connection.last_import(),
+                twins: connection.twins(),
                 drifted: self.bridge.store.drifted(connection.key).await?,
             });
         }

@@ -67,8 +67,21 @@ fn is_well(connection: &Value) -> bool {
         && none(&connection["pending"])
         && none(&connection["refused"])
         && none(&connection["lastReconciliation"]["left"])
+        && collisions(connection).next().is_none()
         && connection["held"] == 0
         && connection["recovery"].is_null()
+}
+
+/// Users whose address several accounts have: ended is one of these alone.
+fn collisions(connection: &Value) -> impl Iterator<Item = (&str, Vec<&str>)> {
+    let all = connection["sameAddress"].as_array().into_iter().flatten();
+    all.filter_map(|it| {
+        let accounts = it["accounts"].as_array().into_iter().flatten();
+        Some((
+            it["user"].as_str()?,
+            accounts.filter_map(Value::as_str).collect(),
+        ))
+    })
 }
 
 /// Those of some counts that are not zero.
@@ -160,6 +173,15 @@ fn show(screen: Screen, status: &Value) {
                 "nobody is taken out of a group before the application was looked at for the first \
                  time since the start",
             );
+        }
+        for (user, accounts) in collisions(connection).take(SHOWN) {
+            let text = format!(
+                "the accounts {} have the address of User {user} in the application; what is asked \
+                 for is done to the linked one alone, and a deactivation leaves the others what \
+                 they have: give each an address of its own there, or end the others by hand",
+                accounts.join(", ")
+            );
+            screen.paragraph(Tone::Bad, "  ", &text);
         }
         show_readings(screen, connection);
         for what in ["pending", "refused", "staged"] {

@@ -73,6 +73,10 @@ fn connection(of: &ConnectionStatus) -> Value {
             "at": time(refused.at),
             "reason": refused.reason,
         })).collect::<Vec<_>>(),
+        "sameAddress": of.twins.iter().map(|twins| json!({
+            "user": twins.user.map(|user| user.to_string()),
+            "accounts": twins.accounts,
+        })).collect::<Vec<_>>(),
         "held": counts.held,
         "recovery": of.recovery.map(|recovery| json!({
             "why": recovery.why.to_string(),

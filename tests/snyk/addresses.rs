@@ -68,3 +68,38 @@ async fn who_has_not_appeared_may_change_its_address() {
         .await
         .expect(200);
 }
+
+#[tokio::test]
+async fn it_is_told_whose_address_several_accounts_have() {
+    let mut world = snyk_with("import = \"start\"", LINK).await;
+    let vic = id_of_user(&world, "vic").await;
+    let mut company = company();
+    let users = company["users"].as_array_mut().unwrap();
+    users.push(json!({ "email": address("vic") }));
+    let account = |n: usize| format!("20000000-0000-4000-8000-{n:012x}");
+    let (first, second) = (account(2), account(users.len()));
+    world.seed(company).await;
+    // Teams name people by their addresses, which are the second one's now.
+    let group = format!("10000000-0000-4000-8000-{:012x}", 1);
+    let one = |kind: &str, id: &str| json!({ "data": { "type": kind, "id": id } });
+    let role = format!("30000000-0000-4000-8000-{:012x}", 3);
+    let membership = json!({ "data": { "type": "group_membership", "relationships": {
+        "group": one("group", &group),
+        "user": one("user", &first),
+        "role": one("group_role", &role),
+    } } });
+    let path = format!("/rest/groups/{group}/memberships?version=2025-11-05");
+    world.as_administrator("POST", &path, membership).await;
+    world.kill_and_restart();
+    eventually("it is told", async || {
+        world.status().await["connections"][0]["sameAddress"] != json!([])
+    })
+    .await;
+    let status = world.status().await;
+    let told = json!([{ "user": vic, "accounts": [first, second] }]);
+    assert_eq!(status["connections"][0]["sameAddress"], told, "{status}");
+    let (said, _, well) = world.run(&["status"]);
+    let said: Vec<&str> = said.split_whitespace().collect();
+    let told = said.join(" ").contains("give each an address of its own");
+    assert!(!well && told, "{said:?}");
+}

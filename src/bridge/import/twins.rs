@@ -3,23 +3,28 @@
 //! provider means cannot be told, so none is bound to the address by guess: one
 //! that was linked before goes on by its id, and all others are not shown.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::Reading;
+use super::{super::session::store_failed, Failure, Reading, Session};
+use crate::scim::resource::ResourceId;
+
+/// So many are told, at most.
+const TOLD: usize = 100;
+
+/// Several accounts of one address, by the application's ids, and the user whom
+/// an identity provider knows by one of them or by the address. Whatever is done
+/// to that user leaves the others as they are, with all that they may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Twins {
+    pub user: Option<ResourceId>,
+    pub accounts: Vec<String>,
+}
 
 /// Such addresses, in lower case.
 pub(super) fn of(reading: &Reading) -> HashSet<String> {
-    let users = reading.users.iter();
-    let users = users.map(|user| (user.upstream_id.as_deref(), Some(user.account.as_str())));
-    let families = reading.groups.iter().filter(|(it, _)| it.family.is_some());
-    let members = families.flat_map(|(_, members)| members);
-    let members = members.map(|member| (member.upstream_id.as_deref(), member.account.as_deref()));
     let mut twins = HashSet::new();
     let mut met: HashMap<String, &str> = HashMap::new();
-    for (id, account) in users.chain(members) {
-        let (Some(id), Some(account)) = (id, account) else {
-            continue;
-        };
+    for (id, account) in shown(reading) {
         let account = account.to_lowercase();
         match met.get(&account) {
             Some(other) if *other != id => _ = twins.insert(account),
@@ -28,6 +33,65 @@ pub(super) fn of(reading: &Reading) -> HashSet<String> {
         }
     }
     twins
+}
+
+/// Ids with addresses, as often as they are shown.
+fn shown(reading: &Reading) -> impl Iterator<Item = (&str, &str)> {
+    let users = reading.users.iter();
+    let users = users.map(|user| (user.upstream_id.as_deref(), Some(user.account.as_str())));
+    let families = reading.groups.iter().filter(|(it, _)| it.family.is_some());
+    let members = families.flat_map(|(_, members)| members);
+    let members = members.map(|member| (member.upstream_id.as_deref(), member.account.as_deref()));
+    let all = users.chain(members);
+    all.filter_map(|(id, account)| Some((id?, account?)))
+}
+
+/// The ids of those who share an address.
+fn ids_by_address(
+    reading: &Reading,
+    twins: &HashSet<String>,
+) -> BTreeMap<String, BTreeSet<String>> {
+    let mut ids: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    if twins.is_empty() {
+        return ids;
+    }
+    for (id, account) in shown(reading) {
+        let account = account.to_lowercase();
+        if twins.contains(&account) {
+            ids.entry(account).or_default().insert(id.to_owned());
+        }
+    }
+    ids
+}
+
+impl Session {
+    /// Says of whom it cannot be told which account is meant.
+    pub(super) async fn tell_twins(
+        &self,
+        reading: &Reading,
+        twins: &HashSet<String>,
+    ) -> Result<(), Failure> {
+        let mut told = Vec::new();
+        let (store, c) = (&self.bridge.store, self.connection.key);
+        for (address, ids) in ids_by_address(reading, twins).into_iter().take(TOLD) {
+            let each = ids
+                .iter()
+                .map(|id| (Some(id.clone()), Some(address.clone())));
+            let users = store.users_shown(c, each.collect()).await;
+            let user = users.map_err(store_failed)?.into_iter().next();
+            let accounts: Vec<String> = ids.into_iter().collect();
+            if let Some(user) = user {
+                tracing::warn!(
+                    connection = %self.connection.name, %user, ?accounts,
+                    "several accounts of the application have the address of one user: what is \
+                     done to the user is done to one of them"
+                );
+            }
+            told.push(Twins { user, accounts });
+        }
+        self.connection.note_twins(told);
+        Ok(())
+    }
 }
 
 /// By an address that two have nobody is known.
@@ -89,6 +153,9 @@ mod tests {
         };
         let twins = of(&reading);
         assert_eq!(twins, HashSet::from(["twin@x".to_owned()]));
+        let told = ids_by_address(&reading, &twins);
+        let ids = BTreeSet::from(["2".to_owned(), "3".to_owned()]);
+        assert_eq!(told, BTreeMap::from([("twin@x".to_owned(), ids)]));
         disown(&mut reading, &twins);
         let left: Vec<_> = reading.users.iter().map(|it| it.account.as_str()).collect();
         assert_eq!(left, ["ann@x"]);
