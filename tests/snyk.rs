@@ -14,6 +14,7 @@ use crate::support::{Application, Reply, World, address, group, user, values};
 mod addresses;
 mod configured;
 mod faults;
+mod planned;
 
 const ADMIN: &str = "group_admin";
 const VIEWER: &str = "group_viewer";

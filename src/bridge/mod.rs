@@ -25,6 +25,7 @@ mod address;
 mod approval;
 mod budget;
 mod bulk;
+mod calls;
 mod clock;
 mod converge;
 mod credentials;

@@ -4,12 +4,14 @@
 
 use std::sync::Arc;
 
-use super::{Failure, Operator, Session, Stopped, approval::Declined, session::store_failed};
+use super::{
+    Failure, Operator, Session, Stopped, approval::Declined, calls, session::store_failed,
+};
 use crate::{
     plan::{
         decide::{plan_group, plan_user},
         guard::Rehearsal,
-        operation::{Loss, Plan},
+        operation::{Loss, Operation, Plan},
     },
     scim::{
         bulk::{Act, Verb},
@@ -28,6 +30,8 @@ pub struct Preview {
     pub of: ResourceType,
     pub id: ResourceId,
     pub plan: Plan,
+    /// The calls in words, where an operation does not name them.
+    pub calls: Vec<String>,
     /// An earlier call's end is not known: the application is asked first, and
     /// some of this may turn out to be done.
     pub unsure: bool,
@@ -53,12 +57,14 @@ impl Operator {
                 of: ResourceType::User,
                 id: turn.work.principal.id,
                 plan: plan_user(&turn.work, can),
+                calls: Vec::new(),
                 unsure: turn.unsure,
             },
             Pending::Group(turn) => Preview {
                 of: ResourceType::Group,
                 id: turn.work.id,
                 plan: plan_group(&turn.work, can),
+                calls: Vec::new(),
                 unsure: turn.work.observed == crate::plan::state::Existence::Unknown,
             },
             Pending::Staged(id) => Preview {
@@ -74,11 +80,26 @@ impl Operator {
                         ),
                     }],
                 },
+                calls: Vec::new(),
                 unsure: false,
             },
         };
         let pending = pending.map_err(store_failed)?;
-        Ok(pending.into_iter().map(preview).collect())
+        let mut previews = Vec::with_capacity(pending.len());
+        for pending in pending {
+            let of_family = match &pending {
+                Pending::Group(turn) => calls::of(&**store, &*connection.upstream, turn).await,
+                _ => Ok(Vec::new()),
+            };
+            let mut preview = preview(pending);
+            preview.calls = of_family.map_err(store_failed)?;
+            let ends = preview.plan.operations.iter();
+            let ends = ends.filter(|it| matches!(it, Operation::DeactivateUser { .. }));
+            let ends = ends.filter_map(|it| connection.upstream.call(it, None));
+            preview.calls.extend(ends);
+            previews.push(preview);
+        }
+        Ok(previews)
     }
 
     /// What a request that can take something away would do, by the same way

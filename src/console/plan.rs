@@ -51,6 +51,7 @@ fn preview(of: &Preview) -> Value {
         "id": of.id.to_string(),
         "asksFirst": of.unsure,
         "operations": of.plan.operations,
+        "calls": of.calls,
         "losses": of.plan.losses,
     })
 }

@@ -867,6 +867,12 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         user: UserKey,
         wanted: bool,
     ) -> Result<Option<Counting>, StoreError>;
+    /// The group that a user is known to have of a group's family.
+    async fn known_alternative(
+        &self,
+        key: GroupKey,
+        user: UserKey,
+    ) -> Result<Option<String>, StoreError>;
     /// The account that a user stands for, deleted or not.
     async fn account(&self, key: UserKey) -> Result<Option<String>, StoreError>;
     /// The live groups that are one of a family, as they are shown.

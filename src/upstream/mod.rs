@@ -47,6 +47,13 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// told before anything is asked: no reading shows one that nobody has.
     fn recall(&self, _name: &str, _shown: &Attributes) {}
 
+    /// The single call, in words, that an operation about one user comes to, as
+    /// far as is known, where the operation does not say it itself. `has`: the
+    /// group of the family that the user is known to have.
+    fn call(&self, _operation: &Operation, _has: Option<&str>) -> Option<String> {
+        None
+    }
+
     /// Whether a group of a family, by the application's name, is one by the
     /// configuration still.
     fn offers(&self, _name: &str) -> bool {

@@ -115,6 +115,20 @@ fn alternatives(db: &Connection, own: &Own, user: i64) -> Result<Counting> {
     ))
 }
 
+/// See [`crate::store::Store::known_alternative`].
+pub(super) fn known(db: &Connection, group: i64, user: i64) -> Result<Option<String>> {
+    Ok(db
+        .prepare_cached(
+            "SELECT g.upstream_name FROM groups o
+             JOIN groups g ON g.connection = o.connection AND g.family = o.family
+             JOIN memberships m ON m.group_key = g.key
+             WHERE o.key = ?1 AND m.user_key = ?2 AND m.observed = 1
+             ORDER BY g.rank, g.key",
+        )?
+        .query_row([group, user], |row| row.get(0))
+        .optional()?)
+}
+
 /// A pair of which nothing was sent may be forgotten when it is not wanted any
 /// more; in a family only if the user has no account that a call about another
 /// pair may have given this group to.

@@ -491,6 +491,15 @@ impl Store for Sqlite {
         Ok(self.readers.read(read)?)
     }
 
+    async fn known_alternative(
+        &self,
+        key: GroupKey,
+        user: UserKey,
+    ) -> Result<Option<String>, StoreError> {
+        let read = |db: &_| families::known(db, key.0, user.0);
+        Ok(self.readers.read(read)?)
+    }
+
     async fn account(&self, key: UserKey) -> Result<Option<String>, StoreError> {
         let user = self.readers.read(|db| users::by_key(db, key.0))?;
         Ok(user.and_then(|user| user.account_key))

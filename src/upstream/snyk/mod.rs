@@ -44,6 +44,7 @@ pub mod settings;
 mod tests;
 mod wire;
 mod withdrawal;
+mod words;
 
 pub use settings::Settings;
 
@@ -111,6 +112,10 @@ impl Upstream for Snyk {
         if let (Some((group, role)), Some(name)) = (ids(name), mapping::role_name(shown)) {
             self.families.recall(group, role, name);
         }
+    }
+
+    fn call(&self, operation: &Operation, has: Option<&str>) -> Option<String> {
+        self.words(operation, has)
     }
 
     fn offers(&self, name: &str) -> bool {
