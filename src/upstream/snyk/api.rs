@@ -112,11 +112,11 @@ impl Api {
 
     /// The groups that the credential can see.
     pub async fn groups(&self) -> Result<Vec<Group>, UpstreamError> {
-        let items: Vec<Item<Named>> = self.all(Read::whole(GROUPS, &[])).await?;
+        let mut groups = self.all(Read::whole(GROUPS, &[]), group_of).await?;
         let mut seen = HashSet::new();
         // Pages overlap when something comes to be between them.
-        let once = items.into_iter().filter(|it| seen.insert(it.id.clone()));
-        Ok(once.map(group_of).collect())
+        groups.retain(|it| seen.insert(it.id.clone()));
+        Ok(groups)
     }
 
     /// One group; `None` when it is not there or not visible.
@@ -164,20 +164,15 @@ impl Api {
             filter: query,
             priority,
         };
-        let items: Vec<wire::Membership> = self.all(list).await?;
-        let mut found = Vec::with_capacity(items.len());
-        let mut seen = HashSet::new();
-        for item in items {
-            let membership = membership_of(item);
-            let twice = !seen.insert(membership.user_id.clone());
-            // Who asks for one user can tell what to do about it.
-            if twice && matches!(which, Which::All) {
-                return Err(unclear("a user has two memberships of one group"));
-            }
-            if is_meant(which, &membership) {
-                found.push(membership);
-            }
+        let mut found: Vec<Membership> = self.all(list, membership_of).await?;
+        let mut users: Vec<&str> = found.iter().map(|it| it.user_id.as_str()).collect();
+        users.sort_unstable();
+        // Who asks for one user can tell what to do about it.
+        let once = users.is_sorted_by(|one, next| one < next);
+        if !once && matches!(which, Which::All) {
+            return Err(unclear("a user has two memberships of one group"));
         }
+        found.retain(|membership| is_meant(which, membership));
         Ok(found)
     }
 
@@ -245,24 +240,20 @@ impl Api {
     /// The SSO connections of a group.
     pub async fn sso_connections(&self, group: &str) -> Result<Vec<Group>, UpstreamError> {
         let values = [("group", group)];
-        let items: Vec<Item<Named>> = self.all(Read::whole(CONNECTIONS, &values)).await?;
-        Ok(items.into_iter().map(group_of).collect())
+        self.all(Read::whole(CONNECTIONS, &values), group_of).await
     }
 
     /// Everybody who ever signed in through an SSO connection.
     pub async fn sso_users(&self, group: &str, sso: &str) -> Result<Vec<SsoUser>, UpstreamError> {
         let values = [("group", group), ("sso", sso)];
-        let items: Vec<Item<Person>> = self.all(Read::whole(SSO_USERS, &values)).await?;
-        Ok(items
-            .into_iter()
-            .map(|item| SsoUser {
-                email: lower(item.attributes.email),
-                username: item.attributes.username.unwrap_or_default(),
-                display_name: item.attributes.name.unwrap_or_default(),
-                active: item.attributes.active.unwrap_or(true),
-                id: item.id,
-            })
-            .collect())
+        let one = |item: Item<Person>| SsoUser {
+            email: lower(item.attributes.email),
+            username: item.attributes.username.unwrap_or_default(),
+            display_name: item.attributes.name.unwrap_or_default(),
+            active: item.attributes.active.unwrap_or(true),
+            id: item.id,
+        };
+        self.all(Read::whole(SSO_USERS, &values), one).await
     }
 
     /// Off-boarding: the user is taken out of the SSO connection. One who is
@@ -287,8 +278,13 @@ impl Api {
         }
     }
 
-    /// A whole list, page after page.
-    async fn all<T: DeserializeOwned>(&self, list: Read<'_>) -> Result<Vec<T>, UpstreamError> {
+    /// A whole list, page after page, of which only what is kept of each entry
+    /// stays in memory.
+    async fn all<T: DeserializeOwned, K>(
+        &self,
+        list: Read<'_>,
+        keep: impl Fn(T) -> K,
+    ) -> Result<Vec<K>, UpstreamError> {
         let path = list.path();
         let prefix = self.client.prefix();
         let mut all = Vec::new();
@@ -302,7 +298,7 @@ impl Api {
             let answer = self.get(&list, query).await?;
             let page: Document<Vec<T>> = read(answer, "page of a list")?;
             empty += usize::from(page.data.is_empty());
-            all.extend(page.data);
+            all.extend(page.data.into_iter().map(&keep));
             let Some(next) = paging::cursor(page.links.next.as_ref(), &path, prefix)? else {
                 return Ok(all);
             };
