@@ -47,6 +47,7 @@ mod plan;
 mod power;
 mod projection;
 mod reconcile;
+mod rehearsal;
 mod repeats;
 mod snyk;
 mod spellings;

@@ -134,21 +134,9 @@ async fn a_request_in_a_file_is_judged_and_not_done() {
     put_is_rehearsed(&world, &group, &users).await;
     let kept = world.get(&format!("/Users/{}", users[0])).await.expect(200);
     assert_eq!(kept.body["active"], true);
-    for (content, needle) in [
-        ("{", "no JSON"),
-        (
-            r#"{"method":"POST","path":"/Groups","body":{}}"#,
-            "PUT, PATCH and DELETE",
-        ),
-        (
-            r#"{"method":"DELETE","path":"/Groups/01900000-0000-7000-8000-000000000000"}"#,
-            "no Group",
-        ),
-    ] {
-        let file = world.file("bad.json", content);
-        let (_, wrong) = plan(&world, &["--connection", "acme", "--request", &file]);
-        assert!(wrong.contains(needle), "{content}: {wrong}");
-    }
+    let file = world.file("bad.json", "{");
+    let (_, wrong) = plan(&world, &["--connection", "acme", "--request", &file]);
+    assert!(wrong.contains("no JSON"), "{wrong}");
     let (_, wrong) = plan(&world, &["--connection", "nobody"]);
     assert!(wrong.contains("no connection"), "{wrong}");
 }

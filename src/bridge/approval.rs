@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use super::{
-    Connection, Failure, Operator, Session, Stopped, Written, clock, held::method,
+    Connection, Failure, Operator, Rehearsed, Session, Stopped, Written, clock, held::method,
     session::store_failed,
 };
 use crate::{
     plan::guard::{Deed, Effect, Rehearsal},
     scim::{
-        bulk::{Act, Verb},
+        bulk::{Act, BulkRequest, Verb},
         error::Problem,
         resource::ResourceId,
     },
@@ -128,11 +128,19 @@ impl Operator {
         }
     }
 
-    /// What it would do now, by the same way as when it is done.
-    pub async fn rehearse(&self, id: &str) -> Result<Rehearsal, Declined> {
+    /// What it would do now, by the same way as when it is done: what it takes
+    /// away, and what would be sent.
+    pub async fn rehearse(&self, id: &str) -> Result<(Rehearsal, Rehearsed), Declined> {
         let held = self.waiting(id).await?;
-        let session = self.session(&held, Watch::Rehearsed)?;
-        match session.again(act_of(&held)?, None).await {
+        let effect = self.effect(&held).await?;
+        let session = self.session(&held, Watch::Approved)?;
+        let request = BulkRequest::of(act_of(&held)?);
+        Ok((effect, session.rehearse(request).await?))
+    }
+
+    async fn effect(&self, held: &HeldRequest) -> Result<Rehearsal, Declined> {
+        let session = self.session(held, Watch::Rehearsed)?;
+        match session.again(act_of(held)?, None).await {
             Err(Failure::Stopped(stopped)) => match *stopped {
                 Stopped::Rehearsed(plan) => Ok(plan),
                 other => Err(Failure::Stopped(Box::new(other)).into()),
@@ -146,7 +154,7 @@ impl Operator {
                     adds: Vec::new(),
                     removes: Vec::new(),
                     act: Deed::Change,
-                    ..held.hold.plan
+                    ..held.hold.plan.clone()
                 },
                 over: None,
             }),

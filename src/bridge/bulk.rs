@@ -37,6 +37,11 @@ use crate::{
     },
 };
 
+mod rehearsal;
+
+pub(super) use rehearsal::no_precondition;
+pub use rehearsal::{Foreseen, Rehearsed};
+
 /// An operation and what became of it; nothing is told of a deletion but that
 /// it was done.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,16 +74,7 @@ impl Session {
         closes: Option<HoldId>,
     ) -> Result<Option<Written>, Failure> {
         let session = self.clone();
-        let request = BulkRequest {
-            fail_on_errors: None,
-            operations: vec![Operation {
-                method: String::new(),
-                bulk_id: None,
-                version: None,
-                act: Ok(act),
-                needs: Vec::new(),
-            }],
-        };
+        let request = BulkRequest::of(act);
         self.whole(async move {
             let when = vec![Ok(Precondition::default())];
             let answers = session.bulk_whole(request, when, closes).await;
@@ -91,26 +87,12 @@ impl Session {
     async fn bulk_whole(
         &self,
         mut request: BulkRequest,
-        when: Vec<Result<Precondition, Problem>>,
+        when: Vec<When>,
         closes: Option<HoldId>,
     ) -> Vec<BulkAnswer> {
         request.resolve(&self.schemas(), || clock::new_id().to_string());
-        let units = bulk::units(&request.operations);
-        let mut work = Work {
-            session: self,
-            outcomes: request.operations.iter().map(|_| None).collect(),
-            made: vec![false; request.operations.len()],
-            bodies: vec![String::new(); request.operations.len()],
-            stopped: Vec::new(),
-            closes,
-            dropped: vec![0; request.operations.len()],
-            when: when.into_iter().map(Some).collect(),
-            most_errors: request.fail_on_errors.unwrap_or(usize::MAX),
-            operations: request.operations,
-            until: self.deadline(),
-        };
+        let (mut work, parts) = Work::begin(self, request, when, closes);
         let end = self.deadline();
-        let parts = work.parts(units);
         for (left, part) in (1..=parts.len()).rev().zip(parts) {
             if work.errors() >= work.most_errors {
                 break;
@@ -118,17 +100,7 @@ impl Session {
             work.until = share(end, left);
             work.part(part).await;
         }
-        let told = work.outcomes.into_iter().zip(work.dropped);
-        let answers = work.operations.into_iter().zip(told);
-        answers
-            .filter_map(|(operation, (outcome, dropped))| {
-                Some(BulkAnswer {
-                    operation,
-                    outcome: outcome?,
-                    dropped,
-                })
-            })
-            .collect()
+        work.answers()
     }
 }
 
@@ -161,7 +133,52 @@ struct Work<'s> {
     until: Deadline,
 }
 
+/// The precondition of an operation, or why it is none.
+type When = Result<Precondition, Problem>;
 type Units = Vec<Vec<usize>>;
+/// What was written, by the operations' places.
+type WrittenAt = (Vec<(usize, UserWritten)>, Vec<(usize, GroupWritten)>);
+
+impl<'s> Work<'s> {
+    /// A request whose references are resolved, and its parts.
+    fn begin(
+        session: &'s Session,
+        request: BulkRequest,
+        when: Vec<When>,
+        closes: Option<HoldId>,
+    ) -> (Self, Vec<Units>) {
+        let units = bulk::units(&request.operations);
+        let work = Self {
+            session,
+            outcomes: request.operations.iter().map(|_| None).collect(),
+            made: vec![false; request.operations.len()],
+            bodies: vec![String::new(); request.operations.len()],
+            stopped: Vec::new(),
+            closes,
+            dropped: vec![0; request.operations.len()],
+            when: when.into_iter().map(Some).collect(),
+            most_errors: request.fail_on_errors.unwrap_or(usize::MAX),
+            operations: request.operations,
+            until: session.deadline(),
+        };
+        let parts = work.parts(units);
+        (work, parts)
+    }
+
+    fn answers(self) -> Vec<BulkAnswer> {
+        let told = self.outcomes.into_iter().zip(self.dropped);
+        let answers = self.operations.into_iter().zip(told);
+        answers
+            .filter_map(|(operation, (outcome, dropped))| {
+                Some(BulkAnswer {
+                    operation,
+                    outcome: outcome?,
+                    dropped,
+                })
+            })
+            .collect()
+    }
+}
 
 impl Work<'_> {
     /// Cuts the units where something follows the deletion of a User.
@@ -221,6 +238,15 @@ impl Work<'_> {
                 return;
             }
         };
+        let (users, groups) = self.take_in(&part, outcomes);
+        self.tell_stopped().await;
+        self.await_answers(users, groups).await;
+        self.bury(part).await;
+    }
+
+    /// What became of the units of a part; what the guard rails stopped is yet
+    /// to be told.
+    fn take_in(&mut self, part: &Units, outcomes: Vec<Outcome>) -> WrittenAt {
         let (mut users, mut groups) = (Vec::new(), Vec::new());
         for (unit, outcome) in part.iter().zip(outcomes) {
             match outcome {
@@ -243,9 +269,7 @@ impl Work<'_> {
                 Outcome::Left => {}
             }
         }
-        self.tell_stopped().await;
-        self.await_answers(users, groups).await;
-        self.bury(part).await;
+        (users, groups)
     }
 
     /// The writes of a part. What needs something that an earlier part did not
@@ -521,54 +545,76 @@ impl Work<'_> {
 
     /// The second step of the deletions, for those whose account is gone.
     async fn bury(&mut self, part: Units) {
-        let gone: Vec<(usize, ResourceId)> = part
-            .into_iter()
+        let gone = self.gone(part);
+        if gone.is_empty() {
+            return;
+        }
+        let units = self.burials(&gone);
+        let outcomes = self.session.write_all(units, usize::MAX).await;
+        let outcomes = match outcomes {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(failure) => vec![Err(failure); gone.len()],
+        };
+        for (gone, outcome) in gone.into_iter().zip(outcomes) {
+            for written in self.buried(gone, outcome) {
+                self.session.wake_after_deletion(&written);
+            }
+        }
+        self.tell_stopped().await;
+    }
+
+    /// The Users of a part whose deletion goes on.
+    fn gone(&self, part: Units) -> Vec<(usize, ResourceId)> {
+        part.into_iter()
             .flatten()
             .filter(|place| self.deletes_user(*place))
             .filter_map(|place| match self.outcomes.get(place) {
                 Some(Some(Ok(Some(written)))) => Some((place, written.resource.id)),
                 _ => None,
             })
-            .collect();
-        if gone.is_empty() {
-            return;
-        }
-        let units = gone.iter().map(|(_, id)| Unit {
-            needs: Vec::new(),
-            writes: vec![Write::DeleteUser {
-                id: *id,
-                when: Precondition::default(),
-            }],
-            closes: self.closes,
-        });
-        let outcomes = self.session.write_all(units.collect(), usize::MAX).await;
-        let outcomes = match outcomes {
-            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(failure) => vec![Err(failure); gone.len()],
+            .collect()
+    }
+
+    fn burials(&self, gone: &[(usize, ResourceId)]) -> Vec<Unit> {
+        gone.iter()
+            .map(|(_, id)| Unit {
+                needs: Vec::new(),
+                writes: vec![Write::DeleteUser {
+                    id: *id,
+                    when: Precondition::default(),
+                }],
+                closes: self.closes,
+            })
+            .collect()
+    }
+
+    /// What became of one of them; returns whose lanes have work now.
+    fn buried(
+        &mut self,
+        (place, id): (usize, ResourceId),
+        outcome: Result<Outcome, Failure>,
+    ) -> Vec<UserWritten> {
+        let mut wakes = Vec::new();
+        let outcome = match outcome {
+            Ok(Outcome::Done(wrote)) => {
+                wakes.extend(wrote.into_iter().filter_map(|wrote| match wrote {
+                    Wrote::User(written) => Some(written),
+                    Wrote::Group(_) => None,
+                }));
+                Ok(None)
+            }
+            Ok(Outcome::Refused(_, error)) => {
+                let failure = write_failed(error, User, &id.to_string());
+                if let Failure::Stopped(stopped) = &failure {
+                    self.stopped.push((place, (**stopped).clone()));
+                }
+                Err(failure)
+            }
+            Ok(_) => Err(Failure::Internal),
+            Err(failure) => Err(failure),
         };
-        for ((place, id), outcome) in gone.into_iter().zip(outcomes) {
-            let outcome = match outcome {
-                Ok(Outcome::Done(wrote)) => {
-                    for wrote in wrote {
-                        if let Wrote::User(written) = wrote {
-                            self.session.wake_after_deletion(&written);
-                        }
-                    }
-                    Ok(None)
-                }
-                Ok(Outcome::Refused(_, error)) => {
-                    let failure = write_failed(error, User, &id.to_string());
-                    if let Failure::Stopped(stopped) = &failure {
-                        self.stopped.push((place, (**stopped).clone()));
-                    }
-                    Err(failure)
-                }
-                Ok(_) => Err(Failure::Internal),
-                Err(failure) => Err(failure),
-            };
-            self.settle(place, outcome);
-        }
-        self.tell_stopped().await;
+        self.settle(place, outcome);
+        wakes
     }
 }
 

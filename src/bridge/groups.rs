@@ -324,7 +324,7 @@ fn not_ours_to_rename(app: &str) -> Problem {
     Problem::bad(ScimType::Mutability, detail)
 }
 
-fn group_refused(reason: &str) -> Problem {
+pub(super) fn group_refused(reason: &str) -> Problem {
     let detail =
         format!("{reason}; choose another displayName or ask the application's administrator");
     if reason.contains("already") {

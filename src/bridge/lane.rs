@@ -558,10 +558,7 @@ impl Lanes {
         key: GroupKey,
         doubts: &mut Doubts,
     ) -> Result<Option<Pause>, StoreError> {
-        let limit = match self.0.people {
-            Some(_) => SINGLE_LIMIT,
-            None => TURN_LIMIT,
-        };
+        let limit = turn_limit(self.0.people.is_some());
         let Some(mut turn) = self.0.store.begin_group_turn(key, limit).await? else {
             return Ok(None);
         };
@@ -580,7 +577,8 @@ impl Lanes {
             key,
             seq,
         };
-        let (mut learned, pause) = self.send(turn, &since, doubts).await;
+        let (upstream, people) = (self.0.upstream.as_ref(), self.0.people.as_ref());
+        let (mut learned, pause) = send(upstream, people, turn, &since, doubts).await;
         let pause = spared.add_to(&mut learned, pause);
         point!("turn.worked");
         let placed = learned.existence.unwrap_or(was_there) == target;
@@ -595,22 +593,6 @@ impl Lanes {
         point!("turn.told");
         self.kick_all(woken);
         Ok(Some(pause))
-    }
-
-    async fn send(
-        &self,
-        mut turn: GroupTurn,
-        since: &SinceSeq<'_>,
-        doubts: &mut Doubts,
-    ) -> (GroupLearned, Pause) {
-        let upstream = self.0.upstream.as_ref();
-        let is_there = turn.work.wanted && turn.work.observed == Existence::Present;
-        match (turn.family.take().filter(|_| is_there), &self.0.people) {
-            (Some(family), Some(people)) => {
-                converge::family_turn(upstream, turn, &family, since, people).await
-            }
-            _ => converge::group_turn(upstream, turn, since, doubts).await,
-        }
     }
 
     pub(super) fn kick_all(&self, lanes: Vec<Lane>) {
@@ -752,6 +734,28 @@ impl Lanes {
                     tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
             }
         }
+    }
+}
+
+/// Most pairs in one turn; `single`: each is a call.
+pub(super) fn turn_limit(single: bool) -> usize {
+    if single { SINGLE_LIMIT } else { TURN_LIMIT }
+}
+
+/// Works a group turn off, in the way of its group.
+pub(super) async fn send(
+    upstream: &dyn Upstream,
+    people: Option<&People>,
+    mut turn: GroupTurn,
+    since: &(impl Since + Counts),
+    doubts: &mut Doubts,
+) -> (GroupLearned, Pause) {
+    let is_there = turn.work.wanted && turn.work.observed == Existence::Present;
+    match (turn.family.take().filter(|_| is_there), people) {
+        (Some(family), Some(people)) => {
+            converge::family_turn(upstream, turn, &family, since, people).await
+        }
+        _ => converge::group_turn(upstream, turn, since, doubts).await,
     }
 }
 

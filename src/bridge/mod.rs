@@ -37,6 +37,7 @@ mod import;
 mod lane;
 mod lists;
 mod operator;
+mod pretend;
 mod preview;
 pub mod reconcile;
 mod recovery;
@@ -52,13 +53,13 @@ pub use crate::{
     store::{Hold, HoldState, Item, Members, Precondition, Recovery, Resource, Why},
 };
 pub use approval::{Declined, HeldRequest};
-pub use bulk::BulkAnswer;
+pub use bulk::{BulkAnswer, Foreseen, Rehearsed};
 pub use held::Stopped;
 pub use import::{Progress, Twins};
 use lane::Lanes;
 pub use lists::{Listed, Paging};
 pub use operator::{ConnectionStatus, Operator, Status};
-pub use preview::Preview;
+pub use preview::{Preview, SentRequest};
 use switch::Switch;
 
 /// How long answers wait for an application still when the process is to end.

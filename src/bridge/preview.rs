@@ -1,11 +1,14 @@
 //! What would happen now: the operations that the lanes would send next, made
-//! by the same planning as when they are sent, and what a request would take
-//! away (reliability: G-10). Nothing is changed, here or there.
+//! by the same planning as when they are sent, and what a request would do that
+//! is handed in as it was recorded (reliability: G-10). Nothing is changed, here or there.
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::{
-    Failure, Operator, Session, Stopped, approval::Declined, calls, session::store_failed,
+    Failure, Operator, Rehearsed, Session, Stopped, Written, approval::Declined,
+    bulk::no_precondition, calls, session::store_failed,
 };
 use crate::{
     plan::{
@@ -14,8 +17,9 @@ use crate::{
         operation::{Loss, Operation, Plan},
     },
     scim::{
-        bulk::{Act, Verb},
+        bulk::{self, BulkRequest, Operation as Sent, Verb},
         error::Problem,
+        json::{self, Limits},
         resource::{ResourceId, ResourceType},
     },
     store::{Pending, Watch},
@@ -85,6 +89,12 @@ impl Operator {
             },
         };
         let pending = pending.map_err(store_failed)?;
+        if let (true, Some(id)) = (pending.is_empty(), group) {
+            let found = store.resource(connection.key, ResourceType::Group, id);
+            if found.await.map_err(store_failed)?.is_none() {
+                return Err(no_such_group(&id.to_string()));
+            }
+        }
         let mut previews = Vec::with_capacity(pending.len());
         for pending in pending {
             let of_family = match &pending {
@@ -102,36 +112,130 @@ impl Operator {
         Ok(previews)
     }
 
-    /// What a request that can take something away would do, by the same way
-    /// as when it is done. `None`: nothing.
+    /// What a request would do that an identity provider may send, by the same
+    /// way as when it is done; `None`: it only reads.
     pub async fn rehearse_request(
         &self,
         connection: &str,
-        act: Act,
-    ) -> Result<Option<Rehearsal>, Declined> {
-        if act.verb == Verb::Create {
-            return Err(Failure::Problem(Problem::new(
-                400,
-                "only what can take something away can be rehearsed: PUT, PATCH and DELETE",
-            ))
-            .into());
-        }
+        sent: SentRequest,
+    ) -> Result<Option<Rehearsed>, Declined> {
         let connection = Arc::clone(self.connection(connection)?);
-        let session = Session {
+        let limits = &connection.policy.limits;
+        let names = self.bridge.connection_names();
+        let request = sent.read(&connection.name, &names, limits);
+        let Some(request) = request.map_err(Failure::Problem)? else {
+            return Ok(None);
+        };
+        let guard = &connection.policy.guard;
+        let session = |watch: Watch| Session {
             bridge: Arc::clone(&self.bridge),
             actor: self.name().to_owned(),
-            watch: Watch::Rehearsed(Arc::clone(&connection.policy.guard)),
-            connection,
+            watch,
+            connection: Arc::clone(&connection),
         };
-        match session.again(act, None).await {
-            Err(Failure::Stopped(stopped)) => match *stopped {
-                Stopped::Rehearsed(plan) => Ok(Some(plan)),
-                other => Err(Failure::Stopped(Box::new(other)).into()),
-            },
-            Err(failure) => Err(failure.into()),
-            Ok(_) => Ok(None),
-        }
+        let effect = match &request.operations[..] {
+            [Sent { act: Ok(act), .. }] if act.verb != Verb::Create => {
+                let session = session(Watch::Rehearsed(Arc::clone(guard)));
+                effect(session.again(act.clone(), None).await)
+            }
+            _ => None,
+        };
+        let session = session(Watch::On(Arc::clone(guard)));
+        let rehearsed = session.rehearse(request).await?;
+        Ok(Some(Rehearsed {
+            effect,
+            ..rehearsed
+        }))
     }
+}
+
+/// What it would take away, where it is not refused before that is looked at.
+fn effect(done: Result<Option<Written>, Failure>) -> Option<Rehearsal> {
+    match done {
+        Err(Failure::Stopped(stopped)) => match *stopped {
+            Stopped::Rehearsed(plan) => Some(plan),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A request as it stands in a record of what was sent.
+#[derive(Debug, Clone)]
+pub struct SentRequest {
+    pub method: String,
+    /// Below the base URL, or with it, or a whole URL.
+    pub path: String,
+    /// JSON, or the text of it.
+    pub body: Value,
+    /// It came with a precondition.
+    pub conditional: bool,
+}
+
+/// What stands at the end of every base URL.
+const ROOT: &str = "/scim/v2";
+
+impl SentRequest {
+    /// As operations; `None` where it only reads.
+    fn read(
+        self,
+        connection: &str,
+        all: &[&str],
+        limits: &Limits,
+    ) -> Result<Option<BulkRequest>, Problem> {
+        let path = below_base(&self.path, connection, all)?;
+        let method = self.method.to_ascii_uppercase();
+        if ["GET", "HEAD"].contains(&&*method) || path.ends_with("/.search") {
+            return Ok(None);
+        }
+        if self.conditional {
+            return Err(no_precondition());
+        }
+        let text = match &self.body {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        if path == "/Bulk" {
+            if method != "POST" {
+                return Err(Problem::new(405, "only POST goes to /Bulk"));
+            }
+            return bulk::parse(text.as_bytes(), limits).map(Some);
+        }
+        let body = match &*method {
+            "DELETE" => None,
+            _ => Some(json::parse(text.as_bytes(), limits)?),
+        };
+        let act = bulk::act(&method, Some(path.to_owned()), body);
+        Ok(Some(BulkRequest::single(method, act)))
+    }
+}
+
+/// The path below the base URL of a connection.
+fn below_base<'p>(path: &'p str, connection: &str, all: &[&str]) -> Result<&'p str, Problem> {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let path = match path.split_once("://") {
+        Some((_, rest)) => rest
+            .find('/')
+            .and_then(|at| rest.get(at..))
+            .unwrap_or_default(),
+        None => path,
+    };
+    let roots = path.match_indices(ROOT).filter_map(|(at, _)| {
+        let (base, rest) = (path.get(..at)?, path.get(at + ROOT.len()..)?);
+        (rest.is_empty() || rest.starts_with('/')).then_some((base, rest))
+    });
+    let Some((base, rest)) = roots.last() else {
+        return Ok(path.trim_end_matches('/'));
+    };
+    let named = base.rsplit('/').next().unwrap_or_default();
+    if named != connection && all.contains(&named) {
+        return Err(Problem::new(
+            400,
+            format!("the path is of the connection {named:?}, not of {connection:?}"),
+        ));
+    }
+    Ok(rest.trim_end_matches('/'))
 }
 
 fn no_such_group(id: &str) -> Declined {

@@ -16,7 +16,7 @@ impl Session {
     /// Names refused members by the ids the identity provider knows, each behind
     /// the reason of its own.
     pub(super) async fn members_refused(&self, members: Vec<(UserKey, String)>) -> Problem {
-        let kept = members.iter().all(|(_, reason)| reason.ends_with(KEPT));
+        let kept = are_kept(&members);
         let mut told = Vec::new();
         for (reason, keys) in by_reason(members) {
             let ids = self.bridge.store.user_ids(keys).await;
@@ -24,22 +24,51 @@ impl Session {
                 tracing::error!(%error, "the store failed");
                 Vec::new()
             });
-            told.push(format!("{reason}, for these members: {}", some_of(&ids)));
+            told.push(named(&reason, &ids));
         }
-        let detail = format!(
-            "{}; their membership is as it was, every other change of this request was applied",
-            told.join("; ")
-        );
-        if kept {
-            Problem::new(403, detail)
-        } else {
-            Problem::bad(ScimType::InvalidValue, detail)
-        }
+        only_others_applied(&told, kept)
     }
 }
 
 /// The end of a reason that is the guard's, after a look at the application.
 pub(super) const KEPT: &str = "; so it is shown in the application now";
+
+/// The same, of those whose ids are known already.
+pub(super) fn foreseen(
+    members: Vec<(UserKey, String)>,
+    id: impl Fn(UserKey) -> Option<ResourceId>,
+) -> Problem {
+    let kept = are_kept(&members);
+    let told: Vec<String> = by_reason(members)
+        .into_iter()
+        .map(|(reason, keys)| {
+            let ids: Vec<ResourceId> = keys.into_iter().filter_map(&id).collect();
+            named(&reason, &ids)
+        })
+        .collect();
+    only_others_applied(&told, kept)
+}
+
+fn named(reason: &str, ids: &[ResourceId]) -> String {
+    format!("{reason}, for these members: {}", some_of(ids))
+}
+
+/// Whether every reason is the guard's.
+fn are_kept(members: &[(UserKey, String)]) -> bool {
+    members.iter().all(|(_, reason)| reason.ends_with(KEPT))
+}
+
+fn only_others_applied(told: &[String], kept: bool) -> Problem {
+    let detail = format!(
+        "{}; their membership is as it was, every other change of this request was applied",
+        told.join("; ")
+    );
+    if kept {
+        Problem::new(403, detail)
+    } else {
+        Problem::bad(ScimType::InvalidValue, detail)
+    }
+}
 
 /// Most members that one reason names, and most reasons: they come from the
 /// application.

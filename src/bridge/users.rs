@@ -363,7 +363,7 @@ impl Session {
     }
 }
 
-fn user_refused(reason: &str) -> Problem {
+pub(super) fn user_refused(reason: &str) -> Problem {
     let detail = if reason.ends_with(STANDS) {
         reason.to_owned()
     } else {

@@ -55,9 +55,11 @@ struct One {
 ///
 /// Of a held request: what an approval would do. Of a connection or one of its
 /// groups: the calls that would be made next. Of a SCIM request in a file, such
-/// as {"method": "PATCH", "path": "/Groups/ID", "body": {..}}: what it would
-/// take away, and whether a guard rail would stop it. Always by the same way as
-/// when it is done, so that is what happens if nothing else comes in between.
+/// as {"method": "PATCH", "path": "/Groups/ID", "body": {..}}, with any path that
+/// was recorded, and of any method and of /Bulk too: what it would be answered,
+/// what it would take away, whether a guard rail would stop it, and what would be
+/// sent. Always by the same way as when it is done, so that is what happens if
+/// nothing else comes in between and the application does what it is asked.
 #[derive(Debug, Args)]
 pub(super) struct Plan {
     /// A held request, by its id from `drawbridge held list`.

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Entered, time};
+use super::{Entered, plan::lay_calls, time};
 use crate::bridge::{Declined, Failure, HeldRequest, Hold, Rehearsal};
 
 #[derive(Debug, Deserialize)]
@@ -28,7 +28,11 @@ pub(super) async fn show(operator: Entered, id: web::Path<String>) -> HttpRespon
 }
 
 pub(super) async fn plan(operator: Entered, id: web::Path<String>) -> HttpResponse {
-    told(operator.0.rehearse(&id).await.map(|it| rehearsed(&it)))
+    told(operator.0.rehearse(&id).await.map(|(effect, plan)| {
+        let mut told = rehearsed(&effect);
+        lay_calls(&mut told, &plan);
+        told
+    }))
 }
 
 pub(super) async fn approve(operator: Entered, id: web::Path<String>) -> HttpResponse {

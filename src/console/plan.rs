@@ -1,20 +1,19 @@
 //! What would happen now, for `drawbridge plan`: of a connection, of a group,
-//! or of a request that is handed in.
+//! or of a request that is handed in, as it stands in a record of what an
+//! identity provider has sent. Of people there are ids and accounts, as in
+//! every call.
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Entered,
     held::{rehearsed, told},
 };
 use crate::{
-    bridge::Preview,
-    scim::{
-        bulk::{Act, Verb},
-        resource::ResourceType,
-    },
+    bridge::{BulkAnswer, Failure, Foreseen, Preview, Rehearsed, SentRequest, Stopped},
+    scim::error::{Problem, ScimType},
 };
 
 #[derive(Debug, Deserialize)]
@@ -30,10 +29,26 @@ pub(super) struct Asked {
 pub(super) struct Request {
     connection: String,
     method: String,
-    /// Below the base URL: `/Groups/ID`.
+    /// Below the base URL (`/Groups/ID`), or with it.
+    #[serde(alias = "url")]
     path: String,
     #[serde(default)]
     body: Value,
+    #[serde(default)]
+    headers: Map<String, Value>,
+}
+
+impl From<Request> for SentRequest {
+    fn from(request: Request) -> Self {
+        let mut names = request.headers.keys();
+        Self {
+            method: request.method,
+            path: request.path,
+            body: request.body,
+            conditional: names
+                .any(|name| ["if-match", "if-none-match"].contains(&&*name.to_ascii_lowercase())),
+        }
+    }
 }
 
 pub(super) async fn pending(operator: Entered, asked: web::Query<Asked>) -> HttpResponse {
@@ -58,35 +73,115 @@ fn preview(of: &Preview) -> Value {
 
 pub(super) async fn request(operator: Entered, request: web::Json<Request>) -> HttpResponse {
     let request = request.into_inner();
-    let Some(act) = act_of(&request) else {
-        return HttpResponse::BadRequest().json(json!({
-            "error": "write {\"method\": \"PATCH\", \"path\": \"/Groups/ID\", \"body\": {..}}; the methods are PUT, PATCH and DELETE",
-        }));
-    };
-    let plan = operator.0.rehearse_request(&request.connection, act).await;
-    told(plan.map(|plan| match plan {
-        Some(plan) => rehearsed(&plan),
-        None => json!({ "takesAway": "nothing", "plan": null, "rule": null, "why": null }),
+    let connection = request.connection.clone();
+    let plan = operator.0.rehearse_request(&connection, request.into());
+    told(plan.await.map(|plan| match plan {
+        Some(plan) => foretold(&plan),
+        None => json!({ "answers": [], "calls": [], "more": false, "reads": true }),
     }))
 }
 
-fn act_of(request: &Request) -> Option<Act> {
-    let verb = match request.method.to_ascii_uppercase().as_str() {
-        "PUT" => Verb::Replace,
-        "PATCH" => Verb::Patch,
-        "DELETE" => Verb::Delete,
-        _ => return None,
+/// What a request would be answered, and what would be sent for it.
+fn foretold(plan: &Rehearsed) -> Value {
+    let answers: Vec<Value> = plan.operations.iter().map(answer).collect();
+    let mut told = match &plan.effect {
+        Some(effect) => rehearsed(effect),
+        // Of several each has an answer of its own.
+        None if answers.len() > 1 => json!({}),
+        None => json!({ "takesAway": "nothing", "plan": null, "rule": null, "why": null }),
     };
-    let (kind, id) = request.path.trim_start_matches('/').split_once('/')?;
-    let of = match kind {
-        "Users" => ResourceType::User,
-        "Groups" => ResourceType::Group,
-        _ => return None,
-    };
-    Some(Act {
-        verb,
-        of,
-        id: id.to_owned(),
-        data: request.body.clone(),
+    told["answers"] = answers.into();
+    lay_calls(&mut told, plan);
+    told
+}
+
+pub(super) fn lay_calls(told: &mut Value, plan: &Rehearsed) {
+    let calls: Vec<Value> = plan.calls.iter().map(call).collect();
+    told["calls"] = calls.into();
+    told["more"] = plan.cut.into();
+    told["paused"] = plan.paused.into();
+}
+
+fn call(of: &Foreseen) -> Value {
+    let refused: Vec<Value> = of
+        .refused
+        .iter()
+        .map(|(id, reason)| json!({ "id": id.map(|id| id.to_string()), "reason": reason }))
+        .collect();
+    json!({
+        "resourceType": of.of.name(),
+        "id": of.id.to_string(),
+        "asksFirst": of.unsure,
+        "operations": of.operations,
+        "refused": refused,
     })
+}
+
+fn answer(of: &BulkAnswer) -> Value {
+    let mut told = json!({
+        "method": of.operation.method.to_ascii_uppercase(),
+        "bulkId": of.operation.bulk_id,
+    });
+    if let Ok(act) = &of.operation.act {
+        told["resourceType"] = act.of.name().into();
+        told["id"] = act.id.as_str().into();
+    }
+    if of.dropped > 0 {
+        told["leftOut"] = of.dropped.into();
+    }
+    match (&of.outcome, &of.operation.act) {
+        (_, Err(problem)) => lay_problem(&mut told, problem, "not understood"),
+        (Ok(None), _) => told["answer"] = "done".into(),
+        (Ok(Some(written)), _) => {
+            let changed = if written.changed {
+                "done"
+            } else {
+                "nothing to do"
+            };
+            told["answer"] = changed.into();
+            if !written.skipped.is_empty() {
+                told["skipped"] = json!(written.skipped);
+            }
+        }
+        (Err(failure), _) => lay_failure(&mut told, failure),
+    }
+    told
+}
+
+fn lay_failure(told: &mut Value, failure: &Failure) {
+    match failure {
+        Failure::Problem(problem) => {
+            let unread = [
+                ScimType::InvalidSyntax,
+                ScimType::InvalidPath,
+                ScimType::InvalidFilter,
+            ];
+            let word = if problem.scim_type.is_some_and(|it| unread.contains(&it)) {
+                "not understood"
+            } else {
+                "refused"
+            };
+            lay_problem(told, problem, word);
+        }
+        Failure::Stopped(why) => {
+            let word = match &**why {
+                Stopped::Over(excess) => {
+                    told["rule"] = excess.over.rule.as_str().into();
+                    told["takesAway"] = excess.effect.to_string().into();
+                    "held"
+                }
+                _ => "refused",
+            };
+            lay_problem(told, &Problem::new(403, why.to_string()), word);
+        }
+        Failure::Stale(_) => lay_problem(told, &Problem::new(412, failure.to_string()), "refused"),
+        Failure::Later { detail, .. } => lay_problem(told, &Problem::new(503, detail), "refused"),
+        Failure::Internal => lay_problem(told, &Problem::new(500, failure.to_string()), "refused"),
+    }
+}
+
+fn lay_problem(told: &mut Value, problem: &Problem, word: &str) {
+    told["answer"] = word.into();
+    told["status"] = problem.status.into();
+    told["detail"] = problem.detail.as_str().into();
 }

@@ -68,6 +68,27 @@ pub enum Verb {
     Delete,
 }
 
+impl BulkRequest {
+    /// A single request.
+    pub fn of(act: Act) -> Self {
+        Self::single(String::new(), Ok(act))
+    }
+
+    /// The same, by the method as the client wrote it.
+    pub fn single(method: String, act: Result<Act, Problem>) -> Self {
+        Self {
+            fail_on_errors: None,
+            operations: vec![Operation {
+                method,
+                bulk_id: None,
+                version: None,
+                act,
+                needs: Vec::new(),
+            }],
+        }
+    }
+}
+
 /// Reads the body of a bulk request.
 pub fn parse(body: &[u8], limits: &Limits) -> Result<BulkRequest, Problem> {
     let around = Limits {
@@ -148,7 +169,8 @@ fn operation(value: Value) -> Result<Operation, Problem> {
     })
 }
 
-fn act(method: &str, path: Option<String>, data: Option<Value>) -> Result<Act, Problem> {
+/// A single request, by its method, its path below the base URL and its body.
+pub fn act(method: &str, path: Option<String>, data: Option<Value>) -> Result<Act, Problem> {
     let verb = match method.to_ascii_uppercase().as_str() {
         "POST" => Verb::Create,
         "PUT" => Verb::Replace,

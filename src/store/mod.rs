@@ -37,6 +37,7 @@ pub mod bulk;
 mod drift;
 mod guard;
 mod sqlite;
+pub mod trial;
 
 use audit::AuditRow;
 pub use drift::{
@@ -804,6 +805,13 @@ pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
         most_errors: usize,
         actor: Actor,
     ) -> Result<Vec<bulk::Outcome>, StoreError>;
+    /// Does what a script does, as one transaction, and takes all of it back.
+    async fn rehearse(
+        &self,
+        c: ConnectionKey,
+        script: trial::Script,
+        actor: Actor,
+    ) -> Result<(), StoreError>;
 
     // ---- the lanes
 

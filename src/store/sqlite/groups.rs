@@ -170,6 +170,15 @@ pub(super) fn live(db: &Connection, connection: i64, id: ResourceId) -> Result<O
     )
 }
 
+/// Also of a tombstone.
+pub(super) fn key_of(db: &Connection, connection: i64, id: ResourceId) -> Result<Option<i64>> {
+    let key = db
+        .prepare_cached("SELECT key FROM groups WHERE id = ?1 AND connection = ?2")?
+        .query_row(params![id.as_bytes(), connection], |row| row.get(0))
+        .optional()?;
+    Ok(key)
+}
+
 /// Also a tombstone.
 pub(super) fn by_key(db: &Connection, key: i64) -> Result<Option<Group>> {
     let sql = format!("SELECT {COLUMNS} FROM groups WHERE key = ?1");

@@ -55,8 +55,8 @@ pub(super) fn pending(
     let most = most - pending.len();
     let lanes = match group {
         None => open(db, connection)?,
-        Some(id) => groups::live(db, connection, id)?
-            .map(|group| Lane::Group(GroupKey(group.key)))
+        Some(id) => groups::key_of(db, connection, id)?
+            .map(|key| Lane::Group(GroupKey(key)))
             .into_iter()
             .collect(),
     };

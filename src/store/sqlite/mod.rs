@@ -34,6 +34,7 @@ use super::{
     UserLearned, UserRow, UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
+    trial::Script,
 };
 
 mod age;
@@ -73,6 +74,7 @@ mod shown;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trial;
 mod user_turn;
 mod users;
 mod watched;
@@ -409,6 +411,18 @@ impl Store for Sqlite {
             .writer
             .write(move |db| bulk::run(db, c.0, units, most_errors, &actor));
         Ok(write.await?)
+    }
+
+    async fn rehearse(
+        &self,
+        c: ConnectionKey,
+        script: Script,
+        actor: Actor,
+    ) -> Result<(), StoreError> {
+        let trial = self
+            .writer
+            .try_out(move |db| trial::run(db, c.0, script, &actor));
+        Ok(trial.await?)
     }
 
     async fn open_lanes(&self, c: ConnectionKey) -> Result<Vec<Lane>, StoreError> {

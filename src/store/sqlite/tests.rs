@@ -40,6 +40,7 @@ mod refused;
 mod removals;
 mod resources;
 mod tokens;
+mod trial;
 mod turns;
 pub(super) mod work;
 mod writing;

@@ -81,11 +81,29 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
+        self.run(act, true).await
+    }
+
+    /// The same, but whatever `act` writes is taken back.
+    pub(super) async fn try_out<T, F>(&self, act: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        self.run(act, false).await
+    }
+
+    async fn run<T, F>(&self, act: F, keeps: bool) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
         let stopped = || Fault::broken("the writer has stopped");
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Task {
             act: Some(act),
             done: None,
+            keeps,
             reply,
         });
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
@@ -125,6 +143,8 @@ trait Job: Send {
 struct Task<T, F> {
     act: Option<F>,
     done: Option<Result<T>>,
+    /// Otherwise nothing of it is.
+    keeps: bool,
     reply: oneshot::Sender<Result<T>>,
 }
 
@@ -140,7 +160,8 @@ where
         let done = catch_unwind(AssertUnwindSafe(|| act(db)))
             .unwrap_or_else(|panic| Err(Fault::broken(format!("panic: {}", text_of(&*panic)))));
         let left = match &done {
-            Ok(_) => Left::Change,
+            Ok(_) if self.keeps => Left::Change,
+            Ok(_) => Left::Nothing,
             Err(fault @ Fault::Sqlite(error)) if fault.loses_trust() => {
                 Left::Ruin(super::fault::store_error(error))
             }
