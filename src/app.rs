@@ -5,6 +5,7 @@
 //! applications never slow down answers. Nothing is decided here.
 
 use std::{
+    collections::HashSet,
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -26,7 +27,7 @@ use crate::{
         token::{TokenError, Tokens, secret},
     },
     config::{self, Config},
-    console::{self, Access, beside},
+    console::{self, Access, OperatorToken, beside},
     http,
     store::{self, Health, Store, StoreError},
     upstream::{Ledger, Upstream, hydden, opsera, rest, snyk},
@@ -198,6 +199,28 @@ pub fn set_up(connection: &config::Connection) -> Result<Setup, StartError> {
     })
 }
 
+/// The tokens of operators that stay.
+fn operator_tokens(operator: &config::Operator) -> Result<Vec<OperatorToken>, StartError> {
+    let anybody = operator.token.iter().map(|path| (None, path));
+    let people = operator.tokens.iter();
+    let people = people.map(|(name, path)| (Some(name.clone()), path));
+    let (mut tokens, mut seen) = (Vec::new(), HashSet::new());
+    for (name, path) in anybody.chain(people) {
+        let fault = |error: &dyn std::fmt::Display| {
+            StartError::Operator(format!("{}: {error}", path.display()))
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| fault(&error))?;
+        let token = Tokens::fixed(text.trim()).map_err(|error| fault(&error))?;
+        if !seen.insert(text.trim().to_owned()) {
+            return Err(fault(
+                &"another operator has the same token; give each a token of their own",
+            ));
+        }
+        tokens.push(OperatorToken { name, token });
+    }
+    Ok(tokens)
+}
+
 /// Calls that the last process has sent count in the limits of this one. Without
 /// the file that tells of them there is work to do all the same.
 pub fn remember_calls(store: &Path, setups: &[Setup]) {
@@ -310,13 +333,11 @@ impl Running {
     fn serve_operators(&mut self, config: &Config) -> Result<(), StartError> {
         let fault = |error: &dyn std::fmt::Display| StartError::Operator(error.to_string());
         let token = secret::generate().map_err(|error| fault(&error))?;
-        let mut tokens = vec![Tokens::fixed(&token).map_err(|error| fault(&error))?];
-        if let Some(path) = &config.operator.token {
-            let named =
-                |error: &dyn std::fmt::Display| fault(&format!("{}: {error}", path.display()));
-            let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;
-            tokens.push(Tokens::fixed(text.trim()).map_err(|error| named(&error))?);
-        }
+        let mut tokens = operator_tokens(&config.operator)?;
+        tokens.push(OperatorToken {
+            name: None,
+            token: Tokens::fixed(&token).map_err(|error| fault(&error))?,
+        });
         let settings = console::Settings {
             listen: config.operator.listen,
             tokens,

@@ -186,3 +186,71 @@ async fn a_command_without_a_server_says_so() {
     let (_, said, ok) = world.run(&["pause", "--connection", "nobody"]);
     assert!(!ok && said.contains("no connection"), "{said}");
 }
+
+/// Who did a thing, as the audit has it.
+fn actors(world: &World, action: &str) -> Vec<String> {
+    let (said, wrong, ok) = world.run(&["audit", "export"]);
+    assert!(ok, "{wrong}");
+    let told = said.lines().filter(|line| line.contains(action));
+    told.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_audit_names_whose_token_it_was_and_who_turned_the_switch() {
+    let mut world = World::with("guard = { enabled = true }", &["--empty"]).await;
+    let annas = "anna-has-a-token-of-her-own-0123456789";
+    let shared = "a-token-that-everybody-has-0123456789";
+    world.file("anna.token", annas);
+    world.file("shared.token", shared);
+    world.reconfigure(|text| {
+        let tokens = "[operator]\ntoken = { file = \"shared.token\" }\n\
+                      tokens = { anna = { file = \"anna.token\" } }\n[store]";
+        text.replacen("[store]", tokens, 1)
+    });
+    world.stop_bridge();
+    world.start_bridge();
+    let users = world.users("n", 12).await;
+    let (url, own) = world.operator();
+    let mut named = Vec::new();
+    // The name of a token counts, whatever else is said; and nobody gets it by
+    // saying it.
+    for (token, said, who) in [
+        (annas, "berta", "operator anna"),
+        (shared, "anna", "operator"),
+        (shared, "", "operator"),
+        (own.as_str(), "berta", "operator berta"),
+    ] {
+        let group = world.group(&format!("g{}", named.len()), &users).await;
+        let path = format!("/Groups/{group}");
+        world.send("DELETE", &path, None).await.expect(403);
+        let held = world.operate("GET", "/held").await.1;
+        let id = held["held"][0]["id"].as_str().expect("an id").to_owned();
+        let reject = world.client.post(format!("{url}/held/{id}/reject"));
+        let reject = reject
+            .bearer_auth(token)
+            .header("drawbridge-operator", said);
+        assert_eq!(reject.send().await.expect("an answer").status(), 200);
+        named.push(who);
+        let all = world.operate("GET", "/held?all=true").await.1;
+        let all = all["held"].as_array().expect("a list");
+        let decided = all.iter().find(|it| it["id"] == id.as_str());
+        assert_eq!(decided.expect("it is kept")["decidedBy"], who);
+    }
+    let rejected = actors(&world, "reject_hold");
+    assert_eq!(rejected.len(), named.len(), "{rejected:#?}");
+    for (line, who) in rejected.iter().zip(&named) {
+        assert!(line.contains(&format!("\"{who}\"")), "{who}: {line}");
+    }
+    assert!(world.run(&["pause", "--connection", "acme"]).2);
+    until(&world, "paused", |c| c["paused"] == true).await;
+    assert!(world.run(&["resume", "--connection", "acme"]).2);
+    until(&world, "resumed", |c| c["paused"] == false).await;
+    for action in ["\"pause\"", "\"resume\""] {
+        let end = Instant::now() + Duration::from_secs(10);
+        while actors(&world, action).is_empty() {
+            assert!(Instant::now() < end, "{action}");
+        }
+        let turned = actors(&world, action);
+        assert!(turned[0].contains("\"operator tester\""), "{turned:#?}");
+    }
+}

@@ -58,7 +58,7 @@ pub use held::Stopped;
 pub use import::{Progress, Twins};
 use lane::Lanes;
 pub use lists::{Listed, Paging};
-pub use operator::{ConnectionStatus, Operator, Status};
+pub use operator::{ConnectionStatus, Operator, Status, is_operator_name};
 pub use preview::{Preview, SentRequest};
 use switch::Switch;
 

@@ -24,6 +24,25 @@ use crate::{
 /// status names.
 const SHOWN: usize = 100;
 
+/// Characters of an operator's name.
+const LONGEST_NAME: usize = 64;
+
+/// Whether the audit can tell an operator by this name.
+pub fn is_operator_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(may_name)
+}
+
+/// An operator as the audit tells them.
+fn named(name: &str) -> String {
+    let plain = |c: &char| may_name(*c);
+    let name: String = name.chars().filter(plain).take(LONGEST_NAME).collect();
+    format!("operator {name}").trim_end().to_owned()
+}
+
+fn may_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._@".contains(c)
+}
+
 /// The right to act as an operator, under a name for the audit.
 #[derive(Debug, Clone)]
 pub struct Operator {
@@ -96,8 +115,8 @@ pub struct LastRead {
 }
 
 impl Bridge {
-    /// Lets in who presents an operator's token. The name is what they say of
-    /// themselves, for the audit.
+    /// Lets in who presents an operator's token. The name is the token's, or
+    /// else what they say of themselves, for the audit.
     pub fn enter_operator(
         self: &Arc<Self>,
         tokens: &Tokens,
@@ -105,11 +124,9 @@ impl Bridge {
         name: &str,
     ) -> Option<Operator> {
         tokens.check(bearer(authorization)?, clock::now())?;
-        let plain = |c: &char| c.is_ascii_alphanumeric() || "-._@".contains(*c);
-        let name: String = name.chars().filter(plain).take(64).collect();
         Some(Operator {
             bridge: Arc::clone(self),
-            name: format!("operator {name}").trim_end().to_owned(),
+            name: named(name),
         })
     }
 
@@ -144,11 +161,18 @@ impl Bridge {
         tell_unknown(&self.switch.paused());
         self.switch.watch(&self.engine, move |before, paused| {
             let mut turned = Vec::new();
+        let switch = self.switch.clone();
             for connection in &connections {
                 let stopped = paused.stops(&connection.name);
                 connection.upstream.brake(stopped);
+            let resumed_by = switch.resumed_by();
                 if before.stops(&connection.name) != stopped {
-                    turned.push((connection.key, stopped));
+                    let who = if stopped {
+                        switch.paused_by(&connection.name)
+                    } else {
+                        resumed_by.clone()
+                    };
+                    turned.push((connection.key, stopped, named(&who.unwrap_or_default())));
                 }
             }
             tracing::warn!(
@@ -172,12 +196,12 @@ fn tell_unknown(paused: &Paused) {
     }
 }
 
-/// The switch is a file, so who turned it is not known.
-async fn record(store: &dyn Store, turned: Vec<(ConnectionKey, bool)>) {
-    for (connection, stopped) in turned {
+/// The switch is a file, so who turned it is who says so there, if anybody.
+async fn record(store: &dyn Store, turned: Vec<(ConnectionKey, bool, String)>) {
+    for (connection, stopped, name) in turned {
         let action = if stopped { "pause" } else { "resume" };
         let actor = Actor {
-            name: "operator".into(),
+            name,
             at: clock::now(),
             watch: Watch::Off,
         };

@@ -101,6 +101,8 @@ pub fn read(path: &Path) -> Paused {
 /// Stops one connection, or with `None` all of them. `why` is kept in the file.
 pub fn pause(path: &Path, connection: Option<&str>, why: &str) -> io::Result<Paused> {
     let mut now = read(path);
+    // Nobody's word about an earlier time.
+    let _ = fs::remove_file(resumed_by(path));
     let why: String = why.chars().filter(|c| !c.is_control()).collect();
     let mut text = fs::read_to_string(path).unwrap_or_default();
     if now.everything && text.trim().is_empty() && path.exists() {
@@ -123,8 +125,9 @@ pub fn pause(path: &Path, connection: Option<&str>, why: &str) -> io::Result<Pau
     Ok(now)
 }
 
-/// Lets one connection go on, or with `None` all of them.
-pub fn resume(path: &Path, connection: Option<&str>) -> io::Result<Paused> {
+/// Lets one connection go on, or with `None` all of them. `who` is kept beside
+/// the file until a running server has recorded it.
+pub fn resume(path: &Path, connection: Option<&str>, who: &str) -> io::Result<Paused> {
     let left = match (connection, read(path)) {
         (None, _) => String::new(),
         (Some(name), now) if now.everything => {
@@ -140,6 +143,9 @@ pub fn resume(path: &Path, connection: Option<&str>) -> io::Result<Paused> {
             lines.map(|line| format!("{line}\n")).collect()
         }
     };
+    if path.exists() {
+        fs::write(resumed_by(path), who)?;
+    }
     // A file without a name stops everything, whatever is said in it.
     if names(&left).next().is_none() {
         match fs::remove_file(path) {
@@ -150,6 +156,22 @@ pub fn resume(path: &Path, connection: Option<&str>) -> io::Result<Paused> {
         replace(path, &left)?;
     }
     Ok(read(path))
+}
+
+/// Where it is said who resumed.
+fn resumed_by(path: &Path) -> PathBuf {
+    path.with_extension("resumed")
+}
+
+/// Who stopped a connection, as the file says it: the first word that is for
+/// people.
+fn paused_by(path: &Path, connection: &str) -> Option<String> {
+    let text = fs::read_to_string(path)
+        .ok()
+        .filter(|text| text.len() as u64 <= LONGEST)?;
+    let mut lines = text.lines().filter_map(|line| line.split_once('#'));
+    let (_, why) = lines.find(|(name, _)| [connection, "*"].contains(&name.trim()))?;
+    why.split_whitespace().next().map(str::to_owned)
 }
 
 /// In one step, so that a reader sees the old list or the new one.
@@ -182,12 +204,27 @@ impl Switch {
 
     /// Reads the file at once; [`Self::watch`] goes on reading it.
     pub fn at(file: PathBuf) -> Self {
+        // Whoever resumed while nothing ran is not who does it next.
+        let _ = fs::remove_file(resumed_by(&file));
         let now = watch::Sender::new(read(&file));
         Self {
             file: Some(file),
             known: Arc::default(),
             now,
         }
+    }
+
+    /// Who stopped a connection, where the file says it.
+    pub(super) fn paused_by(&self, connection: &str) -> Option<String> {
+        paused_by(self.file.as_ref()?, connection)
+    }
+
+    /// Who resumed, where that was said; nobody is told of twice.
+    pub(super) fn resumed_by(&self) -> Option<String> {
+        let said = resumed_by(self.file.as_ref()?);
+        let who = fs::read_to_string(&said).ok()?;
+        let _ = fs::remove_file(said);
+        Some(who)
     }
 
     /// The same where these are the connections.
@@ -304,23 +341,31 @@ mod tests {
         assert!(!read(&file).stops("other"));
         assert!(pause(&file, Some("other"), "").unwrap().stops("acme"));
         assert!(fs::read_to_string(&file).unwrap().contains("acme # whynot"));
-        assert!(!resume(&file, Some("acme")).unwrap().stops("acme"));
+        assert!(!resume(&file, Some("acme"), "anna").unwrap().stops("acme"));
         assert!(read(&file).stops("other"));
-        assert_eq!(resume(&file, Some("other")).unwrap(), Paused::default());
+        assert_eq!(
+            resume(&file, Some("other"), "anna").unwrap(),
+            Paused::default()
+        );
         assert!(!file.exists());
 
         assert!(pause(&file, None, "").unwrap().everything);
-        assert!(resume(&file, Some("acme")).is_err());
-        assert_eq!(resume(&file, None).unwrap(), Paused::default());
+        assert!(resume(&file, Some("acme"), "anna").is_err());
+        assert_eq!(resume(&file, None, "anna").unwrap(), Paused::default());
         fs::write(&file, "").unwrap();
         assert!(
             pause(&file, Some("acme"), "").unwrap().everything,
             "more is not less"
         );
-        assert_eq!(resume(&file, None).unwrap(), Paused::default());
-        assert_eq!(resume(&file, None).unwrap(), Paused::default());
+        assert_eq!(resume(&file, None, "anna").unwrap(), Paused::default());
+        assert_eq!(resume(&file, None, "anna").unwrap(), Paused::default());
 
-        fs::write(&file, "# in words\nacme # who\n").unwrap();
-        assert_eq!(resume(&file, Some("acme")).unwrap(), Paused::default());
+        fs::write(&file, "# in words\nacme # who knows\n").unwrap();
+        assert_eq!(paused_by(&file, "acme").as_deref(), Some("who"));
+        assert_eq!(paused_by(&file, "other"), None);
+        assert_eq!(
+            resume(&file, Some("acme"), "anna").unwrap(),
+            Paused::default()
+        );
     }
 }

@@ -52,7 +52,7 @@ impl Pause {
 impl Resume {
     pub(super) fn run(&self) -> Result<(), Failed> {
         let file = file(&self.config, self.connection.as_deref())?;
-        let now = switch::resume(&file, self.connection.as_deref())?;
+        let now = switch::resume(&file, self.connection.as_deref(), &operator::who())?;
         tell(now, &self.config);
         Ok(())
     }

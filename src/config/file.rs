@@ -67,6 +67,8 @@ pub(super) struct Log {
 pub(super) struct Operator {
     pub(super) listen: Option<Spanned<SocketAddr>>,
     pub(super) token: Option<TokenFile>,
+    #[serde(default)]
+    pub(super) tokens: BTreeMap<String, TokenFile>,
 }
 
 /// How the log is written.

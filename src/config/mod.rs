@@ -58,6 +58,8 @@ pub struct Operator {
     pub listen: SocketAddr,
     /// A file with a token that stays, for a monitoring system.
     pub token: Option<PathBuf>,
+    /// The same for people, by the names that the audit has of them.
+    pub tokens: BTreeMap<String, PathBuf>,
 }
 
 /// One identity provider's tenant bound to one application.

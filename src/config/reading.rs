@@ -15,7 +15,7 @@ use toml::{
 
 use super::{Config, Connection, Log, Operator, Problems, Upstream, document::Document, file};
 use crate::{
-    bridge::{Guard, Limit, Policy, Protected, reconcile::DriftPolicy},
+    bridge::{Guard, Limit, Policy, Protected, is_operator_name, reconcile::DriftPolicy},
     http, telemetry,
 };
 
@@ -185,10 +185,42 @@ impl<'a> Reading<'a, '_> {
             .token
             .as_ref()
             .and_then(|token| token.file.as_ref());
+        let token = token.map(|file| self.folder.join(file));
         Some(Operator {
             listen,
-            token: token.map(|file| self.folder.join(file)),
+            token,
+            tokens: self.operators(&operator.tokens),
         })
+    }
+
+    fn operators(
+        &mut self,
+        named: &BTreeMap<String, file::TokenFile>,
+    ) -> BTreeMap<String, PathBuf> {
+        let mut tokens = BTreeMap::new();
+        for (name, token) in named {
+            let key = format!("operator.tokens.{name}");
+            if !is_operator_name(name) {
+                self.complain::<()>(
+                    None,
+                    &key,
+                    "no name that the audit can tell",
+                    "use up to 64 letters, digits and any of - . _ @",
+                );
+            }
+            match &token.file {
+                Some(file) => {
+                    tokens.insert(name.clone(), self.folder.join(file));
+                }
+                None => self.complain::<()>(
+                    None,
+                    &key,
+                    "there is no file",
+                    "write for example { file = \"secrets/operator-anna\" }",
+                ),
+            }
+        }
+        tokens
     }
 
     fn log(&mut self, log: &file::Log) -> Option<Log> {

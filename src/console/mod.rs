@@ -33,7 +33,15 @@ mod status;
 pub struct Settings {
     pub listen: SocketAddr,
     /// Whoever has a token of any of these.
-    pub tokens: Vec<Tokens>,
+    pub tokens: Vec<OperatorToken>,
+}
+
+/// A token of the operator's side.
+#[derive(Debug)]
+pub struct OperatorToken {
+    /// Whose it is; `None`: of whoever says a name, or none.
+    pub name: Option<String>,
+    pub token: Tokens,
 }
 
 /// What a command needs to reach a running server; kept beside the store, for
@@ -52,7 +60,7 @@ const BODY_LIMIT: usize = 1024 * 1024;
 #[derive(Debug)]
 struct Shared {
     bridge: Arc<Bridge>,
-    tokens: Vec<Tokens>,
+    tokens: Vec<OperatorToken>,
 }
 
 /// Binds the address and makes the server, which runs when it is awaited.
@@ -134,12 +142,20 @@ fn enter(req: &ServiceRequest) -> Option<Operator> {
     if values.next().is_some() {
         return None;
     }
-    let name = req.headers().get(OPERATOR);
-    let name = name.and_then(|name| name.to_str().ok()).unwrap_or_default();
+    let said = req.headers().get(OPERATOR);
+    let said = said.and_then(|name| name.to_str().ok()).unwrap_or_default();
+    // A name that somebody proves is not to be had by saying it.
+    let proven = |name: &str| {
+        shared
+            .tokens
+            .iter()
+            .any(|it| it.name.as_deref() == Some(name))
+    };
+    let said = if proven(said) { "" } else { said };
     let mut tokens = shared.tokens.iter();
-    tokens.find_map(|tokens| {
-        let presented = presented.as_bytes();
-        shared.bridge.enter_operator(tokens, presented, name)
+    tokens.find_map(|it| {
+        let (name, presented) = (it.name.as_deref().unwrap_or(said), presented.as_bytes());
+        shared.bridge.enter_operator(&it.token, presented, name)
     })
 }
 
