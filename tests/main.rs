@@ -49,6 +49,7 @@ mod projection;
 mod reconcile;
 mod rehearsal;
 mod repeats;
+mod sharing;
 mod snyk;
 mod spellings;
 mod storm;

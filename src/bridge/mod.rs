@@ -43,6 +43,7 @@ pub mod reconcile;
 mod recovery;
 mod refused;
 mod session;
+mod sharing;
 mod staged;
 pub mod switch;
 pub mod token;
@@ -50,7 +51,7 @@ mod users;
 
 pub use crate::{
     plan::guard::{Guard, Limit, Protected, Rehearsal},
-    store::{Hold, HoldState, Item, Members, Precondition, Recovery, Resource, Why},
+    store::{Elsewhere, Hold, HoldState, Item, Members, Precondition, Recovery, Resource, Why},
 };
 pub use approval::{Declined, HeldRequest};
 pub use bulk::{BulkAnswer, Foreseen, Rehearsed};
@@ -236,6 +237,7 @@ impl Bridge {
         switch: Switch,
     ) -> Result<Arc<Self>, StoreError> {
         let switch = switch.among(setups.iter().map(|setup| setup.name.clone()).collect());
+        sharing::settle(&*store, &setups).await?;
         let doubt = recovery::doubt(store.age(clock::new_id()).await?);
         let mut connections = Vec::with_capacity(setups.len());
         for mut setup in setups {

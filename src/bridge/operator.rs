@@ -14,8 +14,8 @@ use super::{Bridge, Connection, bearer, clock, import::Twins, switch::Paused, to
 use crate::{
     plan::state::ConnectionKey,
     store::{
-        Actor, Counts, Drifted, Health, Imported, Left, Millis, Recovery, Refused, RefusedResource,
-        Store, StoreError, Watch, audit::AuditRow,
+        Actor, Counts, Drifted, Elsewhere, Health, Imported, Left, Millis, Recovery, Refused,
+        RefusedResource, Store, StoreError, Watch, audit::AuditRow,
     },
     upstream::Condition,
 };
@@ -76,6 +76,9 @@ pub struct ConnectionStatus {
     pub refused: Vec<Refused>,
     /// Users and groups that it refused, at most so many.
     pub refused_resources: Vec<RefusedResource>,
+    /// Users and groups that another connection to the same application manages,
+    /// at most so many.
+    pub elsewhere: Vec<Elsewhere>,
     /// Each membership is a call of its own.
     pub single: bool,
     /// For how long something is open that takes access away.
@@ -158,14 +161,14 @@ impl Bridge {
         let connections = self.connections.clone();
         let store = Arc::clone(&self.store);
         let engine = self.engine.clone();
+        let switch = self.switch.clone();
         tell_unknown(&self.switch.paused());
         self.switch.watch(&self.engine, move |before, paused| {
             let mut turned = Vec::new();
-        let switch = self.switch.clone();
+            let resumed_by = switch.resumed_by();
             for connection in &connections {
                 let stopped = paused.stops(&connection.name);
                 connection.upstream.brake(stopped);
-            let resumed_by = switch.resumed_by();
                 if before.stops(&connection.name) != stopped {
                     let who = if stopped {
                         switch.paused_by(&connection.name)
@@ -264,6 +267,7 @@ impl Operator {
                 counts: self.bridge.store.counts(connection.key).await?,
                 refused: self.bridge.store.refusals(connection.key, SHOWN).await?,
                 refused_resources: store.refused_resources(connection.key, SHOWN).await?,
+                elsewhere: store.managed_elsewhere(connection.key, SHOWN).await?,
                 single: connection.upstream.has_families(),
                 revocation_open: self.bridge.revocation_open(connection.key).await?,
                 recovery: self.bridge.store.recovery(connection.key).await?,

@@ -14,7 +14,7 @@ use crate::{
     bridge::token,
     config::{self, Config, Connection},
     plan::capability::Capabilities,
-    upstream::Finding,
+    upstream::{Finding, Upstream},
 };
 
 /// A token that ends sooner than this is worth a word.
@@ -82,6 +82,12 @@ impl Check {
                     if let Err(error) = app::guards_something(connection, &*upstream) {
                         report.say(&bad(&error.to_string(), "correct or leave out the name"));
                     }
+                    for other in beside(&config, connection, &*upstream) {
+                        report.say(&good(&format!(
+                            "connection {other} leads to the same application: each group and \
+                             account there is managed by the one that changed it first"
+                        )));
+                    }
                     for finding in runtime.block_on(upstream.check()) {
                         report.say(&finding);
                     }
@@ -91,6 +97,18 @@ impl Check {
         }
         report.end()
     }
+}
+
+/// The other connections at the same tenant, as far as is known.
+fn beside<'c>(config: &'c Config, of: &Connection, upstream: &dyn Upstream) -> Vec<&'c str> {
+    let Some(tenant) = upstream.tenant() else {
+        return Vec::new();
+    };
+    let others = config.connections.iter().filter(|it| it.name != of.name);
+    let same = others.filter(|it| {
+        app::open_upstream(it).is_ok_and(|other| other.tenant().as_ref() == Some(&tenant))
+    });
+    same.map(|it| it.name.as_str()).collect()
 }
 
 struct Report {

@@ -158,6 +158,7 @@ fn show(screen: Screen, status: &Value) {
             let text = format!("  {held} held requests wait for you: drawbridge held list");
             screen.line(Tone::Bad, &text);
         }
+        show_elsewhere(screen, connection);
         if let Some(why) = connection["recovery"]["why"].as_str() {
             let text = format!("in recovery, nothing is removed from groups: {why}");
             screen.paragraph(Tone::Bad, "  ", &text);
@@ -222,6 +223,27 @@ fn show_refused(screen: Screen, connection: &Value) {
         let (at, reason) = (text(&refused["at"]), text(&refused["reason"]));
         let line = format!("{what} (asked for at {at}): {reason}");
         screen.paragraph(Tone::Bad, "    ", &line);
+    }
+}
+
+/// What another connection manages is as it should be.
+fn show_elsewhere(screen: Screen, connection: &Value) {
+    let all = connection["managedElsewhere"].as_array();
+    let mut by: Vec<&str> = all
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it["by"].as_str())
+        .collect();
+    let count = by.len();
+    by.sort_unstable();
+    by.dedup();
+    if count > 0 {
+        let text = format!(
+            "{count} or more users and groups are managed by another connection to the same \
+             application: {}",
+            by.join(", ")
+        );
+        screen.paragraph(Tone::Quiet, "  ", &text);
     }
 }
 

@@ -77,6 +77,11 @@ fn connection(of: &ConnectionStatus) -> Value {
             "user": twins.user.map(|user| user.to_string()),
             "accounts": twins.accounts,
         })).collect::<Vec<_>>(),
+        "managedElsewhere": of.elsewhere.iter().map(|it| json!({
+            "resourceType": it.of.name(),
+            "id": it.id.to_string(),
+            "by": it.by,
+        })).collect::<Vec<_>>(),
         "held": counts.held,
         "recovery": of.recovery.map(|recovery| json!({
             "why": recovery.why.to_string(),

@@ -36,6 +36,7 @@ pub mod audit;
 pub mod bulk;
 mod drift;
 mod guard;
+mod sharing;
 mod sqlite;
 pub mod trial;
 
@@ -47,6 +48,7 @@ pub use guard::{
     Age, Guarding, Hold, HoldId, HoldState, Kept, Rail, Recovery, Request, Room, Watch, Watched,
     Why,
 };
+pub use sharing::{Elsewhere, Sharing, Site};
 #[cfg(test)]
 pub(crate) use sqlite::simulated;
 pub use sqlite::{noted_head, open};
@@ -652,7 +654,7 @@ pub struct RefusedResource {
 }
 
 #[async_trait]
-pub trait Store: Guarding + Send + Sync + std::fmt::Debug {
+pub trait Store: Guarding + Sharing + Send + Sync + std::fmt::Debug {
     /// The handle of a connection, made at first use.
     async fn connection(&self, name: &str) -> Result<ConnectionKey, StoreError>;
 

@@ -28,7 +28,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{Condition, UpstreamError};
+use super::{Condition, Tenant, UpstreamError};
 use gate::{About, Gate};
 use pace::{Limits, Pace, Party, Refusal, Turn};
 
@@ -207,6 +207,16 @@ struct Tally {
 }
 
 impl Client {
+    /// Whoever has the same credential at the same address is at the same
+    /// tenant; `None` while there is none.
+    pub(super) fn tenant(&self) -> Option<Tenant> {
+        let credential = self.token.header().ok()?;
+        Some(Tenant::of(&[
+            self.base.as_str().as_bytes(),
+            credential.as_bytes(),
+        ]))
+    }
+
     /// Checks the address, reads certificates and prepares the connection
     /// pool; nothing is sent. The error names the key and the remedy.
     pub(super) fn new(settings: Settings) -> Result<Self, String> {

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::{
@@ -31,6 +32,21 @@ pub use client::{Ledger, ahead, in_background};
 
 /// Milliseconds since 1970, UTC.
 pub type Millis = i64;
+
+/// Compared, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant([u8; 32]);
+
+impl Tenant {
+    fn of(parts: &[&[u8]]) -> Self {
+        let mut digest = Sha256::new();
+        for part in parts {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        Self(digest.finalize().into())
+    }
+}
 
 /// An application, as the engine sees it.
 #[async_trait]
@@ -72,6 +88,12 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// Pure: which application this is, the same as long as it is the same one.
     fn fingerprint(&self) -> String {
         self.capabilities().application.to_string()
+    }
+
+    /// Pure: what all connections at one tenant of the application have in
+    /// common, and no others; `None` where that cannot be known. Not to be kept.
+    fn tenant(&self) -> Option<Tenant> {
+        None
     }
 
     /// Pure: whether [`Self::users`] tells of everybody; where not, nobody is

@@ -23,7 +23,7 @@ use super::{
     fault::{Fault, Result},
     guard, lanes,
     members::{Flushed, Named},
-    naming, refusals,
+    naming, owners, refusals,
     row::{check, existence_code, existence_of, id_at},
 };
 
@@ -388,6 +388,7 @@ pub(super) fn create(
     actor: &Actor,
 ) -> Result<GroupWritten> {
     let mut group = Group::fresh(connection, id, row, actor.at)?;
+    owners::claim_group(db, &group)?;
     group.key = insert(db, &group, &row.attributes)?;
     let mut named = Named::new(db, &group);
     named.apply(MemberChange::Add(members))?;
@@ -441,6 +442,10 @@ pub(super) fn change(
         return Err(closed_members(&reason).into());
     }
     point!("group.members-changed");
+    let renames = next.is_some() && group.id_known.is_some();
+    if flushed.moved() || flushed.adopted > 0 || flushed.again || renames {
+        owners::claim_group(db, &group)?;
+    }
     guard::members_go(db, &group, size, &flushed, actor)?;
     let moved = flushed.moved();
     if let Some(next) = &next {
@@ -520,6 +525,7 @@ pub(super) fn delete(
     let mut group = live(db, connection, id)?.ok_or(WriteError::Missing)?;
     check(when, group.version)?;
     decide(&group.stored()?)?;
+    owners::claim_group(db, &group)?;
     guard::group_goes(db, &group, actor)?;
     bury(db, &mut group, actor.at)?;
     audit::record(

@@ -14,7 +14,7 @@ use crate::{
 use super::{
     audit,
     fault::Result,
-    guard, refusals, removals,
+    guard, owners, refusals, removals,
     row::check,
     users::{self, User},
 };
@@ -29,6 +29,7 @@ pub(super) fn delete(
     let mut user = users::live(db, connection, id)?.ok_or(WriteError::Missing)?;
     check(when, user.version)?;
     let before = user.row()?;
+    owners::claim_account(db, connection, user.account_key.as_deref())?;
     guard::user_changed(db, &user, &before, None, actor)?;
     let groups = bury(db, &mut user, actor.at)?;
     audit::record(

@@ -20,6 +20,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0008_taken.sql"),
     include_str!("../migrations/0009_unseen.sql"),
     include_str!("../migrations/0010_tokens.sql"),
+    include_str!("../migrations/0011_owners.sql"),
     include_str!("../migrations/0014_by_id.sql"),
 ];
 

@@ -62,6 +62,7 @@ mod memberships;
 mod migrate;
 mod mirror;
 mod naming;
+mod owners;
 mod protected;
 mod read;
 mod readers;

@@ -35,6 +35,7 @@ mod lists;
 mod memberships;
 mod mirror;
 mod naming;
+mod owners;
 mod protected;
 mod refused;
 mod removals;

@@ -20,7 +20,7 @@ use crate::{
 use super::{
     audit,
     fault::{Fault, Result},
-    guard, lanes, protected, recovery, removals,
+    guard, lanes, owners, protected, recovery, removals,
     row::{check, existence_code, id_at},
 };
 
@@ -418,6 +418,7 @@ pub(super) fn create(
     actor: &Actor,
 ) -> Result<UserWritten> {
     let mut user = User::fresh(connection, id, row, actor.at)?;
+    owners::claim_account(db, connection, user.account_key.as_deref())?;
     user.key = insert(db, &user, &row.attributes)?;
     point!("user.inserted");
     audit::record(
@@ -481,6 +482,10 @@ pub(super) fn change(
         save(db, &user)?;
     }
     point!("user.changed");
+    // What the application does not hold is everybody's own.
+    if next.account != before.account {
+        owners::claim_account(db, connection, user.account_key.as_deref())?;
+    }
     guard::user_changed(db, &user, &before, Some(&next), actor)?;
     if before.account.active && !user.account.active {
         lanes::keep_open_adds(db, user.key)?;

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{
     Condition, Finding, Ledger, Millis, Outcome, Projection, RemoteGroup, RemoteMember,
-    RemoteProfile, RemoteUser, Upstream, UpstreamError,
+    RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
     client::{Call, Client, Priority, Reply},
 };
 use crate::{
@@ -79,6 +79,11 @@ impl Upstream for Hydden {
 
     fn schemas(&self) -> Arc<Schemas> {
         self.schemas.clone()
+    }
+
+    /// Each has an address of its own.
+    fn tenant(&self) -> Option<Tenant> {
+        Some(Tenant::of(&[self.fingerprint().as_bytes()]))
     }
 
     fn fingerprint(&self) -> String {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{
     Condition, Finding, Ledger, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember,
-    RemoteProfile, RemoteUser, Upstream, UpstreamError,
+    RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
     client::{Call, Client, Priority},
 };
 use crate::{
@@ -216,6 +216,10 @@ impl Upstream for Opsera {
                 reason: self.capabilities().note(Act::RenameGroup).to_owned(),
             }),
         }
+    }
+
+    fn tenant(&self) -> Option<Tenant> {
+        self.client.tenant()
     }
 
     fn fingerprint(&self) -> String {

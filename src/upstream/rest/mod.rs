@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{
     Condition, Finding, Ledger, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile,
-    RemoteUser, Upstream, UpstreamError, client::Client,
+    RemoteUser, Tenant, Upstream, UpstreamError, client::Client,
 };
 use crate::{
     plan::{capability::Capabilities, operation::Operation},
@@ -89,6 +89,10 @@ impl Upstream for Rest {
 
     fn schemas(&self) -> Arc<Schemas> {
         self.schemas.clone()
+    }
+
+    fn tenant(&self) -> Option<Tenant> {
+        self.client.tenant()
     }
 
     fn fingerprint(&self) -> String {

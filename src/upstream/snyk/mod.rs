@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::{
     Condition, Finding, Lags, Ledger, Outcome, Projection, RemoteGroup, RemoteMember,
-    RemoteProfile, RemoteUser, Upstream, UpstreamError, client::Priority,
+    RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError, client::Priority,
 };
 use crate::{
     plan::{
@@ -128,6 +128,12 @@ impl Upstream for Snyk {
 
     fn schemas(&self) -> Arc<Schemas> {
         self.schemas.clone()
+    }
+
+    /// Snyk Groups have ids that are the same for everybody. Two connections may
+    /// have different ones; roles of one exclude each other and go together.
+    fn tenant(&self) -> Option<Tenant> {
+        Some(Tenant::of(&[self.fingerprint().as_bytes()]))
     }
 
     fn fingerprint(&self) -> String {

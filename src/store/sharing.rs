@@ -1,0 +1,50 @@
+//! Several connections of one bridge at one tenant of an application: each
+//! group and each account there is managed by one of them alone, the first that
+//! asked for a change of it (reliability: H-18, I-26). Others see it, and are
+//! refused when they would change what is there.
+//!
+//! Two bridges, with a store each, are not told apart: no application documents
+//! a field of a group that would hold a mark.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::{
+    plan::state::ConnectionKey,
+    scim::resource::{ResourceId, ResourceType},
+};
+
+/// What connections at one tenant share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    pub name: String,
+    /// Accounts are managed there, and not only found.
+    pub accounts: bool,
+}
+
+/// A user or group here whose counterpart another connection manages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    pub of: ResourceType,
+    pub id: ResourceId,
+    /// The name of that connection.
+    pub by: String,
+}
+
+#[async_trait]
+pub trait Sharing {
+    /// At start, before any write: the sites of all connections that there are.
+    /// What was managed before keeps its owner, the oldest where there were two,
+    /// and what a connection managed that is not there any more is free.
+    async fn settle_sites(
+        &self,
+        sites: Vec<(ConnectionKey, Option<Site>)>,
+    ) -> Result<(), StoreError>;
+    /// Live users and groups of a connection that another one manages, groups
+    /// first, at most so many.
+    async fn managed_elsewhere(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> Result<Vec<Elsewhere>, StoreError>;
+}

@@ -1,0 +1,151 @@
+//! Who manages what several connections lead to.
+
+use super::*;
+use crate::{
+    scim::error::Problem,
+    store::{Elsewhere, FoundGroup, Site},
+};
+
+fn site(accounts: bool) -> Option<Site> {
+    Some(Site {
+        name: "app 1".into(),
+        accounts,
+    })
+}
+
+async fn pair(accounts: bool) -> (Scene, ConnectionKey) {
+    let scene = Scene::new().await;
+    let other = scene.store.connection("globex").await.unwrap();
+    let sites = vec![(scene.c, site(accounts)), (other, site(accounts))];
+    scene.store.settle_sites(sites).await.unwrap();
+    (scene, other)
+}
+
+fn group_row(name: &str) -> GroupRow {
+    GroupRow {
+        attributes: serde_json::from_value(json!({ "displayName": name })).unwrap(),
+        upstream_name: name.into(),
+    }
+}
+
+async fn make(scene: &Scene, c: ConnectionKey, name: &str) -> Result<GroupWritten, WriteError> {
+    let store = &scene.store;
+    store
+        .create_group(c, fresh_id(), group_row(name), Vec::new(), false, actor())
+        .await
+}
+
+fn is_elsewhere<T: std::fmt::Debug>(done: Result<T, WriteError>) -> bool {
+    match done {
+        Err(WriteError::Problem(Problem {
+            status: 403,
+            detail,
+            ..
+        })) => detail.contains("managed elsewhere in this bridge"),
+        _ => false,
+    }
+}
+
+async fn found(scene: &Scene, c: ConnectionKey, name: &str) -> ResourceId {
+    let id = fresh_id();
+    let found = FoundGroup {
+        id,
+        row: group_row(name),
+        read_only: None,
+        members: Vec::new(),
+        family: None,
+    };
+    let mark = scene.store.import_mark(i64::MAX).await.unwrap();
+    let import = scene
+        .store
+        .import(c, mark, Vec::new(), vec![found], None, actor());
+    assert_eq!(import.await.unwrap().groups_new, 1);
+    id
+}
+
+async fn add(scene: &Scene, c: ConnectionKey, group: ResourceId, member: &str) -> bool {
+    let change = GroupChange {
+        decide: Box::new(|_| Ok(None)),
+        members: vec![MemberChange::Add(vec![member.to_owned()])],
+        skip_unknown: false,
+        closed: None,
+    };
+    let when = Precondition::default();
+    let done = scene.store.change_group(c, group, when, change, actor());
+    is_elsewhere(done.await)
+}
+
+async fn member(scene: &Scene, c: ConnectionKey, name: &str) -> String {
+    let id = fresh_id();
+    let row = user_row(name);
+    scene.store.create_user(c, id, row, actor()).await.unwrap();
+    id.to_string()
+}
+
+#[tokio::test]
+async fn what_is_found_by_both_is_managed_by_the_first_that_changes_it() {
+    let (scene, other) = pair(true).await;
+    let here = found(&scene, scene.c, "team").await;
+    let there = found(&scene, other, "team").await;
+    let b = member(&scene, other, "b").await;
+    let a = member(&scene, scene.c, "a").await;
+    assert!(!add(&scene, other, there, &b).await);
+    assert!(add(&scene, scene.c, here, &a).await);
+    let list = scene.store.managed_elsewhere(scene.c, 10).await.unwrap();
+    let expected = Elsewhere {
+        of: ResourceType::Group,
+        id: here,
+        by: "globex".into(),
+    };
+    assert_eq!(list, [expected]);
+    let none = scene.store.managed_elsewhere(other, 10).await.unwrap();
+    assert_eq!(none, []);
+}
+
+#[tokio::test]
+async fn an_account_is_managed_by_one_where_accounts_are_managed_at_all() {
+    for accounts in [true, false] {
+        let (scene, other) = pair(accounts).await;
+        member(&scene, scene.c, "a").await;
+        let row = user_row("a");
+        let again = scene.store.create_user(other, fresh_id(), row, actor());
+        assert_eq!(is_elsewhere(again.await), accounts);
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_is_gone_and_a_connection_that_is_gone_let_go() {
+    let (scene, other) = pair(true).await;
+    let team = make(&scene, scene.c, "team").await.unwrap();
+    make(&scene, scene.c, "more").await.unwrap();
+    assert!(is_elsewhere(make(&scene, other, "team").await));
+    let (id, when) = (team.resource.id, Precondition::default());
+    let keep = Box::new(|_: &crate::store::StoredGroup| Ok(None));
+    let gone = scene.store.delete_group(scene.c, id, when, keep, actor());
+    gone.await.unwrap();
+    make(&scene, other, "team").await.unwrap();
+    assert!(is_elsewhere(make(&scene, scene.c, "team").await));
+    assert!(is_elsewhere(make(&scene, other, "more").await));
+    // The first connection is in the configuration no more, and a third is.
+    let third = scene.store.connection("third").await.unwrap();
+    let sites = vec![(other, site(true)), (third, site(true))];
+    scene.store.settle_sites(sites).await.unwrap();
+    make(&scene, third, "more").await.unwrap();
+    assert!(is_elsewhere(make(&scene, third, "team").await));
+    // Nobody shares anything any more.
+    let sites = vec![(other, None), (third, None)];
+    scene.store.settle_sites(sites).await.unwrap();
+    make(&scene, third, "team").await.unwrap();
+}
+
+#[tokio::test]
+async fn of_what_two_managed_before_the_older_keeps_it() {
+    let scene = Scene::new().await;
+    let other = scene.store.connection("globex").await.unwrap();
+    make(&scene, other, "team").await.unwrap();
+    let later = make(&scene, scene.c, "team").await.unwrap();
+    let sites = vec![(scene.c, site(true)), (other, site(true))];
+    scene.store.settle_sites(sites).await.unwrap();
+    let a = member(&scene, scene.c, "a").await;
+    assert!(add(&scene, scene.c, later.resource.id, &a).await);
+}
