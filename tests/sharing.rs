@@ -14,7 +14,9 @@ async fn what_one_connection_manages_is_refused_to_the_other_until_it_lets_go() 
     let b = world.user("b").await;
     let (refused, calls) = world
         .calls_of(async {
-            let group = world.post("/Groups", group("team", &[b.clone()])).await;
+            let group = world
+                .post("/Groups", group("team", std::slice::from_ref(&b)))
+                .await;
             let user = world.post("/Users", user("a")).await;
             [group.expect(403), user.expect(403)]
         })
@@ -26,7 +28,7 @@ async fn what_one_connection_manages_is_refused_to_the_other_until_it_lets_go() 
         assert!(!said.contains("acme") && !said.contains(&a), "{said}");
     }
     // What is its own is not touched by that.
-    world.group("theirs", &[b.clone()]).await;
+    world.group("theirs", std::slice::from_ref(&b)).await;
     let (ok, said) = world.command(&["check"]);
     assert!(
         ok && said.contains("leads to the same application"),

@@ -3,8 +3,12 @@
 //! asked for a change of it (reliability: H-18, I-26). Others see it, and are
 //! refused when they would change what is there.
 //!
-//! Two bridges, with a store each, are not told apart: no application documents
-//! a field of a group that would hold a mark.
+//! Two bridges, with a store each, are not told apart. A mark in the application
+//! would need a field of its own there: for a group Opsera documents a name, a
+//! kind and members, Snyk a name and is never written. Hydden.Control documents
+//! a description, but no members are written there, and only groups that the
+//! bridge itself made are renamed and deleted, by their ids: nothing is left that
+//! two could both manage.
 
 use async_trait::async_trait;
 

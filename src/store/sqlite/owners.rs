@@ -202,9 +202,10 @@ fn list(db: &Connection, connection: i64, most: usize) -> Result<Vec<Elsewhere>>
     ))?;
     let rows = select.query_map([connection, most], |row| {
         Ok(Elsewhere {
-            of: match row.get::<_, bool>(2)? {
-                false => ResourceType::Group,
-                true => ResourceType::User,
+            of: if row.get(2)? {
+                ResourceType::User
+            } else {
+                ResourceType::Group
             },
             id: id_at(row, 0)?,
             by: row.get(1)?,

@@ -161,11 +161,10 @@ where
             .unwrap_or_else(|panic| Err(Fault::broken(format!("panic: {}", text_of(&*panic)))));
         let left = match &done {
             Ok(_) if self.keeps => Left::Change,
-            Ok(_) => Left::Nothing,
             Err(fault @ Fault::Sqlite(error)) if fault.loses_trust() => {
                 Left::Ruin(super::fault::store_error(error))
             }
-            Err(_) => Left::Nothing,
+            Ok(_) | Err(_) => Left::Nothing,
         };
         self.done = Some(done);
         left
