@@ -77,6 +77,13 @@
 //! it is sent, and nobody is told of twice at once; so whatever is asked for
 //! later is told later.
 //!
+//! # Accounts that cannot be ended
+//!
+//! Where the application has no end of an account, a deactivation takes every
+//! managed membership away instead. They stay desired; what is wanted of a pair
+//! is that it is desired and its user is not withdrawn. The user's lane waits
+//! for those of the groups, and an activation only makes the difference again.
+//!
 //! # When the process dies
 //!
 //! At start every row that was in flight is unknown, and every lane with a

@@ -162,6 +162,8 @@ pub enum Application {
     Declared,
     /// The same with its members told by id, one in a call.
     DeclaredById,
+    /// The same without a call to deactivate a user.
+    DeclaredForEver,
     /// Hydden.Control as a declaration.
     DeclaredInventory,
     Snyk,
@@ -171,7 +173,7 @@ impl Application {
     /// The kind of the simulator.
     fn kind(self) -> &'static str {
         match self {
-            Self::Opsera | Self::Declared | Self::DeclaredById => "opsera",
+            Self::Opsera | Self::Declared | Self::DeclaredById | Self::DeclaredForEver => "opsera",
             Self::Hydden | Self::DeclaredInventory => "hydden",
             Self::Snyk => "snyk",
         }
@@ -210,6 +212,16 @@ impl Application {
                 )
                 .replace("groupMemberEmailAddresses", "groupMemberUserIds")
                 .replace("batch = 1000\n", "batch = 1\n"),
+            Self::DeclaredForEver => {
+                let (before, rest) = opsera
+                    .split_once("[connection.upstream.operations.deactivate_user]")
+                    .expect("a call to deactivate a user");
+                let (_, after) = rest.split_once("\n\n").expect("a call after it");
+                let (after, _) = after
+                    .split_once("[connection.upstream.notes]")
+                    .expect("notes");
+                format!("{before}{after}")
+            }
             Self::DeclaredInventory => include_str!("data/hydden-as-rest.toml").to_owned(),
         };
         let line = |line: &str| match line.split(' ').next() {

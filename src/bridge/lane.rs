@@ -518,7 +518,7 @@ impl Lanes {
             };
         }
         // What was not sent is settled, too, and yet to be done.
-        let ended = learned.again || learned.settled && pause == Pause::None;
+        let ended = learned.again || learned.settled && !learned.withdraws && pause == Pause::None;
         let refused = learned.refused.clone();
         let record = || {
             let store = &self.0.store;

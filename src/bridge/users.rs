@@ -186,7 +186,12 @@ impl Session {
     /// The first step of a deletion: the account is taken away.
     pub(super) fn leaving_user(&self) -> DecideUser {
         let session = self.clone();
-        let able = self.demand(Act::DeactivateUser);
+        let withdraws = self.connection.upstream.capabilities().withdraws();
+        let able = if withdraws {
+            Ok(())
+        } else {
+            self.demand(Act::DeactivateUser)
+        };
         Box::new(move |stored| {
             able?;
             let mut user = stored.row.attributes.clone();

@@ -147,6 +147,12 @@ impl Capabilities {
         self.of(act).is_some_and(|row| row.able)
     }
 
+    /// It cannot end an account, so it is told of the end of every membership
+    /// instead.
+    pub fn withdraws(&self) -> bool {
+        !self.can(Act::DeactivateUser) && self.can(Act::RemoveMembers)
+    }
+
     /// Neither users nor members are ever written: there is only what the
     /// application shows.
     pub fn only_shows(&self) -> bool {

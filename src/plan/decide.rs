@@ -17,6 +17,10 @@ use super::{
 pub fn plan_user(work: &UserWork, can: &Capabilities) -> Plan {
     let mut plan = Plan::default();
     let there = work.observed.existence;
+    if !work.wanted.active && can.withdraws() {
+        withdraw(work, can, &mut plan);
+        return plan;
+    }
     if !work.wanted.active {
         if there != Existence::Absent {
             demand(&mut plan, can, Act::DeactivateUser, || {
@@ -34,6 +38,16 @@ pub fn plan_user(work: &UserWork, can: &Capabilities) -> Plan {
         create(work, can, &mut plan);
     }
     plan
+}
+
+/// The account stays, and whatever it was given is taken away.
+fn withdraw(work: &UserWork, can: &Capabilities, plan: &mut Plan) {
+    for group in &work.memberships {
+        demand(plan, can, Act::RemoveMembers, || Operation::RemoveMembers {
+            group: group.clone(),
+            members: vec![work.principal.clone()],
+        });
+    }
 }
 
 fn create(work: &UserWork, can: &Capabilities, plan: &mut Plan) {
@@ -268,6 +282,7 @@ mod tests {
             wanted,
             observed,
             deleted: false,
+            memberships: Vec::new(),
         }
     }
 
@@ -322,6 +337,28 @@ mod tests {
             plan.operations[..],
             [Operation::DeactivateUser { .. }]
         ));
+    }
+
+    #[test]
+    fn where_no_account_can_be_ended_every_membership_is_and_nothing_else() {
+        let can = able(&[(Act::AddMembers, 10), (Act::RemoveMembers, 10)]);
+        let mut work = user(false, present());
+        assert_eq!(plan_user(&work, &can), Plan::default());
+        work.memberships = vec!["dev".into(), "ops".into()];
+        let plan = plan_user(&work, &can);
+        let groups = plan.operations.iter().map(|it| match it {
+            Operation::RemoveMembers { group, members } => {
+                assert_eq!(members[..], [work.principal.clone()]);
+                group.as_str()
+            }
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(groups.collect::<Vec<_>>(), ["dev", "ops"]);
+        assert!(matches!(
+            plan_user(&work, &everything()).operations[..],
+            [Operation::DeactivateUser { .. }]
+        ));
+        assert_eq!(plan_user(&work, &able(&[])).losses.len(), 1);
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub struct Pair {
     /// taken it out of its groups, and that says nothing of what was asked for
     /// (reliability: I-15).
     pub has_access: bool,
+    /// And because its account cannot be ended, it was taken out of its groups
+    /// by us.
+    pub withdrawn: bool,
     pub observed: Existence,
     /// Asked for by an identity provider, not only found.
     pub managed: bool,
@@ -52,6 +55,8 @@ pub struct GroupDrift {
     pub missing: Vec<UserKey>,
     /// Only ever found there, and gone.
     pub gone: Vec<UserKey>,
+    /// Taken out because the user is not to have access, and there again.
+    pub back: Vec<UserKey>,
     /// Members nobody asked for; never touched. Who they are, by their places
     /// in what is shown: the first [`GroupDrift::NAMED`].
     pub unasked: usize,
@@ -72,7 +77,7 @@ impl GroupDrift {
     pub const NAMED: usize = 100;
 
     pub fn is_empty(&self) -> bool {
-        self.missing.is_empty() && self.gone.is_empty()
+        self.missing.is_empty() && self.gone.is_empty() && self.back.is_empty()
     }
 
     /// How many are not there.
@@ -90,6 +95,7 @@ impl GroupDrift {
         Self {
             missing: both(self.missing, &other.missing),
             gone: both(self.gone, &other.gone),
+            back: both(self.back, &other.back),
             unasked: other.unasked,
             unasked_at: other.unasked_at.clone(),
             there: other.there,
@@ -195,6 +201,10 @@ pub fn of_group(pairs: &[Pair], shown: &[Shown]) -> GroupDrift {
     for pair in pairs {
         let found = place(&pair.principal).copied();
         matched.extend(found);
+        let ended = pair.withdrawn && pair.managed && pair.observed == Existence::Absent;
+        if ended && pair.sleeps() && found.is_some() {
+            drift.back.push(pair.principal.user);
+        }
         if pair.observed != Existence::Present || pair.sleeps() {
             continue;
         }
@@ -242,6 +252,7 @@ mod tests {
             },
             desired: true,
             has_access: true,
+            withdrawn: false,
             observed: Existence::Present,
             managed: true,
         }
@@ -310,6 +321,25 @@ mod tests {
         assert_eq!((still.there, still.unasked), (1, 0), "no stranger either");
         pairs[1].desired = false;
         assert_eq!(of_group(&pairs, &[]).there, 2, "is to be taken out");
+    }
+
+    #[test]
+    fn who_was_taken_out_with_the_access_and_is_there_again_is_back() {
+        let mut pairs: Vec<_> = (0..3).map(pair).collect();
+        for pair in &mut pairs {
+            (pair.has_access, pair.observed) = (false, Existence::Absent);
+        }
+        (pairs[1].withdrawn, pairs[2].withdrawn) = (true, true);
+        let list: Vec<_> = (0..2).map(shown).collect();
+        let drift = of_group(&pairs, &list);
+        assert_eq!(
+            (&drift.back[..], drift.is_empty()),
+            (&[UserKey(1)][..], false)
+        );
+        assert_eq!((drift.len(), drift.unasked, drift.there), (0, 0, 0));
+        assert!(drift.confirmed_by(&of_group(&pairs, &[])).is_empty());
+        pairs[1].observed = Existence::Unknown;
+        assert!(of_group(&pairs, &list).is_empty(), "it is on its way");
     }
 
     #[test]

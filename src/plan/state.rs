@@ -122,6 +122,9 @@ pub struct UserWork {
     pub observed: ObservedAccount,
     /// The SCIM resource was deleted.
     pub deleted: bool,
+    /// Of a user who is not to have access: the application's names of the
+    /// groups that it is or may be in because it was asked for.
+    pub memberships: Vec<String>,
 }
 
 /// How the application knows a group.

@@ -388,6 +388,17 @@ pub struct UserTurn {
     pub unsure: bool,
     /// When the row was made; an account that is older was not made for it.
     pub since: Millis,
+    /// How the withdrawal of the memberships ended, if it has.
+    pub withdrawn: Option<Withdrawn>,
+}
+
+/// How it ended that the memberships of a user were taken away, because the
+/// application cannot end the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Withdrawn {
+    Whole,
+    /// Why some are still there.
+    Refused(String),
 }
 
 /// One turn of a group's lane. Every pair in `work` is marked
@@ -533,6 +544,11 @@ pub struct UserLearned {
     /// The account was made anew: every membership of it is unknown and must
     /// be put there again.
     pub recreated: bool,
+    /// The account cannot be ended: every managed membership is to be taken away
+    /// instead.
+    pub withdraws: bool,
+    /// That has come to its end.
+    pub withdrawn: bool,
     pub calls: Vec<(Operation, String, u64)>,
 }
 

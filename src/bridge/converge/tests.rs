@@ -26,7 +26,7 @@ use crate::{
         resource::{Attributes, ResourceId},
         schema::Schemas,
     },
-    store::{GroupLearned, GroupTurn, StoreError, UserLearned, UserTurn},
+    store::{GroupLearned, GroupTurn, StoreError, UserLearned, UserTurn, Withdrawn},
     upstream::{
         Condition, Finding, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember,
         RemoteProfile, RemoteUser, Upstream,
@@ -709,9 +709,11 @@ fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
                 ..ObservedAccount::default()
             },
             deleted: false,
+            memberships: Vec::new(),
         },
         version: 1,
         since: 0,
+        withdrawn: None,
         unsure,
     }
 }

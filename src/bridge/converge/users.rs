@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use super::{CLOCKS_APART, Pause, Told, pause_after, refusal, tell, word};
+use super::{CLOCKS_APART, Pause, STANDS, Told, pause_after, refusal, tell, word};
 use crate::{
     plan::{
         capability::Capabilities,
@@ -13,7 +13,7 @@ use crate::{
         operation::Operation,
         state::{Account, Existence, ObservedAccount, UserWork},
     },
-    store::{UserLearned, UserTurn},
+    store::{UserLearned, UserTurn, Withdrawn},
     upstream::{Millis, Outcome, RemoteUser, Upstream, UpstreamError},
 };
 
@@ -74,7 +74,8 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
     };
     // Unknown is the end of an account that was there.
     let was_there = work.observed.existence != Existence::Absent || work.observed.deactivated;
-    if turn.unsure && was_there && !work.wanted.active {
+    let withdraws = !work.wanted.active && upstream.capabilities().withdraws();
+    if turn.unsure && was_there && !work.wanted.active && !withdraws {
         // Taking away again costs what a look costs, and believes no read that
         // lags behind.
         work.observed.existence = Existence::Unknown;
@@ -96,6 +97,10 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
         learned.recreated = observed.existence == Existence::Present
             && (work.observed.deactivated || (was_there && upstream.has_families()));
         work.observed = observed;
+    }
+    if withdraws && work.observed.existence != Existence::Absent {
+        learned.observed = Some(work.observed);
+        return (withdrawal(turn.withdrawn, learned), Pause::None);
     }
     let returning = work.observed.deactivated;
     let plan = plan_user(&work, upstream.capabilities());
@@ -170,6 +175,21 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
     learned.settled = true;
     learned.observed = Some(observed);
     (learned, Pause::None)
+}
+
+/// The account cannot be ended. That its memberships are is the work of their
+/// groups' lanes, of which is told here when it has come to its end.
+fn withdrawal(ended: Option<Withdrawn>, mut learned: UserLearned) -> UserLearned {
+    learned.settled = true;
+    match ended {
+        None => learned.withdraws = true,
+        Some(Withdrawn::Whole) => learned.withdrawn = true,
+        Some(Withdrawn::Refused(reason)) => {
+            learned.withdrawn = true;
+            learned.refused = Some(format!("{reason}; {STANDS}"));
+        }
+    }
+    learned
 }
 
 /// After an unclear end: what is there now. Role and profile are not shown, so

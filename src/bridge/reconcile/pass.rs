@@ -54,6 +54,8 @@ struct Pass<'a> {
     found: Drifted,
     /// Of all groups.
     members: u64,
+    /// Who is in a group again whose access was ended by taking memberships away.
+    back: HashMap<UserKey, ResourceId>,
 }
 
 impl Session {
@@ -69,6 +71,7 @@ impl Session {
             purpose,
             since: since.map_err(store_failed)?,
             members: counts.map_err(store_failed)?.memberships,
+            back: HashMap::new(),
             // What is told is of now, and a look that an earlier process began
             // says nothing of how it stands after its end.
             found: if applied && before.applied && before.goes_on() {
@@ -84,6 +87,8 @@ impl Session {
         };
         pass.accounts().await?;
         pass.groups().await?;
+        let back = std::mem::take(&mut pass.back);
+        pass.end_again(back).await?;
         self.tell_given_back(&mut pass.found).await?;
         let found = &mut pass.found;
         found.shrunk.retain(|it| it.was_seen_since(found.started));
@@ -110,20 +115,30 @@ impl Pass<'_> {
             missing.retain(|user| missing_still.contains(user));
             back.retain(|user, _| back_still.contains_key(user));
         }
-        (self.found.accounts_missing, self.found.accounts_back) =
-            (missing.len() as u64, back.len() as u64);
-        let ids = back.values().take(Drifted::SHOWN).map(ToString::to_string);
-        self.found.back = ids.collect();
+        self.found.accounts_missing = missing.len() as u64;
+        self.found.accounts_back = 0;
+        (self.found.accounts_held, self.found.accounts_protected) = (0, 0);
+        self.found.back.clear();
+        self.end_again(back).await
+    }
+
+    /// Access that was ended here and is there again, as an account or, where none
+    /// can be ended, as memberships.
+    async fn end_again(&mut self, back: HashMap<UserKey, ResourceId>) -> Result<(), Failure> {
+        self.found.accounts_back += back.len() as u64;
+        let ids = back.values().map(ToString::to_string);
+        self.found.back.extend(ids);
+        self.found.back.truncate(Drifted::SHOWN);
         if !self.repairs() {
-            self.found.accounts_held = back.len() as u64;
+            self.found.accounts_held += back.len() as u64;
         } else if !back.is_empty() {
             let users = back.into_keys().collect();
             let believed = self.purpose == Purpose::Repair(true);
             let store = &self.session.bridge.store;
             let repaired = store.end_again(users, believed, self.actor()).await;
             let repaired = repaired.map_err(store_failed)?;
-            (self.found.accounts_held, self.found.accounts_protected) =
-                (repaired.held as u64, repaired.protected as u64);
+            self.found.accounts_held += repaired.held as u64;
+            self.found.accounts_protected += repaired.protected as u64;
             if repaired.held > 0 {
                 tracing::warn!(
                     connection = %self.session.connection.name, held = repaired.held,
@@ -244,6 +259,11 @@ impl Pass<'_> {
             return Ok(());
         };
         let mut drift = drift.confirmed_by(&again);
+        let back: HashSet<_> = drift.back.drain(..).collect();
+        let who = pairs.iter().map(|pair| &pair.principal);
+        let who = who.filter(|principal| back.contains(&principal.user));
+        self.back
+            .extend(who.map(|principal| (principal.user, principal.id)));
         self.ask_about(group, &pairs, &mut drift.gone).await?;
         if self.session.connection.policy.drift == DriftPolicy::Accept {
             self.ask_about(group, &pairs, &mut drift.missing).await?;

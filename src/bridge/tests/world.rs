@@ -97,6 +97,11 @@ fn names(of: &str, count: usize) -> Vec<String> {
 
 /// Runs a world to its end.
 fn run(seed: u64, lie: Lie) -> Evidence {
+    run_with(seed, lie, false)
+}
+
+/// With an application that keeps accounts for ever, or one that ends them.
+fn run_with(seed: u64, lie: Lie, keeps: bool) -> Evidence {
     simulated::seed(seed);
     simulated::at(DAWN);
     store::simulated::pace(Some(simulated::disk));
@@ -104,7 +109,7 @@ fn run(seed: u64, lie: Lie) -> Evidence {
     let (accounts, groups) = (names("u", 6), names("g", 3));
     let late_by = Millis::try_from(LATE.as_millis()).unwrap();
     let world = Arc::new(World {
-        app: Arc::new(Application::new(lie, &accounts, &groups, late_by)),
+        app: Arc::new(Application::new((lie, keeps), &accounts, &groups, late_by)),
         steps: Mutex::new(history::script(STEPS, &accounts, &groups).into_iter()),
         history: Mutex::default(),
         users: Mutex::default(),
@@ -474,6 +479,7 @@ impl World {
             stock: self.app.stock(),
             told: told.collect(),
             told_whole: counts.refused_users + counts.refused_groups,
+            keeps: self.app.keeps_accounts(),
             calls: self.app.calls(),
             calm: Millis::MAX,
             settled_in: 0,
@@ -516,9 +522,10 @@ fn parsed(schemas: &Schemas, of: ResourceType, operations: &Value) -> patch::Pat
 /// Worlds that ended wrong once: each kind of mistake that was found, while
 /// nothing changes what follows from a seed.
 const FOUND: [u64; 7] = [242, 313, 1220, 2644, 3876, 4144, 5515];
+const FOUND_KEEPING: [u64; 5] = [260, 477, 486, 653, 661];
 
 /// Which worlds are run, as the environment has it.
-fn seeds() -> Vec<u64> {
+fn seeds(found: &[u64]) -> Vec<u64> {
     let number = |text: &str| text.parse::<u64>().expect("a number of worlds");
     match (std::env::var("WORLD"), std::env::var("WORLDS")) {
         (Ok(only), _) => vec![number(&only)],
@@ -526,18 +533,27 @@ fn seeds() -> Vec<u64> {
             Some((from, to)) => (number(from)..number(to)).collect(),
             None => (0..number(&many)).collect(),
         },
-        _ => (0..60).chain(FOUND).collect(),
+        _ => (0..60).chain(found.iter().copied()).collect(),
     }
 }
 
 #[test]
 fn no_world_loses_invents_or_resurrects_a_membership() {
-    let (only, seeds) = (std::env::var_os("WORLD"), seeds());
+    judge_worlds(false, &FOUND);
+}
+
+#[test]
+fn no_world_whose_accounts_cannot_be_ended_leaves_access_or_loses_it_for_good() {
+    judge_worlds(true, &FOUND_KEEPING);
+}
+
+fn judge_worlds(keeps: bool, found: &[u64]) {
+    let (only, seeds) = (std::env::var_os("WORLD"), seeds(found));
     let (began, count) = (std::time::Instant::now(), seeds.len());
     let mut bad = Vec::new();
     let (mut longest, mut told) = (0, 0);
     for seed in seeds {
-        let evidence = run(seed, Lie::None);
+        let evidence = run_with(seed, Lie::None, keeps);
         longest = longest.max(evidence.settled_in);
         told += evidence.told.len() as u64 + evidence.told_whole;
         let verdict = evidence.verdict();

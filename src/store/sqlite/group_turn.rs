@@ -23,6 +23,7 @@ use super::{
     late::{self, Sent},
     naming, protected, recovery, refusals, removals,
     users::principal_at,
+    withdrawal,
 };
 
 const LANE: &str = "group";
@@ -112,28 +113,36 @@ struct Open {
 /// Open pairs that can be worked off: an add needs an account that is there and
 /// wanted; a removal needs one that ever was, so that a deactivated user is
 /// removed too; before the application was seen (`?2`) only one whose access
-/// ends. Removals come first, however much else is open. The index is named
+/// ends. Of who is withdrawn, what is desired is a removal too, where it is or
+/// may be there. Removals come first, however much else is open. The index is named
 /// because the planner takes the primary key for as good, and that reads the
 /// whole group.
 macro_rules! workable {
     () => {
         "FROM memberships m INDEXED BY memberships_open JOIN users u ON u.key = m.user_key
          WHERE m.group_key = ?1 AND m.desired <> m.observed AND u.account_key IS NOT NULL
-           AND CASE m.desired
+           AND CASE m.desired AND NOT u.withdrawn
              WHEN 1 THEN u.tombstone IS NULL AND u.wants = 1 AND u.existence = 1 AND u.unsure < 2
              ELSE m.withheld = 0 AND (NOT ?2 OR u.wants = 0 OR u.tombstone IS NOT NULL)
+               AND (u.withdrawn = 0 OR CASE m.desired
+                 WHEN 1 THEN m.observed = 2 AND m.managed = 1
+                   AND (u.refused IS NULL OR u.withdrawn = 3)
+                 ELSE u.tombstone IS NULL OR NOT EXISTS (
+                   SELECT 1 FROM refusals r WHERE r.group_key = m.group_key
+                     AND r.user_key = m.user_key AND r.wanted = 0) END)
                AND NOT (u.existence = 0 AND u.deactivated = 0 AND u.unsure = 0) END"
     };
 }
 const OPEN_PAIRS: &str = concat!(
-    "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired, m.seq ",
+    "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired AND NOT u.withdrawn, m.seq,
+     m.desired ",
     workable!(),
-    " ORDER BY m.desired LIMIT ?3"
+    " ORDER BY m.desired AND NOT u.withdrawn LIMIT ?3"
 );
 const NEW_WORK: &str = concat!("SELECT 1 ", workable!(), " AND m.sent IS NULL");
 const ANY_OPEN: &str = "SELECT 1 FROM memberships INDEXED BY memberships_open
      WHERE group_key = ?1 AND desired <> observed";
-const MARK: &str = "UPDATE memberships SET before = observed, sent = desired, observed = 2
+const MARK: &str = "UPDATE memberships SET before = observed, sent = ?3, observed = 2
      WHERE group_key = ?1 AND user_key = ?2";
 /// Not of a pair that is not handed out any more: its account was made anew since.
 const PRESENT: &str = "UPDATE memberships SET observed = 1, before = NULL, sent = NULL
@@ -159,13 +168,15 @@ fn open_pairs(db: &Connection, group: i64, unseen: bool, limit: usize) -> Result
             adding.insert(seq);
             open.adds.push(principal_at(row)?);
         } else {
-            removing.push((seq, principal_at(row)?));
+            // Who loses access makes room for nobody.
+            let replaced = !row.get::<_, bool>(6)?;
+            removing.push((replaced.then_some(seq), principal_at(row)?));
         }
     }
     // One request's changes have one number.
     let (replaced, alone): (Vec<_>, Vec<_>) = removing
         .into_iter()
-        .partition(|(seq, _)| adding.contains(seq));
+        .partition(|(seq, _)| seq.is_some_and(|seq| adding.contains(&seq)));
     open.alone = alone.len();
     open.removes = alone
         .into_iter()
@@ -221,8 +232,10 @@ fn whole_set(
 
 fn mark(db: &Connection, work: &GroupWork) -> Result<()> {
     let mut mark = db.prepare_cached(MARK)?;
-    for principal in work.adds.iter().chain(&work.removes) {
-        mark.execute([work.group.0, principal.user.0])?;
+    let adds = work.adds.iter().map(|member| (member, 1));
+    let removes = work.removes.iter().map(|member| (member, 0));
+    for (member, wanted) in adds.chain(removes) {
+        mark.execute([work.group.0, member.user.0, wanted])?;
     }
     Ok(())
 }
@@ -285,6 +298,7 @@ pub(super) fn end(
     }
     point!("turn.recorded");
     let mut open = lanes::finish_all(db, left)?;
+    open.extend(withdrawal::arrived(db, group.connection)?);
     if has_new_work(db, &group, untouched)? {
         open.push(Lane::Group(key));
     }
@@ -319,6 +333,12 @@ fn settle_pairs(db: &Connection, group: &Group, learned: &GroupLearned) -> Resul
     let mut there = db.prepare_cached(PRESENT)?;
     for user in &learned.present {
         there.execute([group.key, user.0])?;
+    }
+    if withdrawal::is_any(db, group.connection)? {
+        // It was on its way when the user's access ended.
+        for user in &learned.present {
+            withdrawal::doubt(db, group.key, user.0)?;
+        }
     }
     // Of a family not one that was doubted again since it was sent.
     let mut gone = db.prepare_cached(
@@ -435,7 +455,8 @@ fn undo_refused(
         let pair = db
             .prepare_cached(
                 "SELECT m.desired, m.sent, m.seq, m.managed,
-                     u.tombstone IS NOT NULL OR m.doubted, m.doubted, m.before = 2
+                     u.tombstone IS NOT NULL OR m.doubted, m.doubted, m.before = 2,
+                     u.withdrawn <> 0 AND m.doubted = 0
                  FROM memberships m JOIN users u ON u.key = m.user_key
                  WHERE m.group_key = ?1 AND m.user_key = ?2",
             )?
@@ -448,6 +469,7 @@ fn undo_refused(
                     leaver: row.get(4)?,
                     again: row.get(5)?,
                     unclear: row.get::<_, Option<bool>>(6)?.unwrap_or_default(),
+                    withdrawn: row.get(7)?,
                 })
             })
             .optional()?;
@@ -456,6 +478,17 @@ fn undo_refused(
             late::note_pair(db, (group.key, user.0), Sent::towards(sent), at)?;
         }
         let sent = pair.sent.unwrap_or(pair.desired);
+        if pair.withdrawn && !sent && (pair.desired || pair.leaver) {
+            // It is the end of the user's access that was refused: told as that,
+            // and kept.
+            refusals::note(db, (group.key, user.0), false, reason, at)?;
+            db.prepare_cached(
+                "UPDATE memberships SET observed = 1, before = NULL, sent = NULL
+                 WHERE group_key = ?1 AND user_key = ?2",
+            )?
+            .execute([group.key, user.0])?;
+            continue;
+        }
         if !sent && pair.leaver && !pair.again {
             // Nobody is left to be told, so it is tried once more before a
             // successor of the user can come by it.
@@ -512,6 +545,8 @@ struct Refused {
     again: bool,
     /// It was not known before the turn what is there, and a refusal does not tell.
     unclear: bool,
+    /// The user's account cannot be ended, so this is.
+    withdrawn: bool,
 }
 
 /// Returns the users that may have left for good.

@@ -119,7 +119,8 @@ pub(super) fn open_groups_of(db: &Connection, user: i64) -> Result<Vec<GroupKey>
 
 /// Marks the open adds of a user that is deactivated as changed now: the
 /// application may refuse one that is in flight, and that must not take away
-/// what an activation restores (reliability: H-17, I-15).
+/// what an activation restores (reliability: H-17, I-15). Likewise what is being
+/// taken away of one that is activated, of which nothing more is sent then.
 pub(super) fn keep_open_adds(db: &Connection, user: i64) -> Result<()> {
     db.prepare_cached(
         "UPDATE groups SET seq = seq + 1 WHERE key IN (

@@ -20,6 +20,7 @@ use super::{
     groups::{self, Group},
     lanes, recovery,
     users::{self, User},
+    withdrawal,
 };
 
 /// Stands for "the account itself" and "the group itself".
@@ -372,7 +373,8 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
     let needless = if row.family.is_some() {
         pair.is_some_and(|(desired, managed)| desired == 1 && !managed)
     } else {
-        desired.unwrap_or(0) == doubt.sent
+        let wanted = desired == Some(1) && !withdrawal::is_withdrawn(db, user)?;
+        i64::from(wanted) == doubt.sent
     };
     if needless {
         return Ok(None);

@@ -17,6 +17,7 @@ use super::{
     guard, owners, refusals, removals,
     row::check,
     users::{self, User},
+    withdrawal::Withdrawal,
 };
 
 pub(super) fn delete(
@@ -61,7 +62,8 @@ pub(super) fn restore(
         return Ok(());
     }
     let gave = before.is_some_and(|row| row.account.active);
-    if gave && !user.account.active && user.observed.deactivated && user.refused.is_some() {
+    let ended = user.observed.deactivated || user.withdrawn == Withdrawal::InPart;
+    if gave && !user.account.active && ended && user.refused.is_some() {
         // An end that was done as far as it could be is not undone.
         return Ok(());
     }
@@ -100,6 +102,10 @@ fn bury(db: &Connection, user: &mut User, at: Millis) -> Result<Vec<GroupKey>> {
         "UPDATE users SET user_name_key = NULL, external_id = NULL, attributes = '{}' WHERE key = ?1",
     )?
     .execute([user.key])?;
+    if user.withdrawn == Withdrawal::Done && !groups.is_empty() {
+        // What was only found is taken away too.
+        user.withdrawn = Withdrawal::Begun;
+    }
     user.tombstone = Some(at);
     user.version += 1;
     user.modified = at;

@@ -19,7 +19,7 @@ use crate::{
     store::WriteError,
 };
 
-use super::{families, fault::Result, groups::Group, refusals};
+use super::{families, fault::Result, groups::Group, refusals, withdrawal};
 
 // The statements of a change; each but the lists finds its row by key.
 // A whole list is read in two values for each row, because that is what it
@@ -347,10 +347,15 @@ impl<'db> Named<'db> {
         };
         let (db, group) = (self.db, (self.group, self.family));
         for (key, pair) in self.pairs {
-            if !write_pair(db, group, key, &pair, seq, &mut flushed)? {
+            let mut open = write_pair(db, group, key, &pair, seq, &mut flushed)?;
+            let was_there = pair.was.is_some_and(|was| was.observed == 1);
+            // Asked for of who must not have it now: kept, and taken away there.
+            let withdrawn = pair.desired && was_there && withdrawal::doubt(db, group.0, key)?;
+            open |= withdrawn;
+            if !open {
                 continue;
             }
-            match workable(db, key, pair.desired)? {
+            match workable(db, key, pair.desired && !withdrawn)? {
                 (_, true) => flushed.staged = true,
                 (true, false) => flushed.touched.push(UserKey(key)),
                 (false, false) => {}

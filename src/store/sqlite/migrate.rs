@@ -21,7 +21,8 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0009_unseen.sql"),
     include_str!("../migrations/0010_tokens.sql"),
     include_str!("../migrations/0011_owners.sql"),
-    include_str!("../migrations/0014_by_id.sql"),
+    include_str!("../migrations/0012_by_id.sql"),
+    include_str!("../migrations/0013_withdrawn.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

@@ -79,6 +79,7 @@ mod trial;
 mod user_turn;
 mod users;
 mod watched;
+mod withdrawal;
 mod writer;
 
 #[cfg(test)]

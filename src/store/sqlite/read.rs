@@ -213,7 +213,9 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
         held: count("SELECT count(*) FROM held WHERE connection = ?1 AND state = 'open'")?,
         pending_memberships: count(
             "SELECT count(*) FROM memberships m JOIN groups g ON g.key = m.group_key
-             WHERE m.desired <> m.observed AND g.connection = ?1 AND g.tombstone IS NULL",
+             WHERE m.desired <> m.observed AND g.connection = ?1 AND g.tombstone IS NULL
+               AND NOT (m.desired = 1 AND m.observed = 0 AND EXISTS (
+                   SELECT 1 FROM users u WHERE u.key = m.user_key AND u.withdrawn <> 0))",
         )?,
     })
 }

@@ -24,6 +24,7 @@ use super::{
     protected,
     row::existence_of,
     users::{self, principal_at},
+    withdrawal::{self, Withdrawal},
 };
 
 /// Live groups that the application has, after a key, in order.
@@ -54,7 +55,7 @@ pub(super) fn groups_after(
 pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
     let mut select = db.prepare_cached(
         "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired, m.observed, m.managed,
-             u.wants
+             u.wants, u.withdrawn <> 0
          FROM memberships m JOIN users u ON u.key = m.user_key
          WHERE m.group_key = ?1 AND u.account_key IS NOT NULL",
     )?;
@@ -67,6 +68,7 @@ pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
             observed: existence_of(row.get(5)?),
             managed: row.get(6)?,
             has_access: row.get(7)?,
+            withdrawn: row.get(8)?,
         });
     }
     Ok(pairs)
@@ -285,8 +287,15 @@ pub(super) fn end_again(
         return Ok(repaired);
     }
     for mut user in back {
-        user.unsure = 2;
-        users::save(db, &user)?;
+        if user.withdrawn == Withdrawal::No {
+            user.unsure = 2;
+            users::save(db, &user)?;
+        } else {
+            user.refused = None;
+            repaired
+                .lanes
+                .extend(withdrawal::begin(db, &mut user, true)?);
+        }
         let detail = json!({ "ended_again": true });
         audit::record(db, user.connection, actor, "drift", Some(user.id), &detail)?;
         repaired.ended_again += 1;

@@ -43,6 +43,7 @@ mod resources;
 mod tokens;
 mod trial;
 mod turns;
+mod withdrawal;
 pub(super) mod work;
 mod writing;
 

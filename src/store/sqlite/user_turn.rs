@@ -19,6 +19,7 @@ use super::{
     late::{self, Sent},
     leaving,
     users::{self, User},
+    withdrawal,
 };
 
 const LANE: &str = "user";
@@ -53,16 +54,21 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
     if user.tombstone.is_none() && leaving::must_wait(db, &user)? {
         return Ok(None);
     }
+    if withdrawal::is_open(db, &user)? {
+        return Ok(None);
+    }
     let work = UserWork {
         principal,
         wanted: user.account.clone(),
         observed: user.observed.clone(),
         deleted: user.tombstone.is_some(),
+        memberships: withdrawal::groups_of(db, &user)?,
     };
     let turn = UserTurn {
         work,
         version: user.version.cast_unsigned(),
         since: user.created,
+        withdrawn: withdrawal::outcome(db, &user)?,
         unsure: user.unsure > 0 || user.observed.existence == Existence::Unknown,
     };
     Ok(Some((user, turn)))
@@ -102,6 +108,12 @@ pub(super) fn end(
         user.refused = learned.refused;
     }
     user.staged = learned.staged && !overtaken;
+    let mut open: Vec<Lane> = Vec::new();
+    if learned.withdraws {
+        open.extend(withdrawal::begin(db, &mut user, false)?);
+    } else if learned.withdrawn {
+        withdrawal::note_end(&mut user);
+    }
     users::save(db, &user)?;
     point!("user-turn.saved");
     for (operation, outcome, _) in &learned.calls {
@@ -126,6 +138,9 @@ pub(super) fn end(
     if learned.staged {
         detail["staged"] = true.into();
     }
+    if learned.withdraws {
+        detail["withdraws"] = true.into();
+    }
     audit::record_turn(
         db,
         user.connection,
@@ -135,7 +150,6 @@ pub(super) fn end(
         &learned.calls,
         detail,
     )?;
-    let mut open: Vec<Lane> = Vec::new();
     if overtaken && user.dirty() {
         open.push(Lane::User(key));
     }

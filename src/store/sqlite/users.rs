@@ -22,6 +22,7 @@ use super::{
     fault::{Fault, Result},
     guard, lanes, owners, protected, recovery, removals,
     row::{check, existence_code, id_at},
+    withdrawal::Withdrawal,
 };
 
 /// A whole row.
@@ -41,6 +42,8 @@ pub(super) struct User {
     pub(super) turn: Option<i64>,
     /// The application does not have the account, and it cannot be made.
     pub(super) staged: bool,
+    /// Its memberships are taken away, because its account cannot be ended.
+    pub(super) withdrawn: Withdrawal,
     pub(super) account_key: Option<String>,
     pub(super) upstream_id: Option<String>,
     pub(super) refused: Option<String>,
@@ -51,7 +54,7 @@ pub(super) struct User {
 
 const COLUMNS: &str = "key, connection, id, version, created, modified, tombstone, imported,
     unsure, turn, account_key, upstream_id, refused, attributes, account, observed,
-    dirty = 2";
+    dirty = 2, withdrawn";
 
 impl User {
     /// A row that was never stored.
@@ -73,6 +76,7 @@ impl User {
             unsure: 0,
             turn: None,
             staged: false,
+            withdrawn: Withdrawal::No,
             account_key: row.account_key.clone(),
             upstream_id: None,
             refused: None,
@@ -86,7 +90,13 @@ impl User {
     pub(super) fn dirty(&self) -> bool {
         self.account_key.is_some()
             && self.refused.is_none()
-            && (self.unsure > 0 || differs(&self.account, &self.observed) && !self.waits())
+            && (self.unsure > 0
+                || differs(&self.account, &self.observed) && !self.waits() && !self.has_left())
+    }
+
+    /// Without the account having been ended.
+    fn has_left(&self) -> bool {
+        !self.account.active && self.withdrawn == Withdrawal::Done
     }
 
     /// For an account that has to appear first.
@@ -230,6 +240,7 @@ fn user_at(row: &Row<'_>) -> Result<User> {
         account: serde_json::from_str(row.get_ref(14)?.as_str().map_err(rusqlite::Error::from)?)?,
         observed: serde_json::from_str(row.get_ref(15)?.as_str().map_err(rusqlite::Error::from)?)?,
         staged: row.get(16)?,
+        withdrawn: Withdrawal::of(row.get(17)?),
     })
 }
 
@@ -330,7 +341,8 @@ pub(super) fn save(db: &Connection, user: &User) -> Result<()> {
     db.prepare_cached(
         "UPDATE users SET version = ?2, modified = ?3, tombstone = ?4, wants = ?5, existence = ?6,
              deactivated = ?7, unsure = ?8, dirty = ?9, turn = ?10, account_key = ?11,
-             upstream_id = ?12, refused = ?13, account = ?14, observed = ?15
+             upstream_id = ?12, refused = ?13, account = ?14, observed = ?15,
+             withdrawn = ?16
          WHERE key = ?1",
     )?
     .execute(params![
@@ -349,6 +361,7 @@ pub(super) fn save(db: &Connection, user: &User) -> Result<()> {
         user.refused,
         serde_json::to_string(&user.account)?,
         serde_json::to_string(&user.observed)?,
+        user.withdrawn as i64,
     ])
     .map_err(|error| taken(db, error.into(), user, &Attributes::default()))?;
     Ok(())
@@ -475,6 +488,7 @@ pub(super) fn change(
         return Ok(user.written(Some(before), false));
     };
     let was_addable = user.addable();
+    let was_withdrawn = user.withdrawn != Withdrawal::No;
     let upheld = user.refused.clone().filter(|_| is_upheld(&user));
     put(db, &mut user, &next, actor.at)?;
     if upheld.is_some() && !user.account.active {
@@ -487,7 +501,8 @@ pub(super) fn change(
         owners::claim_account(db, connection, user.account_key.as_deref())?;
     }
     guard::user_changed(db, &user, &before, Some(&next), actor)?;
-    if before.account.active && !user.account.active {
+    let returns = was_withdrawn && user.account.active;
+    if before.account.active && !user.account.active || returns {
         lanes::keep_open_adds(db, user.key)?;
     }
     audit::record(
@@ -502,7 +517,7 @@ pub(super) fn change(
             "was_active": before.account.active,
         }),
     )?;
-    let groups = if !was_addable && user.addable() {
+    let groups = if !was_addable && user.addable() || returns {
         lanes::open_groups_of(db, user.key)?
     } else {
         Vec::new()
@@ -527,6 +542,9 @@ pub(super) fn put(db: &Connection, user: &mut User, row: &UserRow, at: Millis) -
     user.modified = at;
     user.refused = None;
     user.staged = false;
+    if row.account.active {
+        user.withdrawn = Withdrawal::No;
+    }
     user.attributes = serde_json::to_string(&row.attributes)?;
     user.account_key.clone_from(&row.account_key);
     user.account.clone_from(&row.account);

@@ -67,6 +67,7 @@ fn row(act: Act, settings: &Settings) -> Capability {
         by: by(act, settings),
         certainty,
         note: match own {
+            Some(note) if withdraws(act, settings) => format!("{}; {INSTEAD}", note.trim()).into(),
             Some(note) => note.trim().to_owned().into(),
             None if links => LINKED.into(),
             None if able => "".into(),
@@ -75,12 +76,29 @@ fn row(act: Act, settings: &Settings) -> Capability {
     }
 }
 
+/// Whether an act is the end of an account, and is done in another way.
+fn withdraws(act: Act, settings: &Settings) -> bool {
+    act == Act::DeactivateUser
+        && !settings.has(Name::DeactivateUser)
+        && settings.has(Name::RemoveMembers)
+}
+
+const INSTEAD: &str =
+    "deactivation takes every membership away that was asked for, and activation gives them back";
+
 const LINKED: &str = "the account that is there is taken; none is made";
 
 /// Why not, where the administrator does not say it.
 fn reason(act: Act, call: Option<Name>, settings: &Settings) -> Cow<'static, str> {
     let name = settings.name.trim();
     match (act, call) {
+        (Act::DeactivateUser, Some(call)) if withdraws(act, settings) => format!(
+            "no call to {} is declared for {name}; {INSTEAD}", call.words()
+        )
+        .into(),
+        (Act::ReactivateUser, _) if withdraws(Act::DeactivateUser, settings) => {
+            format!("no account in {name} is deactivated").into()
+        }
         (Act::ReactivateUser, _) => format!(
             "no call to activate an account again is declared for {name}; its administrator can, or the connection sets reactivate = \"recreate\""
         )

@@ -57,7 +57,8 @@ fn adjustments(settings: &Settings, can: &Capabilities) -> Vec<Adjustment> {
     let name: &[Act] = &[Act::CreateUser, Act::RenameUser];
     say(USER, "userName", shown, name);
     let active: &[Act] = &[Act::DeactivateUser, Act::ReactivateUser];
-    say(USER, "active", !can.can(Act::DeactivateUser), active);
+    let ends = can.can(Act::DeactivateUser) || can.withdraws();
+    say(USER, "active", !ends, active);
     for attribute in OF_CREATION {
         let act = match attribute {
             "roles" => Act::SetRole,

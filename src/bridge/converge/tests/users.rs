@@ -291,3 +291,32 @@ async fn only_the_end_of_an_account_changes_what_was_told_of_it() {
     assert!(lately.doubts(&family, true).is_some());
     assert!(lately.doubts(&family, false).is_some(), "nor is it sure");
 }
+
+#[tokio::test]
+async fn an_account_that_cannot_be_ended_is_left_to_the_lanes_of_its_groups() {
+    let mut app = scripted(all_done);
+    app.can.rows.retain(|row| row.act != Act::DeactivateUser);
+    let learned = alone(&app, user(false, Existence::Present, false)).await;
+    assert!(learned.withdraws && learned.settled && learned.refused.is_none());
+    let turn = |ended| UserTurn {
+        withdrawn: Some(ended),
+        ..user(false, Existence::Present, false)
+    };
+    let learned = alone(&app, turn(Withdrawn::Whole)).await;
+    assert!(learned.withdrawn && !learned.withdraws && learned.refused.is_none());
+    let learned = alone(&app, turn(Withdrawn::Refused("no".into()))).await;
+    let reason = learned.refused.unwrap();
+    assert!(
+        learned.withdrawn && reason.starts_with("no; everything else"),
+        "{reason}"
+    );
+    // Of one that may not be there it is found out first, and nothing is ended.
+    app.user = found(Some(SINCE));
+    let learned = alone(&app, unsure(false, Existence::Unknown)).await;
+    assert!(learned.withdraws);
+    assert_eq!(learned.observed.unwrap().existence, Existence::Present);
+    app.user = None;
+    let learned = alone(&app, unsure(false, Existence::Absent)).await;
+    assert!(learned.settled && !learned.withdraws);
+    assert_eq!(sent(&app), []);
+}

@@ -87,6 +87,9 @@ struct Nature {
     strict: bool,
     /// Who leaves is no member of anything any more.
     forgets: bool,
+    /// An account that was made is there for ever, and whoever makes it again
+    /// is given that one.
+    keeps: bool,
     /// Members that are refused while there are faults.
     refused: BTreeSet<(String, String)>,
 }
@@ -121,7 +124,7 @@ impl std::fmt::Debug for Application {
     }
 }
 
-fn table() -> Capabilities {
+fn table(keeps: bool) -> Capabilities {
     use Act::{
         AddMembers, CreateGroup, CreateUser, DeactivateUser, DeleteGroup, ReactivateUser,
         RemoveMembers, ReplaceMembers,
@@ -135,16 +138,16 @@ fn table() -> Capabilities {
         certainty: Certainty::Documented,
         note: "".into(),
     };
+    let ends = |act| row(act, !keeps);
     let always = [
         CreateUser,
-        DeactivateUser,
-        ReactivateUser,
         CreateGroup,
         DeleteGroup,
         AddMembers,
         RemoveMembers,
     ];
     let mut rows: Vec<_> = always.into_iter().map(|act| row(act, true)).collect();
+    rows.extend([DeactivateUser, ReactivateUser].map(ends));
     rows.push(row(ReplaceMembers, chance(50)));
     Capabilities {
         application: "Test".into(),
@@ -302,6 +305,10 @@ fn members_of(operation: &Operation) -> Vec<Principal> {
     }
 }
 
+fn is_account(operation: &Operation) -> bool {
+    matches!(operation, Operation::CreateUser { .. })
+}
+
 /// Does what is asked with those of its members that are to be done.
 fn perform(
     stock: &mut Stock,
@@ -381,19 +388,25 @@ impl Drop for OnItsWay<'_> {
 
 impl Application {
     /// As the seed of this thread has it.
-    pub(super) fn new(lie: Lie, accounts: &[String], groups: &[String], late_by: Millis) -> Self {
+    pub(super) fn new(
+        (lie, keeps): (Lie, bool),
+        accounts: &[String],
+        groups: &[String],
+        late_by: Millis,
+    ) -> Self {
         let mut bad = BTreeSet::new();
         for _ in 0..below(3) {
             bad.insert((pick(groups).clone(), pick(accounts).clone()));
         }
         Self {
-            can: table(),
+            can: table(keeps),
             schemas: Arc::new(Schemas::new(&[], &[])),
             nature: Nature {
                 lag: *pick(&[0, 0, 1_000, 5_000]),
                 late_by,
                 strict: chance(50),
                 forgets: chance(50),
+                keeps,
                 refused: bad,
             },
             lie,
@@ -409,6 +422,10 @@ impl Application {
                 faults: if lie == Lie::None { 30 } else { 0 },
             }),
         }
+    }
+
+    pub(super) fn keeps_accounts(&self) -> bool {
+        self.nature.keeps
     }
 
     fn lock(&self) -> MutexGuard<'_, World> {
@@ -501,7 +518,10 @@ impl Application {
             told.retain(|member| done.contains(member) && chance(60));
         }
         let mut scratch = world.stock.clone();
-        perform(&mut scratch, operation, &done, self.nature.forgets)?;
+        match perform(&mut scratch, operation, &done, self.nature.forgets) {
+            Err(UpstreamError::Exists { .. }) if self.nature.keeps && is_account(operation) => {}
+            other => other?,
+        }
         self.lie_about(&mut world, operation, &done);
         let outcome = |member: &Principal| {
             let applied = told.contains(member);
@@ -649,7 +669,7 @@ impl Upstream for Application {
         Ok(held.map(|(_, created)| RemoteUser {
             account: account.to_owned(),
             active: true,
-            created: Some(*created),
+            created: Some(*created).filter(|_| !self.nature.keeps),
             ..RemoteUser::default()
         }))
     }

@@ -29,6 +29,8 @@ pub(super) struct Evidence {
     pub(super) told: BTreeMap<(String, String), Millis>,
     /// Users and groups that it tells as refused, together.
     pub(super) told_whole: u64,
+    /// The application ends no account, so whoever is inactive is in no group.
+    pub(super) keeps: bool,
     /// Calls that write.
     pub(super) calls: Vec<Millis>,
     /// When everything had to be as it is to stay.
@@ -134,6 +136,16 @@ impl Evidence {
         } else {
             sure
         }
+    }
+
+    /// Whether a user may be meant to have access at a time. Nobody waits for what
+    /// an activation gives back.
+    fn possibly_active(&self, at: Millis, account: &str) -> BTreeSet<bool> {
+        let surety = |entry: &Entry| match entry.act {
+            Act::Activate(_, true) => entry.surety().min(Surety::Acknowledged),
+            _ => entry.surety(),
+        };
+        self.possible(at, Surety::Confirmed, |act| act.account(account), surety)
     }
 
     fn accounts(&self) -> BTreeSet<&String> {
@@ -265,7 +277,7 @@ impl Evidence {
         if self.told_whole == 0 {
             for account in self.accounts() {
                 let shown = self.shown.users.get(account).copied().unwrap_or(false);
-                if shown != active(account) {
+                if shown != active(account) && (shown || !self.keeps) {
                     found.push(format!(
                         "{account}: SCIM says active is {shown}, the application not"
                     ));
@@ -286,11 +298,18 @@ impl Evidence {
         for (group, members) in &self.shown.groups {
             let none = BTreeSet::new();
             let there = self.stock.groups.get(group).unwrap_or(&none);
-            for account in members.difference(there).filter(|account| active(account)) {
+            let mut wanted = members.clone();
+            if self.keeps {
+                wanted.retain(|account| self.shown.users.get(account) == Some(&true));
+            }
+            for account in wanted.difference(there).filter(|account| active(account)) {
                 found.push(format!("lost: {account} in {group}"));
             }
-            for account in there.difference(members).filter(|account| active(account)) {
-                found.push(format!("phantom: {account} in {group}"));
+            for account in there.difference(&wanted).filter(|account| active(account)) {
+                let told = |pair| self.told.contains_key(&pair);
+                if !self.keeps || !told((group.clone(), account.clone())) {
+                    found.push(format!("phantom: {account} in {group}"));
+                }
             }
         }
     }
@@ -321,7 +340,15 @@ impl Evidence {
                     Entry::surety,
                 ),
             };
-            if !possible.contains(&change.present) {
+            let as_active = change.group.is_some() && self.keeps;
+            let meant = as_active.then(|| self.possibly_active(at, account));
+            let allowed = possible.contains(&change.present);
+            let allowed = match meant {
+                Some(active) if change.present => allowed && active.contains(&true),
+                Some(active) => allowed || active.contains(&false),
+                None => allowed,
+            };
+            if !allowed {
                 let what = if change.present { "resurrected" } else { "gap" };
                 let whole = "itself".to_owned();
                 let group = change.group.as_ref().unwrap_or(&whole);

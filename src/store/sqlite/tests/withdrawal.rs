@@ -1,0 +1,325 @@
+//! Access withdrawn where the account cannot be ended: every managed membership
+//! is taken away and stays desired.
+use super::*;
+use crate::{
+    plan::{operation::Operation, state::GroupKey},
+    store::{GroupTurn, UNANSWERED, Withdrawn},
+};
+
+impl Scene {
+    async fn activate(&self, user: &UserWritten, name: &str, active: bool) -> UserWritten {
+        let mut row = user_row(name);
+        row.account.active = active;
+        row.attributes.0.insert("active".into(), active.into());
+        let decide = Box::new(|_: &_| Ok(Some(row)));
+        let id = user.resource.id;
+        let change = self
+            .store
+            .change_user(self.c, id, always(), decide, actor());
+        change.await.unwrap()
+    }
+
+    /// A turn of the user finds that the account cannot be ended.
+    async fn withdraw(&self, user: UserKey) -> Vec<Lane> {
+        let turn = self.store.begin_user_turn(user).await.unwrap().unwrap();
+        assert_eq!(turn.withdrawn, None);
+        let learned = UserLearned {
+            observed: Some(turn.work.observed),
+            settled: true,
+            withdraws: true,
+            ..UserLearned::default()
+        };
+        self.store
+            .end_user_turn(user, learned, 2_000)
+            .await
+            .unwrap()
+    }
+
+    /// A turn of the user that is told how it ended.
+    async fn how_it_ended(&self, user: UserKey) -> Withdrawn {
+        let turn = self.store.begin_user_turn(user).await.unwrap().unwrap();
+        let ended = turn.withdrawn.unwrap();
+        let refused = match &ended {
+            Withdrawn::Whole => None,
+            Withdrawn::Refused(reason) => Some(reason.clone()),
+        };
+        let learned = UserLearned {
+            observed: Some(turn.work.observed),
+            settled: true,
+            withdrawn: true,
+            refused,
+            ..UserLearned::default()
+        };
+        self.store
+            .end_user_turn(user, learned, 2_000)
+            .await
+            .unwrap();
+        ended
+    }
+
+    async fn waits(&self, user: UserKey) -> bool {
+        let turn = self.store.begin_user_turn(user).await.unwrap();
+        turn.is_none() && self.store.is_open(user).await.unwrap()
+    }
+
+    async fn turn(&self, group: GroupKey) -> GroupTurn {
+        let turn = self.store.begin_group_turn(group, 1_000).await.unwrap();
+        turn.expect("the lane has work")
+    }
+
+    async fn rests(&self, group: GroupKey) -> bool {
+        let turn = self.store.begin_group_turn(group, 1_000).await.unwrap();
+        turn.is_none()
+    }
+
+    async fn ends(&self, turn: &GroupTurn, learned: GroupLearned) -> Vec<Lane> {
+        let (group, seq) = (turn.work.group, turn.seq);
+        let end = self.store.end_group_turn(group, seq, learned, 3_000);
+        end.await.unwrap()
+    }
+}
+
+fn names(of: &[crate::plan::state::Principal]) -> Vec<UserKey> {
+    of.iter().map(|it| it.user).collect()
+}
+
+fn absent(user: UserKey) -> GroupLearned {
+    GroupLearned {
+        absent: vec![user],
+        ..GroupLearned::default()
+    }
+}
+
+#[tokio::test]
+async fn memberships_go_stay_desired_and_come_back() {
+    let scene = Scene::new().await;
+    let (ann, ben) = (scene.member("ann").await, scene.member("ben").await);
+    let both = [ann.resource.id, ben.resource.id];
+    let dev = scene.settled_group("dev", &both).await;
+    let ops = scene.settled_group("ops", &both).await;
+    scene.activate(&ann, "ann", false).await;
+    assert!(scene.rests(dev.key).await, "nothing before its turn");
+    let woken = scene.withdraw(ann.key).await;
+    assert!(woken.contains(&Lane::Group(dev.key)) && woken.contains(&Lane::Group(ops.key)));
+    assert!(scene.waits(ann.key).await);
+    for (group, last) in [(&dev, false), (&ops, true)] {
+        let turn = scene.turn(group.key).await;
+        assert_eq!(
+            (names(&turn.work.removes), turn.work.alone),
+            (vec![ann.key], 1)
+        );
+        assert!(turn.work.adds.is_empty() && turn.work.full.is_none());
+        let woken = scene.ends(&turn, absent(ann.key)).await;
+        assert_eq!(woken.contains(&Lane::User(ann.key)), last);
+        assert_eq!(scene.members(group).await.len(), 2);
+    }
+    assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
+    assert!(!scene.store.is_open(ann.key).await.unwrap());
+    assert!(scene.rests(dev.key).await);
+    assert_eq!(
+        scene
+            .store
+            .counts(scene.c)
+            .await
+            .unwrap()
+            .pending_memberships,
+        0
+    );
+    // Asked for meanwhile: kept, and nothing is sent.
+    let lab = scene.settled_group("lab", &[ben.resource.id]).await;
+    scene.change(&lab, add(&[ann.resource.id])).await.unwrap();
+    assert!(scene.rests(lab.key).await);
+    scene
+        .change(&ops, remove(&[ann.resource.id]))
+        .await
+        .unwrap();
+    assert!(scene.rests(ops.key).await);
+
+    let scene = scene.reopen().await;
+    let back = scene.activate(&ann, "ann", true).await;
+    assert!(!back.dirty);
+    assert_eq!(back.groups.len(), 2, "{:?}", back.groups);
+    for group in [&dev, &lab] {
+        assert_eq!(names(&scene.turn(group.key).await.work.adds), [ann.key]);
+    }
+    assert!(scene.rests(ops.key).await);
+}
+
+#[tokio::test]
+async fn an_add_in_flight_is_taken_away_and_a_removal_in_flight_is_put_back() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[]).await;
+    scene.change(&dev, add(&[ann.resource.id])).await.unwrap();
+    let adding = scene.turn(dev.key).await;
+    scene.activate(&ann, "ann", false).await;
+    scene.withdraw(ann.key).await;
+    assert!(scene.waits(ann.key).await);
+    let since = scene
+        .store
+        .written_since(dev.key, adding.seq, vec![ann.key]);
+    assert_eq!(
+        since.await.unwrap(),
+        [ann.key],
+        "later in that turn it is not sent"
+    );
+    let learned = GroupLearned {
+        present: vec![ann.key],
+        ..GroupLearned::default()
+    };
+    let woken = scene.ends(&adding, learned).await;
+    assert_eq!(woken, [Lane::Group(dev.key)]);
+    let removing = scene.turn(dev.key).await;
+    assert_eq!(names(&removing.work.removes), [ann.key]);
+    scene.activate(&ann, "ann", true).await;
+    let since = scene
+        .store
+        .written_since(dev.key, removing.seq, vec![ann.key]);
+    assert_eq!(since.await.unwrap(), [ann.key]);
+    let woken = scene.ends(&removing, absent(ann.key)).await;
+    assert_eq!(woken, [Lane::Group(dev.key)]);
+    assert_eq!(names(&scene.turn(dev.key).await.work.adds), [ann.key]);
+}
+
+#[tokio::test]
+async fn what_may_land_late_is_judged_by_what_is_wanted_of_who_is_withdrawn() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[]).await;
+    scene.change(&dev, add(&[ann.resource.id])).await.unwrap();
+    let turn = scene.turn(dev.key).await;
+    let add = Operation::AddMembers {
+        group: "dev".into(),
+        members: turn.work.adds.clone(),
+    };
+    let learned = GroupLearned {
+        absent: vec![ann.key],
+        calls: vec![(add, UNANSWERED.into(), 1)],
+        ..GroupLearned::default()
+    };
+    scene.ends(&turn, learned).await;
+    scene.activate(&ann, "ann", false).await;
+    scene.withdraw(ann.key).await;
+    assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
+    assert!(scene.rests(dev.key).await);
+    let recheck = scene.store.recheck_late(scene.c, 10_000, 20_000, 0);
+    assert_eq!(recheck.await.unwrap(), [Lane::Group(dev.key)]);
+    let turn = scene.turn(dev.key).await;
+    assert_eq!(names(&turn.work.removes), [ann.key]);
+    scene.ends(&turn, absent(ann.key)).await;
+    assert!(scene.rests(dev.key).await);
+}
+
+#[tokio::test]
+async fn a_refused_removal_is_a_refused_end_that_is_kept_and_tried_again() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    let left = scene.activate(&ann, "ann", false).await;
+    scene.withdraw(ann.key).await;
+    let turn = scene.turn(dev.key).await;
+    let learned = GroupLearned {
+        refused: vec![(ann.key, "no".into())],
+        ..GroupLearned::default()
+    };
+    let woken = scene.ends(&turn, learned.clone()).await;
+    assert_eq!(woken, [Lane::User(ann.key)]);
+    assert_eq!(
+        scene.how_it_ended(ann.key).await,
+        Withdrawn::Refused("no".into())
+    );
+    assert!(scene.rests(dev.key).await);
+    let told = scene.store.refused_resources(scene.c, 10).await.unwrap();
+    assert_eq!(
+        (told.len(), told[0].id, told[0].reason.as_str()),
+        (1, ann.resource.id, "no")
+    );
+    // It is not taken back, for what was done is done.
+    let version = left.resource.meta.version;
+    let undo = scene
+        .store
+        .restore_user(ann.key, version, left.before, actor());
+    undo.await.unwrap();
+    assert_eq!(scene.store.counts(scene.c).await.unwrap().refused_users, 1);
+    let again = scene.store.retry_ends(scene.c, actor()).await.unwrap();
+    assert_eq!(again, [Lane::User(ann.key)]);
+    assert_eq!(scene.withdraw(ann.key).await, [Lane::Group(dev.key)]);
+    let turn = scene.turn(dev.key).await;
+    scene.ends(&turn, absent(ann.key)).await;
+    assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
+    assert_eq!(scene.store.refusals(scene.c, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_deleted_user_is_forgotten_when_the_last_membership_has_gone_and_not_before() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    scene.activate(&ann, "ann", false).await;
+    let deleted = scene
+        .store
+        .delete_user(scene.c, ann.resource.id, always(), actor());
+    assert!(deleted.await.unwrap().dirty);
+    scene.withdraw(ann.key).await;
+    let again = scene.user("ann").await;
+    assert!(
+        scene
+            .store
+            .begin_user_turn(again.key)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let refuse = GroupLearned {
+        refused: vec![(ann.key, "no".into())],
+        ..GroupLearned::default()
+    };
+    let turn = scene.turn(dev.key).await;
+    assert_eq!(names(&turn.work.removes), [ann.key]);
+    scene.ends(&turn, refuse).await;
+    assert_eq!(
+        scene.how_it_ended(ann.key).await,
+        Withdrawn::Refused("no".into())
+    );
+    assert!(scene.rests(dev.key).await);
+    let told = scene.store.refused_resources(scene.c, 10).await.unwrap();
+    assert_eq!(told[0].id, ann.resource.id);
+    scene.store.retry_ends(scene.c, actor()).await.unwrap();
+    scene.withdraw(ann.key).await;
+    let turn = scene.turn(dev.key).await;
+    scene.ends(&turn, absent(ann.key)).await;
+    assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
+    let turn = scene.store.begin_user_turn(again.key).await.unwrap();
+    assert!(turn.is_some(), "its successor may begin");
+}
+
+#[tokio::test]
+async fn access_has_ended_when_earlier_removals_and_deleted_groups_are_gone_too() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    let ops = scene.settled_group("ops", &[ann.resource.id]).await;
+    scene
+        .change(&dev, remove(&[ann.resource.id]))
+        .await
+        .unwrap();
+    let any = Box::new(|_: &_| Ok(None));
+    let delete = scene
+        .store
+        .delete_group(scene.c, ops.resource.id, always(), any, actor());
+    delete.await.unwrap();
+    scene.activate(&ann, "ann", false).await;
+    scene.withdraw(ann.key).await;
+    assert!(scene.waits(ann.key).await);
+    // Asked for again before its removal was sent: it is sent all the same.
+    let written = scene.change(&dev, add(&[ann.resource.id])).await.unwrap();
+    assert_eq!(written.touched, [ann.key]);
+    let turn = scene.turn(dev.key).await;
+    assert_eq!(names(&turn.work.removes), [ann.key]);
+    assert_eq!(scene.ends(&turn, absent(ann.key)).await, []);
+    assert!(scene.waits(ann.key).await);
+    let woken = scene.confirm_group(&ops).await;
+    assert_eq!(woken, [Lane::User(ann.key)]);
+    assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
+    assert!(scene.rests(dev.key).await);
+}

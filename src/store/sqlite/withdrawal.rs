@@ -1,0 +1,176 @@
+//! Access withdrawn where the application cannot end an account: every managed
+//! membership of the user is taken away there and stays desired here, so that
+//! just these are given back when the user is active again (reliability: I-14,
+//! I-15). What is wanted of a pair is that it is desired and its user is not
+//! withdrawn; the group's lane sends it, and the user's waits until all have
+//! arrived. A refused removal ends it in part: told, kept, and tried again.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    plan::state::{GroupKey, UserKey},
+    store::{Lane, Withdrawn},
+};
+
+use super::{
+    fault::Result,
+    users::{self, User},
+};
+
+/// As the column `withdrawn`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Withdrawal {
+    #[default]
+    No = 0,
+    Begun = 1,
+    Done = 2,
+    InPart = 3,
+}
+
+impl Withdrawal {
+    pub(super) fn of(code: i64) -> Self {
+        match code {
+            1 => Self::Begun,
+            2 => Self::Done,
+            3 => Self::InPart,
+            _ => Self::No,
+        }
+    }
+}
+
+/// A pair `m` in a group `g` that keeps the withdrawal of a user `u` open: what
+/// is being taken away with it, or was to be before, also with a whole group.
+/// What the application refused does not, nor does what cannot be sent.
+macro_rules! open {
+    () => {
+        "m.user_key = u.key AND g.key = m.group_key AND m.withheld = 0 AND m.observed <> 0
+         AND g.read_only IS NULL AND g.refused IS NULL
+         AND CASE WHEN g.tombstone IS NOT NULL THEN g.existence <> 0
+             WHEN m.desired = 1 THEN m.observed = 2 AND m.managed = 1
+             ELSE u.tombstone IS NULL OR NOT EXISTS (
+                 SELECT 1 FROM refusals r
+                 WHERE r.group_key = m.group_key AND r.user_key = m.user_key AND r.wanted = 0) END"
+    };
+}
+const OPEN: &str = concat!(
+    "SELECT m.group_key FROM users u, memberships m, groups g WHERE u.key = ?1 AND ",
+    open!()
+);
+const ARRIVED: &str = concat!(
+    "SELECT u.key FROM users u
+     WHERE u.connection = ?1 AND u.withdrawn <> 0 AND u.withdrawn = 1
+       AND NOT EXISTS (SELECT 1 FROM memberships m, groups g WHERE ",
+    open!(),
+    ")"
+);
+
+/// The account cannot be ended, so its memberships are: those that are known to
+/// be there, with `all` also those that are believed to be gone. Returns the
+/// lanes that have work because of it.
+pub(super) fn begin(db: &Connection, user: &mut User, all: bool) -> Result<Vec<Lane>> {
+    if user.account.active {
+        return Ok(Vec::new());
+    }
+    let writable =
+        "group_key IN (SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)";
+    db.prepare_cached("DELETE FROM refusals WHERE user_key = ?1 AND wanted = 0")?
+        .execute([user.key])?;
+    let doubt = format!(
+        "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
+         WHERE user_key = ?1 AND desired = 1 AND managed = 1 AND (observed = 1 OR ?2 AND observed = 0)
+           AND {writable}"
+    );
+    db.prepare_cached(&doubt)?.execute(params![user.key, all])?;
+    // It is a write like any other, and a group that was refused one before is
+    // tried again with it.
+    db.prepare_cached(
+        "UPDATE groups SET refused = NULL WHERE refused IS NOT NULL AND tombstone IS NULL AND key IN (
+             SELECT group_key FROM memberships WHERE user_key = ?1 AND desired <> observed)",
+    )?
+    .execute([user.key])?;
+    user.withdrawn = Withdrawal::Begun;
+    users::save(db, user)?;
+    let mut select = db.prepare_cached(OPEN)?;
+    let groups = select.query_map([user.key], |row| Ok(Lane::Group(GroupKey(row.get(0)?))))?;
+    Ok(groups.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether it waits for the lanes of groups.
+pub(super) fn is_open(db: &Connection, user: &User) -> Result<bool> {
+    Ok(user.withdrawn == Withdrawal::Begun && db.prepare_cached(OPEN)?.exists([user.key])?)
+}
+
+/// How it ended, when it has.
+pub(super) fn outcome(db: &Connection, user: &User) -> Result<Option<Withdrawn>> {
+    if user.account.active || user.withdrawn != Withdrawal::Begun {
+        return Ok(None);
+    }
+    let refused: Option<String> = db
+        .prepare_cached(
+            "SELECT r.reason FROM refusals r
+             JOIN memberships m ON m.group_key = r.group_key AND m.user_key = r.user_key
+             WHERE r.user_key = ?1 AND r.wanted = 0 AND m.observed <> 0 LIMIT 1",
+        )?
+        .query_row([user.key], |row| row.get(0))
+        .optional()?;
+    Ok(Some(refused.map_or(Withdrawn::Whole, Withdrawn::Refused)))
+}
+
+/// What a turn of the user wrote down of it.
+pub(super) fn note_end(user: &mut User) {
+    if !user.account.active && user.withdrawn == Withdrawal::Begun {
+        user.withdrawn = match user.refused {
+            Some(_) => Withdrawal::InPart,
+            None => Withdrawal::Done,
+        };
+    }
+}
+
+/// The lanes of users whose last pair has arrived.
+pub(super) fn arrived(db: &Connection, connection: i64) -> Result<Vec<Lane>> {
+    let mut select = db.prepare_cached(ARRIVED)?;
+    let users = select.query_map([connection], |row| Ok(Lane::User(UserKey(row.get(0)?))))?;
+    Ok(users.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether anybody of a connection is withdrawn.
+pub(super) fn is_any(db: &Connection, connection: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM users WHERE connection = ?1 AND withdrawn <> 0 LIMIT 1")?
+        .exists([connection])?)
+}
+
+/// Of who is withdrawn no managed membership is at rest that is there.
+pub(super) fn doubt(db: &Connection, group: i64, user: i64) -> Result<bool> {
+    let doubted = db
+        .prepare_cached(
+            "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
+             WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND managed = 1
+               AND observed = 1 AND (SELECT withdrawn FROM users WHERE key = user_key) <> 0",
+        )?
+        .execute([group, user])?;
+    Ok(doubted > 0)
+}
+
+/// Whether a user's memberships are not wanted for now, whatever is desired.
+pub(super) fn is_withdrawn(db: &Connection, user: i64) -> Result<bool> {
+    let withdrawn: Option<bool> = db
+        .prepare_cached("SELECT withdrawn <> 0 FROM users WHERE key = ?1")?
+        .query_row([user], |row| row.get(0))
+        .optional()?;
+    Ok(withdrawn.unwrap_or_default())
+}
+
+/// The application's names of the groups that a user would be taken out of.
+pub(super) fn groups_of(db: &Connection, user: &User) -> Result<Vec<String>> {
+    if user.account.active {
+        return Ok(Vec::new());
+    }
+    let mut select = db.prepare_cached(
+        "SELECT g.upstream_name FROM memberships m JOIN groups g ON g.key = m.group_key
+         WHERE m.user_key = ?1 AND m.desired = 1 AND m.managed = 1 AND m.observed <> 0
+           AND g.tombstone IS NULL AND g.read_only IS NULL",
+    )?;
+    let names = select.query_map([user.key], |row| row.get(0))?;
+    Ok(names.collect::<rusqlite::Result<_>>()?)
+}
