@@ -21,7 +21,8 @@ pub(super) async fn settle(store: &dyn Store, setups: &[Setup]) -> Result<(), St
         let site = first.map(|first| Site {
             // A tenant is not kept, and the first connection stays.
             name: format!("{} {}", setup.upstream.fingerprint(), first.0),
-            accounts: !setup.upstream.finds_accounts(),
+            accounts: !setup.upstream.finds_accounts()
+                && !setup.upstream.capabilities().withdraws(),
         });
         if site.is_some() {
             tracing::warn!(

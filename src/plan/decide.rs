@@ -269,6 +269,7 @@ mod tests {
             upstream_id: None,
             counts: None,
             given_up: Vec::new(),
+            elsewhere: Vec::new(),
         }
     }
 

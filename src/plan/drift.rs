@@ -249,6 +249,7 @@ mod tests {
                 upstream_id: (n.is_multiple_of(2)).then(|| format!("id{n}")),
                 counts: None,
                 given_up: Vec::new(),
+                elsewhere: Vec::new(),
             },
             desired: true,
             has_access: true,

@@ -207,6 +207,7 @@ fn by_email(names: &[&str]) -> Vec<Principal> {
             upstream_id: None,
             counts: None,
             given_up: Vec::new(),
+            elsewhere: Vec::new(),
         })
         .collect()
 }

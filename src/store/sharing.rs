@@ -1,7 +1,8 @@
 //! Several connections of one bridge at one tenant of an application: each
 //! group and each account there is managed by one of them alone, the first that
 //! asked for a change of it (reliability: H-18, I-26). Others see it, and are
-//! refused when they would change what is there.
+//! refused when they would change what is there. What a connection itself has
+//! put somebody in, it may always take them out of.
 //!
 //! Two bridges, with a store each, are not told apart. A mark in the application
 //! would need a field of its own there: for a group Opsera documents a name, a
@@ -22,7 +23,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
     pub name: String,
-    /// Accounts are managed there, and not only found.
+    /// Accounts are managed there, and ended: not only found, and not only
+    /// taken out of what the connection itself put them in.
     pub accounts: bool,
 }
 

@@ -225,6 +225,7 @@ fn principal(n: u8) -> Principal {
         upstream_id: None,
         counts: None,
         given_up: Vec::new(),
+        elsewhere: Vec::new(),
     }
 }
 

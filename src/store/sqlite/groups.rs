@@ -443,7 +443,7 @@ pub(super) fn change(
     }
     point!("group.members-changed");
     let renames = next.is_some() && group.id_known.is_some();
-    if flushed.moved() || flushed.adopted > 0 || flushed.again || renames {
+    if flushed.claims() || renames {
         owners::claim_group(db, &group)?;
     }
     guard::members_go(db, &group, size, &flushed, actor)?;

@@ -112,6 +112,8 @@ pub(super) struct Flushed {
     pub(super) removed: Vec<ResourceId>,
     /// The keys of those who were removed, in the same order.
     pub(super) gone: Vec<i64>,
+    /// How many of them were only found, and never asked for.
+    pub(super) gone_unasked: u64,
     /// Members found by import that are now asked for.
     pub(super) adopted: u64,
     /// Something was asked for again that may be on its way: if that is
@@ -127,6 +129,11 @@ pub(super) struct Flushed {
 }
 
 impl Flushed {
+    /// Whether it does more than take out whom this connection has put there.
+    pub(super) fn claims(&self) -> bool {
+        !self.added.is_empty() || self.adopted > 0 || self.gone_unasked > 0
+    }
+
     /// Whether anybody came or went.
     pub(super) fn moved(&self) -> bool {
         !self.added.is_empty() || !self.removed.is_empty()
@@ -445,6 +452,7 @@ fn write_pair(
         flushed.gone.push(user);
         flushed.members_by -= 1;
         flushed.unmanaged_by -= i64::from(!was.managed);
+        flushed.gone_unasked += u64::from(!was.managed);
     }
     if !pair.desired && was.observed == 0 {
         if families::may_forget(db, family, user)? {

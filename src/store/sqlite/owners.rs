@@ -15,7 +15,7 @@ use crate::{
     store::{Elsewhere, Sharing, Site, StoreError},
 };
 
-use super::{Sqlite, fault::Result, groups::Group, row::id_at};
+use super::{Sqlite, fault::Result, groups::Group, row::id_at, users::User};
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -58,6 +58,31 @@ pub(super) fn claim_account(db: &Connection, connection: i64, account: Option<&s
         Some(account) => claim(db, connection, Kind::Account, account),
         None => Ok(()),
     }
+}
+
+/// Families that another connection manages and that this one has never asked
+/// for the user in.
+pub(super) fn others_families(db: &Connection, user: &User) -> Result<Vec<String>> {
+    let mut select = db.prepare_cached(
+        "SELECT DISTINCT w.name, w.connection FROM connections c
+             JOIN owners w ON w.site = c.site AND w.kind = 0 AND w.connection <> c.key
+             JOIN groups g ON g.connection = c.key AND g.family = w.name
+         WHERE c.key = ?1 AND c.site IS NOT NULL AND NOT EXISTS (
+             SELECT 1 FROM memberships m JOIN groups own ON own.key = m.group_key
+             WHERE m.user_key = ?2 AND m.managed = 1
+                 AND own.connection = c.key AND own.family = w.name)",
+    )?;
+    let rows = select.query_map([user.connection, user.key], |row| {
+        Ok((row.get::<_, String>(0)?, row.get(1)?))
+    })?;
+    let mut families = Vec::new();
+    for row in rows {
+        let (name, owner) = row?;
+        if is_kept(db, owner, Kind::Group, &name)? {
+            families.push(name);
+        }
+    }
+    Ok(families)
 }
 
 fn claim(db: &Connection, connection: i64, kind: Kind, name: &str) -> Result<()> {

@@ -17,7 +17,7 @@ use super::{
     fault::Result,
     lanes,
     late::{self, Sent},
-    leaving,
+    leaving, owners,
     users::{self, User},
     withdrawal,
 };
@@ -48,9 +48,12 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
     let Some(user) = users::by_key(db, key.0)?.filter(User::dirty) else {
         return Ok(None);
     };
-    let Some(principal) = user.principal() else {
+    let Some(mut principal) = user.principal() else {
         return Ok(None);
     };
+    if !user.account.active || user.tombstone.is_some() {
+        principal.elsewhere = owners::others_families(db, &user)?;
+    }
     if user.tombstone.is_none() && leaving::must_wait(db, &user)? {
         return Ok(None);
     }

@@ -162,6 +162,7 @@ impl User {
             upstream_id: self.upstream_id.clone(),
             counts: None,
             given_up: Vec::new(),
+            elsewhere: Vec::new(),
         })
     }
 
@@ -583,5 +584,6 @@ pub(super) fn principal_at(row: &Row<'_>) -> rusqlite::Result<Principal> {
         upstream_id: row.get(3)?,
         counts: None,
         given_up: Vec::new(),
+        elsewhere: Vec::new(),
     })
 }

@@ -66,6 +66,7 @@ fn principal(n: u8, id: Option<&str>) -> Principal {
         upstream_id: id.map(str::to_owned),
         counts: None,
         given_up: Vec::new(),
+        elsewhere: Vec::new(),
     }
 }
 

@@ -92,6 +92,7 @@ fn ann() -> Principal {
         upstream_id: Some("old".into()),
         counts: None,
         given_up: Vec::new(),
+        elsewhere: Vec::new(),
     }
 }
 

@@ -30,6 +30,7 @@ struct Doomed {
 impl Snyk {
     pub(super) async fn withdraw(&self, who: &Principal) -> Result<Outcome, UpstreamError> {
         let mut groups = self.group_ids().await?;
+        groups.retain(|group| !who.elsewhere.contains(group));
         // In one order for all, as there may be one to be held in each.
         groups.sort_unstable();
         let mut users: BTreeSet<String> = who.upstream_id.clone().into_iter().collect();

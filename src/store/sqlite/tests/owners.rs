@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    plan::state::Family,
     scim::error::Problem,
     store::{Elsewhere, FoundGroup, Site},
 };
@@ -47,13 +48,22 @@ fn is_elsewhere<T: std::fmt::Debug>(done: Result<T, WriteError>) -> bool {
 }
 
 async fn found(scene: &Scene, c: ConnectionKey, name: &str) -> ResourceId {
+    found_in(scene, c, name, None).await
+}
+
+async fn found_in(
+    scene: &Scene,
+    c: ConnectionKey,
+    name: &str,
+    family: Option<Family>,
+) -> ResourceId {
     let id = fresh_id();
     let found = FoundGroup {
         id,
         row: group_row(name),
         read_only: None,
         members: Vec::new(),
-        family: None,
+        family,
     };
     let mark = scene.store.import_mark(i64::MAX).await.unwrap();
     let import = scene
@@ -148,4 +158,56 @@ async fn of_what_two_managed_before_the_older_keeps_it() {
     scene.store.settle_sites(sites).await.unwrap();
     let a = member(&scene, scene.c, "a").await;
     assert!(add(&scene, scene.c, later.resource.id, &a).await);
+}
+
+#[tokio::test]
+async fn whom_a_connection_has_put_into_a_group_it_may_take_out_whoever_manages_it_now() {
+    let scene = Scene::new().await;
+    let other = scene.store.connection("globex").await.unwrap();
+    make(&scene, scene.c, "team").await.unwrap();
+    let team = make(&scene, other, "team").await.unwrap().resource.id;
+    let b = member(&scene, other, "b").await;
+    assert!(!add(&scene, other, team, &b).await);
+    let sites = vec![(scene.c, site(true)), (other, site(true))];
+    scene.store.settle_sites(sites).await.unwrap();
+    let c = member(&scene, other, "c").await;
+    assert!(add(&scene, other, team, &c).await);
+    let gone = change(vec![MemberChange::Remove(vec![b.clone()])]);
+    let written = scene
+        .store
+        .change_group(other, team, always(), gone, actor())
+        .await;
+    assert!(written.unwrap().changed);
+    assert!(add(&scene, other, team, &b).await);
+}
+
+#[tokio::test]
+async fn the_end_of_a_user_spares_what_another_connection_gave() {
+    let (scene, other) = pair(false).await;
+    let family = |rank| {
+        Some(Family {
+            name: "team".into(),
+            rank,
+        })
+    };
+    let theirs = found_in(&scene, other, "team/member", family(1)).await;
+    let here = found_in(&scene, scene.c, "team/viewer", family(0)).await;
+    let b = member(&scene, other, "b").await;
+    assert!(!add(&scene, other, theirs, &b).await);
+    for asked in [false, true] {
+        let who = scene.member(if asked { "asked" } else { "never" }).await;
+        if asked {
+            // As before the two were known to share.
+            let alone = vec![(scene.c, None), (other, None)];
+            scene.store.settle_sites(alone).await.unwrap();
+            assert!(!add(&scene, scene.c, here, &who.resource.id.to_string()).await);
+            let sites = vec![(other, site(false)), (scene.c, site(false))];
+            scene.store.settle_sites(sites).await.unwrap();
+        }
+        let name = if asked { "asked" } else { "never" };
+        scene.set_active(&who, name, false).await;
+        let turn = scene.store.begin_user_turn(who.key).await.unwrap().unwrap();
+        let spared: &[&str] = if asked { &[] } else { &["team"] };
+        assert_eq!(turn.work.principal.elsewhere, spared);
+    }
 }

@@ -28,6 +28,7 @@ fn principal(n: i64, account: &str, id: Option<&str>) -> Principal {
         upstream_id: id.map(str::to_owned),
         counts: None,
         given_up: Vec::new(),
+        elsewhere: Vec::new(),
     }
 }
 
