@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{World, address, values};
+use crate::support::{Application, World, address, values};
 
 const RULES: &str =
     "read_lag = \"100ms\"\nguard = { enabled = false, protected_groups = [\"adm\"] }";
@@ -137,4 +137,19 @@ async fn a_group_of_many_is_not_emptied_because_those_who_were_to_stay_are_gone(
     by_hand(&world, "POST", "dev", &["m1"]).await;
     world.patch(&path, removal(&ids[2..])).await.expect(204);
     world.until_upstream_has("dev", &addresses(&["m1"])).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_altogether_is_taken_out_though_nobody_is_left() {
+    let rules = "read_lag = \"100ms\"\nguard = { group_removals = { more_than = 100 } }";
+    let world = World::of(Application::DeclaredForEver, rules).await;
+    let ids = world.users("m", 10).await;
+    let group = world.group("dev", &ids).await;
+    let path = format!("/Groups/{group}");
+    world.patch(&path, removal(&ids[..6])).await.expect(204);
+    by_hand(&world, "DELETE", "dev", &["m6", "m7", "m8"]).await;
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    let user = format!("/Users/{}", ids[9]);
+    world.patch(&user, off).await.expect(200);
+    world.until_upstream_has("dev", &addresses(&[])).await;
 }

@@ -52,7 +52,11 @@ pub(super) fn of_lane(
             Lane::User(_) => least(guard, &group)?,
         };
         let Some((rail, most)) = rail else { continue };
-        let (going, leaving) = with_access(db, going)?;
+        let (going, mut leaving) = with_access(db, going)?;
+        if matches!(rail, Rail::Emptied(_)) {
+            // Who leaves altogether is no removal from a group, and goes in time.
+            leaving.clear();
+        }
         if matches!(lane, Lane::Group(_)) && going.is_empty() && leaving.is_empty() {
             continue;
         }
