@@ -2,7 +2,7 @@
 //! no way to change it, another one would be somebody else's, and whatever is
 //! asked for later would be done to the old one. So it is refused, with the
 //! reason that the table of capabilities has, unless the account has that
-//! address in the application by now. Any other attribute may change, and an
+//! address in the application by now, or the user leaves. Any other attribute may change, and an
 //! address may of whoever is not linked to an account yet.
 
 use super::{Failure, Session, Written};
@@ -28,7 +28,16 @@ pub(super) fn keeps(
         return Ok(());
     }
     let is = stored.row.account_key.as_deref().unwrap_or_default();
-    match moved(upstream, &stored.row.attributes, user) {
+    let next = if !user.active() {
+        // Who leaves is ended by the account that was linked, whatever the
+        // address; coming back is when it counts again.
+        None
+    } else if !stored.row.account.active && !user.emails().is_empty() {
+        upstream.project(user).ok().and_then(|it| it.key)
+    } else {
+        moved(upstream, &stored.row.attributes, user)
+    };
+    match next {
         Some(address) if !is.is_empty() && address != is => Err(Problem::bad(
             ScimType::Mutability,
             format!(

@@ -60,6 +60,26 @@ async fn an_address_that_the_account_has_by_now_is_taken() {
 }
 
 #[tokio::test]
+async fn who_leaves_with_another_address_is_out_and_comes_back_with_the_one_of_the_account() {
+    let world = snyk().await;
+    let mel = id_of_user(&world, "mel").await;
+    let mut leaving = user("left");
+    leaving["emails"] = json!([{ "value": address("left") }]);
+    leaving["active"] = json!(false);
+    let path = format!("/Users/{mel}");
+    let left = world.put(&path, leaving).await.expect(200).body;
+    assert_eq!(left["active"], false);
+    assert!(roles(&world, "mel").await.is_empty());
+    reason(activate(&world, &mel, true).await, 400, "cannot be changed");
+    assert!(roles(&world, "mel").await.is_empty());
+    world
+        .patch(&path, renaming(&address("mel")))
+        .await
+        .expect(200);
+    activate(&world, &mel, true).await.expect(200);
+}
+
+#[tokio::test]
 async fn who_has_not_appeared_may_change_its_address() {
     let world = snyk().await;
     let new = format!("/Users/{}", world.user("new").await);
