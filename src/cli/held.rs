@@ -2,7 +2,7 @@
 //! operator, and the operator's word about it. They ask the running server.
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     ConfigFile, Failed,
@@ -193,9 +193,11 @@ impl Plan {
                 let text = std::fs::read_to_string(file).map_err(|error| {
                     Failed::usage(format!("{} cannot be read: {error}", file.display()))
                 })?;
-                let mut request: Value = serde_json::from_str(&text).map_err(|error| {
-                    Failed::usage(format!("{} is no JSON: {error}", file.display()))
+                let request: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
+                    let what = "is no JSON object with `method`, `path` and `body`";
+                    Failed::usage(format!("{} {what}: {error}", file.display()))
                 })?;
+                let mut request = Value::Object(request);
                 request["connection"] = plain(name)?.into();
                 let server = Server::find(&self.config)?;
                 app::command_runtime()?.block_on(server.post("/plan", Some(&request)))?
