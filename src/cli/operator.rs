@@ -112,8 +112,15 @@ pub(super) fn who() -> String {
     let user = user
         .or_else(|_| std::env::var("LOGNAME"))
         .unwrap_or_default();
-    user.chars()
+    let user: String = user
+        .chars()
         .filter(char::is_ascii_graphic)
         .take(64)
-        .collect()
+        .collect();
+    // What is noted begins with a name, whoever starts this.
+    if user.is_empty() {
+        "nobody-named".into()
+    } else {
+        user
+    }
 }

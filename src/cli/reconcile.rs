@@ -118,8 +118,16 @@ impl Reconcile {
         }
         if self.apply {
             self.to_its_end(server, name, &end["found"]).await?;
+            return Ok(differs);
         }
-        Ok(differs)
+        let refused = sum(&connection(&server.get("/status").await?, name)["refused"]);
+        if refused > 0 {
+            let line = format!(
+                "  {refused} changes are refused by the application, see `drawbridge status`"
+            );
+            Screen::new().line(Tone::Plain, &line);
+        }
+        Ok(differs || refused > 0)
     }
 
     /// Waits a while for what is being put right; an error with what is left.

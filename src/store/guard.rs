@@ -159,6 +159,14 @@ pub struct Watched {
     pub lately: bool,
 }
 
+impl Watched {
+    /// Whether so few are believed to stay that some who are gone unseen would
+    /// leave too few.
+    pub fn is_near(&self) -> bool {
+        self.stay.len() <= self.rail.least().saturating_mul(2)
+    }
+}
+
 /// Whether a request was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kept {

@@ -153,3 +153,22 @@ async fn who_leaves_altogether_is_taken_out_though_nobody_is_left() {
     world.patch(&user, off).await.expect(200);
     world.until_upstream_has("dev", &addresses(&[])).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_waits_for_no_group_that_cannot_be_read_and_keeps_many() {
+    let world = World::with(RULES, &["--empty"]).await;
+    let ids = world.users("m", 4).await;
+    world.group("adm", &ids).await;
+    world.group("dev", &ids[..1]).await;
+    let broken = json!({ "rules": [{ "failure": "truncated", "operation": "get_members" }] });
+    world.faults(broken).await;
+    world.forget_calls().await;
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    let user = format!("/Users/{}", ids[0]);
+    world.patch(&user, off).await.expect(200);
+    let end = Instant::now() + Duration::from_secs(20);
+    while writes(&world).await.is_empty() {
+        assert!(Instant::now() < end, "it waits although many stay");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -79,13 +79,20 @@ impl Lanes {
                     unsent: watched.leaving,
                 }
             }
-            Verdict::Unclear(wait) => Spared {
-                unsent: all.iter().map(|it| it.user).collect(),
-                pause: Some(wait),
-                refused: Vec::new(),
-            },
+            Verdict::Unclear(wait) => {
+                let mut unsent = watched.going.clone();
+                if watched.is_near() {
+                    unsent.extend(&watched.leaving);
+                }
+                Spared {
+                    pause: (!unsent.is_empty()).then_some(wait),
+                    unsent,
+                    refused: Vec::new(),
+                }
+            }
         };
-        let spares: HashSet<UserKey> = all.into_iter().map(|it| it.user).collect();
+        let spares = spared.refused.iter().map(|(user, _)| *user);
+        let spares: HashSet<UserKey> = spares.chain(spared.unsent.iter().copied()).collect();
         leave_out(turn, &spares);
         Ok(spared)
     }
@@ -112,6 +119,9 @@ impl Lanes {
             let who = std::slice::from_ref(&work.principal);
             match self.look(&watched, who, false).await {
                 Verdict::Enough => {}
+                // Access that should be gone goes, as long as nothing says that
+                // the group comes near its least.
+                Verdict::Unclear(_) if !watched.is_near() => {}
                 Verdict::Unclear(wait) => return Ok(Some((kept, wait))),
                 Verdict::TooFew => {
                     kept.refused = Some(self.keep(&watched, lane).await?);

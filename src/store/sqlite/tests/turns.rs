@@ -49,7 +49,12 @@ impl Scene {
         delete.await.unwrap()
     }
 
-    pub(super) async fn set_active(&self, user: &UserWritten, name: &str, active: bool) -> UserWritten {
+    pub(super) async fn set_active(
+        &self,
+        user: &UserWritten,
+        name: &str,
+        active: bool,
+    ) -> UserWritten {
         let mut row = user_row(name);
         row.account.active = active;
         row.attributes.0.insert("active".into(), active.into());
