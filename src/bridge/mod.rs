@@ -18,11 +18,12 @@ use crate::{
     plan::state::ConnectionKey,
     scim::{error::Problem, json::Limits},
     store::{Millis, Store, StoreError, Watch},
-    upstream::{Lags, Upstream},
+    upstream::Upstream,
 };
 
 mod address;
 mod approval;
+mod beginning;
 mod budget;
 mod bulk;
 mod calls;
@@ -65,8 +66,6 @@ use switch::Switch;
 
 /// How long answers wait for an application still when the process is to end.
 const LAST_WAIT: Duration = Duration::from_secs(3);
-/// What was sent longer ago is shown by every read.
-const SENT_LATELY: Millis = 60_000;
 
 /// How one connection behaves.
 #[derive(Debug, Clone)]
@@ -239,14 +238,13 @@ impl Bridge {
         let switch = switch.among(setups.iter().map(|setup| setup.name.clone()).collect());
         sharing::settle(&*store, &setups).await?;
         let doubt = recovery::doubt(store.age(clock::new_id()).await?);
+        let lately = beginning::look_back(&*store, &setups).await?;
         let mut connections = Vec::with_capacity(setups.len());
-        for mut setup in setups {
+        for (mut setup, sent_lately) in setups.into_iter().zip(lately) {
             Arc::make_mut(&mut setup.policy.guard).roles = setup.upstream.roles();
             let key = store.connection(&setup.name).await?;
             setup.upstream.brake(switch.stops(&setup.name));
             let budget = budget::Budget::new(setup.policy.request_budget);
-            let sent_lately = setup.upstream.has_families()
-                && sent_lately(&*store, key, setup.policy.late_writes).await?;
             if setup.upstream.has_families() {
                 for found in store.alternatives(key).await? {
                     setup
@@ -254,15 +252,6 @@ impl Bridge {
                         .recall(&found.upstream_name, &found.attributes);
                 }
             }
-            point!("start.before-doubts");
-            store.note_interrupted(key, clock::now()).await?;
-            point!("start.doubted");
-            setup.upstream.begin(&Lags {
-                read_lag: setup.policy.read_lag,
-                late_writes: setup.policy.late_writes,
-                sent_lately,
-                unanswered: store.has_unanswered(key).await?,
-            });
             let lanes = Lanes::new(
                 setup.name.clone(),
                 switch.clone(),
@@ -365,18 +354,6 @@ impl Bridge {
             actor: actor.to_owned(),
         })
     }
-}
-
-/// Whether the process before this one may have sent something that a read does
-/// not show yet.
-async fn sent_lately(
-    store: &dyn Store,
-    key: ConnectionKey,
-    late_writes: Duration,
-) -> Result<bool, StoreError> {
-    let lately = Millis::try_from(late_writes.as_millis()).unwrap_or(Millis::MAX);
-    let then = clock::now().saturating_sub(lately.max(SENT_LATELY));
-    Ok(store.is_sent_since(key, then).await? || !store.open_lanes(key).await?.is_empty())
 }
 
 /// The token in an `Authorization` value; `None` when there is none, or when

@@ -860,8 +860,14 @@ pub trait Store: Guarding + Sharing + Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<Lane>, StoreError>;
     /// At start: whatever was in flight when the process ended may still land.
     async fn note_interrupted(&self, c: ConnectionKey, at: Millis) -> Result<(), StoreError>;
-    /// Whether a call may still take effect of which no answer came.
-    async fn has_unanswered(&self, c: ConnectionKey) -> Result<bool, StoreError>;
+    /// Whether a call may still take effect of which no answer came, noted at that
+    /// time or later.
+    async fn has_unanswered(&self, c: ConnectionKey, since: Millis) -> Result<bool, StoreError>;
+    /// Every other connection that there ever was.
+    async fn connections_but(
+        &self,
+        these: Vec<ConnectionKey>,
+    ) -> Result<Vec<ConnectionKey>, StoreError>;
     /// Doubts again what a call that was never answered, `before` or earlier,
     /// may have changed since; what is looked at, again when `lag` has passed, by
     /// which a look may lag behind. Returns the lanes that have work because of it.

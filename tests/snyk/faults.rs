@@ -71,6 +71,42 @@ async fn an_addition_that_lands_after_the_withdrawal_is_withdrawn_again() {
     has(&world, "ann", None).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_whom_a_connection_took_away_that_is_gone_is_none_who_stays() {
+    let lags = "sync_wait = \"300ms\"\nlate_writes = \"5s\"\nread_lag = \"1s\"";
+    let mut world = snyk_with(lags, LINK).await;
+    let (admin, ann) = (role(&world, ADMIN).await, id_of_user(&world, "ann").await);
+    add(&world, &admin, &ann).await.expect(204);
+    let late = json!({ "late": { "after_ms": 4000 } });
+    let rule = json!({ "failure": late, "operation": "delete_membership" });
+    world.faults(json!({ "rules": [rule] })).await;
+    remove(&world, &admin, &ann).await.expect(204);
+    eventually("it is under way", async || {
+        writes(&world.calls().await).contains(&"delete_membership")
+    })
+    .await;
+    world.kill_bridge();
+    world.faults(json!({ "rules": [] })).await;
+    // Another connection is configured in its place.
+    world.tamper("UPDATE connections SET name = 'gone' WHERE name = 'acme'");
+    world.reconfigure(|text| text.replace("import = \"never\"", "import = \"start\""));
+    world.start_bridge();
+    let find = "/Groups?filter=displayName%20co%20%22group_admin%22";
+    eventually("Snyk was read", async || {
+        world.get(find).await.body["totalResults"] == 2
+    })
+    .await;
+    let (admin, root) = (role(&world, ADMIN).await, id_of_user(&world, "root").await);
+    remove(&world, &admin, &root).await.expect(204);
+    has(&world, "ann", None).await;
+    eventually("the answer is there", async || {
+        world.status().await["connections"][0]["refusedMemberships"] != json!([])
+    })
+    .await;
+    let left = roles(&world, "root").await;
+    assert!(left.contains(&format!("Example/{ADMIN}")), "{left:?}");
+}
+
 fn every_fault() -> Value {
     let rule = |failure: Value, percent: u64| json!({ "failure": failure, "writes": true, "percent": percent });
     json!({ "latency_ms": 5, "rules": [

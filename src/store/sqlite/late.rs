@@ -10,7 +10,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    plan::state::{Existence, GroupKey, UserKey},
+    plan::state::{ConnectionKey, Existence, GroupKey, UserKey},
     store::{Lane, Millis},
 };
 
@@ -138,15 +138,23 @@ pub(super) fn is_doubted_user(db: &Connection, user: i64) -> Result<bool> {
         .exists([user])?)
 }
 
-/// Whether a call of a connection may still land, or has done so.
-pub(super) fn is_any(db: &Connection, connection: i64) -> Result<bool> {
+/// Whether a call of a connection may still land, or has done so, of those that
+/// were noted at that time or later.
+pub(super) fn is_any(db: &Connection, connection: i64, since: Millis) -> Result<bool> {
     Ok(db
         .prepare_cached(
             "SELECT 1 FROM doubts d
              LEFT JOIN users u ON u.key = d.user_key LEFT JOIN groups g ON g.key = d.group_key
-             WHERE coalesce(g.connection, u.connection) = ?1",
+             WHERE coalesce(g.connection, u.connection) = ?1 AND d.since >= ?2",
         )?
-        .exists([connection])?)
+        .exists([connection, since])?)
+}
+
+/// Also those that are not configured any more.
+pub(super) fn connections(db: &Connection) -> Result<Vec<ConnectionKey>> {
+    let mut select = db.prepare_cached("SELECT key FROM connections ORDER BY key")?;
+    let keys = select.query_map([], |row| row.get(0).map(ConnectionKey))?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Every pair of a group whose call got no answer.

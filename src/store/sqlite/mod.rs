@@ -582,8 +582,17 @@ impl Store for Sqlite {
             .await?)
     }
 
-    async fn has_unanswered(&self, c: ConnectionKey) -> Result<bool, StoreError> {
-        Ok(self.readers.read(|db| late::is_any(db, c.0))?)
+    async fn has_unanswered(&self, c: ConnectionKey, since: Millis) -> Result<bool, StoreError> {
+        Ok(self.readers.read(|db| late::is_any(db, c.0, since))?)
+    }
+
+    async fn connections_but(
+        &self,
+        these: Vec<ConnectionKey>,
+    ) -> Result<Vec<ConnectionKey>, StoreError> {
+        let mut all = self.readers.read(late::connections)?;
+        all.retain(|key| !these.contains(key));
+        Ok(all)
     }
 
     async fn recheck_late(

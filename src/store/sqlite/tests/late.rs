@@ -100,8 +100,8 @@ async fn what_was_under_way_when_the_process_ended_is_recorded_once() {
     let other = scene.store.connection("globex").await.unwrap();
     for _ in 0..2 {
         scene.store.note_interrupted(scene.c, 3_000).await.unwrap();
-        assert!(scene.store.has_unanswered(scene.c).await.unwrap());
-        assert!(!scene.store.has_unanswered(other).await.unwrap());
+        assert!(scene.store.has_unanswered(scene.c, i64::MIN).await.unwrap());
+        assert!(!scene.store.has_unanswered(other, i64::MIN).await.unwrap());
         let rows = scene.store.audit(0, 1_000).await.unwrap();
         let cut = rows.iter().filter(|row| row.detail.contains("interrupted"));
         let cut: Vec<_> = cut.map(|row| (row.action.as_str(), row.resource)).collect();
@@ -186,4 +186,20 @@ async fn what_waits_for_a_time_waits_as_long_when_the_clock_is_set() {
     // What was noted after it was put on is not moved.
     moved(2_000, 2_000 + DAY).await.unwrap();
     assert_eq!(look(3_001, 7_000).await.unwrap(), [Lane::Group(group.key)]);
+}
+
+#[tokio::test]
+async fn what_a_connection_left_unanswered_is_known_when_it_is_configured_no_more() {
+    let scene = Scene::new().await;
+    let (group, _) = replaced(&scene).await;
+    scene.next(&group).await;
+    let scene = scene.reopen().await;
+    let store = &scene.store;
+    let other = store.connection("globex").await.unwrap();
+    let departed = store.connections_but(vec![other]).await.unwrap();
+    assert_eq!(departed, [scene.c]);
+    assert!(!store.has_unanswered(scene.c, 3_000).await.unwrap());
+    store.note_interrupted(scene.c, 3_000).await.unwrap();
+    assert!(store.has_unanswered(scene.c, 3_000).await.unwrap());
+    assert!(!store.has_unanswered(scene.c, 3_001).await.unwrap(), "old");
 }
