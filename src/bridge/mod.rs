@@ -37,6 +37,7 @@ mod held;
 mod import;
 mod lane;
 mod lists;
+mod offered;
 mod operator;
 mod pretend;
 mod preview;
@@ -245,13 +246,7 @@ impl Bridge {
             let key = store.connection(&setup.name).await?;
             setup.upstream.brake(switch.stops(&setup.name));
             let budget = budget::Budget::new(setup.policy.request_budget);
-            if setup.upstream.has_families() {
-                for found in store.alternatives(key).await? {
-                    setup
-                        .upstream
-                        .recall(&found.upstream_name, &found.attributes);
-                }
-            }
+            offered::recall(&*store, key, &setup).await?;
             let lanes = Lanes::new(
                 setup.name.clone(),
                 switch.clone(),

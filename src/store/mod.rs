@@ -474,6 +474,16 @@ pub struct Alternative {
     pub asked: bool,
 }
 
+/// A group of a family as the configuration has it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The application's name for it.
+    pub name: String,
+    pub offered: bool,
+    /// Where it stands, as far as that is known.
+    pub family: Option<Family>,
+}
+
 /// The outcome, in a word, of a call that may or may not have been done.
 pub const UNANSWERED: &str = "unknown";
 
@@ -909,6 +919,13 @@ pub trait Store: Guarding + Sharing + Send + Sync + std::fmt::Debug {
     async fn account(&self, key: UserKey) -> Result<Option<String>, StoreError>;
     /// The live groups that are one of a family, as they are shown.
     async fn alternatives(&self, c: ConnectionKey) -> Result<Vec<GroupRow>, StoreError>;
+    /// At start, which of them are offered now. Whoever is asked for in one that
+    /// was not and is again is open there. Returns how many such groups there are.
+    async fn note_offered(
+        &self,
+        c: ConnectionKey,
+        standings: Vec<Standing>,
+    ) -> Result<u64, StoreError>;
     /// Whether another user has the account with this id of the application's.
     async fn is_bound_elsewhere(&self, user: UserKey, id: String) -> Result<bool, StoreError>;
     /// How many users wait for an account to appear.

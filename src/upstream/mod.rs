@@ -76,6 +76,12 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
         true
     }
 
+    /// The family of such a group and its place there, as far as that is known
+    /// without a look.
+    fn family(&self, _name: &str) -> Option<Family> {
+        None
+    }
+
     /// Pure: whether accounts are only found here, and never made: then a user
     /// without one may be looked for by another key.
     fn finds_accounts(&self) -> bool {

@@ -69,3 +69,53 @@ async fn who_had_a_role_that_is_configured_no_more_gets_the_one_that_is_left() {
 async fn so_does_who_was_found_in_it_and_everything_settles_soon() {
     the_first_role_goes(SOON, "mel").await;
 }
+
+impl World {
+    /// From the next start on other roles are offered, and what Snyk has is read.
+    async fn offer(&mut self, before: &str, now: &str) {
+        self.reconfigure(|text| text.replace(before, now));
+        self.forget_calls().await;
+        self.import();
+    }
+
+    async fn sent(&self) -> Vec<String> {
+        let mut calls = self.calls().await;
+        calls.retain(|call| call["status"] != 409);
+        writes(&calls).into_iter().map(str::to_owned).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_is_offered_again_is_given_back_to_whoever_is_asked_for_in_it() {
+    let (both, one) = (offered(&[VIEWER, MEMBER]), offered(&[MEMBER]));
+    let mut world = snyk_with(SOON, &format!("{LINK}\n{both}")).await;
+    let (ann, ben) = (
+        id_of_user(&world, "ann").await,
+        id_of_user(&world, "ben").await,
+    );
+    let (viewers, members) = (role(&world, VIEWER).await, role(&world, MEMBER).await);
+    for path in [&viewers, &members] {
+        add(&world, path, &ann).await.expect(204);
+    }
+    add(&world, &viewers, &ben).await.expect(204);
+    let ann_has = async |world: &World, role: Option<&str>| {
+        eventually(&format!("ann has {role:?}"), async || {
+            example(world, "ann").await == role.map(just).unwrap_or_default()
+        })
+        .await;
+    };
+    world.offer(&both, &one).await;
+    ann_has(&world, Some(MEMBER)).await;
+    world.offer(&one, &both).await;
+    ann_has(&world, Some(VIEWER)).await;
+    assert_eq!(world.sent().await, ["update_membership"], "Ben has it");
+
+    world.offer(&both, &one).await;
+    ann_has(&world, Some(MEMBER)).await;
+    remove(&world, &members, &ann).await.expect(204);
+    ann_has(&world, None).await;
+    world.offer(&one, &both).await;
+    ann_has(&world, Some(VIEWER)).await;
+    assert_eq!(world.sent().await, ["create_membership"]);
+    assert_eq!(example(&world, "ben").await, just(VIEWER));
+}

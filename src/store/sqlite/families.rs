@@ -179,11 +179,16 @@ pub(super) fn learn(db: &Connection, group: &mut Group, found: Option<Family>) -
     db.prepare_cached("UPDATE groups SET family = ?2, rank = ?3 WHERE key = ?1")?
         .execute(params![group.key, name, rank])?;
     group.family = found;
+    look_again_at(db, group.key)
+}
+
+/// Whom a group has of those that are asked for in it is not known any more.
+pub(super) fn look_again_at(db: &Connection, group: i64) -> Result<()> {
     db.prepare_cached(
         "UPDATE memberships SET observed = 2
          WHERE group_key = ?1 AND desired = 1 AND observed = 1 AND managed = 1",
     )?
-    .execute([group.key])?;
+    .execute([group])?;
     Ok(())
 }
 

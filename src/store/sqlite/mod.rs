@@ -30,8 +30,8 @@ use super::{
     Actor, Counting, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, Gone,
     GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark, Imported,
     Lane, ListError, Listing, Members, Millis, Pending, Precondition, Reconcilable, Refused,
-    RefusedResource, Repaired, Resource, SeenToken, Select, Settle, Store, StoreError, TakenAway,
-    UserLearned, UserRow, UserTurn, UserWritten, WriteError,
+    RefusedResource, Repaired, Resource, SeenToken, Select, Settle, Standing, Store, StoreError,
+    TakenAway, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
     trial::Script,
@@ -62,6 +62,7 @@ mod memberships;
 mod migrate;
 mod mirror;
 mod naming;
+mod offered;
 mod owners;
 mod protected;
 mod read;
@@ -523,6 +524,15 @@ impl Store for Sqlite {
 
     async fn alternatives(&self, c: ConnectionKey) -> Result<Vec<GroupRow>, StoreError> {
         Ok(self.readers.read(|db| families::all(db, c.0))?)
+    }
+
+    async fn note_offered(
+        &self,
+        c: ConnectionKey,
+        standings: Vec<Standing>,
+    ) -> Result<u64, StoreError> {
+        let note = move |db: &_| offered::note(db, c.0, &standings);
+        Ok(self.writer.write(note).await?)
     }
 
     async fn is_bound_elsewhere(&self, user: UserKey, id: String) -> Result<bool, StoreError> {

@@ -220,16 +220,20 @@ impl Families {
         Some(self.one(group, &role, rank))
     }
 
+    /// The same of what it is an alternative to.
+    pub(super) fn family(&self, group: &str, role: &str) -> Option<Family> {
+        let mut ranked = (0..).zip(self.roles(group));
+        let (rank, _) = ranked.find(|(_, found)| found.id == role)?;
+        Some(family(group, rank))
+    }
+
     fn one(&self, group: &Group, role: &Role, rank: u32) -> RemoteGroup {
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let called = role.called.clone();
         let called = called.unwrap_or_else(|| self.display_name(group, role));
         RemoteGroup {
             name: name(&group.id, &role.id),
-            family: Some(Family {
-                name: group.id.clone(),
-                rank,
-            }),
+            family: Some(family(&group.id, rank)),
             fields: [
                 field("displayName", &called),
                 field("group", &group.id),
@@ -253,6 +257,13 @@ impl Families {
 
     fn seen(&self) -> MutexGuard<'_, HashMap<String, Seen>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn family(group: &str, rank: u32) -> Family {
+    Family {
+        name: group.to_owned(),
+        rank,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     plan::{
         capability::{Act, Capabilities},
         operation::Operation,
-        state::Principal,
+        state::{Family, Principal},
     },
     scim::{error::Problem, resource::Attributes, schema::Schemas},
 };
@@ -120,6 +120,10 @@ impl Upstream for Snyk {
 
     fn offers(&self, name: &str) -> bool {
         ids(name).is_some_and(|(group, role)| self.families.offers(group, role))
+    }
+
+    fn family(&self, name: &str) -> Option<Family> {
+        ids(name).and_then(|(group, role)| self.families.family(group, role))
     }
 
     fn finds_accounts(&self) -> bool {

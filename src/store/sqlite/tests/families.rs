@@ -6,7 +6,7 @@ use crate::{
         operation::Operation,
         state::{Family, GroupKey, Principal},
     },
-    store::{Counting, FoundGroup, GroupTurn, ImportMark, Pending, Start, UNANSWERED},
+    store::{Counting, FoundGroup, GroupTurn, ImportMark, Pending, Standing, Start, UNANSWERED},
 };
 
 const HOUR: i64 = 3_600_000;
@@ -394,4 +394,42 @@ async fn groups_of_two_families_that_are_called_the_same_are_shown_apart() {
     let select = lists::plain(ResourceType::Group, "", Start::Offset(0), 9);
     let names = lists::names(&store.list(c, select).await.unwrap());
     assert_eq!(names, ["admin", "viewer", "viewer (labs/viewer)"]);
+}
+
+fn standing(name: &str, rank: Option<u32>) -> Standing {
+    Standing {
+        name: name.into(),
+        offered: rank.is_some(),
+        family: rank.map(|rank| Family {
+            name: "acme".into(),
+            rank,
+        }),
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_asked_for_in_a_group_that_is_offered_again_is_open_and_who_was_found_is_not() {
+    let (roles, users) = Roles::new(&[], &["bob"]).await;
+    let (ann, bob) = (&users[0], &users[1]);
+    let (store, c) = (&roles.scene.store, roles.scene.c);
+    for group in [roles.viewer, roles.admin] {
+        roles.set(group, ann, true).await;
+        roles.confirm(group).await;
+    }
+    let all = || vec![standing("viewer", Some(0)), standing("admin", Some(1))];
+    assert_eq!(store.note_offered(c, all()).await.unwrap(), 0);
+    assert!(!roles.is_open(roles.viewer, ann).await);
+    // The other one has the first place meanwhile.
+    let left = vec![standing("viewer", None), standing("admin", Some(0))];
+    assert_eq!(store.note_offered(c, left).await.unwrap(), 0);
+    assert!(!roles.is_open(roles.viewer, ann).await, "it is left out");
+
+    assert_eq!(store.note_offered(c, all()).await.unwrap(), 1);
+    assert!(roles.is_open(roles.viewer, ann).await);
+    assert!(!roles.is_open(roles.viewer, bob).await, "only found");
+    let names = roles.names(roles.admin, ann, true).await;
+    assert_eq!(names, ["viewer", "admin"], "in the order of now");
+    roles.confirm(roles.viewer).await;
+    assert_eq!(store.note_offered(c, all()).await.unwrap(), 0);
+    assert!(!roles.is_open(roles.viewer, ann).await, "once");
 }

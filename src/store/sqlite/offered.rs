@@ -1,0 +1,68 @@
+//! Groups of a family that are configured no more, and are again later. As long
+//! as one is left out its users have another group of the family, or none, and
+//! nothing of that is written down for the pair; so whoever is asked for in it is
+//! open when it comes back. Who was only found in one is not given it again.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::store::Standing;
+
+use super::{
+    families::{learn, look_again_at},
+    fault::Result,
+    groups,
+};
+
+/// See [`crate::store::Store::note_offered`].
+pub(super) fn note(db: &Connection, connection: i64, standings: &[Standing]) -> Result<u64> {
+    let mut back = Vec::new();
+    for standing in standings {
+        let Some((key, before)) = stored(db, connection, &standing.name)? else {
+            continue;
+        };
+        if before == standing.offered {
+            continue;
+        }
+        db.prepare_cached("UPDATE groups SET offered = ?2 WHERE key = ?1")?
+            .execute(params![key, standing.offered])?;
+        if standing.offered {
+            back.push(key);
+        }
+    }
+    if !back.is_empty() {
+        // What counts is asked in the order of now.
+        rank(db, connection, standings)?;
+    }
+    for key in &back {
+        look_again_at(db, *key)?;
+    }
+    Ok(back.len() as u64)
+}
+
+fn stored(db: &Connection, connection: i64, name: &str) -> Result<Option<(i64, bool)>> {
+    Ok(db
+        .prepare_cached(
+            "SELECT key, offered FROM groups WHERE connection = ?1 AND upstream_name = ?2
+             AND family IS NOT NULL AND tombstone IS NULL",
+        )?
+        .query_row(params![connection, name], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?)
+}
+
+/// A group that is left out keeps the place that it had, which may be another's
+/// by now.
+fn rank(db: &Connection, connection: i64, standings: &[Standing]) -> Result<()> {
+    for standing in standings.iter().filter(|it| it.offered) {
+        let (Some(family), Some((key, _))) =
+            (&standing.family, stored(db, connection, &standing.name)?)
+        else {
+            continue;
+        };
+        if let Some(mut group) = groups::by_key(db, key)? {
+            learn(db, &mut group, Some(family.clone()))?;
+        }
+    }
+    Ok(())
+}
