@@ -84,6 +84,8 @@ pub(super) enum Permit {
     Given(Leave),
     /// It cannot be known before so long.
     NotYet(Duration),
+    /// Nobody else is left.
+    Never(String),
 }
 
 /// The right to take a role away, as long as it is kept. When the call begins

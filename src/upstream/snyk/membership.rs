@@ -220,6 +220,7 @@ impl Snyk {
         let mut leave = match self.permit(pair.group, &step, now).await? {
             Permit::Given(leave) => leave,
             Permit::NotYet(wait) => return Ok(Waits(wait)),
+            Permit::Never(reason) => return Err(UpstreamError::Barred { reason }),
         };
         leave.begins();
         let done = match step {

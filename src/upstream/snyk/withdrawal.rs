@@ -1,7 +1,7 @@
 //! The end of a user: out of every Snyk Group of the connection, and where that
-//! is wanted out of the SSO connections. Whether somebody is the last
-//! administrator anywhere is known before the first call that takes something
-//! away; once one did, nothing is told to be undone.
+//! is wanted out of the SSO connections. Where somebody is the last
+//! administrator that one membership stays and is told of, and everything else
+//! goes; once something did, nothing is told to be undone.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -83,6 +83,11 @@ impl Snyk {
                 // The others go all the same.
                 Permit::NotYet(wait) => {
                     end.waits = end.waits.max(Some(wait));
+                    continue;
+                }
+                Permit::Never(reason) => {
+                    let error = UpstreamError::Barred { reason };
+                    _ = end.refused.get_or_insert(error);
                     continue;
                 }
             };
@@ -169,7 +174,10 @@ impl Snyk {
             let administers = |it: &&Membership| self.administers(&it.role_id, Some(&it.role_name));
             leaves.push(match one.memberships.iter().find(administers) {
                 None => Permit::Given(Leave::default()),
-                Some(now) => self.leave(&one.group, now).await?,
+                Some(now) => match self.leave(&one.group, now).await {
+                    Err(UpstreamError::Barred { reason }) => Permit::Never(reason),
+                    permit => permit?,
+                },
             });
         }
         Ok(leaves)
