@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{
     Condition, Finding, Ledger, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile,
-    RemoteUser, Tenant, Upstream, UpstreamError, client::Client,
+    RemoteUser, Tenant, Upstream, UpstreamError, ahead, client::Client,
 };
 use crate::{
     plan::{capability::Capabilities, operation::Operation},
@@ -195,15 +195,16 @@ impl Upstream for Rest {
                 let before = upstream_id.as_deref();
                 self.create_user(account, fields, before).await
             }
-            Operation::DeactivateUser { principal } => self.deactivate_user(principal).await,
+            // What has to be read before something is taken away goes as early
+            // as what takes it away.
+            Operation::DeactivateUser { principal } => ahead(self.deactivate_user(principal)).await,
             Operation::CreateGroup { name, members } => self.create_group(name, members).await,
-            Operation::DeleteGroup { name } => self.delete_group(name).await,
+            Operation::DeleteGroup { name } => ahead(self.delete_group(name)).await,
             Operation::AddMembers { group, members } => {
                 self.change_members(Name::AddMembers, group, members).await
             }
             Operation::RemoveMembers { group, members } => {
-                self.change_members(Name::RemoveMembers, group, members)
-                    .await
+                ahead(self.change_members(Name::RemoveMembers, group, members)).await
             }
             Operation::ReplaceMembers { group, members } => {
                 self.change_members(Name::ReplaceMembers, group, members)
