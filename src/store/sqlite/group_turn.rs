@@ -263,7 +263,11 @@ pub(super) fn end(
         left.extend(learn_existence(db, &mut group, existence)?);
     }
     naming::learn(db, &mut group, learned, at)?;
-    let refused = learned.group_refused.as_ref().filter(|_| untouched);
+    // It was the members who were named, perhaps, and not the group: those whose
+    // turn had not come are still wanted in it.
+    let without_them = undone > 0 && group.members > 0 && is_lost(&group);
+    let refused = learned.group_refused.as_ref();
+    let refused = refused.filter(|_| untouched && !without_them);
     if let Some(reason) = refused
         && !naming::take_back(db, &mut group, at)?
     {
@@ -299,10 +303,16 @@ pub(super) fn end(
     point!("turn.recorded");
     let mut open = lanes::finish_all(db, left)?;
     open.extend(withdrawal::arrived(db, group.connection)?);
-    if has_new_work(db, &group, untouched)? {
+    let again = without_them && learned.group_refused.is_some();
+    if again || has_new_work(db, &group, untouched)? {
         open.push(Lane::Group(key));
     }
     Ok(open)
+}
+
+/// It was there, and is to be made again.
+fn is_lost(group: &Group) -> bool {
+    group.made && group.tombstone.is_none() && group.existence == Existence::Absent
 }
 
 /// But not an id that is another user's.
@@ -456,7 +466,7 @@ fn undo_refused(
             .prepare_cached(
                 "SELECT m.desired, m.sent, m.seq, m.managed,
                      u.tombstone IS NOT NULL OR m.doubted, m.doubted, m.before = 2,
-                     u.withdrawn <> 0 AND m.doubted = 0
+                     u.withdrawn <> 0 AND m.doubted <> 1, u.tombstone IS NOT NULL
                  FROM memberships m JOIN users u ON u.key = m.user_key
                  WHERE m.group_key = ?1 AND m.user_key = ?2",
             )?
@@ -470,6 +480,7 @@ fn undo_refused(
                     again: row.get(5)?,
                     unclear: row.get::<_, Option<bool>>(6)?.unwrap_or_default(),
                     withdrawn: row.get(7)?,
+                    deleted: row.get(8)?,
                 })
             })
             .optional()?;
@@ -482,11 +493,17 @@ fn undo_refused(
             // It is the end of the user's access that was refused: told as that,
             // and kept.
             refusals::note(db, (group.key, user.0), false, reason, at)?;
+            if pair.deleted && !pair.again {
+                // Nobody is left who would ask for it again: once more, later. A
+                // 2 in `doubted` says that this was done.
+                late::note_pair(db, (group.key, user.0), Sent::Present, at)?;
+            }
             db.prepare_cached(
-                "UPDATE memberships SET observed = 1, before = NULL, sent = NULL
+                "UPDATE memberships SET observed = 1, before = NULL, sent = NULL,
+                     doubted = CASE WHEN ?3 THEN 2 ELSE doubted END
                  WHERE group_key = ?1 AND user_key = ?2",
             )?
-            .execute([group.key, user.0])?;
+            .execute(params![group.key, user.0, pair.deleted])?;
             continue;
         }
         if !sent && pair.leaver && !pair.again {
@@ -547,6 +564,7 @@ struct Refused {
     unclear: bool,
     /// The user's account cannot be ended, so this is.
     withdrawn: bool,
+    deleted: bool,
 }
 
 /// Returns the users that may have left for good.

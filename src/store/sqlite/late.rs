@@ -396,6 +396,9 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
             "UPDATE memberships SET observed = 2 WHERE group_key = ?1 AND user_key = ?2"
         })?
         .execute([group, user])?;
+        if desired == Some(0) {
+            withdrawal::resume(db, (group, user))?;
+        }
         return Ok(lane);
     }
     // No call named an account that never was, and none could take it out.

@@ -126,6 +126,22 @@ pub(super) fn note_end(user: &mut User) {
     }
 }
 
+/// A removal that was refused goes once more, of somebody whom nobody can delete
+/// again.
+pub(super) fn resume(db: &Connection, (group, user): (i64, i64)) -> Result<()> {
+    let deleted = |it: &User| it.tombstone.is_some() && it.withdrawn != Withdrawal::No;
+    let Some(mut user) = users::by_key(db, user)?.filter(deleted) else {
+        return Ok(());
+    };
+    db.prepare_cached(
+        "DELETE FROM refusals WHERE group_key = ?1 AND user_key = ?2 AND wanted = 0",
+    )?
+    .execute([group, user.key])?;
+    user.withdrawn = Withdrawal::Begun;
+    user.refused = None;
+    users::save(db, &user)
+}
+
 /// The lanes of users whose last pair has arrived.
 pub(super) fn arrived(db: &Connection, connection: i64) -> Result<Vec<Lane>> {
     let mut select = db.prepare_cached(ARRIVED)?;

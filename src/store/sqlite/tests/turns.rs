@@ -384,6 +384,38 @@ async fn a_group_refused_at_its_creation_is_withdrawn() {
 }
 
 #[tokio::test]
+async fn a_group_refused_when_it_is_made_again_is_tried_without_those_who_were_named() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.user("bob").await);
+    let both = [ann.resource.id, bob.resource.id];
+    let group = scene.settled_group("dev", &[]).await;
+    scene.change(&group, add(&both)).await.unwrap();
+    let refused = |refused| GroupLearned {
+        existence: Some(Existence::Absent),
+        refused,
+        group_refused: Some("no".into()),
+        ..GroupLearned::default()
+    };
+    let turn = scene.begin(group.key).await;
+    assert_eq!(turn.work.adds.len(), 1, "bob has no account yet");
+    let learned = refused(vec![(ann.key, "no".into())]);
+    assert!(
+        scene
+            .end(&turn, learned)
+            .await
+            .contains(&Lane::Group(group.key))
+    );
+    assert_eq!(scene.members(&group).await, [bob.resource.id]);
+    let turn = scene.begin(group.key).await;
+    assert_eq!(
+        (turn.work.observed, turn.work.adds.len()),
+        (Existence::Absent, 0)
+    );
+    scene.end(&turn, refused(Vec::new())).await;
+    assert!(scene.idle(group.key).await, "once");
+}
+
+#[tokio::test]
 async fn a_group_missing_upstream_waits_for_its_next_write() {
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;

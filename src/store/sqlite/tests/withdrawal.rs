@@ -270,20 +270,25 @@ async fn a_deleted_user_is_forgotten_when_the_last_membership_has_gone_and_not_b
             .unwrap()
             .is_none()
     );
-    let refuse = GroupLearned {
+    let refuse = || GroupLearned {
         refused: vec![(ann.key, "no".into())],
         ..GroupLearned::default()
     };
-    let turn = scene.turn(dev.key).await;
-    assert_eq!(names(&turn.work.removes), [ann.key]);
-    scene.ends(&turn, refuse).await;
-    assert_eq!(
-        scene.how_it_ended(ann.key).await,
-        Withdrawn::Refused("no".into())
-    );
-    assert!(scene.rests(dev.key).await);
-    let told = scene.store.refused_resources(scene.c, 10).await.unwrap();
-    assert_eq!(told[0].id, ann.resource.id);
+    let late = || scene.store.recheck_late(scene.c, 10_000, 20_000, 0);
+    // Nobody can delete her again, so it is tried once more of its own accord.
+    for woken in [vec![Lane::Group(dev.key)], Vec::new()] {
+        let turn = scene.turn(dev.key).await;
+        assert_eq!(names(&turn.work.removes), [ann.key]);
+        scene.ends(&turn, refuse()).await;
+        assert_eq!(
+            scene.how_it_ended(ann.key).await,
+            Withdrawn::Refused("no".into())
+        );
+        assert!(scene.rests(dev.key).await);
+        let told = scene.store.refused_resources(scene.c, 10).await.unwrap();
+        assert_eq!(told[0].id, ann.resource.id);
+        assert_eq!(late().await.unwrap(), woken);
+    }
     scene.store.retry_ends(scene.c, actor()).await.unwrap();
     scene.withdraw(ann.key).await;
     let turn = scene.turn(dev.key).await;
