@@ -127,7 +127,7 @@ macro_rules! workable {
                AND (u.withdrawn = 0 OR CASE m.desired
                  WHEN 1 THEN m.observed = 2 AND m.managed = 1
                    AND (u.refused IS NULL OR u.withdrawn = 3)
-                 ELSE u.tombstone IS NULL OR NOT EXISTS (
+                 ELSE NOT EXISTS (
                    SELECT 1 FROM refusals r WHERE r.group_key = m.group_key
                      AND r.user_key = m.user_key AND r.wanted = 0) END)
                AND NOT (u.existence = 0 AND u.deactivated = 0 AND u.unsure = 0) END"
@@ -489,9 +489,9 @@ fn undo_refused(
             late::note_pair(db, (group.key, user.0), Sent::towards(sent), at)?;
         }
         let sent = pair.sent.unwrap_or(pair.desired);
-        if pair.withdrawn && !sent && (pair.desired || pair.leaver) {
+        if pair.withdrawn && !sent {
             // It is the end of the user's access that was refused: told as that,
-            // and kept.
+            // and kept; so is what was to go before, which no return gives back.
             refusals::note(db, (group.key, user.0), false, reason, at)?;
             if pair.deleted && !pair.again {
                 // Nobody is left who would ask for it again: once more, later. A

@@ -47,7 +47,7 @@ macro_rules! open {
          AND g.read_only IS NULL AND g.refused IS NULL
          AND CASE WHEN g.tombstone IS NOT NULL THEN g.existence <> 0
              WHEN m.desired = 1 THEN m.observed = 2 AND m.managed = 1
-             ELSE u.tombstone IS NULL OR NOT EXISTS (
+             ELSE NOT EXISTS (
                  SELECT 1 FROM refusals r
                  WHERE r.group_key = m.group_key AND r.user_key = m.user_key AND r.wanted = 0) END"
     };
@@ -73,8 +73,15 @@ pub(super) fn begin(db: &Connection, user: &mut User, all: bool) -> Result<Vec<L
     }
     let writable =
         "group_key IN (SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)";
-    db.prepare_cached("DELETE FROM refusals WHERE user_key = ?1 AND wanted = 0")?
-        .execute([user.key])?;
+    // A removal that was refused before, and is desired again for that, stays
+    // told: this ends it for now, and activation gives it back.
+    let first = user.withdrawn == Withdrawal::No && user.tombstone.is_none();
+    db.prepare_cached(
+        "DELETE FROM refusals WHERE user_key = ?1 AND wanted = 0 AND NOT (?2 AND EXISTS (
+             SELECT 1 FROM memberships m WHERE m.group_key = refusals.group_key
+                 AND m.user_key = ?1 AND m.desired = 1))",
+    )?
+    .execute(params![user.key, first])?;
     let doubt = format!(
         "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
          WHERE user_key = ?1 AND desired = 1 AND managed = 1 AND (observed = 1 OR ?2 AND observed = 0)
