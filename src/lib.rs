@@ -59,7 +59,8 @@
 //!    requests become a few calls, without any delay when there is just one.
 //! 4. `plan` makes operations of them. Removals come first, but for those whose
 //!    request adds somebody too, which come after that; a batch is as large as
-//!    the application takes; nothing different is no operation.
+//!    the application takes; nothing different is no operation. Where a guard
+//!    rail watches the group, the application is looked at before a removal.
 //! 5. The rows are marked as unknown before anything is sent. Then `upstream`
 //!    paces, sends once, and says member by member what was done.
 //! 6. `store` records what was learned. What is still unknown is read before
@@ -83,6 +84,12 @@
 //! managed membership away instead. They stay desired; what is wanted of a pair
 //! is that it is desired and its user is not withdrawn. The user's lane waits
 //! for those of the groups, and an activation only makes the difference again.
+//!
+//! # One owner
+//!
+//! Where several connections lead to one tenant, the first that asks for a change
+//! of a group or account manages it. That is asked in the transaction of the
+//! write; what a connection itself has put there it may always take away.
 //!
 //! # When the process dies
 //!

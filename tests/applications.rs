@@ -88,6 +88,17 @@ impl Trial {
         }
     }
 
+    /// Ends the process as soon as something is on its way, and starts another.
+    async fn killed_in_mid_call(&mut self) {
+        let end = std::time::Instant::now() + Duration::from_secs(20);
+        while writes(&self.world.calls().await).is_empty() {
+            assert!(std::time::Instant::now() < end, "nothing is under way");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.world.kill_and_restart();
+        self.world.faults(json!({})).await;
+    }
+
     /// The id of somebody who was imported.
     async fn user(&self, name: &str) -> String {
         self.find("Users", "userName", &address(name)).await
@@ -531,13 +542,7 @@ async fn a_kill_while_access_is_withdrawn_leaves_none(application: Application) 
     let path = format!("/Users/{}", trial.user("ann").await);
     let leaves = json!([{ "op": "replace", "value": { "active": false } }]);
     trial.world.patch(&path, leaves).await.expect(200);
-    let end = std::time::Instant::now() + Duration::from_secs(20);
-    while writes(&trial.world.calls().await).is_empty() {
-        assert!(std::time::Instant::now() < end, "nothing is under way");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    trial.world.kill_and_restart();
-    trial.world.faults(json!({})).await;
+    trial.killed_in_mid_call().await;
     trial
         .world
         .until_upstream_has(trial.example.upstream, &[address("ben")].into())
@@ -612,13 +617,7 @@ async fn a_kill_in_mid_turn_loses_nothing(application: Application) {
     trial.world.forget_calls().await;
     trial.patch_crew("add", &["cat", "dan"]).await.expect(204);
     trial.patch_crew("remove", &["ann"]).await.expect(204);
-    let end = std::time::Instant::now() + Duration::from_secs(20);
-    while writes(&trial.world.calls().await).is_empty() {
-        assert!(std::time::Instant::now() < end, "nothing is under way");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    trial.world.kill_and_restart();
-    trial.world.faults(json!({})).await;
+    trial.killed_in_mid_call().await;
     trial.until_the_crew_is(&["ben", "cat", "dan"]).await;
 }
 

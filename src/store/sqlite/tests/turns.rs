@@ -6,17 +6,17 @@ use crate::{
 };
 
 impl Scene {
-    async fn begin(&self, key: GroupKey) -> GroupTurn {
+    pub(super) async fn begin(&self, key: GroupKey) -> GroupTurn {
         let turn = self.store.begin_group_turn(key, 1_000).await.unwrap();
         turn.expect("the lane has work")
     }
 
-    async fn idle(&self, key: GroupKey) -> bool {
+    pub(super) async fn idle(&self, key: GroupKey) -> bool {
         let turn = self.store.begin_group_turn(key, 1_000).await.unwrap();
         turn.is_none()
     }
 
-    async fn end(&self, turn: &GroupTurn, learned: GroupLearned) -> Vec<Lane> {
+    pub(super) async fn end(&self, turn: &GroupTurn, learned: GroupLearned) -> Vec<Lane> {
         let end = self
             .store
             .end_group_turn(turn.work.group, turn.seq, learned, 3_000);

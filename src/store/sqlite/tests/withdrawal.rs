@@ -2,23 +2,11 @@
 //! is taken away and stays desired.
 use super::*;
 use crate::{
-    plan::{operation::Operation, state::GroupKey},
-    store::{GroupTurn, UNANSWERED, Withdrawn},
+    plan::operation::Operation,
+    store::{UNANSWERED, Withdrawn},
 };
 
 impl Scene {
-    async fn activate(&self, user: &UserWritten, name: &str, active: bool) -> UserWritten {
-        let mut row = user_row(name);
-        row.account.active = active;
-        row.attributes.0.insert("active".into(), active.into());
-        let decide = Box::new(|_: &_| Ok(Some(row)));
-        let id = user.resource.id;
-        let change = self
-            .store
-            .change_user(self.c, id, always(), decide, actor());
-        change.await.unwrap()
-    }
-
     /// A turn of the user finds that the account cannot be ended.
     async fn withdraw(&self, user: UserKey) -> Vec<Lane> {
         let turn = self.store.begin_user_turn(user).await.unwrap().unwrap();
@@ -61,22 +49,6 @@ impl Scene {
         let turn = self.store.begin_user_turn(user).await.unwrap();
         turn.is_none() && self.store.is_open(user).await.unwrap()
     }
-
-    async fn turn(&self, group: GroupKey) -> GroupTurn {
-        let turn = self.store.begin_group_turn(group, 1_000).await.unwrap();
-        turn.expect("the lane has work")
-    }
-
-    async fn rests(&self, group: GroupKey) -> bool {
-        let turn = self.store.begin_group_turn(group, 1_000).await.unwrap();
-        turn.is_none()
-    }
-
-    async fn ends(&self, turn: &GroupTurn, learned: GroupLearned) -> Vec<Lane> {
-        let (group, seq) = (turn.work.group, turn.seq);
-        let end = self.store.end_group_turn(group, seq, learned, 3_000);
-        end.await.unwrap()
-    }
 }
 
 fn names(of: &[crate::plan::state::Principal]) -> Vec<UserKey> {
@@ -97,25 +69,25 @@ async fn memberships_go_stay_desired_and_come_back() {
     let both = [ann.resource.id, ben.resource.id];
     let dev = scene.settled_group("dev", &both).await;
     let ops = scene.settled_group("ops", &both).await;
-    scene.activate(&ann, "ann", false).await;
-    assert!(scene.rests(dev.key).await, "nothing before its turn");
+    scene.set_active(&ann, "ann", false).await;
+    assert!(scene.idle(dev.key).await, "nothing before its turn");
     let woken = scene.withdraw(ann.key).await;
     assert!(woken.contains(&Lane::Group(dev.key)) && woken.contains(&Lane::Group(ops.key)));
     assert!(scene.waits(ann.key).await);
     for (group, last) in [(&dev, false), (&ops, true)] {
-        let turn = scene.turn(group.key).await;
+        let turn = scene.begin(group.key).await;
         assert_eq!(
             (names(&turn.work.removes), turn.work.alone),
             (vec![ann.key], 1)
         );
         assert!(turn.work.adds.is_empty() && turn.work.full.is_none());
-        let woken = scene.ends(&turn, absent(ann.key)).await;
+        let woken = scene.end(&turn, absent(ann.key)).await;
         assert_eq!(woken.contains(&Lane::User(ann.key)), last);
         assert_eq!(scene.members(group).await.len(), 2);
     }
     assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
     assert!(!scene.store.is_open(ann.key).await.unwrap());
-    assert!(scene.rests(dev.key).await);
+    assert!(scene.idle(dev.key).await);
     assert_eq!(
         scene
             .store
@@ -128,21 +100,21 @@ async fn memberships_go_stay_desired_and_come_back() {
     // Asked for meanwhile: kept, and nothing is sent.
     let lab = scene.settled_group("lab", &[ben.resource.id]).await;
     scene.change(&lab, add(&[ann.resource.id])).await.unwrap();
-    assert!(scene.rests(lab.key).await);
+    assert!(scene.idle(lab.key).await);
     scene
         .change(&ops, remove(&[ann.resource.id]))
         .await
         .unwrap();
-    assert!(scene.rests(ops.key).await);
+    assert!(scene.idle(ops.key).await);
 
     let scene = scene.reopen().await;
-    let back = scene.activate(&ann, "ann", true).await;
+    let back = scene.set_active(&ann, "ann", true).await;
     assert!(!back.dirty);
     assert_eq!(back.groups.len(), 2, "{:?}", back.groups);
     for group in [&dev, &lab] {
-        assert_eq!(names(&scene.turn(group.key).await.work.adds), [ann.key]);
+        assert_eq!(names(&scene.begin(group.key).await.work.adds), [ann.key]);
     }
-    assert!(scene.rests(ops.key).await);
+    assert!(scene.idle(ops.key).await);
 }
 
 #[tokio::test]
@@ -151,8 +123,8 @@ async fn an_add_in_flight_is_taken_away_and_a_removal_in_flight_is_put_back() {
     let ann = scene.member("ann").await;
     let dev = scene.settled_group("dev", &[]).await;
     scene.change(&dev, add(&[ann.resource.id])).await.unwrap();
-    let adding = scene.turn(dev.key).await;
-    scene.activate(&ann, "ann", false).await;
+    let adding = scene.begin(dev.key).await;
+    scene.set_active(&ann, "ann", false).await;
     scene.withdraw(ann.key).await;
     assert!(scene.waits(ann.key).await);
     let since = scene
@@ -167,18 +139,18 @@ async fn an_add_in_flight_is_taken_away_and_a_removal_in_flight_is_put_back() {
         present: vec![ann.key],
         ..GroupLearned::default()
     };
-    let woken = scene.ends(&adding, learned).await;
+    let woken = scene.end(&adding, learned).await;
     assert_eq!(woken, [Lane::Group(dev.key)]);
-    let removing = scene.turn(dev.key).await;
+    let removing = scene.begin(dev.key).await;
     assert_eq!(names(&removing.work.removes), [ann.key]);
-    scene.activate(&ann, "ann", true).await;
+    scene.set_active(&ann, "ann", true).await;
     let since = scene
         .store
         .written_since(dev.key, removing.seq, vec![ann.key]);
     assert_eq!(since.await.unwrap(), [ann.key]);
-    let woken = scene.ends(&removing, absent(ann.key)).await;
+    let woken = scene.end(&removing, absent(ann.key)).await;
     assert_eq!(woken, [Lane::Group(dev.key)]);
-    assert_eq!(names(&scene.turn(dev.key).await.work.adds), [ann.key]);
+    assert_eq!(names(&scene.begin(dev.key).await.work.adds), [ann.key]);
 }
 
 #[tokio::test]
@@ -187,7 +159,7 @@ async fn what_may_land_late_is_judged_by_what_is_wanted_of_who_is_withdrawn() {
     let ann = scene.member("ann").await;
     let dev = scene.settled_group("dev", &[]).await;
     scene.change(&dev, add(&[ann.resource.id])).await.unwrap();
-    let turn = scene.turn(dev.key).await;
+    let turn = scene.begin(dev.key).await;
     let add = Operation::AddMembers {
         group: "dev".into(),
         members: turn.work.adds.clone(),
@@ -197,17 +169,17 @@ async fn what_may_land_late_is_judged_by_what_is_wanted_of_who_is_withdrawn() {
         calls: vec![(add, UNANSWERED.into(), 1)],
         ..GroupLearned::default()
     };
-    scene.ends(&turn, learned).await;
-    scene.activate(&ann, "ann", false).await;
+    scene.end(&turn, learned).await;
+    scene.set_active(&ann, "ann", false).await;
     scene.withdraw(ann.key).await;
     assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
-    assert!(scene.rests(dev.key).await);
+    assert!(scene.idle(dev.key).await);
     let recheck = scene.store.recheck_late(scene.c, 10_000, 20_000, 0);
     assert_eq!(recheck.await.unwrap(), [Lane::Group(dev.key)]);
-    let turn = scene.turn(dev.key).await;
+    let turn = scene.begin(dev.key).await;
     assert_eq!(names(&turn.work.removes), [ann.key]);
-    scene.ends(&turn, absent(ann.key)).await;
-    assert!(scene.rests(dev.key).await);
+    scene.end(&turn, absent(ann.key)).await;
+    assert!(scene.idle(dev.key).await);
 }
 
 #[tokio::test]
@@ -215,20 +187,20 @@ async fn a_refused_removal_is_a_refused_end_that_is_kept_and_tried_again() {
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;
     let dev = scene.settled_group("dev", &[ann.resource.id]).await;
-    let left = scene.activate(&ann, "ann", false).await;
+    let left = scene.set_active(&ann, "ann", false).await;
     scene.withdraw(ann.key).await;
-    let turn = scene.turn(dev.key).await;
+    let turn = scene.begin(dev.key).await;
     let learned = GroupLearned {
         refused: vec![(ann.key, "no".into())],
         ..GroupLearned::default()
     };
-    let woken = scene.ends(&turn, learned.clone()).await;
+    let woken = scene.end(&turn, learned.clone()).await;
     assert_eq!(woken, [Lane::User(ann.key)]);
     assert_eq!(
         scene.how_it_ended(ann.key).await,
         Withdrawn::Refused("no".into())
     );
-    assert!(scene.rests(dev.key).await);
+    assert!(scene.idle(dev.key).await);
     let told = scene.store.refused_resources(scene.c, 10).await.unwrap();
     assert_eq!(
         (told.len(), told[0].id, told[0].reason.as_str()),
@@ -244,8 +216,8 @@ async fn a_refused_removal_is_a_refused_end_that_is_kept_and_tried_again() {
     let again = scene.store.retry_ends(scene.c, actor()).await.unwrap();
     assert_eq!(again, [Lane::User(ann.key)]);
     assert_eq!(scene.withdraw(ann.key).await, [Lane::Group(dev.key)]);
-    let turn = scene.turn(dev.key).await;
-    scene.ends(&turn, absent(ann.key)).await;
+    let turn = scene.begin(dev.key).await;
+    scene.end(&turn, absent(ann.key)).await;
     assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
     assert_eq!(scene.store.refusals(scene.c, 10).await.unwrap(), []);
 }
@@ -255,7 +227,7 @@ async fn a_deleted_user_is_forgotten_when_the_last_membership_has_gone_and_not_b
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;
     let dev = scene.settled_group("dev", &[ann.resource.id]).await;
-    scene.activate(&ann, "ann", false).await;
+    scene.set_active(&ann, "ann", false).await;
     let deleted = scene
         .store
         .delete_user(scene.c, ann.resource.id, always(), actor());
@@ -277,22 +249,22 @@ async fn a_deleted_user_is_forgotten_when_the_last_membership_has_gone_and_not_b
     let late = || scene.store.recheck_late(scene.c, 10_000, 20_000, 0);
     // Nobody can delete her again, so it is tried once more of its own accord.
     for woken in [vec![Lane::Group(dev.key)], Vec::new()] {
-        let turn = scene.turn(dev.key).await;
+        let turn = scene.begin(dev.key).await;
         assert_eq!(names(&turn.work.removes), [ann.key]);
-        scene.ends(&turn, refuse()).await;
+        scene.end(&turn, refuse()).await;
         assert_eq!(
             scene.how_it_ended(ann.key).await,
             Withdrawn::Refused("no".into())
         );
-        assert!(scene.rests(dev.key).await);
+        assert!(scene.idle(dev.key).await);
         let told = scene.store.refused_resources(scene.c, 10).await.unwrap();
         assert_eq!(told[0].id, ann.resource.id);
         assert_eq!(late().await.unwrap(), woken);
     }
     scene.store.retry_ends(scene.c, actor()).await.unwrap();
     scene.withdraw(ann.key).await;
-    let turn = scene.turn(dev.key).await;
-    scene.ends(&turn, absent(ann.key)).await;
+    let turn = scene.begin(dev.key).await;
+    scene.end(&turn, absent(ann.key)).await;
     assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
     let turn = scene.store.begin_user_turn(again.key).await.unwrap();
     assert!(turn.is_some(), "its successor may begin");
@@ -313,18 +285,74 @@ async fn access_has_ended_when_earlier_removals_and_deleted_groups_are_gone_too(
         .store
         .delete_group(scene.c, ops.resource.id, always(), any, actor());
     delete.await.unwrap();
-    scene.activate(&ann, "ann", false).await;
+    scene.set_active(&ann, "ann", false).await;
     scene.withdraw(ann.key).await;
     assert!(scene.waits(ann.key).await);
     // Asked for again before its removal was sent: it is sent all the same.
     let written = scene.change(&dev, add(&[ann.resource.id])).await.unwrap();
     assert_eq!(written.touched, [ann.key]);
-    let turn = scene.turn(dev.key).await;
+    let turn = scene.begin(dev.key).await;
     assert_eq!(names(&turn.work.removes), [ann.key]);
-    assert_eq!(scene.ends(&turn, absent(ann.key)).await, []);
+    assert_eq!(scene.end(&turn, absent(ann.key)).await, []);
     assert!(scene.waits(ann.key).await);
     let woken = scene.confirm_group(&ops).await;
     assert_eq!(woken, [Lane::User(ann.key)]);
     assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
-    assert!(scene.rests(dev.key).await);
+    assert!(scene.idle(dev.key).await);
+}
+
+#[tokio::test]
+async fn a_removal_that_was_refused_is_told_on_though_the_withdrawal_ends_it() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    scene
+        .change(&dev, remove(&[ann.resource.id]))
+        .await
+        .unwrap();
+    let turn = scene.begin(dev.key).await;
+    let refused = GroupLearned {
+        refused: vec![(ann.key, "no".into())],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, refused).await;
+    assert_eq!(scene.members(&dev).await, [ann.resource.id]);
+    scene.set_active(&ann, "ann", false).await;
+    scene.withdraw(ann.key).await;
+    let turn = scene.begin(dev.key).await;
+    scene.end(&turn, absent(ann.key)).await;
+    assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
+    let told = scene.store.refusals(scene.c, 10).await.unwrap();
+    assert_eq!((told.len(), told[0].wanted), (1, false));
+}
+
+#[tokio::test]
+async fn a_removal_that_is_refused_of_who_is_withdrawn_meanwhile_gives_nothing_back() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    scene
+        .change(&dev, remove(&[ann.resource.id]))
+        .await
+        .unwrap();
+    let turn = scene.begin(dev.key).await;
+    scene.set_active(&ann, "ann", false).await;
+    scene.withdraw(ann.key).await;
+    let refused = GroupLearned {
+        refused: vec![(ann.key, "no".into())],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, refused).await;
+    assert_eq!(scene.members(&dev).await, []);
+    assert!(
+        scene.idle(dev.key).await,
+        "it is told, and not sent for ever"
+    );
+    assert_eq!(
+        scene.how_it_ended(ann.key).await,
+        Withdrawn::Refused("no".into())
+    );
+    scene.set_active(&ann, "ann", true).await;
+    let turn = scene.begin(dev.key).await;
+    assert_eq!((turn.work.adds.len(), turn.work.removes.len()), (0, 1));
 }
