@@ -601,7 +601,7 @@ impl Work<'_> {
                     Wrote::User(written) => Some(written),
                     Wrote::Group(_) => None,
                 }));
-                Ok(None)
+                Ok(self.ended(place))
             }
             Ok(Outcome::Refused(_, error)) => {
                 let failure = write_failed(error, User, &id.to_string());
@@ -615,6 +615,18 @@ impl Work<'_> {
         };
         self.settle(place, outcome);
         wakes
+    }
+
+    /// A deletion that is done changed something; whether its first step is
+    /// confirmed, that knows.
+    fn ended(&mut self, place: usize) -> Option<Written> {
+        match self.outcomes.get_mut(place).and_then(Option::take) {
+            Some(Ok(Some(first))) => Some(Written {
+                changed: true,
+                ..first
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -630,6 +642,7 @@ impl Chain {
         let version = written.resource.meta.version;
         self.undo = match (refused, self.undo.take()) {
             (false, _) => None,
+            (true, None) if !written.changed => None,
             (true, None) => Some((written.key, version, written.before.clone())),
             (true, Some((key, _, before))) => Some((key, version, before)),
         };

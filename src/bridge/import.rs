@@ -17,7 +17,8 @@ use crate::{
     },
     store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, UserRow, Watch},
     upstream::{
-        RemoteGroup, RemoteMember, RemoteProfile, RemoteUser, UpstreamError, ahead, in_background,
+        RemoteGroup, RemoteMember, RemoteProfile, RemoteUser, UpstreamError, in_background,
+        looking_ahead,
     },
 };
 use gone::Reading;
@@ -45,7 +46,7 @@ impl Bridge {
             self.engine.spawn(async move {
                 loop {
                     // Removals wait for it, so it comes first, before what is added.
-                    let look = ahead(session.look_first()).await;
+                    let look = looking_ahead(session.look_first()).await;
                     let unseen = look.is_err();
                     let read = match look {
                         Ok(()) => session.import(false, &|_| {}).await,

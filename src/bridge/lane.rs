@@ -28,7 +28,7 @@ use crate::{
         state::{ConnectionKey, Existence, GroupKey, UserKey},
     },
     store::{Counting, GroupLearned, GroupTurn, Lane, Millis, Store, StoreError, UserLearned},
-    upstream::Upstream,
+    upstream::{Upstream, ahead},
 };
 
 mod brink;
@@ -49,6 +49,9 @@ const LEAST_GAP: Duration = Duration::from_millis(100);
 /// By how much later a lane tries again for every time it found the application
 /// away, and at most: thousands of them need not look every time.
 const AWAY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
+/// The same where access is taken away, less than by how much other calls leave
+/// the tries to removals then; and for how many attempts.
+const AWAY_TAKING: (Duration, u32) = (Duration::from_millis(400), 12);
 /// Most time a busy lane waits for the requests that usually follow at once on
 /// the answers it just gave. An idle lane never waits.
 const LONGEST_LINGER: Duration = Duration::from_millis(25);
@@ -102,6 +105,8 @@ struct Inner {
 struct State {
     running: bool,
     kicked: bool,
+    /// The last turn was to take access away.
+    takes: bool,
     /// Requests that came since the last turn began.
     arrivals: usize,
     /// Requests that the last turn answered.
@@ -138,6 +143,7 @@ impl State {
         Self {
             running: false,
             kicked: false,
+            takes: false,
             arrivals: 0,
             crowd: 0,
             notify: Arc::new(Notify::new()),
@@ -497,13 +503,22 @@ impl Lanes {
             return Ok(None);
         };
         point!("user-turn.taken");
+        // Whoever comes late is told of this attempt, and not of the one before.
+        let takes = !turn.work.wanted.active;
+        self.with(Lane::User(key), |state| {
+            state.refusals.clear();
+            state.takes = takes;
+        });
         let version = turn.version;
         let upstream = self.0.upstream.as_ref();
         let before = turn.work.observed.clone();
-        let (mut learned, pause) = match self.keep_user(&turn).await? {
-            Some(kept) => kept,
-            None => converge::user_turn(upstream, turn, told.as_deref_mut()).await,
+        let work = async {
+            Ok::<_, StoreError>(match self.keep_user(&turn).await? {
+                Some(kept) => kept,
+                None => converge::user_turn(upstream, turn, told.as_deref_mut()).await,
+            })
         };
+        let (mut learned, pause) = first_if(takes, work).await?;
         point!("user-turn.worked");
         if let Some(id) = &learned.upstream_id
             && self.0.store.is_bound_elsewhere(key, id.clone()).await?
@@ -563,7 +578,11 @@ impl Lanes {
             return Ok(None);
         };
         point!("turn.taken");
-        let spared = self.spare(&mut turn).await?;
+        let takes = !turn.work.wanted || !turn.work.removes.is_empty();
+        self.with(Lane::Group(key), |state| state.takes = takes);
+        // Who is put there at the same time would be first with it.
+        let first = takes && turn.work.adds.is_empty();
+        let spared = first_if(takes, self.spare(&mut turn)).await?;
         let seq = turn.seq;
         let target = if turn.work.wanted {
             Existence::Present
@@ -578,7 +597,8 @@ impl Lanes {
             seq,
         };
         let (upstream, people) = (self.0.upstream.as_ref(), self.0.people.as_ref());
-        let (mut learned, pause) = send(upstream, people, turn, &since, doubts).await;
+        let work = send(upstream, people, turn, &since, doubts);
+        let (mut learned, pause) = first_if(first, work).await;
         let pause = spared.add_to(&mut learned, pause);
         point!("turn.worked");
         let placed = learned.existence.unwrap_or(was_there) == target;
@@ -695,17 +715,18 @@ impl Lanes {
     }
 
     async fn pause(&self, lane: Lane, pause: Pause, attempts: u32) {
-        let Some(notify) = self.with(lane, |state| Arc::clone(&state.notify)) else {
+        let seen = self.with(lane, |state| (Arc::clone(&state.notify), state.takes));
+        let Some((notify, takes)) = seen else {
             return;
         };
         match pause {
             Pause::None => {}
             Pause::For(wait) => {
                 let away = self.0.upstream.condition().unreachable;
-                let most = if away {
-                    (AWAY.0 * attempts).min(AWAY.1)
-                } else {
-                    Duration::ZERO
+                let most = match (away, takes && attempts <= AWAY_TAKING.1) {
+                    (false, _) => Duration::ZERO,
+                    (true, true) => AWAY_TAKING.0,
+                    (true, false) => (AWAY.0 * attempts).min(AWAY.1),
                 };
                 tokio::time::sleep(wait.min(BACK_OFF.1) + clock::jitter(most)).await;
             }
@@ -740,6 +761,12 @@ impl Lanes {
 /// Most pairs in one turn; `single`: each is a call.
 pub(super) fn turn_limit(single: bool) -> usize {
     if single { SINGLE_LIMIT } else { TURN_LIMIT }
+}
+
+/// Whatever is asked of the application within goes where removals go, if it is
+/// to take access away.
+async fn first_if<F: Future>(takes: bool, work: F) -> F::Output {
+    if takes { ahead(work).await } else { work.await }
 }
 
 /// Works a group turn off, in the way of its group.

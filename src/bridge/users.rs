@@ -298,8 +298,10 @@ impl Session {
         match self.user_answer(waiting, self.deadline()).await {
             Ok(pending) => self.user_settled(written, pending),
             Err(problem) => {
-                let version = written.resource.meta.version;
-                self.take_back(written.key, version, written.before).await;
+                if written.changed {
+                    let version = written.resource.meta.version;
+                    self.take_back(written.key, version, written.before).await;
+                }
                 Err(Failure::Problem(problem))
             }
         }
@@ -374,7 +376,7 @@ pub(super) fn user_refused(reason: &str) -> Problem {
     } else {
         format!("{reason}; nothing was changed here")
     };
-    if reason.ends_with(KEPT) {
+    if reason.contains(KEPT) {
         Problem::new(403, detail)
     } else if reason.contains("already") {
         Problem::taken(detail)

@@ -45,7 +45,7 @@ mod token;
 use address::base_url;
 pub(super) use address::placeholders;
 pub(super) use background::shared;
-pub use background::{ahead, in_background};
+pub use background::{ahead, in_background, looking_ahead};
 pub(super) use failure::{Meaning, text as failure_text};
 pub(super) use moment::Moment;
 pub(super) use pace::Priority;
@@ -312,11 +312,12 @@ impl Client {
                 )
             }
         };
-        let priority = background::or_background(call.priority);
         let mut renewed = false;
         let mut tries = 0;
         loop {
             tries += 1;
+            let (away, _) = self.pace.silences();
+            let priority = background::or_background(call.priority, away);
             let once = self.once(&call, priority, url.clone(), body.clone(), judge);
             let failed = match once.await {
                 Ok(reply) => return Ok(reply),

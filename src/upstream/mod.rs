@@ -28,7 +28,7 @@ pub mod snyk;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Ledger, ahead, in_background};
+pub use client::{Ledger, ahead, in_background, looking_ahead};
 
 /// Milliseconds since 1970, UTC.
 pub type Millis = i64;

@@ -462,6 +462,8 @@ pub(super) fn change(
             naming::save(db, &group)?;
         }
     }
+    // Another attempt, so that who asks now is not answered with the last one.
+    group.seq += i64::from(tried_again);
     let changed = moved || next.is_some();
     if changed || tried_again || flushed.adopted > 0 || flushed.again {
         group.whole |= whole && moved;

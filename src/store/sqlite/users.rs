@@ -483,7 +483,10 @@ pub(super) fn change(
         if is_upheld(&user) {
             return Ok(user.written(Some(before), false));
         }
-        if user.refused.take().is_some() | std::mem::take(&mut user.staged) {
+        let refused = user.refused.take().is_some();
+        // Another attempt, so that who asks now is not answered with the last one.
+        user.version += i64::from(refused);
+        if refused | std::mem::take(&mut user.staged) {
             save(db, &user)?;
         }
         return Ok(user.written(Some(before), false));

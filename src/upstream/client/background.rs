@@ -57,19 +57,34 @@ pub async fn in_background<F: Future>(work: F) -> F::Output {
     BACKGROUND.scope(Shelf::default(), work).await
 }
 
+/// Whose questions go where removals go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ahead {
+    Removal,
+    Look,
+}
+
 tokio::task_local! {
-    static AHEAD: ();
+    static AHEAD: Ahead;
 }
 
-/// The opposite: whatever is asked within is what removals wait for, so it goes
-/// where they go.
+/// The opposite: whatever is asked within is a part of what takes access away, so
+/// it goes where that goes.
 pub async fn ahead<F: Future>(work: F) -> F::Output {
-    AHEAD.scope((), work).await
+    AHEAD.scope(Ahead::Removal, work).await
 }
 
-/// The priority of a call that is made here.
-pub(super) fn or_background(priority: Priority) -> Priority {
-    if AHEAD.try_with(|()| ()).is_ok() {
+/// The same for a look that other removals wait for, as long as the application
+/// can be reached: then one call at a time is tried, and that is to be a removal.
+pub async fn looking_ahead<F: Future>(work: F) -> F::Output {
+    AHEAD.scope(Ahead::Look, work).await
+}
+
+/// The priority of a call that is made here; `away`: the application cannot be
+/// reached.
+pub(super) fn or_background(priority: Priority, away: bool) -> Priority {
+    let ahead = AHEAD.try_with(|it| *it).ok();
+    if ahead == Some(Ahead::Removal) || ahead == Some(Ahead::Look) && !away {
         return Priority::Revocation;
     }
     let in_background = BACKGROUND.try_with(|_| ()).is_ok();
@@ -104,14 +119,26 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_done_in_the_background_yields_unless_it_takes_access_away() {
-        assert_eq!(or_background(Ordinary), Ordinary);
-        in_background(async {
-            assert_eq!(or_background(Ordinary), Background);
-            assert_eq!(or_background(Revocation), Revocation);
+        for away in [false, true] {
+            assert_eq!(or_background(Ordinary, away), Ordinary);
+            in_background(async {
+                assert_eq!(or_background(Ordinary, away), Background);
+                assert_eq!(or_background(Revocation, away), Revocation);
+            })
+            .await;
+            assert_eq!(or_background(Ordinary, away), Ordinary);
+            ahead(async { assert_eq!(or_background(Ordinary, away), Revocation) }).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_goes_where_removals_go_and_leaves_them_the_tries_of_who_is_away() {
+        looking_ahead(async {
+            assert_eq!(or_background(Ordinary, false), Revocation);
+            assert_eq!(or_background(Ordinary, true), Ordinary);
+            assert_eq!(or_background(Revocation, true), Revocation);
         })
         .await;
-        assert_eq!(or_background(Ordinary), Ordinary);
-        ahead(async { assert_eq!(or_background(Ordinary), Revocation) }).await;
     }
 
     #[tokio::test]
