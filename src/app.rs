@@ -200,7 +200,7 @@ pub fn set_up(connection: &config::Connection) -> Result<Setup, StartError> {
 }
 
 /// The tokens of operators that stay.
-fn operator_tokens(operator: &config::Operator) -> Result<Vec<OperatorToken>, StartError> {
+pub fn operator_tokens(operator: &config::Operator) -> Result<Vec<OperatorToken>, StartError> {
     let anybody = operator.token.iter().map(|path| (None, path));
     let people = operator.tokens.iter();
     let people = people.map(|(name, path)| (Some(name.clone()), path));
@@ -341,6 +341,7 @@ impl Running {
         let settings = console::Settings {
             listen: config.operator.listen,
             tokens,
+            public_url: config.front.public_url.clone(),
         };
         let (server, address) =
             console::server(Arc::clone(&self.bridge), settings).map_err(StartError::Listen)?;

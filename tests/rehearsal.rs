@@ -213,6 +213,7 @@ async fn what_would_be_refused_held_or_not_understood_is_told_with_its_reason() 
         ("POST", "/Planets", json!({}), "not understood", 404),
         ("POST", &below, json!({}), "not understood", 405),
         ("TRACE", &below, json!({}), "not understood", 400),
+        ("TRACE", &below, Value::Null, "not understood", 400),
     ] {
         let request = json!({ "method": method, "path": path, "body": body });
         if word.is_empty() {
@@ -249,6 +250,12 @@ async fn what_would_be_refused_held_or_not_understood_is_told_with_its_reason() 
     let file = world.file("tagged.json", &tagged.to_string());
     let (_, wrong, ok) = world.run(&["plan", "--connection", "acme", "--request", &file]);
     assert!(!ok && wrong.contains("If-Match"), "{wrong}");
+    for elsewhere in ["/other/scim/v2", "https://scim.example.com/other/scim/v2"] {
+        let asked = json!({ "method": "DELETE", "path": format!("{elsewhere}{below}") });
+        let file = world.file("elsewhere.json", &asked.to_string());
+        let (_, wrong, ok) = world.run(&["plan", "--connection", "acme", "--request", &file]);
+        assert!(!ok && wrong.contains("below the base URL"), "{wrong}");
+    }
     // A held request tells what would be sent for it, too.
     world
         .send("PATCH", &below, Some(json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{ "op": "remove", "path": "members" }] })))

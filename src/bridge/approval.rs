@@ -30,6 +30,14 @@ pub struct HeldRequest {
     pub request: Request,
 }
 
+/// What became of an approved request.
+#[derive(Debug)]
+pub struct Approved {
+    pub written: Option<Written>,
+    /// The kill switch stops all writes of its connection.
+    pub paused: bool,
+}
+
 /// Why an operator's word did nothing.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Declined {
@@ -92,14 +100,17 @@ impl Operator {
     }
 
     /// Does it, once, and waits for the application as any request does.
-    pub async fn approve(&self, id: &str) -> Result<Option<Written>, Declined> {
+    pub async fn approve(&self, id: &str) -> Result<Approved, Declined> {
         let held = self.waiting(id).await?;
         let session = self.session(&held, Watch::Approved)?;
         let done = session.again(act_of(&held)?, Some(held.hold.id)).await;
         match done {
             Ok(written) => {
                 tracing::info!(hold = %held.hold.id, operator = self.name(), "a held request was approved");
-                Ok(written)
+                Ok(Approved {
+                    paused: self.bridge.switch.stops(&held.connection),
+                    written,
+                })
             }
             // Somebody else was faster.
             Err(failure) => match self.hold(id).await?.hold.state {

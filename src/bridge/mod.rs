@@ -55,13 +55,13 @@ pub use crate::{
     plan::guard::{Guard, Limit, Protected, Rehearsal},
     store::{Elsewhere, Hold, HoldState, Item, Members, Precondition, Recovery, Resource, Why},
 };
-pub use approval::{Declined, HeldRequest};
+pub use approval::{Approved, Declined, HeldRequest};
 pub use bulk::{BulkAnswer, Foreseen, Rehearsed};
 pub use held::Stopped;
 pub use import::{Progress, Twins};
 use lane::Lanes;
 pub use lists::{Listed, Paging};
-pub use operator::{ConnectionStatus, Operator, Status, is_operator_name};
+pub use operator::{ConnectionStatus, Operator, Status, is_operator_name, is_reserved_name};
 pub use preview::{Preview, SentRequest};
 use switch::Switch;
 

@@ -27,9 +27,25 @@ const SHOWN: usize = 100;
 /// Characters of an operator's name.
 const LONGEST_NAME: usize = 64;
 
+/// What others are called in the audit, or whoever did not say a name.
+const NOBODYS: [&str; 7] = [
+    "bridge",
+    "import",
+    "nobody-named",
+    "operator",
+    "reconcile",
+    "recovery",
+    "restore",
+];
+
 /// Whether the audit can tell an operator by this name.
 pub fn is_operator_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(may_name)
+}
+
+/// Whether it is nobody's name of their own in the audit.
+pub fn is_reserved_name(name: &str) -> bool {
+    NOBODYS.contains(&&*name.to_ascii_lowercase())
 }
 
 /// An operator as the audit tells them.

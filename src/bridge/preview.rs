@@ -203,8 +203,9 @@ impl SentRequest {
             return bulk::parse(text.as_bytes(), limits).map(Some);
         }
         let body = match &*method {
-            "DELETE" => None,
-            _ => Some(json::parse(text.as_bytes(), limits)?),
+            "POST" | "PUT" | "PATCH" => Some(json::parse(text.as_bytes(), limits)?),
+            // What is none of these is told as that, whatever came with it.
+            _ => None,
         };
         let act = bulk::act(&method, Some(path.to_owned()), body);
         Ok(Some(BulkRequest::single(method, act)))
@@ -229,10 +230,14 @@ fn below_base<'p>(path: &'p str, connection: &str, all: &[&str]) -> Result<&'p s
         return Ok(path.trim_end_matches('/'));
     };
     let named = base.rsplit('/').next().unwrap_or_default();
-    if named != connection && all.contains(&named) {
+    // Without a name it is of the only one that there is.
+    if named != connection && !(named.is_empty() && all.len() == 1) {
         return Err(Problem::new(
             400,
-            format!("the path is of the connection {named:?}, not of {connection:?}"),
+            format!(
+                "the path is of {named:?}, not of the connection {connection:?}; write what stands \
+                 below the base URL alone, as \"/Users/ID\""
+            ),
         ));
     }
     Ok(rest.trim_end_matches('/'))

@@ -67,6 +67,12 @@ impl Check {
         report.heading(&path.display().to_string());
         report.say(&good("the configuration is in order"));
         report.say(&store(&config));
+        if let Err(error) = app::operator_tokens(&config.operator) {
+            report.say(&bad(
+                &error.to_string(),
+                "correct operator.token and operator.tokens, and the files that they name",
+            ));
+        }
         let runtime = app::command_runtime()?;
         for connection in chosen {
             report.heading(&format!("connection {}", connection.name));

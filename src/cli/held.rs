@@ -118,11 +118,13 @@ impl Held {
             }
             Act::Approve(one) => {
                 let done = one.post("/approve")?;
-                let told = match (&done["changed"], &done["pending"]) {
-                    (_, Value::Bool(true)) => {
-                        "approved; the application has not confirmed all of it yet"
+                let is = |key: &str| done[key] == true;
+                let told = match (is("changed"), is("pending"), is("paused")) {
+                    (_, true, true) => {
+                        "approved; all writes are stopped, so it is sent after `drawbridge resume`"
                     }
-                    (Value::Bool(false), _) => "approved; there was nothing left to do",
+                    (_, true, false) => "approved; the application has not confirmed all of it yet",
+                    (false, ..) => "approved; there was nothing left to do",
                     _ => "approved and done",
                 };
                 screen.line(Tone::Good, told);

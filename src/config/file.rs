@@ -67,8 +67,7 @@ pub(super) struct Log {
 pub(super) struct Operator {
     pub(super) listen: Option<Spanned<SocketAddr>>,
     pub(super) token: Option<TokenFile>,
-    #[serde(default)]
-    pub(super) tokens: BTreeMap<String, TokenFile>,
+    pub(super) tokens: Option<BTreeMap<String, TokenFile>>,
 }
 
 /// How the log is written.

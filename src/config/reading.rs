@@ -15,7 +15,9 @@ use toml::{
 
 use super::{Config, Connection, Log, Operator, Problems, Upstream, document::Document, file};
 use crate::{
-    bridge::{Guard, Limit, Policy, Protected, is_operator_name, reconcile::DriftPolicy},
+    bridge::{
+        Guard, Limit, Policy, Protected, is_operator_name, is_reserved_name, reconcile::DriftPolicy,
+    },
     http, telemetry,
 };
 
@@ -181,15 +183,19 @@ impl<'a> Reading<'a, '_> {
                 return None;
             }
         };
-        let token = operator
-            .token
-            .as_ref()
-            .and_then(|token| token.file.as_ref());
-        let token = token.map(|file| self.folder.join(file));
+        let mut token = None;
+        if let Some(anybody) = &operator.token {
+            token = self.operator_token("operator.token", anybody);
+        }
+        let tokens = match &operator.tokens {
+            None => BTreeMap::new(),
+            Some(named) => self.operators(named),
+        };
+        self.each_of_their_own(token.as_ref(), &tokens);
         Some(Operator {
             listen,
             token,
-            tokens: self.operators(&operator.tokens),
+            tokens,
         })
     }
 
@@ -197,6 +203,14 @@ impl<'a> Reading<'a, '_> {
         &mut self,
         named: &BTreeMap<String, file::TokenFile>,
     ) -> BTreeMap<String, PathBuf> {
+        if named.is_empty() {
+            self.complain::<()>(
+                None,
+                "operator.tokens",
+                "it names nobody",
+                "write for example { anna = { file = \"secrets/operator-anna\" } }, or leave it out",
+            );
+        }
         let mut tokens = BTreeMap::new();
         for (name, token) in named {
             let key = format!("operator.tokens.{name}");
@@ -207,20 +221,48 @@ impl<'a> Reading<'a, '_> {
                     "no name that the audit can tell",
                     "use up to 64 letters, digits and any of - . _ @",
                 );
-            }
-            match &token.file {
-                Some(file) => {
-                    tokens.insert(name.clone(), self.folder.join(file));
-                }
-                None => self.complain::<()>(
+            } else if is_reserved_name(name) {
+                self.complain::<()>(
                     None,
                     &key,
-                    "there is no file",
-                    "write for example { file = \"secrets/operator-anna\" }",
-                ),
+                    "in the audit that is the program, or nobody in particular",
+                    "use the name of a person",
+                );
             }
+            let file = self.operator_token(&key, token);
+            tokens.extend(file.map(|file| (name.clone(), file)));
         }
         tokens
+    }
+
+    fn operator_token(&mut self, key: &str, token: &file::TokenFile) -> Option<PathBuf> {
+        if token.file.is_none() {
+            self.complain::<()>(
+                None,
+                key,
+                "there is no file",
+                "write for example { file = \"secrets/operator-anna\" }",
+            );
+        }
+        token.file.as_ref().map(|file| self.folder.join(file))
+    }
+
+    /// What the tokens are is looked at when they are needed.
+    fn each_of_their_own(&mut self, token: Option<&PathBuf>, tokens: &BTreeMap<String, PathBuf>) {
+        let anybody = token.map(|file| ("operator.token".to_owned(), file));
+        let named = tokens.iter();
+        let named = named.map(|(name, file)| (format!("operator.tokens.{name}"), file));
+        let mut seen = BTreeMap::new();
+        for (key, file) in anybody.into_iter().chain(named) {
+            if let Some(first) = seen.insert(real(file), key.clone()) {
+                self.complain::<()>(
+                    None,
+                    &key,
+                    format!("{first} has the same file, so the audit could not tell them apart"),
+                    "give each a file and a token of their own",
+                );
+            }
+        }
     }
 
     fn log(&mut self, log: &file::Log) -> Option<Log> {

@@ -337,6 +337,40 @@ fn one_file_of_tokens_does_not_open_two_connections() {
     assert_eq!(keys, ["connection[1].tokens"]);
 }
 
+#[test]
+fn each_operator_has_a_name_and_a_token_that_are_nobody_else_s() {
+    let anna = "anna = { file = \"secrets/anna\" }";
+    let only = |lines: &str| {
+        let operator = format!("[operator]\n{lines}\n[store]");
+        EXAMPLE.replacen("[store]", &operator, 1)
+    };
+    read_text(&only(&format!("tokens = {{ {anna} }}"))).unwrap();
+    for (lines, key) in [
+        ("tokens = {}".to_owned(), "operator.tokens"),
+        ("token = {}".to_owned(), "operator.token"),
+        (
+            anna.replace("anna =", "tokens.bridge ="),
+            "operator.tokens.bridge",
+        ),
+        (
+            anna.replace("anna =", "tokens.Operator ="),
+            "operator.tokens.Operator",
+        ),
+        (
+            format!("tokens = {{ {anna}, bob = {{ file = \"./secrets/anna\" }} }}"),
+            "operator.tokens.bob",
+        ),
+        (
+            format!("token = {{ file = \"secrets/anna\" }}\ntokens = {{ {anna} }}"),
+            "operator.tokens.anna",
+        ),
+    ] {
+        let found = problems(&only(&lines));
+        let keys: Vec<_> = found.iter().map(|it| it.key.as_str()).collect();
+        assert_eq!(keys, [key], "{found:#?}");
+    }
+}
+
 const DECLARED: &str = include_str!("../../deploy/rest.toml");
 
 #[test]

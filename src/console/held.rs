@@ -36,10 +36,12 @@ pub(super) async fn plan(operator: Entered, id: web::Path<String>) -> HttpRespon
 }
 
 pub(super) async fn approve(operator: Entered, id: web::Path<String>) -> HttpResponse {
-    told(operator.0.approve(&id).await.map(|written| {
+    told(operator.0.approve(&id).await.map(|approved| {
+        let written = approved.written.as_ref();
         json!({
-            "changed": written.as_ref().is_none_or(|it| it.changed),
-            "pending": written.as_ref().is_some_and(|it| it.pending),
+            "changed": written.is_none_or(|it| it.changed),
+            "pending": written.is_some_and(|it| it.pending),
+            "paused": approved.paused,
         })
     }))
 }

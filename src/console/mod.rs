@@ -34,6 +34,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Whoever has a token of any of these.
     pub tokens: Vec<OperatorToken>,
+    /// Where identity providers find the front, if that is known.
+    pub public_url: Option<String>,
 }
 
 /// A token of the operator's side.
@@ -61,6 +63,7 @@ const BODY_LIMIT: usize = 1024 * 1024;
 struct Shared {
     bridge: Arc<Bridge>,
     tokens: Vec<OperatorToken>,
+    public_url: Option<String>,
 }
 
 /// Binds the address and makes the server, which runs when it is awaited.
@@ -69,6 +72,7 @@ pub fn server(bridge: Arc<Bridge>, settings: Settings) -> io::Result<(Server, So
     let shared = web::Data::new(Shared {
         bridge,
         tokens: settings.tokens,
+        public_url: settings.public_url,
     });
     let server = HttpServer::new(move || {
         App::new()

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Entered,
+    Entered, Shared,
     held::{rehearsed, told},
 };
 use crate::{
@@ -71,14 +71,40 @@ fn preview(of: &Preview) -> Value {
     })
 }
 
-pub(super) async fn request(operator: Entered, request: web::Json<Request>) -> HttpResponse {
+pub(super) async fn request(
+    operator: Entered,
+    shared: web::Data<Shared>,
+    request: web::Json<Request>,
+) -> HttpResponse {
     let request = request.into_inner();
+    if let Some(problem) = is_elsewhere(&request.path, shared.public_url.as_deref()) {
+        return told(Err(Failure::Problem(problem).into()));
+    }
     let connection = request.connection.clone();
     let plan = operator.0.rehearse_request(&connection, request.into());
     told(plan.await.map(|plan| match plan {
         Some(plan) => foretold(&plan),
         None => json!({ "answers": [], "calls": [], "more": false, "reads": true }),
     }))
+}
+
+/// A whole address of another server than the one that identity providers know,
+/// where that is known, and than this machine.
+fn is_elsewhere(path: &str, public_url: Option<&str>) -> Option<Problem> {
+    let host = |url: &str| {
+        let (_, rest) = url.split_once("://")?;
+        rest.split(['/', '?', '#']).next().map(str::to_lowercase)
+    };
+    let (sent, ours) = (host(path)?, host(public_url?)?);
+    let name = sent.rsplit_once(':').map_or(&*sent, |(name, _)| name);
+    let here = ["localhost", "127.0.0.1", "[::1]"].contains(&name);
+    (sent != ours && !here).then(|| {
+        let detail = format!(
+            "the address is of {sent:?}, and this server is {ours:?} (public_url); write what stands \
+             below the base URL alone, as \"/Users/ID\""
+        );
+        Problem::new(400, detail)
+    })
 }
 
 /// What a request would be answered, and what would be sent for it.

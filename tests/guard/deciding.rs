@@ -119,6 +119,37 @@ async fn deletions_and_operations_of_bulk_requests_can_be_approved_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_that_is_approved_while_writes_are_stopped_is_not_told_as_done() {
+    let rules = "guard = { removals = { more_than = 1, percent = 0 } }";
+    let world = World::with(rules, &["--empty"]).await;
+    let ids = world.users("m", 3).await;
+    let path = |id: &String| format!("/Users/{id}");
+    world.send("DELETE", &path(&ids[0]), None).await.expect(204);
+    let mut held = Vec::new();
+    for id in &ids[1..] {
+        let refused = world.send("DELETE", &path(id), None).await.expect(403);
+        held.push(hold_of(&refused.body));
+    }
+    let (_, wrong, ok) = world.run(&["pause"]);
+    assert!(ok, "{wrong}");
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while world.status().await["connections"][0]["paused"] != true {
+        assert!(std::time::Instant::now() < end, "it is not paused");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    world.forget_calls().await;
+    let (said, wrong, ok) = world.run(&["held", "approve", &held[0]]);
+    assert!(ok && said.contains("drawbridge resume"), "{said}{wrong}");
+    let calls = world.calls().await;
+    assert!(calls.iter().all(|call| call["method"] == "GET"));
+    let (_, wrong, ok) = world.run(&["resume"]);
+    assert!(ok, "{wrong}");
+    super::shapes::until_inactive(&world, "m1").await;
+    let (said, wrong, _) = world.run(&["held", "approve", &held[1]]);
+    assert!(said.contains("approved and done"), "{said}{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_show_plan_reject_and_approve() {
     let world = World::with("guard = {}", &["--empty"]).await;
     let ids = world.users("m", 12).await;
