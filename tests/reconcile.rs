@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{World, address};
+use crate::support::{Application, World, address};
 
 const SOON: &str = "read_lag = \"100ms\"";
 
@@ -101,8 +101,14 @@ async fn who_was_removed_and_is_given_it_back_is_told_apart_from_who_was_never_a
     let there = "/api/v2/groupmanagement/group/given/members";
     world.as_administrator("POST", there, added).await;
 
-    let (said, _) = reconciles(&world, &[]);
+    let (said, ok) = reconciles(&world, &[]);
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(!ok && said.contains("take that away there"), "{said}");
+    let (left, ok) = reconciles(&world, &["--apply"]);
+    assert!(
+        !ok && left.contains("1 memberships that were taken"),
+        "{left}"
+    );
     assert!(said.contains("1 members were never asked for"), "{said}");
     assert!(said.contains(&format!("? {}", users[3])), "{said}");
     let removed = format!("! {} was removed here at 2", users[0]);
@@ -128,6 +134,36 @@ async fn who_was_removed_and_is_given_it_back_is_told_apart_from_who_was_never_a
     world.patch(&path, add).await.expect(204);
     let (said, _) = reconciles(&world, &[]);
     assert!(!said.contains("given back"), "{said}");
+}
+
+#[tokio::test]
+async fn who_was_deleted_and_is_put_back_by_hand_is_told_by_the_application_s_id() {
+    let world = World::of(Application::DeclaredForEver, SOON).await;
+    let users = world.users("d", 3).await;
+    world.group("given", &users).await;
+    let path = format!("/Users/{}", users[0]);
+    world.send("DELETE", &path, None).await.expect(204);
+    let left = addresses(&["d1", "d2"]);
+    world.until_upstream_has("given", &left).await;
+    let end = Instant::now() + Duration::from_secs(10);
+    while world.status().await["connections"][0]["pending"]["users"] != 0 {
+        assert!(Instant::now() < end, "it does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(reconciles(&world, &[]).1);
+    let added = json!({ "members": [address("d0")] });
+    let there = "/api/v2/groupmanagement/group/given/members";
+    world.as_administrator("POST", there, added).await;
+    let state = world.state().await;
+    let all = state["users"].as_array().unwrap().iter();
+    let account = all.clone().find(|user| user["email"] == address("d0"));
+    let account = account.unwrap()["id"].as_str().unwrap();
+    for more in [&[][..], &["--apply"]] {
+        let (said, ok) = reconciles(&world, more);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let told = format!("! the account {account} of a User who was deleted here at 2");
+        assert!(!ok && said.contains(&told), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -33,9 +33,9 @@ const LOOKS: u32 = 60;
 ///
 /// Needs a running server, which also does this by itself, as often as
 /// `reconcile` of the connection says. The exit status is 0 only if there is
-/// nothing to repair; with --apply, only if nothing is left: nothing that is held
-/// or only told, nothing still under way after a quarter of a minute, and nothing
-/// that the application refuses.
+/// nothing to repair and nothing was given back; with --apply, only if nothing is
+/// left: nothing that is held or only told, nothing still under way after a
+/// quarter of a minute, and nothing that the application refuses.
 #[derive(Debug, Args)]
 pub(super) struct Reconcile {
     /// Only this connection.
@@ -52,6 +52,17 @@ pub(super) struct Reconcile {
     config: ConfigFile,
 }
 
+/// What one connection has to tell.
+#[derive(Default)]
+struct Found {
+    /// There is something to repair.
+    differs: bool,
+    given_back: u64,
+}
+
+const GIVEN_BACK: &str =
+    "memberships that were taken away here were given back by somebody in the application";
+
 impl Reconcile {
     pub(super) fn run(&self) -> Result<(), Failed> {
         let known = config::token_files(&self.config.config)
@@ -63,22 +74,22 @@ impl Reconcile {
         };
         let server = Server::find(&self.config)?;
         app::command_runtime()?.block_on(async {
-            let mut differs = false;
+            let mut all = Found::default();
             for name in chosen {
-                differs |= self.one(&server, &name).await?;
+                let found = self.one(&server, &name).await?;
+                all.differs |= found.differs;
+                all.given_back += found.given_back;
             }
-            if differs && !self.apply {
-                return Err(Failed {
-                    text: "there is something to repair; --apply does what `drift` says, where it can be done".into(),
-                    status: 1,
-                });
-            }
-            Ok(())
+            let text = match (self.apply, all.differs, all.given_back) {
+                (true, ..) | (_, false, 0) => return Ok(()),
+                (_, true, _) => "there is something to repair; --apply does what `drift` says, where it can be done".to_owned(),
+                (_, false, back) => format!("{back} {GIVEN_BACK}; take that away there, or ask for it here"),
+            };
+            Err(Failed { text, status: 1 })
         })
     }
 
-    /// Whether there is something to repair.
-    async fn one(&self, server: &Server, name: &str) -> Result<bool, Failed> {
+    async fn one(&self, server: &Server, name: &str) -> Result<Found, Failed> {
         let order = json!({ "connection": name, "apply": self.apply, "shrunk": self.shrunk });
         server.post("/reconcile", Some(&order)).await?;
         let path = format!("/reconcile?connection={name}");
@@ -116,9 +127,13 @@ impl Reconcile {
                 status: 1,
             });
         }
+        let given_back = end["found"]["given_back"].as_u64().unwrap_or(0);
         if self.apply {
             self.to_its_end(server, name, &end["found"]).await?;
-            return Ok(differs);
+            return Ok(Found {
+                differs,
+                given_back,
+            });
         }
         let refused = sum(&connection(&server.get("/status").await?, name)["refused"]);
         if refused > 0 {
@@ -127,7 +142,10 @@ impl Reconcile {
             );
             Screen::new().line(Tone::Plain, &line);
         }
-        Ok(differs || refused > 0)
+        Ok(Found {
+            differs: differs || refused > 0,
+            given_back,
+        })
     }
 
     /// Waits a while for what is being put right; an error with what is left.
@@ -202,6 +220,7 @@ fn left(found: &Value, now: &Value) -> Vec<String> {
             "changes are refused by the application",
         ),
         (open(found, &now), "changes are still under way"),
+        (number(&found["given_back"]), GIVEN_BACK),
     ];
     let some = told.into_iter().filter(|(number, _)| *number > 0);
     some.map(|(number, what)| format!("{number} {what}"))
@@ -285,6 +304,16 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
             let text = format!(
                 "! {} was removed here at {} and given back by somebody in the application",
                 word("user"),
+                word("removed")
+            );
+            screen.paragraph(Tone::Bad, "    ", &text);
+        }
+        for it in group["deleted"].as_array().into_iter().flatten() {
+            let word = |key: &str| it[key].as_str().unwrap_or_default();
+            let text = format!(
+                "! the account {} of a User who was deleted here at {} was given this back by \
+                 somebody in the application, and is not touched",
+                word("account"),
                 word("removed")
             );
             screen.paragraph(Tone::Bad, "    ", &text);

@@ -68,8 +68,10 @@ pub(super) fn found(found: &Drifted) -> Value {
     value["started"] = super::time(found.started).into();
     value["ended"] = found.ended.map(super::time).into();
     for group in value["details"].as_array_mut().into_iter().flatten() {
-        for back in group["given_back"].as_array_mut().into_iter().flatten() {
-            back["removed"] = back["removed"].as_i64().map(super::time).into();
+        for list in ["given_back", "deleted"] {
+            for back in group[list].as_array_mut().into_iter().flatten() {
+                back["removed"] = back["removed"].as_i64().map(super::time).into();
+            }
         }
     }
     let left = found.left();

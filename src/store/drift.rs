@@ -154,6 +154,9 @@ pub struct DriftedGroup {
     /// Of these, whose membership was taken away here.
     #[serde(default)]
     pub given_back: Vec<GivenBack>,
+    /// Accounts of Users who were deleted here, that somebody has put there again.
+    #[serde(default)]
+    pub deleted: Vec<DeletedBack>,
     /// Why nothing is done about it, if so.
     pub held: Option<String>,
 }
@@ -162,6 +165,13 @@ pub struct DriftedGroup {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenBack {
     pub user: String,
+    pub removed: Millis,
+}
+
+/// An account, by the application's id, whose User was deleted here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedBack {
+    pub account: String,
     pub removed: Millis,
 }
 

@@ -42,7 +42,7 @@ pub mod trial;
 
 use audit::AuditRow;
 pub use drift::{
-    Drifted, DriftedGroup, GivenBack, Left, Reconcilable, Repaired, Settle, TakenAway,
+    DeletedBack, Drifted, DriftedGroup, GivenBack, Left, Reconcilable, Repaired, Settle, TakenAway,
 };
 pub use guard::{
     Age, Guarding, Hold, HoldId, HoldState, Kept, Rail, Recovery, Request, Room, Watch, Watched,
@@ -999,6 +999,13 @@ pub trait Store: Guarding + Sharing + Send + Sync + std::fmt::Debug {
         c: ConnectionKey,
         asked: Vec<(ResourceId, Vec<ResourceId>)>,
     ) -> Result<Vec<TakenAway>, StoreError>;
+    /// Those of some members, as the application shows them, whose Users were
+    /// deleted here and are not known by another import since, and when.
+    async fn deleted_among(
+        &self,
+        c: ConnectionKey,
+        members: Vec<(Option<String>, Option<String>)>,
+    ) -> Result<Vec<DeletedBack>, StoreError>;
     /// Takes over ids, beside the keys of their accounts, that the application
     /// shows now: an account that was made anew there has another one.
     async fn learn_ids(

@@ -18,12 +18,14 @@ impl Session {
             let id = ResourceId::parse(&group.group).filter(|_| !users.is_empty());
             asked.extend(id.map(|id| (id, users)));
         }
-        found.given_back = 0;
-        if asked.is_empty() {
-            return Ok(());
-        }
+        let deleted = found.details.iter().map(|group| group.deleted.len() as u64);
+        found.given_back = deleted.sum();
         let (store, c) = (&self.bridge.store, self.connection.key);
-        let mut taken = store.taken_away(c, asked).await.map_err(store_failed)?;
+        let mut taken = if asked.is_empty() {
+            Vec::new()
+        } else {
+            store.taken_away(c, asked).await.map_err(store_failed)?
+        };
         taken.sort_unstable_by_key(|it| (it.group, it.user));
         for group in &mut found.details {
             let here = taken
@@ -35,7 +37,7 @@ impl Session {
             });
             group.given_back = back.collect();
         }
-        found.given_back = taken.len() as u64;
+        found.given_back += taken.len() as u64;
         if found.given_back > 0 {
             tracing::warn!(
                 connection = %self.connection.name, members = found.given_back,

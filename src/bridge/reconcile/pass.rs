@@ -18,7 +18,9 @@ use crate::{
         state::{Existence, GroupKey, Principal, UserKey},
     },
     scim::resource::ResourceId,
-    store::{Actor, Drifted, DriftedGroup, ImportMark, Reconcilable, Repaired, Settle},
+    store::{
+        Actor, DeletedBack, Drifted, DriftedGroup, ImportMark, Reconcilable, Repaired, Settle,
+    },
     upstream::{RemoteMember, RemoteUser, UpstreamError},
 };
 
@@ -42,9 +44,15 @@ const TOO_MUCH: &str = "too many memberships would end at once by this, which is
 const OVERTAKEN: &str = "it was written while this went on; a later reconciliation puts it right";
 const PROTECTED: &str = "some of it is protected here and does not end because it is gone there; `drawbridge reconcile --apply --shrunk` accepts it";
 
-/// What is remembered of a group, how it differs, and who of those nobody asked
-/// for is a user here.
-type Compared = (Vec<Pair>, GroupDrift, Vec<ResourceId>);
+/// What is remembered of a group, how it differs, and who is there unasked.
+type Compared = (Vec<Pair>, GroupDrift, Unasked);
+
+/// Of the members nobody asked for those who are users here, and those who were.
+#[derive(Default)]
+struct Unasked {
+    users: Vec<ResourceId>,
+    deleted: Vec<DeletedBack>,
+}
 
 struct Pass<'a> {
     session: &'a Session,
@@ -240,7 +248,7 @@ impl Pass<'_> {
             self.found.compared += there;
             self.found.groups_missing += 1;
             self.found.without_group += there;
-            self.tell(group, &[], (&GroupDrift::default(), Vec::new()), Some("the group is not there any more; it is never made again without being asked for"));
+            self.tell(group, &[], (&GroupDrift::default(), Unasked::default()), Some("the group is not there any more; it is never made again without being asked for"));
             return Ok(());
         }
         let Some((pairs, drift, unasked)) = self.compare(group).await? else {
@@ -398,18 +406,23 @@ impl Pass<'_> {
             .map(|it| (it.upstream_id.clone(), it.account.clone()))
             .collect();
         if unasked.is_empty() {
-            return Ok(Some((pairs, drift, Vec::new())));
+            return Ok(Some((pairs, drift, Unasked::default())));
         }
         let store = &self.session.bridge.store;
-        let unasked = store.users_shown(connection.key, unasked).await;
-        Ok(Some((pairs, drift, unasked.map_err(store_failed)?)))
+        let deleted = store.deleted_among(connection.key, unasked.clone()).await;
+        let users = store.users_shown(connection.key, unasked).await;
+        let unasked = Unasked {
+            users: users.map_err(store_failed)?,
+            deleted: deleted.map_err(store_failed)?,
+        };
+        Ok(Some((pairs, drift, unasked)))
     }
 
     fn tell(
         &mut self,
         group: &Reconcilable,
         pairs: &[Pair],
-        (drift, unasked): (&GroupDrift, Vec<ResourceId>),
+        (drift, unasked): (&GroupDrift, Unasked),
         held: Option<&str>,
     ) {
         if self.found.details.len() >= Drifted::SHOWN {
@@ -429,8 +442,9 @@ impl Pass<'_> {
             missing: ids(&drift.missing),
             gone: ids(&drift.gone),
             unasked: drift.unasked as u64,
-            unasked_users: unasked.iter().map(ToString::to_string).collect(),
+            unasked_users: unasked.users.iter().map(ToString::to_string).collect(),
             given_back: Vec::new(),
+            deleted: unasked.deleted,
             held: held.map(str::to_owned),
         });
     }

@@ -5,12 +5,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Deserialize;
 
 use crate::{
     scim::resource::ResourceId,
-    store::{Millis, TakenAway},
+    store::{DeletedBack, Millis, TakenAway},
 };
 
 use super::fault::Result;
@@ -63,4 +63,37 @@ pub(super) fn taken_away(
         })
     });
     Ok(taken.collect())
+}
+
+/// Those whose User was deleted here, and nobody has had the account since. What
+/// is without an id in the application has no name that can be told.
+pub(super) fn deleted_among(
+    db: &Connection,
+    connection: i64,
+    members: &[(Option<String>, Option<String>)],
+) -> Result<Vec<DeletedBack>> {
+    let mut select = db.prepare_cached(
+        "SELECT at FROM (
+             SELECT u.tombstone AS at FROM users u
+             WHERE u.connection = ?1 AND u.account_key = ?2 AND u.account_key IS NOT NULL
+               AND u.tombstone IS NOT NULL
+             UNION ALL
+             SELECT a.at FROM departed d JOIN audit a ON a.number = d.number
+             WHERE d.connection = ?1 AND d.account_key = ?2)
+         WHERE NOT EXISTS (
+             SELECT 1 FROM users u WHERE u.connection = ?1 AND u.account_key = ?2
+               AND u.account_key IS NOT NULL AND u.tombstone IS NULL)",
+    )?;
+    let mut deleted = Vec::new();
+    for (id, account) in members {
+        let Some(account) = account else { continue };
+        let at = select
+            .query_row(params![connection, account], |row| row.get(0))
+            .optional()?;
+        deleted.extend(at.map(|removed| DeletedBack {
+            account: id.clone().unwrap_or_else(|| "without an id".to_owned()),
+            removed,
+        }));
+    }
+    Ok(deleted)
 }

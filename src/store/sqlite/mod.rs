@@ -27,11 +27,11 @@ use crate::{
 };
 
 use super::{
-    Actor, Counting, Counts, DecideGroup, DecideUser, Drifted, FoundGroup, FoundUser, Gone,
-    GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark, Imported,
-    Lane, ListError, Listing, Members, Millis, Pending, Precondition, Reconcilable, Refused,
-    RefusedResource, Repaired, Resource, SeenToken, Select, Settle, Standing, Store, StoreError,
-    TakenAway, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
+    Actor, Counting, Counts, DecideGroup, DecideUser, DeletedBack, Drifted, FoundGroup, FoundUser,
+    Gone, GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark,
+    Imported, Lane, ListError, Listing, Members, Millis, Pending, Precondition, Reconcilable,
+    Refused, RefusedResource, Repaired, Resource, SeenToken, Select, Settle, Standing, Store,
+    StoreError, TakenAway, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
     trial::Script,
@@ -681,6 +681,15 @@ impl Store for Sqlite {
         asked: Vec<(ResourceId, Vec<ResourceId>)>,
     ) -> Result<Vec<TakenAway>, StoreError> {
         let read = move |db: &Connection| given_back::taken_away(db, c.0, &asked);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn deleted_among(
+        &self,
+        c: ConnectionKey,
+        members: Vec<(Option<String>, Option<String>)>,
+    ) -> Result<Vec<DeletedBack>, StoreError> {
+        let read = move |db: &Connection| given_back::deleted_among(db, c.0, &members);
         Ok(self.readers.read_apart(read).await?)
     }
 
