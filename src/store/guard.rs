@@ -155,6 +155,9 @@ pub struct Watched {
     /// left here; who has no access loses nothing and is neither.
     pub going: Vec<UserKey>,
     pub leaving: Vec<UserKey>,
+    /// Those of them whose memberships are the end of their access, so that the
+    /// end can be refused as that.
+    pub withdrawn: Vec<UserKey>,
     /// It was written so lately that a look may not show it yet.
     pub lately: bool,
 }

@@ -154,6 +154,94 @@ async fn who_leaves_altogether_is_taken_out_though_nobody_is_left() {
     world.until_upstream_has("dev", &addresses(&[])).await;
 }
 
+/// Until so much is refused and nothing pending.
+async fn until_refused(world: &World, users: u64) -> Value {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let status = world.status().await;
+        let here = &status["connections"][0];
+        let nothing = json!({ "users": 0, "groups": 0, "memberships": 0 });
+        if here["refused"]["users"] == users && here["pending"] == nothing {
+            return here.clone();
+        }
+        assert!(Instant::now() < end, "{status:#}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leaver_who_is_protected_by_now_is_told_as_refused_and_not_as_pending() {
+    let rules = "sync_wait = \"200ms\"\nguard = { enabled = false }";
+    let mut world = World::of(Application::DeclaredForEver, rules).await;
+    let ids = world.users("m", 3).await;
+    for name in ["one", "two"] {
+        world.group(name, &ids).await;
+    }
+    let busy = json!({ "status": { "status": 503 } });
+    world
+        .faults(json!({ "rules": [{ "failure": busy, "writes": true }] }))
+        .await;
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    let user = format!("/Users/{}", ids[0]);
+    world.patch(&user, off).await.expect(200);
+    let pending = || async { world.status().await["connections"][0]["pending"].clone() };
+    assert_eq!(pending().await["memberships"], 2);
+    world.kill_bridge();
+    let protected = format!("protected_users = [{:?}]", address("m0"));
+    world.reconfigure(|text| {
+        text.replace(
+            "{ enabled = false }",
+            &format!("{{ enabled = false, {protected} }}"),
+        )
+    });
+    world.faults(json!({})).await;
+    world.forget_calls().await;
+    world.start_bridge();
+    let here = until_refused(&world, 1).await;
+    assert_eq!(here["refusedResources"][0]["id"], ids[0], "{here:#}");
+    assert_eq!(writes(&world).await, Vec::<Value>::new());
+    let all = addresses(&["m0", "m1", "m2"]);
+    assert_eq!(world.upstream_members("one").await, Some(all));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leaver_whose_group_lost_the_others_meanwhile_is_told_as_refused_with_the_reason() {
+    let rules = format!("{RULES}\nsync_wait = \"200ms\"");
+    let world = World::of(Application::DeclaredForEver, &rules).await;
+    let ids = world.users("m", 3).await;
+    world.group("adm", &ids).await;
+    let later = json!({ "status": { "status": 503, "retry_after": "3" } });
+    let rule = json!({ "failure": later, "operation": "remove_members", "next": 1 });
+    world.faults(json!({ "rules": [rule] })).await;
+    world.forget_calls().await;
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    let user = format!("/Users/{}", ids[0]);
+    world.patch(&user, off.clone()).await.expect(200);
+    let end = Instant::now() + Duration::from_secs(20);
+    while writes(&world).await.is_empty() {
+        assert!(Instant::now() < end, "nothing is sent");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    by_hand(&world, "DELETE", "adm", &["m1", "m2"]).await;
+    let here = until_refused(&world, 1).await;
+    let told = &here["refusedResources"][0];
+    assert_eq!(told["id"], ids[0], "{here:#}");
+    let reason = told["reason"].as_str().unwrap();
+    assert!(reason.contains("fewer than 1 active members"), "{reason}");
+    assert_eq!(
+        world.upstream_members("adm").await,
+        Some(addresses(&["m0"]))
+    );
+    let again = world.patch(&user, off.clone()).await;
+    // A look that may lag is not waited for longer than any answer.
+    assert!([200, 403].contains(&again.status.as_u16()), "{again:?}");
+    until_refused(&world, 1).await;
+    by_hand(&world, "POST", "adm", &["m1"]).await;
+    world.patch(&user, off).await.expect(200);
+    world.until_upstream_has("adm", &addresses(&["m1"])).await;
+    until_refused(&world, 0).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_leaves_waits_for_no_group_that_cannot_be_read_and_keeps_many() {
     let world = World::with(RULES, &["--empty"]).await;

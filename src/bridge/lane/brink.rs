@@ -72,11 +72,14 @@ impl Lanes {
             Verdict::Enough => return Ok(Spared::default()),
             Verdict::TooFew => {
                 let reason = self.keep(&watched, lane).await?;
-                let refused = watched.going.iter().map(|user| (*user, reason.clone()));
+                let told = watched.going.iter().chain(&watched.withdrawn);
+                let refused = told.map(|user| (*user, reason.clone())).collect();
+                let mut unsent = watched.leaving;
+                unsent.retain(|user| !watched.withdrawn.contains(user));
                 Spared {
-                    refused: refused.collect(),
-                    pause: (!watched.leaving.is_empty()).then_some(Pause::BackOff),
-                    unsent: watched.leaving,
+                    refused,
+                    pause: (!unsent.is_empty()).then_some(Pause::BackOff),
+                    unsent,
                 }
             }
             Verdict::Unclear(wait) => {
@@ -105,6 +108,8 @@ impl Lanes {
     ) -> Result<Option<(UserLearned, Pause)>, StoreError> {
         let work = &turn.work;
         let ends = !work.wanted.active && work.observed.existence != Existence::Absent;
+        // Where the memberships were to go instead, they have: it is only told.
+        let ends = ends && turn.withdrawn.is_none();
         if !ends || !self.0.guard.protected.has_groups() {
             return Ok(None);
         }

@@ -52,10 +52,15 @@ pub(super) fn of_lane(
             Lane::User(_) => least(guard, &group)?,
         };
         let Some((rail, most)) = rail else { continue };
-        let (going, mut leaving) = with_access(db, going)?;
+        let Losing {
+            going,
+            mut leaving,
+            mut withdrawn,
+        } = with_access(db, going)?;
         if matches!(rail, Rail::Emptied(_)) {
             // Who leaves altogether is no removal from a group, and goes in time.
             leaving.clear();
+            withdrawn.clear();
         }
         if matches!(lane, Lane::Group(_)) && going.is_empty() && leaving.is_empty() {
             continue;
@@ -73,6 +78,7 @@ pub(super) fn of_lane(
             stay,
             going,
             leaving,
+            withdrawn,
             lately: was_turned(db, key, mark)?,
         });
     }
@@ -150,24 +156,35 @@ fn stayers(db: &Connection, group: i64, without: i64, most: usize) -> Result<Vec
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// See [`Watched`].
+#[derive(Default)]
+struct Losing {
+    going: Vec<UserKey>,
+    leaving: Vec<UserKey>,
+    withdrawn: Vec<UserKey>,
+}
+
 /// Those who lose anything by going, as their accounts may be there: who can be
 /// told that they stay, and who was deleted or deactivated here.
-fn with_access(db: &Connection, going: &[UserKey]) -> Result<(Vec<UserKey>, Vec<UserKey>)> {
+fn with_access(db: &Connection, going: &[UserKey]) -> Result<Losing> {
     let mut select = db.prepare_cached(
-        "SELECT wants AND tombstone IS NULL FROM users
+        "SELECT wants AND tombstone IS NULL, withdrawn <> 0 FROM users
          WHERE key = ?1 AND (existence <> 0 OR unsure > 0)",
     )?;
-    let (mut live, mut leaving) = (Vec::new(), Vec::new());
+    let mut losing = Losing::default();
     for user in going {
         let mut rows = select.query([user.0])?;
         let Some(row) = rows.next()? else { continue };
         if row.get(0)? {
-            live.push(*user);
+            losing.going.push(*user);
         } else {
-            leaving.push(*user);
+            losing.leaving.push(*user);
+            losing
+                .withdrawn
+                .extend(row.get::<_, bool>(1)?.then_some(*user));
         }
     }
-    Ok((live, leaving))
+    Ok(losing)
 }
 
 /// Whether something was sent or learned of it after that row of the audit.
