@@ -5,6 +5,8 @@ use serde_json::json;
 
 use crate::support::{World, group, user, values};
 
+mod roles;
+
 #[tokio::test]
 async fn what_one_connection_manages_is_refused_to_the_other_until_it_lets_go() {
     let (mut world, mut other) = World::pair().await;

@@ -41,7 +41,7 @@ pub fn company() -> Value {
 }
 
 /// Accounts are looked for among who has signed in, too.
-const LINK: &str = "sso = \"link\"";
+pub const LINK: &str = "sso = \"link\"";
 
 pub async fn snyk() -> World {
     snyk_with("", LINK).await
@@ -99,7 +99,7 @@ pub async fn remove(world: &World, role: &str, id: &str) -> Reply {
     world.patch(role, leave).await
 }
 
-async fn activate(world: &World, id: &str, on: bool) -> Reply {
+pub async fn activate(world: &World, id: &str, on: bool) -> Reply {
     let active = json!([{ "op": "replace", "value": { "active": on } }]);
     world.patch(&format!("/Users/{id}"), active).await
 }
@@ -140,7 +140,7 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 #[track_caller]
-fn reason(reply: Reply, status: u16, words: &str) {
+pub fn reason(reply: Reply, status: u16, words: &str) {
     let body = reply.expect(status).body;
     let detail = body["detail"].as_str().unwrap_or_default();
     assert!(detail.contains(words), "{words:?} in {body}");

@@ -335,6 +335,39 @@ impl World {
         (world, other)
     }
 
+    /// Two connections in front of one application, of which they have read this
+    /// company; `own` are lines of each that only its kind knows.
+    pub async fn pair_of(
+        application: Application,
+        connection: &str,
+        own: [&str; 2],
+        company: Value,
+    ) -> (Self, Tenant) {
+        let both = |upstream: &str| {
+            let name = "name = \"globex\"\n";
+            let second = another(upstream).replace(name, &format!("{name}{connection}\n"));
+            application.adapt(&configuration(upstream, connection), upstream, own[0])
+                + &application.adapt(&second, upstream, own[1])
+        };
+        let names = ["acme", "globex"];
+        let (mut world, tokens) = Self::behind_kind(application.kind(), &["--empty"], &names, both);
+        world.seed(company).await;
+        world.import();
+        world.forget_calls().await;
+        let mut other = Tenant {
+            base: String::new(),
+            token: tokens[1].clone(),
+            _application: None,
+        };
+        world.meet(&mut other);
+        (world, other)
+    }
+
+    /// Where the other connection is after a restart.
+    pub fn meet(&self, tenant: &mut Tenant) {
+        tenant.base = self.base.replace("/acme/", "/globex/");
+    }
+
     /// A bridge with two connections to two applications: `acme`, and one given
     /// back that reads another application, with its example, at start.
     pub async fn beside(application: Application) -> (Self, Tenant) {
@@ -620,11 +653,34 @@ impl World {
         path: &str,
         body: Option<Value>,
     ) -> reqwest::Result<Reply> {
+        self.try_send_to((&self.base, &self.token), method, path, body)
+            .await
+    }
+
+    /// The same through another connection.
+    pub async fn try_send_as(
+        &self,
+        tenant: &Tenant,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> reqwest::Result<Reply> {
+        self.try_send_to((&tenant.base, &tenant.token), method, path, body)
+            .await
+    }
+
+    async fn try_send_to(
+        &self,
+        (base, token): (&str, &str),
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> reqwest::Result<Reply> {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let mut request = self
             .client
-            .request(method, format!("{}{path}", self.base))
-            .bearer_auth(&self.token)
+            .request(method, format!("{base}{path}"))
+            .bearer_auth(token)
             .header("content-type", "application/scim+json");
         if let Some(body) = body {
             request = request.body(body.to_string());

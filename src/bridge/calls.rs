@@ -5,7 +5,7 @@
 
 use crate::{
     plan::{operation::Operation, state::Principal},
-    store::{GroupTurn, Store, StoreError},
+    store::{GroupTurn, Seat, Store, StoreError},
     upstream::Upstream,
 };
 
@@ -24,7 +24,9 @@ pub(super) async fn of(
     for (member, wanted) in removes.chain(adds) {
         let counting = store.counting(work.group, member.user, wanted).await?;
         // Not to be sent now.
-        let Some(counting) = counting else { continue };
+        let Some(counting) = counting.filter(|it| it.seat == Seat::Free) else {
+            continue;
+        };
         let counting = counting.offered(|name| upstream.offers(name));
         let members = vec![Principal {
             counts: counting.counts.map(|it| it.name),

@@ -111,9 +111,9 @@ pub struct Principal {
     /// from here, so it gives way to what counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<String>,
-    /// In the end of a user, families that another connection manages and that
-    /// this one never asked for the user in: what is there of them is not its
-    /// to take away.
+    /// In the end of a user, families in which another connection asks for it,
+    /// and groups of families that another one manages, but for what this one
+    /// asked for: what is there of them is not its to take away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub elsewhere: Vec<String>,
 }

@@ -48,7 +48,7 @@ pub use guard::{
     Age, Guarding, Hold, HoldId, HoldState, Kept, Rail, Recovery, Request, Room, Watch, Watched,
     Why,
 };
-pub use sharing::{Elsewhere, Sharing, Site};
+pub use sharing::{Elsewhere, Seat, Sharing, Site};
 #[cfg(test)]
 pub(crate) use sqlite::simulated;
 pub use sqlite::{noted_head, open};
@@ -432,6 +432,8 @@ pub struct Counting {
     ///
     /// [`Principal::given_up`]: crate::plan::state::Principal::given_up
     pub given_up: Vec<String>,
+    /// Of another connection; unless it is free nothing is sent.
+    pub seat: Seat,
 }
 
 impl Counting {
@@ -448,6 +450,7 @@ impl Counting {
             among,
             rank,
             given_up: Vec::new(),
+            seat: Seat::Free,
         }
     }
 
@@ -459,6 +462,7 @@ impl Counting {
         let given_up = gone.into_iter().filter(|it| it.asked);
         Self {
             given_up: given_up.map(|it| it.name).collect(),
+            seat: self.seat,
             ..Self::of(self.rank, among)
         }
     }

@@ -19,6 +19,17 @@ use crate::{
     scim::resource::{ResourceId, ResourceType},
 };
 
+/// What another connection has of a user's place in a family, of which only one
+/// at a time asks for somebody.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Seat {
+    #[default]
+    Free,
+    /// It asks for the user no more, and that has not come to its end.
+    Leaving,
+    Taken,
+}
+
 /// What connections at one tenant share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {

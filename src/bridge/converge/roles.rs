@@ -30,7 +30,7 @@ use crate::{
         operation::Operation,
         state::{Family, Principal, UserKey},
     },
-    store::{Alternative, Counting, GroupLearned, GroupTurn, StoreError},
+    store::{Alternative, Counting, GroupLearned, GroupTurn, Seat, StoreError},
     upstream::{MemberOutcome, Outcome, Upstream, UpstreamError},
 };
 
@@ -39,6 +39,11 @@ const AT_ONCE: usize = 10;
 /// When what is unclear is said again while the rest goes well: that must not
 /// wait for a back-off that grows.
 const SHORT: Duration = Duration::from_millis(500);
+/// When somebody is asked for again whose place another connection is giving up.
+const HANDED_OVER: Duration = Duration::from_secs(1);
+/// Of the other connection nothing is told here.
+const ASKED_ELSEWHERE: &str = "the user is asked for elsewhere in this bridge in one of the groups \
+    that exclude each other, and can have one of them only; take the user out of that one first";
 
 /// What a pair comes to at the moment it is sent.
 #[async_trait]
@@ -168,6 +173,13 @@ impl Each<'_> {
         told: &mut Told,
         calls: &mut Vec<Call>,
     ) -> Is {
+        match (counting.seat, wanted) {
+            (Seat::Free, _) => {}
+            // What may have come of a call of ours is theirs by now.
+            (_, false) => return Is::AsWanted(false),
+            (Seat::Leaving, true) => return Is::Waits(HANDED_OVER),
+            (Seat::Taken, true) => return Is::Refused(ASKED_ELSEWHERE.into()),
+        }
         let member = Principal {
             given_up: counting.given_up.clone(),
             ..member

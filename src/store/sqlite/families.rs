@@ -11,13 +11,14 @@ use serde_json::json;
 
 use crate::{
     plan::state::{Family, UserKey},
-    store::{Actor, Alternative, Counting, GroupRow, GroupTurn, Lane},
+    store::{Actor, Alternative, Counting, GroupRow, GroupTurn, Lane, Seat},
 };
 
 use super::{
     audit,
     fault::Result,
     groups::Group,
+    seats,
     users::{self, User},
 };
 
@@ -30,6 +31,8 @@ struct Own {
     withheld: bool,
     active: bool,
     there: bool,
+    /// Here only to be taken away once more: see `late`.
+    doubted: bool,
 }
 
 /// See [`crate::store::Store::counting`].
@@ -43,7 +46,8 @@ pub(super) fn counting(
         .prepare_cached(
             "SELECT g.connection, g.family, g.rank, m.desired,
                  m.withheld OR (c.unseen AND u.wants = 1 AND u.tombstone IS NULL),
-                 u.tombstone IS NULL AND u.wants = 1, u.existence = 1 AND u.unsure < 2
+                 u.tombstone IS NULL AND u.wants = 1, u.existence = 1 AND u.unsure < 2,
+                 m.doubted <> 0
              FROM memberships m JOIN groups g ON g.key = m.group_key
              JOIN users u ON u.key = m.user_key JOIN connections c ON c.key = g.connection
              WHERE m.group_key = ?1 AND m.user_key = ?2 AND g.family IS NOT NULL
@@ -58,6 +62,7 @@ pub(super) fn counting(
                 withheld: row.get(4)?,
                 active: row.get(5)?,
                 there: row.get(6)?,
+                doubted: row.get(7)?,
             })
         })
         .optional()?;
@@ -72,10 +77,17 @@ pub(super) fn counting(
     let Some(own) = own.filter(sendable) else {
         return Ok(None);
     };
-    if !own.active {
-        return Ok(Some(Counting::default()));
-    }
-    alternatives(db, &own, user).map(Some)
+    let seat = if wanted || own.doubted {
+        seats::of(db, user, &own.family)?
+    } else {
+        Seat::Free
+    };
+    let counting = if own.active {
+        alternatives(db, &own, user)?
+    } else {
+        Counting::default()
+    };
+    Ok(Some(Counting { seat, ..counting }))
 }
 
 /// A turn as it would be sent now.

@@ -21,7 +21,7 @@ use super::{
     groups::{self, Group},
     lanes,
     late::{self, Sent},
-    naming, protected, recovery, refusals, removals,
+    naming, protected, recovery, refusals, removals, seats,
     users::principal_at,
     withdrawal,
 };
@@ -33,6 +33,11 @@ pub(super) fn begin(db: &Connection, key: GroupKey, limit: usize) -> Result<Opti
         return Ok(None);
     };
     mark(db, &turn.work)?;
+    if let Some(family) = &turn.family {
+        for member in &turn.work.adds {
+            seats::claim(db, member.user.0, &family.name)?;
+        }
+    }
     point!("turn.pairs-marked");
     if group.misplaced() {
         if group.id_known.is_some() {
@@ -256,6 +261,8 @@ pub(super) fn end(
     let mut left = settle_pairs(db, &group, learned)?;
     point!("turn.pairs-settled");
     learn_ids(db, &learned.ids)?;
+    let keys = |users: &[UserKey]| users.iter().map(|user| user.0).collect::<Vec<i64>>();
+    seats::settled(db, &group, (&keys(&learned.present), &removed(learned)), at)?;
     let undone = undo_refused(db, &mut group, seq, learned, at)?;
     left.extend(learned.refused.iter().map(|(user, _)| user.0));
     note_unanswered(db, &group, seq, learned, at)?;
@@ -308,6 +315,20 @@ pub(super) fn end(
         open.push(Lane::Group(key));
     }
     Ok(open)
+}
+
+/// Of whom the application was told that they are out.
+fn removed(learned: &GroupLearned) -> Vec<i64> {
+    let told = learned
+        .calls
+        .iter()
+        .flat_map(|(operation, ..)| match operation {
+            Operation::RemoveMembers { members, .. } => members.as_slice(),
+            _ => &[],
+        });
+    let told: HashSet<i64> = told.map(|member| member.user.0).collect();
+    let gone = learned.absent.iter().map(|user| user.0);
+    gone.filter(|user| told.contains(user)).collect()
 }
 
 /// It was there, and is to be made again.

@@ -388,7 +388,7 @@ pub(super) fn create(
     actor: &Actor,
 ) -> Result<GroupWritten> {
     let mut group = Group::fresh(connection, id, row, actor.at)?;
-    owners::claim_group(db, &group)?;
+    owners::claim_new(db, &group)?;
     group.key = insert(db, &group, &row.attributes)?;
     let mut named = Named::new(db, &group);
     named.apply(MemberChange::Add(members))?;
@@ -442,7 +442,8 @@ pub(super) fn change(
         return Err(closed_members(&reason).into());
     }
     point!("group.members-changed");
-    let renames = next.is_some() && group.id_known.is_some();
+    let renames = next.as_ref();
+    let renames = renames.is_some_and(|next| naming::renames(&group, next, &stored.row));
     if flushed.claims() || renames {
         owners::claim_group(db, &group)?;
     }

@@ -16,6 +16,7 @@ use super::{
     fault::Result,
     guard, owners, refusals, removals,
     row::check,
+    seats,
     users::{self, User},
     withdrawal::Withdrawal,
 };
@@ -121,11 +122,12 @@ struct Pair {
     desired: bool,
     observed: i64,
     managed: bool,
-    read_only: bool,
+    /// Not to be taken away from here.
+    kept: bool,
 }
 
 fn leave_groups(db: &Connection, user: &User, at: Millis) -> Result<Vec<GroupKey>> {
-    let pairs: Vec<Pair> = db
+    let mut pairs: Vec<Pair> = db
         .prepare_cached(
             "SELECT m.group_key, m.desired, m.observed, m.managed, g.read_only IS NOT NULL
              FROM memberships m JOIN groups g ON g.key = m.group_key
@@ -137,10 +139,13 @@ fn leave_groups(db: &Connection, user: &User, at: Millis) -> Result<Vec<GroupKey
                 desired: row.get(1)?,
                 observed: row.get(2)?,
                 managed: row.get(3)?,
-                read_only: row.get(4)?,
+                kept: row.get(4)?,
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
+    for pair in pairs.iter_mut().filter(|pair| !pair.managed) {
+        pair.kept |= seats::is_anothers(db, user, pair.group)?;
+    }
     let mut count = db.prepare_cached(
         "UPDATE groups SET members = members - 1, unmanaged = unmanaged - ?3,
              version = version + 1, seq = seq + 1, modified = ?2
@@ -158,7 +163,7 @@ fn leave_groups(db: &Connection, user: &User, at: Millis) -> Result<Vec<GroupKey
         if pair.desired {
             count.execute(params![pair.group, at, !pair.managed])?;
         }
-        if pair.read_only || pair.observed == 0 || user.never_there() {
+        if pair.kept || pair.observed == 0 || user.never_there() {
             forget.execute([pair.group, user.key])?;
         } else {
             unwant.execute([pair.group, user.key])?;

@@ -16,10 +16,10 @@ use crate::{
         patch::MemberChange,
         resource::ResourceId,
     },
-    store::WriteError,
+    store::{Seat, WriteError},
 };
 
-use super::{families, fault::Result, groups::Group, refusals, withdrawal};
+use super::{families, fault::Result, groups::Group, refusals, seats, withdrawal};
 
 // The statements of a change; each but the lists finds its row by key.
 // A whole list is read in two values for each row, because that is what it
@@ -42,6 +42,7 @@ const CHANGE: &str = "UPDATE memberships SET desired = ?3, managed = 1, seq = ?4
          withheld = 0
      WHERE group_key = ?1 AND user_key = ?2";
 const AGAIN: &str = "UPDATE memberships SET seq = ?3 WHERE group_key = ?1 AND user_key = ?2";
+const OPEN: &str = "UPDATE memberships SET observed = 2 WHERE group_key = ?1 AND user_key = ?2";
 const DOUBT: &str = "UPDATE memberships SET desired = 0, observed = 2, managed = 1, seq = ?3,
          doubted = 0, withheld = 0
      WHERE group_key = ?1 AND user_key = ?2";
@@ -49,8 +50,8 @@ const WORKABLE: &str = "SELECT account_key IS NOT NULL AND (wants OR NOT ?2), di
      FROM users WHERE key = ?1";
 /// For showing what a change costs.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 11] = [
-    MEMBERS, LEAVING, RESOLVE, PAIR, INSERT, ADOPT, DELETE, CHANGE, AGAIN, DOUBT, WORKABLE,
+pub(super) const STATEMENTS: [&str; 12] = [
+    MEMBERS, LEAVING, RESOLVE, PAIR, INSERT, ADOPT, DELETE, CHANGE, AGAIN, OPEN, DOUBT, WORKABLE,
 ];
 
 /// The pairs a request named, with what becomes of them.
@@ -58,9 +59,11 @@ pub(super) struct Named<'db> {
     db: &'db Connection,
     connection: i64,
     group: i64,
-    /// The group is one of a family.
-    family: bool,
+    /// What the group is one of.
+    family: Option<String>,
     pairs: BTreeMap<i64, Pair>,
+    /// All that is not named is not asked for.
+    whole: bool,
     unknown: Vec<String>,
     reported: HashSet<String>,
     /// What is left of [`STEPS`].
@@ -146,7 +149,8 @@ impl<'db> Named<'db> {
             db,
             connection: group.connection,
             group: group.key,
-            family: group.family.is_some(),
+            family: group.family.as_ref().map(|family| family.name.clone()),
+            whole: false,
             pairs: BTreeMap::new(),
             unknown: Vec::new(),
             reported: HashSet::new(),
@@ -219,6 +223,7 @@ impl<'db> Named<'db> {
     }
 
     fn replace(&mut self, ids: Vec<String>) -> Result<()> {
+        self.whole = true;
         let parsed: Vec<_> = ids.iter().map(|text| ResourceId::parse(text)).collect();
         let mut asked = Asked::of(parsed.iter().flatten().map(|id| *id.as_bytes()));
         let (mut there, mut goes) = (false, false);
@@ -352,9 +357,18 @@ impl<'db> Named<'db> {
             unknown: self.unknown,
             ..Flushed::default()
         };
-        let (db, group) = (self.db, (self.group, self.family));
+        let (db, group) = (self.db, (self.group, self.family.is_some()));
         for (key, pair) in self.pairs {
+            let adopted = flushed.adopted;
             let mut open = write_pair(db, group, key, &pair, seq, &mut flushed)?;
+            if let Some(family) = self.family.as_ref().filter(|_| pair.asserted)
+                && seats::claim(db, key, family)? != Seat::Free
+                && flushed.adopted > adopted
+            {
+                // Not to be asked for here: its turn says so.
+                db.prepare_cached(OPEN)?.execute([group.0, key])?;
+                open = true;
+            }
             let was_there = pair.was.is_some_and(|was| was.observed == 1);
             // Asked for of who must not have it now: kept, and taken away there.
             let withdrawn = pair.desired && was_there && withdrawal::doubt(db, group.0, key)?;
@@ -367,6 +381,9 @@ impl<'db> Named<'db> {
                 (true, false) => flushed.touched.push(UserKey(key)),
                 (false, false) => {}
             }
+        }
+        if self.whole {
+            refusals::forget_unasked(db, self.group)?;
         }
         Ok(flushed)
     }
@@ -422,8 +439,9 @@ fn write_pair(
     flushed: &mut Flushed,
 ) -> Result<bool> {
     let Some(was) = pair.was else {
+        // Also of who is said not to be in it: what was refused is so then.
+        refusals::forget(db, group, user)?;
         if pair.desired {
-            refusals::forget(db, group, user)?;
             db.prepare_cached(INSERT)?
                 .execute(params![group, user, pair.id, seq])?;
             flushed.added.push(ResourceId::from_bytes(pair.id));

@@ -24,6 +24,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0012_by_id.sql"),
     include_str!("../migrations/0013_withdrawn.sql"),
     include_str!("../migrations/0014_offered.sql"),
+    include_str!("../migrations/0015_seats.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

@@ -72,6 +72,7 @@ mod recovery;
 mod refusals;
 mod removals;
 mod row;
+mod seats;
 mod shown;
 #[cfg(test)]
 mod tests;

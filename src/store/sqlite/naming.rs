@@ -24,10 +24,15 @@ pub(super) fn nameless(id: ResourceId) -> String {
     format!("?{id}")
 }
 
-/// Notes that a group is to be called otherwise; whether that is news.
-pub(super) fn rename(group: &mut Group, next: &GroupRow, stored: &GroupRow) -> bool {
+/// Whether a group is to be called otherwise in the application too.
+pub(super) fn renames(group: &Group, next: &GroupRow, stored: &GroupRow) -> bool {
     let title = |row: &GroupRow| row.attributes.text("displayName").map(str::to_owned);
-    let renamed = group.id_known.is_some() && title(next) != title(stored);
+    group.id_known.is_some() && title(next) != title(stored)
+}
+
+/// Notes that it is; whether that is news.
+pub(super) fn rename(group: &mut Group, next: &GroupRow, stored: &GroupRow) -> bool {
+    let renamed = renames(group, next, stored);
     group.renamed |= renamed;
     renamed
 }

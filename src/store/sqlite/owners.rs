@@ -4,7 +4,9 @@
 //! application this is one look at its row.
 //!
 //! An owner that has no such group or account any more has let go of it; that is
-//! seen when somebody else asks for it.
+//! seen when somebody else asks for it. Asking for who was found in a group is
+//! asking for a change of it: whoever asks takes them out when they leave and
+//! puts them back when they are missing, which two cannot do for one.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -15,25 +17,35 @@ use crate::{
     store::{Elsewhere, Sharing, Site, StoreError},
 };
 
-use super::{Sqlite, fault::Result, groups::Group, row::id_at, users::User};
+use super::{Sqlite, fault::Result, groups::Group, row::id_at, seats};
 
 #[derive(Clone, Copy)]
-enum Kind {
-    Group = 0,
-    Account = 1,
+pub(super) enum Kind {
+    Group,
+    /// One that is to be made.
+    NewGroup,
+    Account,
+    /// See [`seats`].
+    Seat,
 }
 
-/// The names by which a group is managed: groups that exclude each other go
-/// together, because who has one of them lacks the others.
-macro_rules! group_name {
-    () => {
-        "coalesce(g.family, g.upstream_name)"
-    };
+impl Kind {
+    fn code(self) -> i64 {
+        match self {
+            Self::Group | Self::NewGroup => 0,
+            Self::Account => 1,
+            Self::Seat => 2,
+        }
+    }
 }
-/// A group that the application still has, or is to have, by a name that it knows.
+
+/// A group that the application still has, or is to have, by a name that it
+/// knows. What was only found and is gone there is nobody's. The first line is
+/// what the names' index asks for.
 macro_rules! group_kept {
     () => {
-        "(g.tombstone IS NULL OR g.existence <> 0) AND g.id_known IS NOT 0"
+        "(g.tombstone IS NULL OR g.existence <> 0)
+         AND (g.existence <> 0 OR g.ours = 1) AND g.id_known IS NOT 0"
     };
 }
 macro_rules! account_kept {
@@ -47,9 +59,17 @@ pub(super) fn claim_group(db: &Connection, group: &Group) -> Result<()> {
     if group.id_known == Some(false) {
         return Ok(());
     }
-    let family = group.family.as_ref().map(|family| family.name.as_str());
-    let name = family.unwrap_or(&group.upstream_name);
-    claim(db, group.connection, Kind::Group, name)
+    claim(db, group.connection, Kind::Group, &group.upstream_name)
+}
+
+/// A group that is made. Whoever only found one of that name and asked for
+/// nobody who was seen there may have found what is gone by now; if it is not,
+/// the application says so.
+pub(super) fn claim_new(db: &Connection, group: &Group) -> Result<()> {
+    if group.id_known == Some(false) {
+        return Ok(());
+    }
+    claim(db, group.connection, Kind::NewGroup, &group.upstream_name)
 }
 
 /// A change of an account that the application would be told of.
@@ -58,31 +78,6 @@ pub(super) fn claim_account(db: &Connection, connection: i64, account: Option<&s
         Some(account) => claim(db, connection, Kind::Account, account),
         None => Ok(()),
     }
-}
-
-/// Families that another connection manages and that this one has never asked
-/// for the user in.
-pub(super) fn others_families(db: &Connection, user: &User) -> Result<Vec<String>> {
-    let mut select = db.prepare_cached(
-        "SELECT DISTINCT w.name, w.connection FROM connections c
-             JOIN owners w ON w.site = c.site AND w.kind = 0 AND w.connection <> c.key
-             JOIN groups g ON g.connection = c.key AND g.family = w.name
-         WHERE c.key = ?1 AND c.site IS NOT NULL AND NOT EXISTS (
-             SELECT 1 FROM memberships m JOIN groups own ON own.key = m.group_key
-             WHERE m.user_key = ?2 AND m.managed = 1
-                 AND own.connection = c.key AND own.family = w.name)",
-    )?;
-    let rows = select.query_map([user.connection, user.key], |row| {
-        Ok((row.get::<_, String>(0)?, row.get(1)?))
-    })?;
-    let mut families = Vec::new();
-    for row in rows {
-        let (name, owner) = row?;
-        if is_kept(db, owner, Kind::Group, &name)? {
-            families.push(name);
-        }
-    }
-    Ok(families)
 }
 
 fn claim(db: &Connection, connection: i64, kind: Kind, name: &str) -> Result<()> {
@@ -95,41 +90,102 @@ fn claim(db: &Connection, connection: i64, kind: Kind, name: &str) -> Result<()>
     if matches!(kind, Kind::Account) && !accounts {
         return Ok(());
     }
-    let owner: Option<i64> = db
+    match owner(db, &site, kind, name)? {
+        Some(owner) if owner == connection => Ok(()),
+        Some(owner) if is_kept(db, owner, kind, name)? => Err(elsewhere(kind).into()),
+        _ => take(db, &site, kind, name, connection),
+    }
+}
+
+/// Who has, or had, what has a name.
+pub(super) fn owner(db: &Connection, site: &str, kind: Kind, name: &str) -> Result<Option<i64>> {
+    Ok(db
         .prepare_cached(
             "SELECT connection FROM owners WHERE site = ?1 AND kind = ?2 AND name = ?3",
         )?
-        .query_row(params![site, kind as i64, name], |row| row.get(0))
-        .optional()?;
-    match owner {
-        Some(owner) if owner == connection => return Ok(()),
-        Some(owner) if is_kept(db, owner, kind, name)? => return Err(elsewhere(kind).into()),
-        _ => {}
-    }
+        .query_row(params![site, kind.code(), name], |row| row.get(0))
+        .optional()?)
+}
+
+/// From whoever had it and let go of it.
+pub(super) fn take(
+    db: &Connection,
+    site: &str,
+    kind: Kind,
+    name: &str,
+    connection: i64,
+) -> Result<()> {
     db.prepare_cached(
         "INSERT INTO owners (site, kind, name, connection) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT DO UPDATE SET connection = ?4",
+         ON CONFLICT DO UPDATE SET connection = ?4, taken = 1 WHERE owners.connection <> ?4",
     )?
-    .execute(params![site, kind as i64, name, connection])?;
+    .execute(params![site, kind.code(), name, connection])?;
     Ok(())
+}
+
+/// Whether a connection took it from another one; told once.
+pub(super) fn was_taken(
+    db: &Connection,
+    site: &str,
+    kind: Kind,
+    name: &str,
+    connection: i64,
+) -> Result<bool> {
+    let told = db
+        .prepare_cached(
+            "UPDATE owners SET taken = 0
+             WHERE site = ?1 AND kind = ?2 AND name = ?3 AND connection = ?4 AND taken = 1",
+        )?
+        .execute(params![site, kind.code(), name, connection])?;
+    Ok(told > 0)
+}
+
+/// Whether another connection manages a group.
+pub(super) fn is_others(db: &Connection, site: &str, connection: i64, name: &str) -> Result<bool> {
+    match owner(db, site, Kind::Group, name)? {
+        Some(owner) if owner != connection => is_kept(db, owner, Kind::Group, name),
+        _ => Ok(false),
+    }
+}
+
+/// The groups of a family that others manage.
+pub(super) fn others_in(
+    db: &Connection,
+    site: &str,
+    connection: i64,
+    family: &str,
+) -> Result<Vec<String>> {
+    let mut select = db.prepare_cached(concat!(
+        "SELECT g.upstream_name FROM connections c JOIN groups g ON g.connection = c.key
+             JOIN owners w ON w.site = c.site AND w.kind = 0 AND w.name = g.upstream_name
+                 AND w.connection = c.key
+         WHERE c.site = ?1 AND c.key <> ?2 AND g.family = ?3 AND g.tombstone IS NULL AND ",
+        group_kept!()
+    ))?;
+    let names = select.query_map(params![site, connection, family], |row| row.get(0))?;
+    Ok(names.collect::<rusqlite::Result<_>>()?)
 }
 
 fn is_kept(db: &Connection, owner: i64, kind: Kind, name: &str) -> Result<bool> {
     let sql = match kind {
-        // Each half has an index of its own.
         Kind::Group => concat!(
-            "SELECT 1 FROM groups g WHERE g.connection = ?1 AND g.upstream_name = ?2
-                 AND g.family IS NULL AND ",
+            "SELECT 1 FROM groups g WHERE g.connection = ?1 AND g.upstream_name = ?2 AND ",
+            group_kept!()
+        ),
+        Kind::NewGroup => concat!(
+            "SELECT 1 FROM groups g WHERE g.connection = ?1 AND g.upstream_name = ?2 AND ",
             group_kept!(),
-            " UNION ALL
-             SELECT 1 FROM groups g WHERE g.connection = ?1 AND g.family = ?2
-                 AND g.tombstone IS NULL LIMIT 1"
+            " AND (g.ours = 1 OR EXISTS (
+                 SELECT 1 FROM memberships m
+                 WHERE m.group_key = g.key AND m.managed = 1 AND m.observed = 1))"
         ),
         Kind::Account => concat!(
             "SELECT 1 FROM users u WHERE u.connection = ?1 AND u.account_key = ?2 AND ",
             account_kept!(),
             " LIMIT 1"
         ),
+        // That is asked of one user: see `seats`.
+        Kind::Seat => return Ok(true),
     };
     Ok(db.prepare_cached(sql)?.exists(params![owner, name])?)
 }
@@ -138,8 +194,8 @@ fn is_kept(db: &Connection, owner: i64, kind: Kind, name: &str) -> Result<bool> 
 /// another company. The status tells the administrator.
 fn elsewhere(kind: Kind) -> Problem {
     let what = match kind {
-        Kind::Group => "Group",
-        Kind::Account => "User's account",
+        Kind::Group | Kind::NewGroup => "Group",
+        Kind::Account | Kind::Seat => "User's account",
     };
     Problem::new(
         403,
@@ -171,14 +227,16 @@ fn settle(db: &Connection, sites: &[(ConnectionKey, Option<Site>)]) -> Result<()
     db.execute(&gone, [])?;
     db.execute(FIRST_GROUPS, [])?;
     db.execute(FIRST_ACCOUNTS, [])?;
+    db.execute(seats::LAST, [])?;
+    for first in seats::FIRST {
+        db.execute(first, [])?;
+    }
     Ok(())
 }
 
 const FIRST_GROUPS: &str = concat!(
     "INSERT OR IGNORE INTO owners (site, kind, name, connection)
-     SELECT c.site, 0, ",
-    group_name!(),
-    ", c.key FROM groups g JOIN connections c ON c.key = g.connection
+     SELECT c.site, 0, g.upstream_name, c.key FROM groups g JOIN connections c ON c.key = g.connection
      WHERE c.site IS NOT NULL AND ",
     group_kept!(),
     " AND (g.ours = 1 OR EXISTS (
@@ -214,9 +272,8 @@ fn list(db: &Connection, connection: i64, most: usize) -> Result<Vec<Elsewhere>>
     }
     let mut select = db.prepare_cached(concat!(
         "SELECT g.id, o.name, 0 FROM connections c JOIN groups g ON g.connection = c.key
-             JOIN owners w ON w.site = c.site AND w.kind = 0 AND w.name = ",
-        group_name!(),
-        " JOIN connections o ON o.key = w.connection
+             JOIN owners w ON w.site = c.site AND w.kind = 0 AND w.name = g.upstream_name
+             JOIN connections o ON o.key = w.connection
          WHERE c.key = ?1 AND w.connection <> ?1 AND g.tombstone IS NULL
          UNION ALL
          SELECT u.id, o.name, 1 FROM connections c JOIN users u ON u.connection = c.key

@@ -23,6 +23,7 @@ use super::{
     groups::{self, Group},
     protected,
     row::existence_of,
+    seats,
     users::{self, principal_at},
     withdrawal::{self, Withdrawal},
 };
@@ -74,7 +75,8 @@ pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
     Ok(pairs)
 }
 
-/// Accounts that were ended here and that a list shows to be there.
+/// Accounts that were ended here and that a list shows to be there, where that
+/// is not what another connection asks for.
 pub(super) fn ended(
     db: &Connection,
     connection: i64,
@@ -92,7 +94,11 @@ pub(super) fn ended(
                 Ok((UserKey(row.get(0)?), ResourceId::from_bytes(row.get(1)?)))
             })
             .optional()?;
-        found.extend(row);
+        if let Some((user, id)) = row
+            && !seats::explains(db, user.0)?
+        {
+            found.push((user, id));
+        }
     }
     Ok(found)
 }

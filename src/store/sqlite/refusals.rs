@@ -38,6 +38,18 @@ pub(super) fn forget(db: &Connection, group: i64, user: i64) -> Result<()> {
     Ok(())
 }
 
+/// Nobody else is asked for in a group than who is in it, whoever was refused
+/// there.
+pub(super) fn forget_unasked(db: &Connection, group: i64) -> Result<()> {
+    db.prepare_cached(
+        "DELETE FROM refusals WHERE group_key = ?1 AND wanted = 1 AND NOT EXISTS (
+             SELECT 1 FROM memberships m
+             WHERE m.group_key = ?1 AND m.user_key = refusals.user_key AND m.desired = 1)",
+    )?
+    .execute([group])?;
+    Ok(())
+}
+
 /// The user or the group is gone.
 pub(super) fn forget_user(db: &Connection, user: i64) -> Result<()> {
     db.prepare_cached("DELETE FROM refusals WHERE user_key = ?1")?

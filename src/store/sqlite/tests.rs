@@ -40,6 +40,7 @@ mod protected;
 mod refused;
 mod removals;
 mod resources;
+mod seats;
 mod tokens;
 mod trial;
 mod turns;

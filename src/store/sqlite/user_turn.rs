@@ -17,7 +17,7 @@ use super::{
     fault::Result,
     lanes,
     late::{self, Sent},
-    leaving, owners,
+    leaving, seats,
     users::{self, User},
     withdrawal,
 };
@@ -52,7 +52,7 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
         return Ok(None);
     };
     if !user.account.active || user.tombstone.is_some() {
-        principal.elsewhere = owners::others_families(db, &user)?;
+        principal.elsewhere = seats::spared(db, &user)?;
     }
     if user.tombstone.is_none() && leaving::must_wait(db, &user)? {
         return Ok(None);

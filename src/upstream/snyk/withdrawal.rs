@@ -10,6 +10,7 @@ use super::{
     accounts::not_one,
     administrators::{Leave, Permit},
     api::{Membership, Which},
+    families::{ids, name},
     membership::later,
     settings::Sso,
 };
@@ -54,6 +55,7 @@ impl Snyk {
         }
         let left = end.left()?;
         if self.settings.sso == Sso::Remove {
+            groups.retain(|group| !shares(who, group));
             for user in &users {
                 self.leave_sso(&groups, user).await.map_err(half_done)?;
             }
@@ -124,16 +126,17 @@ impl Snyk {
         who: &Principal,
     ) -> Result<Vec<Doomed>, UpstreamError> {
         if let Some(user) = &who.upstream_id {
-            let doomed = self.doomed_by(groups, Which::OfUser(user)).await?;
+            let doomed = self.doomed_by(groups, Which::OfUser(user), who).await?;
             if !doomed.is_empty() {
                 return Ok(doomed);
             }
             return match self.made_anew(who).await? {
-                Some(user) => self.doomed_by(groups, Which::OfUser(&user)).await,
+                Some(user) => self.doomed_by(groups, Which::OfUser(&user), who).await,
                 None => Ok(Vec::new()),
             };
         }
-        let doomed = self.doomed_by(groups, Which::OfEmail(&who.account)).await?;
+        let which = Which::OfEmail(&who.account);
+        let doomed = self.doomed_by(groups, which, who).await?;
         let of_all = doomed.iter().flat_map(|one| &one.memberships);
         let users: BTreeSet<&str> = of_all.map(|it| it.user_id.as_str()).collect();
         if users.len() > 1 {
@@ -146,6 +149,7 @@ impl Snyk {
         &self,
         groups: &[String],
         which: Which<'_>,
+        who: &Principal,
     ) -> Result<Vec<Doomed>, UpstreamError> {
         let mut doomed = Vec::new();
         for group in groups {
@@ -157,6 +161,7 @@ impl Snyk {
                 let now = self.now_of(group, user, memberships.pop());
                 memberships = now.is.into_iter().collect();
             }
+            memberships.retain(|it| !who.elsewhere.contains(&name(group, &it.role_id)));
             if !memberships.is_empty() {
                 doomed.push(Doomed {
                     group: group.clone(),
@@ -192,6 +197,13 @@ impl Snyk {
         *self.sso_users.lock().await = None;
         Ok(())
     }
+}
+
+/// Whether another connection has a part in a Snyk Group, so that signing in
+/// there is not this one's to end.
+fn shares(who: &Principal, group: &str) -> bool {
+    let of = |name: &String| ids(name).is_some_and(|(of, _)| of == group);
+    who.elsewhere.iter().any(of)
 }
 
 /// How far the end of all memberships has come. What is refused of one does not

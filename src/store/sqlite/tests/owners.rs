@@ -207,7 +207,132 @@ async fn the_end_of_a_user_spares_what_another_connection_gave() {
         let name = if asked { "asked" } else { "never" };
         scene.set_active(&who, name, false).await;
         let turn = scene.store.begin_user_turn(who.key).await.unwrap().unwrap();
-        let spared: &[&str] = if asked { &[] } else { &["team"] };
+        let spared: &[&str] = if asked { &[] } else { &["team/member"] };
         assert_eq!(turn.work.principal.elsewhere, spared);
     }
+}
+
+#[tokio::test]
+async fn what_changes_nothing_in_the_application_claims_nothing() {
+    let (scene, other) = pair(true).await;
+    let here = found(&scene, scene.c, "team").await;
+    let there = found(&scene, other, "team").await;
+    let (a, b) = (
+        member(&scene, scene.c, "a").await,
+        member(&scene, other, "b").await,
+    );
+    let noted = GroupChange {
+        decide: Box::new(|stored| {
+            let mut next = stored.row.clone();
+            next.attributes.0.insert("externalId".into(), "x".into());
+            Ok(Some(next))
+        }),
+        ..change(Vec::new())
+    };
+    let nobody = change(vec![MemberChange::Remove(vec![b.clone()])]);
+    let unknown = change(vec![MemberChange::Add(vec![fresh_id().to_string()])]);
+    for nothing in [
+        noted,
+        nobody,
+        unknown,
+        change(vec![MemberChange::RemoveAll]),
+    ] {
+        let store = &scene.store;
+        _ = store
+            .change_group(other, there, always(), nothing, actor())
+            .await;
+    }
+    assert!(!add(&scene, scene.c, here, &a).await);
+    assert!(add(&scene, other, there, &b).await);
+}
+
+#[tokio::test]
+async fn whoever_asks_for_who_was_found_in_a_group_manages_it() {
+    let (scene, other) = pair(false).await;
+    let here = found(&scene, scene.c, "team").await;
+    let a = scene.member("a").await;
+    scene
+        .store
+        .settle_sites(vec![(scene.c, None), (other, None)])
+        .await
+        .unwrap();
+    let found = FoundGroup {
+        id: fresh_id(),
+        row: group_row("team"),
+        read_only: None,
+        members: vec![(None, Some("a@example.com".into()))],
+        family: None,
+    };
+    let mark = scene.store.import_mark(i64::MAX).await.unwrap();
+    let import = scene
+        .store
+        .import(scene.c, mark, Vec::new(), vec![found], None, actor());
+    import.await.unwrap();
+    scene
+        .store
+        .settle_sites(vec![(scene.c, site(false)), (other, site(false))])
+        .await
+        .unwrap();
+    let there = self::found(&scene, other, "team").await;
+    assert!(!add(&scene, scene.c, here, &a.resource.id.to_string()).await);
+    let b = member(&scene, other, "b").await;
+    assert!(add(&scene, other, there, &b).await);
+}
+
+#[tokio::test]
+async fn who_deleted_a_group_makes_it_again_while_another_one_still_shows_it() {
+    let (scene, other) = pair(true).await;
+    let team = make(&scene, scene.c, "team").await.unwrap();
+    scene.confirm_group(&team).await;
+    let shown = found(&scene, other, "team").await;
+    let (id, keep) = (
+        team.resource.id,
+        Box::new(|_: &crate::store::StoredGroup| Ok(None)),
+    );
+    let gone = scene
+        .store
+        .delete_group(scene.c, id, always(), keep, actor());
+    gone.await.unwrap();
+    scene.confirm_group(&team).await;
+    // What it shows is not there, so nobody was ever seen in it.
+    let b = member(&scene, other, "b").await;
+    assert!(!add(&scene, other, shown, &b).await);
+    make(&scene, scene.c, "team").await.unwrap();
+    assert!(add(&scene, other, shown, &member(&scene, other, "c").await).await);
+}
+
+#[tokio::test]
+async fn the_end_of_a_user_leaves_what_was_only_found_in_another_ones_group() {
+    let (mut scene, other) = pair(false).await;
+    let a = scene.member("a").await;
+    let team = make(&scene, scene.c, "team").await.unwrap();
+    assert!(
+        !add(
+            &scene,
+            scene.c,
+            team.resource.id,
+            &a.resource.id.to_string()
+        )
+        .await
+    );
+    scene.confirm_group(&team).await;
+    scene.c = other;
+    let here = scene.member("a").await;
+    let own = scene.settled_group("own", &[here.resource.id]).await;
+    let found = FoundGroup {
+        id: fresh_id(),
+        row: group_row("team"),
+        read_only: None,
+        members: vec![(None, Some("a@example.com".into()))],
+        family: None,
+    };
+    let mark = scene.store.import_mark(i64::MAX).await.unwrap();
+    let import = scene
+        .store
+        .import(other, mark, Vec::new(), vec![found], None, actor());
+    assert_eq!(import.await.unwrap().members_new, 1);
+    let gone = scene
+        .store
+        .delete_user(other, here.resource.id, always(), actor());
+    assert_eq!(gone.await.unwrap().groups, [own.key]);
 }

@@ -193,3 +193,33 @@ async fn in_front_of_another_tenant_nobody_s_access_ends_before_an_operator_s_wo
     let left = scene.deactivate(bob.resource.id, at(0)).await;
     assert_eq!(rule(left), None);
 }
+
+#[tokio::test]
+async fn who_was_refused_in_a_group_and_is_not_to_be_in_it_is_told_no_more() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let ben = scene.member("ben").await.resource.id;
+    let team = scene.settled_group("team", &[ben]).await;
+    for leave in [
+        remove(&[ann.resource.id]),
+        replace(&[ben]),
+        change(vec![MemberChange::RemoveAll]),
+    ] {
+        scene.change(&team, add(&[ann.resource.id])).await.unwrap();
+        let turn = scene.store.begin_group_turn(team.key, 9).await.unwrap();
+        let turn = turn.unwrap();
+        let learned = GroupLearned {
+            refused: vec![(ann.key, "nobody else has it".into())],
+            absent: turn.work.removes.iter().map(|it| it.user).collect(),
+            ..GroupLearned::default()
+        };
+        let end = scene
+            .store
+            .end_group_turn(team.key, turn.seq, learned, 2_000);
+        end.await.unwrap();
+        let told = async || scene.store.refusals(scene.c, 9).await.unwrap().len();
+        assert_eq!(told().await, 1);
+        scene.change(&team, leave).await.unwrap();
+        assert_eq!(told().await, 0);
+    }
+}

@@ -1,0 +1,220 @@
+//! A user's place in a family that two connections lead to: one of them asks for
+//! the user there at a time.
+
+use super::*;
+use crate::{
+    plan::{
+        operation::Operation,
+        state::{Family, GroupKey},
+    },
+    store::{FoundGroup, ImportMark, Seat, Site, UNANSWERED},
+};
+
+/// Two roles of one team, each a group of another connection; Ann is known to
+/// both.
+struct Two {
+    scene: Scene,
+    both: [ConnectionKey; 2],
+    groups: [(GroupKey, ResourceId); 2],
+    ann: [UserWritten; 2],
+}
+
+fn sites(both: [ConnectionKey; 2], shared: bool) -> Vec<(ConnectionKey, Option<Site>)> {
+    let site = shared.then(|| Site {
+        name: "app 1".into(),
+        accounts: false,
+    });
+    both.map(|key| (key, site.clone())).into()
+}
+
+impl Two {
+    async fn new(shared: bool) -> Self {
+        let mut scene = Scene::new().await;
+        let both = [scene.c, scene.store.connection("globex").await.unwrap()];
+        scene.store.settle_sites(sites(both, shared)).await.unwrap();
+        let (mut groups, mut ann) = (Vec::new(), Vec::new());
+        for (c, name) in both.iter().zip(["viewer", "member"]) {
+            scene.c = *c;
+            let found = FoundGroup {
+                id: fresh_id(),
+                row: group_row(name),
+                read_only: None,
+                family: Some(Family {
+                    name: "team".into(),
+                    rank: 0,
+                }),
+                members: Vec::new(),
+            };
+            let id = found.id;
+            let import = scene.store.import(
+                *c,
+                ImportMark(i64::MAX),
+                Vec::new(),
+                vec![found],
+                None,
+                actor(),
+            );
+            import.await.unwrap();
+            let all = scene.store.reconcilable(*c, GroupKey(0), 9).await.unwrap();
+            groups.push((all[0].group, id));
+            ann.push(scene.member("ann").await);
+        }
+        Self {
+            scene,
+            both,
+            groups: groups.try_into().unwrap(),
+            ann: ann.try_into().unwrap(),
+        }
+    }
+
+    async fn ask(&self, which: usize, on: bool) {
+        let user = [self.ann[which].resource.id];
+        let change = if on { add(&user) } else { remove(&user) };
+        let (store, group) = (&self.scene.store, self.groups[which].1);
+        let asked = store.change_group(self.both[which], group, always(), change, actor());
+        asked.await.unwrap();
+    }
+
+    async fn seat(&self, which: usize) -> Seat {
+        let (group, user) = (self.groups[which].0, self.ann[which].key);
+        let counting = self.scene.store.counting(group, user, true).await.unwrap();
+        counting.unwrap().seat
+    }
+
+    /// One turn, which is answered.
+    async fn told(&self, which: usize) {
+        self.turn(which, true).await;
+    }
+
+    async fn turn(&self, which: usize, answered: bool) {
+        let store = &self.scene.store;
+        let (key, user) = (self.groups[which].0, self.ann[which].key);
+        let turn = store.begin_group_turn(key, 9).await.unwrap().unwrap();
+        let mut learned = GroupLearned::default();
+        let removes = turn.work.removes.clone();
+        if !answered {
+            let group = turn.work.name.clone();
+            let members = removes;
+            let call = Operation::RemoveMembers { group, members };
+            learned.calls.push((call, UNANSWERED.into(), 1));
+        } else if removes.is_empty() {
+            learned.present.push(user);
+        } else {
+            learned.absent.push(user);
+        }
+        let end = store.end_group_turn(key, turn.seq, learned, 3_000);
+        end.await.unwrap();
+    }
+
+    async fn share(&self) {
+        let sites = sites(self.both, true);
+        self.scene.store.settle_sites(sites).await.unwrap();
+    }
+
+    /// Whether something is said once more when nothing can land any more.
+    async fn is_said_again(&self, which: usize) -> bool {
+        let store = &self.scene.store;
+        let recheck = store.recheck_late(self.both[which], 10_000_000, 20_000_000, 10_000);
+        !recheck.await.unwrap().is_empty()
+    }
+}
+
+#[tokio::test]
+async fn the_first_that_asks_has_the_place_until_that_has_ended() {
+    let two = Two::new(true).await;
+    two.ask(0, true).await;
+    two.ask(1, true).await;
+    assert_eq!(
+        (two.seat(0).await, two.seat(1).await),
+        (Seat::Free, Seat::Taken)
+    );
+    two.told(0).await;
+    assert_eq!(two.seat(1).await, Seat::Taken);
+    two.ask(0, false).await;
+    assert_eq!(two.seat(1).await, Seat::Leaving, "it is on its way");
+    two.told(0).await;
+    assert_eq!(two.seat(1).await, Seat::Free);
+    two.told(1).await;
+    two.ask(0, true).await;
+    assert_eq!(two.seat(0).await, Seat::Taken);
+    assert!(
+        two.is_said_again(1).await,
+        "a look may have shown what the first one had"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_may_still_land_keeps_the_place() {
+    let two = Two::new(true).await;
+    two.ask(0, true).await;
+    two.told(0).await;
+    two.ask(0, false).await;
+    two.turn(0, false).await;
+    two.told(0).await;
+    two.ask(1, true).await;
+    assert_eq!(two.seat(1).await, Seat::Leaving, "it got no answer once");
+    two.is_said_again(0).await;
+    two.told(0).await;
+    assert_eq!(two.seat(1).await, Seat::Free);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_alone_asks_nobody() {
+    let two = Two::new(false).await;
+    two.ask(0, true).await;
+    two.ask(1, true).await;
+    assert_eq!(
+        (two.seat(0).await, two.seat(1).await),
+        (Seat::Free, Seat::Free)
+    );
+}
+
+#[tokio::test]
+async fn of_two_that_asked_before_the_one_whose_group_is_there_has_the_place() {
+    let two = Two::new(false).await;
+    two.ask(0, true).await;
+    two.ask(1, true).await;
+    two.told(1).await;
+    two.share().await;
+    assert_eq!(two.seat(0).await, Seat::Taken);
+    // What it has put there it may take out, and the other is told again.
+    two.ask(1, false).await;
+    two.told(1).await;
+    assert_eq!(two.seat(0).await, Seat::Free);
+}
+
+#[tokio::test]
+async fn the_end_of_a_user_spares_the_place_that_another_connection_has() {
+    let mut two = Two::new(true).await;
+    two.ask(0, true).await;
+    two.told(0).await;
+    two.scene.c = two.both[1];
+    two.scene.set_active(&two.ann[1], "ann", false).await;
+    let turn = two.scene.store.begin_user_turn(two.ann[1].key).await;
+    let spared = turn.unwrap().unwrap().work.principal.elsewhere;
+    assert_eq!(spared, ["team"]);
+    let learned = UserLearned {
+        observed: Some(ObservedAccount {
+            existence: Existence::Absent,
+            deactivated: true,
+            ..ObservedAccount::default()
+        }),
+        settled: true,
+        ..UserLearned::default()
+    };
+    let end = two
+        .scene
+        .store
+        .end_user_turn(two.ann[1].key, learned, 3_000);
+    end.await.unwrap();
+    let back = |which: usize| {
+        two.scene
+            .store
+            .ended(two.both[which], vec!["ann@example.com".into()])
+    };
+    assert_eq!(back(1).await.unwrap(), [], "what is there is not its own");
+    // Once the other one has let go, whatever is there was given back.
+    two.ask(0, false).await;
+    two.told(0).await;
+    assert_eq!(back(1).await.unwrap().len(), 1);
+}
