@@ -89,7 +89,10 @@
 //!
 //! Where several connections lead to one tenant, the first that asks for a change
 //! of a group or account manages it. That is asked in the transaction of the
-//! write; what a connection itself has put there it may always take away.
+//! write; what a connection itself has put there it may always take away. Of
+//! groups that are alternatives each has its owner, and a user's place among them
+//! is that of the connection that asks for it there; another one is refused when
+//! its pair is sent, or waits until nothing of the first can land.
 //!
 //! # When the process dies
 //!

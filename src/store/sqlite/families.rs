@@ -112,6 +112,11 @@ fn alternatives(db: &Connection, own: &Own, user: i64) -> Result<Counting> {
          JOIN connections c ON c.key = g.connection
          WHERE m.user_key = ?1 AND g.connection = ?2 AND g.family = ?3 AND g.tombstone IS NULL
            AND (m.desired = 1 OR m.withheld <> 0 OR (c.unseen AND m.observed <> 0))
+           -- What another connection manages and was only found is what it gave,
+           -- and may have taken away since.
+           AND (m.managed = 1 OR NOT EXISTS (
+               SELECT 1 FROM owners w WHERE w.site = c.site AND w.kind = 0
+                 AND w.name = g.upstream_name AND w.connection <> c.key))
          ORDER BY g.rank, g.key",
     )?;
     let rows = select.query_map(params![user, own.connection, own.family], |row| {

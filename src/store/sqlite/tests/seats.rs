@@ -218,3 +218,35 @@ async fn the_end_of_a_user_spares_the_place_that_another_connection_has() {
     two.told(0).await;
     assert_eq!(back(1).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn what_another_connection_gave_is_nothing_to_fall_back_to() {
+    let two = Two::new(true).await;
+    two.ask(0, true).await;
+    two.told(0).await;
+    let shown = FoundGroup {
+        id: fresh_id(),
+        row: group_row("viewer"),
+        read_only: None,
+        family: Some(Family {
+            name: "team".into(),
+            rank: 1,
+        }),
+        members: vec![(None, Some("ann@example.com".into()))],
+    };
+    let mark = ImportMark(i64::MAX);
+    let store = &two.scene.store;
+    let import = store.import(two.both[1], mark, Vec::new(), vec![shown], None, actor());
+    assert_eq!(import.await.unwrap().members_new, 1);
+    two.ask(0, false).await;
+    two.told(0).await;
+    two.ask(1, true).await;
+    two.told(1).await;
+    two.ask(1, false).await;
+    let (group, user) = (two.groups[1].0, two.ann[1].key);
+    let counting = store.counting(group, user, false).await.unwrap().unwrap();
+    assert_eq!(
+        counting.counts, None,
+        "it is shown still, and was taken away"
+    );
+}
