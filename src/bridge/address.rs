@@ -5,13 +5,13 @@
 //! address in the application by now, or the user leaves. Any other attribute may change, and an
 //! address may of whoever is not linked to an account yet.
 
-use super::{Failure, Session, Written};
+use super::{Failure, Session, Written, session::store_failed};
 use crate::{
     plan::capability::Act,
     scim::{
         error::{Problem, ScimType},
         filter::fold_case,
-        resource::{Attributes, ResourceId, ResourceType::User},
+        resource::{Attributes, ResourceId},
     },
     store::StoredUser,
     upstream::Upstream,
@@ -23,12 +23,32 @@ pub(super) fn keeps(
     stored: &StoredUser,
     user: &Attributes,
 ) -> Result<(), Problem> {
-    let can = upstream.capabilities();
-    if !upstream.finds_accounts() || !stored.linked || can.can(Act::RenameUser) {
+    if !is_fixed(upstream) || departs(upstream, stored, user).is_none() {
         return Ok(());
     }
+    let can = upstream.capabilities();
+    Err(Problem::bad(
+        ScimType::Mutability,
+        format!(
+            "the e-mail address of a user whom {} knows as {:?} cannot be changed: {}",
+            can.application,
+            stored.row.account_key.as_deref().unwrap_or_default(),
+            can.note(Act::RenameUser)
+        ),
+    ))
+}
+
+/// Whether the application has no way to change addresses by which it is found
+/// who is who.
+pub(super) fn is_fixed(upstream: &dyn Upstream) -> bool {
+    upstream.finds_accounts() && !upstream.capabilities().can(Act::RenameUser)
+}
+
+/// The address that a change gives a user who is linked to an account with
+/// another one.
+fn departs(upstream: &dyn Upstream, stored: &StoredUser, user: &Attributes) -> Option<String> {
     let is = stored.row.account_key.as_deref().unwrap_or_default();
-    let next = if !user.active() {
+    let next = if !stored.linked || !user.active() {
         // Who leaves is ended by the account that was linked, whatever the
         // address; coming back is when it counts again.
         None
@@ -37,17 +57,7 @@ pub(super) fn keeps(
     } else {
         moved(upstream, &stored.row.attributes, user)
     };
-    match next {
-        Some(address) if !is.is_empty() && address != is => Err(Problem::bad(
-            ScimType::Mutability,
-            format!(
-                "the e-mail address of a user whom {} knows as {is:?} cannot be changed: {}",
-                can.application,
-                can.note(Act::RenameUser)
-            ),
-        )),
-        _ => Ok(()),
-    }
+    next.filter(|address| !is.is_empty() && address != is)
 }
 
 /// The address that a change gives a user, if it gives another one. One that is
@@ -66,32 +76,47 @@ impl Session {
         &self,
         id: &str,
         done: &Result<Written, Failure>,
-        change: impl FnOnce(&Attributes) -> Result<Attributes, Failure>,
-    ) -> bool {
-        let refused = matches!(done, Err(Failure::Problem(problem))
-            if problem.scim_type == Some(ScimType::Mutability));
-        let upstream = &self.connection.upstream;
-        if !refused || !upstream.finds_accounts() {
-            return false;
+        change: impl FnOnce(&StoredUser) -> Result<Attributes, Problem>,
+    ) -> Result<bool, Failure> {
+        let refused = matches!(done, Err(failure) if is_refusal(failure));
+        if !refused || !is_fixed(&*self.connection.upstream) {
+            return Ok(false);
         }
-        let followed = self.follow(id, change).await;
-        followed.is_some_and(|followed| followed)
+        self.follow(id, change).await
     }
 
-    async fn follow(
+    /// Has a user follow its account to the address that a change would give it,
+    /// if the account has that one by now; an error when nobody can tell yet.
+    pub(super) async fn follow(
         &self,
         id: &str,
-        change: impl FnOnce(&Attributes) -> Result<Attributes, Failure>,
-    ) -> Option<bool> {
+        change: impl FnOnce(&StoredUser) -> Result<Attributes, Problem>,
+    ) -> Result<bool, Failure> {
         let (upstream, store) = (&self.connection.upstream, &self.bridge.store);
-        let (id, key) = (ResourceId::parse(id)?, self.connection.key);
-        let stored = store.resource(key, User, id).await.ok()??;
-        let before: Attributes = serde_json::from_str(&stored.attributes).ok()?;
-        let address = moved(&**upstream, &before, &change(&before).ok()?)?;
-        let account = upstream.user(&address).await.ok()??.upstream_id?;
+        let (key, Some(id)) = (self.connection.key, ResourceId::exact(id)) else {
+            return Ok(false);
+        };
+        let stored = store.stored_user(key, id).await.map_err(store_failed)?;
+        // What is wrong with the change itself is told by the change.
+        let address = stored.and_then(|stored| {
+            let user = change(&stored).ok()?;
+            departs(&**upstream, &stored, &user)
+        });
+        let Some(address) = address else {
+            return Ok(false);
+        };
+        let found = upstream.user(&address).await;
+        let found = found.map_err(|error| self.unreadable(&error))?;
+        let Some(account) = found.and_then(|found| found.upstream_id) else {
+            return Ok(false);
+        };
         let followed = store.follow(key, id, account, address, self.actor()).await;
-        followed
-            .inspect_err(|error| tracing::error!(%error, "an address could not be followed"))
-            .ok()
+        followed.map_err(store_failed)
     }
+}
+
+/// Whether a change was refused for what must not change.
+pub(super) fn is_refusal(failure: &Failure) -> bool {
+    matches!(failure, Failure::Problem(problem)
+        if problem.scim_type == Some(ScimType::Mutability))
 }

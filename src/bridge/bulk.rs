@@ -37,6 +37,7 @@ use crate::{
     },
 };
 
+mod addresses;
 mod rehearsal;
 
 pub(super) use rehearsal::no_precondition;
@@ -126,6 +127,9 @@ struct Work<'s> {
     bodies: Vec<String>,
     /// Operations of this part that the guard rails did not let pass.
     stopped: Vec<(usize, Stopped)>,
+    /// Operations of which it cannot be told now whether the account has the new
+    /// address by now.
+    unread: HashMap<usize, Failure>,
     /// The held request that this is.
     closes: Option<HoldId>,
     most_errors: usize,
@@ -154,6 +158,7 @@ impl<'s> Work<'s> {
             made: vec![false; request.operations.len()],
             bodies: vec![String::new(); request.operations.len()],
             stopped: Vec::new(),
+            unread: HashMap::new(),
             closes,
             dropped: vec![0; request.operations.len()],
             when: when.into_iter().map(Some).collect(),
@@ -227,6 +232,7 @@ impl Work<'_> {
 
     /// One transaction, then the answers of the application.
     async fn part(&mut self, part: Units) {
+        self.follow_accounts(&part).await;
         let units = self.units(&part);
         let left = self.most_errors.saturating_sub(self.errors());
         let outcomes = match self.session.write_all(units, left).await {
@@ -395,7 +401,7 @@ impl Work<'_> {
         let culprit = unit.get(at).copied().unwrap_or_default();
         let (of, id) = self.aim(culprit);
         let nests = matches!(error, WriteError::UnknownMembers(_)) && self.nests(culprit);
-        let mut why = write_failed(error, of, &id);
+        let mut why = self.unless_unread(culprit, write_failed(error, of, &id));
         if let Failure::Stopped(stopped) = &why {
             self.stopped.push((culprit, (**stopped).clone()));
         }

@@ -24,9 +24,8 @@ use crate::{
 use gone::Reading;
 
 mod gone;
+mod left_over;
 mod twins;
-
-pub use twins::Twins;
 
 /// A failed import is tried again after this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
@@ -115,11 +114,11 @@ impl Session {
         let since = store.import_mark(clock::now() - self.lag()).await;
         let since = since.map_err(store_failed)?;
         let mut reading = self.read_whole(progress).await?;
-        let twins = if upstream.has_families() {
-            twins::of(&reading)
-        } else {
-            HashSet::new()
-        };
+        let (mut twins, mut left) = (HashSet::new(), Vec::new());
+        if upstream.has_families() {
+            twins = twins::of(&reading);
+            left = self.left_over(&reading).await?;
+        }
         let profiles = self.profiles().await?;
         self.doubt_what_is_shown(&reading.users, &reading.groups)
             .await?;
@@ -129,7 +128,12 @@ impl Session {
         } else {
             (None, 0)
         };
-        self.tell_twins(&reading, &twins).await?;
+        if upstream.has_families() {
+            self.note_twins(&reading, &twins, &left).await?;
+            // The linked one goes on by its id, shown or not.
+            let known = left.iter().filter(|it| it.known);
+            twins.extend(known.map(|it| it.account.clone()));
+        }
         twins::disown(&mut reading, &twins);
         let listed = reading.users;
         let users = listed.iter();
@@ -148,6 +152,7 @@ impl Session {
         self.note_seen().await?;
         if upstream.has_families() {
             self.find_staged(&listed).await?;
+            self.end_left_over(left).await?;
             // Another order of a family is another question for its pairs.
             self.wake_open().await;
         }

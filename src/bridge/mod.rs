@@ -58,10 +58,12 @@ pub use crate::{
 pub use approval::{Approved, Declined, HeldRequest};
 pub use bulk::{BulkAnswer, Foreseen, Rehearsed};
 pub use held::Stopped;
-pub use import::{Progress, Twins};
+pub use import::Progress;
 use lane::Lanes;
 pub use lists::{Listed, Paging};
-pub use operator::{ConnectionStatus, Operator, Status, is_operator_name, is_reserved_name};
+pub use operator::{
+    AsAsked, ConnectionStatus, Operator, Status, is_operator_name, is_reserved_name,
+};
 pub use preview::{Preview, SentRequest};
 use switch::Switch;
 
@@ -151,7 +153,6 @@ pub struct Connection {
     /// Since the start: see [`Self::dropped_attributes`].
     dropped_attributes: AtomicU64,
     imported: watch::Sender<Option<operator::LastRead>>,
-    twins: Mutex<Vec<Twins>>,
     reconciling: Mutex<reconcile::Reconciling>,
 }
 
@@ -272,7 +273,6 @@ impl Bridge {
                 budget,
                 dropped_attributes: AtomicU64::new(0),
                 imported: watch::Sender::new(None),
-                twins: Mutex::default(),
                 reconciling: Mutex::default(),
             }));
         }

@@ -5,17 +5,14 @@
 //! answered 2xx and is not yet in the application is counted here, so that
 //! nothing is pending in silence.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use super::{Bridge, Connection, bearer, clock, import::Twins, switch::Paused, token::Tokens};
+use super::{Bridge, Connection, bearer, clock, switch::Paused, token::Tokens};
 use crate::{
     plan::state::ConnectionKey,
     store::{
         Actor, Counts, Drifted, Elsewhere, Health, Imported, Left, Millis, Recovery, Refused,
-        RefusedResource, Store, StoreError, Watch, audit::AuditRow,
+        RefusedResource, Store, StoreError, Twins, Watch, audit::AuditRow,
     },
     upstream::Condition,
 };
@@ -104,13 +101,42 @@ pub struct ConnectionStatus {
     pub unseen: bool,
     pub dropped_attributes: u64,
     pub last_import: Option<LastRead>,
-    /// Accounts that the last import found to share an address.
+    /// Accounts with the address of one user: several that share it, or what is left
+    /// to somebody who must have nothing; of at most so many.
     pub twins: Vec<Twins>,
     /// What the last reconciliation found, or has found so far.
     pub drifted: Option<Drifted>,
 }
 
+/// How many of something are in the application as asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AsAsked {
+    pub done: u64,
+    pub all: u64,
+}
+
+impl AsAsked {
+    fn of(all: u64, open: u64) -> Self {
+        let done = all.saturating_sub(open);
+        Self { done, all }
+    }
+}
+
 impl ConnectionStatus {
+    /// Users, and those that are to go.
+    pub fn users_as_asked(&self) -> AsAsked {
+        let counts = &self.counts;
+        let open = counts.pending_users + counts.staged_users;
+        AsAsked::of(counts.users + counts.leaving_users, open)
+    }
+
+    /// Memberships, and those that are to go.
+    pub fn memberships_as_asked(&self) -> AsAsked {
+        let counts = &self.counts;
+        let all = counts.memberships + counts.leaving_memberships;
+        AsAsked::of(all, counts.pending_memberships)
+    }
+
     /// How many seconds the memberships that are pending take at least, at the
     /// pace of now: where each is a call of its own, or a look and a call.
     pub fn seconds_left(&self) -> Option<u64> {
@@ -236,15 +262,6 @@ impl Connection {
         self.imported.send_replace(Some(LastRead { at, result }));
     }
 
-    pub(super) fn note_twins(&self, twins: Vec<Twins>) {
-        *self.twins.lock().unwrap_or_else(PoisonError::into_inner) = twins;
-    }
-
-    fn twins(&self) -> Vec<Twins> {
-        let twins = self.twins.lock().unwrap_or_else(PoisonError::into_inner);
-        twins.clone()
-    }
-
     fn last_import(&self) -> Option<LastRead> {
         self.imported.borrow().clone()
     }
@@ -290,7 +307,7 @@ impl Operator {
                 unseen: self.bridge.store.is_unseen(connection.key).await?,
                 dropped_attributes: connection.dropped_attributes(),
                 last_import: connection.last_import(),
-                twins: connection.twins(),
+                twins: store.twins(connection.key, SHOWN).await?,
                 drifted: self.bridge.store.drifted(connection.key).await?,
             });
         }

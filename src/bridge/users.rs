@@ -73,8 +73,8 @@ impl Session {
     ) -> Result<Written, Failure> {
         let decide = self.replacing_user(user.clone());
         let done = self.change_user(id, when.clone(), decide).await;
-        let moved = |_: &Attributes| Ok(user.clone());
-        if !self.has_moved(id, &done, moved).await {
+        let replaced = |stored: &StoredUser| self.replaced(stored, user.clone());
+        if !self.has_moved(id, &done, replaced).await? {
             return done;
         }
         self.change_user(id, when, self.replacing_user(user)).await
@@ -82,19 +82,25 @@ impl Session {
 
     pub(super) fn replacing_user(&self, user: Attributes) -> DecideUser {
         let session = self.clone();
-        let schemas = self.schemas();
-        Box::new(move |stored| {
-            let roles_unsaid = !user.0.contains_key("roles");
-            let mut user = replaced(&stored.row.attributes, user, User, &schemas)?;
-            if let Some(roles) = stored.row.attributes.0.get("roles")
-                && roles_unsaid
-            {
-                user.0.insert("roles".into(), roles.clone());
-            }
-            let was = stored.row.account.active;
-            user.0.entry("active").or_insert(was.into());
-            session.changed_row(user, stored)
-        })
+        Box::new(move |stored| session.changed_row(session.replaced(stored, user)?, stored))
+    }
+
+    /// What a replacement makes of a user.
+    pub(super) fn replaced(
+        &self,
+        stored: &StoredUser,
+        user: Attributes,
+    ) -> Result<Attributes, Problem> {
+        let roles_unsaid = !user.0.contains_key("roles");
+        let mut user = replaced(&stored.row.attributes, user, User, &self.schemas())?;
+        if let Some(roles) = stored.row.attributes.0.get("roles")
+            && roles_unsaid
+        {
+            user.0.insert("roles".into(), roles.clone());
+        }
+        let was = stored.row.account.active;
+        user.0.entry("active").or_insert(was.into());
+        Ok(user)
     }
 
     pub async fn patch_user(
@@ -120,12 +126,8 @@ impl Session {
     ) -> Result<Written, Failure> {
         let decide = self.patching_user(patch.clone());
         let done = self.change_user(id, when.clone(), decide).await;
-        let patched = |user: &Attributes| {
-            let (mut user, id) = (user.clone(), known(User, id)?);
-            let done = patch.apply(&mut user, &id, User, &self.schemas());
-            done.map(|_| user).map_err(Failure::Problem)
-        };
-        if !self.has_moved(id, &done, patched).await {
+        let patched = |stored: &StoredUser| self.patched(stored, &patch);
+        if !self.has_moved(id, &done, patched).await? {
             return done;
         }
         self.change_user(id, when, self.patching_user(patch)).await
@@ -133,16 +135,22 @@ impl Session {
 
     pub(super) fn patching_user(&self, patch: Patch) -> DecideUser {
         let session = self.clone();
-        let schemas = self.schemas();
-        Box::new(move |stored| {
-            let mut user = stored.row.attributes.clone();
-            patch.apply(&mut user, &stored.id, User, &schemas)?;
-            // Taking the attribute away says nothing about access, and whoever
-            // reads the user must still be told.
-            let was = stored.row.account.active;
-            user.0.entry("active").or_insert(was.into());
-            session.changed_row(user, stored)
-        })
+        Box::new(move |stored| session.changed_row(session.patched(stored, &patch)?, stored))
+    }
+
+    /// What a PATCH makes of a user.
+    pub(super) fn patched(
+        &self,
+        stored: &StoredUser,
+        patch: &Patch,
+    ) -> Result<Attributes, Problem> {
+        let mut user = stored.row.attributes.clone();
+        patch.apply(&mut user, &stored.id, User, &self.schemas())?;
+        // Taking the attribute away says nothing about access, and whoever
+        // reads the user must still be told.
+        let was = stored.row.account.active;
+        user.0.entry("active").or_insert(was.into());
+        Ok(user)
     }
 
     async fn change_user(

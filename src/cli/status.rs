@@ -72,14 +72,16 @@ fn is_well(connection: &Value) -> bool {
         && connection["recovery"].is_null()
 }
 
-/// Users whose address several accounts have: ended is one of these alone.
-fn collisions(connection: &Value) -> impl Iterator<Item = (&str, Vec<&str>)> {
+/// Users whose address several accounts have, those accounts, and whether the
+/// user must have nothing.
+fn collisions(connection: &Value) -> impl Iterator<Item = (&str, Vec<&str>, bool)> {
     let all = connection["sameAddress"].as_array().into_iter().flatten();
     all.filter_map(|it| {
         let accounts = it["accounts"].as_array().into_iter().flatten();
         Some((
             it["user"].as_str()?,
             accounts.filter_map(Value::as_str).collect(),
+            it["ended"] == true,
         ))
     })
 }
@@ -175,15 +177,7 @@ fn show(screen: Screen, status: &Value) {
                  time since the start",
             );
         }
-        for (user, accounts) in collisions(connection).take(SHOWN) {
-            let text = format!(
-                "the accounts {} have the address of User {user} in the application; what is asked \
-                 for is done to the linked one alone, and a deactivation leaves the others what \
-                 they have: give each an address of its own there, or end the others by hand",
-                accounts.join(", ")
-            );
-            screen.paragraph(Tone::Bad, "  ", &text);
-        }
+        show_collisions(screen, connection);
         show_readings(screen, connection);
         for what in ["pending", "refused", "staged"] {
             let counts = counts(&connection[what]);
@@ -191,6 +185,7 @@ fn show(screen: Screen, status: &Value) {
                 screen.line(Tone::Bad, &format!("  {what}: {counts}"));
             }
         }
+        show_progress(screen, connection);
         if let Some(seconds) = connection["pendingTakesAtLeastSeconds"].as_u64() {
             let text = format!(
                 "  at {} calls a second that takes at least {}",
@@ -205,6 +200,39 @@ fn show(screen: Screen, status: &Value) {
 
 /// What of it the screen shows; `--json` has more.
 const SHOWN: usize = 20;
+
+/// How far it has come with what is not as asked yet.
+fn show_progress(screen: Screen, connection: &Value) {
+    let as_asked = connection["asAsked"].as_object().into_iter().flatten();
+    let open = as_asked.filter(|(_, it)| it["done"] != it["all"]);
+    let open: Vec<String> = open
+        .map(|(of, it)| format!("{} of {} {of}", it["done"], it["all"]))
+        .collect();
+    if !open.is_empty() {
+        let text = format!("  as asked: {}", open.join(", "));
+        screen.line(Tone::Plain, &text);
+    }
+}
+
+fn show_collisions(screen: Screen, connection: &Value) {
+    for (user, accounts, ended) in collisions(connection).take(SHOWN) {
+        let accounts = accounts.join(", ");
+        let text = if ended {
+            format!(
+                "User {user} must have nothing, and the accounts {accounts} with its address have \
+                 something in the application still: the next import or reconciliation takes it \
+                 away, within the guard rails; what stays is to be ended there by hand"
+            )
+        } else {
+            format!(
+                "the accounts {accounts} have the address of User {user} in the application; what \
+                 is given is given to the linked one alone, and a deactivation ends all of them: \
+                 give each an address of its own there"
+            )
+        };
+        screen.paragraph(Tone::Bad, "  ", &text);
+    }
+}
 
 /// Who and what the application refused, and why.
 fn show_refused(screen: Screen, connection: &Value) {

@@ -32,7 +32,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 31] = [
+const ROWS: [Row; 36] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -52,6 +52,26 @@ const ROWS: [Row; 31] = [
         "pending_memberships",
         "Memberships that the application does not have as asked yet.",
         |c| c.counts.pending_memberships,
+    ),
+    gauge(
+        "as_asked_users",
+        "Users that the application has as asked, and has not, where they are to go.",
+        |c| c.users_as_asked().done,
+    ),
+    gauge(
+        "asked_users",
+        "Of so many: live ones, and those that are to go.",
+        |c| c.users_as_asked().all,
+    ),
+    gauge(
+        "as_asked_memberships",
+        "Memberships that the application has as asked.",
+        |c| c.memberships_as_asked().done,
+    ),
+    gauge(
+        "asked_memberships",
+        "Of so many: members of all groups, and those that are to go.",
+        |c| c.memberships_as_asked().all,
     ),
     gauge(
         "oldest_revocation_seconds",
@@ -77,6 +97,11 @@ const ROWS: [Row; 31] = [
         "staged_users",
         "Users whose account is not there yet and has to appear by itself.",
         |c| c.counts.staged_users,
+    ),
+    gauge(
+        "same_address",
+        "Users whose address other accounts of the application have, a hundred at most.",
+        |c| c.twins.iter().filter(|it| it.user.is_some()).count() as u64,
     ),
     gauge("held", "Requests that wait for an operator.", |c| {
         c.counts.held

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
 use super::{Entered, broken, reconcile, time};
-use crate::bridge::{ConnectionStatus, Status};
+use crate::bridge::{AsAsked, ConnectionStatus, Status};
 
 pub(super) async fn show(operator: Entered) -> HttpResponse {
     match operator.0.status().await {
@@ -51,6 +51,10 @@ fn connection(of: &ConnectionStatus) -> Value {
             "groups": counts.pending_groups,
             "memberships": counts.pending_memberships,
         },
+        "asAsked": {
+            "users": as_asked(of.users_as_asked()),
+            "memberships": as_asked(of.memberships_as_asked()),
+        },
         "pendingTakesAtLeastSeconds": of.seconds_left(),
         "oldestRevocationSeconds": of.revocation_open.map(|open| open.as_secs()),
         "refused": {
@@ -75,6 +79,7 @@ fn connection(of: &ConnectionStatus) -> Value {
         })).collect::<Vec<_>>(),
         "sameAddress": of.twins.iter().map(|twins| json!({
             "user": twins.user.map(|user| user.to_string()),
+            "ended": twins.ended,
             "accounts": twins.accounts,
         })).collect::<Vec<_>>(),
         "managedElsewhere": of.elsewhere.iter().map(|it| json!({
@@ -99,6 +104,10 @@ fn connection(of: &ConnectionStatus) -> Value {
             "error": last.result.as_ref().err(),
         })),
     })
+}
+
+fn as_asked(of: AsAsked) -> Value {
+    json!({ "done": of.done, "all": of.all })
 }
 
 /// It answers, and does not have everything that it should have.

@@ -270,6 +270,7 @@ mod tests {
             counts: None,
             given_up: Vec::new(),
             elsewhere: Vec::new(),
+            twins: Vec::new(),
         }
     }
 

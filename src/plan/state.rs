@@ -116,6 +116,10 @@ pub struct Principal {
     /// asked for: what is there of them is not its to take away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub elsewhere: Vec<String>,
+    /// In the end of a user, other accounts with the user's address, by the
+    /// application's ids: nothing is left to them either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub twins: Vec<String>,
 }
 
 /// Everything the plan needs to know of one user.

@@ -32,6 +32,7 @@ use crate::{
     },
 };
 
+mod addresses;
 pub mod audit;
 pub mod bulk;
 mod drift;
@@ -40,6 +41,7 @@ mod sharing;
 mod sqlite;
 pub mod trial;
 
+pub use addresses::{Addresses, LeftOver, ShownAccount, Twins};
 use audit::AuditRow;
 pub use drift::{
     DeletedBack, Drifted, DriftedGroup, GivenBack, Left, Reconcilable, Repaired, Settle, TakenAway,
@@ -630,6 +632,9 @@ pub struct Counts {
     pub pending_users: u64,
     pub pending_groups: u64,
     pub pending_memberships: u64,
+    /// Of those that are pending, such as are live no more, or asked for no more.
+    pub leaving_users: u64,
+    pub leaving_memberships: u64,
     /// Accounts and groups that the application refused for good.
     pub refused_users: u64,
     pub refused_groups: u64,
@@ -684,7 +689,7 @@ pub struct RefusedResource {
 }
 
 #[async_trait]
-pub trait Store: Guarding + Sharing + Send + Sync + std::fmt::Debug {
+pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug {
     /// The handle of a connection, made at first use.
     async fn connection(&self, name: &str) -> Result<ConnectionKey, StoreError>;
 
@@ -701,6 +706,12 @@ pub trait Store: Guarding + Sharing + Send + Sync + std::fmt::Debug {
         of: ResourceType,
         id: ResourceId,
     ) -> Result<Option<Resource>, StoreError>;
+    /// A live user as a decision sees it.
+    async fn stored_user(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+    ) -> Result<Option<StoredUser>, StoreError>;
     /// A user and the groups it is in, by age, both of one moment.
     async fn user(
         &self,

@@ -226,6 +226,8 @@ pub struct RemoteUser {
     pub active: bool,
     /// It has nothing that its end would take away.
     pub idle: bool,
+    /// The families that it has something of, where there are any.
+    pub families: Vec<String>,
     /// When it came into being, by the application's clock, where it tells.
     pub created: Option<Millis>,
     /// Other fields by the application's names, lists joined in `lists`.

@@ -1,11 +1,15 @@
 //! Accounts that somebody has made anew by hand: the same address, another id.
 //! The application knows nobody by the id of before, so a removal by it takes
 //! nobody out, and a list of ids does not show that. So nobody is believed to be
-//! gone before it was looked what the address is called now (reliability: F-08).
+//! gone before it was looked what the address is called now (reliability: F-08),
+//! and who is refused by that id is added by the one of now.
 
 use super::{Doubts, Pause, groups::Turn, identities::Identities};
 use crate::{
-    plan::state::{Principal, UserKey},
+    plan::{
+        operation::Operation,
+        state::{Principal, UserKey},
+    },
     upstream::{RemoteMember, UpstreamError},
 };
 
@@ -48,6 +52,40 @@ impl Turn<'_> {
             pause = Pause::BackOff;
         }
         Ok(pause)
+    }
+
+    /// The addition once more of one user who was refused by an id of before.
+    /// What groups of families come to is known by the application's own code.
+    pub(super) async fn by_its_id_now(
+        &mut self,
+        operation: &Operation,
+        error: &UpstreamError,
+    ) -> Result<Option<Operation>, UpstreamError> {
+        let (Operation::AddMembers { group, members }, UpstreamError::Rejected { .. }) =
+            (operation, error)
+        else {
+            return Ok(None);
+        };
+        let ([member], false) = (members.as_slice(), self.upstream.has_families()) else {
+            return Ok(None);
+        };
+        let looked = self.learned.ids.len() >= MOST || !self.upstream.finds_users();
+        let Some(known) = member.upstream_id.as_ref().filter(|_| !looked) else {
+            return Ok(None);
+        };
+        let Some(id) = self.id_now(member).await?.filter(|id| id != known) else {
+            return Ok(None);
+        };
+        tracing::warn!(user = %member.id, "an account was made anew with another id and is added as that");
+        self.learned.ids.push((member.user, id.clone()));
+        let member = Principal {
+            upstream_id: Some(id),
+            ..member.clone()
+        };
+        Ok(Some(Operation::AddMembers {
+            group: group.clone(),
+            members: vec![member],
+        }))
     }
 
     /// Those that nothing final is known of.

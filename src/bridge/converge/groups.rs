@@ -273,7 +273,17 @@ impl Turn<'_> {
                 Next::GoOn
             }
             Err(error) => match self.about_the_group(&operation, error).await {
-                Ok(Some(error)) => self.failure(operation, &error, halves),
+                Ok(Some(error)) => match self.by_its_id_now(&operation, &error).await {
+                    Ok(Some(again)) => {
+                        halves.push(again);
+                        Next::GoOn
+                    }
+                    Ok(None) => self.failure(operation, &error, halves),
+                    Err(error) => {
+                        self.unsent(named);
+                        Next::Stop(pause_after(&error))
+                    }
+                },
                 Ok(None) => {
                     self.not_counted.extend(named);
                     Next::GoOn

@@ -226,6 +226,7 @@ fn principal(n: u8) -> Principal {
         counts: None,
         given_up: Vec::new(),
         elsewhere: Vec::new(),
+        twins: Vec::new(),
     }
 }
 

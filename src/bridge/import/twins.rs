@@ -6,19 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{super::session::store_failed, Failure, Reading, Session};
-use crate::scim::resource::ResourceId;
+use crate::store::LeftOver;
 
-/// So many are told, at most.
+/// So many are told in the log, at most.
 const TOLD: usize = 100;
-
-/// Several accounts of one address, by the application's ids, and the user whom
-/// an identity provider knows by one of them or by the address. Whatever is done
-/// to that user leaves the others as they are, with all that they may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Twins {
-    pub user: Option<ResourceId>,
-    pub accounts: Vec<String>,
-}
 
 /// Such addresses, in lower case.
 pub(super) fn of(reading: &Reading) -> HashSet<String> {
@@ -65,31 +56,34 @@ fn ids_by_address(
 }
 
 impl Session {
-    /// Says of whom it cannot be told which account is meant.
-    pub(super) async fn tell_twins(
+    /// Keeps of whom it cannot be told which account is meant, and what is left
+    /// to whom; says so in the log.
+    pub(super) async fn note_twins(
         &self,
         reading: &Reading,
         twins: &HashSet<String>,
+        left: &[LeftOver],
     ) -> Result<(), Failure> {
-        let mut told = Vec::new();
-        let (store, c) = (&self.bridge.store, self.connection.key);
-        for (address, ids) in ids_by_address(reading, twins).into_iter().take(TOLD) {
-            let each = ids
-                .iter()
-                .map(|id| (Some(id.clone()), Some(address.clone())));
-            let users = store.users_shown(c, each.collect()).await;
-            let user = users.map_err(store_failed)?.into_iter().next();
-            let accounts: Vec<String> = ids.into_iter().collect();
-            if let Some(user) = user {
-                tracing::warn!(
-                    connection = %self.connection.name, %user, ?accounts,
-                    "several accounts of the application have the address of one user: what is \
-                     done to the user is done to one of them"
-                );
+        let leavers: HashSet<&String> = left.iter().map(|it| &it.account).collect();
+        let mut noted = Vec::new();
+        for (address, ids) in ids_by_address(reading, twins) {
+            if !leavers.contains(&address) {
+                noted.extend(ids.into_iter().map(|id| (address.clone(), id)));
             }
-            told.push(Twins { user, accounts });
         }
-        self.connection.note_twins(told);
+        let left = left.iter().filter(|it| it.ours);
+        noted.extend(left.map(|it| (it.account.clone(), it.upstream_id.clone())));
+        let (store, c) = (&self.bridge.store, self.connection.key);
+        store.note_twins(c, noted).await.map_err(store_failed)?;
+        let told = store.twins(c, TOLD).await.map_err(store_failed)?;
+        for twins in told.iter().filter(|it| it.user.is_some()) {
+            tracing::warn!(
+                connection = %self.connection.name, user = ?twins.user, accounts = ?twins.accounts,
+                ended = twins.ended,
+                "accounts of the application have the address of one user: while the user is \
+                 active, what is done to it is done to the linked one"
+            );
+        }
         Ok(())
     }
 }

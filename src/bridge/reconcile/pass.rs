@@ -204,6 +204,15 @@ impl Pass<'_> {
         let active = listed.iter().filter(|user| user.active);
         let shown = active
             .filter_map(|user| Some((user.account.to_lowercase(), user.upstream_id.clone()?)));
+        // Of an address that several have none is the one.
+        let mut ids: HashMap<String, HashSet<String>> = HashMap::new();
+        for (account, id) in shown {
+            ids.entry(account).or_default().insert(id);
+        }
+        ids.retain(|_, ids| ids.len() == 1);
+        let shown = ids.into_iter();
+        let shown =
+            shown.flat_map(|(account, ids)| ids.into_iter().map(move |id| (account.clone(), id)));
         let (store, c) = (&self.session.bridge.store, self.session.connection.key);
         let learned = store.learn_ids(c, shown.collect(), self.actor()).await;
         learned.map_err(store_failed)

@@ -70,7 +70,7 @@ pub(super) fn whose(
     })
 }
 
-fn by_id(db: &Connection, connection: i64, id: Option<&String>) -> Result<Option<User>> {
+pub(super) fn by_id(db: &Connection, connection: i64, id: Option<&String>) -> Result<Option<User>> {
     let Some(id) = id else { return Ok(None) };
     let key = db
         .prepare_cached(
@@ -84,7 +84,7 @@ fn by_id(db: &Connection, connection: i64, id: Option<&String>) -> Result<Option
 }
 
 /// A live user before a deleted one.
-fn by_account(db: &Connection, connection: i64, account: &str) -> Result<Option<User>> {
+pub(super) fn by_account(db: &Connection, connection: i64, account: &str) -> Result<Option<User>> {
     let key = db
         .prepare_cached(
             "SELECT key FROM users WHERE connection = ?1 AND account_key = ?2

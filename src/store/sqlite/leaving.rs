@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    audit,
+    addresses, audit,
     fault::Result,
     guard, owners, refusals, removals,
     row::check,
@@ -112,6 +112,10 @@ fn bury(db: &Connection, user: &mut User, at: Millis) -> Result<Vec<GroupKey>> {
     user.modified = at;
     user.refused = None;
     user.account = Account::default();
+    if !user.never_there() && !addresses::others(db, user)?.is_empty() {
+        // Ended or not, the user has something by them.
+        user.unsure = 2;
+    }
     users::save(db, user)?;
     removals::count_users(db, user.connection, -1)?;
     Ok(groups)

@@ -25,6 +25,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0013_withdrawn.sql"),
     include_str!("../migrations/0014_offered.sql"),
     include_str!("../migrations/0015_seats.sql"),
+    include_str!("../migrations/0016_twins.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

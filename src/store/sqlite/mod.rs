@@ -31,12 +31,13 @@ use super::{
     Gone, GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark,
     Imported, Lane, ListError, Listing, Members, Millis, Pending, Precondition, Reconcilable,
     Refused, RefusedResource, Repaired, Resource, SeenToken, Select, Settle, Standing, Store,
-    StoreError, TakenAway, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
+    StoreError, StoredUser, TakenAway, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
     trial::Script,
 };
 
+mod addresses;
 mod age;
 mod audit;
 mod bulk;
@@ -167,6 +168,18 @@ impl Store for Sqlite {
         id: ResourceId,
     ) -> Result<Option<Resource>, StoreError> {
         Ok(self.readers.read(|db| read::resource(db, c.0, of, id))?)
+    }
+
+    async fn stored_user(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+    ) -> Result<Option<StoredUser>, StoreError> {
+        let read = |db: &_| {
+            let user = users::live(db, c.0, id)?;
+            user.map(|user| user.stored()).transpose()
+        };
+        Ok(self.readers.read(read)?)
     }
 
     async fn user(

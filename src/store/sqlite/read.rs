@@ -209,6 +209,15 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
             "SELECT count(*) FROM refusals r JOIN groups g ON g.key = r.group_key
              WHERE g.connection = ?1",
         )?,
+        leaving_users: count(
+            "SELECT count(*) FROM users
+             WHERE connection = ?1 AND dirty = 1 AND tombstone IS NOT NULL",
+        )?,
+        leaving_memberships: count(
+            "SELECT count(*) FROM memberships m JOIN groups g ON g.key = m.group_key
+             WHERE m.desired <> m.observed AND m.desired = 0 AND g.connection = ?1
+               AND g.tombstone IS NULL",
+        )?,
         staged_users: families::staged(db, connection)?,
         held: count("SELECT count(*) FROM held WHERE connection = ?1 AND state = 'open'")?,
         pending_memberships: count(

@@ -104,7 +104,9 @@ pub(super) fn ended(
 }
 
 const OTHER_ID: &str = "connection = ?1 AND account_key = ?2 AND account_key IS NOT NULL
-     AND upstream_id IS NOT NULL AND upstream_id <> ?3";
+     AND upstream_id IS NOT NULL AND upstream_id <> ?3 AND NOT EXISTS (
+         SELECT 1 FROM twins t
+         WHERE t.connection = ?1 AND t.account = ?2 AND t.upstream_id = ?3)";
 
 /// Whether an account is shown under another id than it has here.
 pub(super) fn shows_other_ids(

@@ -13,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    audit,
+    addresses, audit,
     fault::Result,
     lanes,
     late::{self, Sent},
@@ -53,6 +53,7 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
     };
     if !user.account.active || user.tombstone.is_some() {
         principal.elsewhere = seats::spared(db, &user)?;
+        principal.twins = addresses::others(db, &user)?;
     }
     if user.tombstone.is_none() && leaving::must_wait(db, &user)? {
         return Ok(None);
@@ -119,8 +120,12 @@ pub(super) fn end(
     }
     users::save(db, &user)?;
     point!("user-turn.saved");
+    let ended = learned.settled && !refused;
     for (operation, outcome, _) in &learned.calls {
         match operation {
+            Operation::DeactivateUser { principal } if ended && outcome != UNANSWERED => {
+                addresses::forget(db, user.connection, principal)?;
+            }
             _ if outcome != UNANSWERED => {}
             // A read that lags may show the account that was there before.
             Operation::CreateUser { .. } => late::note_account(db, user.key, Sent::Either, at)?,

@@ -154,6 +154,17 @@ impl User {
         })
     }
 
+    pub(super) fn stored(&self) -> Result<StoredUser> {
+        Ok(StoredUser {
+            key: UserKey(self.key),
+            id: self.id,
+            meta: self.meta(),
+            row: self.row()?,
+            observed: self.observed.clone(),
+            linked: self.linked(),
+        })
+    }
+
     pub(super) fn principal(&self) -> Option<Principal> {
         Some(Principal {
             user: UserKey(self.key),
@@ -163,6 +174,7 @@ impl User {
             counts: None,
             given_up: Vec::new(),
             elsewhere: Vec::new(),
+            twins: Vec::new(),
         })
     }
 
@@ -457,14 +469,7 @@ pub(super) fn change(
     let mut user = live(db, connection, id)?.ok_or(WriteError::Missing)?;
     check(when, user.version)?;
     let before = user.row()?;
-    let stored = StoredUser {
-        key: UserKey(user.key),
-        id,
-        meta: user.meta(),
-        row: before.clone(),
-        observed: user.observed.clone(),
-        linked: user.linked(),
-    };
+    let stored = user.stored()?;
     let next = decide(&stored)?.map(|mut row| {
         let kept = before.account_key.clone();
         row.account_key = if stored.linked {
@@ -588,5 +593,6 @@ pub(super) fn principal_at(row: &Row<'_>) -> rusqlite::Result<Principal> {
         counts: None,
         given_up: Vec::new(),
         elsewhere: Vec::new(),
+        twins: Vec::new(),
     })
 }

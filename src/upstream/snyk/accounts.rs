@@ -94,21 +94,28 @@ impl Snyk {
     /// Every account that can be seen, once, but for those with an e-mail that
     /// another one has too: nobody can tell which is meant by it.
     pub(super) async fn all_users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
-        let mut found = Vec::new();
-        let mut met: HashMap<String, String> = HashMap::new();
+        let mut found: Vec<RemoteUser> = Vec::new();
+        // Their ids, and where they stand in what was found.
+        let mut met: HashMap<String, (String, usize)> = HashMap::new();
         for group in self.snyk_groups("users").await?.iter() {
             for membership in self.roster(&group.id, "users").await?.iter() {
                 let (email, id) = (&membership.email, &membership.user_id);
+                let one = || in_group(membership, &group.id);
                 match met.get(email) {
-                    Some(first) if first != id => {
+                    Some((first, _)) if first != id => {
                         self.memory.note_twins(email);
-                        found.push(of_membership(membership));
+                        found.push(one());
                     }
-                    Some(_) => {}
+                    Some((_, place)) => {
+                        let first = found.get_mut(*place);
+                        first
+                            .into_iter()
+                            .for_each(|it| it.families.push(group.id.clone()));
+                    }
                     None if email.is_empty() => {}
                     None => {
-                        met.insert(email.clone(), id.clone());
-                        found.push(of_membership(membership));
+                        met.insert(email.clone(), (id.clone(), found.len()));
+                        found.push(one());
                     }
                 }
             }
@@ -116,7 +123,7 @@ impl Snyk {
         if self.settings.sso != Sso::Ignore {
             for user in self.read_sso_users().await?.iter() {
                 if !user.email.is_empty() && !met.contains_key(&user.email) {
-                    met.insert(user.email.clone(), user.id.clone());
+                    met.insert(user.email.clone(), (user.id.clone(), found.len()));
                     found.push(of_sso(user));
                 }
             }
@@ -221,6 +228,29 @@ impl Snyk {
         Ok(ids.pop_first())
     }
 
+    /// The same of somebody who has nothing yet, and is known by signing in alone.
+    pub(super) async fn signed_in_anew(
+        &self,
+        who: &Principal,
+    ) -> Result<Option<String>, UpstreamError> {
+        let account = who.account.to_lowercase();
+        if self.settings.sso == Sso::Ignore || self.memory.are_twins(&account) {
+            return Ok(None);
+        }
+        let users = self.sso_users().await?;
+        let is_linked = |it: &&SsoUser| Some(&it.id) == who.upstream_id.as_ref();
+        let active = users.iter().filter(|it| it.active);
+        if active.clone().any(|it| is_linked(&it)) {
+            return Ok(None);
+        }
+        let same = active.filter(|it| it.email == account);
+        let mut ids: BTreeSet<String> = same.map(|it| it.id.clone()).collect();
+        if ids.len() > 1 {
+            return Err(not_one());
+        }
+        Ok(ids.pop_first())
+    }
+
     async fn ids_in_groups(
         &self,
         account: &str,
@@ -292,6 +322,13 @@ pub(super) fn not_one() -> UpstreamError {
 fn not_visible(group: &str) -> UpstreamError {
     UpstreamError::Rejected {
         reason: format!("the Snyk Group {group} of the configuration is not visible to the token"),
+    }
+}
+
+fn in_group(membership: &Membership, group: &str) -> RemoteUser {
+    RemoteUser {
+        families: vec![group.to_owned()],
+        ..of_membership(membership)
     }
 }
 

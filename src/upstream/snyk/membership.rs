@@ -90,10 +90,18 @@ impl Snyk {
             None => self.link(&pair.who.account, None).await?,
         };
         let missing = match self.raise_user(pair, &user).await {
-            Err(error @ UpstreamError::Missing { .. }) if linked.is_some() => error,
+            Err(error @ (UpstreamError::Missing { .. } | UpstreamError::Rejected { .. }))
+                if linked.is_some() =>
+            {
+                error
+            }
             done => return done,
         };
-        match self.made_anew(pair.who).await? {
+        let mut now = self.made_anew(pair.who).await?;
+        if now.is_none() {
+            now = self.signed_in_anew(pair.who).await?;
+        }
+        match now {
             Some(user) => self.raise_user(pair, &user).await,
             None => Err(missing),
         }

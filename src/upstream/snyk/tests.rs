@@ -93,6 +93,7 @@ fn ann() -> Principal {
         counts: None,
         given_up: Vec::new(),
         elsewhere: Vec::new(),
+        twins: Vec::new(),
     }
 }
 

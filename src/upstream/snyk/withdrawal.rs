@@ -1,5 +1,5 @@
-//! The end of a user: out of every Snyk Group of the connection, and where that
-//! is wanted out of the SSO connections. Where somebody is the last
+//! The end of a user: out of every Snyk Group of the connection, with every account
+//! that has the user's address, and where that is wanted out of the SSO connections. Where somebody is the last
 //! administrator that one membership stays and is told of, and everything else
 //! goes; once something did, nothing is told to be undone.
 
@@ -35,17 +35,15 @@ impl Snyk {
         // In one order for all, as there may be one to be held in each.
         groups.sort_unstable();
         let mut users: BTreeSet<String> = who.upstream_id.clone().into_iter().collect();
-        let (mut end, mut complete) = (End::default(), false);
-        for _ in 0..ROUNDS {
-            let ended = self.round(&groups, who, &mut users, &mut end).await;
-            complete = ended.map_err(|error| end.broken_off(error))?;
-            if complete {
-                break;
-            }
-        }
-        if !complete {
-            let error = later("the memberships change while they are looked at");
-            return Err(end.broken_off(error));
+        let mut end = End::default();
+        self.leave_all(&groups, who, &mut users, &mut end).await?;
+        // Once the others are out, they are none who administers.
+        for twin in &who.twins {
+            let twin = Principal {
+                upstream_id: Some(twin.clone()),
+                ..who.clone()
+            };
+            self.leave_all(&groups, &twin, &mut users, &mut end).await?;
         }
         if end.waits.is_some() {
             return Err(end.broken_off(UpstreamError::Later {
@@ -64,6 +62,27 @@ impl Snyk {
             None => Ok(Outcome::default()),
             Some(reason) => Err(UpstreamError::Partly { reason }),
         }
+    }
+
+    /// One account, out of everything that there is.
+    async fn leave_all(
+        &self,
+        groups: &[String],
+        who: &Principal,
+        users: &mut BTreeSet<String>,
+        end: &mut End,
+    ) -> Result<(), UpstreamError> {
+        let (refused, waits) = (end.refused.take(), end.waits.take());
+        for _ in 0..ROUNDS {
+            let complete = self.round(groups, who, users, end).await;
+            if complete.map_err(|error| end.broken_off(error))? {
+                end.refused = refused.or(end.refused.take());
+                end.waits = waits.max(end.waits);
+                return Ok(());
+            }
+        }
+        let error = later("the memberships change while they are looked at");
+        Err(end.broken_off(error))
     }
 
     /// Ends everything that there is; false if some of it was not there under

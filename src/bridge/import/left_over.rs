@@ -1,0 +1,86 @@
+//! What is left to somebody who must have nothing: accounts with the address of a
+//! user who was deactivated or deleted, beside the one that was linked and ended.
+//! The application has them as the same person, so they are ended with the next
+//! import, as a reconciliation ends what is back, and within the same guard rails;
+//! what is not is told in the status until it is gone.
+//!
+//! Not so where the linked account has another address by now: then the address
+//! was handed on, and who has it is somebody else.
+
+use std::collections::HashMap;
+
+use super::{super::session::store_failed, Failure, Reading, Session};
+use crate::{
+    plan::state::UserKey,
+    store::{LeftOver, ShownAccount},
+    upstream::RemoteUser,
+};
+
+impl Session {
+    /// Such accounts, as two readings show them.
+    pub(super) async fn left_over(&self, reading: &Reading) -> Result<Vec<LeftOver>, Failure> {
+        let mut left = self.left_among(&reading.users).await?;
+        if !left.iter().any(|it| it.ours) {
+            return Ok(left);
+        }
+        // Two readings this far apart cannot both be out of date in one way.
+        tokio::time::sleep(self.policy().read_lag).await;
+        let listed = self.connection.upstream.users().await;
+        let listed = listed.map_err(|error| self.unreadable(&error))?;
+        let again = self.left_among(&listed).await?;
+        for one in &mut left {
+            let same = |it: &&LeftOver| it.user == one.user && it.upstream_id == one.upstream_id;
+            let still = again.iter().find(same);
+            one.ours &= still.is_some_and(|it| it.ours);
+            one.settled &= still.is_some_and(|it| it.settled);
+        }
+        Ok(left)
+    }
+
+    async fn left_among(&self, listed: &[RemoteUser]) -> Result<Vec<LeftOver>, Failure> {
+        let ids = listed.iter().filter_map(|it| it.upstream_id.as_deref());
+        let addresses: HashMap<&str, &str> = ids
+            .zip(listed.iter().map(|it| it.account.as_str()))
+            .collect();
+        let shown = listed.iter().filter(|it| it.active && !it.idle);
+        let shown = shown.filter_map(shown_account).collect();
+        let (store, c) = (&self.bridge.store, self.connection.key);
+        let mut left = store.left_over(c, shown).await.map_err(store_failed)?;
+        left.retain(|it| {
+            let linked = it.linked.as_deref().and_then(|id| addresses.get(id));
+            linked.is_none_or(|address| address.to_lowercase() == it.account)
+        });
+        Ok(left)
+    }
+
+    /// Has the users ended once more whose end did not reach all accounts.
+    pub(super) async fn end_left_over(&self, left: Vec<LeftOver>) -> Result<(), Failure> {
+        let (store, c) = (&self.bridge.store, self.connection.key);
+        let mut users: Vec<UserKey> = left
+            .into_iter()
+            .filter(|it| it.ours && it.settled)
+            .map(|it| it.user)
+            .collect();
+        users.dedup();
+        if users.is_empty() || store.recovery(c).await.map_err(store_failed)?.is_some() {
+            return Ok(());
+        }
+        let ended = store.end_again(users, false, self.actor()).await;
+        let ended = ended.map_err(store_failed)?;
+        tracing::warn!(
+            connection = %self.connection.name, ended = ended.ended_again, held = ended.held,
+            protected = ended.protected,
+            "users who must have nothing had something by other accounts with their addresses"
+        );
+        self.connection.lanes.kick_all(ended.lanes);
+        Ok(())
+    }
+}
+
+fn shown_account(user: &RemoteUser) -> Option<ShownAccount> {
+    Some(ShownAccount {
+        account: user.account.to_lowercase(),
+        upstream_id: user.upstream_id.clone()?,
+        families: user.families.clone(),
+    })
+}

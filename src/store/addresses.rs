@@ -1,0 +1,70 @@
+//! Accounts that have an address in common, where an application knows users by
+//! ids. Which of them an identity provider means by the address cannot be told,
+//! so only the one that was linked is given anything. Of somebody who must have
+//! nothing it need not be told: nothing may be left to any of them. They are
+//! kept, so that an end reaches all of them after a restart too, and they are
+//! told until they are gone.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::{
+    plan::state::{ConnectionKey, UserKey},
+    scim::resource::ResourceId,
+};
+
+/// Accounts with the address of one user, by the application's ids: several that
+/// share it, or what is left to somebody who must have nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Twins {
+    pub user: Option<ResourceId>,
+    /// The user must have nothing.
+    pub ended: bool,
+    pub accounts: Vec<String>,
+}
+
+/// An account that has something in the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownAccount {
+    /// Lower case.
+    pub account: String,
+    pub upstream_id: String,
+    /// The families that it has something of.
+    pub families: Vec<String>,
+}
+
+/// An account that has something, and the address of a user who must have
+/// nothing, but is not the one that was linked and ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOver {
+    pub user: UserKey,
+    /// The id of the account that was linked.
+    pub linked: Option<String>,
+    pub account: String,
+    pub upstream_id: String,
+    /// It was known before to be another one than the linked account.
+    pub known: bool,
+    /// It has something that this connection may take away, and is nobody else's.
+    pub ours: bool,
+    /// The end of the user is done, as far as it was known.
+    pub settled: bool,
+}
+
+#[async_trait]
+pub trait Addresses {
+    /// Those of some accounts that users have who must have nothing.
+    async fn left_over(
+        &self,
+        c: ConnectionKey,
+        shown: Vec<ShownAccount>,
+    ) -> Result<Vec<LeftOver>, StoreError>;
+    /// Keeps which accounts share an address, by the address and their ids, in
+    /// place of those that were kept.
+    async fn note_twins(
+        &self,
+        c: ConnectionKey,
+        twins: Vec<(String, String)>,
+    ) -> Result<(), StoreError>;
+    /// What is kept of them, those of users first, of so many addresses at most.
+    async fn twins(&self, c: ConnectionKey, most: usize) -> Result<Vec<Twins>, StoreError>;
+}

@@ -1,0 +1,204 @@
+//! Accounts that have an address in common: noted as a reading shows them, and
+//! forgotten when the end of their user has reached them. An end is told of all
+//! of them, but for those that are another user's, and of none once somebody
+//! else here has the address.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    plan::state::{ConnectionKey, Existence, Principal, UserKey},
+    store::{Addresses, LeftOver, ShownAccount, StoreError, Twins},
+};
+
+use super::{
+    Sqlite,
+    fault::Result,
+    found, owners,
+    users::{self, User},
+};
+
+/// Of a live user before a deleted one, whether it must have nothing.
+const BEARER: &str = "SELECT key, wants FROM users
+     WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NULL AND account_key IS NOT NULL
+     UNION ALL
+     SELECT key, 0 FROM users
+     WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NOT NULL
+       AND account_key IS NOT NULL";
+
+fn left_over(db: &Connection, connection: i64, shown: &[ShownAccount]) -> Result<Vec<LeftOver>> {
+    let mut bearer = db.prepare_cached(BEARER)?;
+    let mut noted = db.prepare_cached(
+        "SELECT 1 FROM twins WHERE connection = ?1 AND account = ?2 AND upstream_id = ?3",
+    )?;
+    let mut left = Vec::new();
+    for one in shown {
+        let found: Option<(i64, bool)> = bearer
+            .query_row(params![connection, one.account], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let Some((key, false)) = found else { continue };
+        let Some(user) = users::by_key(db, key)? else {
+            continue;
+        };
+        let is_noted = noted.exists(params![connection, one.account, one.upstream_id])?;
+        let is_linked = user.upstream_id.as_ref() == Some(&one.upstream_id);
+        if is_linked && !is_noted {
+            continue;
+        }
+        left.push(LeftOver {
+            user: UserKey(key),
+            account: one.account.clone(),
+            upstream_id: one.upstream_id.clone(),
+            known: is_noted && !is_linked,
+            ours: is_ours(db, &user, one)?,
+            settled: is_settled(&user),
+            linked: user.upstream_id,
+        });
+    }
+    Ok(left)
+}
+
+fn is_ours(db: &Connection, user: &User, one: &ShownAccount) -> Result<bool> {
+    if users::is_bound_elsewhere(db, UserKey(user.key), &one.upstream_id)? {
+        return Ok(false);
+    }
+    let others = owners::others_families(db, user)?;
+    Ok(one.families.iter().any(|family| !others.contains(family)))
+}
+
+fn is_settled(user: &User) -> bool {
+    user.tombstone.is_none()
+        && user.observed.deactivated
+        && user.observed.existence == Existence::Absent
+        && user.unsure == 0
+        && user.refused.is_none()
+}
+
+fn note(db: &Connection, connection: i64, twins: &[(String, String)]) -> Result<()> {
+    db.prepare_cached("DELETE FROM twins WHERE connection = ?1")?
+        .execute([connection])?;
+    let mut insert = db.prepare_cached(
+        "INSERT OR IGNORE INTO twins (connection, account, upstream_id) VALUES (?1, ?2, ?3)",
+    )?;
+    for (account, upstream_id) in twins {
+        insert.execute(params![connection, account, upstream_id])?;
+    }
+    Ok(())
+}
+
+fn noted(db: &Connection, connection: i64) -> Result<Vec<(String, String)>> {
+    let mut select = db.prepare_cached(
+        "SELECT account, upstream_id FROM twins WHERE connection = ?1 ORDER BY account, upstream_id",
+    )?;
+    let rows = select.query_map([connection], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn twins(db: &Connection, connection: i64, most: usize) -> Result<Vec<Twins>> {
+    let mut by_address: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (account, upstream_id) in noted(db, connection)? {
+        by_address.entry(account).or_default().push(upstream_id);
+    }
+    let mut told = Vec::with_capacity(by_address.len());
+    for (address, accounts) in by_address {
+        let user = user_of(db, connection, &address, &accounts)?;
+        told.push(Twins {
+            user: user.as_ref().map(|user| user.id),
+            ended: user.is_some_and(|user| user.tombstone.is_some() || !user.account.active),
+            accounts,
+        });
+    }
+    told.sort_by_key(|it| it.user.is_none());
+    told.truncate(most);
+    Ok(told)
+}
+
+fn user_of(
+    db: &Connection,
+    connection: i64,
+    address: &str,
+    accounts: &[String],
+) -> Result<Option<User>> {
+    if let Some(user) = found::by_account(db, connection, address)? {
+        return Ok(Some(user));
+    }
+    for id in accounts {
+        if let Some(user) = found::by_id(db, connection, Some(id))? {
+            return Ok(Some(user));
+        }
+    }
+    Ok(None)
+}
+
+/// The accounts that the end of a user is to reach beside the linked one.
+pub(super) fn others(db: &Connection, user: &User) -> Result<Vec<String>> {
+    let mut select = db.prepare_cached(
+        "SELECT t.upstream_id FROM twins t
+         WHERE t.connection = ?1 AND t.account = ?2 AND t.upstream_id IS NOT ?3
+           AND NOT EXISTS (
+               SELECT 1 FROM users o
+               WHERE o.connection = ?1 AND o.upstream_id = t.upstream_id AND o.tombstone IS NULL
+                 AND o.upstream_id IS NOT NULL AND o.key <> ?4)
+           AND NOT EXISTS (
+               SELECT 1 FROM users o
+               WHERE o.connection = ?1 AND o.account_key = ?2 AND o.tombstone IS NULL
+                 AND o.account_key IS NOT NULL AND o.key <> ?4)",
+    )?;
+    let of = params![
+        user.connection,
+        user.account_key,
+        user.upstream_id,
+        user.key
+    ];
+    let ids = select.query_map(of, |row| row.get(0))?;
+    Ok(ids.collect::<rusqlite::Result<_>>()?)
+}
+
+/// An end has reached them.
+pub(super) fn forget(db: &Connection, connection: i64, ended: &Principal) -> Result<()> {
+    let mut delete = db.prepare_cached(
+        "DELETE FROM twins WHERE connection = ?1 AND account = ?2 AND upstream_id = ?3",
+    )?;
+    for id in ended.twins.iter().chain(&ended.upstream_id) {
+        delete.execute(params![connection, ended.account, id])?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Addresses for Sqlite {
+    async fn left_over(
+        &self,
+        c: ConnectionKey,
+        shown: Vec<ShownAccount>,
+    ) -> std::result::Result<Vec<LeftOver>, StoreError> {
+        let read = move |db: &Connection| left_over(db, c.0, &shown);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn note_twins(
+        &self,
+        c: ConnectionKey,
+        mut twins: Vec<(String, String)>,
+    ) -> std::result::Result<(), StoreError> {
+        twins.sort_unstable();
+        twins.dedup();
+        if self.readers.read_apart(move |db| noted(db, c.0)).await? == twins {
+            return Ok(());
+        }
+        Ok(self.writer.write(move |db| note(db, c.0, &twins)).await?)
+    }
+
+    async fn twins(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> std::result::Result<Vec<Twins>, StoreError> {
+        let read = move |db: &Connection| twins(db, c.0, most);
+        Ok(self.readers.read_apart(read).await?)
+    }
+}
