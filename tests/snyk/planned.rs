@@ -50,6 +50,19 @@ async fn a_plan_names_the_call_for_each_user() {
     let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
     assert_eq!(calls, expected, "{told:#}");
 
+    let progress = async || {
+        let status = world.status().await["connections"][0].clone();
+        let of = &status["asAsked"]["memberships"];
+        let number = |of: &Value| of.as_u64().unwrap();
+        let open = number(&status["pending"]["memberships"]);
+        (number(&of["done"]) + open, number(&of["all"]), open)
+    };
+    let (done_and_open, all, open) = progress().await;
+    assert_eq!((done_and_open, open), (all, 4));
+    let (said, _, _) = world.run(&["status"]);
+    let told = format!("as asked: {} of {all} memberships", all - open);
+    assert!(said.contains(&told), "{told}: {said}");
+
     world.forget_calls().await;
     world.run(&["resume"]);
     eventually("it is done", async || {

@@ -456,3 +456,33 @@ async fn of_whom_it_cannot_be_told_what_is_wanted_nothing_more_is_sent() {
     assert_eq!((app.calls(), sorted(learned.present)), (1, vec![0, 1]));
     assert_eq!(sorted(learned.unsent), [10, 11]);
 }
+
+#[tokio::test]
+async fn who_is_refused_by_an_id_of_before_is_added_by_the_one_of_now() {
+    for (now, added) in [("new", true), ("old", false)] {
+        let by_old = |member: &Principal| member.upstream_id.as_deref() == Some("old");
+        let mut app = scripted(move |operation| match operation {
+            Operation::AddMembers { members, .. } if members.iter().any(by_old) => Err(rejected()),
+            _ => all_done(operation),
+        });
+        app.group = Some(there(&[]));
+        app.user = Some(RemoteUser {
+            upstream_id: Some(now.into()),
+            ..RemoteUser::default()
+        });
+        let mut work = group(0..3, 0..0);
+        work.work.adds[1].upstream_id = Some("old".into());
+        let (learned, pause) = turn(&app, work).await;
+        assert_eq!(pause, Pause::None);
+        let renewed: &[_] = if added {
+            &[(UserKey(1), "new".to_owned())]
+        } else {
+            &[]
+        };
+        assert_eq!(
+            (learned.ids.as_slice(), learned.refused.len()),
+            (renewed, usize::from(!added))
+        );
+        assert_eq!(learned.present.len(), if added { 3 } else { 2 });
+    }
+}

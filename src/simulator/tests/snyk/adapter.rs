@@ -390,6 +390,32 @@ async fn of_two_administrators_who_leave_at_once_one_stays() {
     assert_eq!(left.iter().flatten().count(), 1, "{left:?}");
 }
 
+#[actix_web::test]
+async fn somebody_s_accounts_go_together_and_do_not_stand_in_for_each_other() {
+    let stand = Stand::new(|_| {}).await;
+    stand.add(VIEWER, "ben", VIEWER).await.unwrap();
+    let ben = stand.who("ben", None).upstream_id.unwrap();
+    let both = |first: &str, twin: &str| {
+        let mut principal = stand.who(first, None);
+        principal.twins = vec![twin.to_owned()];
+        Operation::DeactivateUser { principal }
+    };
+    let cat = stand.who("cat", None).upstream_id.unwrap();
+    stand.add(ADMIN, "cat", ADMIN).await.unwrap();
+    stand.upstream.apply(&both("cat", &ben)).await.unwrap();
+    assert_eq!((stand.has("ben"), stand.has("cat")), (None, None));
+
+    // Ann is an administrator, and nobody else but her other account is one.
+    stand.add(ADMIN, "cat", ADMIN).await.unwrap();
+    let partly = stand.upstream.apply(&both("ann", &cat)).await;
+    assert!(
+        matches!(partly, Err(UpstreamError::Partly { .. })),
+        "{partly:?}"
+    );
+    let left = ["ann", "cat"].map(|name| stand.has(name));
+    assert_eq!(left.iter().flatten().count(), 1, "{left:?}");
+}
+
 /// These roles of the one Snyk Group are Groups, in this order.
 fn order(roles: &[&str]) -> Vec<snyk::settings::OneGroup> {
     let group = "10000000-0000-4000-8000-000000000001";
