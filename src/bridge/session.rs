@@ -1,7 +1,10 @@
 //! What every use case shares: reading, waiting for an answer, and how a
 //! refused write is told.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::{sync::oneshot, time::Instant};
 
@@ -46,10 +49,19 @@ impl Session {
         &self.connection.policy
     }
 
-    /// Takes a request within the connection's budget, or says in how many
-    /// seconds to come again.
-    pub fn admit(&self, may_revoke: bool) -> Result<(), u64> {
-        self.connection.budget.admit(may_revoke)
+    /// Takes a request within the connection's budget and says how long it
+    /// waits for its turn, or in how many seconds to come again.
+    pub fn admit(&self, may_revoke: bool) -> Result<Duration, u64> {
+        let Connection { name, budget, .. } = &*self.connection;
+        budget.admit(may_revoke).inspect_err(|_| {
+            if let Some(refused) = budget.refusals_to_tell() {
+                tracing::warn!(
+                    connection = name,
+                    refused,
+                    "more requests than request_budget"
+                );
+            }
+        })
     }
 
     /// Counts what was left out of a request because no schema defines it.

@@ -63,7 +63,8 @@ pub(super) struct Front {
 enum Admitted {
     Live,
     Ready,
-    Routed(&'static str),
+    /// With how long it waits for its turn.
+    Routed(&'static str, Duration),
 }
 
 impl Front {
@@ -95,7 +96,7 @@ impl Front {
         let unread = Held::of(&mut req);
         let admitted = self.admit(&mut req);
         let route = match &admitted {
-            Ok(Admitted::Routed(route)) => route,
+            Ok(Admitted::Routed(route, _)) => route,
             Ok(Admitted::Live) => LIVEZ,
             Ok(Admitted::Ready) => READYZ,
             Err(_) => "(refused)",
@@ -103,8 +104,13 @@ impl Front {
         let span =
             tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, route);
         let answer = match admitted {
-            Ok(Admitted::Routed(_)) => {
-                let call = async move { next.call(req).await };
+            Ok(Admitted::Routed(_, turn)) => {
+                let call = async move {
+                    if !turn.is_zero() {
+                        tokio::time::sleep(turn).await;
+                    }
+                    next.call(req).await
+                };
                 let held = held(call, self.settings.request_timeout);
                 held.instrument(span.clone()).await
             }
@@ -154,7 +160,7 @@ impl Front {
         })?;
         let (front, rest) = path.split_at(base.length);
         let revokes = target::may_revoke(req.method(), rest);
-        session.admit(revokes).map_err(Refusal::too_many)?;
+        let turn = session.admit(revokes).map_err(Refusal::too_many)?;
         let listening = req.app_config().local_addr();
         let mut url = origin::of(req.headers(), self.public.as_deref(), listening);
         url.push_str(front);
@@ -177,7 +183,7 @@ impl Front {
         };
         let base = url;
         req.extensions_mut().insert(Entered { session, base, id });
-        Ok(Admitted::Routed(route))
+        Ok(Admitted::Routed(route, turn))
     }
 
     /// Whether a change could be kept now; says no more to whoever asks.
@@ -324,7 +330,7 @@ fn common() -> [(HeaderName, HeaderValue); 2] {
 }
 
 /// One line for each request; reads that went well only for the curious, and
-/// strangers too, who could fill the log.
+/// strangers too, who could fill the log, as could who sends too much.
 fn log(span: &Span, method: &Method, status: StatusCode, began: Instant) {
     let _entered = span.enter();
     let (code, ms) = (status.as_u16(), began.elapsed().as_secs_f64() * 1000.0);
@@ -332,6 +338,7 @@ fn log(span: &Span, method: &Method, status: StatusCode, began: Instant) {
         tracing::error!(status = code, ms, "answered");
     } else if (status.is_success() && (method == Method::GET || method == Method::HEAD))
         || status == StatusCode::UNAUTHORIZED
+        || status == StatusCode::TOO_MANY_REQUESTS
     {
         tracing::debug!(status = code, ms, "answered");
     } else {
@@ -401,11 +408,12 @@ mod tests {
     }
 
     #[test]
-    fn reads_that_go_well_and_strangers_are_no_news_and_faults_are() {
+    fn reads_that_go_well_strangers_and_floods_are_no_news_and_faults_are() {
         for (method, status, level) in [
             (Method::GET, 200, "DEBUG"),
             (Method::HEAD, 200, "DEBUG"),
             (Method::POST, 401, "DEBUG"),
+            (Method::POST, 429, "DEBUG"),
             (Method::POST, 201, "INFO"),
             (Method::GET, 404, "INFO"),
             (Method::GET, 503, "ERROR"),
