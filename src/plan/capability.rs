@@ -227,6 +227,15 @@ mod tests {
     }
 
     #[test]
+    fn what_takes_out_members_and_ends_no_account_withdraws() {
+        use Act::{DeactivateUser, RemoveMembers};
+        assert!(table(&[RemoveMembers]).withdraws());
+        for able in [&[][..], &[DeactivateUser], &[DeactivateUser, RemoveMembers]] {
+            assert!(!table(able).withdraws(), "{able:?}");
+        }
+    }
+
+    #[test]
     fn what_has_no_row_cannot_be_done_and_nothing_is_said_of_it() {
         let mut can = table(&[Act::CreateGroup, Act::AddMembers]);
         let asked = |can: &Capabilities, act| (can.can(act), can.batch(act), can.note(act).len());

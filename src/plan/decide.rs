@@ -329,6 +329,28 @@ mod tests {
     }
 
     #[test]
+    fn whose_account_cannot_be_ended_is_taken_out_of_every_group_instead() {
+        let can = able(&[(Act::AddMembers, 100), (Act::RemoveMembers, 100)]);
+        let work = |active| UserWork {
+            memberships: vec!["dev".into(), "ops".into()],
+            ..user(active, present())
+        };
+        let removal = |group: &str| Operation::RemoveMembers {
+            group: group.into(),
+            members: vec![principal(1)],
+        };
+        let plan = plan_user(&work(false), &can);
+        assert_eq!(plan.operations, [removal("dev"), removal("ops")]);
+        assert_eq!(plan.losses, [], "that is all there is to be done");
+        assert_eq!(plan_user(&work(true), &can), Plan::default());
+        let ended = plan_user(&work(false), &everything());
+        let end = Operation::DeactivateUser {
+            principal: principal(1),
+        };
+        assert_eq!(ended.operations, [end]);
+    }
+
+    #[test]
     fn a_user_whose_end_is_unknown_is_deactivated_again() {
         let observed = ObservedAccount {
             existence: Existence::Unknown,
