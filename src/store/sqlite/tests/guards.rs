@@ -107,6 +107,21 @@ async fn after_the_clock_was_put_back_the_window_still_ends() {
 }
 
 #[tokio::test]
+async fn writes_that_overtake_each_other_by_a_minute_are_no_clock_that_was_set() {
+    let scene = Scene::new().await;
+    let ids = scene.crowd("m", 40).await;
+    let group = scene.group("dev", &ids).await;
+    for (gone, when) in [(&ids[..5], 60_000), (&ids[5..10], 0)] {
+        let gone = scene.change_as(&group, remove(gone), at(when)).await;
+        assert_eq!(rule(gone), None);
+    }
+    // Both count as long as the first.
+    let next = |when| scene.change_as(&group, remove(&ids[10..11]), at(when));
+    assert_eq!(rule(next(HOUR).await), Some(Rule::GroupRemovals));
+    assert_eq!(rule(next(HOUR + 60_000).await), None);
+}
+
+#[tokio::test]
 async fn removals_at_once_do_not_slip_past_together() {
     let scene = Scene::new().await;
     let ids = scene.crowd("m", 40).await;
@@ -317,6 +332,7 @@ fn the_cost_of_a_window_does_not_follow_what_went_in_it() {
 /// A hold for a removal of eleven, with the group it is from.
 async fn held(scene: &Scene, at_time: i64) -> (HoldId, GroupWritten, Vec<ResourceId>) {
     let ids = scene.crowd("m", 20).await;
+    scene.group("other", &ids).await;
     let group = scene.group("dev", &ids).await;
     let gone = scene.change_as(&group, remove(&ids[..11]), at(at_time));
     let Err(WriteError::Held(excess)) = gone.await else {

@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     plan::{operation::Operation, state::Principal},
-    store::{GroupTurn, UNANSWERED},
+    store::{GroupTurn, UNANSWERED, Why},
 };
 
 /// Long after everything that is noted here, and all reads of it.
@@ -165,6 +165,39 @@ async fn a_successor_of_a_group_is_looked_at_and_in_the_end_its_members_are_said
     let last = scene.next(&new).await;
     assert_eq!(keys(&last.work.adds), [bob.key]);
     assert!(!last.doubted);
+}
+
+#[tokio::test]
+async fn who_may_have_been_added_late_is_taken_out_again_but_not_in_recovery() {
+    for doubt in [false, true] {
+        let scene = Scene::new().await;
+        let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+        let group = scene.settled_group("dev", &[ann.resource.id]).await;
+        let bobs = [bob.resource.id];
+        scene.change(&group, add(&bobs)).await.unwrap();
+        let addition = |turn: &GroupTurn| Operation::AddMembers {
+            group: turn.work.name.clone(),
+            members: turn.work.adds.clone(),
+        };
+        scene.unanswered(&group, addition).await;
+        scene.change(&group, remove(&bobs)).await.unwrap();
+        scene.confirm_group(&group).await;
+        if doubt {
+            let by = Actor {
+                at: 4_000,
+                ..actor()
+            };
+            let begin = scene.store.begin_recovery(scene.c, Why::OlderDatabase, by);
+            assert_eq!(begin.await, Ok(true));
+        }
+        assert_eq!(scene.recheck(LATER).await, [Lane::Group(group.key)]);
+        if doubt {
+            let turn = scene.store.begin_group_turn(group.key, 10).await;
+            assert_eq!(turn, Ok(None));
+            scene.store.end_recovery(scene.c, actor()).await.unwrap();
+        }
+        assert_eq!(keys(&scene.next(&group).await.work.removes), [bob.key]);
+    }
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ impl Scene {
         ids
     }
 
-    async fn delete_group(
+    pub(super) async fn delete_group(
         &self,
         group: &GroupWritten,
         by: Actor,
@@ -35,8 +35,16 @@ impl Scene {
     }
 }
 
+impl Scene {
+    async fn noted(&self) -> usize {
+        let rows = self.store.audit(0, 1_000).await.unwrap();
+        let noted = rows.iter().filter(|row| row.action == "refuse_protected");
+        noted.count()
+    }
+}
+
 /// Only what is protected is looked at.
-fn protecting(users: &[&str], groups: &[&str], least: &[(&str, u64)]) -> Actor {
+pub(super) fn protecting(users: &[&str], groups: &[&str], least: &[(&str, u64)]) -> Actor {
     let names = |of: &[&str]| of.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let protected = Protected::named(&names(users), &names(groups), least.iter().copied());
     watched(
@@ -230,10 +238,14 @@ async fn what_was_accepted_before_it_was_protected_is_told_and_not_sent() {
     assert_eq!(pending.len(), 5);
 
     let scene = scene.reopen().await;
+    let nobody = protecting(&["nobody"], &["none"], &[]);
+    assert_eq!(scene.store.uphold(scene.c, nobody).await, Ok(0));
+    assert_eq!(scene.noted().await, 0);
     let by = || protecting(&["m0", "m1@example.com"], &["admins"], &[]);
     // One user, a membership each, a group with a protected member, and both
     // of a group that would have nobody.
     assert_eq!(scene.store.uphold(scene.c, by()).await, Ok(6));
+    assert_eq!(scene.noted().await, 1);
     let told = scene.store.refused_resources(scene.c, 10).await.unwrap();
     let told: Vec<ResourceId> = told.iter().map(|it| it.id).collect();
     assert_eq!(told, [old.resource.id, ids[1]]);
@@ -265,4 +277,25 @@ async fn what_was_accepted_before_it_was_protected_is_told_and_not_sent() {
     assert_eq!(scene.store.refusals(scene.c, 10).await, Ok(vec![]));
     let turn = scene.store.begin_group_turn(dev.key, 10).await.unwrap();
     assert_eq!(turn.unwrap().work.removes.len(), 2);
+}
+
+#[tokio::test]
+async fn who_was_about_to_lose_access_keeps_it_where_too_few_would_be_left() {
+    let scene = Scene::new().await;
+    let ids = scene.accounts("m", 4).await;
+    scene.settled_group("Admins", &ids[..3]).await;
+    for id in &ids[2..] {
+        scene.deactivate(*id, actor()).await.unwrap();
+    }
+    let by = |least| protecting(&[], &[], &[("admins", least)]);
+    assert_eq!(scene.store.uphold(scene.c, by(2)).await, Ok(0));
+    assert_eq!(scene.store.uphold(scene.c, by(3)).await, Ok(1));
+    let told = scene.store.refused_resources(scene.c, 10).await.unwrap();
+    let told: Vec<ResourceId> = told.iter().map(|it| it.id).collect();
+    assert_eq!(told, ids[2..3]);
+    assert_eq!(
+        scene.lanes().await.len(),
+        1,
+        "who is in no such group leaves"
+    );
 }
