@@ -45,8 +45,8 @@ pub(in crate::bridge) struct Scripted {
     can: Capabilities,
     answer: Answer,
     sent: Mutex<Vec<Operation>>,
-    members: Mutex<VecDeque<Vec<RemoteMember>>>,
-    group: Option<RemoteGroup>,
+    pub(in crate::bridge) members: Mutex<VecDeque<Vec<RemoteMember>>>,
+    pub(in crate::bridge) group: Option<RemoteGroup>,
     user: Option<RemoteUser>,
     /// What is found by what it is called.
     called: Vec<RemoteGroup>,
@@ -54,7 +54,9 @@ pub(in crate::bridge) struct Scripted {
     /// What was asked for by what it is called, and since when.
     asked_for: Mutex<Vec<(String, Millis)>>,
     /// Nothing is shown.
-    blind: bool,
+    pub(in crate::bridge) blind: bool,
+    /// No list of members is found.
+    pub(in crate::bridge) unlisted: bool,
     /// Nobody answers there.
     pub(in crate::bridge) away: bool,
     /// Looks at the credential until there is another one.
@@ -107,6 +109,7 @@ pub(in crate::bridge) fn scripted(
         families: false,
         asked_for: Mutex::default(),
         blind: false,
+        unlisted: false,
         away: false,
         refused: AtomicUsize::new(0),
     }
@@ -187,6 +190,10 @@ impl Upstream for Scripted {
         Ok(Vec::new())
     }
     async fn members(&self, _: &str) -> Result<Vec<RemoteMember>, UpstreamError> {
+        if self.unlisted {
+            let reason = "404".into();
+            return Err(UpstreamError::Missing { reason });
+        }
         self.looked()?;
         Ok(self.members.lock().unwrap().pop_front().unwrap_or_default())
     }

@@ -12,7 +12,7 @@ use crate::{
     bridge::{converge, refused::KEPT},
     plan::{
         guard::Guard,
-        state::{Existence, Principal, UserKey},
+        state::{Existence, GroupWork, Principal, UserKey},
     },
     store::{
         Actor, GroupLearned, GroupTurn, Lane, Millis, Rail, StoreError, UserLearned, UserTurn,
@@ -53,7 +53,7 @@ impl Lanes {
     pub(super) async fn spare(&self, turn: &mut GroupTurn) -> Result<Spared, StoreError> {
         let work = &turn.work;
         let there = work.wanted && work.observed != Existence::Absent;
-        if !there || work.removes.is_empty() || self.0.guard.is_idle() {
+        if !there || self.watches_nothing_of(work) {
             return Ok(Spared::default());
         }
         let going: Vec<UserKey> = work.removes.iter().map(|it| it.user).collect();
@@ -98,6 +98,11 @@ impl Lanes {
         let spares: HashSet<UserKey> = spares.chain(spared.unsent.iter().copied()).collect();
         leave_out(turn, &spares);
         Ok(spared)
+    }
+
+    /// The store would say the same.
+    fn watches_nothing_of(&self, work: &GroupWork) -> bool {
+        work.removes.is_empty() || self.0.guard.is_idle()
     }
 
     /// What is learned of the end of an account instead of sending it, where a
@@ -213,3 +218,6 @@ fn leave_out(turn: &mut GroupTurn, spares: &HashSet<UserKey>) {
     work.removes.retain(stays);
     work.full = None;
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! The look before an account is ended: who is the last one of a protected group
+//! keeps it, and only near the least of one does it wait for what is not seen.
+use super::*;
+
+impl Scene {
+    async fn end_of(&self, n: usize) -> UserTurn {
+        self.deactivate(n).await;
+        let turn = self.store().begin_user_turn(self.users[n].key);
+        turn.await.unwrap().unwrap()
+    }
+
+    async fn kept(&self, turn: &UserTurn) -> Option<(UserLearned, Pause)> {
+        self.lanes.keep_user(turn).await.unwrap()
+    }
+}
+
+/// What is known of the user stays as it is.
+fn as_it_was(turn: &UserTurn) -> UserLearned {
+    UserLearned {
+        about: Some(turn.work.principal.account.clone()),
+        observed: Some(turn.work.observed.clone()),
+        settled: !turn.unsure,
+        ..UserLearned::default()
+    }
+}
+
+#[tokio::test]
+async fn who_is_the_last_one_shown_in_a_protected_group_keeps_access_and_it_is_told() {
+    let scene = scene(protecting(1), scripted(all_done), 2).await;
+    let mut turn = scene.end_of(0).await;
+    for unsure in [false, true] {
+        turn.unsure = unsure;
+        scene.shows(&[0]);
+        let (learned, pause) = scene.kept(&turn).await.unwrap();
+        assert_eq!(pause, Pause::None);
+        let reason = learned.refused.clone().unwrap();
+        assert!(
+            reason.contains("would keep fewer than 1 active"),
+            "{reason}"
+        );
+        let expected = UserLearned {
+            refused: Some(reason),
+            again: unsure,
+            ..as_it_was(&turn)
+        };
+        assert_eq!(learned, expected);
+    }
+    assert_eq!(scene.noted().await, [Some(scene.group.resource.id); 2]);
+    scene.shows(&[0, 1]);
+    assert_eq!(scene.kept(&turn).await, None, "somebody else is there");
+}
+
+#[tokio::test]
+async fn who_loses_access_waits_for_a_look_only_near_the_least_of_a_group() {
+    for (members, waits) in [(3, true), (4, false)] {
+        let mut app = scripted(all_done);
+        app.blind = true;
+        let scene = scene(protecting(1), app, members).await;
+        let turn = scene.end_of(0).await;
+        let wait = Pause::For(Duration::from_secs(3));
+        let expected = waits.then(|| (as_it_was(&turn), wait));
+        assert_eq!(scene.kept(&turn).await, expected, "{members}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_end_of_an_account_that_is_there_is_looked_after() {
+    for (guard, looks) in [(protecting(1), true), (Guard::default(), false)] {
+        let mut app = scripted(all_done);
+        app.blind = true;
+        let scene = scene(guard, app, 2).await;
+        let turn = scene.end_of(0).await;
+        assert_eq!(scene.kept(&turn).await.is_some(), looks);
+        let (mut active, mut absent) = (turn.clone(), turn);
+        active.work.wanted.active = true;
+        absent.work.observed.existence = Existence::Absent;
+        for turn in [active, absent] {
+            assert_eq!(scene.kept(&turn).await, None);
+        }
+    }
+}
