@@ -16,7 +16,7 @@ use crate::{
 use super::{
     Sqlite,
     fault::Result,
-    found, owners,
+    found, seats,
     users::{self, User},
 };
 
@@ -66,7 +66,7 @@ fn is_ours(db: &Connection, user: &User, one: &ShownAccount) -> Result<bool> {
     if users::is_bound_elsewhere(db, UserKey(user.key), &one.upstream_id)? {
         return Ok(false);
     }
-    let others = owners::others_families(db, user)?;
+    let others = seats::spared(db, user)?;
     Ok(one.families.iter().any(|family| !others.contains(family)))
 }
 
