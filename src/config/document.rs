@@ -9,10 +9,13 @@ use std::{fmt::Write, ops::Range, path::Path};
 use serde::de::DeserializeOwned;
 use toml::{
     Spanned,
-    de::{DeTable, DeValue, Deserializer},
+    de::{DeTable, DeValue},
 };
 
-use super::problem::{Problem, Problems};
+use super::{
+    problem::{Problem, Problems},
+    value::Value,
+};
 
 /// A parsed file with what is needed to point into it.
 pub(super) struct Document<'a> {
@@ -62,14 +65,14 @@ impl<'a> Document<'a> {
         problems: &mut Problems,
     ) -> Option<T> {
         loop {
-            let error = match T::deserialize(Deserializer::from(table.clone())) {
+            let fault = match T::deserialize(Value::from(&table)) {
                 Ok(value) => return Some(value),
-                Err(error) => error,
+                Err(fault) => fault,
             };
-            let span = error.span();
+            let span = fault.span;
             let trail = span.as_ref().and_then(|span| find(table.get_ref(), span));
             let place = join(under, trail.as_deref().unwrap_or_default());
-            let (what, remedy) = explain(&place, error.message());
+            let (what, remedy) = explain(&place, &fault.message);
             problems.push(self.problem(span, &place, what, &remedy));
             if !trail.is_some_and(|trail| take_out(table.get_mut(), &trail)) {
                 return None;

@@ -28,6 +28,7 @@ mod problem;
 mod reading;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use document::Document;
 pub use file::LogFormat;

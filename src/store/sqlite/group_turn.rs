@@ -365,12 +365,6 @@ fn settle_pairs(db: &Connection, group: &Group, learned: &GroupLearned) -> Resul
     for user in &learned.present {
         there.execute([group.key, user.0])?;
     }
-    if withdrawal::is_any(db, group.connection)? {
-        // It was on its way when the user's access ended.
-        for user in &learned.present {
-            withdrawal::doubt(db, group.key, user.0)?;
-        }
-    }
     // Of a family not one that was doubted again since it was sent.
     let mut gone = db.prepare_cached(
         "DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2 AND desired = 0
@@ -414,6 +408,13 @@ fn settle_pairs(db: &Connection, group: &Group, learned: &GroupLearned) -> Resul
     for user in &learned.unsent {
         as_before.execute([group.key, user.0])?;
         left.extend((needless.execute([group.key, user.0])? > 0).then_some(user.0));
+    }
+    if withdrawal::is_any(db, group.connection)? {
+        // It was on its way when the user's access ended, or on its way out and
+        // asked for again since.
+        for user in learned.present.iter().chain(&learned.unsent) {
+            withdrawal::doubt(db, group.key, user.0)?;
+        }
     }
     Ok(left)
 }
