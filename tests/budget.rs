@@ -104,6 +104,17 @@ async fn what_one_connection_sends_too_much_is_not_refused_to_another() {
 }
 
 #[tokio::test]
+async fn what_comes_at_once_within_the_budget_is_all_taken_and_not_all_let_in_at_once() {
+    let world = World::with("request_budget = 100", &["--empty"]).await;
+    let began = Instant::now();
+    let told = burst(&world, "GET", "/Users?count=0", 80).await;
+    assert_eq!(told, [80, 0]);
+    // All but 25 wait, each a hundredth of a second longer than the one before.
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(540), "{took:?}");
+}
+
+#[tokio::test]
 async fn a_budget_below_what_entra_demands_is_a_mistake_in_the_configuration() {
     let world = World::start().await;
     world.reconfigure(|text| text.replace("request_budget = 1000000", "request_budget = 24"));

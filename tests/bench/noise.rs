@@ -33,8 +33,11 @@ use super::{
 const STEADY: u32 = 100;
 /// And of the noisy one, which may send a tenth of that.
 const NOISE: u32 = 10 * NOISY_BUDGET;
-/// Clients of each; no divisor of what the requests repeat after.
+/// Clients of the steady one, and of the noisy one: more than can wait for
+/// their turn, or it would only ever send what it may. No divisors of what the
+/// requests repeat after.
 const CLIENTS: u32 = 17;
+const NOISY_CLIENTS: u32 = 2 * NOISY_BUDGET + 1;
 const ROUNDS: usize = 3;
 /// What the steady one's answers may take, and how much more than alone.
 const P99: Duration = Duration::from_millis(250);
@@ -53,10 +56,10 @@ pub(super) async fn beside(bench: &mut Bench) -> Result<(), String> {
     let mut seen = Seen::default();
     for _ in 0..ROUNDS {
         seen.alone
-            .push(run(address, STEADY, span, steady.clone()).await?);
+            .push(run(address, (STEADY, CLIENTS), span, steady.clone()).await?);
         for (rate, beside) in [(NOISY_BUDGET, &mut seen.within), (NOISE, &mut seen.above)] {
             let noisy = apart(address, rate, span, noise.clone());
-            let answers = run(address, STEADY, span, steady.clone()).await?;
+            let answers = run(address, (STEADY, CLIENTS), span, steady.clone()).await?;
             let noisy = noisy.join().map_err(|_| "the noise panicked")??;
             beside.push((answers, noisy));
         }
@@ -78,7 +81,7 @@ fn apart(
             .enable_all()
             .build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        runtime.block_on(run(address, rate, span, traffic))
+        runtime.block_on(run(address, (rate, NOISY_CLIENTS), span, traffic))
     })
 }
 
@@ -198,15 +201,15 @@ impl Answers {
 
 async fn run(
     address: SocketAddr,
-    rate: u32,
+    (rate, count): (u32, u32),
     span: Duration,
     traffic: Arc<impl Traffic>,
 ) -> Result<Answers, String> {
     let began = Instant::now();
     let mut clients = JoinSet::new();
-    for first in 0..CLIENTS {
+    for first in 0..count {
         let traffic = traffic.clone();
-        clients.spawn(client(address, began, (first, rate), span, traffic));
+        clients.spawn(client(address, began, (first, count, rate), span, traffic));
     }
     let mut answers = Vec::new();
     while let Some(client) = clients.join_next().await {
@@ -219,7 +222,7 @@ async fn run(
 async fn client(
     address: SocketAddr,
     began: Instant,
-    (first, rate): (u32, u32),
+    (first, count, rate): (u32, u32, u32),
     span: Duration,
     traffic: Arc<impl Traffic>,
 ) -> Result<Vec<(u16, Duration)>, String> {
@@ -227,9 +230,9 @@ async fn client(
     let mut wire = Wire::open(address).await.map_err(failed)?;
     let mut answers = Vec::new();
     let mut request = Vec::new();
-    for number in (first..).step_by(CLIENTS as usize) {
+    for number in (first..).step_by(count as usize) {
         let due = began + Duration::from_secs(1) * number / rate;
-        if due.duration_since(began) >= span || began.elapsed() >= span * 2 {
+        if due.duration_since(began) >= span || began.elapsed() >= span + span / 4 {
             break;
         }
         sleep_until(due).await;
