@@ -31,6 +31,10 @@ impl Identities {
         all
     }
 
+    pub(in crate::bridge) fn is_empty(&self) -> bool {
+        self.ids.is_empty() && self.accounts.is_empty()
+    }
+
     pub(in crate::bridge) fn has(&self, principal: &Principal) -> bool {
         self.has_either(principal.upstream_id.as_deref(), Some(&principal.account))
     }

@@ -45,7 +45,21 @@ impl Spared {
 enum Verdict {
     Enough,
     TooFew,
+    /// Others are in it, and nobody of those who were known: who left here takes
+    /// nothing from it.
+    Others,
     Unclear(Pause),
+}
+
+impl Verdict {
+    /// How long a removal waits that is not sent for it.
+    fn pause(&self) -> Option<Pause> {
+        match self {
+            Self::Enough | Self::TooFew => None,
+            Self::Others => Some(Pause::BackOff),
+            Self::Unclear(wait) => Some(*wait),
+        }
+    }
 }
 
 impl Lanes {
@@ -68,7 +82,8 @@ impl Lanes {
         };
         let all = of_those(&[&watched.going[..], &watched.leaving].concat());
         let adds = !work.adds.is_empty();
-        let spared = match self.look(&watched, &all, adds).await {
+        let verdict = self.look(&watched, &all, adds).await;
+        let spared = match verdict {
             Verdict::Enough => return Ok(Spared::default()),
             Verdict::TooFew => {
                 let reason = self.keep(&watched, lane).await?;
@@ -82,13 +97,13 @@ impl Lanes {
                     unsent,
                 }
             }
-            Verdict::Unclear(wait) => {
+            Verdict::Others | Verdict::Unclear(_) => {
                 let mut unsent = watched.going.clone();
-                if watched.is_near() {
+                if watched.is_near() && !matches!(verdict, Verdict::Others) {
                     unsent.extend(&watched.leaving);
                 }
                 Spared {
-                    pause: (!unsent.is_empty()).then_some(wait),
+                    pause: verdict.pause().filter(|_| !unsent.is_empty()),
                     unsent,
                     refused: Vec::new(),
                 }
@@ -128,7 +143,7 @@ impl Lanes {
         for watched in self.watched(lane, Vec::new()).await? {
             let who = std::slice::from_ref(&work.principal);
             match self.look(&watched, who, false).await {
-                Verdict::Enough => {}
+                Verdict::Enough | Verdict::Others => {}
                 // Access that should be gone goes, as long as nothing says that
                 // the group comes near its least.
                 Verdict::Unclear(_) if !watched.is_near() => {}
@@ -175,7 +190,10 @@ impl Lanes {
         if going.iter().any(|it| listed.has(it)) {
             return Verdict::TooFew;
         }
-        Verdict::Unclear(Pause::BackOff)
+        if listed.is_empty() {
+            return Verdict::Unclear(Pause::BackOff);
+        }
+        Verdict::Others
     }
 
     fn until_shown(&self) -> Duration {

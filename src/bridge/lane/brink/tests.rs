@@ -303,6 +303,18 @@ async fn near_its_least_who_left_here_waits_too() {
 }
 
 #[tokio::test]
+async fn who_left_here_takes_nothing_from_a_group_that_shows_only_others() {
+    let scene = scene(protecting(1), scripted(all_done), 4).await;
+    scene.deactivate(1).await;
+    let mut turn = scene.removal(0..2).await;
+    scene.shows(&[9]);
+    let (going, spared) = scene.spared(&mut turn).await;
+    assert_eq!((going, spared.unsent), (scene.keys(1..2), scene.keys(0..1)));
+    assert_eq!(spared.pause, Some(Pause::BackOff));
+    assert!(spared.refused.is_empty());
+}
+
+#[tokio::test]
 async fn what_was_sent_lately_is_waited_for_as_half_as_long_as_a_look_may_lag() {
     let scene = scene(protecting(1), scripted(all_done), 4).await;
     scene

@@ -64,6 +64,21 @@ async fn who_loses_access_waits_for_a_look_only_near_the_least_of_a_group() {
 }
 
 #[tokio::test]
+async fn who_is_not_in_a_protected_group_that_shows_only_others_loses_access() {
+    let scene = scene(protecting(1), scripted(all_done), 3).await;
+    let turn = scene.end_of(0).await;
+    scene.shows(&[]);
+    let expected = Some((as_it_was(&turn), Pause::BackOff));
+    assert_eq!(
+        scene.kept(&turn).await,
+        expected,
+        "an empty list may be a lie"
+    );
+    scene.shows(&[9]);
+    assert_eq!(scene.kept(&turn).await, None);
+}
+
+#[tokio::test]
 async fn only_the_end_of_an_account_that_is_there_is_looked_after() {
     for (guard, looks) in [(protecting(1), true), (Guard::default(), false)] {
         let mut app = scripted(all_done);
