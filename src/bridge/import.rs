@@ -152,7 +152,7 @@ impl Session {
         self.note_seen().await?;
         if upstream.has_families() {
             self.find_staged(&listed).await?;
-            self.end_left_over(left).await?;
+            self.end_left_over(&left).await?;
             // Another order of a family is another question for its pairs.
             self.wake_open().await;
         }

@@ -7,7 +7,7 @@
 //! Not so where the linked account has another address by now: then the address
 //! was handed on, and who has it is somebody else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{super::session::store_failed, Failure, Reading, Session};
 use crate::{
@@ -38,10 +38,10 @@ impl Session {
     }
 
     async fn left_among(&self, listed: &[RemoteUser]) -> Result<Vec<LeftOver>, Failure> {
-        let ids = listed.iter().filter_map(|it| it.upstream_id.as_deref());
-        let addresses: HashMap<&str, &str> = ids
-            .zip(listed.iter().map(|it| it.account.as_str()))
-            .collect();
+        let addresses = listed
+            .iter()
+            .filter_map(|it| Some((it.upstream_id.as_deref()?, it.account.as_str())));
+        let addresses: HashMap<&str, &str> = addresses.collect();
         let shown = listed.iter().filter(|it| it.active && !it.idle);
         let shown = shown.filter_map(shown_account).collect();
         let (store, c) = (&self.bridge.store, self.connection.key);
@@ -54,14 +54,11 @@ impl Session {
     }
 
     /// Has the users ended once more whose end did not reach all accounts.
-    pub(super) async fn end_left_over(&self, left: Vec<LeftOver>) -> Result<(), Failure> {
+    pub(super) async fn end_left_over(&self, left: &[LeftOver]) -> Result<(), Failure> {
         let (store, c) = (&self.bridge.store, self.connection.key);
-        let mut users: Vec<UserKey> = left
-            .into_iter()
-            .filter(|it| it.ours && it.settled)
-            .map(|it| it.user)
-            .collect();
-        users.dedup();
+        let open = left.iter().filter(|it| it.ours && it.settled);
+        let users: BTreeSet<UserKey> = open.map(|it| it.user).collect();
+        let users: Vec<UserKey> = users.into_iter().collect();
         if users.is_empty() || store.recovery(c).await.map_err(store_failed)?.is_some() {
             return Ok(());
         }

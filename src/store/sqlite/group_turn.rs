@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use serde_json::json;
 
 use crate::{
@@ -21,7 +21,7 @@ use super::{
     groups::{self, Group},
     lanes,
     late::{self, Sent},
-    naming, protected, recovery, refusals, removals, seats,
+    naming, protected, recovery, seats, undone,
     users::principal_at,
     withdrawal,
 };
@@ -263,7 +263,7 @@ pub(super) fn end(
     learn_ids(db, &learned.ids)?;
     let keys = |users: &[UserKey]| users.iter().map(|user| user.0).collect::<Vec<i64>>();
     seats::settled(db, &group, (&keys(&learned.present), &removed(learned)), at)?;
-    let undone = undo_refused(db, &mut group, seq, learned, at)?;
+    let undone = undone::undo(db, &mut group, seq, learned, at)?;
     left.extend(learned.refused.iter().map(|(user, _)| user.0));
     note_unanswered(db, &group, seq, learned, at)?;
     if let Some(existence) = learned.existence {
@@ -468,125 +468,6 @@ fn note_unanswered(
         late::note_read(db, (group.key, user.0), at)?;
     }
     Ok(())
-}
-
-/// Refused pairs go back to what is there, unless somebody changed them since
-/// the turn began. Returns how many went back.
-fn undo_refused(
-    db: &Connection,
-    group: &mut Group,
-    seq: i64,
-    learned: &GroupLearned,
-    at: Millis,
-) -> Result<u64> {
-    let mut undone = 0;
-    if group.tombstone.is_some() {
-        return Ok(undone);
-    }
-    for (user, reason) in &learned.refused {
-        let pair = db
-            .prepare_cached(
-                "SELECT m.desired, m.sent, m.seq, m.managed,
-                     u.tombstone IS NOT NULL OR m.doubted, m.doubted, m.before = 2,
-                     u.withdrawn <> 0 AND m.doubted <> 1, u.tombstone IS NOT NULL
-                 FROM memberships m JOIN users u ON u.key = m.user_key
-                 WHERE m.group_key = ?1 AND m.user_key = ?2",
-            )?
-            .query_row([group.key, user.0], |row| {
-                Ok(Refused {
-                    desired: row.get(0)?,
-                    sent: row.get::<_, Option<bool>>(1)?,
-                    seq: row.get(2)?,
-                    managed: row.get(3)?,
-                    leaver: row.get(4)?,
-                    again: row.get(5)?,
-                    unclear: row.get::<_, Option<bool>>(6)?.unwrap_or_default(),
-                    withdrawn: row.get(7)?,
-                    deleted: row.get(8)?,
-                })
-            })
-            .optional()?;
-        let Some(pair) = pair else { continue };
-        if let Some(sent) = pair.sent.filter(|_| learned.contradicted.contains(user)) {
-            late::note_pair(db, (group.key, user.0), Sent::towards(sent), at)?;
-        }
-        let sent = pair.sent.unwrap_or(pair.desired);
-        if pair.withdrawn && !sent {
-            // It is the end of the user's access that was refused: told as that,
-            // and kept; so is what was to go before, which no return gives back.
-            refusals::note(db, (group.key, user.0), false, reason, at)?;
-            if pair.deleted && !pair.again {
-                // Nobody is left who would ask for it again: once more, later. A
-                // 2 in `doubted` says that this was done.
-                late::note_pair(db, (group.key, user.0), Sent::Present, at)?;
-            }
-            db.prepare_cached(
-                "UPDATE memberships SET observed = 1, before = NULL, sent = NULL,
-                     doubted = CASE WHEN ?3 THEN 2 ELSE doubted END
-                 WHERE group_key = ?1 AND user_key = ?2",
-            )?
-            .execute(params![group.key, user.0, pair.deleted])?;
-            continue;
-        }
-        if !sent && pair.leaver && !pair.again {
-            // Nobody is left to be told, so it is tried once more before a
-            // successor of the user can come by it.
-            late::note_pair(db, (group.key, user.0), Sent::Present, at)?;
-        }
-        if pair.unclear && !pair.again {
-            late::note_pair(db, (group.key, user.0), Sent::Either, at)?;
-        }
-        if sent && group.family.is_some() {
-            // A call about another pair of the family may have made it one.
-            late::note_pair(db, (group.key, user.0), Sent::Present, at)?;
-        }
-        let there = !sent;
-        // A deleted user is not made a member again; its removal is given up.
-        let back = pair.desired == sent && pair.seq <= seq && !pair.leaver;
-        let desired = if back { there } else { pair.desired };
-        if back {
-            undone += 1;
-            refusals::note(db, (group.key, user.0), sent, reason, at)?;
-            if there {
-                removals::take_back(db, group.key, user.0)?;
-            }
-            group.members += if there { 1 } else { -1 };
-            group.unmanaged -= i64::from(!there && !pair.managed);
-        }
-        if !desired && (!there || pair.leaver) {
-            db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2")?
-                .execute([group.key, user.0])?;
-        } else {
-            let next = if back { group.seq + 1 } else { pair.seq };
-            db.prepare_cached(
-                "UPDATE memberships SET desired = ?3, observed = ?4, seq = ?5, before = NULL,
-                     sent = NULL
-                 WHERE group_key = ?1 AND user_key = ?2",
-            )?
-            .execute(params![group.key, user.0, desired, there, next])?;
-        }
-    }
-    if undone > 0 {
-        group.seq += 1;
-        group.version += 1;
-        group.modified = at;
-    }
-    Ok(undone)
-}
-
-#[allow(clippy::struct_excessive_bools)]
-struct Refused {
-    desired: bool,
-    sent: Option<bool>,
-    seq: i64,
-    managed: bool,
-    leaver: bool,
-    again: bool,
-    /// It was not known before the turn what is there, and a refusal does not tell.
-    unclear: bool,
-    /// The user's account cannot be ended, so this is.
-    withdrawn: bool,
-    deleted: bool,
 }
 
 /// Returns the users that may have left for good.

@@ -79,6 +79,7 @@ mod shown;
 mod tests;
 mod tokens;
 mod trial;
+mod undone;
 mod user_turn;
 mod users;
 mod watched;

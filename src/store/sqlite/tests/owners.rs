@@ -246,6 +246,21 @@ async fn what_changes_nothing_in_the_application_claims_nothing() {
     assert!(add(&scene, other, there, &b).await);
 }
 
+/// An import shows a@example.com in the group "team"; how many are new in it.
+async fn shown_in_team(scene: &Scene, c: ConnectionKey) -> u64 {
+    let found = FoundGroup {
+        id: fresh_id(),
+        row: group_row("team"),
+        read_only: None,
+        members: vec![(None, Some("a@example.com".into()))],
+        family: None,
+    };
+    let store = &scene.store;
+    let mark = store.import_mark(i64::MAX).await.unwrap();
+    let import = store.import(c, mark, Vec::new(), vec![found], None, actor());
+    import.await.unwrap().members_new
+}
+
 #[tokio::test]
 async fn whoever_asks_for_who_was_found_in_a_group_manages_it() {
     let (scene, other) = pair(false).await;
@@ -256,24 +271,13 @@ async fn whoever_asks_for_who_was_found_in_a_group_manages_it() {
         .settle_sites(vec![(scene.c, None), (other, None)])
         .await
         .unwrap();
-    let found = FoundGroup {
-        id: fresh_id(),
-        row: group_row("team"),
-        read_only: None,
-        members: vec![(None, Some("a@example.com".into()))],
-        family: None,
-    };
-    let mark = scene.store.import_mark(i64::MAX).await.unwrap();
-    let import = scene
-        .store
-        .import(scene.c, mark, Vec::new(), vec![found], None, actor());
-    import.await.unwrap();
+    assert_eq!(shown_in_team(&scene, scene.c).await, 1);
     scene
         .store
         .settle_sites(vec![(scene.c, site(false)), (other, site(false))])
         .await
         .unwrap();
-    let there = self::found(&scene, other, "team").await;
+    let there = found(&scene, other, "team").await;
     assert!(!add(&scene, scene.c, here, &a.resource.id.to_string()).await);
     let b = member(&scene, other, "b").await;
     assert!(add(&scene, other, there, &b).await);
@@ -319,18 +323,7 @@ async fn the_end_of_a_user_leaves_what_was_only_found_in_another_ones_group() {
     scene.c = other;
     let here = scene.member("a").await;
     let own = scene.settled_group("own", &[here.resource.id]).await;
-    let found = FoundGroup {
-        id: fresh_id(),
-        row: group_row("team"),
-        read_only: None,
-        members: vec![(None, Some("a@example.com".into()))],
-        family: None,
-    };
-    let mark = scene.store.import_mark(i64::MAX).await.unwrap();
-    let import = scene
-        .store
-        .import(other, mark, Vec::new(), vec![found], None, actor());
-    assert_eq!(import.await.unwrap().members_new, 1);
+    assert_eq!(shown_in_team(&scene, other).await, 1);
     let gone = scene
         .store
         .delete_user(other, here.resource.id, always(), actor());

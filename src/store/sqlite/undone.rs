@@ -1,0 +1,173 @@
+//! Pairs that the application refused in a turn of their group. They go back to
+//! what is there and are told, unless somebody changed them since the turn
+//! began; the end of a user's access is kept instead. What the refusal leaves
+//! unclear is noted for a later look (reliability: H-04).
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::store::{GroupLearned, Millis};
+
+use super::{
+    fault::Result,
+    groups::Group,
+    late::{self, Sent},
+    refusals, removals,
+};
+
+#[allow(clippy::struct_excessive_bools)]
+struct Refused {
+    desired: bool,
+    sent: Option<bool>,
+    seq: i64,
+    managed: bool,
+    leaver: bool,
+    again: bool,
+    /// It was not known before the turn what is there, and a refusal does not tell.
+    unclear: bool,
+    /// The user's account cannot be ended, so this is.
+    withdrawn: bool,
+    deleted: bool,
+}
+
+/// Returns how many pairs went back.
+pub(super) fn undo(
+    db: &Connection,
+    group: &mut Group,
+    seq: i64,
+    learned: &GroupLearned,
+    at: Millis,
+) -> Result<u64> {
+    let mut undone = 0;
+    if group.tombstone.is_some() {
+        return Ok(undone);
+    }
+    for (user, reason) in &learned.refused {
+        let key = (group.key, user.0);
+        let Some(pair) = refused(db, key)? else {
+            continue;
+        };
+        if let Some(sent) = pair.sent.filter(|_| learned.contradicted.contains(user)) {
+            late::note_pair(db, key, Sent::towards(sent), at)?;
+        }
+        let sent = pair.sent.unwrap_or(pair.desired);
+        if pair.withdrawn && !sent {
+            keep(db, key, &pair, reason, at)?;
+            continue;
+        }
+        note_unclear(db, group, user.0, (&pair, sent), at)?;
+        // A deleted user is not made a member again; its removal is given up.
+        let back = pair.desired == sent && pair.seq <= seq && !pair.leaver;
+        if back {
+            undone += 1;
+            refusals::note(db, key, sent, reason, at)?;
+        }
+        settle(db, group, user.0, (&pair, sent), back)?;
+    }
+    if undone > 0 {
+        group.seq += 1;
+        group.version += 1;
+        group.modified = at;
+    }
+    Ok(undone)
+}
+
+fn refused(db: &Connection, (group, user): (i64, i64)) -> Result<Option<Refused>> {
+    let mut select = db.prepare_cached(
+        "SELECT m.desired, m.sent, m.seq, m.managed,
+             u.tombstone IS NOT NULL OR m.doubted, m.doubted, m.before = 2,
+             u.withdrawn <> 0 AND m.doubted <> 1, u.tombstone IS NOT NULL
+         FROM memberships m JOIN users u ON u.key = m.user_key
+         WHERE m.group_key = ?1 AND m.user_key = ?2",
+    )?;
+    let pair = select.query_row([group, user], |row| {
+        Ok(Refused {
+            desired: row.get(0)?,
+            sent: row.get::<_, Option<bool>>(1)?,
+            seq: row.get(2)?,
+            managed: row.get(3)?,
+            leaver: row.get(4)?,
+            again: row.get(5)?,
+            unclear: row.get::<_, Option<bool>>(6)?.unwrap_or_default(),
+            withdrawn: row.get(7)?,
+            deleted: row.get(8)?,
+        })
+    });
+    Ok(pair.optional()?)
+}
+
+/// It is the end of the user's access that was refused: told as that, and kept;
+/// so is what was to go before, which no return gives back.
+fn keep(
+    db: &Connection,
+    (group, user): (i64, i64),
+    pair: &Refused,
+    reason: &str,
+    at: Millis,
+) -> Result<()> {
+    refusals::note(db, (group, user), false, reason, at)?;
+    if pair.deleted && !pair.again {
+        // Nobody is left who would ask for it again: once more, later. A 2 in
+        // `doubted` says that this was done.
+        late::note_pair(db, (group, user), Sent::Present, at)?;
+    }
+    db.prepare_cached(
+        "UPDATE memberships SET observed = 1, before = NULL, sent = NULL,
+             doubted = CASE WHEN ?3 THEN 2 ELSE doubted END
+         WHERE group_key = ?1 AND user_key = ?2",
+    )?
+    .execute(params![group, user, pair.deleted])?;
+    Ok(())
+}
+
+fn note_unclear(
+    db: &Connection,
+    group: &Group,
+    user: i64,
+    (pair, sent): (&Refused, bool),
+    at: Millis,
+) -> Result<()> {
+    if !sent && pair.leaver && !pair.again {
+        // Nobody is left to be told, so it is tried once more before a
+        // successor of the user can come by it.
+        late::note_pair(db, (group.key, user), Sent::Present, at)?;
+    }
+    if pair.unclear && !pair.again {
+        late::note_pair(db, (group.key, user), Sent::Either, at)?;
+    }
+    if sent && group.family.is_some() {
+        // A call about another pair of the family may have made it one.
+        late::note_pair(db, (group.key, user), Sent::Present, at)?;
+    }
+    Ok(())
+}
+
+/// What was refused to be put there is not there, and the reverse.
+fn settle(
+    db: &Connection,
+    group: &mut Group,
+    user: i64,
+    (pair, sent): (&Refused, bool),
+    back: bool,
+) -> Result<()> {
+    let there = !sent;
+    let desired = if back { there } else { pair.desired };
+    if back {
+        if there {
+            removals::take_back(db, group.key, user)?;
+        }
+        group.members += if there { 1 } else { -1 };
+        group.unmanaged -= i64::from(!there && !pair.managed);
+    }
+    if !desired && (!there || pair.leaver) {
+        db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2")?
+            .execute([group.key, user])?;
+        return Ok(());
+    }
+    let next = if back { group.seq + 1 } else { pair.seq };
+    db.prepare_cached(
+        "UPDATE memberships SET desired = ?3, observed = ?4, seq = ?5, before = NULL, sent = NULL
+         WHERE group_key = ?1 AND user_key = ?2",
+    )?
+    .execute(params![group.key, user, desired, there, next])?;
+    Ok(())
+}
