@@ -107,10 +107,9 @@ impl Snyk {
                         found.push(one());
                     }
                     Some((_, place)) => {
-                        let first = found.get_mut(*place);
-                        first
-                            .into_iter()
-                            .for_each(|it| it.families.push(group.id.clone()));
+                        if let Some(first) = found.get_mut(*place) {
+                            first.families.push(group.id.clone());
+                        }
                     }
                     None if email.is_empty() => {}
                     None => {

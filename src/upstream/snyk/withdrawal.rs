@@ -1,7 +1,8 @@
-//! The end of a user: out of every Snyk Group of the connection, with every account
-//! that has the user's address, and where that is wanted out of the SSO connections. Where somebody is the last
-//! administrator that one membership stays and is told of, and everything else
-//! goes; once something did, nothing is told to be undone.
+//! The end of a user: out of every Snyk Group of the connection, with every
+//! account that has the user's address, and where that is wanted out of the SSO
+//! connections. Where somebody is the last administrator that one membership
+//! stays and is told of, and everything else goes; once something did, nothing is
+//! told to be undone.
 
 use std::{collections::BTreeSet, time::Duration};
 
