@@ -18,7 +18,7 @@ use super::{
     audit, families,
     fault::Result,
     groups::{self, Group},
-    lanes, recovery,
+    lanes, protected, recovery,
     users::{self, User},
     withdrawal,
 };
@@ -399,6 +399,7 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
         if desired == Some(0) {
             withdrawal::resume(db, (group, user))?;
         }
+        try_again(db, row)?;
         return Ok(lane);
     }
     // No call named an account that never was, and none could take it out.
@@ -418,14 +419,26 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
         row.seq,
         recovery::withholds(db, row.connection, doubt.since)?
     ])?;
+    try_again(db, row)?;
     Ok(lane)
+}
+
+/// What the application refused to do with a group says nothing of what a late
+/// call has made of it: the look would not be taken. A guard rail's word stays.
+fn try_again(db: &Connection, mut group: Group) -> Result<()> {
+    let refused = group.refused.take_if(|reason| reason != protected::REASON);
+    if refused.is_some() {
+        groups::save(db, &group)?;
+    }
+    Ok(())
 }
 
 fn reopen_newer(db: &Connection, group: i64, seq: i64) -> Result<Option<Lane>> {
     let Some(row) = groups::by_key(db, group)? else {
         return Ok(None);
     };
-    let now = bearer(db, row)?.key;
+    let row = bearer(db, row)?;
+    let now = row.key;
     // All members of a successor are newer.
     let (group, seq) = (now, if now == group { seq } else { -1 });
     let reopened = db
@@ -436,6 +449,9 @@ fn reopen_newer(db: &Connection, group: i64, seq: i64) -> Result<Option<Lane>> {
                    SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)",
         )?
         .execute([group, seq])?;
+    if reopened > 0 {
+        try_again(db, row)?;
+    }
     Ok((reopened > 0).then_some(Lane::Group(GroupKey(group))))
 }
 
@@ -465,12 +481,14 @@ fn reopen_group(db: &Connection, key: i64, doubt: &Doubt, ended: bool) -> Result
     }
     doubted.existence = Existence::Unknown;
     groups::save(db, &doubted)?;
-    if ended && doubted.key != key {
-        reopen_newer(db, doubted.key, -1)?;
+    let bearer = doubted.key;
+    if ended && bearer != key {
+        reopen_newer(db, bearer, -1)?;
     }
     if !wanted && recovery::withholds(db, doubted.connection, doubt.since)? {
         db.prepare_cached("UPDATE groups SET withheld = 1 WHERE key = ?1")?
-            .execute([doubted.key])?;
+            .execute([bearer])?;
     }
-    Ok(Some(Lane::Group(GroupKey(doubted.key))))
+    try_again(db, doubted)?;
+    Ok(Some(Lane::Group(GroupKey(bearer))))
 }
