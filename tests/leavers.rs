@@ -1,9 +1,12 @@
 //! Who leaves goes first, also where an application answers other questions
 //! with faults alone, so that one call at a time is tried (reliability: I-14).
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Application, World, address};
 
@@ -31,5 +34,201 @@ async fn a_leaver_has_the_first_try_of_an_application_that_answers_look_ups_with
     world.until_upstream_has("crew", &left).await;
     let waited = asked.elapsed();
     assert!(waited < Duration::from_secs(15), "{waited:?}");
+    world.overlook().await;
+}
+
+/// A group that keeps its last, and nobody who asks waits long.
+const WATCHED: &str = "read_lag = \"100ms\"\nsync_wait = \"300ms\"\nreactivate = \"recreate\"\nguard = { enabled = false, protected_groups = [\"adm\"] }";
+
+fn active(value: bool) -> Value {
+    json!([{ "op": "replace", "path": "active", "value": value }])
+}
+
+fn addresses(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| address(name)).collect()
+}
+
+async fn here(world: &World) -> Value {
+    world.status().await["connections"][0].clone()
+}
+
+/// Until the status of the connection is so; returns it.
+async fn until_told(world: &World, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let told = here(world).await;
+        if is(&told) {
+            return told;
+        }
+        assert!(Instant::now() < end, "{what}: {told:#}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn nothing_is_pending(told: &Value) -> bool {
+    told["pending"] == json!({ "users": 0, "groups": 0, "memberships": 0 })
+}
+
+/// Whether the status says of the user's access, and of the membership of that
+/// group, that it waits, and why.
+fn waits(told: &Value, user: &str, group: &str, why: &str) -> bool {
+    let all = told["waiting"].as_array().unwrap();
+    let of = |place: Value| {
+        all.iter().any(|it| {
+            let reason = it["reason"].as_str().unwrap();
+            it["user"] == user && it["group"] == place && reason.contains(why)
+        })
+    };
+    of(Value::Null) && of(json!(group))
+}
+
+async fn has_account(world: &World, name: &str) -> bool {
+    let state = world.state().await;
+    let users = state["users"].as_array().unwrap();
+    let is = |user: &&Value| user["email"] == address(name);
+    users.iter().find(is).expect("an account")["active"] == true
+}
+
+/// Three members of `adm`, which is near its least, the first two in `dev`, and
+/// the first in `ops`; the ids of the users and of `adm`.
+async fn three(world: &World) -> (Vec<String>, String) {
+    let ids = world.users("m", 3).await;
+    let adm = world.group("adm", &ids).await;
+    world.group("dev", &ids[..2]).await;
+    world.group("ops", &ids[..1]).await;
+    (ids, adm)
+}
+
+async fn is_only_in_adm(world: &World) {
+    world.until_upstream_has("dev", &addresses(&["m1"])).await;
+    world.until_upstream_has("ops", &addresses(&[])).await;
+}
+
+async fn by_hand(world: &World, method: &str, names: &[&str]) {
+    let members: Vec<String> = names.iter().map(|name| address(name)).collect();
+    let path = "/api/v2/groupmanagement/group/adm/members";
+    let body = json!({ "members": members });
+    world.as_administrator(method, path, body).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_loses_everything_else_while_a_protected_group_cannot_be_read() {
+    let mut world = World::with(WATCHED, &["--empty"]).await;
+    let (ids, adm) = three(&world).await;
+    let broken = json!({ "rules": [{ "failure": "error_before", "operation": "get_members" }] });
+    world.faults(broken).await;
+    let path = format!("/Users/{}", ids[0]);
+    world.patch(&path, active(false)).await.expect(200);
+    is_only_in_adm(&world).await;
+    let cannot = "its members cannot be read now";
+    let told = |told: &Value| waits(told, &ids[0], &adm, cannot);
+    until_told(&world, "for whom it waits", told).await;
+    let (said, _, well) = world.run(&["status"]);
+    let line = format!("User {}, waits", ids[0]);
+    assert!(
+        !well && said.replace("\n    ", " ").contains(&line),
+        "{said}"
+    );
+    // What is asked for meanwhile is kept, and what was taken away stays so.
+    world.kill_and_restart();
+    until_told(&world, "for whom it waits still", told).await;
+    world.patch(&path, active(false)).await.expect(200);
+    is_only_in_adm(&world).await;
+    assert!(has_account(&world, "m0").await);
+    let there = world.upstream_members("adm").await;
+    assert_eq!(there, Some(addresses(&["m0", "m1", "m2"])));
+
+    world.faults(json!({})).await;
+    until_told(&world, "the end", nothing_is_pending).await;
+    assert!(!has_account(&world, "m0").await);
+    assert_eq!(here(&world).await["waiting"], json!([]));
+    world.patch(&path, active(true)).await.expect(200);
+    world
+        .until_upstream_has("dev", &addresses(&["m0", "m1"]))
+        .await;
+    world.until_upstream_has("ops", &addresses(&["m0"])).await;
+    world.overlook().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_and_is_the_last_of_a_protected_group_keeps_that_alone_and_it_is_told() {
+    let world = World::with(WATCHED, &["--empty"]).await;
+    let (ids, adm) = three(&world).await;
+    // Nobody is shown, whoever is there.
+    by_hand(&world, "DELETE", &["m0", "m1", "m2"]).await;
+    let path = format!("/Users/{}", ids[0]);
+    world.patch(&path, active(false)).await.expect(200);
+    is_only_in_adm(&world).await;
+    let told = |told: &Value| waits(told, &ids[0], &adm, "nobody is shown");
+    until_told(&world, "for whom it waits", told).await;
+    by_hand(&world, "POST", &["m0"]).await;
+    let refused = |told: &Value| told["refused"]["users"] == 1 && nothing_is_pending(told);
+    let told = until_told(&world, "the refusal", refused).await;
+    let one = &told["refusedResources"][0];
+    assert_eq!(
+        (&one["id"], &one["asked"]),
+        (&json!(ids[0]), &json!("deactivate"))
+    );
+    let reason = one["reason"].as_str().unwrap();
+    for words in [
+        "fewer than 1 active members",
+        "everything else was taken away",
+    ] {
+        assert!(reason.contains(words), "{reason}");
+    }
+    assert_eq!(told["waiting"], json!([]));
+    assert!(has_account(&world, "m0").await);
+    is_only_in_adm(&world).await;
+    let shown = world.get(&path).await.expect(200).body;
+    assert_eq!(shown["active"], false, "{shown}");
+
+    by_hand(&world, "POST", &["m1"]).await;
+    world.patch(&path, active(false)).await.expect(200);
+    let told = until_told(&world, "the end", nothing_is_pending).await;
+    assert_eq!(told["refused"]["users"], 0, "{told:#}");
+    assert_eq!(told["refusedMemberships"], json!([]));
+    assert!(!has_account(&world, "m0").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_deleted_loses_everything_else_while_a_protected_group_cannot_be_read() {
+    let world = World::with(WATCHED, &["--empty"]).await;
+    let (ids, adm) = three(&world).await;
+    let broken = json!({ "rules": [{ "failure": "error_before", "operation": "get_members" }] });
+    world.faults(broken).await;
+    let path = format!("/Users/{}", ids[0]);
+    world.send("DELETE", &path, None).await.expect(204);
+    is_only_in_adm(&world).await;
+    let cannot = "its members cannot be read now";
+    let told = |told: &Value| waits(told, &ids[0], &adm, cannot);
+    until_told(&world, "for whom it waits", told).await;
+    world.faults(json!({})).await;
+    until_told(&world, "the end", nothing_is_pending).await;
+    assert!(!has_account(&world, "m0").await);
+    world
+        .until_upstream_has("adm", &addresses(&["m1", "m2"]))
+        .await;
+    world.overlook().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_account_can_be_ended_only_the_group_that_cannot_be_read_waits() {
+    let world = World::of(Application::DeclaredForEver, WATCHED).await;
+    let (ids, adm) = three(&world).await;
+    let broken = json!({ "rules": [{ "failure": "error_before", "operation": "get_members" }] });
+    world.faults(broken).await;
+    let path = format!("/Users/{}", ids[0]);
+    world.patch(&path, active(false)).await.expect(200);
+    is_only_in_adm(&world).await;
+    let waits = |told: &Value| {
+        let one = &told["waiting"][0];
+        (&one["user"], &one["group"]) == (&json!(ids[0]), &json!(adm))
+    };
+    until_told(&world, "for whom it waits", waits).await;
+    world.faults(json!({})).await;
+    until_told(&world, "the end", nothing_is_pending).await;
+    world
+        .until_upstream_has("adm", &addresses(&["m1", "m2"]))
+        .await;
     world.overlook().await;
 }

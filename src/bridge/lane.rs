@@ -27,11 +27,14 @@ use crate::{
         guard::Guard,
         state::{ConnectionKey, Existence, GroupKey, UserKey},
     },
+    scim::resource::ResourceId,
     store::{Counting, GroupLearned, GroupTurn, Lane, Millis, Store, StoreError, UserLearned},
     upstream::{Upstream, ahead},
 };
 
 mod brink;
+
+use brink::Kept;
 
 /// Most pairs in one turn: bounds memory and the size of one transaction.
 const TURN_LIMIT: usize = 5_000;
@@ -82,6 +85,15 @@ pub(super) enum Settled {
     },
 }
 
+/// Who is not taken out of a group yet, or whose account is not ended, because of
+/// what that group shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Waits {
+    pub(super) users: Vec<UserKey>,
+    pub(super) group: ResourceId,
+    pub(super) reason: String,
+}
+
 /// All lanes of one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Lanes(Arc<Inner>);
@@ -107,6 +119,8 @@ struct State {
     kicked: bool,
     /// The last turn was to take access away.
     takes: bool,
+    /// What it did not send, and why.
+    waits: Option<Waits>,
     /// Requests that came since the last turn began.
     arrivals: usize,
     /// Requests that the last turn answered.
@@ -144,6 +158,7 @@ impl State {
             running: false,
             kicked: false,
             takes: false,
+            waits: None,
             arrivals: 0,
             crowd: 0,
             notify: Arc::new(Notify::new()),
@@ -340,6 +355,15 @@ impl Lanes {
         forget_idle(&mut lanes);
     }
 
+    /// What waits for a look at a group; true where it is the end of access.
+    pub(super) fn waits(&self) -> Vec<(bool, Waits)> {
+        let lanes = self.lock();
+        let waits = lanes.iter().filter_map(|(lane, state)| {
+            Some((matches!(lane, Lane::User(_)), state.waits.clone()?))
+        });
+        waits.collect()
+    }
+
     /// Now and then says again what a late call may have undone; see
     /// [`Store::recheck_late`]. Lives on the engine's runtime and ends with it.
     pub(super) fn recheck_late(&self, connection: ConnectionKey, after: Duration) {
@@ -479,6 +503,7 @@ impl Lanes {
     fn rest(&self, lane: Lane) -> bool {
         self.with(lane, |state| {
             state.running = state.kicked;
+            state.waits = None;
             state.idle_since = Instant::now();
             !state.running
         })
@@ -509,16 +534,25 @@ impl Lanes {
             state.refusals.clear();
             state.takes = takes;
         });
-        let version = turn.version;
+        let (version, begun) = (turn.version, turn.begun);
         let upstream = self.0.upstream.as_ref();
         let before = turn.work.observed.clone();
         let work = async {
-            Ok::<_, StoreError>(match self.keep_user(&turn).await? {
-                Some(kept) => kept,
-                None => converge::user_turn(upstream, turn, told.as_deref_mut()).await,
+            if let Some(kept) = self.keep_user(&turn).await? {
+                return Ok::<_, StoreError>(kept);
+            }
+            let (learned, pause) = converge::user_turn(upstream, turn, told.as_deref_mut()).await;
+            Ok(Kept {
+                learned,
+                pause,
+                waits: None,
             })
         };
-        let (mut learned, pause) = first_if(takes, work).await?;
+        let Kept {
+            mut learned,
+            pause,
+            waits,
+        } = first_if(takes, work).await?;
         point!("user-turn.worked");
         if let Some(id) = &learned.upstream_id
             && self.0.store.is_bound_elsewhere(key, id.clone()).await?
@@ -532,6 +566,9 @@ impl Lanes {
                 ..UserLearned::default()
             };
         }
+        if begun {
+            converge::note_begun(&mut learned);
+        }
         // What was not sent is settled, too, and yet to be done.
         let ended = learned.again || learned.settled && !learned.withdraws && pause == Pause::None;
         let refused = learned.refused.clone();
@@ -542,6 +579,7 @@ impl Lanes {
         let woken = recorded(record).await?;
         point!("user-turn.ended");
         self.with(Lane::User(key), |state| {
+            state.waits = waits;
             if !ended {
                 return;
             }
@@ -582,7 +620,8 @@ impl Lanes {
         self.with(Lane::Group(key), |state| state.takes = takes);
         // Who is put there at the same time would be first with it.
         let first = takes && turn.work.adds.is_empty();
-        let spared = first_if(takes, self.spare(&mut turn)).await?;
+        let mut spared = first_if(takes, self.spare(&mut turn)).await?;
+        let waits = spared.waits();
         let seq = turn.seq;
         let target = if turn.work.wanted {
             Existence::Present
@@ -609,7 +648,10 @@ impl Lanes {
         };
         let woken = recorded(record).await?;
         point!("turn.ended");
-        self.with(Lane::Group(key), |state| summary.tell(state, seq));
+        self.with(Lane::Group(key), |state| {
+            state.waits = waits;
+            summary.tell(state, seq);
+        });
         point!("turn.told");
         self.kick_all(woken);
         Ok(Some(pause))

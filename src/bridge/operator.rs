@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use super::{Bridge, Connection, bearer, clock, switch::Paused, token::Tokens};
 use crate::{
     plan::state::ConnectionKey,
+    scim::resource::ResourceId,
     store::{
         Actor, Counts, Drifted, Elsewhere, Health, Imported, Left, Millis, Recovery, Refused,
         RefusedResource, Store, StoreError, Twins, Watch, audit::AuditRow,
@@ -89,6 +90,8 @@ pub struct ConnectionStatus {
     pub refused: Vec<Refused>,
     /// Users and groups that it refused, at most so many.
     pub refused_resources: Vec<RefusedResource>,
+    /// Who is to lose access, and why it waits; at most so many.
+    pub waiting: Vec<Waiting>,
     /// Users and groups that another connection to the same application manages,
     /// at most so many.
     pub elsewhere: Vec<Elsewhere>,
@@ -149,6 +152,15 @@ impl ConnectionStatus {
     pub fn left(&self) -> Left {
         self.drifted.as_ref().map(Drifted::left).unwrap_or_default()
     }
+}
+
+/// Somebody who is to lose access and does not yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    pub user: ResourceId,
+    /// It is the membership in this group that waits, and not the end of the user.
+    pub group: Option<ResourceId>,
+    pub reason: String,
 }
 
 /// The last time that the application was read.
@@ -282,6 +294,20 @@ impl Operator {
         &self.name
     }
 
+    async fn who_waits(&self, connection: &Connection) -> Result<Vec<Waiting>, StoreError> {
+        let mut waiting = Vec::new();
+        for (access, waits) in connection.lanes.waits() {
+            let users = waits.users.into_iter().take(SHOWN - waiting.len());
+            let users = self.bridge.store.user_ids(users.collect()).await?;
+            waiting.extend(users.into_iter().map(|user| Waiting {
+                user,
+                group: (!access).then_some(waits.group),
+                reason: waits.reason.clone(),
+            }));
+        }
+        Ok(waiting)
+    }
+
     /// Rows of the audit after a number, oldest first.
     pub async fn audit(&self, after: i64, most: usize) -> Result<Vec<AuditRow>, StoreError> {
         self.bridge.store.audit(after, most).await
@@ -300,6 +326,7 @@ impl Operator {
                 counts: self.bridge.store.counts(connection.key).await?,
                 refused: self.bridge.store.refusals(connection.key, SHOWN).await?,
                 refused_resources: store.refused_resources(connection.key, SHOWN).await?,
+                waiting: self.who_waits(connection).await?,
                 elsewhere: store.managed_elsewhere(connection.key, SHOWN).await?,
                 single: connection.upstream.has_families(),
                 revocation_open: self.bridge.revocation_open(connection.key).await?,

@@ -195,6 +195,7 @@ fn show(screen: Screen, status: &Value) {
             screen.line(Tone::Plain, &text);
         }
         show_refused(screen, connection);
+        show_waiting(screen, connection);
     }
 }
 
@@ -250,6 +251,21 @@ fn show_refused(screen: Screen, connection: &Value) {
     for (what, refused) in resources.chain(memberships).take(SHOWN) {
         let (at, reason) = (text(&refused["at"]), text(&refused["reason"]));
         let line = format!("{what} (asked for at {at}): {reason}");
+        screen.paragraph(Tone::Bad, "    ", &line);
+    }
+}
+
+/// Who waits, and why.
+fn show_waiting(screen: Screen, connection: &Value) {
+    let text = |of: &Value| of.as_str().unwrap_or_default().to_owned();
+    let all = connection["waiting"].as_array().into_iter().flatten();
+    for waits in all.take(SHOWN) {
+        let user = text(&waits["user"]);
+        let what = match waits["group"].as_str() {
+            Some(group) => format!("User {user} in Group {group}, remove"),
+            None => format!("User {user}"),
+        };
+        let line = format!("{what}, waits: {}", text(&waits["reason"]));
         screen.paragraph(Tone::Bad, "    ", &line);
     }
 }

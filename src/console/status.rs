@@ -77,6 +77,11 @@ fn connection(of: &ConnectionStatus) -> Value {
             "at": time(refused.at),
             "reason": refused.reason,
         })).collect::<Vec<_>>(),
+        "waiting": of.waiting.iter().map(|waits| json!({
+            "user": waits.user.to_string(),
+            "group": waits.group.map(|group| group.to_string()),
+            "reason": waits.reason,
+        })).collect::<Vec<_>>(),
         "sameAddress": of.twins.iter().map(|twins| json!({
             "user": twins.user.map(|user| user.to_string()),
             "ended": twins.ended,

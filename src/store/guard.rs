@@ -145,6 +145,7 @@ impl fmt::Display for Rail {
 pub struct Watched {
     pub connection: ConnectionKey,
     pub group: GroupKey,
+    pub id: ResourceId,
     /// The application's name for it.
     pub name: String,
     pub rail: Rail,

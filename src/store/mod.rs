@@ -392,6 +392,11 @@ pub struct UserTurn {
     pub since: Millis,
     /// How the withdrawal of the memberships ended, if it has.
     pub withdrawn: Option<Withdrawn>,
+    /// When what is wanted of it was asked for.
+    pub asked: Millis,
+    /// Memberships were taken away before its account is ended, so that a refusal
+    /// of that leaves it not as it was.
+    pub begun: bool,
 }
 
 /// How it ended that the memberships of a user were taken away, because the
@@ -563,6 +568,8 @@ pub struct UserLearned {
     /// The account cannot be ended: every managed membership is to be taken away
     /// instead.
     pub withdraws: bool,
+    /// It cannot be ended for now: they are taken away until it can.
+    pub meanwhile: bool,
     /// That has come to its end.
     pub withdrawn: bool,
     pub calls: Vec<(Operation, String, u64)>,

@@ -42,7 +42,7 @@ mod words;
 type Answer = Box<dyn Fn(&Operation) -> Result<Outcome, UpstreamError> + Send + Sync>;
 
 pub(in crate::bridge) struct Scripted {
-    can: Capabilities,
+    pub(in crate::bridge) can: Capabilities,
     answer: Answer,
     sent: Mutex<Vec<Operation>>,
     pub(in crate::bridge) members: Mutex<VecDeque<Vec<RemoteMember>>>,
@@ -723,6 +723,8 @@ fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
         version: 1,
         since: 0,
         withdrawn: None,
+        asked: 0,
+        begun: false,
         unsure,
     }
 }

@@ -192,6 +192,15 @@ fn withdrawal(ended: Option<Withdrawn>, mut learned: UserLearned) -> UserLearned
     learned
 }
 
+/// Memberships were taken away before, so a refusal to end the account leaves the
+/// user not as it was.
+pub(in crate::bridge) fn note_begun(learned: &mut UserLearned) {
+    if let Some(reason) = learned.refused.as_mut().filter(|it| !it.ends_with(STANDS)) {
+        *reason = format!("{reason}; {STANDS}");
+        learned.withdrawn = true;
+    }
+}
+
 /// After an unclear end: what is there now. Role and profile are not shown, so
 /// they are unknown and will be sent again where they are wanted.
 fn seen(found: Option<&RemoteUser>, before: &ObservedAccount, was_there: bool) -> ObservedAccount {

@@ -2,12 +2,13 @@
 //! remembered of it is as old as the last reading, and the others may have been
 //! taken out by hand (reliability: I-24, G-3, G-5). If the application shows too
 //! few who stay, the removal is refused as the guard refuses it; if it cannot be
-//! seen, or a look may lag behind, it waits and is not sent. What no rail
-//! watches costs no look.
+//! seen, or a look may lag behind, it waits and is not sent, and the status says
+//! for whom and why. Who waits so for the end of an account is taken out of
+//! everything else meanwhile. What no rail watches costs no look.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use super::{BACK_OFF, LEAST_GAP, Lanes, Pause, clock};
+use super::{BACK_OFF, LEAST_GAP, Lanes, Pause, Waits, clock};
 use crate::{
     bridge::{converge, refused::KEPT},
     plan::{
@@ -27,9 +28,15 @@ pub(super) struct Spared {
     refused: Vec<(UserKey, String)>,
     unsent: Vec<UserKey>,
     pause: Option<Pause>,
+    /// Why those who are not sent are not.
+    waits: Option<Waits>,
 }
 
 impl Spared {
+    pub(super) fn waits(&mut self) -> Option<Waits> {
+        self.waits.take()
+    }
+
     /// Goes with what the turn learned of the others.
     pub(super) fn add_to(self, learned: &mut GroupLearned, pause: Pause) -> Pause {
         learned.refused.extend(self.refused);
@@ -48,7 +55,7 @@ enum Verdict {
     /// Others are in it, and nobody of those who were known: who left here takes
     /// nothing from it.
     Others,
-    Unclear(Pause),
+    Unclear(Pause, &'static str),
 }
 
 impl Verdict {
@@ -57,10 +64,32 @@ impl Verdict {
         match self {
             Self::Enough | Self::TooFew => None,
             Self::Others => Some(Pause::BackOff),
-            Self::Unclear(wait) => Some(*wait),
+            Self::Unclear(wait, _) => Some(*wait),
+        }
+    }
+
+    /// Why it waits.
+    fn why(&self) -> &'static str {
+        match self {
+            Self::Enough | Self::TooFew => "too few of them are shown in the application",
+            Self::Others => "only others than those who are known here are shown",
+            Self::Unclear(_, why) => why,
         }
     }
 }
+
+/// What is learned of the end of an account instead of sending it.
+#[derive(Debug, PartialEq)]
+pub(super) struct Kept {
+    pub(super) learned: UserLearned,
+    pub(super) pause: Pause,
+    /// Why it waits, if it does.
+    pub(super) waits: Option<Waits>,
+}
+
+/// Most time in which an end waits for a look that may lag before everything
+/// else is taken away; less where a look lags less.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 impl Lanes {
     /// Takes those out of a group's turn who must not go, or not yet.
@@ -89,21 +118,23 @@ impl Lanes {
                 let reason = self.keep(&watched, lane).await?;
                 let told = watched.going.iter().chain(&watched.withdrawn);
                 let refused = told.map(|user| (*user, reason.clone())).collect();
-                let mut unsent = watched.leaving;
+                let mut unsent = watched.leaving.clone();
                 unsent.retain(|user| !watched.withdrawn.contains(user));
                 Spared {
                     refused,
                     pause: (!unsent.is_empty()).then_some(Pause::BackOff),
+                    waits: waits(&watched, &verdict, &unsent),
                     unsent,
                 }
             }
-            Verdict::Others | Verdict::Unclear(_) => {
+            Verdict::Others | Verdict::Unclear(..) => {
                 let mut unsent = watched.going.clone();
                 if watched.is_near() && !matches!(verdict, Verdict::Others) {
                     unsent.extend(&watched.leaving);
                 }
                 Spared {
                     pause: verdict.pause().filter(|_| !unsent.is_empty()),
+                    waits: waits(&watched, &verdict, &unsent),
                     unsent,
                     refused: Vec::new(),
                 }
@@ -122,10 +153,7 @@ impl Lanes {
 
     /// What is learned of the end of an account instead of sending it, where a
     /// group would keep too few.
-    pub(super) async fn keep_user(
-        &self,
-        turn: &UserTurn,
-    ) -> Result<Option<(UserLearned, Pause)>, StoreError> {
+    pub(super) async fn keep_user(&self, turn: &UserTurn) -> Result<Option<Kept>, StoreError> {
         let work = &turn.work;
         let ends = !work.wanted.active && work.observed.existence != Existence::Absent;
         // Where the memberships were to go instead, they have: it is only told.
@@ -134,7 +162,7 @@ impl Lanes {
             return Ok(None);
         }
         let lane = Lane::User(work.principal.user);
-        let mut kept = UserLearned {
+        let mut learned = UserLearned {
             about: Some(work.principal.account.clone()),
             observed: Some(work.observed.clone()),
             settled: !turn.unsure,
@@ -142,20 +170,49 @@ impl Lanes {
         };
         for watched in self.watched(lane, Vec::new()).await? {
             let who = std::slice::from_ref(&work.principal);
-            match self.look(&watched, who, false).await {
+            let verdict = self.look(&watched, who, false).await;
+            match verdict {
                 Verdict::Enough | Verdict::Others => {}
                 // Access that should be gone goes, as long as nothing says that
                 // the group comes near its least.
-                Verdict::Unclear(_) if !watched.is_near() => {}
-                Verdict::Unclear(wait) => return Ok(Some((kept, wait))),
+                Verdict::Unclear(..) if !watched.is_near() => {}
+                // No account ends by it, and each group is looked at by itself.
+                Verdict::Unclear(..) if self.is_late(turn) && self.withdraws() => {}
+                Verdict::Unclear(pause, _) => {
+                    // Of alternatives the end of an account is the end of each.
+                    let single = self.0.people.is_some();
+                    learned.meanwhile = self.is_late(turn) && !work.deleted && !single;
+                    let user = work.principal.user;
+                    return Ok(Some(Kept {
+                        learned,
+                        pause,
+                        waits: waits(&watched, &verdict, &[user]),
+                    }));
+                }
                 Verdict::TooFew => {
-                    kept.refused = Some(self.keep(&watched, lane).await?);
-                    kept.again = turn.unsure;
-                    return Ok(Some((kept, Pause::None)));
+                    learned.refused = Some(self.keep(&watched, lane).await?);
+                    learned.again = turn.unsure;
+                    return Ok(Some(Kept {
+                        learned,
+                        pause: Pause::None,
+                        waits: None,
+                    }));
                 }
             }
         }
         Ok(None)
+    }
+
+    fn withdraws(&self) -> bool {
+        self.0.upstream.capabilities().withdraws()
+    }
+
+    /// Whether an end was asked for so long ago that it is no look alone that lags
+    /// behind; also after the clock was put back.
+    fn is_late(&self, turn: &UserTurn) -> bool {
+        let wait = self.0.read_lag.min(LONGEST_WAIT);
+        let since = u64::try_from(clock::now().saturating_sub(turn.asked));
+        since.map_or(true, |since| Duration::from_millis(since) >= wait)
     }
 
     async fn watched(&self, lane: Lane, going: Vec<UserKey>) -> Result<Vec<Watched>, StoreError> {
@@ -175,23 +232,23 @@ impl Lanes {
                 return match upstream.group(&watched.name).await {
                     // The turn finds that out, too, and removes nobody.
                     Ok(None) => Verdict::Enough,
-                    _ => Verdict::Unclear(Pause::BackOff),
+                    _ => Verdict::Unclear(Pause::BackOff, UNREAD),
                 };
             }
-            Err(error) => return Verdict::Unclear(converge::pause_after(&error)),
+            Err(error) => return Verdict::Unclear(converge::pause_after(&error), UNREAD),
         };
         let staying = watched.stay.iter().filter(|it| listed.has(it));
         if staying.count() >= watched.rail.least() {
             return Verdict::Enough;
         }
         if watched.lately || adding {
-            return Verdict::Unclear(Pause::Within(self.until_shown()));
+            return Verdict::Unclear(Pause::Within(self.until_shown()), LATELY);
         }
         if going.iter().any(|it| listed.has(it)) {
             return Verdict::TooFew;
         }
         if listed.is_empty() {
-            return Verdict::Unclear(Pause::BackOff);
+            return Verdict::Unclear(Pause::BackOff, "nobody is shown");
         }
         Verdict::Others
     }
@@ -213,6 +270,21 @@ impl Lanes {
         }
         Ok(format!("{rail}{KEPT}"))
     }
+}
+
+const UNREAD: &str = "its members cannot be read now";
+const LATELY: &str = "what was sent lately may not be shown yet";
+
+/// What the status says of those who are not sent for a verdict.
+fn waits(watched: &Watched, verdict: &Verdict, users: &[UserKey]) -> Option<Waits> {
+    let (id, least, why) = (watched.id, watched.rail.least(), verdict.why());
+    (!users.is_empty()).then(|| Waits {
+        users: users.to_vec(),
+        group: id,
+        reason: format!(
+            "at least {least} must stay in the Group {id}, and {why}; it is looked at again"
+        ),
+    })
 }
 
 fn actor(guard: &Arc<Guard>) -> Actor {

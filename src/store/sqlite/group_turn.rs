@@ -132,6 +132,7 @@ macro_rules! workable {
                AND (u.withdrawn = 0 OR CASE m.desired
                  WHEN 1 THEN m.observed = 2 AND m.managed = 1
                    AND (u.refused IS NULL OR u.withdrawn = 3)
+                   AND NOT (u.withdrawn = 4 AND u.existence = 0)
                  ELSE NOT EXISTS (
                    SELECT 1 FROM refusals r WHERE r.group_key = m.group_key
                      AND r.user_key = m.user_key AND r.wanted = 0) END)

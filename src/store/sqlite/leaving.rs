@@ -103,10 +103,13 @@ fn bury(db: &Connection, user: &mut User, at: Millis) -> Result<Vec<GroupKey>> {
         "UPDATE users SET user_name_key = NULL, external_id = NULL, attributes = '{}' WHERE key = ?1",
     )?
     .execute([user.key])?;
-    if user.withdrawn == Withdrawal::Done && !groups.is_empty() {
+    user.withdrawn = match user.withdrawn {
         // What was only found is taken away too.
-        user.withdrawn = Withdrawal::Begun;
-    }
+        Withdrawal::Done if !groups.is_empty() => Withdrawal::Begun,
+        // Everything is, as nothing is desired any more.
+        Withdrawal::Meanwhile => Withdrawal::No,
+        other => other,
+    };
     user.tombstone = Some(at);
     user.version += 1;
     user.modified = at;

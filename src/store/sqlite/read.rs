@@ -227,7 +227,8 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
                -- what is told as refused is not sent.
                AND NOT (m.desired = 1 AND EXISTS (
                    SELECT 1 FROM users u WHERE u.key = m.user_key AND u.withdrawn <> 0
-                     AND (m.observed = 0 OR u.refused IS NOT NULL AND u.withdrawn <> 3)))
+                     AND (m.observed = 0 OR u.refused IS NOT NULL AND u.withdrawn <> 3
+                         OR u.withdrawn = 4 AND u.existence = 0)))
                AND NOT EXISTS (
                    SELECT 1 FROM refusals r
                    WHERE r.group_key = m.group_key AND r.user_key = m.user_key

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{
     plan::{
         drift::{GroupDrift, Pair},
-        state::{GroupKey, UserKey},
+        state::{Existence, GroupKey, UserKey},
     },
     scim::resource::ResourceId,
     store::{Actor, Drifted, Lane, Reconcilable, Repaired, Settle},
@@ -54,12 +54,13 @@ pub(super) fn groups_after(
 
 /// Every pair of a group whose user the application can know.
 pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
-    let mut select = db.prepare_cached(
+    let mut select = db.prepare_cached(concat!(
         "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired, m.observed, m.managed,
-             u.wants, u.withdrawn <> 0
-         FROM memberships m JOIN users u ON u.key = m.user_key
-         WHERE m.group_key = ?1 AND u.account_key IS NOT NULL",
-    )?;
+             u.wants, ",
+        withdrawal::withdrawn!(),
+        " FROM memberships m JOIN users u ON u.key = m.user_key
+         WHERE m.group_key = ?1 AND u.account_key IS NOT NULL"
+    ))?;
     let mut rows = select.query([group])?;
     let mut pairs = Vec::new();
     while let Some(row) = rows.next()? {
@@ -295,15 +296,21 @@ pub(super) fn end_again(
         return Ok(repaired);
     }
     for mut user in back {
-        if user.withdrawn == Withdrawal::No {
-            user.unsure = 2;
-            users::save(db, &user)?;
-        } else {
-            user.refused = None;
-            repaired
-                .lanes
-                .extend(withdrawal::begin(db, &mut user, true)?);
-        }
+        let open = match user.withdrawn {
+            Withdrawal::Meanwhile if user.observed.existence != Existence::Absent => {
+                withdrawal::begin_meanwhile(db, &mut user, true)?
+            }
+            Withdrawal::No | Withdrawal::Meanwhile => {
+                user.unsure = 2;
+                users::save(db, &user)?;
+                Vec::new()
+            }
+            _ => {
+                user.refused = None;
+                withdrawal::begin(db, &mut user, true)?
+            }
+        };
+        repaired.lanes.extend(open);
         let detail = json!({ "ended_again": true });
         audit::record(db, user.connection, actor, "drift", Some(user.id), &detail)?;
         repaired.ended_again += 1;

@@ -12,6 +12,7 @@ use super::{
     groups::Group,
     late::{self, Sent},
     refusals, removals,
+    withdrawal::withdrawn,
 };
 
 #[allow(clippy::struct_excessive_bools)]
@@ -72,13 +73,14 @@ pub(super) fn undo(
 }
 
 fn refused(db: &Connection, (group, user): (i64, i64)) -> Result<Option<Refused>> {
-    let mut select = db.prepare_cached(
+    let mut select = db.prepare_cached(concat!(
         "SELECT m.desired, m.sent, m.seq, m.managed,
-             u.tombstone IS NOT NULL OR m.doubted, m.doubted, m.before = 2,
-             u.withdrawn <> 0 AND m.doubted <> 1, u.tombstone IS NOT NULL
+             u.tombstone IS NOT NULL OR m.doubted, m.doubted, m.before = 2, ",
+        withdrawn!(),
+        " AND m.doubted <> 1, u.tombstone IS NOT NULL
          FROM memberships m JOIN users u ON u.key = m.user_key
-         WHERE m.group_key = ?1 AND m.user_key = ?2",
-    )?;
+         WHERE m.group_key = ?1 AND m.user_key = ?2"
+    ))?;
     let pair = select.query_row([group, user], |row| {
         Ok(Refused {
             desired: row.get(0)?,

@@ -19,7 +19,7 @@ use super::{
     late::{self, Sent},
     leaving, seats,
     users::{self, User},
-    withdrawal,
+    withdrawal::{self, Withdrawal},
 };
 
 const LANE: &str = "user";
@@ -73,6 +73,8 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
         version: user.version.cast_unsigned(),
         since: user.created,
         withdrawn: withdrawal::outcome(db, &user)?,
+        asked: user.modified,
+        begun: withdrawal::is_begun(&user),
         unsure: user.unsure > 0 || user.observed.existence == Existence::Unknown,
     };
     Ok(Some((user, turn)))
@@ -115,6 +117,8 @@ pub(super) fn end(
     let mut open: Vec<Lane> = Vec::new();
     if learned.withdraws {
         open.extend(withdrawal::begin(db, &mut user, false)?);
+    } else if learned.meanwhile && user.withdrawn != Withdrawal::Meanwhile {
+        open.extend(withdrawal::begin_meanwhile(db, &mut user, false)?);
     } else if learned.withdrawn {
         withdrawal::note_end(&mut user);
     }
@@ -125,6 +129,7 @@ pub(super) fn end(
         match operation {
             Operation::DeactivateUser { principal } if ended && outcome != UNANSWERED => {
                 addresses::forget(db, user.connection, principal)?;
+                open.extend(withdrawal::note_account_ended(db, &mut user)?);
             }
             _ if outcome != UNANSWERED => {}
             // A read that lags may show the account that was there before.

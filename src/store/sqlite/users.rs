@@ -22,7 +22,7 @@ use super::{
     fault::{Fault, Result},
     guard, lanes, owners, protected, recovery, removals,
     row::{check, existence_code, id_at},
-    withdrawal::Withdrawal,
+    withdrawal::{self, Withdrawal},
 };
 
 /// A whole row.
@@ -42,7 +42,8 @@ pub(super) struct User {
     pub(super) turn: Option<i64>,
     /// The application does not have the account, and it cannot be made.
     pub(super) staged: bool,
-    /// Its memberships are taken away, because its account cannot be ended.
+    /// Its memberships are taken away, because its account cannot be ended, or not
+    /// yet.
     pub(super) withdrawn: Withdrawal,
     pub(super) account_key: Option<String>,
     pub(super) upstream_id: Option<String>,
@@ -491,7 +492,8 @@ pub(super) fn change(
         let refused = user.refused.take().is_some();
         // Another attempt, so that who asks now is not answered with the last one.
         user.version += i64::from(refused);
-        if refused | std::mem::take(&mut user.staged) {
+        let again = withdrawal::ask_again(&mut user);
+        if refused | again | std::mem::take(&mut user.staged) {
             save(db, &user)?;
         }
         return Ok(user.written(Some(before), false));

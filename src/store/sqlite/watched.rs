@@ -73,6 +73,7 @@ pub(super) fn of_lane(
         watched.push(Watched {
             connection: ConnectionKey(group.connection),
             group: GroupKey(key),
+            id: group.id,
             name: group.upstream_name.clone(),
             rail,
             stay,

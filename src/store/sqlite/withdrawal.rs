@@ -4,16 +4,20 @@
 //! I-15). What is wanted of a pair is that it is desired and its user is not
 //! withdrawn; the group's lane sends it, and the user's waits until all have
 //! arrived. A refused removal ends it in part: told, kept, and tried again.
+//!
+//! Where the account can be ended and its end waits, the same is done meanwhile,
+//! and waits for nothing: the end of the account is the end of the rest.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    plan::state::{GroupKey, UserKey},
+    plan::state::{Existence, GroupKey, UserKey},
     store::{Lane, Withdrawn},
 };
 
 use super::{
     fault::Result,
+    lanes,
     users::{self, User},
 };
 
@@ -25,6 +29,9 @@ pub(super) enum Withdrawal {
     Begun = 1,
     Done = 2,
     InPart = 3,
+    /// Until the account is ended. Then it stays, so that what was taken away is
+    /// given back with the account, and nothing is taken away any more.
+    Meanwhile = 4,
 }
 
 impl Withdrawal {
@@ -33,10 +40,20 @@ impl Withdrawal {
             1 => Self::Begun,
             2 => Self::Done,
             3 => Self::InPart,
+            4 => Self::Meanwhile,
             _ => Self::No,
         }
     }
 }
+
+/// Whether a user `u` is to be in no group for now, whatever is desired. Of an
+/// account that was ended nothing is left to be taken away.
+macro_rules! withdrawn {
+    () => {
+        "(u.withdrawn <> 0 AND NOT (u.withdrawn = 4 AND u.existence = 0))"
+    };
+}
+pub(super) use withdrawn;
 
 /// A pair `m` in a group `g` that keeps the withdrawal of a user `u` open: what
 /// is being taken away with it, or was to be before, also with a whole group.
@@ -68,6 +85,19 @@ const ARRIVED: &str = concat!(
 /// be there, with `all` also those that are believed to be gone. Returns the
 /// lanes that have work because of it.
 pub(super) fn begin(db: &Connection, user: &mut User, all: bool) -> Result<Vec<Lane>> {
+    take_away(db, user, all, Withdrawal::Begun)
+}
+
+/// The same while the account waits to be ended; who is deleted is being taken out
+/// of every group already.
+pub(super) fn begin_meanwhile(db: &Connection, user: &mut User, all: bool) -> Result<Vec<Lane>> {
+    if user.tombstone.is_some() {
+        return Ok(Vec::new());
+    }
+    take_away(db, user, all, Withdrawal::Meanwhile)
+}
+
+fn take_away(db: &Connection, user: &mut User, all: bool, how: Withdrawal) -> Result<Vec<Lane>> {
     if user.account.active {
         return Ok(Vec::new());
     }
@@ -95,7 +125,7 @@ pub(super) fn begin(db: &Connection, user: &mut User, all: bool) -> Result<Vec<L
              SELECT group_key FROM memberships WHERE user_key = ?1 AND desired <> observed)",
     )?
     .execute([user.key])?;
-    user.withdrawn = Withdrawal::Begun;
+    user.withdrawn = how;
     users::save(db, user)?;
     let mut select = db.prepare_cached(OPEN)?;
     let groups = select.query_map([user.key], |row| Ok(Lane::Group(GroupKey(row.get(0)?))))?;
@@ -123,14 +153,51 @@ pub(super) fn outcome(db: &Connection, user: &User) -> Result<Option<Withdrawn>>
     Ok(Some(refused.map_or(Withdrawn::Whole, Withdrawn::Refused)))
 }
 
+/// Whether memberships were taken away, and something is left that was not.
+pub(super) fn is_begun(user: &User) -> bool {
+    !user.account.active && matches!(user.withdrawn, Withdrawal::Meanwhile | Withdrawal::InPart)
+}
+
 /// What a turn of the user wrote down of it.
 pub(super) fn note_end(user: &mut User) {
-    if !user.account.active && user.withdrawn == Withdrawal::Begun {
-        user.withdrawn = match user.refused {
-            Some(_) => Withdrawal::InPart,
-            None => Withdrawal::Done,
-        };
+    if user.account.active {
+        return;
     }
+    user.withdrawn = match (user.withdrawn, &user.refused) {
+        (Withdrawal::Begun | Withdrawal::Meanwhile, Some(_)) => Withdrawal::InPart,
+        (Withdrawal::Begun, None) => Withdrawal::Done,
+        (other, _) => other,
+    };
+}
+
+/// The account was ended after all, and whatever was refused meanwhile with it.
+/// Returns the lanes that have work because of it.
+pub(super) fn note_account_ended(db: &Connection, user: &mut User) -> Result<Vec<Lane>> {
+    if user.account.active || user.withdrawn == Withdrawal::No {
+        return Ok(Vec::new());
+    }
+    db.prepare_cached("DELETE FROM refusals WHERE user_key = ?1 AND wanted = 0 AND at >= ?2")?
+        .execute(params![user.key, user.modified])?;
+    // Of who is deleted they are taken away as from anybody who left.
+    user.withdrawn = if user.tombstone.is_some() {
+        Withdrawal::No
+    } else {
+        Withdrawal::Meanwhile
+    };
+    users::save(db, user)?;
+    let groups = lanes::open_groups_of(db, user.key)?;
+    Ok(groups.into_iter().map(Lane::Group).collect())
+}
+
+/// Access is asked to end once more, so what was refused is tried again.
+pub(super) fn ask_again(user: &mut User) -> bool {
+    let again = user.withdrawn == Withdrawal::Meanwhile
+        && !user.account.active
+        && user.observed.existence != Existence::Absent;
+    if again {
+        user.withdrawn = Withdrawal::InPart;
+    }
+    again
 }
 
 /// A removal that was refused goes once more, of somebody whom nobody can delete
@@ -166,11 +233,13 @@ pub(super) fn is_any(db: &Connection, connection: i64) -> Result<bool> {
 /// Of who is withdrawn no managed membership is at rest that is there.
 pub(super) fn doubt(db: &Connection, group: i64, user: i64) -> Result<bool> {
     let doubted = db
-        .prepare_cached(
+        .prepare_cached(concat!(
             "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
              WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND managed = 1
-               AND observed = 1 AND (SELECT withdrawn FROM users WHERE key = user_key) <> 0",
-        )?
+               AND observed = 1 AND EXISTS (SELECT 1 FROM users u WHERE u.key = user_key AND ",
+            withdrawn!(),
+            ")"
+        ))?
         .execute([group, user])?;
     Ok(doubted > 0)
 }
@@ -178,7 +247,11 @@ pub(super) fn doubt(db: &Connection, group: i64, user: i64) -> Result<bool> {
 /// Whether a user's memberships are not wanted for now, whatever is desired.
 pub(super) fn is_withdrawn(db: &Connection, user: i64) -> Result<bool> {
     let withdrawn: Option<bool> = db
-        .prepare_cached("SELECT withdrawn <> 0 FROM users WHERE key = ?1")?
+        .prepare_cached(concat!(
+            "SELECT ",
+            withdrawn!(),
+            " FROM users u WHERE u.key = ?1"
+        ))?
         .query_row([user], |row| row.get(0))
         .optional()?;
     Ok(withdrawn.unwrap_or_default())

@@ -270,6 +270,11 @@ async fn who_left_here_is_not_told_and_waits_for_another_look() {
     assert_eq!(refused, scene.keys(0..1));
     assert_eq!(spared.unsent, scene.keys(1..2));
     assert_eq!(spared.pause, Some(Pause::BackOff));
+    let waits = spared.waits.unwrap();
+    assert_eq!(
+        (waits.users, waits.group),
+        (spared.unsent, scene.group.resource.id)
+    );
 }
 
 #[tokio::test]
@@ -432,6 +437,7 @@ async fn what_was_spared_is_told_with_what_was_done_and_waits_only_if_that_does_
         refused: vec![(UserKey(1), "no".into())],
         unsent: vec![UserKey(2)],
         pause: Some(Pause::BackOff),
+        waits: None,
     };
     let longer = Pause::For(Duration::from_secs(9));
     for (turn, expected) in [(Pause::None, Pause::BackOff), (longer, longer)] {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     plan::operation::Operation,
-    store::{UNANSWERED, Withdrawn},
+    store::{UNANSWERED, UserTurn, Withdrawn},
 };
 
 impl Scene {
@@ -45,9 +45,52 @@ impl Scene {
         ended
     }
 
+    /// A turn of the user whose account can be ended, and not yet.
+    async fn wait_for_end(&self, user: UserKey) -> (UserTurn, Vec<Lane>) {
+        let turn = self.store.begin_user_turn(user).await.unwrap().unwrap();
+        let learned = UserLearned {
+            observed: Some(turn.work.observed.clone()),
+            settled: true,
+            meanwhile: true,
+            ..UserLearned::default()
+        };
+        let woken = self.store.end_user_turn(user, learned, 2_000);
+        (turn, woken.await.unwrap())
+    }
+
+    /// The account is ended.
+    async fn end_account(&self, user: UserKey) -> Vec<Lane> {
+        let turn = self.store.begin_user_turn(user).await.unwrap().unwrap();
+        let principal = turn.work.principal.clone();
+        let learned = UserLearned {
+            observed: Some(ObservedAccount {
+                existence: Existence::Absent,
+                deactivated: true,
+                ..turn.work.observed
+            }),
+            settled: true,
+            calls: vec![(Operation::DeactivateUser { principal }, "done".into(), 1)],
+            ..UserLearned::default()
+        };
+        let woken = self.store.end_user_turn(user, learned, 2_000);
+        woken.await.unwrap()
+    }
+
+    async fn pending(&self) -> u64 {
+        let counts = self.store.counts(self.c).await.unwrap();
+        counts.pending_users + counts.pending_memberships
+    }
+
     async fn waits(&self, user: UserKey) -> bool {
         let turn = self.store.begin_user_turn(user).await.unwrap();
         turn.is_none() && self.store.is_open(user).await.unwrap()
+    }
+}
+
+fn refuse(user: UserKey) -> GroupLearned {
+    GroupLearned {
+        refused: vec![(user, "no".into())],
+        ..GroupLearned::default()
     }
 }
 
@@ -242,16 +285,12 @@ async fn a_deleted_user_is_forgotten_when_the_last_membership_has_gone_and_not_b
             .unwrap()
             .is_none()
     );
-    let refuse = || GroupLearned {
-        refused: vec![(ann.key, "no".into())],
-        ..GroupLearned::default()
-    };
     let late = || scene.store.recheck_late(scene.c, 10_000, 20_000, 0);
     // Nobody can delete her again, so it is tried once more of its own accord.
     for woken in [vec![Lane::Group(dev.key)], Vec::new()] {
         let turn = scene.begin(dev.key).await;
         assert_eq!(names(&turn.work.removes), [ann.key]);
-        scene.end(&turn, refuse()).await;
+        scene.end(&turn, refuse(ann.key)).await;
         assert_eq!(
             scene.how_it_ended(ann.key).await,
             Withdrawn::Refused("no".into())
@@ -355,4 +394,121 @@ async fn a_removal_that_is_refused_of_who_is_withdrawn_meanwhile_gives_nothing_b
     scene.set_active(&ann, "ann", true).await;
     let turn = scene.begin(dev.key).await;
     assert_eq!((turn.work.adds.len(), turn.work.removes.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn while_the_end_of_an_account_waits_memberships_go_and_come_back_with_the_account() {
+    let scene = Scene::new().await;
+    let (ann, ben) = (scene.member("ann").await, scene.member("ben").await);
+    let both = [ann.resource.id, ben.resource.id];
+    let dev = scene.settled_group("dev", &both).await;
+    let ops = scene.settled_group("ops", &both).await;
+    scene.set_active(&ann, "ann", false).await;
+    let (turn, woken) = scene.wait_for_end(ann.key).await;
+    assert!(!turn.begun);
+    for group in [&dev, &ops] {
+        assert!(woken.contains(&Lane::Group(group.key)));
+    }
+    let turn = scene.begin(dev.key).await;
+    assert_eq!(names(&turn.work.removes), [ann.key]);
+    scene.end(&turn, absent(ann.key)).await;
+    // Its end is tried on, and what is under way is not begun anew.
+    let (turn, woken) = scene.wait_for_end(ann.key).await;
+    assert!(turn.begun && turn.withdrawn.is_none() && woken.is_empty());
+    let scene = scene.reopen().await;
+    let turn = scene.begin(ops.key).await;
+    assert_eq!(names(&turn.work.removes), [ann.key]);
+    assert_eq!(scene.pending().await, 2, "herself, and ops");
+    // With her account she is out of everything.
+    scene.end_account(ann.key).await;
+    let unsent = GroupLearned {
+        unsent: vec![ann.key],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, unsent).await;
+    assert!(scene.idle(ops.key).await && scene.idle(dev.key).await);
+    assert_eq!(scene.pending().await, 0);
+
+    let back = scene.set_active(&ann, "ann", true).await;
+    assert!(back.dirty && back.groups.contains(&dev.key));
+    let turn = scene.store.begin_user_turn(ann.key).await.unwrap().unwrap();
+    let learned = UserLearned {
+        observed: Some(ObservedAccount {
+            existence: Existence::Present,
+            deactivated: false,
+            ..turn.work.observed
+        }),
+        settled: true,
+        recreated: true,
+        ..UserLearned::default()
+    };
+    let end = scene.store.end_user_turn(ann.key, learned, 2_000);
+    end.await.unwrap();
+    for group in [&dev, &ops] {
+        assert_eq!(names(&scene.begin(group.key).await.work.adds), [ann.key]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_while_an_account_waits_is_told_tried_again_and_ends_with_it() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    let left = scene.set_active(&ann, "ann", false).await;
+    scene.wait_for_end(ann.key).await;
+    for _ in 0..2 {
+        let turn = scene.begin(dev.key).await;
+        scene.end(&turn, refuse(ann.key)).await;
+        assert!(scene.idle(dev.key).await);
+        let told = scene.store.refusals(scene.c, 10).await.unwrap();
+        assert_eq!((told.len(), told[0].user), (1, ann.resource.id));
+        scene.wait_for_end(ann.key).await;
+        assert!(scene.idle(dev.key).await, "not again for that alone");
+        scene.set_active(&ann, "ann", false).await;
+        let (_, woken) = scene.wait_for_end(ann.key).await;
+        assert_eq!(woken, [Lane::Group(dev.key)]);
+    }
+    // Its end is refused: what was taken away is not given back for that.
+    let turn = scene.store.begin_user_turn(ann.key).await.unwrap().unwrap();
+    let learned = UserLearned {
+        observed: Some(turn.work.observed),
+        settled: true,
+        withdrawn: true,
+        refused: Some("never".into()),
+        ..UserLearned::default()
+    };
+    let end = scene.store.end_user_turn(ann.key, learned, 2_000);
+    end.await.unwrap();
+    let version = left.resource.meta.version;
+    let undo = scene
+        .store
+        .restore_user(ann.key, version, left.before, actor());
+    undo.await.unwrap();
+    assert_eq!(scene.store.counts(scene.c).await.unwrap().refused_users, 1);
+    let turn = scene.begin(dev.key).await;
+    assert_eq!(names(&turn.work.removes), [ann.key], "and goes on");
+    scene.end(&turn, refuse(ann.key)).await;
+    scene.store.retry_ends(scene.c, actor()).await.unwrap();
+    scene.end_account(ann.key).await;
+    assert_eq!(scene.store.refusals(scene.c, 10).await.unwrap(), []);
+    assert_eq!(scene.pending().await, 0);
+}
+
+#[tokio::test]
+async fn who_is_deleted_while_the_account_waits_is_forgotten_with_the_account() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    scene.set_active(&ann, "ann", false).await;
+    scene.wait_for_end(ann.key).await;
+    let deleted = scene
+        .store
+        .delete_user(scene.c, ann.resource.id, always(), actor());
+    assert_eq!(deleted.await.unwrap().groups, [dev.key]);
+    scene.wait_for_end(ann.key).await;
+    let turn = scene.begin(dev.key).await;
+    assert_eq!(names(&turn.work.removes), [ann.key]);
+    scene.end(&turn, absent(ann.key)).await;
+    let again = scene.user("ann").await;
+    assert_eq!(scene.end_account(ann.key).await, [Lane::User(again.key)]);
 }

@@ -1,6 +1,7 @@
 //! The look before an account is ended: who is the last one of a protected group
 //! keeps it, and only near the least of one does it wait for what is not seen.
 use super::*;
+use crate::plan::capability::Act;
 
 impl Scene {
     async fn end_of(&self, n: usize) -> UserTurn {
@@ -9,8 +10,24 @@ impl Scene {
         turn.await.unwrap().unwrap()
     }
 
-    async fn kept(&self, turn: &UserTurn) -> Option<(UserLearned, Pause)> {
+    async fn kept(&self, turn: &UserTurn) -> Option<Kept> {
         self.lanes.keep_user(turn).await.unwrap()
+    }
+
+    /// Nothing is sent, and it is looked again, because of this.
+    fn waiting(&self, turn: &UserTurn, pause: Pause, why: &str) -> Kept {
+        let id = self.group.resource.id;
+        let reason =
+            format!("at least 1 must stay in the Group {id}, and {why}; it is looked at again");
+        Kept {
+            learned: as_it_was(turn),
+            pause,
+            waits: Some(Waits {
+                users: vec![turn.work.principal.user],
+                group: id,
+                reason,
+            }),
+        }
     }
 }
 
@@ -31,8 +48,12 @@ async fn who_is_the_last_one_shown_in_a_protected_group_keeps_access_and_it_is_t
     for unsure in [false, true] {
         turn.unsure = unsure;
         scene.shows(&[0]);
-        let (learned, pause) = scene.kept(&turn).await.unwrap();
-        assert_eq!(pause, Pause::None);
+        let Kept {
+            learned,
+            pause,
+            waits,
+        } = scene.kept(&turn).await.unwrap();
+        assert_eq!((pause, waits), (Pause::None, None));
         let reason = learned.refused.clone().unwrap();
         assert!(
             reason.contains("would keep fewer than 1 active"),
@@ -58,7 +79,7 @@ async fn who_loses_access_waits_for_a_look_only_near_the_least_of_a_group() {
         let scene = scene(protecting(1), app, members).await;
         let turn = scene.end_of(0).await;
         let wait = Pause::For(Duration::from_secs(3));
-        let expected = waits.then(|| (as_it_was(&turn), wait));
+        let expected = waits.then(|| scene.waiting(&turn, wait, UNREAD));
         assert_eq!(scene.kept(&turn).await, expected, "{members}");
     }
 }
@@ -68,10 +89,10 @@ async fn who_is_not_in_a_protected_group_that_shows_only_others_loses_access() {
     let scene = scene(protecting(1), scripted(all_done), 3).await;
     let turn = scene.end_of(0).await;
     scene.shows(&[]);
-    let expected = Some((as_it_was(&turn), Pause::BackOff));
+    let expected = scene.waiting(&turn, Pause::BackOff, "nobody is shown");
     assert_eq!(
         scene.kept(&turn).await,
-        expected,
+        Some(expected),
         "an empty list may be a lie"
     );
     scene.shows(&[9]);
@@ -93,4 +114,37 @@ async fn only_the_end_of_an_account_that_is_there_is_looked_after() {
             assert_eq!(scene.kept(&turn).await, None);
         }
     }
+}
+
+#[tokio::test]
+async fn who_waits_longer_than_a_look_can_lag_loses_everything_else_meanwhile() {
+    let mut app = scripted(all_done);
+    app.blind = true;
+    let scene = scene(protecting(1), app, 3).await;
+    let mut turn = scene.end_of(0).await;
+    let lag = Millis::try_from(LAG.as_millis()).unwrap();
+    for (asked, meanwhile) in [
+        (clock::now(), false),
+        (clock::now() - lag, true),
+        (clock::now() + 2 * lag, true),
+    ] {
+        turn.asked = asked;
+        let kept = scene.kept(&turn).await.unwrap();
+        assert_eq!(kept.learned.meanwhile, meanwhile, "{asked}");
+    }
+    turn.work.deleted = true;
+    let kept = scene.kept(&turn).await.unwrap();
+    assert!(!kept.learned.meanwhile, "it is done already");
+}
+
+#[tokio::test]
+async fn where_no_account_can_be_ended_who_waits_so_long_waits_no_more() {
+    let mut app = scripted(all_done);
+    app.blind = true;
+    app.can.rows.retain(|row| row.act != Act::DeactivateUser);
+    let scene = scene(protecting(1), app, 3).await;
+    let mut turn = scene.end_of(0).await;
+    assert!(scene.kept(&turn).await.is_some());
+    turn.asked = 0;
+    assert_eq!(scene.kept(&turn).await, None);
 }
