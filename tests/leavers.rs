@@ -232,3 +232,95 @@ async fn where_no_account_can_be_ended_only_the_group_that_cannot_be_read_waits(
         .await;
     world.overlook().await;
 }
+
+/// A rule by which the application answers an operation so.
+fn answers(operation: &str, status: u16) -> Value {
+    json!({ "failure": { "status": { "status": status } }, "operation": operation })
+}
+
+/// Two members of `dev`, which is deleted here and stays there.
+async fn stays(world: &World, rules: &[Value]) -> (Vec<String>, String) {
+    let ids = world.users("m", 2).await;
+    let dev = world.group("dev", &ids).await;
+    world.faults(json!({ "rules": rules })).await;
+    let path = format!("/Groups/{dev}");
+    let deleted = world.send("DELETE", &path, None).await;
+    assert!(
+        [204, 400, 409].contains(&deleted.status.as_u16()),
+        "{deleted:?}"
+    );
+    world.get(&path).await.expect(404);
+    (ids, dev)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_is_taken_out_of_a_group_whose_deletion_was_refused_or_got_no_answer() {
+    let silent = json!({ "failure": "error_before", "operation": "delete_group" });
+    for (rule, refused) in [(answers("delete_group", 409), 1), (silent, 0)] {
+        let rules = "sync_wait = \"300ms\"";
+        let world = World::of(Application::DeclaredForEver, rules).await;
+        let (ids, _) = stays(&world, &[rule]).await;
+        let path = format!("/Users/{}", ids[0]);
+        world.patch(&path, active(false)).await.expect(200);
+        world.until_upstream_has("dev", &addresses(&["m1"])).await;
+        let nobody_waits = |told: &Value| told["pending"]["users"] == 0;
+        let told = until_told(&world, "the end", nobody_waits).await;
+        let counts = &told["refused"];
+        assert_eq!(
+            (&counts["users"], &counts["groups"]),
+            (&json!(0), &json!(refused))
+        );
+        let path = format!("/Users/{}", ids[1]);
+        world.send("DELETE", &path, None).await.expect(204);
+        world.until_upstream_has("dev", &addresses(&[])).await;
+        world.faults(json!({})).await;
+        world.overlook().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_leaves_nobody_who_leaves_in_a_group_whose_deletion_was_refused() {
+    let rules = "sync_wait = \"300ms\"";
+    let mut world = World::of(Application::DeclaredForEver, rules).await;
+    let no = answers("delete_group", 409);
+    let (ids, _) = stays(&world, std::slice::from_ref(&no)).await;
+    let both = [no.clone(), answers("remove_members", 429)];
+    world.faults(json!({ "rules": both })).await;
+    let path = format!("/Users/{}", ids[0]);
+    world.patch(&path, active(false)).await.expect(200);
+    world.kill_bridge();
+    world.faults(json!({ "rules": [no] })).await;
+    world.start_bridge();
+    world.until_upstream_has("dev", &addresses(&["m1"])).await;
+    world.overlook().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_and_cannot_be_taken_out_of_a_group_that_stays_is_told_by_name() {
+    let world = World::of(Application::DeclaredForEver, "").await;
+    let no = answers("delete_group", 409);
+    let both = [no.clone(), answers("remove_members", 400)];
+    let (ids, dev) = stays(&world, &both).await;
+    let path = format!("/Users/{}", ids[0]);
+    let refused = world.patch(&path, active(false)).await.expect(400);
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(detail.contains("refused to remove the member"), "{detail}");
+    let told = here(&world).await;
+    assert_eq!(told["refusedResources"][0]["resourceType"], "Group");
+    let user = &told["refusedResources"][1];
+    assert_eq!(
+        (&user["id"], &user["asked"]),
+        (&json!(ids[0]), &json!("deactivate"))
+    );
+    let one = &told["refusedMemberships"][0];
+    let of = (&one["user"], &one["group"], &one["asked"]);
+    assert_eq!(of, (&json!(ids[0]), &json!(dev), &json!("remove")));
+    world.faults(json!({ "rules": [no] })).await;
+    world.patch(&path, active(false)).await.expect(200);
+    world.until_upstream_has("dev", &addresses(&["m1"])).await;
+    let told = here(&world).await;
+    assert_eq!(
+        (&told["refused"]["users"], &told["refusedMemberships"]),
+        (&json!(0), &json!([]))
+    );
+}

@@ -119,13 +119,18 @@ fn upsert(
 pub fn plan_group(work: &GroupWork, can: &Capabilities) -> Plan {
     let mut plan = Plan::default();
     if !work.wanted {
-        if work.observed != Existence::Absent {
+        if work.observed == Existence::Absent {
+            return plan;
+        }
+        if !work.kept {
             demand(&mut plan, can, Act::DeleteGroup, || {
                 Operation::DeleteGroup {
                     name: work.name.clone(),
                 }
             });
         }
+        // Should it stay, who leaves does not stay in it.
+        remove(work, can, &mut plan, &work.removes);
         return plan;
     }
     if work.observed == Existence::Present {
@@ -308,6 +313,7 @@ mod tests {
             name: "dev".into(),
             naming: Naming::Rule,
             wanted: true,
+            kept: false,
             observed: Existence::Present,
             made: false,
             adds: make(0, adds),
@@ -513,7 +519,7 @@ mod tests {
         let unwanted = |observed| GroupWork {
             wanted: false,
             observed,
-            ..group(1, 1)
+            ..group(1, 0)
         };
         for observed in [Existence::Present, Existence::Unknown] {
             let plan = plan_group(&unwanted(observed), &everything());
@@ -524,6 +530,20 @@ mod tests {
         }
         let gone = unwanted(Existence::Absent);
         assert_eq!(plan_group(&gone, &everything()), Plan::default());
+    }
+
+    #[test]
+    fn who_leaves_is_taken_out_of_a_group_that_may_stay_though_it_is_deleted() {
+        for (kept, calls) in [(false, 2), (true, 1)] {
+            let work = GroupWork {
+                wanted: false,
+                kept,
+                ..group(0, 2)
+            };
+            let plan = plan_group(&work, &everything());
+            assert_eq!(plan.operations.len(), calls);
+            assert_eq!(directions(&plan)[calls - 1..], [false]);
+        }
     }
 
     #[test]

@@ -172,6 +172,9 @@ pub struct GroupWork {
     pub naming: Naming,
     /// False when the SCIM resource was deleted.
     pub wanted: bool,
+    /// It is not to be deleted for all that, as that was refused or is withheld:
+    /// only who leaves is taken out.
+    pub kept: bool,
     pub observed: Existence,
     /// The application once confirmed or showed it as this group.
     pub made: bool,

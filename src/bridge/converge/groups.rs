@@ -200,6 +200,9 @@ impl Turn<'_> {
         let mut halves = Vec::new();
         let mut operations = operations.into_iter();
         while let Some(operation) = operations.next() {
+            if !self.work.wanted && self.is_gone() {
+                break;
+            }
             let gives = gives(&operation);
             if let Next::Stop(pause) = self.send(operation, &mut halves).await {
                 return self.stop(gives, operations.chain(halves), pause).await;
@@ -586,7 +589,7 @@ impl Turn<'_> {
     /// membership once. A pair the read contradicts is tried once more before
     /// it is believed to be refused; see [`Doubts`].
     async fn settle_by_reading(&mut self, pause: Pause, doubts: &mut Doubts) -> Pause {
-        if self.open.is_empty() || pause != Pause::None || self.work_is_gone() {
+        if self.open.is_empty() || pause != Pause::None || self.is_gone() {
             return pause;
         }
         let listed = match self.upstream.members(&self.work.name).await {
@@ -631,8 +634,8 @@ impl Turn<'_> {
         pause
     }
 
-    fn work_is_gone(&self) -> bool {
-        !self.work.wanted || self.learned.existence == Some(Existence::Absent)
+    fn is_gone(&self) -> bool {
+        self.learned.existence == Some(Existence::Absent)
     }
 
     fn still_open(&self, add: bool) -> Vec<Principal> {
@@ -708,11 +711,13 @@ fn sooner(one: Pause, other: Pause) -> Pause {
     }
 }
 
-/// Whether nobody loses anything by a call.
+/// Whether nobody loses anything by a call, or without it a whole group stays.
 fn gives(operation: &Operation) -> bool {
     matches!(
         operation,
-        Operation::AddMembers { .. } | Operation::RenameGroup { .. }
+        Operation::AddMembers { .. }
+            | Operation::RenameGroup { .. }
+            | Operation::DeleteGroup { .. }
     )
 }
 

@@ -245,6 +245,7 @@ fn group(adds: std::ops::Range<u8>, removes: std::ops::Range<u8>) -> GroupTurn {
             name: "dev".into(),
             naming: Naming::Rule,
             wanted: true,
+            kept: false,
             observed: Existence::Present,
             made: false,
             adds: adds.map(principal).collect(),

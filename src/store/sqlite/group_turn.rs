@@ -39,7 +39,7 @@ pub(super) fn begin(db: &Connection, key: GroupKey, limit: usize) -> Result<Opti
         }
     }
     point!("turn.pairs-marked");
-    if group.misplaced() {
+    if group.misplaced() && !turn.work.kept {
         if group.id_known.is_some() {
             naming::note_creation(&mut group)?;
             naming::save(db, &group)?;
@@ -62,21 +62,19 @@ pub(super) fn prepare(
     key: GroupKey,
     limit: usize,
 ) -> Result<Option<(Group, GroupTurn)>> {
-    let writable = |group: &Group| group.refused.is_none() && group.read_only.is_none();
-    let Some(group) = groups::by_key(db, key.0)?.filter(writable) else {
+    let Some(group) = groups::by_key(db, key.0)?.filter(|it| it.read_only.is_none()) else {
         return Ok(None);
     };
-    let dirty = group.dirty();
     let wanted = group.tombstone.is_none();
-    let unseen = recovery::is_unseen(db, group.connection)?;
-    if !wanted && (unseen || is_withheld(db, group.key)?) {
+    if wanted && group.refused.is_some() {
         return Ok(None);
     }
-    let open = if wanted {
-        open_pairs(db, group.key, unseen, limit)?
-    } else {
-        Open::default()
-    };
+    let unseen = recovery::is_unseen(db, group.connection)?;
+    // One that is deleted may stay there all the same, and who leaves does not.
+    let kept = !wanted && (group.refused.is_some() || unseen || is_withheld(db, group.key)?);
+    let dirty = group.dirty() && !kept;
+    let pairs = if wanted { OPEN_PAIRS } else { LEAVERS };
+    let open = open_pairs(db, pairs, group.key, unseen, limit)?;
     if !dirty && open.adds.is_empty() && open.removes.is_empty() {
         return Ok(None);
     }
@@ -96,6 +94,7 @@ pub(super) fn prepare(
             name: group.upstream_name.clone(),
             naming: naming::of(&group)?,
             wanted,
+            kept,
             observed: group.existence,
             made: group.made,
             adds: open.adds,
@@ -145,6 +144,16 @@ const OPEN_PAIRS: &str = concat!(
     workable!(),
     " ORDER BY m.desired AND NOT u.withdrawn LIMIT ?3"
 );
+const LEAVERS: &str = concat!(
+    "SELECT u.key, u.id, u.account_key, u.upstream_id, 0, m.seq, m.desired ",
+    workable!(),
+    " AND u.withdrawn <> 0 LIMIT ?3"
+);
+const NEW_LEAVERS: &str = concat!(
+    "SELECT 1 ",
+    workable!(),
+    " AND u.withdrawn <> 0 AND m.sent IS NULL"
+);
 const NEW_WORK: &str = concat!("SELECT 1 ", workable!(), " AND m.sent IS NULL");
 const ANY_OPEN: &str = "SELECT 1 FROM memberships INDEXED BY memberships_open
      WHERE group_key = ?1 AND desired <> observed";
@@ -157,8 +166,8 @@ const PRESENT: &str = "UPDATE memberships SET observed = 1, before = NULL, sent 
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 5] = [OPEN_PAIRS, NEW_WORK, ANY_OPEN, MARK, PRESENT];
 
-fn open_pairs(db: &Connection, group: i64, unseen: bool, limit: usize) -> Result<Open> {
-    let mut select = db.prepare_cached(OPEN_PAIRS)?;
+fn open_pairs(db: &Connection, sql: &str, group: i64, unseen: bool, limit: usize) -> Result<Open> {
+    let mut select = db.prepare_cached(sql)?;
     let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     let mut rows = select.query(params![group, unseen, one_more])?;
     let mut open = Open::default();
@@ -509,16 +518,19 @@ fn has_open_pairs(db: &Connection, group: i64) -> Result<bool> {
 /// Work that the ended turn did not have: it had no room for it, or it came
 /// meanwhile. What it had and did not finish waits for its own back-off.
 fn has_new_work(db: &Connection, group: &Group, untouched: bool) -> Result<bool> {
+    let unseen = recovery::is_unseen(db, group.connection)?;
+    if group.tombstone.is_some() {
+        let leavers = db
+            .prepare_cached(NEW_LEAVERS)?
+            .exists(params![group.key, unseen])?;
+        return Ok(leavers || !untouched && group.dirty());
+    }
     if group.refused.is_some() || group.read_only.is_some() {
         return Ok(false);
-    }
-    if group.tombstone.is_some() {
-        return Ok(!untouched && group.dirty());
     }
     if group.renamed && !untouched {
         return Ok(true);
     }
-    let unseen = recovery::is_unseen(db, group.connection)?;
     Ok(db
         .prepare_cached(NEW_WORK)?
         .exists(params![group.key, unseen])?)

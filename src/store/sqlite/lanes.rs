@@ -25,8 +25,10 @@ pub(super) fn open(db: &Connection, connection: i64) -> Result<Vec<Lane>> {
          UNION
          SELECT g.key FROM (SELECT DISTINCT group_key FROM memberships WHERE desired <> observed) m
          JOIN groups g ON g.key = m.group_key
-         WHERE g.connection = ?1 AND g.tombstone IS NULL AND g.refused IS NULL
-           AND g.read_only IS NULL
+         WHERE g.connection = ?1 AND g.read_only IS NULL
+           AND (g.refused IS NULL AND g.tombstone IS NULL
+               -- Whose deletion was refused, and who leaves does not stay in it.
+               OR g.refused IS NOT NULL AND g.tombstone IS NOT NULL)
          UNION
          SELECT key FROM groups
          WHERE connection = ?1 AND renamed = 1 AND tombstone IS NULL AND refused IS NULL",

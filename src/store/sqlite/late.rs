@@ -366,7 +366,10 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
     let row = bearer(db, row)?;
     let group = row.key;
     let lane = Some(Lane::Group(GroupKey(group)));
-    if row.tombstone.is_some() || row.read_only.is_some() {
+    // In one that is deleted only of who leaves, and as long as it is there.
+    let gone = row.tombstone.is_some()
+        && (row.existence == Existence::Absent || !withdrawal::is_withdrawn(db, user)?);
+    if gone || row.read_only.is_some() {
         return Ok(None);
     }
     let pair: Option<(i64, bool)> = db

@@ -195,7 +195,9 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
                AND refused IS NULL
                AND NOT EXISTS (
                    SELECT 1 FROM memberships m JOIN groups g ON g.key = m.group_key
-                   WHERE m.user_key = u.key AND g.refused IS NULL)
+                   WHERE m.user_key = u.key AND (g.refused IS NULL
+                       OR g.tombstone IS NOT NULL AND u.withdrawn <> 0 AND m.managed = 1
+                           AND m.observed <> 0))
                -- What may still land here must not become the successor's, nor
                -- take away what the successor has.
                AND NOT EXISTS (SELECT 1 FROM doubts d WHERE d.user_key = u.key)",

@@ -39,12 +39,10 @@ pub(super) fn undo(
     at: Millis,
 ) -> Result<u64> {
     let mut undone = 0;
-    if group.tombstone.is_some() {
-        return Ok(undone);
-    }
     for (user, reason) in &learned.refused {
         let key = (group.key, user.0);
-        let Some(pair) = refused(db, key)? else {
+        let gone = group.tombstone.is_some();
+        let Some(pair) = refused(db, key)?.filter(|it| !gone || it.withdrawn) else {
             continue;
         };
         if let Some(sent) = pair.sent.filter(|_| learned.contradicted.contains(user)) {
@@ -53,6 +51,9 @@ pub(super) fn undo(
         let sent = pair.sent.unwrap_or(pair.desired);
         if pair.withdrawn && !sent {
             keep(db, key, &pair, reason, at)?;
+            continue;
+        }
+        if gone {
             continue;
         }
         note_unclear(db, group, user.0, (&pair, sent), at)?;

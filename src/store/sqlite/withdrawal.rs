@@ -56,13 +56,14 @@ macro_rules! withdrawn {
 pub(super) use withdrawn;
 
 /// A pair `m` in a group `g` that keeps the withdrawal of a user `u` open: what
-/// is being taken away with it, or was to be before, also with a whole group.
-/// What the application refused does not, nor does what cannot be sent.
+/// is being taken away with it, or was to be before, also with a whole group, and
+/// from one that is deleted and stays. What the application refused does not, nor
+/// does what cannot be sent.
 macro_rules! open {
     () => {
         "m.user_key = u.key AND g.key = m.group_key AND m.withheld = 0 AND m.observed <> 0
-         AND g.read_only IS NULL AND g.refused IS NULL
-         AND CASE WHEN g.tombstone IS NOT NULL THEN g.existence <> 0
+         AND g.read_only IS NULL AND (g.refused IS NULL OR g.tombstone IS NOT NULL)
+         AND CASE WHEN g.tombstone IS NOT NULL AND g.refused IS NULL THEN g.existence <> 0
              WHEN m.desired = 1 THEN m.observed = 2 AND m.managed = 1
              ELSE NOT EXISTS (
                  SELECT 1 FROM refusals r
@@ -101,8 +102,8 @@ fn take_away(db: &Connection, user: &mut User, all: bool, how: Withdrawal) -> Re
     if user.account.active {
         return Ok(Vec::new());
     }
-    let writable =
-        "group_key IN (SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)";
+    let writable = "group_key IN (SELECT key FROM groups
+         WHERE (tombstone IS NULL OR existence <> 0) AND read_only IS NULL)";
     // A removal that was refused before, and is desired again for that, stays
     // told: this ends it for now, and activation gives it back.
     let first = user.withdrawn == Withdrawal::No && user.tombstone.is_none();
@@ -265,7 +266,7 @@ pub(super) fn groups_of(db: &Connection, user: &User) -> Result<Vec<String>> {
     let mut select = db.prepare_cached(
         "SELECT g.upstream_name FROM memberships m JOIN groups g ON g.key = m.group_key
          WHERE m.user_key = ?1 AND m.desired = 1 AND m.managed = 1 AND m.observed <> 0
-           AND g.tombstone IS NULL AND g.read_only IS NULL",
+           AND (g.tombstone IS NULL OR g.existence <> 0) AND g.read_only IS NULL",
     )?;
     let names = select.query_map([user.key], |row| row.get(0))?;
     Ok(names.collect::<rusqlite::Result<_>>()?)

@@ -486,3 +486,46 @@ async fn who_is_refused_by_an_id_of_before_is_added_by_the_one_of_now() {
         assert_eq!(learned.present.len(), if added { 3 } else { 2 });
     }
 }
+
+#[tokio::test]
+async fn who_leaves_is_taken_out_of_a_deleted_group_unless_that_is_gone() {
+    let unknown = || UpstreamError::Unknown {
+        reason: "silence".into(),
+    };
+    let is_end = |it: &Operation| matches!(it, Operation::DeleteGroup { .. });
+    let deleted = |kept| {
+        let mut turn = group(0..0, 1..2);
+        (turn.work.wanted, turn.work.kept) = (false, kept);
+        turn
+    };
+    let app = scripted(all_done);
+    let (learned, pause) = turn(&app, deleted(false)).await;
+    assert_eq!(
+        (app.calls(), pause),
+        (1, Pause::None),
+        "there is no such group"
+    );
+    assert_eq!(learned.existence, Some(Existence::Absent));
+
+    for (answer, end) in [(unknown(), Pause::BackOff), (rejected(), Pause::None)] {
+        let refused = answer != unknown();
+        let app = scripted(move |it| {
+            if is_end(it) {
+                Err(answer.clone())
+            } else {
+                all_done(it)
+            }
+        });
+        let (learned, pause) = turn(&app, deleted(false)).await;
+        assert_eq!((app.calls(), pause), (2, end));
+        assert_eq!(sorted(learned.absent), [1]);
+        assert_eq!(learned.group_refused.is_some(), refused);
+        let (learned, pause) = turn(&app, deleted(true)).await;
+        assert_eq!(
+            (app.calls(), pause),
+            (3, Pause::None),
+            "the group is left alone"
+        );
+        assert_eq!(sorted(learned.absent), [1]);
+    }
+}

@@ -512,3 +512,69 @@ async fn who_is_deleted_while_the_account_waits_is_forgotten_with_the_account() 
     let again = scene.user("ann").await;
     assert_eq!(scene.end_account(ann.key).await, [Lane::User(again.key)]);
 }
+
+#[tokio::test]
+async fn who_leaves_is_taken_out_of_a_group_whose_deletion_was_refused() {
+    let scene = Scene::new().await;
+    let (ann, ben) = (scene.member("ann").await, scene.member("ben").await);
+    let both = [ann.resource.id, ben.resource.id];
+    let dev = scene.settled_group("dev", &both).await;
+    scene.delete_group(&dev, actor()).await.unwrap();
+    let turn = scene.begin(dev.key).await;
+    assert!(!turn.work.kept && turn.work.removes.is_empty());
+    let learned = GroupLearned {
+        group_refused: Some("never".into()),
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, learned).await;
+    assert!(scene.idle(dev.key).await);
+    scene.set_active(&ann, "ann", false).await;
+    assert_eq!(scene.withdraw(ann.key).await, [Lane::Group(dev.key)]);
+    assert!(scene.waits(ann.key).await);
+    let scene = scene.reopen().await;
+    let open = scene.store.open_lanes(scene.c).await.unwrap();
+    assert!(open.contains(&Lane::Group(dev.key)));
+    let turn = scene.begin(dev.key).await;
+    assert!(turn.work.kept && !turn.work.wanted);
+    assert_eq!(names(&turn.work.removes), [ann.key]);
+    let woken = scene.end(&turn, refuse(ann.key)).await;
+    assert_eq!(woken, [Lane::User(ann.key)]);
+    assert_eq!(
+        scene.how_it_ended(ann.key).await,
+        Withdrawn::Refused("no".into())
+    );
+    assert!(scene.idle(dev.key).await);
+    let told = scene.store.refusals(scene.c, 10).await.unwrap();
+    assert_eq!((told.len(), told[0].group), (1, dev.resource.id));
+
+    // Whoever deletes the user has it tried again, and it is not forgotten before.
+    let deleted = scene
+        .store
+        .delete_user(scene.c, ann.resource.id, always(), actor());
+    deleted.await.unwrap();
+    assert_eq!(scene.withdraw(ann.key).await, [Lane::Group(dev.key)]);
+    let again = scene.user("ann").await;
+    let turn = scene.begin(dev.key).await;
+    assert!(scene.waits(again.key).await);
+    scene.end(&turn, absent(ann.key)).await;
+    assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
+    assert!(!scene.waits(again.key).await);
+}
+
+#[tokio::test]
+async fn who_leaves_is_taken_out_of_a_group_whose_deletion_got_no_answer() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    scene.delete_group(&dev, actor()).await.unwrap();
+    scene.set_active(&ann, "ann", false).await;
+    scene.withdraw(ann.key).await;
+    let turn = scene.begin(dev.key).await;
+    assert!(!turn.work.kept && !turn.work.wanted);
+    assert_eq!(names(&turn.work.removes), [ann.key]);
+    let woken = scene.end(&turn, absent(ann.key)).await;
+    assert_eq!(woken, [Lane::User(ann.key)]);
+    assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
+    let turn = scene.begin(dev.key).await;
+    assert!(turn.work.removes.is_empty(), "it is deleted still");
+}
