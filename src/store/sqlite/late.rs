@@ -120,6 +120,18 @@ pub(super) fn note_unnamed(db: &Connection, group: i64, at: Millis) -> Result<()
     Ok(())
 }
 
+/// What may land on an account is its next bearer's.
+pub(super) fn hand_over(db: &Connection, from: i64, to: i64) -> Result<()> {
+    let sql = format!(
+        "INSERT INTO doubts (user_key, group_key, sent, since)
+         SELECT ?2, group_key, sent, since FROM doubts WHERE user_key = ?1 {NOTE}"
+    );
+    db.prepare_cached(&sql)?.execute([from, to])?;
+    db.prepare_cached("DELETE FROM doubts WHERE user_key = ?1")?
+        .execute([from])?;
+    Ok(())
+}
+
 /// Whether a creation or deletion of which no answer came may land on what has
 /// a group's name now, or has done so.
 pub(super) fn is_doubted(db: &Connection, group: &Group) -> Result<bool> {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
 use crate::{
-    plan::state::{Account, GroupKey, ObservedAccount, UserKey},
+    plan::state::{Account, Existence, GroupKey, ObservedAccount, UserKey},
     scim::resource::ResourceId,
     store::{Actor, Lane, Millis, Precondition, UserRow, UserWritten, WriteError},
 };
@@ -14,7 +14,7 @@ use crate::{
 use super::{
     addresses, audit,
     fault::Result,
-    guard, owners, refusals, removals,
+    guard, late, owners, refusals, removals,
     row::check,
     seats,
     users::{self, User},
@@ -186,11 +186,12 @@ fn leave_groups(db: &Connection, user: &User, at: Millis) -> Result<Vec<GroupKey
 /// When nothing is left to do for a deleted user, forgets what was kept of it
 /// and returns the lane of the successor that waited, if there is one.
 pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
-    let ended: Option<(i64, String)> = db
+    let ended: Option<(i64, String, bool, Option<String>)> = db
         .prepare_cached(
             // What the application refused to end is there, and is not forgotten.
             // A group that is missing upstream has no members to wait for.
-            "SELECT connection, account_key FROM users u
+            "SELECT connection, account_key, withdrawn <> 0 AND existence = 1, upstream_id
+             FROM users u
              WHERE key = ?1 AND tombstone IS NOT NULL AND account_key IS NOT NULL AND dirty = 0
                AND refused IS NULL
                AND NOT EXISTS (
@@ -199,20 +200,28 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
                        OR g.tombstone IS NOT NULL AND u.withdrawn <> 0 AND m.managed = 1
                            AND m.observed <> 0))
                -- What may still land here must not become the successor's, nor
-               -- take away what the successor has.
-               AND NOT EXISTS (SELECT 1 FROM doubts d WHERE d.user_key = u.key)",
+               -- take away what the successor has; where the account stays it is
+               -- the successor's to put right.
+               AND (NOT EXISTS (SELECT 1 FROM doubts d WHERE d.user_key = u.key)
+                   OR withdrawn <> 0 AND existence = 1 AND EXISTS (
+                       SELECT 1 FROM users s
+                       WHERE s.connection = u.connection AND s.account_key = u.account_key
+                         AND s.tombstone IS NULL))",
         )?
-        .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([key], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
         .optional()?;
-    let Some((connection, account)) = ended else {
+    let Some((connection, account, stays, id)) = ended else {
         return Ok(None);
     };
     db.prepare_cached("DELETE FROM memberships WHERE user_key = ?1")?
         .execute([key])?;
     db.prepare_cached(
-        "INSERT OR REPLACE INTO departed (connection, account_key, number) VALUES (?1, ?2, ?3)",
+        "INSERT OR REPLACE INTO departed (connection, account_key, number, stays, upstream_id)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
-    .execute(params![connection, account, audit::latest(db)?])?;
+    .execute(params![connection, account, audit::latest(db)?, stays, id])?;
     db.prepare_cached(
         "UPDATE users SET account_key = NULL, upstream_id = NULL, attributes = '{}', account = ?2,
              observed = ?3
@@ -223,23 +232,56 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
         serde_json::to_string(&Account::default())?,
         serde_json::to_string(&ObservedAccount::default())?,
     ])?;
-    let successor = db
+    let successor: Option<i64> = db
         .prepare_cached(
             "SELECT key FROM users
-             WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NULL AND dirty = 1",
+             WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NULL",
         )?
         .query_row(params![connection, account], |row| row.get(0))
         .optional()?;
-    Ok(successor.map(|key| Lane::User(UserKey(key))))
+    let Some(mut next) = successor
+        .map(|key| users::by_key(db, key))
+        .transpose()?
+        .flatten()
+    else {
+        return Ok(None);
+    };
+    late::hand_over(db, key, next.key)?;
+    if next.never_there() && inherit(db, &mut next)? {
+        users::save(db, &next)?;
+    }
+    Ok(next.dirty().then_some(Lane::User(UserKey(next.key))))
 }
 
-/// A deleted user with the same account has work left.
-pub(super) fn must_wait(db: &Connection, user: &User) -> Result<bool> {
-    Ok(db
+/// Who is made anew with the account of somebody who was deleted here has it as
+/// it stayed there, as soon as a look shows it; nobody else's account is taken for
+/// that (reliability: R-02). Whether there is one.
+pub(super) fn inherit(db: &Connection, user: &mut User) -> Result<bool> {
+    let id: Option<Option<String>> = db
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM users
-             WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NOT NULL
-               AND account_key IS NOT NULL)",
+            "SELECT upstream_id FROM departed
+             WHERE connection = ?1 AND account_key = ?2 AND stays = 1",
         )?
-        .query_row(params![user.connection, user.account_key], |row| row.get(0))?)
+        .query_row(params![user.connection, user.account_key], |row| row.get(0))
+        .optional()?;
+    let Some(id) = id else { return Ok(false) };
+    user.upstream_id = id;
+    user.observed.existence = Existence::Unknown;
+    user.unsure = 2;
+    Ok(true)
+}
+
+/// Those who were deleted, with the same account, and have work left.
+pub(super) fn predecessors(db: &Connection, user: &User) -> Result<Vec<i64>> {
+    let mut select = db.prepare_cached(
+        "SELECT key FROM users
+         WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NOT NULL
+           AND account_key IS NOT NULL",
+    )?;
+    let keys = select.query_map(params![user.connection, user.account_key], |row| row.get(0))?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn must_wait(db: &Connection, user: &User) -> Result<bool> {
+    Ok(!predecessors(db, user)?.is_empty())
 }

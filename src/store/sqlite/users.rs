@@ -20,7 +20,7 @@ use crate::{
 use super::{
     audit,
     fault::{Fault, Result},
-    guard, lanes, owners, protected, recovery, removals,
+    guard, lanes, leaving, owners, protected, recovery, removals,
     row::{check, existence_code, id_at},
     withdrawal::{self, Withdrawal},
 };
@@ -446,7 +446,12 @@ pub(super) fn create(
 ) -> Result<UserWritten> {
     let mut user = User::fresh(connection, id, row, actor.at)?;
     owners::claim_account(db, connection, user.account_key.as_deref())?;
+    leaving::inherit(db, &mut user)?;
     user.key = insert(db, &user, &row.attributes)?;
+    for before in leaving::predecessors(db, &user)? {
+        leaving::finish(db, before)?;
+        user = by_key(db, user.key)?.unwrap_or(user);
+    }
     point!("user.inserted");
     audit::record(
         db,

@@ -578,3 +578,99 @@ async fn who_leaves_is_taken_out_of_a_group_whose_deletion_got_no_answer() {
     let turn = scene.begin(dev.key).await;
     assert!(turn.work.removes.is_empty(), "it is deleted still");
 }
+
+#[tokio::test]
+async fn a_successor_has_the_account_that_stayed_and_nobody_has_one_that_was_ended() {
+    let scene = Scene::new().await;
+    let (ann, ben) = (scene.member("ann").await, scene.member("ben").await);
+    for (user, name, stays) in [(&ann, "ann", true), (&ben, "ben", false)] {
+        scene.set_active(user, name, false).await;
+        if stays {
+            scene.withdraw(user.key).await;
+            scene.how_it_ended(user.key).await;
+        } else {
+            scene.end_account(user.key).await;
+        }
+        let deleted = scene
+            .store
+            .delete_user(scene.c, user.resource.id, always(), actor());
+        deleted.await.unwrap();
+        let again = scene.user(name).await;
+        let turn = scene.store.begin_user_turn(again.key).await;
+        let turn = turn.unwrap().unwrap();
+        let known = turn.work.observed.existence == Existence::Unknown;
+        assert_eq!((turn.unsure, known), (stays, stays), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_successor_that_waited_has_the_account_that_stayed() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    scene.set_active(&ann, "ann", false).await;
+    scene.withdraw(ann.key).await;
+    let deleted = scene
+        .store
+        .delete_user(scene.c, ann.resource.id, always(), actor());
+    deleted.await.unwrap();
+    let again = scene.user("ann").await;
+    scene.change(&dev, add(&[again.resource.id])).await.unwrap();
+    let turn = scene.begin(dev.key).await;
+    assert_eq!(names(&turn.work.removes), [ann.key]);
+    assert!(
+        turn.work.adds.is_empty(),
+        "not before its predecessor is out"
+    );
+    scene.end(&turn, absent(ann.key)).await;
+    scene.how_it_ended(ann.key).await;
+    let turn = scene.store.begin_user_turn(again.key).await;
+    let turn = turn.unwrap().unwrap();
+    assert_eq!(turn.work.observed.existence, Existence::Unknown);
+    assert!(turn.unsure);
+}
+
+#[tokio::test]
+async fn what_may_still_land_on_an_account_that_stays_is_put_right_of_its_successor() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[]).await;
+    scene.change(&dev, add(&[ann.resource.id])).await.unwrap();
+    let turn = scene.begin(dev.key).await;
+    let call = Operation::AddMembers {
+        group: "dev".into(),
+        members: turn.work.adds.clone(),
+    };
+    let learned = GroupLearned {
+        absent: vec![ann.key],
+        calls: vec![(call, UNANSWERED.into(), 1)],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, learned).await;
+    scene.set_active(&ann, "ann", false).await;
+    scene.withdraw(ann.key).await;
+    scene.how_it_ended(ann.key).await;
+    let deleted = scene
+        .store
+        .delete_user(scene.c, ann.resource.id, always(), actor());
+    deleted.await.unwrap();
+    let again = scene.user("ann").await;
+    let turn = scene.store.begin_user_turn(again.key).await;
+    assert!(turn.unwrap().unwrap().unsure, "it does not wait for that");
+    let learned = UserLearned {
+        observed: Some(ObservedAccount {
+            existence: Existence::Present,
+            ..ObservedAccount::default()
+        }),
+        settled: true,
+        ..UserLearned::default()
+    };
+    let end = scene.store.end_user_turn(again.key, learned, 2_000);
+    end.await.unwrap();
+    let recheck = scene.store.recheck_late(scene.c, 10_000, 20_000, 0);
+    assert_eq!(recheck.await.unwrap(), [Lane::Group(dev.key)]);
+    let turn = scene.begin(dev.key).await;
+    assert_eq!(names(&turn.work.removes), [again.key]);
+    scene.end(&turn, absent(again.key)).await;
+    assert!(scene.idle(dev.key).await);
+}
