@@ -396,3 +396,53 @@ async fn who_is_made_anew_gets_what_is_asked_for_after_the_removals_of_the_one_b
     assert_eq!(methods, [&json!("DELETE"), &json!("POST")]);
     world.overlook().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_account_could_not_be_ended_is_told_when_it_can_be_and_ended_when_asked_for() {
+    let rules = "sync_wait = \"300ms\"";
+    let mut world = World::of(Application::DeclaredForEver, rules).await;
+    let ids = world.users("m", 4).await;
+    world.group("dev", &ids).await;
+    for id in &ids[..3] {
+        let path = format!("/Users/{id}");
+        world.patch(&path, active(false)).await.expect(200);
+    }
+    world.until_upstream_has("dev", &addresses(&["m3"])).await;
+    world.kill_bridge();
+    let before = "[connection.upstream.operations.list_groups]";
+    let end = "[connection.upstream.operations.deactivate_user]\npath = \"/api/v2/usermanagement/user/{user.account}\"\n\n";
+    world.reconfigure(|text| text.replace(before, &format!("{end}{before}")));
+    world.start_bridge();
+    let told = here(&world).await;
+    let waiting = told["waiting"].as_array().unwrap();
+    let named: BTreeSet<&str> = waiting
+        .iter()
+        .map(|it| it["user"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        named,
+        ids[..3].iter().map(String::as_str).collect(),
+        "{told:#}"
+    );
+    let (said, _, well) = world.run(&["status"]);
+    assert!(!well && said.contains("could not be ended"), "{said}");
+    // Of many at once nobody has said that they shall go.
+    assert!(nothing_is_pending(&told));
+    world.kill_and_restart();
+    for name in ["m0", "m1", "m2"] {
+        assert!(has_account(&world, name).await);
+    }
+    let paths = [&ids[0], &ids[1]].map(|id| format!("/Users/{id}"));
+    world.patch(&paths[0], active(false)).await.expect(200);
+    world.send("DELETE", &paths[1], None).await.expect(204);
+    for (name, there) in [("m0", false), ("m1", false), ("m2", true)] {
+        assert_eq!(has_account(&world, name).await, there, "{name}");
+    }
+    let (said, wrong, _) = world.run(&["reconcile"]);
+    assert!(said.contains(&ids[2]), "{said} {wrong}");
+    world.run(&["reconcile", "--apply"]);
+    let nobody = |told: &Value| told["waiting"] == json!([]) && nothing_is_pending(told);
+    until_told(&world, "the end", nobody).await;
+    assert!(!has_account(&world, "m2").await);
+    assert!(has_account(&world, "m3").await);
+}

@@ -259,6 +259,7 @@ impl Bridge {
             );
             recovery::settle_in(&*store, key, &setup, doubt).await?;
             recovery::uphold(&*store, key, &setup).await?;
+            recovery::note_ends(&*store, key, &setup).await?;
             lanes.recheck_late(key, setup.policy.late_writes);
             for lane in store.open_lanes(key).await? {
                 lanes.kick(lane);

@@ -12,8 +12,8 @@ use crate::{
     plan::state::ConnectionKey,
     scim::resource::ResourceId,
     store::{
-        Actor, Counts, Drifted, Elsewhere, Health, Imported, Left, Millis, Recovery, Refused,
-        RefusedResource, Store, StoreError, Twins, Watch, audit::AuditRow,
+        Actor, Counts, Delay, Drifted, Elsewhere, Health, Imported, Left, Millis, Recovery,
+        Refused, RefusedResource, Store, StoreError, Twins, Watch, audit::AuditRow,
     },
     upstream::Condition,
 };
@@ -90,7 +90,7 @@ pub struct ConnectionStatus {
     pub refused: Vec<Refused>,
     /// Users and groups that it refused, at most so many.
     pub refused_resources: Vec<RefusedResource>,
-    /// Who is to lose access, and why it waits; at most so many.
+    /// Who waits, and why; at most so many.
     pub waiting: Vec<Waiting>,
     /// Users and groups that another connection to the same application manages,
     /// at most so many.
@@ -154,7 +154,19 @@ impl ConnectionStatus {
     }
 }
 
-/// Somebody who is to lose access and does not yet.
+fn why(delay: Delay) -> &'static str {
+    match delay {
+        Delay::Predecessor => {
+            "a User with the same account was deleted, and is not gone from the application yet"
+        }
+        Delay::Unended => {
+            "the account could not be ended when it was deactivated, and can be now; it is when that \
+             is asked for again, or with `drawbridge reconcile --apply`"
+        }
+    }
+}
+
+/// Somebody who is to lose access and does not yet, or is to get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     pub user: ResourceId,
@@ -305,6 +317,13 @@ impl Operator {
                 reason: waits.reason.clone(),
             }));
         }
+        let left = SHOWN - waiting.len();
+        let delayed = self.bridge.store.delayed(connection.key, left).await?;
+        waiting.extend(delayed.into_iter().map(|(user, delay)| Waiting {
+            user,
+            group: None,
+            reason: why(delay).to_owned(),
+        }));
         Ok(waiting)
     }
 

@@ -10,7 +10,7 @@ use super::{
     session::store_failed,
 };
 use crate::{
-    plan::state::ConnectionKey,
+    plan::{capability::Act, state::ConnectionKey},
     store::{Actor, Age, FoundGroup, Millis, Store, StoreError, Watch, Why},
 };
 
@@ -85,6 +85,25 @@ pub(super) async fn uphold(
         tracing::warn!(
             connection = %setup.name, kept,
             "what is to be removed is protected now, and is not sent; `drawbridge status` names it"
+        );
+    }
+    Ok(())
+}
+
+/// Before the lanes of a connection start: which accounts are there still, as they
+/// could not be ended before.
+pub(super) async fn note_ends(
+    store: &dyn Store,
+    key: ConnectionKey,
+    setup: &Setup,
+) -> Result<(), StoreError> {
+    let can = setup.upstream.capabilities();
+    let left = store.note_ends(key, can.can(Act::DeactivateUser)).await?;
+    if left > 0 {
+        tracing::warn!(
+            connection = %setup.name, left,
+            "accounts of deactivated Users are there still, as the application had no call to end \
+             one: `drawbridge reconcile --apply` ends them, and `drawbridge status` names them"
         );
     }
     Ok(())

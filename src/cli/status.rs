@@ -68,6 +68,7 @@ fn is_well(connection: &Value) -> bool {
         && none(&connection["refused"])
         && none(&connection["lastReconciliation"]["left"])
         && collisions(connection).next().is_none()
+        && connection["waiting"].as_array().is_none_or(Vec::is_empty)
         && connection["held"] == 0
         && connection["recovery"].is_null()
 }

@@ -695,6 +695,15 @@ pub struct RefusedResource {
     pub reason: String,
 }
 
+/// Why nothing is sent for a user that is not as asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delay {
+    /// Somebody with the same account was deleted here, and is not gone yet.
+    Predecessor,
+    /// The account could not be ended when that was asked for, and could be now.
+    Unended,
+}
+
 #[async_trait]
 pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug {
     /// The handle of a connection, made at first use.
@@ -759,6 +768,12 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
     /// When the oldest thing was asked for that takes access away and is not
     /// done yet, as far as is known; what waits for an operator aside.
     async fn oldest_revocation(&self, c: ConnectionKey) -> Result<Option<Millis>, StoreError>;
+    /// Users for whom nothing is sent, and why, at most so many.
+    async fn delayed(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> Result<Vec<(ResourceId, Delay)>, StoreError>;
     /// Users and groups that it refused, the deleted ones first, at most so many.
     async fn refused_resources(
         &self,
@@ -890,6 +905,10 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
         learned: GroupLearned,
         at: Millis,
     ) -> Result<Vec<Lane>, StoreError>;
+    /// At start, whether the application can end accounts. Returns how many are
+    /// there still whose end was asked for when it could not; none of them is ended
+    /// for that alone, as they may be many.
+    async fn note_ends(&self, c: ConnectionKey, ends: bool) -> Result<u64, StoreError>;
     /// At start: whatever was in flight when the process ended may still land.
     async fn note_interrupted(&self, c: ConnectionKey, at: Millis) -> Result<(), StoreError>;
     /// Whether a call may still take effect of which no answer came, noted at that
@@ -1001,7 +1020,7 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
         after: UserKey,
         most: usize,
     ) -> Result<Vec<(UserKey, ResourceId, String)>, StoreError>;
-    /// Those of the accounts, by key, that were ended here.
+    /// Those of the accounts, by key, that were ended here, or were to be.
     async fn ended(
         &self,
         c: ConnectionKey,

@@ -157,7 +157,7 @@ impl Lanes {
         let work = &turn.work;
         let ends = !work.wanted.active && work.observed.existence != Existence::Absent;
         // Where the memberships were to go instead, they have: it is only told.
-        let ends = ends && turn.withdrawn.is_none();
+        let ends = ends && (turn.withdrawn.is_none() || !self.withdraws());
         if !ends || !self.0.guard.protected.has_groups() {
             return Ok(None);
         }

@@ -107,7 +107,7 @@ fn bury(db: &Connection, user: &mut User, at: Millis) -> Result<Vec<GroupKey>> {
         // What was only found is taken away too.
         Withdrawal::Done if !groups.is_empty() => Withdrawal::Begun,
         // Everything is, as nothing is desired any more.
-        Withdrawal::Meanwhile => Withdrawal::No,
+        Withdrawal::Meanwhile | Withdrawal::Unended => Withdrawal::No,
         other => other,
     };
     user.tombstone = Some(at);

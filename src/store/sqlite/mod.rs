@@ -27,11 +27,12 @@ use crate::{
 };
 
 use super::{
-    Actor, Counting, Counts, DecideGroup, DecideUser, DeletedBack, Drifted, FoundGroup, FoundUser,
-    Gone, GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, ImportMark,
-    Imported, Lane, ListError, Listing, Members, Millis, Pending, Precondition, Reconcilable,
-    Refused, RefusedResource, Repaired, Resource, SeenToken, Select, Settle, Standing, Store,
-    StoreError, StoredUser, TakenAway, UserLearned, UserRow, UserTurn, UserWritten, WriteError,
+    Actor, Counting, Counts, DecideGroup, DecideUser, Delay, DeletedBack, Drifted, FoundGroup,
+    FoundUser, Gone, GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health,
+    ImportMark, Imported, Lane, ListError, Listing, Members, Millis, Pending, Precondition,
+    Reconcilable, Refused, RefusedResource, Repaired, Resource, SeenToken, Select, Settle,
+    Standing, Store, StoreError, StoredUser, TakenAway, UserLearned, UserRow, UserTurn,
+    UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
     trial::Script,
@@ -598,6 +599,22 @@ impl Store for Sqlite {
 
     async fn user_ids(&self, keys: Vec<UserKey>) -> Result<Vec<ResourceId>, StoreError> {
         Ok(self.readers.read(|db| users::ids(db, &keys))?)
+    }
+
+    async fn note_ends(&self, c: ConnectionKey, ends: bool) -> Result<u64, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| withdrawal::note_ends(db, c.0, ends));
+        Ok(write.await? as u64)
+    }
+
+    async fn delayed(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> Result<Vec<(ResourceId, Delay)>, StoreError> {
+        let read = move |db: &Connection| withdrawal::delayed(db, c.0, most);
+        Ok(self.readers.read_apart(read).await?)
     }
 
     async fn note_interrupted(&self, c: ConnectionKey, at: Millis) -> Result<(), StoreError> {

@@ -76,8 +76,8 @@ pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
     Ok(pairs)
 }
 
-/// Accounts that were ended here and that a list shows to be there, where that
-/// is not what another connection asks for.
+/// Accounts that were ended here, or could not be and can be now, and that a list
+/// shows to be there, where that is not what another connection asks for.
 pub(super) fn ended(
     db: &Connection,
     connection: i64,
@@ -86,7 +86,8 @@ pub(super) fn ended(
     let mut select = db.prepare_cached(
         "SELECT key, id FROM users
          WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NULL AND wants = 0
-           AND deactivated = 1 AND existence = 0 AND unsure = 0 AND dirty = 0",
+           AND (deactivated = 1 AND existence = 0 OR withdrawn = 5)
+           AND unsure = 0 AND dirty = 0",
     )?;
     let mut found = Vec::new();
     for account in accounts {
@@ -302,6 +303,11 @@ pub(super) fn end_again(
             }
             Withdrawal::No | Withdrawal::Meanwhile => {
                 user.unsure = 2;
+                users::save(db, &user)?;
+                Vec::new()
+            }
+            Withdrawal::Unended => {
+                user.withdrawn = Withdrawal::Meanwhile;
                 users::save(db, &user)?;
                 Vec::new()
             }

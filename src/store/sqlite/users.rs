@@ -97,7 +97,7 @@ impl User {
 
     /// Without the account having been ended.
     fn has_left(&self) -> bool {
-        !self.account.active && self.withdrawn == Withdrawal::Done
+        !self.account.active && matches!(self.withdrawn, Withdrawal::Done | Withdrawal::Unended)
     }
 
     /// For an account that has to appear first.

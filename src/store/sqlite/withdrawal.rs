@@ -12,12 +12,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     plan::state::{Existence, GroupKey, UserKey},
-    store::{Lane, Withdrawn},
+    scim::resource::ResourceId,
+    store::{Delay, Lane, Withdrawn},
 };
 
 use super::{
     fault::Result,
     lanes,
+    row::id_at,
     users::{self, User},
 };
 
@@ -32,6 +34,9 @@ pub(super) enum Withdrawal {
     /// Until the account is ended. Then it stays, so that what was taken away is
     /// given back with the account, and nothing is taken away any more.
     Meanwhile = 4,
+    /// It was done, and the application has learned to end accounts since; nobody
+    /// has asked for that since.
+    Unended = 5,
 }
 
 impl Withdrawal {
@@ -41,6 +46,7 @@ impl Withdrawal {
             2 => Self::Done,
             3 => Self::InPart,
             4 => Self::Meanwhile,
+            5 => Self::Unended,
             _ => Self::No,
         }
     }
@@ -192,7 +198,7 @@ pub(super) fn note_account_ended(db: &Connection, user: &mut User) -> Result<Vec
 
 /// Access is asked to end once more, so what was refused is tried again.
 pub(super) fn ask_again(user: &mut User) -> bool {
-    let again = user.withdrawn == Withdrawal::Meanwhile
+    let again = matches!(user.withdrawn, Withdrawal::Meanwhile | Withdrawal::Unended)
         && !user.account.active
         && user.observed.existence != Existence::Absent;
     if again {
@@ -256,6 +262,59 @@ pub(super) fn is_withdrawn(db: &Connection, user: i64) -> Result<bool> {
         .query_row([user], |row| row.get(0))
         .optional()?;
     Ok(withdrawn.unwrap_or_default())
+}
+
+/// See [`crate::store::Store::note_ends`].
+pub(super) fn note_ends(db: &Connection, connection: i64, ends: bool) -> Result<usize> {
+    let (was, is) = if ends {
+        (Withdrawal::Done, Withdrawal::Unended)
+    } else {
+        (Withdrawal::Unended, Withdrawal::Done)
+    };
+    db.prepare_cached(
+        "UPDATE users SET withdrawn = ?3
+         WHERE connection = ?1 AND withdrawn = ?2 AND withdrawn <> 0 AND tombstone IS NULL
+           AND existence <> 0",
+    )?
+    .execute(params![connection, was as i64, is as i64])?;
+    let left: i64 = db
+        .prepare_cached(
+            "SELECT count(*) FROM users WHERE connection = ?1 AND withdrawn = 5 AND withdrawn <> 0",
+        )?
+        .query_row([connection], |row| row.get(0))?;
+    Ok(usize::try_from(left).unwrap_or_default())
+}
+
+/// See [`crate::store::Store::delayed`].
+pub(super) fn delayed(
+    db: &Connection,
+    connection: i64,
+    most: usize,
+) -> Result<Vec<(ResourceId, Delay)>> {
+    let mut delayed = Vec::new();
+    for (why, sql) in [
+        (
+            Delay::Unended,
+            "SELECT id FROM users
+             WHERE connection = ?1 AND withdrawn = 5 AND withdrawn <> 0 LIMIT ?2",
+        ),
+        (
+            Delay::Predecessor,
+            "SELECT u.id FROM users u WHERE u.connection = ?1 AND u.dirty = 1 AND u.tombstone IS NULL
+               AND EXISTS (
+                 SELECT 1 FROM users o
+                 WHERE o.connection = ?1 AND o.account_key = u.account_key
+                   AND o.tombstone IS NOT NULL AND o.account_key IS NOT NULL) LIMIT ?2",
+        ),
+    ] {
+        let left = i64::try_from(most.saturating_sub(delayed.len())).unwrap_or(i64::MAX);
+        let mut select = db.prepare_cached(sql)?;
+        let ids = select.query_map(params![connection, left], |row| id_at(row, 0))?;
+        for id in ids {
+            delayed.push((id?, why));
+        }
+    }
+    Ok(delayed)
 }
 
 /// The application's names of the groups that a user would be taken out of.
