@@ -50,6 +50,7 @@ mod projection;
 mod reconcile;
 mod refusals;
 mod rehearsal;
+mod remade;
 mod repeats;
 mod sharing;
 mod snyk;

@@ -24,6 +24,7 @@ mod given;
 mod groups;
 mod identities;
 mod people;
+mod remade;
 mod roles;
 mod users;
 

@@ -10,7 +10,9 @@ use std::{
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{Doubts, Pause, identities::Identities, pause_after, refusal, tell, word};
+use super::{
+    Doubts, Pause, identities::Identities, pause_after, refusal, remade::makes_nobodys, tell, word,
+};
 use crate::{
     plan::{
         decide::plan_group,
@@ -199,7 +201,10 @@ impl Turn<'_> {
     async fn send_all(&mut self, operations: Vec<Operation>) -> Pause {
         let mut halves = Vec::new();
         let mut operations = operations.into_iter();
-        while let Some(operation) = operations.next() {
+        while let Some(operation) = halves
+            .pop_if(|it| makes_nobodys(it))
+            .or_else(|| operations.next())
+        {
             if !self.work.wanted && self.is_gone() {
                 break;
             }
@@ -351,7 +356,11 @@ impl Turn<'_> {
     /// The operation without those who were asked for otherwise since the turn
     /// was handed out; the next turn has them as they are wanted then.
     async fn still_wanted(&mut self, operation: Operation) -> Option<Operation> {
-        let users = members_of(&operation);
+        let users = if makes_nobodys(&operation) {
+            self.still_open(true).iter().map(|it| it.user).collect()
+        } else {
+            members_of(&operation)
+        };
         if self.learned.calls.is_empty() || users.is_empty() {
             return Some(operation);
         }
@@ -359,10 +368,14 @@ impl Turn<'_> {
             Ok(written) => written,
             Err(error) => {
                 tracing::error!(%error, "a lane cannot use the store");
-                users
+                users.clone()
             }
         };
         self.unsent(&written);
+        if makes_nobodys(&operation) {
+            // Where all of them were written again, the group may not be wanted.
+            return (written.len() < users.len()).then_some(operation);
+        }
         let written: HashSet<UserKey> = written.into_iter().collect();
         let wanted = |members: Vec<Principal>| {
             let left = members.into_iter().filter(|p| !written.contains(&p.user));
@@ -375,7 +388,7 @@ impl Turn<'_> {
             Operation::RemoveMembers { group, members } => {
                 wanted(members).map(|members| Operation::RemoveMembers { group, members })
             }
-            // Creation and replacement are the first of a turn.
+            // Creation with members and replacement are the first of a turn.
             other => Some(other),
         }
     }
@@ -444,8 +457,17 @@ impl Turn<'_> {
                 self.unsent(members_of(&operation));
                 return Next::Stop(pause_after(error));
             }
-            UpstreamError::Unknown { .. } => return Next::Stop(pause_after(error)),
+            UpstreamError::Unknown { .. } => {
+                if makes_nobodys(&operation) && self.learned.existence.is_some() {
+                    self.learned.existence = Some(Existence::Unknown);
+                }
+                return Next::Stop(pause_after(error));
+            }
             _ => {}
+        }
+        if let Some(instead) = self.without_anybody(&operation, error) {
+            stack.extend(instead);
+            return Next::GoOn;
         }
         match operation {
             Operation::CreateGroup { .. }

@@ -35,6 +35,7 @@ use crate::{
 
 mod given;
 mod groups;
+mod remade;
 mod roles;
 mod users;
 mod words;
