@@ -223,6 +223,29 @@ async fn a_refused_deactivation_is_an_error_and_the_user_stays_active() {
     assert_eq!(world.get(&path).await.expect(200).body["active"], true);
 }
 
+/// Nothing about a displayName can be done about it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_deletion_of_a_group_says_what_was_refused_and_what_to_do() {
+    for status in [409, 400] {
+        let (world, _, path) = small().await;
+        let refusal = json!({ "status": { "status": status } });
+        world.faults(rule(refusal, "delete_group", 1)).await;
+        let refused = world.send("DELETE", &path, None).await.expect(400);
+        assert_eq!(refused.body["scimType"], "invalidValue");
+        let detail = refused.body["detail"].as_str().unwrap();
+        assert!(detail.contains("refused to delete the group"), "{detail}");
+        assert!(detail.contains("still there"), "{detail}");
+        assert!(!detail.contains("displayName"), "{detail}");
+        world.get(&path).await.expect(404);
+        let (said, wrong, _) = world.run(&["reconcile", "--apply"]);
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while world.upstream_members("developers").await.is_some() {
+            assert!(std::time::Instant::now() < end, "{said}{wrong}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_or_group_that_is_there_already_is_never_taken_over() {
     let world = World::start().await;

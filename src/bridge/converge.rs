@@ -90,7 +90,7 @@ fn refusal(can: &Capabilities, act: &str, error: &UpstreamError) -> String {
     let app = &can.application;
     match error {
         UpstreamError::Missing { .. } => format!("{app} does not know it any more ({act})"),
-        UpstreamError::Exists { .. } => {
+        UpstreamError::Exists { .. } if !takes(act) => {
             format!("{app} has one already that is not managed here ({act})")
         }
         UpstreamError::Barred { reason } => format!("cannot {act} in {app}: {reason}"),
@@ -100,6 +100,12 @@ fn refusal(can: &Capabilities, act: &str, error: &UpstreamError) -> String {
         UpstreamError::Staged { .. } => format!("{app} does not have the account yet ({act})"),
         _ => format!("{app} refused to {act}; its own words are in the bridge's log"),
     }
+}
+
+/// Nothing can be in the way of what is not made; the conflict is another one.
+fn takes(act: &str) -> bool {
+    let words = ["delete ", "remove ", "deactivate "];
+    words.iter().any(|word| act.starts_with(word))
 }
 
 #[cfg(test)]

@@ -289,7 +289,7 @@ impl Session {
                     whole: Some(reason),
                     ..
                 }) => {
-                    return Err(Failure::Problem(group_refused(&reason)));
+                    return Err(Failure::Problem(group_refused(&reason, &written)));
                 }
                 Some(Settled::Refused {
                     whole: None,
@@ -324,7 +324,14 @@ fn not_ours_to_rename(app: &str) -> Problem {
     Problem::bad(ScimType::Mutability, detail)
 }
 
-pub(super) fn group_refused(reason: &str) -> Problem {
+pub(super) fn group_refused(reason: &str, written: &GroupWritten) -> Problem {
+    if written.deleted {
+        let detail = format!(
+            "{reason}; the Group is deleted here and still there: take away what keeps it there, or \
+             ask the application's administrator; every reconciliation that repairs tries it again"
+        );
+        return Problem::bad(ScimType::InvalidValue, detail);
+    }
     let detail =
         format!("{reason}; choose another displayName or ask the application's administrator");
     if reason.contains("already") {

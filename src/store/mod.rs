@@ -314,6 +314,8 @@ pub struct GroupWritten {
     pub touched: Vec<UserKey>,
     /// The group itself must be created or deleted upstream.
     pub dirty: bool,
+    /// It was deleted by this.
+    pub deleted: bool,
     /// Some of the named pairs wait for an account that is staged; they are
     /// none of `touched`.
     pub staged: bool,

@@ -140,7 +140,7 @@ impl Work<'_> {
         ahead.run(woken)?;
         for (place, written) in groups {
             let outcome = match ahead.refused(Lane::Group(written.key)) {
-                Some(Refused::Whole(reason)) => Err(group_refused(&reason)),
+                Some(Refused::Whole(reason)) => Err(group_refused(&reason, &written)),
                 Some(Refused::Members(problem)) => Err(problem),
                 None => Ok(Some(Written {
                     resource: written.resource,

@@ -148,6 +148,7 @@ impl Group {
             changed,
             seq: self.seq.cast_unsigned(),
             dirty: self.dirty(),
+            deleted: self.tombstone.is_some(),
             touched: flushed.touched,
             staged: flushed.staged,
             skipped: flushed.unknown,

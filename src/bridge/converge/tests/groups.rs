@@ -379,7 +379,7 @@ async fn a_member_who_is_there_already_is_added_and_one_in_the_way_stays() {
         panic!("{:?}", learned.refused)
     };
     assert_eq!(*user, UserKey(10));
-    assert!(reason.contains("(remove the member)"), "{reason}");
+    assert!(reason.contains("refused to remove the member"), "{reason}");
 }
 
 #[tokio::test]
