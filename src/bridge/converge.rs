@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use crate::{
-    plan::{capability::Capabilities, operation::Plan},
+    plan::{
+        capability::Capabilities,
+        operation::{Operation, Plan},
+    },
     store::UNANSWERED,
     upstream::{Millis, UpstreamError},
 };
@@ -21,6 +24,7 @@ pub(super) use users::{note_begun, user_turn};
 mod anew;
 mod doubts;
 mod given;
+mod gone;
 mod groups;
 mod identities;
 mod people;
@@ -46,10 +50,17 @@ pub(super) enum Pause {
     Within(Duration),
 }
 
+const DONE: &str = "done";
+
+/// Whether a call did something, or may have.
+pub(super) fn was_done((_, word, _): &(Operation, String, u64)) -> bool {
+    word == DONE || word == UNANSWERED
+}
+
 /// What a call did, in a word, for the audit.
 fn word(result: &Result<impl Sized, UpstreamError>) -> String {
     match result {
-        Ok(_) => "done".into(),
+        Ok(_) => DONE.into(),
         Err(UpstreamError::Later { .. }) => "later".into(),
         Err(UpstreamError::Unknown { .. }) => UNANSWERED.into(),
         Err(UpstreamError::Rejected { .. }) => "rejected".into(),

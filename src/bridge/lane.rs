@@ -111,6 +111,8 @@ struct Inner {
     /// How far what the application shows may lag behind.
     read_lag: Duration,
     guard: Arc<Guard>,
+    /// What was done before is not known.
+    began: Instant,
 }
 
 #[derive(Debug)]
@@ -131,6 +133,8 @@ struct State {
     seen: u64,
     refusals: Vec<Refusal>,
     idle_since: Instant,
+    /// When a turn last did something in the application, or may have.
+    done: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -166,6 +170,7 @@ impl State {
             seen: 0,
             refusals: Vec::new(),
             idle_since: Instant::now(),
+            done: None,
         }
     }
 
@@ -304,6 +309,12 @@ impl Since for SinceSeq<'_> {
         self.lanes.0.read_lag
     }
 
+    fn done_lately(&self) -> bool {
+        let lanes = &self.lanes.0;
+        let done = self.lanes.with(Lane::Group(self.key), |state| state.done);
+        done.flatten().unwrap_or(lanes.began).elapsed() < lanes.read_lag
+    }
+
     fn is_overtaken(&self) -> bool {
         let kicked = self.lanes.with(Lane::Group(self.key), |state| state.kicked);
         kicked == Some(true)
@@ -340,6 +351,7 @@ impl Lanes {
             lanes: Mutex::default(),
             read_lag,
             guard,
+            began: Instant::now(),
         }))
     }
 
@@ -352,7 +364,7 @@ impl Lanes {
         let mut lanes = self.lock();
         let state = lanes.entry(lane).or_insert_with(State::new);
         self.wake(lane, state);
-        forget_idle(&mut lanes);
+        forget_idle(&mut lanes, self.0.read_lag);
     }
 
     /// What waits for a look at a group; true where it is the end of access.
@@ -444,7 +456,7 @@ impl Lanes {
             state.arrivals += 1;
             self.wake(lane, state);
         }
-        forget_idle(&mut lanes);
+        forget_idle(&mut lanes, self.0.read_lag);
         receiver
     }
 
@@ -639,6 +651,10 @@ impl Lanes {
         let work = send(upstream, people, turn, &since, doubts);
         let (mut learned, pause) = first_if(first, work).await;
         let pause = spared.add_to(&mut learned, pause);
+        if learned.calls.iter().any(converge::was_done) {
+            let now = Instant::now();
+            self.with(Lane::Group(key), |state| state.done = Some(now));
+        }
         point!("turn.worked");
         let placed = learned.existence.unwrap_or(was_there) == target;
         let summary = Summary::of(&learned, placed && !learned.title_open);
@@ -855,11 +871,11 @@ where
     }
 }
 
-fn forget_idle(lanes: &mut HashMap<Lane, State>) {
+/// But none that may have done something that a look does not show yet.
+fn forget_idle(lanes: &mut HashMap<Lane, State>, read_lag: Duration) {
+    let keep = KEEP_IDLE.max(read_lag);
     if lanes.len() > 256 && lanes.len().is_multiple_of(64) {
-        lanes.retain(|_, s| {
-            s.running || !s.waiters.is_empty() || s.idle_since.elapsed() < KEEP_IDLE
-        });
+        lanes.retain(|_, s| s.running || !s.waiters.is_empty() || s.idle_since.elapsed() < keep);
     }
 }
 

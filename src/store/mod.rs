@@ -537,6 +537,9 @@ pub struct GroupLearned {
     /// The group itself was refused (its creation): a fresh group is withdrawn,
     /// and one that was to be renamed is called as before.
     pub group_refused: Option<String>,
+    /// The application does not have it any more, and why nothing is done about
+    /// that: it is not made again before somebody is asked for in it.
+    pub gone: Option<String>,
     /// The id that the application gave it.
     pub name: Option<String>,
     /// What the application calls it now; and whether it is yet to be told.
@@ -1012,6 +1015,25 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
         after: GroupKey,
         most: usize,
     ) -> Result<Vec<Reconcilable>, StoreError>;
+    /// Live groups that the application had and is known not to have any more,
+    /// after a key, in order: they are made again when they are asked for.
+    async fn gone_groups(
+        &self,
+        c: ConnectionKey,
+        after: GroupKey,
+        most: usize,
+    ) -> Result<Vec<Reconcilable>, StoreError>;
+    /// Notes that a group is one of these, unless it was touched after `since`,
+    /// when that was read, or something is open in it.
+    async fn lose_group(
+        &self,
+        group: GroupKey,
+        since: ImportMark,
+        reason: String,
+        actor: Actor,
+    ) -> Result<(), StoreError>;
+    /// Has a group that is one of these, and is shown again, looked after.
+    async fn find_group(&self, group: GroupKey, actor: Actor) -> Result<Repaired, StoreError>;
     /// Every pair of a group whose user the application can know.
     async fn pairs(&self, group: GroupKey) -> Result<Vec<Pair>, StoreError>;
     /// Live, active users whose account is known to be there, after a key, in

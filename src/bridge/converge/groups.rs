@@ -49,6 +49,12 @@ pub(in crate::bridge) trait Since: Send + Sync {
         false
     }
 
+    /// Whether something was done, or may have been, that a look may not show yet
+    /// (reliability: H-12).
+    fn done_lately(&self) -> bool {
+        false
+    }
+
     /// How far what the application shows may lag behind (reliability: H-12).
     fn read_lag(&self) -> Duration {
         READ_LAG
@@ -105,7 +111,7 @@ pub(super) struct Turn<'a> {
 }
 
 /// What to do after a call of a group turn.
-enum Next {
+pub(super) enum Next {
     GoOn,
     /// Stop here: the rest was not sent.
     Stop(Pause),
@@ -205,7 +211,7 @@ impl Turn<'_> {
             .pop_if(|it| makes_nobodys(it))
             .or_else(|| operations.next())
         {
-            if !self.work.wanted && self.is_gone() {
+            if !self.work.wanted && self.is_absent() {
                 break;
             }
             let gives = gives(&operation);
@@ -261,6 +267,9 @@ impl Turn<'_> {
 
     /// Sends one operation; what is left of it goes to `halves`.
     async fn send(&mut self, operation: Operation, halves: &mut Vec<Operation>) -> Next {
+        if self.learned.gone.is_some() {
+            return Next::GoOn;
+        }
         let Some(operation) = self.still_wanted(operation).await else {
             return Next::GoOn;
         };
@@ -503,11 +512,10 @@ impl Turn<'_> {
                 stack.extend(self.difference());
                 Next::GoOn
             }
-            Operation::AddMembers { .. }
-                if self.doubted && matches!(error, UpstreamError::Missing { .. }) =>
+            Operation::AddMembers { .. } | Operation::RemoveMembers { .. }
+                if matches!(error, UpstreamError::Missing { .. }) =>
             {
-                // A deletion of ours has landed late.
-                self.look_again()
+                self.is_gone()
             }
             Operation::AddMembers { group, members } => {
                 self.members_failed(group, members, true, error, stack);
@@ -522,7 +530,7 @@ impl Turn<'_> {
     }
 
     /// The next turn reads whether the group is there, and makes it if not.
-    fn look_again(&mut self) -> Next {
+    pub(super) fn look_again(&mut self) -> Next {
         self.learned.existence = Some(Existence::Unknown);
         self.return_unsent();
         Next::Stop(Pause::BackOff)
@@ -575,35 +583,20 @@ impl Turn<'_> {
                 Operation::RemoveMembers { group, members }
             }
         };
-        let missing = matches!(error, UpstreamError::Missing { .. });
-        if !missing && members.len() > 1 {
+        if members.len() > 1 {
             let second = members.split_off(members.len().div_ceil(2));
             stack.push(make(second));
             stack.push(make(members));
             return;
         }
-        let settled = missing && !add;
         let act = if add {
             "add the member"
         } else {
             "remove the member"
         };
-        let can = self.upstream.capabilities();
-        let reason = (!settled).then(|| {
-            if missing {
-                // What the call is about is not there, and that is no member.
-                let app = &can.application;
-                format!("{app} does not have the group {group:?} any more")
-            } else {
-                refusal(can, act, error)
-            }
-        });
+        let reason = refusal(self.upstream.capabilities(), act, error);
         for member in members {
-            match (&reason, add) {
-                (Some(reason), _) => self.refused(member.user, reason.clone()),
-                (None, true) => self.present(member.user),
-                (None, false) => self.absent(member.user),
-            }
+            self.refused(member.user, reason.clone());
         }
     }
 
@@ -611,11 +604,12 @@ impl Turn<'_> {
     /// membership once. A pair the read contradicts is tried once more before
     /// it is believed to be refused; see [`Doubts`].
     async fn settle_by_reading(&mut self, pause: Pause, doubts: &mut Doubts) -> Pause {
-        if self.open.is_empty() || pause != Pause::None || self.is_gone() {
+        if self.open.is_empty() || pause != Pause::None || self.is_absent() {
             return pause;
         }
         let listed = match self.upstream.members(&self.work.name).await {
             Ok(listed) => listed,
+            Err(UpstreamError::Missing { .. }) => return self.without_list().await,
             Err(error) => return pause_after(&error),
         };
         let mut pause = match self.find_anew(&listed, doubts).await {
@@ -656,7 +650,7 @@ impl Turn<'_> {
         pause
     }
 
-    fn is_gone(&self) -> bool {
+    fn is_absent(&self) -> bool {
         self.learned.existence == Some(Existence::Absent)
     }
 
@@ -703,13 +697,13 @@ impl Turn<'_> {
         }
     }
 
-    fn absent(&mut self, user: UserKey) {
+    pub(super) fn absent(&mut self, user: UserKey) {
         if self.open.remove(&user).is_some() {
             self.learned.absent.push(user);
         }
     }
 
-    fn refused(&mut self, user: UserKey, reason: String) {
+    pub(super) fn refused(&mut self, user: UserKey, reason: String) {
         if self.open.remove(&user).is_some() {
             self.learned.refused.push((user, reason));
         }

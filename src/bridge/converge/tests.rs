@@ -34,6 +34,7 @@ use crate::{
 };
 
 mod given;
+mod gone;
 mod groups;
 mod remade;
 mod roles;
@@ -506,13 +507,12 @@ async fn a_missing_group_is_never_made_again_and_its_removals_are_done() {
         (learned.refused.len(), sorted(learned.absent)),
         (2, vec![10, 11])
     );
-    assert_eq!(learned.existence, None);
+    assert_eq!(learned.existence, Some(Existence::Absent));
+    assert!(learned.gone.is_some() && learned.group_refused.is_none());
+    let sent = app.sent.lock().unwrap();
     assert!(
-        !app.sent
-            .lock()
-            .unwrap()
-            .iter()
-            .any(|o| matches!(o, Operation::CreateGroup { .. }))
+        matches!(&sent[..], [Operation::AddMembers { .. }]),
+        "nothing more is sent to it: {sent:?}"
     );
 }
 

@@ -128,11 +128,13 @@ fn many(count: i64) -> HashMap<Lane, State> {
 
 #[tokio::test(start_paused = true)]
 async fn of_many_lanes_those_are_forgotten_that_are_idle_for_long() {
-    let left = |mut lanes: HashMap<Lane, State>| {
-        forget_idle(&mut lanes);
+    let left_after = |lag, mut lanes: HashMap<Lane, State>| {
+        forget_idle(&mut lanes, lag);
         lanes.len()
     };
+    let left = |lanes| left_after(Duration::ZERO, lanes);
     let (few, odd, mut all, mut young) = (many(256), many(321), many(320), many(320));
+    let not_shown = many(320);
     let state = |n| Lane::User(UserKey(n));
     all.get_mut(&state(0)).unwrap().running = true;
     let (waiting, _receiver) = waiter(1, &[], true);
@@ -143,6 +145,7 @@ async fn of_many_lanes_those_are_forgotten_that_are_idle_for_long() {
     }
     assert_eq!(left(all), 2);
     assert_eq!((left(few), left(odd), left(young)), (256, 321, 320));
+    assert_eq!(left_after(KEEP_IDLE * 2, not_shown), 320);
 }
 
 /// Lanes of one that somebody works on already.

@@ -41,6 +41,8 @@ pub(super) enum Purpose {
 }
 
 const TOO_MUCH: &str = "too many memberships would end at once by this, which is rather a bad reading than a change; it is believed when three reconciliations, ten minutes apart, agree, or with `drawbridge reconcile --apply --shrunk`";
+const GONE: &str =
+    "the group is not there any more; it is never made again without being asked for";
 const OVERTAKEN: &str = "it was written while this went on; a later reconciliation puts it right";
 const PROTECTED: &str = "some of it is protected here and does not end because it is gone there; `drawbridge reconcile --apply --shrunk` accepts it";
 
@@ -64,6 +66,8 @@ struct Pass<'a> {
     members: u64,
     /// Who is in a group again whose access was ended by taking memberships away.
     back: HashMap<UserKey, ResourceId>,
+    /// Groups that the first list does not show.
+    unlisted: Vec<Reconcilable>,
 }
 
 impl Session {
@@ -80,6 +84,7 @@ impl Session {
             since: since.map_err(store_failed)?,
             members: counts.map_err(store_failed)?.memberships,
             back: HashMap::new(),
+            unlisted: Vec::new(),
             // What is told is of now, and a look that an earlier process began
             // says nothing of how it stands after its end.
             found: if applied && before.applied && before.goes_on() {
@@ -220,9 +225,8 @@ impl Pass<'_> {
 
     async fn groups(&mut self) -> Result<(), Failure> {
         let (store, connection) = (&self.session.bridge.store, &self.session.connection);
-        let listed = connection.upstream.groups().await;
-        let listed = listed.map_err(|error| self.unreadable(&error))?;
-        let names: HashSet<String> = listed.into_iter().map(|group| group.name).collect();
+        let names = self.group_names().await?;
+        self.gone_groups(&names).await?;
         connection.note(|now| {
             (now.groups, now.groups_read) = (names.len() as u64, self.found.groups);
         });
@@ -231,7 +235,7 @@ impl Pass<'_> {
             let page = store.reconcilable(connection.key, after, PAGE).await;
             let page = page.map_err(store_failed)?;
             if page.is_empty() {
-                return Ok(());
+                return self.lose_unlisted().await;
             }
             for group in page {
                 self.group(&group, names.contains(&group.name)).await?;
@@ -257,7 +261,8 @@ impl Pass<'_> {
             self.found.compared += there;
             self.found.groups_missing += 1;
             self.found.without_group += there;
-            self.tell(group, &[], (&GroupDrift::default(), Unasked::default()), Some("the group is not there any more; it is never made again without being asked for"));
+            self.tell_gone(group);
+            self.unlisted.push(group.clone());
             return Ok(());
         }
         let Some((pairs, drift, unasked)) = self.compare(group).await? else {
@@ -311,6 +316,68 @@ impl Pass<'_> {
         self.found.left += left as u64;
         self.tell(group, &pairs, (&drift, unasked), held);
         Ok(())
+    }
+
+    async fn group_names(&self) -> Result<HashSet<String>, Failure> {
+        let listed = self.session.connection.upstream.groups().await;
+        let listed = listed.map_err(|error| self.unreadable(&error))?;
+        Ok(listed.into_iter().map(|group| group.name).collect())
+    }
+
+    /// Those that are known to be gone are told as long as they are; what is
+    /// shown again is looked after by its own lane.
+    async fn gone_groups(&mut self, names: &HashSet<String>) -> Result<(), Failure> {
+        let store = &self.session.bridge.store;
+        let mut after = GroupKey(0);
+        // Told once, where this goes on from a checkpoint.
+        let begins = self.found.after == 0;
+        loop {
+            let page = store.gone_groups(self.session.connection.key, after, PAGE);
+            let page = page.await.map_err(store_failed)?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = last.group;
+            for group in page {
+                if !names.contains(&group.name) && begins {
+                    self.found.groups_missing += 1;
+                    self.tell_gone(&group);
+                } else if names.contains(&group.name) && self.repairs() {
+                    let found = store.find_group(group.group, self.actor()).await;
+                    self.wake(found.map_err(store_failed)?);
+                }
+            }
+        }
+    }
+
+    /// What two lists a lag apart and a look do not show is written down as gone,
+    /// unless it is rather a bad reading; as a turn does that finds it out.
+    async fn lose_unlisted(&mut self) -> Result<(), Failure> {
+        let unlisted = std::mem::take(&mut self.unlisted);
+        let too_many = drift::is_doubtful(unlisted.len() as u64, self.found.groups)
+            && self.purpose != Purpose::Repair(true);
+        if unlisted.is_empty() || too_many || !self.repairs() || self.only_shown() {
+            return Ok(());
+        }
+        self.until_a_read_cannot_lag().await;
+        let names = self.group_names().await?;
+        let (store, upstream) = (
+            &self.session.bridge.store,
+            &self.session.connection.upstream,
+        );
+        for group in unlisted.iter().filter(|it| !names.contains(&it.name)) {
+            let found = upstream.group(&group.name).await;
+            if found.map_err(|error| self.unreadable(&error))?.is_none() {
+                let lost = store.lose_group(group.group, self.since, GONE.to_owned(), self.actor());
+                lost.await.map_err(store_failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_gone(&mut self, group: &Reconcilable) {
+        let nothing = (&GroupDrift::default(), Unasked::default());
+        self.tell(group, &[], nothing, Some(GONE));
     }
 
     /// Two readings of one list may be cut off in one way, so that whom a look

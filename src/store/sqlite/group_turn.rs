@@ -18,6 +18,7 @@ use crate::{
 use super::{
     audit,
     fault::Result,
+    gone,
     groups::{self, Group},
     lanes,
     late::{self, Sent},
@@ -276,8 +277,13 @@ pub(super) fn end(
     let undone = undone::undo(db, &mut group, seq, learned, at)?;
     left.extend(learned.refused.iter().map(|(user, _)| user.0));
     note_unanswered(db, &group, seq, learned, at)?;
-    if let Some(existence) = learned.existence {
-        left.extend(learn_existence(db, &mut group, existence)?);
+    let gone = gone_now(db, &group, learned, untouched)?;
+    match (gone, learned.existence) {
+        (Some(reason), _) => left.extend(gone::note(db, &mut group, reason)?),
+        // It is found out once more, for what came meanwhile.
+        (None, Some(_)) if learned.gone.is_some() => {}
+        (None, Some(existence)) => left.extend(learn_existence(db, &mut group, existence)?),
+        (None, None) => {}
     }
     naming::learn(db, &mut group, learned, at)?;
     // It was the members who were named, perhaps, and not the group: those whose
@@ -302,6 +308,7 @@ pub(super) fn end(
         "refused": learned.refused.len(),
         "undone": undone,
         "group_refused": learned.group_refused.is_some(),
+        "gone": gone.is_some(),
         "version": group.version,
     });
     let number = audit::record_turn(
@@ -325,6 +332,21 @@ pub(super) fn end(
         open.push(Lane::Group(key));
     }
     Ok(open)
+}
+
+/// Why nothing is done about a group that is gone, unless something else was asked
+/// for in it during the turn.
+fn gone_now<'a>(
+    db: &Connection,
+    group: &Group,
+    learned: &'a GroupLearned,
+    untouched: bool,
+) -> Result<Option<&'a str>> {
+    let reason = learned.gone.as_deref();
+    let Some(reason) = reason.filter(|_| group.tombstone.is_none()) else {
+        return Ok(None);
+    };
+    Ok((!has_new_work(db, group, untouched)?).then_some(reason))
 }
 
 /// Of whom the application was told that they are out.
@@ -511,7 +533,7 @@ fn refuse(db: &Connection, group: &mut Group, reason: &str, at: Millis) -> Resul
     lanes::purge_pairs(db, group.key)
 }
 
-fn has_open_pairs(db: &Connection, group: i64) -> Result<bool> {
+pub(super) fn has_open_pairs(db: &Connection, group: i64) -> Result<bool> {
     Ok(db.prepare_cached(ANY_OPEN)?.exists([group])?)
 }
 

@@ -120,6 +120,12 @@ impl Group {
         self.refused.is_none() && self.read_only.is_none() && self.existence != wanted
     }
 
+    /// See [`super::gone`].
+    pub(super) fn is_gone(&self) -> bool {
+        let was_there = self.made && self.existence == Existence::Absent;
+        was_there && self.tombstone.is_none() && self.refused.is_some()
+    }
+
     pub(super) fn meta(&self) -> Meta {
         Meta {
             created: self.created,
@@ -427,10 +433,12 @@ pub(super) fn change(
     let stored = group.stored()?;
     let next = (change.decide)(&stored)?;
     let next = next.filter(|next| next.attributes != stored.row.attributes);
-    let tried_again = group.refused.take().is_some();
+    let gone = group.refused.clone().filter(|_| group.is_gone());
+    let mut tried_again = group.refused.take().is_some();
 
     let replaced = |change: &MemberChange| matches!(change, MemberChange::Replace(_));
     let whole = change.members.iter().any(replaced);
+    let of_members = !change.members.is_empty();
     let mut named = Named::new(db, &group);
     for change in change.members {
         named.apply(change)?;
@@ -450,6 +458,10 @@ pub(super) fn change(
     }
     guard::members_go(db, &group, size, &flushed, actor)?;
     let moved = flushed.moved();
+    if gone.is_some() && of_members && !whole && !flushed.asserts && next.is_none() {
+        // Who only takes out of it does not ask for it.
+        (group.refused, tried_again) = (gone, false);
+    }
     if let Some(next) = &next {
         guard::group_renamed(&group, next, actor)?;
         group.attributes = serde_json::to_string(&next.attributes)?;

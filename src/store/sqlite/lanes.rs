@@ -141,16 +141,27 @@ pub(super) fn keep_open_adds(db: &Connection, user: i64) -> Result<()> {
 /// Drops every pair of a group that is gone. Returns its deleted members, who
 /// may have left for good by it: see [`finish_all`].
 pub(super) fn purge_pairs(db: &Connection, group: i64) -> Result<Vec<i64>> {
-    let leavers: Vec<i64> = db
-        .prepare_cached(
-            "SELECT m.user_key FROM memberships m JOIN users u ON u.key = m.user_key
-             WHERE m.group_key = ?1 AND u.tombstone IS NOT NULL",
-        )?
-        .query_map([group], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+    let leavers = deleted_members(db, group)?;
     db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1")?
         .execute([group])?;
     Ok(leavers)
+}
+
+/// The same of those only who are to be no members.
+pub(super) fn purge_leaving(db: &Connection, group: i64) -> Result<Vec<i64>> {
+    let leavers = deleted_members(db, group)?;
+    db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1 AND desired = 0")?
+        .execute([group])?;
+    Ok(leavers)
+}
+
+fn deleted_members(db: &Connection, group: i64) -> Result<Vec<i64>> {
+    let mut select = db.prepare_cached(
+        "SELECT m.user_key FROM memberships m JOIN users u ON u.key = m.user_key
+         WHERE m.group_key = ?1 AND u.tombstone IS NOT NULL",
+    )?;
+    let keys = select.query_map([group], |row| row.get(0))?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
 }
 
 /// See [`leaving::finish`].

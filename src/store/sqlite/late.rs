@@ -379,9 +379,11 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
     let group = row.key;
     let lane = Some(Lane::Group(GroupKey(group)));
     // In one that is deleted only of who leaves, and as long as it is there.
-    let gone = row.tombstone.is_some()
+    let deleted = row.tombstone.is_some()
         && (row.existence == Existence::Absent || !withdrawal::is_withdrawn(db, user)?);
-    if gone || row.read_only.is_some() {
+    // In one that is gone, if a late call may have made it again.
+    let gone = row.is_gone() && !is_doubted(db, &row)?;
+    if deleted || gone || row.read_only.is_some() {
         return Ok(None);
     }
     let pair: Option<(i64, bool)> = db
@@ -441,6 +443,9 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
 /// What the application refused to do with a group says nothing of what a late
 /// call has made of it: the look would not be taken. A guard rail's word stays.
 fn try_again(db: &Connection, mut group: Group) -> Result<()> {
+    if group.is_gone() {
+        group.existence = Existence::Unknown;
+    }
     let refused = group.refused.take_if(|reason| reason != protected::REASON);
     if refused.is_some() {
         groups::save(db, &group)?;

@@ -122,6 +122,8 @@ pub(super) struct Flushed {
     /// Something was asked for again that may be on its way: if that is
     /// refused, this is still asked for.
     pub(super) again: bool,
+    /// Somebody is said to be a member, or to become one.
+    pub(super) asserts: bool,
     pub(super) members_by: i64,
     pub(super) unmanaged_by: i64,
     /// Named pairs that differ and can be worked off.
@@ -359,6 +361,7 @@ impl<'db> Named<'db> {
         };
         let (db, group) = (self.db, (self.group, self.family.is_some()));
         for (key, pair) in self.pairs {
+            flushed.asserts |= pair.asserted;
             let adopted = flushed.adopted;
             let mut open = write_pair(db, group, key, &pair, seq, &mut flushed)?;
             if let Some(family) = self.family.as_ref().filter(|_| pair.asserted)

@@ -48,6 +48,7 @@ mod fault;
 mod file;
 mod found;
 mod given_back;
+mod gone;
 mod group_turn;
 mod groups;
 mod guard;
@@ -672,6 +673,34 @@ impl Store for Sqlite {
     ) -> Result<Vec<Reconcilable>, StoreError> {
         let read = move |db: &Connection| reconcile::groups_after(db, c.0, after.0, most);
         Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn gone_groups(
+        &self,
+        c: ConnectionKey,
+        after: GroupKey,
+        most: usize,
+    ) -> Result<Vec<Reconcilable>, StoreError> {
+        let read = move |db: &Connection| gone::groups_after(db, c.0, after.0, most);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn lose_group(
+        &self,
+        group: GroupKey,
+        since: ImportMark,
+        reason: String,
+        actor: Actor,
+    ) -> Result<(), StoreError> {
+        let write = self
+            .writer
+            .write(move |db| gone::lose(db, group, since.0, &reason, &actor));
+        Ok(write.await?)
+    }
+
+    async fn find_group(&self, group: GroupKey, actor: Actor) -> Result<Repaired, StoreError> {
+        let write = self.writer.write(move |db| gone::find(db, group, &actor));
+        Ok(write.await?)
     }
 
     async fn pairs(&self, group: GroupKey) -> Result<Vec<Pair>, StoreError> {

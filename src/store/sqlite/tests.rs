@@ -28,6 +28,7 @@ mod drift;
 mod families;
 mod file;
 mod found;
+mod gone;
 mod guards;
 mod imports;
 mod judged;

@@ -182,7 +182,9 @@ fn want_again(db: &Connection, user: i64) -> Result<()> {
     db.prepare_cached(
         "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
          WHERE user_key = ?1 AND desired = 1
-         AND group_key IN (SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)",
+         AND group_key IN (
+             SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL
+                 AND NOT (existence = 0 AND made = 1 AND refused IS NOT NULL))",
     )?
     .execute([user])?;
     Ok(())

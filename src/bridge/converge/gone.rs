@@ -1,0 +1,62 @@
+//! A group that is not there any more, as a call about its members said and a
+//! look shows. Where nothing was done with it for longer than a look can lag, that
+//! is believed (reliability: H-12): whoever was to go is gone, whoever was to be
+//! added is refused, and the group is told; it is not made again before it is
+//! asked for (H-15, F-09). What a late deletion of ours may have taken is looked
+//! after by the next turn, and made again.
+
+use super::{
+    Pause,
+    groups::{Next, Turn},
+    pause_after, was_done,
+};
+use crate::plan::state::Existence;
+
+impl Turn<'_> {
+    /// After a look that did not show it either.
+    pub(super) fn is_gone(&mut self) -> Next {
+        if self.doubted {
+            return self.look_again();
+        }
+        if self.is_given() {
+            return Next::Stop(self.vanished("change its members"));
+        }
+        let lately = self.since.done_lately() || self.learned.calls.iter().any(was_done);
+        if lately {
+            return Next::Stop(Pause::BackOff);
+        }
+        let (app, name) = (&self.upstream.capabilities().application, &self.work.name);
+        let reason = format!("{app} does not have the group {name:?} any more");
+        tracing::warn!(group = %self.work.id, %reason, "it is made again when it is asked for");
+        self.work.removes.clear();
+        for (user, (_, add)) in self.open.clone() {
+            if add {
+                self.refused(user, reason.clone());
+            } else {
+                self.absent(user);
+            }
+        }
+        self.learned.existence = Some(Existence::Absent);
+        self.learned.gone = Some(format!(
+            "{reason}; whoever asks for somebody in it has it made again, with all of its members"
+        ));
+        Next::Stop(Pause::None)
+    }
+
+    /// Its members were not found.
+    pub(super) async fn without_list(&mut self) -> Pause {
+        match self.upstream.group(&self.work.name).await {
+            Ok(Some(_)) => Pause::BackOff,
+            Ok(None) if self.doubted => {
+                // What was sent is as open as it was.
+                self.learned.existence = Some(Existence::Unknown);
+                Pause::BackOff
+            }
+            Ok(None) => match self.is_gone() {
+                Next::Stop(pause) => pause,
+                Next::GoOn => Pause::None,
+            },
+            Err(error) => pause_after(&error),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Turns of a group that is not there any more.
+use super::*;
+
+fn missing(_: &Operation) -> Result<Outcome, UpstreamError> {
+    Err(UpstreamError::Missing {
+        reason: "404".into(),
+    })
+}
+
+/// Something was done that a look may not show yet.
+struct Lately;
+
+#[async_trait]
+impl Since for Lately {
+    async fn written(&self, _: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        Ok(names)
+    }
+
+    fn done_lately(&self) -> bool {
+        true
+    }
+}
+
+/// Nothing was settled by it, neither of the group nor of anybody.
+fn open_still((learned, pause): (GroupLearned, Pause)) {
+    assert_eq!(pause, Pause::BackOff);
+    assert_eq!((learned.existence, learned.gone), (None, None));
+    assert_eq!((learned.present, learned.absent), (vec![], vec![]));
+    assert_eq!(learned.refused, []);
+}
+
+#[tokio::test]
+async fn a_removal_finds_it_out_and_whoever_it_named_is_out() {
+    let app = scripted(missing);
+    let (learned, pause) = turn(&app, group(0..0, 10..13)).await;
+    assert_eq!((app.calls(), pause), (1, Pause::None));
+    assert_eq!(sorted(learned.absent), [10, 11, 12]);
+    assert_eq!(learned.existence, Some(Existence::Absent));
+    let gone = learned.gone.unwrap();
+    assert!(gone.contains("does not have the group \"dev\""), "{gone}");
+    assert_eq!((learned.refused, learned.group_refused), (vec![], None));
+}
+
+#[tokio::test]
+async fn what_was_made_a_moment_ago_is_not_gone_because_no_look_shows_it() {
+    let app = scripted(missing);
+    for work in [group(0..0, 10..12), group(0..2, 0..0)] {
+        open_still(group_turn(&app, work, &Lately, &mut Doubts::new()).await);
+    }
+    // A call of this turn as well.
+    let app = scripted(|operation| match operation {
+        Operation::AddMembers { .. } => all_done(operation),
+        _ => missing(operation),
+    });
+    let (learned, pause) = turn(&app, group(0..1, 10..11)).await;
+    assert_eq!((sorted(learned.present), pause), (vec![0], Pause::BackOff));
+    assert_eq!((learned.absent, learned.gone), (vec![], None));
+}
+
+#[tokio::test]
+async fn one_whose_members_are_not_found_is_looked_for() {
+    let mut app = scripted(|operation| {
+        let mut outcome = all_done(operation)?;
+        outcome.members[0].1 = MemberOutcome::LeftOut;
+        Ok(outcome)
+    });
+    app.unlisted = true;
+    // Nothing is sent of somebody whose last call may not be shown yet.
+    let mut doubts = Doubts::new();
+    let only_looks = || group(0..0, 10..11);
+    for _ in 0..2 {
+        doubts.contradicted((UserKey(10), false), (true, false), Duration::from_secs(10));
+    }
+    let (learned, pause) = group_turn(&app, only_looks(), &Written::default(), &mut doubts).await;
+    assert_eq!((app.calls(), pause), (0, Pause::None));
+    assert_eq!(sorted(learned.absent), [10]);
+    assert!(learned.gone.is_some());
+    // What a late deletion of ours has taken is made again.
+    let mut doubted = only_looks();
+    doubted.doubted = true;
+    let (learned, pause) = group_turn(&app, doubted, &Written::default(), &mut doubts).await;
+    assert_eq!(
+        (learned.existence, pause),
+        (Some(Existence::Unknown), Pause::BackOff)
+    );
+    assert_eq!((learned.absent, learned.gone), (vec![], None));
+    // It is there, and its list is not.
+    app.group = Some(RemoteGroup::default());
+    open_still(group_turn(&app, only_looks(), &Written::default(), &mut doubts).await);
+}
+
+#[tokio::test]
+async fn a_removal_from_what_a_late_deletion_took_away_looks_again() {
+    let app = scripted(missing);
+    let mut work = group(0..0, 10..12);
+    work.doubted = true;
+    let (learned, pause) = turn(&app, work).await;
+    assert_eq!(
+        (learned.existence, pause),
+        (Some(Existence::Unknown), Pause::BackOff)
+    );
+    assert_eq!(sorted(learned.unsent), [10, 11]);
+    assert_eq!((learned.absent, learned.gone), (vec![], None));
+}

@@ -1,0 +1,160 @@
+//! Groups that the application has no more: what they are until somebody is
+//! asked for in them, and what asks for them (reliability: H-15, F-09).
+use super::*;
+use crate::{plan::state::GroupKey, store::ImportMark};
+
+struct Gone {
+    scene: Scene,
+    users: Vec<UserWritten>,
+    group: GroupWritten,
+}
+
+impl Gone {
+    /// A turn that was to take out the first of three has found it out.
+    async fn by_a_turn() -> Self {
+        let it = Self::settled().await;
+        it.members(MemberChange::Remove, &[0]).await;
+        let turn = it.scene.store.begin_group_turn(it.group.key, 9).await;
+        let turn = turn.unwrap().unwrap();
+        let learned = GroupLearned {
+            existence: Some(Existence::Absent),
+            absent: vec![it.users[0].key],
+            gone: Some("it is gone".into()),
+            ..GroupLearned::default()
+        };
+        let store = &it.scene.store;
+        let end = store.end_group_turn(it.group.key, turn.seq, learned, 9);
+        assert_eq!(end.await.unwrap(), []);
+        it
+    }
+
+    async fn settled() -> Self {
+        let scene = Scene::new().await;
+        let mut users = Vec::new();
+        for name in ["ann", "bob", "cid"] {
+            users.push(scene.member(name).await);
+        }
+        let ids: Vec<ResourceId> = users.iter().map(|user| user.resource.id).collect();
+        let group = scene.settled_group("dev", &ids).await;
+        Self {
+            scene,
+            users,
+            group,
+        }
+    }
+
+    async fn members(&self, wrap: fn(Vec<String>) -> MemberChange, of: &[usize]) -> GroupWritten {
+        let ids: Vec<ResourceId> = of.iter().map(|n| self.users[*n].resource.id).collect();
+        let written = self
+            .scene
+            .change(&self.group, change(vec![wrap(texts(&ids))]));
+        written.await.unwrap()
+    }
+
+    /// Whether it stands in the status as refused and not as pending, and who is
+    /// shown in it.
+    async fn rests_with(&self, of: &[usize]) {
+        let ids: Vec<ResourceId> = of.iter().map(|n| self.users[*n].resource.id).collect();
+        assert_eq!(self.scene.members(&self.group).await, ids);
+        assert_eq!(self.scene.lanes().await, []);
+        let counts = self.scene.store.counts(self.scene.c).await.unwrap();
+        assert_eq!((counts.refused_groups, counts.pending_groups), (1, 0));
+        assert_eq!(self.gone().await, 1);
+    }
+
+    async fn gone(&self) -> usize {
+        let gone = self.scene.store.gone_groups(self.scene.c, GroupKey(0), 9);
+        gone.await.unwrap().len()
+    }
+
+    /// It is made again, with these.
+    async fn is_made_with(&self, of: &[usize]) {
+        let turn = self.scene.store.begin_group_turn(self.group.key, 9).await;
+        let work = turn.unwrap().expect("work").work;
+        assert!(work.made);
+        assert_eq!(work.observed, Existence::Absent);
+        let mut adds: Vec<UserKey> = work.adds.iter().map(|it| it.user).collect();
+        adds.sort_unstable();
+        let of: Vec<UserKey> = of.iter().map(|n| self.users[*n].key).collect();
+        assert_eq!((adds, work.removes.len()), (of, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_a_turn_found_out_is_told_and_nothing_is_sent_before_somebody_is_asked_for() {
+    let it = Gone::by_a_turn().await;
+    it.rests_with(&[1, 2]).await;
+    // Whoever is taken out is out, and does not ask for the others.
+    let out = it.members(MemberChange::Remove, &[1]).await;
+    assert!(out.changed && !out.dirty && out.touched.is_empty());
+    it.rests_with(&[2]).await;
+    let again = it.members(MemberChange::Remove, &[1]).await;
+    assert!(!again.changed && !again.dirty);
+    it.rests_with(&[2]).await;
+    let written = it.members(MemberChange::Add, &[0]).await;
+    assert!(written.dirty);
+    it.is_made_with(&[0, 2]).await;
+}
+
+#[tokio::test]
+async fn who_is_in_it_already_is_asked_for_as_well() {
+    for wrap in [MemberChange::Add, MemberChange::Replace] {
+        let it = Gone::by_a_turn().await;
+        assert!(it.members(wrap, &[1, 2]).await.dirty);
+        it.is_made_with(&[1, 2]).await;
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_does_not_ask_for_it_and_does_not_wait_for_it() {
+    let it = Gone::by_a_turn().await;
+    let (scene, bob) = (&it.scene, &it.users[1]);
+    let gone = scene
+        .store
+        .delete_user(scene.c, bob.resource.id, always(), actor());
+    assert_eq!(gone.await.unwrap().groups, []);
+    scene.confirm_user(bob.key).await;
+    it.rests_with(&[2]).await;
+}
+
+#[tokio::test]
+async fn what_was_asked_for_during_the_turn_finds_it_out_by_itself() {
+    let it = Gone::settled().await;
+    it.members(MemberChange::Remove, &[0]).await;
+    let store = &it.scene.store;
+    let turn = store.begin_group_turn(it.group.key, 9).await.unwrap();
+    it.members(MemberChange::Remove, &[1]).await;
+    let learned = GroupLearned {
+        existence: Some(Existence::Absent),
+        absent: vec![it.users[0].key],
+        gone: Some("it is gone".into()),
+        ..GroupLearned::default()
+    };
+    let end = store.end_group_turn(it.group.key, turn.unwrap().seq, learned, 9);
+    assert_eq!(end.await.unwrap(), [Lane::Group(it.group.key)]);
+    assert_eq!(it.gone().await, 0);
+    let next = store.begin_group_turn(it.group.key, 9).await.unwrap();
+    assert_eq!(next.unwrap().work.observed, Existence::Present);
+}
+
+#[tokio::test]
+async fn a_reconciliation_writes_it_down_where_nothing_is_open_and_takes_it_back() {
+    let it = Gone::settled().await;
+    let store = &it.scene.store;
+    let lose = |since| store.lose_group(it.group.key, ImportMark(since), "gone".into(), actor());
+    lose(0).await.unwrap();
+    assert_eq!(it.gone().await, 0, "a turn ended after the reading");
+    it.members(MemberChange::Remove, &[0]).await;
+    lose(i64::MAX).await.unwrap();
+    assert_eq!(it.gone().await, 0, "it finds out by itself");
+    it.scene.confirm_group(&it.group).await;
+    lose(i64::MAX).await.unwrap();
+    it.rests_with(&[1, 2]).await;
+    let back = store.find_group(it.group.key, actor()).await.unwrap();
+    assert_eq!(back.lanes, [Lane::Group(it.group.key)]);
+    let turn = store.begin_group_turn(it.group.key, 9).await.unwrap();
+    let work = turn.unwrap().work;
+    assert_eq!((work.observed, work.adds.len()), (Existence::Unknown, 2));
+    let again = store.find_group(it.group.key, actor()).await.unwrap();
+    assert_eq!(again.lanes, []);
+}
