@@ -23,14 +23,16 @@ pub struct Twins {
     pub accounts: Vec<String>,
 }
 
+/// Groups of families, each with its family's name before it.
+pub type Holdings = Vec<(String, String)>;
+
 /// An account that has something in the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownAccount {
     /// Lower case.
     pub account: String,
     pub upstream_id: String,
-    /// The families that it has something of.
-    pub families: Vec<String>,
+    pub has: Holdings,
 }
 
 /// An account that has something, and the address of a user who must have

@@ -41,7 +41,7 @@ mod sharing;
 mod sqlite;
 pub mod trial;
 
-pub use addresses::{Addresses, LeftOver, ShownAccount, Twins};
+pub use addresses::{Addresses, Holdings, LeftOver, ShownAccount, Twins};
 use audit::AuditRow;
 pub use drift::{
     DeletedBack, Drifted, DriftedGroup, GivenBack, Left, Reconcilable, Repaired, Settle, TakenAway,
@@ -1044,11 +1044,12 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
         after: UserKey,
         most: usize,
     ) -> Result<Vec<(UserKey, ResourceId, String)>, StoreError>;
-    /// Those of the accounts, by key, that were ended here, or were to be.
+    /// Those of the accounts, by key and with what they have, that were ended here,
+    /// or were to be, and have something that their end would take away.
     async fn ended(
         &self,
         c: ConnectionKey,
-        accounts: Vec<String>,
+        accounts: Vec<(String, Holdings)>,
     ) -> Result<Vec<(UserKey, ResourceId)>, StoreError>;
     /// Which users members are that the application shows, by its ids and the
     /// keys of their accounts.

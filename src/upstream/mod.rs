@@ -38,7 +38,7 @@ pub type Millis = i64;
 pub struct Tenant([u8; 32]);
 
 impl Tenant {
-    fn of(parts: &[&[u8]]) -> Self {
+    pub(crate) fn of(parts: &[&[u8]]) -> Self {
         let mut digest = Sha256::new();
         for part in parts {
             digest.update((part.len() as u64).to_be_bytes());
@@ -226,8 +226,8 @@ pub struct RemoteUser {
     pub active: bool,
     /// It has nothing that its end would take away.
     pub idle: bool,
-    /// The families that it has something of, where there are any.
-    pub families: Vec<String>,
+    /// The groups of families that it has, each with its family's name before it.
+    pub has: Vec<(String, String)>,
     /// When it came into being, by the application's clock, where it tells.
     pub created: Option<Millis>,
     /// Other fields by the application's names, lists joined in `lists`.

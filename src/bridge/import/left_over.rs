@@ -78,6 +78,6 @@ fn shown_account(user: &RemoteUser) -> Option<ShownAccount> {
     Some(ShownAccount {
         account: user.account.to_lowercase(),
         upstream_id: user.upstream_id.clone()?,
-        families: user.families.clone(),
+        has: user.has.clone(),
     })
 }

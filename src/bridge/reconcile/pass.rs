@@ -19,7 +19,8 @@ use crate::{
     },
     scim::resource::ResourceId,
     store::{
-        Actor, DeletedBack, Drifted, DriftedGroup, ImportMark, Reconcilable, Repaired, Settle,
+        Actor, DeletedBack, Drifted, DriftedGroup, Holdings, ImportMark, Reconcilable, Repaired,
+        Settle,
     },
     upstream::{RemoteMember, RemoteUser, UpstreamError},
 };
@@ -178,7 +179,11 @@ impl Pass<'_> {
         }
         // Who is there without any membership was not given anything back.
         let active = listed.into_iter().filter(|user| user.active && !user.idle);
-        let there: HashSet<String> = active.map(|user| user.account.to_lowercase()).collect();
+        let mut there: HashMap<String, Holdings> = HashMap::new();
+        for user in active {
+            let has = there.entry(user.account.to_lowercase()).or_default();
+            has.extend(user.has);
+        }
         let by_members = self.session.connection.upstream.has_families();
         let mut missing = HashSet::new();
         let mut after = UserKey(0);
@@ -192,7 +197,9 @@ impl Pass<'_> {
                 // What is there of it are its memberships.
                 continue;
             }
-            let gone = page.into_iter().filter(|(_, _, key)| !there.contains(key));
+            let gone = page
+                .into_iter()
+                .filter(|(_, _, key)| !there.contains_key(key));
             missing.extend(gone.map(|(user, ..)| user));
         }
         if self.only_shown() {

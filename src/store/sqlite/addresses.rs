@@ -66,8 +66,7 @@ fn is_ours(db: &Connection, user: &User, one: &ShownAccount) -> Result<bool> {
     if users::is_bound_elsewhere(db, UserKey(user.key), &one.upstream_id)? {
         return Ok(false);
     }
-    let others = seats::spared(db, user)?;
-    Ok(one.families.iter().any(|family| !others.contains(family)))
+    Ok(!one.has.is_empty() && !seats::are_spared(db, user, &one.has)?)
 }
 
 fn is_settled(user: &User) -> bool {

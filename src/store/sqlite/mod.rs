@@ -28,7 +28,7 @@ use crate::{
 
 use super::{
     Actor, Counting, Counts, DecideGroup, DecideUser, Delay, DeletedBack, Drifted, FoundGroup,
-    FoundUser, Gone, GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health,
+    FoundUser, Gone, GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, Holdings,
     ImportMark, Imported, Lane, ListError, Listing, Members, Millis, Pending, Precondition,
     Reconcilable, Refused, RefusedResource, Repaired, Resource, SeenToken, Select, Settle,
     Standing, Store, StoreError, StoredUser, TakenAway, UserLearned, UserRow, UserTurn,
@@ -721,7 +721,7 @@ impl Store for Sqlite {
     async fn ended(
         &self,
         c: ConnectionKey,
-        accounts: Vec<String>,
+        accounts: Vec<(String, Holdings)>,
     ) -> Result<Vec<(UserKey, ResourceId)>, StoreError> {
         let read = move |db: &Connection| reconcile::ended(db, c.0, &accounts);
         Ok(self.readers.read_apart(read).await?)

@@ -14,7 +14,7 @@ use crate::{
         state::{Existence, GroupKey, UserKey},
     },
     scim::resource::ResourceId,
-    store::{Actor, Drifted, Lane, Reconcilable, Repaired, Settle},
+    store::{Actor, Drifted, Holdings, Lane, Reconcilable, Repaired, Settle},
 };
 
 use super::{
@@ -81,7 +81,7 @@ pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
 pub(super) fn ended(
     db: &Connection,
     connection: i64,
-    accounts: &[String],
+    accounts: &[(String, Holdings)],
 ) -> Result<Vec<(UserKey, ResourceId)>> {
     let mut select = db.prepare_cached(
         "SELECT key, id FROM users
@@ -90,7 +90,7 @@ pub(super) fn ended(
            AND unsure = 0 AND dirty = 0",
     )?;
     let mut found = Vec::new();
-    for account in accounts {
+    for (account, has) in accounts {
         let row = select
             .query_row(params![connection, account], |row| {
                 Ok((UserKey(row.get(0)?), ResourceId::from_bytes(row.get(1)?)))
@@ -98,11 +98,21 @@ pub(super) fn ended(
             .optional()?;
         if let Some((user, id)) = row
             && !seats::explains(db, user.0)?
+            && !is_anothers(db, user, has)?
         {
             found.push((user, id));
         }
     }
     Ok(found)
+}
+
+/// Whether all that there is of it is what another connection manages, which its
+/// end would spare.
+fn is_anothers(db: &Connection, user: UserKey, has: &[(String, String)]) -> Result<bool> {
+    match users::by_key(db, user.0)? {
+        Some(user) if !has.is_empty() => seats::are_spared(db, &user, has),
+        _ => Ok(false),
+    }
 }
 
 const OTHER_ID: &str = "connection = ?1 AND account_key = ?2 AND account_key IS NOT NULL

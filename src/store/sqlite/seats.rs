@@ -229,6 +229,14 @@ pub(super) fn spared(db: &Connection, user: &User) -> Result<Vec<String>> {
     Ok(spared)
 }
 
+/// Whether the end of a user spares all of some groups of families.
+pub(super) fn are_spared(db: &Connection, user: &User, has: &[(String, String)]) -> Result<bool> {
+    let spared = spared(db, user)?;
+    let is_spared =
+        |(family, group): &(String, String)| spared.contains(family) || spared.contains(group);
+    Ok(has.iter().all(is_spared))
+}
+
 /// The groups of a family, of any connection, that this one did not ask for the
 /// user in.
 fn unasked(db: &Connection, person: &Person, user: i64, family: &str) -> Result<Vec<String>> {

@@ -156,7 +156,7 @@ fn user(account: Account, called: String) -> RemoteUser {
         upstream_id: Some(account.id),
         // "active" is the only status that is documented.
         idle: false,
-        families: Vec::new(),
+        has: Vec::new(),
         active: account
             .status
             .is_none_or(|status| status.eq_ignore_ascii_case("active")),

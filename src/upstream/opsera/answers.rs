@@ -199,7 +199,7 @@ fn read_user(row: &Value, wire: &Wire) -> Result<RemoteUser, UpstreamError> {
         upstream_id: text(row, wire.key(Key::UserId)).or_else(|| text(row, "id")),
         active,
         idle: false,
-        families: Vec::new(),
+        has: Vec::new(),
         created: fields
             .get("createdAt")
             .and_then(|text| text.parse::<jiff::Timestamp>().ok())

@@ -11,6 +11,7 @@ use std::{
 use super::{
     Snyk,
     api::{Group, Membership, SsoUser, Which},
+    families::name,
     membership::later,
     settings::{Sso, UnknownUsers},
 };
@@ -108,7 +109,7 @@ impl Snyk {
                     }
                     Some((_, place)) => {
                         if let Some(first) = found.get_mut(*place) {
-                            first.families.push(group.id.clone());
+                            first.has.extend(one().has);
                         }
                     }
                     None if email.is_empty() => {}
@@ -326,7 +327,7 @@ fn not_visible(group: &str) -> UpstreamError {
 
 fn in_group(membership: &Membership, group: &str) -> RemoteUser {
     RemoteUser {
-        families: vec![group.to_owned()],
+        has: vec![(group.to_owned(), name(group, &membership.role_id))],
         ..of_membership(membership)
     }
 }

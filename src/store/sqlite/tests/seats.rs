@@ -7,7 +7,7 @@ use crate::{
         operation::Operation,
         state::{Family, GroupKey},
     },
-    store::{FoundGroup, ImportMark, Seat, Site, UNANSWERED},
+    store::{FoundGroup, ImportMark, Seat, ShownAccount, Site, UNANSWERED},
 };
 
 /// Two roles of one team, each a group of another connection; Ann is known to
@@ -207,16 +207,35 @@ async fn the_end_of_a_user_spares_the_place_that_another_connection_has() {
         .store
         .end_user_turn(two.ann[1].key, learned, 3_000);
     end.await.unwrap();
-    let back = |which: usize| {
+    let has = |role: &str| vec![("team".to_owned(), role.to_owned())];
+    let back = |which: usize, role: &str| {
         two.scene
             .store
-            .ended(two.both[which], vec!["ann@example.com".into()])
+            .ended(two.both[which], vec![("ann@example.com".into(), has(role))])
     };
-    assert_eq!(back(1).await.unwrap(), [], "what is there is not its own");
-    // Once the other one has let go, whatever is there was given back.
+    assert_eq!(
+        back(1, "member").await.unwrap(),
+        [],
+        "the place is not its own"
+    );
+    // Once the other one has let go, what is there was given back, but for the
+    // role that is the other one's to give.
     two.ask(0, false).await;
     two.told(0).await;
-    assert_eq!(back(1).await.unwrap().len(), 1);
+    assert_eq!(back(1, "member").await.unwrap().len(), 1);
+    assert_eq!(back(1, "viewer").await.unwrap(), []);
+    // So with another account that has her address.
+    let left = async |role: &str| {
+        let twin = ShownAccount {
+            account: "ann@example.com".into(),
+            upstream_id: "twin".into(),
+            has: has(role),
+        };
+        let left = two.scene.store.left_over(two.both[1], vec![twin]).await;
+        left.unwrap()[0].ours
+    };
+    assert!(left("member").await);
+    assert!(!left("viewer").await);
 }
 
 #[tokio::test]
