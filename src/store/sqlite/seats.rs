@@ -2,7 +2,8 @@
 //! connections lead to it: whoever has one of its groups lacks the others, so
 //! only one connection at a time asks for a user there (reliability: H-18). The
 //! first that asks has the place, until nothing of it is left: no pair that was
-//! asked for or is on its way out, and no call that may still land.
+//! asked for or is on its way out, no end of the user that is not done, and no
+//! call that may still land.
 //!
 //! Another one that asks is refused when its pair is sent, by name, and waits
 //! where the first only has to end. What it asks to end is told as always: that
@@ -53,6 +54,13 @@ const LANDS: &str = concat!(
     "SELECT 1 FROM ",
     same_person!(),
     " JOIN doubts d ON d.user_key = x.key"
+);
+/// The end of an account takes away whatever there is of it.
+const ENDS: &str = concat!(
+    "SELECT 1 FROM ",
+    same_person!(),
+    " JOIN users e ON e.key = x.key
+     WHERE e.dirty = 1 AND (e.tombstone IS NOT NULL OR e.wants = 0)"
 );
 const PAIRS: &str = concat!(
     "SELECT m.group_key, m.user_key FROM ",
@@ -115,6 +123,7 @@ impl Person {
             Some(1) => Seat::Taken,
             Some(_) => Seat::Leaving,
             None if db.prepare_cached(LANDS)?.exists(person)? => Seat::Leaving,
+            None if db.prepare_cached(ENDS)?.exists(person)? => Seat::Leaving,
             None => Seat::Free,
         })
     }
@@ -312,7 +321,13 @@ macro_rules! first_seats {
              WHERE c.site IS NOT NULL AND g.family IS NOT NULL AND m.managed = 1
                AND (m.desired = 1 OR m.observed <> 0) AND ",
             $key,
-            " IS NOT NULL ORDER BY m.observed = 1 DESC, m.desired DESC, g.key"
+            " IS NOT NULL
+               -- Whoever has it by one of the keys has it.
+               AND NOT EXISTS (SELECT 1 FROM owners w
+                   WHERE w.site = c.site AND w.kind = 2 AND w.connection <> c.key
+                     AND w.name IN (g.family || char(10) || u.account_key,
+                         g.family || char(10) || u.upstream_id))
+             ORDER BY m.observed = 1 DESC, m.desired DESC, g.key"
         )
     };
 }

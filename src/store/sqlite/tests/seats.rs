@@ -106,6 +106,24 @@ impl Two {
         end.await.unwrap();
     }
 
+    /// The end of the user is done.
+    async fn ended(&self, which: usize) {
+        let learned = UserLearned {
+            observed: Some(ObservedAccount {
+                existence: Existence::Absent,
+                deactivated: true,
+                ..ObservedAccount::default()
+            }),
+            settled: true,
+            ..UserLearned::default()
+        };
+        let end = self
+            .scene
+            .store
+            .end_user_turn(self.ann[which].key, learned, 3_000);
+        end.await.unwrap();
+    }
+
     async fn share(&self) {
         let sites = sites(self.both, true);
         self.scene.store.settle_sites(sites).await.unwrap();
@@ -159,6 +177,35 @@ async fn a_call_that_may_still_land_keeps_the_place() {
 }
 
 #[tokio::test]
+async fn an_end_that_is_not_done_keeps_the_place_when_nothing_lands_any_more() {
+    let two = Two::new(true).await;
+    two.ask(0, true).await;
+    two.told(0).await;
+    two.ask(0, false).await;
+    two.turn(0, false).await;
+    two.told(0).await;
+    let (store, ann) = (&two.scene.store, &two.ann[0]);
+    let gone = store.delete_user(two.both[0], ann.resource.id, always(), actor());
+    gone.await.unwrap();
+    store.begin_user_turn(ann.key).await.unwrap().unwrap();
+    two.ended(0).await;
+    two.ask(1, true).await;
+    assert_eq!(two.seat(1).await, Seat::Leaving, "it may land");
+    assert!(two.is_said_again(0).await);
+    assert_eq!(two.seat(1).await, Seat::Leaving, "it may have landed");
+    let turn = store.begin_user_turn(ann.key).await.unwrap().unwrap();
+    let spared = turn.work.principal.elsewhere;
+    assert_eq!(
+        spared,
+        ["member"],
+        "a role of the other one's, and no place"
+    );
+    assert_eq!(two.seat(1).await, Seat::Leaving, "it is being ended");
+    two.ended(0).await;
+    assert_eq!(two.seat(1).await, Seat::Free);
+}
+
+#[tokio::test]
 async fn a_connection_that_is_alone_asks_nobody() {
     let two = Two::new(false).await;
     two.ask(0, true).await;
@@ -193,20 +240,7 @@ async fn the_end_of_a_user_spares_the_place_that_another_connection_has() {
     let turn = two.scene.store.begin_user_turn(two.ann[1].key).await;
     let spared = turn.unwrap().unwrap().work.principal.elsewhere;
     assert_eq!(spared, ["team"]);
-    let learned = UserLearned {
-        observed: Some(ObservedAccount {
-            existence: Existence::Absent,
-            deactivated: true,
-            ..ObservedAccount::default()
-        }),
-        settled: true,
-        ..UserLearned::default()
-    };
-    let end = two
-        .scene
-        .store
-        .end_user_turn(two.ann[1].key, learned, 3_000);
-    end.await.unwrap();
+    two.ended(1).await;
     let has = |role: &str| vec![("team".to_owned(), role.to_owned())];
     let back = |which: usize, role: &str| {
         two.scene
@@ -236,6 +270,36 @@ async fn the_end_of_a_user_spares_the_place_that_another_connection_has() {
     };
     assert!(left("member").await);
     assert!(!left("viewer").await);
+}
+
+#[tokio::test]
+async fn a_restart_gives_the_place_to_nobody_else_who_asks_for_it() {
+    let two = Two::new(true).await;
+    two.ask(0, true).await;
+    two.told(0).await;
+    // The other one knows the account by its id, too.
+    let learned = UserLearned {
+        observed: Some(ObservedAccount {
+            existence: Existence::Present,
+            ..ObservedAccount::default()
+        }),
+        upstream_id: Some("id of ann".into()),
+        settled: true,
+        ..UserLearned::default()
+    };
+    let store = &two.scene.store;
+    let linked = store.end_user_turn(two.ann[1].key, learned, 3_000);
+    linked.await.unwrap();
+    two.ask(1, true).await;
+    two.share().await;
+    assert_eq!(two.seat(1).await, Seat::Taken);
+    let learned = UserLearned {
+        upstream_id: Some("id of ann".into()),
+        ..UserLearned::default()
+    };
+    let linked = store.end_user_turn(two.ann[0].key, learned, 3_000);
+    linked.await.unwrap();
+    assert_eq!(two.seat(0).await, Seat::Free, "it is its own");
 }
 
 #[tokio::test]
