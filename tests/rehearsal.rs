@@ -246,10 +246,6 @@ async fn what_would_be_refused_held_or_not_understood_is_told_with_its_reason() 
         &json!({ "method": "GET", "path": "/Users?count=1" }),
     );
     assert_eq!(read["reads"], true);
-    let tagged = json!({ "method": "DELETE", "path": below, "headers": { "If-Match": "W/\"1\"" } });
-    let file = world.file("tagged.json", &tagged.to_string());
-    let (_, wrong, ok) = world.run(&["plan", "--connection", "acme", "--request", &file]);
-    assert!(!ok && wrong.contains("If-Match"), "{wrong}");
     for elsewhere in ["/other/scim/v2", "https://scim.example.com/other/scim/v2"] {
         let asked = json!({ "method": "DELETE", "path": format!("{elsewhere}{below}") });
         let file = world.file("elsewhere.json", &asked.to_string());
@@ -299,4 +295,79 @@ async fn a_plan_of_a_group_tells_its_deletion_and_knows_what_there_is_not() {
     let nobody = "01900000-0000-7000-8000-000000000000";
     let (_, wrong, ok) = world.run(&["plan", "--connection", "acme", "--group", nobody]);
     assert!(!ok && wrong.contains("no Group"), "{wrong}");
+}
+
+/// What a command says that cannot do it.
+fn refused(world: &World, request: &Value) -> String {
+    let file = world.file("refused.json", &request.to_string());
+    let (_, wrong, ok) = world.run(&["plan", "--connection", "acme", "--request", &file]);
+    assert!(!ok, "{request}");
+    wrong
+}
+
+#[tokio::test]
+async fn a_file_that_says_too_little_is_told_what_a_request_is() {
+    let world = World::start().await;
+    for (request, lacks) in [
+        (json!({ "method": "PATCH" }), "`path`"),
+        (json!({ "path": "/Users/1" }), "`method`"),
+        (json!({ "method": "DELETE", "path": 7 }), "a string"),
+        (
+            json!({ "method": "DELETE", "path": "/Users/1", "boddy": 1 }),
+            "`boddy`",
+        ),
+    ] {
+        let wrong = refused(&world, &request);
+        let smallest = r#"{"method": "DELETE", "path": "/Users/ID"}"#;
+        assert!(wrong.contains(lacks) && wrong.contains(smallest), "{wrong}");
+    }
+    let bare = json!({ "method": "PATCH", "path": "/Users/1" });
+    let wrong = refused(&world, &bare);
+    assert!(wrong.contains("a PATCH has a body"), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_precondition_of_a_planned_request_counts_as_that_of_a_real_one() {
+    let world = World::start().await;
+    let (a, b) = (world.user("a").await, world.user("b").await);
+    let path = format!("/Users/{a}");
+    let stale = world.get(&path).await.version().unwrap();
+    let title = json!([{ "op": "replace", "path": "title", "value": "Lead" }]);
+    let now = world
+        .patch(&path, title)
+        .await
+        .expect(200)
+        .version()
+        .unwrap();
+    let schemas = json!(["urn:ietf:params:scim:api:messages:2.0:PatchOp"]);
+    let off = json!({ "schemas": schemas,
+        "Operations": [{ "op": "replace", "path": "active", "value": false }] });
+    let of = |headers: Value| {
+        let request = json!({ "method": "PATCH", "path": path, "body": off, "headers": headers });
+        let told = plan(&world, &request);
+        let answer = &told["answers"][0];
+        let word = answer["answer"].as_str().unwrap().to_owned();
+        (word, answer["status"].as_u64(), planned(&told).len())
+    };
+    let tag = |version: u64| format!("W/\"{version}\"");
+    let done = ("done".to_owned(), None, 1);
+    let refused = |status| ("refused".to_owned(), Some(status), 0);
+    assert_eq!(of(json!({ "If-Match": tag(now) })), done);
+    assert_eq!(of(json!({ "if-match": [tag(stale), tag(now)] })), done);
+    assert_eq!(of(json!({ "If-Match": "*", "accept": "*/*" })), done);
+    assert_eq!(of(json!({ "IF-MATCH": tag(stale) })), refused(412));
+    assert_eq!(of(json!({ "If-None-Match": tag(now) })), refused(412));
+    assert_eq!(of(json!({ "If-None-Match": tag(stale) })), done);
+    assert_eq!(of(json!({ "If-Match": "7" })), refused(400));
+    assert_eq!(of(json!({ "If-Match": 7 })), refused(400));
+    let told = plan(
+        &world,
+        &json!({ "method": "POST", "path": "/Bulk", "body": { "Operations": [
+            { "method": "PATCH", "path": path, "version": tag(stale), "data": off },
+            { "method": "DELETE", "path": format!("/Users/{b}"), "version": tag(1) },
+        ] } }),
+    );
+    assert_eq!(told["answers"][0]["status"], 412, "{told:#}");
+    assert_eq!(told["answers"][1]["answer"], "done", "{told:#}");
+    assert_eq!(world.get(&path).await.expect(200).body["active"], true);
 }

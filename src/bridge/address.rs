@@ -92,27 +92,47 @@ impl Session {
         id: &str,
         change: impl FnOnce(&StoredUser) -> Result<Attributes, Problem>,
     ) -> Result<bool, Failure> {
-        let (upstream, store) = (&self.connection.upstream, &self.bridge.store);
-        let (key, Some(id)) = (self.connection.key, ResourceId::exact(id)) else {
+        let Some(Moved { user, account, to }) = self.moved(id, change).await? else {
             return Ok(false);
         };
-        let stored = store.stored_user(key, id).await.map_err(store_failed)?;
+        let (key, store) = (self.connection.key, &self.bridge.store);
+        let followed = store.follow(key, user, account, to, self.actor()).await;
+        followed.map_err(store_failed)
+    }
+
+    /// The account that has the address by now that a change would give its user.
+    pub(super) async fn moved(
+        &self,
+        id: &str,
+        change: impl FnOnce(&StoredUser) -> Result<Attributes, Problem>,
+    ) -> Result<Option<Moved>, Failure> {
+        let (upstream, store) = (&self.connection.upstream, &self.bridge.store);
+        let (key, Some(user)) = (self.connection.key, ResourceId::exact(id)) else {
+            return Ok(None);
+        };
+        let stored = store.stored_user(key, user).await.map_err(store_failed)?;
         // What is wrong with the change itself is told by the change.
         let address = stored.and_then(|stored| {
             let user = change(&stored).ok()?;
             departs(&**upstream, &stored, &user)
         });
-        let Some(address) = address else {
-            return Ok(false);
+        let Some(to) = address else {
+            return Ok(None);
         };
-        let found = upstream.user(&address).await;
+        let found = upstream.user(&to).await;
         let found = found.map_err(|error| self.unreadable(&error))?;
-        let Some(account) = found.and_then(|found| found.upstream_id) else {
-            return Ok(false);
-        };
-        let followed = store.follow(key, id, account, address, self.actor()).await;
-        followed.map_err(store_failed)
+        let account = found.and_then(|found| found.upstream_id);
+        Ok(account.map(|account| Moved { user, account, to }))
     }
+}
+
+/// An account, by its id, that the application knows by another address than the
+/// user has here who may be linked to it.
+#[derive(Debug, Clone)]
+pub(super) struct Moved {
+    pub(super) user: ResourceId,
+    pub(super) account: String,
+    pub(super) to: String,
 }
 
 /// Whether a change was refused for what must not change.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{
-    Connection, Failure, Operator, Rehearsed, Session, Stopped, Written, clock, held::method,
+    Connection, Failure, Operator, Rehearsed, Session, Written, clock, held::method,
     session::store_failed,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         error::Problem,
         resource::ResourceId,
     },
-    store::{Actor, Hold, HoldId, HoldState, Request, Watch},
+    store::{Actor, Hold, HoldId, HoldState, Precondition, Request, Watch},
 };
 
 /// The most holds in a list.
@@ -103,7 +103,7 @@ impl Operator {
     pub async fn approve(&self, id: &str) -> Result<Approved, Declined> {
         let held = self.waiting(id).await?;
         let session = self.session(&held, Watch::Approved)?;
-        let done = session.again(act_of(&held)?, Some(held.hold.id)).await;
+        let done = session.again(act_of(&held)?, held.hold.id).await;
         match done {
             Ok(written) => {
                 tracing::info!(hold = %held.hold.id, operator = self.name(), "a held request was approved");
@@ -146,30 +146,27 @@ impl Operator {
         let effect = self.effect(&held).await?;
         let session = self.session(&held, Watch::Approved)?;
         let request = BulkRequest::of(act_of(&held)?);
-        Ok((effect, session.rehearse(request).await?))
+        let any = vec![Ok(Precondition::default())];
+        Ok((effect, session.rehearse(request, any).await?))
     }
 
     async fn effect(&self, held: &HeldRequest) -> Result<Rehearsal, Declined> {
         let session = self.session(held, Watch::Rehearsed)?;
-        match session.again(act_of(held)?, None).await {
-            Err(Failure::Stopped(stopped)) => match *stopped {
-                Stopped::Rehearsed(plan) => Ok(plan),
-                other => Err(Failure::Stopped(Box::new(other)).into()),
+        let request = BulkRequest::of(act_of(held)?);
+        let any = vec![Ok(Precondition::default())];
+        let effect = session.takes_away(request, any).await?;
+        // It would change nothing.
+        Ok(effect.unwrap_or_else(|| Rehearsal {
+            effect: Effect {
+                added: 0,
+                removed: 0,
+                adds: Vec::new(),
+                removes: Vec::new(),
+                act: Deed::Change,
+                ..held.hold.plan.clone()
             },
-            Err(failure) => Err(failure.into()),
-            // It would change nothing.
-            Ok(_) => Ok(Rehearsal {
-                effect: Effect {
-                    added: 0,
-                    removed: 0,
-                    adds: Vec::new(),
-                    removes: Vec::new(),
-                    act: Deed::Change,
-                    ..held.hold.plan.clone()
-                },
-                over: None,
-            }),
-        }
+            over: None,
+        }))
     }
 
     async fn waiting(&self, id: &str) -> Result<HeldRequest, Declined> {

@@ -40,8 +40,7 @@ use crate::{
 mod addresses;
 mod rehearsal;
 
-pub(super) use rehearsal::no_precondition;
-pub use rehearsal::{Foreseen, Rehearsed};
+pub use rehearsal::{Foreseen, Look, Rehearsed, Then};
 
 /// An operation and what became of it; nothing is told of a deletion but that
 /// it was done.
@@ -68,17 +67,13 @@ impl Session {
     }
 
     /// Does a held request, as the only operation; it waits no more when it
-    /// is done. `None` only rehearses it.
-    pub(super) async fn again(
-        &self,
-        act: Act,
-        closes: Option<HoldId>,
-    ) -> Result<Option<Written>, Failure> {
+    /// is done.
+    pub(super) async fn again(&self, act: Act, closes: HoldId) -> Result<Option<Written>, Failure> {
         let session = self.clone();
         let request = BulkRequest::of(act);
         self.whole(async move {
             let when = vec![Ok(Precondition::default())];
-            let answers = session.bulk_whole(request, when, closes).await;
+            let answers = session.bulk_whole(request, when, Some(closes)).await;
             let answer = answers.into_iter().next();
             answer.map_or(Err(Failure::Internal), |answer| answer.outcome)
         })
@@ -138,7 +133,7 @@ struct Work<'s> {
 }
 
 /// The precondition of an operation, or why it is none.
-type When = Result<Precondition, Problem>;
+pub(super) type When = Result<Precondition, Problem>;
 type Units = Vec<Vec<usize>>;
 /// What was written, by the operations' places.
 type WrittenAt = (Vec<(usize, UserWritten)>, Vec<(usize, GroupWritten)>);

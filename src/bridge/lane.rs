@@ -32,7 +32,7 @@ use crate::{
     upstream::{Upstream, ahead},
 };
 
-mod brink;
+pub(super) mod brink;
 
 use brink::Kept;
 

@@ -56,7 +56,7 @@ pub use crate::{
     store::{Elsewhere, Hold, HoldState, Item, Members, Precondition, Recovery, Resource, Why},
 };
 pub use approval::{Approved, Declined, HeldRequest};
-pub use bulk::{BulkAnswer, Foreseen, Rehearsed};
+pub use bulk::{BulkAnswer, Foreseen, Look, Rehearsed, Then};
 pub use held::Stopped;
 pub use import::Progress;
 use lane::Lanes;
@@ -193,7 +193,10 @@ pub enum Failure {
     #[error(transparent)]
     Problem(#[from] Problem),
     /// The precondition failed: read again. The current version.
-    #[error("stale; now {0}")]
+    #[error(
+        "The resource has changed: it is now at version W/\"{0}\". Read it again and repeat the \
+         change."
+    )]
     Stale(u64),
     /// Try again after so many seconds; nothing was changed, or (with
     /// `ack = "confirmed"`) the change is kept and not yet confirmed.

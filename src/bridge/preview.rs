@@ -7,13 +7,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Failure, Operator, Rehearsed, Session, Stopped, Written, approval::Declined,
-    bulk::no_precondition, calls, session::store_failed,
+    Failure, Operator, Rehearsed, Session, approval::Declined, bulk::When, calls,
+    session::store_failed,
 };
 use crate::{
     plan::{
         decide::{plan_group, plan_user},
-        guard::Rehearsal,
         operation::{Loss, Operation, Plan},
     },
     scim::{
@@ -22,7 +21,7 @@ use crate::{
         json::{self, Limits},
         resource::{ResourceId, ResourceType},
     },
-    store::{Pending, Watch},
+    store::{Pending, Precondition, Watch},
 };
 
 /// The most lanes that are looked at.
@@ -126,37 +125,26 @@ impl Operator {
         let Some(request) = request.map_err(Failure::Problem)? else {
             return Ok(None);
         };
-        let guard = &connection.policy.guard;
-        let session = |watch: Watch| Session {
+        let session = Session {
             bridge: Arc::clone(&self.bridge),
             actor: self.name().to_owned(),
-            watch,
-            connection: Arc::clone(&connection),
+            watch: Watch::On(Arc::clone(&connection.policy.guard)),
+            connection,
         };
+        let (request, when) = request;
         let effect = match &request.operations[..] {
+            // What is refused before that is looked at takes nothing away.
             [Sent { act: Ok(act), .. }] if act.verb != Verb::Create => {
-                let session = session(Watch::Rehearsed(Arc::clone(guard)));
-                effect(session.again(act.clone(), None).await)
+                let judged = session.takes_away(request.clone(), when.clone()).await;
+                judged.ok().flatten()
             }
             _ => None,
         };
-        let session = session(Watch::On(Arc::clone(guard)));
-        let rehearsed = session.rehearse(request).await?;
+        let rehearsed = session.rehearse(request, when).await?;
         Ok(Some(Rehearsed {
             effect,
             ..rehearsed
         }))
-    }
-}
-
-/// What it would take away, where it is not refused before that is looked at.
-fn effect(done: Result<Option<Written>, Failure>) -> Option<Rehearsal> {
-    match done {
-        Err(Failure::Stopped(stopped)) => match *stopped {
-            Stopped::Rehearsed(plan) => Some(plan),
-            _ => None,
-        },
-        _ => None,
     }
 }
 
@@ -168,8 +156,8 @@ pub struct SentRequest {
     pub path: String,
     /// JSON, or the text of it.
     pub body: Value,
-    /// It came with a precondition.
-    pub conditional: bool,
+    /// Those of a write that stand in its headers, or why they are none.
+    pub when: Result<Precondition, Problem>,
 }
 
 /// What stands at the end of every base URL.
@@ -182,14 +170,11 @@ impl SentRequest {
         connection: &str,
         all: &[&str],
         limits: &Limits,
-    ) -> Result<Option<BulkRequest>, Problem> {
+    ) -> Result<Option<(BulkRequest, Vec<When>)>, Problem> {
         let path = below_base(&self.path, connection, all)?;
         let method = self.method.to_ascii_uppercase();
         if ["GET", "HEAD"].contains(&&*method) || path.ends_with("/.search") {
             return Ok(None);
-        }
-        if self.conditional {
-            return Err(no_precondition());
         }
         let text = match &self.body {
             Value::String(text) => text.clone(),
@@ -200,15 +185,29 @@ impl SentRequest {
             if method != "POST" {
                 return Err(Problem::new(405, "only POST goes to /Bulk"));
             }
-            return bulk::parse(text.as_bytes(), limits).map(Some);
+            let request = bulk::parse(text.as_bytes(), limits)?;
+            let versions = request.operations.iter().map(|it| it.version.as_deref());
+            let when = versions.map(Precondition::of_operation).collect();
+            return Ok(Some((request, when)));
         }
         let body = match &*method {
+            "POST" | "PUT" | "PATCH" if text.trim().is_empty() => {
+                return Err(Problem::new(
+                    400,
+                    format!("a {method} has a body: write it as `body` into the file"),
+                ));
+            }
             "POST" | "PUT" | "PATCH" => Some(json::parse(text.as_bytes(), limits)?),
             // What is none of these is told as that, whatever came with it.
             _ => None,
         };
+        // What is made has no version yet.
+        let when = match &*method {
+            "POST" => Ok(Precondition::default()),
+            _ => self.when,
+        };
         let act = bulk::act(&method, Some(path.to_owned()), body);
-        Ok(Some(BulkRequest::single(method, act)))
+        Ok(Some((BulkRequest::single(method, act), vec![when])))
     }
 }
 

@@ -58,7 +58,9 @@ struct One {
 /// as {"method": "PATCH", "path": "/Groups/ID", "body": {..}}, with any path that
 /// was recorded, and of any method and of /Bulk too: what it would be answered,
 /// what it would take away, whether a guard rail would stop it, and what would be
-/// sent. Always by the same way as when it is done, so that is what happens if
+/// sent; If-Match and If-None-Match count as "headers" beside them. Where a guard
+/// rail or a new address has the application looked at first, that is done, and
+/// told. Always by the same way as when it is done, so that is what happens if
 /// nothing else comes in between and the application does what it is asked.
 #[derive(Debug, Args)]
 pub(super) struct Plan {

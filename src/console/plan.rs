@@ -12,8 +12,14 @@ use super::{
     held::{rehearsed, told},
 };
 use crate::{
-    bridge::{BulkAnswer, Failure, Foreseen, Preview, Rehearsed, SentRequest, Stopped},
-    scim::error::{Problem, ScimType},
+    bridge::{
+        BulkAnswer, Failure, Foreseen, Look, Precondition, Preview, Rehearsed, SentRequest,
+        Stopped, Then,
+    },
+    scim::{
+        error::{Problem, ScimType},
+        tags::Tags,
+    },
 };
 
 #[derive(Debug, Deserialize)]
@@ -40,15 +46,38 @@ pub(super) struct Request {
 
 impl From<Request> for SentRequest {
     fn from(request: Request) -> Self {
-        let mut names = request.headers.keys();
+        let tags = |name: &str| {
+            let named = |(key, _): &(&String, &Value)| key.eq_ignore_ascii_case(name);
+            let values = request.headers.iter().filter(named);
+            // A header that was sent several times is a list of its values.
+            let values = values.flat_map(|(_, value)| match value {
+                Value::Array(list) => list.as_slice(),
+                one => std::slice::from_ref(one),
+            });
+            Tags::read(name, values.map(Value::as_str))
+        };
+        let both = tags("if-match").and_then(|it| Ok((it, tags("if-none-match")?)));
+        let when = both.map(|(if_match, if_none_match)| Precondition::of(if_match, if_none_match));
         Self {
+            when,
             method: request.method,
             path: request.path,
             body: request.body,
-            conditional: names
-                .any(|name| ["if-match", "if-none-match"].contains(&&*name.to_ascii_lowercase())),
         }
     }
+}
+
+/// What a file has to say at least.
+const SMALLEST: &str = r#"a request is {"method": "DELETE", "path": "/Users/ID"}, or with a body {"method": "PATCH", "path": "/Users/ID", "body": {"Operations": [..]}}; `url` may stand for `path`, and `headers` beside them"#;
+
+/// A request as a file says it, or what it lacks.
+fn read(body: &[u8]) -> Result<Request, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        Problem::new(
+            400,
+            format!("the request is not complete: {error}: {SMALLEST}"),
+        )
+    })
 }
 
 pub(super) async fn pending(operator: Entered, asked: web::Query<Asked>) -> HttpResponse {
@@ -74,9 +103,12 @@ fn preview(of: &Preview) -> Value {
 pub(super) async fn request(
     operator: Entered,
     shared: web::Data<Shared>,
-    request: web::Json<Request>,
+    body: web::Bytes,
 ) -> HttpResponse {
-    let request = request.into_inner();
+    let request = match read(&body) {
+        Ok(request) => request,
+        Err(problem) => return told(Err(Failure::Problem(problem).into())),
+    };
     if let Some(problem) = is_elsewhere(&request.path, shared.public_url.as_deref()) {
         return told(Err(Failure::Problem(problem).into()));
     }
@@ -126,6 +158,8 @@ pub(super) fn lay_calls(told: &mut Value, plan: &Rehearsed) {
     told["calls"] = calls.into();
     told["more"] = plan.cut.into();
     told["paused"] = plan.paused.into();
+    let moved: Vec<String> = plan.moved.iter().map(ToString::to_string).collect();
+    told["followsAddress"] = moved.into();
 }
 
 fn call(of: &Foreseen) -> Value {
@@ -138,8 +172,24 @@ fn call(of: &Foreseen) -> Value {
         "resourceType": of.of.name(),
         "id": of.id.to_string(),
         "asksFirst": of.unsure,
+        "looksFirst": of.looks.iter().map(look).collect::<Vec<_>>(),
         "operations": of.operations,
         "refused": refused,
+    })
+}
+
+/// What the application shows now of a group that a guard rail watches.
+fn look(of: &Look) -> Value {
+    json!({
+        "group": of.group,
+        "rule": of.rail,
+        "least": of.least,
+        "staying": of.staying,
+        "then": match of.then {
+            Then::Sent => "sent",
+            Then::Refused => "refused",
+            Then::Waits => "waits",
+        },
     })
 }
 

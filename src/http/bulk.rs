@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{body::Body, caller::Caller, failure::Refusal, reply, version};
 use crate::{
-    bridge::{BulkAnswer, Written},
+    bridge::{BulkAnswer, Precondition, Written},
     scim::{
         bulk::{self, Act, Verb},
         message::BULK_RESPONSE,
@@ -21,7 +21,7 @@ type Answer = Result<HttpResponse, Refusal>;
 pub(super) async fn bulk(caller: Caller, body: Body) -> Answer {
     let request = bulk::parse(&body.0, caller.limits())?;
     let versions = request.operations.iter().map(|o| o.version.as_deref());
-    let when = versions.map(version::expected).collect();
+    let when = versions.map(Precondition::of_operation).collect();
     let answers = caller.session.bulk(request, when).await?;
     let dropped: usize = answers.iter().map(|answer| answer.dropped).sum();
     if dropped > 0 {

@@ -121,11 +121,9 @@ impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Problem(problem) => problem.into(),
-            Failure::Stale(current) => Self::new(
-                412,
-                format!("The resource has changed: it is now at version W/\"{current}\". Read it again and repeat the change."),
-            )
-            .with(header::ETAG, version::etag(current)),
+            Failure::Stale(current) => {
+                Self::new(412, failure.to_string()).with(header::ETAG, version::etag(current))
+            }
             Failure::Later { seconds, detail } => Self::later(seconds, detail),
             Failure::Stopped(stopped) => Self::new(403, stopped.to_string()),
             Failure::Internal => Self::internal(),

@@ -4,9 +4,6 @@
 //!
 //! What is to be written is compared by the version alone, because groups are
 //! no part of it; whether a client's copy is the present one, by all of it.
-//! Tags are compared weakly, so a client may send them back in either form.
-//! A well-formed tag that is not one of ours matches nothing; a malformed
-//! list is an error, because ignoring it would do what was to be prevented.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
@@ -14,19 +11,11 @@ use sha2::{Digest, Sha256};
 use crate::{
     bridge::Precondition,
     scim::{
-        error::{Problem, ScimType},
+        error::Problem,
         render::{self, Tag},
+        tags::Tags,
     },
 };
-
-/// The tags of one header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Tags {
-    /// `*`
-    Any,
-    /// Tags that are not ours are left out.
-    These(Vec<Tag>),
-}
 
 /// The `ETag` header.
 pub(super) fn etag(tag: impl Into<Tag>) -> HeaderValue {
@@ -42,33 +31,11 @@ pub(super) fn of_text(text: &str) -> u64 {
 
 /// The precondition of a write.
 pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
-    // `If-Match: *` asks that the resource exists, which every write does.
-    let if_match = match tags(headers, &header::IF_MATCH)? {
-        None | Some(Tags::Any) => None,
-        Some(Tags::These(tags)) => Some(versions(&tags)),
-    };
-    let if_none_match = match tags(headers, &header::IF_NONE_MATCH)? {
-        None => None,
-        Some(Tags::Any) => Some(Vec::new()),
-        // Foreign tags alone match nothing, and an empty list means `*`.
-        Some(Tags::These(tags)) => Some(versions(&tags)).filter(|v| !v.is_empty()),
-    };
-    Ok(Precondition {
+    let if_match = tags(headers, &header::IF_MATCH)?;
+    Ok(Precondition::of(
         if_match,
-        if_none_match,
-    })
-}
-
-/// The precondition of an operation in a bulk request, whose `version` stands
-/// for `If-Match` (RFC 7644 section 3.7).
-pub(super) fn expected(version: Option<&str>) -> Result<Precondition, Problem> {
-    let mut headers = HeaderMap::new();
-    if let Some(version) = version {
-        let value = HeaderValue::from_str(version);
-        let value = value.map_err(|_| no_tags("version of the operation"))?;
-        headers.insert(header::IF_MATCH, value);
-    }
-    precondition(&headers).map_err(|_| no_tags("version of the operation"))
+        tags(headers, &header::IF_NONE_MATCH)?,
+    ))
 }
 
 /// Whether a read is of the version that the client insists on (RFC 9110
@@ -76,7 +43,7 @@ pub(super) fn expected(version: Option<&str>) -> Result<Precondition, Problem> {
 pub(super) fn is_expected(headers: &HeaderMap, version: u64) -> Result<bool, Problem> {
     Ok(match tags(headers, &header::IF_MATCH)? {
         None | Some(Tags::Any) => true,
-        Some(Tags::These(tags)) => versions(&tags).contains(&version),
+        Some(tags) => tags.versions().contains(&version),
     })
 }
 
@@ -89,79 +56,10 @@ pub(super) fn unmodified(headers: &HeaderMap, tag: impl Into<Tag>) -> Result<boo
     })
 }
 
-fn versions(tags: &[Tag]) -> Vec<u64> {
-    tags.iter().map(|tag| tag.version).collect()
-}
-
 /// Reads all fields of a name as one list.
 fn tags(headers: &HeaderMap, name: &header::HeaderName) -> Result<Option<Tags>, Problem> {
-    let mut tags = Vec::new();
-    let mut any = false;
-    let mut seen = false;
-    for value in headers.get_all(name) {
-        let text = value.to_str().map_err(|_| malformed(name))?.trim();
-        if text.is_empty() {
-            // A client that lost the tag must not change whatever is there.
-            if *name == header::IF_MATCH {
-                return Err(malformed(name));
-            }
-            continue;
-        }
-        seen = true;
-        if text == "*" {
-            any = true;
-        } else {
-            read(text, &mut tags).ok_or_else(|| malformed(name))?;
-        }
-    }
-    Ok(match (seen, any) {
-        (false, _) => None,
-        (true, true) => Some(Tags::Any),
-        (true, false) => Some(Tags::These(tags)),
-    })
-}
-
-/// Reads `W/"1", "2"`; `None` for anything that is no list of entity tags.
-fn read(mut text: &str, tags: &mut Vec<Tag>) -> Option<()> {
-    loop {
-        text = text.trim_start_matches([' ', '\t', ',']);
-        if text.is_empty() {
-            return Some(());
-        }
-        let quoted = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"')?;
-        let (tag, rest) = quoted.split_once('"')?;
-        tags.extend(ours(tag));
-        let rest = rest.trim_start_matches([' ', '\t']);
-        if !rest.is_empty() && !rest.starts_with(',') {
-            return None;
-        }
-        text = rest;
-    }
-}
-
-/// `007` and `+7` are tags, but never ones we gave out.
-fn ours(text: &str) -> Option<Tag> {
-    let tag = match text.split_once('-') {
-        None => Tag::from(text.parse::<u64>().ok()?),
-        Some((version, groups)) => Tag {
-            version: version.parse().ok()?,
-            groups: Some(u64::from_str_radix(groups, 16).ok()?),
-        },
-    };
-    (tag.to_string() == text).then_some(tag)
-}
-
-fn malformed(name: &header::HeaderName) -> Problem {
-    no_tags(&format!("{name} header"))
-}
-
-fn no_tags(what: &str) -> Problem {
-    Problem::bad(
-        ScimType::InvalidVers,
-        format!(
-            "The {what} is not '*' or a list of entity tags like W/\"7\". Send back the ETag header or meta.version as it was received."
-        ),
-    )
+    let values = headers.get_all(name).map(|value| value.to_str().ok());
+    Tags::read(name.as_str(), values)
 }
 
 #[cfg(test)]

@@ -20,4 +20,5 @@ pub mod query;
 pub mod render;
 pub mod resource;
 pub mod schema;
+pub mod tags;
 mod value;

@@ -29,6 +29,7 @@ use crate::{
         patch::MemberChange,
         query::{Sort, SortKey},
         resource::{Attributes, ResourceId, ResourceType},
+        tags::Tags,
     },
 };
 
@@ -211,6 +212,30 @@ pub struct Precondition {
     /// The write does not happen when the version is one of these (an empty
     /// list stands for `*`: not when there is any).
     pub if_none_match: Option<Vec<u64>>,
+}
+
+impl Precondition {
+    /// Of an operation in a bulk request.
+    pub fn of_operation(version: Option<&str>) -> Result<Self, Problem> {
+        Ok(Self::of(Tags::of_operation(version)?, None))
+    }
+
+    /// Of the two headers of a write.
+    pub fn of(if_match: Option<Tags>, if_none_match: Option<Tags>) -> Self {
+        Self {
+            // `If-Match: *` asks that the resource exists, which every write does.
+            if_match: match if_match {
+                None | Some(Tags::Any) => None,
+                Some(tags) => Some(tags.versions()),
+            },
+            if_none_match: match if_none_match {
+                None => None,
+                Some(Tags::Any) => Some(Vec::new()),
+                // Foreign tags alone match nothing, and an empty list means `*`.
+                Some(tags) => Some(tags.versions()).filter(|v| !v.is_empty()),
+            },
+        }
+    }
 }
 
 /// Who asks, for the audit row written with every change and for the guard.

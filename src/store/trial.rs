@@ -7,10 +7,14 @@
 //! the same name of [`super::Store`].
 
 use super::{
-    Counting, GroupLearned, GroupTurn, Lane, Millis, StoreError, UserLearned, UserTurn,
+    Actor, Counting, GroupLearned, GroupTurn, Lane, Millis, StoreError, UserLearned, UserTurn,
+    Watched,
     bulk::{Outcome, Unit},
 };
-use crate::plan::state::{GroupKey, UserKey};
+use crate::{
+    plan::state::{GroupKey, UserKey},
+    scim::resource::ResourceId,
+};
 
 /// What a rehearsal does, with what it may do.
 pub type Script = Box<dyn FnOnce(&dyn Trial) -> Result<(), StoreError> + Send>;
@@ -18,6 +22,19 @@ pub type Script = Box<dyn FnOnce(&dyn Trial) -> Result<(), StoreError> + Send>;
 /// The store as a script sees it: as if what it wrote were so.
 pub trait Trial {
     fn write_all(&self, units: Vec<Unit>, most_errors: usize) -> Result<Vec<Outcome>, StoreError>;
+    fn follow(
+        &self,
+        user: ResourceId,
+        account: String,
+        address: String,
+    ) -> Result<bool, StoreError>;
+    fn watched(
+        &self,
+        lane: Lane,
+        going: Vec<UserKey>,
+        before: Millis,
+        actor: Actor,
+    ) -> Result<Vec<Watched>, StoreError>;
     fn begin_user_turn(&self, key: UserKey) -> Result<Option<UserTurn>, StoreError>;
     fn end_user_turn(
         &self,

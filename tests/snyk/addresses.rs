@@ -60,6 +60,42 @@ async fn an_address_that_the_account_has_by_now_is_taken() {
 }
 
 #[tokio::test]
+async fn a_plan_follows_the_address_that_the_account_has_by_now_and_changes_nothing() {
+    let world = snyk().await;
+    let mel = id_of_user(&world, "mel").await;
+    let path = format!("/Users/{mel}");
+    let before = world.get(&path).await.expect(200).body;
+    let told = |to: &str| {
+        let mut request = json!({ "method": "PATCH", "path": path });
+        request["body"] = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": renaming(&address(to)),
+        });
+        let file = world.file("renaming.json", &request.to_string());
+        let (said, wrong, ok) = world.run(&["plan", "--connection", "acme", "--request", &file]);
+        assert!(ok, "{wrong}");
+        serde_json::from_str::<Value>(&said).unwrap()
+    };
+    let refused = told("married");
+    assert_eq!(refused["answers"][0]["status"], 400, "{refused:#}");
+    assert_eq!(refused["followsAddress"], json!([]));
+    world.seed(moved("mel", "married")).await;
+    let (audit, ..) = world.run(&["audit", "export"]);
+    let done = told("married");
+    // An imported user has the address with it.
+    assert_eq!(done["answers"][0]["answer"], "nothing to do", "{done:#}");
+    assert_eq!(done["followsAddress"], json!([mel]));
+    assert_eq!(world.run(&["audit", "export"]).0, audit);
+    assert_eq!(world.get(&path).await.expect(200).body, before);
+    // Where nobody can be asked it is not told as refused for good.
+    let away = json!({ "rules": [{ "failure": { "status": { "status": 503 } } }] });
+    world.faults(away).await;
+    let unread = told("married");
+    assert_eq!(unread["answers"][0]["status"], 503, "{unread:#}");
+    world.faults(json!({})).await;
+}
+
+#[tokio::test]
 async fn who_leaves_with_another_address_is_out_and_comes_back_with_the_one_of_the_account() {
     let world = snyk().await;
     let mel = id_of_user(&world, "mel").await;

@@ -3,26 +3,34 @@
 //! that it wakes ([`ahead`]) (reliability: G-10). Nothing is written here and
 //! nothing sent.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use tokio::sync::oneshot;
 
-use super::{Units, When, Work};
+use super::{Units, When, Work, addresses::Moves};
 use crate::{
     bridge::{
-        BulkAnswer, Failure, Session, Written, clock, groups::group_refused, session::store_failed,
+        BulkAnswer, Failure, Session, Written,
+        address::Moved,
+        clock,
+        groups::group_refused,
+        session::{store_failed, write_failed},
         users::user_refused,
     },
     plan::{guard::Rehearsal, operation::Operation},
     scim::{
         bulk::BulkRequest,
-        error::Problem,
         resource::{ResourceId, ResourceType},
     },
-    store::{Lane, Precondition, StoreError, UserWritten, trial::Trial},
+    store::{Lane, StoreError, UserWritten, Watch, WriteError, bulk::Outcome, trial::Trial},
 };
 
 mod ahead;
+mod looks;
 
 use ahead::{Ahead, Refused};
+use looks::Shown;
+pub use looks::{Look, Then};
 
 /// What a request would do.
 #[derive(Debug)]
@@ -38,6 +46,9 @@ pub struct Rehearsed {
     pub effect: Option<Rehearsal>,
     /// The kill switch stops all writes of the connection.
     pub paused: bool,
+    /// Users whose account has another address in the application by now, which
+    /// they would follow.
+    pub moved: Vec<ResourceId>,
 }
 
 /// One turn of a lane.
@@ -48,28 +59,84 @@ pub struct Foreseen {
     pub operations: Vec<Operation>,
     /// The application is looked at first, and it may turn out otherwise.
     pub unsure: bool,
+    /// Groups that are looked at first because of a guard rail, as they are now.
+    pub looks: Vec<Look>,
     /// What cannot be done there, of the resource itself or of a member.
     pub refused: Vec<(Option<ResourceId>, String)>,
 }
+
+/// The most rehearsals of one request: each knows what the looks before it
+/// showed, and may come further.
+const ROUNDS: usize = 4;
 
 impl Session {
     /// What a request would do. Its session's own watch is what judges it.
     pub(in crate::bridge) async fn rehearse(
         &self,
         mut request: BulkRequest,
+        when: Vec<When>,
     ) -> Result<Rehearsed, Failure> {
         request.resolve(&self.schemas(), || clock::new_id().to_string());
-        let versions = request.operations.iter().map(|it| it.version.as_ref());
-        let when = versions.map(|version| match version {
-            None => Ok(Precondition::default()),
-            Some(_) => Err(no_precondition()),
+        let moves = self.moves(&request.operations).await;
+        let mut shown = Shown::default();
+        for round in 1.. {
+            let asked = (request.clone(), when.clone(), moves.clone());
+            let known = Arc::new(shown);
+            let seen = Arc::clone(&known);
+            let told = self.try_out(move |session, trial| foresee(session, trial, asked, seen));
+            let (rehearsed, unseen) = told.await?;
+            // Whatever was tried out has ended.
+            shown = Arc::into_inner(known).unwrap_or_default();
+            let upstream = &*self.connection.upstream;
+            if round == ROUNDS || !shown.read(upstream, unseen).await {
+                return Ok(rehearsed);
+            }
+        }
+        Err(Failure::Internal)
+    }
+
+    /// What a single request would take away, as the guard judges it; `None` where
+    /// that is nothing.
+    pub(in crate::bridge) async fn takes_away(
+        &self,
+        request: BulkRequest,
+        when: Vec<When>,
+    ) -> Result<Option<Rehearsal>, Failure> {
+        let moves = self.moves(&request.operations).await;
+        let session = Self {
+            watch: Watch::Rehearsed(Arc::clone(&self.connection.policy.guard)),
+            ..self.clone()
+        };
+        let judged = session.try_out(move |session, trial| {
+            let (mut work, parts) = Work::begin(session, request, when, None);
+            let Some(part) = parts.into_iter().next() else {
+                return Ok(Ok(None));
+            };
+            work.follow_ahead(&part, &moves, trial)?;
+            let units = work.units(&part);
+            let outcome = trial.write_all(units, usize::MAX)?.into_iter().next();
+            Ok(match outcome {
+                Some(Outcome::Refused(_, WriteError::Rehearsed(plan))) => Ok(Some(*plan)),
+                Some(Outcome::Refused(at, error)) => {
+                    let (of, id) = work.aim(at);
+                    Err(work.unless_unread(at, write_failed(error, of, &id)))
+                }
+                _ => Ok(None),
+            })
         });
-        let when = when.collect();
+        judged.await?
+    }
+
+    /// Runs a script in a transaction that is taken back.
+    async fn try_out<T: Send + 'static>(
+        &self,
+        script: impl FnOnce(&Self, &dyn Trial) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Failure> {
         let session = self.clone();
         let (tell, told) = oneshot::channel();
         let script = move |trial: &dyn Trial| {
             // Who asked may have gone.
-            let _ = tell.send(foresee(&session, trial, request, when)?);
+            let _ = tell.send(script(&session, trial)?);
             Ok(())
         };
         let (store, key) = (&self.bridge.store, self.connection.key);
@@ -79,40 +146,51 @@ impl Session {
     }
 }
 
-/// A version is only good for what it was read of.
-pub(in crate::bridge) fn no_precondition() -> Problem {
-    Problem::new(
-        400,
-        "a plan is of what is there now, whatever version that has; leave If-Match, If-None-Match \
-         and version out",
-    )
-}
-
 fn foresee(
     session: &Session,
     trial: &dyn Trial,
-    request: BulkRequest,
-    when: Vec<When>,
-) -> Result<Rehearsed, StoreError> {
+    (request, when, moves): (BulkRequest, Vec<When>, Moves),
+    shown: Arc<Shown>,
+) -> Result<(Rehearsed, BTreeSet<String>), StoreError> {
     let (mut work, parts) = Work::begin(session, request, when, None);
-    let mut ahead = Ahead::new(session, trial);
+    let mut ahead = Ahead::new(session, trial, shown);
     for part in parts {
         if work.errors() >= work.most_errors {
             break;
         }
+        work.follow_ahead(&part, &moves, trial)?;
         work.rehearse_part(part, &mut ahead)?;
     }
     let paused = session.bridge.switch.paused();
-    Ok(Rehearsed {
+    let rehearsed = Rehearsed {
         operations: work.answers(),
         calls: ahead.foreseen,
         cut: ahead.cut,
         effect: None,
         paused: paused.stops(&session.connection.name),
-    })
+        moved: moves.moved.into_values().map(|it| it.user).collect(),
+    };
+    Ok((rehearsed, ahead.looks.unseen))
 }
 
 impl Work<'_> {
+    /// As [`Self::follow_accounts`], by what was found out before.
+    fn follow_ahead(
+        &mut self,
+        part: &Units,
+        moves: &Moves,
+        trial: &dyn Trial,
+    ) -> Result<(), StoreError> {
+        for place in part.iter().flatten() {
+            if let Some(Moved { user, account, to }) = moves.moved.get(place).cloned() {
+                trial.follow(user, account, to)?;
+            }
+            let unread = moves.unread.get(place).cloned();
+            self.unread.extend(unread.map(|failure| (*place, failure)));
+        }
+        Ok(())
+    }
+
     /// As [`Self::part`], without anybody to wait for.
     fn rehearse_part(&mut self, part: Units, ahead: &mut Ahead<'_>) -> Result<(), StoreError> {
         let units = self.units(&part);

@@ -10,21 +10,24 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{BACK_OFF, LEAST_GAP, Lanes, Pause, Waits, clock};
 use crate::{
-    bridge::{converge, refused::KEPT},
+    bridge::{
+        converge::{self, Identities},
+        refused::KEPT,
+    },
     plan::{
         guard::Guard,
-        state::{Existence, GroupWork, Principal, UserKey},
+        state::{Existence, Principal, UserKey},
     },
     store::{
         Actor, GroupLearned, GroupTurn, Lane, Millis, Rail, StoreError, UserLearned, UserTurn,
         Watch, Watched,
     },
-    upstream::UpstreamError,
+    upstream::{Upstream, UpstreamError},
 };
 
 /// What became of the removals of a group's turn before it began.
 #[derive(Default)]
-pub(super) struct Spared {
+pub(in crate::bridge) struct Spared {
     refused: Vec<(UserKey, String)>,
     unsent: Vec<UserKey>,
     pause: Option<Pause>,
@@ -37,8 +40,52 @@ impl Spared {
         self.waits.take()
     }
 
+    /// Takes those out of a turn who must not go, or not yet. `reason`: why, where
+    /// too few would stay.
+    pub(in crate::bridge) fn of(
+        turn: &mut GroupTurn,
+        watched: &Watched,
+        verdict: &Verdict,
+        reason: &str,
+    ) -> Self {
+        let mut spared = Self::default();
+        match verdict {
+            Verdict::Enough => return spared,
+            Verdict::TooFew => {
+                let told = watched.going.iter().chain(&watched.withdrawn);
+                let refused = told.map(|user| (*user, reason.to_owned()));
+                spared.refused.extend(refused);
+                let left = watched.leaving.iter();
+                let left = left.filter(|user| !watched.withdrawn.contains(user));
+                spared.unsent.extend(left);
+                spared.pause = Some(Pause::BackOff);
+            }
+            Verdict::Others | Verdict::Unclear(..) => {
+                let near = watched.is_near() && !matches!(verdict, Verdict::Others);
+                spared.unsent.extend(&watched.going);
+                if near {
+                    spared.unsent.extend(&watched.leaving);
+                }
+                spared.pause = verdict.pause();
+            }
+        }
+        if spared.unsent.is_empty() {
+            spared.pause = None;
+        }
+        spared.waits = waits(watched, verdict, &spared.unsent);
+        let spares = spared.refused.iter().map(|(user, _)| *user);
+        let spares: HashSet<UserKey> = spares.chain(spared.unsent.iter().copied()).collect();
+        leave_out(turn, &spares);
+        spared
+    }
+
+    /// Whether the whole turn goes on.
+    pub(in crate::bridge) fn is_nothing(&self) -> bool {
+        self.refused.is_empty() && self.unsent.is_empty()
+    }
+
     /// Goes with what the turn learned of the others.
-    pub(super) fn add_to(self, learned: &mut GroupLearned, pause: Pause) -> Pause {
+    pub(in crate::bridge) fn add_to(self, learned: &mut GroupLearned, pause: Pause) -> Pause {
         learned.refused.extend(self.refused);
         learned.unsent.extend(self.unsent);
         match self.pause {
@@ -49,7 +96,7 @@ impl Spared {
 }
 
 /// What a look says of a removal.
-enum Verdict {
+pub(in crate::bridge) enum Verdict {
     Enough,
     TooFew,
     /// Others are in it, and nobody of those who were known: who left here takes
@@ -57,6 +104,9 @@ enum Verdict {
     Others,
     Unclear(Pause, &'static str),
 }
+
+const UNREAD: &str = "its members cannot be read now";
+const LATELY: &str = "what was sent lately may not be shown yet";
 
 impl Verdict {
     /// How long a removal waits that is not sent for it.
@@ -80,9 +130,9 @@ impl Verdict {
 
 /// What is learned of the end of an account instead of sending it.
 #[derive(Debug, PartialEq)]
-pub(super) struct Kept {
-    pub(super) learned: UserLearned,
-    pub(super) pause: Pause,
+pub(in crate::bridge) struct Kept {
+    pub(in crate::bridge) learned: UserLearned,
+    pub(in crate::bridge) pause: Pause,
     /// Why it waits, if it does.
     pub(super) waits: Option<Waits>,
 }
@@ -91,189 +141,154 @@ pub(super) struct Kept {
 /// else is taken away; less where a look lags less.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-impl Lanes {
-    /// Takes those out of a group's turn who must not go, or not yet.
-    pub(super) async fn spare(&self, turn: &mut GroupTurn) -> Result<Spared, StoreError> {
-        let work = &turn.work;
-        let there = work.wanted && work.observed != Existence::Absent;
-        if !there || self.watches_nothing_of(work) {
-            return Ok(Spared::default());
-        }
-        let going: Vec<UserKey> = work.removes.iter().map(|it| it.user).collect();
-        let lane = Lane::Group(work.group);
-        let Some(watched) = self.watched(lane, going).await?.pop() else {
-            return Ok(Spared::default());
-        };
-        let of_those = |users: &[UserKey]| {
-            let mut them = work.removes.clone();
-            them.retain(|it| users.contains(&it.user));
-            them
-        };
-        let all = of_those(&[&watched.going[..], &watched.leaving].concat());
-        let adds = !work.adds.is_empty();
-        let verdict = self.look(&watched, &all, adds).await;
-        let spared = match verdict {
-            Verdict::Enough => return Ok(Spared::default()),
-            Verdict::TooFew => {
-                let reason = self.keep(&watched, lane).await?;
-                let told = watched.going.iter().chain(&watched.withdrawn);
-                let refused = told.map(|user| (*user, reason.clone())).collect();
-                let mut unsent = watched.leaving.clone();
-                unsent.retain(|user| !watched.withdrawn.contains(user));
-                Spared {
-                    refused,
-                    pause: (!unsent.is_empty()).then_some(Pause::BackOff),
-                    waits: waits(&watched, &verdict, &unsent),
-                    unsent,
-                }
-            }
-            Verdict::Others | Verdict::Unclear(..) => {
-                let mut unsent = watched.going.clone();
-                if watched.is_near() && !matches!(verdict, Verdict::Others) {
-                    unsent.extend(&watched.leaving);
-                }
-                Spared {
-                    pause: verdict.pause().filter(|_| !unsent.is_empty()),
-                    waits: waits(&watched, &verdict, &unsent),
-                    unsent,
-                    refused: Vec::new(),
-                }
-            }
-        };
-        let spares = spared.refused.iter().map(|(user, _)| *user);
-        let spares: HashSet<UserKey> = spares.chain(spared.unsent.iter().copied()).collect();
-        leave_out(turn, &spares);
-        Ok(spared)
-    }
+/// What a look at a group showed.
+pub(in crate::bridge) enum Seen {
+    Listed(Identities),
+    /// There is no such group: the turn finds that out, too, and removes nobody.
+    Gone,
+    Unclear(Pause),
+}
 
-    /// The store would say the same.
-    fn watches_nothing_of(&self, work: &GroupWork) -> bool {
-        work.removes.is_empty() || self.0.guard.is_idle()
-    }
-
-    /// What is learned of the end of an account instead of sending it, where a
-    /// group would keep too few.
-    pub(super) async fn keep_user(&self, turn: &UserTurn) -> Result<Option<Kept>, StoreError> {
-        let work = &turn.work;
-        let ends = !work.wanted.active && work.observed.existence != Existence::Absent;
-        // Where the memberships were to go instead, they have: it is only told.
-        let ends = ends && (turn.withdrawn.is_none() || !self.withdraws());
-        if !ends || !self.0.guard.protected.has_groups() {
-            return Ok(None);
-        }
-        let lane = Lane::User(work.principal.user);
-        let mut learned = UserLearned {
-            about: Some(work.principal.account.clone()),
-            observed: Some(work.observed.clone()),
-            settled: !turn.unsure,
-            ..UserLearned::default()
-        };
-        for watched in self.watched(lane, Vec::new()).await? {
-            let who = std::slice::from_ref(&work.principal);
-            let verdict = self.look(&watched, who, false).await;
-            match verdict {
-                Verdict::Enough | Verdict::Others => {}
-                // Access that should be gone goes, as long as nothing says that
-                // the group comes near its least.
-                Verdict::Unclear(..) if !watched.is_near() => {}
-                // No account ends by it, and each group is looked at by itself.
-                Verdict::Unclear(..) if self.is_late(turn) && self.withdraws() => {}
-                Verdict::Unclear(pause, _) => {
-                    // Of alternatives the end of an account is the end of each.
-                    let single = self.0.people.is_some();
-                    learned.meanwhile = self.is_late(turn) && !work.deleted && !single;
-                    let user = work.principal.user;
-                    return Ok(Some(Kept {
-                        learned,
-                        pause,
-                        waits: waits(&watched, &verdict, &[user]),
-                    }));
-                }
-                Verdict::TooFew => {
-                    learned.refused = Some(self.keep(&watched, lane).await?);
-                    learned.again = turn.unsure;
-                    return Ok(Some(Kept {
-                        learned,
-                        pause: Pause::None,
-                        waits: None,
-                    }));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn withdraws(&self) -> bool {
-        self.0.upstream.capabilities().withdraws()
-    }
-
-    /// Whether an end was asked for so long ago that it is no look alone that lags
-    /// behind; also after the clock was put back.
-    fn is_late(&self, turn: &UserTurn) -> bool {
-        let wait = self.0.read_lag.min(LONGEST_WAIT);
-        let since = u64::try_from(clock::now().saturating_sub(turn.asked));
-        since.map_or(true, |since| Duration::from_millis(since) >= wait)
-    }
-
-    async fn watched(&self, lane: Lane, going: Vec<UserKey>) -> Result<Vec<Watched>, StoreError> {
-        let lag = Millis::try_from(self.0.read_lag.as_millis()).unwrap_or(Millis::MAX);
-        let before = clock::now().saturating_sub(lag);
-        let actor = actor(&self.0.guard);
-        self.0.store.watched(lane, going, before, actor).await
-    }
-
-    /// One reading of the group. Who goes is not shown by one that lags, or that
-    /// is of something else.
-    async fn look(&self, watched: &Watched, going: &[Principal], adding: bool) -> Verdict {
-        let upstream = &self.0.upstream;
-        let listed = match upstream.members(&watched.name).await {
-            Ok(listed) => converge::Identities::of_members(&listed),
-            Err(UpstreamError::Missing { .. }) => {
-                return match upstream.group(&watched.name).await {
-                    // The turn finds that out, too, and removes nobody.
-                    Ok(None) => Verdict::Enough,
-                    _ => Verdict::Unclear(Pause::BackOff, UNREAD),
-                };
-            }
-            Err(error) => return Verdict::Unclear(converge::pause_after(&error), UNREAD),
-        };
-        let staying = watched.stay.iter().filter(|it| listed.has(it));
-        if staying.count() >= watched.rail.least() {
-            return Verdict::Enough;
-        }
-        if watched.lately || adding {
-            return Verdict::Unclear(Pause::Within(self.until_shown()), LATELY);
-        }
-        if going.iter().any(|it| listed.has(it)) {
-            return Verdict::TooFew;
-        }
-        if listed.is_empty() {
-            return Verdict::Unclear(Pause::BackOff, "nobody is shown");
-        }
-        Verdict::Others
-    }
-
-    fn until_shown(&self) -> Duration {
-        (self.0.read_lag / 2).clamp(LEAST_GAP * 2, BACK_OFF.1)
-    }
-
-    /// Writes down that somebody tried what nobody may; in words.
-    async fn keep(&self, watched: &Watched, lane: Lane) -> Result<String, StoreError> {
-        let rail = watched.rail;
-        tracing::warn!(connection = %self.0.connection, ?lane, "stopped: {rail}{KEPT}");
-        if let Rail::Least(protection, _) = rail {
-            let store = &self.0.store;
-            let by = actor(&self.0.guard);
-            store
-                .note_protected(watched.connection, protection, by)
-                .await?;
-        }
-        Ok(format!("{rail}{KEPT}"))
+/// One reading of a group.
+pub(in crate::bridge) async fn look_at(upstream: &dyn Upstream, group: &str) -> Seen {
+    match upstream.members(group).await {
+        Ok(listed) => Seen::Listed(Identities::of_members(&listed)),
+        Err(UpstreamError::Missing { .. }) => match upstream.group(group).await {
+            Ok(None) => Seen::Gone,
+            _ => Seen::Unclear(Pause::BackOff),
+        },
+        Err(error) => Seen::Unclear(converge::pause_after(&error)),
     }
 }
 
-const UNREAD: &str = "its members cannot be read now";
-const LATELY: &str = "what was sent lately may not be shown yet";
+impl Verdict {
+    /// Who goes is not shown by a look that lags, or that is of something else.
+    pub(in crate::bridge) fn of(
+        watched: &Watched,
+        going: &[Principal],
+        adding: bool,
+        (seen, read_lag): (&Seen, Duration),
+    ) -> Self {
+        let listed = match seen {
+            Seen::Listed(listed) => listed,
+            Seen::Gone => return Self::Enough,
+            Seen::Unclear(wait) => return Self::Unclear(*wait, UNREAD),
+        };
+        let staying = watched.stay.iter().filter(|it| listed.has(it));
+        if staying.count() >= watched.rail.least() {
+            return Self::Enough;
+        }
+        if watched.lately || adding {
+            return Self::Unclear(Pause::Within(until_shown(read_lag)), LATELY);
+        }
+        if going.iter().any(|it| listed.has(it)) {
+            return Self::TooFew;
+        }
+        if listed.is_empty() {
+            return Self::Unclear(Pause::BackOff, "nobody is shown");
+        }
+        Self::Others
+    }
+}
+
+fn until_shown(read_lag: Duration) -> Duration {
+    (read_lag / 2).clamp(LEAST_GAP * 2, BACK_OFF.1)
+}
+
+/// Those of a group's turn whom the guard may watch; nobody where it cannot.
+pub(in crate::bridge) fn going(turn: &GroupTurn, guard: &Guard) -> Vec<UserKey> {
+    let work = &turn.work;
+    let there = work.wanted && work.observed != Existence::Absent;
+    if !there || guard.is_idle() {
+        return Vec::new();
+    }
+    work.removes.iter().map(|it| it.user).collect()
+}
+
+/// Those of a group's turn who lose something by it.
+pub(in crate::bridge) fn losing(turn: &GroupTurn, watched: &Watched) -> Vec<Principal> {
+    let mut them = turn.work.removes.clone();
+    them.retain(|it| watched.going.contains(&it.user) || watched.leaving.contains(&it.user));
+    them
+}
+
+/// The end of an account, as its application and its age have it.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::bridge) struct Ending {
+    /// It is the end of every membership instead.
+    withdraws: bool,
+    /// Of alternatives the end of an account is the end of each.
+    single: bool,
+    /// It was asked for so long ago that it is no look alone that lags behind.
+    late: bool,
+}
+
+impl Ending {
+    /// `None` where the turn ends nothing that groups may need.
+    pub(in crate::bridge) fn of(
+        turn: &UserTurn,
+        guard: &Guard,
+        upstream: &dyn Upstream,
+        read_lag: Duration,
+    ) -> Option<Self> {
+        let work = &turn.work;
+        let withdraws = upstream.capabilities().withdraws();
+        let ends = !work.wanted.active && work.observed.existence != Existence::Absent;
+        // Where the memberships were to go instead, they have: it is only told.
+        let ends = ends && (turn.withdrawn.is_none() || !withdraws);
+        // Also after the clock was put back.
+        let since = u64::try_from(clock::now().saturating_sub(turn.asked));
+        let wait = read_lag.min(LONGEST_WAIT);
+        let late = since.map_or(true, |since| Duration::from_millis(since) >= wait);
+        (ends && guard.protected.has_groups()).then(|| Self {
+            withdraws,
+            single: upstream.has_families(),
+            late,
+        })
+    }
+}
+
+/// What is learned of the end of an account instead of sending it, where a group
+/// would keep too few or that is not clear; `None` where it may be sent.
+pub(in crate::bridge) fn kept(
+    (turn, ending): (&UserTurn, Ending),
+    watched: &Watched,
+    verdict: &Verdict,
+    reason: &str,
+) -> Option<Kept> {
+    let work = &turn.work;
+    let mut learned = UserLearned {
+        about: Some(work.principal.account.clone()),
+        observed: Some(work.observed.clone()),
+        settled: !turn.unsure,
+        ..UserLearned::default()
+    };
+    match verdict {
+        Verdict::Enough | Verdict::Others => None,
+        // Access that should be gone goes, as long as nothing says that the group
+        // comes near its least.
+        Verdict::Unclear(..) if !watched.is_near() => None,
+        // No account ends by it, and each group is looked at by itself.
+        Verdict::Unclear(..) if ending.late && ending.withdraws => None,
+        Verdict::Unclear(pause, _) => {
+            learned.meanwhile = ending.late && !work.deleted && !ending.single;
+            Some(Kept {
+                learned,
+                pause: *pause,
+                waits: waits(watched, verdict, &[work.principal.user]),
+            })
+        }
+        Verdict::TooFew => {
+            learned.refused = Some(reason.to_owned());
+            learned.again = turn.unsure;
+            Some(Kept {
+                learned,
+                pause: Pause::None,
+                waits: None,
+            })
+        }
+    }
+}
 
 /// What the status says of those who are not sent for a verdict.
 fn waits(watched: &Watched, verdict: &Verdict, users: &[UserKey]) -> Option<Waits> {
@@ -287,7 +302,91 @@ fn waits(watched: &Watched, verdict: &Verdict, users: &[UserKey]) -> Option<Wait
     })
 }
 
-fn actor(guard: &Arc<Guard>) -> Actor {
+/// Why somebody stays.
+pub(in crate::bridge) fn reason(rail: &Rail) -> String {
+    format!("{rail}{KEPT}")
+}
+
+impl Lanes {
+    /// Takes those out of a group's turn who must not go, or not yet.
+    pub(super) async fn spare(&self, turn: &mut GroupTurn) -> Result<Spared, StoreError> {
+        let going = going(turn, &self.0.guard);
+        if going.is_empty() {
+            return Ok(Spared::default());
+        }
+        let lane = Lane::Group(turn.work.group);
+        let Some(watched) = self.watched(lane, going).await?.pop() else {
+            return Ok(Spared::default());
+        };
+        let losing = losing(turn, &watched);
+        let adds = !turn.work.adds.is_empty();
+        let verdict = self.look(&watched, &losing, adds).await;
+        let reason = self.keep(&watched, &verdict, lane).await?;
+        Ok(Spared::of(turn, &watched, &verdict, &reason))
+    }
+
+    /// What is learned of the end of an account instead of sending it, where a
+    /// group would keep too few.
+    pub(super) async fn keep_user(&self, turn: &UserTurn) -> Result<Option<Kept>, StoreError> {
+        let lanes = &self.0;
+        let ending = Ending::of(turn, &lanes.guard, &*lanes.upstream, lanes.read_lag);
+        let Some(ending) = ending else {
+            return Ok(None);
+        };
+        let lane = Lane::User(turn.work.principal.user);
+        for watched in self.watched(lane, Vec::new()).await? {
+            let who = std::slice::from_ref(&turn.work.principal);
+            let verdict = self.look(&watched, who, false).await;
+            let reason = self.keep(&watched, &verdict, lane).await?;
+            let kept = kept((turn, ending), &watched, &verdict, &reason);
+            if kept.is_some() {
+                return Ok(kept);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn watched(&self, lane: Lane, going: Vec<UserKey>) -> Result<Vec<Watched>, StoreError> {
+        let before = before(self.0.read_lag);
+        let actor = actor(&self.0.guard);
+        self.0.store.watched(lane, going, before, actor).await
+    }
+
+    async fn look(&self, watched: &Watched, going: &[Principal], adding: bool) -> Verdict {
+        let seen = look_at(&*self.0.upstream, &watched.name).await;
+        Verdict::of(watched, going, adding, (&seen, self.0.read_lag))
+    }
+
+    /// Writes down that somebody tried what nobody may; in words.
+    async fn keep(
+        &self,
+        watched: &Watched,
+        verdict: &Verdict,
+        lane: Lane,
+    ) -> Result<String, StoreError> {
+        let reason = reason(&watched.rail);
+        if !matches!(verdict, Verdict::TooFew) {
+            return Ok(reason);
+        }
+        tracing::warn!(connection = %self.0.connection, ?lane, "stopped: {reason}");
+        if let Rail::Least(protection, _) = watched.rail {
+            let store = &self.0.store;
+            let by = actor(&self.0.guard);
+            store
+                .note_protected(watched.connection, protection, by)
+                .await?;
+        }
+        Ok(reason)
+    }
+}
+
+/// What was sent after that may not be shown yet.
+pub(in crate::bridge) fn before(read_lag: Duration) -> Millis {
+    let lag = Millis::try_from(read_lag.as_millis()).unwrap_or(Millis::MAX);
+    clock::now().saturating_sub(lag)
+}
+
+pub(in crate::bridge) fn actor(guard: &Arc<Guard>) -> Actor {
     Actor {
         name: "bridge".into(),
         at: clock::now(),

@@ -16,7 +16,7 @@ use crate::{
         filter::fold_case,
         resource::{Attributes, ResourceId},
     },
-    store::FoundUser,
+    store::{Actor, FoundUser},
 };
 
 use super::{
@@ -122,18 +122,24 @@ pub(super) fn follow(
 }
 
 /// See [`crate::store::Store::follow`].
-pub(super) fn follow_one(
+pub(super) fn follow_alone(
     db: &Connection,
+    connection: i64,
     user: ResourceId,
     account: (String, String),
-    import: &Import,
+    actor: &Actor,
 ) -> Result<bool> {
-    let connection = import.connection;
+    let import = Import {
+        connection,
+        since: 0,
+        mirror: false,
+        actor: actor.clone(),
+    };
     let its = |user: &User| user.upstream_id.as_ref() == Some(&account.0);
     if !users::live(db, connection, user)?.as_ref().is_some_and(its) {
         return Ok(false);
     }
-    follow(db, std::slice::from_ref(&account), import)?;
+    follow(db, std::slice::from_ref(&account), &import)?;
     let address = users::live(db, connection, user)?.and_then(|user| user.account_key);
     Ok(address.as_ref() == Some(&account.1))
 }

@@ -854,13 +854,7 @@ impl Store for Sqlite {
         address: String,
         actor: Actor,
     ) -> Result<bool, StoreError> {
-        let import = Import {
-            connection: c.0,
-            since: 0,
-            mirror: false,
-            actor,
-        };
-        let follow = move |db: &_| found::follow_one(db, user, (account, address), &import);
+        let follow = move |db: &_| found::follow_alone(db, c.0, user, (account, address), &actor);
         Ok(self.writer.write(follow).await?)
     }
 

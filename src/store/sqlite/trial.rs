@@ -9,8 +9,10 @@ use rusqlite::Connection;
 
 use crate::{
     plan::state::{GroupKey, UserKey},
+    scim::resource::ResourceId,
     store::{
         Actor, Counting, GroupLearned, GroupTurn, Lane, Millis, StoreError, UserLearned, UserTurn,
+        Watched,
         bulk::{Outcome, Unit},
         trial::{Script, Trial},
     },
@@ -19,7 +21,7 @@ use crate::{
 use super::{
     bulk, families,
     fault::{Fault, Result, store_error},
-    group_turn, user_turn,
+    found, group_turn, user_turn, watched,
 };
 
 type Told<T> = std::result::Result<T, StoreError>;
@@ -63,6 +65,27 @@ impl Trial for Trying<'_> {
     fn write_all(&self, units: Vec<Unit>, most_errors: usize) -> Told<Vec<Outcome>> {
         let done = bulk::run(self.db, self.connection, units, most_errors, self.actor);
         self.tell(done)
+    }
+
+    fn follow(&self, user: ResourceId, account: String, address: String) -> Told<bool> {
+        let followed = found::follow_alone(
+            self.db,
+            self.connection,
+            user,
+            (account, address),
+            self.actor,
+        );
+        self.tell(followed)
+    }
+
+    fn watched(
+        &self,
+        lane: Lane,
+        going: Vec<UserKey>,
+        before: Millis,
+        actor: Actor,
+    ) -> Told<Vec<Watched>> {
+        self.tell(watched::of_lane(self.db, lane, &going, before, &actor))
     }
 
     fn begin_user_turn(&self, key: UserKey) -> Told<Option<UserTurn>> {

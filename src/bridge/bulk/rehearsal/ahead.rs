@@ -12,7 +12,10 @@ use std::{
 use async_trait::async_trait;
 use futures_util::FutureExt;
 
-use super::Foreseen;
+use super::{
+    Foreseen,
+    looks::{Looks, Shown},
+};
 use crate::{
     bridge::{
         Session, clock,
@@ -51,6 +54,7 @@ pub(super) struct Ahead<'t> {
     people: Option<People>,
     pub(super) foreseen: Vec<Foreseen>,
     refused: HashMap<Lane, Refused>,
+    pub(super) looks: Looks<'t>,
     turns: usize,
     pub(super) cut: bool,
 }
@@ -62,14 +66,17 @@ enum Taken {
 }
 
 impl<'t> Ahead<'t> {
-    pub(super) fn new(session: &Session, trial: &'t dyn Trial) -> Self {
+    pub(super) fn new(session: &Session, trial: &'t dyn Trial, shown: Arc<Shown>) -> Self {
         let upstream = Arc::clone(&session.connection.upstream);
+        let policy = session.policy();
+        let rails = (Arc::clone(&policy.guard), policy.read_lag);
         Self {
             trial,
             people: upstream.has_families().then(|| People::new(false)),
             upstream: Pretend::new(upstream),
             foreseen: Vec::new(),
             refused: HashMap::new(),
+            looks: Looks::new(trial, rails, shown),
             turns: 0,
             cut: false,
         }
@@ -123,8 +130,13 @@ impl<'t> Ahead<'t> {
         let account = &work.principal.account;
         let people = self.people.as_ref();
         let mut told = people.and_then(|people| people.alone(account).now_or_never());
-        let ended = converge::user_turn(&self.upstream, turn, told.as_deref_mut()).now_or_never();
-        let (learned, pause) = ended.ok_or_else(never)?;
+        let (learned, pause) = match self.looks.keep_user(&turn, &self.upstream)? {
+            Some(kept) => (kept.learned, kept.pause),
+            None => converge::user_turn(&self.upstream, turn, told.as_deref_mut())
+                .now_or_never()
+                .ok_or_else(never)?,
+        };
+        let looks = self.looks.told();
         let unsure = self.upstream.looked();
         let mut operations: Vec<_> = learned.calls.iter().map(|(it, ..)| it.clone()).collect();
         if unsure && operations.is_empty() {
@@ -139,6 +151,7 @@ impl<'t> Ahead<'t> {
             id: work.principal.id,
             operations,
             unsure,
+            looks,
             refused: learned
                 .refused
                 .iter()
@@ -150,19 +163,22 @@ impl<'t> Ahead<'t> {
         Ok(woken)
     }
 
-    fn group_turn(&mut self, key: GroupKey, turn: GroupTurn) -> Result<Vec<Lane>, StoreError> {
+    fn group_turn(&mut self, key: GroupKey, mut turn: GroupTurn) -> Result<Vec<Lane>, StoreError> {
+        let principals = turn.work.adds.iter().chain(&turn.work.removes);
+        let ids: HashMap<UserKey, ResourceId> = principals.map(|it| (it.user, it.id)).collect();
+        let spared = self.looks.spare(&mut turn)?;
+        let looks = self.looks.told();
         let (work, seq) = (turn.work.clone(), turn.seq);
         let since = self.now(key, &turn)?;
         let (people, mut doubts) = (self.people.as_ref(), Doubts::new());
         let ended = lane::send(&self.upstream, people, turn, &since, &mut doubts).now_or_never();
-        let (learned, pause) = ended.ok_or_else(never)?;
+        let (mut learned, pause) = ended.ok_or_else(never)?;
+        let pause = spared.add_to(&mut learned, pause);
         let unsure = self.upstream.looked();
         let mut operations: Vec<_> = learned.calls.iter().map(|(it, ..)| it.clone()).collect();
         if unsure && operations.is_empty() {
             operations = plan_group(&work, self.can()).operations;
         }
-        let principals = work.adds.iter().chain(&work.removes);
-        let ids: HashMap<UserKey, ResourceId> = principals.map(|it| (it.user, it.id)).collect();
         let id_of = |user: UserKey| ids.get(&user).copied();
         self.note_refused(key, &learned, id_of);
         let whole = learned.group_refused.iter().map(|it| (None, it.clone()));
@@ -173,6 +189,7 @@ impl<'t> Ahead<'t> {
             id: work.id,
             operations,
             unsure,
+            looks,
             refused: whole.chain(members).collect(),
         });
         let mut woken = self

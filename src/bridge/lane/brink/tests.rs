@@ -117,7 +117,7 @@ async fn scene_of(guard: Guard, app: Scripted, members: usize, lag: Duration) ->
         "acme".into(),
         Switch::none(),
         store,
-        Arc::clone(&app) as Arc<dyn crate::upstream::Upstream>,
+        Arc::clone(&app) as Arc<dyn Upstream>,
         tokio::runtime::Handle::current(),
         false,
         (lag, Arc::new(guard)),
