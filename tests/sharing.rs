@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::support::{World, group, user, values};
+use crate::support::{Application, World, address, group, user, values};
 
 mod roles;
 
@@ -46,4 +46,67 @@ async fn what_one_connection_manages_is_refused_to_the_other_until_it_lets_go() 
     world.send("DELETE", &path, None).await.expect(204);
     world.turn_to(&mut other);
     world.group("team", &[b]).await;
+}
+
+const TENANT: &str = "tenant = \"production\"";
+
+async fn found(world: &World, filter: &str) -> String {
+    let list = world.get(filter).await.expect(200).body;
+    assert_eq!(list["totalResults"], 1, "{list:#}");
+    list["Resources"][0]["id"].as_str().unwrap().to_owned()
+}
+
+/// Two connections with a credential each take from nobody what the other one
+/// asks for, where both say that it is one tenant.
+async fn is_one_application(application: Application) {
+    let (mut world, mut other) = World::pair_apart(application, "", TENANT).await;
+    let a = world.user("a").await;
+    world.group("team", std::slice::from_ref(&a)).await;
+    world.import();
+    world.meet(&mut other);
+    world.turn_to(&mut other);
+    let filter = format!("/Users?filter=emails.value%20eq%20%22{}%22", address("a"));
+    let same = found(&world, &filter).await;
+    let filter = "/Groups?filter=displayName%20eq%20%22team%22";
+    let team = format!("/Groups/{}", found(&world, filter).await);
+    let removal = json!([{ "op": "remove", "path": "members", "value": values(&[same.clone()]) }]);
+    let path = format!("/Users/{same}");
+    let ((gone, ended), calls) = world
+        .calls_of(async {
+            let gone = world.patch(&team, removal).await;
+            (gone, world.send("DELETE", &path, None).await)
+        })
+        .await;
+    let said = gone.expect(403).body.to_string();
+    assert!(said.contains("managed elsewhere in this bridge"), "{said}");
+    // An account that cannot be ended is nobody's alone.
+    let ends = application != Application::DeclaredForEver;
+    assert_eq!(ended.status.as_u16(), if ends { 403 } else { 204 });
+    assert_eq!(calls, Vec::<serde_json::Value>::new());
+    let kept = [address("a")].into();
+    assert_eq!(world.upstream_members("team").await, Some(kept));
+    let (ok, said) = world.command(&["check"]);
+    let words = "connection acme leads to the same application";
+    assert!(ok && said.contains(words), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn different_credentials_of_one_tenant_that_has_a_name_are_one_application() {
+    is_one_application(Application::Opsera).await;
+    is_one_application(Application::Declared).await;
+    is_one_application(Application::DeclaredForEver).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_without_a_name_or_with_different_ones_are_not_taken_for_one() {
+    let (mut world, mut other) = World::pair_apart(Application::Opsera, "", "").await;
+    let a = world.user("a").await;
+    world.group("team", std::slice::from_ref(&a)).await;
+    world.turn_to(&mut other);
+    let found = world.post("/Groups", group("team", &[])).await;
+    // That it is there the application says, and not the bridge.
+    let said = found.expect(409).body.to_string();
+    assert!(!said.contains("elsewhere"), "{said}");
+    let (_, said) = world.command(&["check"]);
+    assert!(!said.contains("leads to the same"), "{said}");
 }

@@ -25,6 +25,8 @@ const ANSWER: Duration = Duration::from_secs(120);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const UPSTREAM_TOKEN: &str = "upstream-token-for-tests-0123456789abcdef";
+/// Another credential for the same application.
+const OTHER_TOKEN: &str = "another-upstream-token-for-tests-fedcba98765";
 
 /// The program under test: another build of it where `DRAWBRIDGE_PROGRAM`
 /// names one, so that long runs can try what is shipped.
@@ -154,7 +156,7 @@ pub struct World {
 }
 
 /// Which application is behind it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub enum Application {
     Opsera,
     Hydden,
@@ -335,6 +337,33 @@ impl World {
         (world, other)
     }
 
+    /// A bridge with two connections of which the second has a credential of its
+    /// own; `own` are lines of both that only their kind knows.
+    pub async fn pair_apart(
+        application: Application,
+        connection: &str,
+        own: &str,
+    ) -> (Self, Tenant) {
+        let place = "base_url = ";
+        let both = |upstream: &str| {
+            let own = |text: &str| text.replacen(place, &format!("{own}\n{place}"), 1);
+            let name = "name = \"globex\"\n";
+            let second = another(upstream).replace(name, &format!("{name}{connection}\n"));
+            let second = own(&application.adapt(&second, upstream, ""));
+            let first = application.adapt(&configuration(upstream, connection), upstream, "");
+            own(&first) + &second.replace("opsera.token", "other.token")
+        };
+        let names = ["acme", "globex"];
+        let (world, tokens) = Self::behind_kind(application.kind(), &["--empty"], &names, both);
+        let mut other = Tenant {
+            base: String::new(),
+            token: tokens[1].clone(),
+            _application: None,
+        };
+        world.meet(&mut other);
+        (world, other)
+    }
+
     /// Two connections in front of one application, of which they have read this
     /// company; `own` are lines of each that only its kind knows.
     pub async fn pair_of(
@@ -415,6 +444,7 @@ impl World {
         let simulator = start_simulator(&dir, kind, simulator);
         let upstream = simulator.address();
         write_private(&dir.path().join("opsera.token"), UPSTREAM_TOKEN);
+        write_private(&dir.path().join("other.token"), OTHER_TOKEN);
         std::fs::write(dir.path().join("drawbridge.toml"), configuration(&upstream))
             .expect("written");
         let tokens: Vec<String> = connections
@@ -1029,7 +1059,7 @@ fn start_simulator(dir: &TempDir, kind: &str, more: &[&str]) -> Process {
         "--listen",
         "127.0.0.1:0",
         "--token",
-        UPSTREAM_TOKEN,
+        tokens.as_str(),
     ];
     arguments.extend(more);
     let mut started = Process::start(&arguments, dir.path(), "http://");
@@ -1037,6 +1067,7 @@ fn start_simulator(dir: &TempDir, kind: &str, more: &[&str]) -> Process {
     started
 }
 
+    let tokens = format!("{UPSTREAM_TOKEN} {OTHER_TOKEN}");
 const SERVE: [&str; 3] = ["serve", "--config", "drawbridge.toml"];
 
 fn start_bridge(dir: &TempDir) -> Process {

@@ -65,6 +65,7 @@ pub use operator::{
     AsAsked, ConnectionStatus, Operator, Status, is_operator_name, is_reserved_name,
 };
 pub use preview::{Preview, SentRequest};
+pub use sharing::together;
 use switch::Switch;
 
 /// How long answers wait for an application still when the process is to end.

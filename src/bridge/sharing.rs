@@ -10,20 +10,14 @@ use crate::{
 
 /// Tells the store, before anything is written, and whoever reads the log.
 pub(super) async fn settle(store: &dyn Store, setups: &[Setup]) -> Result<(), StoreError> {
-    let mut tenants = Vec::with_capacity(setups.len());
+    let mut keys = Vec::with_capacity(setups.len());
     for setup in setups {
-        let key = store.connection(&setup.name).await?;
-        tenants.push((key, setup.upstream.tenant()));
+        keys.push(store.connection(&setup.name).await?);
     }
+    let tenants: Vec<Vec<Tenant>> = setups.iter().map(|it| it.upstream.tenants()).collect();
     let mut sites = Vec::with_capacity(setups.len());
-    for (setup, (key, tenant)) in setups.iter().zip(&tenants) {
-        let first = first_of(tenant.as_ref(), *key, &tenants);
-        let site = first.map(|first| Site {
-            // A tenant is not kept, and the first connection stays.
-            name: format!("{} {}", setup.upstream.fingerprint(), first.0),
-            accounts: !setup.upstream.finds_accounts()
-                && !setup.upstream.capabilities().withdraws(),
-        });
+    for (place, (setup, key)) in setups.iter().zip(&keys).enumerate() {
+        let site = site(place, &tenants, (setups, &keys));
         if site.is_some() {
             tracing::warn!(
                 connection = %setup.name,
@@ -36,15 +30,55 @@ pub(super) async fn settle(store: &dyn Store, setups: &[Setup]) -> Result<(), St
     store.settle_sites(sites).await
 }
 
-/// The first connection at a tenant where there are several.
-fn first_of(
-    tenant: Option<&Tenant>,
-    key: ConnectionKey,
-    all: &[(ConnectionKey, Option<Tenant>)],
-) -> Option<ConnectionKey> {
-    let tenant = tenant?;
-    let same = all.iter().filter(|(_, it)| it.as_ref() == Some(tenant));
-    let keys: Vec<ConnectionKey> = same.map(|(key, _)| *key).collect();
-    let others = keys.iter().any(|it| *it != key);
-    keys.into_iter().min().filter(|_| others)
+/// What a connection shares with others, if it does. Named by the oldest of them,
+/// as a tenant is not kept, and that one stays.
+fn site(
+    place: usize,
+    tenants: &[Vec<Tenant>],
+    (setups, keys): (&[Setup], &[ConnectionKey]),
+) -> Option<Site> {
+    let setup = setups.get(place)?;
+    let same = together(place, tenants);
+    let known = same
+        .iter()
+        .filter_map(|at| Some((keys.get(*at)?, setups.get(*at)?)));
+    let (key, first) = known.min_by_key(|(key, _)| **key)?;
+    (same.len() > 1).then(|| Site {
+        name: format!("{} {}", first.upstream.fingerprint(), key.0),
+        accounts: !setup.upstream.finds_accounts() && !setup.upstream.capabilities().withdraws(),
+    })
+}
+
+/// The places of all that are at the same tenant as one, itself among them: those
+/// that have something in common with it, or with one that has.
+pub fn together(place: usize, tenants: &[Vec<Tenant>]) -> Vec<usize> {
+    let mut same = vec![place];
+    let mut next = 0;
+    while let Some(of) = same.get(next).and_then(|at| tenants.get(*at)) {
+        for (other, known) in tenants.iter().enumerate() {
+            if !same.contains(&other) && known.iter().any(|it| of.contains(it)) {
+                same.push(other);
+            }
+        }
+        next += 1;
+    }
+    same
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::tenant_for_test as tenant;
+
+    #[test]
+    fn whoever_has_anything_in_common_is_at_one_tenant() {
+        let of = |all: &[u8]| all.iter().map(|it| tenant(*it)).collect::<Vec<_>>();
+        let tenants = [of(&[1]), of(&[2, 3]), of(&[1, 2]), of(&[4]), of(&[])];
+        let mut same = together(0, &tenants);
+        same.sort_unstable();
+        assert_eq!(same, [0, 1, 2]);
+        for alone in [3, 4] {
+            assert_eq!(together(alone, &tenants), [alone]);
+        }
+    }
 }

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     app,
-    bridge::token,
+    bridge::{together, token},
     config::{self, Config, Connection},
     plan::capability::Capabilities,
-    upstream::{Finding, Upstream},
+    upstream::{Finding, Tenant},
 };
 
 /// A token that ends sooner than this is worth a word.
@@ -88,7 +88,7 @@ impl Check {
                     if let Err(error) = app::guards_something(connection, &*upstream) {
                         report.say(&bad(&error.to_string(), "correct or leave out the name"));
                     }
-                    for other in beside(&config, connection, &*upstream) {
+                    for other in beside(&config, connection) {
                         report.say(&good(&format!(
                             "connection {other} leads to the same application: each group and \
                              account there is managed by the one that changed it first"
@@ -106,15 +106,21 @@ impl Check {
 }
 
 /// The other connections at the same tenant, as far as is known.
-fn beside<'c>(config: &'c Config, of: &Connection, upstream: &dyn Upstream) -> Vec<&'c str> {
-    let Some(tenant) = upstream.tenant() else {
-        return Vec::new();
-    };
-    let others = config.connections.iter().filter(|it| it.name != of.name);
-    let same = others.filter(|it| {
-        app::open_upstream(it).is_ok_and(|other| other.tenant().as_ref() == Some(&tenant))
+fn beside<'c>(config: &'c Config, of: &Connection) -> Vec<&'c str> {
+    let connections = &config.connections;
+    let tenants = connections.iter().map(|it| {
+        let opened = app::open_upstream(it);
+        opened.map(|it| it.tenants()).unwrap_or_default()
     });
-    same.map(|it| it.name.as_str()).collect()
+    let tenants: Vec<Vec<Tenant>> = tenants.collect();
+    let place = connections.iter().position(|it| it.name == of.name);
+    let same = place.map(|place| together(place, &tenants));
+    let named = same
+        .into_iter()
+        .flatten()
+        .filter_map(|at| connections.get(at));
+    let names = named.map(|it| it.name.as_str());
+    names.filter(|name| *name != of.name).collect()
 }
 
 struct Report {

@@ -86,7 +86,8 @@ struct Common {
     /// Where it listens.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
-    /// The bearer token it accepts; by default a new random one.
+    /// The bearer token it accepts, or several with spaces between them; by default
+    /// a new random one.
     #[arg(
         long,
         value_name = "TOKEN",

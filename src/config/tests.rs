@@ -465,3 +465,29 @@ means = "done"
     }
     assert!(found.iter().all(|it| !it.remedy.is_empty()), "{found:#?}");
 }
+
+#[test]
+fn a_tenant_has_a_name_that_can_be_told_from_others() {
+    let declared = DECLARED.replace("# tenant = ", "tenant = ");
+    for (text, kind) in [
+        (EXAMPLE.replace("# tenant = ", "tenant = "), "opsera"),
+        (declared, "rest"),
+    ] {
+        let config = read_text(&text).unwrap();
+        let named = match &config.connections[0].upstream {
+            Upstream::Opsera(settings) => &settings.tenant,
+            Upstream::Rest(settings) => &settings.tenant,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(named.as_deref(), Some("acme-production"), "{kind}");
+        for odd in ["", " ", "two words", "té", &"x".repeat(65)] {
+            let odd = text.replace("\"acme-production\"", &format!("{odd:?}"));
+            let found = problems(&odd);
+            let [problem] = &found[..] else {
+                panic!("{found:#?}");
+            };
+            assert_eq!(problem.key, "connection[0].upstream.tenant");
+            assert!(problem.what.contains("no name of a tenant"), "{problem:?}");
+        }
+    }
+}

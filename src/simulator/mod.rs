@@ -72,7 +72,7 @@ pub struct Simulator {
 /// What the server's workers and the owner see together.
 #[derive(Debug)]
 struct Shared {
-    token: String,
+    tokens: Vec<String>,
     started: Instant,
     live: Mutex<Box<dyn Stage>>,
     faults: Mutex<faults::Switchboard>,
@@ -95,7 +95,8 @@ impl Shared {
 
 impl Simulator {
     /// Starts on `listen` (port 0 for any free one) in a thread of its own and
-    /// returns when it accepts connections.
+    /// returns when it accepts connections. `token` may be several, with spaces
+    /// between them.
     pub fn start(
         application: Application,
         listen: SocketAddr,
@@ -103,7 +104,7 @@ impl Simulator {
         company: &Company,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            token: token.into(),
+            tokens: token.into().split_whitespace().map(str::to_owned).collect(),
             started: Instant::now(),
             live: Mutex::new(application.stage(company)),
             faults: Mutex::default(),

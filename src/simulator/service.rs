@@ -97,7 +97,8 @@ pub(super) async fn answer(request: HttpRequest, body: Bytes) -> HttpResponse {
         outcome: "in flight".into(),
         ..Call::default()
     });
-    if !shared.live().admits(request.headers(), &shared.token) {
+    let mut tokens = shared.tokens.iter();
+    if !tokens.any(|token| shared.live().admits(request.headers(), token)) {
         let stamp = shared.live().stamp(sequence);
         let reply = refused(&shared, call.operation, 401, "Authentication failed");
         shared

@@ -33,7 +33,8 @@ pub use client::{Ledger, ahead, in_background, looking_ahead};
 /// Milliseconds since 1970, UTC.
 pub type Millis = i64;
 
-/// Compared, and nothing else.
+/// Something that all connections at one tenant of an application have in common,
+/// and no others. Compared, and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant([u8; 32]);
 
@@ -46,6 +47,30 @@ impl Tenant {
         }
         Self(digest.finalize().into())
     }
+
+    /// The name that an administrator gave it, for connections of one kind.
+    fn named(kind: &str, name: &str) -> Self {
+        Self::of(&[b"named", kind.as_bytes(), name.as_bytes()])
+    }
+}
+
+/// One of so many, for tests of what is done with them.
+#[cfg(test)]
+pub(crate) fn tenant_for_test(number: u8) -> Tenant {
+    Tenant([number; 32])
+}
+
+/// What is wrong with such a name, as a problem of the key `tenant`.
+fn odd_tenant(name: Option<&String>) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let name = name?;
+    let odd = name.is_empty() || name.len() > 64 || !name.chars().all(plain);
+    odd.then(|| {
+        format!(
+            "tenant: {name:?} is no name of a tenant: write letters, digits, '-', '_' and '.', 64 \
+             at most, the same in every connection that leads to this tenant; or leave it out"
+        )
+    })
 }
 
 /// An application, as the engine sees it.
@@ -96,10 +121,11 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
         self.capabilities().application.to_string()
     }
 
-    /// Pure: what all connections at one tenant of the application have in
-    /// common, and no others; `None` where that cannot be known. Not to be kept.
-    fn tenant(&self) -> Option<Tenant> {
-        None
+    /// Pure: by what connections at one tenant of the application are known: two
+    /// that have any of it in common are at the same one. None where that cannot
+    /// be known. Not to be kept.
+    fn tenants(&self) -> Vec<Tenant> {
+        Vec::new()
     }
 
     /// Pure: whether [`Self::users`] tells of everybody; where not, nobody is

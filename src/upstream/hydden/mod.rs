@@ -82,8 +82,8 @@ impl Upstream for Hydden {
     }
 
     /// Each has an address of its own.
-    fn tenant(&self) -> Option<Tenant> {
-        Some(Tenant::of(&[self.fingerprint().as_bytes()]))
+    fn tenants(&self) -> Vec<Tenant> {
+        vec![Tenant::of(&[self.fingerprint().as_bytes()])]
     }
 
     fn fingerprint(&self) -> String {

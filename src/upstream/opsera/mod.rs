@@ -218,8 +218,10 @@ impl Upstream for Opsera {
         }
     }
 
-    fn tenant(&self) -> Option<Tenant> {
-        self.client.tenant()
+    fn tenants(&self) -> Vec<Tenant> {
+        let named = self.settings.tenant.as_deref();
+        let named = named.map(|name| Tenant::named("opsera", name));
+        self.client.tenant().into_iter().chain(named).collect()
     }
 
     fn fingerprint(&self) -> String {

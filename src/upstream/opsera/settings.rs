@@ -16,7 +16,7 @@ use super::{
     operations::{Key, Name},
     slug,
 };
-use crate::upstream::client;
+use crate::upstream::{client, odd_tenant};
 
 pub use crate::upstream::client::{Span, TokenSource};
 
@@ -77,6 +77,9 @@ pub struct Route {
 pub struct Settings {
     pub base_url: String,
     pub token: TokenSource,
+    /// What the administrator calls the tenant, where connections with different
+    /// credentials lead to it.
+    pub tenant: Option<String>,
     pub allow_plain_http: bool,
     pub connect_timeout: Span,
     pub timeout: Span,
@@ -115,6 +118,7 @@ impl Default for Settings {
         Self {
             base_url: String::new(),
             token: TokenSource::default(),
+            tenant: None,
             allow_plain_http: false,
             connect_timeout: Span(Duration::from_secs(5)),
             timeout: Span(Duration::from_secs(30)),
@@ -143,6 +147,7 @@ impl Settings {
     /// the token's source; sends nothing.
     pub fn problems(&self) -> Vec<String> {
         let mut found = self.client().problems();
+        found.extend(odd_tenant(self.tenant.as_ref()));
         if self.members_per_call == 0 {
             found.push("members_per_call = 0 would send nothing: write at least 1".into());
         }

@@ -91,8 +91,10 @@ impl Upstream for Rest {
         self.schemas.clone()
     }
 
-    fn tenant(&self) -> Option<Tenant> {
-        self.client.tenant()
+    fn tenants(&self) -> Vec<Tenant> {
+        let named = self.settings.tenant.as_deref();
+        let named = named.map(|name| Tenant::named("rest", name));
+        self.client.tenant().into_iter().chain(named).collect()
     }
 
     fn fingerprint(&self) -> String {

@@ -11,6 +11,7 @@ use super::{
     settings::{Authentication, KnownBy, Settings},
     template::{Path, Text},
 };
+use crate::upstream::odd_tenant;
 use reqwest::{Method, header::HeaderValue};
 
 /// The longest name and the longest note.
@@ -24,6 +25,7 @@ impl Settings {
     /// the token's source; sends nothing.
     pub fn problems(&self) -> Vec<String> {
         let mut found = self.client().problems();
+        found.extend(odd_tenant(self.tenant.as_ref()));
         self.about_the_client(&mut found);
         self.about_users(&mut found);
         self.about_groups(&mut found);

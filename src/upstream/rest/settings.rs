@@ -27,6 +27,9 @@ pub struct Settings {
     pub name: String,
     pub base_url: String,
     pub token: TokenSource,
+    /// What the administrator calls the tenant, where connections with different
+    /// credentials lead to it.
+    pub tenant: Option<String>,
     pub authentication: Authentication,
     /// The header that carries the token, with `authentication = "header"`.
     pub header: Option<String>,
@@ -62,6 +65,7 @@ impl Default for Settings {
             name: String::new(),
             base_url: String::new(),
             token: TokenSource::default(),
+            tenant: None,
             authentication: Authentication::Bearer,
             header: None,
             media_type: "application/json".into(),

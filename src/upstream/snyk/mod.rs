@@ -136,8 +136,8 @@ impl Upstream for Snyk {
 
     /// Snyk Groups have ids that are the same for everybody. Two connections may
     /// have different ones; roles of one exclude each other and go together.
-    fn tenant(&self) -> Option<Tenant> {
-        Some(Tenant::of(&[self.fingerprint().as_bytes()]))
+    fn tenants(&self) -> Vec<Tenant> {
+        vec![Tenant::of(&[self.fingerprint().as_bytes()])]
     }
 
     fn fingerprint(&self) -> String {
