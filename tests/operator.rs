@@ -212,13 +212,13 @@ async fn the_audit_names_whose_token_it_was_and_who_turned_the_switch() {
     let users = world.users("n", 12).await;
     let (url, own) = world.operator();
     let mut named = Vec::new();
-    // The name of a token counts, whatever else is said; and nobody gets it by
-    // saying it.
+    // The name of a token counts, whatever else is said; nobody gets it by saying
+    // it; and what is only said is told so.
     for (token, said, who) in [
         (annas, "berta", "operator anna"),
         (shared, "anna", "operator"),
         (shared, "", "operator"),
-        (own.as_str(), "berta", "operator berta"),
+        (own.as_str(), "berta", "operator (says berta)"),
     ] {
         let group = world.group(&format!("g{}", named.len()), &users).await;
         let path = format!("/Groups/{group}");
@@ -251,6 +251,41 @@ async fn the_audit_names_whose_token_it_was_and_who_turned_the_switch() {
             assert!(Instant::now() < end, "{action}");
         }
         let turned = actors(&world, action);
-        assert!(turned[0].contains("\"operator tester\""), "{turned:#?}");
+        assert!(
+            turned[0].contains("\"operator (says tester)\""),
+            "{turned:#?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn who_stops_the_writes_and_has_no_name_is_told_by_the_number_of_the_account() {
+    let world = World::start().await;
+    let mut names = vec![
+        ("SUDO_USER", Some("")),
+        ("USER", Some(" ")),
+        ("LOGNAME", None),
+    ];
+    let uid = {
+        use std::os::unix::fs::MetadataExt;
+        let file = world.file("mine", "");
+        std::fs::metadata(file).expect("a file").uid()
+    };
+    for expected in [format!("uid-{uid}"), "lena".to_owned()] {
+        world.run_as(&names, &["pause", "--connection", "acme"]);
+        until(&world, "paused", |c| c["paused"] == true).await;
+        world.run_as(&names, &["resume", "--connection", "acme"]);
+        until(&world, "resumed", |c| c["paused"] == false).await;
+        let told = format!("\"operator (says {expected})\"");
+        for action in ["\"pause\"", "\"resume\""] {
+            let end = Instant::now() + Duration::from_secs(10);
+            while !actors(&world, action)
+                .iter()
+                .any(|line| line.contains(&told))
+            {
+                assert!(Instant::now() < end, "{:#?}", actors(&world, action));
+            }
+        }
+        names[2].1 = Some("lena");
     }
 }

@@ -800,13 +800,27 @@ impl World {
     /// Runs a command of drawbridge beside the bridge; what it printed on
     /// standard output and standard error, and whether its exit status was 0.
     pub fn run(&self, arguments: &[&str]) -> (String, String, bool) {
-        let output = Command::new(program())
+        self.run_as(&[("USER", Some("tester")), ("SUDO_USER", None)], arguments)
+    }
+
+    /// The same for somebody whom the environment names so, or not.
+    pub fn run_as(
+        &self,
+        names: &[(&str, Option<&str>)],
+        arguments: &[&str],
+    ) -> (String, String, bool) {
+        let mut command = Command::new(program());
+        for (key, name) in names {
+            match name {
+                Some(name) => command.env(key, name),
+                None => command.env_remove(key),
+            };
+        }
+        let output = command
             .args(arguments)
             .args(["--config", "drawbridge.toml"])
             .current_dir(self.dir.path())
             .env("NO_COLOR", "1")
-            .env("USER", "tester")
-            .env_remove("SUDO_USER")
             .stdin(Stdio::null())
             .output()
             .expect("the program starts");
@@ -1053,6 +1067,7 @@ token = {{ file = "opsera.token" }}
 }
 
 fn start_simulator(dir: &TempDir, kind: &str, more: &[&str]) -> Process {
+    let tokens = format!("{UPSTREAM_TOKEN} {OTHER_TOKEN}");
     let mut arguments = vec![
         "simulate",
         kind,
@@ -1067,7 +1082,6 @@ fn start_simulator(dir: &TempDir, kind: &str, more: &[&str]) -> Process {
     started
 }
 
-    let tokens = format!("{UPSTREAM_TOKEN} {OTHER_TOKEN}");
 const SERVE: [&str; 3] = ["serve", "--config", "drawbridge.toml"];
 
 fn start_bridge(dir: &TempDir) -> Process {

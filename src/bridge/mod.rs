@@ -62,7 +62,7 @@ pub use import::Progress;
 use lane::Lanes;
 pub use lists::{Listed, Paging};
 pub use operator::{
-    AsAsked, ConnectionStatus, Operator, Status, is_operator_name, is_reserved_name,
+    AsAsked, Called, ConnectionStatus, Operator, Status, is_operator_name, is_reserved_name,
 };
 pub use preview::{Preview, SentRequest};
 pub use sharing::together;

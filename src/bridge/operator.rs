@@ -26,10 +26,9 @@ const SHOWN: usize = 100;
 const LONGEST_NAME: usize = 64;
 
 /// What others are called in the audit, or whoever did not say a name.
-const NOBODYS: [&str; 7] = [
+const NOBODYS: [&str; 6] = [
     "bridge",
     "import",
-    "nobody-named",
     "operator",
     "reconcile",
     "recovery",
@@ -46,11 +45,32 @@ pub fn is_reserved_name(name: &str) -> bool {
     NOBODYS.contains(&&*name.to_ascii_lowercase())
 }
 
-/// An operator as the audit tells them.
-fn named(name: &str) -> String {
+/// What an operator is called, and how that is known.
+#[derive(Debug, Clone, Copy)]
+pub enum Called<'a> {
+    /// The token is of that name.
+    Proven(&'a str),
+    /// They say so themselves; it may be empty.
+    Said(&'a str),
+}
+
+impl Called<'_> {
+    /// As the audit tells them. What is only said is told so: no name has a space
+    /// or a bracket in it.
+    fn told(self) -> String {
+        match self {
+            Self::Proven(name) => format!("operator {}", plain(name)),
+            Self::Said(name) => match plain(name) {
+                name if name.is_empty() => "operator".to_owned(),
+                name => format!("operator (says {name})"),
+            },
+        }
+    }
+}
+
+fn plain(name: &str) -> String {
     let plain = |c: &char| may_name(*c);
-    let name: String = name.chars().filter(plain).take(LONGEST_NAME).collect();
-    format!("operator {name}").trim_end().to_owned()
+    name.chars().filter(plain).take(LONGEST_NAME).collect()
 }
 
 fn may_name(c: char) -> bool {
@@ -184,18 +204,17 @@ pub struct LastRead {
 }
 
 impl Bridge {
-    /// Lets in who presents an operator's token. The name is the token's, or
-    /// else what they say of themselves, for the audit.
+    /// Lets in who presents an operator's token.
     pub fn enter_operator(
         self: &Arc<Self>,
         tokens: &Tokens,
         authorization: &[u8],
-        name: &str,
+        called: Called<'_>,
     ) -> Option<Operator> {
         tokens.check(bearer(authorization)?, clock::now())?;
         Some(Operator {
             bridge: Arc::clone(self),
-            name: named(name),
+            name: called.told(),
         })
     }
 
@@ -241,7 +260,8 @@ impl Bridge {
                     } else {
                         resumed_by.clone()
                     };
-                    turned.push((connection.key, stopped, named(&who.unwrap_or_default())));
+                    let who = who.unwrap_or_default();
+                    turned.push((connection.key, stopped, Called::Said(&who).told()));
                 }
             }
             tracing::warn!(

@@ -106,21 +106,15 @@ fn not_running(store: &std::path::Path) -> Failed {
     }
 }
 
-/// Who runs the command, for the audit.
+/// Who runs the command, for the audit: by the name of the account, or by its
+/// number where nothing tells that.
 pub(super) fn who() -> String {
-    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
-    let user = user
-        .or_else(|_| std::env::var("LOGNAME"))
-        .unwrap_or_default();
-    let user: String = user
-        .chars()
-        .filter(char::is_ascii_graphic)
-        .take(64)
-        .collect();
+    let user = ["SUDO_USER", "USER", "LOGNAME"].map(|name| {
+        let said = std::env::var(name).unwrap_or_default();
+        let plain = said.chars().filter(char::is_ascii_graphic);
+        plain.take(64).collect::<String>()
+    });
+    let named = user.into_iter().find(|name| !name.is_empty());
     // What is noted begins with a name, whoever starts this.
-    if user.is_empty() {
-        "nobody-named".into()
-    } else {
-        user
-    }
+    named.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()))
 }

@@ -19,7 +19,7 @@ use actix_web::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::bridge::{Bridge, Operator, token::Tokens};
+use crate::bridge::{Bridge, Called, Operator, token::Tokens};
 
 mod audit;
 mod held;
@@ -54,7 +54,8 @@ pub struct Access {
     pub token: String,
 }
 
-/// The header in which a command tells who runs it, for the audit.
+/// The header in which a command tells who runs it, for the audit, which has it as
+/// what was said.
 pub const OPERATOR: &str = "drawbridge-operator";
 /// Bytes of an operator's request.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -158,8 +159,12 @@ fn enter(req: &ServiceRequest) -> Option<Operator> {
     let said = if proven(said) { "" } else { said };
     let mut tokens = shared.tokens.iter();
     tokens.find_map(|it| {
-        let (name, presented) = (it.name.as_deref().unwrap_or(said), presented.as_bytes());
-        shared.bridge.enter_operator(&it.token, presented, name)
+        let called = it
+            .name
+            .as_deref()
+            .map_or(Called::Said(said), Called::Proven);
+        let presented = presented.as_bytes();
+        shared.bridge.enter_operator(&it.token, presented, called)
     })
 }
 

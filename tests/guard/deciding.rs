@@ -62,9 +62,9 @@ async fn an_approved_request_is_done_once_and_the_retry_finds_nothing_to_do() {
     assert_eq!(world.operate("POST", &approve).await.0, 409);
     let approved = acts(&world, "approve_hold").await;
     assert_eq!(approved.len(), 1, "{approved:?}");
-    assert_eq!(approved[0]["actor"], "operator tester");
+    assert_eq!(approved[0]["actor"], "operator (says tester)");
     let changed = acts(&world, "change_group").await;
-    assert_eq!(changed.last().unwrap()["actor"], "operator tester");
+    assert_eq!(changed.last().unwrap()["actor"], "operator (says tester)");
     assert_eq!(acts(&world, "hold").await.len(), 2);
 }
 
