@@ -4,7 +4,9 @@
 //! Ids are minted first, so references need no second look. Each operation
 //! stands or falls alone; one that refers to what failed fails with it. A
 //! deletion of a User is written in two steps, as in a single request, so a
-//! transaction ends where something else comes after one. What the application
+//! transaction ends where something else comes after one; and also between the
+//! deletion of a Group and the making of another, which may be of its name. What
+//! the application
 //! refuses is known only after the commit: it is told with its operation, and
 //! `failOnErrors` counts it before the next transaction.
 
@@ -181,24 +183,37 @@ impl<'s> Work<'s> {
 }
 
 impl Work<'_> {
-    /// Cuts the units where something follows the deletion of a User.
+    /// Cuts the units where something follows the deletion of a User, and where a
+    /// Group is made after another one is deleted: its name may be free only when
+    /// the application has let go of it.
     fn parts(&self, units: Units) -> Vec<Units> {
         let mut parts: Vec<Units> = Vec::new();
-        let mut after_deletion = true;
+        let (mut after_deletion, mut frees) = (true, false);
         for unit in units {
-            let deletes = unit.iter().any(|place| self.deletes_user(*place));
+            let is = |verb, of| unit.iter().any(|place| self.is(*place, verb, of));
+            let deletes = is(Verb::Delete, User);
+            let waits = frees && is(Verb::Create, Group);
+            let deletes_group = is(Verb::Delete, Group);
             match parts.last_mut() {
-                Some(part) if deletes || !after_deletion => part.push(unit),
-                _ => parts.push(vec![unit]),
+                Some(part) if (deletes || !after_deletion) && !waits => part.push(unit),
+                _ => {
+                    parts.push(vec![unit]);
+                    frees = false;
+                }
             }
             after_deletion = deletes;
+            frees |= deletes_group;
         }
         parts
     }
 
     fn deletes_user(&self, place: usize) -> bool {
+        self.is(place, Verb::Delete, User)
+    }
+
+    fn is(&self, place: usize, verb: Verb, of: ResourceType) -> bool {
         let act = self.operations.get(place).map(|o| &o.act);
-        matches!(act, Some(Ok(act)) if act.verb == Verb::Delete && act.of == User)
+        matches!(act, Some(Ok(act)) if act.verb == verb && act.of == of)
     }
 
     fn errors(&self) -> usize {

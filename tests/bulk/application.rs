@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{add, bulk, delete, id, patch, post_group, post_user, request, statuses};
-use crate::support::{World, address, user};
+use crate::support::{Application, World, address, group, user};
 
 fn named<'c>(calls: &'c [Value], operation: &str) -> Vec<&'c Value> {
     calls
@@ -209,6 +209,33 @@ async fn a_deleted_user_makes_room_for_the_next_of_that_name() {
     world
         .until_upstream_has("team", &[address("u")].into())
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_group_makes_room_for_the_next_of_that_name() {
+    for application in [Application::Opsera, Application::Declared] {
+        let world = World::of(application, "sync_wait = \"2s\"").await;
+        let ids = world.users("u", 2).await;
+        let team = format!("/Groups/{}", world.group("team", &ids[..1]).await);
+        let data = group("team", &ids[1..]);
+        let again = json!({"method": "POST", "path": "/Groups", "bulkId": "n", "data": data});
+        let more = patch("/Groups/bulkId:n", add(&[&ids[0]]));
+        let done = bulk(&world, &[delete(&team), again.clone(), more]).await;
+        assert_eq!(statuses(&done), ["204", "201", "204"], "{done:#?}");
+        let both = [address("u0"), address("u1")].into();
+        world.until_upstream_has("team", &both).await;
+
+        // As long as the application has it, the name is not free.
+        let team = format!("/Groups/{}", id(&world, &done[1]));
+        let refusal = json!({"status": {"status": 503}});
+        let rules = json!([{"failure": refusal, "operation": "delete_group"}]);
+        world.faults(json!({"rules": rules})).await;
+        let done = bulk(&world, &[delete(&team), again]).await;
+        assert_eq!(statuses(&done), ["204", "409"], "{done:#?}");
+        let alone = world.post("/Groups", data).await.expect(409);
+        assert_eq!(done[1]["response"]["detail"], alone.body["detail"]);
+        world.faults(json!({})).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
