@@ -212,11 +212,11 @@ async fn the_audit_names_whose_token_it_was_and_who_turned_the_switch() {
     let users = world.users("n", 12).await;
     let (url, own) = world.operator();
     let mut named = Vec::new();
-    // The name of a token counts, whatever else is said; nobody gets it by saying
-    // it; and what is only said is told so.
+    // The name of a token counts, whatever else is said; and what is only said is
+    // told so, whoever has a token of that name.
     for (token, said, who) in [
         (annas, "berta", "operator anna"),
-        (shared, "anna", "operator"),
+        (shared, "anna", "operator (says anna)"),
         (shared, "", "operator"),
         (own.as_str(), "berta", "operator (says berta)"),
     ] {

@@ -1,14 +1,16 @@
 //! Groups that had been there and are not: made again where a deletion of ours
-//! came late, whoever of their members is refused there by then.
+//! came late, whoever of their members is refused there by then; told where
+//! somebody has deleted them, and made again when they are asked for
+//! (reliability: H-15, F-09).
 
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{World, address};
+use crate::support::{World, address, values};
 
 async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
@@ -90,4 +92,170 @@ async fn a_crash_on_the_way_leaves_nobody_out() {
     );
     world.start_bridge();
     only_one_is_refused(&world, &id, &users).await;
+}
+
+/// A group of four that an administrator has deleted; its address and theirs.
+async fn deleted() -> (World, String, Vec<String>) {
+    let world = World::with("read_lag = \"100ms\"", &["--empty"]).await;
+    let users = world.users("u", 4).await;
+    let path = format!("/Groups/{}", world.group("Crew", &users[..3]).await);
+    delete_there(&world).await;
+    world.forget_calls().await;
+    (world, path, users)
+}
+
+async fn delete_there(world: &World) {
+    let path = "/api/v2/groupmanagement/group/crew";
+    world.as_administrator("DELETE", path, Value::Null).await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+}
+
+fn members(op: &str, of: &[String]) -> Value {
+    json!([{ "op": op, "path": "members", "value": values(of) }])
+}
+
+async fn writes(world: &World) -> usize {
+    let calls = world.calls().await;
+    calls.iter().filter(|call| call["method"] != "GET").count()
+}
+
+/// The group is refused, nothing is pending, and the reason says what is so.
+async fn is_told(world: &World) {
+    let status = world.status().await;
+    let connection = &status["connections"][0];
+    assert_eq!(connection["refused"]["groups"], 1, "{status:#}");
+    assert_eq!(connection["pending"]["groups"], 0, "{status:#}");
+    let refused = &connection["refusedResources"][0];
+    let reason = refused["reason"].as_str().unwrap();
+    assert_eq!(refused["resourceType"], "Group");
+    assert!(reason.contains("any more"), "{reason}");
+}
+
+fn accounts(of: &[usize]) -> BTreeSet<String> {
+    of.iter().map(|n| address(&format!("u{n}"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_finds_a_group_gone_tells_it_and_makes_nothing() {
+    let (world, path, users) = deleted().await;
+    world
+        .patch(&path, members("remove", &users[..1]))
+        .await
+        .expect(204);
+    is_told(&world).await;
+    let (audit, _, _) = world.run(&["audit", "export"]);
+    assert!(audit.contains("\"outcome\":\"missing\""), "{audit}");
+    let asked = writes(&world).await;
+    world
+        .patch(&path, members("remove", &users[1..2]))
+        .await
+        .expect(204);
+    assert_eq!(
+        writes(&world).await,
+        asked,
+        "nobody is left to be taken out"
+    );
+    let left = world.members(path.trim_start_matches("/Groups/")).await;
+    assert_eq!(left, [users[2].clone()].into());
+    for more in [&[][..], &["--apply"], &["--apply", "--shrunk"]] {
+        let (said, wrong, ok) = world.run(&[&["reconcile"], more].concat());
+        let said = said + &wrong;
+        assert!(!ok && said.contains("not there any more"), "{said}");
+    }
+    is_told(&world).await;
+    assert_eq!(world.upstream_members("crew").await, None);
+    // Asked for again, it is made with all of its members.
+    world
+        .patch(&path, members("add", &users[3..]))
+        .await
+        .expect(204);
+    assert_eq!(
+        world.upstream_members("crew").await,
+        Some(accounts(&[2, 3]))
+    );
+    let status = world.status().await;
+    assert_eq!(
+        status["connections"][0]["refused"]["groups"], 0,
+        "{status:#}"
+    );
+    let (said, wrong, ok) = world.run(&["reconcile", "--apply"]);
+    assert!(ok, "{said}{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_addition_that_finds_it_gone_is_refused_and_the_next_one_makes_it() {
+    let (world, path, users) = deleted().await;
+    let refused = world
+        .patch(&path, members("add", &users[3..]))
+        .await
+        .expect(400);
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("does not have the group \"crew\" any more"),
+        "{detail}"
+    );
+    is_told(&world).await;
+    assert_eq!(world.upstream_members("crew").await, None);
+    world
+        .patch(&path, members("add", &users[3..]))
+        .await
+        .expect(204);
+    assert_eq!(
+        world.upstream_members("crew").await,
+        Some(accounts(&[0, 1, 2, 3]))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reconciliation_tells_what_is_gone_and_sees_it_come_back() {
+    let (world, path, users) = deleted().await;
+    world
+        .patch(&path, members("remove", &users[..1]))
+        .await
+        .expect(204);
+    let reconciles = |more: &[&str]| {
+        let (said, wrong, _) = world.run(&[&["reconcile"], more].concat());
+        format!("{said}{wrong}")
+    };
+    assert!(reconciles(&["--apply"]).contains("not there any more"));
+    is_told(&world).await;
+    let left = &world.status().await["connections"][0]["lastReconciliation"]["left"];
+    let expected = json!({ "accounts": 0, "groups": 1, "memberships": 2 });
+    assert_eq!(left, &expected);
+    // Somebody makes one of its name.
+    let body = json!({ "name": "crew" });
+    let group = "/api/v2/groupmanagement/group";
+    world.as_administrator("POST", group, body).await;
+    let only_tells = reconciles(&[]);
+    assert!(!only_tells.contains("any more"), "{only_tells}");
+    assert_eq!(world.upstream_members("crew").await, Some(accounts(&[])));
+    reconciles(&["--apply"]);
+    world.until_upstream_has("crew", &accounts(&[1, 2])).await;
+    let status = world.status().await;
+    assert_eq!(status["connections"][0]["refused"]["groups"], 0);
+}
+
+/// It is there, and neither a call nor a look knows it yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_was_made_a_moment_ago_is_not_gone() {
+    let rules = "read_lag = \"3s\"\nsync_wait = \"300ms\"";
+    let world = World::with(rules, &["--empty"]).await;
+    let users = world.users("u", 3).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let path = format!("/Groups/{}", world.group("Crew", &users).await);
+    let unknown = json!({ "status": { "status": 404 } });
+    let rule = json!({ "failure": unknown, "operation": "remove_members", "next": 1 });
+    world
+        .faults(json!({ "rules": [rule], "read_lag_ms": 1_500 }))
+        .await;
+    world
+        .patch(&path, members("remove", &users[..1]))
+        .await
+        .expect(204);
+    world.until_upstream_has("crew", &accounts(&[1, 2])).await;
+    let status = world.status().await;
+    assert_eq!(
+        status["connections"][0]["refused"]["groups"], 0,
+        "{status:#}"
+    );
 }

@@ -1048,15 +1048,6 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
         after: GroupKey,
         most: usize,
     ) -> Result<Vec<Reconcilable>, StoreError>;
-    /// Notes that a group is one of these, unless it was touched after `since`,
-    /// when that was read, or something is open in it.
-    async fn lose_group(
-        &self,
-        group: GroupKey,
-        since: ImportMark,
-        reason: String,
-        actor: Actor,
-    ) -> Result<(), StoreError>;
     /// Has a group that is one of these, and is shown again, looked after.
     async fn find_group(&self, group: GroupKey, actor: Actor) -> Result<Repaired, StoreError>;
     /// Every pair of a group whose user the application can know.

@@ -67,8 +67,6 @@ struct Pass<'a> {
     members: u64,
     /// Who is in a group again whose access was ended by taking memberships away.
     back: HashMap<UserKey, ResourceId>,
-    /// Groups that the first list does not show.
-    unlisted: Vec<Reconcilable>,
 }
 
 impl Session {
@@ -85,7 +83,6 @@ impl Session {
             since: since.map_err(store_failed)?,
             members: counts.map_err(store_failed)?.memberships,
             back: HashMap::new(),
-            unlisted: Vec::new(),
             // What is told is of now, and a look that an earlier process began
             // says nothing of how it stands after its end.
             found: if applied && before.applied && before.goes_on() {
@@ -242,7 +239,7 @@ impl Pass<'_> {
             let page = store.reconcilable(connection.key, after, PAGE).await;
             let page = page.map_err(store_failed)?;
             if page.is_empty() {
-                return self.lose_unlisted().await;
+                return Ok(());
             }
             for group in page {
                 self.group(&group, names.contains(&group.name)).await?;
@@ -259,18 +256,8 @@ impl Pass<'_> {
 
     async fn group(&mut self, group: &Reconcilable, listed: bool) -> Result<(), Failure> {
         if !listed {
-            let pairs = self.session.bridge.store.pairs(group.group).await;
-            let pairs = pairs.map_err(store_failed)?;
-            let present = |pair: &&Pair| {
-                pair.observed == Existence::Present && pair.desired && !pair.sleeps()
-            };
-            let there = pairs.iter().filter(present).count() as u64;
-            self.found.compared += there;
-            self.found.groups_missing += 1;
-            self.found.without_group += there;
-            self.tell_gone(group);
-            self.unlisted.push(group.clone());
-            return Ok(());
+            let present = |pair: &Pair| pair.observed == Existence::Present;
+            return self.gone(group, present).await;
         }
         let Some((pairs, drift, unasked)) = self.compare(group).await? else {
             return Ok(());
@@ -347,8 +334,9 @@ impl Pass<'_> {
             after = last.group;
             for group in page {
                 if !names.contains(&group.name) && begins {
-                    self.found.groups_missing += 1;
-                    self.tell_gone(&group);
+                    // What is known raises no doubt of the whole application.
+                    let counts = self.purpose != Purpose::Look;
+                    self.gone(&group, |_| counts).await?;
                 } else if names.contains(&group.name) && self.repairs() {
                     let found = store.find_group(group.group, self.actor()).await;
                     self.wake(found.map_err(store_failed)?);
@@ -357,34 +345,22 @@ impl Pass<'_> {
         }
     }
 
-    /// What two lists a lag apart and a look do not show is written down as gone,
-    /// unless it is rather a bad reading; as a turn does that finds it out.
-    async fn lose_unlisted(&mut self) -> Result<(), Failure> {
-        let unlisted = std::mem::take(&mut self.unlisted);
-        let too_many = drift::is_doubtful(unlisted.len() as u64, self.found.groups)
-            && self.purpose != Purpose::Repair(true);
-        if unlisted.is_empty() || too_many || !self.repairs() || self.only_shown() {
-            return Ok(());
-        }
-        self.until_a_read_cannot_lag().await;
-        let names = self.group_names().await?;
-        let (store, upstream) = (
-            &self.session.bridge.store,
-            &self.session.connection.upstream,
-        );
-        for group in unlisted.iter().filter(|it| !names.contains(&it.name)) {
-            let found = upstream.group(&group.name).await;
-            if found.map_err(|error| self.unreadable(&error))?.is_none() {
-                let lost = store.lose_group(group.group, self.since, GONE.to_owned(), self.actor());
-                lost.await.map_err(store_failed)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn tell_gone(&mut self, group: &Reconcilable) {
+    /// Tells of it, and of how many are not there because of that.
+    async fn gone(
+        &mut self,
+        group: &Reconcilable,
+        there: impl Fn(&Pair) -> bool,
+    ) -> Result<(), Failure> {
+        let pairs = self.session.bridge.store.pairs(group.group).await;
+        let pairs = pairs.map_err(store_failed)?;
+        let counts = |pair: &&Pair| pair.desired && !pair.sleeps() && there(pair);
+        let there = pairs.iter().filter(counts).count() as u64;
+        self.found.compared += there;
+        self.found.groups_missing += 1;
+        self.found.without_group += there;
         let nothing = (&GroupDrift::default(), Unasked::default());
         self.tell(group, &[], nothing, Some(GONE));
+        Ok(())
     }
 
     /// Two readings of one list may be cut off in one way, so that whom a look

@@ -31,6 +31,7 @@ use crate::{
         Bridge, Failure, Guard, Policy, Session, Setup, Switch, Written, clock::simulated,
         token::Tokens,
     },
+    plan::state::GroupKey,
     scim::{
         json::Limits,
         patch,
@@ -479,6 +480,7 @@ impl World {
             stock: self.app.stock(),
             told: told.collect(),
             told_whole: counts.refused_users + counts.refused_groups,
+            gone: store.gone_groups(key, GroupKey(0), 9).await.unwrap().len(),
             keeps: self.app.keeps_accounts(),
             calls: self.app.calls(),
             calm: Millis::MAX,

@@ -1,10 +1,10 @@
-//! Groups that the application had and has no more, whoever found that out: a
-//! turn, or a reconciliation. SCIM goes on showing them with their members, of
-//! whom nobody is there; nothing is sent for them, and they stand in the status as
-//! refused, until somebody is asked for in them (reliability: H-15, F-09).
+//! Groups that the application had and has no more, as a turn has found out. SCIM
+//! goes on showing them with their members, of whom nobody is there; nothing is
+//! sent for them, and they stand in the status as refused, until somebody is asked
+//! for in them (reliability: H-15, F-09).
 
 use rusqlite::{Connection, params};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     plan::state::{Existence, GroupKey},
@@ -15,9 +15,8 @@ use crate::{
 use super::{
     audit,
     fault::Result,
-    group_turn,
     groups::{self, Group},
-    lanes, reconcile,
+    lanes,
 };
 
 /// Writes it into the pairs, and says it of the row without saving that. Returns
@@ -58,32 +57,7 @@ pub(super) fn groups_after(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// What is open in it finds out by itself.
-pub(super) fn lose(
-    db: &Connection,
-    key: GroupKey,
-    since: i64,
-    reason: &str,
-    actor: &Actor,
-) -> Result<()> {
-    let Some(mut group) = groups::by_key(db, key.0)? else {
-        return Ok(());
-    };
-    let rests = group.tombstone.is_none()
-        && group.existence == Existence::Present
-        && group.refused.is_none()
-        && group.read_only.is_none()
-        && group.family.is_none();
-    if !rests || reconcile::was_turned(db, &group, since)? || group_turn::has_open_pairs(db, key.0)?
-    {
-        return Ok(());
-    }
-    let leavers = note(db, &mut group, reason)?;
-    groups::save(db, &group)?;
-    lanes::finish_all(db, leavers)?;
-    tell(db, &group, &json!({ "gone": true }), actor)
-}
-
+/// It may be there again.
 pub(super) fn find(db: &Connection, key: GroupKey, actor: &Actor) -> Result<Repaired> {
     let mut repaired = Repaired::default();
     let Some(mut group) = groups::by_key(db, key.0)?.filter(Group::is_gone) else {
@@ -92,11 +66,15 @@ pub(super) fn find(db: &Connection, key: GroupKey, actor: &Actor) -> Result<Repa
     group.existence = Existence::Unknown;
     group.refused = None;
     groups::save(db, &group)?;
-    tell(db, &group, &json!({ "back": true }), actor)?;
+    let detail = json!({ "back": true });
+    audit::record(
+        db,
+        group.connection,
+        actor,
+        "drift",
+        Some(group.id),
+        &detail,
+    )?;
     repaired.lanes.push(Lane::Group(key));
     Ok(repaired)
-}
-
-fn tell(db: &Connection, group: &Group, detail: &Value, actor: &Actor) -> Result<()> {
-    audit::record(db, group.connection, actor, "drift", Some(group.id), detail)
 }

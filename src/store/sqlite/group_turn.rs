@@ -533,7 +533,7 @@ fn refuse(db: &Connection, group: &mut Group, reason: &str, at: Millis) -> Resul
     lanes::purge_pairs(db, group.key)
 }
 
-pub(super) fn has_open_pairs(db: &Connection, group: i64) -> Result<bool> {
+fn has_open_pairs(db: &Connection, group: i64) -> Result<bool> {
     Ok(db.prepare_cached(ANY_OPEN)?.exists([group])?)
 }
 

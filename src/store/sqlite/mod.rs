@@ -685,19 +685,6 @@ impl Store for Sqlite {
         Ok(self.readers.read_apart(read).await?)
     }
 
-    async fn lose_group(
-        &self,
-        group: GroupKey,
-        since: ImportMark,
-        reason: String,
-        actor: Actor,
-    ) -> Result<(), StoreError> {
-        let write = self
-            .writer
-            .write(move |db| gone::lose(db, group, since.0, &reason, &actor));
-        Ok(write.await?)
-    }
-
     async fn find_group(&self, group: GroupKey, actor: Actor) -> Result<Repaired, StoreError> {
         let write = self.writer.write(move |db| gone::find(db, group, &actor));
         Ok(write.await?)

@@ -265,7 +265,7 @@ pub(super) fn settle_group(
 }
 
 /// Whether a turn of the group, or of another of its family, ended later.
-pub(super) fn was_turned(db: &Connection, group: &Group, since: i64) -> Result<bool> {
+fn was_turned(db: &Connection, group: &Group, since: i64) -> Result<bool> {
     let mut turned = db.prepare_cached("SELECT 1 FROM groups WHERE key = ?1 AND turned > ?2")?;
     for key in families::siblings(db, group)?
         .into_iter()

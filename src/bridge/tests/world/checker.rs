@@ -29,6 +29,9 @@ pub(super) struct Evidence {
     pub(super) told: BTreeMap<(String, String), Millis>,
     /// Users and groups that it tells as refused, together.
     pub(super) told_whole: u64,
+    /// Groups that are believed to have been deleted there by somebody else, which
+    /// nobody does.
+    pub(super) gone: usize,
     /// The application ends no account, so whoever is inactive is in no group.
     pub(super) keeps: bool,
     /// Calls that write.
@@ -47,6 +50,9 @@ impl Evidence {
         self.whole_requests(&mut found);
         self.end_state(&mut found);
         self.way(&mut found);
+        if self.gone > 0 {
+            found.push(format!("{} groups are taken for gone", self.gone));
+        }
         if let Some(call) = self.calls.iter().find(|at| **at > self.calm) {
             found.push(format!(
                 "restless: a write at {call} ms, with nothing left to do"

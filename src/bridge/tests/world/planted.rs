@@ -195,3 +195,10 @@ fn a_change_that_nobody_asked_for_is_found_on_the_way() {
     });
     finds(&evidence, "gap");
 }
+
+#[test]
+fn a_group_that_is_taken_for_gone_is_found() {
+    let mut evidence = good();
+    evidence.gone = 1;
+    finds(&evidence, "taken for gone");
+}

@@ -1,7 +1,7 @@
 //! Groups that the application has no more: what they are until somebody is
 //! asked for in them, and what asks for them (reliability: H-15, F-09).
 use super::*;
-use crate::{plan::state::GroupKey, store::ImportMark};
+use crate::plan::state::GroupKey;
 
 struct Gone {
     scene: Scene,
@@ -138,18 +138,9 @@ async fn what_was_asked_for_during_the_turn_finds_it_out_by_itself() {
 }
 
 #[tokio::test]
-async fn a_reconciliation_writes_it_down_where_nothing_is_open_and_takes_it_back() {
-    let it = Gone::settled().await;
+async fn one_that_is_shown_again_is_looked_after_once() {
+    let it = Gone::by_a_turn().await;
     let store = &it.scene.store;
-    let lose = |since| store.lose_group(it.group.key, ImportMark(since), "gone".into(), actor());
-    lose(0).await.unwrap();
-    assert_eq!(it.gone().await, 0, "a turn ended after the reading");
-    it.members(MemberChange::Remove, &[0]).await;
-    lose(i64::MAX).await.unwrap();
-    assert_eq!(it.gone().await, 0, "it finds out by itself");
-    it.scene.confirm_group(&it.group).await;
-    lose(i64::MAX).await.unwrap();
-    it.rests_with(&[1, 2]).await;
     let back = store.find_group(it.group.key, actor()).await.unwrap();
     assert_eq!(back.lanes, [Lane::Group(it.group.key)]);
     let turn = store.begin_group_turn(it.group.key, 9).await.unwrap();
