@@ -446,3 +446,23 @@ async fn whose_account_could_not_be_ended_is_told_when_it_can_be_and_ended_when_
     assert!(!has_account(&world, "m2").await);
     assert!(has_account(&world, "m3").await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_may_not_be_read_keeps_who_leaves_in_no_other_for_a_minute() {
+    let world = World::with(WATCHED, &["--empty"]).await;
+    let (ids, _) = three(&world).await;
+    world
+        .faults(json!({ "rules": [answers("get_members", 403)] }))
+        .await;
+    let (path, asked) = (format!("/Users/{}", ids[0]), Instant::now());
+    world.patch(&path, active(false)).await.expect(200);
+    let left = [("dev", addresses(&["m1"])), ("ops", addresses(&[]))];
+    for (group, left) in left {
+        while world.upstream_members(group).await.as_ref() != Some(&left) {
+            assert!(asked.elapsed() < Duration::from_secs(60), "{group}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    assert!(has_account(&world, "m0").await);
+    world.overlook().await;
+}
