@@ -48,6 +48,9 @@ pub(super) enum Pause {
     BackOff,
     /// The same, after so long.
     Within(Duration),
+    /// Another connection of this bridge has to give something up first: back off,
+    /// but not for long, as that ends without a word.
+    HandedOver,
 }
 
 const DONE: &str = "done";

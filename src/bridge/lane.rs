@@ -47,6 +47,8 @@ const KEEP_IDLE: Duration = Duration::from_secs(10);
 const KEPT_REFUSALS: usize = 1_000;
 /// First and longest back-off.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(900));
+/// The same where only another connection of this bridge has to let go.
+const HAND_OVER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Least time between two attempts when new work interrupts a back-off.
 const LEAST_GAP: Duration = Duration::from_millis(100);
 /// By how much later a lane tries again for every time it found the application
@@ -132,6 +134,8 @@ struct State {
     /// The newest change whose effect on the user or group itself is settled.
     seen: u64,
     refusals: Vec<Refusal>,
+    /// Whom the last turn left unsent, where it did nothing else.
+    unsent: Vec<UserKey>,
     idle_since: Instant,
     /// When a turn last did something in the application, or may have.
     done: Option<Instant>,
@@ -169,9 +173,22 @@ impl State {
             waiters: Vec::new(),
             seen: 0,
             refusals: Vec::new(),
+            unsent: Vec::new(),
             idle_since: Instant::now(),
             done: None,
         }
+    }
+
+    /// Whether a turn did nothing that the one before it did not do.
+    fn repeats(&mut self, learned: &GroupLearned) -> bool {
+        let mut unsent = Vec::new();
+        if learned.is_idle() {
+            unsent.clone_from(&learned.unsent);
+            unsent.sort_unstable();
+        }
+        let same = !unsent.is_empty() && unsent == self.unsent;
+        self.unsent = unsent;
+        same
     }
 
     /// Sends the answers that `decide` gives to the waiters that `which` picks.
@@ -651,10 +668,14 @@ impl Lanes {
         let work = send(upstream, people, turn, &since, doubts);
         let (mut learned, pause) = first_if(first, work).await;
         let pause = spared.add_to(&mut learned, pause);
-        if learned.calls.iter().any(converge::was_done) {
-            let now = Instant::now();
-            self.with(Lane::Group(key), |state| state.done = Some(now));
-        }
+        let now = Instant::now();
+        let repeats = self.with(Lane::Group(key), |state| {
+            if learned.calls.iter().any(converge::was_done) {
+                state.done = Some(now);
+            }
+            state.repeats(&learned)
+        });
+        learned.repeats = repeats.unwrap_or_default();
         point!("turn.worked");
         let placed = learned.existence.unwrap_or(was_there) == target;
         let summary = Summary::of(&learned, placed && !learned.title_open);
@@ -803,17 +824,25 @@ impl Lanes {
                     tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
             }
             Pause::BackOff => {
-                let cap = BACK_OFF
-                    .0
-                    .saturating_mul(2_u32.saturating_pow(attempts.min(16)))
-                    .min(BACK_OFF.1);
-                let wait = clock::jitter(cap).max(LEAST_GAP);
+                let wait = clock::jitter(backed_off(BACK_OFF, attempts)).max(LEAST_GAP);
+                tokio::time::sleep(LEAST_GAP).await;
+                let _ =
+                    tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
+            }
+            Pause::HandedOver => {
+                let wait = backed_off(HAND_OVER, attempts.saturating_sub(1));
                 tokio::time::sleep(LEAST_GAP).await;
                 let _ =
                     tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
             }
         }
     }
+}
+
+/// The wait after so many attempts, between the first and the longest.
+fn backed_off((first, longest): (Duration, Duration), attempts: u32) -> Duration {
+    let grown = first.saturating_mul(2_u32.saturating_pow(attempts.min(16)));
+    grown.min(longest)
 }
 
 /// Most pairs in one turn; `single`: each is a call.

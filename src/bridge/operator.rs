@@ -12,7 +12,7 @@ use crate::{
     plan::state::ConnectionKey,
     scim::resource::ResourceId,
     store::{
-        Actor, Counts, Delay, Drifted, Elsewhere, Health, Imported, Left, Millis, Recovery,
+        Actor, Counts, Delay, Drifted, Elsewhere, Health, Imported, Left, Millis, Place, Recovery,
         Refused, RefusedResource, Store, StoreError, Twins, Watch, audit::AuditRow,
     },
     upstream::Condition,
@@ -115,6 +115,9 @@ pub struct ConnectionStatus {
     /// Users and groups that another connection to the same application manages,
     /// at most so many.
     pub elsewhere: Vec<Elsewhere>,
+    /// Whom it asks for in a group that excludes others, and another connection
+    /// asks for in one of those, or did and has not let go; at most so many.
+    pub places: Vec<Place>,
     /// Each membership is a call of its own.
     pub single: bool,
     /// For how long something is open that takes access away.
@@ -367,6 +370,7 @@ impl Operator {
                 refused_resources: store.refused_resources(connection.key, SHOWN).await?,
                 waiting: self.who_waits(connection).await?,
                 elsewhere: store.managed_elsewhere(connection.key, SHOWN).await?,
+                places: store.places_elsewhere(connection.key, SHOWN).await?,
                 single: connection.upstream.has_families(),
                 revocation_open: self.bridge.revocation_open(connection.key).await?,
                 recovery: self.bridge.store.recovery(connection.key).await?,

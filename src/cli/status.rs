@@ -162,6 +162,7 @@ fn show(screen: Screen, status: &Value) {
             screen.line(Tone::Bad, &text);
         }
         show_elsewhere(screen, connection);
+        show_places(screen, connection);
         if let Some(why) = connection["recovery"]["why"].as_str() {
             let text = format!("in recovery, nothing is removed from groups: {why}");
             screen.paragraph(Tone::Bad, "  ", &text);
@@ -289,6 +290,27 @@ fn show_elsewhere(screen: Screen, connection: &Value) {
             by.join(", ")
         );
         screen.paragraph(Tone::Quiet, "  ", &text);
+    }
+}
+
+/// Who is not as asked for because of another connection.
+fn show_places(screen: Screen, connection: &Value) {
+    let places = connection["askedForElsewhere"].as_array();
+    for place in places.into_iter().flatten().take(SHOWN) {
+        let text = |key: &str| place[key].as_str().unwrap_or_default();
+        let has = if place["letsGo"] == true {
+            "does not any more, and that has not come to its end"
+        } else {
+            "does, too"
+        };
+        let text = format!(
+            "User {} is asked for in Group {}; connection {} {has}, in one of the groups that \
+             exclude each other",
+            text("user"),
+            text("group"),
+            text("by"),
+        );
+        screen.paragraph(Tone::Bad, "  ", &text);
     }
 }
 

@@ -6,7 +6,10 @@ use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
 use super::{Entered, broken, reconcile, time};
-use crate::bridge::{AsAsked, ConnectionStatus, Status};
+use crate::{
+    bridge::{AsAsked, ConnectionStatus, Status},
+    store::Seat,
+};
 
 pub(super) async fn show(operator: Entered) -> HttpResponse {
     match operator.0.status().await {
@@ -91,6 +94,12 @@ fn connection(of: &ConnectionStatus) -> Value {
             "resourceType": it.of.name(),
             "id": it.id.to_string(),
             "by": it.by,
+        })).collect::<Vec<_>>(),
+        "askedForElsewhere": of.places.iter().map(|it| json!({
+            "group": it.group.to_string(),
+            "user": it.user.to_string(),
+            "by": it.by,
+            "letsGo": it.seat == Seat::Leaving,
         })).collect::<Vec<_>>(),
         "held": counts.held,
         "recovery": of.recovery.map(|recovery| json!({

@@ -51,7 +51,7 @@ pub use guard::{
     Age, Guarding, Hold, HoldId, HoldState, Kept, Rail, Recovery, Request, Room, Watch, Watched,
     Why,
 };
-pub use sharing::{Elsewhere, Seat, Sharing, Site};
+pub use sharing::{Elsewhere, Place, Seat, Sharing, Site};
 #[cfg(test)]
 pub(crate) use sqlite::simulated;
 pub use sqlite::{noted_head, open};
@@ -572,6 +572,26 @@ pub struct GroupLearned {
     pub title_open: bool,
     /// What was sent, for the audit: (operation, outcome in a word, milliseconds).
     pub calls: Vec<(Operation, String, u64)>,
+    /// It did nothing that the turn before it did not do, so the audit has it.
+    pub repeats: bool,
+}
+
+impl GroupLearned {
+    /// Nothing was sent and nothing learned.
+    pub fn is_idle(&self) -> bool {
+        self.refused.is_empty() && self.is_untold()
+    }
+
+    /// The same, but for what a rule of this side refused.
+    pub fn is_untold(&self) -> bool {
+        let untold = Self {
+            unsent: self.unsent.clone(),
+            refused: self.refused.clone(),
+            repeats: self.repeats,
+            ..Self::default()
+        };
+        *self == untold
+    }
 }
 
 /// What a user turn learned.

@@ -48,6 +48,18 @@ pub struct Elsewhere {
     pub by: String,
 }
 
+/// A user who is asked for here in a group of a family in which another connection
+/// has the place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub group: ResourceId,
+    pub user: ResourceId,
+    /// The name of that connection.
+    pub by: String,
+    /// Never free.
+    pub seat: Seat,
+}
+
 #[async_trait]
 pub trait Sharing {
     /// At start, before any write: the sites of all connections that there are.
@@ -64,4 +76,11 @@ pub trait Sharing {
         c: ConnectionKey,
         most: usize,
     ) -> Result<Vec<Elsewhere>, StoreError>;
+    /// Whom a connection asks for and does not have, or was refused, because of
+    /// another one, at most so many.
+    async fn places_elsewhere(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> Result<Vec<Place>, StoreError>;
 }

@@ -133,6 +133,60 @@ async fn who_is_given_up_by_one_is_the_others_at_once() {
     assert_eq!(example(&world, "lou").await, is(ADMIN));
 }
 
+#[tokio::test]
+async fn who_waits_for_a_place_asks_seldom_and_the_operator_is_told_for_whom() {
+    let (mut world, mut other) = two().await;
+    let (viewers, lou) = (role(&world, VIEWER).await, id_of_user(&world, "lou").await);
+    add(&world, &viewers, &lou).await.expect(204);
+    world.run(&["pause", "--connection", "acme"]);
+    eventually("it is paused", async || {
+        world.status().await["connections"][0]["paused"] == true
+    })
+    .await;
+    remove(&world, &viewers, &lou).await.expect(204);
+    world.turn_to(&mut other);
+    let (admins, same) = (role(&world, ADMIN).await, id_of_user(&world, "lou").await);
+    add(&world, &admins, &same).await.expect(204);
+    let here = async || world.status().await["connections"][1]["askedForElsewhere"].clone();
+    let group = admins.trim_start_matches("/Groups/");
+    let place = json!([{ "group": group, "user": same, "by": "acme", "letsGo": true }]);
+    assert_eq!(here().await, place);
+    let (said, _, well) = world.run(&["status"]);
+    assert!(
+        !well && said.contains("connection acme does not any"),
+        "{said}"
+    );
+    // Once in the audit, and not with every look.
+    let turns = async || {
+        let (_, rows) = world.operate("GET", "/audit?after=0").await;
+        let rows = rows.as_array().unwrap().clone();
+        let mut of = rows.iter().map(|it| (&it["connection"], &it["action"]));
+        let turn = (&json!("globex"), &json!("group_turn"));
+        of.by_ref().filter(|it| *it == turn).count()
+    };
+    let before = turns().await;
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let news = turns().await - before;
+    assert!(news <= 1, "{news} turns are told of that did nothing");
+    world.run(&["resume", "--connection", "acme"]);
+    eventually("the place is handed over", async || {
+        example(&world, "lou").await == is(ADMIN)
+    })
+    .await;
+    eventually("nothing is told any more", async || {
+        here().await == json!([])
+    })
+    .await;
+
+    world.turn_to(&mut other);
+    reason(add(&world, &viewers, &lou).await, 400, ELSEWHERE);
+    let told = &world.status().await["connections"][0]["askedForElsewhere"];
+    assert_eq!(
+        (&told[0]["by"], &told[0]["letsGo"]),
+        (&json!("globex"), &json!(false))
+    );
+}
+
 const PEOPLE: [&str; 4] = ["ann", "ben", "cat", "lou"];
 
 async fn ids(world: &World) -> Vec<String> {

@@ -39,8 +39,6 @@ const AT_ONCE: usize = 10;
 /// When what is unclear is said again while the rest goes well: that must not
 /// wait for a back-off that grows.
 const SHORT: Duration = Duration::from_millis(500);
-/// When somebody is asked for again whose place another connection is giving up.
-const HANDED_OVER: Duration = Duration::from_secs(1);
 /// Of the other connection nothing is told here.
 const ASKED_ELSEWHERE: &str = "the user is asked for elsewhere in this bridge in one of the groups \
     that exclude each other, and can have one of them only; take the user out of that one first";
@@ -75,15 +73,17 @@ pub(in crate::bridge) async fn family_turn(
         .map(|(member, wanted)| each.work(member, wanted))
         .buffer_unordered(AT_ONCE);
     let mut learned = GroupLearned::default();
-    let mut again = None;
+    let (mut again, mut handed) = (None, false);
     while let Some(end) = ends.next().await {
         point!("turn.one-sent");
+        handed |= matches!(end.is, Is::HandedOver);
         again = again.max(note(&mut learned, end));
     }
     drop(ends);
     let went_well = !learned.present.is_empty() || !learned.absent.is_empty();
     let pause = match (each.stopped(), again) {
         (Some(pause), _) => pause,
+        (None, None) if handed => Pause::HandedOver,
         (None, None) => Pause::None,
         (None, Some(Duration::ZERO)) if !went_well => Pause::BackOff,
         (None, Some(wait)) => Pause::Within(wait.max(SHORT)),
@@ -106,6 +106,8 @@ enum Is {
     Unsent,
     /// The same, and it is to be asked again by then.
     Waits(Duration),
+    /// The same, until another connection has given up the user's place.
+    HandedOver,
     Refused(String),
     Open,
     /// It was only looked at, and the look may lag by so much.
@@ -118,7 +120,7 @@ fn note(learned: &mut GroupLearned, end: End) -> Option<Duration> {
     match end.is {
         Is::AsWanted(true) => learned.present.push(end.user),
         Is::AsWanted(false) => learned.absent.push(end.user),
-        Is::Unsent => learned.unsent.push(end.user),
+        Is::Unsent | Is::HandedOver => learned.unsent.push(end.user),
         Is::Waits(wait) => {
             learned.unsent.push(end.user);
             // Others wait for the longest of these.
@@ -177,7 +179,7 @@ impl Each<'_> {
             (Seat::Free, _) => {}
             // What may have come of a call of ours is theirs by now.
             (_, false) => return Is::AsWanted(false),
-            (Seat::Leaving, true) => return Is::Waits(HANDED_OVER),
+            (Seat::Leaving, true) => return Is::HandedOver,
             (Seat::Taken, true) => return Is::Refused(ASKED_ELSEWHERE.into()),
         }
         let member = Principal {

@@ -282,9 +282,39 @@ async fn a_back_off_doubles_and_what_is_new_ends_it_soon() {
         }
         assert!(longest > millis(most / 2), "{longest:?}");
     }
-    for pause in [within, Pause::BackOff] {
+    for (attempts, wait) in [(1, 1_000), (4, 8_000), (40, 60_000)] {
+        let handed = lanes.pause(LANE, Pause::HandedOver, attempts);
+        about(takes(handed).await, millis(wait));
+    }
+    for pause in [within, Pause::BackOff, Pause::HandedOver] {
         lanes.kick(LANE);
         about(takes(lanes.pause(LANE, pause, 40)).await, LEAST_GAP);
+    }
+}
+
+#[test]
+fn a_turn_repeats_the_one_before_where_both_only_left_the_same_users_unsent() {
+    let mut state = State::new();
+    let unsent = |users: &[i64]| GroupLearned {
+        unsent: users.iter().copied().map(UserKey).collect(),
+        ..GroupLearned::default()
+    };
+    let refused = GroupLearned {
+        refused: vec![(UserKey(1), "no".into())],
+        ..unsent(&[2])
+    };
+    let turns = [
+        (unsent(&[1, 2]), false),
+        (unsent(&[2, 1]), true),
+        (unsent(&[2]), false),
+        (unsent(&[2]), true),
+        (refused, false),
+        (unsent(&[2]), false),
+        (unsent(&[]), false),
+        (unsent(&[]), false),
+    ];
+    for (place, (learned, repeats)) in turns.iter().enumerate() {
+        assert_eq!(state.repeats(learned), *repeats, "turn {place}");
     }
 }
 

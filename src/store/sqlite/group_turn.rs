@@ -301,6 +301,26 @@ pub(super) fn end(
         groups::save(db, &group)?;
     }
     audit::close_intent(db, LANE, group.key)?;
+    if !learned.repeats {
+        record(db, &group, undone, learned, at)?;
+    }
+    point!("turn.recorded");
+    let mut open = lanes::finish_all(db, left)?;
+    open.extend(withdrawal::arrived(db, group.connection)?);
+    let again = without_them && learned.group_refused.is_some();
+    if again || has_new_work(db, &group, untouched)? {
+        open.push(Lane::Group(key));
+    }
+    Ok(open)
+}
+
+fn record(
+    db: &Connection,
+    group: &Group,
+    undone: u64,
+    learned: &GroupLearned,
+    at: Millis,
+) -> Result<()> {
     let detail = json!({
         "present": learned.present.len(),
         "absent": learned.absent.len(),
@@ -320,18 +340,12 @@ pub(super) fn end(
         &learned.calls,
         detail,
     )?;
-    if !is_idle(learned) {
+    // A reading that began before is as good as it was where nothing was sent.
+    if !learned.is_idle() {
         db.prepare_cached("UPDATE groups SET turned = ?2 WHERE key = ?1")?
             .execute([group.key, number])?;
     }
-    point!("turn.recorded");
-    let mut open = lanes::finish_all(db, left)?;
-    open.extend(withdrawal::arrived(db, group.connection)?);
-    let again = without_them && learned.group_refused.is_some();
-    if again || has_new_work(db, &group, untouched)? {
-        open.push(Lane::Group(key));
-    }
-    Ok(open)
+    Ok(())
 }
 
 /// Why nothing is done about a group that is gone, unless something else was asked
@@ -379,16 +393,6 @@ fn learn_ids(db: &Connection, ids: &[(UserKey, String)]) -> Result<()> {
         learn.execute(params![user.0, id])?;
     }
     Ok(())
-}
-
-/// Nothing was sent and nothing learned: a reading that began before is as good
-/// as it was.
-fn is_idle(learned: &GroupLearned) -> bool {
-    let unsent = GroupLearned {
-        unsent: learned.unsent.clone(),
-        ..GroupLearned::default()
-    };
-    *learned == unsent
 }
 
 /// Returns the users that may have left for good.

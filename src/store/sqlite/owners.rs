@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     plan::state::ConnectionKey,
     scim::{error::Problem, resource::ResourceType},
-    store::{Elsewhere, Sharing, Site, StoreError},
+    store::{Elsewhere, Place, Sharing, Site, StoreError},
 };
 
 use super::{Sqlite, fault::Result, groups::Group, row::id_at, seats};
@@ -317,5 +317,14 @@ impl Sharing for Sqlite {
             .readers
             .read_apart(move |db| list(db, c.0, most))
             .await?)
+    }
+
+    async fn places_elsewhere(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> std::result::Result<Vec<Place>, StoreError> {
+        let read = move |db: &Connection| seats::elsewhere(db, c.0, most);
+        Ok(self.readers.read_apart(read).await?)
     }
 }

@@ -11,13 +11,14 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::store::{Millis, Seat};
+use crate::store::{Millis, Place, Seat};
 
 use super::{
     fault::Result,
     groups::Group,
     late::{self, Sent},
     owners::{self, Kind},
+    row::id_at,
     users::User,
 };
 
@@ -308,6 +309,45 @@ pub(super) fn explains(db: &Connection, user: i64) -> Result<bool> {
         }
     }
     Ok(!groups.is_empty())
+}
+
+/// The most pairs that are looked at for a status.
+const LOOKED_AT: i64 = 1_000;
+const OPEN: &str = "SELECT g.id, u.id, u.key, g.family FROM groups g
+         JOIN memberships m INDEXED BY memberships_open ON m.group_key = g.key
+         JOIN users u ON u.key = m.user_key
+     WHERE g.connection = ?1 AND g.family IS NOT NULL AND g.tombstone IS NULL
+         AND m.desired <> m.observed AND m.desired = 1
+     UNION ALL
+     SELECT g.id, u.id, u.key, g.family FROM groups g
+         JOIN refusals r ON r.group_key = g.key JOIN users u ON u.key = r.user_key
+     WHERE g.connection = ?1 AND g.family IS NOT NULL AND g.tombstone IS NULL AND r.wanted = 1
+     LIMIT ?2";
+
+/// See [`crate::store::Sharing::places_elsewhere`].
+pub(super) fn elsewhere(db: &Connection, connection: i64, most: usize) -> Result<Vec<Place>> {
+    let mut name = db.prepare_cached("SELECT name FROM connections WHERE key = ?1")?;
+    let mut select = db.prepare_cached(OPEN)?;
+    let mut rows = select.query([connection, LOOKED_AT])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let family: String = row.get(3)?;
+        let Some(person) = person(db, row.get(2)?)? else {
+            return Ok(found);
+        };
+        for holder in person.holders(db, &family)? {
+            let seat = person.left_of(db, holder, &family)?;
+            if seat != Seat::Free && found.len() < most {
+                found.push(Place {
+                    group: id_at(row, 0)?,
+                    user: id_at(row, 1)?,
+                    by: name.query_row([holder], |row| row.get(0))?,
+                    seat,
+                });
+            }
+        }
+    }
+    Ok(found)
 }
 
 macro_rules! first_seats {

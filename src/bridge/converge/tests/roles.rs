@@ -3,7 +3,7 @@ use super::*;
 use crate::{
     bridge::converge::{Counts, People, STANDS, Told, family_turn},
     plan::state::Family,
-    store::{Alternative, Counting},
+    store::{Alternative, Counting, Seat},
 };
 
 /// What counts for everybody; who is named was asked for otherwise since.
@@ -113,6 +113,17 @@ async fn who_was_asked_for_otherwise_since_is_not_sent() {
     let (learned, _) = told(&app, group(0..3, 7..8), &asked, &People::new(false)).await;
     assert_eq!(sorted(learned.unsent), [1, 7]);
     assert_eq!(sorted(learned.present), [0, 2]);
+}
+
+#[tokio::test]
+async fn whom_another_connection_has_to_let_go_first_is_not_sent_and_is_asked_for_less_and_less() {
+    let app = scripted(all_done);
+    let mut asked = Asked::default();
+    asked.counting.seat = Seat::Leaving;
+    let (learned, pause) = told(&app, group(0..2, 7..7), &asked, &People::new(false)).await;
+    assert!(learned.is_idle(), "{learned:?}");
+    assert_eq!((app.calls(), pause), (0, Pause::HandedOver));
+    assert_eq!(sorted(learned.unsent), [0, 1]);
 }
 
 #[tokio::test]

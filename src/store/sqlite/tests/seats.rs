@@ -7,7 +7,7 @@ use crate::{
         operation::Operation,
         state::{Family, GroupKey},
     },
-    store::{FoundGroup, ImportMark, Seat, ShownAccount, Site, UNANSWERED},
+    store::{FoundGroup, ImportMark, Place, Seat, ShownAccount, Site, UNANSWERED},
 };
 
 /// Two roles of one team, each a group of another connection; Ann is known to
@@ -159,6 +159,53 @@ async fn the_first_that_asks_has_the_place_until_that_has_ended() {
         two.is_said_again(1).await,
         "a look may have shown what the first one had"
     );
+}
+
+#[tokio::test]
+async fn who_has_the_place_is_told_by_name_until_it_is_free() {
+    let two = Two::new(true).await;
+    let places = async |which: usize| {
+        let store = &two.scene.store;
+        let all = store.places_elsewhere(two.both[which], 9).await.unwrap();
+        let own =
+            |it: &Place| (it.group, it.user) == (two.groups[which].1, two.ann[which].resource.id);
+        assert!(all.iter().all(own), "{all:?}");
+        all.into_iter()
+            .map(|it| (it.by, it.seat))
+            .collect::<Vec<_>>()
+    };
+    two.ask(0, true).await;
+    two.ask(1, true).await;
+    assert_eq!(places(0).await, []);
+    assert_eq!(places(1).await, [("acme".to_owned(), Seat::Taken)]);
+    two.told(0).await;
+    two.ask(0, false).await;
+    assert_eq!(places(1).await, [("acme".to_owned(), Seat::Leaving)]);
+    two.told(0).await;
+    assert_eq!(places(1).await, []);
+}
+
+#[tokio::test]
+async fn a_turn_that_did_nothing_new_is_not_in_the_audit() {
+    let two = Two::new(true).await;
+    two.ask(0, true).await;
+    two.ask(1, true).await;
+    let store = &two.scene.store;
+    let (key, user) = (two.groups[1].0, two.ann[1].key);
+    let rows = async || store.audit(0, 1_000).await.unwrap().len();
+    for (repeats, news) in [(false, 1), (true, 0), (true, 0)] {
+        let turn = store.begin_group_turn(key, 9).await.unwrap().unwrap();
+        let learned = GroupLearned {
+            unsent: vec![user],
+            repeats,
+            ..GroupLearned::default()
+        };
+        assert!(learned.is_idle());
+        let before = rows().await;
+        let end = store.end_group_turn(key, turn.seq, learned, 3_000);
+        end.await.unwrap();
+        assert_eq!(rows().await - before, news);
+    }
 }
 
 #[tokio::test]
