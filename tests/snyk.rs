@@ -340,8 +340,11 @@ async fn the_last_administrator_stays_and_the_answer_says_why() {
     assert!(shown.contains(&root), "the membership is as it was");
 
     // Where somebody else is left the administrator goes.
-    reason(activate(&world, &root, false).await, 400, words);
-    assert_eq!(roles(&world, "root").await, just(ADMIN));
+    // Asking again tries again, and is answered as it was.
+    for _ in 0..3 {
+        reason(activate(&world, &root, false).await, 400, words);
+        assert_eq!(roles(&world, "root").await, just(ADMIN));
+    }
     let path = format!("/Users/{root}");
     assert_eq!(world.get(&path).await.expect(200).body["active"], false);
     let refused = &world.status().await["connections"][0]["refused"]["users"];

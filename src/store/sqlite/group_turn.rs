@@ -341,7 +341,7 @@ fn record(
         detail,
     )?;
     // A reading that began before is as good as it was where nothing was sent.
-    if !learned.is_idle() {
+    if !learned.is_untold() {
         db.prepare_cached("UPDATE groups SET turned = ?2 WHERE key = ?1")?
             .execute([group.key, number])?;
     }

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::{
     plan::state::{Account, Existence, ObservedAccount, Principal, UserKey},
     scim::{
+        error::Problem,
         filter::fold_case,
         resource::{Attributes, ResourceId},
     },
@@ -491,8 +492,8 @@ pub(super) fn change(
         if matches!(actor.watch, Watch::Rehearsed(_)) {
             return Ok(user.written(Some(before), false));
         }
-        if is_upheld(&user) {
-            return Ok(user.written(Some(before), false));
+        if let Some(why) = user.refused.as_ref().filter(|_| is_upheld(&user)) {
+            return Err(WriteError::Problem(Problem::new(403, why.as_str())).into());
         }
         let refused = user.refused.take().is_some();
         // Another attempt, so that who asks now is not answered with the last one.

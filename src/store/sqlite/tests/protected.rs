@@ -265,10 +265,10 @@ async fn what_was_accepted_before_it_was_protected_is_told_and_not_sent() {
         assert_eq!(turn, None);
     }
     assert_eq!(scene.members(&dev).await, ids[2..], "as it was asked for");
-    // Neither a reconciliation nor asking again sends it.
+    // Neither a reconciliation nor asking again sends it, and who asks is told.
     assert_eq!(scene.store.retry_ends(scene.c, actor()).await, Ok(vec![]));
-    let again = scene.deactivate(ids[1], by()).await.unwrap();
-    assert!(!again.dirty);
+    let again = scene.deactivate(ids[1], by()).await.unwrap_err();
+    assert!(matches!(again, WriteError::Problem(it) if it.status == 403));
     assert_eq!(scene.store.uphold(scene.c, by()).await, Ok(6), "once each");
 
     let none = protecting(&[], &[], &[]);

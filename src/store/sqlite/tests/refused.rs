@@ -184,8 +184,9 @@ async fn in_front_of_another_tenant_nobody_s_access_ends_before_an_operator_s_wo
     assert_eq!(began, Ok(true));
     assert_eq!(scene.lanes().await, [], "nobody is ended there");
     assert_eq!(scene.refused().await.len(), 1, "and that is told");
-    let again = scene.deactivate(ann.resource.id, at(0)).await.unwrap();
-    assert!(!again.dirty);
+    let again = scene.deactivate(ann.resource.id, at(0)).await.unwrap_err();
+    assert!(matches!(again, WriteError::Problem(it) if it.status == 403));
+    assert_eq!(scene.lanes().await, []);
     let left = scene.deactivate(bob.resource.id, at(0)).await;
     assert_eq!(rule(left), Some(Rule::Foreign));
     let end = scene.store.end_recovery(scene.c, actor()).await.unwrap();
