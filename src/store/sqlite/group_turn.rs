@@ -328,7 +328,7 @@ fn record(
         "refused": learned.refused.len(),
         "undone": undone,
         "group_refused": learned.group_refused.is_some(),
-        "gone": gone.is_some(),
+        "gone": learned.gone.is_some() && group.is_gone(),
         "version": group.version,
     });
     let number = audit::record_turn(
