@@ -466,3 +466,52 @@ async fn a_group_that_may_not_be_read_keeps_who_leaves_in_no_other_for_a_minute(
     assert!(has_account(&world, "m0").await);
     world.overlook().await;
 }
+
+/// The first and the second time that a lane comes to it: with the second it is
+/// what is done while the account waits.
+const POINTS: [&str; 9] = [
+    "user.changed:1",
+    "user-turn.marked:1",
+    "user-turn.saved:1",
+    "user-turn.saved:2",
+    "user-turn.ended:2",
+    "turn.pairs-marked:1",
+    "turn.one-sent:1",
+    "turn.pairs-settled:1",
+    "turn.ended:2",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_any_point_leaves_who_waits_for_a_group_in_nothing_else() {
+    for point in POINTS {
+        let mut world = World::with(WATCHED, &["--empty"]).await;
+        let (ids, _) = three(&world).await;
+        let broken = json!({ "failure": "error_before", "operation": "get_members" });
+        world.faults(json!({ "rules": [broken] })).await;
+        assert!(tokio::task::block_in_place(
+            || world.kill_and_restart_until(point)
+        ));
+        let path = format!("/Users/{}", ids[0]);
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": active(false),
+        });
+        // Perhaps nobody is left to answer.
+        let _ = world.try_send("PATCH", &path, Some(body)).await;
+        let end = Instant::now() + Duration::from_secs(20);
+        while world.bridge_ended().is_none() {
+            assert!(Instant::now() < end, "it does not come to {point}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        world.start_bridge();
+        if world.get(&path).await.expect(200).body["active"] == true {
+            world.patch(&path, active(false)).await.expect(200);
+        }
+        is_only_in_adm(&world).await;
+        assert!(has_account(&world, "m0").await, "{point}");
+        world.faults(json!({})).await;
+        until_told(&world, point, nothing_is_pending).await;
+        assert!(!has_account(&world, "m0").await, "{point}");
+        world.overlook().await;
+    }
+}
