@@ -337,8 +337,8 @@ impl World {
         (world, other)
     }
 
-    /// A bridge with two connections of which the second has a credential of its
-    /// own; `own` are lines of both that only their kind knows.
+    /// A bridge with two connections of which the second has a credential and an
+    /// address of its own; `own` are lines of both that only their kind knows.
     pub async fn pair_apart(
         application: Application,
         connection: &str,
@@ -351,7 +351,8 @@ impl World {
             let second = another(upstream).replace(name, &format!("{name}{connection}\n"));
             let second = own(&application.adapt(&second, upstream, ""));
             let first = application.adapt(&configuration(upstream, connection), upstream, "");
-            own(&first) + &second.replace("opsera.token", "other.token")
+            let second = second.replace("opsera.token", "other.token");
+            own(&first) + &second.replace("//127.0.0.1:", "//localhost:")
         };
         let names = ["acme", "globex"];
         let (world, tokens) = Self::behind_kind(application.kind(), &["--empty"], &names, both);
