@@ -14,7 +14,7 @@ use crate::{
     store::{Counts, Members, Meta, Resource},
 };
 
-use super::{families, fault::Result, row::id_at};
+use super::{families, fault::Result, refusals, row::id_at};
 
 pub(super) fn resource(
     db: &Connection,
@@ -205,10 +205,7 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
         refused_groups: count(
             "SELECT count(*) FROM groups WHERE connection = ?1 AND refused IS NOT NULL",
         )?,
-        refused_memberships: count(
-            "SELECT count(*) FROM refusals r JOIN groups g ON g.key = r.group_key
-             WHERE g.connection = ?1",
-        )?,
+        refused_memberships: refusals::count(db, connection)?,
         leaving_users: count(
             "SELECT count(*) FROM users
              WHERE connection = ?1 AND dirty = 1 AND tombstone IS NOT NULL",

@@ -15,6 +15,19 @@ use crate::{
 
 use super::{audit, fault::Result, groups, protected::REASON, row::id_at, users};
 
+/// Of refusals `r` those that are told. A removal that was refused and is tried
+/// once more, because the user's access ends, is pending then and nothing else;
+/// should it be refused again, or the user return, it is told again.
+macro_rules! told {
+    () => {
+        "NOT (r.wanted = 0 AND EXISTS (
+             SELECT 1 FROM memberships m JOIN users w ON w.key = m.user_key
+             WHERE m.group_key = r.group_key AND m.user_key = r.user_key AND m.desired = 1
+               AND m.observed = 2 AND w.withdrawn <> 0
+               AND (w.refused IS NULL OR w.withdrawn = 3)))"
+    };
+}
+
 pub(super) fn note(
     db: &Connection,
     (group, user): (i64, i64),
@@ -64,11 +77,13 @@ pub(super) fn forget_group(db: &Connection, group: i64) -> Result<()> {
 }
 
 pub(super) fn list(db: &Connection, connection: i64, most: usize) -> Result<Vec<Refused>> {
-    let mut select = db.prepare_cached(
+    let mut select = db.prepare_cached(concat!(
         "SELECT g.id, u.id, r.wanted, r.at, r.reason
          FROM refusals r JOIN groups g ON g.key = r.group_key JOIN users u ON u.key = r.user_key
-         WHERE g.connection = ?1 ORDER BY r.at DESC LIMIT ?2",
-    )?;
+         WHERE g.connection = ?1 AND ",
+        told!(),
+        " ORDER BY r.at DESC LIMIT ?2"
+    ))?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let rows = select.query_map([connection, most], |row| {
         Ok(Refused {
@@ -80,6 +95,17 @@ pub(super) fn list(db: &Connection, connection: i64, most: usize) -> Result<Vec<
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many there are to be listed.
+pub(super) fn count(db: &Connection, connection: i64) -> Result<u64> {
+    let mut select = db.prepare_cached(concat!(
+        "SELECT count(*) FROM refusals r JOIN groups g ON g.key = r.group_key
+         WHERE g.connection = ?1 AND ",
+        told!()
+    ))?;
+    let count: i64 = select.query_row([connection], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
 }
 
 /// The columns that tell what was refused: deleted, wanted, there.

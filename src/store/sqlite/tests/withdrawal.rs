@@ -674,3 +674,53 @@ async fn what_may_still_land_on_an_account_that_stays_is_put_right_of_its_succes
     scene.end(&turn, absent(again.key)).await;
     assert!(scene.idle(dev.key).await);
 }
+
+/// A removal that was refused and is tried once more has one state at a time.
+#[tokio::test]
+async fn what_is_tried_once_more_with_the_end_of_a_user_is_pending_and_not_refused() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    let states = async || {
+        let counts = scene.store.counts(scene.c).await.unwrap();
+        let told = scene.store.refusals(scene.c, 9).await.unwrap().len() as u64;
+        assert_eq!(told, counts.refused_memberships);
+        (counts.pending_memberships, told)
+    };
+    let refuse = async || {
+        let turn = scene.begin(dev.key).await;
+        assert_eq!(names(&turn.work.removes), [ann.key]);
+        let refused = GroupLearned {
+            refused: vec![(ann.key, "not now".into())],
+            ..GroupLearned::default()
+        };
+        scene.end(&turn, refused).await;
+    };
+    scene
+        .change(&dev, remove(&[ann.resource.id]))
+        .await
+        .unwrap();
+    assert_eq!(states().await, (1, 0));
+    refuse().await;
+    assert_eq!(states().await, (0, 1), "put back, and told");
+    scene.set_active(&ann, "ann", false).await;
+    scene.withdraw(ann.key).await;
+    assert_eq!(states().await, (1, 0), "on its way out once more");
+    refuse().await;
+    assert_eq!(states().await, (0, 1));
+    scene.how_it_ended(ann.key).await;
+    assert_eq!(states().await, (0, 1));
+    // Whoever asks for it again has it tried again.
+    scene.change(&dev, add(&[ann.resource.id])).await.unwrap();
+    assert_eq!(states().await, (1, 0));
+    let turn = scene.begin(dev.key).await;
+    scene.end(&turn, absent(ann.key)).await;
+    scene.set_active(&ann, "ann", true).await;
+    let turn = scene.begin(dev.key).await;
+    let back = GroupLearned {
+        present: vec![ann.key],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, back).await;
+    assert_eq!(states().await, (0, 1), "it was never taken out for good");
+}
