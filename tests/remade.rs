@@ -125,6 +125,10 @@ async fn is_told(world: &World) {
     let connection = &status["connections"][0];
     assert_eq!(connection["refused"]["groups"], 1, "{status:#}");
     assert_eq!(connection["pending"]["groups"], 0, "{status:#}");
+    assert_eq!(connection["pending"]["memberships"], 0, "{status:#}");
+    let as_asked = &connection["asAsked"]["memberships"];
+    assert_eq!(as_asked["done"], 0, "{status:#}");
+    assert_ne!(as_asked["all"], 0, "{status:#}");
     let refused = &connection["refusedResources"][0];
     let reason = refused["reason"].as_str().unwrap();
     assert_eq!(refused["resourceType"], "Group");

@@ -160,7 +160,7 @@ impl ConnectionStatus {
     pub fn memberships_as_asked(&self) -> AsAsked {
         let counts = &self.counts;
         let all = counts.memberships + counts.leaving_memberships;
-        AsAsked::of(all, counts.pending_memberships)
+        AsAsked::of(all, counts.pending_memberships + counts.stopped_memberships)
     }
 
     /// How many seconds the memberships that are pending take at least, at the

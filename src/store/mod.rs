@@ -689,6 +689,9 @@ pub struct Counts {
     pub pending_users: u64,
     pub pending_groups: u64,
     pub pending_memberships: u64,
+    /// Such as are not as asked because the whole group was refused, with which
+    /// they are told.
+    pub stopped_memberships: u64,
     /// Of those that are pending, such as are live no more, or asked for no more.
     pub leaving_users: u64,
     pub leaving_memberships: u64,

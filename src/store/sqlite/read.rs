@@ -174,6 +174,24 @@ impl MemberCache {
     }
 }
 
+/// Pairs that are not as asked, in groups `g` that are live.
+macro_rules! open_pairs {
+    () => {
+        "SELECT count(*) FROM memberships m JOIN groups g ON g.key = m.group_key
+         WHERE m.desired <> m.observed AND g.connection = ?1 AND g.tombstone IS NULL
+           -- Of who is withdrawn what was taken away is not to come back; and
+           -- what is told as refused is not sent.
+           AND NOT (m.desired = 1 AND EXISTS (
+               SELECT 1 FROM users u WHERE u.key = m.user_key AND u.withdrawn <> 0
+                 AND (m.observed = 0 OR u.refused IS NOT NULL AND u.withdrawn <> 3
+                     OR u.withdrawn = 4 AND u.existence = 0)))
+           AND NOT EXISTS (
+               SELECT 1 FROM refusals r
+               WHERE r.group_key = m.group_key AND r.user_key = m.user_key
+                 AND r.wanted = m.desired)"
+    };
+}
+
 pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
     let count = |sql: &str| -> Result<u64> {
         let count: i64 = db
@@ -217,19 +235,7 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
         )?,
         staged_users: families::staged(db, connection)?,
         held: count("SELECT count(*) FROM held WHERE connection = ?1 AND state = 'open'")?,
-        pending_memberships: count(
-            "SELECT count(*) FROM memberships m JOIN groups g ON g.key = m.group_key
-             WHERE m.desired <> m.observed AND g.connection = ?1 AND g.tombstone IS NULL
-               -- Of who is withdrawn what was taken away is not to come back; and
-               -- what is told as refused is not sent.
-               AND NOT (m.desired = 1 AND EXISTS (
-                   SELECT 1 FROM users u WHERE u.key = m.user_key AND u.withdrawn <> 0
-                     AND (m.observed = 0 OR u.refused IS NOT NULL AND u.withdrawn <> 3
-                         OR u.withdrawn = 4 AND u.existence = 0)))
-               AND NOT EXISTS (
-                   SELECT 1 FROM refusals r
-                   WHERE r.group_key = m.group_key AND r.user_key = m.user_key
-                     AND r.wanted = m.desired)",
-        )?,
+        pending_memberships: count(concat!(open_pairs!(), " AND g.refused IS NULL"))?,
+        stopped_memberships: count(concat!(open_pairs!(), " AND g.refused IS NOT NULL"))?,
     })
 }

@@ -59,6 +59,8 @@ impl Gone {
         assert_eq!(self.scene.lanes().await, []);
         let counts = self.scene.store.counts(self.scene.c).await.unwrap();
         assert_eq!((counts.refused_groups, counts.pending_groups), (1, 0));
+        let open = (counts.pending_memberships, counts.stopped_memberships);
+        assert_eq!(open, (0, of.len() as u64), "told with the group");
         assert_eq!(self.gone().await, 1);
     }
 
