@@ -116,6 +116,7 @@ impl Session {
         let mut reading = self.read_whole(progress).await?;
         let (mut twins, mut left) = (HashSet::new(), Vec::new());
         if upstream.has_families() {
+            self.leave_out_idle(&mut reading).await?;
             twins = twins::of(&reading);
             left = self.left_over(&reading).await?;
         }

@@ -5,6 +5,8 @@
 //! kept, so that an end reaches all of them after a restart too, and they are
 //! told until they are gone.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 
 use super::StoreError;
@@ -60,6 +62,12 @@ pub trait Addresses {
         c: ConnectionKey,
         shown: Vec<ShownAccount>,
     ) -> Result<Vec<LeftOver>, StoreError>;
+    /// Those of some accounts, by their ids, that users are linked to.
+    async fn linked_among(
+        &self,
+        c: ConnectionKey,
+        ids: Vec<String>,
+    ) -> Result<HashSet<String>, StoreError>;
     /// Keeps which accounts share an address, by the address and their ids, in
     /// place of those that were kept.
     async fn note_twins(

@@ -362,3 +362,67 @@ async fn it_is_told_whose_address_several_accounts_have() {
     let told = said.join(" ").contains("give each an address of its own");
     assert!(!well && told, "{said:?}");
 }
+
+/// Somebody else with the address comes last, and has what the teams give it.
+fn with_a_twin(name: &str, team: &str, role: &str) -> (Value, [String; 2]) {
+    let mut company = company();
+    let users = company["users"].as_array_mut().unwrap();
+    let place = users.iter().position(|it| it["email"] == address(name));
+    users.push(json!({ "email": address(name) }));
+    let account = |n: usize| format!("20000000-0000-4000-8000-{n:012x}");
+    let both = [account(place.unwrap() + 1), account(users.len())];
+    let given = json!({ "name": team, "type": role, "members": [address(name)] });
+    company["groups"].as_array_mut().unwrap().push(given);
+    (company, both)
+}
+
+/// To which account a role was given.
+async fn given_to(world: &World, accounts: &[String; 2]) -> Vec<bool> {
+    let calls = world.calls().await;
+    let made = calls
+        .iter()
+        .filter(|it| it["operation"] == "create_membership");
+    let bodies: Vec<String> = made.map(|it| it["body"].to_string()).collect();
+    let is_told = |id: &String| bodies.iter().any(|body| body.contains(id));
+    accounts.iter().map(is_told).collect()
+}
+
+#[tokio::test]
+async fn who_has_nothing_stays_linked_when_another_account_has_the_address() {
+    let mut world = snyk_with("read_lag = \"1s\"", LINK).await;
+    let cat = id_of_user(&world, "cat").await;
+    let (company, both) = with_a_twin("cat", "Labs", MEMBER);
+    world.seed(company).await;
+    world.import();
+    let twins = json!([{ "user": cat, "ended": false, "accounts": both }]);
+    assert_eq!(told(&world).await, twins);
+    let labs = role_of(&world, "Labs", MEMBER).await;
+    let members = world.members(labs.trim_start_matches("/Groups/")).await;
+    assert!(!members.contains(&cat), "that is somebody else's");
+    for reconciled in [false, true] {
+        if reconciled {
+            world.run(&["reconcile", "--apply"]);
+        }
+        world.forget_calls().await;
+        let viewer = role(&world, VIEWER).await;
+        add(&world, &viewer, &cat).await.expect(204);
+        assert_eq!(given_to(&world, &both).await, [true, false]);
+        remove(&world, &viewer, &cat).await.expect(204);
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_is_given_its_own_account_when_another_one_has_the_address() {
+    let world = snyk().await;
+    let mel = id_of_user(&world, "mel").await;
+    activate(&world, &mel, false).await.expect(200);
+    let (mut company, both) = with_a_twin("mel", "Labs", VIEWER);
+    let groups = company["groups"].as_array_mut().unwrap();
+    groups.retain(|it| it["type"] == ADMIN || it["type"] == VIEWER);
+    world.seed(company).await;
+    world.forget_calls().await;
+    activate(&world, &mel, true).await.expect(200);
+    let viewer = role(&world, VIEWER).await;
+    add(&world, &viewer, &mel).await.expect(204);
+    assert_eq!(given_to(&world, &both).await, [true, false]);
+}

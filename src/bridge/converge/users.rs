@@ -92,7 +92,9 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
             return (not_ours, Pause::None);
         }
         let observed = seen(found.as_ref(), &work.observed, was_there);
-        learned.upstream_id = found.and_then(|found| found.upstream_id);
+        // Where an address can be that of several accounts, who is linked stays so.
+        let linked = work.principal.upstream_id.is_some() && upstream.has_families();
+        learned.upstream_id = found.and_then(|found| found.upstream_id.filter(|_| !linked));
         // It came back by the call whose end was unclear.
         learned.recreated = observed.existence == Existence::Present
             && (work.observed.deactivated || (was_there && upstream.has_families()));

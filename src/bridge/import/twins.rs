@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{super::session::store_failed, Failure, Reading, Session};
-use crate::store::LeftOver;
+use crate::{store::LeftOver, upstream::RemoteUser};
 
 /// So many are told in the log, at most.
 const TOLD: usize = 100;
@@ -55,7 +55,38 @@ fn ids_by_address(
     ids
 }
 
+/// Accounts that have nothing, with addresses that others have too.
+fn idle_among(users: &[RemoteUser]) -> Vec<String> {
+    let busy: HashSet<String> = users
+        .iter()
+        .filter(|user| !user.idle)
+        .map(|user| user.account.to_lowercase())
+        .collect();
+    let idle = users.iter().filter(|user| user.idle);
+    idle.filter(|user| busy.contains(&user.account.to_lowercase()))
+        .filter_map(|user| user.upstream_id.clone())
+        .collect()
+}
+
 impl Session {
+    /// An account that has nothing shares its address with nobody, as whoever has
+    /// something is meant by it then, unless it is the one that is linked here.
+    pub(super) async fn leave_out_idle(&self, reading: &mut Reading) -> Result<(), Failure> {
+        let idle = idle_among(&reading.users);
+        if idle.is_empty() {
+            return Ok(());
+        }
+        let (store, c) = (&self.bridge.store, self.connection.key);
+        let linked = store.linked_among(c, idle.clone()).await;
+        let linked = linked.map_err(store_failed)?;
+        let idle: HashSet<String> = idle.into_iter().filter(|id| !linked.contains(id)).collect();
+        let is_left_out = |id: &String| idle.contains(id);
+        reading
+            .users
+            .retain(|user| !user.upstream_id.as_ref().is_some_and(is_left_out));
+        Ok(())
+    }
+
     /// Keeps of whom it cannot be told which account is meant, and what is left
     /// to whom; says so in the log.
     pub(super) async fn note_twins(

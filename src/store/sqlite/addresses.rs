@@ -3,7 +3,7 @@
 //! of them, but for those that are another user's, and of none once somebody
 //! else here has the address.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -157,6 +157,16 @@ pub(super) fn others(db: &Connection, user: &User) -> Result<Vec<String>> {
     Ok(ids.collect::<rusqlite::Result<_>>()?)
 }
 
+fn linked_among(db: &Connection, connection: i64, ids: Vec<String>) -> Result<HashSet<String>> {
+    let mut linked = HashSet::new();
+    for id in ids {
+        if found::by_id(db, connection, Some(&id))?.is_some() {
+            linked.insert(id);
+        }
+    }
+    Ok(linked)
+}
+
 /// An end has reached them.
 pub(super) fn forget(db: &Connection, connection: i64, ended: &Principal) -> Result<()> {
     let mut delete = db.prepare_cached(
@@ -176,6 +186,15 @@ impl Addresses for Sqlite {
         shown: Vec<ShownAccount>,
     ) -> std::result::Result<Vec<LeftOver>, StoreError> {
         let read = move |db: &Connection| left_over(db, c.0, &shown);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn linked_among(
+        &self,
+        c: ConnectionKey,
+        ids: Vec<String>,
+    ) -> std::result::Result<HashSet<String>, StoreError> {
+        let read = move |db: &Connection| linked_among(db, c.0, ids);
         Ok(self.readers.read_apart(read).await?)
     }
 

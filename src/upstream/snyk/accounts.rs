@@ -92,8 +92,8 @@ impl Snyk {
         Ok(())
     }
 
-    /// Every account that can be seen, once, but for those with an e-mail that
-    /// another one has too: nobody can tell which is meant by it.
+    /// Every account that can be seen, and of those that share an e-mail each:
+    /// also one that has only signed in, as a user here may be linked to it.
     pub(super) async fn all_users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
         let mut found: Vec<RemoteUser> = Vec::new();
         // Their ids, and where they stand in what was found.
@@ -121,8 +121,14 @@ impl Snyk {
             }
         }
         if self.settings.sso != Sso::Ignore {
+            let mut ids: HashSet<String> = found
+                .iter()
+                .filter_map(|it| it.upstream_id.clone())
+                .collect();
             for user in self.read_sso_users().await?.iter() {
-                if !user.email.is_empty() && !met.contains_key(&user.email) {
+                let shares = met.contains_key(&user.email);
+                let shown = !user.email.is_empty() && (user.active || !shares);
+                if shown && ids.insert(user.id.clone()) {
                     met.insert(user.email.clone(), (user.id.clone(), found.len()));
                     found.push(of_sso(user));
                 }
@@ -180,7 +186,7 @@ impl Snyk {
         if let Some(known) = known {
             // Who was withdrawn is shown nowhere, and is there all the same.
             let unseen = ids.is_empty() && self.settings.sso != Sso::Remove;
-            if unseen || ids.contains(known) {
+            if unseen || ids.contains(known) || self.is_shown(known).await? {
                 return Ok(known.to_owned());
             }
         }
@@ -206,26 +212,30 @@ impl Snyk {
         if ids.is_empty() || ids.contains(linked) {
             return Ok(None);
         }
-        for group in self.group_ids().await? {
-            let which = Which::OfUser(linked);
-            if !self
-                .look(&group, which, Priority::Revocation)
-                .await?
-                .is_empty()
-            {
-                return Ok(None);
-            }
-        }
-        if self.settings.sso != Sso::Ignore {
-            let users = self.sso_users().await?;
-            if users.iter().any(|user| user.id == *linked && user.active) {
-                return Ok(None);
-            }
+        if self.is_shown(linked).await? {
+            return Ok(None);
         }
         if ids.len() > 1 {
             return Err(not_one());
         }
         Ok(ids.pop_first())
+    }
+
+    /// Whether an account is there, whatever its address: in a Snyk Group, or among
+    /// those who can sign in.
+    async fn is_shown(&self, id: &str) -> Result<bool, UpstreamError> {
+        for group in self.group_ids().await? {
+            let which = Which::OfUser(id);
+            let shown = self.look(&group, which, Priority::Revocation).await?;
+            if !shown.is_empty() {
+                return Ok(true);
+            }
+        }
+        if self.settings.sso == Sso::Ignore {
+            return Ok(false);
+        }
+        let users = self.sso_users().await?;
+        Ok(users.iter().any(|user| user.id == id && user.active))
     }
 
     /// The same of somebody who has nothing yet, and is known by signing in alone.
