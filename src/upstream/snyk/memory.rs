@@ -57,11 +57,14 @@ type Ids = Vec<(String, Moment)>;
 /// By the id of the Snyk Group, then by the id of the user.
 type Memberships = HashMap<String, HashMap<String, Known>>;
 
+/// Ids of memberships that calls of ours have ended, of all connections to one
+/// Snyk: a look may still show what another one has taken away.
+pub(super) type Ended = Arc<Mutex<HashMap<String, Moment>>>;
+
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     memberships: Mutex<Memberships>,
-    /// Ids of memberships that calls of ours have ended.
-    ended: Mutex<HashMap<String, Moment>>,
+    ended: Ended,
     /// By e-mail.
     people: Mutex<HashMap<String, Ids>>,
     /// E-mails that several were seen to have at once.
@@ -69,6 +72,13 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    pub(super) fn sharing(ended: &Ended) -> Self {
+        Self {
+            ended: Arc::clone(ended),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn membership(&self, group: &str, user: &str) -> Option<Known> {
         self.memberships().get(group)?.get(user).cloned()
     }

@@ -52,14 +52,15 @@ pub use settings::Settings;
 /// come back together, one a line.
 pub fn open(settings: Settings) -> Result<Arc<dyn Upstream>, String> {
     let can = capabilities::table(&settings);
+    let administrators = administrators::shared(settings.base());
     Ok(Arc::new(Snyk {
         api: api::Api::open(&settings)?,
         base: settings.base().to_owned(),
         schemas: Arc::new(schemas::schemas(&can)),
         capabilities: can,
         families: Families::new(&settings),
-        memory: Memory::default(),
-        administrators: administrators::shared(settings.base()),
+        memory: Memory::sharing(&administrators.ended),
+        administrators,
         lags: OnceLock::new(),
         sso_users: accounts::SsoUsers::default(),
         settings,

@@ -19,20 +19,30 @@ const MEMBER: &str = "30000000-0000-4000-8000-000000000003";
 
 /// A connection to what is written down; one role is a SCIM Group.
 async fn snyk(lines: &[(String, u16, Value)]) -> (Script, Arc<dyn Upstream>) {
+    let script = script(lines).await;
+    let upstream = giving(VIEWER, &script);
+    (script, upstream)
+}
+
+async fn script(lines: &[(String, u16, Value)]) -> Script {
     let texts: Vec<String> = lines.iter().map(|(.., body)| text(body)).collect();
     let lines: Vec<(&str, u16, &str)> = lines
         .iter()
         .zip(&texts)
         .map(|((asked, status, _), body)| (asked.as_str(), *status, body.as_str()))
         .collect();
-    let script = Script::start(&lines).await;
-    let groups = format!("[[groups]]\ngroup = \"{GROUP}\"\nrole_id = \"{VIEWER}\"");
+    Script::start(&lines).await
+}
+
+/// A connection of which a role is the only SCIM Group.
+fn giving(role: &str, script: &Script) -> Arc<dyn Upstream> {
+    let groups = format!("[[groups]]\ngroup = \"{GROUP}\"\nrole_id = \"{role}\"");
     let upstream = open(Settings {
         base_url: Some(format!("http://{}/rest", script.address)),
         token: TokenSource::Literal("a-token".to_owned().into()),
         ..toml::from_str(&groups).unwrap()
     });
-    (script, upstream.unwrap())
+    upstream.unwrap()
 }
 
 fn text(body: &Value) -> String {
@@ -166,6 +176,35 @@ async fn another_account_of_the_address_is_left_alone_while_the_linked_one_is_th
     ])
     .await;
     assert_eq!(remove(&upstream).await, Ok(MemberOutcome::Seen));
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn what_another_connection_has_ended_is_not_there_though_a_look_shows_it() {
+    let viewer = membership("m-1", "old", VIEWER);
+    let shown = || look("user_id=old", std::slice::from_ref(&viewer));
+    let exists = || {
+        let (path, ..) = create("old", 409, Value::Null);
+        (path.replace(VIEWER, MEMBER), 409, Value::Null)
+    };
+    let lines = [
+        shown(),
+        delete("m-1", 204),
+        exists(),
+        shown(),
+        exists(),
+        shown(),
+        exists(),
+    ];
+    let script = script(&lines).await;
+    let (one, other) = (giving(VIEWER, &script), giving(MEMBER, &script));
+    assert_eq!(remove(&one).await, Ok(MemberOutcome::Applied));
+    let operation = Operation::AddMembers {
+        group: format!("{GROUP}/{MEMBER}"),
+        members: vec![ann()],
+    };
+    let added = other.apply(&operation).await.unwrap().members;
+    assert!(matches!(added[0].1, MemberOutcome::Waits(_)), "{added:?}");
     script.all_was_asked();
 }
 
