@@ -319,7 +319,8 @@ fn fail(shared: &Arc<Shared>, call: &Incoming, failure: Failure) -> (Sent, &'sta
 /// Takes entries off the lists of an answer, and off its count.
 fn leave_out(body: &mut Value, ids: &[String]) {
     let named = |entry: &Value| {
-        let keys = ["id", "email"].iter().filter_map(|key| entry[key].as_str());
+        let places = ["/id", "/email", "/relationships/user/data/attributes/email"];
+        let keys = places.iter().filter_map(|at| entry.pointer(at)?.as_str());
         keys.into_iter().any(|key| ids.iter().any(|id| id == key))
     };
     let Value::Object(answer) = body else { return };

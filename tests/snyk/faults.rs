@@ -368,3 +368,41 @@ impl Crowd {
         tell.send(Some(self.world.base.clone())).unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_list_that_is_shorter_than_it_says_is_thrown_away() {
+    let own = format!("{LINK}\npage_size = 10");
+    let mut world = World::of_own(Application::Snyk, "read_lag = \"1s\"", &own).await;
+    let mut company = company();
+    let many: Vec<String> = (0..25).map(|n| address(&format!("p{n}"))).collect();
+    let users = company["users"].as_array_mut().unwrap();
+    users.extend(many.iter().map(|email| json!({ "email": email })));
+    let viewers = json!({ "name": "Example", "type": VIEWER, "members": many });
+    company["groups"].as_array_mut().unwrap().push(viewers);
+    world.seed(company).await;
+    let short = json!({ "left_out": { "ids": [address("p3")] } });
+    let rule = json!({ "failure": short, "operation": "list_memberships" });
+    world.faults(json!({ "rules": [rule] })).await;
+    world.stop_bridge();
+    let (said, wrong, ok) = world.run(&["import"]);
+    world.start_bridge();
+    let told = said + &wrong;
+    assert!(
+        !ok && told.contains("to the total that Snyk tells"),
+        "{told}"
+    );
+    assert!(
+        find_all(&world, "Users").await.is_empty(),
+        "nothing is known of it"
+    );
+    world.faults(json!({ "rules": [] })).await;
+    world.import();
+    let viewer = role(&world, VIEWER).await;
+    let members = world.members(viewer.trim_start_matches("/Groups/")).await;
+    assert_eq!(members.len(), many.len() + 1);
+}
+
+async fn find_all(world: &World, kind: &str) -> Vec<Value> {
+    let found = world.get(&format!("/{kind}")).await.expect(200).body;
+    found["Resources"].as_array().cloned().unwrap_or_default()
+}

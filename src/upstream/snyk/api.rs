@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
+    count::{Counts, Tally},
     paging,
     roles::is_same_name,
     settings::Settings,
@@ -82,6 +83,7 @@ pub struct Api {
     version: String,
     page_size: String,
     cascade: bool,
+    counts: Counts,
 }
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -99,6 +101,7 @@ impl Api {
             version: settings.version.clone(),
             page_size: settings.page_size.to_string(),
             cascade: settings.cascade,
+            counts: Counts::default(),
         })
     }
 
@@ -112,7 +115,8 @@ impl Api {
 
     /// The groups that the credential can see.
     pub async fn groups(&self) -> Result<Vec<Group>, UpstreamError> {
-        let mut groups = self.all(Read::whole(GROUPS, &[]), group_of).await?;
+        let list = Read::whole(GROUPS, &[]);
+        let mut groups = self.all(list, |_, _| {}, group_of).await?;
         let mut seen = HashSet::new();
         // Pages overlap when something comes to be between them.
         groups.retain(|it| seen.insert(it.id.clone()));
@@ -132,7 +136,8 @@ impl Api {
         }
     }
 
-    /// Memberships of a group, in the stable order of their making. How the
+    /// Memberships of a group, in the order of their making, which alone is stable
+    /// from page to page: a list that is sorted may miss somebody. How the
     /// application compares an e-mail or a name is not documented, so what it
     /// gives is compared again.
     pub async fn memberships(
@@ -151,20 +156,27 @@ impl Api {
         priority: Priority,
     ) -> Result<Vec<Membership>, UpstreamError> {
         let (key, value) = match which {
-            Which::All => ("", ""),
+            Which::All => ("include_group_membership_count", "true"),
             Which::OfUser(id) => ("user_id", id),
             Which::OfEmail(email) => ("email", email),
             Which::OfUsername(name) => ("username", name),
             Which::InRole(name) => ("role_name", name),
         };
-        let query: Pairs<'_> = if key.is_empty() { &[] } else { &[(key, value)] };
         let list = Read {
             template: MEMBERSHIPS,
             values: &[("group", group)],
-            filter: query,
+            filter: &[(key, value)],
             priority,
         };
-        let mut found: Vec<Membership> = self.all(list, membership_of).await?;
+        let mut tally = Tally::default();
+        let count = |page: &[wire::Membership], more| {
+            let counts: Vec<_> = page.iter().map(wire::Membership::count).collect();
+            tally.page(&counts, more);
+        };
+        let mut found: Vec<Membership> = self.all(list, count, membership_of).await?;
+        if matches!(which, Which::All) {
+            self.counts.judge(group, &tally)?;
+        }
         let mut users: Vec<&str> = found.iter().map(|it| it.user_id.as_str()).collect();
         users.sort_unstable();
         // Who asks for one user can tell what to do about it.
@@ -240,7 +252,8 @@ impl Api {
     /// The SSO connections of a group.
     pub async fn sso_connections(&self, group: &str) -> Result<Vec<Group>, UpstreamError> {
         let values = [("group", group)];
-        self.all(Read::whole(CONNECTIONS, &values), group_of).await
+        let list = Read::whole(CONNECTIONS, &values);
+        self.all(list, |_, _| {}, group_of).await
     }
 
     /// Everybody who ever signed in through an SSO connection.
@@ -253,7 +266,8 @@ impl Api {
             active: item.attributes.active.unwrap_or(true),
             id: item.id,
         };
-        self.all(Read::whole(SSO_USERS, &values), one).await
+        let list = Read::whole(SSO_USERS, &values);
+        self.all(list, |_, _| {}, one).await
     }
 
     /// Off-boarding: the user is taken out of the SSO connection. One who is
@@ -279,10 +293,11 @@ impl Api {
     }
 
     /// A whole list, page after page, of which only what is kept of each entry
-    /// stays in memory.
+    /// stays in memory. `see` is told of each page, and whether another one comes.
     async fn all<T: DeserializeOwned, K>(
         &self,
         list: Read<'_>,
+        mut see: impl FnMut(&[T], bool),
         keep: impl Fn(T) -> K,
     ) -> Result<Vec<K>, UpstreamError> {
         let path = list.path();
@@ -297,9 +312,11 @@ impl Api {
             query.extend(after.as_deref().map(|cursor| ("starting_after", cursor)));
             let answer = self.get(&list, query).await?;
             let page: Document<Vec<T>> = read(answer, "page of a list")?;
+            let next = paging::cursor(page.links.next.as_ref(), &path, prefix)?;
             empty += usize::from(page.data.is_empty());
+            see(&page.data, next.is_some());
             all.extend(page.data.into_iter().map(&keep));
-            let Some(next) = paging::cursor(page.links.next.as_ref(), &path, prefix)? else {
+            let Some(next) = next else {
                 return Ok(all);
             };
             let endless = all.len() > MOST || cursors.len() >= PAGES || empty >= EMPTY;

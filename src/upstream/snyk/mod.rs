@@ -31,6 +31,7 @@ mod administrators;
 pub mod api;
 mod capabilities;
 mod check;
+mod count;
 mod families;
 mod mapping;
 mod membership;

@@ -67,11 +67,11 @@ fn membership(id: &str, user: &str, role: &str) -> Value {
 /// Memberships of the Snyk Group, asked for in one way.
 fn look(by: &str, found: &[Value]) -> (String, u16, Value) {
     let by = if by.is_empty() {
-        String::new()
+        "include_group_membership_count=true"
     } else {
-        format!("{by}&")
+        by
     };
-    let path = format!("GET /rest/groups/{GROUP}/memberships?{by}limit=100&version=2025-11-05");
+    let path = format!("GET /rest/groups/{GROUP}/memberships?{by}&limit=100&version=2025-11-05");
     (path, 200, json!({ "data": found }))
 }
 

@@ -96,7 +96,16 @@ pub(super) struct Person {
 #[derive(Debug, Deserialize)]
 pub(super) struct Membership {
     pub(super) id: String,
+    #[serde(default)]
+    meta: Value,
     pub(super) relationships: Relationships,
+}
+
+impl Membership {
+    /// Where it is asked for and told.
+    pub(super) fn count(&self) -> Option<i64> {
+        self.meta.get("group_membership_count")?.as_i64()
+    }
 }
 
 #[derive(Debug, Deserialize)]
