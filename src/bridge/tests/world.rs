@@ -254,8 +254,12 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 /// What the store has of a type: attributes by id.
-async fn listed(store: &dyn Store, of: ResourceType) -> Vec<(ResourceId, Attributes)> {
-    let c = store.connection(CONNECTION).await.unwrap();
+async fn listed(
+    store: &dyn Store,
+    connection: &str,
+    of: ResourceType,
+) -> Vec<(ResourceId, Attributes)> {
+    let c = store.connection(connection).await.unwrap();
     let listing = store.list(c, everything(of)).await.unwrap();
     let parsed = listing.items.into_iter().map(|item| match item {
         Item::Resource(_, it) => (it.id, serde_json::from_str(&it.attributes).unwrap()),
@@ -264,8 +268,13 @@ async fn listed(store: &dyn Store, of: ResourceType) -> Vec<(ResourceId, Attribu
     parsed.collect()
 }
 
-async fn named(store: &dyn Store, of: ResourceType, by: &str) -> BTreeMap<String, String> {
-    let all = listed(store, of).await.into_iter();
+async fn named(
+    store: &dyn Store,
+    connection: &str,
+    of: ResourceType,
+    by: &str,
+) -> BTreeMap<String, String> {
+    let all = listed(store, connection, of).await.into_iter();
     all.map(|(id, it)| (it.text(by).unwrap().to_owned(), id.to_string()))
         .collect()
 }
@@ -273,8 +282,8 @@ async fn named(store: &dyn Store, of: ResourceType, by: &str) -> BTreeMap<String
 impl World {
     /// What a client finds again by a filter, once the bridge is back.
     async fn look_up(&self, store: &dyn Store) {
-        *lock(&self.users) = named(store, ResourceType::User, "userName").await;
-        *lock(&self.groups) = named(store, ResourceType::Group, OWN_NAME).await;
+        *lock(&self.users) = named(store, CONNECTION, ResourceType::User, "userName").await;
+        *lock(&self.groups) = named(store, CONNECTION, ResourceType::Group, OWN_NAME).await;
     }
 
     /// The request with those members only that a client has ids of.
@@ -422,12 +431,12 @@ impl World {
         let c = store.connection(CONNECTION).await.unwrap();
         let mut shown = Shown::default();
         let mut by_id = BTreeMap::new();
-        for (id, it) in listed(store, ResourceType::User).await {
+        for (id, it) in listed(store, CONNECTION, ResourceType::User).await {
             let name = it.text("userName").unwrap().to_owned();
             by_id.insert(id.to_string(), name.clone());
             shown.users.insert(name, it.active());
         }
-        for (id, it) in listed(store, ResourceType::Group).await {
+        for (id, it) in listed(store, CONNECTION, ResourceType::Group).await {
             let members = store.members(c, id).await.unwrap().unwrap();
             let members = members.ids.iter().map(|id| by_id[&id.to_string()].clone());
             let name = it.text(OWN_NAME).unwrap().to_owned();

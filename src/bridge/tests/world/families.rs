@@ -2,66 +2,97 @@
 //! in which a user has one role at most of each family (see `roles`). What is
 //! judged is short: every user has the first of the roles that SCIM shows, or
 //! none; SCIM shows what was asked for; nobody ever had a role that was never
-//! asked for; and who was told that it is done found it done. `FAMILY=7` runs
-//! one world and tells about it, `FAMILIES=3000` so many.
+//! asked for; and who was told that it is done found it done.
+//!
+//! Others are of accounts that have an address in common (see `twins`), and of
+//! two connections at one application, with roles of their own of each family,
+//! that ask for the same people. `FAMILY=7` runs one world of each and tells
+//! about it, `FAMILIES=3000` so many, and `FAMILIES=500..1000` those.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
-
-use serde_json::json;
 
 use super::{
     CALM, CONNECTION, DAWN, LATE, NEVER, PATIENCE, READ_LAG, SYNC_WAIT, account, below, chance,
     folder, lock, named, names, now, parsed, pick,
 };
 use crate::{
-    bridge::{
-        Bridge, Failure, Guard, Policy, Session, Setup, Switch, clock::simulated, token::Tokens,
-    },
-    scim::resource::ResourceType,
-    store::{self, Precondition, Store},
+    bridge::{Bridge, Guard, Policy, Setup, Switch, clock::simulated, token::Tokens},
+    store::{self, Store},
     upstream::{Millis, Upstream},
 };
 use application::{FAMILIES, Lie, ROLES, Roles};
-use asked::{Act, Asked, May, script};
+use asked::{Act, script};
+use side::Side;
+use twins::Twins;
 
 mod application;
 mod asked;
 mod judge;
 mod scenes;
+mod side;
+mod twins;
 
+/// Of each connection.
 const CLIENTS: usize = 3;
 /// A first account is there from the beginning, others appear by then.
 const APPEARED_BY: u64 = 8_000;
 const LOOK: Duration = Duration::from_secs(5);
+const OTHER: &str = "other";
+
+/// What there is in a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// One connection, and one account of each address.
+    Alone,
+    /// Other accounts with the same addresses come and go.
+    Twins,
+    /// Two connections.
+    Shared,
+}
 
 struct World {
-    app: Arc<Roles>,
+    kind: Kind,
+    /// One of each connection.
+    sides: Vec<Side>,
     /// By client.
     left: Vec<Mutex<Vec<Act>>>,
-    asked: Mutex<Asked>,
     found: Mutex<Vec<String>>,
-    users: Mutex<BTreeMap<String, String>>,
-    groups: Mutex<BTreeMap<String, String>>,
     appears: Mutex<Vec<(Millis, String)>>,
+    twins: Twins,
 }
 
 impl World {
     /// In which nothing was asked, and nobody has appeared.
-    fn before(app: Roles) -> Self {
+    fn before(kind: Kind, app: Roles) -> Self {
+        let apps = match kind {
+            Kind::Shared => app.shared().into(),
+            _ => vec![app],
+        };
+        let names = [CONNECTION, OTHER];
+        let sides = apps.into_iter().zip(names);
         Self {
-            app: Arc::new(app),
+            kind,
+            sides: sides
+                .map(|(app, name)| Side::new(kind, name, app))
+                .collect(),
             appears: Mutex::default(),
+            twins: Twins::default(),
             left: Vec::new(),
-            asked: Mutex::default(),
             found: Mutex::default(),
-            users: Mutex::default(),
-            groups: Mutex::default(),
         }
+    }
+
+    /// Which of the two does not matter, for what is the application's.
+    fn app(&self) -> &Roles {
+        &self.sides[0].app
+    }
+
+    fn tell(&self, found: impl IntoIterator<Item = String>) {
+        lock(&self.found).extend(found);
     }
 }
 
@@ -69,7 +100,7 @@ fn accounts() -> Vec<String> {
     names("u", 2 * CLIENTS)
 }
 
-fn run(seed: u64, lie: Lie) -> Vec<String> {
+fn run(kind: Kind, seed: u64, lie: Lie) -> Vec<String> {
     simulated::seed(seed);
     simulated::at(DAWN);
     store::simulated::pace(Some(simulated::disk));
@@ -78,13 +109,22 @@ fn run(seed: u64, lie: Lie) -> Vec<String> {
         let after = if chance(60) { 0 } else { below(APPEARED_BY) };
         (DAWN + Millis::try_from(after).unwrap(), account)
     });
-    let appears = Mutex::new(appears.collect());
+    let appears: Mutex<Vec<_>> = Mutex::new(appears.collect());
+    let world = World::before(kind, Roles::new((kind, lie), LATE));
+    let left = (0..world.sides.len() * CLIENTS).map(|client| {
+        let app = &world.sides[client / CLIENTS].app;
+        Mutex::new(script(kind, app, client % CLIENTS))
+    });
+    let left = left.collect();
+    world.app().draw_lag();
     let world = Arc::new(World {
+        left,
         appears,
-        left: (0..CLIENTS)
-            .map(|client| Mutex::new(script(client)))
-            .collect(),
-        ..World::before(Roles::new(lie, LATE))
+        twins: match kind {
+            Kind::Twins => Twins::drawn(),
+            _ => Twins::default(),
+        },
+        ..world
     });
     let mut crashes: Vec<u64> = (0..below(4)).map(|_| below(10_000)).collect();
     if lie != Lie::None {
@@ -111,9 +151,10 @@ fn live(world: &Arc<World>, file: &Path, dies_after: Option<u64>) -> bool {
         let reconcile = chance(30).then_some(Duration::from_secs(45));
         let bridge = start(world, Arc::clone(&store), engine, reconcile).await;
         world.find_groups(&bridge, &*store).await;
-        let appearing = Arc::clone(world);
-        tokio::spawn(async move { appearing.appear().await });
-        let clients = (0..CLIENTS).map(|n| client(Arc::clone(world), Arc::clone(&bridge), n));
+        let (appearing, there) = (Arc::clone(world), Arc::clone(&bridge));
+        tokio::spawn(async move { appearing.appear(&there).await });
+        let clients = 0..world.left.len();
+        let clients = clients.map(|n| client(Arc::clone(world), Arc::clone(&bridge), n));
         let all = async {
             futures_util::future::join_all(clients).await;
             world.end(&bridge, &*store).await;
@@ -137,12 +178,14 @@ async fn start(
     engine: tokio::runtime::Handle,
     reconcile: Option<Duration>,
 ) -> Arc<Bridge> {
-    let setup = Setup {
-        name: CONNECTION.into(),
-        upstream: Arc::clone(&world.app) as Arc<dyn Upstream>,
+    let twins = world.kind == Kind::Twins;
+    let setup = |side: &Side| Setup {
+        name: side.connection.into(),
+        upstream: Arc::clone(&side.app) as Arc<dyn Upstream>,
         policy: Policy {
             sync_wait: SYNC_WAIT,
-            import_at_start: false,
+            import_at_start: twins,
+            import_every: twins.then(|| Duration::from_secs(5 + below(40))),
             late_writes: LATE,
             look_for_staged: Some(LOOK),
             reconcile_every: reconcile,
@@ -151,215 +194,86 @@ async fn start(
         },
         tokens: Tokens::fixed("of-no-use-here-0123456789-abcdefghij").unwrap(),
     };
-    let bridge = Bridge::start(store, vec![setup], engine, Switch::none())
+    let setups = world.sides.iter().map(setup).collect();
+    let bridge = Bridge::start(store, setups, engine, Switch::none())
         .await
         .unwrap();
     bridge.look_for_staged_regularly();
     bridge.reconcile_regularly();
+    bridge.import_regularly();
     bridge
 }
 
 /// Works off its requests, one after another; what it was about to ask when the
 /// bridge died may have counted, or not.
 async fn client(world: Arc<World>, bridge: Arc<Bridge>, number: usize) {
-    let session = bridge.own_session(CONNECTION, "client").unwrap();
+    let side = &world.sides[number / CLIENTS];
+    let session = bridge.own_session(side.connection, "client").unwrap();
     loop {
         let Some(act) = lock(&world.left[number]).pop() else {
             return;
         };
         tokio::time::sleep(Duration::from_millis(*pick(&[0, 0, 3, 30, 300, 1_500]))).await;
-        lock(&world.asked).note(&act, false);
-        let Some(asked) = world.ask(&session, &act).await else {
+        let known = side.twins_of(&session, &act).await;
+        lock(&side.asked).note(&act, false);
+        let Some(asked) = side.ask(&session, &act).await else {
             continue;
         };
-        if std::env::var_os("FAMILY").is_some() {
-            println!("{} {act:?}: {asked:?}", now());
+        if is_told() {
+            println!("{} {} {act:?}: {asked:?}", now(), side.connection);
         }
-        world.learn(&act, &asked);
+        world.tell(side.learn(&act, &asked));
+        if let (Ok(pending), Some(known)) = (asked, known) {
+            let deleted = matches!(act, Act::Delete(_));
+            world.tell(world.twins.ended(world.app(), known, deleted, !pending));
+        }
+        let others = world
+            .sides
+            .iter()
+            .filter(|it| it.connection != side.connection);
+        for other in others {
+            world.tell(side.was_right_to_refuse(other, &act));
+        }
     }
 }
 
+fn is_told() -> bool {
+    std::env::var_os("FAMILY").is_some()
+}
+
 impl World {
-    async fn appear(&self) {
+    async fn appear(&self, bridge: &Arc<Bridge>) {
         loop {
             let (due, left): (Vec<_>, Vec<_>) = std::mem::take(&mut *lock(&self.appears))
                 .into_iter()
                 .partition(|(at, _)| *at <= now());
             *lock(&self.appears) = left;
-            due.iter().for_each(|(_, account)| self.app.appear(account));
+            due.iter()
+                .for_each(|(_, account)| self.app().appear(account));
+            self.twins.happen(self.app(), bridge).await;
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 
     /// Before anybody appears the groups are found, and nobody in them.
     async fn find_groups(&self, bridge: &Arc<Bridge>, store: &dyn Store) {
-        let session = bridge.own_session(CONNECTION, "import").unwrap();
-        loop {
-            let found = named(store, ResourceType::Group, super::OWN_NAME).await;
-            let all = found.len() == FAMILIES.len() * ROLES.len();
-            *lock(&self.groups) = found;
-            if all {
-                break;
-            }
-            let _ = session.import(false, &|_| {}).await;
-        }
-        *lock(&self.users) = named(store, ResourceType::User, "userName").await;
-    }
-
-    fn ids(&self, users: &BTreeSet<String>) -> Vec<String> {
-        let known = lock(&self.users);
-        users
-            .iter()
-            .filter_map(|user| known.get(user).cloned())
-            .collect()
-    }
-
-    /// `None`: there was nothing to be asked.
-    async fn ask(&self, session: &Session, act: &Act) -> Option<Result<bool, Failure>> {
-        let any = Precondition::default();
-        let id = |user: &String| lock(&self.users).get(user).cloned();
-        Some(match act {
-            Act::Create(user) => {
-                let made = session.create_user(account(user)).await;
-                if let Ok(written) = &made {
-                    lock(&self.users).insert(user.clone(), written.resource.id.to_string());
-                }
-                made.map(|written| written.pending)
-            }
-            Act::Delete(user) => {
-                let id = id(user)?;
-                let gone = session.delete_user(&id, any).await;
-                if gone.is_ok() {
-                    lock(&self.users).remove(user);
-                }
-                gone.map(|()| true)
-            }
-            Act::Activate(user, on) => {
-                let id = id(user)?;
-                let operations = json!([{ "op": "replace", "path": "active", "value": on }]);
-                let patch = parsed(&session.schemas(), ResourceType::User, &operations);
-                let done = session.patch_user(&id, patch, any, b"").await;
-                done.map(|written| written.pending)
-            }
-            Act::Add(group, users) | Act::Remove(group, users) => {
-                let values: Vec<_> = self
-                    .ids(users)
-                    .into_iter()
-                    .map(|id| json!({ "value": id }))
-                    .collect();
-                if values.is_empty() {
-                    return None;
-                }
-                let op = if matches!(act, Act::Add(..)) {
-                    "add"
-                } else {
-                    "remove"
-                };
-                let operations = json!([{ "op": op, "path": "members", "value": values }]);
-                let patch = parsed(&session.schemas(), ResourceType::Group, &operations);
-                let id = lock(&self.groups)[group].clone();
-                let done = session.patch_group(&id, patch, any, b"").await;
-                done.map(|written| written.pending)
-            }
-        })
-    }
-
-    /// Nothing is refused here for good, but a user that there is already.
-    fn learn(&self, act: &Act, asked: &Result<bool, Failure>) {
-        match asked {
-            Ok(pending) => {
-                lock(&self.asked).note(&self.within_reach(act), true);
-                if !pending {
-                    self.found_done(act);
-                }
-                match act {
-                    Act::Add(_, users) | Act::Remove(_, users) if *pending => {
-                        users.iter().for_each(|user| self.is_pending(user));
-                    }
-                    Act::Add(..) | Act::Remove(..) => {}
-                    Act::Create(_) if !*pending => {}
-                    // What follows from it for pairs is not waited for.
-                    Act::Create(user) | Act::Delete(user) | Act::Activate(user, _) => {
-                        self.is_pending(user);
-                    }
-                }
-            }
-            Err(Failure::Problem(problem))
-                if matches!(act, Act::Create(_)) && problem.status == 409 => {}
-            Err(failure) => lock(&self.found).push(format!("{act:?} failed: {failure}")),
-        }
-    }
-
-    fn is_pending(&self, user: &str) {
-        lock(&self.asked).pending.insert(user.to_owned(), now());
-    }
-
-    /// With those users only of whom the client had an id.
-    fn within_reach(&self, act: &Act) -> Act {
-        let known = lock(&self.users);
-        let within = |users: &BTreeSet<String>| {
-            users
-                .iter()
-                .filter(|user| known.contains_key(*user))
-                .cloned()
-                .collect()
-        };
-        match act {
-            Act::Add(group, users) => Act::Add(group.clone(), within(users)),
-            Act::Remove(group, users) => Act::Remove(group.clone(), within(users)),
-            other => other.clone(),
-        }
-    }
-
-    /// What was confirmed is so, unless a call that was given up came after it.
-    fn found_done(&self, act: &Act) {
-        let is_wrong = |user: &String, group: &String, wanted: bool| {
-            let (family, role) = group.split_once('/').unwrap();
-            let own = ROLES.iter().position(|it| *it == role).unwrap();
-            let has = self.app.has(user, family);
-            let late = Millis::try_from((LATE + READ_LAG).as_millis()).unwrap();
-            let unclear = self.app.unclear(user).is_some_and(|at| at + late > now());
-            let right = if wanted {
-                has.is_some_and(|rank| rank <= own)
-            } else {
-                has != Some(own)
-            };
-            !right && !unclear
-        };
-        let (group, users, wanted) = match self.within_reach(act) {
-            Act::Add(group, users) => (group, users, true),
-            Act::Remove(group, users) => (group, users, false),
-            _ => return,
-        };
-        let asked = lock(&self.asked);
-        let is_active = |user: &&String| asked.active.get(*user) == Some(&May::from([true]));
-        let is_calm = |user: &&String| {
-            asked
-                .pending
-                .get(*user)
-                .is_none_or(|at| at + 90_000 < now())
-        };
-        let wrong = users
-            .iter()
-            .filter(is_active)
-            .filter(is_calm)
-            .filter(|user| is_wrong(user, &group, wanted));
-        let wrong: Vec<_> = wrong.collect();
-        if !wrong.is_empty() {
-            lock(&self.found).push(format!(
-                "told as done at {} and is not: {act:?} {wrong:?}",
-                now()
-            ));
+        for side in &self.sides {
+            side.find_groups(bridge, store).await;
         }
     }
 
     async fn end(&self, bridge: &Bridge, store: &dyn Store) {
-        self.app.be_well();
+        self.app().be_well();
         let from = now();
         let again = LATE + 2 * READ_LAG + Duration::from_secs(15);
         tokio::time::sleep(again).await;
         let again = Millis::try_from(again.as_millis()).unwrap();
-        let open = || self.app.awaits_late_calls() || now() < self.app.last_unclear() + again;
+        let app = self.app();
+        let open = || {
+            self.twins.are_to_come()
+                || app.awaits_late_calls()
+                || now() < app.last_unclear() + again
+        };
         let mut verdict = self.verdict(bridge, store).await;
         while now() < from + PATIENCE && (open() || !verdict.is_empty()) {
             tokio::time::sleep(Duration::from_secs(15)).await;
@@ -368,57 +282,84 @@ impl World {
         let calm = now();
         tokio::time::sleep(CALM).await;
         let verdict = self.verdict(bridge, store).await;
-        let restless = self.app.writes().into_iter().find(|at| *at > calm);
-        let mut found = lock(&self.found);
-        found.extend(verdict);
-        found.extend(restless.map(|at| format!("restless: a write at {at}")));
-        if std::env::var_os("FAMILY").is_some() {
-            println!("{:#?}", self.app.log());
+        let restless = app.writes().into_iter().find(|at| *at > calm);
+        self.tell(verdict);
+        self.tell(restless.map(|at| format!("restless: a write at {at}")));
+        if is_told() {
+            println!("{:#?}", app.log());
         }
     }
 }
 
-fn seeds() -> std::ops::Range<u64> {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|text| text.parse::<u64>().expect("a number"))
-    };
-    match (number("FAMILY"), number("FAMILIES")) {
-        (Some(only), _) => only..only + 1,
-        (_, Some(many)) => 0..many,
-        _ => 0..100,
+/// Worlds that ended wrong once: each kind of mistake that was found.
+const FOUND: [u64; 0] = [];
+const FOUND_TWINS: [u64; 0] = [];
+const FOUND_SHARED: [u64; 0] = [];
+
+fn seeds(many: u64, found: &[u64]) -> Vec<u64> {
+    let number = |text: &str| text.parse::<u64>().expect("a number of worlds");
+    match (std::env::var("FAMILY"), std::env::var("FAMILIES")) {
+        (Ok(only), _) => vec![number(&only)],
+        (_, Ok(many)) => match many.split_once("..") {
+            Some((from, to)) => (number(from)..number(to)).collect(),
+            None => (0..number(&many)).collect(),
+        },
+        _ => (0..many).chain(found.iter().copied()).collect(),
     }
+}
+
+fn judge_families(kind: Kind, many: u64, found: &[u64]) {
+    let (seeds, began) = (seeds(many, found), std::time::Instant::now());
+    let (count, mut bad) = (seeds.len(), Vec::new());
+    for seed in seeds {
+        let verdict = run(kind, seed, Lie::None);
+        if !verdict.is_empty() {
+            println!("{kind:?} FAMILY={seed}: {verdict:#?}");
+            bad.push(seed);
+        }
+    }
+    println!("{count} worlds of {kind:?} in {:.1?}", began.elapsed());
+    assert!(bad.is_empty(), "run again with FAMILY=n: {kind:?} {bad:?}");
 }
 
 #[test]
 fn no_family_loses_invents_or_resurrects_a_role() {
-    let began = std::time::Instant::now();
-    let mut bad = Vec::new();
-    for seed in seeds() {
-        let verdict = run(seed, Lie::None);
-        if !verdict.is_empty() {
-            println!("FAMILY={seed}: {verdict:#?}");
-            bad.push(seed);
-        }
-    }
-    println!("{} worlds in {:.1?}", seeds().count(), began.elapsed());
-    assert!(bad.is_empty(), "run again with FAMILY=n: {bad:?}");
+    judge_families(Kind::Alone, 100, &FOUND);
+}
+
+#[test]
+fn no_family_gives_anything_to_another_account_of_an_address_or_leaves_it_anything() {
+    judge_families(Kind::Twins, 50, &FOUND_TWINS);
+}
+
+#[test]
+fn no_family_of_two_connections_takes_what_the_other_one_gives() {
+    judge_families(Kind::Shared, 50, &FOUND_SHARED);
 }
 
 #[test]
 fn the_judge_catches_what_is_planted() {
-    let is_caught = |lie, word: &str| {
-        (0..20).any(|seed| run(seed, lie).iter().any(|found| found.contains(word)))
+    let is_caught = |kind, lie, word: &str| {
+        (0..20).any(|seed| {
+            run(kind, seed, lie)
+                .iter()
+                .any(|found| found.contains(word))
+        })
     };
-    for (lie, word) in [
-        (Lie::GivesNothing, "has None"),
-        (Lie::TakesNothing, "should None"),
-        (Lie::LowersNothing, "has Some(0)"),
-        (Lie::GivesTheHighest, "invented"),
-        (Lie::EndsNothing, "should None"),
-        (Lie::GivesNothing, "told as done"),
+    for (kind, lie, word) in [
+        (Kind::Alone, Lie::GivesNothing, "has None"),
+        (Kind::Alone, Lie::TakesNothing, "should None"),
+        (Kind::Alone, Lie::LowersNothing, "has Some(0)"),
+        (Kind::Alone, Lie::GivesTheHighest, "invented"),
+        (Kind::Alone, Lie::EndsNothing, "should None"),
+        (Kind::Alone, Lie::GivesNothing, "told as done"),
+        (Kind::Twins, Lie::GivesToTwins, "is given"),
+        (Kind::Twins, Lie::EndsNothing, "is left"),
+        (Kind::Twins, Lie::TakesFromTwins, "is taken"),
+        (Kind::Shared, Lie::GivesTheHighest, "invented"),
+        (Kind::Shared, Lie::SparesNothing, "asks for"),
+        (Kind::Shared, Lie::EndsNothing, "should None"),
     ] {
-        assert!(is_caught(lie, word), "{lie:?} is not caught");
+        assert!(is_caught(kind, lie, word), "{kind:?} {lie:?} is not caught");
     }
 }

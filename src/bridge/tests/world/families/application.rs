@@ -2,6 +2,8 @@
 //! user has one role at most, and accounts appear by themselves. It answers as
 //! a client of such an application would: it looks before it writes, its looks
 //! lag, and what it writes may fail, or come to be long after it was given up.
+//! Several accounts may have one address, and several connections lead to it,
+//! each with roles of its own.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +13,10 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::super::{OWN_NAME, below, chance, now, pick};
+use super::{
+    super::{OWN_NAME, below, chance, now, pick},
+    Kind,
+};
 use crate::{
     plan::{
         capability::{Act, Capabilities, Capability, Certainty, Identifier},
@@ -21,7 +26,7 @@ use crate::{
     scim::{error::Problem, resource::Attributes, schema::Schemas},
     upstream::{
         Condition, Finding, MemberOutcome, Millis, Outcome, Projection, RemoteGroup, RemoteMember,
-        RemoteProfile, RemoteUser, Upstream, UpstreamError,
+        RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
     },
 };
 
@@ -52,6 +57,31 @@ pub(super) enum Lie {
     LowersNothing,
     GivesTheHighest,
     EndsNothing,
+    GivesToTwins,
+    TakesFromTwins,
+    /// Nor what another connection asks for.
+    SparesNothing,
+}
+
+/// Other accounts of an address are called so, after it.
+const TWIN: char = '*';
+
+/// An account is called by its address, but for others that have it too.
+pub(super) fn address(account: &str) -> &str {
+    account.trim_end_matches(TWIN)
+}
+
+pub(super) fn twin_of(account: &str) -> String {
+    format!("{account}{TWIN}")
+}
+
+fn id_of(account: &str) -> String {
+    format!("id of {account}")
+}
+
+/// Whose an id is.
+pub(super) fn account_of(id: &str) -> &str {
+    id.trim_start_matches("id of ")
 }
 
 /// A role in a family: by the membership's id, so that what was made anew is
@@ -65,13 +95,25 @@ enum Write {
     Take(u64),
 }
 
-/// One change: of whom, in which family, to which rank.
+/// One change: by whom, of whom, in which family, from and to which rank.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) at: Millis,
+    /// Which connection; `None`: somebody in the application.
+    pub(super) by: Option<usize>,
     pub(super) account: String,
     pub(super) family: String,
+    pub(super) was: Option<usize>,
     pub(super) rank: Option<usize>,
+}
+
+/// A call that is under way.
+#[derive(Debug, Clone)]
+struct Sent {
+    by: usize,
+    account: String,
+    family: String,
+    write: Write,
 }
 
 #[derive(Default)]
@@ -79,24 +121,33 @@ struct State {
     known: BTreeSet<String>,
     held: Held,
     past: Vec<(Millis, Held)>,
-    coming: Vec<(Millis, String, String, Write)>,
+    coming: Vec<(Millis, Sent)>,
     log: Vec<Change>,
     ids: u64,
     writes: Vec<Millis>,
     /// Of whom something was left open, and when last.
     unclear: BTreeMap<String, Millis>,
-    /// Who is told of right now.
-    busy: BTreeSet<String>,
+    /// Who is told of right now, by which connection.
+    busy: BTreeSet<(usize, String)>,
     faults: u64,
+    /// Memberships that calls have ended, which were answered.
+    ended: BTreeSet<u64>,
+    /// The longest that a look lags.
+    lag: u64,
 }
 
+/// The application as one connection knows it.
+#[derive(Clone)]
 pub(super) struct Roles {
     can: Capabilities,
     schemas: Arc<Schemas>,
-    lag: u64,
     late_by: u64,
     lie: Lie,
-    state: Mutex<State>,
+    /// Which connection this is, and of each family the roles that it has.
+    by: usize,
+    own: [Vec<usize>; 2],
+    kind: Kind,
+    state: Arc<Mutex<State>>,
 }
 
 impl std::fmt::Debug for Roles {
@@ -120,7 +171,13 @@ fn later() -> UpstreamError {
 
 impl State {
     /// Does it if it can be done; whether it could.
-    fn perform(&mut self, at: Millis, account: &str, family: &str, write: &Write) -> bool {
+    fn perform(
+        &mut self,
+        (at, by): (Millis, Option<usize>),
+        account: &str,
+        family: &str,
+        write: &Write,
+    ) -> bool {
         let key = (account.to_owned(), family.to_owned());
         let now = self.held.get(&key).copied();
         let next = match (write, now) {
@@ -139,8 +196,10 @@ impl State {
         };
         self.log.push(Change {
             at,
+            by,
             account: account.to_owned(),
             family: family.to_owned(),
+            was: now.map(|(_, rank)| rank),
             rank: next.map(|(_, rank)| rank),
         });
         true
@@ -153,9 +212,14 @@ impl State {
             .partition(|(at, ..)| *at <= now);
         self.coming = coming;
         due.sort_by_key(|(at, ..)| *at);
-        for (at, account, family, write) in due {
-            self.perform(at, &account, &family, &write);
-            self.unclear.insert(account, at);
+        for (at, sent) in due {
+            self.perform(
+                (at, Some(sent.by)),
+                &sent.account,
+                &sent.family,
+                &sent.write,
+            );
+            self.unclear.insert(address(&sent.account).to_owned(), at);
         }
     }
 
@@ -170,28 +234,29 @@ impl State {
 /// A call on its way: when the bridge dies meanwhile, it may still land.
 struct OnItsWay<'a> {
     app: &'a Roles,
-    what: Option<(String, String, Write)>,
+    what: Option<Sent>,
 }
 
 impl Drop for OnItsWay<'_> {
     fn drop(&mut self) {
-        if let Some((account, family, write)) = self.what.take() {
+        if let Some(sent) = self.what.take() {
             let mut state = self.app.lock();
-            state.unclear.insert(account.clone(), now());
+            let who = address(&sent.account).to_owned();
+            state.unclear.insert(who, now());
             if chance(50) {
                 let at = self.app.late();
-                state.coming.push((at, account, family, write));
+                state.coming.push((at, sent));
             }
         }
     }
 }
 
-/// Nobody is told of twice at once.
+/// Nobody is told of twice at once by one connection.
 struct Alone<'a>(&'a Roles, String);
 
 impl<'a> Alone<'a> {
     fn new(app: &'a Roles, account: &str) -> Self {
-        let fresh = app.lock().busy.insert(account.to_owned());
+        let fresh = app.lock().busy.insert((app.by, account.to_owned()));
         assert!(fresh, "{account} is told of twice at once");
         Self(app, account.to_owned())
     }
@@ -199,12 +264,13 @@ impl<'a> Alone<'a> {
 
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
-        self.0.lock().busy.remove(&self.1);
+        let key = (self.0.by, self.1.clone());
+        self.0.lock().busy.remove(&key);
     }
 }
 
 impl Roles {
-    pub(super) fn new(lie: Lie, late_by: Duration) -> Self {
+    pub(super) fn new((kind, lie): (Kind, Lie), late_by: Duration) -> Self {
         use Act::{AddMembers, CreateUser, DeactivateUser, ReactivateUser, RemoveMembers};
         let able = [
             CreateUser,
@@ -227,14 +293,69 @@ impl Roles {
                 rows: able.into_iter().map(row).collect(),
             },
             schemas: Arc::new(Schemas::new(&[], &[])),
-            lag: *pick(&[0, 0, 1_000, 5_000]),
             late_by: u64::try_from(late_by.as_millis()).unwrap(),
             lie,
-            state: Mutex::new(State {
+            by: 0,
+            own: [0, 1].map(|_| (0..ROLES.len()).collect()),
+            kind,
+            state: Arc::new(Mutex::new(State {
                 faults: if lie == Lie::None { 25 } else { 0 },
                 ..State::default()
-            }),
+            })),
         }
+    }
+
+    /// The same as two connections know it, of which each has roles of its own:
+    /// of a family one has one and the other the other two.
+    pub(super) fn shared(self) -> [Self; 2] {
+        let mut own = [(); 2].map(|()| [Vec::new(), Vec::new()]);
+        for family in 0..FAMILIES.len() {
+            let (alone, side) = (below(ROLES.len() as u64), below(2));
+            for (rank, at) in (0..ROLES.len()).zip(0_u64..) {
+                let whose = side ^ u64::from(at == alone);
+                own[usize::try_from(whose).unwrap()][family].push(rank);
+            }
+        }
+        let [one, other] = own;
+        let of = |by, own| Self {
+            by,
+            own,
+            ..self.clone()
+        };
+        [of(0, one), of(1, other)]
+    }
+
+    pub(super) fn draw_lag(&self) {
+        self.lock().lag = *pick(&[0, 0, 1_000, 5_000]);
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Which connection this is.
+    pub(super) fn number(&self) -> usize {
+        self.by
+    }
+
+    /// Whether this connection has a role.
+    pub(super) fn owns(&self, family: &str, rank: usize) -> bool {
+        self.ranks(family).contains(&rank)
+    }
+
+    pub(super) fn ranks(&self, family: &str) -> &[usize] {
+        let place = FAMILIES.iter().position(|it| *it == family);
+        &self.own[place.expect("a family")]
+    }
+
+    /// Its groups.
+    pub(super) fn names(&self) -> Vec<String> {
+        let of = |family: &&str| {
+            let ranks = self.ranks(family).to_vec().into_iter();
+            let family = (*family).to_owned();
+            ranks.map(move |rank| name_of(&family, rank))
+        };
+        FAMILIES.iter().flat_map(of).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -249,6 +370,19 @@ impl Roles {
         self.lock().known.insert(account.to_owned());
     }
 
+    /// An account is gone, with all that it had.
+    pub(super) fn vanish(&self, account: &str) {
+        let mut state = self.lock();
+        state.settle();
+        state.known.remove(account);
+        for family in FAMILIES {
+            let key = (account.to_owned(), family.to_owned());
+            if let Some((id, _)) = state.held.get(&key).copied() {
+                state.perform((now(), None), account, family, &Write::Take(id));
+            }
+        }
+    }
+
     /// Somebody sets a role in the application itself.
     pub(super) fn by_hand(&self, account: &str, family: &str, rank: usize) {
         let mut state = self.lock();
@@ -257,7 +391,7 @@ impl Roles {
             Some((id, _)) => Write::Change(*id, rank),
             None => Write::Give(rank),
         };
-        assert!(state.perform(now(), account, family, &write));
+        assert!(state.perform((now(), None), account, family, &write));
     }
 
     pub(super) fn be_well(&self) {
@@ -307,8 +441,15 @@ impl Roles {
             // Nothing was sent yet that writes.
             return Err(later());
         }
-        let lag = Millis::try_from(below(self.lag + 1)).unwrap();
-        Ok(self.lock().seen(lag))
+        let most = self.lock().lag;
+        let lag = Millis::try_from(below(most + 1)).unwrap();
+        let mut state = self.lock();
+        let mut seen = state.seen(lag);
+        // As a client leaves out what calls of any connection have ended.
+        if self.kind == Kind::Shared {
+            seen.retain(|_, (id, _)| !state.ended.contains(id));
+        }
+        Ok(seen)
     }
 
     /// Sends one call that writes. False: it was refused as it is not so.
@@ -323,11 +464,20 @@ impl Roles {
         if fate < 2 {
             return Err(later());
         }
-        let what = (account.to_owned(), family.to_owned(), write.clone());
+        let what = Sent {
+            by: self.by,
+            account: account.to_owned(),
+            family: family.to_owned(),
+            write: write.clone(),
+        };
         self.lock().writes.push(now());
         if std::env::var_os("WORLD").is_some() {
             println!("{} {what:?}", now());
         }
+        let ends = match &write {
+            Write::Take(id) => Some(*id),
+            _ => None,
+        };
         let mut on_its_way = OnItsWay {
             app: self,
             what: Some(what),
@@ -338,9 +488,9 @@ impl Roles {
         let done = match fate {
             2..4 => Err(unclear("lost before")),
             4..7 => {
-                let (account, family, write) = what.expect("it was there");
                 let at = self.late();
-                self.lock().coming.push((at, account, family, write));
+                let sent = what.expect("it was there");
+                self.lock().coming.push((at, sent));
                 Err(unclear("late"))
             }
             _ => {
@@ -350,12 +500,14 @@ impl Roles {
                 if fate < 10 {
                     Err(unclear("lost after"))
                 } else {
+                    state.ended.extend(ends.filter(|_| done));
                     Ok(done)
                 }
             }
         };
         if done.is_err() {
-            self.lock().unclear.insert(account.to_owned(), now());
+            let who = address(account).to_owned();
+            self.lock().unclear.insert(who, now());
         }
         if std::env::var_os("WORLD").is_some() {
             println!("{} = {done:?}", now());
@@ -375,7 +527,55 @@ impl Roles {
             (Lie::GivesTheHighest, Write::Give(_)) => Write::Give(0),
             (_, write) => write,
         };
-        state.perform(now(), account, family, &write)
+        let by = (now(), Some(self.by));
+        let twin = twin_of(account);
+        if self.lie == Lie::GivesToTwins {
+            state.perform(by, &twin, family, &write);
+        }
+        if self.lie == Lie::TakesFromTwins {
+            let of_twin = state.held.iter().find(|((of, _), _)| *of == twin);
+            if let Some(((_, family), (id, _))) = of_twin.map(|(key, it)| (key.clone(), *it)) {
+                state.perform(by, &twin, &family, &Write::Take(id));
+            }
+        }
+        state.perform(by, account, family, &write)
+    }
+
+    /// Which account a member is: the linked one, else the one of the address that
+    /// has something, or of those that have nothing.
+    fn account(&self, held: &Held, member: &Principal) -> Result<String, UpstreamError> {
+        if let Some(id) = &member.upstream_id {
+            return Ok(account_of(id).to_owned());
+        }
+        let found = only(self.accounts(held, &member.account))?;
+        Ok(found.unwrap_or_else(|| member.account.clone()))
+    }
+
+    fn accounts(&self, held: &Held, of: &str) -> BTreeSet<String> {
+        let there = held.keys().map(|(account, _)| account);
+        let there: BTreeSet<_> = there.filter(|it| address(it) == of).cloned().collect();
+        if !there.is_empty() {
+            return there;
+        }
+        let state = self.lock();
+        let known = state.known.iter().filter(|it| address(it) == of);
+        known.cloned().collect()
+    }
+
+    fn is_there(&self, account: &str) -> bool {
+        self.lock().known.contains(account)
+    }
+
+    /// Whose account it is, by an id that is known or by the address.
+    async fn link(&self, of: &str, known: Option<&str>) -> Result<String, UpstreamError> {
+        let held = self.look().await?;
+        let found = self.accounts(&held, of);
+        match known.map(account_of) {
+            Some(known) if found.is_empty() || self.is_there(known) => Ok(known.to_owned()),
+            _ => only(found)?.ok_or_else(|| UpstreamError::Staged {
+                reason: "it has not signed in yet".into(),
+            }),
+        }
     }
 
     async fn change(
@@ -385,12 +585,18 @@ impl Roles {
         add: bool,
     ) -> Result<MemberOutcome, UpstreamError> {
         let (family, own) = parts(group);
-        let account = &member.account;
-        let key = (account.clone(), family.clone());
-        let held = self.look().await?.get(&key).copied();
+        let seen = self.look().await?;
+        let account = self.account(&seen, member)?;
+        let held = seen.get(&(account.clone(), family.clone())).copied();
         let counts = member.counts.as_deref().map(|name| parts(name).1);
         let write = match (held, add) {
-            (Some((_, rank)), true) if rank <= own => return Ok(MemberOutcome::Seen),
+            (Some((_, rank)), true) if rank <= own => {
+                if self.owns(&family, rank) {
+                    return Ok(MemberOutcome::Seen);
+                }
+                // It is refused unless there is nothing by now.
+                Write::Give(counts.unwrap_or(own))
+            }
             (Some((id, _)), true) => Write::Change(id, counts.unwrap_or(own)),
             (None, true) => Write::Give(counts.unwrap_or(own)),
             (Some((id, rank)), false) if rank == own => match counts {
@@ -399,37 +605,99 @@ impl Roles {
             },
             (_, false) => return Ok(MemberOutcome::Seen),
         };
-        if self.write(account, &family, write).await? {
+        if self.write(&account, &family, write).await? {
             return Ok(MemberOutcome::Applied);
+        }
+        let strange = held.is_some_and(|(_, rank)| rank <= own && !self.owns(&family, rank));
+        if add && strange {
+            return Err(UpstreamError::Barred {
+                reason: "the role is not known to be less".into(),
+            });
         }
         // There is one that the look did not show, or there is none any more.
         Err(unclear("not as it was shown"))
     }
 
-    /// The end of an account: one call for each family.
-    async fn end(&self, account: &str) -> Result<(), UpstreamError> {
-        for family in FAMILIES {
-            let key = (account.to_owned(), family.to_owned());
-            let held = self.look().await?.get(&key).copied();
-            if let Some((id, _)) = held
-                && self.lie != Lie::EndsNothing
-            {
-                self.write(account, family, Write::Take(id)).await?;
+    /// The end of an account, and of others that have its address: one call for
+    /// each family, but for what is another connection's.
+    async fn end(&self, who: &Principal) -> Result<(), UpstreamError> {
+        let twins = who.twins.iter().map(|id| Some(account_of(id).to_owned()));
+        for account in [None].into_iter().chain(twins) {
+            for family in FAMILIES {
+                let spares = self.lie != Lie::SparesNothing;
+                if spares && who.elsewhere.iter().any(|it| it == family) {
+                    continue;
+                }
+                let seen = self.look().await?;
+                let account = match &account {
+                    Some(account) => account.clone(),
+                    None => self.account(&seen, who)?,
+                };
+                let held = seen.get(&(account.clone(), family.to_owned())).copied();
+                let spared = |rank| spares && who.elsewhere.contains(&name_of(family, rank));
+                if let Some((id, rank)) = held
+                    && self.lie != Lie::EndsNothing
+                    && !spared(rank)
+                {
+                    self.write(&account, family, Write::Take(id)).await?;
+                }
             }
         }
         Ok(())
     }
 
-    fn appears(&self, account: &str) -> bool {
+    /// Every account, and those that have something first.
+    fn listed(&self, held: &Held) -> Vec<RemoteUser> {
+        let mut met: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
+        let mut found: Vec<RemoteUser> = Vec::new();
+        for family in FAMILIES {
+            let mut of: Vec<_> = held.iter().filter(|((_, of), _)| of == family).collect();
+            of.sort_by_key(|(_, (membership, _))| *membership);
+            for ((account, _), (_, rank)) in of {
+                let has = (family.to_owned(), name_of(family, *rank));
+                match met.get(address(account)) {
+                    Some((first, place)) if *first == account.as_str() => {
+                        found[*place].has.push(has);
+                    }
+                    known => {
+                        if known.is_none() {
+                            met.insert(address(account), (account, found.len()));
+                        }
+                        found.push(RemoteUser {
+                            has: vec![has],
+                            ..remote(account)
+                        });
+                    }
+                }
+            }
+        }
         let state = self.lock();
-        state.known.contains(account)
+        for account in &state.known {
+            if !held.keys().any(|(of, _)| of == account) {
+                found.push(RemoteUser {
+                    idle: true,
+                    ..remote(account)
+                });
+            }
+        }
+        found
     }
+}
+
+/// Of several nobody can tell which is meant.
+fn only(mut found: BTreeSet<String>) -> Result<Option<String>, UpstreamError> {
+    if found.len() > 1 {
+        return Err(UpstreamError::Barred {
+            reason: "several accounts have the address".into(),
+        });
+    }
+    Ok(found.pop_first())
 }
 
 fn remote(account: &str) -> RemoteUser {
     RemoteUser {
-        account: account.to_owned(),
-        upstream_id: Some(format!("id of {account}")),
+        account: address(account).to_owned(),
+        upstream_id: Some(id_of(account)),
         active: true,
         ..RemoteUser::default()
     }
@@ -442,6 +710,12 @@ impl Upstream for Roles {
     }
     fn has_families(&self) -> bool {
         true
+    }
+    fn finds_accounts(&self) -> bool {
+        self.kind != Kind::Alone
+    }
+    fn tenant(&self) -> Option<Tenant> {
+        (self.kind == Kind::Shared).then(|| Tenant::of(&[b"roles"]))
     }
     fn schemas(&self) -> Arc<Schemas> {
         Arc::clone(&self.schemas)
@@ -468,8 +742,11 @@ impl Upstream for Roles {
     fn plain_role(&self) -> Option<&str> {
         None
     }
-    fn user_attributes(&self, _: &RemoteUser, _: Option<&RemoteProfile>) -> Attributes {
-        Attributes::default()
+    fn user_attributes(&self, user: &RemoteUser, _: Option<&RemoteProfile>) -> Attributes {
+        let mut attributes = Attributes::default();
+        let name = user.account.clone();
+        attributes.0.insert("userName".into(), name.into());
+        attributes
     }
     fn group_attributes(&self, group: &RemoteGroup) -> Attributes {
         let mut attributes = Attributes::default();
@@ -485,45 +762,54 @@ impl Upstream for Roles {
         Ok(Vec::new())
     }
     async fn users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
-        let state = self.lock();
-        let has_any = |account: &str| state.held.keys().any(|(of, _)| of == account);
-        let shown = |account: &String| RemoteUser {
-            active: has_any(account),
-            ..remote(account)
-        };
-        Ok(state.known.iter().map(shown).collect())
+        if self.kind != Kind::Alone {
+            let held = self.look().await?;
+            return Ok(self.listed(&held));
+        }
+        let held = self.lock().held.clone();
+        Ok(self.listed(&held))
     }
     async fn groups(&self) -> Result<Vec<RemoteGroup>, UpstreamError> {
-        let of = |family: &str, rank: usize| RemoteGroup {
-            name: name_of(family, rank),
-            family: Some(Family {
-                name: family.into(),
-                rank: u32::try_from(rank).unwrap(),
-            }),
-            ..RemoteGroup::default()
+        let of = |name: String| {
+            let (family, rank) = parts(&name);
+            RemoteGroup {
+                name,
+                family: Some(Family {
+                    name: family,
+                    rank: u32::try_from(rank).unwrap(),
+                }),
+                ..RemoteGroup::default()
+            }
         };
-        let all = FAMILIES
-            .iter()
-            .flat_map(|family| (0..ROLES.len()).map(|rank| of(family, rank)));
-        Ok(all.collect())
+        Ok(self.names().into_iter().map(of).collect())
     }
     async fn members(&self, group: &str) -> Result<Vec<RemoteMember>, UpstreamError> {
         let (family, own) = parts(group);
         let held = self.look().await?;
         let in_it = held
             .iter()
-            .filter(|((_, of), (_, rank))| *of == family && *rank <= own);
+            .filter(|((_, of), (_, rank))| *of == family && *rank <= own)
+            .filter(|(_, (_, rank))| self.owns(&family, *rank));
         let member = |((account, _), (_, rank)): (&(String, String), &(u64, usize))| RemoteMember {
-            account: Some(account.clone()),
+            upstream_id: Some(id_of(account)),
+            account: Some(address(account).to_owned()),
             covers: *rank < own,
-            ..RemoteMember::default()
         };
         Ok(in_it.map(member).collect())
     }
     async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
         let held = self.look().await?;
-        let there = held.keys().any(|(of, _)| of == account);
-        Ok(there.then(|| remote(account)))
+        let of = held.keys().map(|(of, _)| of);
+        let of: BTreeSet<&String> = of.filter(|of| address(of) == account).collect();
+        let mut of = of.into_iter().map(|of| remote(of));
+        // Of several it cannot be told which one is meant.
+        Ok(match (of.next(), of.next()) {
+            (Some(_), Some(_)) => Some(RemoteUser {
+                upstream_id: None,
+                ..remote(account)
+            }),
+            (one, _) => one,
+        })
     }
     async fn group(&self, _: &str) -> Result<Option<RemoteGroup>, UpstreamError> {
         Ok(None)
@@ -540,20 +826,15 @@ impl Upstream for Roles {
                 ..
             } => {
                 let _alone = Alone::new(self, account);
-                self.look().await?;
-                if upstream_id.is_none() && !self.appears(account) {
-                    return Err(UpstreamError::Staged {
-                        reason: "it has not signed in yet".into(),
-                    });
-                }
+                let account = self.link(account, upstream_id.as_deref()).await?;
                 Ok(Outcome {
-                    upstream_id: remote(account).upstream_id,
+                    upstream_id: Some(id_of(&account)),
                     ..Outcome::default()
                 })
             }
             Operation::DeactivateUser { principal } => {
                 let _alone = Alone::new(self, &principal.account);
-                self.end(&principal.account).await?;
+                self.end(principal).await?;
                 Ok(Outcome::default())
             }
             Operation::AddMembers { group, members } => {

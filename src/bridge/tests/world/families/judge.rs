@@ -1,12 +1,15 @@
 //! The judge of a world of roles: what SCIM shows must be what was asked for,
 //! and the application must have what SCIM shows, the first of each family.
-//! An empty verdict is a good one.
+//! Of two connections one shows a user in a family, and whom it refused because
+//! of that is told. An empty verdict is a good one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    World, accounts,
-    application::{FAMILIES, ROLES, name_of},
+    FAMILIES, Kind, ROLES, World, accounts,
+    application::{Change, name_of},
+    asked::Asked,
+    side::{ELSEWHERE, Side},
 };
 use crate::{
     bridge::{
@@ -14,57 +17,172 @@ use crate::{
         tests::world::{OWN_NAME, listed, lock},
     },
     scim::resource::{ResourceId, ResourceType},
-    store::Store,
+    store::{Refused, Store},
+    upstream::Millis,
 };
 
-impl World {
-    pub(super) async fn verdict(&self, bridge: &Bridge, store: &dyn Store) -> Vec<String> {
-        let mut found = Vec::new();
-        let key = bridge.connections[0].key;
-        let mut shown = BTreeMap::new();
-        for (id, it) in listed(store, ResourceType::User).await {
-            shown.insert(id, (it.text("userName").unwrap().to_owned(), it.active()));
+/// What SCIM shows by one connection.
+struct Shown {
+    /// Ids by name, and whether they are active.
+    users: BTreeMap<String, (ResourceId, bool)>,
+    groups: BTreeMap<String, (ResourceId, BTreeSet<ResourceId>)>,
+    refused: Vec<Refused>,
+}
+
+impl Shown {
+    fn is_in(&self, user: &str, group: &str) -> bool {
+        let of = self.groups.get(group);
+        let user = self.users.get(user);
+        user.zip(of)
+            .is_some_and(|((id, _), (_, members))| members.contains(id))
+    }
+
+    fn is_active(&self, user: &str) -> bool {
+        self.users.get(user).is_some_and(|(_, active)| *active)
+    }
+
+    /// The role of a family that the user is to have because of it.
+    fn counts(&self, user: &str, family: &str) -> Option<usize> {
+        let mut ranks = 0..ROLES.len();
+        ranks.find(|rank| self.is_active(user) && self.is_in(user, &name_of(family, *rank)))
+    }
+
+    /// When a user was refused in a group because somebody else asks for it.
+    fn refused(&self, user: &str, group: &str) -> Option<Millis> {
+        let (user, group) = (self.users.get(user)?.0, self.groups.get(group)?.0);
+        let of = |it: &&Refused| it.user == user && it.group == group && it.wanted;
+        self.refused.iter().find(of).map(|it| it.at)
+    }
+}
+
+impl Side {
+    async fn shown(&self, store: &dyn Store) -> Shown {
+        let key = store.connection(self.connection).await.unwrap();
+        let mut shown = Shown {
+            users: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            refused: store.refusals(key, 99).await.unwrap(),
+        };
+        for (id, it) in listed(store, self.connection, ResourceType::User).await {
+            let name = it.text("userName").unwrap().to_owned();
+            shown.users.insert(name, (id, it.active()));
         }
-        let mut members: BTreeMap<String, BTreeSet<ResourceId>> = BTreeMap::new();
-        for (id, it) in listed(store, ResourceType::Group).await {
+        for (id, it) in listed(store, self.connection, ResourceType::Group).await {
             let of = store.members(key, id).await.unwrap().unwrap();
             let name = it.text(OWN_NAME).unwrap().to_owned();
-            members.insert(name, of.ids.iter().copied().collect());
+            let members = of.ids.iter().copied().collect();
+            shown.groups.insert(name, (id, members));
         }
+        shown
+    }
+
+    /// What is shown against what was asked for.
+    fn compare(&self, other: Option<&Self>, shown: &Shown) -> Vec<String> {
+        let mut found = Vec::new();
         let asked = lock(&self.asked);
         for user in accounts() {
-            let entry = shown.iter().find(|(_, (name, _))| *name == user);
-            let is_in = |group: &str| entry.is_some_and(|(id, _)| members[group].contains(id));
-            let active = entry.is_some_and(|(_, (_, active))| *active);
-            let exists = asked
-                .exists
-                .get(&user)
-                .is_none_or(|may| may.contains(&entry.is_some()));
-            let as_active = entry.is_none()
-                || asked
-                    .active
-                    .get(&user)
-                    .is_some_and(|may| may.contains(&active));
-            if !exists || !as_active {
+            let entry = shown.users.get(&user);
+            let exists = asked.exists.get(&user);
+            let active = asked.active.get(&user);
+            let right = exists.is_none_or(|it| it.may(entry.is_some()))
+                && entry.is_none_or(|(_, on)| active.is_none_or(|it| it.may(*on)));
+            // Who may not have been made from here, or have been deleted, may have been found.
+            let anew = self.app.kind() == Kind::Twins && exists.is_none_or(|it| it.may(false));
+            if self.finds_anew(&asked, &user) {
+                continue;
+            }
+            if !right && !anew {
                 found.push(format!(
                     "{user} is shown as {entry:?} and was asked otherwise"
                 ));
             }
-            for family in FAMILIES {
-                let groups = (0..ROLES.len()).map(|rank| name_of(family, rank));
-                for group in groups.clone() {
-                    let may = asked.pairs.get(&(group.clone(), user.clone()));
-                    if entry.is_some()
-                        && !may.map_or(!is_in(&group), |may| may.contains(&is_in(&group)))
-                    {
-                        found.push(format!(
-                            "{user} in {group}: shown {}, asked {may:?}",
-                            is_in(&group)
-                        ));
-                    }
+            for group in self.app.names().into_iter().filter(|_| entry.is_some()) {
+                let is_in = shown.is_in(&user, &group);
+                let pair = asked.pairs.get(&(group.clone(), user.clone()));
+                let family = group.split_once('/').unwrap().0;
+                let refused = other
+                    .zip(shown.refused(&user, &group))
+                    .is_some_and(|it| !is_in && it.0.asks_for(&user, family, it.1));
+                if !refused && !pair.map_or(!is_in, |may| may.may(is_in)) {
+                    found.push(format!("{user} in {group}: shown {is_in}, asked {pair:?}"));
                 }
-                let counts = groups.clone().position(|group| active && is_in(&group));
-                let has = self.app.has(&user, family);
+            }
+        }
+        drop(asked);
+        let refused = shown.refused.iter();
+        let refused = refused.filter(|it| other.is_none() || !it.reason.contains(ELSEWHERE));
+        found.extend(refused.map(|it| format!("refused: {it:?}")));
+        found
+    }
+
+    /// An import shows whoever was deleted and can still sign in.
+    fn finds_anew(&self, asked: &Asked, user: &str) -> bool {
+        let exists = asked.exists.get(user);
+        self.app.kind() == Kind::Twins && exists.is_some_and(|it| it.is(false))
+    }
+
+    fn invented(&self, log: &[Change]) -> Vec<String> {
+        let asked = lock(&self.asked);
+        let ours = log.iter().filter(|it| it.by == Some(self.app.number()));
+        let invented = ours.filter(|it| {
+            it.rank.is_some_and(|rank| {
+                let pair = (name_of(&it.family, rank), it.account.clone());
+                asked.ever.get(&pair).is_none_or(|since| *since > it.at)
+            })
+        });
+        invented.map(|it| format!("invented: {it:?}")).collect()
+    }
+
+    /// What this connection did to roles that the other one asked for.
+    fn robbed(&self, other: &Self, log: &[Change]) -> Vec<String> {
+        let asked = lock(&other.asked);
+        let ours = log.iter().filter(|it| it.by == Some(self.app.number()));
+        let robbed = ours.filter(|it| {
+            let was = it.was.filter(|was| other.app.owns(&it.family, *was));
+            let pair = was.map(|was| (name_of(&it.family, was), it.account.clone()));
+            let asked_for = pair.and_then(|pair| asked.pairs.get(&pair));
+            let active = asked.active.get(&it.account);
+            asked_for.is_some_and(|pair| pair.was(true, it.at))
+                && active.is_some_and(|active| active.was(true, it.at))
+        });
+        robbed
+            .map(|it| format!("takes what the other one asks for: {it:?}"))
+            .collect()
+    }
+}
+
+impl World {
+    pub(super) async fn verdict(&self, bridge: &Bridge, store: &dyn Store) -> Vec<String> {
+        let (mut found, mut all) = (Vec::new(), Vec::new());
+        let log = self.app().log();
+        for (side, number) in self.sides.iter().zip(0..) {
+            let shown = side.shown(store).await;
+            let others = self
+                .sides
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| *at != number);
+            let other = others.map(|(_, other)| other).next();
+            found.extend(side.compare(other, &shown));
+            found.extend(side.invented(&log));
+            found.extend(other.into_iter().flat_map(|other| side.robbed(other, &log)));
+            all.push(shown);
+            let key = bridge.find(Some(side.connection)).unwrap().key;
+            let counts = store.counts(key).await.unwrap();
+            if counts.staged_users + counts.pending_users > 0 {
+                found.push(format!("still open: {counts:?}"));
+            }
+        }
+        for user in accounts() {
+            for family in FAMILIES {
+                let sides = self.sides.iter().zip(&all);
+                let asked = sides.filter(|(it, _)| !it.finds_anew(&lock(&it.asked), &user));
+                let mut counts = asked.filter_map(|(_, it)| it.counts(&user, family));
+                let (counts, more) = (counts.next(), counts.next());
+                if more.is_some() {
+                    found.push(format!("{user} is asked for by both in {family}"));
+                }
+                let has = self.app().has(&user, family);
                 if has != counts {
                     found.push(format!(
                         "{user} has {has:?} in {family} and should {counts:?}"
@@ -72,20 +190,12 @@ impl World {
                 }
             }
         }
-        for change in self.app.log() {
-            let Some(rank) = change.rank else { continue };
-            let pair = (name_of(&change.family, rank), change.account.clone());
-            if asked.ever.get(&pair).is_none_or(|since| *since > change.at) {
-                found.push(format!("invented: {change:?}"));
-            }
+        if self.kind == Kind::Twins {
+            let users = all[0].users.iter().filter(|(_, (_, active))| !active);
+            let out: Vec<String> = users.map(|(user, _)| user.clone()).collect();
+            let asked = lock(&self.sides[0].asked);
+            found.extend(self.twins.verdict(self.app(), &asked, &out));
         }
-        drop(asked);
-        let counts = store.counts(key).await.unwrap();
-        if counts.staged_users + counts.pending_users > 0 {
-            found.push(format!("still open: {counts:?}"));
-        }
-        let refused = store.refusals(key, 9).await.unwrap();
-        found.extend(refused.iter().map(|it| format!("refused: {it:?}")));
         found
     }
 }

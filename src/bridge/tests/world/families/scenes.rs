@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    LATE, World, accounts,
+    Kind, LATE, World, accounts,
     application::{Lie, Roles, name_of},
     asked::Act,
     start,
@@ -43,7 +43,9 @@ fn play<F: Future<Output = ()>>(scene: impl FnOnce(Scene) -> F) {
     let engine = runtime.handle().clone();
     runtime.block_on(async {
         simulated::begin(now());
-        let world = Arc::new(World::before(Roles::new(Lie::Harmless, LATE)));
+        let app = Roles::new((Kind::Alone, Lie::Harmless), LATE);
+        let world = Arc::new(World::before(Kind::Alone, app));
+        world.app().draw_lag();
         let store = store::open(&folder.path().join("scene.db")).unwrap();
         let bridge = start(&world, Arc::clone(&store), engine, None).await;
         world.find_groups(&bridge, &*store).await;
@@ -64,7 +66,10 @@ fn play<F: Future<Output = ()>>(scene: impl FnOnce(Scene) -> F) {
 
 impl Scene {
     async fn ask(&self, act: Act) -> Result<bool, Failure> {
-        self.world.ask(&self.session, &act).await.expect("an id")
+        self.world.sides[0]
+            .ask(&self.session, &act)
+            .await
+            .expect("an id")
     }
 
     async fn add(&self, rank: usize, user: &str) -> Result<bool, Failure> {
@@ -78,7 +83,7 @@ impl Scene {
     }
 
     fn has(&self, user: &str) -> Option<usize> {
-        self.world.app.has(user, "north")
+        self.world.app().has(user, "north")
     }
 
     /// Once nothing can lag any more.
@@ -98,7 +103,7 @@ impl Scene {
 fn a_role_raised_by_hand_is_an_extra_and_one_that_was_lowered_is_put_right() {
     play(async |scene: Scene| {
         for user in ["u0", "u1"] {
-            scene.world.app.appear(user);
+            scene.world.app().appear(user);
             assert!(!scene.ask(Act::Create(user.into())).await.unwrap());
         }
         assert!(!scene.add(1, "u0").await.unwrap());
@@ -108,8 +113,8 @@ fn a_role_raised_by_hand_is_an_extra_and_one_that_was_lowered_is_put_right() {
         let settled = scene.reconcile().await;
         assert_eq!((settled.missing, settled.unasked), (0, 0), "{settled:?}");
 
-        scene.world.app.by_hand("u0", "north", 0);
-        scene.world.app.by_hand("u1", "north", 2);
+        scene.world.app().by_hand("u0", "north", 0);
+        scene.world.app().by_hand("u1", "north", 2);
         let found = scene.reconcile().await;
         assert_eq!((found.missing, found.gone, found.unasked), (1, 0, 1));
         assert_eq!((scene.has("u0"), scene.has("u1")), (Some(0), Some(0)));
@@ -137,7 +142,7 @@ fn whoever_has_no_account_yet_is_answered_at_once_and_gets_the_role_when_it_appe
         let staged = async || scene.store.counts(key).await.unwrap().staged_users;
         tokio::time::sleep(A_WHILE).await;
         assert_eq!((staged().await, scene.has("u0")), (1, None));
-        scene.world.app.appear("u0");
+        scene.world.app().appear("u0");
         tokio::time::sleep(A_WHILE).await;
         assert_eq!((staged().await, scene.has("u0")), (0, Some(1)));
         assert!(accounts().len() > 1 && lock(&scene.world.found).is_empty());
@@ -147,7 +152,7 @@ fn whoever_has_no_account_yet_is_answered_at_once_and_gets_the_role_when_it_appe
 #[test]
 fn who_comes_back_has_every_role_again_though_nothing_showed_the_account() {
     play(async |scene: Scene| {
-        scene.world.app.appear("u0");
+        scene.world.app().appear("u0");
         scene.ask(Act::Create("u0".into())).await.unwrap();
         for rank in [0, 2] {
             scene.add(rank, "u0").await.unwrap();
