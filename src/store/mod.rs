@@ -996,7 +996,8 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
         users: Vec<UserKey>,
     ) -> Result<Vec<UserKey>, StoreError>;
     /// What a pair of a family that was handed out towards `wanted` comes to now;
-    /// `None` when that is not wanted any more, or cannot be sent.
+    /// `None` when that is not wanted any more, or cannot be sent. Takes the user's
+    /// place for what is wanted, if it is free.
     async fn counting(
         &self,
         key: GroupKey,

@@ -90,6 +90,28 @@ pub(super) fn counting(
     Ok(Some(Counting { seat, ..counting }))
 }
 
+fn family_of(db: &Connection, group: i64) -> Result<Option<String>> {
+    Ok(db
+        .prepare_cached("SELECT family FROM groups WHERE key = ?1")?
+        .query_row([group], |row| row.get(0))?)
+}
+
+/// Whether a user's place in the family of a group is that of its connection, or
+/// nobody else could have it.
+pub(super) fn has_place(db: &Connection, group: i64, user: i64) -> Result<bool> {
+    match family_of(db, group)? {
+        Some(family) => seats::has(db, user, &family),
+        None => Ok(true),
+    }
+}
+
+pub(super) fn take_place(db: &Connection, group: i64, user: i64) -> Result<()> {
+    if let Some(family) = family_of(db, group)? {
+        seats::claim(db, user, &family)?;
+    }
+    Ok(())
+}
+
 /// A turn as it would be sent now.
 pub(super) fn counted(db: &Connection, mut turn: GroupTurn) -> Result<GroupTurn> {
     if turn.family.is_none() {

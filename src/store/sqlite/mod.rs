@@ -30,7 +30,7 @@ use super::{
     Actor, Counting, Counts, DecideGroup, DecideUser, Delay, DeletedBack, Drifted, FoundGroup,
     FoundUser, Gone, GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, Holdings,
     ImportMark, Imported, Lane, ListError, Listing, Members, Millis, Pending, Precondition,
-    Reconcilable, Refused, RefusedResource, Repaired, Resource, SeenToken, Select, Settle,
+    Reconcilable, Refused, RefusedResource, Repaired, Resource, Seat, SeenToken, Select, Settle,
     Standing, Store, StoreError, StoredUser, TakenAway, UserLearned, UserRow, UserTurn,
     UserWritten, WriteError,
     audit::AuditRow,
@@ -520,9 +520,21 @@ impl Store for Sqlite {
     ) -> Result<Option<Counting>, StoreError> {
         let read = |db: &Connection| {
             let moment = read::Moment::begin(db)?;
-            families::counting(&moment, key.0, user.0, wanted)
+            let counting = families::counting(&moment, key.0, user.0, wanted)?;
+            let free = counting.as_ref().is_some_and(|it| it.seat == Seat::Free);
+            let takes = wanted && free && !families::has_place(&moment, key.0, user.0)?;
+            Ok((counting, takes))
         };
-        Ok(self.readers.read(read)?)
+        let (counting, takes) = self.readers.read(read)?;
+        if !takes {
+            return Ok(counting);
+        }
+        // It has become free since the turn began.
+        let take = move |db: &Connection| {
+            families::take_place(db, key.0, user.0)?;
+            families::counting(db, key.0, user.0, wanted)
+        };
+        Ok(self.writer.write(take).await?)
     }
 
     async fn known_alternative(

@@ -138,6 +138,20 @@ pub(super) fn of(db: &Connection, user: i64, family: &str) -> Result<Seat> {
     }
 }
 
+/// Whether a connection has the place of one of its users, or is alone.
+pub(super) fn has(db: &Connection, user: i64, family: &str) -> Result<bool> {
+    let Some(person) = person(db, user)? else {
+        return Ok(true);
+    };
+    for name in person.names(family) {
+        let owner = owners::owner(db, &person.site, Kind::Seat, &name)?;
+        if owner != Some(person.connection) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// The user is asked for: takes the place if it is free.
 pub(super) fn claim(db: &Connection, user: i64, family: &str) -> Result<Seat> {
     let Some(person) = person(db, user)? else {

@@ -253,6 +253,22 @@ async fn an_end_that_is_not_done_keeps_the_place_when_nothing_lands_any_more() {
 }
 
 #[tokio::test]
+async fn a_place_that_becomes_free_during_a_turn_is_taken_before_anything_is_sent() {
+    let two = Two::new(true).await;
+    two.ask(0, true).await;
+    two.told(0).await;
+    two.ask(0, false).await;
+    two.ask(1, true).await;
+    let turn = two.scene.store.begin_group_turn(two.groups[1].0, 9).await;
+    assert_eq!(turn.unwrap().unwrap().work.adds.len(), 1);
+    assert_eq!(two.seat(1).await, Seat::Leaving);
+    two.told(0).await;
+    assert_eq!(two.seat(1).await, Seat::Free);
+    two.ask(0, true).await;
+    assert_eq!(two.seat(0).await, Seat::Taken, "that may be sent by now");
+}
+
+#[tokio::test]
 async fn a_connection_that_is_alone_asks_nobody() {
     let two = Two::new(false).await;
     two.ask(0, true).await;
