@@ -291,10 +291,10 @@ impl World {
     }
 }
 
-/// Worlds that ended wrong once: each kind of mistake that was found.
-const FOUND: [u64; 0] = [];
-const FOUND_TWINS: [u64; 0] = [];
-const FOUND_SHARED: [u64; 4] = [23, 287, 649, 752];
+/// Worlds that ended wrong once: each kind of mistake that was found, while
+/// nothing changes what follows from a seed.
+const FOUND_TWINS: [u64; 4] = [92, 109, 123, 190];
+const FOUND_SHARED: [u64; 2] = [23, 649];
 
 fn seeds(many: u64, found: &[u64]) -> Vec<u64> {
     let number = |text: &str| text.parse::<u64>().expect("a number of worlds");
@@ -324,7 +324,7 @@ fn judge_families(kind: Kind, many: u64, found: &[u64]) {
 
 #[test]
 fn no_family_loses_invents_or_resurrects_a_role() {
-    judge_families(Kind::Alone, 100, &FOUND);
+    judge_families(Kind::Alone, 100, &[]);
 }
 
 #[test]
