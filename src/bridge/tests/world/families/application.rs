@@ -714,8 +714,9 @@ impl Upstream for Roles {
     fn finds_accounts(&self) -> bool {
         self.kind != Kind::Alone
     }
-    fn tenant(&self) -> Option<Tenant> {
-        (self.kind == Kind::Shared).then(|| Tenant::of(&[b"roles"]))
+    fn tenants(&self) -> Vec<Tenant> {
+        let shared = self.kind == Kind::Shared;
+        shared.then(|| Tenant::of(&[b"roles"])).into_iter().collect()
     }
     fn schemas(&self) -> Arc<Schemas> {
         Arc::clone(&self.schemas)
