@@ -105,13 +105,8 @@ impl Front {
             tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, route);
         let answer = match admitted {
             Ok(Admitted::Routed(_, turn)) => {
-                let call = async move {
-                    if !turn.is_zero() {
-                        tokio::time::sleep(turn).await;
-                    }
-                    next.call(req).await
-                };
-                let held = held(call, self.settings.request_timeout);
+                let call = async move { next.call(req).await };
+                let held = held(in_turn(turn, call), self.settings.request_timeout);
                 held.instrument(span.clone()).await
             }
             Ok(Admitted::Live) => Ok(req.into_response(live(&method))),
@@ -224,6 +219,14 @@ impl Front {
         HeaderValue::try_from(format!("{:x}-{number:x}", self.started))
             .unwrap_or_else(|_| HeaderValue::from_static("0"))
     }
+}
+
+/// A call that begins when its turn has come, at once where that is now.
+async fn in_turn<C: Future>(turn: Duration, call: C) -> C::Output {
+    if !turn.is_zero() {
+        tokio::time::sleep(turn).await;
+    }
+    call.await
 }
 
 /// Holds a panic and the clock in check, and puts actix's own errors into
@@ -369,6 +372,15 @@ mod tests {
                 .headers()
                 .contains_key(header::RETRY_AFTER)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_waits_for_its_turn_and_no_longer() {
+        for wait in [SOON, Duration::ZERO] {
+            let began = tokio::time::Instant::now();
+            assert_eq!(in_turn(wait, async { 7 }).await, 7);
+            assert_eq!(began.elapsed(), wait);
+        }
     }
 
     #[actix_web::test]

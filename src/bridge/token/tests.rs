@@ -359,6 +359,20 @@ fn a_key_for_another_purpose_is_another_and_comes_from_the_pepper() {
     assert_eq!(key(&Tokens::default(), "cursor"), None);
 }
 
+#[test]
+fn what_is_listed_is_of_the_file_as_it_is_now_and_nothing_where_there_is_none() {
+    let folder = folder();
+    let path = folder.path().join("acme.tokens");
+    file::create(&path, "okta", HOUR, NOW).unwrap();
+    let tokens = Tokens::open(&path).unwrap();
+    file::create(&path, "entra", HOUR, NOW).unwrap();
+    let listed = tokens.listed().unwrap().unwrap();
+    let labels: Vec<&str> = listed.iter().map(|token| token.label.as_str()).collect();
+    assert_eq!(labels, ["okta", "entra"]);
+    let fixed = Tokens::fixed("a-token-for-the-suite").unwrap();
+    assert!(fixed.listed().is_none());
+}
+
 /// Counts what is logged.
 struct Counted(std::sync::Arc<std::sync::atomic::AtomicUsize>);
 

@@ -28,11 +28,11 @@ use crate::{
 
 use super::{
     Actor, Counting, Counts, DecideGroup, DecideUser, Delay, DeletedBack, Drifted, FoundGroup,
-    FoundUser, Gone, GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, Holdings,
-    ImportMark, Imported, Lane, ListError, Listing, Members, Millis, Pending, Precondition,
-    Reconcilable, Refused, RefusedResource, Repaired, Resource, Seat, SeenToken, Select, Settle,
-    Standing, Store, StoreError, StoredUser, TakenAway, UserLearned, UserRow, UserTurn,
-    UserWritten, WriteError,
+    FoundUser, Gone, GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health,
+    Holdings, ImportMark, Imported, Lane, ListError, Listing, Members, Millis, Pending,
+    Precondition, Reconcilable, Refused, RefusedResource, Repaired, Resource, Seat, SeenToken,
+    Select, Settle, Standing, Store, StoreError, StoredUser, TakenAway, UserLearned, UserRow,
+    UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
     trial::Script,

@@ -716,7 +716,10 @@ impl Upstream for Roles {
     }
     fn tenants(&self) -> Vec<Tenant> {
         let shared = self.kind == Kind::Shared;
-        shared.then(|| Tenant::of(&[b"roles"])).into_iter().collect()
+        shared
+            .then(|| Tenant::of(&[b"roles"]))
+            .into_iter()
+            .collect()
     }
     fn schemas(&self) -> Arc<Schemas> {
         Arc::clone(&self.schemas)
