@@ -148,7 +148,9 @@ impl Twins {
                 found.push(format!("{} is given something: {change:?}", change.account));
             }
             let might_be_out = asked.active.get(user).is_some_and(|active| {
-                let from = active.first(true).unwrap_or(Millis::MIN);
+                // A creation that got no answer may have been one.
+                let first = active.first(true).filter(|at| *at <= change.at);
+                let from = first.unwrap_or(Millis::MIN);
                 active.might(false, (from.max(change.at - ENDING), change.at))
             });
             if !might_be_out {
