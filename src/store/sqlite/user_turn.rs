@@ -187,6 +187,13 @@ fn want_again(db: &Connection, user: i64) -> Result<()> {
                  AND NOT (existence = 0 AND made = 1 AND refused IS NOT NULL))",
     )?
     .execute([user])?;
+    // Who was to go may be asked for again before the answer comes, which is about
+    // the account before.
+    db.prepare_cached(
+        "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
+         WHERE user_key = ?1 AND desired = 0 AND sent IS NOT NULL",
+    )?
+    .execute([user])?;
     Ok(())
 }
 
