@@ -438,7 +438,6 @@ pub(super) fn change(
 
     let replaced = |change: &MemberChange| matches!(change, MemberChange::Replace(_));
     let whole = change.members.iter().any(replaced);
-    let of_members = !change.members.is_empty();
     let mut named = Named::new(db, &group);
     for change in change.members {
         named.apply(change)?;
@@ -458,8 +457,8 @@ pub(super) fn change(
     }
     guard::members_go(db, &group, size, &flushed, actor)?;
     let moved = flushed.moved();
-    if gone.is_some() && of_members && !whole && !flushed.asserts && next.is_none() {
-        // Who only takes out of it does not ask for it.
+    if gone.is_some() && !flushed.asserts && !renames {
+        // Who asks for nobody in it does not ask for it.
         (group.refused, tried_again) = (gone, false);
     }
     if let Some(next) = &next {
