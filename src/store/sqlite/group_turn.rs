@@ -269,6 +269,9 @@ pub(super) fn end(
     let before = group.clone();
     let seq = seq.cast_signed();
     let untouched = group.seq == seq;
+    for user in &learned.read {
+        late::note_read(db, (group.key, user.0), at)?;
+    }
     let mut left = settle_pairs(db, &group, learned)?;
     point!("turn.pairs-settled");
     learn_ids(db, &learned.ids)?;
@@ -499,9 +502,6 @@ fn note_unanswered(
     }
     if pairs {
         late::note_pairs(db, group.key, at)?;
-    }
-    for user in &learned.read {
-        late::note_read(db, (group.key, user.0), at)?;
     }
     Ok(())
 }

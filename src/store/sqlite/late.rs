@@ -87,10 +87,13 @@ pub(super) fn note_pair(
 }
 
 /// A pair of which only a read told. Noted once: what is said again because of
-/// this may be read again.
+/// this may be read again, and of who left it is not noted for ever.
 pub(super) fn note_read(db: &Connection, (group, user): (i64, i64), at: Millis) -> Result<()> {
     db.prepare_cached(
-        "INSERT INTO doubts (user_key, group_key, sent, since) VALUES (?1, ?2, 2, ?3)
+        "INSERT INTO doubts (user_key, group_key, sent, since)
+         SELECT ?1, ?2, 2, ?3 WHERE NOT EXISTS (
+             SELECT 1 FROM memberships
+             WHERE user_key = ?1 AND group_key = ?2 AND desired = 0 AND doubted <> 0)
          ON CONFLICT DO UPDATE SET sent = 2, since = max(since, excluded.since) WHERE seq = 0",
     )?
     .execute([user, group, at])?;
