@@ -14,7 +14,7 @@ use crate::plan::state::Existence;
 
 impl Turn<'_> {
     /// After a look that did not show it either.
-    pub(super) fn is_gone(&mut self) -> Next {
+    pub(super) fn take_for_gone(&mut self) -> Next {
         if self.doubted {
             return self.look_again();
         }
@@ -52,7 +52,7 @@ impl Turn<'_> {
                 self.learned.existence = Some(Existence::Unknown);
                 Pause::BackOff
             }
-            Ok(None) => match self.is_gone() {
+            Ok(None) => match self.take_for_gone() {
                 Next::Stop(pause) => pause,
                 Next::GoOn => Pause::None,
             },

@@ -515,7 +515,7 @@ impl Turn<'_> {
             Operation::AddMembers { .. } | Operation::RemoveMembers { .. }
                 if matches!(error, UpstreamError::Missing { .. }) =>
             {
-                self.is_gone()
+                self.take_for_gone()
             }
             Operation::AddMembers { group, members } => {
                 self.members_failed(group, members, true, error, stack);

@@ -8,7 +8,6 @@ use serde_json::json;
 
 use crate::{
     plan::state::{Existence, GroupKey},
-    scim::resource::ResourceId,
     store::{Actor, Lane, Reconcilable, Repaired},
 };
 
@@ -17,6 +16,7 @@ use super::{
     fault::Result,
     groups::{self, Group},
     lanes,
+    reconcile::reconcilable_at,
 };
 
 /// Writes it into the pairs, and says it of the row without saving that. Returns
@@ -47,13 +47,7 @@ pub(super) fn groups_after(
          ORDER BY key LIMIT ?3",
     )?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = select.query_map(params![connection, after, most], |row| {
-        Ok(Reconcilable {
-            group: GroupKey(row.get(0)?),
-            id: ResourceId::from_bytes(row.get(1)?),
-            name: row.get(2)?,
-        })
-    })?;
+    let rows = select.query_map(params![connection, after, most], reconcilable_at)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

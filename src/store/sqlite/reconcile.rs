@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
 use crate::{
@@ -42,14 +42,17 @@ pub(super) fn groups_after(
          ORDER BY key LIMIT ?3",
     )?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = select.query_map(params![connection, after, most], |row| {
-        Ok(Reconcilable {
-            group: GroupKey(row.get(0)?),
-            id: ResourceId::from_bytes(row.get(1)?),
-            name: row.get(2)?,
-        })
-    })?;
+    let rows = select.query_map(params![connection, after, most], reconcilable_at)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Of the columns key, id and upstream name.
+pub(super) fn reconcilable_at(row: &Row<'_>) -> rusqlite::Result<Reconcilable> {
+    Ok(Reconcilable {
+        group: GroupKey(row.get(0)?),
+        id: ResourceId::from_bytes(row.get(1)?),
+        name: row.get(2)?,
+    })
 }
 
 /// Every pair of a group whose user the application can know.

@@ -93,6 +93,11 @@ async fn what_a_turn_found_out_is_told_and_nothing_is_sent_before_somebody_is_as
     let again = it.members(MemberChange::Remove, &[1]).await;
     assert!(!again.changed && !again.dirty);
     it.rests_with(&[2]).await;
+    // Nor does what is not about members.
+    it.scene
+        .give_external_id(it.group.resource.id, "of the directory")
+        .await;
+    it.rests_with(&[2]).await;
     let written = it.members(MemberChange::Add, &[0]).await;
     assert!(written.dirty);
     it.is_made_with(&[0, 2]).await;

@@ -201,6 +201,60 @@ async fn who_may_have_been_added_late_is_taken_out_again_but_not_in_recovery() {
 }
 
 #[tokio::test]
+async fn who_left_and_was_only_read_to_be_gone_is_said_again_once_and_not_for_ever() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    let out = scene.change(&group, remove(&[ann.resource.id])).await;
+    out.unwrap();
+    for woken in [vec![Lane::Group(group.key)], Vec::new()] {
+        let turn = scene.next(&group).await;
+        assert_eq!(keys(&turn.work.removes), [ann.key]);
+        let learned = GroupLearned {
+            absent: vec![ann.key],
+            read: vec![ann.key],
+            ..GroupLearned::default()
+        };
+        let store = &scene.store;
+        let end = store.end_group_turn(group.key, turn.seq, learned, 3_000);
+        end.await.unwrap();
+        assert_eq!(scene.recheck(LATER).await, woken);
+    }
+}
+
+#[tokio::test]
+async fn a_group_whose_creation_was_refused_is_looked_at_again_where_one_of_before_may_land() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    let (store, lane) = (&scene.store, [Lane::Group(group.key)]);
+    let refused = GroupLearned {
+        existence: Some(Existence::Absent),
+        group_refused: Some("no".into()),
+        ..GroupLearned::default()
+    };
+    let out = scene.change(&group, remove(&[ann.resource.id])).await;
+    out.unwrap();
+    // A creation that got no answer, and one after it that was refused.
+    let turn = scene.next(&group).await;
+    let creation = Operation::CreateGroup {
+        name: turn.work.name.clone(),
+        members: Vec::new(),
+    };
+    let learned = GroupLearned {
+        calls: vec![(creation, UNANSWERED.into(), 1)],
+        ..refused
+    };
+    let end = store.end_group_turn(group.key, turn.seq, learned, 3_000);
+    end.await.unwrap();
+    assert_eq!(store.begin_group_turn(group.key, 10).await, Ok(None));
+    assert_eq!(scene.recheck(LATER).await, lane);
+    let turn = scene.next(&group).await;
+    assert!(turn.work.wanted);
+    assert_eq!(turn.work.observed, Existence::Unknown);
+}
+
+#[tokio::test]
 async fn what_waits_for_a_time_waits_as_long_when_the_clock_is_set() {
     const DAY: i64 = 86_400_000;
     let scene = Scene::new().await;

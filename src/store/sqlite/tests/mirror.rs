@@ -44,7 +44,7 @@ impl Scene {
         Some((attributes, found.meta.version))
     }
 
-    async fn give_external_id(&self, group: ResourceId, external_id: &str) {
+    pub(super) async fn give_external_id(&self, group: ResourceId, external_id: &str) {
         let own = external_id.to_owned();
         let change = GroupChange {
             decide: Box::new(move |stored| {

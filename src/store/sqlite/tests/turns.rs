@@ -734,6 +734,46 @@ async fn a_changed_role_or_profile_is_work_and_the_rest_is_not() {
 }
 
 #[tokio::test]
+async fn who_was_on_the_way_out_when_the_account_was_made_anew_is_no_member_by_a_call_of_before() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[]).await;
+    scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    let turn = scene.begin(group.key).await;
+    let out = scene.change(&group, remove(&[ann.resource.id])).await;
+    out.unwrap();
+    for active in [false, true] {
+        scene.set_active(&ann, "ann", active).await;
+        let turn = scene.store.begin_user_turn(ann.key).await.unwrap().unwrap();
+        let existence = if active {
+            Existence::Present
+        } else {
+            Existence::Absent
+        };
+        let learned = UserLearned {
+            observed: Some(ObservedAccount {
+                existence,
+                deactivated: !active,
+                ..turn.work.observed
+            }),
+            settled: true,
+            recreated: active,
+            ..UserLearned::default()
+        };
+        let end = scene.store.end_user_turn(ann.key, learned, 2_000);
+        end.await.unwrap();
+    }
+    scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    let learned = GroupLearned {
+        present: vec![ann.key],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, learned).await;
+    let turn = scene.begin(group.key).await;
+    assert_eq!(turn.work.adds.len(), 1, "it is said again");
+}
+
+#[tokio::test]
 async fn a_call_unheard_between_two_looks_is_looked_after_from_its_own_time_on() {
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;

@@ -675,6 +675,18 @@ async fn what_may_still_land_on_an_account_that_stays_is_put_right_of_its_succes
     assert!(scene.idle(dev.key).await);
 }
 
+#[tokio::test]
+async fn what_an_inactive_user_is_asked_for_in_is_not_pending() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[]).await;
+    scene.set_active(&ann, "ann", false).await;
+    scene.end_account(ann.key).await;
+    scene.change(&dev, add(&[ann.resource.id])).await.unwrap();
+    assert!(scene.idle(dev.key).await);
+    assert_eq!(scene.pending().await, 0);
+}
+
 /// A removal that was refused and is tried once more has one state at a time.
 #[tokio::test]
 async fn what_is_tried_once_more_with_the_end_of_a_user_is_pending_and_not_refused() {
