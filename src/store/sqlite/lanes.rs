@@ -9,7 +9,9 @@ use crate::{
     store::{Lane, Millis, Pending},
 };
 
-use super::{families, fault::Result, group_turn, groups, leaving, row::id_at, user_turn};
+use super::{
+    families, fault::Result, group_turn, groups, leaving, row::id_at, user_turn, withdrawal,
+};
 
 /// Every lane with work, at start; users first, because adds wait for them.
 pub(super) fn open(db: &Connection, connection: i64) -> Result<Vec<Lane>> {
@@ -171,6 +173,7 @@ pub(super) fn finish_all(
 ) -> Result<Vec<Lane>> {
     let mut lanes = Vec::new();
     for user in users {
+        lanes.extend(withdrawal::relieve(db, user)?);
         lanes.extend(leaving::finish(db, user)?);
     }
     Ok(lanes)

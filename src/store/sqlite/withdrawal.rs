@@ -224,6 +224,28 @@ pub(super) fn resume(db: &Connection, (group, user): (i64, i64)) -> Result<()> {
     users::save(db, &user)
 }
 
+/// What was refused of somebody who is deleted has gone since, with its group
+/// perhaps: nothing is left that their end was refused for, and whoever comes
+/// after them waits for it.
+pub(super) fn relieve(db: &Connection, user: i64) -> Result<Option<Lane>> {
+    let in_part = |it: &User| {
+        it.tombstone.is_some() && it.withdrawn == Withdrawal::InPart && it.refused.is_some()
+    };
+    let Some(mut user) = users::by_key(db, user)?.filter(in_part) else {
+        return Ok(None);
+    };
+    let left = db
+        .prepare_cached("SELECT 1 FROM memberships WHERE user_key = ?1 AND observed <> 0")?
+        .exists([user.key])?;
+    if left {
+        return Ok(None);
+    }
+    user.withdrawn = Withdrawal::Begun;
+    user.refused = None;
+    users::save(db, &user)?;
+    Ok(Some(Lane::User(UserKey(user.key))))
+}
+
 /// The lanes of users whose last pair has arrived.
 pub(super) fn arrived(db: &Connection, connection: i64) -> Result<Vec<Lane>> {
     let mut select = db.prepare_cached(ARRIVED)?;

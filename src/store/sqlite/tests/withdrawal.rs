@@ -310,6 +310,27 @@ async fn a_deleted_user_is_forgotten_when_the_last_membership_has_gone_and_not_b
 }
 
 #[tokio::test]
+async fn what_was_refused_of_who_is_deleted_ends_with_its_group() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    let deleted = scene
+        .store
+        .delete_user(scene.c, ann.resource.id, always(), actor());
+    deleted.await.unwrap();
+    scene.withdraw(ann.key).await;
+    let again = scene.user("ann").await;
+    let turn = scene.begin(dev.key).await;
+    scene.end(&turn, refuse(ann.key)).await;
+    scene.how_it_ended(ann.key).await;
+    assert!(scene.waits(again.key).await);
+    scene.delete_group(&dev, actor()).await.unwrap();
+    assert!(scene.confirm_group(&dev).await.contains(&Lane::User(ann.key)));
+    assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
+    assert!(!scene.waits(again.key).await);
+}
+
+#[tokio::test]
 async fn access_has_ended_when_earlier_removals_and_deleted_groups_are_gone_too() {
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;
