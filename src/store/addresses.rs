@@ -46,7 +46,7 @@ pub struct LeftOver {
     pub linked: Option<String>,
     pub account: String,
     pub upstream_id: String,
-    /// It was known before to be another one than the linked account.
+    /// It is known to be another one than the linked account.
     pub known: bool,
     /// It has something that this connection may take away, and is nobody else's.
     pub ours: bool,

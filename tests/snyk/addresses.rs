@@ -232,6 +232,106 @@ async fn an_account_that_appears_for_who_left_is_told_and_out_with_the_next_impo
     assert_eq!(shown["active"], false);
 }
 
+/// The company and so many more accounts with the address, which have what the
+/// teams give it.
+fn with_more(name: &str, more: usize) -> (Value, Vec<String>) {
+    let mut company = company();
+    let users = company["users"].as_array_mut().unwrap();
+    let before = users.len();
+    users.extend((0..more).map(|_| json!({ "email": address(name) })));
+    let account = |n: usize| format!("20000000-0000-4000-8000-{n:012x}");
+    let accounts = (before..before + more).map(|n| account(n + 1)).collect();
+    (company, accounts)
+}
+
+async fn nothing_is_open(world: &World) {
+    let nothing = json!({ "users": 0, "groups": 0, "memberships": 0 });
+    eventually("nothing is open", async || {
+        world.status().await["connections"][0]["pending"] == nothing
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_that_appears_for_who_was_deleted_is_told_and_out_with_the_next_import() {
+    let mut world = snyk_with("read_lag = \"1s\"", LINK).await;
+    let mel = id_of_user(&world, "mel").await;
+    let path = format!("/Users/{mel}");
+    world.send("DELETE", &path, None).await.expect(204);
+    nothing_is_open(&world).await;
+    world.import();
+    let (company, accounts) = with_more("mel", 1);
+    world.seed(company).await;
+    world.run(&["pause"]);
+    world.import();
+    let left = json!([{ "user": mel, "ended": true, "accounts": accounts }]);
+    assert_eq!(told(&world).await, left);
+    let named = format!("/Users?filter=userName%20eq%20%22{}%22", address("mel"));
+    let found = world.get(&named).await.expect(200).body;
+    assert_eq!(found["totalResults"], 0, "it is nobody new: {found}");
+    world.kill_and_restart();
+    assert_eq!(told(&world).await, left);
+    world.run(&["resume"]);
+    let out = async || roles(&world, "mel").await.is_empty() && told(&world).await == json!([]);
+    eventually("it is out", out).await;
+    nothing_is_open(&world).await;
+    world.get(&path).await.expect(404);
+    // Another one, later still.
+    let (company, _) = with_more("mel", 2);
+    world.seed(company).await;
+    world.import();
+    let out = async || roles(&world, "mel").await.is_empty() && told(&world).await == json!([]);
+    eventually("it is out again", out).await;
+}
+
+#[tokio::test]
+async fn an_account_of_an_address_that_somebody_has_again_is_theirs() {
+    let mut world = snyk_with("read_lag = \"1s\"", LINK).await;
+    let mel = id_of_user(&world, "mel").await;
+    let path = format!("/Users/{mel}");
+    world.send("DELETE", &path, None).await.expect(204);
+    let (mut company, accounts) = with_more("mel", 1);
+    company["users"][2]["email"] = address("gone").into();
+    world.seed(company).await;
+    let again = world.user("mel").await;
+    world.import();
+    assert_eq!(roles(&world, "mel").await.len(), 2);
+    assert_eq!(told(&world).await, json!([]));
+    let viewer = role(&world, VIEWER).await;
+    world.forget_calls().await;
+    add(&world, &viewer, &again).await.expect(204);
+    let calls = Value::from(world.calls().await).to_string();
+    assert!(calls.contains(&accounts[0]), "{calls}");
+}
+
+#[tokio::test]
+async fn who_left_before_any_account_appeared_is_out_when_some_do() {
+    for (deleted, more) in [(false, 1), (false, 2), (true, 2)] {
+        let mut world = snyk_with("read_lag = \"1s\"", LINK).await;
+        let id = world.user("new").await;
+        if deleted {
+            let path = format!("/Users/{id}");
+            world.send("DELETE", &path, None).await.expect(204);
+            nothing_is_open(&world).await;
+            world.import();
+        } else {
+            activate(&world, &id, false).await.expect(200);
+        }
+        let (mut company, _) = with_more("new", more);
+        let teams = company["groups"].as_array_mut().unwrap();
+        let members = teams[2]["members"].as_array_mut().unwrap();
+        members.push(address("new").into());
+        world.seed(company).await;
+        assert_eq!(roles(&world, "new").await, just(MEMBER));
+        world.import();
+        let what = format!("nothing is left; deleted: {deleted}, accounts: {more}");
+        eventually(&what, async || {
+            roles(&world, "new").await.is_empty() && told(&world).await == json!([])
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn an_address_that_was_handed_on_is_somebody_else_s() {
     let mut world = snyk_with("read_lag = \"1s\"", LINK).await;

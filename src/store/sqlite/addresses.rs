@@ -16,7 +16,7 @@ use crate::{
 use super::{
     Sqlite,
     fault::Result,
-    found, seats,
+    found, leaving, seats,
     users::{self, User},
 };
 
@@ -40,17 +40,22 @@ fn left_over(db: &Connection, connection: i64, shown: &[ShownAccount]) -> Result
                 Ok((row.get(0)?, row.get(1)?))
             })
             .optional()?;
-        let Some((key, false)) = found else { continue };
-        let Some(user) = users::by_key(db, key)? else {
-            continue;
+        let user = match found {
+            Some((_, true)) => continue,
+            Some((key, false)) => users::by_key(db, key)?,
+            None => {
+                left.extend(left_of_departed(db, connection, one)?);
+                continue;
+            }
         };
+        let Some(user) = user else { continue };
         let is_noted = noted.exists(params![connection, one.account, one.upstream_id])?;
         let is_linked = user.upstream_id.as_ref() == Some(&one.upstream_id);
         if is_linked && !is_noted {
             continue;
         }
         left.push(LeftOver {
-            user: UserKey(key),
+            user: UserKey(user.key),
             account: one.account.clone(),
             upstream_id: one.upstream_id.clone(),
             known: is_noted && !is_linked,
@@ -62,6 +67,28 @@ fn left_over(db: &Connection, connection: i64, shown: &[ShownAccount]) -> Result
     Ok(left)
 }
 
+/// Another account with the address of who was deleted. The one that was ended is
+/// found again, as a new user.
+fn left_of_departed(
+    db: &Connection,
+    connection: i64,
+    one: &ShownAccount,
+) -> Result<Option<LeftOver>> {
+    let Some(user) = leaving::departed(db, connection, &one.account)? else {
+        return Ok(None);
+    };
+    let ours = is_ours(db, &user, one)? && user.upstream_id.as_ref() != Some(&one.upstream_id);
+    Ok(ours.then(|| LeftOver {
+        user: UserKey(user.key),
+        account: one.account.clone(),
+        upstream_id: one.upstream_id.clone(),
+        known: true,
+        ours,
+        settled: true,
+        linked: user.upstream_id,
+    }))
+}
+
 fn is_ours(db: &Connection, user: &User, one: &ShownAccount) -> Result<bool> {
     if users::is_bound_elsewhere(db, UserKey(user.key), &one.upstream_id)? {
         return Ok(false);
@@ -71,7 +98,6 @@ fn is_ours(db: &Connection, user: &User, one: &ShownAccount) -> Result<bool> {
 
 fn is_settled(user: &User) -> bool {
     user.tombstone.is_none()
-        && user.observed.deactivated
         && user.observed.existence == Existence::Absent
         && user.unsure == 0
         && user.refused.is_none()
@@ -123,6 +149,9 @@ fn user_of(
     accounts: &[String],
 ) -> Result<Option<User>> {
     if let Some(user) = found::by_account(db, connection, address)? {
+        return Ok(Some(user));
+    }
+    if let Some(user) = leaving::departed(db, connection, address)? {
         return Ok(Some(user));
     }
     for id in accounts {

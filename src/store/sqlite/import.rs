@@ -76,8 +76,13 @@ pub(super) async fn run(
         mirror::lose(writer, &import, &listed, gone).await?;
     }
     let forget = writer.write(move |db| {
-        db.prepare_cached("DELETE FROM departed WHERE connection = ?1 AND number <= ?2")?
-            .execute([import.connection, import.since])?;
+        // Of families other accounts with the address may appear.
+        db.prepare_cached(
+            "DELETE FROM departed WHERE connection = ?1 AND number <= ?2
+               AND (user_key IS NULL OR NOT EXISTS (
+                 SELECT 1 FROM groups WHERE connection = ?1 AND family IS NOT NULL))",
+        )?
+        .execute([import.connection, import.since])?;
         recovery::note_imported(db, import.connection)
     });
     forget.await?;

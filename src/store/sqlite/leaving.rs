@@ -218,10 +218,20 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
     db.prepare_cached("DELETE FROM memberships WHERE user_key = ?1")?
         .execute([key])?;
     db.prepare_cached(
-        "INSERT OR REPLACE INTO departed (connection, account_key, number, stays, upstream_id)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT OR REPLACE INTO departed
+             (connection, account_key, number, stays, upstream_id, user_key)
+         SELECT ?1, ?2, ?3, ?4, ?5, iif(EXISTS (
+             SELECT 1 FROM users WHERE connection = ?1 AND account_key = ?2
+               AND tombstone IS NULL AND account_key IS NOT NULL), NULL, ?6)",
     )?
-    .execute(params![connection, account, audit::latest(db)?, stays, id])?;
+    .execute(params![
+        connection,
+        account,
+        audit::latest(db)?,
+        stays,
+        id,
+        key
+    ])?;
     db.prepare_cached(
         "UPDATE users SET account_key = NULL, upstream_id = NULL, attributes = '{}', account = ?2,
              observed = ?3
@@ -269,6 +279,59 @@ pub(super) fn inherit(db: &Connection, user: &mut User) -> Result<bool> {
     user.observed.existence = Existence::Unknown;
     user.unsure = 2;
     Ok(true)
+}
+
+/// Who was deleted last with the account of an address, of whom nothing is left to
+/// do and whose address nobody has had since; as it was when it ended.
+pub(super) fn departed(db: &Connection, connection: i64, account: &str) -> Result<Option<User>> {
+    let key: Option<i64> = db
+        .prepare_cached(
+            "SELECT user_key FROM departed
+             WHERE connection = ?1 AND account_key = ?2 AND user_key IS NOT NULL",
+        )?
+        .query_row(params![connection, account], |row| row.get(0))
+        .optional()?;
+    match key {
+        Some(key) => as_it_ended(db, key),
+        None => Ok(None),
+    }
+}
+
+/// The same by its key.
+pub(super) fn as_it_ended(db: &Connection, key: i64) -> Result<Option<User>> {
+    let ended: Option<(String, Option<String>)> = db
+        .prepare_cached(
+            "SELECT account_key, upstream_id FROM departed d
+             WHERE user_key = ?1 AND user_key IS NOT NULL AND NOT EXISTS (
+                 SELECT 1 FROM users u WHERE u.connection = d.connection
+                   AND u.account_key = d.account_key AND u.tombstone IS NULL
+                   AND u.account_key IS NOT NULL)",
+        )?
+        .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((account, id)) = ended else {
+        return Ok(None);
+    };
+    let user = users::by_key(db, key)?.filter(|it| it.account_key.is_none());
+    Ok(user.map(|user| User {
+        account_key: Some(account),
+        upstream_id: id,
+        withdrawn: Withdrawal::No,
+        observed: ObservedAccount {
+            deactivated: true,
+            ..ObservedAccount::default()
+        },
+        ..user
+    }))
+}
+
+/// Somebody has the address again.
+pub(super) fn is_had_again(db: &Connection, user: &User) -> Result<()> {
+    db.prepare_cached(
+        "DELETE FROM departed WHERE connection = ?1 AND account_key = ?2 AND stays = 0",
+    )?
+    .execute(params![user.connection, user.account_key])?;
+    Ok(())
 }
 
 /// Those who were deleted, with the same account, and have work left.

@@ -21,10 +21,10 @@ use super::{
     audit, families,
     fault::Result,
     groups::{self, Group},
-    protected,
+    leaving, protected,
     row::existence_of,
     seats,
-    users::{self, principal_at},
+    users::{self, User, principal_at},
     withdrawal::{self, Withdrawal},
 };
 
@@ -293,10 +293,10 @@ pub(super) fn end_again(
     let mut repaired = Repaired::default();
     let mut back = Vec::new();
     for key in users {
-        let Some(user) = users::by_key(db, key.0)? else {
+        let Some(user) = who_ended(db, *key)? else {
             continue;
         };
-        if user.account.active || user.tombstone.is_some() || user.unsure > 0 {
+        if user.account.active || user.unsure > 0 {
             continue;
         }
         if protected::protects(&user, actor)? {
@@ -336,6 +336,15 @@ pub(super) fn end_again(
         repaired.lanes.push(Lane::User(UserKey(user.key)));
     }
     Ok(repaired)
+}
+
+/// Whose account was ended here; also of who was deleted, where nothing of that is
+/// left to do.
+fn who_ended(db: &Connection, key: UserKey) -> Result<Option<User>> {
+    match users::by_key(db, key.0)? {
+        Some(user) if user.tombstone.is_some() => leaving::as_it_ended(db, key.0),
+        user => Ok(user),
+    }
 }
 
 /// Keeps what the last whole reconciliation found, and how far one came that

@@ -220,9 +220,13 @@ fn say_again(
 /// it, and single groups that another one manages; both but for what this one
 /// asked for itself.
 pub(super) fn spared(db: &Connection, user: &User) -> Result<Vec<String>> {
-    let Some(person) = person(db, user.key)? else {
-        return Ok(Vec::new());
-    };
+    match person(db, user.key)? {
+        Some(person) => spared_of(db, &person, user.key),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn spared_of(db: &Connection, person: &Person, user: i64) -> Result<Vec<String>> {
     let families: Vec<(String, bool)> = db
         .prepare_cached(
             "SELECT DISTINCT f.family, EXISTS (
@@ -231,7 +235,7 @@ pub(super) fn spared(db: &Connection, user: &User) -> Result<Vec<String>> {
              FROM groups f
              WHERE f.connection = ?1 AND f.family IS NOT NULL AND f.tombstone IS NULL",
         )?
-        .query_map([person.connection, user.key], |row| {
+        .query_map([person.connection, user], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
@@ -240,7 +244,7 @@ pub(super) fn spared(db: &Connection, user: &User) -> Result<Vec<String>> {
         let theirs = person.seat(db, &family)? != Seat::Free;
         match (theirs, asked) {
             (true, false) => spared.push(family),
-            (true, true) => spared.extend(unasked(db, &person, user.key, &family)?),
+            (true, true) => spared.extend(unasked(db, person, user, &family)?),
             (false, false) => spared.extend(owners::others_in(
                 db,
                 &person.site,
@@ -253,9 +257,15 @@ pub(super) fn spared(db: &Connection, user: &User) -> Result<Vec<String>> {
     Ok(spared)
 }
 
-/// Whether the end of a user spares all of some groups of families.
+/// Whether the end of a user, also of one that was deleted, spares all of some
+/// groups of families.
 pub(super) fn are_spared(db: &Connection, user: &User, has: &[(String, String)]) -> Result<bool> {
-    let spared = spared(db, user)?;
+    let Some(mut person) = person(db, user.key)? else {
+        return Ok(has.is_empty());
+    };
+    person.account.clone_from(&user.account_key);
+    person.id.clone_from(&user.upstream_id);
+    let spared = spared_of(db, &person, user.key)?;
     let is_spared =
         |(family, group): &(String, String)| spared.contains(family) || spared.contains(group);
     Ok(has.iter().all(is_spared))

@@ -311,6 +311,7 @@ pub(super) fn insert(db: &Connection, user: &User, attributes: &Attributes) -> R
     .map_err(|error| taken(db, error.into(), user, attributes))?;
     let key = db.last_insert_rowid();
     index_emails(db, user.connection, key, &keys.emails)?;
+    leaving::is_had_again(db, user)?;
     removals::count_users(db, user.connection, 1)?;
     Ok(key)
 }

@@ -37,7 +37,10 @@ impl Snyk {
         groups.sort_unstable();
         let mut users: BTreeSet<String> = who.upstream_id.clone().into_iter().collect();
         let mut end = End::default();
-        self.leave_all(&groups, who, &mut users, &mut end).await?;
+        // Who was never linked has only the accounts that are known.
+        if who.upstream_id.is_some() || who.twins.is_empty() {
+            self.leave_all(&groups, who, &mut users, &mut end).await?;
+        }
         // Once the others are out, they are none who administers.
         for twin in &who.twins {
             let twin = Principal {
