@@ -184,12 +184,37 @@ impl Rest {
         for user in &mut users {
             self.memory.spells(&user.account);
             let account = user.account.to_lowercase();
+            if let Some(id) = &user.upstream_id {
+                self.shows_address(id, &account);
+            }
             if account != user.account {
                 let shown = std::mem::replace(&mut user.account, account);
                 user.fields.insert(SPELLED.to_owned(), shown);
             }
         }
         users
+    }
+
+    /// Something that was read shows the account of an id with an address. Where
+    /// accounts are known by their ids, that is none.
+    pub(super) fn shows_address(&self, id: &str, account: &str) {
+        if self.settings.user.known_by != KnownBy::Id {
+            self.memory.has_address(id, account);
+        }
+    }
+
+    /// Whether the account of an id has another address by now than the one that
+    /// it is known by here: as it was shown last, and still is.
+    pub(super) async fn has_another_address(
+        &self,
+        id: &str,
+        account: &str,
+    ) -> Result<bool, UpstreamError> {
+        if !self.memory.has_another(id, account) {
+            return Ok(false);
+        }
+        let found = self.look_for_account(account).await?;
+        Ok(found.and_then(|it| it.upstream_id).as_deref() != Some(id))
     }
 
     /// Whether the search for a user names it in its path, so that the answer

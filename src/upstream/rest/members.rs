@@ -4,7 +4,7 @@
 //! then, and an account that was made anew is told by the id that it has now.
 
 use super::{
-    Rest,
+    Rest, answers,
     body::Told,
     calls::{About, barred, later, rejected, unsent},
     finding::Place,
@@ -70,6 +70,14 @@ impl Rest {
     ) -> Result<Outcome, UpstreamError> {
         let operation = self.declared(name)?;
         let lists = (operation.applied.as_ref(), operation.failed.as_ref());
+        let listed = [lists.0, lists.1].into_iter().flatten();
+        let listed = listed.filter_map(|at| at.of(answer)?.as_array());
+        for one in listed.flatten() {
+            let one = answers::member(one, &self.settings.member);
+            if let Some((id, account)) = one.and_then(|it| it.upstream_id.zip(it.account)) {
+                self.shows_address(&id, &account);
+            }
+        }
         let keys = members.iter().map(|member| member.user);
         let sent: Vec<_> = keys.zip(told).collect();
         Ok(Outcome {
@@ -79,7 +87,8 @@ impl Rest {
     }
 
     /// What is filled in of members. Ids that are wanted and not known are
-    /// looked up, one by one; `Missing` is one who is nowhere.
+    /// looked up, one by one; `Missing` is one who is nowhere. Whoever has another
+    /// address by now than the one that is known here is given nothing.
     pub(super) async fn told(
         &self,
         name: Name,
@@ -90,6 +99,13 @@ impl Rest {
         for member in members {
             let known = member.upstream_id.as_deref();
             let mut id = known.map(|id| self.memory.live_id(&member.account, id));
+            let gives = wants_ids && name != Name::RemoveMembers;
+            if let Some(id) = id.as_ref().filter(|_| gives) {
+                let moved = self.has_another_address(id, &member.account).await;
+                if moved.map_err(unsent)? {
+                    return Err(barred(MOVED));
+                }
+            }
             if wants_ids && id.is_none() {
                 id = self.id_of(name, member, members.len()).await?;
             }
@@ -146,6 +162,10 @@ impl Rest {
         Ok(live.is_some())
     }
 }
+
+/// Why an account is given nothing.
+const MOVED: &str = "it shows another address for the account that this member was linked to, \
+    which may be somebody else's by now; the next import tells whose it is";
 
 /// One member is settled by reading; of several it is found out who is meant.
 fn unsettled(members: &[Principal], reason: String) -> Result<Outcome, UpstreamError> {

@@ -1,6 +1,6 @@
 //! What is remembered of a declared application from call to call: the ids of
 //! groups that are known by name, how accounts are spelled, who has another id
-//! by now, and what a reading has missed. It saves look-ups and doubts single
+//! by now, which address an id was shown with, and what a reading has missed. It saves look-ups and doubts single
 //! readings; that something was done is never believed because of it. Each part
 //! is forgotten when there is too much of it, which costs look-ups alone.
 
@@ -55,6 +55,8 @@ pub(super) struct Memory {
     /// By the lower case that the engine knows them in, where it is another.
     spelled: Mutex<HashMap<String, String>>,
     renewed: Mutex<HashMap<String, Renewed>>,
+    /// By the ids of accounts, in lower case.
+    addresses: Mutex<HashMap<String, String>>,
 }
 
 impl Memory {
@@ -65,6 +67,7 @@ impl Memory {
             missed: Mutex::default(),
             spelled: Mutex::default(),
             renewed: Mutex::default(),
+            addresses: Mutex::default(),
         }
     }
 
@@ -165,6 +168,18 @@ impl Memory {
         spelled.map_or_else(|| account.to_owned(), Clone::clone)
     }
 
+    /// The account of an id has this address.
+    pub(super) fn has_address(&self, id: &str, account: &str) {
+        put(&self.addresses, id.to_owned(), account.to_lowercase());
+    }
+
+    /// Whether it was last shown with another one than this.
+    pub(super) fn has_another(&self, id: &str, account: &str) -> bool {
+        let addresses = locked(&self.addresses);
+        let shown = addresses.get(id);
+        shown.is_some_and(|shown| *shown != account.to_lowercase())
+    }
+
     /// An account has another id by now, because it was made anew.
     pub(super) fn renews(&self, account: &str, dead: &str, live: &str) {
         let renewed = Renewed {
@@ -250,5 +265,8 @@ mod tests {
         memory.renews("Ann", "1", "3");
         assert_eq!(memory.live_id("ann", "1"), "3");
         assert_eq!(memory.live_id("ann", "2"), "2");
+        memory.has_address("1", "Ann");
+        assert!(memory.has_another("1", "bob"));
+        assert!(!memory.has_another("1", "aNN") && !memory.has_another("2", "bob"));
     }
 }

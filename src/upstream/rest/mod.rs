@@ -165,9 +165,15 @@ impl Upstream for Rest {
                 "the list of members is cut off: the group says at group.member_count that it has more",
             ));
         }
-        for account in members.iter_mut().filter_map(|it| it.account.as_mut()) {
+        for member in &mut members {
+            let Some(account) = &mut member.account else {
+                continue;
+            };
             self.memory.spells(account);
             *account = account.to_lowercase();
+            if let Some(id) = &member.upstream_id {
+                self.shows_address(id, account);
+            }
         }
         Ok(members)
     }

@@ -161,6 +161,65 @@ async fn an_account_that_was_made_anew_is_told_by_its_new_id() {
     script.all_was_asked();
 }
 
+const MEMBERS: &str = "GET /v1/groups/7/members";
+const GIVES: &str = "POST /v1/groups/7/members [{\"id\":\"11\"}]";
+
+#[tokio::test]
+async fn an_id_that_a_reading_shows_with_another_address_is_given_nothing() {
+    let group = ("GET /v1/groups", 200, CREW);
+    let bob = r#"[{"id":11,"mail":"Bob@example.com"}]"#;
+    let bobs = r#"{"rows":[{"id":11,"mail":"bob@example.com","on":true}]}"#;
+    let back = r#"{"rows":[{"id":11,"mail":"U1@example.com","on":true}]}"#;
+    let none = [(SEARCH, 200, NONE), ("GET /v1/users", 200, bobs)];
+    let added = (GIVES, 200, r#"{"added":["11"]}"#);
+    let members = [principal(1, Some("11"))];
+    let (application, script) = scripted(
+        &[],
+        &[
+            group,
+            (MEMBERS, 200, bob),
+            // Nobody has the address, or somebody else has.
+            none[0],
+            none[1],
+            (SEARCH, 200, ANN),
+            (SEARCH, 200, back),
+            added,
+            added,
+        ],
+    )
+    .await;
+    application.members("Crew").await.unwrap();
+    let add = add(&members);
+    for end in ["barred", "barred", "done", "done"] {
+        assert_eq!(ended(application.apply(&add).await), end);
+    }
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn an_id_that_an_answer_shows_with_another_address_is_given_nothing_more() {
+    let (application, script) = scripted(
+        &[],
+        &[
+            ("GET /v1/groups", 200, CREW),
+            (
+                GIVES,
+                200,
+                r#"{"added":[{"id":11,"mail":"bob@example.com"}]}"#,
+            ),
+            (SEARCH, 200, ANN),
+            ("DELETE /v1/groups/7/members/11", 204, ""),
+        ],
+    )
+    .await;
+    let members = [principal(1, Some("11"))];
+    assert_eq!(ended(application.apply(&add(&members)).await), "done");
+    assert_eq!(ended(application.apply(&add(&members)).await), "barred");
+    // What it has is taken away from it all the same.
+    assert_eq!(ended(application.apply(&remove(&members)).await), "done");
+    script.all_was_asked();
+}
+
 #[tokio::test]
 async fn an_account_without_an_id_is_activated_again_by_its_name() {
     let changes = [
