@@ -15,6 +15,7 @@ mod addresses;
 mod configured;
 mod faults;
 mod planned;
+mod protected;
 
 const ADMIN: &str = "group_admin";
 const VIEWER: &str = "group_viewer";

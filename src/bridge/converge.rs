@@ -19,7 +19,7 @@ pub(super) use groups::{Since, group_turn};
 pub(super) use identities::Identities;
 pub(super) use people::{People, Told};
 pub(super) use roles::{Counts, family_turn};
-pub(super) use users::{note_begun, user_turn};
+pub(super) use users::{end_but, note_begun, user_turn};
 
 mod anew;
 mod doubts;

@@ -33,8 +33,10 @@ use crate::{
 };
 
 pub(super) mod brink;
+mod places;
 
 use brink::Kept;
+pub(super) use places::Places;
 
 /// Most pairs in one turn: bounds memory and the size of one transaction.
 const TURN_LIMIT: usize = 5_000;
@@ -113,6 +115,7 @@ struct Inner {
     /// How far what the application shows may lag behind.
     read_lag: Duration,
     guard: Arc<Guard>,
+    places: Places,
     /// What was done before is not known.
     began: Instant,
 }
@@ -139,6 +142,8 @@ struct State {
     idle_since: Instant,
     /// When a turn last did something in the application, or may have.
     done: Option<Instant>,
+    /// The change by which everything was ended but what waits for a look.
+    parted: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -176,6 +181,7 @@ impl State {
             unsent: Vec::new(),
             idle_since: Instant::now(),
             done: None,
+            parted: None,
         }
     }
 
@@ -355,7 +361,7 @@ impl Lanes {
         upstream: Arc<dyn Upstream>,
         engine: tokio::runtime::Handle,
         sent_lately: bool,
-        (read_lag, guard): (Duration, Arc<Guard>),
+        (read_lag, guard, places): (Duration, Arc<Guard>, Places),
     ) -> Self {
         let families = upstream.has_families();
         Self(Arc::new(Inner {
@@ -368,6 +374,7 @@ impl Lanes {
             lanes: Mutex::default(),
             read_lag,
             guard,
+            places,
             began: Instant::now(),
         }))
     }
@@ -481,7 +488,9 @@ impl Lanes {
         let mut attempts: u32 = 0;
         let mut doubts = Doubts::new();
         let mut recoveries = self.0.upstream.recoveries();
+        let mut places = self.0.places.watch();
         loop {
+            places.begin();
             // What comes back from here on is not missed.
             if let Some(recoveries) = &mut recoveries {
                 recoveries.mark_unchanged();
@@ -523,6 +532,7 @@ impl Lanes {
                 tokio::select! {
                     () = self.pause(lane, pause, attempts) => {}
                     () = recovery(recoveries.as_mut()) => attempts = 0,
+                    () = places.free(pause) => {}
                 }
             }
         }
@@ -567,7 +577,8 @@ impl Lanes {
         let upstream = self.0.upstream.as_ref();
         let before = turn.work.observed.clone();
         let work = async {
-            if let Some(kept) = self.keep_user(&turn).await? {
+            if let Some(mut kept) = self.keep_user(&turn).await? {
+                self.part(&turn, &mut kept, told.as_deref_mut()).await;
                 return Ok::<_, StoreError>(kept);
             }
             let (learned, pause) = converge::user_turn(upstream, turn, told.as_deref_mut()).await;
@@ -575,12 +586,14 @@ impl Lanes {
                 learned,
                 pause,
                 waits: None,
+                keeps: Vec::new(),
             })
         };
         let Kept {
             mut learned,
             pause,
             waits,
+            ..
         } = first_if(takes, work).await?;
         point!("user-turn.worked");
         if let Some(id) = &learned.upstream_id
@@ -607,6 +620,9 @@ impl Lanes {
         };
         let woken = recorded(record).await?;
         point!("user-turn.ended");
+        if takes && ended {
+            self.0.places.freed();
+        }
         self.with(Lane::User(key), |state| {
             state.waits = waits;
             if !ended {
@@ -685,6 +701,9 @@ impl Lanes {
         };
         let woken = recorded(record).await?;
         point!("turn.ended");
+        if !learned.absent.is_empty() {
+            self.0.places.freed();
+        }
         self.with(Lane::Group(key), |state| {
             state.waits = waits;
             summary.tell(state, seq);

@@ -59,7 +59,7 @@ pub use approval::{Approved, Declined, HeldRequest};
 pub use bulk::{BulkAnswer, Foreseen, Look, Rehearsed, Then};
 pub use held::Stopped;
 pub use import::Progress;
-use lane::Lanes;
+use lane::{Lanes, Places};
 pub use lists::{Listed, Paging};
 pub use operator::{
     AsAsked, Called, ConnectionStatus, Operator, Status, is_operator_name, is_reserved_name,
@@ -246,6 +246,7 @@ impl Bridge {
         let doubt = recovery::doubt(store.age(clock::new_id()).await?);
         let lately = beginning::look_back(&*store, &setups).await?;
         let mut connections = Vec::with_capacity(setups.len());
+        let places = Places::default();
         for (mut setup, sent_lately) in setups.into_iter().zip(lately) {
             Arc::make_mut(&mut setup.policy.guard).roles = setup.upstream.roles();
             let key = store.connection(&setup.name).await?;
@@ -259,7 +260,11 @@ impl Bridge {
                 Arc::clone(&setup.upstream),
                 engine.clone(),
                 sent_lately,
-                (setup.policy.read_lag, Arc::clone(&setup.policy.guard)),
+                (
+                    setup.policy.read_lag,
+                    Arc::clone(&setup.policy.guard),
+                    places.clone(),
+                ),
             );
             recovery::settle_in(&*store, key, &setup, doubt).await?;
             recovery::uphold(&*store, key, &setup).await?;

@@ -250,6 +250,7 @@ mod tests {
                 counts: None,
                 given_up: Vec::new(),
                 elsewhere: Vec::new(),
+                keeps: Vec::new(),
                 twins: Vec::new(),
             },
             desired: true,

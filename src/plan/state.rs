@@ -116,6 +116,10 @@ pub struct Principal {
     /// asked for: what is there of them is not its to take away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub elsewhere: Vec<String>,
+    /// In the end of a user, groups of families that it keeps for now, each with
+    /// whatever there is of it in that family; it may sign in still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keeps: Vec<String>,
     /// In the end of a user, other accounts with the user's address, by the
     /// application's ids: nothing is left to them either.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -208,6 +208,7 @@ fn by_email(names: &[&str]) -> Vec<Principal> {
             counts: None,
             given_up: Vec::new(),
             elsewhere: Vec::new(),
+            keeps: Vec::new(),
             twins: Vec::new(),
         })
         .collect()

@@ -3,7 +3,10 @@
 //! ask for, and nobody loses or gets anything by what the two do beside each
 //! other.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -165,14 +168,18 @@ async fn who_waits_for_a_place_asks_seldom_and_the_operator_is_told_for_whom() {
         of.by_ref().filter(|it| *it == turn).count()
     };
     let before = turns().await;
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(9)).await;
     let news = turns().await - before;
     assert!(news <= 1, "{news} turns are told of that did nothing");
     world.run(&["resume", "--connection", "acme"]);
+    let resumed = Instant::now();
     eventually("the place is handed over", async || {
         example(&world, "lou").await == is(ADMIN)
     })
     .await;
+    // By itself it would look 1, 2, 4 and 8 s later than the time before.
+    let took = resumed.elapsed();
+    assert!(took < Duration::from_secs(4), "it is told at once: {took:?}");
     eventually("nothing is told any more", async || {
         here().await == json!([])
     })

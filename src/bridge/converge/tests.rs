@@ -235,6 +235,7 @@ fn principal(n: u8) -> Principal {
         counts: None,
         given_up: Vec::new(),
         elsewhere: Vec::new(),
+        keeps: Vec::new(),
         twins: Vec::new(),
     }
 }

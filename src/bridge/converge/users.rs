@@ -11,7 +11,7 @@ use crate::{
         capability::Capabilities,
         decide::plan_user,
         operation::Operation,
-        state::{Account, Existence, ObservedAccount, UserWork},
+        state::{Account, Existence, ObservedAccount, Principal, UserWork},
     },
     store::{UserLearned, UserTurn, Withdrawn},
     upstream::{Millis, Outcome, RemoteUser, Upstream, UpstreamError},
@@ -177,6 +177,38 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
     learned.settled = true;
     learned.observed = Some(observed);
     (learned, Pause::None)
+}
+
+/// The end of everything but what a user has of these groups, which wait for a
+/// look. Whether that is done, as far as it can be; whatever was done, the end of
+/// the whole is open.
+pub(in crate::bridge) async fn end_but(
+    upstream: &dyn Upstream,
+    turn: &UserTurn,
+    keeps: &[String],
+    learned: &mut UserLearned,
+    told: Option<&mut Told>,
+) -> bool {
+    let principal = Principal {
+        keeps: keeps.to_vec(),
+        ..turn.work.principal.clone()
+    };
+    let end = Operation::DeactivateUser { principal };
+    let result = send(upstream, &end, learned).await;
+    learned.settled = false;
+    let mut lately = None;
+    if let Some(told) = told {
+        // What was given lately may not have been shown yet.
+        lately = told.gave_lately();
+        told.ended(false);
+    }
+    let is_done = !matches!(
+        result,
+        Err(UpstreamError::Later { .. }
+            | UpstreamError::Denied { .. }
+            | UpstreamError::Unknown { .. })
+    );
+    is_done && lately.is_none()
 }
 
 /// The account cannot be ended. That its memberships are is the work of their

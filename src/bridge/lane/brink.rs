@@ -11,7 +11,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use super::{BACK_OFF, LEAST_GAP, Lanes, Pause, Waits, clock};
 use crate::{
     bridge::{
-        converge::{self, Identities},
+        converge::{self, Identities, Told},
         refused::KEPT,
     },
     plan::{
@@ -135,6 +135,8 @@ pub(in crate::bridge) struct Kept {
     pub(in crate::bridge) pause: Pause,
     /// Why it waits, if it does.
     pub(super) waits: Option<Waits>,
+    /// The groups for which it waits, where everything else goes.
+    pub(super) keeps: Vec<String>,
 }
 
 /// Most time in which an end waits for a look that may lag before everything
@@ -272,10 +274,12 @@ pub(in crate::bridge) fn kept(
         Verdict::Unclear(..) if ending.late && ending.withdraws => None,
         Verdict::Unclear(pause, _) => {
             learned.meanwhile = ending.late && !work.deleted && !ending.single;
+            let parts = ending.late && ending.single;
             Some(Kept {
                 learned,
                 pause: *pause,
                 waits: waits(watched, verdict, &[work.principal.user]),
+                keeps: parts.then(|| watched.name.clone()).into_iter().collect(),
             })
         }
         Verdict::TooFew => {
@@ -285,6 +289,7 @@ pub(in crate::bridge) fn kept(
                 learned,
                 pause: Pause::None,
                 waits: None,
+                keeps: Vec::new(),
             })
         }
     }
@@ -334,16 +339,34 @@ impl Lanes {
             return Ok(None);
         };
         let lane = Lane::User(turn.work.principal.user);
+        let mut waits: Option<Kept> = None;
         for watched in self.watched(lane, Vec::new()).await? {
             let who = std::slice::from_ref(&turn.work.principal);
             let verdict = self.look(&watched, who, false).await;
             let reason = self.keep(&watched, &verdict, lane).await?;
-            let kept = kept((turn, ending), &watched, &verdict, &reason);
-            if kept.is_some() {
-                return Ok(kept);
+            match kept((turn, ending), &watched, &verdict, &reason) {
+                None => {}
+                Some(kept) if kept.keeps.is_empty() => return Ok(Some(kept)),
+                Some(kept) => match &mut waits {
+                    Some(waits) => waits.keeps.extend(kept.keeps),
+                    None => waits = Some(kept),
+                },
             }
         }
-        Ok(None)
+        Ok(waits)
+    }
+
+    /// Everything else goes, once for each time that the end is asked for.
+    pub(super) async fn part(&self, turn: &UserTurn, kept: &mut Kept, told: Option<&mut Told>) {
+        let lane = Lane::User(turn.work.principal.user);
+        let parted = self.with(lane, |state| state.parted == Some(turn.version));
+        if kept.keeps.is_empty() || parted == Some(true) {
+            return;
+        }
+        let (upstream, keeps) = (&*self.0.upstream, &kept.keeps);
+        if converge::end_but(upstream, turn, keeps, &mut kept.learned, told).await {
+            self.with(lane, |state| state.parted = Some(turn.version));
+        }
     }
 
     async fn watched(&self, lane: Lane, going: Vec<UserKey>) -> Result<Vec<Watched>, StoreError> {

@@ -162,7 +162,7 @@ fn lanes(app: Scripted) -> (Lanes, tempfile::TempDir) {
         app,
         engine,
         false,
-        (lag, Arc::new(Guard::off())),
+        (lag, Arc::new(Guard::off()), Places::default()),
     );
     let state = State {
         running: true,

@@ -176,6 +176,7 @@ impl User {
             counts: None,
             given_up: Vec::new(),
             elsewhere: Vec::new(),
+            keeps: Vec::new(),
             twins: Vec::new(),
         })
     }
@@ -602,6 +603,7 @@ pub(super) fn principal_at(row: &Row<'_>) -> rusqlite::Result<Principal> {
         counts: None,
         given_up: Vec::new(),
         elsewhere: Vec::new(),
+        keeps: Vec::new(),
         twins: Vec::new(),
     })
 }

@@ -67,6 +67,7 @@ fn principal(n: u8, id: Option<&str>) -> Principal {
         counts: None,
         given_up: Vec::new(),
         elsewhere: Vec::new(),
+        keeps: Vec::new(),
         twins: Vec::new(),
     }
 }

@@ -133,6 +133,12 @@ impl Administrators {
         *before = Some(Until::later(*before, Until::now(span)));
     }
 
+    /// For how long a look may not show yet what the process before this one did.
+    pub(super) fn unshown(&self, read_lag: Duration) -> Option<Duration> {
+        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        before.and_then(|it| it.0.rest(read_lag))
+    }
+
     fn unsettled(&self) -> Option<Duration> {
         let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         before.and_then(Until::rest)

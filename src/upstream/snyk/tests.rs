@@ -103,6 +103,7 @@ fn ann() -> Principal {
         counts: None,
         given_up: Vec::new(),
         elsewhere: Vec::new(),
+        keeps: Vec::new(),
         twins: Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 //! account that has the user's address, and where that is wanted out of the SSO
 //! connections. Where somebody is the last administrator that one membership
 //! stays and is told of, and everything else goes; once something did, nothing is
-//! told to be undone.
+//! told to be undone. What waits for a look at a group keeps that alone.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -32,7 +32,7 @@ struct Doomed {
 impl Snyk {
     pub(super) async fn withdraw(&self, who: &Principal) -> Result<Outcome, UpstreamError> {
         let mut groups = self.group_ids().await?;
-        groups.retain(|group| !who.elsewhere.contains(group));
+        groups.retain(|group| !who.elsewhere.contains(group) && !has_any(&who.keeps, group));
         // In one order for all, as there may be one to be held in each.
         groups.sort_unstable();
         let mut users: BTreeSet<String> = who.upstream_id.clone().into_iter().collect();
@@ -56,7 +56,7 @@ impl Snyk {
             }));
         }
         let left = end.left()?;
-        if self.settings.sso == Sso::Remove {
+        if self.settings.sso == Sso::Remove && who.keeps.is_empty() {
             groups.retain(|group| !shares(who, group));
             for user in &users {
                 self.leave_sso(&groups, user).await.map_err(half_done)?;
@@ -150,7 +150,8 @@ impl Snyk {
     ) -> Result<Vec<Doomed>, UpstreamError> {
         if let Some(user) = &who.upstream_id {
             let doomed = self.doomed_by(groups, Which::OfUser(user), who).await?;
-            if !doomed.is_empty() {
+            // Where some of it is kept, it is there still.
+            if !doomed.is_empty() || !who.keeps.is_empty() {
                 return Ok(doomed);
             }
             return match self.made_anew(who).await? {
@@ -225,8 +226,13 @@ impl Snyk {
 /// Whether another connection has a part in a Snyk Group, so that signing in
 /// there is not this one's to end.
 fn shares(who: &Principal, group: &str) -> bool {
+    has_any(&who.elsewhere, group)
+}
+
+/// Whether some of these roles are of a Snyk Group.
+fn has_any(roles: &[String], group: &str) -> bool {
     let of = |name: &String| ids(name).is_some_and(|(of, _)| of == group);
-    who.elsewhere.iter().any(of)
+    roles.iter().any(of)
 }
 
 /// How far the end of all memberships has come. What is refused of one does not

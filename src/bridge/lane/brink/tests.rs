@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     bridge::{
         converge::tests::{Scripted, all_done, scripted},
+        lane::Places,
         switch::Switch,
     },
     plan::{
@@ -120,7 +121,7 @@ async fn scene_of(guard: Guard, app: Scripted, members: usize, lag: Duration) ->
         Arc::clone(&app) as Arc<dyn Upstream>,
         tokio::runtime::Handle::current(),
         false,
-        (lag, Arc::new(guard)),
+        (lag, Arc::new(guard), Places::default()),
     );
     let scene = Scene {
         lanes,

@@ -583,6 +583,35 @@ async fn a_role_that_is_no_group_of_the_connection_is_neither_lowered_nor_replac
 }
 
 #[actix_web::test]
+async fn what_a_look_soon_after_the_start_shows_of_another_connection_is_no_refusal() {
+    let mut company = company();
+    company.groups.push(Team {
+        name: "Example".into(),
+        kind: "auditor".into(),
+        members: [email("cat")].into(),
+        ..Team::default()
+    });
+    for (sent_lately, lag, refused) in [(true, 3_600, false), (true, 0, true), (false, 3_600, true)]
+    {
+        let stand = Stand::of(&company, |settings| settings.groups = order(&[VIEWER])).await;
+        stand.upstream.begin(&crate::upstream::Lags {
+            read_lag: Duration::from_secs(lag),
+            late_writes: Duration::ZERO,
+            sent_lately,
+            unanswered: false,
+        });
+        stand.read().await;
+        let end = stand.add(VIEWER, "cat", VIEWER).await;
+        if refused {
+            assert!(barred(end).contains("neither lowered"));
+        } else {
+            assert!(matches!(end, Ok(MemberOutcome::Waits(_))), "{end:?}");
+        }
+        assert_eq!(stand.has("cat").as_deref(), Some("auditor"));
+    }
+}
+
+#[actix_web::test]
 async fn what_somebody_did_in_snyk_since_our_call_is_seen_before_anything_is_taken_away() {
     let stand = Stand::new(|_| {}).await;
     let other = as_another(&stand);

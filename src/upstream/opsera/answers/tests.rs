@@ -29,6 +29,7 @@ fn principal(n: i64, account: &str, id: Option<&str>) -> Principal {
         counts: None,
         given_up: Vec::new(),
         elsewhere: Vec::new(),
+        keeps: Vec::new(),
         twins: Vec::new(),
     }
 }

@@ -27,6 +27,7 @@ impl Scene {
                 group: id,
                 reason,
             }),
+            keeps: Vec::new(),
         }
     }
 }
@@ -52,6 +53,7 @@ async fn who_is_the_last_one_shown_in_a_protected_group_keeps_access_and_it_is_t
             learned,
             pause,
             waits,
+            ..
         } = scene.kept(&turn).await.unwrap();
         assert_eq!((pause, waits), (Pause::None, None));
         let reason = learned.refused.clone().unwrap();
