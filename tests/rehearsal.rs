@@ -327,6 +327,105 @@ async fn a_file_that_says_too_little_is_told_what_a_request_is() {
 }
 
 #[tokio::test]
+async fn a_file_is_read_as_a_server_reads_a_request() {
+    let world = World::start().await;
+    let run = |text: &str| {
+        let file = world.file("strict.json", text);
+        world.run(&["plan", "--connection", "acme", "--request", &file])
+    };
+    for (text, why) in [
+        (r#"{"method":"DELETE","path":"/Users/1","path":"/Users/2"}"#, "path"),
+        (
+            r#"{"method":"PUT","path":"/Users/1","body":{"active":true,"active":false}}"#,
+            "active",
+        ),
+        (
+            r#"{"connection":"globex","method":"DELETE","path":"/Users/1"}"#,
+            "is of the connection \"globex\", and --connection says \"acme\"",
+        ),
+        (r#"{"connection":7,"method":"DELETE","path":"/Users/1"}"#, "connection 7"),
+        ("[]", "is no JSON object"),
+    ] {
+        let (_, wrong, ok) = run(text);
+        let wrong = wrong.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(!ok && wrong.contains(why), "{text}: {wrong}");
+    }
+    let (said, wrong, ok) = run(r#"{"connection":"acme","method":"DELETE","path":"/Users/1"}"#);
+    assert!(ok && said.contains("404"), "{said} {wrong}");
+}
+
+#[tokio::test]
+async fn a_search_is_told_as_the_server_answers_it_and_a_host_that_nobody_knows_is_named() {
+    let world = World::start().await;
+    for path in ["/Users/.search", "/.search", "/Roles/.search", "/Planets/.search"] {
+        for method in ["POST", "GET", "PUT", "DELETE"] {
+            let request = json!({ "method": method, "path": path, "body": {} });
+            let real = world.send(method, path, None).await.status.as_u16();
+            if method == "POST" && real != 404 {
+                assert_eq!(plan(&world, &request)["reads"], true, "{path}");
+                continue;
+            }
+            let file = world.file("search.json", &request.to_string());
+            let run = world.run(&["plan", "--connection", "acme", "--request", &file]);
+            let wrong = refused(&world, &request);
+            let why = if real == 405 { "only POST" } else { "nothing to search" };
+            assert!([404, 405].contains(&real), "{method} {path}: {real}");
+            assert!(wrong.contains(why), "{method} {path}: {real}, {run:?}");
+        }
+    }
+    let a = world.user("a").await;
+    let of = |host: &str| {
+        let path = format!("{host}/acme/scim/v2/Users/{a}");
+        plan(&world, &json!({ "method": "DELETE", "path": path }))
+    };
+    let told = of("https://scim.example.com");
+    let said = told["notKnown"].as_str().unwrap_or_default();
+    assert!(
+        said.contains("\"scim.example.com\"") && said.contains("public_url"),
+        "{told:#}"
+    );
+    for here in ["http://localhost:80", "http://[::1]:80", "http://[::1]", ""] {
+        let told = of(here);
+        assert_eq!(told["answers"][0]["answer"], "done", "{here}: {told:#}");
+        assert_eq!(told["notKnown"], Value::Null, "{here}");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_of_what_is_pending_tells_where_a_look_comes_first() {
+    let watched = "guard = { enabled = false, protected_groups = [\"adm\"] }";
+    let world = World::with(watched, &["--empty"]).await;
+    let users = world.users("w", 3).await;
+    let adm = world.group("adm", &users).await;
+    world.run(&["pause"]);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while world.status().await["everythingPaused"] != true {
+        assert!(std::time::Instant::now() < end);
+    }
+    let out = json!([{ "op": "remove", "path": format!("members[value eq \"{}\"]", users[0]) }]);
+    world.patch(&format!("/Groups/{adm}"), out).await;
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    world.patch(&format!("/Users/{}", users[1]), off).await;
+    world.user("new").await;
+    let (said, wrong, _) = world.run(&["plan", "--connection", "acme"]);
+    let told: Value = serde_json::from_str(&said).expect(&wrong);
+    let looks = |id: &str| {
+        let mut all = told["pending"].as_array().unwrap().iter();
+        let one = all.find(|it| it["id"] == id);
+        one.unwrap_or_else(|| panic!("{told:#}"))["looksFirst"].clone()
+    };
+    for id in [&adm, &users[1]] {
+        let look = &looks(id)[0];
+        assert_eq!(look["group"], "adm", "{told:#}");
+        assert_eq!(look["least"], 1, "{told:#}");
+        assert_eq!(look["then"], "sent", "{told:#}");
+    }
+    let all = told["pending"].as_array().unwrap();
+    let others = all.iter().filter(|it| it["looksFirst"] == json!([]));
+    assert_eq!((all.len(), others.count()), (3, 1), "{told:#}");
+}
+
+#[tokio::test]
 async fn a_precondition_of_a_planned_request_counts_as_that_of_a_real_one() {
     let world = World::start().await;
     let (a, b) = (world.user("a").await, world.user("b").await);
@@ -357,6 +456,10 @@ async fn a_precondition_of_a_planned_request_counts_as_that_of_a_real_one() {
     assert_eq!(of(json!({ "If-Match": "*", "accept": "*/*" })), done);
     assert_eq!(of(json!({ "IF-MATCH": tag(stale) })), refused(412));
     assert_eq!(of(json!({ "If-None-Match": tag(now) })), refused(412));
+    let request = json!({ "method": "PATCH", "path": path, "body": off,
+        "headers": { "If-None-Match": tag(now) } });
+    let told = plan(&world, &request)["answers"][0]["detail"].to_string();
+    assert!(told.contains("which If-Match, If-None-Match"), "{told}");
     assert_eq!(of(json!({ "If-None-Match": tag(stale) })), done);
     assert_eq!(of(json!({ "If-Match": "7" })), refused(400));
     assert_eq!(of(json!({ "If-Match": 7 })), refused(400));

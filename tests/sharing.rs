@@ -97,6 +97,21 @@ async fn different_credentials_of_one_tenant_that_has_a_name_are_one_application
     is_one_application(Application::DeclaredForEver).await;
 }
 
+#[tokio::test]
+async fn one_credential_of_two_tenants_is_told() {
+    let nobody = json!({ "users": [], "groups": [] });
+    for (second, apart) in [("two", true), ("one", false)] {
+        let own = ["one", second].map(|name| format!("tenant = \"{name}\""));
+        let own = [own[0].as_str(), own[1].as_str()];
+        let pair = World::pair_of(Application::Opsera, "", own, nobody.clone());
+        let (world, _) = pair.await;
+        let (ok, said) = world.command(&["check"]);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let told = said.contains("connection globex has the same credential, and another name");
+        assert_eq!((told, ok), (apart, !apart), "{said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tenants_without_a_name_or_with_different_ones_are_not_taken_for_one() {
     let (mut world, mut other) = World::pair_apart(Application::Opsera, "", "").await;

@@ -65,7 +65,7 @@ pub use operator::{
     AsAsked, Called, ConnectionStatus, Operator, Status, is_operator_name, is_reserved_name,
 };
 pub use preview::{Preview, SentRequest};
-pub use sharing::together;
+pub use sharing::{are_named_apart, together};
 use switch::Switch;
 
 /// How long answers wait for an application still when the process is to end.
@@ -195,8 +195,8 @@ pub enum Failure {
     Problem(#[from] Problem),
     /// The precondition failed: read again. The current version.
     #[error(
-        "The resource has changed: it is now at version W/\"{0}\". Read it again and repeat the \
-         change."
+        "The resource is at version W/\"{0}\" now, which If-Match, If-None-Match or `version` of \
+         the request rules out, so nothing was changed. Read it again and repeat the change."
     )]
     Stale(u64),
     /// Try again after so many seconds; nothing was changed, or (with

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Failure, Operator, Rehearsed, Session, approval::Declined, bulk::When, calls,
+    Connection, Failure, Look, Operator, Rehearsed, Session, approval::Declined, bulk::When, calls,
     session::store_failed,
 };
 use crate::{
@@ -33,6 +33,8 @@ pub struct Preview {
     pub of: ResourceType,
     pub id: ResourceId,
     pub plan: Plan,
+    /// Groups that are looked at first because of a guard rail, as they are now.
+    pub looks: Vec<Look>,
     /// The calls in words, where an operation does not name them.
     pub calls: Vec<String>,
     /// An earlier call's end is not known: the application is asked first, and
@@ -60,6 +62,7 @@ impl Operator {
                 of: ResourceType::User,
                 id: turn.work.principal.id,
                 plan: plan_user(&turn.work, can),
+                looks: Vec::new(),
                 calls: Vec::new(),
                 unsure: turn.unsure,
             },
@@ -67,6 +70,7 @@ impl Operator {
                 of: ResourceType::Group,
                 id: turn.work.id,
                 plan: plan_group(&turn.work, can),
+                looks: Vec::new(),
                 calls: Vec::new(),
                 unsure: turn.work.observed == crate::plan::state::Existence::Unknown,
             },
@@ -83,6 +87,7 @@ impl Operator {
                         ),
                     }],
                 },
+                looks: Vec::new(),
                 calls: Vec::new(),
                 unsure: false,
             },
@@ -94,13 +99,16 @@ impl Operator {
                 return Err(no_such_group(&id.to_string()));
             }
         }
+        let session = self.session_of(connection);
+        let looks = session.looks_before(pending.clone()).await?;
         let mut previews = Vec::with_capacity(pending.len());
-        for pending in pending {
+        for (pending, looks) in pending.into_iter().zip(looks) {
             let of_family = match &pending {
                 Pending::Group(turn) => calls::of(&**store, &*connection.upstream, turn).await,
                 _ => Ok(Vec::new()),
             };
             let mut preview = preview(pending);
+            preview.looks = looks;
             preview.calls = of_family.map_err(store_failed)?;
             let ends = preview.plan.operations.iter();
             let ends = ends.filter(|it| matches!(it, Operation::DeactivateUser { .. }));
@@ -109,6 +117,15 @@ impl Operator {
             previews.push(preview);
         }
         Ok(previews)
+    }
+
+    fn session_of(&self, connection: &Arc<Connection>) -> Session {
+        Session {
+            bridge: Arc::clone(&self.bridge),
+            actor: self.name().to_owned(),
+            watch: Watch::On(Arc::clone(&connection.policy.guard)),
+            connection: Arc::clone(connection),
+        }
     }
 
     /// What a request would do that an identity provider may send, by the same
@@ -125,12 +142,7 @@ impl Operator {
         let Some(request) = request.map_err(Failure::Problem)? else {
             return Ok(None);
         };
-        let session = Session {
-            bridge: Arc::clone(&self.bridge),
-            actor: self.name().to_owned(),
-            watch: Watch::On(Arc::clone(&connection.policy.guard)),
-            connection,
-        };
+        let session = self.session_of(&connection);
         let (request, when) = request;
         let effect = match &request.operations[..] {
             // What is refused before that is looked at takes nothing away.
@@ -160,6 +172,8 @@ pub struct SentRequest {
     pub when: Result<Precondition, Problem>,
 }
 
+/// Below what `.search` stands.
+const SEARCHED: [&str; 5] = ["", "/Users", "/Groups", "/Roles", "/Entitlements"];
 /// What stands at the end of every base URL.
 const ROOT: &str = "/scim/v2";
 
@@ -173,7 +187,14 @@ impl SentRequest {
     ) -> Result<Option<(BulkRequest, Vec<When>)>, Problem> {
         let path = below_base(&self.path, connection, all)?;
         let method = self.method.to_ascii_uppercase();
-        if ["GET", "HEAD"].contains(&&*method) || path.ends_with("/.search") {
+        if let Some(below) = path.strip_suffix("/.search") {
+            return match (SEARCHED.contains(&below), &*method) {
+                (false, _) => Err(Problem::new(404, "there is nothing to search here")),
+                (true, "POST") => Ok(None),
+                (true, _) => Err(Problem::new(405, "only POST goes to .search")),
+            };
+        }
+        if ["GET", "HEAD"].contains(&&*method) {
             return Ok(None);
         }
         let text = match &self.body {

@@ -65,6 +65,15 @@ pub fn together(place: usize, tenants: &[Vec<Tenant>]) -> Vec<usize> {
     same
 }
 
+/// Whether two connections that have a credential in common name its tenant
+/// differently; what is known by itself stands before the name.
+pub fn are_named_apart(one: &[Tenant], other: &[Tenant]) -> bool {
+    match (one, other) {
+        ([own, named], [same, differently]) => own == same && named != differently,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +89,10 @@ mod tests {
         for alone in [3, 4] {
             assert_eq!(together(alone, &tenants), [alone]);
         }
+        assert!(are_named_apart(&of(&[1, 2]), &of(&[1, 3])));
+        for (one, other) in [([1, 2], [1, 2]), ([1, 3], [2, 3]), ([1, 2], [3, 4])] {
+            assert!(!are_named_apart(&of(&one), &of(&other)));
+        }
+        assert!(!are_named_apart(&of(&[1]), &of(&[1, 2])), "one says no name");
     }
 }

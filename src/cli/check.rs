@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     app,
-    bridge::{together, token},
+    bridge::{are_named_apart, together, token},
     config::{self, Config, Connection},
     plan::capability::Capabilities,
     upstream::{Finding, Tenant},
@@ -88,11 +88,8 @@ impl Check {
                     if let Err(error) = app::guards_something(connection, &*upstream) {
                         report.say(&bad(&error.to_string(), "correct or leave out the name"));
                     }
-                    for other in beside(&config, connection) {
-                        report.say(&good(&format!(
-                            "connection {other} leads to the same application: each group and \
-                             account there is managed by the one that changed it first"
-                        )));
+                    for finding in beside(&config, connection) {
+                        report.say(&finding);
                     }
                     for finding in runtime.block_on(upstream.check()) {
                         report.say(&finding);
@@ -106,21 +103,39 @@ impl Check {
 }
 
 /// The other connections at the same tenant, as far as is known.
-fn beside<'c>(config: &'c Config, of: &Connection) -> Vec<&'c str> {
+fn beside(config: &Config, of: &Connection) -> Vec<Finding> {
     let connections = &config.connections;
     let tenants = connections.iter().map(|it| {
         let opened = app::open_upstream(it);
         opened.map(|it| it.tenants()).unwrap_or_default()
     });
     let tenants: Vec<Vec<Tenant>> = tenants.collect();
-    let place = connections.iter().position(|it| it.name == of.name);
-    let same = place.map(|place| together(place, &tenants));
-    let named = same
-        .into_iter()
-        .flatten()
-        .filter_map(|at| connections.get(at));
-    let names = named.map(|it| it.name.as_str());
-    names.filter(|name| *name != of.name).collect()
+    let Some(place) = connections.iter().position(|it| it.name == of.name) else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    for at in together(place, &tenants).into_iter().filter(|at| *at != place) {
+        let (Some(other), Some(its), Some(own)) =
+            (connections.get(at), tenants.get(at), tenants.get(place))
+        else {
+            continue;
+        };
+        let name = &other.name;
+        findings.push(good(&format!(
+            "connection {name} leads to the same application: each group and account there is \
+             managed by the one that changed it first"
+        )));
+        if are_named_apart(own, its) {
+            findings.push(bad(
+                &format!(
+                    "connection {name} has the same credential, and another name for its tenant: \
+                     one of the two names is wrong, and both are taken for one tenant"
+                ),
+                "say the same tenant in both, or give each the credential of its own",
+            ));
+        }
+    }
+    findings
 }
 
 struct Report {

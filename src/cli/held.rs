@@ -1,15 +1,20 @@
 //! `drawbridge held`, `plan` and `recovery`: what the guard rails keep for an
 //! operator, and the operator's word about it. They ask the running server.
 
+use std::path::Path;
+
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     ConfigFile, Failed,
     operator::Server,
     screen::{Screen, Tone},
 };
-use crate::app;
+use crate::{
+    app,
+    scim::json::{self, Limits},
+};
 
 /// Requests that would have taken away too much at once, and wait for you.
 ///
@@ -176,6 +181,30 @@ fn plain(text: &str) -> Result<&str, Failed> {
     Ok(text)
 }
 
+/// A request in a file, read as strictly as a server reads one, of a connection.
+fn request_of(file: &Path, connection: &str) -> Result<Value, Failed> {
+    let wrong = |what: String| Failed::usage(format!("{} {what}", file.display()));
+    let text = std::fs::read(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let limits = Limits {
+        // The server counts what stands in `body`.
+        depth: 100,
+        ..Limits::default()
+    };
+    let what = "is no JSON object with `method`, `path` and `body`";
+    let read = json::parse(&text, &limits);
+    let mut request = match read.map_err(|problem| wrong(format!("{what}: {}", problem.detail)))? {
+        Value::Object(request) => request,
+        _ => return Err(wrong(what.to_owned())),
+    };
+    if let Some(said) = request.insert("connection".to_owned(), connection.into())
+        && said != connection
+    {
+        let told = format!("is of the connection {said}, and --connection says {connection:?}");
+        return Err(wrong(told));
+    }
+    Ok(Value::Object(request))
+}
+
 impl Plan {
     pub(super) fn run(&self) -> Result<(), Failed> {
         let plan = match (&self.id, &self.connection, &self.request) {
@@ -194,15 +223,7 @@ impl Plan {
                 app::command_runtime()?.block_on(server.get(&path))?
             }
             (None, Some(name), Some(file)) => {
-                let text = std::fs::read_to_string(file).map_err(|error| {
-                    Failed::usage(format!("{} cannot be read: {error}", file.display()))
-                })?;
-                let request: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
-                    let what = "is no JSON object with `method`, `path` and `body`";
-                    Failed::usage(format!("{} {what}: {error}", file.display()))
-                })?;
-                let mut request = Value::Object(request);
-                request["connection"] = plain(name)?.into();
+                let request = request_of(file, plain(name)?)?;
                 let server = Server::find(&self.config)?;
                 app::command_runtime()?.block_on(server.post("/plan", Some(&request)))?
             }

@@ -94,6 +94,7 @@ fn preview(of: &Preview) -> Value {
         "resourceType": of.of.name(),
         "id": of.id.to_string(),
         "asksFirst": of.unsure,
+        "looksFirst": of.looks.iter().map(look).collect::<Vec<_>>(),
         "operations": of.plan.operations,
         "calls": of.calls,
         "losses": of.plan.losses,
@@ -109,34 +110,55 @@ pub(super) async fn request(
         Ok(request) => request,
         Err(problem) => return told(Err(Failure::Problem(problem).into())),
     };
-    if let Some(problem) = is_elsewhere(&request.path, shared.public_url.as_deref()) {
-        return told(Err(Failure::Problem(problem).into()));
-    }
+    let unknown = match of_host(&request.path, shared.public_url.as_deref()) {
+        Ok(unknown) => unknown,
+        Err(problem) => return told(Err(Failure::Problem(problem).into())),
+    };
     let connection = request.connection.clone();
     let plan = operator.0.rehearse_request(&connection, request.into());
-    told(plan.await.map(|plan| match plan {
-        Some(plan) => foretold(&plan),
-        None => json!({ "answers": [], "calls": [], "more": false, "reads": true }),
+    told(plan.await.map(|plan| {
+        let mut plan = match plan {
+            Some(plan) => foretold(&plan),
+            None => json!({ "answers": [], "calls": [], "more": false, "reads": true }),
+        };
+        if let Some(host) = unknown {
+            plan["notKnown"] = format!(
+                "whether {host:?} is this server, as no public_url is configured; it is told as if \
+                 it were"
+            )
+            .into();
+        }
+        plan
     }))
 }
 
-/// A whole address of another server than the one that identity providers know,
-/// where that is known, and than this machine.
-fn is_elsewhere(path: &str, public_url: Option<&str>) -> Option<Problem> {
+/// The host of a whole address of which it is not known whether it is this server's.
+/// Not to be taken is one of another server than the one that identity providers
+/// know, and than this machine.
+fn of_host(path: &str, public_url: Option<&str>) -> Result<Option<String>, Problem> {
     let host = |url: &str| {
         let (_, rest) = url.split_once("://")?;
         rest.split(['/', '?', '#']).next().map(str::to_lowercase)
     };
-    let (sent, ours) = (host(path)?, host(public_url?)?);
-    let name = sent.rsplit_once(':').map_or(&*sent, |(name, _)| name);
-    let here = ["localhost", "127.0.0.1", "[::1]"].contains(&name);
-    (sent != ours && !here).then(|| {
-        let detail = format!(
-            "the address is of {sent:?}, and this server is {ours:?} (public_url); write what stands \
-             below the base URL alone, as \"/Users/ID\""
-        );
-        Problem::new(400, detail)
-    })
+    let Some(sent) = host(path) else {
+        return Ok(None);
+    };
+    let named = sent.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
+    let name = named.map_or(&*sent, |(name, _)| name);
+    if ["localhost", "127.0.0.1", "[::1]"].contains(&name) {
+        return Ok(None);
+    }
+    match public_url.and_then(host) {
+        None => Ok(Some(sent)),
+        Some(ours) if ours == sent => Ok(None),
+        Some(ours) => {
+            let detail = format!(
+                "the address is of {sent:?}, and this server is {ours:?} (public_url); write what \
+                 stands below the base URL alone, as \"/Users/ID\""
+            );
+            Err(Problem::new(400, detail))
+        }
+    }
 }
 
 /// What a request would be answered, and what would be sent for it.

@@ -123,7 +123,7 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
 
     /// Pure: by what connections at one tenant of the application are known: two
     /// that have any of it in common are at the same one. None where that cannot
-    /// be known. Not to be kept.
+    /// be known. A name that an administrator gave is the last. Not to be kept.
     fn tenants(&self) -> Vec<Tenant> {
         Vec::new()
     }

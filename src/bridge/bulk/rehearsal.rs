@@ -22,14 +22,14 @@ use crate::{
         bulk::BulkRequest,
         resource::{ResourceId, ResourceType},
     },
-    store::{Lane, StoreError, UserWritten, Watch, WriteError, bulk::Outcome, trial::Trial},
+    store::{Lane, Pending, StoreError, UserWritten, Watch, WriteError, bulk::Outcome, trial::Trial},
 };
 
 mod ahead;
 mod looks;
 
 use ahead::{Ahead, Refused};
-use looks::Shown;
+use looks::{Looks, Shown};
 pub use looks::{Look, Then};
 
 /// What a request would do.
@@ -125,6 +125,32 @@ impl Session {
             })
         });
         judged.await?
+    }
+
+    /// Where a look at a group comes before what is pending, turn by turn.
+    pub(in crate::bridge) async fn looks_before(
+        &self,
+        pending: Vec<Pending>,
+    ) -> Result<Vec<Vec<Look>>, Failure> {
+        let pending = Arc::new(pending);
+        let mut shown = Shown::default();
+        loop {
+            let known = Arc::new(shown);
+            let (seen, turns) = (Arc::clone(&known), Arc::clone(&pending));
+            let told = self.try_out(move |session, trial| {
+                let (upstream, policy) = (&*session.connection.upstream, session.policy());
+                let watch = (Arc::clone(&policy.guard), policy.read_lag);
+                let mut looks = Looks::new(trial, watch, seen);
+                let told = turns.iter().map(|turn| looks.before(turn, upstream));
+                let told = told.collect::<Result<Vec<_>, _>>()?;
+                Ok((told, looks.unseen))
+            });
+            let (told, unseen) = told.await?;
+            shown = Arc::into_inner(known).unwrap_or_default();
+            if !shown.read(&*self.connection.upstream, unseen).await {
+                return Ok(told);
+            }
+        }
     }
 
     /// Runs a script in a transaction that is taken back.

@@ -15,7 +15,7 @@ use crate::{
         lane::brink::{self, Ending, Kept, Seen, Spared, Verdict},
     },
     plan::{guard::Guard, state::Principal},
-    store::{GroupTurn, Lane, StoreError, UserTurn, Watched, trial::Trial},
+    store::{GroupTurn, Lane, Pending, StoreError, UserTurn, Watched, trial::Trial},
     upstream::Upstream,
 };
 
@@ -97,6 +97,20 @@ impl<'t> Looks<'t> {
     /// Those since this was asked last.
     pub(super) fn told(&mut self) -> Vec<Look> {
         std::mem::take(&mut self.told)
+    }
+
+    /// Those that come before one turn.
+    pub(super) fn before(
+        &mut self,
+        turn: &Pending,
+        upstream: &dyn Upstream,
+    ) -> Result<Vec<Look>, StoreError> {
+        match turn {
+            Pending::Group(turn) => _ = self.spare(&mut turn.clone())?,
+            Pending::User(turn) => _ = self.keep_user(turn, upstream)?,
+            Pending::Staged(_) => {}
+        }
+        Ok(self.told())
     }
 
     /// See [`brink`].
