@@ -68,6 +68,13 @@ pub trait Addresses {
         c: ConnectionKey,
         ids: Vec<String>,
     ) -> Result<HashSet<String>, StoreError>;
+    /// Those of some addresses, in lower case, whose last user here was deleted, and
+    /// nothing is left to do for that.
+    async fn departed_among(
+        &self,
+        c: ConnectionKey,
+        addresses: Vec<String>,
+    ) -> Result<HashSet<String>, StoreError>;
     /// Keeps which accounts share an address, by the address and their ids, in
     /// place of those that were kept.
     async fn note_twins(

@@ -71,12 +71,20 @@ fn idle_among(users: &[RemoteUser]) -> Vec<String> {
 impl Session {
     /// An account that has nothing shares its address with nobody, as whoever has
     /// something is meant by it then, unless it is the one that is linked here.
+    /// That of who was deleted is nobody new.
     pub(super) async fn leave_out_idle(&self, reading: &mut Reading) -> Result<(), Failure> {
+        let (store, c) = (&self.bridge.store, self.connection.key);
+        let idle = reading.users.iter().filter(|user| user.idle);
+        let addresses = idle.map(|user| user.account.to_lowercase()).collect();
+        let departed = store.departed_among(c, addresses).await;
+        let departed = departed.map_err(store_failed)?;
+        reading
+            .users
+            .retain(|user| !user.idle || !departed.contains(&user.account.to_lowercase()));
         let idle = idle_among(&reading.users);
         if idle.is_empty() {
             return Ok(());
         }
-        let (store, c) = (&self.bridge.store, self.connection.key);
         let linked = store.linked_among(c, idle.clone()).await;
         let linked = linked.map_err(store_failed)?;
         let idle: HashSet<String> = idle.into_iter().filter(|id| !linked.contains(id)).collect();

@@ -196,6 +196,20 @@ fn linked_among(db: &Connection, connection: i64, ids: Vec<String>) -> Result<Ha
     Ok(linked)
 }
 
+fn departed_among(
+    db: &Connection,
+    connection: i64,
+    addresses: Vec<String>,
+) -> Result<HashSet<String>> {
+    let mut departed = HashSet::new();
+    for address in addresses {
+        if leaving::departed(db, connection, &address)?.is_some() {
+            departed.insert(address);
+        }
+    }
+    Ok(departed)
+}
+
 /// An end has reached them.
 pub(super) fn forget(db: &Connection, connection: i64, ended: &Principal) -> Result<()> {
     let mut delete = db.prepare_cached(
@@ -224,6 +238,15 @@ impl Addresses for Sqlite {
         ids: Vec<String>,
     ) -> std::result::Result<HashSet<String>, StoreError> {
         let read = move |db: &Connection| linked_among(db, c.0, ids);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn departed_among(
+        &self,
+        c: ConnectionKey,
+        addresses: Vec<String>,
+    ) -> std::result::Result<HashSet<String>, StoreError> {
+        let read = move |db: &Connection| departed_among(db, c.0, addresses);
         Ok(self.readers.read_apart(read).await?)
     }
 

@@ -194,6 +194,12 @@ impl World {
             let users = all[0].users.iter().filter(|(_, (_, active))| !active);
             let out: Vec<String> = users.map(|(user, _)| user.clone()).collect();
             let asked = lock(&self.sides[0].asked);
+            // Who was deleted and is not found again has nothing by another account.
+            let gone = accounts().into_iter().filter(|user| {
+                let exists = asked.exists.get(user);
+                exists.is_some_and(|it| it.is(false)) && !all[0].users.contains_key(user)
+            });
+            let out: Vec<String> = out.into_iter().chain(gone).collect();
             found.extend(self.twins.verdict(self.app(), &asked, &out));
         }
         found
