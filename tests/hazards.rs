@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{World, address, user};
+use crate::support::{Application, World, address, user};
 
 fn rule(failure: Value, operation: &str, next: u64) -> Value {
     json!({ "rules": [{ "failure": failure, "operation": operation, "next": next }] })
@@ -192,6 +192,38 @@ async fn a_removal_that_lands_after_its_addition_is_made_good() {
     let of_ours = || async { world.upstream_members("developers").await.unwrap() };
     eventually("it lands", async || of_ours().await.len() == 1).await;
     eventually("it is put back", async || of_ours().await.len() == 2).await;
+}
+
+/// By an application that does not tell of who is one already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_who_was_only_read_to_be_one_is_not_added_for_ever() {
+    let rules = "sync_wait = \"1s\"\nlate_writes = \"1s\"\nread_lag = \"100ms\"";
+    let world = World::of(Application::Declared, rules).await;
+    let users = world.users("u", 2).await;
+    let path = format!("/Groups/{}", world.group("developers", &users[..1]).await);
+    world
+        .faults(rule(json!("error_after"), "add_members", 1))
+        .await;
+    world.forget_calls().await;
+    let add = json!([{ "op": "add", "path": "members", "value": [{ "value": users[1] }] }]);
+    world.patch(&path, add).await.expect(204);
+    let additions = async || {
+        let calls = world.calls().await;
+        let added = calls.iter().filter(|it| it["operation"] == "add_members");
+        added.count()
+    };
+    eventually("it is said again", async || additions().await > 2).await;
+    // As often as it takes, and then no more in the time of three doubts.
+    let mut before = 0;
+    for _ in 0..4 {
+        let now = additions().await;
+        if now == before {
+            return;
+        }
+        before = now;
+        tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    }
+    panic!("{before} additions, and no end");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,6 +49,8 @@ pub(super) enum Sent {
     Present = 1,
     /// Both, or it is not known any more.
     Either = 2,
+    /// No call: a read that may have lagged behind told that it is as wanted.
+    Read = 3,
 }
 
 impl Sent {
@@ -87,14 +89,17 @@ pub(super) fn note_pair(
 }
 
 /// A pair of which only a read told. Noted once: what is said again because of
-/// this may be read again, and of who left it is not noted for ever.
+/// this may be read again, as of an application that does not tell of what is so
+/// already, and that read is of a time at which nothing else was on its way.
 pub(super) fn note_read(db: &Connection, (group, user): (i64, i64), at: Millis) -> Result<()> {
     db.prepare_cached(
         "INSERT INTO doubts (user_key, group_key, sent, since)
-         SELECT ?1, ?2, 2, ?3 WHERE NOT EXISTS (
+         SELECT ?1, ?2, 3, ?3 WHERE NOT EXISTS (
              SELECT 1 FROM memberships
-             WHERE user_key = ?1 AND group_key = ?2 AND desired = 0 AND doubted <> 0)
-         ON CONFLICT DO UPDATE SET sent = 2, since = max(since, excluded.since) WHERE seq = 0",
+             WHERE user_key = ?1 AND group_key = ?2
+               AND (reread = 1 OR desired = 0 AND doubted <> 0))
+         ON CONFLICT DO UPDATE SET sent = CASE sent WHEN 3 THEN 3 ELSE 2 END,
+             since = max(since, excluded.since) WHERE seq = 0",
     )?
     .execute([user, group, at])?;
     Ok(())
@@ -410,12 +415,13 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
     if desired.is_some() {
         db.prepare_cached(if row.family.is_some() {
             // Also if it is handed out: that may have been done before.
-            "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
+            "UPDATE memberships SET observed = 2, reread = ?3, before = NULL, sent = NULL
              WHERE group_key = ?1 AND user_key = ?2"
         } else {
-            "UPDATE memberships SET observed = 2 WHERE group_key = ?1 AND user_key = ?2"
+            "UPDATE memberships SET observed = 2, reread = ?3
+             WHERE group_key = ?1 AND user_key = ?2"
         })?
-        .execute([group, user])?;
+        .execute(params![group, user, doubt.sent == Sent::Read as i64])?;
         if desired == Some(0) {
             withdrawal::resume(db, (group, user))?;
         }

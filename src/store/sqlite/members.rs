@@ -39,12 +39,12 @@ const INSERT: &str =
 const ADOPT: &str = "UPDATE memberships SET managed = 1 WHERE group_key = ?1 AND user_key = ?2";
 const DELETE: &str = "DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2";
 const CHANGE: &str = "UPDATE memberships SET desired = ?3, managed = 1, seq = ?4, doubted = 0,
-         withheld = 0
+         withheld = 0, reread = 0
      WHERE group_key = ?1 AND user_key = ?2";
 const AGAIN: &str = "UPDATE memberships SET seq = ?3 WHERE group_key = ?1 AND user_key = ?2";
 const OPEN: &str = "UPDATE memberships SET observed = 2 WHERE group_key = ?1 AND user_key = ?2";
 const DOUBT: &str = "UPDATE memberships SET desired = 0, observed = 2, managed = 1, seq = ?3,
-         doubted = 0, withheld = 0
+         doubted = 0, withheld = 0, reread = 0
      WHERE group_key = ?1 AND user_key = ?2";
 const WORKABLE: &str = "SELECT account_key IS NOT NULL AND (wants OR NOT ?2), dirty = 2 AND ?2
      FROM users WHERE key = ?1";

@@ -27,6 +27,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0015_seats.sql"),
     include_str!("../migrations/0016_twins.sql"),
     include_str!("../migrations/0017_stays.sql"),
+    include_str!("../migrations/0018_gone.sql"),
     include_str!("../migrations/0020_departed.sql"),
 ];
 

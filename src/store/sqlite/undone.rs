@@ -114,7 +114,7 @@ fn keep(
         late::note_pair(db, (group, user), Sent::Present, at)?;
     }
     db.prepare_cached(
-        "UPDATE memberships SET observed = 1, before = NULL, sent = NULL,
+        "UPDATE memberships SET observed = 1, before = NULL, sent = NULL, reread = 0,
              doubted = CASE WHEN ?3 THEN 2 ELSE doubted END
          WHERE group_key = ?1 AND user_key = ?2",
     )?
@@ -168,7 +168,8 @@ fn settle(
     }
     let next = if back { group.seq + 1 } else { pair.seq };
     db.prepare_cached(
-        "UPDATE memberships SET desired = ?3, observed = ?4, seq = ?5, before = NULL, sent = NULL
+        "UPDATE memberships SET desired = ?3, observed = ?4, seq = ?5, before = NULL, sent = NULL,
+             reread = 0
          WHERE group_key = ?1 AND user_key = ?2",
     )?
     .execute(params![group.key, user, desired, there, next])?;

@@ -35,6 +35,20 @@ impl Scene {
         recheck.await.unwrap()
     }
 
+    /// A turn that was to add a member and was told nothing of it.
+    async fn is_read(&self, group: &GroupWritten, user: UserKey) {
+        let turn = self.next(group).await;
+        assert_eq!(keys(&turn.work.adds), [user]);
+        let learned = GroupLearned {
+            present: vec![user],
+            read: vec![user],
+            ..GroupLearned::default()
+        };
+        let store = &self.store;
+        let end = store.end_group_turn(group.key, turn.seq, learned, 3_000);
+        end.await.unwrap();
+    }
+
     async fn next(&self, group: &GroupWritten) -> GroupTurn {
         let begin = self.store.begin_group_turn(group.key, 1_000);
         begin.await.unwrap().expect("the lane has work")
@@ -220,6 +234,35 @@ async fn who_left_and_was_only_read_to_be_gone_is_said_again_once_and_not_for_ev
         end.await.unwrap();
         assert_eq!(scene.recheck(LATER).await, woken);
     }
+}
+
+/// An addition that the application does not tell of, as it is so already.
+#[tokio::test]
+async fn who_was_only_read_to_be_a_member_is_said_again_once_and_not_for_ever() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[]).await;
+    let lane = Lane::Group(group.key);
+    scene
+        .change(&group, add(&[ann.resource.id]))
+        .await
+        .unwrap();
+    scene.is_read(&group, ann.key).await;
+    assert_eq!(scene.recheck(LATER).await, [lane]);
+    scene.is_read(&group, ann.key).await;
+    assert_eq!(scene.recheck(LATER).await, [], "a doubt ends");
+    // What is asked for anew may be doubted anew.
+    let out = scene.change(&group, remove(&[ann.resource.id])).await;
+    out.unwrap();
+    scene.confirm_group(&group).await;
+    scene
+        .change(&group, add(&[ann.resource.id]))
+        .await
+        .unwrap();
+    scene.is_read(&group, ann.key).await;
+    assert_eq!(scene.recheck(LATER).await, [lane]);
+    scene.is_read(&group, ann.key).await;
+    assert_eq!(scene.recheck(LATER).await, []);
 }
 
 #[tokio::test]
