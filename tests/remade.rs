@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{World, address, values};
+use crate::support::{Application, World, address, values};
 
 async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
@@ -262,4 +262,33 @@ async fn a_group_that_was_made_a_moment_ago_is_not_gone() {
         status["connections"][0]["refused"]["groups"], 0,
         "{status:#}"
     );
+}
+
+/// By an application of which single looks are not believed: in the time until
+/// that is known nothing goes back to what was so before the group was gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_and_taken_back_before_it_is_known_to_be_gone_is_told() {
+    for ops in [["remove", "add"], ["add", "remove"]] {
+        let rules = "read_lag = \"2s\"\nsync_wait = \"300ms\"";
+        let world = World::of(Application::Declared, rules).await;
+        let users = world.users("u", 3).await;
+        let path = format!("/Groups/{}", world.group("crew", &users[..2]).await);
+        let there = "/api/v2/groupmanagement/group/crew";
+        world.as_administrator("DELETE", there, Value::Null).await;
+        let who = if ops[0] == "add" { 2..3 } else { 1..2 };
+        for op in ops {
+            let change = members(op, &users[who.clone()]);
+            world.patch(&path, change).await.expect(204);
+        }
+        eventually("it is told", async || {
+            let status = world.status().await;
+            status["connections"][0]["refused"]["groups"] == 1
+        })
+        .await;
+        is_told(&world).await;
+        assert_eq!(world.upstream_members("crew").await, None);
+        // Asked for again, it is made.
+        world.patch(&path, members("add", &users[1..2])).await;
+        world.until_upstream_has("crew", &accounts(&[0, 1])).await;
+    }
 }

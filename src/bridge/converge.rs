@@ -69,6 +69,7 @@ fn word(result: &Result<impl Sized, UpstreamError>) -> String {
         Err(UpstreamError::Rejected { .. }) => "rejected".into(),
         Err(UpstreamError::Denied { .. }) => "denied".into(),
         Err(UpstreamError::Missing { .. }) => "missing".into(),
+        Err(UpstreamError::Missed { .. }) => "missed".into(),
         Err(UpstreamError::Exists { .. }) => "exists".into(),
         Err(UpstreamError::Staged { .. }) => "staged".into(),
         Err(UpstreamError::Barred { .. }) => "barred".into(),

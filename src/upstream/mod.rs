@@ -347,6 +347,9 @@ pub enum UpstreamError {
     /// The thing addressed is not there (404).
     #[error("missing: {reason}")]
     Missing { reason: String },
+    /// The group addressed was not found, by a look that may lag behind: nothing was done, and whether it is there is open.
+    #[error("not found yet: {reason}")]
+    Missed { reason: String },
     /// The thing to create is already there (409, or a 400 that says so).
     #[error("exists: {reason}")]
     Exists { reason: String },

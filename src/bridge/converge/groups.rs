@@ -466,6 +466,9 @@ impl Turn<'_> {
                 self.unsent(members_of(&operation));
                 return Next::Stop(pause_after(error));
             }
+            // Who is in it is as open as whether it is there: what is asked for
+            // until that is known has to be said, too.
+            UpstreamError::Missed { .. } => return Next::Stop(pause_after(error)),
             UpstreamError::Unknown { .. } => {
                 if makes_nobodys(&operation) && self.learned.existence.is_some() {
                     self.learned.existence = Some(Existence::Unknown);

@@ -26,7 +26,8 @@ async fn fate(failure: Failure) -> (&'static str, bool) {
         Err(UpstreamError::Missing { .. }) => "missing",
         Err(UpstreamError::Exists { .. }) => "exists",
         Err(
-            UpstreamError::Staged { .. }
+            UpstreamError::Missed { .. }
+            | UpstreamError::Staged { .. }
             | UpstreamError::Barred { .. }
             | UpstreamError::Partly { .. },
         ) => "ours",

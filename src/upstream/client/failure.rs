@@ -103,6 +103,7 @@ pub(super) fn kind(error: &UpstreamError) -> &'static str {
         UpstreamError::Rejected { .. } => "rejected",
         UpstreamError::Denied { .. } => "denied",
         UpstreamError::Missing { .. } => "missing",
+        UpstreamError::Missed { .. } => "missed",
         UpstreamError::Exists { .. } => "exists",
         UpstreamError::Staged { .. } => "staged",
         UpstreamError::Barred { .. } => "barred",

@@ -58,7 +58,9 @@ impl Rest {
         let found = self.look_for_group(name).await?;
         if found.is_none() && self.settings.group.fixed.is_empty() {
             if !self.memory.is_gone(Thing::Group(name.to_owned())) {
-                return Err(later("a reading misses the group, and may lag behind"));
+                return Err(UpstreamError::Missed {
+                    reason: "a reading misses the group, and may lag behind".into(),
+                });
             }
             self.memory.forget(name);
         }

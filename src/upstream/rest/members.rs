@@ -50,7 +50,8 @@ impl Rest {
             Err(UpstreamError::Missing { reason }) => {
                 match self.where_is(group, id.as_deref()).await.map_err(unsent)? {
                     Place::Nowhere => Err(UpstreamError::Missing { reason }),
-                    Place::Elsewhere => Err(later(reason)),
+                    // Who is in the one that has the name now is not known.
+                    Place::Elsewhere => Err(UpstreamError::Missed { reason }),
                     Place::Here if self.was_renewed(members, &told).await? => Err(later(reason)),
                     Place::Here if name == Name::RemoveMembers => unsettled(members, reason),
                     Place::Here => Err(rejected(reason)),

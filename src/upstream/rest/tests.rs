@@ -215,6 +215,7 @@ fn ended(came: Result<Outcome, UpstreamError>) -> &'static str {
             }
         }
         Err(UpstreamError::Missing { .. }) => "missing",
+        Err(UpstreamError::Missed { .. }) => "missed",
         Err(UpstreamError::Later { .. }) => "later",
         Err(UpstreamError::Rejected { .. }) => "rejected",
         Err(UpstreamError::Barred { .. }) => "barred",

@@ -61,6 +61,21 @@ async fn what_was_made_a_moment_ago_is_not_gone_because_no_look_shows_it() {
     assert_eq!((learned.absent, learned.gone), (vec![], None));
 }
 
+/// What is asked for until it is known to be gone is not as it was either.
+#[tokio::test]
+async fn where_a_look_may_lag_behind_nobody_is_known_to_be_in_it_or_not() {
+    let app = scripted(|_| {
+        Err(UpstreamError::Missed {
+            reason: "a reading misses it".into(),
+        })
+    });
+    for work in [group(0..0, 10..12), group(0..2, 0..0)] {
+        let (learned, pause) = turn(&app, work).await;
+        assert_eq!(learned.unsent, []);
+        open_still((learned, pause));
+    }
+}
+
 #[tokio::test]
 async fn one_whose_members_are_not_found_is_looked_for() {
     let mut app = scripted(|operation| {

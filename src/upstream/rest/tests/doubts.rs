@@ -58,7 +58,7 @@ async fn a_group_that_a_search_misses_is_looked_for_in_the_list() {
             ],
         )
         .await;
-        assert_eq!(ended(application.apply(&operation).await), "later");
+        assert_eq!(ended(application.apply(&operation).await), "missed");
         assert_eq!(ended(application.apply(&operation).await), "done");
         script.all_was_asked();
     }
@@ -73,7 +73,10 @@ async fn a_group_that_was_there_is_not_gone_because_one_reading_misses_it() {
     .await;
     application.groups().await.unwrap();
     let seen = application.group("Crew").await;
-    assert!(matches!(seen, Err(UpstreamError::Later { .. })), "{seen:?}");
+    assert!(
+        matches!(seen, Err(UpstreamError::Missed { .. })),
+        "{seen:?}"
+    );
     script.all_was_asked();
 }
 
@@ -390,15 +393,15 @@ async fn a_404_is_believed_of_a_group_that_is_not_there_and_of_nobody_else() {
     for (operation, call, (lag, now, account, end)) in [
         (&remove, call[0], (soon, seven, Some(same), "unknown")),
         (&remove, call[0], (soon, seven, Some(found), "later")),
-        (&remove, call[0], lags(soon, none, "later")),
+        (&remove, call[0], lags(soon, none, "missed")),
         (&remove, call[0], lags(long, none, "missing")),
-        (&remove, call[0], lags(soon, eight, "later")),
+        (&remove, call[0], lags(soon, eight, "missed")),
         (&add, call[1], (soon, seven, Some(same), "rejected")),
         (&add, call[1], (soon, seven, Some(found), "later")),
-        (&add, call[1], lags(soon, none, "later")),
+        (&add, call[1], lags(soon, none, "missed")),
         (&add, call[1], lags(long, none, "missing")),
         (&delete, call[2], lags(soon, seven, "rejected")),
-        (&delete, call[2], lags(soon, none, "later")),
+        (&delete, call[2], lags(soon, none, "missed")),
         (&delete, call[2], lags(long, none, "done")),
         (&delete, call[2], lags(soon, eight, "later")),
     ] {
