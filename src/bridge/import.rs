@@ -56,6 +56,9 @@ impl Bridge {
                     let pause = match read {
                         Ok(seen) => {
                             tracing::info!(?seen, connection = %session.connection.name, "imported");
+                            if seen.back > 0 {
+                                session.wake_open().await;
+                            }
                             until_next(every, &seen)
                         }
                         Err(error) => {

@@ -16,7 +16,7 @@ use super::{
     Bridge, Connection, Failure, Operator, Session, clock, recovery, session::store_failed,
 };
 use crate::{
-    plan::drift,
+    plan::{drift, state::GroupKey},
     store::{Drifted, Millis, Why},
     upstream::in_background,
 };
@@ -223,7 +223,7 @@ impl Session {
             if found.compared > 0 {
                 self.connection.agree();
             }
-            if !found.is_drift() {
+            if !found.is_drift() && !self.has_gone_groups().await? {
                 self.retry_ends().await?;
                 let found = Drifted {
                     applied: true,
@@ -235,6 +235,13 @@ impl Session {
         }
         self.retry_ends().await?;
         self.read_all(Purpose::Repair(order.shrunk)).await
+    }
+
+    /// Whether one may be there again.
+    async fn has_gone_groups(&self) -> Result<bool, Failure> {
+        let (store, key) = (&self.bridge.store, self.connection.key);
+        let gone = store.gone_groups(key, GroupKey(0), 1).await;
+        Ok(!gone.map_err(store_failed)?.is_empty())
     }
 
     /// What the application would not end, although nobody is to have it any

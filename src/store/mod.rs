@@ -670,6 +670,8 @@ pub struct Imported {
     pub unshown: u64,
     /// What is not there any more and not believed to be gone.
     pub doubted: u64,
+    /// Groups that were known to be gone and are shown again.
+    pub back: u64,
 }
 
 /// What is not on a list of the application any more, by the keys of its rows:

@@ -2,13 +2,20 @@
 //! goes on showing them with their members, of whom nobody is there; nothing is
 //! sent for them, and they stand in the status as refused, until somebody is asked
 //! for in them (reliability: H-15, F-09).
+//!
+//! Whoever was to be no member of such a group is out without having been taken
+//! out. That is as good as the application's word, and where the group is there
+//! after all they are still in it; so it is kept who they are.
 
 use rusqlite::{Connection, params};
 use serde_json::json;
 
 use crate::{
-    plan::state::{Existence, GroupKey},
-    store::{Actor, Lane, Reconcilable, Repaired},
+    plan::{
+        operation::Operation,
+        state::{Existence, GroupKey},
+    },
+    store::{Actor, GroupLearned, Lane, Millis, Reconcilable, Repaired},
 };
 
 use super::{
@@ -17,21 +24,105 @@ use super::{
     groups::{self, Group},
     lanes,
     reconcile::reconcilable_at,
+    recovery,
+    users::{self, User},
+    withdrawal::withdrawn,
 };
 
 /// Writes it into the pairs, and says it of the row without saving that. Returns
 /// the users that may have left for good.
-pub(super) fn note(db: &Connection, group: &mut Group, reason: &str) -> Result<Vec<i64>> {
+pub(super) fn note(
+    db: &Connection,
+    group: &mut Group,
+    reason: &str,
+    at: Millis,
+) -> Result<Vec<i64>> {
     group.existence = Existence::Absent;
     group.made = true;
     group.whole = false;
     group.refused = Some(reason.to_owned());
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO moot (group_key, user_key, at)
+         SELECT group_key, user_key, ?2 FROM memberships WHERE group_key = ?1 AND desired = 0",
+    )?
+    .execute(params![group.key, at])?;
     let leavers = lanes::purge_leaving(db, group.key)?;
     db.prepare_cached(
         "UPDATE memberships SET observed = 0, before = NULL, sent = NULL WHERE group_key = ?1",
     )?
     .execute([group.key])?;
     Ok(leavers)
+}
+
+/// These are out because their group is taken to be gone.
+pub(super) fn note_moot(db: &Connection, group: i64, users: &[i64], at: Millis) -> Result<()> {
+    let mut note = db
+        .prepare_cached("INSERT OR REPLACE INTO moot (group_key, user_key, at) VALUES (?1, ?2, ?3)")?;
+    for user in users {
+        note.execute(params![group, user, at])?;
+    }
+    Ok(())
+}
+
+pub(super) fn forget_moot(db: &Connection, group: i64) -> Result<()> {
+    db.prepare_cached("DELETE FROM moot WHERE group_key = ?1")?
+        .execute([group])?;
+    Ok(())
+}
+
+/// What a turn learned of the group itself, for those who are out because of it:
+/// nobody is in one that was just made, and in one that is or may be there they are.
+pub(super) fn follow(
+    db: &Connection,
+    group: &Group,
+    learned: &GroupLearned,
+    at: Millis,
+) -> Result<()> {
+    let makes = |(operation, ..): &(Operation, String, u64)| {
+        matches!(operation, Operation::CreateGroup { .. })
+    };
+    match group.existence {
+        _ if group.tombstone.is_some() => Ok(()),
+        Existence::Absent if group.made => {
+            let absent: Vec<i64> = learned.absent.iter().map(|user| user.0).collect();
+            note_moot(db, group.key, &absent, at)
+        }
+        Existence::Absent => Ok(()),
+        Existence::Present if learned.calls.iter().any(makes) => forget_moot(db, group.key),
+        Existence::Present | Existence::Unknown => say_moot(db, group),
+    }
+}
+
+/// They are taken out, as the group is there or may be; so is who is not to have
+/// access meanwhile. Not whoever is asked for in it again.
+pub(super) fn say_moot(db: &Connection, group: &Group) -> Result<()> {
+    let users: Vec<(i64, Millis)> = db
+        .prepare_cached("SELECT user_key, at FROM moot WHERE group_key = ?1")?
+        .query_map([group.key], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut open = db.prepare_cached(
+        "INSERT OR IGNORE INTO memberships
+             (group_key, user_key, user_id, desired, observed, managed, seq, withheld)
+         VALUES (?1, ?2, ?3, 0, 2, 1, ?4, ?5)",
+    )?;
+    for (user, at) in users {
+        let nameable = |user: &User| user.account_key.is_some() && !user.never_there();
+        if let Some(member) = users::by_key(db, user)?.filter(nameable) {
+            let withheld = recovery::withholds(db, group.connection, at)?;
+            let id = member.id.as_bytes();
+            open.execute(params![group.key, user, id, group.seq, withheld])?;
+        }
+    }
+    forget_moot(db, group.key)?;
+    db.prepare_cached(concat!(
+        "UPDATE memberships SET observed = 2
+         WHERE group_key = ?1 AND desired = 1 AND observed = 0 AND managed = 1
+           AND EXISTS (SELECT 1 FROM users u WHERE u.key = user_key AND ",
+        withdrawn!(),
+        ")"
+    ))?
+    .execute([group.key])?;
+    Ok(())
 }
 
 pub(super) fn groups_after(
@@ -60,6 +151,7 @@ pub(super) fn find(db: &Connection, key: GroupKey, actor: &Actor) -> Result<Repa
     group.existence = Existence::Unknown;
     group.refused = None;
     groups::save(db, &group)?;
+    say_moot(db, &group)?;
     let detail = json!({ "back": true });
     audit::record(
         db,

@@ -283,10 +283,19 @@ pub(super) fn end(
     note_unanswered(db, &group, seq, learned, at)?;
     let gone = gone_now(db, &group, learned, untouched)?;
     match (gone, learned.existence) {
-        (Some(reason), _) => left.extend(gone::note(db, &mut group, reason)?),
+        (Some(reason), _) => {
+            gone::note_moot(db, group.key, &keys(&learned.absent), at)?;
+            left.extend(gone::note(db, &mut group, reason, at)?);
+        }
         // It is found out once more, for what came meanwhile.
-        (None, Some(_)) if learned.gone.is_some() => {}
-        (None, Some(existence)) => left.extend(learn_existence(db, &mut group, existence)?),
+        (None, Some(_)) if learned.gone.is_some() => {
+            gone::note_moot(db, group.key, &keys(&learned.absent), at)?;
+            gone::say_moot(db, &group)?;
+        }
+        (None, Some(existence)) => {
+            left.extend(learn_existence(db, &mut group, existence)?);
+            gone::follow(db, &group, learned, at)?;
+        }
         (None, None) => {}
     }
     naming::learn(db, &mut group, learned, at)?;

@@ -21,7 +21,7 @@ use crate::{
 use super::{
     audit,
     fault::{Fault, Result},
-    guard, lanes,
+    gone, guard, lanes,
     members::{Flushed, Named},
     naming, owners, refusals,
     row::{check, existence_code, existence_of, id_at},
@@ -433,7 +433,7 @@ pub(super) fn change(
     let stored = group.stored()?;
     let next = (change.decide)(&stored)?;
     let next = next.filter(|next| next.attributes != stored.row.attributes);
-    let gone = group.refused.clone().filter(|_| group.is_gone());
+    let was_gone = group.refused.clone().filter(|_| group.is_gone());
     let mut tried_again = group.refused.take().is_some();
 
     let replaced = |change: &MemberChange| matches!(change, MemberChange::Replace(_));
@@ -456,10 +456,13 @@ pub(super) fn change(
         owners::claim_group(db, &group)?;
     }
     guard::members_go(db, &group, size, &flushed, actor)?;
+    if group.made && group.existence != Existence::Present {
+        gone::note_moot(db, group.key, &flushed.untold, actor.at)?;
+    }
     let moved = flushed.moved();
-    if gone.is_some() && !flushed.asserts && !renames {
+    if was_gone.is_some() && !flushed.asserts && !renames {
         // Who asks for nobody in it does not ask for it.
-        (group.refused, tried_again) = (gone, false);
+        (group.refused, tried_again) = (was_gone, false);
     }
     if let Some(next) = &next {
         guard::group_renamed(&group, next, actor)?;
@@ -569,5 +572,6 @@ pub(super) fn bury(db: &Connection, group: &mut Group, at: Millis) -> Result<()>
     (group.members, group.unmanaged, group.strangers) = (0, 0, 0);
     save(db, group)?;
     refusals::forget_group(db, group.key)?;
+    gone::forget_moot(db, group.key)?;
     strip(db, group)
 }

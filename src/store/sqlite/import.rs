@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
 use crate::{
-    plan::state::Existence,
+    plan::state::{Existence, GroupKey},
     scim::resource::ResourceId,
     store::{Actor, FoundGroup, FoundUser, Gone, Imported, StoreError},
 };
@@ -20,6 +20,7 @@ use super::{
     audit, families,
     fault::Result,
     found::{self, Listed, Whose},
+    gone,
     groups::{self, Group},
     late, mirror, naming, recovery,
     shown::Shown,
@@ -71,6 +72,7 @@ pub(super) async fn run(
         sum.members_new += part.members_new;
         sum.members_unknown += part.members_unknown;
         sum.unshown += part.unshown;
+        sum.back += part.back;
     }
     for gone in gone {
         mirror::lose(writer, &import, &listed, gone).await?;
@@ -113,6 +115,7 @@ async fn import_group(writer: &Writer, mut found: FoundGroup, import: &Import) -
     let (key, row) = row.await?;
     seen.groups_new = u64::from(row == Found::New);
     seen.unshown = u64::from(row == Found::Unshown);
+    seen.back = u64::from(row == Found::Back);
     let Some(key) = key else {
         return Ok(seen);
     };
@@ -147,7 +150,7 @@ fn import_users(
             Found::New => seen.users_new += 1,
             Found::Learned => learned += 1,
             Found::Unshown => seen.unshown += 1,
-            Found::AsBefore => {}
+            Found::AsBefore | Found::Back => {}
         }
     }
     if seen.users_new + learned > 0 {
@@ -164,6 +167,8 @@ pub(super) enum Found {
     New,
     Learned,
     AsBefore,
+    /// It was known to be gone.
+    Back,
     /// Somebody else has its name or its address here.
     Unshown,
 }
@@ -255,6 +260,10 @@ fn find_or_add(
         .optional()?;
     let stored = row.map(|key| groups::by_key(db, key)).transpose()?;
     if let Some(mut group) = stored.flatten() {
+        if group.is_gone() && is_back(db, &group, import)? {
+            gone::find(db, GroupKey(group.key), &import.actor)?;
+            return Ok((None, Found::Back));
+        }
         // A group being made or unmade here says nothing yet about who is in it.
         if group.tombstone.is_some() || group.existence != Existence::Present {
             return Ok((None, Found::AsBefore));
@@ -300,6 +309,21 @@ fn find_or_add(
     Ok((made, end))
 }
 
+/// Whether a turn of a group ended that the reading does not show.
+fn was_turned(db: &Connection, key: i64, import: &Import) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM groups WHERE key = ?1 AND turned > ?2")?
+        .exists([key, import.since])?)
+}
+
+/// Whether one that is gone and shown is to be looked after. In recovery nobody is
+/// given back what an old database remembers.
+fn is_back(db: &Connection, group: &Group, import: &Import) -> Result<bool> {
+    Ok(!import.mirror
+        && !was_turned(db, group.key, import)?
+        && !recovery::holds(db, group.connection)?)
+}
+
 /// What became of some members of a group.
 #[derive(Debug, Default)]
 struct Portion {
@@ -322,10 +346,7 @@ fn add_members(
         return Ok(Portion::default());
     };
     // Asked for every portion, because a turn may end between two of them.
-    let turned = db
-        .prepare_cached("SELECT 1 FROM groups WHERE key = ?1 AND turned > ?2")?
-        .exists([key, import.since])?;
-    if turned {
+    if was_turned(db, key, import)? {
         return Ok(Portion::default());
     }
     let mut part = Portion::default();

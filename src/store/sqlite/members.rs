@@ -117,6 +117,8 @@ pub(super) struct Flushed {
     pub(super) gone: Vec<i64>,
     /// How many of them were only found, and never asked for.
     pub(super) gone_unasked: u64,
+    /// The keys of those who ended without anything being open.
+    pub(super) untold: Vec<i64>,
     /// Members found by import that are now asked for.
     pub(super) adopted: u64,
     /// Something was asked for again that may be on its way: if that is
@@ -478,6 +480,7 @@ fn write_pair(
     if !pair.desired && was.observed == 0 {
         if families::may_forget(db, family, user)? {
             db.prepare_cached(DELETE)?.execute([group, user])?;
+            flushed.untold.push(user);
             return Ok(false);
         }
         db.prepare_cached(DOUBT)?.execute([group, user, seq])?;

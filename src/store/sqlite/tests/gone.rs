@@ -1,7 +1,13 @@
 //! Groups that the application has no more: what they are until somebody is
 //! asked for in them, and what asks for them (reliability: H-15, F-09).
 use super::*;
-use crate::plan::state::GroupKey;
+use crate::{
+    plan::{
+        operation::Operation,
+        state::{GroupKey, Principal},
+    },
+    store::Why,
+};
 
 struct Gone {
     scene: Scene,
@@ -67,6 +73,29 @@ impl Gone {
     async fn gone(&self) -> usize {
         let gone = self.scene.store.gone_groups(self.scene.c, GroupKey(0), 9);
         gone.await.unwrap().len()
+    }
+
+    fn keys(&self, of: &[Principal]) -> Vec<usize> {
+        let place = |it: &Principal| self.users.iter().position(|user| user.key == it.user);
+        let mut places: Vec<usize> = of.iter().filter_map(place).collect();
+        places.sort_unstable();
+        places
+    }
+
+    /// What a turn of it learned.
+    async fn learns(&self, learned: GroupLearned) {
+        let store = &self.scene.store;
+        let turn = store.begin_group_turn(self.group.key, 9).await.unwrap();
+        let end = store.end_group_turn(self.group.key, turn.unwrap().seq, learned, 9);
+        end.await.unwrap();
+    }
+
+    /// Of one that is there after all, who is put there and who is taken out.
+    async fn says(&self, adds: &[usize], removes: &[usize]) {
+        let turn = self.scene.store.begin_group_turn(self.group.key, 9).await;
+        let work = turn.unwrap().expect("work").work;
+        assert_eq!(self.keys(&work.adds), adds);
+        assert_eq!(self.keys(&work.removes), removes);
     }
 
     /// It is made again, with these.
@@ -140,8 +169,11 @@ async fn what_was_asked_for_during_the_turn_finds_it_out_by_itself() {
     let end = store.end_group_turn(it.group.key, turn.unwrap().seq, learned, 9);
     assert_eq!(end.await.unwrap(), [Lane::Group(it.group.key)]);
     assert_eq!(it.gone().await, 0);
-    let next = store.begin_group_turn(it.group.key, 9).await.unwrap();
-    assert_eq!(next.unwrap().work.observed, Existence::Present);
+    // Whoever was to go because of it, too.
+    let work = store.begin_group_turn(it.group.key, 9).await.unwrap();
+    let work = work.unwrap().work;
+    assert_eq!(work.observed, Existence::Present);
+    assert_eq!(it.keys(&work.removes), [0, 1]);
 }
 
 #[tokio::test]
@@ -155,4 +187,69 @@ async fn one_that_is_shown_again_is_looked_after_once() {
     assert_eq!((work.observed, work.adds.len()), (Existence::Unknown, 2));
     let again = store.find_group(it.group.key, actor()).await.unwrap();
     assert_eq!(again.lanes, []);
+}
+
+#[tokio::test]
+async fn whoever_was_to_go_from_one_that_is_there_after_all_is_taken_out() {
+    let it = Gone::by_a_turn().await;
+    it.members(MemberChange::Remove, &[1]).await;
+    let store = &it.scene.store;
+    store.find_group(it.group.key, actor()).await.unwrap();
+    it.says(&[2], &[0, 1]).await;
+    assert_eq!(it.scene.members(&it.group).await, [it.users[2].resource.id]);
+    // It is said once.
+    let learned = GroupLearned {
+        existence: Some(Existence::Present),
+        absent: vec![it.users[0].key, it.users[1].key],
+        present: vec![it.users[2].key],
+        ..GroupLearned::default()
+    };
+    let end = store.end_group_turn(it.group.key, 99, learned, 9);
+    assert_eq!(end.await.unwrap(), []);
+    assert_eq!(store.begin_group_turn(it.group.key, 9).await, Ok(None));
+}
+
+#[tokio::test]
+async fn nor_does_who_finds_it_there_by_making_it_again_leave_them_in_it() {
+    let it = Gone::by_a_turn().await;
+    it.members(MemberChange::Remove, &[1]).await;
+    // Not whoever is asked for again.
+    it.members(MemberChange::Add, &[1, 2]).await;
+    let exists = GroupLearned {
+        existence: Some(Existence::Unknown),
+        unsent: vec![it.users[1].key, it.users[2].key],
+        ..GroupLearned::default()
+    };
+    it.learns(exists).await;
+    it.says(&[1, 2], &[0]).await;
+}
+
+#[tokio::test]
+async fn nobody_is_taken_out_of_one_that_was_made_again() {
+    let it = Gone::by_a_turn().await;
+    it.members(MemberChange::Add, &[2]).await;
+    let made = Operation::CreateGroup {
+        name: "dev".into(),
+        members: Vec::new(),
+    };
+    it.learns(GroupLearned {
+        existence: Some(Existence::Present),
+        calls: vec![(made, "done".into(), 1)],
+        ..GroupLearned::default()
+    })
+    .await;
+    it.says(&[1, 2], &[]).await;
+}
+
+#[tokio::test]
+async fn what_was_noted_before_a_recovery_waits_for_its_end() {
+    let it = Gone::by_a_turn().await;
+    let (store, c) = (&it.scene.store, it.scene.c);
+    let by = Actor { at: 10, ..actor() };
+    let begin = store.begin_recovery(c, Why::OlderDatabase, by);
+    assert_eq!(begin.await, Ok(true));
+    store.find_group(it.group.key, actor()).await.unwrap();
+    it.says(&[1, 2], &[]).await;
+    store.end_recovery(c, actor()).await.unwrap();
+    it.says(&[1, 2], &[0]).await;
 }
