@@ -112,6 +112,54 @@ async fn one_credential_of_two_tenants_is_told() {
     }
 }
 
+/// An account that one connection ended and made anew has what the other one asks
+/// for on it, too.
+async fn both_are_given_back(application: Application) {
+    let soon = "late_writes = \"2s\"\nread_lag = \"100ms\"";
+    let (mut world, mut other) = World::pair_apart(application, soon, TENANT).await;
+    let mut a = world.user("a").await;
+    let team = world.group("team", std::slice::from_ref(&a)).await;
+    world.import();
+    world.meet(&mut other);
+    world.turn_to(&mut other);
+    let filter = format!("/Users?filter=emails.value%20eq%20%22{}%22", address("a"));
+    let same = found(&world, &filter).await;
+    let b = world.user("b").await;
+    world.group("mine", &[same, b]).await;
+    world.turn_to(&mut other);
+    for deleted in [false, true] {
+        let path = format!("/Users/{a}");
+        if deleted {
+            world.send("DELETE", &path, None).await.expect(204);
+        } else {
+            let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+            world.patch(&path, off).await.expect(200);
+        }
+        if deleted {
+            a = world.user("a").await;
+            let add = json!([{ "op": "add", "path": "members", "value": values(&[a.clone()]) }]);
+            world
+                .patch(&format!("/Groups/{team}"), add)
+                .await
+                .expect(204);
+        } else {
+            let on = json!([{ "op": "replace", "path": "active", "value": true }]);
+            world.patch(&path, on).await.expect(200);
+        }
+        world
+            .until_upstream_has("team", &[address("a")].into())
+            .await;
+        let both = [address("a"), address("b")].into();
+        world.until_upstream_has("mine", &both).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_made_anew_has_what_every_connection_of_its_tenant_asks_for() {
+    both_are_given_back(Application::Opsera).await;
+    both_are_given_back(Application::Declared).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tenants_without_a_name_or_with_different_ones_are_not_taken_for_one() {
     let (mut world, mut other) = World::pair_apart(Application::Opsera, "", "").await;

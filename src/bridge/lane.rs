@@ -7,13 +7,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use tokio::{
-    sync::{Notify, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::Instant,
 };
 
@@ -118,7 +118,11 @@ struct Inner {
     places: Places,
     /// What was done before is not known.
     began: Instant,
+    others: OnceLock<Others>,
 }
+
+/// Where lanes of other connections are woken.
+pub(super) type Others = mpsc::UnboundedSender<(ConnectionKey, Lane)>;
 
 #[derive(Debug)]
 struct State {
@@ -376,11 +380,16 @@ impl Lanes {
             guard,
             places,
             began: Instant::now(),
+            others: OnceLock::new(),
         }))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Lane, State>> {
         self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn know_others(&self, others: Others) {
+        let _ = self.0.others.set(others);
     }
 
     /// Starts or wakes a lane.
@@ -576,6 +585,7 @@ impl Lanes {
         let (version, begun) = (turn.version, turn.begun);
         let upstream = self.0.upstream.as_ref();
         let before = turn.work.observed.clone();
+        let was_there = before.existence == Existence::Present;
         let work = async {
             if let Some(mut kept) = self.keep_user(&turn).await? {
                 self.part(&turn, &mut kept, told.as_deref_mut()).await;
@@ -648,6 +658,11 @@ impl Lanes {
             );
         });
         self.kick_all(woken);
+        let observed = learned.observed.as_ref();
+        let is_there = observed.is_some_and(|it| it.existence == Existence::Present);
+        if learned.recreated || is_there && !was_there {
+            self.wake_others(key).await?;
+        }
         Ok(Some(pause))
     }
 
@@ -711,6 +726,18 @@ impl Lanes {
         point!("turn.told");
         self.kick_all(woken);
         Ok(Some(pause))
+    }
+
+    /// Of other connections at the tenant, that put the same account into groups.
+    async fn wake_others(&self, key: UserKey) -> Result<(), StoreError> {
+        let Some(others) = self.0.others.get() else {
+            return Ok(());
+        };
+        for lane in self.0.store.asked_elsewhere(key).await? {
+            // At the end nobody is left to be woken.
+            let _ = others.send(lane);
+        }
+        Ok(())
     }
 
     pub(super) fn kick_all(&self, lanes: Vec<Lane>) {

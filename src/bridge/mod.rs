@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     plan::state::ConnectionKey,
@@ -247,6 +247,7 @@ impl Bridge {
         let lately = beginning::look_back(&*store, &setups).await?;
         let mut connections = Vec::with_capacity(setups.len());
         let places = Places::default();
+        let (others, woken) = mpsc::unbounded_channel();
         for (mut setup, sent_lately) in setups.into_iter().zip(lately) {
             Arc::make_mut(&mut setup.policy.guard).roles = setup.upstream.roles();
             let key = store.connection(&setup.name).await?;
@@ -269,6 +270,7 @@ impl Bridge {
             recovery::settle_in(&*store, key, &setup, doubt).await?;
             recovery::uphold(&*store, key, &setup).await?;
             recovery::note_ends(&*store, key, &setup).await?;
+            lanes.know_others(others.clone());
             lanes.recheck_late(key, setup.policy.late_writes);
             for lane in store.open_lanes(key).await? {
                 lanes.kick(lane);
@@ -286,6 +288,7 @@ impl Bridge {
                 reconciling: Mutex::default(),
             }));
         }
+        sharing::wake(&engine, woken, &connections);
         // Only now that a doubt is written down may what caused it be forgotten.
         store.note_age().await?;
         let bridge = Arc::new(Self {

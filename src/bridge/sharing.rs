@@ -1,10 +1,14 @@
 //! Which connections lead to one tenant of one application. What that means for
 //! who may change what is the store's to hold.
 
-use super::Setup;
+use std::{collections::HashMap, sync::Arc};
+
+use tokio::sync::mpsc;
+
+use super::{Connection, Setup};
 use crate::{
     plan::state::ConnectionKey,
-    store::{Site, Store, StoreError},
+    store::{Lane, Site, Store, StoreError},
     upstream::Tenant,
 };
 
@@ -28,6 +32,22 @@ pub(super) async fn settle(store: &dyn Store, setups: &[Setup]) -> Result<(), St
         sites.push((*key, site));
     }
     store.settle_sites(sites).await
+}
+
+/// Wakes what a lane of one connection has found to do for others; ends with the
+/// engine's runtime.
+pub(super) fn wake(
+    engine: &tokio::runtime::Handle,
+    mut woken: mpsc::UnboundedReceiver<(ConnectionKey, Lane)>,
+    connections: &[Arc<Connection>],
+) {
+    let lanes = connections.iter().map(|it| (it.key, it.lanes.clone()));
+    let lanes: HashMap<ConnectionKey, _> = lanes.collect();
+    engine.spawn(async move {
+        while let Some((of, lane)) = woken.recv().await {
+            lanes.get(&of).into_iter().for_each(|it| it.kick(lane));
+        }
+    });
 }
 
 /// What a connection shares with others, if it does. Named by the oldest of them,

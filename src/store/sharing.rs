@@ -13,9 +13,9 @@
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::{Lane, StoreError};
 use crate::{
-    plan::state::ConnectionKey,
+    plan::state::{ConnectionKey, UserKey},
     scim::resource::{ResourceId, ResourceType},
 };
 
@@ -83,4 +83,10 @@ pub trait Sharing {
         c: ConnectionKey,
         most: usize,
     ) -> Result<Vec<Place>, StoreError>;
+    /// Lanes of other connections that have something to do for an account that one
+    /// of this connection's users was given, as it was made anew.
+    async fn asked_elsewhere(
+        &self,
+        user: UserKey,
+    ) -> Result<Vec<(ConnectionKey, Lane)>, StoreError>;
 }

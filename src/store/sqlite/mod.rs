@@ -76,6 +76,7 @@ mod refusals;
 mod removals;
 mod row;
 mod seats;
+mod sharing;
 mod shown;
 #[cfg(test)]
 mod tests;

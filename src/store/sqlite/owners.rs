@@ -12,12 +12,12 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    plan::state::ConnectionKey,
+    plan::state::{ConnectionKey, UserKey},
     scim::{error::Problem, resource::ResourceType},
-    store::{Elsewhere, Place, Sharing, Site, StoreError},
+    store::{Elsewhere, Lane, Place, Sharing, Site, StoreError},
 };
 
-use super::{Sqlite, fault::Result, groups::Group, row::id_at, seats};
+use super::{Sqlite, fault::Result, groups::Group, row::id_at, seats, sharing};
 
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
@@ -326,5 +326,12 @@ impl Sharing for Sqlite {
     ) -> std::result::Result<Vec<Place>, StoreError> {
         let read = move |db: &Connection| seats::elsewhere(db, c.0, most);
         Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn asked_elsewhere(
+        &self,
+        user: UserKey,
+    ) -> std::result::Result<Vec<(ConnectionKey, Lane)>, StoreError> {
+        Ok(self.readers.read(|db| sharing::asked(db, user))?)
     }
 }

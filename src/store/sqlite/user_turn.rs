@@ -17,7 +17,7 @@ use super::{
     fault::Result,
     lanes,
     late::{self, Sent},
-    leaving, seats,
+    leaving, seats, sharing,
     users::{self, User},
     withdrawal::{self, Withdrawal},
 };
@@ -100,6 +100,8 @@ pub(super) fn end(
     }
     // A write that came during the turn deserves a turn of its own.
     let overtaken = user.turn.take().is_some_and(|begun| begun != user.version);
+    let known_as = user.upstream_id.clone();
+    let was_there = user.observed.existence == Existence::Present;
     if let Some(observed) = learned.observed {
         user.observed = observed;
     }
@@ -144,6 +146,9 @@ pub(super) fn end(
         want_again(db, user.key)?;
     } else if user.never_there() {
         settle_pairs(db, user.key)?;
+    }
+    if learned.recreated || !was_there && user.observed.existence == Existence::Present {
+        sharing::want_again(db, &user, known_as.as_deref())?;
     }
     audit::close_intent(db, LANE, user.key)?;
     let mut detail =
