@@ -40,6 +40,7 @@ mod log;
 mod measured;
 mod mirror;
 mod model;
+mod named_again;
 mod names;
 mod openapi;
 mod operator;

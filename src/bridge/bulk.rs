@@ -184,8 +184,8 @@ impl<'s> Work<'s> {
 
 impl Work<'_> {
     /// Cuts the units where something follows the deletion of a User, and where a
-    /// Group is made after another one is deleted: its name may be free only when
-    /// the application has let go of it.
+    /// Group is made after another one is deleted: whether that is refused, so that
+    /// its name is not going to be free, is known only then.
     fn parts(&self, units: Units) -> Vec<Units> {
         let mut parts: Vec<Units> = Vec::new();
         let (mut after_deletion, mut frees) = (true, false);

@@ -22,7 +22,7 @@ use super::{
     groups::{self, Group},
     lanes,
     late::{self, Sent},
-    naming, protected, recovery, seats, undone,
+    named_again, naming, protected, recovery, seats, undone,
     users::principal_at,
     withdrawal,
 };
@@ -67,7 +67,7 @@ pub(super) fn prepare(
         return Ok(None);
     };
     let wanted = group.tombstone.is_none();
-    if wanted && group.refused.is_some() {
+    if wanted && group.refused.is_some() || named_again::must_wait(db, &group)? {
         return Ok(None);
     }
     let unseen = recovery::is_unseen(db, group.connection)?;
@@ -319,6 +319,7 @@ pub(super) fn end(
     }
     point!("turn.recorded");
     let mut open = lanes::finish_all(db, left)?;
+    open.extend(named_again::next(db, &group)?);
     open.extend(withdrawal::arrived(db, group.connection)?);
     let again = without_them && learned.group_refused.is_some();
     if again || has_new_work(db, &group, untouched)? {

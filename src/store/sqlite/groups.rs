@@ -23,7 +23,7 @@ use super::{
     fault::{Fault, Result},
     gone, guard, lanes,
     members::{Flushed, Named},
-    naming, owners, refusals,
+    named_again, naming, owners, refusals,
     row::{check, existence_code, existence_of, id_at},
 };
 
@@ -320,7 +320,6 @@ pub(super) fn strip(db: &Connection, group: &mut Group) -> Result<()> {
 }
 
 /// Which value an index refused; the one a client can do most about first.
-/// A name that a deleted group still holds upstream counts as its display name.
 fn taken(db: &Connection, fault: Fault, group: &Group, attributes: &Attributes) -> Fault {
     if fault.violated().is_none() {
         return fault;
@@ -340,12 +339,6 @@ fn taken(db: &Connection, fault: Fault, group: &Group, attributes: &Attributes) 
             "external_id = ?2 AND tombstone IS NULL",
             external_id.map(str::to_owned),
             external_id,
-        ),
-        (
-            "displayName",
-            "upstream_name = ?2 AND tombstone IS NOT NULL AND existence <> 0",
-            slug.map(str::to_owned),
-            name,
         ),
         (
             "upstreamName",
@@ -396,6 +389,7 @@ pub(super) fn create(
 ) -> Result<GroupWritten> {
     let mut group = Group::fresh(connection, id, row, actor.at)?;
     owners::claim_new(db, &group)?;
+    named_again::claim(db, &group)?;
     group.key = insert(db, &group, &row.attributes)?;
     let mut named = Named::new(db, &group);
     named.apply(MemberChange::Add(members))?;

@@ -342,13 +342,14 @@ fn end(db: &Connection, doubt: &Doubt, when: &When) -> Result<bool> {
     Ok(!first)
 }
 
-/// Who has the name of a group now, if not the group itself.
+/// Who has the name of a group now, if not the group itself: one that is deleted
+/// as long as it is there, and then whoever waits for that.
 fn bearer(db: &Connection, group: Group) -> Result<Group> {
     let key: Option<i64> = db
         .prepare_cached(
             "SELECT key FROM groups WHERE connection = ?1 AND upstream_name = ?2
              AND (tombstone IS NULL OR existence <> 0)
-             ORDER BY tombstone IS NULL DESC",
+             ORDER BY tombstone IS NULL",
         )?
         .query_row(params![group.connection, group.upstream_name], |row| {
             row.get(0)

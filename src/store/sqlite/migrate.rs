@@ -28,6 +28,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0016_twins.sql"),
     include_str!("../migrations/0017_stays.sql"),
     include_str!("../migrations/0018_gone.sql"),
+    include_str!("../migrations/0019_named_again.sql"),
     include_str!("../migrations/0020_departed.sql"),
 ];
 

@@ -64,6 +64,7 @@ mod members;
 mod memberships;
 mod migrate;
 mod mirror;
+mod named_again;
 mod naming;
 mod offered;
 mod owners;

@@ -315,7 +315,7 @@ async fn a_refused_change_goes_back_to_before_with_a_new_version() {
 }
 
 #[tokio::test]
-async fn a_deleted_group_holds_its_upstream_name_until_it_is_gone_there() {
+async fn a_group_of_the_name_of_one_that_is_being_deleted_waits_until_that_is_gone() {
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;
     let group = scene.settled_group("dev", &[ann.resource.id]).await;
@@ -326,29 +326,22 @@ async fn a_deleted_group_holds_its_upstream_name_until_it_is_gone_there() {
         .await
         .unwrap();
     assert!(gone.dirty);
-    let create = || {
-        scene.store.create_group(
-            scene.c,
-            fresh_id(),
-            group_row("dev"),
-            Vec::new(),
-            false,
-            actor(),
-        )
+    let next = scene.group("dev", &[ann.resource.id]).await;
+    let begin = || scene.store.begin_group_turn(next.key, 10);
+    assert_eq!(begin().await.unwrap(), None);
+    let turn = scene.store.begin_group_turn(group.key, 10).await.unwrap();
+    let learned = GroupLearned {
+        existence: Some(Existence::Absent),
+        ..GroupLearned::default()
     };
-    let taken = create().await.unwrap_err();
-    assert!(
-        matches!(
-            taken,
-            WriteError::Taken {
-                attribute: "displayName",
-                ..
-            }
-        ),
-        "{taken}"
-    );
-    scene.confirm_group(&group).await;
-    create().await.unwrap();
+    let woken = scene
+        .store
+        .end_group_turn(group.key, turn.unwrap().seq, learned, 7)
+        .await
+        .unwrap();
+    assert_eq!(woken, [Lane::Group(next.key)]);
+    let turn = begin().await.unwrap().unwrap();
+    assert_eq!(turn.work.adds.len(), 1);
 }
 
 #[tokio::test]
