@@ -79,7 +79,7 @@ async fn an_end_of_access_that_was_refused_is_asked_for_again_with_one_call_and_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_refused_after_the_answer_is_tried_once_more_for_whoever_asks_again() {
-    let world = World::with("sync_wait = \"300ms\"", &["--empty"]).await;
+    let world = World::with(QUICK, &["--empty"]).await;
     let users = world.users("u", 2).await;
     let crew = world.group("crew", &users).await;
     let slow = |latency: u64| {
@@ -138,4 +138,94 @@ async fn members_whose_removal_was_refused_are_removed_when_it_is_asked_for_agai
     }
     let left = world.upstream_members("crew").await;
     assert_eq!(left, Some([address("u2")].into()));
+}
+
+async fn until_told(world: &World, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let told = world.status().await["connections"][0].clone();
+        if is(&told) {
+            return told;
+        }
+        assert!(Instant::now() < end, "{what}: {told:#}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+const QUICK: &str = "sync_wait = \"300ms\"\nread_lag = \"100ms\"\nlate_writes = \"1s\"";
+
+fn first(operation: &str) -> Value {
+    json!({ "rules": [{ "failure": "error_before", "operation": operation }] })
+}
+
+fn then(operation: &str) -> Value {
+    json!({ "rules": [{ "failure": { "status": { "status": 400 } }, "operation": operation }] })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_after_the_answer_is_not_as_asked_and_nor_is_their_membership() {
+    let world = World::with(QUICK, &["--empty"]).await;
+    let there = world.user("a").await;
+    world.faults(first("create_user")).await;
+    let refused = world.user("b").await;
+    let crew = world.group("crew", &[there, refused.clone()]).await;
+    world.faults(then("create_user")).await;
+    until_refused(&world, 1).await;
+    let settled = |told: &Value| told["pending"]["memberships"] == 0;
+    let told = until_told(&world, "nothing is pending", settled).await;
+    let one_of_two = json!({ "done": 1, "all": 2 });
+    assert_eq!(
+        told["asAsked"],
+        json!({ "users": one_of_two, "memberships": one_of_two })
+    );
+    assert_eq!(told["refused"]["memberships"], 1);
+    let waits = &told["refusedMemberships"][0];
+    let of = (&waits["user"], &waits["group"], &waits["asked"]);
+    assert_eq!(of, (&json!(refused), &json!(crew), &json!("add")));
+    let reason = waits["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("waits for the User") && reason.contains("refused to create the account"),
+        "{reason}"
+    );
+
+    world.faults(json!({})).await;
+    let path = format!("/Users/{refused}");
+    world.patch(&path, active(true)).await.expect(200);
+    let both = [address("a"), address("b")].into();
+    world.until_upstream_has("crew", &both).await;
+    let two = json!({ "done": 2, "all": 2 });
+    let all = json!({ "users": two, "memberships": two });
+    let told = until_told(&world, "all is as asked", |told| told["asAsked"] == all).await;
+    assert_eq!(told["refusedMemberships"], json!([]));
+    world.overlook().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_a_deletion_that_was_refused_is_told_that_and_what_to_do() {
+    let world = World::with(QUICK, &["--empty"]).await;
+    let before = world.user("a").await;
+    world.faults(first("deactivate_user")).await;
+    let path = format!("/Users/{before}");
+    world.send("DELETE", &path, None).await.expect(204);
+    let next = world.user("a").await;
+    world.faults(then("deactivate_user")).await;
+    let refused = |told: &Value| told["refused"]["users"] == 1;
+    let told = until_told(&world, "the refusal", refused).await;
+    assert_eq!(told["asAsked"]["users"], json!({ "done": 0, "all": 2 }));
+    let waits = &told["waiting"][0];
+    assert_eq!(waits["user"], json!(next));
+    let reason = waits["reason"].as_str().unwrap();
+    for words in [
+        "that was refused",
+        "refused to deactivate the account",
+        "reconcile --apply",
+    ] {
+        assert!(reason.contains(words), "{reason}");
+    }
+    world.faults(json!({})).await;
+    world.run(&["reconcile", "--apply"]);
+    let told = until_told(&world, "the end", |told| told["pending"]["users"] == 0).await;
+    assert_eq!(told["waiting"], json!([]));
+    assert_eq!(accounts(&world).await, [address("a")]);
+    world.overlook().await;
 }

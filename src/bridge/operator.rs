@@ -152,7 +152,7 @@ impl ConnectionStatus {
     /// Users, and those that are to go.
     pub fn users_as_asked(&self) -> AsAsked {
         let counts = &self.counts;
-        let open = counts.pending_users + counts.staged_users;
+        let open = counts.pending_users + counts.staged_users + counts.refused_users;
         AsAsked::of(counts.users + counts.leaving_users, open)
     }
 
@@ -177,14 +177,21 @@ impl ConnectionStatus {
     }
 }
 
-fn why(delay: Delay) -> &'static str {
+fn why(delay: &Delay) -> String {
     match delay {
         Delay::Predecessor => {
             "a User with the same account was deleted, and is not gone from the application yet"
+                .to_owned()
         }
+        Delay::PredecessorRefused(reason) => format!(
+            "a User with the same account was deleted, and that was refused: {reason}; take away \
+             what is in its way, or ask the application's administrator, then have it tried again \
+             with `drawbridge reconcile --apply`"
+        ),
         Delay::Unended => {
             "the account could not be ended when it was deactivated, and can be now; it is when that \
              is asked for again, or with `drawbridge reconcile --apply`"
+                .to_owned()
         }
     }
 }
@@ -345,7 +352,7 @@ impl Operator {
         waiting.extend(delayed.into_iter().map(|(user, delay)| Waiting {
             user,
             group: None,
-            reason: why(delay).to_owned(),
+            reason: why(&delay),
         }));
         Ok(waiting)
     }

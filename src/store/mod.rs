@@ -692,9 +692,10 @@ pub struct Counts {
     pub pending_groups: u64,
     pub pending_memberships: u64,
     /// Such as are not as asked because the whole group was refused, with which
-    /// they are told.
+    /// they are told, or their user.
     pub stopped_memberships: u64,
-    /// Of those that are pending, such as are live no more, or asked for no more.
+    /// Of those that are pending or refused, such as are live no more, or asked for
+    /// no more.
     pub leaving_users: u64,
     pub leaving_memberships: u64,
     /// Accounts and groups that the application refused for good.
@@ -751,10 +752,12 @@ pub struct RefusedResource {
 }
 
 /// Why nothing is sent for a user that is not as asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delay {
     /// Somebody with the same account was deleted here, and is not gone yet.
     Predecessor,
+    /// The same, and the application refused that, for a reason.
+    PredecessorRefused(String),
     /// The account could not be ended when that was asked for, and could be now.
     Unended,
 }

@@ -227,7 +227,8 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
         refused_memberships: refusals::count(db, connection)?,
         leaving_users: count(
             "SELECT count(*) FROM users
-             WHERE connection = ?1 AND dirty = 1 AND tombstone IS NOT NULL",
+             WHERE connection = ?1 AND tombstone IS NOT NULL
+               AND (dirty = 1 OR refused IS NOT NULL AND account_key IS NOT NULL)",
         )?,
         leaving_memberships: count(
             "SELECT count(*) FROM memberships m JOIN groups g ON g.key = m.group_key
@@ -236,7 +237,16 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
         )?,
         staged_users: families::staged(db, connection)?,
         held: count("SELECT count(*) FROM held WHERE connection = ?1 AND state = 'open'")?,
-        pending_memberships: count(concat!(open_pairs!(), " AND g.refused IS NULL"))?,
-        stopped_memberships: count(concat!(open_pairs!(), " AND g.refused IS NOT NULL"))?,
+        pending_memberships: count(concat!(
+            open_pairs!(),
+            " AND g.refused IS NULL AND NOT ",
+            refusals::user_refused!()
+        ))?,
+        stopped_memberships: count(concat!(
+            open_pairs!(),
+            " AND (g.refused IS NOT NULL OR ",
+            refusals::user_refused!(),
+            ")"
+        ))?,
     })
 }

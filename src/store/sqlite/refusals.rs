@@ -28,6 +28,33 @@ macro_rules! told {
     };
 }
 
+/// Whether a membership `m` waits for a user that was refused: nobody is put into a
+/// group who has no account.
+macro_rules! user_refused {
+    () => {
+        "(m.desired = 1 AND m.observed <> 1 AND EXISTS (
+             SELECT 1 FROM users s WHERE s.key = m.user_key AND s.tombstone IS NULL
+               AND s.refused IS NOT NULL AND s.wants = 1
+               AND NOT (s.existence = 1 AND s.unsure < 2)))"
+    };
+}
+pub(super) use user_refused;
+
+/// Such memberships, of live groups that were not refused themselves.
+macro_rules! with_their_users {
+    () => {
+        concat!(
+            "FROM users u JOIN memberships m ON m.user_key = u.key
+                 JOIN groups g ON g.key = m.group_key
+             WHERE u.connection = ?1 AND u.tombstone IS NULL AND u.refused IS NOT NULL
+               AND g.tombstone IS NULL AND g.refused IS NULL
+               AND NOT EXISTS (SELECT 1 FROM refusals r
+                   WHERE r.group_key = m.group_key AND r.user_key = m.user_key) AND ",
+            user_refused!()
+        )
+    };
+}
+
 pub(super) fn note(
     db: &Connection,
     (group, user): (i64, i64),
@@ -77,34 +104,54 @@ pub(super) fn forget_group(db: &Connection, group: i64) -> Result<()> {
 }
 
 pub(super) fn list(db: &Connection, connection: i64, most: usize) -> Result<Vec<Refused>> {
-    let mut select = db.prepare_cached(concat!(
-        "SELECT g.id, u.id, r.wanted, r.at, r.reason
-         FROM refusals r JOIN groups g ON g.key = r.group_key JOIN users u ON u.key = r.user_key
-         WHERE g.connection = ?1 AND ",
-        told!(),
-        " ORDER BY r.at DESC LIMIT ?2"
-    ))?;
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = select.query_map([connection, most], |row| {
-        Ok(Refused {
-            group: ResourceId::from_bytes(row.get(0)?),
-            user: ResourceId::from_bytes(row.get(1)?),
-            wanted: row.get(2)?,
-            at: row.get(3)?,
-            reason: row.get(4)?,
-        })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut found = Vec::new();
+    for sql in [
+        concat!(
+            "SELECT g.id, u.id, r.wanted, r.at, r.reason
+             FROM refusals r JOIN groups g ON g.key = r.group_key
+                 JOIN users u ON u.key = r.user_key
+             WHERE g.connection = ?1 AND ",
+            told!(),
+            " ORDER BY r.at DESC LIMIT ?2"
+        ),
+        concat!(
+            "SELECT g.id, u.id, 1, u.modified, 'it waits for the User, who was refused: ' || u.refused ",
+            with_their_users!(),
+            " LIMIT ?2"
+        ),
+    ] {
+        let left = i64::try_from(most.saturating_sub(found.len())).unwrap_or(i64::MAX);
+        let mut select = db.prepare_cached(sql)?;
+        let rows = select.query_map([connection, left], |row| {
+            Ok(Refused {
+                group: ResourceId::from_bytes(row.get(0)?),
+                user: ResourceId::from_bytes(row.get(1)?),
+                wanted: row.get(2)?,
+                at: row.get(3)?,
+                reason: row.get(4)?,
+            })
+        })?;
+        for row in rows {
+            found.push(row?);
+        }
+    }
+    Ok(found)
 }
 
 /// How many there are to be listed.
 pub(super) fn count(db: &Connection, connection: i64) -> Result<u64> {
-    let mut select = db.prepare_cached(concat!(
-        "SELECT count(*) FROM refusals r JOIN groups g ON g.key = r.group_key
-         WHERE g.connection = ?1 AND ",
-        told!()
-    ))?;
-    let count: i64 = select.query_row([connection], |row| row.get(0))?;
+    let mut count = 0;
+    for sql in [
+        concat!(
+            "SELECT count(*) FROM refusals r JOIN groups g ON g.key = r.group_key
+             WHERE g.connection = ?1 AND ",
+            told!()
+        ),
+        concat!("SELECT count(*) ", with_their_users!()),
+    ] {
+        let mut select = db.prepare_cached(sql)?;
+        count += select.query_row([connection], |row| row.get::<_, i64>(0))?;
+    }
     Ok(count.cast_unsigned())
 }
 

@@ -315,26 +315,33 @@ pub(super) fn delayed(
     most: usize,
 ) -> Result<Vec<(ResourceId, Delay)>> {
     let mut delayed = Vec::new();
-    for (why, sql) in [
+    for (unended, sql) in [
         (
-            Delay::Unended,
-            "SELECT id FROM users
+            true,
+            "SELECT id, NULL FROM users
              WHERE connection = ?1 AND withdrawn = 5 AND withdrawn <> 0 LIMIT ?2",
         ),
         (
-            Delay::Predecessor,
-            "SELECT u.id FROM users u WHERE u.connection = ?1 AND u.dirty = 1 AND u.tombstone IS NULL
-               AND EXISTS (
-                 SELECT 1 FROM users o
-                 WHERE o.connection = ?1 AND o.account_key = u.account_key
-                   AND o.tombstone IS NOT NULL AND o.account_key IS NOT NULL) LIMIT ?2",
+            false,
+            "SELECT u.id, max(o.refused) FROM users u
+             JOIN users o ON o.connection = u.connection AND o.account_key = u.account_key
+                 AND o.tombstone IS NOT NULL AND o.account_key IS NOT NULL
+             WHERE u.connection = ?1 AND u.dirty = 1 AND u.tombstone IS NULL
+             GROUP BY u.key LIMIT ?2",
         ),
     ] {
         let left = i64::try_from(most.saturating_sub(delayed.len())).unwrap_or(i64::MAX);
         let mut select = db.prepare_cached(sql)?;
-        let ids = select.query_map(params![connection, left], |row| id_at(row, 0))?;
-        for id in ids {
-            delayed.push((id?, why));
+        let rows = select.query_map(params![connection, left], |row| {
+            let why = match row.get(1)? {
+                _ if unended => Delay::Unended,
+                Some(reason) => Delay::PredecessorRefused(reason),
+                None => Delay::Predecessor,
+            };
+            Ok((id_at(row, 0)?, why))
+        })?;
+        for row in rows {
+            delayed.push(row?);
         }
     }
     Ok(delayed)
