@@ -46,6 +46,9 @@ pub struct Shown {
     /// Has a group of the same family that stands before it: as good as there
     /// for who is asked for, and no member otherwise.
     pub covers: bool,
+    /// Where others may have the address too, its id alone says who it is, if both
+    /// sides have one.
+    pub by_id: bool,
 }
 
 /// How one group differs.
@@ -192,17 +195,27 @@ pub fn of_group(pairs: &[Pair], shown: &[Shown]) -> GroupDrift {
     let (ids, accounts) = (by(|m| m.upstream_id.as_ref()), by(|m| m.account.as_ref()));
     let place = |principal: &Principal| {
         let id = principal.upstream_id.as_ref();
-        let id = id.and_then(|id| ids.get(&id.to_lowercase()));
-        id.or_else(|| accounts.get(&principal.account.to_lowercase()))
+        let id = id.and_then(|id| ids.get(&id.to_lowercase())).copied();
+        id.or_else(|| accounts.get(&principal.account.to_lowercase()).copied())
+    };
+    let is_another = |principal: &Principal, at: usize| {
+        let linked = principal.upstream_id.as_ref();
+        let member = shown.get(at).filter(|member| member.by_id);
+        let id = member.and_then(|member| member.upstream_id.as_ref());
+        id.zip(linked)
+            .is_some_and(|(id, linked)| !id.eq_ignore_ascii_case(linked))
     };
     let mut drift = GroupDrift::default();
     let mut matched = HashSet::new();
     let (mut there, mut still) = (0_usize, 0_usize);
     for pair in pairs {
-        let found = place(&pair.principal).copied();
+        let found = place(&pair.principal);
+        // Whoever must have nothing is out with every account of the address.
+        let any = found.is_some();
+        let found = found.filter(|at| !is_another(&pair.principal, *at));
         matched.extend(found);
         let ended = pair.withdrawn && pair.managed && pair.observed == Existence::Absent;
-        if ended && pair.sleeps() && found.is_some() {
+        if ended && pair.sleeps() && any {
             drift.back.push(pair.principal.user);
         }
         if pair.observed != Existence::Present || pair.sleeps() {
@@ -266,6 +279,7 @@ mod tests {
             upstream_id: n.is_multiple_of(2).then(|| format!("id{n}")),
             account: (!n.is_multiple_of(2)).then(|| format!("u{n}@example.com")),
             covers: false,
+            by_id: false,
         }
     }
 
@@ -308,6 +322,27 @@ mod tests {
         assert!(of(&[], &[]).is_empty());
         assert_eq!((drift.unasked, drift.unasked_at), (1, vec![1]));
         assert!(!drift.shrunk, "a small group");
+    }
+
+    #[test]
+    fn another_account_with_the_address_is_not_the_one_that_is_linked_where_several_may_have_it() {
+        let mut pairs = [pair(1), pair(2), pair(4)];
+        (pairs[2].has_access, pairs[2].withdrawn) = (false, true);
+        pairs[2].observed = Existence::Absent;
+        let other = |n: u8, by_id| Shown {
+            upstream_id: Some(format!("other{n}")),
+            account: Some(format!("u{n}@example.com")),
+            covers: false,
+            by_id,
+        };
+        let list = |by_id| [other(1, by_id), other(2, by_id), other(4, by_id)];
+        let drift = of_group(&pairs, &list(true));
+        assert_eq!(drift.missing, [UserKey(2)], "who is linked is not there");
+        assert_eq!(drift.back, [UserKey(4)], "has something by the address");
+        assert_eq!(drift.unasked_at, [1, 2]);
+        let drift = of_group(&pairs, &list(false));
+        assert!(drift.missing.is_empty(), "its account was made anew");
+        assert_eq!((drift.back, drift.unasked), (vec![UserKey(4)], 0));
     }
 
     #[test]

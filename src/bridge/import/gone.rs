@@ -189,6 +189,7 @@ impl Session {
             upstream_id: member.upstream_id.clone(),
             account: member.account.clone(),
             covers: member.covers,
+            by_id: false,
         });
         let listed: Vec<Shown> = listed.collect();
         Ok(drift::of_group(&pairs, &listed).into())

@@ -177,12 +177,13 @@ impl Session {
     async fn some_members(&self) -> Result<Seen, Failure> {
         let mut readings = Vec::new();
         let started = Instant::now();
+        let by_id = self.connection.upstream.has_families();
         for group in self.sample_of_groups().await? {
             if started.elapsed() > PATIENCE {
                 break;
             }
             let shown = match self.connection.upstream.members(&group.name).await {
-                Ok(members) => members.into_iter().map(shown_of).collect(),
+                Ok(members) => members.into_iter().map(|it| shown_of(it, by_id)).collect(),
                 Err(UpstreamError::Missing { .. }) => Vec::new(),
                 Err(error) => {
                     readings.push(Err(self.unreadable(&error)));

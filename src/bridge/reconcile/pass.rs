@@ -458,7 +458,10 @@ impl Pass<'_> {
         // Asked after the reading: what changed meanwhile is not settled.
         let pairs = self.session.bridge.store.pairs(group.group).await;
         let pairs = pairs.map_err(store_failed)?;
-        let shown: Vec<Shown> = shown.into_iter().map(shown_of).collect();
+        let shown: Vec<Shown> = shown
+            .into_iter()
+            .map(|it| shown_of(it, connection.upstream.has_families()))
+            .collect();
         let drift = drift::of_group(&pairs, &shown);
         let unasked = drift.unasked_at.iter().filter_map(|at| shown.get(*at));
         let unasked: Vec<_> = unasked
@@ -539,8 +542,10 @@ impl Pass<'_> {
     }
 }
 
-pub(super) fn shown_of(member: RemoteMember) -> Shown {
+/// `by_id`: see [`Shown::by_id`].
+pub(super) fn shown_of(member: RemoteMember, by_id: bool) -> Shown {
     Shown {
+        by_id,
         upstream_id: member.upstream_id,
         account: member.account,
         covers: member.covers,

@@ -77,6 +77,7 @@ impl Session {
         let by_name = groups.iter().map(|(group, of)| (&group.name, of));
         let listed: HashMap<&String, &Vec<RemoteMember>> = by_name.collect();
         let (store, c) = (&self.bridge.store, self.connection.key);
+        let by_id = self.connection.upstream.has_families();
         let (mut off, mut of, mut after) = (0, 0, GroupKey(0));
         loop {
             let page = store.reconcilable(c, after, PAGE).await;
@@ -87,7 +88,7 @@ impl Session {
             after = last.group;
             for group in page {
                 let shown = listed.get(&group.name).copied().into_iter().flatten();
-                let shown: Vec<_> = shown.cloned().map(shown_of).collect();
+                let shown: Vec<_> = shown.cloned().map(|it| shown_of(it, by_id)).collect();
                 let pairs = store.pairs(group.group).await.map_err(store_failed)?;
                 let drift = drift::of_group(&pairs, &shown);
                 off += (drift.missing.len() + drift.gone.len()) as u64;
