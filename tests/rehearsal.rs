@@ -341,7 +341,7 @@ async fn a_file_is_read_as_a_server_reads_a_request() {
         ),
         (
             r#"{"connection":"globex","method":"DELETE","path":"/Users/1"}"#,
-            "is of the connection \"globex\", and --connection says \"acme\"",
+            "is of the connection \"globex\", and not of \"acme\"",
         ),
         (r#"{"connection":7,"method":"DELETE","path":"/Users/1"}"#, "connection 7"),
         ("[]", "is no JSON object"),

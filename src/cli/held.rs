@@ -1,8 +1,6 @@
 //! `drawbridge held`, `plan` and `recovery`: what the guard rails keep for an
 //! operator, and the operator's word about it. They ask the running server.
 
-use std::path::Path;
-
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
@@ -11,10 +9,7 @@ use super::{
     operator::Server,
     screen::{Screen, Tone},
 };
-use crate::{
-    app,
-    scim::json::{self, Limits},
-};
+use crate::app;
 
 /// Requests that would have taken away too much at once, and wait for you.
 ///
@@ -181,30 +176,6 @@ fn plain(text: &str) -> Result<&str, Failed> {
     Ok(text)
 }
 
-/// A request in a file, read as strictly as a server reads one, of a connection.
-fn request_of(file: &Path, connection: &str) -> Result<Value, Failed> {
-    let wrong = |what: String| Failed::usage(format!("{} {what}", file.display()));
-    let text = std::fs::read(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    let limits = Limits {
-        // The server counts what stands in `body`.
-        depth: 100,
-        ..Limits::default()
-    };
-    let what = "is no JSON object with `method`, `path` and `body`";
-    let read = json::parse(&text, &limits);
-    let mut request = match read.map_err(|problem| wrong(format!("{what}: {}", problem.detail)))? {
-        Value::Object(request) => request,
-        _ => return Err(wrong(what.to_owned())),
-    };
-    if let Some(said) = request.insert("connection".to_owned(), connection.into())
-        && said != connection
-    {
-        let told = format!("is of the connection {said}, and --connection says {connection:?}");
-        return Err(wrong(told));
-    }
-    Ok(Value::Object(request))
-}
-
 impl Plan {
     pub(super) fn run(&self) -> Result<(), Failed> {
         let plan = match (&self.id, &self.connection, &self.request) {
@@ -223,9 +194,12 @@ impl Plan {
                 app::command_runtime()?.block_on(server.get(&path))?
             }
             (None, Some(name), Some(file)) => {
-                let request = request_of(file, plain(name)?)?;
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    Failed::usage(format!("{} cannot be read: {error}", file.display()))
+                })?;
+                let path = format!("/plan?connection={}", plain(name)?);
                 let server = Server::find(&self.config)?;
-                app::command_runtime()?.block_on(server.post("/plan", Some(&request)))?
+                app::command_runtime()?.block_on(server.post(&path, Some(text)))?
             }
             (None, None, _) => return Err(Failed::usage("name a held request or a connection")),
         };

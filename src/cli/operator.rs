@@ -46,18 +46,24 @@ impl Server {
         self.ask(Method::GET, path, None).await
     }
 
-    pub(super) async fn post(&self, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
+    /// `body`: JSON, which the server reads.
+    pub(super) async fn post(&self, path: &str, body: Option<String>) -> Result<Value, Failed> {
         self.ask(Method::POST, path, body).await
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Value, Failed> {
         let mut request = self
             .http
             .request(method, format!("{}{path}", self.access.url))
             .header(OPERATOR, who())
             .bearer_auth(&self.access.token);
         if let Some(body) = body {
-            request = request.json(body);
+            request = request.header("content-type", "application/json").body(body);
         }
         let answer = request
             .send()

@@ -91,7 +91,7 @@ impl Reconcile {
 
     async fn one(&self, server: &Server, name: &str) -> Result<Found, Failed> {
         let order = json!({ "connection": name, "apply": self.apply, "shrunk": self.shrunk });
-        server.post("/reconcile", Some(&order)).await?;
+        server.post("/reconcile", Some(order.to_string())).await?;
         let path = format!("/reconcile?connection={name}");
         let end = loop {
             let now = server.get(&path).await?;

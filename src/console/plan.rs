@@ -18,6 +18,7 @@ use crate::{
     },
     scim::{
         error::{Problem, ScimType},
+        json::{self, Limits},
         tags::Tags,
     },
 };
@@ -70,14 +71,41 @@ impl From<Request> for SentRequest {
 /// What a file has to say at least.
 const SMALLEST: &str = r#"a request is {"method": "DELETE", "path": "/Users/ID"}, or with a body {"method": "PATCH", "path": "/Users/ID", "body": {"Operations": [..]}}; `url` may stand for `path`, and `headers` beside them"#;
 
-/// A request as a file says it, or what it lacks.
-fn read(body: &[u8]) -> Result<Request, Problem> {
-    serde_json::from_slice(body).map_err(|error| {
-        Problem::new(
-            400,
-            format!("the request is not complete: {error}: {SMALLEST}"),
-        )
-    })
+/// Whose request it is, where that does not stand in it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Of {
+    connection: Option<String>,
+}
+
+/// A request as a file says it, read as strictly as one that comes, or what it
+/// lacks.
+fn read(body: &[u8], of: Of) -> Result<Request, Problem> {
+    let lacks = |what: &str| {
+        let detail = format!("the request is not complete: {what}: {SMALLEST}");
+        Problem::new(400, detail)
+    };
+    let limits = Limits {
+        // What stands in `body` is counted when it is read.
+        depth: 100,
+        ..Limits::default()
+    };
+    let read = json::parse(body, &limits);
+    let read = read.map_err(|it| lacks(&format!("it is no JSON object, as {}", it.detail)))?;
+    let Value::Object(mut request) = read else {
+        return Err(lacks("it is no JSON object"));
+    };
+    if let Some(named) = of.connection {
+        let said = request.insert("connection".into(), named.as_str().into());
+        if let Some(said) = said.filter(|said| *said != named) {
+            let detail = format!(
+                "the request is of the connection {said}, and not of {named:?}: take `connection` \
+                 out of it, or name the same one"
+            );
+            return Err(Problem::new(400, detail));
+        }
+    }
+    serde_json::from_value(request.into()).map_err(|error| lacks(&error.to_string()))
 }
 
 pub(super) async fn pending(operator: Entered, asked: web::Query<Asked>) -> HttpResponse {
@@ -104,9 +132,10 @@ fn preview(of: &Preview) -> Value {
 pub(super) async fn request(
     operator: Entered,
     shared: web::Data<Shared>,
+    of: web::Query<Of>,
     body: web::Bytes,
 ) -> HttpResponse {
-    let request = match read(&body) {
+    let request = match read(&body, of.into_inner()) {
         Ok(request) => request,
         Err(problem) => return told(Err(Failure::Problem(problem).into())),
     };
