@@ -168,7 +168,7 @@ async fn who_waits_for_a_place_asks_seldom_and_the_operator_is_told_for_whom() {
         of.by_ref().filter(|it| *it == turn).count()
     };
     let before = turns().await;
-    tokio::time::sleep(Duration::from_secs(9)).await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
     let news = turns().await - before;
     assert!(news <= 1, "{news} turns are told of that did nothing");
     world.run(&["resume", "--connection", "acme"]);
@@ -177,9 +177,9 @@ async fn who_waits_for_a_place_asks_seldom_and_the_operator_is_told_for_whom() {
         example(&world, "lou").await == is(ADMIN)
     })
     .await;
-    // By itself it would look 1, 2, 4 and 8 s later than the time before.
+    // By itself it would look 1, 2, 4, 8 and 16 s later than the time before.
     let took = resumed.elapsed();
-    assert!(took < Duration::from_secs(4), "it is told at once: {took:?}");
+    assert!(took < Duration::from_secs(6), "it is told at once: {took:?}");
     eventually("nothing is told any more", async || {
         here().await == json!([])
     })
