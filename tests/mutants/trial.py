@@ -1,0 +1,242 @@
+"""Tries the changes of `changes.json`, each on the tests that come to it, until one notices.
+
+    trial.py --tests REGEX FOLDER -- TARGET ...     as `run` calls it; TARGET is an option of cargo's
+
+A change that does not build is taken out. What cannot be chosen in a program of all changes (what is outside of
+functions, or does not build there for another reason) gets a build of its own. Before, every test must pass with no
+change in force, and shows which functions it comes to; then the quick ones are run in one process, the slow ones in
+one each. A change at which they do not end in time has been noticed.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import threading
+import time
+
+import rewrite
+import verdict
+
+# Tests of simulated worlds see a few first, and more of what those did not notice.
+WORLDS = re.compile("::no_(world|family)_")
+FEW = {"WORLDS": "6", "FAMILIES": "6"}
+MORE = {"WORLDS": "30", "FAMILIES": "30"}
+# Whether the judges of the worlds notice what is planted is no question here.
+JUDGES = re.compile("planted|judge")
+SLOW = 1.0
+# How long tests may take: so many times what they took unchanged, and some seconds, as a machine can be busy.
+TIMES, SPARE = 10, 30
+NO_CHANGE = 0
+
+
+class Test:
+    def __init__(self, program, name, env):
+        self.program, self.name, self.env = program, name, env
+        self.seconds, self.reaches = 0.0, set()
+
+
+class Tree:
+    """The copy of the project, and the changes that are to be tried in it."""
+
+    def __init__(self, folder, targets):
+        self.folder, self.targets = folder, targets
+        functions = {}
+        listed = json.loads((folder / "changes.json").read_text())
+        self.changes = [rewrite.Change(number, one, functions) for number, one in enumerate(listed, NO_CHANGE + 1)]
+        self.sources = {change.file: rewrite.Source(folder / change.file) for change in self.changes}
+        hook = rewrite.HOOK.replace("COUNT", str(len(functions)))
+        library = folder / "src/lib.rs"
+        library.write_text(library.read_text() + hook)
+
+    def write(self, changes):
+        for file, source in self.sources.items():
+            source.write([change for change in changes if change.file == file])
+
+    def build(self):
+        """The test programs, or what the compiler complains of: for each complaint the changes at its places."""
+        command = ["cargo", "test", "--offline", "--package", "changed", "--no-run", "--message-format=json"]
+        env = {**os.environ, "CARGO_PROFILE_DEV_DEBUG": "false"}
+        done = subprocess.run(command + self.targets, cwd=self.folder, env=env, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, check=False)
+        told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        programs = [one["executable"] for one in told if one.get("executable") and one["profile"]["test"]]
+        errors = [one["message"] for one in told if one["reason"] == "compiler-message"]
+        errors = [one for one in errors if one["level"] == "error" and one["spans"]]
+        if done.returncode and not errors:
+            raise SystemExit(f"cargo failed without a word of the compiler's: {done.returncode}")
+        return programs, [(self.blamed(error), error["rendered"]) for error in errors]
+
+    def blamed(self, error):
+        places = []
+        for span in sorted(error["spans"], key=lambda span: not span["is_primary"]):
+            while span:
+                places.append((span["file_name"], span["line_start"]))
+                span = span["expansion"] and span["expansion"]["span"]
+        found = [self.sources[file].blamed(line) for file, line in places if file in self.sources]
+        return next((changes for changes in found if changes[0]), ([], False))
+
+
+def start(program, arguments, env, limit):
+    """Runs tests; gives how they ended (`passed`, `hangs` or which failed) and how many passed."""
+    with tempfile.TemporaryDirectory(prefix="mutants-") as temporary:
+        process = subprocess.Popen([program, "--test-threads=1", *arguments], cwd=TREE.folder, text=True,
+                                   env={**os.environ, **env, "TMPDIR": temporary}, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        late = threading.Event()
+
+        def give_up():
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(limit, give_up)
+        timer.start()
+        failed, passed = None, 0
+        for line in process.stdout:
+            if found := re.match(r"test (\S+).* \.\.\. FAILED$|test result: ok\. (\d+) passed", line):
+                failed, passed = found[1], int(found[2] or 0)
+                if failed:
+                    process.kill()
+                    break
+        process.stdout.close()
+        status = process.wait()
+        timer.cancel()
+    if failed:
+        return failed, 0
+    if late.is_set():
+        return "hangs", 0
+    return ("passed" if status == 0 else f"end of the process, {status}"), passed
+
+
+def run(tests, change):
+    """Runs tests of one program and environment with a change; says how they ended and which functions were reached."""
+    with tempfile.NamedTemporaryFile("r", prefix="mutants-") as notes:
+        limit = SPARE + TIMES * sum(test.seconds for test in tests) if change else 600
+        env = {**tests[0].env, "CHANGE": str(change), "CHANGE_NOTES": notes.name}
+        result, passed = start(tests[0].program, ["--exact", *(test.name for test in tests)], env, limit)
+        if result == "passed" and passed != len(tests):
+            raise SystemExit(f"{passed} tests were run in place of {len(tests)}, {tests[0].name} among them")
+        return result, {int(line) for line in notes}
+
+
+def names(program, *options):
+    done = subprocess.run([program, "--list", "--format=terse", *options], stdout=subprocess.PIPE, text=True, check=True)
+    return [line.removesuffix(": test") for line in done.stdout.splitlines()]
+
+
+def tests_of(program, wanted):
+    ignored = names(program, "--ignored")
+    for name in names(program):
+        if re.match(wanted, name) and name not in ignored and not JUDGES.search(name):
+            yield Test(program, name, FEW)
+            if WORLDS.search(name):
+                yield Test(program, name, MORE)
+
+
+def measure(test):
+    began = time.monotonic()
+    result, test.reaches = run([test], NO_CHANGE)
+    test.seconds = time.monotonic() - began
+    if result != "passed":
+        raise SystemExit(f"{test.name} fails with no change in force: {result}")
+
+
+def groups(tests):
+    """Quick tests of a program together, slow ones by themselves, in the order of their time."""
+    together = {}
+    for test in tests:
+        alone = test.seconds >= SLOW or test.env is MORE
+        together.setdefault((test.program, id(test) if alone else None), []).append(test)
+    return sorted(together.values(), key=lambda group: (len(group) == 1, group[0].seconds))
+
+
+def attempt(change, tests, number):
+    """How a change ended: `caught`, `hangs` or `missed`, and what noticed it."""
+    for group in groups(tests):
+        result, reached = run(group, number)
+        if result == "passed":
+            continue
+        if number and change.function not in reached:
+            return "missed", f"{result}, but that did not come to it: a test that fails at times"
+        return ("hangs", "") if result == "hangs" else ("caught", result)
+    return "missed", f"{len(tests)} tests come to it" if tests else "no test comes to it"
+
+
+def together(tree, wanted, note):
+    """Tries what can be tried in one program; gives the tests and what is left for builds of their own."""
+    inside = [change for change in tree.changes if change.function is not None]
+    alone = [change for change in tree.changes if change.function is None]
+    while True:
+        tree.write(inside)
+        programs, errors = tree.build()
+        if not errors:
+            break
+        for (blamed, sure), text in errors:
+            if not blamed:
+                raise SystemExit(f"no change explains this:\n{text}")
+            for change in blamed:
+                if change in inside:
+                    inside.remove(change)
+                    if sure:
+                        note(change, "unviable", text.splitlines()[0])
+                    else:
+                        alone.append(change)
+        print(f"{len(errors)} complaints of the compiler; once more with {len(inside)} changes", flush=True)
+    tests = [test for program in programs for test in tests_of(program, wanted)]
+    began = time.monotonic()
+    list(POOL.map(measure, tests))
+    print(f"{len(tests)} tests pass unchanged, {time.monotonic() - began:.0f} s", flush=True)
+    quick_first = sorted(tests, key=lambda test: test.seconds)
+
+    def one(change):
+        note(change, *attempt(change, [test for test in quick_first if change.function in test.reaches], change.number))
+
+    list(POOL.map(one, inside))
+    return alone
+
+
+def apart(tree, wanted, change, note):
+    """Tries a change in a build of its own."""
+    tree.write([])
+    tree.sources[change.file].write_one(change)
+    programs, errors = tree.build()
+    if errors:
+        note(change, "unviable", errors[0][1].splitlines()[0])
+        return
+    tests = [test for program in programs for test in tests_of(program, wanted)]
+    note(change, *attempt(change, tests, NO_CHANGE))
+
+
+def main():
+    results = {}
+    lock = threading.Lock()
+
+    def note(change, result, by):
+        with lock, (TREE.folder / "results").open("a") as file:
+            results[change.name] = result
+            print(f"{len(results)} of {len(TREE.changes)}\t{result}\t{change.name}\t{by}", file=file)
+            if result == "missed":
+                print(f"missed  {change.name}: {by}", flush=True)
+
+    for change in together(TREE, OPTIONS.tests, note):
+        apart(TREE, OPTIONS.tests, change, note)
+    return verdict.judge(results)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tests", required=True)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("targets", nargs="+")
+    OPTIONS = parser.parse_args()
+    TREE = Tree(OPTIONS.folder, OPTIONS.targets)
+    POOL = concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS", "2")))
+    try:
+        STATUS = main()
+    finally:
+        POOL.shutdown(cancel_futures=True)
+    raise SystemExit(STATUS)
