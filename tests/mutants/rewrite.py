@@ -1,7 +1,7 @@
 """Puts all changes of a program into its sources at once; the environment then chooses which one is in force.
 
-A function with changes gets a body for each, `match crate::change::active(3) { 17 => { .. } 18 => { .. } _ => { .. } }`,
-where `active` also notes that the function was reached. What lies outside of functions cannot be chosen so.
+A function with changes gets a body for each, `match crate::change::active(3) { 17 => { .. } .. _ => { .. } }`, where
+`active` also notes that the function was reached. What lies outside of functions cannot be chosen so.
 """
 
 import re
@@ -98,4 +98,5 @@ class Source:
 
     def blamed(self, line):
         """The change at a line, and that it is the one; or those of the function, and that it is none of them."""
-        return next(((changes, sure) for first, last, changes, sure in self.marks if first <= line <= last), ([], False))
+        found = ((changes, sure) for first, last, changes, sure in self.marks if first <= line <= last)
+        return next(found, ([], False))

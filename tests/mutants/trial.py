@@ -1,6 +1,6 @@
 """Tries the changes of `changes.json`, each on the tests that come to it, until one notices.
 
-    trial.py --tests REGEX FOLDER -- TARGET ...     as `run` calls it; TARGET is an option of cargo's
+    trial.py --tests REGEX FOLDER -- OPTION ...     as `run` calls it; the options are cargo's, which say what to build
 
 A change that does not build is taken out. What cannot be chosen in a program of all changes (what is outside of
 functions, or does not build there for another reason) gets a build of its own. Before, every test must pass with no
@@ -14,7 +14,9 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -27,7 +29,7 @@ WORLDS = re.compile("::no_(world|family)_")
 FEW = {"WORLDS": "6", "FAMILIES": "6"}
 MORE = {"WORLDS": "30", "FAMILIES": "30"}
 # Whether the judges of the worlds notice what is planted is no question here.
-JUDGES = re.compile("planted|judge")
+JUDGES = re.compile("::world::(?!.*(no_|scenes::))")
 SLOW = 1.0
 # How long tests may take: so many times what they took unchanged, and some seconds, as a machine can be busy.
 TIMES, SPARE = 10, 30
@@ -43,8 +45,8 @@ class Test:
 class Tree:
     """The copy of the project, and the changes that are to be tried in it."""
 
-    def __init__(self, folder, targets):
-        self.folder, self.targets = folder, targets
+    def __init__(self, folder, options):
+        self.folder, self.options = folder, options
         functions = {}
         listed = json.loads((folder / "changes.json").read_text())
         self.changes = [rewrite.Change(number, one, functions) for number, one in enumerate(listed, NO_CHANGE + 1)]
@@ -59,9 +61,9 @@ class Tree:
 
     def build(self):
         """The test programs, or what the compiler complains of: for each complaint the changes at its places."""
-        command = ["cargo", "test", "--offline", "--package", "changed", "--no-run", "--message-format=json"]
+        command = ["cargo", "test", "--offline", "--no-run", "--message-format=json"]
         env = {**os.environ, "CARGO_PROFILE_DEV_DEBUG": "false"}
-        done = subprocess.run(command + self.targets, cwd=self.folder, env=env, stdout=subprocess.PIPE,
+        done = subprocess.run(command + self.options, cwd=self.folder, env=env, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL, text=True, check=False)
         told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         programs = [one["executable"] for one in told if one.get("executable") and one["profile"]["test"]]
@@ -86,12 +88,16 @@ def start(program, arguments, env, limit):
     with tempfile.TemporaryDirectory(prefix="mutants-") as temporary:
         process = subprocess.Popen([program, "--test-threads=1", *arguments], cwd=TREE.folder, text=True,
                                    env={**os.environ, **env, "TMPDIR": temporary}, stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, process_group=0)
         late = threading.Event()
+
+        def end():
+            # With what it has started, which holds the pipe open.
+            os.killpg(process.pid, signal.SIGKILL)
 
         def give_up():
             late.set()
-            process.kill()
+            end()
 
         timer = threading.Timer(limit, give_up)
         timer.start()
@@ -100,7 +106,7 @@ def start(program, arguments, env, limit):
             if found := re.match(r"test (\S+).* \.\.\. FAILED$|test result: ok\. (\d+) passed", line):
                 failed, passed = found[1], int(found[2] or 0)
                 if failed:
-                    process.kill()
+                    end()
                     break
         process.stdout.close()
         status = process.wait()
@@ -123,8 +129,8 @@ def run(tests, change):
         return result, {int(line) for line in notes}
 
 
-def names(program, *options):
-    done = subprocess.run([program, "--list", "--format=terse", *options], stdout=subprocess.PIPE, text=True, check=True)
+def names(program, *which):
+    done = subprocess.run([program, "--list", "--format=terse", *which], stdout=subprocess.PIPE, text=True, check=True)
     return [line.removesuffix(": test") for line in done.stdout.splitlines()]
 
 
@@ -187,6 +193,8 @@ def together(tree, wanted, note):
                         alone.append(change)
         print(f"{len(errors)} complaints of the compiler; once more with {len(inside)} changes", flush=True)
     tests = [test for program in programs for test in tests_of(program, wanted)]
+    if not tests:
+        raise SystemExit(f"no test is called as {wanted}")
     began = time.monotonic()
     list(POOL.map(measure, tests))
     print(f"{len(tests)} tests pass unchanged, {time.monotonic() - began:.0f} s", flush=True)
@@ -217,10 +225,8 @@ def main():
 
     def note(change, result, by):
         with lock, (TREE.folder / "results").open("a") as file:
-            results[change.name] = result
+            results[change.name] = result, by
             print(f"{len(results)} of {len(TREE.changes)}\t{result}\t{change.name}\t{by}", file=file)
-            if result == "missed":
-                print(f"missed  {change.name}: {by}", flush=True)
 
     for change in together(TREE, OPTIONS.tests, note):
         apart(TREE, OPTIONS.tests, change, note)
@@ -231,10 +237,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--tests", required=True)
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("targets", nargs="+")
+    parser.add_argument("options", nargs="+")
     OPTIONS = parser.parse_args()
-    TREE = Tree(OPTIONS.folder, OPTIONS.targets)
+    TREE = Tree(OPTIONS.folder, OPTIONS.options)
     POOL = concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS", "2")))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         STATUS = main()
     finally:

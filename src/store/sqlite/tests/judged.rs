@@ -140,6 +140,40 @@ async fn as_each_hour_ends_one_more_may_leave() {
 }
 
 #[tokio::test]
+async fn the_share_of_all_users_may_leave_where_that_is_more() {
+    let scene = Scene::new().await;
+    let ids = scene.crowd("m", 10).await;
+    let by = || {
+        let mut guard = strict(2, &[]);
+        guard.removals.percent = 50;
+        watched(guard, 0)
+    };
+    for id in &ids[..5] {
+        assert_eq!(rule(scene.deactivate(*id, by()).await), None);
+    }
+    let more = scene.deactivate(ids[5], by()).await;
+    assert_eq!(rule(more), Some(Rule::Removals));
+}
+
+#[tokio::test]
+async fn a_leaver_whom_the_application_keeps_is_no_leaver_beside_what_others_lost() {
+    let scene = Scene::new().await;
+    let ids = scene.crowd("m", 5).await;
+    let by = || watched(strict(3, &[]), 0);
+    let group = scene.group("dev", &ids).await;
+    let gone = |n: usize| scene.change_as(&group, remove(&ids[n..=n]), by());
+    assert_eq!(rule(gone(0).await), None);
+    let left = scene.deactivate(ids[1], by()).await.unwrap();
+    assert_eq!(rule(gone(2).await), None);
+    let (version, before) = (left.resource.meta.version, left.before);
+    let restored = scene.store.restore_user(left.key, version, before, by());
+    restored.await.unwrap();
+    assert_eq!(rule(gone(3).await), None);
+    // There is no room, but for who is the only one to leave.
+    assert_eq!(rule(scene.deactivate(ids[4], by()).await), None);
+}
+
+#[tokio::test]
 async fn what_went_while_there_were_no_limits_is_not_counted() {
     let scene = Scene::new().await;
     let ids = scene.crowd("m", 40).await;
