@@ -10,6 +10,7 @@ one each. A change at which they do not end in time has been noticed.
 
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -31,8 +32,11 @@ MORE = {"WORLDS": "30", "FAMILIES": "30"}
 # Whether the judges of the worlds notice what is planted is no question here.
 JUDGES = re.compile("::world::(?!.*(no_|scenes::))")
 SLOW = 1.0
-# How long tests may take: so many times what they took unchanged, and some seconds, as a machine can be busy.
-TIMES, SPARE = 10, 30
+# A function of many bodies has a large frame, as nothing is optimised.
+STACK = str(1 << 28)
+# How many seconds tests may work: so many times what they do unchanged, and some. How long they may only wait, and
+# how long they may take in all, which a busy machine makes longer.
+TIMES, SPARE, IDLE, LONGEST = 10, 20, 60, 1_200
 NO_CHANGE = 0
 
 
@@ -84,49 +88,67 @@ class Tree:
 
 
 def start(program, arguments, env, limit):
-    """Runs tests; gives how they ended (`passed`, `hangs` or which failed) and how many passed."""
+    """Runs tests; gives how they ended (`passed`, `hangs` or which failed), how many passed, how long they worked."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as temporary:
         process = subprocess.Popen([program, "--test-threads=1", *arguments], cwd=TREE.folder, text=True,
                                    env={**os.environ, **env, "TMPDIR": temporary}, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, process_group=0)
         late = threading.Event()
-
-        def end():
-            # With what it has started, which holds the pipe open.
-            os.killpg(process.pid, signal.SIGKILL)
-
-        def give_up():
-            late.set()
-            end()
-
-        timer = threading.Timer(limit, give_up)
-        timer.start()
+        threading.Thread(target=watch, args=(process.pid, limit, late), daemon=True).start()
         failed, passed = None, 0
         for line in process.stdout:
             if found := re.match(r"test (\S+).* \.\.\. FAILED$|test result: ok\. (\d+) passed", line):
                 failed, passed = found[1], int(found[2] or 0)
                 if failed:
-                    end()
+                    end(process.pid)
                     break
         process.stdout.close()
-        status = process.wait()
-        timer.cancel()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     if failed:
-        return failed, 0
-    if late.is_set():
-        return "hangs", 0
-    return ("passed" if status == 0 else f"end of the process, {status}"), passed
+        result = failed
+    elif late.is_set():
+        result = "hangs"
+    else:
+        result = "passed" if status == 0 else f"end of the process, {process.returncode}"
+    return result, passed, usage.ru_utime + usage.ru_stime
+
+
+def end(process):
+    """Ends it and what it has started, which holds the pipe open."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)
+
+
+def watch(process, limit, late):
+    """Ends a process that worked for too long or not at all for a while; by the clock a busy machine is the same."""
+    before, began = 0, time.monotonic()
+    since = began
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        while True:
+            fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
+            worked = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            if worked > before:
+                before, since = worked, time.monotonic()
+            now = time.monotonic()
+            if fields[0] != "Z" and (worked > limit or now - since > IDLE or now - began > LONGEST):
+                late.set()
+                end(process)
+                return
+            time.sleep(0.5)
 
 
 def run(tests, change):
-    """Runs tests of one program and environment with a change; says how they ended and which functions were reached."""
+    """Runs tests of one program and environment with a change; says how they ended, what they reached, and how long."""
     with tempfile.NamedTemporaryFile("r", prefix="mutants-") as notes:
-        limit = SPARE + TIMES * sum(test.seconds for test in tests) if change else 600
-        env = {**tests[0].env, "CHANGE": str(change), "CHANGE_NOTES": notes.name}
-        result, passed = start(tests[0].program, ["--exact", *(test.name for test in tests)], env, limit)
+        seconds = sum(test.seconds for test in tests)
+        limit = SPARE + TIMES * seconds if seconds else LONGEST
+        env = {**tests[0].env, "CHANGE": str(change), "CHANGE_NOTES": notes.name, "RUST_MIN_STACK": STACK}
+        arguments = ["--exact", *(test.name for test in tests)]
+        result, passed, seconds = start(tests[0].program, arguments, env, limit)
         if result == "passed" and passed != len(tests):
             raise SystemExit(f"{passed} tests were run in place of {len(tests)}, {tests[0].name} among them")
-        return result, {int(line) for line in notes}
+        return result, {int(line) for line in notes}, seconds
 
 
 def names(program, *which):
@@ -144,9 +166,7 @@ def tests_of(program, wanted):
 
 
 def measure(test):
-    began = time.monotonic()
-    result, test.reaches = run([test], NO_CHANGE)
-    test.seconds = time.monotonic() - began
+    result, test.reaches, test.seconds = run([test], NO_CHANGE)
     if result != "passed":
         raise SystemExit(f"{test.name} fails with no change in force: {result}")
 
@@ -163,7 +183,7 @@ def groups(tests):
 def attempt(change, tests, number):
     """How a change ended: `caught`, `hangs` or `missed`, and what noticed it."""
     for group in groups(tests):
-        result, reached = run(group, number)
+        result, reached, _ = run(group, number)
         if result == "passed":
             continue
         if number and change.function not in reached:
@@ -173,7 +193,7 @@ def attempt(change, tests, number):
 
 
 def together(tree, wanted, note):
-    """Tries what can be tried in one program; gives the tests and what is left for builds of their own."""
+    """Tries what can be tried in one program; gives the tests, and what is left for builds of their own."""
     inside = [change for change in tree.changes if change.function is not None]
     alone = [change for change in tree.changes if change.function is None]
     while True:
@@ -204,19 +224,18 @@ def together(tree, wanted, note):
         note(change, *attempt(change, [test for test in quick_first if change.function in test.reaches], change.number))
 
     list(POOL.map(one, inside))
-    return alone
+    return tests, alone
 
 
-def apart(tree, wanted, change, note):
-    """Tries a change in a build of its own."""
+def apart(tree, tests, change, note):
+    """Tries a change in a build of its own, which has the place of the one before."""
     tree.write([])
     tree.sources[change.file].write_one(change)
-    programs, errors = tree.build()
+    _, errors = tree.build()
     if errors:
         note(change, "unviable", errors[0][1].splitlines()[0])
-        return
-    tests = [test for program in programs for test in tests_of(program, wanted)]
-    note(change, *attempt(change, tests, NO_CHANGE))
+    else:
+        note(change, *attempt(change, tests, NO_CHANGE))
 
 
 def main():
@@ -228,8 +247,9 @@ def main():
             results[change.name] = result, by
             print(f"{len(results)} of {len(TREE.changes)}\t{result}\t{change.name}\t{by}", file=file)
 
-    for change in together(TREE, OPTIONS.tests, note):
-        apart(TREE, OPTIONS.tests, change, note)
+    tests, alone = together(TREE, OPTIONS.tests, note)
+    for change in alone:
+        apart(TREE, tests, change, note)
     return verdict.judge(results)
 
 

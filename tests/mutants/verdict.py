@@ -4,8 +4,8 @@ import collections
 
 SHARE = 0.9
 NONE_MISSED = (
-    "plan/guard", "store/guard", "sqlite/guard", "sqlite/held", "sqlite/protected", "sqlite/recovery", "sqlite/removals",
-    "sqlite/watched", "lane/brink", "bridge/token", "http/front", "http/caller",
+    "plan/guard", "store/guard", "sqlite/guard", "sqlite/held", "sqlite/protected", "sqlite/recovery",
+    "sqlite/removals", "sqlite/watched", "lane/brink", "bridge/token", "http/front", "http/caller",
 )
 
 

@@ -118,6 +118,21 @@ async fn the_same_member_and_the_same_leaver_count_once_and_from_the_last_time()
 }
 
 #[tokio::test]
+async fn who_goes_again_counts_once_whatever_went_before_and_since() {
+    let scene = Scene::new().await;
+    let ids = scene.crowd("m", 40).await;
+    let group = scene.group("dev", &ids).await;
+    let gone = |from: usize, upto: usize| scene.change_as(&group, remove(&ids[from..upto]), at(0));
+    for n in 0..3 {
+        assert_eq!(rule(gone(n, n + 1).await), None);
+    }
+    scene.change(&group, add(&ids[1..2])).await.unwrap();
+    assert_eq!(rule(gone(1, 2).await), None);
+    assert_eq!(rule(gone(3, 10).await), None, "ten in all");
+    assert_eq!(rule(gone(10, 11).await), Some(Rule::GroupRemovals));
+}
+
+#[tokio::test]
 async fn those_without_access_do_not_keep_a_group_from_being_emptied() {
     let scene = Scene::new().await;
     let ids = scene.crowd("m", 12).await;
