@@ -592,6 +592,13 @@ impl World {
         }
     }
 
+    /// Runs a line of shell in the bridge's folder.
+    pub fn shell(&self, line: &str) {
+        let mut shell = Command::new("sh");
+        let done = shell.args(["-ec", line]).current_dir(self.dir.path());
+        assert!(done.status().expect("a shell").success(), "{line}");
+    }
+
     /// Takes away what the bridge noted beside its store.
     pub fn lose_note(&self) {
         std::fs::remove_file(self.dir.path().join("bridge.db.mark")).expect("a note");

@@ -33,6 +33,7 @@ pub(super) fn doubt(age: Age) -> Option<Why> {
         Age::Older => Some(Why::OlderDatabase),
         Age::Another => Some(Why::AnotherDatabase),
         Age::Unknown => Some(Why::UnknownDatabase),
+        Age::Copied => Some(Why::CopiedDatabase),
     }
 }
 

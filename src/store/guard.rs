@@ -191,6 +191,8 @@ pub enum Age {
     Another,
     /// What stood beside it is missing.
     Unknown,
+    /// What stands beside it is a copy.
+    Copied,
 }
 
 /// Why nobody can say that the database and the application belong together.
@@ -201,6 +203,7 @@ pub enum Why {
     OlderDatabase,
     AnotherDatabase,
     UnknownDatabase,
+    CopiedDatabase,
     AnotherApplication,
     /// The first reconciliation since the start found too much.
     TooMuchDrift,
@@ -209,11 +212,12 @@ pub enum Why {
 }
 
 impl Why {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NewDatabase,
         Self::OlderDatabase,
         Self::AnotherDatabase,
         Self::UnknownDatabase,
+        Self::CopiedDatabase,
         Self::AnotherApplication,
         Self::TooMuchDrift,
         Self::AnotherTenant,
@@ -236,6 +240,7 @@ impl Why {
             Self::OlderDatabase => "older_database",
             Self::AnotherDatabase => "another_database",
             Self::UnknownDatabase => "unknown_database",
+            Self::CopiedDatabase => "copied_database",
             Self::AnotherApplication => "another_application",
             Self::TooMuchDrift => "too_much_drift",
             Self::AnotherTenant => "another_tenant",
@@ -253,6 +258,10 @@ impl fmt::Display for Why {
             Self::AnotherDatabase => "another database was here last",
             Self::UnknownDatabase => {
                 "the file that tells how far the database had come is missing beside it"
+            }
+            Self::CopiedDatabase => {
+                "the files of the database were restored, or copied to where they are now, and may \
+                 all be of an earlier day"
             }
             Self::AnotherApplication => "the connection led to another application before",
             Self::TooMuchDrift => {

@@ -123,6 +123,11 @@ async fn a_new_database_takes_nobody_out_of_a_full_application() {
 /// removal of two was still to be delivered. Today they are members again, and
 /// somebody else is not.
 async fn yesterday() -> (World, Vec<String>, Vec<u8>) {
+    yesterday_kept_by("true").await
+}
+
+/// The same, with a line of shell that keeps its files in its own way.
+async fn yesterday_kept_by(keep: &str) -> (World, Vec<String>, Vec<u8>) {
     let rules = "guard = {}\nsync_wait = \"300ms\"\nlate_writes = \"2s\"\nread_lag = \"100ms\"";
     let mut world = World::with(rules, &["--empty"]).await;
     let ids = world.users("m", 20).await;
@@ -135,6 +140,7 @@ async fn yesterday() -> (World, Vec<String>, Vec<u8>) {
     world.patch(&path, two).await.expect(204);
     tokio::task::block_in_place(|| world.stop_bridge());
     let copy = world.copy_store();
+    world.shell(keep);
     world.faults(json!({})).await;
     tokio::task::block_in_place(|| world.start_bridge());
     let gone: BTreeSet<_> = (2..20).map(|n| address(&format!("m{n}"))).collect();
@@ -242,6 +248,78 @@ async fn a_copy_without_the_note_beside_it_is_doubted_too() {
     tokio::task::block_in_place(|| world.start_bridge());
     assert!(why(&world).await.unwrap().contains("missing"));
     nobody_is_removed(&world, &ids, &today()).await;
+}
+
+/// Whoever restores the whole folder restores the note with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_is_restored_with_its_note_takes_nobody_away() {
+    let ways = [
+        (
+            "mkdir kept; cp bridge.db* kept",
+            "rm bridge.db*; cp kept/* .",
+        ),
+        (
+            "mkdir kept; cp -a bridge.db* kept",
+            "rm bridge.db*; cp -a kept/* .",
+        ),
+        // Over what is there.
+        (
+            "mkdir kept; cp -a bridge.db* kept",
+            "rm -f bridge.db-*; cp kept/* .",
+        ),
+        (
+            "tar cf kept.tar bridge.db*",
+            "rm bridge.db*; tar xpf kept.tar",
+        ),
+    ];
+    for (keep, restore) in ways {
+        let (mut world, ids, _) = yesterday_kept_by(keep).await;
+        world.shell(restore);
+        world.forget_calls().await;
+        tokio::task::block_in_place(|| world.start_bridge());
+        let told = why(&world).await.unwrap_or_else(|| panic!("{restore}"));
+        assert!(told.contains("restored"), "{told}");
+        nobody_is_removed(&world, &ids, &today()).await;
+        // A restart ends nothing, and the operator's word does for good.
+        tokio::task::block_in_place(|| world.kill_and_restart());
+        assert!(why(&world).await.is_some());
+        let end = ["recovery", "end", "--connection", "acme"];
+        let (done, said) = tokio::task::block_in_place(|| world.command(&end));
+        assert!(done, "{said}");
+        let end = Instant::now() + Duration::from_secs(30);
+        while (world.upstream_members("dev").await.unwrap()).contains(&address("m0")) {
+            assert!(Instant::now() < end, "{}", world.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tokio::task::block_in_place(|| world.kill_and_restart());
+        assert_eq!(why(&world).await, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_are_renamed_or_given_away_are_those_that_were_here() {
+    let mut world = World::with("guard = {}", &["--empty"]).await;
+    for change in [
+        "mkdir away; mv bridge.db* away; mv away/* .",
+        "chmod 640 bridge.db*; chown $(id -u):$(id -g) bridge.db*",
+        "touch bridge.db*",
+    ] {
+        world.user(&format!("u{}", change.len())).await;
+        tokio::task::block_in_place(|| world.stop_bridge());
+        world.shell(change);
+        tokio::task::block_in_place(|| world.start_bridge());
+        assert_eq!(why(&world).await, None, "{change}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_ends_without_warning_are_no_reason_to_doubt() {
+    let mut world = World::with("guard = {}", &["--empty"]).await;
+    for round in 0..20 {
+        world.user(&format!("u{round}")).await;
+        tokio::task::block_in_place(|| world.kill_and_restart());
+        assert_eq!(why(&world).await, None, "{round}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,14 +4,22 @@
 //! has gone on elsewhere, or another database in its place does not match, and
 //! neither does an audit whose end was cut off.
 //!
+//! Yesterday's note beside yesterday's database does match. So the note also says
+//! when its own file came to be, which the file system tells of every file and lets
+//! nobody set: what was copied or restored is another file. Renaming the folder
+//! or giving it to another user changes nothing, and neither does a crash, as the
+//! moment is written into the very file of which it is told. Whoever puts a whole
+//! file system back to yesterday puts this back as well.
+//!
 //! The note is behind by what was written since it was last taken, never ahead.
 //! Whoever can write both the database and the note can make them match.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use rusqlite::{Connection, OptionalExtension};
@@ -35,11 +43,35 @@ struct Note {
     /// Hexadecimal; older programs noted none.
     #[serde(default)]
     chain: Option<String>,
+    /// Of the file that it was written into; older programs noted none, and not
+    /// every file system tells it.
+    #[serde(default)]
+    born: Option<u64>,
+}
+
+/// A note, and the file that it stands in now.
+struct Beside {
+    note: Note,
+    born: Option<u64>,
+}
+
+impl Beside {
+    fn is_copied(&self) -> bool {
+        self.note.born.is_some() && self.note.born != self.born
+    }
+}
+
+/// In nanoseconds.
+fn born(file: &File) -> Option<u64> {
+    let created = file.metadata().ok()?.created().ok()?;
+    let since = created.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
 }
 
 /// The head of the audit as it was last noted beside the file.
 pub(super) fn noted(path: &Path) -> Result<Option<(i64, String)>> {
-    let note = read(path)?.filter(|note| note.audit > 0);
+    let note = read(path)?.map(|beside| beside.note);
+    let note = note.filter(|note| note.audit > 0);
     Ok(note.and_then(|note| Some((note.audit, note.chain?))))
 }
 
@@ -49,26 +81,35 @@ fn place(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-fn read(path: &Path) -> Result<Option<Note>> {
-    match fs::read(place(path, ".mark")) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+fn read(path: &Path) -> Result<Option<Beside>> {
+    let look = || {
+        let mut file = File::open(place(path, ".mark"))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok::<_, io::Error>((bytes, born(&file)))
+    };
+    match look() {
+        Ok((bytes, born)) => {
+            let note = serde_json::from_slice(&bytes).ok();
+            Ok(note.map(|note| Beside { note, born }))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(path, &error)),
     }
 }
 
 /// On disk when this returns.
-fn write(path: &Path, note: &Note) -> Result<()> {
-    let text = serde_json::to_vec(note)?;
+fn write(path: &Path, mut note: Note) -> Result<()> {
     let (fresh, lasting) = (place(path, ".mark.new"), place(path, ".mark"));
-    let put = || {
+    let mut put = || {
         let mut file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
             .open(&fresh)?;
-        file.write_all(&text)?;
+        note.born = born(&file);
+        file.write_all(&serde_json::to_vec(&note)?)?;
         file.sync_all()?;
         fs::rename(&fresh, &lasting)?;
         // The path is a whole one, so it has a folder.
@@ -88,22 +129,32 @@ pub(super) fn settle(db: &Connection, path: &Path, fresh: ResourceId) -> Result<
         .prepare_cached("SELECT id FROM identity")?
         .query_row([], |row| id_at(row, 0))
         .optional()?;
-    let (id, age) = match (stored, read(path)?) {
+    let beside = read(path)?;
+    if beside.as_ref().is_some_and(|beside| beside.born.is_none()) {
+        tracing::warn!(
+            "this file system does not tell when a file was made, so a database that is restored \
+             together with {} is not known for one: leave that file out",
+            place(path, ".mark").display()
+        );
+    }
+    let (id, age) = match (stored, beside) {
         (None, None) => {
             let note = Note {
                 store: fresh,
                 audit: 0,
                 chain: None,
+                born: None,
             };
-            write(path, &note)?;
+            write(path, note)?;
             (fresh, Age::AsItWas)
         }
         // The first start ended between the note and the database.
-        (None, Some(note)) if note.audit == 0 => (note.store, Age::AsItWas),
+        (None, Some(Beside { note, .. })) if note.audit == 0 => (note.store, Age::AsItWas),
         (None, Some(_)) => (fresh, Age::Another),
         (Some(id), None) => (id, Age::Unknown),
-        (Some(id), Some(note)) if note.store != id => (id, Age::Another),
-        (Some(id), Some(note)) if !has(db, &note)? => (id, Age::Older),
+        (Some(id), Some(beside)) if beside.note.store != id => (id, Age::Another),
+        (Some(id), Some(beside)) if !has(db, &beside.note)? => (id, Age::Older),
+        (Some(id), Some(beside)) if beside.is_copied() => (id, Age::Copied),
         (Some(id), Some(_)) => (id, Age::AsItWas),
     };
     if stored.is_none() {
@@ -122,7 +173,7 @@ fn has(db: &Connection, note: &Note) -> Result<bool> {
     Ok(note.chain.is_none() || note.chain == there)
 }
 
-/// Notes how far the database has come, if that is news.
+/// Notes how far the database has come, if that is news or the note is a copy.
 pub(super) fn note(db: &Connection, path: &Path) -> Result<()> {
     let id: Option<ResourceId> = db
         .prepare_cached("SELECT id FROM identity")?
@@ -133,13 +184,15 @@ pub(super) fn note(db: &Connection, path: &Path) -> Result<()> {
     };
     let (audit, chain) = audit::head(db)?;
     let chain = chain.map(|chain| hex(&chain));
+    let before = read(path)?;
     let note = Note {
         store,
         audit,
         chain,
+        born: before.as_ref().and_then(|before| before.born),
     };
-    if read(path)?.as_ref() != Some(&note) {
-        write(path, &note)?;
+    if before.is_none_or(|before| before.note != note) {
+        write(path, note)?;
     }
     Ok(())
 }

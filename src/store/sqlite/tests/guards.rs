@@ -598,3 +598,38 @@ async fn an_older_copy_another_database_and_a_lost_note_are_seen() {
     let store = crate::store::open(&folder.path().join("d.db")).unwrap();
     assert_eq!(store.age(id(2)).await, Ok(Age::Another));
 }
+
+/// Neither a name, nor who may read it, nor how often it was written makes a copy.
+#[tokio::test]
+async fn a_note_that_was_copied_is_seen_and_one_that_was_moved_is_not() {
+    use std::{fs, os::unix::fs::PermissionsExt};
+    let scene = Scene::new().await;
+    let note = scene.folder.path().join("d.db.mark");
+    let aside = scene.folder.path().join("aside");
+    scene.store.age(id(1)).await.unwrap();
+    for name in ["ann", "bob"] {
+        scene.user(name).await;
+        scene.store.note_age().await.unwrap();
+    }
+    fs::rename(&note, &aside).unwrap();
+    fs::rename(&aside, &note).unwrap();
+    fs::set_permissions(&note, fs::Permissions::from_mode(0o640)).unwrap();
+    let scene = scene.reopen().await;
+    assert_eq!(scene.store.age(id(1)).await, Ok(Age::AsItWas));
+
+    fs::copy(&note, &aside).unwrap();
+    fs::rename(&aside, &note).unwrap();
+    assert_eq!(scene.store.age(id(1)).await, Ok(Age::Copied));
+    // Seen until it is noted anew.
+    assert_eq!(scene.store.age(id(1)).await, Ok(Age::Copied));
+    scene.store.note_age().await.unwrap();
+    assert_eq!(scene.store.age(id(1)).await, Ok(Age::AsItWas));
+
+    // An older note's text in the file of a later one.
+    let earlier = fs::read(&note).unwrap();
+    scene.user("eve").await;
+    scene.store.note_age().await.unwrap();
+    assert_eq!(scene.store.age(id(1)).await, Ok(Age::AsItWas));
+    fs::write(&note, earlier).unwrap();
+    assert_eq!(scene.store.age(id(1)).await, Ok(Age::Copied));
+}
