@@ -402,8 +402,6 @@ impl Running {
             let _ = (&mut self.front).await;
         }
         self.engine.stop().await;
-        if let Err(error) = self.store.note_age().await {
-            tracing::warn!(%error, "how far the store has come could not be noted beside it");
-        }
+        self.bridge.note_age().await;
     }
 }

@@ -599,6 +599,16 @@ impl World {
         assert!(done.status().expect("a shell").success(), "{line}");
     }
 
+    /// Makes what the bridge noted beside its store older, in the file that it is in.
+    pub fn age_note(&self, by: Duration) {
+        let path = self.dir.path().join("bridge.db.mark");
+        let text = std::fs::read(&path).expect("a note");
+        let mut note: Value = serde_json::from_slice(&text).expect("JSON");
+        let at = note["at"].as_u64().expect("a time");
+        note["at"] = json!(at - u64::try_from(by.as_millis()).expect("not so long"));
+        std::fs::write(path, note.to_string()).expect("written");
+    }
+
     /// Takes away what the bridge noted beside its store.
     pub fn lose_note(&self) {
         std::fs::remove_file(self.dir.path().join("bridge.db.mark")).expect("a note");

@@ -243,7 +243,7 @@ impl Bridge {
     ) -> Result<Arc<Self>, StoreError> {
         let switch = switch.among(setups.iter().map(|setup| setup.name.clone()).collect());
         sharing::settle(&*store, &setups).await?;
-        let doubt = recovery::doubt(store.age(clock::new_id()).await?);
+        let doubt = recovery::doubt(store.age(clock::new_id(), clock::now()).await?);
         let lately = beginning::look_back(&*store, &setups).await?;
         let mut connections = Vec::with_capacity(setups.len());
         let places = Places::default();
@@ -290,7 +290,7 @@ impl Bridge {
         }
         sharing::wake(&engine, woken, &connections);
         // Only now that a doubt is written down may what caused it be forgotten.
-        store.note_age().await?;
+        store.note_age(clock::now()).await?;
         let bridge = Arc::new(Self {
             store,
             connections,

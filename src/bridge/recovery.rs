@@ -34,6 +34,7 @@ pub(super) fn doubt(age: Age) -> Option<Why> {
         Age::Another => Some(Why::AnotherDatabase),
         Age::Unknown => Some(Why::UnknownDatabase),
         Age::Copied => Some(Why::CopiedDatabase),
+        Age::LongStopped => Some(Why::LongStopped),
     }
 }
 
@@ -42,6 +43,13 @@ fn own() -> Actor {
         name: "bridge".into(),
         at: clock::now(),
         watch: Watch::Off,
+    }
+}
+
+fn guarded(setup: &Setup) -> Actor {
+    Actor {
+        watch: Watch::On(Arc::clone(&setup.policy.guard)),
+        ..own()
     }
 }
 
@@ -63,7 +71,7 @@ pub(super) async fn settle_in(
     }
     let fingerprint = setup.upstream.fingerprint();
     let looks = setup.policy.import_at_start && !setup.upstream.capabilities().only_shows();
-    let settled = store.settle_in(key, fingerprint, doubt, looks, own());
+    let settled = store.settle_in(key, fingerprint, doubt, looks, guarded(setup));
     if let Some(recovery) = settled.await? {
         tell(name, recovery.why);
     }
@@ -77,11 +85,7 @@ pub(super) async fn uphold(
     key: ConnectionKey,
     setup: &Setup,
 ) -> Result<(), StoreError> {
-    let actor = Actor {
-        watch: Watch::On(Arc::clone(&setup.policy.guard)),
-        ..own()
-    };
-    let kept = store.uphold(key, actor).await?;
+    let kept = store.uphold(key, guarded(setup)).await?;
     if kept > 0 {
         tracing::warn!(
             connection = %setup.name, kept,
@@ -138,9 +142,7 @@ impl Bridge {
                 if let Err(error) = bridge.look_at_credentials(&mut noted).await {
                     tracing::warn!(%error, "what has changed of the tokens could not be recorded");
                 }
-                if let Err(error) = bridge.store.note_age().await {
-                    tracing::warn!(%error, "how far the store has come could not be noted beside it");
-                }
+                bridge.note_age().await;
                 bridge.look_after_revocations(&mut late).await;
                 if last.is_some_and(|last| last.elapsed() < TELL) {
                     continue;
@@ -151,6 +153,13 @@ impl Bridge {
                 }
             }
         });
+    }
+
+    /// Where the store is now, for the next start.
+    pub async fn note_age(&self) {
+        if let Err(error) = self.store.note_age(clock::now()).await {
+            tracing::warn!(%error, "how far the store has come could not be noted beside it");
+        }
     }
 
     /// Tells once of every connection that takes access away too late, and again

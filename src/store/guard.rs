@@ -193,6 +193,8 @@ pub enum Age {
     Unknown,
     /// What stands beside it is a copy.
     Copied,
+    /// As it was, but that is long ago.
+    LongStopped,
 }
 
 /// Why nobody can say that the database and the application belong together.
@@ -204,6 +206,8 @@ pub enum Why {
     AnotherDatabase,
     UnknownDatabase,
     CopiedDatabase,
+    /// Begins no recovery where only few removals wait.
+    LongStopped,
     AnotherApplication,
     /// The first reconciliation since the start found too much.
     TooMuchDrift,
@@ -212,12 +216,13 @@ pub enum Why {
 }
 
 impl Why {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NewDatabase,
         Self::OlderDatabase,
         Self::AnotherDatabase,
         Self::UnknownDatabase,
         Self::CopiedDatabase,
+        Self::LongStopped,
         Self::AnotherApplication,
         Self::TooMuchDrift,
         Self::AnotherTenant,
@@ -241,6 +246,7 @@ impl Why {
             Self::AnotherDatabase => "another_database",
             Self::UnknownDatabase => "unknown_database",
             Self::CopiedDatabase => "copied_database",
+            Self::LongStopped => "long_stopped",
             Self::AnotherApplication => "another_application",
             Self::TooMuchDrift => "too_much_drift",
             Self::AnotherTenant => "another_tenant",
@@ -262,6 +268,10 @@ impl fmt::Display for Why {
             Self::CopiedDatabase => {
                 "the files of the database were restored, or copied to where they are now, and may \
                  all be of an earlier day"
+            }
+            Self::LongStopped => {
+                "many removals wait since the bridge was stopped, which is more than an hour ago, or \
+                 the whole disk was put back to then"
             }
             Self::AnotherApplication => "the connection led to another application before",
             Self::TooMuchDrift => {
@@ -348,11 +358,12 @@ pub trait Guarding {
 
     /// Compares the database with what was noted beside it; `fresh` is its id
     /// if it has none yet.
-    async fn age(&self, fresh: ResourceId) -> Result<Age, StoreError>;
+    async fn age(&self, fresh: ResourceId, now: Millis) -> Result<Age, StoreError>;
     /// Notes beside the database how far it has come.
-    async fn note_age(&self) -> Result<(), StoreError>;
+    async fn note_age(&self, now: Millis) -> Result<(), StoreError>;
     /// At start, before any lane: which application this is, and a doubt that
-    /// there is already. Either can begin recovery, in which what is about to
+    /// there is already ([`Why::LongStopped`] is one if more removals wait than
+    /// the actor's guard lets pass of a group). Either can begin recovery, in which what is about to
     /// be removed is withheld. Returns whether there is one now. If there is
     /// none and it `looks`, nobody is taken out of a group whose access goes on,
     /// before [`Self::note_seen`].

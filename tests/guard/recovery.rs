@@ -322,6 +322,45 @@ async fn twenty_ends_without_warning_are_no_reason_to_doubt() {
     }
 }
 
+/// As when the whole disk is put back to an earlier day, of which the files
+/// themselves tell nothing. A few are no reason to wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_removals_that_wait_since_long_ago_wait_for_the_operators_word() {
+    let rules = "guard = {}\nsync_wait = \"300ms\"\nlate_writes = \"2s\"\nread_lag = \"100ms\"";
+    for many in [2, 12] {
+        let mut world = World::with(rules, &["--empty"]).await;
+        let ids = world.users("m", 60).await;
+        let group = world.group("dev", &ids).await;
+        let refuses = json!({ "rules": [{ "failure": "error_before", "writes": true }] });
+        world.faults(refuses).await;
+        let gone = json!([{ "op": "remove", "path": "members", "value": values(&ids[..many]) }]);
+        world
+            .patch(&format!("/Groups/{group}"), gone)
+            .await
+            .expect(204);
+        tokio::task::block_in_place(|| world.stop_bridge());
+        world.age_note(Duration::from_secs(2 * 3_600));
+        world.faults(json!({})).await;
+        world.forget_calls().await;
+        tokio::task::block_in_place(|| world.start_bridge());
+        if many > 10 {
+            let told = why(&world).await.expect("recovery");
+            assert!(told.contains("more than an hour"), "{told}");
+            leaves(&world, "m59").await;
+            assert_eq!(removals(&world.calls().await), Vec::<&Value>::new());
+            let end = ["recovery", "end", "--connection", "acme"];
+            let (done, said) = tokio::task::block_in_place(|| world.command(&end));
+            assert!(done, "{said}");
+        }
+        let end = Instant::now() + Duration::from_secs(30);
+        while (world.upstream_members("dev").await.unwrap()).contains(&address("m0")) {
+            assert!(Instant::now() < end, "{}", world.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(why(&world).await, None);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_application_behind_the_same_connection_loses_nobody() {
     let (mut world, ids, _) = yesterday().await;

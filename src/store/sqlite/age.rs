@@ -8,8 +8,10 @@
 //! when its own file came to be, which the file system tells of every file and lets
 //! nobody set: what was copied or restored is another file. Renaming the folder
 //! or giving it to another user changes nothing, and neither does a crash, as the
-//! moment is written into the very file of which it is told. Whoever puts a whole
-//! file system back to yesterday puts this back as well.
+//! moment is written into the very file of which it is told.
+//!
+//! Whoever puts a whole file system back to yesterday puts this back as well. What
+//! is left then is the time: a bridge that runs writes the note now and then.
 //!
 //! The note is behind by what was written since it was last taken, never ahead.
 //! Whoever can write both the database and the note can make them match.
@@ -27,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     scim::resource::ResourceId,
-    store::{Age, StoreError, audit::hex},
+    store::{Age, Millis, StoreError, audit::hex},
 };
 
 use super::{
@@ -35,6 +37,11 @@ use super::{
     fault::{Fault, Result},
     row::id_at,
 };
+
+/// How old a note may become while the bridge runs.
+const FRESH: u64 = 600_000;
+/// A bridge whose note is older than this has not run for long.
+const LONG: Millis = 3_600_000;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
@@ -47,6 +54,8 @@ struct Note {
     /// every file system tells it.
     #[serde(default)]
     born: Option<u64>,
+    #[serde(default)]
+    at: Option<Millis>,
 }
 
 /// A note, and the file that it stands in now.
@@ -58,6 +67,11 @@ struct Beside {
 impl Beside {
     fn is_copied(&self) -> bool {
         self.note.born.is_some() && self.note.born != self.born
+    }
+
+    fn is_old(&self, now: Millis) -> bool {
+        let at = self.note.at;
+        at.is_some_and(|at| now.saturating_sub(at) > LONG)
     }
 }
 
@@ -124,7 +138,7 @@ fn failed(path: &Path, error: &io::Error) -> Fault {
 
 /// Compares, and gives a database its id that has none. The note stays as it
 /// is, so that a difference is seen again if this start comes to nothing.
-pub(super) fn settle(db: &Connection, path: &Path, fresh: ResourceId) -> Result<Age> {
+pub(super) fn settle(db: &Connection, path: &Path, fresh: ResourceId, now: Millis) -> Result<Age> {
     let stored: Option<ResourceId> = db
         .prepare_cached("SELECT id FROM identity")?
         .query_row([], |row| id_at(row, 0))
@@ -144,6 +158,7 @@ pub(super) fn settle(db: &Connection, path: &Path, fresh: ResourceId) -> Result<
                 audit: 0,
                 chain: None,
                 born: None,
+                at: Some(now),
             };
             write(path, note)?;
             (fresh, Age::AsItWas)
@@ -155,6 +170,7 @@ pub(super) fn settle(db: &Connection, path: &Path, fresh: ResourceId) -> Result<
         (Some(id), Some(beside)) if beside.note.store != id => (id, Age::Another),
         (Some(id), Some(beside)) if !has(db, &beside.note)? => (id, Age::Older),
         (Some(id), Some(beside)) if beside.is_copied() => (id, Age::Copied),
+        (Some(id), Some(beside)) if beside.is_old(now) => (id, Age::LongStopped),
         (Some(id), Some(_)) => (id, Age::AsItWas),
     };
     if stored.is_none() {
@@ -173,8 +189,9 @@ fn has(db: &Connection, note: &Note) -> Result<bool> {
     Ok(note.chain.is_none() || note.chain == there)
 }
 
-/// Notes how far the database has come, if that is news or the note is a copy.
-pub(super) fn note(db: &Connection, path: &Path) -> Result<()> {
+/// Notes how far the database has come, if that is news or the note is a
+/// copy, and that the bridge runs.
+pub(super) fn note(db: &Connection, path: &Path, now: Millis) -> Result<()> {
     let id: Option<ResourceId> = db
         .prepare_cached("SELECT id FROM identity")?
         .query_row([], |row| id_at(row, 0))
@@ -190,9 +207,12 @@ pub(super) fn note(db: &Connection, path: &Path) -> Result<()> {
         audit,
         chain,
         born: before.as_ref().and_then(|before| before.born),
+        at: before.as_ref().and_then(|before| before.note.at),
     };
-    if before.is_none_or(|before| before.note != note) {
-        write(path, note)?;
+    let fresh = note.at.is_some_and(|at| now.abs_diff(at) < FRESH);
+    if !fresh || before.is_none_or(|before| before.note != note) {
+        let at = Some(now);
+        write(path, Note { at, ..note })?;
     }
     Ok(())
 }

@@ -101,15 +101,17 @@ impl Guarding for Sqlite {
         Ok(self.readers.read(read)?)
     }
 
-    async fn age(&self, fresh: ResourceId) -> Result<Age, StoreError> {
+    async fn age(&self, fresh: ResourceId, now: Millis) -> Result<Age, StoreError> {
         let path = self.path.clone();
-        let write = self.writer.write(move |db| age::settle(db, &path, fresh));
+        let write = self
+            .writer
+            .write(move |db| age::settle(db, &path, fresh, now));
         Ok(write.await?)
     }
 
-    async fn note_age(&self) -> Result<(), StoreError> {
+    async fn note_age(&self, now: Millis) -> Result<(), StoreError> {
         let path = self.path.clone();
-        let read = move |db: &rusqlite::Connection| age::note(db, &path);
+        let read = move |db: &rusqlite::Connection| age::note(db, &path, now);
         Ok(self.readers.read_apart(read).await?)
     }
 

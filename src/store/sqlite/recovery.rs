@@ -32,6 +32,10 @@ pub(super) fn settle_in(
     let other = before
         .as_deref()
         .is_some_and(|before| before != fingerprint);
+    let doubt = match doubt {
+        Some(Why::LongStopped) if !waits_much(db, connection, actor)? => None,
+        doubt => doubt,
+    };
     let doubt = doubt.or(other.then_some(Why::AnotherApplication));
     db.prepare_cached("UPDATE connections SET fingerprint = ?2 WHERE key = ?1")?
         .execute(params![connection, fingerprint])?;
@@ -41,6 +45,26 @@ pub(super) fn settle_in(
     db.prepare_cached("UPDATE connections SET unseen = ?2 AND recovery IS NULL WHERE key = ?1")?
         .execute(params![connection, looks])?;
     state(db, connection)
+}
+
+/// Whether more members are to be taken away from those whose access goes on than
+/// the guard lets pass of a group.
+fn waits_much(db: &Connection, connection: i64, actor: &Actor) -> Result<bool> {
+    let guard = actor.watch.guard();
+    let most = guard.map_or(0, |guard| guard.group_removals.more_than);
+    let waiting: i64 = db
+        .prepare_cached(
+            "SELECT (SELECT count(*) FROM groups g
+                JOIN memberships m ON m.group_key = g.key AND m.desired <> m.observed AND m.desired = 0
+                JOIN users u ON u.key = m.user_key AND u.wants = 1 AND u.tombstone IS NULL
+                WHERE g.connection = ?1)
+              + (SELECT count(*) FROM groups g
+                JOIN memberships m ON m.group_key = g.key AND m.desired = m.observed AND m.observed <> 0
+                JOIN users u ON u.key = m.user_key AND u.wants = 1 AND u.tombstone IS NULL
+                WHERE g.connection = ?1 AND g.tombstone IS NOT NULL AND g.existence <> 0)",
+        )?
+        .query_row([connection], |row| row.get(0))?;
+    Ok(u64::try_from(waiting).is_ok_and(|waiting| waiting > most))
 }
 
 /// Whether nobody may be taken out of a group before the first look.

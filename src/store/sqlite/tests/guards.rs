@@ -554,49 +554,49 @@ async fn a_first_import_of_members_begins_recovery_and_a_later_one_does_not() {
 #[tokio::test]
 async fn an_older_copy_another_database_and_a_lost_note_are_seen() {
     let scene = Scene::new().await;
-    assert_eq!(scene.store.age(id(1)).await, Ok(Age::AsItWas));
+    assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::AsItWas));
     scene.user("ann").await;
-    scene.store.note_age().await.unwrap();
+    scene.store.note_age(0).await.unwrap();
     let scene = scene.reopen().await;
-    assert_eq!(scene.store.age(id(1)).await, Ok(Age::AsItWas));
+    assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::AsItWas));
     let db = scene.folder.path().join("d.db");
     let note = scene.folder.path().join("d.db.mark");
     let noted = std::fs::read_to_string(&note).unwrap();
     let ahead = noted.replace("\"audit\":1", "\"audit\":2");
     assert_ne!(noted, ahead);
     std::fs::write(&note, ahead).unwrap();
-    assert_eq!(scene.store.age(id(1)).await, Ok(Age::Older));
+    assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::Older));
     let elsewhere = noted.replace("\"chain\":\"", "\"chain\":\"00");
     assert_ne!(noted, elsewhere);
     std::fs::write(&note, elsewhere).unwrap();
     assert_eq!(
-        scene.store.age(id(1)).await,
+        scene.store.age(id(1), 0).await,
         Ok(Age::Older),
         "gone on elsewhere"
     );
     let plain = format!("{},\"audit\":1}}", noted.split_once(",\"audit").unwrap().0);
     std::fs::write(&note, plain).unwrap();
     assert_eq!(
-        scene.store.age(id(1)).await,
+        scene.store.age(id(1), 0).await,
         Ok(Age::AsItWas),
         "an older note"
     );
     let ahead = noted.replace("\"audit\":1", "\"audit\":2");
     std::fs::write(&note, ahead).unwrap();
-    assert_eq!(scene.store.age(id(1)).await, Ok(Age::Older));
+    assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::Older));
     // Seen until it is noted anew.
-    assert_eq!(scene.store.age(id(1)).await, Ok(Age::Older));
-    scene.store.note_age().await.unwrap();
-    assert_eq!(scene.store.age(id(1)).await, Ok(Age::AsItWas));
+    assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::Older));
+    scene.store.note_age(0).await.unwrap();
+    assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::AsItWas));
     std::fs::remove_file(&note).unwrap();
-    assert_eq!(scene.store.age(id(1)).await, Ok(Age::Unknown));
+    assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::Unknown));
     std::fs::write(&note, &noted).unwrap();
     let Scene { folder, store, .. } = scene;
     drop(store);
     std::fs::remove_file(db).unwrap();
     let _ = std::fs::remove_file(folder.path().join("d.db-wal"));
     let store = crate::store::open(&folder.path().join("d.db")).unwrap();
-    assert_eq!(store.age(id(2)).await, Ok(Age::Another));
+    assert_eq!(store.age(id(2), 0).await, Ok(Age::Another));
 }
 
 /// Neither a name, nor who may read it, nor how often it was written makes a copy.
@@ -606,30 +606,65 @@ async fn a_note_that_was_copied_is_seen_and_one_that_was_moved_is_not() {
     let scene = Scene::new().await;
     let note = scene.folder.path().join("d.db.mark");
     let aside = scene.folder.path().join("aside");
-    scene.store.age(id(1)).await.unwrap();
+    scene.store.age(id(1), 0).await.unwrap();
     for name in ["ann", "bob"] {
         scene.user(name).await;
-        scene.store.note_age().await.unwrap();
+        scene.store.note_age(0).await.unwrap();
     }
     fs::rename(&note, &aside).unwrap();
     fs::rename(&aside, &note).unwrap();
     fs::set_permissions(&note, fs::Permissions::from_mode(0o640)).unwrap();
     let scene = scene.reopen().await;
-    assert_eq!(scene.store.age(id(1)).await, Ok(Age::AsItWas));
+    assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::AsItWas));
 
     fs::copy(&note, &aside).unwrap();
     fs::rename(&aside, &note).unwrap();
-    assert_eq!(scene.store.age(id(1)).await, Ok(Age::Copied));
+    assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::Copied));
     // Seen until it is noted anew.
-    assert_eq!(scene.store.age(id(1)).await, Ok(Age::Copied));
-    scene.store.note_age().await.unwrap();
-    assert_eq!(scene.store.age(id(1)).await, Ok(Age::AsItWas));
+    assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::Copied));
+    scene.store.note_age(0).await.unwrap();
+    assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::AsItWas));
 
     // An older note's text in the file of a later one.
     let earlier = fs::read(&note).unwrap();
     scene.user("eve").await;
-    scene.store.note_age().await.unwrap();
-    assert_eq!(scene.store.age(id(1)).await, Ok(Age::AsItWas));
+    scene.store.note_age(0).await.unwrap();
+    assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::AsItWas));
     fs::write(&note, earlier).unwrap();
-    assert_eq!(scene.store.age(id(1)).await, Ok(Age::Copied));
+    assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::Copied));
+}
+
+#[tokio::test]
+async fn many_removals_that_wait_since_long_ago_are_doubted_and_a_few_are_not() {
+    let scene = Scene::new().await;
+    let mut ids = Vec::new();
+    for n in 0..12 {
+        ids.push(scene.member(&format!("m{n}")).await.resource.id);
+    }
+    let group = scene.settled_group("dev", &ids).await;
+    let age = |now| scene.store.age(id(1), now);
+    assert_eq!(age(0).await, Ok(Age::AsItWas));
+    scene.store.note_age(1_000).await.unwrap();
+    assert_eq!(age(HOUR).await, Ok(Age::AsItWas));
+    assert_eq!(age(2 * HOUR).await, Ok(Age::LongStopped));
+    // A bridge that runs is told by its note, though nothing has changed.
+    scene.store.note_age(2 * HOUR).await.unwrap();
+    assert_eq!(age(2 * HOUR).await, Ok(Age::AsItWas));
+    // A clock that was put back says nothing.
+    assert_eq!(age(HOUR).await, Ok(Age::AsItWas));
+
+    let start = async || {
+        let doubt = Some(Why::LongStopped);
+        let settled = scene
+            .store
+            .settle_in(scene.c, "one".to_owned(), doubt, false, at(5_000));
+        settled.await.unwrap().map(|it| it.why)
+    };
+    assert_eq!(start().await, None);
+    scene.change(&group, remove(&ids[..10])).await.unwrap();
+    assert_eq!(start().await, None);
+    scene.change(&group, remove(&ids[10..11])).await.unwrap();
+    assert_eq!(start().await, Some(Why::LongStopped));
+    let turn = scene.store.begin_group_turn(group.key, 100);
+    assert_eq!(turn.await, Ok(None));
 }
