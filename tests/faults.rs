@@ -388,6 +388,35 @@ async fn one_call_that_is_forbidden_keeps_nobody_else_s_access() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_missing_is_told_once() {
+    let world = World::with("sync_wait = \"100ms\"", &["--empty"]).await;
+    let users = world.users("u", 2).await;
+    let mut groups = Vec::new();
+    for number in 0..12 {
+        groups.push(world.group(&format!("Team {number}"), &users[..1]).await);
+    }
+    let forbidden = json!({ "failure": { "status": { "status": 403 } }, "writes": true });
+    world.faults(json!({ "rules": [forbidden] })).await;
+    world.forget_calls().await;
+    for group in &groups {
+        let path = format!("/Groups/{group}");
+        world.patch(&path, add(&users[1..])).await.expect(204);
+    }
+    // Each of them may be granted what the others are not.
+    until("each is tried", async || {
+        let calls = world.calls().await;
+        let tried = calls.iter().filter(|call| call["status"] == 403);
+        tried.count() >= groups.len()
+    })
+    .await;
+    let log = world.log();
+    let told = |what: &str| log.matches(what).count();
+    assert_eq!(told("such calls are only tried"), 1, "{log}");
+    assert_eq!(told("others of its kind go on"), 2, "{log}");
+    world.faults(json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_an_outage_of_faults_everything_arrives_at_once() {
     let world = World::with("sync_wait = \"100ms\"", &["--empty"]).await;
     let users = world.users("u", 12).await;

@@ -294,7 +294,10 @@ impl Closed {
                     tried: now,
                     alone: false,
                 });
-                tracing::warn!(%reason, %method, path, "the application refuses our credential a call; others of its kind go on");
+                // After that, one alarm is for all.
+                if !kind.is_closed() {
+                    tracing::warn!(%reason, %method, path, "the application refuses our credential a call; others of its kind go on");
+                }
             }
         }
         if kind.is_closed() && !was_closed {
