@@ -81,9 +81,10 @@
 //! # Accounts that cannot be ended
 //!
 //! Where the application has no end of an account, a deactivation takes every
-//! managed membership away instead. They stay desired; what is wanted of a pair
-//! is that it is desired and its user is not withdrawn. The user's lane waits
-//! for those of the groups, and an activation only makes the difference again.
+//! membership away instead, also one that was only found; by that it is this
+//! connection's to give back. They stay desired; what is wanted of a pair is that
+//! it is desired and its user is not withdrawn. The user's lane waits for those of
+//! the groups, and an activation only makes the difference again.
 //! Where the account can be ended and that waits for a look at a group, the same
 //! is done meanwhile, and the end of the account waits for none of them.
 //!

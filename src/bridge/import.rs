@@ -160,6 +160,7 @@ impl Session {
             // Another order of a family is another question for its pairs.
             self.wake_open().await;
         }
+        self.end_found().await?;
         Ok(self.told(Imported {
             doubted,
             unshown: seen.unshown + twins.len() as u64,

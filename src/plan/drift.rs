@@ -58,7 +58,8 @@ pub struct GroupDrift {
     pub missing: Vec<UserKey>,
     /// Only ever found there, and gone.
     pub gone: Vec<UserKey>,
-    /// Taken out because the user is not to have access, and there again.
+    /// Taken out because the user is not to have access, and there again; or only
+    /// found there since.
     pub back: Vec<UserKey>,
     /// Members nobody asked for; never touched. Who they are, by their places
     /// in what is shown: the first [`GroupDrift::NAMED`].
@@ -214,7 +215,9 @@ pub fn of_group(pairs: &[Pair], shown: &[Shown]) -> GroupDrift {
         let any = found.is_some();
         let found = found.filter(|at| !is_another(&pair.principal, *at));
         matched.extend(found);
-        let ended = pair.withdrawn && pair.managed && pair.observed == Existence::Absent;
+        // What was only found is not taken out before it is found.
+        let taken = pair.managed == (pair.observed == Existence::Absent);
+        let ended = pair.withdrawn && taken;
         if ended && pair.sleeps() && any {
             drift.back.push(pair.principal.user);
         }
@@ -378,6 +381,9 @@ mod tests {
         assert!(drift.confirmed_by(&of_group(&pairs, &[])).is_empty());
         pairs[1].observed = Existence::Unknown;
         assert!(of_group(&pairs, &list).is_empty(), "it is on its way");
+        (pairs[1].managed, pairs[1].observed) = (false, Existence::Present);
+        assert_eq!(of_group(&pairs, &list).back, [UserKey(1)], "found since");
+        assert!(of_group(&pairs, &[]).is_empty(), "and gone");
     }
 
     #[test]

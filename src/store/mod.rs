@@ -615,8 +615,7 @@ pub struct UserLearned {
     /// The account was made anew: every membership of it is unknown and must
     /// be put there again.
     pub recreated: bool,
-    /// The account cannot be ended: every managed membership is to be taken away
-    /// instead.
+    /// The account cannot be ended: every membership is to be taken away instead.
     pub withdraws: bool,
     /// It cannot be ended for now: they are taken away until it can.
     pub meanwhile: bool,
@@ -1144,6 +1143,9 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
         believed: bool,
         actor: Actor,
     ) -> Result<Repaired, StoreError>;
+    /// Who is not to have access, has been taken out of every group because no
+    /// account can be ended, and was found in one since.
+    async fn found_of_leavers(&self, c: ConnectionKey) -> Result<Vec<UserKey>, StoreError>;
     /// Has every end of an account or group that the application refused tried
     /// once more. Returns their lanes.
     async fn retry_ends(&self, c: ConnectionKey, actor: Actor) -> Result<Vec<Lane>, StoreError>;

@@ -55,10 +55,23 @@ impl Session {
 
     /// Has the users ended once more whose end did not reach all accounts.
     pub(super) async fn end_left_over(&self, left: &[LeftOver]) -> Result<(), Failure> {
-        let (store, c) = (&self.bridge.store, self.connection.key);
         let open = left.iter().filter(|it| it.ours && it.settled);
         let users: BTreeSet<UserKey> = open.map(|it| it.user).collect();
-        let users: Vec<UserKey> = users.into_iter().collect();
+        let words =
+            "users who must have nothing had something by other accounts with their addresses";
+        self.end_again(users.into_iter().collect(), words).await
+    }
+
+    /// The same of those who were found in groups only after they had left.
+    pub(super) async fn end_found(&self) -> Result<(), Failure> {
+        let found = self.bridge.store.found_of_leavers(self.connection.key);
+        let found = found.await.map_err(store_failed)?;
+        let words = "users who must have nothing are found in groups";
+        self.end_again(found, words).await
+    }
+
+    async fn end_again(&self, users: Vec<UserKey>, words: &str) -> Result<(), Failure> {
+        let (store, c) = (&self.bridge.store, self.connection.key);
         if users.is_empty() || store.recovery(c).await.map_err(store_failed)?.is_some() {
             return Ok(());
         }
@@ -66,8 +79,7 @@ impl Session {
         let ended = ended.map_err(store_failed)?;
         tracing::warn!(
             connection = %self.connection.name, ended = ended.ended_again, held = ended.held,
-            protected = ended.protected,
-            "users who must have nothing had something by other accounts with their addresses"
+            protected = ended.protected, "{words}"
         );
         self.connection.lanes.kick_all(ended.lanes);
         Ok(())

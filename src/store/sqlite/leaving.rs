@@ -151,7 +151,7 @@ fn leave_groups(db: &Connection, user: &User, at: Millis) -> Result<Vec<GroupKey
         })?
         .collect::<rusqlite::Result<_>>()?;
     for pair in pairs.iter_mut().filter(|pair| !pair.managed) {
-        pair.kept |= seats::is_anothers(db, user, pair.group)?;
+        pair.kept |= seats::is_anothers(db, user.key, pair.group)?;
     }
     let mut count = db.prepare_cached(
         "UPDATE groups SET members = members - 1, unmanaged = unmanaged - ?3,

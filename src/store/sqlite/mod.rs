@@ -83,6 +83,7 @@ mod shown;
 mod tests;
 mod tokens;
 mod trial;
+mod unasked;
 mod undone;
 mod user_turn;
 mod users;
@@ -797,6 +798,11 @@ impl Store for Sqlite {
             .writer
             .write(move |db| reconcile::end_again(db, &users, believed, &actor));
         Ok(write.await?)
+    }
+
+    async fn found_of_leavers(&self, c: ConnectionKey) -> Result<Vec<UserKey>, StoreError> {
+        let read = move |db: &Connection| unasked::of_leavers(db, c.0);
+        Ok(self.readers.read_apart(read).await?)
     }
 
     async fn retry_ends(&self, c: ConnectionKey, actor: Actor) -> Result<Vec<Lane>, StoreError> {

@@ -67,13 +67,16 @@ pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
     let mut rows = select.query([group])?;
     let mut pairs = Vec::new();
     while let Some(row) = rows.next()? {
+        let managed = row.get(6)?;
+        // What was only found may be another connection's to end.
+        let withdrawn = row.get(8)? && (managed || !seats::is_anothers(db, row.get(0)?, group)?);
         pairs.push(Pair {
             principal: principal_at(row)?,
             desired: row.get(4)?,
             observed: existence_of(row.get(5)?),
-            managed: row.get(6)?,
+            managed,
             has_access: row.get(7)?,
-            withdrawn: row.get(8)?,
+            withdrawn,
         });
     }
     Ok(pairs)

@@ -286,8 +286,8 @@ fn unasked(db: &Connection, person: &Person, user: i64, family: &str) -> Result<
 }
 
 /// Whether a membership that was only found is another connection's to end.
-pub(super) fn is_anothers(db: &Connection, user: &User, group: i64) -> Result<bool> {
-    let Some(person) = person(db, user.key)? else {
+pub(super) fn is_anothers(db: &Connection, user: i64, group: i64) -> Result<bool> {
+    let Some(person) = person(db, user)? else {
         return Ok(false);
     };
     let (name, family): (String, Option<String>) = db

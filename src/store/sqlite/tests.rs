@@ -47,6 +47,7 @@ mod seats;
 mod tokens;
 mod trial;
 mod turns;
+mod unasked;
 mod watched;
 mod withdrawal;
 mod words;

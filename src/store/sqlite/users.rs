@@ -500,7 +500,7 @@ pub(super) fn change(
         let refused = user.refused.take().is_some();
         // Another attempt, so that who asks now is not answered with the last one.
         user.version += i64::from(refused);
-        let again = withdrawal::ask_again(&mut user);
+        let again = withdrawal::ask_again(db, &mut user)?;
         if refused | again | std::mem::take(&mut user.staged) {
             save(db, &user)?;
         }

@@ -1,7 +1,7 @@
-//! Access withdrawn where the application cannot end an account: every managed
-//! membership of the user is taken away there and stays desired here, so that
-//! just these are given back when the user is active again (reliability: I-14,
-//! I-15). What is wanted of a pair is that it is desired and its user is not
+//! Access withdrawn where the application cannot end an account: every membership
+//! of the user is taken away there, also one that was only found (see `unasked`),
+//! and stays desired here, so that just these are given back when the user is
+//! active again (reliability: I-14, I-15). What is wanted of a pair is that it is desired and its user is not
 //! withdrawn; the group's lane sends it, and the user's waits until all have
 //! arrived. A refused removal ends it in part: told, kept, and tried again.
 //!
@@ -20,6 +20,7 @@ use super::{
     fault::Result,
     lanes,
     row::id_at,
+    seats, unasked,
     users::{self, User},
 };
 
@@ -108,6 +109,7 @@ fn take_away(db: &Connection, user: &mut User, all: bool, how: Withdrawal) -> Re
     if user.account.active {
         return Ok(Vec::new());
     }
+    unasked::take_on(db, user)?;
     let writable = "group_key IN (SELECT key FROM groups
          WHERE (tombstone IS NULL OR existence <> 0) AND read_only IS NULL)";
     // A removal that was refused before, and is desired again for that, stays
@@ -197,15 +199,22 @@ pub(super) fn note_account_ended(db: &Connection, user: &mut User) -> Result<Vec
     Ok(groups.into_iter().map(Lane::Group).collect())
 }
 
-/// Access is asked to end once more, so what was refused is tried again.
-pub(super) fn ask_again(user: &mut User) -> bool {
-    let again = matches!(user.withdrawn, Withdrawal::Meanwhile | Withdrawal::Unended)
-        && !user.account.active
-        && user.observed.existence != Existence::Absent;
+/// Access is asked to end once more, so what was refused is tried again. Whether
+/// there is anything to do.
+pub(super) fn ask_again(db: &Connection, user: &mut User) -> Result<bool> {
+    if user.account.active || user.observed.existence == Existence::Absent {
+        return Ok(false);
+    }
+    let again = match user.withdrawn {
+        Withdrawal::Meanwhile | Withdrawal::Unended => true,
+        // Also what was found since it was done.
+        Withdrawal::Done => !unasked::of(db, user.key)?.is_empty(),
+        _ => false,
+    };
     if again {
         user.withdrawn = Withdrawal::InPart;
     }
-    again
+    Ok(again)
 }
 
 /// A removal that was refused goes once more, of somebody whom nobody can delete
@@ -260,7 +269,8 @@ pub(super) fn is_any(db: &Connection, connection: i64) -> Result<bool> {
         .exists([connection])?)
 }
 
-/// Of who is withdrawn no managed membership is at rest that is there.
+/// Of who is withdrawn no membership is at rest that is there, but for what is
+/// found later.
 pub(super) fn doubt(db: &Connection, group: i64, user: i64) -> Result<bool> {
     let doubted = db
         .prepare_cached(concat!(
@@ -352,11 +362,22 @@ pub(super) fn groups_of(db: &Connection, user: &User) -> Result<Vec<String>> {
     if user.account.active {
         return Ok(Vec::new());
     }
-    let mut select = db.prepare_cached(
-        "SELECT g.upstream_name FROM memberships m JOIN groups g ON g.key = m.group_key
-         WHERE m.user_key = ?1 AND m.desired = 1 AND m.managed = 1 AND m.observed <> 0
-           AND (g.tombstone IS NULL OR g.existence <> 0) AND g.read_only IS NULL",
-    )?;
-    let names = select.query_map([user.key], |row| row.get(0))?;
-    Ok(names.collect::<rusqlite::Result<_>>()?)
+    let pairs: Vec<(String, i64, bool)> = db
+        .prepare_cached(
+            "SELECT g.upstream_name, g.key, m.managed
+             FROM memberships m JOIN groups g ON g.key = m.group_key
+             WHERE m.user_key = ?1 AND m.desired = 1 AND m.observed <> 0
+               AND (g.tombstone IS NULL OR g.existence <> 0) AND g.read_only IS NULL",
+        )?
+        .query_map([user.key], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut names = Vec::with_capacity(pairs.len());
+    for (name, group, managed) in pairs {
+        if managed || !seats::is_anothers(db, user.key, group)? {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }

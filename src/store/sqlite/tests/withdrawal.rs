@@ -1,5 +1,5 @@
-//! Access withdrawn where the account cannot be ended: every managed membership
-//! is taken away and stays desired.
+//! Access withdrawn where the account cannot be ended: every membership is taken
+//! away and stays desired.
 use super::*;
 use crate::{
     plan::operation::Operation,
@@ -8,7 +8,7 @@ use crate::{
 
 impl Scene {
     /// A turn of the user finds that the account cannot be ended.
-    async fn withdraw(&self, user: UserKey) -> Vec<Lane> {
+    pub(super) async fn withdraw(&self, user: UserKey) -> Vec<Lane> {
         let turn = self.store.begin_user_turn(user).await.unwrap().unwrap();
         assert_eq!(turn.withdrawn, None);
         let learned = UserLearned {
@@ -24,7 +24,7 @@ impl Scene {
     }
 
     /// A turn of the user that is told how it ended.
-    async fn how_it_ended(&self, user: UserKey) -> Withdrawn {
+    pub(super) async fn how_it_ended(&self, user: UserKey) -> Withdrawn {
         let turn = self.store.begin_user_turn(user).await.unwrap().unwrap();
         let ended = turn.withdrawn.unwrap();
         let refused = match &ended {
@@ -81,7 +81,7 @@ impl Scene {
         counts.pending_users + counts.pending_memberships
     }
 
-    async fn waits(&self, user: UserKey) -> bool {
+    pub(super) async fn waits(&self, user: UserKey) -> bool {
         let turn = self.store.begin_user_turn(user).await.unwrap();
         turn.is_none() && self.store.is_open(user).await.unwrap()
     }
@@ -325,7 +325,12 @@ async fn what_was_refused_of_who_is_deleted_ends_with_its_group() {
     scene.how_it_ended(ann.key).await;
     assert!(scene.waits(again.key).await);
     scene.delete_group(&dev, actor()).await.unwrap();
-    assert!(scene.confirm_group(&dev).await.contains(&Lane::User(ann.key)));
+    assert!(
+        scene
+            .confirm_group(&dev)
+            .await
+            .contains(&Lane::User(ann.key))
+    );
     assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
     assert!(!scene.waits(again.key).await);
 }
