@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod agreement;
+mod audited;
 mod deltas;
 mod drift;
 mod families;
