@@ -11,7 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reqwest::Method;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::support::{group, user};
 
 fn drawbridge(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_drawbridge"));
@@ -152,6 +156,48 @@ fn the_demo_ends_well_and_leaves_nothing_behind() {
         );
         assert!(!text.contains('\u{1b}'), "no colours where nobody watches");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
+/// A test suite deletes freely; whoever wants to see the guard rails asks for them.
+#[tokio::test]
+async fn an_empty_demo_holds_mass_removals_back_only_when_that_is_asked_for() {
+    let token = "the-token-of-a-demo-0123456789";
+    for (more, expected) in [(&[][..], 204), (&["--guard"], 403)] {
+        let folder = tempfile::tempdir().unwrap();
+        let listen = [
+            "--listen",
+            "127.0.0.1:0",
+            "--upstream-listen",
+            "127.0.0.1:0",
+        ];
+        let own = ["--token", token];
+        let arguments = [&["demo", "--empty"], &listen[..], &own, more].concat();
+        let demo = Started::new(folder.path(), &arguments, "SCIM base URL: ");
+        let client = reqwest::Client::builder().no_proxy();
+        let client = client.tls_certs_only([]).build().unwrap();
+        let send = async |method: Method, path: &str, body: Value| {
+            let request = client.request(method, format!("{}{path}", demo.url()));
+            let answer = request.bearer_auth(token).json(&body).send().await.unwrap();
+            let status = answer.status().as_u16();
+            let body = answer.json::<Value>().await.unwrap_or_default();
+            (status, body)
+        };
+        let mut ids = Vec::new();
+        for n in 0..12 {
+            let made = send(Method::POST, "/Users", user(&format!("x{n}"))).await;
+            assert_eq!(made.0, 201, "{made:?}");
+            ids.push(made.1["id"].as_str().unwrap().to_owned());
+        }
+        let (status, made) = send(Method::POST, "/Groups", group("all", &ids)).await;
+        assert_eq!(status, 201, "{made}");
+        let path = format!("/Groups/{}", made["id"].as_str().unwrap());
+        let empties = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{ "op": "remove", "path": "members" }],
+        });
+        let (status, said) = send(Method::PATCH, &path, empties).await;
+        assert_eq!(status, expected, "{more:?}: {said}");
     }
 }
 

@@ -1,0 +1,134 @@
+//! Memberships that nobody asked for here, of somebody who leaves an application
+//! that cannot end an account: access that should be gone is gone.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Application, World, address};
+
+const SOON: &str = "read_lag = \"100ms\"";
+
+fn company(groups: &[(&str, &[&str])]) -> Value {
+    let users = ["ann", "ben", "cat"];
+    let user = |name| json!({ "email": address(name), "first_name": name, "last_name": "Example" });
+    let group = |(name, members): &(&str, &[&str])| {
+        let members: Vec<String> = members.iter().map(|it| address(it)).collect();
+        json!({ "name": name, "members": members })
+    };
+    json!({
+        "users": users.map(user),
+        "groups": groups.iter().map(group).collect::<Vec<_>>(),
+    })
+}
+
+async fn found(groups: &[(&str, &[&str])]) -> (World, String) {
+    let mut world = World::of(Application::DeclaredForEver, SOON).await;
+    world.seed(company(groups)).await;
+    world.import();
+    let filter = format!("/Users?filter=userName%20eq%20%22{}%22", address("ann"));
+    let found = world.get(&filter).await.expect(200).body;
+    let ann = found["Resources"][0]["id"].as_str().unwrap().to_owned();
+    (world, ann)
+}
+
+fn active(value: bool) -> Value {
+    json!([{ "op": "replace", "path": "active", "value": value }])
+}
+
+fn addresses(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| address(name)).collect()
+}
+
+async fn until_the_groups_are(world: &World, groups: &[(&str, &[&str])]) {
+    for (name, members) in groups {
+        world.until_upstream_has(name, &addresses(members)).await;
+    }
+}
+
+/// The groups out of which somebody is taken, as a plan or the calls have it.
+fn taken<'v>(operations: impl Iterator<Item = &'v Value>) -> BTreeSet<String> {
+    let removals = operations.filter(|it| it["operation"] == "remove_members");
+    removals
+        .map(|it| match it["group"].as_str() {
+            Some(group) => group.to_owned(),
+            None => it["path"]
+                .as_str()
+                .unwrap()
+                .split('/')
+                .nth(5)
+                .unwrap()
+                .to_owned(),
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_deactivated_loses_what_was_only_found_and_gets_just_that_back() {
+    let (mut world, ann) = found(&[("dev", &["ann", "ben"]), ("ops", &["ann"])]).await;
+    let path = format!("/Users/{ann}");
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": active(false),
+    });
+    let request = json!({ "method": "PATCH", "path": path, "body": body });
+    let file = world.file("leaves.json", &request.to_string());
+    let (said, wrong, ok) = world.run(&["plan", "--connection", "acme", "--request", &file]);
+    assert!(ok, "{wrong}");
+    let told: Value = serde_json::from_str(&said).unwrap();
+    let lanes = told["calls"].as_array().unwrap().iter();
+    let told = taken(lanes.flat_map(|lane| lane["operations"].as_array().unwrap()));
+
+    world.forget_calls().await;
+    let shown = world.patch(&path, active(false)).await.expect(200);
+    assert_eq!(shown.body["active"], false, "{shown:?}");
+    for (name, left) in [("dev", &["ben"][..]), ("ops", &[])] {
+        let there = world.upstream_members(name).await;
+        assert_eq!(there, Some(addresses(left)), "{name}: before the answer");
+    }
+    let made = taken(world.calls().await.iter());
+    assert_eq!((&made, made.len()), (&told, 2), "as it was planned");
+    assert!(world.run(&["status"]).2);
+    assert!(world.run(&["reconcile", "--apply"]).2);
+
+    // What is found of her now is taken away with the import that finds it.
+    let later: &[(&str, &[&str])] = &[("dev", &["ben"]), ("ops", &[]), ("lab", &["ann", "cat"])];
+    world.seed(company(later)).await;
+    world.import();
+    let without: &[(&str, &[&str])] = &[("dev", &["ben"]), ("ops", &[]), ("lab", &["cat"])];
+    until_the_groups_are(&world, without).await;
+
+    world.patch(&path, active(true)).await.expect(200);
+    let all: &[(&str, &[&str])] = &[
+        ("dev", &["ann", "ben"]),
+        ("ops", &["ann"]),
+        ("lab", &["ann", "cat"]),
+    ];
+    until_the_groups_are(&world, all).await;
+}
+
+#[tokio::test]
+async fn what_the_application_does_not_take_away_is_told_until_it_does() {
+    let (world, ann) = found(&[("dev", &["ann", "ben"])]).await;
+    let refuses = json!({ "failure": { "status": { "status": 400 } }, "writes": true });
+    world.faults(json!({ "rules": [refuses] })).await;
+    let path = format!("/Users/{ann}");
+    let refused = world.patch(&path, active(false)).await.expect(400);
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(detail.contains("refused to remove the member"), "{detail}");
+    let (said, _, well) = world.run(&["status"]);
+    assert!(!well && said.contains(&ann), "{said}");
+    world.faults(json!({})).await;
+    let end = Instant::now() + Duration::from_secs(20);
+    while world.patch(&path, active(false)).await.status != 200 {
+        assert!(Instant::now() < end, "it is refused for ever");
+    }
+    until_the_groups_are(&world, &[("dev", &["ben"])]).await;
+    while !world.run(&["status"]).2 {
+        assert!(Instant::now() < end, "{:#}", world.status().await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
