@@ -1,10 +1,13 @@
 //! The audit: complete, bound row by row, and handed on without names.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
-use crate::support::{World, address, values};
+use crate::support::{World, address, group, values};
 
 pub fn events(world: &World, more: &[&str]) -> Vec<Value> {
     let (said, wrong, ok) = world.run(&[&["audit", "export"], more].concat());
@@ -37,8 +40,8 @@ async fn until_refused(world: &World, count: usize) -> Vec<Value> {
 async fn every_change_and_every_call_is_recorded_and_nobody_is_named() {
     let world = World::start().await;
     let users = world.users("audited", 3).await;
-    let group = world.group("audited-group", &users[..2]).await;
-    let path = format!("/Groups/{group}");
+    let id = world.group("audited-group", &users[..2]).await;
+    let path = format!("/Groups/{id}");
     let add = json!([{ "op": "add", "path": "members", "value": values(&users[2..]) }]);
     world.patch(&path, add).await;
     let remove = json!([{ "op": "remove", "path": format!("members[value eq \"{}\"]", users[0]) }]);
@@ -46,6 +49,9 @@ async fn every_change_and_every_call_is_recorded_and_nobody_is_named() {
     world.patch(&path, remove).await;
     let off = json!([{ "op": "replace", "path": "active", "value": false }]);
     world.patch(&format!("/Users/{}", users[1]), off).await;
+    let mut whole = group("audited-group", &users[1..]);
+    whole["externalId"] = json!("outside");
+    world.send("PUT", &path, Some(whole)).await.expect(200);
     world.send("DELETE", &path, None).await.expect(204);
 
     let events = events(&world, &[]);
@@ -65,10 +71,16 @@ async fn every_change_and_every_call_is_recorded_and_nobody_is_named() {
     let removed = of_class(&events, "Group Management", "Remove User");
     assert_eq!(removed.len(), 1, "what changes nothing is no change");
     assert_eq!(uids(removed[0]), users[..1]);
-    assert_eq!(removed[0]["group"]["uid"], group);
+    assert_eq!(removed[0]["group"]["uid"], id);
     assert_eq!(
         removed[0]["scim_event"],
         "urn:ietf:params:scim:event:prov:patch:notice"
+    );
+    let other = of_class(&events, "Group Management", "Other");
+    let put = "urn:ietf:params:scim:event:prov:put:notice";
+    assert_eq!(
+        other.iter().map(|e| &e["scim_event"]).collect::<Vec<_>>(),
+        [put]
     );
     let disabled = of_class(&events, "Account Change", "Disable");
     assert_eq!(disabled[0]["user"]["uid"], users[1]);
@@ -82,12 +94,8 @@ async fn every_change_and_every_call_is_recorded_and_nobody_is_named() {
         attempts.iter().all(|e| e["status"] == "Success"),
         "{attempts:#?}"
     );
-    assert!(
-        attempts.len() <= calls,
-        "{} events, {calls} calls",
-        attempts.len()
-    );
-    assert!(attempts.len() >= 3 + 4 + 1, "{attempts:#?}");
+    assert_eq!(attempts.len(), calls, "{attempts:#?}");
+    assert!(calls >= 3 + 4 + 1, "{attempts:#?}");
 
     let text = Value::from(events).to_string();
     for private in ["audited", "example.com", "Given", &world.token] {
@@ -96,6 +104,108 @@ async fn every_change_and_every_call_is_recorded_and_nobody_is_named() {
     let after = self::events(&world, &["--after", "4"]);
     assert!(after.iter().all(|e| e["metadata"]["uid"] != "4"));
     assert!(self::events(&world, &["--connection", "other"]).is_empty());
+}
+
+/// By operation: how often the application was asked to change something, and
+/// how often the audit says so.
+async fn asked_and_told(world: &World) -> [BTreeMap<String, usize>; 2] {
+    let count = |names: Vec<&Value>| {
+        let mut count = BTreeMap::new();
+        for name in names {
+            *count
+                .entry(name.as_str().expect("a name").to_owned())
+                .or_insert(0) += 1;
+        }
+        count
+    };
+    let calls = world.calls().await;
+    let writes = calls.iter().filter(|call| call["method"] != "GET");
+    let events = events(world, &[]);
+    let attempts = events.iter().filter(|e| e["class_uid"] == 6003);
+    let told = attempts.map(|e| &e["api"]["operation"]);
+    [
+        count(writes.map(|call| &call["operation"]).collect()),
+        count(told.filter(|name| name.is_string()).collect()),
+    ]
+}
+
+#[tokio::test]
+async fn a_call_that_is_made_again_at_once_is_two_attempts() {
+    let world = World::with("sync_wait = \"10s\"", &[]).await;
+    let users = world.users("again", 1).await;
+    let group = world.group("again", &[]).await;
+    let busy = json!({ "status": { "status": 429, "retry_after": "0" } });
+    let rule = json!({ "failure": busy, "operation": "add_members", "next": 1 });
+    world.faults(json!({ "rules": [rule] })).await;
+    let add = json!([{ "op": "add", "path": "members", "value": values(&users) }]);
+    world
+        .patch(&format!("/Groups/{group}"), add)
+        .await
+        .expect(204);
+    let events = events(&world, &[]);
+    let of = events
+        .iter()
+        .filter(|e| e["api"]["operation"] == "add_members");
+    let told: Vec<_> = of
+        .map(|e| (&e["status"], &e["unmapped"]["outcome"]))
+        .collect();
+    let (failed, done) = (json!("Failure"), json!("Success"));
+    assert_eq!(told, [(&failed, &json!("later")), (&done, &json!("done"))]);
+}
+
+#[tokio::test]
+async fn each_write_that_left_is_one_attempt_whatever_became_of_it() {
+    let setup = "sync_wait = \"100ms\"\nlate_writes = \"2s\"\nread_lag = \"100ms\"";
+    let world = World::behind(setup, "requests_per_second = 100000\nburst = 1000").await;
+    let users = world.users("counted", 20).await;
+    let mut groups = Vec::new();
+    for at in 0..4 {
+        groups.push(world.group(&format!("counted-{at}"), &users[..3]).await);
+    }
+    let rule = |failure: Value, percent: u32| json!({ "failure": failure, "writes": true, "percent": percent });
+    let status = |status: u32| json!({ "status": { "status": status } });
+    let rules = json!([
+        rule(json!("error_before"), 8),
+        rule(json!("error_after"), 8),
+        rule(json!("reset_after"), 4),
+        rule(json!("truncated"), 4),
+        rule(
+            json!({ "status": { "status": 429, "retry_after": "0" } }),
+            10
+        ),
+        rule(status(403), 2),
+        rule(status(400), 4),
+    ]);
+    world
+        .faults(json!({ "rules": rules, "refuse_members": [address("counted-7")] }))
+        .await;
+    for at in 0..120_usize {
+        // Whoever is put in is taken out again.
+        let pair = at / 2;
+        let path = format!("/Groups/{}", groups[pair % 4]);
+        let some: Vec<_> = (0..=pair % 3)
+            .map(|n| users[3 + (pair * 7 + n * 5) % 17].clone())
+            .collect();
+        let op = if at % 2 == 0 { "add" } else { "remove" };
+        let change = json!([{ "op": op, "path": "members", "value": values(&some) }]);
+        world.patch(&path, change).await;
+    }
+    world.faults(json!({})).await;
+    let end = Instant::now() + Duration::from_secs(60);
+    // A turn is recorded when it has ended.
+    loop {
+        let [asked, told] = asked_and_told(&world).await;
+        if asked == told && asked["add_members"] > 20 && asked["remove_members"] > 10 {
+            break;
+        }
+        assert!(Instant::now() < end, "{asked:?} {told:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let status = world.status().await;
+    assert_ne!(
+        status["connections"][0]["application"]["throttled"], 0,
+        "{status:#}"
+    );
 }
 
 #[tokio::test]

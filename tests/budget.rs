@@ -3,13 +3,23 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{World, group};
 
-/// As many requests as that at once; how many got each status.
 async fn burst(world: &World, method: &str, path: &str, count: usize) -> [usize; 2] {
-    let send = || world.send(method, path, None);
+    burst_of(world, method, path, None, count).await
+}
+
+/// As many requests as that at once; how many got each status.
+async fn burst_of(
+    world: &World,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+    count: usize,
+) -> [usize; 2] {
+    let send = || world.send(method, path, body.cloned());
     let answers = futures_util::future::join_all((0..count).map(|_| send())).await;
     let mut told = [0, 0];
     for answer in answers {
@@ -26,7 +36,7 @@ async fn burst(world: &World, method: &str, path: &str, count: usize) -> [usize;
 }
 
 #[tokio::test]
-async fn beyond_the_budget_is_429_and_revocations_have_as_much_again() {
+async fn beyond_the_budget_is_429_and_revocations_have_twice_as_much_for_themselves() {
     let world = World::with("request_budget = 25", &["--empty"]).await;
     let id = world.user("spent").await;
     let [_, refused] = burst(&world, "GET", "/Users?count=0", 120).await;
@@ -35,8 +45,11 @@ async fn beyond_the_budget_is_429_and_revocations_have_as_much_again() {
     let gone = world.send("DELETE", &format!("/Users/{id}"), None).await;
     assert_eq!(gone.status, 204, "{gone:?}");
     // And comes to an end too.
-    let [_, refused] = burst(&world, "DELETE", "/Users/nobody", 120).await;
-    assert!(refused > 20, "{refused} of 120");
+    let [_, more] = burst(&world, "DELETE", "/Users/nobody", 120).await;
+    assert!(more > 20, "{more} of 120");
+    let status = world.status().await;
+    let requests = json!({ "budgetPerSecond": 25, "refused": refused + more });
+    assert_eq!(status["connections"][0]["requests"], requests);
     let end = Instant::now() + Duration::from_secs(10);
     while world.get("/Users?count=0").await.status == 429 {
         assert!(Instant::now() < end);
@@ -49,24 +62,24 @@ async fn the_reserve_is_for_every_way_to_take_access_away_and_for_no_other() {
     let world = World::with("request_budget = 25", &["--empty"]).await;
     let ids = world.users("reserve", 3).await;
     let crew = world.group("reserve", &ids).await;
-    let message = |name: &str, operations| {
-        let urn = format!("urn:ietf:params:scim:api:messages:2.0:{name}");
-        Some(json!({ "schemas": [urn], "Operations": operations }))
-    };
     let off = json!([{ "op": "replace", "path": "active", "value": false }]);
     let gone = json!([{ "method": "DELETE", "path": format!("/Users/{}", ids[1]) }]);
     let ways = [
         (
             "PATCH",
             format!("/Users/{}", ids[0]),
-            message("PatchOp", off),
+            Some(message("PatchOp", off)),
         ),
         (
             "PUT",
             format!("/Groups/{crew}"),
             Some(group("reserve", &[])),
         ),
-        ("POST", "/Bulk".to_owned(), message("BulkRequest", gone)),
+        (
+            "POST",
+            "/Bulk".to_owned(),
+            Some(message("BulkRequest", gone)),
+        ),
         ("DELETE", format!("/Users/{}", ids[2]), None),
     ];
     // How much is refused depends on how fast it comes; only where most is, it
@@ -91,6 +104,38 @@ async fn the_reserve_is_for_every_way_to_take_access_away_and_for_no_other() {
     assert_eq!(tight, 3, "the budget was never spent");
     let nobody = std::collections::BTreeSet::new();
     world.until_upstream_has("reserve", &nobody).await;
+}
+
+fn message(name: &str, operations: Value) -> Value {
+    let urn = format!("urn:ietf:params:scim:api:messages:2.0:{name}");
+    json!({ "schemas": [urn], "Operations": operations })
+}
+
+#[tokio::test]
+async fn no_flood_of_additions_uses_up_what_revocations_have() {
+    let world = World::with("request_budget = 25\nsync_wait = \"1ms\"", &["--empty"]).await;
+    let ids = world.users("flooded", 2).await;
+    let crew = format!("/Groups/{}", world.group("flooded", &[]).await);
+    let leaver = format!("/Users/{}", ids[1]);
+    let members = json!([{ "op": "add", "path": "members", "value": [{ "value": ids[0] }] }]);
+    let add = message("PatchOp", members);
+    let off = message(
+        "PatchOp",
+        json!([{ "op": "replace", "path": "active", "value": false }]),
+    );
+    // Whatever is left of an earlier second counts too.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for _ in 0..3 {
+        let ([_, refused], [_, off], [_, gone]) = tokio::join!(
+            burst_of(&world, "PATCH", &crew, Some(&add), 150),
+            burst_of(&world, "PATCH", &leaver, Some(&off), 20),
+            burst(&world, "DELETE", "/Users/nobody", 30),
+        );
+        assert!(refused > 75, "{refused} of 150");
+        assert_eq!([off, gone], [0, 0], "of 20 and 30");
+        // A second fills both budgets again.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 #[tokio::test]

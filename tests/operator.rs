@@ -94,6 +94,12 @@ async fn the_status_and_the_metrics_tell_the_same_numbers_and_no_names_of_people
         "drawbridge_users{connection=\"acme\"} 3",
         "drawbridge_memberships{connection=\"acme\"} 3",
         "drawbridge_pending_memberships{connection=\"acme\"} 0",
+        "drawbridge_waiting{connection=\"acme\"} 0",
+        "drawbridge_managed_elsewhere{connection=\"acme\"} 0",
+        "drawbridge_application_limit_per_minute{connection=\"acme\"} 0",
+        "drawbridge_application_silent_seconds{connection=\"acme\"} 0",
+        "drawbridge_request_budget_per_second{connection=\"acme\"} 1000000",
+        "drawbridge_requests_refused_total{connection=\"acme\"} 0",
     ] {
         assert!(
             metrics.lines().any(|l| l == line),

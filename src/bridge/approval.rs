@@ -58,6 +58,7 @@ impl Operator {
             name: self.name().to_owned(),
             at: clock::now(),
             watch: Watch::Off,
+            put: false,
         }
     }
 

@@ -3,9 +3,9 @@
 //! once, and is not let in at once: beyond a few, each waits for its turn, and
 //! between two of them there is room for the other connections.
 //!
-//! Requests that may take access away have as much again for themselves: a
-//! revocation is never refused below twice the budget, nor does it wait for
-//! what is none. Which those are is for the front to say.
+//! Requests that take access away have twice as much for themselves, which
+//! nothing else uses up: a revocation is never refused below twice the budget,
+//! nor does it wait for what is none. Which those are is for the front to say.
 
 use std::{
     num::NonZeroU32,
@@ -23,6 +23,8 @@ use governor::{
 /// The part of a second's requests that is let in without waiting, and how
 /// many are however small that is: as a client sends that keeps to itself.
 const AT_ONCE: (u32, u32) = (10, 25);
+/// How many times as many revocations as other requests are taken.
+const REVOCATIONS: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 /// How often the log is told of refusals, at most.
 const TELL: Duration = Duration::from_secs(10);
 
@@ -33,8 +35,9 @@ pub(super) struct Budget<C: Clock = DefaultClock> {
     per_second: NonZeroU32,
     shared: Limiter<C>,
     reserve: Limiter<C>,
-    /// Since the log was told, and when it may be told again.
+    /// Since the start; since the log was told, and when it may be told again.
     refused: AtomicU64,
+    untold: AtomicU64,
     telling: Limiter<C>,
     clock: C,
 }
@@ -55,44 +58,62 @@ impl<C: Clock + Clone> Budget<C> {
         Self {
             per_second,
             shared: limiter(Quota::per_second(per_second)),
-            reserve: limiter(Quota::per_second(per_second)),
+            reserve: limiter(Quota::per_second(per_second.saturating_mul(REVOCATIONS))),
             refused: AtomicU64::new(0),
+            untold: AtomicU64::new(0),
             telling: limiter(telling),
             clock,
         }
     }
 
-    /// Takes one request and says how long it waits for its turn, or in how
-    /// many seconds there is room for it.
-    pub(super) fn admit(&self, may_revoke: bool) -> Result<Duration, u64> {
-        if may_revoke && let Ok(taken) = self.reserve.check() {
-            return Ok(self.turn(&taken));
-        }
-        match self.shared.check() {
-            Ok(taken) => Ok(self.turn(&taken)),
-            Err(not_yet) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                let wait = not_yet.wait_time_from(self.clock.now());
-                Err(wait.as_secs() + 1)
-            }
+    /// Takes one request that revokes nothing, or is not known to, and says how
+    /// long it waits for its turn, or in how many seconds there is room for it.
+    pub(super) fn ordinary(&self) -> Result<Duration, u64> {
+        self.take(&self.shared, self.per_second)
+    }
+
+    /// The same of a request that takes access away.
+    pub(super) fn revocation(&self) -> Result<Duration, u64> {
+        self.take(&self.reserve, self.per_second.saturating_mul(REVOCATIONS))
+    }
+
+    fn take(&self, of: &Limiter<C>, per_second: NonZeroU32) -> Result<Duration, u64> {
+        match of.check() {
+            Ok(taken) => Ok(turn(&taken, per_second.get())),
+            Err(not_yet) => Err(not_yet.wait_time_from(self.clock.now()).as_secs() + 1),
         }
     }
 
-    /// Never more than a second: what would have to wait longer is not taken.
-    fn turn(&self, taken: &StateSnapshot) -> Duration {
-        let most = self.per_second.get();
-        let (part, few) = AT_ONCE;
-        let at_once = (most / part).max(few);
-        let taken = most.saturating_sub(taken.remaining_burst_capacity());
-        Duration::from_secs(1) * taken.saturating_sub(at_once) / most
+    /// So many requests a second that are no revocations.
+    pub(super) fn per_second(&self) -> u32 {
+        self.per_second.get()
+    }
+
+    /// Counts a request that is told to come again.
+    pub(super) fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.untold.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many were told to come again since the start.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// How many were refused since this was last asked, when it is time to
     /// tell: a flood of requests must not be one of lines in the log.
     pub(super) fn refusals_to_tell(&self) -> Option<u64> {
         self.telling.check().ok()?;
-        Some(self.refused.swap(0, Ordering::Relaxed))
+        Some(self.untold.swap(0, Ordering::Relaxed))
     }
+}
+
+/// Never more than a second: what would have to wait longer is not taken.
+fn turn(taken: &StateSnapshot, most: u32) -> Duration {
+    let (part, few) = AT_ONCE;
+    let at_once = (most / part).max(few);
+    let taken = most.saturating_sub(taken.remaining_burst_capacity());
+    Duration::from_secs(1) * taken.saturating_sub(at_once) / most
 }
 
 #[cfg(test)]
@@ -107,10 +128,8 @@ mod tests {
     }
 
     /// When those of `count` requests are let in that come now, and are taken.
-    fn turns(budget: &Budget<FakeRelativeClock>, count: usize, may_revoke: bool) -> Vec<Duration> {
-        (0..count)
-            .filter_map(|_| budget.admit(may_revoke).ok())
-            .collect()
+    fn turns(count: usize, take: impl Fn() -> Result<Duration, u64>) -> Vec<Duration> {
+        (0..count).filter_map(|_| take().ok()).collect()
     }
 
     /// The most of these that are let in within a tenth of a second.
@@ -126,27 +145,28 @@ mod tests {
     }
 
     #[test]
-    fn what_may_revoke_has_as_much_again() {
+    fn revocations_have_twice_the_budget_and_neither_uses_up_the_other() {
         let (budget, clock) = budget(100);
-        assert_eq!(turns(&budget, 1_000, false).len(), 100);
-        assert_eq!(turns(&budget, 1_000, true).len(), 100);
-        assert_eq!(budget.admit(false), Err(1));
-        assert_eq!(budget.admit(true), Err(1));
-        clock.advance(Duration::from_secs(1));
-        assert_eq!(turns(&budget, 1_000, true).len(), 200);
+        for _ in 0..3 {
+            assert_eq!(turns(1_000, || budget.ordinary()).len(), 100);
+            assert_eq!(turns(1_000, || budget.revocation()).len(), 200);
+            assert_eq!(budget.ordinary(), Err(1));
+            assert_eq!(budget.revocation(), Err(1));
+            clock.advance(Duration::from_secs(1));
+        }
     }
 
     #[test]
     fn a_revocation_does_not_wait_for_what_is_none() {
         let (budget, _) = budget(500);
-        assert!(densest(&turns(&budget, 1_000, false)) > 50);
-        assert_eq!(budget.admit(true), Ok(Duration::ZERO));
+        assert!(densest(&turns(1_000, || budget.ordinary())) > 50);
+        assert_eq!(budget.revocation(), Ok(Duration::ZERO));
     }
 
     #[test]
     fn all_that_comes_at_once_is_taken_and_only_few_are_let_in_at_once() {
         let (budget, clock) = budget(500);
-        let mut all = turns(&budget, 500, false);
+        let mut all = turns(500, || budget.ordinary());
         assert_eq!(all.len(), 500);
         assert_eq!(all.iter().filter(|turn| turn.is_zero()).count(), 50);
         assert_eq!(all[499], Duration::from_millis(900));
@@ -154,7 +174,7 @@ mod tests {
         for tenth in 1..100 {
             let passed = Duration::from_millis(100);
             clock.advance(passed);
-            let more = turns(&budget, 500, false);
+            let more = turns(500, || budget.ordinary());
             assert_eq!(more.len(), 50);
             all.extend(more.into_iter().map(|turn| passed * tenth + turn));
         }
@@ -168,7 +188,7 @@ mod tests {
         for per_second in [0, 1, 25, 26, 499, 1_000_000] {
             let (budget, clock) = budget(per_second);
             for _ in 0..1_000 {
-                assert_eq!(budget.admit(false), Ok(Duration::ZERO), "{per_second}");
+                assert_eq!(budget.ordinary(), Ok(Duration::ZERO), "{per_second}");
                 clock.advance(Duration::from_secs(1) / per_second.max(1));
                 clock.advance(Duration::from_nanos(1));
             }
@@ -178,13 +198,14 @@ mod tests {
     #[test]
     fn a_flood_is_told_once_in_a_while_with_how_many_were_refused() {
         let (budget, clock) = budget(25);
-        assert_eq!(turns(&budget, 26, false).len(), 25);
+        budget.refuse();
         assert_eq!(budget.refusals_to_tell(), Some(1));
         for _ in 0..100 {
-            assert!(budget.admit(false).is_err());
+            budget.refuse();
             assert_eq!(budget.refusals_to_tell(), None);
         }
         clock.advance(TELL);
         assert_eq!(budget.refusals_to_tell(), Some(100));
+        assert_eq!(budget.refused(), 101);
     }
 }

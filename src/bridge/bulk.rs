@@ -354,7 +354,7 @@ impl Work<'_> {
                 let decide = session.replacing_user(
                     session.taken(user_from_json(body, &schemas, limits)?, &mut dropped),
                 );
-                Write::ChangeUser { id, when, decide }
+                Write::Put(Box::new(Write::ChangeUser { id, when, decide }))
             }
             (Verb::Patch, User) => {
                 let decide = session.patching_user(
@@ -383,7 +383,7 @@ impl Work<'_> {
                 let change = session.replacing_group(
                     session.taken(group_from_json(body, &schemas, limits)?, &mut dropped),
                 );
-                Write::ChangeGroup { id, when, change }
+                Write::Put(Box::new(Write::ChangeGroup { id, when, change }))
             }
             (Verb::Patch, Group) => {
                 let patch =

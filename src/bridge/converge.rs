@@ -5,13 +5,15 @@
 //! Only what the application confirmed, or a read showed, becomes known.
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::{
     plan::{
         capability::Capabilities,
         operation::{Operation, Plan},
     },
-    store::UNANSWERED,
-    upstream::{Millis, UpstreamError},
+    store::{Took, UNANSWERED},
+    upstream::{DONE, Millis, Sent, UpstreamError},
 };
 
 pub(super) use doubts::Doubts;
@@ -53,27 +55,36 @@ pub(super) enum Pause {
     HandedOver,
 }
 
-const DONE: &str = "done";
-
 /// Whether a call did something, or may have.
-pub(super) fn was_done((_, word, _): &(Operation, String, u64)) -> bool {
+pub(super) fn was_done((_, word, _): &(Operation, String, Took)) -> bool {
     word == DONE || word == UNANSWERED
 }
 
-/// What a call did, in a word, for the audit.
+/// What an operation did, in a word, for the audit.
 fn word(result: &Result<impl Sized, UpstreamError>) -> String {
-    match result {
-        Ok(_) => DONE.into(),
-        Err(UpstreamError::Later { .. }) => "later".into(),
-        Err(UpstreamError::Unknown { .. }) => UNANSWERED.into(),
-        Err(UpstreamError::Rejected { .. }) => "rejected".into(),
-        Err(UpstreamError::Denied { .. }) => "denied".into(),
-        Err(UpstreamError::Missing { .. }) => "missing".into(),
-        Err(UpstreamError::Missed { .. }) => "missed".into(),
-        Err(UpstreamError::Exists { .. }) => "exists".into(),
-        Err(UpstreamError::Staged { .. }) => "staged".into(),
-        Err(UpstreamError::Barred { .. }) => "barred".into(),
-        Err(UpstreamError::Partly { .. }) => "partly".into(),
+    result
+        .as_ref()
+        .err()
+        .map_or(DONE, UpstreamError::word)
+        .into()
+}
+
+/// What left for an operation that ended so. The last of it ended as the whole
+/// did, where that was not held back by something that was never sent.
+fn took(began: Instant, mut sent: Vec<Sent>, result: &Result<impl Sized, UpstreamError>) -> Took {
+    let word = result.as_ref().err().map_or(DONE, UpstreamError::word);
+    let held = matches!(
+        result,
+        Err(UpstreamError::Later { .. } | UpstreamError::Denied { .. })
+    );
+    if let Some(last) = sent.last_mut().filter(|_| !held) {
+        last.outcome = word;
+    }
+    let told = matches!(sent.as_slice(), [only] if only.outcome == word);
+    let requests = sent.iter().map(|it| (it.outcome.to_owned(), it.millis));
+    Took {
+        millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        requests: (!told).then(|| requests.collect()),
     }
 }
 

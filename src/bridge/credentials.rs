@@ -35,6 +35,7 @@ impl Bridge {
                 name: "operator".into(),
                 at: now,
                 watch: Watch::Off,
+                put: false,
             };
             let record = self.store.note_tokens(connection.key, seen.clone(), actor);
             record.await?;

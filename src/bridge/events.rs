@@ -107,19 +107,23 @@ fn changed_user(row: &AuditRow, detail: &Value) -> Value {
     match (active("was_active"), active("active")) {
         (Some(true), Some(false)) => event(row, &account(5, "Disable"), Some("deactivate"), detail),
         (Some(false), Some(true)) => event(row, &account(2, "Enable"), Some("activate"), detail),
-        _ => event(row, &account(99, "Other"), Some("patch:notice"), detail),
+        _ => event(row, &account(99, "Other"), Some(way(detail)), detail),
+    }
+}
+
+/// How a resource was changed.
+fn way(detail: &Value) -> &'static str {
+    if detail["put"] == true {
+        "put:notice"
+    } else {
+        "patch:notice"
     }
 }
 
 fn changed_group(row: &AuditRow, detail: &Value) -> Vec<Value> {
     let mut all = members(row, detail);
     if all.is_empty() || detail["attributes"] == true {
-        all.push(event(
-            row,
-            &group(99, "Other"),
-            Some("patch:notice"),
-            detail,
-        ));
+        all.push(event(row, &group(99, "Other"), Some(way(detail)), detail));
     }
     all
 }
@@ -132,7 +136,7 @@ fn members(row: &AuditRow, detail: &Value) -> Vec<Value> {
     ];
     let named = directions.iter().filter_map(|(key, class)| {
         let ids = detail.get(key)?.as_array().filter(|ids| !ids.is_empty())?;
-        let mut event = event(row, class, Some("patch:notice"), &Value::Null);
+        let mut event = event(row, class, Some(way(detail)), &Value::Null);
         let users = ids.iter().map(|id| json!({ "uid": id })).collect();
         event["users"] = Value::Array(users);
         Some(event)
@@ -140,10 +144,11 @@ fn members(row: &AuditRow, detail: &Value) -> Vec<Value> {
     named.collect()
 }
 
-/// One event for each attempt, and one for a turn that needed none.
+/// One event for each request that left, and one for a turn that needed none.
 fn turn(row: &AuditRow, detail: &Value) -> Vec<Value> {
-    let calls = detail["calls"].as_array().cloned().unwrap_or_default();
-    if calls.is_empty() {
+    let calls: Vec<_> = detail["calls"].as_array().into_iter().flatten().collect();
+    let attempts: Vec<Value> = calls.into_iter().flat_map(attempts).collect();
+    if attempts.is_empty() {
         return vec![event(row, &call(99, "Other"), None, detail)];
     }
     let one = |attempt: &Value| {
@@ -165,7 +170,25 @@ fn turn(row: &AuditRow, detail: &Value) -> Vec<Value> {
         event["duration"] = attempt["millis"].clone();
         event
     };
-    calls.iter().map(one).collect()
+    attempts.iter().map(one).collect()
+}
+
+/// A call is one request, unless it says of which it was.
+fn attempts(call: &Value) -> Vec<Value> {
+    let Some(requests) = call["requests"].as_array() else {
+        return vec![call.clone()];
+    };
+    let mut of_one = call.clone();
+    if let Some(of_one) = of_one.as_object_mut() {
+        of_one.remove("requests");
+    }
+    let of = |request: &Value| {
+        let mut attempt = of_one.clone();
+        attempt["outcome"] = request["outcome"].clone();
+        attempt["millis"] = request["millis"].clone();
+        attempt
+    };
+    requests.iter().map(of).collect()
 }
 
 fn event(row: &AuditRow, class: &Class, scim: Option<&str>, detail: &Value) -> Value {
@@ -255,6 +278,16 @@ mod tests {
     }
 
     #[test]
+    fn a_replacement_is_none_of_a_part() {
+        let detail = json!({ "put": true, "attributes": true, "added": ["a"], "removed": [] });
+        let put = "put:notice".to_owned();
+        let group = [(300_603, put.clone()), (300_699, put.clone())];
+        assert_eq!(names("change_group", &detail), group);
+        let detail = json!({ "put": true, "was_active": true, "active": true });
+        assert_eq!(names("change_user", &detail), [(300_199, put)]);
+    }
+
+    #[test]
     fn activation_is_told_apart_from_other_changes() {
         let detail = |was: bool, is: bool| json!({ "was_active": was, "active": is });
         let name = |was, is| names("change_user", &detail(was, is))[0].1.clone();
@@ -287,6 +320,29 @@ mod tests {
                 (600_304, "Failure")
             ]
         );
+    }
+
+    #[test]
+    fn a_call_of_several_requests_is_as_many_events_and_one_of_none_is_none() {
+        let call = |requests: Value| json!({ "operation": "add_members", "outcome": "done", "millis": 5, "requests": requests });
+        let told = |requests: Value| -> Vec<_> {
+            let detail = json!({ "calls": [call(requests)] });
+            let events = of(&row("group_turn", &detail));
+            let told = events.iter().map(|event| {
+                (
+                    event["type_uid"].as_u64().unwrap(),
+                    event["status"].as_str().unwrap().to_owned(),
+                    event["duration"].as_u64(),
+                )
+            });
+            told.collect()
+        };
+        let requests =
+            json!([{ "outcome": "later", "millis": 1 }, { "outcome": "done", "millis": 2 }]);
+        let failed = (600_303, "Failure".to_owned(), Some(1));
+        let done = (600_303, "Success".to_owned(), Some(2));
+        assert_eq!(told(requests), [failed, done]);
+        assert_eq!(told(json!([])), [(600_399, "Success".to_owned(), None)]);
     }
 
     #[test]

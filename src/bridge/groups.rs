@@ -14,7 +14,9 @@ use crate::{
         patch::{MemberChange, Patch},
         resource::{Attributes, GroupBody, ResourceType::Group, replaced},
     },
-    store::{DecideGroup, GroupChange, GroupRow, GroupWritten, Lane, Precondition, StoredGroup},
+    store::{
+        Actor, DecideGroup, GroupChange, GroupRow, GroupWritten, Lane, Precondition, StoredGroup,
+    },
 };
 
 impl Session {
@@ -79,7 +81,7 @@ impl Session {
         group: GroupBody,
         when: Precondition,
     ) -> Result<Written, Failure> {
-        self.change_group(id, when, self.replacing_group(group))
+        self.change_group(id, when, self.replacing_group(group), true)
             .await
     }
 
@@ -118,7 +120,7 @@ impl Session {
         patch: Patch,
         when: Precondition,
     ) -> Result<Written, Failure> {
-        self.change_group(id, when, self.patching_group(patch))
+        self.change_group(id, when, self.patching_group(patch), false)
             .await
     }
 
@@ -250,11 +252,16 @@ impl Session {
         id: &str,
         when: Precondition,
         change: GroupChange,
+        put: bool,
     ) -> Result<Written, Failure> {
         let key = known(Group, id)?;
         let store = &self.bridge.store;
+        let actor = Actor {
+            put,
+            ..self.actor()
+        };
         let written = store
-            .change_group(self.connection.key, key, when, change, self.actor())
+            .change_group(self.connection.key, key, when, change, actor)
             .await;
         self.settle_group(written.map_err(|e| write_failed(e, Group, id))?)
             .await

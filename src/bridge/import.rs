@@ -149,6 +149,7 @@ impl Session {
             name: self.actor.clone(),
             at: clock::now(),
             watch: Watch::Off,
+            put: false,
         };
         self.doubt_a_first_import(&found).await?;
         let seen = store.import(self.connection.key, since, users, found, gone, actor);

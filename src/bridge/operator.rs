@@ -126,6 +126,10 @@ pub struct ConnectionStatus {
     /// Nobody is taken out of a group before a first look at the application.
     pub unseen: bool,
     pub dropped_attributes: u64,
+    /// Requests a second that it may send, and how many were told to come again
+    /// since the start.
+    pub request_budget: u32,
+    pub requests_refused: u64,
     pub last_import: Option<LastRead>,
     /// Accounts with the address of one user: several that share it, or what is left
     /// to somebody who must have nothing; of at most so many.
@@ -303,6 +307,7 @@ async fn record(store: &dyn Store, turned: Vec<(ConnectionKey, bool, String)>) {
             name,
             at: clock::now(),
             watch: Watch::Off,
+            put: false,
         };
         if let Err(error) = store.note(connection, action, actor).await {
             tracing::error!(%error, "the kill switch cannot be recorded");
@@ -383,6 +388,8 @@ impl Operator {
                 recovery: self.bridge.store.recovery(connection.key).await?,
                 unseen: self.bridge.store.is_unseen(connection.key).await?,
                 dropped_attributes: connection.dropped_attributes(),
+                request_budget: connection.budget.per_second(),
+                requests_refused: connection.budget.refused(),
                 last_import: connection.last_import(),
                 twins: store.twins(connection.key, SHOWN).await?,
                 drifted: self.bridge.store.drifted(connection.key).await?,

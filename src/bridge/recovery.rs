@@ -43,6 +43,7 @@ fn own() -> Actor {
         name: "bridge".into(),
         at: clock::now(),
         watch: Watch::Off,
+        put: false,
     }
 }
 

@@ -51,17 +51,26 @@ impl Session {
 
     /// Takes a request within the connection's budget and says how long it
     /// waits for its turn, or in how many seconds to come again.
-    pub fn admit(&self, may_revoke: bool) -> Result<Duration, u64> {
+    pub fn admit(&self) -> Result<Duration, u64> {
+        self.connection.budget.ordinary()
+    }
+
+    /// The same of a request that takes access away.
+    pub fn admit_revocation(&self) -> Result<Duration, u64> {
+        self.connection.budget.revocation()
+    }
+
+    /// Counts a request that is told to come again.
+    pub fn note_refused(&self) {
         let Connection { name, budget, .. } = &*self.connection;
-        budget.admit(may_revoke).inspect_err(|_| {
-            if let Some(refused) = budget.refusals_to_tell() {
-                tracing::warn!(
-                    connection = name,
-                    refused,
-                    "more requests than request_budget"
-                );
-            }
-        })
+        budget.refuse();
+        if let Some(refused) = budget.refusals_to_tell() {
+            tracing::warn!(
+                connection = name,
+                refused,
+                "more requests than request_budget"
+            );
+        }
     }
 
     /// Counts what was left out of a request because no schema defines it.
@@ -154,6 +163,7 @@ impl Session {
             name: self.actor.clone(),
             at: clock::now(),
             watch: self.watch.clone(),
+            put: false,
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
         patch::Patch,
         resource::{Attributes, ResourceType::User, replaced},
     },
-    store::{DecideUser, Lane, Precondition, StoredUser, UserRow, UserWritten},
+    store::{Actor, DecideUser, Lane, Precondition, StoredUser, UserRow, UserWritten},
 };
 
 impl Session {
@@ -72,12 +72,13 @@ impl Session {
         when: Precondition,
     ) -> Result<Written, Failure> {
         let decide = self.replacing_user(user.clone());
-        let done = self.change_user(id, when.clone(), decide).await;
+        let done = self.change_user(id, when.clone(), decide, true).await;
         let replaced = |stored: &StoredUser| self.replaced(stored, user.clone());
         if !self.has_moved(id, &done, replaced).await? {
             return done;
         }
-        self.change_user(id, when, self.replacing_user(user)).await
+        self.change_user(id, when, self.replacing_user(user), true)
+            .await
     }
 
     pub(super) fn replacing_user(&self, user: Attributes) -> DecideUser {
@@ -125,12 +126,13 @@ impl Session {
         when: Precondition,
     ) -> Result<Written, Failure> {
         let decide = self.patching_user(patch.clone());
-        let done = self.change_user(id, when.clone(), decide).await;
+        let done = self.change_user(id, when.clone(), decide, false).await;
         let patched = |stored: &StoredUser| self.patched(stored, &patch);
         if !self.has_moved(id, &done, patched).await? {
             return done;
         }
-        self.change_user(id, when, self.patching_user(patch)).await
+        self.change_user(id, when, self.patching_user(patch), false)
+            .await
     }
 
     pub(super) fn patching_user(&self, patch: Patch) -> DecideUser {
@@ -158,11 +160,16 @@ impl Session {
         id: &str,
         when: Precondition,
         decide: DecideUser,
+        put: bool,
     ) -> Result<Written, Failure> {
         let key = known(User, id)?;
         let store = &self.bridge.store;
+        let actor = Actor {
+            put,
+            ..self.actor()
+        };
         let written = store
-            .change_user(self.connection.key, key, when, decide, self.actor())
+            .change_user(self.connection.key, key, when, decide, actor)
             .await;
         self.settle_user(written.map_err(|e| write_failed(e, User, id))?)
             .await
@@ -180,7 +187,8 @@ impl Session {
     }
 
     async fn delete_user_whole(&self, id: &str, when: Precondition) -> Result<(), Failure> {
-        self.change_user(id, when, self.leaving_user()).await?;
+        self.change_user(id, when, self.leaving_user(), false)
+            .await?;
         let key = known(User, id)?;
         let store = &self.bridge.store;
         let any = Precondition::default();

@@ -113,8 +113,11 @@ fn beside(config: &Config, of: &Connection) -> Vec<Finding> {
     let Some(place) = connections.iter().position(|it| it.name == of.name) else {
         return Vec::new();
     };
-    let mut findings = Vec::new();
-    for at in together(place, &tenants).into_iter().filter(|at| *at != place) {
+    let mut findings = at_other_addresses(config, place, &tenants);
+    for at in together(place, &tenants)
+        .into_iter()
+        .filter(|at| *at != place)
+    {
         let (Some(other), Some(its), Some(own)) =
             (connections.get(at), tenants.get(at), tenants.get(place))
         else {
@@ -136,6 +139,24 @@ fn beside(config: &Config, of: &Connection) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The same credential elsewhere, which nobody may have meant.
+fn at_other_addresses(config: &Config, place: usize, tenants: &[Vec<Tenant>]) -> Vec<Finding> {
+    let budget = |it: &Connection| app::open_upstream(it).ok().and_then(|it| it.budget());
+    let own = config.connections.get(place).and_then(budget);
+    let together = together(place, tenants);
+    let others = config.connections.iter().enumerate();
+    let others =
+        others.filter(|(at, it)| !together.contains(at) && own.is_some() && budget(it) == own);
+    let told = others.map(|(_, other)| {
+        good(&format!(
+            "connection {} has the same credential at another address: both keep to one pace, and \
+             are taken for two tenants; if it is one, write the same address in both",
+            other.name
+        ))
+    });
+    told.collect()
 }
 
 struct Report {

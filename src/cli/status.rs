@@ -196,6 +196,16 @@ fn show(screen: Screen, status: &Value) {
             );
             screen.line(Tone::Plain, &text);
         }
+        if let Some(refused) = connection["requests"]["refused"]
+            .as_u64()
+            .filter(|it| *it > 0)
+        {
+            let text = format!(
+                "  {refused} requests were told to come again (more than request_budget, {} a second)",
+                connection["requests"]["budgetPerSecond"]
+            );
+            screen.line(Tone::Plain, &text);
+        }
         show_refused(screen, connection);
         show_waiting(screen, connection);
     }

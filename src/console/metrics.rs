@@ -32,7 +32,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 36] = [
+const ROWS: [Row; 42] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -102,6 +102,16 @@ const ROWS: [Row; 36] = [
         "same_address",
         "Users whose address other accounts of the application have, a hundred at most.",
         |c| c.twins.iter().filter(|it| it.user.is_some()).count() as u64,
+    ),
+    gauge(
+        "waiting",
+        "What waits for something that is not done here, a hundred at most.",
+        |c| c.waiting.len() as u64,
+    ),
+    gauge(
+        "managed_elsewhere",
+        "Users and groups that another connection manages, a hundred at most.",
+        |c| c.elsewhere.len() as u64,
     ),
     gauge("held", "Requests that wait for an operator.", |c| {
         c.counts.held
@@ -179,6 +189,23 @@ const ROWS: [Row; 36] = [
         "The pace that is kept.",
         |c| c.condition.per_second.into(),
     ),
+    gauge(
+        "application_limit_per_minute",
+        "Calls that any minute may have beside that; 0 without such a limit.",
+        |c| c.condition.per_minute.unwrap_or(0).into(),
+    ),
+    gauge(
+        "application_silent_seconds",
+        "For how long the application asked for silence still; 0 without.",
+        |c| {
+            c.condition.silent_for.map_or(0, |left| {
+                left.as_millis()
+                    .div_ceil(1_000)
+                    .try_into()
+                    .unwrap_or(u64::MAX)
+            })
+        },
+    ),
     counter("application_calls_total", "Calls sent.", |c| {
         c.condition.calls
     }),
@@ -191,6 +218,16 @@ const ROWS: [Row; 36] = [
         "application_unanswered_total",
         "Calls without an answer.",
         |c| c.condition.unanswered,
+    ),
+    gauge(
+        "request_budget_per_second",
+        "Requests a second that the connection may send; revocations have twice as many.",
+        |c| c.request_budget.into(),
+    ),
+    counter(
+        "requests_refused_total",
+        "Requests beyond that, answered 429.",
+        |c| c.requests_refused,
     ),
     counter(
         "dropped_attributes_total",

@@ -42,6 +42,7 @@ fn connection(of: &ConnectionStatus) -> Value {
             "credential": condition.credential,
             "silentForSeconds": condition.silent_for.map(|left| left.as_secs()),
             "requestsPerSecond": condition.per_second,
+            "requestsPerMinute": condition.per_minute,
             "calls": condition.calls,
             "throttled": condition.throttled,
             "unanswered": condition.unanswered,
@@ -108,6 +109,10 @@ fn connection(of: &ConnectionStatus) -> Value {
         })),
         "unseen": of.unseen,
         "droppedAttributes": of.dropped_attributes,
+        "requests": {
+            "budgetPerSecond": of.request_budget,
+            "refused": of.requests_refused,
+        },
         "lastReconciliation": of.drifted.as_ref().map(reconcile::found),
         "lastImport": of.last_import.as_ref().map(|last| json!({
             "at": time(last.at),

@@ -58,16 +58,22 @@ impl FromRequest for Body {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Refusal>>>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bounds = Bounds::of(req);
-        let acceptable = accepted(req.headers(), bounds);
-        let payload = payload.take();
-        Box::pin(async move {
-            acceptable?;
-            let read = tokio::time::timeout(bounds.time, gather(payload, bounds));
-            read.await
-                .unwrap_or_else(|_| Err(too_slow(bounds)))
-                .map(Self)
-        })
+        let read = read(req.headers(), payload.take(), Bounds::of(req));
+        Box::pin(async move { read.await.map(Self) })
+    }
+}
+
+/// Reads a whole body; its headers are judged before that.
+pub(super) fn read(
+    headers: &HeaderMap,
+    payload: Payload,
+    bounds: Bounds,
+) -> impl Future<Output = Result<Bytes, Refusal>> + use<> {
+    let acceptable = accepted(headers, bounds);
+    async move {
+        acceptable?;
+        let read = tokio::time::timeout(bounds.time, gather(payload, bounds));
+        read.await.unwrap_or_else(|_| Err(too_slow(bounds)))
     }
 }
 

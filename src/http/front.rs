@@ -5,6 +5,7 @@
 //! alone are answered without a token, here, and hold no data.
 
 use std::{
+    future::ready,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
@@ -16,25 +17,26 @@ use std::{
 use actix_web::{
     Error, HttpMessage, HttpResponse, ResponseError,
     body::BoxBody,
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{Payload, ServiceRequest, ServiceResponse},
     http::{
         Method, StatusCode, Uri,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, stream};
 use tracing::{Instrument, Span};
 
 use super::{
+    body::{self, Bounds},
     caller::{Entered, LeftOut},
     failure::{Refusal, is_scim},
-    origin, reply,
+    origin, reply, revoking,
     settings::Settings,
-    target::{self, Base},
+    target::{self, Base, Claim},
     unread::Held,
 };
-use crate::bridge::Bridge;
+use crate::bridge::{Bridge, Session};
 
 /// Bytes of a URL's path and query (reliability: S-20).
 const URL_LIMIT: usize = 8 * 1024;
@@ -63,8 +65,17 @@ pub(super) struct Front {
 enum Admitted {
     Live,
     Ready,
-    /// With how long it waits for its turn.
-    Routed(&'static str, Duration),
+    Routed(&'static str, Turn),
+}
+
+/// How long a request waits for its turn, or in how many seconds to come again.
+type Room = Result<Duration, u64>;
+
+enum Turn {
+    Known(Duration),
+    /// What it has as one that takes nothing away. Where that is not at once,
+    /// its body says whether it has the room of those that do.
+    ByBody(Room),
 }
 
 impl Front {
@@ -105,8 +116,13 @@ impl Front {
             tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, route);
         let answer = match admitted {
             Ok(Admitted::Routed(_, turn)) => {
-                let call = async move { next.call(req).await };
-                let held = held(in_turn(turn, call), self.settings.request_timeout);
+                let call = async {
+                    match self.turn(&mut req, turn).await {
+                        Ok(turn) => in_turn(turn, async move { next.call(req).await }).await,
+                        Err(refusal) => Ok(req.into_response(refusal.error_response())),
+                    }
+                };
+                let held = held(call, self.settings.request_timeout);
                 held.instrument(span.clone()).await
             }
             Ok(Admitted::Live) => Ok(req.into_response(live(&method))),
@@ -154,8 +170,12 @@ impl Front {
             None => self.astray(authorization),
         })?;
         let (front, rest) = path.split_at(base.length);
-        let revokes = target::may_revoke(req.method(), rest);
-        let turn = session.admit(revokes).map_err(Refusal::too_many)?;
+        let refused = |seconds| too_many(&session, seconds);
+        let turn = match Claim::of(req.method(), rest) {
+            Claim::Ordinary => Turn::Known(session.admit().map_err(refused)?),
+            Claim::Revokes => Turn::Known(session.admit_revocation().map_err(refused)?),
+            Claim::ByBody => Turn::ByBody(session.admit()),
+        };
         let listening = req.app_config().local_addr();
         let mut url = origin::of(req.headers(), self.public.as_deref(), listening);
         url.push_str(front);
@@ -179,6 +199,31 @@ impl Front {
         let base = url;
         req.extensions_mut().insert(Entered { session, base, id });
         Ok(Admitted::Routed(route, turn))
+    }
+
+    /// How long a request waits that was let in. Nothing is read ahead of the
+    /// handler while there is room for everything, so a body is looked at in
+    /// floods only; it is bounded as any other.
+    async fn turn(&self, req: &mut ServiceRequest, turn: Turn) -> Result<Duration, Refusal> {
+        let plain = match turn {
+            Turn::Known(turn) | Turn::ByBody(Ok(turn @ Duration::ZERO)) => return Ok(turn),
+            Turn::ByBody(plain) => plain,
+        };
+        let (payload, bounds) = (req.take_payload(), Bounds::from(&self.settings));
+        let body = body::read(req.headers(), payload, bounds).await?;
+        let revokes = revoking::takes_away(req.method(), &body);
+        let payload = Box::pin(stream::once(ready(Ok(body))));
+        req.set_payload(Payload::Stream { payload });
+        let entered = req.extensions();
+        let entered = entered.get::<Entered>();
+        let session = &entered.ok_or_else(Refusal::unauthenticated)?.session;
+        let room = match (revokes, plain) {
+            (false, plain) => plain,
+            (true, Err(_)) => session.admit_revocation(),
+            // There is room for it either way; the sooner counts.
+            (true, Ok(plain)) => Ok(session.admit_revocation().map_or(plain, |r| r.min(plain))),
+        };
+        room.map_err(|seconds| too_many(session, seconds))
     }
 
     /// Whether a change could be kept now; says no more to whoever asks.
@@ -219,6 +264,12 @@ impl Front {
         HeaderValue::try_from(format!("{:x}-{number:x}", self.started))
             .unwrap_or_else(|_| HeaderValue::from_static("0"))
     }
+}
+
+/// The connection has used up its budget of requests, and that is counted.
+fn too_many(session: &Session, seconds: u64) -> Refusal {
+    session.note_refused();
+    Refusal::too_many(seconds)
 }
 
 /// A call that begins when its turn has come, at once where that is now.

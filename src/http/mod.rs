@@ -35,6 +35,7 @@ mod openapi;
 mod origin;
 mod page;
 mod reply;
+mod revoking;
 mod routes;
 mod search;
 mod settings;

@@ -155,12 +155,27 @@ pub(super) fn template(rest: &str) -> &'static str {
     }
 }
 
-/// Whether a request can take access away: a PUT can leave members out or set
-/// `active` to false, and a bulk request can hold any of them.
-pub(super) fn may_revoke(method: &Method, rest: &str) -> bool {
-    let bulk = || rest.trim_end_matches('/') == "/Bulk";
-    [Method::PATCH, Method::PUT, Method::DELETE].contains(method)
-        || method == Method::POST && bulk()
+/// What a request counts as for its connection's budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    Ordinary,
+    /// It takes something away, whatever else it says.
+    Revokes,
+    /// It can add and take away: a PUT can leave members out or set `active`
+    /// to false, and a bulk request can hold anything.
+    ByBody,
+}
+
+impl Claim {
+    pub(super) fn of(method: &Method, rest: &str) -> Self {
+        let bulk = || rest.trim_end_matches('/') == "/Bulk";
+        match *method {
+            Method::DELETE => Self::Revokes,
+            Method::PATCH | Method::PUT => Self::ByBody,
+            Method::POST if bulk() => Self::ByBody,
+            _ => Self::Ordinary,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -168,18 +183,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_can_take_access_away_may_revoke() {
-        for (method, rest, may) in [
-            (Method::PATCH, "/Users/a", true),
-            (Method::PUT, "/Groups/a", true),
-            (Method::DELETE, "/Users/a", true),
-            (Method::POST, "/Bulk", true),
-            (Method::POST, "/Bulk/", true),
-            (Method::POST, "/Users", false),
-            (Method::POST, "/Users/.search", false),
-            (Method::GET, "/Bulk", false),
+    fn a_deletion_revokes_and_what_can_do_both_is_told_by_its_body() {
+        for (method, rest, claim) in [
+            (Method::PATCH, "/Users/a", Claim::ByBody),
+            (Method::PUT, "/Groups/a", Claim::ByBody),
+            (Method::DELETE, "/Users/a", Claim::Revokes),
+            (Method::POST, "/Bulk", Claim::ByBody),
+            (Method::POST, "/Bulk/", Claim::ByBody),
+            (Method::POST, "/Users", Claim::Ordinary),
+            (Method::POST, "/Users/.search", Claim::Ordinary),
+            (Method::GET, "/Bulk", Claim::Ordinary),
         ] {
-            assert_eq!(may_revoke(&method, rest), may, "{method} {rest}");
+            assert_eq!(Claim::of(&method, rest), claim, "{method} {rest}");
         }
     }
 

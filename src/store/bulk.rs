@@ -39,6 +39,8 @@ pub enum Write {
         when: Precondition,
         decide: DecideGroup,
     },
+    /// A change that says the whole resource.
+    Put(Box<Write>),
     /// Refused before it came here; it counts in its place as an error.
     Refused(WriteError),
 }

@@ -246,6 +246,8 @@ pub struct Actor {
     pub at: Millis,
     /// How what is asked is watched.
     pub watch: Watch,
+    /// A change says the whole resource.
+    pub put: bool,
 }
 
 /// A user to be written: the attributes and what is indexed of them.
@@ -570,8 +572,8 @@ pub struct GroupLearned {
     /// What the application calls it now; and whether it is yet to be told.
     pub titled: Option<String>,
     pub title_open: bool,
-    /// What was sent, for the audit: (operation, outcome in a word, milliseconds).
-    pub calls: Vec<(Operation, String, u64)>,
+    /// What was tried, for the audit: (operation, outcome in a word, what left for it).
+    pub calls: Vec<(Operation, String, Took)>,
     /// It did nothing that the turn before it did not do, so the audit has it.
     pub repeats: bool,
 }
@@ -591,6 +593,24 @@ impl GroupLearned {
             ..Self::default()
         };
         *self == untold
+    }
+}
+
+/// What left for one operation, for the audit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Took {
+    pub millis: u64,
+    /// Each request that could change something, with its outcome and its
+    /// milliseconds; `None` where there was one, which ended as the operation did.
+    pub requests: Option<Vec<(String, u64)>>,
+}
+
+impl From<u64> for Took {
+    fn from(millis: u64) -> Self {
+        Self {
+            millis,
+            requests: None,
+        }
     }
 }
 
@@ -621,7 +641,7 @@ pub struct UserLearned {
     pub meanwhile: bool,
     /// That has come to its end.
     pub withdrawn: bool,
-    pub calls: Vec<(Operation, String, u64)>,
+    pub calls: Vec<(Operation, String, Took)>,
 }
 
 /// A lane with work.

@@ -28,7 +28,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{Condition, Tenant, UpstreamError};
+use super::{Condition, DONE, Tenant, UpstreamError};
 use gate::{About, Gate};
 use pace::{Limits, Pace, Party, Refusal, Turn};
 
@@ -40,6 +40,7 @@ mod moment;
 mod pace;
 mod reply;
 mod retry_after;
+mod sent;
 mod token;
 
 use address::base_url;
@@ -51,6 +52,7 @@ pub(super) use moment::Moment;
 pub(super) use pace::Priority;
 pub use pace::ledger::Ledger;
 pub(super) use reply::Reply;
+pub use sent::{Sent, noting};
 pub(super) use token::Scheme;
 use token::Token;
 pub use token::TokenSource;
@@ -84,6 +86,8 @@ impl Default for Dialect {
 /// How to reach one application.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
+    /// The kind of application; a credential has one pace there.
+    pub kind: String,
     pub base_url: String,
     pub token: TokenSource,
     pub dialect: Dialect,
@@ -187,6 +191,8 @@ pub(super) struct Call<'a> {
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
+    /// Where the credential is counted.
+    site: String,
     token: Token,
     pace: Arc<Pace>,
     party: Party,
@@ -217,6 +223,13 @@ impl Client {
         ]))
     }
 
+    /// Whoever has the same credential there keeps to one pace with this one.
+    pub(super) fn budget(&self) -> Option<Tenant> {
+        let credential = self.token.header().ok()?;
+        let parts = [b"pace", self.site.as_bytes(), credential.as_bytes()];
+        Some(Tenant::of(&parts))
+    }
+
     /// Checks the address, reads certificates and prepares the connection
     /// pool; nothing is sent. The error names the key and the remedy.
     pub(super) fn new(settings: Settings) -> Result<Self, String> {
@@ -225,8 +238,8 @@ impl Client {
         let media = HeaderValue::try_from(&*settings.dialect.media)
             .map_err(|_| "media_type holds characters that no header can carry".to_owned())?;
         let token = Token::new(settings.token, settings.dialect.scheme);
-        let origin = base.origin().ascii_serialization();
-        let pace = pace::shared::pace_for(origin, token.header().ok(), &limits);
+        let site = address::site(&settings.kind, &base);
+        let pace = pace::shared::pace_for(&site, token.header().ok(), &limits);
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("drawbridge/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.connect_timeout)
@@ -262,6 +275,7 @@ impl Client {
         Ok(Self {
             http,
             base,
+            site,
             token,
             party: pace.join(),
             pace,
@@ -367,10 +381,9 @@ impl Client {
     /// What the process before this one has sent counts, and what is sent is
     /// noted for the next.
     pub(super) fn remember(&self, ledger: &Arc<Ledger>) {
-        let origin = self.base.origin().ascii_serialization();
         let credential = self.token.header().ok();
         let credential = credential.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
-        self.pace.remember(ledger, &origin, credential);
+        self.pace.remember(ledger, &self.site, credential);
     }
 
     pub(super) fn condition(&self) -> Condition {
@@ -381,6 +394,7 @@ impl Client {
             credential: self.token.trouble(),
             silent_for,
             per_second: self.pace.per_second(),
+            per_minute: self.pace.per_minute(),
             calls: self.tally.calls.load(Relaxed),
             throttled: self.tally.throttled.load(Relaxed),
             unanswered: self.tally.unanswered.load(Relaxed),
@@ -423,6 +437,8 @@ impl Client {
         point!("call.before");
         let answer = request.send().await;
         point!("call.answered");
+        let never_left = |error: &reqwest::Error| error.is_connect() || error.is_builder();
+        let left = !answer.as_ref().is_err_and(never_left);
         let status = answer.as_ref().map_or(0, |reply| reply.status().as_u16());
         let mut result = match answer {
             Ok(reply) => self.judge(reply, &turn, judge, call.writes).await,
@@ -440,12 +456,17 @@ impl Client {
                 result = Err(UpstreamError::Rejected { reason });
             }
         }
+        let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if call.writes && left {
+            let outcome = result.as_ref().err().map_or(DONE, UpstreamError::word);
+            sent::note(Sent { outcome, millis });
+        }
         tracing::debug!(
             method = %call.method,
             path = call.template,
             status,
-            ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-            failure = result.as_ref().err().map(failure::kind),
+            ms = millis,
+            failure = result.as_ref().err().map(UpstreamError::word),
             "upstream call"
         );
         result

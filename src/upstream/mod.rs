@@ -28,7 +28,7 @@ pub mod snyk;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Ledger, ahead, in_background, looking_ahead};
+pub use client::{Ledger, Sent, ahead, in_background, looking_ahead, noting};
 
 /// Milliseconds since 1970, UTC.
 pub type Millis = i64;
@@ -126,6 +126,12 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// be known. A name that an administrator gave is the last. Not to be kept.
     fn tenants(&self) -> Vec<Tenant> {
         Vec::new()
+    }
+
+    /// Pure: the same for connections that keep to one pace, because they have one
+    /// credential for applications of one kind. Not to be kept.
+    fn budget(&self) -> Option<Tenant> {
+        None
     }
 
     /// Pure: whether [`Self::users`] tells of everybody; where not, nobody is
@@ -367,6 +373,27 @@ pub enum UpstreamError {
     Barred { reason: String },
 }
 
+/// The word for what did not fail.
+pub const DONE: &str = "done";
+
+impl UpstreamError {
+    /// In a word, for the audit.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Later { .. } => "later",
+            Self::Unknown { .. } => "unknown",
+            Self::Rejected { .. } => "rejected",
+            Self::Denied { .. } => "denied",
+            Self::Missing { .. } => "missing",
+            Self::Missed { .. } => "missed",
+            Self::Exists { .. } => "exists",
+            Self::Staged { .. } => "staged",
+            Self::Barred { .. } => "barred",
+            Self::Partly { .. } => "partly",
+        }
+    }
+}
+
 /// How long it takes until the application shows what was done, and until what
 /// nobody answered cannot be done any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -406,6 +433,8 @@ pub struct Condition {
     /// The pace that is kept, in calls a second: as configured, and less for a
     /// while after the application refused calls as too many.
     pub per_second: u32,
+    /// And no more of them in any minute, where that is limited too.
+    pub per_minute: Option<u32>,
     /// Calls sent, and how many of them were answered 429 or 503, or not at
     /// all.
     pub calls: u64,

@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{
-    Doubts, Pause, identities::Identities, pause_after, refusal, remade::makes_nobodys, tell, word,
+    Doubts, Pause, identities::Identities, pause_after, refusal, remade::makes_nobodys, tell, took,
+    word,
 };
 use crate::{
     plan::{
@@ -20,7 +21,7 @@ use crate::{
         state::{Existence, GroupWork, Principal, UserKey},
     },
     store::{GroupLearned, GroupTurn, StoreError},
-    upstream::{MemberOutcome, RemoteGroup, Upstream, UpstreamError},
+    upstream::{MemberOutcome, RemoteGroup, Upstream, UpstreamError, noting},
 };
 
 /// Where the connection says nothing else. A removal is not given up before a
@@ -278,10 +279,14 @@ impl Turn<'_> {
             return Next::GoOn;
         };
         let started = Instant::now();
-        let result = self.named(&operation, self.upstream.apply(&operation).await);
-        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let word = word(&result);
-        self.learned.calls.push((operation.clone(), word, millis));
+        let (result, sent) = noting(self.upstream.apply(&operation)).await;
+        let result = self.named(&operation, result);
+        let call = (
+            operation.clone(),
+            word(&result),
+            took(started, sent, &result),
+        );
+        self.learned.calls.push(call);
         let named = members_of(&operation);
         match result {
             Ok(outcome) => {

@@ -23,15 +23,15 @@ use super::{
     groups::READ_LAG,
     pause_after,
     people::{People, Told},
-    refusal, word,
+    refusal, took, word,
 };
 use crate::{
     plan::{
         operation::Operation,
         state::{Family, Principal, UserKey},
     },
-    store::{Alternative, Counting, GroupLearned, GroupTurn, Seat, StoreError},
-    upstream::{MemberOutcome, Outcome, Upstream, UpstreamError},
+    store::{Alternative, Counting, GroupLearned, GroupTurn, Seat, StoreError, Took},
+    upstream::{MemberOutcome, Outcome, Upstream, UpstreamError, noting},
 };
 
 /// So many users at once.
@@ -92,7 +92,7 @@ pub(in crate::bridge) async fn family_turn(
 }
 
 /// What was sent, and how it ended.
-type Call = (Operation, String, u64);
+type Call = (Operation, String, Took);
 
 /// What became of one pair.
 struct End {
@@ -268,9 +268,8 @@ impl Each<'_> {
             Operation::RemoveMembers { group, members }
         };
         let started = Instant::now();
-        let result = self.upstream.apply(&operation).await;
-        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        calls.push((operation, word(&result), millis));
+        let (result, sent) = noting(self.upstream.apply(&operation)).await;
+        calls.push((operation, word(&result), took(started, sent, &result)));
         result
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use super::{CLOCKS_APART, Pause, STANDS, Told, pause_after, refusal, tell, word};
+use super::{CLOCKS_APART, Pause, STANDS, Told, pause_after, refusal, tell, took, word};
 use crate::{
     plan::{
         capability::Capabilities,
@@ -13,8 +13,8 @@ use crate::{
         operation::Operation,
         state::{Account, Existence, ObservedAccount, Principal, UserWork},
     },
-    store::{UserLearned, UserTurn, Withdrawn},
-    upstream::{Millis, Outcome, RemoteUser, Upstream, UpstreamError},
+    store::{Took, UserLearned, UserTurn, Withdrawn},
+    upstream::{Millis, Outcome, RemoteUser, Upstream, UpstreamError, noting},
 };
 
 /// Works one user turn off. `told`: what was told lately of the user, where
@@ -64,7 +64,7 @@ fn judge_end(learned: &mut UserLearned, told: &mut Told) -> Option<Pause> {
 }
 
 /// What was sent, and how it ended.
-type Call = (Operation, String, u64);
+type Call = (Operation, String, Took);
 
 async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Pause) {
     let mut work = turn.work;
@@ -285,9 +285,12 @@ type Sent = Result<Outcome, UpstreamError>;
 
 async fn send(upstream: &dyn Upstream, operation: &Operation, learned: &mut UserLearned) -> Sent {
     let started = Instant::now();
-    let result = upstream.apply(operation).await;
-    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let call = (operation.clone(), word(&result), millis);
+    let (result, sent) = noting(upstream.apply(operation)).await;
+    let call = (
+        operation.clone(),
+        word(&result),
+        took(started, sent, &result),
+    );
     learned.calls.push(call);
     result
 }

@@ -414,6 +414,7 @@ pub(in crate::bridge) fn actor(guard: &Arc<Guard>) -> Actor {
         name: "bridge".into(),
         at: clock::now(),
         watch: Watch::On(Arc::clone(guard)),
+        put: false,
     }
 }
 

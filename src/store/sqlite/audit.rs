@@ -9,7 +9,7 @@ use crate::{
     plan::operation::Operation,
     scim::resource::ResourceId,
     store::{
-        Actor, Millis, Watch,
+        Actor, Millis, Took, Watch,
         audit::{AuditRow, GENESIS, hex, link},
     },
 };
@@ -109,7 +109,7 @@ pub(super) fn record_turn(
     at: Millis,
     action: &str,
     id: ResourceId,
-    calls: &[(Operation, String, u64)],
+    calls: &[(Operation, String, Took)],
     mut detail: Value,
 ) -> Result<i64> {
     let calls: Vec<Value> = calls.iter().map(call).collect();
@@ -118,6 +118,7 @@ pub(super) fn record_turn(
         name: ENGINE.into(),
         at,
         watch: Watch::Off,
+        put: false,
     };
     record(db, connection, &engine, action, Some(id), &detail)?;
     Ok(db.last_insert_rowid())
@@ -148,7 +149,7 @@ pub(super) fn latest(db: &Connection) -> Result<i64> {
         .query_row([], |row| row.get(0))?)
 }
 
-fn call((operation, outcome, millis): &(Operation, String, u64)) -> Value {
+fn call((operation, outcome, took): &(Operation, String, Took)) -> Value {
     let (name, members) = match operation {
         Operation::CreateUser { .. } => ("create_user", None),
         Operation::DeactivateUser { .. } => ("deactivate_user", None),
@@ -161,7 +162,11 @@ fn call((operation, outcome, millis): &(Operation, String, u64)) -> Value {
         Operation::RemoveMembers { members, .. } => ("remove_members", Some(members)),
         Operation::ReplaceMembers { members, .. } => ("replace_members", Some(members)),
     };
-    let mut call = json!({ "operation": name, "outcome": outcome, "millis": millis });
+    let mut call = json!({ "operation": name, "outcome": outcome, "millis": took.millis });
+    if let Some(requests) = &took.requests {
+        let told = |(outcome, millis): &_| json!({ "outcome": outcome, "millis": millis });
+        call["requests"] = requests.iter().map(told).collect::<Vec<_>>().into();
+    }
     if let Some(members) = members {
         let ids = members.iter().map(|member| member.id.to_string());
         call["members"] = ids.collect::<Vec<_>>().into();
@@ -204,13 +209,22 @@ pub(super) fn close_interrupted(db: &Connection, connection: i64, at: Millis) ->
         name: ENGINE.into(),
         at,
         watch: Watch::Off,
+        put: false,
     };
     for (lane, key, intended, id) in open {
         let turn = format!("{lane}_turn");
-        let detail = json!({
-            "intended": serde_json::from_str::<Value>(&intended)?,
-            "calls": [{ "operation": turn, "outcome": INTERRUPTED }],
-        });
+        let mut intended: Value = serde_json::from_str(&intended)?;
+        let operations = intended
+            .as_object_mut()
+            .and_then(|it| it.remove("operations"));
+        let mut calls = match operations {
+            Some(Value::Array(named)) if !named.is_empty() => named,
+            _ => vec![json!({ "operation": turn })],
+        };
+        for call in &mut calls {
+            call["outcome"] = INTERRUPTED.into();
+        }
+        let detail = json!({ "intended": intended, "calls": calls });
         record(db, connection, &engine, &turn, Some(id), &detail)?;
         close_intent(db, &lane, key)?;
     }

@@ -100,6 +100,14 @@ fn one(db: &Connection, c: i64, write: Write, actor: &Actor) -> Result<Wrote> {
         Write::DeleteGroup { id, when, decide } => {
             Wrote::Group(groups::delete(db, c, id, &when, decide, actor)?)
         }
+        Write::Put(write) => {
+            let put = true;
+            let actor = Actor {
+                put,
+                ..actor.clone()
+            };
+            return one(db, c, *write, &actor);
+        }
         Write::Refused(error) => return Err(error.into()),
     })
 }

@@ -5,12 +5,12 @@
 use std::collections::HashSet;
 
 use rusqlite::{Connection, params};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     plan::{
         operation::Operation,
-        state::{Existence, GroupKey, GroupWork, Principal, UserKey, prefers_replace},
+        state::{Existence, GroupKey, GroupWork, Naming, Principal, UserKey, prefers_replace},
     },
     store::{GroupLearned, GroupTurn, Lane, Millis, UNANSWERED},
 };
@@ -52,9 +52,36 @@ pub(super) fn begin(db: &Connection, key: GroupKey, limit: usize) -> Result<Opti
         "adds": turn.work.adds.len(),
         "removes": turn.work.removes.len(),
         "replaces": turn.work.full.is_some(),
+        "operations": intended(&turn.work),
     });
     audit::open_intent(db, LANE, group.key, group.seq, &detail)?;
     Ok(Some(turn))
+}
+
+/// What such a turn is about to be sent, as far as that is known before it is
+/// planned, with how many members.
+fn intended(work: &GroupWork) -> Value {
+    let renamed = matches!(&work.naming, Naming::Given(given) if given.renamed);
+    let made = work.observed == Existence::Present;
+    let (replaces, adds, removes) = (
+        work.full.as_ref().map_or(0, Vec::len),
+        work.adds.len(),
+        work.removes.len(),
+    );
+    let all = [
+        ("delete_group", !work.wanted && !work.kept, 0),
+        ("create_group", work.wanted && !made, 0),
+        ("rename_group", work.wanted && made && renamed, 0),
+        ("replace_members", replaces > 0, replaces),
+        ("remove_members", replaces == 0 && removes > 0, removes),
+        ("add_members", replaces == 0 && adds > 0, adds),
+    ];
+    let named = all.into_iter().filter(|(_, is_intended, _)| *is_intended);
+    let told = named.map(|(name, _, count)| match count {
+        0 => json!({ "operation": name }),
+        count => json!({ "operation": name, "count": count }),
+    });
+    told.collect()
 }
 
 /// What a turn would be handed out; writes nothing.

@@ -481,21 +481,18 @@ pub(super) fn change(
         point!("group.saved");
     }
     if changed || flushed.adopted > 0 {
-        audit::record(
-            db,
-            connection,
-            actor,
-            "change_group",
-            Some(id),
-            &json!({
-                "version": group.version,
-                "attributes": next.is_some(),
-                "added": texts(&flushed.added),
-                "removed": texts(&flushed.removed),
-                "adopted": flushed.adopted,
-                "skipped": flushed.unknown.len(),
-            }),
-        )?;
+        let mut detail = json!({
+            "version": group.version,
+            "attributes": next.is_some(),
+            "added": texts(&flushed.added),
+            "removed": texts(&flushed.removed),
+            "adopted": flushed.adopted,
+            "skipped": flushed.unknown.len(),
+        });
+        if actor.put {
+            detail["put"] = true.into();
+        }
+        audit::record(db, connection, actor, "change_group", Some(id), &detail)?;
     }
     Ok(group.written(changed, flushed))
 }

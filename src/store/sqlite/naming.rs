@@ -129,6 +129,7 @@ fn forget_found(db: &Connection, group: &Group, name: &str, at: Millis) -> Resul
         name: "engine".into(),
         at,
         watch: Watch::Off,
+        put: false,
     };
     let detail = json!({ "made_here": group.id.to_string(), "version": found.version });
     let connection = found.connection;

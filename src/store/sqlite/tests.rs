@@ -79,6 +79,7 @@ fn actor() -> Actor {
         name: "test".into(),
         at: 1_000,
         watch: Watch::Off,
+        put: false,
     }
 }
 

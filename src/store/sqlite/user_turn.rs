@@ -2,7 +2,7 @@
 //! ended with what was learned.
 
 use rusqlite::Connection;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     plan::{
@@ -38,9 +38,30 @@ pub(super) fn begin(db: &Connection, key: UserKey) -> Result<Option<UserTurn>> {
         LANE,
         user.key,
         user.version,
-        &json!({ "unsure": user.unsure }),
+        &json!({ "unsure": user.unsure, "operations": intended(&turn.work) }),
     )?;
     Ok(Some(turn))
+}
+
+/// What such a turn is about to be sent, as far as that is known before it is
+/// planned.
+fn intended(work: &UserWork) -> Value {
+    let (wanted, observed) = (&work.wanted, &work.observed);
+    let there = observed.existence == Existence::Present;
+    let changes = wanted.active && there;
+    let all = [
+        ("deactivate_user", !wanted.active),
+        ("create_user", wanted.active && !there),
+        ("set_role", changes && wanted.role != observed.role),
+        (
+            "upsert_profile",
+            changes && observed.profile.as_ref() != Some(&wanted.profile),
+        ),
+    ];
+    let named = all.into_iter().filter(|(_, is_intended)| *is_intended);
+    named
+        .map(|(name, _)| json!({ "operation": name }))
+        .collect()
 }
 
 /// What a turn would be handed out; writes nothing.

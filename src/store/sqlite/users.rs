@@ -524,18 +524,15 @@ pub(super) fn change(
     if before.account.active && !user.account.active || returns {
         lanes::keep_open_adds(db, user.key)?;
     }
-    audit::record(
-        db,
-        connection,
-        actor,
-        "change_user",
-        Some(id),
-        &json!({
-            "version": user.version,
-            "active": next.account.active,
-            "was_active": before.account.active,
-        }),
-    )?;
+    let mut detail = json!({
+        "version": user.version,
+        "active": next.account.active,
+        "was_active": before.account.active,
+    });
+    if actor.put {
+        detail["put"] = true.into();
+    }
+    audit::record(db, connection, actor, "change_user", Some(id), &detail)?;
     let groups = if !was_addable && user.addable() || returns {
         lanes::open_groups_of(db, user.key)?
     } else {

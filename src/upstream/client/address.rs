@@ -155,6 +155,16 @@ fn encode(value: &str, into: &mut String) {
     }
 }
 
+/// What one credential is counted for together: an application of this kind,
+/// whichever of its addresses is written. Each port of this machine is a server
+/// of its own, under all names of the machine itself.
+pub(super) fn site(kind: &str, base: &Url) -> String {
+    match base.port_or_known_default() {
+        Some(port) if is_loopback(base) => format!("{kind} here:{port}"),
+        _ => kind.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -95,22 +95,6 @@ pub(super) fn of_status(status: StatusCode, text: &str) -> UpstreamError {
     }
 }
 
-/// The name of an error, for the log.
-pub(super) fn kind(error: &UpstreamError) -> &'static str {
-    match error {
-        UpstreamError::Later { .. } => "later",
-        UpstreamError::Unknown { .. } => "unknown",
-        UpstreamError::Rejected { .. } => "rejected",
-        UpstreamError::Denied { .. } => "denied",
-        UpstreamError::Missing { .. } => "missing",
-        UpstreamError::Missed { .. } => "missed",
-        UpstreamError::Exists { .. } => "exists",
-        UpstreamError::Staged { .. } => "staged",
-        UpstreamError::Barred { .. } => "barred",
-        UpstreamError::Partly { .. } => "partly",
-    }
-}
-
 /// The message of an error body: its `message`, `error` or `detail` where it
 /// is JSON, else the body itself. No address of anybody is repeated (I-35).
 pub(in crate::upstream) fn text(body: &[u8]) -> String {
@@ -214,7 +198,7 @@ mod tests {
         ] {
             let code = StatusCode::from_u16(status).unwrap_or_default();
             assert!(!is_throttle(code), "{status}");
-            assert_eq!(kind(&of_status(code, "")), meaning, "{status}");
+            assert_eq!(of_status(code, "").word(), meaning, "{status}");
         }
         for (status, untouched) in [(408, false), (425, true), (429, true), (503, false)] {
             let code = StatusCode::from_u16(status).unwrap_or_default();

@@ -179,6 +179,11 @@ impl Pace {
         self.state().rate.per_second(Instant::now())
     }
 
+    /// The limit of each minute beside that, where there is one.
+    pub(super) fn per_minute(&self) -> Option<u32> {
+        self.state().rate.per_minute()
+    }
+
     /// Whether nobody answers there, and how long silence was asked for.
     pub(super) fn silences(&self) -> (bool, Option<Duration>) {
         let silence = &self.state().silence;

@@ -112,6 +112,9 @@ pub(in crate::upstream) enum Scheme {
     Header(HeaderName),
 }
 
+/// A file that is written in parts is whole after so long.
+const SETTLES: Duration = Duration::from_secs(1);
+
 /// A shorter one would be found in words that have nothing to do with it.
 const SHORTEST: usize = 6;
 
@@ -183,7 +186,9 @@ impl Token {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = self.changed();
         let fresh = held.as_ref().is_some_and(|held| held.changed == changed);
-        if !fresh {
+        // It may be half written still, and the one before is worth a try.
+        let waits = held.is_some() && !is_settled(changed);
+        if !fresh && !waits {
             match read(&self.source) {
                 Ok(value) => *held = Some(Held { value, changed }),
                 // A file caught in the middle of its replacement: the old
@@ -241,6 +246,12 @@ impl Token {
             TokenSource::Literal(_) | TokenSource::Env(_) => None,
         }
     }
+}
+
+/// Whether nobody writes a file any more that was changed then.
+fn is_settled(changed: Option<SystemTime>) -> bool {
+    let since = changed.and_then(|at| at.elapsed().ok());
+    since.is_none_or(|since| since >= SETTLES)
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
@@ -367,6 +378,27 @@ mod tests {
 
         std::fs::remove_file(&path).unwrap();
         assert!(token.header().is_ok(), "the last good token stays in use");
+    }
+
+    #[test]
+    fn a_file_that_was_changed_just_now_may_be_half_written_and_is_read_a_little_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "first-secret").unwrap();
+        let token = Token::new(TokenSource::File(path.clone()), Scheme::Bearer);
+        let said = || token.header().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(said(), "Bearer first-secret", "the first is read at once");
+        std::fs::write(&path, "sec").unwrap();
+        assert_eq!(said(), "Bearer first-secret");
+        std::fs::write(&path, "second-secret").unwrap();
+        assert_eq!(said(), "Bearer first-secret");
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::now() - SETTLES).unwrap();
+        assert_eq!(said(), "Bearer second-secret");
+        // A refusal of what there was waits for nothing.
+        std::fs::write(&path, "third-secret").unwrap();
+        assert!(token.renew());
+        assert_eq!(said(), "Bearer third-secret");
     }
 
     #[tokio::test(start_paused = true)]

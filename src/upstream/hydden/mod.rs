@@ -82,6 +82,10 @@ impl Upstream for Hydden {
     }
 
     /// Each has an address of its own.
+    fn budget(&self) -> Option<Tenant> {
+        self.client.budget()
+    }
+
     fn tenants(&self) -> Vec<Tenant> {
         vec![Tenant::of(&[self.fingerprint().as_bytes()])]
     }

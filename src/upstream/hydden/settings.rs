@@ -72,6 +72,7 @@ impl Settings {
     pub(super) fn client(&self) -> client::Settings {
         let base = self.base_url.trim_end_matches('/');
         client::Settings {
+            kind: "hydden".into(),
             base_url: base.strip_suffix("/api/v1").unwrap_or(base).to_owned(),
             token: self.token.clone(),
             dialect: client::Dialect::default(),

@@ -218,6 +218,10 @@ impl Upstream for Opsera {
         }
     }
 
+    fn budget(&self) -> Option<Tenant> {
+        self.client.budget()
+    }
+
     fn tenants(&self) -> Vec<Tenant> {
         let named = self.settings.tenant.as_deref();
         let named = named.map(|name| Tenant::named("opsera", name));

@@ -187,6 +187,7 @@ impl Settings {
     /// What the HTTP client needs of it.
     pub(super) fn client(&self) -> client::Settings {
         client::Settings {
+            kind: "opsera".into(),
             base_url: self.base_url.clone(),
             token: self.token.clone(),
             dialect: client::Dialect::default(),

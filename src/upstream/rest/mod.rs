@@ -91,6 +91,10 @@ impl Upstream for Rest {
         self.schemas.clone()
     }
 
+    fn budget(&self) -> Option<Tenant> {
+        self.client.budget()
+    }
+
     fn tenants(&self) -> Vec<Tenant> {
         let named = self.settings.tenant.as_deref();
         let named = named.map(|name| Tenant::named("rest", name));

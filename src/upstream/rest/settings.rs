@@ -269,6 +269,7 @@ impl Settings {
     /// What the HTTP client needs of it.
     pub(super) fn client(&self) -> client::Settings {
         client::Settings {
+            kind: format!("rest {}", self.name),
             base_url: self.base_url.clone(),
             token: self.token.clone(),
             dialect: Dialect {

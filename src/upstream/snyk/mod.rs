@@ -138,6 +138,10 @@ impl Upstream for Snyk {
 
     /// Snyk Groups have ids that are the same for everybody. Two connections may
     /// have different ones; roles of one exclude each other and go together.
+    fn budget(&self) -> Option<Tenant> {
+        self.api.client().budget()
+    }
+
     fn tenants(&self) -> Vec<Tenant> {
         vec![Tenant::of(&[self.fingerprint().as_bytes()])]
     }

@@ -241,6 +241,7 @@ impl Settings {
     /// What the HTTP client needs of it.
     pub(super) fn client(&self) -> client::Settings {
         client::Settings {
+            kind: "snyk".into(),
             base_url: self.base().to_owned(),
             token: self.token.clone(),
             dialect: Dialect {

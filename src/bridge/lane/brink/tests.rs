@@ -41,6 +41,7 @@ fn by(at: Millis) -> Actor {
         name: "test".into(),
         at,
         watch: Watch::Off,
+        put: false,
     }
 }
 

@@ -101,6 +101,7 @@ async fn world(dice: &mut Dice, count: usize) -> (Scene, Vec<Known>) {
             name: "t".into(),
             at,
             watch: Watch::Off,
+            put: false,
         };
         let made = scene.store.create_user(scene.c, id, row, actor);
         let meta = made.await.unwrap().resource.meta;
@@ -119,6 +120,7 @@ async fn world(dice: &mut Dice, count: usize) -> (Scene, Vec<Known>) {
             name: "t".into(),
             at,
             watch: Watch::Off,
+            put: false,
         };
         let made = scene
             .store

@@ -95,7 +95,7 @@ impl Roles {
             members: turn.work.adds.clone(),
         };
         let unheard = GroupLearned {
-            calls: vec![(add, UNANSWERED.into(), 1)],
+            calls: vec![(add, UNANSWERED.into(), 1.into())],
             ..GroupLearned::default()
         };
         self.end(&turn, unheard).await;

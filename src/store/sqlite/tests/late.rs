@@ -20,7 +20,7 @@ impl Scene {
         let begin = self.store.begin_group_turn(group.key, 1_000);
         let turn = begin.await.unwrap().unwrap();
         let learned = GroupLearned {
-            calls: vec![(call(&turn), UNANSWERED.into(), 1)],
+            calls: vec![(call(&turn), UNANSWERED.into(), 1.into())],
             ..GroupLearned::default()
         };
         let end = self
@@ -107,7 +107,7 @@ async fn and_so_is_who_had_none_when_the_process_ended_during_a_replacement() {
 async fn what_was_under_way_when_the_process_ended_is_recorded_once() {
     let scene = Scene::new().await;
     let (group, new) = replaced(&scene).await;
-    scene.next(&group).await;
+    let whole = scene.next(&group).await.work.full.unwrap().len();
     let turn = scene.store.begin_user_turn(new.key).await.unwrap();
     assert!(turn.is_some());
     let mut scene = scene.reopen().await;
@@ -121,6 +121,16 @@ async fn what_was_under_way_when_the_process_ended_is_recorded_once() {
         let cut: Vec<_> = cut.map(|row| (row.action.as_str(), row.resource)).collect();
         let (group, new) = (group.resource.id, new.resource.id);
         assert_eq!(cut, [("group_turn", Some(group)), ("user_turn", Some(new))]);
+        let details = rows.iter().map(|row| &row.detail);
+        let details: Vec<_> = details.filter(|it| it.contains("interrupted")).collect();
+        let cut = |detail: &str| {
+            serde_json::from_str::<serde_json::Value>(detail).unwrap()["calls"].clone()
+        };
+        let replaces =
+            json!({ "operation": "replace_members", "outcome": "interrupted", "count": whole });
+        let creates = json!({ "operation": "create_user", "outcome": "interrupted" });
+        assert_eq!(cut(details[0]), json!([replaces]));
+        assert_eq!(cut(details[1]), json!([creates]));
         scene = scene.reopen().await;
     }
 }
@@ -285,7 +295,7 @@ async fn a_group_whose_creation_was_refused_is_looked_at_again_where_one_of_befo
         members: Vec::new(),
     };
     let learned = GroupLearned {
-        calls: vec![(creation, UNANSWERED.into(), 1)],
+        calls: vec![(creation, UNANSWERED.into(), 1.into())],
         ..refused
     };
     let end = store.end_group_turn(group.key, turn.seq, learned, 3_000);

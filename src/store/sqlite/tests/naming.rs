@@ -154,7 +154,7 @@ async fn a_rename_is_open_over_a_restart_until_it_is_confirmed() {
     };
     let unanswered = GroupLearned {
         title_open: true,
-        calls: vec![(call, UNANSWERED.into(), 5)],
+        calls: vec![(call, UNANSWERED.into(), 5.into())],
         ..GroupLearned::default()
     };
     scene.learn(group.key, &turn, unanswered).await;

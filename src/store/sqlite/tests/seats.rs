@@ -96,7 +96,7 @@ impl Two {
             let group = turn.work.name.clone();
             let members = removes;
             let call = Operation::RemoveMembers { group, members };
-            learned.calls.push((call, UNANSWERED.into(), 1));
+            learned.calls.push((call, UNANSWERED.into(), 1.into()));
         } else if removes.is_empty() {
             learned.present.push(user);
         } else {

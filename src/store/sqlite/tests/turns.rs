@@ -36,7 +36,7 @@ impl Scene {
         let learned = GroupLearned {
             absent: users.clone(),
             read: users,
-            calls: vec![(add, UNANSWERED.into(), 1)],
+            calls: vec![(add, UNANSWERED.into(), 1.into())],
             ..GroupLearned::default()
         };
         let end = self.store.end_group_turn(key, turn.seq, learned, at);

@@ -69,7 +69,11 @@ impl Scene {
                 ..turn.work.observed
             }),
             settled: true,
-            calls: vec![(Operation::DeactivateUser { principal }, "done".into(), 1)],
+            calls: vec![(
+                Operation::DeactivateUser { principal },
+                "done".into(),
+                1.into(),
+            )],
             ..UserLearned::default()
         };
         let woken = self.store.end_user_turn(user, learned, 2_000);
@@ -209,7 +213,7 @@ async fn what_may_land_late_is_judged_by_what_is_wanted_of_who_is_withdrawn() {
     };
     let learned = GroupLearned {
         absent: vec![ann.key],
-        calls: vec![(add, UNANSWERED.into(), 1)],
+        calls: vec![(add, UNANSWERED.into(), 1.into())],
         ..GroupLearned::default()
     };
     scene.end(&turn, learned).await;
@@ -669,7 +673,7 @@ async fn what_may_still_land_on_an_account_that_stays_is_put_right_of_its_succes
     };
     let learned = GroupLearned {
         absent: vec![ann.key],
-        calls: vec![(call, UNANSWERED.into(), 1)],
+        calls: vec![(call, UNANSWERED.into(), 1.into())],
         ..GroupLearned::default()
     };
     scene.end(&turn, learned).await;

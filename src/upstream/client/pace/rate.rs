@@ -17,6 +17,7 @@ use super::{
     window::{Sent, Window},
 };
 
+const MINUTE: Duration = Duration::from_secs(60);
 /// A call is not on its way for longer, whatever became of it.
 const LONGEST_WAY: Duration = Duration::from_secs(1);
 /// By how much at most one answer shows that answers have become slower: a few
@@ -73,6 +74,12 @@ impl Rate {
     /// What is kept of the limit of each second.
     pub(super) fn per_second(&self, now: Instant) -> u32 {
         self.sharing.at(now).of(self.per_second)
+    }
+
+    /// The limit of each minute, where there is one.
+    pub(super) fn per_minute(&self) -> Option<u32> {
+        let minute = self.windows.iter().find(|window| window.is_of(MINUTE));
+        minute.map(Window::most)
     }
 
     /// Calls that another process has sent count as if they were sent here.
@@ -147,9 +154,7 @@ fn ahead(limits: &Limits) -> Duration {
 
 fn windows(limits: &Limits) -> impl Iterator<Item = (Duration, u32)> {
     let second = (Duration::from_secs(1), limits.per_second);
-    let minute = limits
-        .per_minute
-        .map(|most| (Duration::from_secs(60), most));
+    let minute = limits.per_minute.map(|most| (MINUTE, most));
     [second].into_iter().chain(minute)
 }
 

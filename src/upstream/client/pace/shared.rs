@@ -1,5 +1,6 @@
 //! One pace for each credential, whatever the number of connections that use
-//! it: an application counts the calls of a credential, not of a connection.
+//! it, and however they spell the address: an application counts the calls of
+//! a credential, not of a connection.
 //!
 //! Credentials are compared as they are when connections are opened; one that
 //! cannot be read then has a pace of its own.
@@ -14,8 +15,8 @@ use super::{Limits, Pace};
 static PACES: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
 struct Entry {
-    /// Scheme, host and port.
-    origin: String,
+    /// The kind of application, and which of them where that can be told.
+    site: String,
     /// Marked sensitive, so never shown.
     credential: HeaderValue,
     pace: Weak<Pace>,
@@ -24,7 +25,7 @@ struct Entry {
 /// The pace for a credential; the stricter of all limits that were given for
 /// it is kept.
 pub(in crate::upstream::client) fn pace_for(
-    origin: String,
+    site: &str,
     credential: Option<HeaderValue>,
     limits: &Limits,
 ) -> Arc<Pace> {
@@ -34,17 +35,17 @@ pub(in crate::upstream::client) fn pace_for(
     let mut paces = PACES.lock().unwrap_or_else(PoisonError::into_inner);
     paces.retain(|entry| entry.pace.strong_count() > 0);
     let known = paces.iter().find_map(|entry| {
-        let is_same = entry.origin == origin && entry.credential == credential;
+        let is_same = entry.site == site && entry.credential == credential;
         is_same.then(|| entry.pace.upgrade()).flatten()
     });
     if let Some(pace) = known {
-        tracing::info!(%origin, "connections with the same credential share one pace");
+        tracing::info!(%site, "connections with the same credential share one pace");
         pace.tighten(limits);
         return pace;
     }
     let pace = Arc::new(Pace::new(limits));
     paces.push(Entry {
-        origin,
+        site: site.to_owned(),
         credential,
         pace: Arc::downgrade(&pace),
     });
@@ -71,13 +72,14 @@ mod tests {
     async fn connections_with_one_credential_share_the_stricter_limits() {
         let pace = |credential, limits: &Limits| {
             let credential = HeaderValue::from_static(credential);
-            pace_for("https://shared.example".into(), Some(credential), limits)
+            pace_for("shared", Some(credential), limits)
         };
         let first = pace("a", &limits(50, None));
         let second = pace("a", &limits(20, Some(30)));
         let other = pace("b", &limits(50, None));
         assert!(Arc::ptr_eq(&first, &second) && !Arc::ptr_eq(&first, &other));
         assert_eq!((first.per_second(), other.per_second()), (20, 50));
+        assert_eq!((first.per_minute(), other.per_minute()), (Some(30), None));
         let (one, two) = (first.join(), second.join());
         let start = Instant::now();
         for _ in 0..30 {

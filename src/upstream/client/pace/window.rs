@@ -50,6 +50,10 @@ impl Window {
         self.span == span
     }
 
+    pub(super) fn most(&self) -> u32 {
+        self.most
+    }
+
     pub(super) fn tighten(&mut self, most: u32) {
         self.most = self.most.min(most.max(1));
     }
