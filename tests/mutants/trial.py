@@ -36,7 +36,7 @@ SLOW = 1.0
 STACK = str(1 << 28)
 # How many seconds tests may work: so many times what they do unchanged, and some. How long they may only wait, and
 # how long they may take in all, which a busy machine makes longer.
-TIMES, SPARE, IDLE, LONGEST = 10, 20, 60, 1_200
+TIMES, SPARE, IDLE, LONGEST = 10, 20, 60, 3_600
 NO_CHANGE = 0
 
 
@@ -128,14 +128,22 @@ def watch(process, limit, late):
         while True:
             fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
             worked = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-            if worked > before:
-                before, since = worked, time.monotonic()
             now = time.monotonic()
+            if worked > before or not sleeps(process):
+                before, since = worked, now
             if fields[0] != "Z" and (worked > limit or now - since > IDLE or now - began > LONGEST):
                 late.set()
                 end(process)
                 return
             time.sleep(0.5)
+
+
+def sleeps(process):
+    """Whether none of its threads runs, or would on an idle machine."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        tasks = pathlib.Path(f"/proc/{process}/task").glob("*/stat")
+        return all(task.read_text().rpartition(") ")[2][0] == "S" for task in tasks)
+    return False
 
 
 def run(tests, change):

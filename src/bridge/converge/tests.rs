@@ -36,6 +36,7 @@ use crate::{
 mod given;
 mod gone;
 mod groups;
+mod people;
 mod remade;
 mod roles;
 mod users;

@@ -116,11 +116,14 @@ async fn what_is_not_found_is_waited_for_and_made_only_when_it_cannot_land_any_m
     work.doubted = true;
     let (learned, pause) = turn(&app, work).await;
     assert_eq!((learned.existence, pause), (None, Pause::BackOff));
-    let (learned, pause) = turn(&app, nameless(Existence::Unknown)).await;
+    let mut work = nameless(Existence::Unknown);
+    work.work.adds = vec![principal(1)];
+    let (learned, pause) = turn(&app, work).await;
     assert_eq!(
         (learned.existence, pause),
         (Some(Existence::Absent), Pause::None)
     );
+    assert_eq!((sorted(learned.unsent), learned.group_refused), (vec![1], None));
     assert_eq!(
         sent(&app),
         [],
