@@ -123,7 +123,10 @@ async fn what_is_not_found_is_waited_for_and_made_only_when_it_cannot_land_any_m
         (learned.existence, pause),
         (Some(Existence::Absent), Pause::None)
     );
-    assert_eq!((sorted(learned.unsent), learned.group_refused), (vec![1], None));
+    assert_eq!(
+        (sorted(learned.unsent), learned.group_refused),
+        (vec![1], None)
+    );
     assert_eq!(
         sent(&app),
         [],
