@@ -15,7 +15,7 @@ use crate::{
         operation::Operation,
         state::{Existence, GroupKey},
     },
-    store::{Actor, GroupLearned, Lane, Millis, Reconcilable, Repaired},
+    store::{Actor, GroupLearned, Lane, Millis, Reconcilable, Repaired, Took},
 };
 
 use super::{
@@ -78,7 +78,7 @@ pub(super) fn follow(
     learned: &GroupLearned,
     at: Millis,
 ) -> Result<()> {
-    let makes = |(operation, ..): &(Operation, String, u64)| {
+    let makes = |(operation, ..): &(Operation, String, Took)| {
         matches!(operation, Operation::CreateGroup { .. })
     };
     match group.existence {

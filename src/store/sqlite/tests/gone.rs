@@ -234,7 +234,7 @@ async fn nobody_is_taken_out_of_one_that_was_made_again() {
     };
     it.learns(GroupLearned {
         existence: Some(Existence::Present),
-        calls: vec![(made, "done".into(), 1)],
+        calls: vec![(made, "done".into(), 1.into())],
         ..GroupLearned::default()
     })
     .await;
