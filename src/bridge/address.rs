@@ -55,18 +55,21 @@ fn departs(upstream: &dyn Upstream, stored: &StoredUser, user: &Attributes) -> O
     } else if !stored.row.account.active && !user.emails().is_empty() {
         upstream.project(user).ok().and_then(|it| it.key)
     } else {
-        moved(upstream, &stored.row.attributes, user)
+        said(upstream, &stored.row.attributes, user)
     };
     next.filter(|address| !is.is_empty() && address != is)
 }
 
-/// The address that a change gives a user, if it gives another one. One that is
-/// only not said any more stays.
-fn moved(upstream: &dyn Upstream, before: &Attributes, after: &Attributes) -> Option<String> {
+/// The address that a change says of a user, which may be the one that it is linked
+/// by. One that is only not said any more stays, and a change of something else
+/// says none. That `emails` say now what only `userName` has said is a change.
+fn said(upstream: &dyn Upstream, before: &Attributes, after: &Attributes) -> Option<String> {
     let key = |user: &Attributes| upstream.project(user).ok()?.key;
     let named = |user: &Attributes| user.text("userName").map(fold_case);
-    let unsaid = after.emails().is_empty() && named(before) == named(after);
-    key(after).filter(|address| !unsaid && key(before).as_ref() != Some(address))
+    let silent = |user: &Attributes| user.emails().is_empty();
+    let unsaid = silent(after) && named(before) == named(after);
+    let same = key(before) == key(after) && silent(before) == silent(after);
+    key(after).filter(|_| !unsaid && !same)
 }
 
 impl Session {

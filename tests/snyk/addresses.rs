@@ -44,6 +44,35 @@ async fn who_is_linked_keeps_its_address_and_may_change_everything_else() {
 }
 
 #[tokio::test]
+async fn another_address_is_none_in_several_steps_either() {
+    let world = snyk().await;
+    let mel = id_of_user(&world, "mel").await;
+    let path = format!("/Users/{mel}");
+    let name = json!([{ "op": "replace", "path": "userName", "value": address("zed") }]);
+    world.patch(&path, name).await.expect(200);
+    let no_emails = json!([{ "op": "remove", "path": "emails" }]);
+    world.patch(&path, no_emails).await.expect(200);
+    let emails = |name: &str| {
+        let one = json!([{ "value": address(name), "primary": true }]);
+        json!([{ "op": "add", "path": "emails", "value": one }])
+    };
+    for name in ["zed", "vic"] {
+        let refused = world.patch(&path, emails(name)).await;
+        reason(refused, 400, "cannot be changed");
+    }
+    let mut whole = user("other");
+    whole.as_object_mut().unwrap().remove("emails");
+    reason(world.put(&path, whole).await, 400, "cannot be changed");
+
+    // Whoever comes back by being active alone does.
+    activate(&world, &mel, false).await.expect(200);
+    assert!(roles(&world, "mel").await.is_empty());
+    activate(&world, &mel, true).await.expect(200);
+    assert!(!roles(&world, "mel").await.is_empty());
+    world.patch(&path, emails("mel")).await.expect(200);
+}
+
+#[tokio::test]
 async fn an_address_that_the_account_has_by_now_is_taken() {
     let world = snyk().await;
     let mel = id_of_user(&world, "mel").await;
