@@ -58,7 +58,7 @@ fn text(name: &str, description: &str) -> Value {
 }
 
 /// What Snyk shows of a user, and does not take.
-const SHOWN: [&str; 3] = ["name", "displayName", "emails"];
+const SHOWN: [&str; 2] = ["name", "displayName"];
 /// What it has no place for at all.
 const LOCAL: [&str; 12] = [
     "nickName",
@@ -98,8 +98,20 @@ fn adjustments(can: &Capabilities) -> Vec<Adjustment> {
             USER,
             "userName",
             format!(
-                "The account's address: this value where it is one, else the primary, the work or \
-                 the first of emails; {}. {}.",
+                "The account's address only where emails names none and this is one; otherwise kept \
+                 by the bridge only, and free to change. {}. The address of a user who is linked \
+                 cannot be changed: {}.",
+                capital(can.note(Act::CreateUser)),
+                can.note(Act::RenameUser)
+            ),
+        ),
+        note(
+            USER,
+            "emails",
+            format!(
+                "The account's address: the primary, the work or the first of them; {}. Free to change \
+                 until the user is linked; then another address is refused: {}. What stands beside \
+                 the address is kept by the bridge only.",
                 can.note(Act::CreateUser),
                 can.note(Act::RenameUser)
             ),
@@ -149,6 +161,13 @@ fn adjustments(can: &Capabilities) -> Vec<Adjustment> {
     found
 }
 
+/// As a sentence begins.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|it| it.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{
@@ -165,6 +184,25 @@ mod tests {
         for adjustment in adjustments(&can) {
             let note = json!(adjustment.note).to_string();
             assert!(served.contains(note.trim_matches('"')), "{adjustment:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_said_by_what_a_user_is_linked_and_that_this_stays() {
+        let can = table(&Settings::default());
+        let told = |attribute: &str| {
+            let mut all = adjustments(&can).into_iter();
+            let found = all.find(|it| it.schema == USER && it.attribute == attribute);
+            found.map(|it| it.note).unwrap_or_default()
+        };
+        let (name, emails) = (told("userName"), told("emails"));
+        assert!(name.contains("only where emails names none"), "{name}");
+        assert!(
+            emails.starts_with("The account's address: the primary"),
+            "{emails}"
+        );
+        for note in [name, emails] {
+            assert!(note.contains(can.note(Act::RenameUser)), "{note}");
         }
     }
 
