@@ -106,7 +106,15 @@ impl<'a> Reading<'a, '_> {
                 let rest = told.strip_prefix(&key);
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
             };
-            if !told.iter().any(of_faulty) {
+            // And what wants it is told by it.
+            let wants_faulty = |told: &String| {
+                let faulty = told
+                    .strip_prefix(place)
+                    .map(|it| it.trim_start_matches('.'));
+                let mut words = remedy.split([' ', ',']);
+                faulty.is_some_and(|faulty| words.any(|word| word == faulty))
+            };
+            if !told.iter().any(|it| of_faulty(it) || wants_faulty(it)) {
                 self.problems
                     .push(self.document.problem(Some(span), &key, what, remedy));
             }

@@ -467,6 +467,16 @@ means = "done"
 }
 
 #[test]
+fn a_pointer_that_is_none_is_told_once_and_not_wherever_it_is_wanted() {
+    let text = DECLARED.replacen("id = \"/id\"", "id = \"id\"", 1);
+    assert_ne!(text, DECLARED);
+    let said: Vec<String> = problems(&text).iter().map(ToString::to_string).collect();
+    let about = |words: &str| said.iter().filter(|it| it.contains(words)).count();
+    assert_eq!(about("\"id\" is no JSON pointer"), 1, "{said:#?}");
+    assert_eq!(about("add user.id"), 0, "{said:#?}");
+}
+
+#[test]
 fn a_tenant_has_a_name_that_can_be_told_from_others() {
     let declared = DECLARED.replace("# tenant = ", "tenant = ");
     for (text, kind) in [

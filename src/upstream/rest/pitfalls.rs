@@ -1,14 +1,15 @@
 //! What is well-formed in a declaration and would silently be something else
 //! than is meant: a credential in a header that HTTP needs itself, a reading
-//! that changes something, members who can be matched to nobody, a row that no
-//! answer reaches. Told with the other problems, with key and remedy.
+//! that changes something, one call for two acts that are opposites, members who
+//! can be matched to nobody, a row that no answer reaches. Told with the other
+//! problems, with key and remedy.
 
 use reqwest::{Method, header::HeaderName};
 
 use super::{
     meaning::{Means, Row},
     operation::{Name, Operation},
-    settings::{Authentication, Plain, Settings},
+    settings::{Authentication, KnownBy, Plain, Settings},
 };
 
 /// Headers that say something of the call itself.
@@ -31,6 +32,8 @@ pub(super) fn all(settings: &Settings, found: &mut Vec<String>) {
     about_headers(settings, found);
     about_fixed_groups(settings, found);
     about_matching(settings, found);
+    about_opposites(settings, found);
+    about_new_accounts(settings, found);
     for (name, operation) in &settings.operations {
         let told = about_reading(*name, operation);
         let told = told.into_iter().chain(about_query(operation));
@@ -102,10 +105,60 @@ fn about_matching(settings: &Settings, found: &mut Vec<String>) {
     if user.active_values.iter().any(|word| word.trim().is_empty()) {
         found.push("user.active_values: an empty word: write the words that mean active".into());
     }
+    if user.active.is_some() && [&user.account, &user.id].contains(&&user.active) {
+        found.push("user.active: is read where account or id is, which says nothing of being active: point to what does, or take it out".into());
+    }
     let by_id = member.text == Some(Plain::Id)
         || (member.id.is_some() && member.account.is_none() && member.text.is_none());
     if by_id && user.id.is_none() {
         found.push("member: members are known by their ids, and no user's id is read: add user.id, or member.account".into());
+    }
+}
+
+/// Acts of which none does what another one does.
+const OPPOSITES: [(Name, Name); 5] = [
+    (Name::RemoveMembers, Name::AddMembers),
+    (Name::ReplaceMembers, Name::AddMembers),
+    (Name::ReplaceMembers, Name::RemoveMembers),
+    (Name::ReactivateUser, Name::DeactivateUser),
+    (Name::DeleteGroup, Name::CreateGroup),
+];
+
+/// The one would be answered as done, and the other have been.
+fn about_opposites(settings: &Settings, found: &mut Vec<String>) {
+    for (name, other) in OPPOSITES {
+        let calls = settings.operation(name).zip(settings.operation(other));
+        if calls.is_some_and(|(one, two)| is_same_call((name, one), (other, two))) {
+            found.push(format!(
+                "operations.{}: is the same call as operations.{}, and cannot do both: correct method, path, query or body of one of them",
+                name.key(),
+                other.key()
+            ));
+        }
+    }
+}
+
+fn is_same_call((name, one): (Name, &Operation), (other, two): (Name, &Operation)) -> bool {
+    one.path.is_some()
+        && one.path == two.path
+        && one.method(name) == two.method(other)
+        && one.query == two.query
+        && one.body == two.body
+}
+
+/// One that is not told by what users are known by is somebody else's.
+fn about_new_accounts(settings: &Settings, found: &mut Vec<String>) {
+    let Some(create) = settings.operation(Name::CreateUser) else {
+        return;
+    };
+    let also = match settings.user.known_by {
+        KnownBy::Email => "user.email",
+        KnownBy::Name => "user.userName",
+        KnownBy::Id => return,
+    };
+    let holes = create.holes();
+    if create.path.is_some() && !holes.contains("user.account") && !holes.contains(also) {
+        found.push("operations.create_user: does not tell the account, by which a user is known, so all would have the same: put {user.account} into the body".into());
     }
 }
 
@@ -136,7 +189,15 @@ fn about_query(operation: &Operation) -> Vec<String> {
         .filter(|key| operation.query.contains_key(*key))
         .map(|key| format!(".query: {key:?} is said by paging already: take it out of one of them"))
         .collect();
-    if paging.query.is_some() && paging.query == paging.size {
+    let unnamed = |key: &Option<String>| key.as_ref().is_some_and(|key| key.trim().is_empty());
+    for (key, name) in [("query", &paging.query), ("size", &paging.size)] {
+        if unnamed(name) {
+            told.push(format!(
+                ".paging.{key}: names no parameter: write its name, or take it out"
+            ));
+        }
+    }
+    if paging.query.is_some() && paging.query == paging.size && !unnamed(&paging.query) {
         told.push(".paging: query and size are the same parameter: name each its own".into());
     }
     told

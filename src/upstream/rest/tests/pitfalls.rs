@@ -50,6 +50,41 @@ const PITFALLS: &[(&str, &str, &str)] = &[
         "operations.remove_members: the id of a user",
     ),
     (
+        "active = \"/on\"",
+        "active = \"/mail\"",
+        "user.active: is read where",
+    ),
+    (
+        "remove_members = { path = \"/groups/{group.id}/members/{member.id}\" }",
+        "remove_members = { method = \"POST\", path = \"/groups/{group.id}/members\", body = [{ id = \"{member.id}\" }] }",
+        "operations.remove_members: is the same call as operations.add_members",
+    ),
+    (
+        "reactivate_user = { path = \"/users/{user.id}/activate\" }",
+        "reactivate_user = { method = \"DELETE\", path = \"/users/{user.id}\" }",
+        "operations.reactivate_user: is the same call as operations.deactivate_user",
+    ),
+    (
+        "delete_group = { path = \"/groups/{group.id}\" }",
+        "delete_group = { method = \"POST\", path = \"/groups\", body = { name = \"{group.name}\" } }",
+        "operations.delete_group: is the same call as operations.create_group",
+    ),
+    (
+        "body = { mail = \"{user.account}\", ",
+        "body = { mail = \"all@example.com\", ",
+        "operations.create_user: does not tell the account",
+    ),
+    (
+        "query = \"after\"",
+        "query = \"\"",
+        "operations.list_users.paging.query: names no",
+    ),
+    (
+        "query = \"after\"",
+        "query = \"after\", size = \" \"",
+        "operations.list_users.paging.size: names no",
+    ),
+    (
         "list_users = { ",
         "list_users = { method = \"DELETE\", ",
         "operations.list_users.method: DELETE changes",
