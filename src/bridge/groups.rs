@@ -7,7 +7,7 @@ use super::{
     session::{Deadline, Waiting, known, write_failed},
 };
 use crate::{
-    plan::capability::Act,
+    plan::capability::{Act, Capabilities, OURS_ONLY},
     scim::{
         bulk::Verb,
         error::{Problem, ScimType},
@@ -190,6 +190,7 @@ impl Session {
         // Then it is who is in it that cannot be written.
         let can = self.connection.upstream.capabilities();
         let (shown, empties) = (can.only_shows(), can.can(Act::RemoveMembers));
+        let rule = ours_only(can, Act::DeleteGroup);
         Box::new(move |stored| {
             able?;
             let reason = stored.read_only.as_ref().filter(|_| !shown);
@@ -209,7 +210,7 @@ impl Session {
                 403,
                 format!(
                     "this Group was found in {app} by import and was not made by this bridge, so it \
-                     is not deleted through it; {instead}delete it in {app}"
+                     is not deleted through it; {instead}delete it in {app} ({rule})"
                 ),
             ))
         })
@@ -235,7 +236,7 @@ impl Session {
                 && !stored.ours
                 && title(&attributes) != title(&stored.row.attributes)
             {
-                return Err(not_ours_to_rename(&can.application));
+                return Err(not_ours_to_rename(can));
             }
             let upstream_name = stored.row.upstream_name.clone();
             upstream.adorn_group(&mut attributes, &upstream_name);
@@ -323,12 +324,19 @@ impl Session {
     }
 }
 
-fn not_ours_to_rename(app: &str) -> Problem {
+fn not_ours_to_rename(can: &Capabilities) -> Problem {
+    let (app, rule) = (&can.application, ours_only(can, Act::RenameGroup));
     let detail = format!(
         "this Group was found in {app} by import and was not made by this bridge, so it is not \
-         renamed through it; rename it in {app}"
+         renamed through it; rename it in {app} ({rule})"
     );
     Problem::bad(ScimType::Mutability, detail)
+}
+
+/// The rule in the words of the table, where these do not say something else.
+fn ours_only(can: &Capabilities, act: Act) -> String {
+    let note = can.note(act);
+    if note.is_empty() { OURS_ONLY } else { note }.to_owned()
 }
 
 pub(super) fn group_refused(reason: &str, written: &GroupWritten) -> Problem {

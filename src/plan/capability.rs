@@ -6,6 +6,9 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+/// Of a group that import found: it is the application's to change.
+pub const OURS_ONLY: &str = "only a Group that this bridge made, and none that import found";
+
 /// The acts a bridge may need of an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,7 +5,7 @@
 use crate::plan::capability::{
     Act, Capabilities, Capability,
     Certainty::{Assumed, Documented},
-    Identifier,
+    Identifier, OURS_ONLY,
 };
 
 /// Why nobody joins or leaves a group.
@@ -47,6 +47,11 @@ pub(super) fn table(write_groups: bool) -> Capabilities {
                 Identifier::Name
             } else {
                 Identifier::Id
+            },
+            note: if act == Act::CreateGroup {
+                RECORDS.into()
+            } else {
+                format!("{OURS_ONLY}; it needs the role Administrator").into()
             },
             ..no(act, Documented, RECORDS)
         },

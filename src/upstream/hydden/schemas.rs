@@ -114,6 +114,15 @@ fn adjustments(can: &Capabilities) -> Vec<Adjustment> {
     let mut found = kept(can, Act::CreateUser, &of_users);
     found.extend(kept(can, Act::CreateUser, &of_employees));
     found.extend(kept(can, Act::RenameGroup, &[(GROUP, "displayName")]));
+    if can.can(Act::RenameGroup) {
+        found.push(Adjustment {
+            schema: GROUP.into(),
+            attribute: "displayName".into(),
+            mutability: None,
+            canonical_values: Vec::new(),
+            note: format!("Another name: {}.", can.note(Act::RenameGroup)),
+        });
+    }
     found.extend(kept(can, Act::AddMembers, &members));
     found
 }
@@ -158,6 +167,22 @@ mod tests {
                 assert!(!names.contains(&id) || writable == own, "{id} {name}");
             }
         }
+    }
+
+    #[test]
+    fn that_only_groups_made_here_are_renamed_is_served() {
+        let can = table(true);
+        let documents: Vec<String> = schemas(&can)
+            .documents()
+            .iter()
+            .map(Value::to_string)
+            .collect();
+        let note = can.note(Act::RenameGroup);
+        assert!(
+            note.contains("only a Group that this bridge made"),
+            "{note}"
+        );
+        assert!(documents.concat().contains(note), "{note}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::{
         Act, Capabilities, Capability,
         Certainty::{Assumed, Documented},
         Identifier::{self, Email, IdOrEmail, Name},
+        OURS_ONLY,
     },
     scim::catalog::{Catalog, Entry},
 };
@@ -88,7 +89,7 @@ pub(super) fn table(settings: &Settings) -> Capabilities {
                 "named by a visible rule from displayName; initial members in the same call",
             ),
             row(Act::RenameGroup, false, 1, Documented, NO_RENAME),
-            row(Act::DeleteGroup, true, 1, Documented, ""),
+            row(Act::DeleteGroup, true, 1, Documented, OURS_ONLY),
             row(
                 Act::AddMembers,
                 true,

@@ -11,7 +11,7 @@ use super::{
 use crate::plan::capability::{
     Act, Capabilities, Capability,
     Certainty::{Assumed, Documented},
-    Identifier,
+    Identifier, OURS_ONLY,
 };
 
 pub(super) fn table(settings: &Settings) -> Capabilities {
@@ -70,6 +70,7 @@ fn row(act: Act, settings: &Settings) -> Capability {
             Some(note) if withdraws(act, settings) => format!("{}; {INSTEAD}", note.trim()).into(),
             Some(note) => note.trim().to_owned().into(),
             None if links => LINKED.into(),
+            None if able && act == Act::DeleteGroup => OURS_ONLY.into(),
             None if able => "".into(),
             None => reason(act, call, settings),
         },
