@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::support::{Application, Reply, World, address, group, user, values};
 
 mod addresses;
+mod as_read;
 mod configured;
 mod faults;
 mod planned;

@@ -1,5 +1,5 @@
-//! The rows about a first sync: so many users and twenty groups, each user in
-//! one of them, into an empty application (or, where nothing can be written, out
+//! The rows about a first sync: so many users and twenty groups (of Snyk three
+//! roles, where everybody has the default role before), each user in one of them, into an empty application (or, where nothing can be written, out
 //! of a full one), at the limit that the application documents or that is the
 //! default. How long it takes, how many calls, and how much of the limit is used.
 //!
@@ -26,6 +26,8 @@ use super::{
 };
 
 const GROUPS: usize = 20;
+/// The groups of Snyk.
+const ROLES: usize = 3;
 const CONNECTIONS: usize = 32;
 /// Between two looks at whether everything has arrived.
 const LOOK: Duration = Duration::from_millis(500);
@@ -40,6 +42,7 @@ struct Target {
     path: &'static str,
     /// Its own lines of the configuration.
     settings: &'static str,
+    groups: usize,
     /// What is there before, for the simulator.
     company: fn(usize) -> Value,
     /// The calls without which it cannot be done.
@@ -65,6 +68,7 @@ const TARGETS: [Target; 3] = [
         limit: (10, 1),
         path: "",
         settings: "",
+        groups: GROUPS,
         company: |_| json!({ "users": [], "groups": [] }),
         // An account each, a group each with its members in the same call.
         least: |users| users + GROUPS,
@@ -75,26 +79,27 @@ const TARGETS: [Target; 3] = [
         kind: "snyk",
         limit: (1_620, 60),
         path: "/rest",
-        settings: "sso = \"link\"",
-        // One Snyk Group with twenty roles, each of which somebody has; everybody
-        // else has signed in.
+        settings: "sso = \"link\"\nprecedence = [\"role-0\", \"role-1\", \"role-2\", \"group_member\"]",
+        groups: ROLES,
+        // One Snyk Group with three roles, each of which somebody has; everybody else
+        // has signed in and has the role that Snyk gives then.
         company: |users| {
             let holder = |group: usize| format!("holder{group}@example.com");
-            let emails = (0..users)
-                .map(bodies::user_name)
-                .chain((0..GROUPS).map(holder));
-            let team = |group: usize| {
-                let role = format!("role-{group:02}");
-                json!({ "name": "Company", "type": role, "members": [holder(group)] })
-            };
+            let signed_in: Vec<String> = (0..users).map(bodies::user_name).collect();
+            let emails = signed_in.iter().cloned().chain((0..ROLES).map(holder));
+            let team = |role: String, members: Vec<String>| json!({ "name": "Company", "type": role, "members": members });
+            let mut teams: Vec<Value> = (0..ROLES)
+                .map(|group| team(format!("role-{group}"), vec![holder(group)]))
+                .collect();
+            teams.push(team("group_member".into(), signed_in.clone()));
             json!({
                 "users": emails.map(|email| json!({ "email": email })).collect::<Vec<_>>(),
-                "groups": (0..GROUPS).map(team).collect::<Vec<_>>(),
+                "groups": teams,
             })
         },
-        // A membership each; groups, memberships, SSO connections and SSO users in
-        // pages of a hundred.
-        least: |users| users + 3 + (users + GROUPS).div_ceil(100),
+        // A change of a membership each; groups, memberships, SSO connections and SSO
+        // users in pages of a hundred.
+        least: |users| users + 2 + 2 * (users + ROLES).div_ceil(100),
         over: 1.05,
         sends: Sends::Members,
     },
@@ -103,11 +108,12 @@ const TARGETS: [Target; 3] = [
         limit: (10, 1),
         path: "",
         settings: "",
+        groups: GROUPS,
         company: |users| {
             let address = bodies::user_name;
             let person = |user| json!({ "email": address(user) });
             let team = |group: usize| {
-                let members: Vec<String> = of_group(group, users).map(address).collect();
+                let members: Vec<String> = of_group(group, GROUPS, users).map(address).collect();
                 json!({ "name": format!("Group {group}"), "members": members })
             };
             json!({
@@ -122,16 +128,16 @@ const TARGETS: [Target; 3] = [
     },
 ];
 
-fn of_group(group: usize, users: usize) -> impl Iterator<Item = usize> {
-    (group..users).step_by(GROUPS)
+fn of_group(group: usize, groups: usize, users: usize) -> impl Iterator<Item = usize> {
+    (group..users).step_by(groups)
 }
 
 pub(super) async fn syncs(bench: &mut Bench) -> Result<(), String> {
     for target in TARGETS {
         let users = bench.sizes.synced;
         let name = format!(
-            "first sync, {users} users and {GROUPS} groups, {}",
-            target.kind
+            "first sync, {users} users and {} groups, {}",
+            target.groups, target.kind
         );
         if bench.wants_by_name(&name) {
             let row = sync(&target, users, Row::new(name)).await?;
@@ -148,7 +154,7 @@ async fn sync(target: &Target, users: usize, row: Row) -> Result<Row, String> {
         Sends::All => place.send(users).await?,
         Sends::Members => {
             place.until_done(users, 0).await?;
-            place.send_members(users).await?;
+            place.send_members(users, target.groups).await?;
         }
         Sends::Nothing => {}
     }
@@ -257,7 +263,9 @@ impl Place {
         load::run(self.bridge, CONNECTIONS, until, Arc::clone(&makers) as _).await?;
         let ids = makers.ids()?;
         for group in 0..GROUPS {
-            let members: Vec<String> = of_group(group, users).map(|it| ids[it].clone()).collect();
+            let members: Vec<String> = of_group(group, GROUPS, users)
+                .map(|it| ids[it].clone())
+                .collect();
             let body = bodies::group(&format!("group-{group}"), &members);
             self.ask(&self.caller, self.bridge, "POST", "/Groups", &body)
                 .await?;
@@ -279,11 +287,13 @@ impl Place {
     }
 
     /// As an identity provider does that finds everybody and all groups there.
-    async fn send_members(&self, users: usize) -> Result<(), String> {
-        let known = self.ids("/Users", "userName", users + GROUPS).await?;
-        let groups = self.ids("/Groups", "displayName", GROUPS).await?;
-        for (number, group) in groups.values().enumerate() {
-            let members: Option<Vec<String>> = of_group(number, users)
+    async fn send_members(&self, users: usize, groups: usize) -> Result<(), String> {
+        let known = self.ids("/Users", "userName", users + groups).await?;
+        // One more is the role that everybody has.
+        let shown = self.ids("/Groups", "displayName", groups + 1).await?;
+        let asked = shown.iter().filter(|(name, _)| name.contains("role-"));
+        for (number, (_, group)) in asked.enumerate() {
+            let members: Option<Vec<String>> = of_group(number, groups, users)
                 .map(|it| known.get(&bodies::user_name(it)).cloned())
                 .collect();
             let body = bodies::add(&members.ok_or("a user is not shown")?);

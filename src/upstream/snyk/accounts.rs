@@ -72,14 +72,15 @@ impl Snyk {
         group: &str,
         question: &str,
     ) -> Result<Arc<Vec<Membership>>, UpstreamError> {
-        shared(group, question, async {
-            let began = Moment::now();
-            let all = self.api.memberships(group, Which::All).await?;
-            self.memory.read(group, &all, began);
-            self.families.learn_all(group, &all);
-            Ok(all)
-        })
-        .await
+        shared(group, question, async { self.read_all(group).await }).await
+    }
+
+    pub(super) async fn read_all(&self, group: &str) -> Result<Vec<Membership>, UpstreamError> {
+        let began = Moment::now();
+        let all = self.api.memberships(group, Which::All).await?;
+        self.memory.read(group, &all, began);
+        self.families.learn_all(group, &all);
+        Ok(all)
     }
 
     /// Reads which roles there are, unless all were read before.

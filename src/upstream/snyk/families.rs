@@ -199,6 +199,38 @@ impl Families {
         unresolved.filter_map(|one| one.role.clone()).collect()
     }
 
+    /// Entries of the configuration that contradict what was seen of a Snyk Group, or
+    /// are one role, each with what to do about it.
+    pub(super) fn contradictions(&self, group: &str) -> Vec<(String, &'static str)> {
+        let seen = self.roles_seen(group);
+        let mut found = Vec::new();
+        let mut met: HashMap<String, usize> = HashMap::new();
+        for (n, one) in (1..).zip(&self.groups).filter(|(_, it)| it.group == group) {
+            let named = one.role_id.as_ref().and_then(|id| seen.get(id));
+            if let (Some(is), Some(said)) = (named, &one.role)
+                && !is_same_name(is, said)
+            {
+                let what = format!(
+                    "groups: entry {n}: its role_id is that of {is:?}, and not of {said:?}"
+                );
+                found.push((what, "correct role or role_id, or take role out"));
+            }
+            let Some(role) = resolve(one, &seen) else {
+                continue;
+            };
+            if let Some(first) = met.get(&role.id) {
+                let what = format!(
+                    "groups: entry {n} is the same role as entry {first}, {:?}",
+                    role.name
+                );
+                found.push((what, "take one of them out"));
+            } else {
+                met.insert(role.id, n);
+            }
+        }
+        found
+    }
+
     /// The SCIM Groups of a Snyk Group, with how many have each role.
     pub(super) fn remote(&self, group: &Group, memberships: &[Membership]) -> Vec<RemoteGroup> {
         let roles = self.roles(&group.id);
@@ -378,6 +410,35 @@ mod tests {
             same
         });
         assert_eq!(families.remote_of(&group(), "r8"), None);
+    }
+
+    #[test]
+    fn entries_that_contradict_what_is_seen_or_are_one_role_are_told() {
+        let families = families(&format!(
+            "[[groups]]\ngroup = \"{GROUP}\"\nrole = \"group_viewer\"\nrole_id = \"r1\"\n\
+             [[groups]]\ngroup = \"{GROUP}\"\nrole = \"group_member\"\n\
+             [[groups]]\ngroup = \"{GROUP}\"\nrole_id = \"r3\"\ndisplay_name = \"Everybody\"\n\
+             [[groups]]\ngroup = \"{GROUP}\"\nrole = \"Auditor\"\nrole_id = \"r4\"\n"
+        ));
+        let all = [
+            membership("r1", "group_admin"),
+            membership("r3", "group_member"),
+            membership("r4", "auditor"),
+        ];
+        assert_eq!(families.contradictions(GROUP), []);
+        families.learn(GROUP, &all);
+        let told: Vec<String> = families
+            .contradictions(GROUP)
+            .into_iter()
+            .map(|(what, _)| what)
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "groups: entry 1: its role_id is that of \"group_admin\", and not of \"group_viewer\"",
+                "groups: entry 3 is the same role as entry 2, \"group_member\"",
+            ]
+        );
     }
 
     #[test]

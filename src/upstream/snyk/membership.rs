@@ -1,7 +1,8 @@
 //! A pair of a SCIM Group and a user, as a call or none: the user's role in the
 //! Snyk Group is made the one that counts. Whoever is not known to be there is
 //! added without a look; everything else could take away what somebody gave in
-//! Snyk, so a look comes right before it.
+//! Snyk, so a look comes right before it, or for who is raised a reading of
+//! everybody a moment ago (`as_read`).
 
 use std::time::Duration;
 
@@ -29,9 +30,9 @@ const LOOKS: usize = 2;
 /// One role in one Snyk Group, and the one that the user is to have there.
 #[derive(Clone, Copy)]
 pub(super) struct Pair<'a> {
-    group: &'a str,
-    own: &'a str,
-    counts: Option<&'a str>,
+    pub(super) group: &'a str,
+    pub(super) own: &'a str,
+    pub(super) counts: Option<&'a str>,
     who: &'a Principal,
 }
 
@@ -115,6 +116,9 @@ impl Snyk {
                 done => return done.map(|()| Applied),
             }
         }
+        if let Some(done) = self.raise_as_read(pair, user).await {
+            return done;
+        }
         for _ in 0..LOOKS {
             let now = self.now(pair.group, user, Priority::Ordinary).await?;
             if self.families.place(pair.group, pair.own).is_none() {
@@ -132,7 +136,7 @@ impl Snyk {
         Ok(Waits(self.lags().read_lag))
     }
 
-    fn standing(&self, pair: Pair<'_>, now: &Membership) -> Standing {
+    pub(super) fn standing(&self, pair: Pair<'_>, now: &Membership) -> Standing {
         let place = |role: &str| self.families.place(pair.group, role);
         let administers = self.administers(&now.role_id, Some(&now.role_name));
         if pair.who.given_up.contains(&name(pair.group, &now.role_id)) {
@@ -213,7 +217,7 @@ impl Snyk {
     }
 
     /// Takes a step, or says why it waits.
-    async fn take(
+    pub(super) async fn take(
         &self,
         pair: Pair<'_>,
         user: &str,
@@ -320,6 +324,12 @@ impl Snyk {
             other => other,
         })?;
         self.families.learn(group, &found);
+        if let (Which::OfUser(user), true) = (which, found.is_empty()) {
+            self.memory.saw(group, user, None);
+        }
+        for it in &found {
+            self.memory.saw(group, &it.user_id, Some(it));
+        }
         let lag = self.lags().read_lag;
         found.retain(|it| !self.memory.has_ended(&it.id, lag));
         Ok(found)
@@ -349,7 +359,7 @@ impl Snyk {
             }
             Err(UpstreamError::Missing { .. }) => self.memory.forget(group, user),
             Err(UpstreamError::Unknown { .. }) => self.memory.doubt(group, user, membership),
-            Err(_) => {}
+            Err(_) => self.memory.saw(group, user, None),
         }
         changed
     }
@@ -364,7 +374,7 @@ impl Snyk {
             Ok(()) => self.memory.ended(group, user, membership),
             Err(UpstreamError::Missing { .. }) => self.memory.forget(group, user),
             Err(UpstreamError::Unknown { .. }) => self.memory.doubt(group, user, membership),
-            Err(_) => {}
+            Err(_) => self.memory.saw(group, user, None),
         }
         gone.map_err(|error| match error {
             UpstreamError::Exists { reason } if self.settings.cascade => {

@@ -1,6 +1,8 @@
 //! What was last heard of memberships and people: it saves look-ups, and is
 //! never the reason to do nothing. An id that is out of date costs one call,
-//! which Snyk answers with 404, and is forgotten then.
+//! which Snyk answers with 404, and is forgotten then. A role is relied on for a
+//! short while only, as long as it is of a reading and nothing of ours was sent
+//! since.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -37,6 +39,17 @@ impl Known {
         Some((self.role.as_deref()?, rest))
     }
 
+    /// The role that a reading showed, unless something of ours was sent since, or
+    /// a look showed something else.
+    pub(super) fn read(&self) -> Option<&str> {
+        self.role.as_deref().filter(|_| !self.ours)
+    }
+
+    /// The same of a reading that is no older than a span.
+    pub(super) fn read_within(&self, span: Duration) -> Option<&str> {
+        self.read().filter(|_| self.heard.is_within(span))
+    }
+
     pub(super) fn was(&self, role: &str) -> bool {
         self.earlier.iter().any(|it| **it == *role)
     }
@@ -65,6 +78,9 @@ pub(super) type Ended = Arc<Mutex<HashMap<String, Moment>>>;
 pub(super) struct Memory {
     memberships: Mutex<Memberships>,
     ended: Ended,
+    /// How many of a Snyk Group were looked at one by one since all of it was
+    /// read, by its id.
+    looks: Mutex<HashMap<String, usize>>,
     /// By e-mail.
     people: Mutex<HashMap<String, Ids>>,
     /// E-mails that several were seen to have at once.
@@ -116,6 +132,37 @@ impl Memory {
         of_group.insert(user.to_owned(), known);
     }
 
+    /// A look at somebody, or a refusal. Where it shows something else than the
+    /// reading did, that is relied on no more.
+    pub(super) fn saw(&self, group: &str, user: &str, shown: Option<&Membership>) {
+        let mut memberships = self.memberships();
+        let known = memberships.get_mut(group).and_then(|it| it.get_mut(user));
+        let Some(known) = known.filter(|known| !known.ours) else {
+            return;
+        };
+        let same = |it: &Membership| {
+            it.id == known.id && known.role.as_deref() == Some(it.role_id.as_str())
+        };
+        if !shown.is_some_and(same) {
+            known.role = None;
+        }
+    }
+
+    /// Counts a look at one of a Snyk Group. Whether so many were looked at since
+    /// it was read that reading it, by pages of a size, is no dearer.
+    pub(super) fn is_worth_reading(&self, group: &str, page: usize) -> bool {
+        let size = self.memberships().get(group).map_or(0, HashMap::len);
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let looks = looks.entry(group.to_owned()).or_default();
+        *looks += 1;
+        let worth = *looks > size.div_ceil(page.max(1));
+        if worth {
+            // One that fails is tried again only after as many.
+            *looks = 0;
+        }
+        worth
+    }
+
     /// It is not there under that id, if it ever was.
     pub(super) fn forget(&self, group: &str, user: &str) {
         if let Some(of_group) = self.memberships().get_mut(group) {
@@ -159,9 +206,18 @@ impl Memory {
         }
         let mut memberships = self.memberships();
         let before = memberships.remove(group).unwrap_or_default();
+        // It may lag behind a call of ours.
+        for (user, known) in before.iter().filter(|(_, known)| known.ours) {
+            if let Some(shown) = now.get_mut(user).filter(|it| it.role != known.role) {
+                shown.role = None;
+            }
+        }
         now.extend(before.into_iter().filter(|(_, known)| known.heard > began));
         memberships.insert(group.to_owned(), now);
         drop(memberships);
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.remove(group);
+        drop(looks);
         let people = list
             .iter()
             .map(|it| (it.email.as_str(), it.user_id.as_str()));
@@ -274,6 +330,52 @@ mod tests {
         assert_eq!(known("ann").as_deref(), Some("m-ann"));
         assert_eq!(known("ben").as_deref(), Some("m-ben"));
         assert_eq!(known("old"), None, "it is not there any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_role_is_relied_on_while_it_is_read_lately_and_nothing_else_was_heard() {
+        let memory = Memory::default();
+        let list = ["ann", "ben"].map(|user| membership(user, "member", ""));
+        let read = || memory.read("g", &list, Moment::now());
+        let role = |user: &str| {
+            let known = memory.membership("g", user)?;
+            known.read_within(LAG).map(str::to_owned)
+        };
+        let is_member = |user: &str| role(user).as_deref() == Some("member");
+        read();
+        assert!(is_member("ann") && is_member("ben"));
+        memory.saw("g", "ann", Some(&membership("ann", "member", "")));
+        assert!(is_member("ann"));
+        memory.saw("g", "ann", Some(&membership("ann", "admin", "")));
+        assert_eq!(role("ann"), None, "a look showed more");
+        read();
+        memory.saw("g", "ann", None);
+        assert_eq!(role("ann"), None, "a look showed nothing");
+        read();
+        memory.doubt("g", "ann", "m-ann");
+        assert_eq!(role("ann"), None, "a call was not answered");
+        memory.done("g", "ben", ("m-ben", "viewer"), "member");
+        assert_eq!(role("ben"), None, "a call of ours was");
+        tokio::time::advance(LAG).await;
+        read();
+        assert_eq!(role("ben"), None, "the reading may lag behind it");
+        read();
+        assert!(is_member("ann") && is_member("ben"));
+        tokio::time::advance(LAG * 2).await;
+        assert_eq!(role("ben"), None, "it is too old");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reading_all_is_worth_as_many_looks_as_it_has_pages() {
+        let memory = Memory::default();
+        let list = ["ann", "ben", "cat"].map(|user| membership(user, "member", ""));
+        let worth = || memory.is_worth_reading("g", 2);
+        memory.read("g", &list, Moment::now());
+        assert_eq!([worth(), worth(), worth()], [false, false, true]);
+        assert_eq!([worth(), worth(), worth()], [false, false, true]);
+        worth();
+        memory.read("g", &list, Moment::now());
+        assert_eq!([worth(), worth(), worth()], [false, false, true]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -29,6 +29,7 @@ use memory::Memory;
 mod accounts;
 mod administrators;
 pub mod api;
+mod as_read;
 mod capabilities;
 mod check;
 mod count;
@@ -64,6 +65,7 @@ pub fn open(settings: Settings) -> Result<Arc<dyn Upstream>, String> {
         administrators,
         lags: OnceLock::new(),
         sso_users: accounts::SsoUsers::default(),
+        reading: tokio::sync::Mutex::default(),
         settings,
     }))
 }
@@ -79,6 +81,8 @@ struct Snyk {
     administrators: Arc<Administrators>,
     lags: OnceLock<Lags>,
     sso_users: accounts::SsoUsers,
+    /// One reading for all who ask for it at once.
+    reading: tokio::sync::Mutex<()>,
     settings: Settings,
 }
 
@@ -189,6 +193,9 @@ impl Upstream for Snyk {
             let all = self.roster(&group.id, "groups").await?;
             for role in self.families.unresolved(&group.id) {
                 tracing::warn!(group = %group.id, %role, "nobody has this role, so its id is not known and it is no SCIM Group");
+            }
+            for (what, remedy) in self.families.contradictions(&group.id) {
+                tracing::warn!(group = %group.id, remedy, "{what}");
             }
             found.extend(self.families.remote(group, &all));
         }
@@ -307,7 +314,16 @@ impl Upstream for Snyk {
     }
 
     async fn check(&self) -> Vec<Finding> {
-        self.findings().await
+        let mut found = self.findings().await;
+        for group in self.families.configured() {
+            let wrong = self.families.contradictions(&group);
+            found.extend(wrong.into_iter().map(|(what, remedy)| Finding {
+                ok: false,
+                what,
+                remedy: Some(remedy.to_owned()),
+            }));
+        }
+        found
     }
 }
 

@@ -15,6 +15,13 @@ pub(super) struct Now {
 }
 
 impl Now {
+    pub(super) fn shown(is: Membership) -> Self {
+        Self {
+            is: Some(is),
+            or: None,
+        }
+    }
+
     /// `given`: as a call of ours has made it, with the role and how long a look
     /// may not show that.
     pub(super) fn of(shown: Option<Membership>, known: Option<&Known>, given: &Given<'_>) -> Self {

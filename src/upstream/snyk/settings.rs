@@ -7,7 +7,10 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::families::FIELDS;
+use super::{
+    families::FIELDS,
+    roles::{is_listed, is_same_name},
+};
 use crate::upstream::client::{self, Dialect, Scheme, Span, TokenSource};
 
 /// Where the customer's data lies.
@@ -88,7 +91,7 @@ pub struct OneGroup {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    pub region: Region,
+    pub region: Option<Region>,
     /// Another address than the region's, with `/rest` at its end.
     pub base_url: Option<String>,
     pub token: TokenSource,
@@ -125,12 +128,14 @@ pub struct Settings {
     pub sso: Sso,
     /// How often accounts that are not there yet are looked for.
     pub look_for_staged: Span,
+    /// So long after a reading of everybody a role is raised without a look.
+    pub roles_known_for: Span,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            region: Region::default(),
+            region: None,
             base_url: None,
             token: TokenSource::default(),
             token_kind: TokenKind::default(),
@@ -156,6 +161,7 @@ impl Default for Settings {
             unknown_users: UnknownUsers::default(),
             sso: Sso::default(),
             look_for_staged: Span(Duration::from_secs(15 * 60)),
+            roles_known_for: Span(Duration::from_secs(120)),
         }
     }
 }
@@ -177,8 +183,51 @@ impl Settings {
                 self.version
             ));
         }
+        let of_region = self.region.map(Region::base_url);
+        if let (Some(region), Some(base)) = (of_region, &self.base_url)
+            && base.trim_end_matches('/') != region
+        {
+            found.push(
+                "region: base_url says another address, and counts: take out one of them".into(),
+            );
+        }
+        for (n, name) in self.precedence.iter().enumerate() {
+            if is_listed(name, &self.precedence[..n]) {
+                found.push(format!(
+                    "precedence: {name:?} is there twice: take one of them out"
+                ));
+            }
+        }
         found.extend(self.problems_of_groups());
+        self.problems_of_names(&mut found);
         found
+    }
+
+    /// Two groups that could not be told apart, or one that is called nothing.
+    fn problems_of_names(&self, found: &mut Vec<String>) {
+        let called = |one: &OneGroup| {
+            one.display_name
+                .as_ref()
+                .map(|name| name.trim().to_lowercase())
+        };
+        for (n, one) in (1..).zip(&self.groups) {
+            let Some(name) = called(one) else { continue };
+            if name.is_empty() {
+                found.push(format!(
+                    "groups: entry {n} has an empty display_name: write a name, or take it out"
+                ));
+            } else if let Some(other) = self
+                .groups
+                .iter()
+                .take(n - 1)
+                .position(|it| called(it).as_ref() == Some(&name))
+            {
+                found.push(format!(
+                    "groups: entry {n} has the display_name of entry {}: give each its own",
+                    other + 1
+                ));
+            }
+        }
     }
 
     fn problems_of_groups(&self) -> Vec<String> {
@@ -204,11 +253,21 @@ impl Settings {
                     format!("entry {n} names no role: add role_id, or role with its name"),
                 );
             }
-            let twice = |other: &&OneGroup| {
-                other.group == one.group && other.role == one.role && other.role_id == one.role_id
-            };
-            if self.groups.iter().take(n - 1).any(|other| twice(&other)) {
-                tell("groups", format!("entry {n} is there twice: take it out"));
+            if one.role.as_ref().is_some_and(|role| role.trim().is_empty()) {
+                tell(
+                    "groups",
+                    format!("entry {n} has an empty role: write its name, or role_id alone"),
+                );
+            }
+            let mut before = self.groups.iter().take(n - 1);
+            if let Some(first) = before.position(|other| is_same_role(one, other)) {
+                let first = first + 1;
+                tell(
+                    "groups",
+                    format!(
+                        "entry {n} is there twice, as entry {first} is the same role: take it out"
+                    ),
+                );
             }
         }
         if let Some(odd) = odd_field(&self.display_name) {
@@ -235,7 +294,8 @@ impl Settings {
 
     /// Where it is.
     pub(super) fn base(&self) -> &str {
-        self.base_url.as_deref().unwrap_or(self.region.base_url())
+        let of_region = || self.region.unwrap_or_default().base_url();
+        self.base_url.as_deref().unwrap_or_else(of_region)
     }
 
     /// What the HTTP client needs of it.
@@ -265,6 +325,19 @@ impl Settings {
             client_certificate: self.client_certificate.clone(),
         }
     }
+}
+
+/// Whether two entries are one role, as far as that can be told of what is
+/// written: by the id, or by the name in either spelling.
+fn is_same_role(one: &OneGroup, other: &OneGroup) -> bool {
+    let same = |one: &Option<String>, other: &Option<String>, is: fn(&str, &str) -> bool| {
+        one.as_deref()
+            .zip(other.as_deref())
+            .map(|(one, other)| is(one, other))
+    };
+    let by_id = same(&one.role_id, &other.role_id, str::eq_ignore_ascii_case);
+    let by_name = || same(&one.role, &other.role, is_same_name).unwrap_or_default();
+    one.group.eq_ignore_ascii_case(&other.group) && by_id.unwrap_or_else(by_name)
 }
 
 /// A UUID, as Snyk's ids are.
@@ -343,9 +416,38 @@ mod tests {
              [[groups]]\ngroup = \"{id}\"\nrole_id = \"{id}\"\ndisplay_name = \"Readers\""
         );
         assert_eq!(read(&good).problems(), Vec::<String>::new());
-        let twice = format!("{good}\n[[groups]]\ngroup = \"{id}\"\nrole = \"group_admin\"");
+        let third = |lines: &str| format!("{good}\n[[groups]]\ngroup = \"{id}\"\n{lines}");
+        let small = id.to_uppercase();
         for (text, about) in [
-            (twice.as_str(), "groups: entry 3 is there twice"),
+            (
+                third("role = \"group_admin\"").as_str(),
+                "groups: entry 3 is there twice",
+            ),
+            (
+                &third("role = \"Group Admin\"\ndisplay_name = \"Chiefs\""),
+                "groups: entry 3 is there twice, as entry 1",
+            ),
+            (
+                &third(&format!("role_id = \"{small}\"")),
+                "groups: entry 3 is there twice, as entry 2",
+            ),
+            (
+                &third("role = \"auditor\"\ndisplay_name = \"readers\""),
+                "groups: entry 3 has the display_name of entry 2",
+            ),
+            (
+                &third("role = \"auditor\"\ndisplay_name = \" \""),
+                "groups: entry 3 has an empty display_name",
+            ),
+            (&third("role = \"\""), "groups: entry 3 has an empty role"),
+            (
+                "precedence = [\"group_viewer\", \"auditor\", \"Group Viewer\"]",
+                "precedence: \"Group Viewer\" is there twice",
+            ),
+            (
+                "region = \"eu-01\"\nbase_url = \"https://snyk.example.com/rest\"",
+                "region: base_url says",
+            ),
             (
                 "[[groups]]\ngroup = \"Example\"\nrole = \"x\"",
                 "groups: entry 1: \"Example\" is no id",

@@ -1,0 +1,90 @@
+//! Raising somebody by what a reading of everybody in the Snyk Group showed a
+//! moment ago: one call instead of a look and a call. Nothing else is concluded
+//! from a reading, and nothing at all where the role administers, where anything
+//! of ours was sent for the user since, where a look showed something else, or
+//! where the reading is older than `roles_known_for`: within that time somebody
+//! in Snyk may have given more, which would be taken away again. Where many are
+//! raised and the reading is too old, it is read again as soon as that is no
+//! dearer than the looks were.
+
+use super::{
+    Snyk,
+    api::Membership,
+    membership::Pair,
+    memory::RECENT,
+    now::Now,
+    roles::{Step, step_up},
+};
+use crate::upstream::{MemberOutcome, UpstreamError, client::Priority};
+
+impl Snyk {
+    /// `None`: a look is needed.
+    pub(super) async fn raise_as_read(
+        &self,
+        pair: Pair<'_>,
+        user: &str,
+    ) -> Option<Result<MemberOutcome, UpstreamError>> {
+        if self.settings.roles_known_for.0.is_zero() {
+            return None;
+        }
+        self.families.place(pair.group, pair.own)?;
+        let now = match self.as_read(pair.group, user) {
+            Some(now) => now,
+            None => self.as_read_anew(pair.group, user).await?,
+        };
+        let counts = pair.counts.unwrap_or(pair.own);
+        let standing = |now: &Membership| self.standing(pair, now);
+        let step = step_up(pair.own, counts, now.is.as_ref(), standing);
+        if !matches!(step, Step::Update { .. }) {
+            return None;
+        }
+        let done = self.take(pair, user, &now, Ok(step), Priority::Ordinary);
+        match done.await {
+            // It is not as it was read.
+            Err(
+                UpstreamError::Missing { .. }
+                | UpstreamError::Exists { .. }
+                | UpstreamError::Rejected { .. },
+            ) => None,
+            done => Some(done),
+        }
+    }
+
+    fn as_read(&self, group: &str, user: &str) -> Option<Now> {
+        let known = self.memory.membership(group, user)?;
+        let role = known.read_within(self.settings.roles_known_for.0)?;
+        let role_name = self.families.name_of(group, role)?;
+        let is_gone = self.memory.has_ended(&known.id, RECENT);
+        if is_gone || self.administers(role, Some(&role_name)) {
+            return None;
+        }
+        Some(Now::shown(Membership {
+            id: known.id.clone(),
+            user_id: user.to_owned(),
+            role_id: role.to_owned(),
+            role_name,
+            ..Membership::default()
+        }))
+    }
+
+    /// The same of another reading, where the one that is known is only too old,
+    /// and that is no dearer than looks.
+    async fn as_read_anew(&self, group: &str, user: &str) -> Option<Now> {
+        let known = self.memory.membership(group, user)?;
+        let span = self.settings.roles_known_for.0;
+        if known.read().is_none() || known.read_within(span).is_some() {
+            return None;
+        }
+        let _one = self.reading.lock().await;
+        if let Some(now) = self.as_read(group, user) {
+            return Some(now);
+        }
+        let page = usize::try_from(self.settings.page_size).unwrap_or(1);
+        if self.memory.is_worth_reading(group, page)
+            && let Err(error) = self.read_all(group).await
+        {
+            tracing::warn!(%group, %error, "a Snyk Group could not be read; its users are looked at one by one");
+        }
+        self.as_read(group, user)
+    }
+}

@@ -1,0 +1,91 @@
+//! Who has a lesser role by a reading a moment ago is raised in one call; a look
+//! comes where that is not so, and nobody administers less for it.
+
+use super::*;
+
+const COUNT: usize = 12;
+
+/// Everybody has the role that Snyk gives at the first sign-in.
+fn crowd(roles: &[(&str, Vec<String>)]) -> Value {
+    let mut people: Vec<String> = (0..COUNT).map(|n| address(&format!("u{n}"))).collect();
+    people.extend(["root", "vic"].map(address));
+    let person = |email: &String| json!({ "email": email });
+    let mut teams = vec![
+        json!({ "name": "Example", "type": ADMIN, "members": [address("root")] }),
+        json!({ "name": "Example", "type": VIEWER, "members": [address("vic")] }),
+    ];
+    teams.extend(
+        roles
+            .iter()
+            .map(|(role, members)| json!({ "name": "Example", "type": role, "members": members })),
+    );
+    json!({ "users": people.iter().map(person).collect::<Vec<_>>(), "groups": teams })
+}
+
+fn signed_in(but: &[usize]) -> Vec<String> {
+    let all = (0..COUNT).filter(|n| !but.contains(n));
+    all.map(|n| address(&format!("u{n}"))).collect()
+}
+
+async fn world(own: &str) -> (World, String, Vec<String>) {
+    let mut world = World::of_own(Application::Snyk, "", own).await;
+    world.seed(crowd(&[(MEMBER, signed_in(&[]))])).await;
+    world.import();
+    world.forget_calls().await;
+    let viewer = role(&world, VIEWER).await;
+    let mut ids = Vec::new();
+    for n in 0..COUNT {
+        ids.push(id_of_user(&world, &format!("u{n}")).await);
+    }
+    (world, viewer, ids)
+}
+
+async fn raised(world: &World, role: &str, ids: &[String]) -> [usize; 2] {
+    let (reply, calls) = world.calls_of(world.patch(role, change("add", ids))).await;
+    reply.expect(204);
+    let sent = |operation: &str| {
+        let same = |call: &&Value| call["operation"] == operation;
+        calls.iter().filter(same).count()
+    };
+    let all = ["list_memberships", "update_membership"].map(sent);
+    assert_eq!(all[0] + all[1], calls.len(), "{calls:?}");
+    all
+}
+
+#[tokio::test]
+async fn who_has_the_default_role_is_raised_in_one_call() {
+    let (world, viewer, ids) = world("").await;
+    assert_eq!(raised(&world, &viewer, &ids).await, [0, COUNT]);
+    for n in 0..COUNT {
+        assert_eq!(roles(&world, &format!("u{n}")).await, just(VIEWER));
+    }
+}
+
+#[tokio::test]
+async fn a_reading_that_is_too_old_is_made_again_where_that_is_no_dearer_than_looks() {
+    let (world, viewer, ids) = world("roles_known_for = \"1s\"").await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let [reads, updates] = raised(&world, &viewer, &ids).await;
+    assert_eq!(updates, COUNT);
+    assert!((1..COUNT / 2).contains(&reads), "{reads}");
+}
+
+#[tokio::test]
+async fn a_look_comes_first_where_no_reading_is_relied_on() {
+    let (world, viewer, ids) = world("roles_known_for = \"0s\"").await;
+    let by_hand = [(MEMBER, signed_in(&[0])), (ADMIN, vec![address("u0")])];
+    world.seed(crowd(&by_hand)).await;
+    assert_eq!(raised(&world, &viewer, &ids).await, [COUNT, COUNT - 1]);
+    assert_eq!(roles(&world, "u0").await, just(ADMIN));
+}
+
+#[tokio::test]
+async fn a_membership_that_was_made_anew_since_is_looked_for() {
+    let (world, viewer, ids) = world("").await;
+    world.seed(crowd(&[(MEMBER, signed_in(&[0]))])).await;
+    let by_hand = [(MEMBER, signed_in(&[0])), (ADMIN, vec![address("u0")])];
+    world.seed(crowd(&by_hand)).await;
+    // The call with the old id is answered 404.
+    assert_eq!(raised(&world, &viewer, &ids).await, [1, COUNT]);
+    assert_eq!(roles(&world, "u0").await, just(ADMIN));
+}
