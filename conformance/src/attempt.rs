@@ -37,7 +37,7 @@ impl Player<'_> {
                         .differences
                         .insert(0, format!("in repetition {turn} of {times}:"));
                 }
-                return self.judged(case, failure);
+                return self.judged(case, failure).await;
             }
         }
         match self.checked(case).await {
@@ -46,11 +46,17 @@ impl Player<'_> {
         }
     }
 
-    fn judged(&self, case: &Case, failure: Failure) -> Outcome {
-        if let Some(detail) = &self.refused {
-            return Outcome::Skipped {
-                reason: format!("the application cannot do it: {detail}"),
+    async fn judged(&mut self, case: &Case, failure: Failure) -> Outcome {
+        if let Some(detail) = self.refused.clone() {
+            return match self.stand_in(case).await {
+                Ok(rest) => Outcome::Skipped {
+                    reason: format!("the application cannot do it: {detail}{rest}"),
+                },
+                Err(failure) => Outcome::Failed(Box::new(failure)),
             };
+        }
+        if let Some(reason) = self.is_there_still(case) {
+            return Outcome::Skipped { reason };
         }
         if case.optional && self.options.optional == Optional::Allow {
             let why = failure.differences.join("; ");
@@ -91,7 +97,7 @@ impl Player<'_> {
     }
 
     /// Compares the answer, and then what is seen afterwards.
-    async fn follow(
+    pub(crate) async fn follow(
         &mut self,
         (expect, save, then): (&Expect, &Save, &[Step]),
         request: &Outgoing,
@@ -127,7 +133,7 @@ impl Player<'_> {
         Err(self.failure(differing, &request, &answer).within(what))
     }
 
-    async fn send(&mut self, request: &Request) -> Result<(Outgoing, Answer), Failure> {
+    pub(crate) async fn send(&mut self, request: &Request) -> Result<(Outgoing, Answer), Failure> {
         let outgoing = self
             .wire
             .prepare(request, &self.variables)
@@ -200,14 +206,14 @@ impl Player<'_> {
         }
     }
 
-    fn compare(&self, expect: &Expect, answer: &Answer) -> Vec<String> {
+    pub(crate) fn compare(&self, expect: &Expect, answer: &Answer) -> Vec<String> {
         let differing = judging::differing(expect, answer, &self.variables);
         let struck = differing.iter().map(|text| self.secrets.text(text));
         struck.collect()
     }
 
     /// Takes the values that later steps need; what is not there is a failure.
-    fn keep(&mut self, save: &Save, answer: &Answer) -> Vec<String> {
+    pub(crate) fn keep(&mut self, save: &Save, answer: &Answer) -> Vec<String> {
         let body = answer.json();
         let mut differing = Vec::new();
         for (name, path) in save {

@@ -26,6 +26,7 @@ mod redact;
 pub mod report;
 mod resource;
 mod section;
+mod standing;
 pub mod template;
 pub mod terminal;
 mod vectors;

@@ -71,6 +71,11 @@ struct Arguments {
     /// fails after a refusal whose detail matches is reported as skipped
     #[arg(long, value_name = "REGEX")]
     refusals: Option<regex_lite::Regex>,
+    /// Group that is there already, by its displayName, for a server that says that it
+    /// cannot make one (--refusals): the first stands for the first that is refused, and
+    /// so on; of a change that is refused for a new name or address the rest is asked for again
+    #[arg(long, value_name = "NAME", requires = "refusals")]
+    group: Vec<String>,
     /// Leave on the server what the cases made
     #[arg(long)]
     keep: bool,
@@ -177,6 +182,7 @@ fn options(arguments: &Arguments) -> Options {
         cases: arguments.cases.clone(),
         check: arguments.check.clone(),
         refusals: arguments.refusals.clone(),
+        groups: arguments.group.clone(),
         keep: arguments.keep,
         timeout: Duration::from_secs(arguments.timeout),
         ..Options::new(

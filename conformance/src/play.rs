@@ -63,6 +63,9 @@ pub struct Options {
     /// What a server says, in the `detail` of a refusal, that the application
     /// behind it cannot do. A case that fails after it was told so is skipped.
     pub refusals: Option<regex_lite::Regex>,
+    /// Names of Groups that are there already, for servers whose application
+    /// makes none: one for each refused creation that later cases need.
+    pub groups: Vec<String>,
     /// Leave on the server what the cases made there.
     pub keep: bool,
     /// For one request, connecting included.
@@ -127,6 +130,7 @@ impl Options {
             cases: None,
             check: None,
             refusals: None,
+            groups: Vec::new(),
             keep: false,
             timeout: Duration::from_secs(60),
             largest_answer: 16 * 1024 * 1024,

@@ -449,3 +449,93 @@ async fn what_the_application_cannot_do_is_skipped_with_its_reason_and_nothing_e
     let report = play(&options(&server, &folder)).await.unwrap();
     assert_eq!(counts(&report).failed, 4);
 }
+
+/// One Group is there, which is neither made, renamed nor deleted; it can be given
+/// members.
+fn one_group(line: &str) -> (u16, String) {
+    let group = r#"{"id":"g1","displayName":"Labs: viewer","members":[{"value":"u2"}]}"#;
+    let refused = r#"{"status":"403","detail":"Snyk cannot do that"}"#;
+    match line {
+        "GET /Groups?filter=displayName%20eq%20%22Labs%3A%20viewer%22" => (
+            200,
+            format!(r#"{{"totalResults":1,"Resources":[{group}]}}"#),
+        ),
+        "GET /Groups/g1" => (200, group.into()),
+        "POST /Groups" | "DELETE /Groups/g1" => (403, refused.into()),
+        line => usual(line),
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_is_there_stands_for_one_that_cannot_be_made_renamed_or_deleted() {
+    let renamed = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let answers = move |line: &str| match line {
+        // The first PUT has another name, the second one the name that is there.
+        "PUT /Groups/g1" if renamed.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 => (
+            403,
+            r#"{"status":"403","detail":"Snyk cannot do that"}"#.into(),
+        ),
+        "PUT /Groups/g1" => one_group("GET /Groups/g1"),
+        line => one_group(line),
+    };
+    let server = recorded(Arc::new(answers)).await;
+    let group = |name: &str| json!({ "displayName": name, "members": [{ "value": "u2" }] });
+    let with = |mut case: Value, body: Value| {
+        case["request"]["body"] = body;
+        case
+    };
+    let make = case("make", "POST", "/Groups", json!({ "status": [201] }));
+    let put = json!({ "status": [200], "body": group("Team {{run}} anew") });
+    let there = json!({ "status": [200], "body": group("Team {{run}} anew") });
+    let folder = cases(
+        "standing",
+        &[
+            saving(with(make, group("Team {{run}}")), "g", "id"),
+            with(
+                case("rename", "PUT", "/Groups/{{g}}", put),
+                group("Team {{run}} anew"),
+            ),
+            case("members", "GET", "/Groups/{{g}}", there),
+            case(
+                "delete",
+                "DELETE",
+                "/Groups/{{g}}",
+                json!({ "status": [204] }),
+            ),
+            case("gone", "GET", "/Groups/{{g}}", json!({ "status": [404] })),
+            case("nobody", "GET", "/Groups/g2", json!({ "status": [200] })),
+        ],
+    );
+    let told = Options {
+        refusals: Some(regex_lite::Regex::new("Snyk cannot").unwrap()),
+        groups: vec!["Labs: viewer".into()],
+        ..options(&server, &folder)
+    };
+    let report = play(&told).await.unwrap();
+    let reasons: Vec<_> = report.profiles[0]
+        .cases
+        .iter()
+        .map(|case| match &case.outcome {
+            crate::report::Outcome::Skipped { reason } => reason.clone(),
+            crate::report::Outcome::Passed => "passed".into(),
+            crate::report::Outcome::Failed(_) => "failed".into(),
+        })
+        .collect();
+    let cannot = "the application cannot do it: Snyk cannot do that";
+    assert_eq!(
+        reasons,
+        [
+            format!("{cannot}; \"Labs: viewer\" stands for it"),
+            format!("{cannot}; everything else of it was asked for again, and passed"),
+            "passed".to_owned(),
+            cannot.to_owned(),
+            "it is there still, as delete was skipped".to_owned(),
+            "failed".to_owned(),
+        ]
+    );
+    let gone = Options {
+        groups: vec!["Nobody's".into()],
+        ..told
+    };
+    assert_eq!(play(&gone).await.unwrap().counts().failed, 6);
+}

@@ -14,6 +14,7 @@ use crate::library::Profile;
 use crate::play::{FEATURES, LIMITS, Optional, Options, PlayError, Progress, placeholders};
 use crate::redact::Secrets;
 use crate::report::{CaseReport, Outcome, ProfileReport};
+use crate::standing::Standing;
 use crate::template::{Variables, percent_encode};
 
 /// The state of one profile in play.
@@ -31,6 +32,8 @@ pub(crate) struct Player<'a> {
     pub(crate) notes: Vec<String>,
     /// What the case in play was told that cannot be done.
     pub(crate) refused: Option<String>,
+    /// What stands in for what the application does not make or delete.
+    pub(crate) standing: Standing,
 }
 
 #[derive(Clone)]
@@ -77,6 +80,7 @@ impl<'a> Player<'a> {
             made: Vec::new(),
             notes: Vec::new(),
             refused: None,
+            standing: Standing::of(&options.groups),
         }
     }
 
@@ -213,6 +217,10 @@ impl<'a> Player<'a> {
             let name = name.trim_end_matches("[]").to_owned();
             let skipped = match outcome {
                 Outcome::Passed => {
+                    self.missing.remove(&name);
+                    continue;
+                }
+                Outcome::Skipped { .. } if self.standing.is_given(&name) => {
                     self.missing.remove(&name);
                     continue;
                 }

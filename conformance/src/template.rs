@@ -20,7 +20,11 @@ const MOST_LETTERS: u64 = 32 * 1024 * 1024;
 
 /// Names to values; arrays are filled by `save` into `name[]`.
 #[derive(Debug, Clone, Default)]
-pub struct Variables(BTreeMap<String, Value>);
+pub struct Variables {
+    values: BTreeMap<String, Value>,
+    /// Text that stands in filled strings for other text, in the order of learning.
+    instead: Vec<(String, String)>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TemplateError {
@@ -38,21 +42,21 @@ pub enum TemplateError {
 
 impl Variables {
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.values.contains_key(name)
     }
 
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
-        self.0.insert(name.into(), value.into());
+        self.values.insert(name.into(), value.into());
     }
 
     /// Keeps a value from an answer; `name[]` appends to the array `name`.
     pub fn save(&mut self, name: &str, value: Value) {
         let Some(array) = name.strip_suffix("[]") else {
-            self.0.insert(name.to_owned(), value);
+            self.values.insert(name.to_owned(), value);
             return;
         };
         match self
-            .0
+            .values
             .entry(array.to_owned())
             .or_insert_with(|| Value::Array(Vec::new()))
         {
@@ -61,9 +65,23 @@ impl Variables {
         }
     }
 
+    /// From here on every filled string has the one text for the other; where that
+    /// is in other letter case than here, in capitals.
+    pub fn put_instead(&mut self, of: &str, text: &str) {
+        if !of.is_empty() && of != text {
+            self.instead.push((of.to_owned(), text.to_owned()));
+        }
+    }
+
     /// Fills a string; the result is text whatever the values were.
     pub fn text(&self, template: &str) -> Result<String, TemplateError> {
-        self.text_with(template, str::to_owned)
+        let filled = self.text_with(template, str::to_owned)?;
+        Ok(self.replaced(filled))
+    }
+
+    fn replaced(&self, text: String) -> String {
+        let pairs = self.instead.iter();
+        pairs.fold(text, |text, (of, other)| in_its_place(&text, of, other))
     }
 
     /// Fills a URL path; values are percent-encoded so that no id ends it early.
@@ -96,8 +114,8 @@ impl Variables {
     /// The value of a variable, with the placeholders in it filled.
     fn resolved(&self, name: &str) -> Result<Value, TemplateError> {
         let unknown = || TemplateError::Unknown(name.to_owned());
-        let Value::String(text) = self.0.get(name).ok_or_else(unknown)? else {
-            return self.0.get(name).cloned().ok_or_else(unknown);
+        let Value::String(text) = self.values.get(name).ok_or_else(unknown)? else {
+            return self.values.get(name).cloned().ok_or_else(unknown);
         };
         let mut text = text.clone();
         for _ in 0..LONGEST_CHAIN {
@@ -106,7 +124,7 @@ impl Variables {
             let mut more = false;
             while let Some((before, inner, after)) = next_placeholder(rest) {
                 let value = self
-                    .0
+                    .values
                     .get(inner)
                     .ok_or_else(|| TemplateError::Unknown(inner.to_owned()))?;
                 once.push_str(before);
@@ -133,7 +151,10 @@ impl Variables {
         }
         Ok(match template {
             Value::String(text) => match next_placeholder(text) {
-                Some(("", name, "")) => self.resolved(name)?,
+                Some(("", name, "")) => match self.resolved(name)? {
+                    Value::String(text) => Value::String(self.replaced(text)),
+                    other => other,
+                },
                 _ => Value::String(self.text(text)?),
             },
             Value::Array(items) => items
@@ -155,7 +176,7 @@ impl Variables {
 
     fn letters(&self, name: &str) -> Result<Value, TemplateError> {
         let unknown = || TemplateError::Unknown(name.to_owned());
-        let length = self.0.get(name).ok_or_else(unknown)?.as_u64();
+        let length = self.values.get(name).ok_or_else(unknown)?.as_u64();
         let length = length.filter(|length| *length <= MOST_LETTERS);
         let length = length.and_then(|length| usize::try_from(length).ok());
         let length = length.ok_or_else(|| TemplateError::NotALength(name.to_owned()))?;
@@ -163,7 +184,7 @@ impl Variables {
     }
 
     fn expand(&self, array: &str, item: &Value, depth: usize) -> Result<Value, TemplateError> {
-        let named = self.0.get(array);
+        let named = self.values.get(array);
         let elements = match named.ok_or_else(|| TemplateError::Unknown(array.to_owned()))? {
             Value::Array(elements) => elements.clone(),
             Value::Number(times) => (1..=times.as_u64().unwrap_or(0).min(MOST_ITEMS))
@@ -209,6 +230,25 @@ fn each(members: &Map<String, Value>) -> Option<(&str, &Value)> {
 fn fill(members: &Map<String, Value>) -> Option<&str> {
     let length = members.get("$fill").filter(|_| members.len() == 1);
     length.and_then(Value::as_str)
+}
+
+/// Lengths in bytes stay the same in ASCII lower case.
+fn in_its_place(text: &str, of: &str, other: &str) -> String {
+    let (lower, wanted) = (text.to_ascii_lowercase(), of.to_ascii_lowercase());
+    let mut filled = String::with_capacity(text.len());
+    let mut from = 0;
+    for (at, _) in lower.match_indices(&wanted) {
+        let end = at + of.len();
+        filled.push_str(&text[from..at]);
+        if text[at..end] == *of {
+            filled.push_str(other);
+        } else {
+            filled.push_str(&other.to_uppercase());
+        }
+        from = end;
+    }
+    filled.push_str(&text[from..]);
+    filled
 }
 
 /// Text before, name, text after the first `{{name}}`.
@@ -349,6 +389,20 @@ mod tests {
             names_in(&json!({"a": "{{x}} {{y}}", "b": {"$each": "ids", "item": "{{item}}"}}));
         names.sort();
         assert_eq!(names, ["ids", "item", "x", "y"]);
+    }
+
+    #[test]
+    fn a_text_that_stands_for_another_does_so_everywhere_but_in_paths() {
+        let mut variables = variables();
+        variables.set("team", "Team {{run}}");
+        variables.put_instead("Team abc", "Labs");
+        variables.put_instead("Labs renamed", "Labs");
+        let template = json!({ "a": "{{team}}", "b": "say \"{{team}} renamed\"", "c": "TEAM abc" });
+        assert_eq!(
+            variables.value(&template).unwrap(),
+            json!({ "a": "Labs", "b": "say \"Labs\"", "c": "LABS" })
+        );
+        assert_eq!(variables.path("/{{team}}").unwrap(), "/Team%20abc");
     }
 
     #[test]
