@@ -20,11 +20,11 @@ use crate::upstream::{
     client::{Call, Client, Priority},
 };
 
-/// The most entries of a list, and the most pages of it (of ten entries at
-/// least), so that an answer that never ends does.
-const MOST: usize = 2_000_000;
+/// What is kept of a list, in MiB: some 150,000 memberships. One that never ends
+/// fills no memory.
+const MOST_MIB: usize = 64;
+/// The most pages of a list, and so many of them with nothing on them.
 const PAGES: usize = 20_000;
-/// Of them so many with nothing on them.
 const EMPTY: usize = 3;
 
 const GROUPS: &str = "/groups";
@@ -64,6 +64,36 @@ pub struct SsoUser {
     pub username: String,
     pub display_name: String,
     pub active: bool,
+}
+
+/// What stays in memory of an entry of a list.
+trait Kept: Sized {
+    fn texts(&self) -> impl Iterator<Item = &String>;
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.texts().map(String::len).sum::<usize>()
+    }
+}
+
+impl Kept for Group {
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        [&self.id, &self.name].into_iter()
+    }
+}
+
+impl Kept for Membership {
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        let role = [&self.id, &self.role_id, &self.role_name];
+        let user = [&self.user_id, &self.email];
+        let called = [&self.username, &self.display_name];
+        role.into_iter().chain(user).chain(called)
+    }
+}
+
+impl Kept for SsoUser {
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        [&self.id, &self.email, &self.username, &self.display_name].into_iter()
+    }
 }
 
 /// Which memberships are asked for.
@@ -294,7 +324,7 @@ impl Api {
 
     /// A whole list, page after page, of which only what is kept of each entry
     /// stays in memory. `see` is told of each page, and whether another one comes.
-    async fn all<T: DeserializeOwned, K>(
+    async fn all<T: DeserializeOwned, K: Kept>(
         &self,
         list: Read<'_>,
         mut see: impl FnMut(&[T], bool),
@@ -305,7 +335,7 @@ impl Api {
         let mut all = Vec::new();
         let mut cursors = HashSet::new();
         let mut after = None::<String>;
-        let mut empty = 0;
+        let (mut empty, mut bytes) = (0, 0);
         loop {
             let mut query = list.filter.to_vec();
             query.push(("limit", &self.page_size));
@@ -315,11 +345,20 @@ impl Api {
             let next = paging::cursor(page.links.next.as_ref(), &path, prefix)?;
             empty += usize::from(page.data.is_empty());
             see(&page.data, next.is_some());
+            let known = all.len();
             all.extend(page.data.into_iter().map(&keep));
+            bytes += all[known..].iter().map(Kept::bytes).sum::<usize>();
+            bytes += next.as_ref().map_or(0, String::len);
+            if bytes > MOST_MIB * 1024 * 1024 {
+                return Err(unclear(&format!(
+                    "a list does not come to an end within {MOST_MIB} MiB; {} entries were read",
+                    all.len()
+                )));
+            }
             let Some(next) = next else {
                 return Ok(all);
             };
-            let endless = all.len() > MOST || cursors.len() >= PAGES || empty >= EMPTY;
+            let endless = cursors.len() >= PAGES || empty >= EMPTY;
             if endless || !cursors.insert(next.clone()) {
                 return Err(unclear("the pages of a list do not come to an end"));
             }

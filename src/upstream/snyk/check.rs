@@ -26,12 +26,30 @@ impl Snyk {
             ));
             return found;
         }
-        let groups = visible.as_ref().map_or_else(|_| Vec::new(), Clone::clone);
-        let told = visible.map(|groups| format!("list groups; it sees {}", groups.len()));
-        found.push(right(told, "list groups"));
-        for id in self.to_be_checked(&groups) {
-            let known = groups.iter().find(|group| group.id == id).cloned();
-            self.check_group(&id, known, &mut found).await;
+        let configured = self.families.configured();
+        match visible {
+            // That list is beta, and nothing else asks for it then.
+            Err(error) if !configured.is_empty() => found.push(good(format!(
+                "groups are not listed ({error}), which those of the configuration do not need"
+            ))),
+            Err(error) => found.push(right(Err(error), "list groups")),
+            Ok(groups) => {
+                let told = format!("list groups; it sees {}", groups.len());
+                found.push(right(Ok(told), "list groups"));
+                for group in groups.iter().filter(|_| configured.is_empty()) {
+                    self.check_group(group, &mut found).await;
+                }
+            }
+        }
+        for id in &configured {
+            match self.api.group(id).await {
+                Ok(Some(group)) => self.check_group(&group, &mut found).await,
+                Ok(None) => found.push(bad(
+                    format!("the Snyk Group {id} of the configuration is not visible to the token"),
+                    "correct its id under groups, or make the token in that Snyk Group",
+                )),
+                Err(error) => found.push(right(Err(error), &format!("read the Snyk Group {id}"))),
+            }
         }
         if found.iter().all(|finding| finding.ok) {
             found.push(good(
@@ -43,27 +61,13 @@ impl Snyk {
         found
     }
 
-    fn to_be_checked(&self, visible: &[Group]) -> Vec<String> {
-        let configured = self.families.configured();
-        if configured.is_empty() {
-            return visible.iter().map(|group| group.id.clone()).collect();
-        }
-        configured
-    }
-
-    async fn check_group(&self, id: &str, known: Option<Group>, found: &mut Vec<Finding>) {
-        let Some(group) = known else {
-            found.push(bad(
-                format!("the Snyk Group {id} of the configuration is not visible to the token"),
-                "correct its id under groups, or make the token in that Snyk Group",
-            ));
-            return;
-        };
+    async fn check_group(&self, group: &Group, found: &mut Vec<Finding>) {
+        let id = &group.id;
         let all = self.roster(id, "check").await;
         let told = all.as_ref().map(|all| {
             let roles: Vec<String> = self
                 .families
-                .remote(&group, all)
+                .remote(group, all)
                 .iter()
                 .filter_map(|it| it.fields.get("displayName").map(|name| format!("{name:?}")))
                 .collect();

@@ -26,6 +26,11 @@ use crate::{
 
 /// So often it is looked at what was not as it was shown.
 const LOOKS: usize = 2;
+/// So often an addition is sent that is answered 404.
+const FINDS: usize = 2;
+/// Why it is given up.
+const NOT_FOUND: &str = "Snyk answers that it does not find the user or the role, although it has \
+    shown the user to the bridge, and the Snyk Group is there; ask again later";
 
 /// One role in one Snyk Group, and the one that the user is to have there.
 #[derive(Clone, Copy)]
@@ -82,9 +87,36 @@ impl Snyk {
         if has { Ok(()) } else { Err(not_configured()) }
     }
 
+    /// What an addition comes to that Snyk answers with 404. The Snyk Group may not be
+    /// shown for a moment; else somebody whom a look has shown is not found.
+    async fn raise(&self, pair: Pair<'_>) -> Result<MemberOutcome, UpstreamError> {
+        for _ in 0..FINDS {
+            match self.raise_linked(pair).await {
+                Err(UpstreamError::Missing { reason }) => {
+                    tracing::warn!(group = pair.group, %reason, "Snyk does not find what is to be added");
+                    self.see_group(pair.group).await?;
+                }
+                done => return done,
+            }
+        }
+        Err(UpstreamError::Barred {
+            reason: NOT_FOUND.into(),
+        })
+    }
+
+    async fn see_group(&self, group: &str) -> Result<(), UpstreamError> {
+        match self.api.group(group).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(later("the Snyk Group is not visible to the token")),
+            // Nothing was written by a look.
+            Err(UpstreamError::Unknown { reason }) => Err(later(&reason)),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Who has the role, or one that stands before it, keeps that; anybody else
     /// gets what counts.
-    async fn raise(&self, pair: Pair<'_>) -> Result<MemberOutcome, UpstreamError> {
+    async fn raise_linked(&self, pair: Pair<'_>) -> Result<MemberOutcome, UpstreamError> {
         let linked = &pair.who.upstream_id;
         let user = match linked {
             Some(id) => id.clone(),

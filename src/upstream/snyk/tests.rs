@@ -344,6 +344,37 @@ async fn pages_with_nothing_on_them_come_to_an_end() {
 }
 
 #[tokio::test]
+async fn a_list_that_never_ends_is_given_up_before_it_fills_the_memory() {
+    let long = "x".repeat(7 * 1024 * 1024);
+    let page = |place: usize| {
+        let after = if place == 0 {
+            String::new()
+        } else {
+            format!("&starting_after={place}")
+        };
+        let path = format!(
+            "GET /rest/groups/{GROUP}/memberships?include_group_membership_count=true&limit=100\
+             {after}&version=2025-11-05"
+        );
+        let next = format!("/groups/{GROUP}/memberships?starting_after={}", place + 1);
+        let mut one = membership(&format!("m-{place}"), &format!("u-{place}"), VIEWER);
+        one["relationships"]["user"]["data"]["attributes"]["name"] = long.clone().into();
+        (
+            path,
+            200,
+            json!({ "data": [one], "links": { "next": next } }),
+        )
+    };
+    // The tenth page is the one that is too much.
+    let pages: Vec<_> = (0..10).map(page).collect();
+    let (script, upstream) = snyk(&pages).await;
+    let refused = upstream.members(&role()).await.unwrap_err();
+    let told = refused.to_string();
+    assert!(told.contains("within 64 MiB; 10 entries"), "{told}");
+    script.all_was_asked();
+}
+
+#[tokio::test]
 async fn whether_one_user_is_in_a_group_is_asked_of_the_user() {
     let (script, upstream) = snyk(&[
         look("user_id=old", &[membership("m-1", "old", VIEWER)]),

@@ -920,6 +920,87 @@ async fn a_check_reads_everything_and_says_what_is_missing() {
 }
 
 #[actix_web::test]
+async fn an_addition_that_snyk_does_not_find_is_refused_in_true_words() {
+    let stand = Stand::new(|_| {}).await;
+    stand.read().await;
+    let not_found = |operation: &str| Rule {
+        operation: Some(operation.into()),
+        ..Rule::always(Failure::Status {
+            status: 404,
+            retry_after: None,
+        })
+    };
+    stand.simulator.faults(Faults {
+        rules: vec![not_found("create_membership")],
+        ..Faults::default()
+    });
+    let refused = stand.add("group_viewer", "cat", "group_viewer").await;
+    let Err(UpstreamError::Barred { reason }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(
+        reason.contains("does not find the user or the role"),
+        "{reason}"
+    );
+    let called = stand.called();
+    let sent = called.iter().filter(|it| *it == "create_membership");
+    assert_eq!(sent.count(), 2, "{called:?}");
+    // A Snyk Group that is not shown may come back, and the member waits.
+    stand.simulator.faults(Faults {
+        rules: vec![not_found("create_membership"), not_found("get_group")],
+        ..Faults::default()
+    });
+    let waits = stand.add("group_viewer", "cat", "group_viewer").await;
+    assert!(
+        matches!(waits, Err(UpstreamError::Later { .. })),
+        "{waits:?}"
+    );
+}
+
+/// The list of all groups is beta; what is configured is asked for by its id.
+#[actix_web::test]
+async fn a_check_of_configured_groups_needs_no_list_of_them() {
+    let group = |group: &str| snyk::settings::OneGroup {
+        group: group.to_owned(),
+        role: Some(MEMBER.into()),
+        role_id: None,
+        display_name: None,
+    };
+    let there = "10000000-0000-4000-8000-000000000001";
+    for status in [403, 404] {
+        let refuse = |operation: &str, status| Rule {
+            operation: Some(operation.into()),
+            ..Rule::always(Failure::Status {
+                status,
+                retry_after: None,
+            })
+        };
+        let stand = Stand::new(|settings| settings.groups = vec![group(there)]).await;
+        stand.simulator.faults(Faults {
+            rules: vec![refuse("list_groups", status)],
+            ..Faults::default()
+        });
+        let found = stand.upstream.check().await;
+        assert!(found.iter().all(|it| it.ok), "{status}: {found:#?}");
+        assert!(found.iter().any(|it| it.what.contains("3 memberships")));
+        assert!(stand.called().contains(&"get_group".to_owned()));
+        stand.simulator.faults(Faults {
+            rules: vec![refuse("list_groups", status), refuse("get_group", 403)],
+            ..Faults::default()
+        });
+        let found = stand.upstream.check().await;
+        let wrong: Vec<_> = found.iter().filter(|it| !it.ok).collect();
+        assert!(wrong.len() == 1 && wrong[0].what.contains("may not read the Snyk Group"));
+    }
+    let stand = Stand::new(|settings| settings.groups = vec![group(&there.replace('1', "9"))]);
+    let found = stand.await.upstream.check().await;
+    assert!(
+        found.iter().any(|it| it.what.contains("is not visible")),
+        "{found:#?}"
+    );
+}
+
+#[actix_web::test]
 async fn a_look_at_one_user_is_another_witness_than_the_list() {
     let stand = Stand::new(|_| {}).await;
     stand.read().await;
