@@ -2,11 +2,13 @@
 //! are treated. All can be set at the start and while it runs.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
+
+use super::stage::Incoming;
 
 /// All switches. The default is a quick and healthy application.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,7 +62,7 @@ pub struct RateLimit {
     pub retry_after: Option<String>,
 }
 
-/// Calls beyond it in any minute are answered 429.
+/// Calls beyond it in any minute, with each key, are answered 429.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Minute {
@@ -188,14 +190,19 @@ pub(super) struct Strike {
     pub(super) over_limit: bool,
 }
 
+/// The calls of the last minute with one key, and the last one that was refused.
+#[derive(Debug, Default)]
+struct OfMinute {
+    calls: VecDeque<Instant>,
+    refused: Option<Instant>,
+}
+
 /// The switches at work.
 #[derive(Debug, Default)]
 pub(super) struct Switchboard {
     pub(super) faults: Faults,
     recent: VecDeque<Instant>,
-    /// The calls of the last minute, and the last one that was refused.
-    of_minute: VecDeque<Instant>,
-    refused: Option<Instant>,
+    of_minute: HashMap<usize, OfMinute>,
     dice: u64,
 }
 
@@ -204,7 +211,6 @@ impl Switchboard {
         self.faults = faults;
         self.recent.clear();
         self.of_minute.clear();
-        self.refused = None;
     }
 
     pub(super) fn latency(&self) -> Duration {
@@ -212,8 +218,11 @@ impl Switchboard {
     }
 
     /// How this call fails, if it does; counts it either way.
-    pub(super) fn strike(&mut self, operation: &str, write: bool, now: Instant) -> Option<Strike> {
-        let over = self.over_minute(now).or_else(|| self.over_limit(now));
+    pub(super) fn strike(&mut self, call: &Incoming, write: bool, now: Instant) -> Option<Strike> {
+        let operation = call.operation;
+        let over = self
+            .over_minute(call.key, now)
+            .or_else(|| self.over_limit(now));
         if let Some(failure) = over {
             return Some(Strike {
                 failure,
@@ -239,19 +248,20 @@ impl Switchboard {
         None
     }
 
-    fn over_minute(&mut self, now: Instant) -> Option<Failure> {
+    fn over_minute(&mut self, key: usize, now: Instant) -> Option<Failure> {
         let minute = self.faults.minute.as_ref()?;
         let length = Duration::from_millis(minute.length_ms);
         let recent = |then: &Instant| now.duration_since(*then) < length;
-        while self.of_minute.front().is_some_and(|then| !recent(then)) {
-            self.of_minute.pop_front();
+        let of = self.of_minute.entry(key).or_default();
+        while of.calls.front().is_some_and(|then| !recent(then)) {
+            of.calls.pop_front();
         }
-        let silenced = minute.silence && self.refused.as_ref().is_some_and(recent);
-        if !silenced && self.of_minute.len() < minute.calls {
-            self.of_minute.push_back(now);
+        let silenced = minute.silence && of.refused.as_ref().is_some_and(recent);
+        if !silenced && of.calls.len() < minute.calls {
+            of.calls.push_back(now);
             return None;
         }
-        self.refused = Some(now);
+        of.refused = Some(now);
         Some(Failure::Status {
             status: 429,
             retry_after: None,

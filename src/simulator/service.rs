@@ -76,8 +76,11 @@ pub(super) async fn answer(request: HttpRequest, body: Bytes) -> HttpResponse {
     let kind = text(request.headers(), &CONTENT_TYPE);
     let credential = text(request.headers(), &AUTHORIZATION);
     let scheme = credential.split_once(' ').map(|(scheme, _)| scheme);
+    let mut tokens = shared.tokens.iter();
+    let key = tokens.position(|token| shared.live().admits(request.headers(), token));
     let call = Incoming {
         operation,
+        key: key.unwrap_or_default(),
         targets,
         content_type: kind.to_owned(),
         query: pairs(uri.query().unwrap_or_default()),
@@ -97,8 +100,7 @@ pub(super) async fn answer(request: HttpRequest, body: Bytes) -> HttpResponse {
         outcome: "in flight".into(),
         ..Call::default()
     });
-    let mut tokens = shared.tokens.iter();
-    if !tokens.any(|token| shared.live().admits(request.headers(), token)) {
+    if key.is_none() {
         let stamp = shared.live().stamp(sequence);
         let reply = refused(&shared, call.operation, 401, "Authentication failed");
         shared
@@ -206,7 +208,7 @@ async fn run(shared: Arc<Shared>, call: Incoming, sequence: u64) -> Sent {
     let (latency, failure) = {
         let mut faults = shared.faults();
         let writes = shared.live().writes(call.operation);
-        let failure = faults.strike(call.operation, writes, Instant::now());
+        let failure = faults.strike(&call, writes, Instant::now());
         (faults.latency(), failure)
     };
     if !latency.is_zero() {

@@ -20,6 +20,8 @@ use super::{Company, Faults};
 #[derive(Debug, Clone)]
 pub(super) struct Incoming {
     pub(super) operation: &'static str,
+    /// Which of the credentials that are accepted came with it.
+    pub(super) key: usize,
     /// What the path names, in order.
     pub(super) targets: Vec<String>,
     pub(super) query: Vec<(String, String)>,

@@ -128,7 +128,13 @@ impl stage::World for World {
             return self.list_roles_of_v1(call.target(0));
         }
         if !call.asked("version").is_some_and(is_version) {
-            return Decision::refuse(400, "version: a date is required");
+            return Decision::refuse(400, "version: a date or a stage is required");
+        }
+        if let Some(wrong) = wrong_parameter(call) {
+            return Decision::refuse(400, wrong);
+        }
+        if !call.targets.iter().all(|id| is_uuid(id)) {
+            return Decision::refuse(400, "an id of the path is no UUID");
         }
         if !call.body.is_null() && !call.content_type.starts_with(MEDIA) {
             return Decision::refuse(400, "Content-Type must be application/vnd.api+json");
@@ -179,7 +185,55 @@ impl stage::World for World {
     }
 }
 
+/// A date, a stage, or both; that a month has the day is not looked at.
 fn is_version(text: &str) -> bool {
-    let date = text.split('~').next().unwrap_or_default();
-    date.len() == 10 && date.parse::<jiff::civil::Date>().is_ok()
+    let is_stage = |text: &str| STAGES.contains(&text);
+    match text.split_once('~') {
+        Some((date, stage)) => is_date(date) && is_stage(stage),
+        None => is_date(text) || is_stage(text),
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
+}
+
+const STAGES: [&str; 4] = ["wip", "work-in-progress", "experimental", "beta"];
+
+fn is_date(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts.as_slice() else {
+        return false;
+    };
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let lengths = [year.len(), month.len(), day.len()] == [4, 2, 2];
+    lengths
+        && parts.iter().all(|part| digits(part))
+        && ("00"..="19").contains(month)
+        && ("01"..="31").contains(day)
+}
+
+/// What is none of the documented values of a parameter that has some.
+fn wrong_parameter(call: &Incoming) -> Option<&'static str> {
+    let is_not = |name: &str, of: &[&str]| call.asked(name).is_some_and(|it| !of.contains(&it));
+    let flags = [
+        ("cascade", "cascade: must be true or false"),
+        ("custom", "custom: must be true or false"),
+        (
+            "assignable_by_me",
+            "assignable_by_me: must be true or false",
+        ),
+        (
+            "include_group_membership_count",
+            "include_group_membership_count: must be true or false",
+        ),
+    ];
+    let flag = flags
+        .into_iter()
+        .find(|(name, _)| is_not(name, &["true", "false"]));
+    let order = is_not("sort_order", &["ASC", "DESC"]).then_some("sort_order: must be ASC or DESC");
+    let of_one = call.operation == "list_org_memberships";
+    let user = call.asked("user_id").filter(|id| of_one && !is_uuid(id));
+    let user = user.map(|_| "user_id: must be a UUID");
+    flag.map(|(_, wrong)| wrong).or(order).or(user)
 }

@@ -317,6 +317,12 @@ impl World {
         let Some(group) = self.groups.get(id) else {
             return no_group();
         };
+        if !is_membership(body) || has_more(&body["data"], &["type", "relationships"]) {
+            return Decision::refuse(400, "data: must be a group_membership and nothing else");
+        }
+        if has_more(&body["data"]["relationships"], &["group", "user", "role"]) {
+            return Decision::refuse(400, "relationships: must be group, user and role alone");
+        }
         let named = |what: &str, kind: &str| related(body, what, kind);
         let (Some(in_body), Some(user), Some(role)) = (
             named("group", "group"),
@@ -325,8 +331,8 @@ impl World {
         ) else {
             return Decision::refuse(400, "relationships: group, user and role are required");
         };
-        if in_body != id || self.role_name(role).is_empty() {
-            return Decision::refuse(400, "relationships: no such group or role");
+        if in_body != id || self.role_name(role).is_empty() || !super::is_uuid(user) {
+            return Decision::refuse(400, "relationships: no such group or role, or no id");
         }
         let Some(person) = self.user(user) else {
             return Decision::refuse(404, "User not found");
@@ -348,6 +354,9 @@ impl World {
     pub(super) fn update_membership(&self, id: &str, membership: &str, body: &Value) -> Decision {
         if self.find(id, membership).is_none() {
             return Decision::refuse(404, "Group membership not found");
+        }
+        if !is_membership(body) || has_more(&body["data"]["relationships"], &["role"]) {
+            return Decision::refuse(400, "data: must be a group_membership with a role alone");
         }
         let same = body.pointer("/data/id").and_then(Value::as_str) == Some(membership);
         match related(body, "role", "group_role") {
@@ -433,6 +442,18 @@ fn group_item(id: &str, group: &Group) -> Value {
 
 fn no_group() -> Decision {
     Decision::refuse(404, "Group not found")
+}
+
+/// Of the documented type; its attributes are free.
+fn is_membership(body: &Value) -> bool {
+    let attributes = body.pointer("/data/attributes");
+    body["data"]["type"] == "group_membership" && attributes.is_none_or(Value::is_object)
+}
+
+/// Whether there are other keys than these.
+fn has_more(value: &Value, known: &[&str]) -> bool {
+    let mut keys = value.as_object().into_iter().flat_map(|it| it.keys());
+    keys.any(|key| !known.contains(&key.as_str()))
 }
 
 /// The id of a relationship, if it is of the right type.

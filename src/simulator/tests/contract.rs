@@ -1,11 +1,14 @@
 //! What an application documents of its interface, as data (`tests/data/contracts`:
 //! for every operation its method, path, parameters, body and answers, in the
-//! words of JSON Schema), and a judge of calls by it.
+//! words of JSON Schema; `derive.py` there makes it of the documents), and a judge
+//! of calls by it.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+use uuid::Uuid;
 
 use super::Call;
 
@@ -31,6 +34,8 @@ pub(super) struct Documented {
     /// Where another one than the contract's.
     base: Option<String>,
     media: Option<String>,
+    #[serde(default)]
+    in_path: BTreeMap<String, Value>,
     #[serde(default)]
     query: BTreeMap<String, Value>,
     body: Option<Value>,
@@ -70,10 +75,9 @@ impl Contract {
             return (None, vec![wrong]);
         };
         let mut wrong = Vec::new();
-        // What cannot be read must be refused, and is judged by that.
-        if call.status != Some(400) {
-            found.judge_query(&call.query, &mut wrong);
-        }
+        let base = found.base.as_ref().unwrap_or(&self.base);
+        found.judge_path(&call.path[base.len()..], &mut wrong);
+        found.judge_query(&call.query, &mut wrong);
         self.judge_headers(found, call, &mut wrong);
         if !call.cut {
             found.judge_body(call, &mut wrong);
@@ -100,8 +104,7 @@ impl Contract {
         }
         let media = found.media.as_ref().unwrap_or(&self.media);
         let is_media = |said: &str| said.split(';').next() == Some(media);
-        // Another one must be refused, and is judged by that.
-        if call.status != Some(400) && !call.body.is_empty() && !is_media(&call.content_type) {
+        if !call.body.is_empty() && !is_media(&call.content_type) {
             wrong.push(format!("a body in {:?}", call.content_type));
         }
     }
@@ -130,13 +133,24 @@ impl Contract {
 }
 
 impl Documented {
+    fn judge_path(&self, path: &str, wrong: &mut Vec<String>) {
+        for (part, said) in self.path.split('/').zip(path.split('/')) {
+            let name = part
+                .strip_prefix('{')
+                .and_then(|part| part.strip_suffix('}'));
+            if let Some((name, schema)) = name.and_then(|name| self.in_path.get_key_value(name)) {
+                validate(schema, &typed(schema, &decoded(said)), name, wrong);
+            }
+        }
+    }
+
     fn judge_query(&self, query: &str, wrong: &mut Vec<String>) {
         let mut said = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             said.push(name);
             match self.query.get(name) {
-                Some(schema) => validate(schema, &typed(schema, value), name, wrong),
+                Some(schema) => validate(schema, &typed(schema, &decoded(value)), name, wrong),
                 None => wrong.push(format!("parameter {name} is not documented")),
             }
         }
@@ -149,8 +163,6 @@ impl Documented {
         match (&self.body, call.body.as_str()) {
             (None, "") => {}
             (None, body) => wrong.push(format!("a body where none is documented: {body}")),
-            // What cannot be read must be refused, and is judged by that.
-            (Some(_), _) if call.status == Some(400) => {}
             (Some(schema), body) => match serde_json::from_str(body) {
                 Ok(value) => validate(schema, &value, "body", wrong),
                 Err(error) => wrong.push(format!("the body is no JSON: {error}")),
@@ -164,6 +176,16 @@ fn fits(template: &str, path: &str) -> bool {
     let (template, path): (Vec<_>, Vec<_>) = (template.collect(), path.collect());
     let same = |(part, said): (&&str, &&str)| part == said || part.starts_with('{');
     template.len() == path.len() && template.iter().zip(&path).all(same)
+}
+
+/// A part of an address, in plain letters.
+fn decoded(text: &str) -> String {
+    let mut url = reqwest::Url::parse("https://nowhere.invalid/").unwrap();
+    url.set_query(Some(&format!("it={text}")));
+    let mut pairs = url.query_pairs();
+    pairs
+        .next()
+        .map_or_else(String::new, |(_, value)| value.into_owned())
 }
 
 /// A value of an address, as the type that it stands for.
@@ -189,6 +211,15 @@ fn validate(schema: &Value, value: &Value, at: &str, wrong: &mut Vec<String>) {
             "const" => of == value,
             "anyOf" | "oneOf" => of.as_array().unwrap().iter().any(|it| is_valid(it, value)),
             "allOf" => of.as_array().unwrap().iter().all(|it| is_valid(it, value)),
+            "not" => !is_valid(of, value),
+            "pattern" => {
+                let pattern = regex_lite::Regex::new(of.as_str().unwrap()).unwrap();
+                value.as_str().is_none_or(|text| pattern.is_match(text))
+            }
+            "format" => value.as_str().is_none_or(|text| has_format(of, text)),
+            "multipleOf" => value
+                .as_i64()
+                .is_none_or(|it| it % of.as_i64().unwrap() == 0),
             "maxLength" => length(value).is_none_or(|it| it <= of.as_u64().unwrap()),
             "minLength" => length(value).is_none_or(|it| it >= of.as_u64().unwrap()),
             "minimum" => value.as_f64().is_none_or(|it| it >= of.as_f64().unwrap()),
@@ -225,6 +256,21 @@ fn validate(schema: &Value, value: &Value, at: &str, wrong: &mut Vec<String>) {
         if !fits {
             wrong.push(format!("{at} is not {keyword} {of}: {value}"));
         }
+    }
+}
+
+/// One that is not known is an error of its own.
+fn has_format(format: &Value, text: &str) -> bool {
+    match format.as_str() {
+        Some("uuid") => text.len() == 36 && Uuid::try_parse(text).is_ok(),
+        Some("email") => {
+            let parts = text.rsplit_once('@');
+            let blank = text.contains(char::is_whitespace);
+            parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty()) && !blank
+        }
+        Some("date-time") => text.parse::<jiff::Timestamp>().is_ok(),
+        Some("date") => text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok(),
+        _ => false,
     }
 }
 
@@ -306,5 +352,45 @@ fn the_judge_finds_what_is_not_as_documented() {
         &serde_json::json!({ "format2": 1 }),
         &Value::Null
     ));
+    let either = serde_json::json!({ "not": { "required": ["a", "b"] } });
+    for (schema, value, good) in [
+        (serde_json::json!({ "pattern": "^[a-z]{2}$" }), "ab", true),
+        (serde_json::json!({ "pattern": "^[a-z]{2}$" }), "abc", false),
+        (
+            serde_json::json!({ "format": "uuid" }),
+            "10000000-0000-4000-8000-000000000001",
+            true,
+        ),
+        (
+            serde_json::json!({ "format": "uuid" }),
+            "10000000000040008000000000000001",
+            false,
+        ),
+        (
+            serde_json::json!({ "format": "email" }),
+            "ann@example.com",
+            true,
+        ),
+        (serde_json::json!({ "format": "email" }), "ann", false),
+        (
+            serde_json::json!({ "format": "date-time" }),
+            "2026-01-02T03:04:05Z",
+            true,
+        ),
+        (
+            serde_json::json!({ "format": "date-time" }),
+            "2026-01-02",
+            false,
+        ),
+        (serde_json::json!({ "format": "date" }), "2026-01-02", true),
+        (serde_json::json!({ "format": "date" }), "2026-13-02", false),
+        (serde_json::json!({ "format": "unheard-of" }), "a", false),
+    ] {
+        assert_eq!(is_valid(&schema, &value.into()), good, "{schema} {value}");
+    }
+    assert!(is_valid(&either, &serde_json::json!({ "a": 1 })));
+    assert!(!is_valid(&either, &serde_json::json!({ "a": 1, "b": 2 })));
+    let tens = serde_json::json!({ "multipleOf": 10 });
+    assert!(is_valid(&tens, &20.into()) && !is_valid(&tens, &25.into()));
     assert!(fits("/a/{b}/c", "/a/x/c") && !fits("/a/{b}", "/a/x/c") && !fits("/a/b", "/a/x"));
 }

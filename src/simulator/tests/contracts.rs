@@ -295,3 +295,142 @@ async fn what_snyk_is_asked_and_answers_is_as_documented() {
     );
     all_are_called(&simulator);
 }
+
+/// The simulated Snyk is as strict as its document, and takes all that it allows.
+#[actix_web::test]
+async fn what_snyk_does_not_document_is_refused() {
+    let user = |name: &str| Employee {
+        email: email(name),
+        ..Employee::default()
+    };
+    let company = Company {
+        users: ["ann", "ben"].map(user).to_vec(),
+        groups: vec![Team {
+            name: "Example".into(),
+            kind: "group_admin".into(),
+            members: vec![email("ann")],
+            ..Team::default()
+        }],
+    };
+    let simulator = Judged::start(Application::Snyk, &company);
+    let somebody = Somebody {
+        media: "application/vnd.api+json",
+        ..Somebody::at(format!("{}/rest", simulator.url()))
+    };
+    let group = "10000000-0000-4000-8000-000000000001";
+    let of = format!("/groups/{group}/memberships");
+    let one = format!("{of}/40000000-0000-4000-8000-000000000001");
+    let data = |kind: &str, id: &str| json!({ "data": { "type": kind, "id": id } });
+    let role = data("group_role", "30000000-0000-4000-8000-000000000002");
+    let update = json!({ "data": {
+        "type": "group_membership",
+        "id": "40000000-0000-4000-8000-000000000001",
+        "relationships": { "role": role },
+    }});
+    let create = json!({ "data": { "type": "group_membership", "relationships": {
+        "group": data("group", group),
+        "user": data("user", "20000000-0000-4000-8000-000000000002"),
+        "role": role,
+    }}});
+    let with = |body: &Value, at: &str, value: Value| {
+        let mut body = body.clone();
+        let (parent, key) = at.rsplit_once('/').unwrap();
+        body.pointer_mut(parent).unwrap()[key] = value;
+        body
+    };
+    let version = "version=2025-11-05";
+    let flag = "include_group_membership_count";
+    let get = |query: &str| (Method::GET, format!("{of}?{query}"), Value::Null);
+    let patch = |body: Value| (Method::PATCH, format!("{one}?{version}"), body);
+    let post = |body: Value| (Method::POST, format!("{of}?{version}"), body);
+    let wrong_version = |version: &str| get(&format!("version={version}"));
+    let refused = [
+        get(""),
+        wrong_version("~foo"),
+        wrong_version("2025-11-05~foo"),
+        wrong_version("2025-11-05~"),
+        wrong_version("2025-11-5"),
+        wrong_version("2025-11-45"),
+        get(&format!("{version}&sort_by=email&sort_order=UP")),
+        get(&format!("{version}&sort_by=name")),
+        get(&format!("{version}&{flag}=banana")),
+        get(&format!("{version}&limit=15")),
+        get(&format!("{version}&limit=110")),
+        (
+            Method::DELETE,
+            format!("{one}?{version}&cascade=1"),
+            Value::Null,
+        ),
+        (Method::GET, format!("/groups/g-1?{version}"), Value::Null),
+        patch(with(&update, "/data/type", Value::Null)),
+        patch(with(&update, "/data/type", "membership".into())),
+        patch(with(&update, "/data/id", group.into())),
+        patch(with(
+            &update,
+            "/data/relationships/user",
+            data("user", group),
+        )),
+        patch(with(
+            &update,
+            "/data/relationships/role/data/type",
+            "role".into(),
+        )),
+        post(with(&create, "/data/id", group.into())),
+        post(with(&create, "/data/type", "user".into())),
+        post(with(&create, "/data/relationships/org", data("org", group))),
+        post(with(
+            &create,
+            "/data/relationships/user/data/id",
+            "ben".into(),
+        )),
+    ];
+    for (method, path, body) in refused {
+        let (status, said) = somebody.send(method, &path, body.clone()).await;
+        assert_eq!(status, 400, "{path} {body}: {said}");
+    }
+    simulator.overlook_strange_calls();
+    for version in ["beta", "wip", "2025-11-05~experimental", "2025-02-31"] {
+        let (status, said) = somebody
+            .send(
+                Method::GET,
+                &format!("{of}?version={version}&{flag}=false"),
+                Value::Null,
+            )
+            .await;
+        assert_eq!(status, 200, "{version}: {said}");
+    }
+    for (method, path, body) in [patch(update.clone()), post(create.clone())] {
+        let (status, said) = somebody.send(method, &path, body).await;
+        assert!((200..300).contains(&status), "{path}: {said}");
+    }
+}
+
+#[actix_web::test]
+async fn the_minute_of_a_key_is_its_own() {
+    let simulator = Simulator::start(
+        Application::Snyk,
+        anywhere(),
+        "key-1 key-2",
+        &Company::default(),
+    );
+    let simulator = simulator.unwrap();
+    simulator.faults(Faults {
+        minute: Some(crate::simulator::Minute {
+            calls: 2,
+            length_ms: 60_000,
+            silence: true,
+        }),
+        ..Faults::default()
+    });
+    let http = reqwest::Client::builder().no_proxy().tls_certs_only([]);
+    let http = http.build().unwrap();
+    let url = format!("{}/rest/groups?version=2025-11-05", simulator.url());
+    let mut told = Vec::new();
+    for key in [
+        "key-1", "key-1", "key-1", "key-2", "key-2", "key-2", "key-1",
+    ] {
+        let answer = http.get(&url).bearer_auth(key).send().await.unwrap();
+        told.push(answer.status().as_u16());
+    }
+    assert_eq!(told, [200, 200, 429, 200, 200, 429, 429]);
+}

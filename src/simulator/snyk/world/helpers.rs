@@ -81,7 +81,7 @@ impl World {
         }
         let same = body.pointer("/data/id").and_then(Value::as_str) == Some(user);
         match body.pointer("/data/attributes/membership") {
-            Some(Value::Null) if same => {
+            Some(Value::Null) if same && body["data"]["type"] == "user" => {
                 Decision::done(Change::Leave(group.to_owned(), user.to_owned()))
             }
             _ => Decision::refuse(400, "data: only membership null of the user is possible"),
