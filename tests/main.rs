@@ -66,6 +66,7 @@ mod tenants;
 mod tidy;
 mod tls;
 mod unasked;
+mod unknown;
 mod versions;
 mod wire;
 mod witness;

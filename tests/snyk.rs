@@ -17,6 +17,7 @@ mod configured;
 mod faults;
 mod planned;
 mod protected;
+mod unknown;
 
 const ADMIN: &str = "group_admin";
 const VIEWER: &str = "group_viewer";

@@ -27,6 +27,8 @@ mod gone;
 mod left_over;
 mod twins;
 
+/// So many accounts in one transaction.
+const PORTION: usize = 500;
 /// A failed import is tried again after this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
 
@@ -155,6 +157,7 @@ impl Session {
         let seen = store.import(self.connection.key, since, users, found, gone, actor);
         let seen = seen.await.map_err(store_failed)?;
         self.note_seen().await?;
+        self.seek_unknown(&listed).await?;
         if upstream.has_families() {
             self.find_staged(&listed).await?;
             self.end_left_over(&left).await?;
@@ -167,6 +170,23 @@ impl Session {
             unshown: seen.unshown + twins.len() as u64,
             ..seen
         }))
+    }
+
+    /// Of users who must have nothing accounts may have been found. Where groups are
+    /// of families, that is what is left over.
+    async fn seek_unknown(&self, listed: &[RemoteUser]) -> Result<(), Failure> {
+        let upstream = &self.connection.upstream;
+        if upstream.has_families() || upstream.capabilities().only_shows() {
+            return Ok(());
+        }
+        let (store, c) = (&self.bridge.store, self.connection.key);
+        for portion in listed.chunks(PORTION) {
+            let active = portion.iter().filter(|user| user.active);
+            let accounts = active.map(|user| user.account.to_lowercase()).collect();
+            let lanes = store.seek_among(c, accounts).await.map_err(store_failed)?;
+            self.connection.lanes.kick_all(lanes);
+        }
+        Ok(())
     }
 
     async fn read_whole(

@@ -582,7 +582,7 @@ impl Lanes {
             state.refusals.clear();
             state.takes = takes;
         });
-        let (version, begun) = (turn.version, turn.begun);
+        let (version, begun, unjudged) = (turn.version, turn.begun, turn.unjudged);
         let upstream = self.0.upstream.as_ref();
         let before = turn.work.observed.clone();
         let was_there = before.existence == Existence::Present;
@@ -609,20 +609,33 @@ impl Lanes {
         if let Some(id) = &learned.upstream_id
             && self.0.store.is_bound_elsewhere(key, id.clone()).await?
         {
+            // Of who must have nothing nothing is there then.
             learned = UserLearned {
                 about: learned.about,
                 observed: Some(before),
                 settled: true,
-                refused: Some(BOUND.to_owned()),
+                refused: (!learned.found).then(|| BOUND.to_owned()),
                 calls: learned.calls,
                 ..UserLearned::default()
             };
+        }
+        if learned.found && unjudged {
+            let actor = brink::actor(&self.0.guard);
+            if let Some(reason) = self.0.store.may_end(key, actor).await? {
+                learned = UserLearned {
+                    about: learned.about,
+                    again: true,
+                    refused: Some(reason),
+                    ..UserLearned::default()
+                };
+            }
         }
         if begun {
             converge::note_begun(&mut learned);
         }
         // What was not sent is settled, too, and yet to be done.
-        let ended = learned.again || learned.settled && !learned.withdraws && pause == Pause::None;
+        let goes_on = learned.withdraws || learned.found;
+        let ended = learned.again || learned.settled && !goes_on && pause == Pause::None;
         let refused = learned.refused.clone();
         let record = || {
             let store = &self.0.store;

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::{Lane, StoreError};
 use crate::{
     plan::state::{ConnectionKey, UserKey},
     scim::resource::ResourceId,
@@ -75,6 +75,14 @@ pub trait Addresses {
         c: ConnectionKey,
         addresses: Vec<String>,
     ) -> Result<HashSet<String>, StoreError>;
+    /// Has the accounts of users who must have nothing looked for, of which nothing
+    /// was known and which are shown with these addresses, in lower case. Returns
+    /// their lanes.
+    async fn seek_among(
+        &self,
+        c: ConnectionKey,
+        accounts: Vec<String>,
+    ) -> Result<Vec<Lane>, StoreError>;
     /// Keeps which accounts share an address, by the address and their ids, in
     /// place of those that were kept.
     async fn note_twins(

@@ -417,6 +417,9 @@ pub struct UserTurn {
     pub version: u64,
     /// An earlier call's end is not known: read the account before planning.
     pub unsure: bool,
+    /// The account of who must have nothing is looked for, and the guard is to be
+    /// asked before it is ended; see [`Store::may_end`].
+    pub unjudged: bool,
     /// When the row was made; an account that is older was not made for it.
     pub since: Millis,
     /// How the withdrawal of the memberships ended, if it has.
@@ -627,6 +630,8 @@ pub struct UserLearned {
     /// It is done, as far as can be seen now, and will be done once more.
     pub again: bool,
     pub upstream_id: Option<String>,
+    /// Who must have nothing has an account of which nothing was known.
+    pub found: bool,
     /// Refused for good: the row is not tried again until the next write.
     pub refused: Option<String>,
     /// The account is not there and cannot be made: the row is not tried again
@@ -1045,6 +1050,9 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
         c: ConnectionKey,
         standings: Vec<Standing>,
     ) -> Result<u64, StoreError>;
+    /// Whether the guard of the actor lets the account of a user be ended that nobody
+    /// was known to have, and counts it if so; why not.
+    async fn may_end(&self, user: UserKey, actor: Actor) -> Result<Option<String>, StoreError>;
     /// Whether another user has the account with this id of the application's.
     async fn is_bound_elsewhere(&self, user: UserKey, id: String) -> Result<bool, StoreError>;
     /// How many users wait for an account to appear.

@@ -730,6 +730,7 @@ fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
         asked: 0,
         begun: false,
         unsure,
+        unjudged: false,
     }
 }
 

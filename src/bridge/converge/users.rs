@@ -84,12 +84,19 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
             Ok(found) => found,
             Err(error) => return (learned, pause_after(&error)),
         };
-        if !was_there && found.as_ref().is_some_and(|it| is_older(it, turn.since)) {
-            let not_ours = UserLearned {
-                about: learned.about,
-                ..not_ours(upstream.capabilities(), &work)
-            };
-            return (not_ours, Pause::None);
+        if !was_there && let Some(found) = &found {
+            if !work.wanted.active {
+                let refused = which_is_meant(upstream, found, &work.principal);
+                let leaver = found_leaver(found, &work, learned);
+                return (refused.unwrap_or(leaver), Pause::None);
+            }
+            if is_older(found, turn.since) {
+                let not_ours = UserLearned {
+                    about: learned.about,
+                    ..not_ours(upstream.capabilities(), &work)
+                };
+                return (not_ours, Pause::None);
+            }
         }
         let observed = seen(found.as_ref(), &work.observed, was_there);
         // Where an address can be that of several accounts, who is linked stays so.
@@ -262,6 +269,38 @@ fn is_older(found: &RemoteUser, since: Millis) -> bool {
         .is_some_and(|created| created < since - CLOCKS_APART)
 }
 
+/// Who must have nothing has an account, whoever made it and when. It is ended by
+/// the next turn, which is guarded as the end of any other.
+fn found_leaver(found: &RemoteUser, work: &UserWork, learned: UserLearned) -> UserLearned {
+    UserLearned {
+        observed: Some(seen(Some(found), &work.observed, false)),
+        upstream_id: found.upstream_id.clone(),
+        found: true,
+        settled: true,
+        ..learned
+    }
+}
+
+/// Of several accounts with the address, of which no reading has told yet, none is
+/// ended by guess; when one has, all are.
+fn which_is_meant(
+    upstream: &dyn Upstream,
+    found: &RemoteUser,
+    who: &Principal,
+) -> Option<UserLearned> {
+    let are_several = upstream.has_families() && found.upstream_id.is_none();
+    (are_several && who.twins.is_empty()).then(|| UserLearned {
+        about: Some(who.account.clone()),
+        settled: true,
+        refused: Some(format!(
+            "several accounts have this address in {}, and which of them is nobody else's is \
+             only known after the next import",
+            upstream.capabilities().application
+        )),
+        ..UserLearned::default()
+    })
+}
+
 /// Nothing was made, and nothing is touched.
 fn not_ours(can: &Capabilities, work: &UserWork) -> UserLearned {
     let exists = UpstreamError::Exists {
@@ -273,10 +312,7 @@ fn not_ours(can: &Capabilities, work: &UserWork) -> UserLearned {
             ..work.observed.clone()
         }),
         settled: true,
-        refused: work
-            .wanted
-            .active
-            .then(|| refusal(can, "create the account", &exists)),
+        refused: Some(refusal(can, "create the account", &exists)),
         ..UserLearned::default()
     }
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     plan::state::{ConnectionKey, Existence, Principal, UserKey},
-    store::{Addresses, LeftOver, ShownAccount, StoreError, Twins},
+    store::{Addresses, Lane, LeftOver, ShownAccount, StoreError, Twins},
 };
 
 use super::{
@@ -100,7 +100,8 @@ fn is_settled(user: &User) -> bool {
     user.tombstone.is_none()
         && user.observed.existence == Existence::Absent
         && user.unsure == 0
-        && user.refused.is_none()
+        // Of who was never linked it was refused because nothing was read yet.
+        && (user.refused.is_none() || user.never_there())
 }
 
 fn note(db: &Connection, connection: i64, twins: &[(String, String)]) -> Result<()> {
@@ -210,6 +211,38 @@ fn departed_among(
     Ok(departed)
 }
 
+/// Users who must have nothing, and are shown to have an account of which nothing
+/// was known.
+fn unknown_among(db: &Connection, connection: i64, accounts: &[String]) -> Result<Vec<i64>> {
+    let mut select = db.prepare_cached(
+        "SELECT key FROM users
+         WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NULL
+           AND account_key IS NOT NULL AND wants = 0 AND existence = 0 AND deactivated = 0
+           AND unsure = 0 AND refused IS NULL",
+    )?;
+    let mut unknown = Vec::new();
+    for account in accounts {
+        let key = select.query_row(params![connection, account], |row| row.get(0));
+        unknown.extend(key.optional()?);
+    }
+    Ok(unknown)
+}
+
+/// Has their accounts looked for: a list alone ends nothing.
+fn seek(db: &Connection, keys: &[i64]) -> Result<Vec<Lane>> {
+    let mut lanes = Vec::new();
+    for key in keys {
+        if let Some(mut user) = users::by_key(db, *key)?
+            && user.refused.is_none()
+            && user.seek(users::UNJUDGED)
+        {
+            users::save(db, &user)?;
+            lanes.push(Lane::User(UserKey(user.key)));
+        }
+    }
+    Ok(lanes)
+}
+
 /// An end has reached them.
 pub(super) fn forget(db: &Connection, connection: i64, ended: &Principal) -> Result<()> {
     let mut delete = db.prepare_cached(
@@ -248,6 +281,19 @@ impl Addresses for Sqlite {
     ) -> std::result::Result<HashSet<String>, StoreError> {
         let read = move |db: &Connection| departed_among(db, c.0, addresses);
         Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn seek_among(
+        &self,
+        c: ConnectionKey,
+        accounts: Vec<String>,
+    ) -> std::result::Result<Vec<Lane>, StoreError> {
+        let read = move |db: &Connection| unknown_among(db, c.0, &accounts);
+        let unknown = self.readers.read_apart(read).await?;
+        if unknown.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.writer.write(move |db| seek(db, &unknown)).await?)
     }
 
     async fn note_twins(

@@ -62,7 +62,7 @@ pub(super) fn restore(
     if user.version.cast_unsigned() != version {
         return Ok(());
     }
-    let gave = before.is_some_and(|row| row.account.active);
+    let gave = before.is_none_or(|row| row.account.active);
     let ended = user.observed.deactivated || user.withdrawn == Withdrawal::InPart;
     if gave && !user.account.active && ended && user.refused.is_some() {
         // An end that was done as far as it could be is not undone.
@@ -78,8 +78,12 @@ pub(super) fn restore(
         users::put(db, &mut user, row, actor.at)?;
         "restore_user"
     } else {
+        forget_account(&mut user);
         bury(db, &mut user, actor.at)?;
         finish(db, user.key)?;
+        // Nobody left: whose account may have the address is nobody's here.
+        db.prepare_cached("UPDATE departed SET user_key = NULL WHERE user_key = ?1")?
+            .execute([user.key])?;
         "withdraw_user"
     };
     audit::record(
@@ -90,6 +94,17 @@ pub(super) fn restore(
         Some(user.id),
         &json!({ "version": user.version }),
     )
+}
+
+/// An account of somebody who was never wanted active is not touched, where its end
+/// was refused.
+fn forget_account(user: &mut User) {
+    let was_wanted = user.account.active;
+    if !was_wanted && user.withdrawn == Withdrawal::No {
+        user.unsure = 0;
+        user.observed = ObservedAccount::default();
+        user.upstream_id = None;
+    }
 }
 
 /// Tombstones a user, wants its account inactive and every membership gone.
@@ -257,7 +272,7 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
         return Ok(None);
     };
     late::hand_over(db, key, next.key)?;
-    if next.never_there() && inherit(db, &mut next)? {
+    if next.is_unknown() && inherit(db, &mut next)? {
         users::save(db, &next)?;
     }
     Ok(next.dirty().then_some(Lane::User(UserKey(next.key))))

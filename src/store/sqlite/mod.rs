@@ -805,6 +805,13 @@ impl Store for Sqlite {
         Ok(self.readers.read_apart(read).await?)
     }
 
+    async fn may_end(&self, user: UserKey, actor: Actor) -> Result<Option<String>, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| protected::may_end(db, user, &actor));
+        Ok(write.await?)
+    }
+
     async fn retry_ends(&self, c: ConnectionKey, actor: Actor) -> Result<Vec<Lane>, StoreError> {
         let write = self
             .writer

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     plan::{
-        guard::{Guard, Taking},
+        guard::{Guard, Rule, Taking},
         state::UserKey,
     },
     store::Actor,
@@ -20,13 +20,15 @@ use super::{
     fault::Result,
     groups::{self, Group},
     guard::{NOBODY, Named, active_members, is_protected, keep_protected_members, names_of},
-    refusals,
+    recovery, refusals,
     removals::{self, Place},
     users::{self, User},
 };
 
 /// Why something that was accepted is not sent.
 pub(super) const REASON: &str = "it is protected here and was asked for before that; nothing is sent (protected_users, protected_groups, least_members)";
+/// Why an account stays that was found for somebody who must have nothing.
+const TOO_MANY: &str = "the account is there, and the guard rails let no more be ended now; ask again later, or an operator with `drawbridge reconcile --apply`";
 /// `withheld` of such a membership; 1 is until the end of recovery.
 const UPHELD: i64 = 2;
 
@@ -93,6 +95,34 @@ pub(super) fn accounts_end(
         removals::record(db, guard, place, (Taking::Access, &[key]), actor.at)?;
     }
     Ok(true)
+}
+
+/// See [`crate::store::Store::may_end`].
+pub(super) fn may_end(db: &Connection, user: UserKey, actor: &Actor) -> Result<Option<String>> {
+    let Some(user) = users::by_key(db, user.0)? else {
+        return Ok(None);
+    };
+    if protects(&user, actor)? {
+        return Ok(Some(REASON.to_owned()));
+    }
+    let Some(guard) = actor.watch.guard().filter(|guard| guard.enabled) else {
+        return Ok(None);
+    };
+    let place = Place {
+        connection: user.connection,
+        group: None,
+    };
+    removals::count_anew(db, place, &[user.key])?;
+    let history = removals::history(db, guard, place, actor.at)?;
+    match guard.judge(Taking::Access, &history) {
+        Ok(()) => {
+            let taken = (Taking::Access, &[user.key][..]);
+            removals::record(db, guard, place, taken, actor.at)?;
+            Ok(None)
+        }
+        Err(over) if over.rule == Rule::Foreign => Ok(Some(recovery::WAITS.to_owned())),
+        Err(over) => Ok(Some(format!("{TOO_MANY} ({over})"))),
+    }
 }
 
 /// At start: what was accepted before it was protected, and is yet to be sent,

@@ -24,7 +24,7 @@ use super::{
     leaving, protected,
     row::existence_of,
     seats,
-    users::{self, User, principal_at},
+    users::{self, SOUGHT, User, principal_at},
     withdrawal::{self, Withdrawal},
 };
 
@@ -92,7 +92,7 @@ pub(super) fn ended(
     let mut select = db.prepare_cached(
         "SELECT key, id FROM users
          WHERE connection = ?1 AND account_key = ?2 AND tombstone IS NULL AND wants = 0
-           AND (deactivated = 1 AND existence = 0 OR withdrawn = 5)
+           AND (existence = 0 OR withdrawn = 5)
            AND unsure = 0 AND dirty = 0",
     )?;
     let mut found = Vec::new();
@@ -107,9 +107,28 @@ pub(super) fn ended(
             && !is_anothers(db, user, has)?
         {
             found.push((user, id));
+        } else if row.is_none()
+            && let Some(user) = left_by_deleted(db, connection, account, has)?
+        {
+            found.push((UserKey(user.key), user.id));
         }
     }
     Ok(found)
+}
+
+/// Who was deleted without an account, where one has appeared since that has
+/// something. One that was ended and is back is a new user.
+fn left_by_deleted(
+    db: &Connection,
+    connection: i64,
+    account: &str,
+    has: &[(String, String)],
+) -> Result<Option<User>> {
+    let user = leaving::departed(db, connection, account)?;
+    let Some(user) = user.filter(|user| user.upstream_id.is_none() && !has.is_empty()) else {
+        return Ok(None);
+    };
+    Ok((!seats::are_spared(db, &user, has)?).then_some(user))
 }
 
 /// Whether all that there is of it is what another connection manages, which its
@@ -318,7 +337,11 @@ pub(super) fn end_again(
                 withdrawal::begin_meanwhile(db, &mut user, true)?
             }
             Withdrawal::No | Withdrawal::Meanwhile => {
-                user.unsure = 2;
+                if user.seek(SOUGHT) {
+                    user.refused = None;
+                } else {
+                    user.unsure = 2;
+                }
                 users::save(db, &user)?;
                 Vec::new()
             }

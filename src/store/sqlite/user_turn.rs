@@ -18,7 +18,7 @@ use super::{
     lanes,
     late::{self, Sent},
     leaving, seats, sharing,
-    users::{self, User},
+    users::{self, UNJUDGED, User},
     withdrawal::{self, Withdrawal},
 };
 
@@ -97,6 +97,7 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
         asked: user.modified,
         begun: withdrawal::is_begun(&user),
         unsure: user.unsure > 0 || user.observed.existence == Existence::Unknown,
+        unjudged: user.unsure == UNJUDGED,
     };
     Ok(Some((user, turn)))
 }
@@ -123,6 +124,10 @@ pub(super) fn end(
     let overtaken = user.turn.take().is_some_and(|begun| begun != user.version);
     let known_as = user.upstream_id.clone();
     let was_there = user.observed.existence == Existence::Present;
+    if learned.found && user.account.active {
+        // It was looked for to be ended, and is not taken for what was made.
+        (learned.observed, learned.upstream_id) = (None, None);
+    }
     if let Some(observed) = learned.observed {
         user.observed = observed;
     }

@@ -37,7 +37,8 @@ pub(super) struct User {
     pub(super) modified: Millis,
     pub(super) tombstone: Option<Millis>,
     pub(super) imported: bool,
-    /// 1: a call about role or profile is open; 2: one about existence.
+    /// 1: a call about role or profile is open; 2: one about existence. [`SOUGHT`] and
+    /// [`UNJUDGED`]: nothing is known of the account of who must have nothing.
     pub(super) unsure: i64,
     /// The version the open turn began on.
     pub(super) turn: Option<i64>,
@@ -53,6 +54,11 @@ pub(super) struct User {
     pub(super) account: Account,
     pub(super) observed: ObservedAccount,
 }
+
+/// It is to be looked for, and ended if it is there.
+pub(super) const SOUGHT: i64 = 3;
+/// The same, and the guard has not been asked about that.
+pub(super) const UNJUDGED: i64 = 4;
 
 const COLUMNS: &str = "key, connection, id, version, created, modified, tombstone, imported,
     unsure, turn, account_key, upstream_id, refused, attributes, account, observed,
@@ -131,6 +137,21 @@ impl User {
         self.observed.existence == Existence::Absent
             && !self.observed.deactivated
             && self.unsure == 0
+    }
+
+    /// Whether there is an account was never learned, or is being looked for.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.never_there() || self.unsure >= SOUGHT
+    }
+
+    /// An account of who must have nothing, of which nothing is known, is looked
+    /// for before it is called ended.
+    pub(super) fn seek(&mut self, how: i64) -> bool {
+        let seeks = !self.account.active && self.never_there() && self.account_key.is_some();
+        if seeks {
+            self.unsure = how;
+        }
+        seeks
     }
 
     /// There is, or was, an account that is known to be the user's.
@@ -450,6 +471,7 @@ pub(super) fn create(
     let mut user = User::fresh(connection, id, row, actor.at)?;
     owners::claim_account(db, connection, user.account_key.as_deref())?;
     leaving::inherit(db, &mut user)?;
+    user.seek(UNJUDGED);
     user.key = insert(db, &user, &row.attributes)?;
     for before in leaving::predecessors(db, &user)? {
         leaving::finish(db, before)?;
@@ -500,7 +522,7 @@ pub(super) fn change(
         let refused = user.refused.take().is_some();
         // Another attempt, so that who asks now is not answered with the last one.
         user.version += i64::from(refused);
-        let again = withdrawal::ask_again(db, &mut user)?;
+        let again = withdrawal::ask_again(db, &mut user)? | user.seek(UNJUDGED);
         if refused | again | std::mem::take(&mut user.staged) {
             save(db, &user)?;
         }
@@ -562,8 +584,20 @@ pub(super) fn put(db: &Connection, user: &mut User, row: &UserRow, at: Millis) -
         user.withdrawn = Withdrawal::No;
     }
     user.attributes = serde_json::to_string(&row.attributes)?;
+    let (ended, moved) = (
+        user.account.active && !row.account.active,
+        user.account_key != row.account_key,
+    );
     user.account_key.clone_from(&row.account_key);
     user.account.clone_from(&row.account);
+    if row.account.active && user.unsure >= SOUGHT {
+        // What is found now is not to be taken for what was made.
+        user.unsure = 0;
+    } else if ended {
+        user.seek(SOUGHT);
+    } else if moved {
+        user.seek(UNJUDGED);
+    }
     save_attributes(db, user, &row.attributes)?;
     save(db, user)
 }

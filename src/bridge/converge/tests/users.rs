@@ -54,10 +54,13 @@ async fn an_account_that_is_older_than_the_request_for_it_is_not_what_was_made()
     assert!(refused.contains("has one already"), "{refused}");
     assert!(learned.settled && learned.upstream_id.is_none());
     assert_eq!(learned.observed.unwrap().existence, Existence::Absent);
-    // Of one that is not wanted any more there is nothing to be told.
-    let learned = alone(&app, unsure(false, Existence::Absent)).await;
-    assert!(learned.settled && learned.refused.is_none());
     assert_eq!(sent(&app), [], "it is not touched");
+    // Who must have nothing has it, whoever made it; it is ended by the next turn.
+    let learned = alone(&app, unsure(false, Existence::Absent)).await;
+    assert!(learned.settled && learned.found && learned.refused.is_none());
+    assert_eq!(learned.upstream_id.as_deref(), Some("7"));
+    assert_eq!(learned.observed.unwrap().existence, Existence::Present);
+    assert_eq!(sent(&app), []);
     // One that was there before is known, however old it is.
     let learned = alone(&app, unsure(true, Existence::Unknown)).await;
     assert_eq!(learned.observed.unwrap().existence, Existence::Present);

@@ -4,8 +4,8 @@
 //! none; SCIM shows what was asked for; nobody ever had a role that was never
 //! asked for; and who was told that it is done found it done.
 //!
-//! Others are of accounts that have an address in common (see `twins`), and of
-//! two connections at one application, with roles of their own of each family,
+//! Others are of accounts that have an address in common (see `twins`), of users
+//! who leave before theirs is known (see `early`), and of two connections at one application, with roles of their own of each family,
 //! that ask for the same people. `FAMILY=7` runs one world of each and tells
 //! about it, `FAMILIES=3000` so many, and `FAMILIES=500..1000` those.
 
@@ -26,11 +26,13 @@ use crate::{
 };
 use application::{FAMILIES, Lie, ROLES, Roles};
 use asked::{Act, script};
+use early::Early;
 use side::Side;
 use twins::Twins;
 
 mod application;
 mod asked;
+mod early;
 mod judge;
 mod scenes;
 mod side;
@@ -50,6 +52,8 @@ enum Kind {
     Alone,
     /// Other accounts with the same addresses come and go.
     Twins,
+    /// Whoever is asked for is to have nothing, and the accounts appear.
+    Early,
     /// Two connections.
     Shared,
 }
@@ -63,6 +67,7 @@ struct World {
     found: Mutex<Vec<String>>,
     appears: Mutex<Vec<(Millis, String)>>,
     twins: Twins,
+    early: Early,
 }
 
 impl World {
@@ -81,6 +86,7 @@ impl World {
                 .collect(),
             appears: Mutex::default(),
             twins: Twins::default(),
+            early: Early::default(),
             left: Vec::new(),
             found: Mutex::default(),
         }
@@ -111,7 +117,11 @@ fn run(kind: Kind, seed: u64, lie: Lie) -> Vec<String> {
     });
     let appears: Mutex<Vec<_>> = Mutex::new(appears.collect());
     let world = World::before(kind, Roles::new((kind, lie), LATE));
-    let left = (0..world.sides.len() * CLIENTS).map(|client| {
+    let clients = match kind {
+        Kind::Early => 0,
+        _ => world.sides.len() * CLIENTS,
+    };
+    let left = (0..clients).map(|client| {
         let app = &world.sides[client / CLIENTS].app;
         Mutex::new(script(kind, app, client % CLIENTS))
     });
@@ -123,6 +133,10 @@ fn run(kind: Kind, seed: u64, lie: Lie) -> Vec<String> {
         twins: match kind {
             Kind::Twins => Twins::drawn(),
             _ => Twins::default(),
+        },
+        early: match kind {
+            Kind::Early => Early::drawn(),
+            _ => Early::default(),
         },
         ..world
     });
@@ -157,6 +171,7 @@ fn live(world: &Arc<World>, file: &Path, dies_after: Option<u64>) -> bool {
         let clients = clients.map(|n| client(Arc::clone(world), Arc::clone(&bridge), n));
         let all = async {
             futures_util::future::join_all(clients).await;
+            world.tell(world.early.live(world.app(), &bridge).await);
             world.end(&bridge, &*store).await;
         };
         let death = tokio::time::sleep(Duration::from_millis(dies_after.unwrap_or(NEVER)));
@@ -178,14 +193,14 @@ async fn start(
     engine: tokio::runtime::Handle,
     reconcile: Option<Duration>,
 ) -> Arc<Bridge> {
-    let twins = world.kind == Kind::Twins;
+    let imports = matches!(world.kind, Kind::Twins | Kind::Early);
     let setup = |side: &Side| Setup {
         name: side.connection.into(),
         upstream: Arc::clone(&side.app) as Arc<dyn Upstream>,
         policy: Policy {
             sync_wait: SYNC_WAIT,
-            import_at_start: twins,
-            import_every: twins.then(|| Duration::from_secs(5 + below(40))),
+            import_at_start: imports,
+            import_every: imports.then(|| Duration::from_secs(5 + below(40))),
             late_writes: LATE,
             look_for_staged: Some(LOOK),
             reconcile_every: reconcile,
@@ -248,8 +263,10 @@ impl World {
                 .into_iter()
                 .partition(|(at, _)| *at <= now());
             *lock(&self.appears) = left;
-            due.iter()
-                .for_each(|(_, account)| self.app().appear(account));
+            for (_, account) in &due {
+                self.app().appear(account);
+            }
+            self.early.happen(self.app());
             self.twins.happen(self.app(), bridge).await;
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -271,6 +288,7 @@ impl World {
         let app = self.app();
         let open = || {
             self.twins.are_to_come()
+                || self.early.are_to_come()
                 || app.awaits_late_calls()
                 || now() < app.last_unclear() + again
         };
@@ -333,6 +351,11 @@ fn no_family_gives_anything_to_another_account_of_an_address_or_leaves_it_anythi
 }
 
 #[test]
+fn no_family_leaves_anything_to_who_left_before_their_account_was_known() {
+    judge_families(Kind::Early, 50, &[]);
+}
+
+#[test]
 fn no_family_of_two_connections_takes_what_the_other_one_gives() {
     judge_families(Kind::Shared, 50, &FOUND_SHARED);
 }
@@ -356,6 +379,7 @@ fn the_judge_catches_what_is_planted() {
         (Kind::Twins, Lie::GivesToTwins, "is given"),
         (Kind::Twins, Lie::EndsNothing, "is left"),
         (Kind::Twins, Lie::TakesFromTwins, "is taken"),
+        (Kind::Early, Lie::EndsNothing, "is left"),
         (Kind::Shared, Lie::GivesTheHighest, "invented"),
         (Kind::Shared, Lie::SparesNothing, "asks for"),
         (Kind::Shared, Lie::EndsNothing, "should None"),

@@ -366,8 +366,9 @@ impl Roles {
         now() + Millis::try_from(below(self.late_by * 9 / 10)).unwrap()
     }
 
-    pub(super) fn appear(&self, account: &str) {
-        self.lock().known.insert(account.to_owned());
+    /// Whether it was not there before.
+    pub(super) fn appear(&self, account: &str) -> bool {
+        self.lock().known.insert(account.to_owned())
     }
 
     /// An account is gone, with all that it had.

@@ -190,6 +190,7 @@ impl World {
                 }
             }
         }
+        found.extend(self.early.verdict(self.app()));
         if self.kind == Kind::Twins {
             let users = all[0].users.iter().filter(|(_, (_, active))| !active);
             let out: Vec<String> = users.map(|(user, _)| user.clone()).collect();

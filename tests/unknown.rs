@@ -1,0 +1,174 @@
+//! Users who must have nothing, and have an account in the application that nobody
+//! here knew of: it is looked for once and ended, within the guard rails.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Application, Reply, World, address, user};
+
+fn inactive(name: &str) -> Value {
+    let mut user = user(name);
+    user["active"] = false.into();
+    user
+}
+
+async fn activate(world: &World, id: &str, on: bool) -> Reply {
+    let operations = json!([{ "op": "replace", "path": "active", "value": on }]);
+    world.patch(&format!("/Users/{id}"), operations).await
+}
+
+/// Accounts that the bridge has not read.
+async fn somebody_made(world: &World, names: &[&str]) {
+    let users: Vec<Value> = names
+        .iter()
+        .map(|name| json!({ "email": address(name) }))
+        .collect();
+    let members: Vec<String> = names.iter().map(|name| address(name)).collect();
+    let crew = json!([{ "name": "crew", "members": members }]);
+    world.seed(json!({ "users": users, "groups": crew })).await;
+    world.forget_calls().await;
+}
+
+async fn is_active(world: &World, name: &str) -> bool {
+    let state = world.state().await;
+    let users = state["users"].as_array().unwrap();
+    let one = users.iter().find(|user| user["email"] == address(name));
+    one.expect("an account")["active"] == true
+}
+
+async fn eventually(what: &str, is: impl AsyncFn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !is().await {
+        assert!(Instant::now() < end, "{what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn all_is_well(world: &World) {
+    eventually("all is well", async || world.run(&["status"]).2).await;
+}
+
+fn operations(calls: &[Value]) -> Vec<&str> {
+    let named = calls.iter().map(|call| call["operation"].as_str().unwrap());
+    named.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_made_inactive_has_no_account_left_and_costs_one_look() {
+    for application in [Application::Opsera, Application::Declared] {
+        let world = World::of(application, "").await;
+        somebody_made(&world, &["bob"]).await;
+        let (made, calls) = world.calls_of(world.post("/Users", inactive("bob"))).await;
+        let shown = made.expect(201).body;
+        assert_eq!(shown["active"], false);
+        assert!(!is_active(&world, "bob").await, "{calls:#?}");
+        let (made, calls) = world.calls_of(world.post("/Users", inactive("new"))).await;
+        made.expect(201);
+        assert_eq!(operations(&calls), ["get_user"]);
+        all_is_well(&world).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_appears_for_who_is_inactive_is_ended_by_whatever_finds_it() {
+    let mut world = World::of(Application::Opsera, "read_lag = \"200ms\"").await;
+    let names = ["again", "deleted", "imported", "reconciled"];
+    let mut ids = Vec::new();
+    for name in names {
+        ids.push(world.post("/Users", inactive(name)).await.expect(201).id());
+    }
+    somebody_made(&world, &names).await;
+    activate(&world, &ids[0], false).await.expect(200);
+    assert!(!is_active(&world, "again").await);
+    let path = format!("/Users/{}", ids[1]);
+    world.send("DELETE", &path, None).await.expect(204);
+    assert!(!is_active(&world, "deleted").await);
+    let (_, wrong, _) = world.run(&["reconcile", "--apply"]);
+    for name in ["imported", "reconciled"] {
+        let ended = async || !is_active(&world, name).await;
+        eventually(&format!("{name} is ended: {wrong}"), ended).await;
+    }
+    all_is_well(&world).await;
+    world.post("/Users", inactive("late")).await.expect(201);
+    somebody_made(&world, &["late"]).await;
+    world.import();
+    eventually("the import ends it", async || {
+        !is_active(&world, "late").await
+    })
+    .await;
+    all_is_well(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_rail_keeps_an_account_that_is_found_and_it_is_told() {
+    let protected = format!(
+        "guard = {{ enabled = true, protected_users = [\"{}\"] }}",
+        address("chief")
+    );
+    let mut world = World::of(Application::Opsera, &protected).await;
+    let id = world.post("/Users", inactive("chief")).await.expect(201).id();
+    somebody_made(&world, &["chief", "other"]).await;
+    let refused = activate(&world, &id, false).await;
+    assert!(refused.body["detail"].to_string().contains("protected"));
+    world.import();
+    eventually("it is told", async || {
+        let told = world.status().await;
+        told["connections"][0]["refused"]["users"] == 1
+    })
+    .await;
+    assert!(!world.run(&["status"]).2);
+    assert!(is_active(&world, "chief").await);
+    let refused = world.post("/Users", inactive("other")).await;
+    assert_eq!(refused.status, 201, "{:?}", refused.body);
+    assert!(!is_active(&world, "other").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_end_is_refused_is_not_made_and_keeps_the_account() {
+    let world = World::of(Application::Opsera, "").await;
+    somebody_made(&world, &["bob"]).await;
+    let rule = json!({ "operation": "deactivate_user", "failure": { "status": { "status": 400 } } });
+    world.faults(json!({ "rules": [rule] })).await;
+    let refused = world.post("/Users", inactive("bob")).await.expect(400);
+    assert!(refused.body["detail"].to_string().contains("deactivate"));
+    assert!(is_active(&world, "bob").await);
+    world.faults(json!({})).await;
+    all_is_well(&world).await;
+    world.post("/Users", user("bob")).await.expect(409);
+    world.post("/Users", inactive("bob")).await.expect(201);
+    assert!(!is_active(&world, "bob").await);
+    all_is_well(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_activated_while_it_is_looked_for_is_not_given_what_is_found() {
+    let world = World::of(Application::Opsera, "sync_wait = \"200ms\"").await;
+    somebody_made(&world, &["bob"]).await;
+    let rule = json!({ "operation": "get_user", "failure": { "status": { "status": 503 } } });
+    world.faults(json!({ "rules": [rule] })).await;
+    let id = world.post("/Users", inactive("bob")).await.expect(201).id();
+    activate(&world, &id, true).await;
+    world.faults(json!({})).await;
+    eventually("it is refused", async || {
+        let told = world.status().await;
+        told["connections"][0]["refused"]["users"] == 1
+    })
+    .await;
+    assert!(is_active(&world, "bob").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_on_its_way_for_who_left_is_pending_only_as_long_as_it_can_land() {
+    let rules = "sync_wait = \"300ms\"\nread_lag = \"200ms\"\nlate_writes = \"2s\"";
+    let world = World::of(Application::Opsera, rules).await;
+    let id = world.user("ann").await;
+    let crew = world.group("crew", &[]).await;
+    let rule = json!({ "operation": "add_members", "failure": "reset_after", "next": 1 });
+    world.faults(json!({ "rules": [rule] })).await;
+    let add = json!([{ "op": "add", "path": "members", "value": [{ "value": id }] }]);
+    world.patch(&format!("/Groups/{crew}"), add).await;
+    activate(&world, &id, false).await.expect(200);
+    all_is_well(&world).await;
+    assert!(!is_active(&world, "ann").await);
+}
