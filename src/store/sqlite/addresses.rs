@@ -222,7 +222,7 @@ fn unknown_among(db: &Connection, connection: i64, accounts: &[String]) -> Resul
     )?;
     let mut unknown = Vec::new();
     for account in accounts {
-        let key = select.query_row(params![connection, account], |row| row.get(0));
+        let key = select.query_row(params![connection, account], |row| row.get::<_, i64>(0));
         unknown.extend(key.optional()?);
     }
     Ok(unknown)
