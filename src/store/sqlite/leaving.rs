@@ -81,8 +81,8 @@ pub(super) fn restore(
         forget_account(&mut user);
         bury(db, &mut user, actor.at)?;
         finish(db, user.key)?;
-        // Nobody left: whose account may have the address is nobody's here.
-        db.prepare_cached("UPDATE departed SET user_key = NULL WHERE user_key = ?1")?
+        // Nobody left: whose account has the address is a matter of the next reading.
+        db.prepare_cached("DELETE FROM departed WHERE user_key = ?1")?
             .execute([user.key])?;
         "withdraw_user"
     };
