@@ -219,7 +219,7 @@ fn import_user(
 fn learn_user(db: &Connection, mut user: User, found: FoundUser) -> Result<Found> {
     let id_is_news = found.upstream_id.is_some() && found.upstream_id != user.upstream_id;
     let record_is_news = found.observed.record && !user.observed.record;
-    if user.never_there() || !(id_is_news || record_is_news) {
+    if user.is_unknown() || !(id_is_news || record_is_news) {
         return Ok(Found::AsBefore);
     }
     if id_is_news {

@@ -123,7 +123,7 @@ async fn nobody_waits_for_the_add_of_an_inactive_or_unknowable_user() {
     let mut row = user_row("bob");
     row.account_key = None;
     let staged = create(row).await.unwrap();
-    assert!(!inactive.dirty && !staged.dirty);
+    assert!(inactive.dirty && !staged.dirty, "it is looked for");
     let group = scene.settled_group("dev", &[]).await;
     let ids = [inactive.resource.id, staged.resource.id];
     let written = scene.change(&group, add(&ids)).await.unwrap();

@@ -133,8 +133,10 @@ async fn an_account_that_a_pending_creation_asks_for_is_not_taken_on_for_it() {
         "the creation is sent, and the application says whose it is"
     );
     assert_eq!(turn.work.principal.upstream_id, None);
-    let turn = scene.store.begin_user_turn(bob.key).await.unwrap();
-    assert_eq!(turn, None, "an account that is not ours is not deactivated");
+    let turn = scene.store.begin_user_turn(bob.key).await.unwrap().unwrap();
+    assert!(turn.unsure && turn.unjudged, "it is looked for first");
+    assert_eq!(turn.work.observed.existence, Existence::Absent);
+    assert_eq!(turn.work.principal.upstream_id, None);
 }
 
 #[tokio::test]
