@@ -110,7 +110,11 @@ async fn a_guard_rail_keeps_an_account_that_is_found_and_it_is_told() {
         address("chief")
     );
     let mut world = World::of(Application::Opsera, &protected).await;
-    let id = world.post("/Users", inactive("chief")).await.expect(201).id();
+    let id = world
+        .post("/Users", inactive("chief"))
+        .await
+        .expect(201)
+        .id();
     somebody_made(&world, &["chief", "other"]).await;
     world.post("/Users", inactive("other")).await.expect(201);
     assert!(!is_active(&world, "other").await);
@@ -130,7 +134,8 @@ async fn a_guard_rail_keeps_an_account_that_is_found_and_it_is_told() {
 async fn whose_end_is_refused_is_not_made_and_keeps_the_account() {
     let world = World::of(Application::Opsera, "").await;
     somebody_made(&world, &["bob"]).await;
-    let rule = json!({ "operation": "deactivate_user", "failure": { "status": { "status": 400 } } });
+    let rule =
+        json!({ "operation": "deactivate_user", "failure": { "status": { "status": 400 } } });
     world.faults(json!({ "rules": [rule] })).await;
     let refused = world.post("/Users", inactive("bob")).await.expect(400);
     assert!(refused.body["detail"].to_string().contains("deactivate"));

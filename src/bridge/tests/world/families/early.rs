@@ -96,9 +96,7 @@ impl One {
                 let done = session.patch_user(&id, patch, any, b"").await;
                 done.map(|it| it.pending)
             }
-            (Step::Delete, Some(id)) => {
-                session.delete_user(&id, any).await.map(|()| true)
-            }
+            (Step::Delete, Some(id)) => session.delete_user(&id, any).await.map(|()| true),
         }
     }
 
