@@ -46,7 +46,7 @@ async fn who_leaves_loses_everything_else_while_a_protected_group_shows_nobody()
             let reason = |it: &Value| it["reason"].as_str().unwrap_or_default().to_owned();
             all.any(|it| it["user"] == lou && reason(it).contains("nobody is shown"))
         };
-        assert!(waits(&here(&world).await), "{:#}", here(&world).await);
+        eventually("it is told who waits", async || waits(&here(&world).await)).await;
         let group = admins.trim_start_matches("/Groups/");
         assert!(here(&world).await.to_string().contains(group));
         // Once, and not with every look.
