@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::value::StringDeserializer};
 
 use super::{
     families::FIELDS,
@@ -128,7 +128,9 @@ pub struct Settings {
     pub sso: Sso,
     /// How often accounts that are not there yet are looked for.
     pub look_for_staged: Span,
-    /// So long after a reading of everybody a role is raised without a look.
+    /// So long after a reading of everybody a role is raised without a look; zero:
+    /// never.
+    #[serde(deserialize_with = "span_or_never")]
     pub roles_known_for: Span,
 }
 
@@ -350,6 +352,14 @@ fn is_id(text: &str) -> bool {
     text.len() == 36 && fits.all(|fits| fits)
 }
 
+fn span_or_never<'de, D: Deserializer<'de>>(from: D) -> Result<Span, D::Error> {
+    let text = String::deserialize(from)?;
+    if text == "never" {
+        return Ok(Span(Duration::ZERO));
+    }
+    Span::deserialize(StringDeserializer::<D::Error>::new(text))
+}
+
 /// What stands in braces and is not known.
 fn odd_field(template: &str) -> Option<&str> {
     let fields = template.split('{').skip(1);
@@ -392,6 +402,18 @@ mod tests {
             assert_eq!(read(text).client().base_url, base);
         }
         assert!(toml::from_str::<Settings>("region = \"moon\"").is_err());
+    }
+
+    #[test]
+    fn readings_are_relied_on_for_a_while_or_never() {
+        let known_for = |text: &str| read(text).roles_known_for.0;
+        assert_eq!(known_for(""), Duration::from_secs(120));
+        assert_eq!(
+            known_for("roles_known_for = \"5m\""),
+            Duration::from_secs(300)
+        );
+        assert_eq!(known_for("roles_known_for = \"never\""), Duration::ZERO);
+        assert!(toml::from_str::<Settings>("roles_known_for = \"0s\"").is_err());
     }
 
     #[test]

@@ -417,3 +417,45 @@ async fn what_was_given_as_a_group_that_is_none_any_more_gives_way() {
     assert_eq!(done.members[0].1, MemberOutcome::Applied);
     script.all_was_asked();
 }
+
+#[tokio::test]
+async fn who_was_read_with_a_lesser_role_is_raised_at_once_and_looked_at_where_that_is_not_so() {
+    let change = |id: &str, status: u16| {
+        let path = format!("PATCH /rest/groups/{GROUP}/memberships/{id}?version=2025-11-05");
+        let body = wire::role_update(id, VIEWER);
+        let answer = json!({ "data": { "id": id } });
+        (format!("{path} {body}"), status, answer)
+    };
+    let all = |id: &str| {
+        let everybody = [
+            membership("m-9", "vic", VIEWER),
+            membership(id, "old", MEMBER),
+        ];
+        look("", &everybody)
+    };
+    let (script, upstream) = snyk(&[
+        all("m-1"),
+        change("m-1", 200),
+        all("m-2"),
+        // The reading may lag behind the change, so it is not relied on.
+        look("user_id=old", &[membership("m-3", "old", MEMBER)]),
+        change("m-3", 200),
+    ])
+    .await;
+    upstream.members(&role()).await.unwrap();
+    assert_eq!(add(&upstream).await, Ok(MemberOutcome::Applied));
+    upstream.members(&role()).await.unwrap();
+    assert_eq!(add(&upstream).await, Ok(MemberOutcome::Applied));
+    script.all_was_asked();
+
+    let (script, upstream) = snyk(&[
+        all("m-1"),
+        change("m-1", 404),
+        look("user_id=old", &[membership("m-2", "old", MEMBER)]),
+        change("m-2", 200),
+    ])
+    .await;
+    upstream.members(&role()).await.unwrap();
+    assert_eq!(add(&upstream).await, Ok(MemberOutcome::Applied));
+    script.all_was_asked();
+}
