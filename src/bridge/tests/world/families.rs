@@ -352,7 +352,7 @@ fn no_family_gives_anything_to_another_account_of_an_address_or_leaves_it_anythi
 
 #[test]
 fn no_family_leaves_anything_to_who_left_before_their_account_was_known() {
-    judge_families(Kind::Early, 50, &[]);
+    judge_families(Kind::Early, 40, &[]);
 }
 
 #[test]
