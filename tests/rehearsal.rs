@@ -334,7 +334,10 @@ async fn a_file_is_read_as_a_server_reads_a_request() {
         world.run(&["plan", "--connection", "acme", "--request", &file])
     };
     for (text, why) in [
-        (r#"{"method":"DELETE","path":"/Users/1","path":"/Users/2"}"#, "path"),
+        (
+            r#"{"method":"DELETE","path":"/Users/1","path":"/Users/2"}"#,
+            "path",
+        ),
         (
             r#"{"method":"PUT","path":"/Users/1","body":{"active":true,"active":false}}"#,
             "active",
@@ -343,7 +346,10 @@ async fn a_file_is_read_as_a_server_reads_a_request() {
             r#"{"connection":"globex","method":"DELETE","path":"/Users/1"}"#,
             "is of the connection \"globex\", and not of \"acme\"",
         ),
-        (r#"{"connection":7,"method":"DELETE","path":"/Users/1"}"#, "connection 7"),
+        (
+            r#"{"connection":7,"method":"DELETE","path":"/Users/1"}"#,
+            "connection 7",
+        ),
         ("[]", "is no JSON object"),
     ] {
         let (_, wrong, ok) = run(text);
@@ -357,7 +363,12 @@ async fn a_file_is_read_as_a_server_reads_a_request() {
 #[tokio::test]
 async fn a_search_is_told_as_the_server_answers_it_and_a_host_that_nobody_knows_is_named() {
     let world = World::start().await;
-    for path in ["/Users/.search", "/.search", "/Roles/.search", "/Planets/.search"] {
+    for path in [
+        "/Users/.search",
+        "/.search",
+        "/Roles/.search",
+        "/Planets/.search",
+    ] {
         for method in ["POST", "GET", "PUT", "DELETE"] {
             let request = json!({ "method": method, "path": path, "body": {} });
             let real = world.send(method, path, None).await.status.as_u16();
@@ -368,7 +379,11 @@ async fn a_search_is_told_as_the_server_answers_it_and_a_host_that_nobody_knows_
             let file = world.file("search.json", &request.to_string());
             let run = world.run(&["plan", "--connection", "acme", "--request", &file]);
             let wrong = refused(&world, &request);
-            let why = if real == 405 { "only POST" } else { "nothing to search" };
+            let why = if real == 405 {
+                "only POST"
+            } else {
+                "nothing to search"
+            };
             assert!([404, 405].contains(&real), "{method} {path}: {real}");
             assert!(wrong.contains(why), "{method} {path}: {real}, {run:?}");
         }

@@ -113,6 +113,9 @@ mod tests {
         for (one, other) in [([1, 2], [1, 2]), ([1, 3], [2, 3]), ([1, 2], [3, 4])] {
             assert!(!are_named_apart(&of(&one), &of(&other)));
         }
-        assert!(!are_named_apart(&of(&[1]), &of(&[1, 2])), "one says no name");
+        assert!(
+            !are_named_apart(&of(&[1]), &of(&[1, 2])),
+            "one says no name"
+        );
     }
 }

@@ -51,19 +51,16 @@ impl Server {
         self.ask(Method::POST, path, body).await
     }
 
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<String>,
-    ) -> Result<Value, Failed> {
+    async fn ask(&self, method: Method, path: &str, body: Option<String>) -> Result<Value, Failed> {
         let mut request = self
             .http
             .request(method, format!("{}{path}", self.access.url))
             .header(OPERATOR, who())
             .bearer_auth(&self.access.token);
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body);
+            request = request
+                .header("content-type", "application/json")
+                .body(body);
         }
         let answer = request
             .send()

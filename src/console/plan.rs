@@ -172,7 +172,9 @@ fn of_host(path: &str, public_url: Option<&str>) -> Result<Option<String>, Probl
     let Some(sent) = host(path) else {
         return Ok(None);
     };
-    let named = sent.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
+    let named = sent
+        .rsplit_once(':')
+        .filter(|(_, port)| !port.contains(']'));
     let name = named.map_or(&*sent, |(name, _)| name);
     if ["localhost", "127.0.0.1", "[::1]"].contains(&name) {
         return Ok(None);

@@ -179,7 +179,10 @@ async fn who_waits_for_a_place_asks_seldom_and_the_operator_is_told_for_whom() {
     .await;
     // By itself it would look 1, 2, 4, 8 and 16 s later than the time before.
     let took = resumed.elapsed();
-    assert!(took < Duration::from_secs(6), "it is told at once: {took:?}");
+    assert!(
+        took < Duration::from_secs(6),
+        "it is told at once: {took:?}"
+    );
     eventually("nothing is told any more", async || {
         here().await == json!([])
     })

@@ -22,15 +22,17 @@ use crate::{
         bulk::BulkRequest,
         resource::{ResourceId, ResourceType},
     },
-    store::{Lane, Pending, StoreError, UserWritten, Watch, WriteError, bulk::Outcome, trial::Trial},
+    store::{
+        Lane, Pending, StoreError, UserWritten, Watch, WriteError, bulk::Outcome, trial::Trial,
+    },
 };
 
 mod ahead;
 mod looks;
 
 use ahead::{Ahead, Refused};
-use looks::{Looks, Shown};
 pub use looks::{Look, Then};
+use looks::{Looks, Shown};
 
 /// What a request would do.
 #[derive(Debug)]

@@ -56,8 +56,9 @@ pub(super) fn note(
 
 /// These are out because their group is taken to be gone.
 pub(super) fn note_moot(db: &Connection, group: i64, users: &[i64], at: Millis) -> Result<()> {
-    let mut note = db
-        .prepare_cached("INSERT OR REPLACE INTO moot (group_key, user_key, at) VALUES (?1, ?2, ?3)")?;
+    let mut note = db.prepare_cached(
+        "INSERT OR REPLACE INTO moot (group_key, user_key, at) VALUES (?1, ?2, ?3)",
+    )?;
     for user in users {
         note.execute(params![group, user, at])?;
     }

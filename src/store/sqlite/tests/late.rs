@@ -253,10 +253,7 @@ async fn who_was_only_read_to_be_a_member_is_said_again_once_and_not_for_ever() 
     let ann = scene.member("ann").await;
     let group = scene.settled_group("dev", &[]).await;
     let lane = Lane::Group(group.key);
-    scene
-        .change(&group, add(&[ann.resource.id]))
-        .await
-        .unwrap();
+    scene.change(&group, add(&[ann.resource.id])).await.unwrap();
     scene.is_read(&group, ann.key).await;
     assert_eq!(scene.recheck(LATER).await, [lane]);
     scene.is_read(&group, ann.key).await;
@@ -265,10 +262,7 @@ async fn who_was_only_read_to_be_a_member_is_said_again_once_and_not_for_ever() 
     let out = scene.change(&group, remove(&[ann.resource.id])).await;
     out.unwrap();
     scene.confirm_group(&group).await;
-    scene
-        .change(&group, add(&[ann.resource.id]))
-        .await
-        .unwrap();
+    scene.change(&group, add(&[ann.resource.id])).await.unwrap();
     scene.is_read(&group, ann.key).await;
     assert_eq!(scene.recheck(LATER).await, [lane]);
     scene.is_read(&group, ann.key).await;

@@ -1,0 +1,85 @@
+//! What status and metrics tell: numbers, what was refused, what waits.
+
+use crate::scim::resource::{ResourceId, ResourceType};
+
+use super::Millis;
+
+/// Numbers for status and metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub users: u64,
+    pub groups: u64,
+    pub memberships: u64,
+    pub pending_users: u64,
+    pub pending_groups: u64,
+    pub pending_memberships: u64,
+    /// Such as are not as asked because the whole group was refused, with which
+    /// they are told, or their user.
+    pub stopped_memberships: u64,
+    /// Of those that are pending or refused, such as are live no more, or asked for
+    /// no more.
+    pub leaving_users: u64,
+    pub leaving_memberships: u64,
+    /// Accounts and groups that the application refused for good.
+    pub refused_users: u64,
+    pub refused_groups: u64,
+    pub refused_memberships: u64,
+    /// Users whose account is not there yet.
+    pub staged_users: u64,
+    /// Requests that wait for an operator.
+    pub held: u64,
+}
+
+/// A membership that the application refused, until it is asked for again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub group: ResourceId,
+    pub user: ResourceId,
+    /// Whether it was to be a membership, or to be none any more.
+    pub wanted: bool,
+    pub at: Millis,
+    pub reason: String,
+}
+
+/// What was asked for of a user or group that the application refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedAct {
+    Create,
+    Change,
+    Deactivate,
+    /// It is deleted here, and there is nobody to ask again.
+    Delete,
+}
+
+impl RefusedAct {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Change => "change",
+            Self::Deactivate => "deactivate",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// A user or group that the application refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedResource {
+    pub of: ResourceType,
+    pub id: ResourceId,
+    pub asked: RefusedAct,
+    /// When it was asked for.
+    pub at: Millis,
+    pub reason: String,
+}
+
+/// Why nothing is sent for a user that is not as asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delay {
+    /// Somebody with the same account was deleted here, and is not gone yet.
+    Predecessor,
+    /// The same, and the application refused that, for a reason.
+    PredecessorRefused(String),
+    /// The account could not be ended when that was asked for, and could be now.
+    Unended,
+}

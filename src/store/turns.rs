@@ -1,0 +1,258 @@
+//! One turn of a lane: what there is to do, and what was learned by it.
+
+use crate::{
+    plan::{
+        operation::Operation,
+        state::{Existence, Family, GroupKey, GroupWork, ObservedAccount, UserKey, UserWork},
+    },
+    scim::resource::ResourceId,
+};
+
+use super::{Millis, Seat};
+
+/// One turn of a user's lane. The row is marked in flight (observed unsure)
+/// in the same transaction that handed this out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UserTurn {
+    pub work: UserWork,
+    pub version: u64,
+    /// An earlier call's end is not known: read the account before planning.
+    pub unsure: bool,
+    /// The account of who must have nothing is looked for, and the guard is to be
+    /// asked before it is ended; see [`Store::may_end`](super::Store::may_end).
+    pub unjudged: bool,
+    /// When the row was made; an account that is older was not made for it.
+    pub since: Millis,
+    /// How the withdrawal of the memberships ended, if it has.
+    pub withdrawn: Option<Withdrawn>,
+    /// When what is wanted of it was asked for.
+    pub asked: Millis,
+    /// Memberships were taken away before its account is ended, so that a refusal
+    /// of that leaves it not as it was.
+    pub begun: bool,
+}
+
+/// How it ended that the memberships of a user were taken away, because the
+/// application cannot end the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Withdrawn {
+    Whole,
+    /// Why some are still there.
+    Refused(String),
+}
+
+/// One turn of a group's lane. Every pair in `work` is marked
+/// observed-unknown in the same transaction that handed this out, and a new,
+/// absent or unwanted group likewise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupTurn {
+    pub work: GroupWork,
+    pub seq: u64,
+    /// There are more dirty pairs than fitted.
+    pub more: bool,
+    /// A creation or deletion that was given up may still land on this name.
+    pub doubted: bool,
+    pub family: Option<Family>,
+}
+
+/// What a pair of a family comes to at this moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counting {
+    /// What the user is to have; see [`Principal::counts`].
+    ///
+    /// [`Principal::counts`]: crate::plan::state::Principal::counts
+    pub counts: Option<Alternative>,
+    /// The same if nothing before the pair's own group were asked for.
+    pub at_most: Option<Alternative>,
+    /// What it was chosen among, in the order of the family, and where the
+    /// pair's own group stands in that.
+    pub among: Vec<Alternative>,
+    pub rank: u32,
+    /// See [`Principal::given_up`].
+    ///
+    /// [`Principal::given_up`]: crate::plan::state::Principal::given_up
+    pub given_up: Vec<String>,
+    /// Of another connection; unless it is free nothing is sent.
+    pub seat: Seat,
+}
+
+impl Counting {
+    /// What is only found, or about to go when somebody says so, is kept where it
+    /// is; a user is raised to it never, because it may be out of date.
+    pub fn of(rank: u32, among: Vec<Alternative>) -> Self {
+        let first = |counts: &dyn Fn(&Alternative) -> bool| {
+            let mut counting = among.iter().filter(|it| counts(it));
+            counting.next().cloned()
+        };
+        Self {
+            counts: first(&|it| it.asked || it.rank >= rank),
+            at_most: first(&|it| it.rank >= rank),
+            among,
+            rank,
+            given_up: Vec::new(),
+            seat: Seat::Free,
+        }
+    }
+
+    /// The same among the groups that the application offers still.
+    #[must_use]
+    pub fn offered(self, offers: impl Fn(&str) -> bool) -> Self {
+        let (among, gone): (Vec<_>, Vec<_>) =
+            self.among.into_iter().partition(|it| offers(&it.name));
+        let given_up = gone.into_iter().filter(|it| it.asked);
+        Self {
+            given_up: given_up.map(|it| it.name).collect(),
+            seat: self.seat,
+            ..Self::of(self.rank, among)
+        }
+    }
+}
+
+/// One group of a family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alternative {
+    /// The application's name for it.
+    pub name: String,
+    pub rank: u32,
+    /// Somebody asked for the user in it, so it was not only found.
+    pub asked: bool,
+}
+
+/// A group of a family as the configuration has it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The application's name for it.
+    pub name: String,
+    pub offered: bool,
+    /// Where it stands, as far as that is known.
+    pub family: Option<Family>,
+}
+
+/// The outcome, in a word, of a call that may or may not have been done.
+pub const UNANSWERED: &str = "unknown";
+
+/// What a lane has to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Pending {
+    User(UserTurn),
+    Group(GroupTurn),
+    /// A user whose account is not there yet.
+    Staged(ResourceId),
+}
+
+/// What a group turn learned, written in one transaction.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GroupLearned {
+    /// The group's existence, if it was learned.
+    pub existence: Option<Existence>,
+    /// Pairs now known to be present or absent upstream.
+    pub present: Vec<UserKey>,
+    pub absent: Vec<UserKey>,
+    /// Those of them that only a read showed, which may lag behind: they are
+    /// said once more when it can lag no longer.
+    pub read: Vec<UserKey>,
+    /// Members of whom a replacement that named them did not say that it kept
+    /// them: they are put there again.
+    pub left_out: Vec<UserKey>,
+    /// Ids that users' accounts have now, as they were made anew.
+    pub ids: Vec<(UserKey, String)>,
+    /// Pairs as they were before the turn began: certainly not sent.
+    pub unsent: Vec<UserKey>,
+    /// Pairs the application refused for good: desired is put back to what is
+    /// observed (an add becomes not-a-member, a remove a member again), if
+    /// nobody changed the pair since the turn began.
+    pub refused: Vec<(UserKey, String)>,
+    /// Those of them of which the application said nothing, and a read showed
+    /// the contrary: they may come to be all the same.
+    pub contradicted: Vec<UserKey>,
+    /// The group itself was refused (its creation): a fresh group is withdrawn,
+    /// and one that was to be renamed is called as before.
+    pub group_refused: Option<String>,
+    /// The application does not have it any more, and why nothing is done about
+    /// that: it is not made again before somebody is asked for in it.
+    pub gone: Option<String>,
+    /// The id that the application gave it.
+    pub name: Option<String>,
+    /// What the application calls it now; and whether it is yet to be told.
+    pub titled: Option<String>,
+    pub title_open: bool,
+    /// What was tried, for the audit: (operation, outcome in a word, what left for it).
+    pub calls: Vec<(Operation, String, Took)>,
+    /// It did nothing that the turn before it did not do, so the audit has it.
+    pub repeats: bool,
+}
+
+impl GroupLearned {
+    /// Nothing was sent and nothing learned.
+    pub fn is_idle(&self) -> bool {
+        self.refused.is_empty() && self.is_untold()
+    }
+
+    /// The same, but for what a rule of this side refused.
+    pub fn is_untold(&self) -> bool {
+        let untold = Self {
+            unsent: self.unsent.clone(),
+            refused: self.refused.clone(),
+            repeats: self.repeats,
+            ..Self::default()
+        };
+        *self == untold
+    }
+}
+
+/// What left for one operation, for the audit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Took {
+    pub millis: u64,
+    /// Each request that could change something, with its outcome and its
+    /// milliseconds; `None` where there was one, which ended as the operation did.
+    pub requests: Option<Vec<(String, u64)>>,
+}
+
+impl From<u64> for Took {
+    fn from(millis: u64) -> Self {
+        Self {
+            millis,
+            requests: None,
+        }
+    }
+}
+
+/// What a user turn learned.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UserLearned {
+    /// The account that it is about; what was learned of another one than the
+    /// user has by now is not kept.
+    pub about: Option<String>,
+    /// The new observed state; `None` leaves it as it was.
+    pub observed: Option<ObservedAccount>,
+    /// Nothing is in flight any more; false keeps the row unsure.
+    pub settled: bool,
+    /// It is done, as far as can be seen now, and will be done once more.
+    pub again: bool,
+    pub upstream_id: Option<String>,
+    /// Who must have nothing has an account of which nothing was known.
+    pub found: bool,
+    /// Refused for good: the row is not tried again until the next write.
+    pub refused: Option<String>,
+    /// The account is not there and cannot be made: the row is not tried again
+    /// until the next write, or until the application shows it.
+    pub staged: bool,
+    /// The account was made anew: every membership of it is unknown and must
+    /// be put there again.
+    pub recreated: bool,
+    /// The account cannot be ended: every membership is to be taken away instead.
+    pub withdraws: bool,
+    /// It cannot be ended for now: they are taken away until it can.
+    pub meanwhile: bool,
+    /// That has come to its end.
+    pub withdrawn: bool,
+    pub calls: Vec<(Operation, String, Took)>,
+}
+
+/// A lane with work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    User(UserKey),
+    Group(GroupKey),
+}
