@@ -162,9 +162,7 @@ fn live(world: &Arc<World>, file: &Path, dies_after: Option<u64>) -> bool {
     let ended = runtime.block_on(async {
         simulated::begin(now());
         let store = store::open(file).unwrap();
-        // What was given just before an end its look may miss.
-        let reconciles = chance(30) || world.kind == Kind::Early;
-        let reconcile = reconciles.then_some(Duration::from_secs(45));
+        let reconcile = chance(30).then_some(Duration::from_secs(45));
         let bridge = start(world, Arc::clone(&store), engine, reconcile).await;
         world.find_groups(&bridge, &*store).await;
         let (appearing, there) = (Arc::clone(world), Arc::clone(&bridge));
