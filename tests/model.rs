@@ -1,364 +1,201 @@
-//! Every life that a pair can have (reliability: T-03): one membership, three
-//! requests, one crash, one call that lands late, reads that lag by one change.
-//! The rules are those of `store` and `bridge` in small: desired and observed,
-//! marked before sending, unknown until confirmed, doubted until a late call
-//! can land no more. All states are visited; each rule is shown to be needed by
-//! what goes wrong without it. Groups, accounts and batches are left out.
+//! Every life that the pairs of a group can have (reliability: T-03), by the
+//! model checker `stateright`: one or two memberships, requests to add, remove
+//! and replace, batches and replacement calls, refusals, answers that never come
+//! or leave somebody out, calls that land late, reads that lag by one change,
+//! readings that lie, changes made by hand, and the end of the process at any
+//! moment. The rules are those of the code (each is told with its file) in
+//! small, without time: what waits for a time is done when nothing can land or
+//! lag any more. All states are visited; each rule is shown to be needed by what
+//! goes wrong without it. Accounts, families, guard rails and the making and
+//! deleting of groups are left out.
+//!
+//! `MODEL=1` allows one more request, refusal, reading and loss of an answer in each
+//! scene, which takes many minutes; so does every number above.
 
-use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
-/// What the bridge believes of the application.
+use stateright::{Checker, HasDiscoveries, Model};
+
+use life::Life;
+use rules::Rule::{
+    self, AddsFirst, AskedIsReadAnew, CrashIsUnknown, EarlyReadIsNoProof, FoundIsUnclear,
+    ItemByItem, MarkBeforeSending, NeverAssume, NobodyUnasked, NobodyUnnamed, NoteNewer,
+    NoteUnnamed, OlderIsNotNewer, OneTurnAtATime, OpenIsUnclear, OvertakenReadingIsNone,
+    ReadingsAgree, ReadsFarApart, RecheckAfterAnswer, RecheckLate, RefusalIsNotNewer,
+    RefusalTellsNothing, RemoveAtOnce, SendWhatIsWanted, UnsentIsAsBefore, WholeSet,
+};
+
+mod fates;
+mod life;
+mod reading;
+mod rules;
+mod state;
+mod turn;
+
+/// What may happen, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Observed {
-    Absent,
-    Present,
-    Unknown,
-}
-
-fn known(present: bool) -> Observed {
-    if present {
-        Observed::Present
-    } else {
-        Observed::Absent
-    }
-}
-
-/// Which way a call went that may still land, or whether only a read told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Doubt {
-    Sent(bool),
-    Either,
-}
-
-/// A call on its way, and whether it was carried out already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Call {
-    present: bool,
-    done: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct State {
-    // On the bridge's disk.
-    desired: bool,
-    observed: Observed,
-    doubt: Option<Doubt>,
-    /// What is being sent.
-    intent: Option<bool>,
-    // In its memory.
-    call: Option<Call>,
-    /// A read is needed after a call that went this way.
-    unlisted: Option<bool>,
-    // The application.
-    there: bool,
-    /// What a read may still show.
-    shown: bool,
-    late: Option<bool>,
-    // What may still happen.
+struct Bounds {
+    pairs: u8,
+    /// Most members in a call.
+    batch: u8,
     requests: u8,
     crashes: u8,
+    /// Calls that land late.
     lates: u8,
+    /// Answers that never come, or leave somebody out; members left out of a call.
     losses: u8,
-    /// Calls since something happened that called for one.
-    calls: u8,
+    /// Calls that are refused, or put off.
+    refusals: u8,
+    /// Accounts that cannot be named for a while.
+    unnamed: u8,
+    /// Members that somebody takes out by hand.
+    hands: u8,
+    strangers: u8,
+    readings: u8,
+    /// Readings that come back empty.
+    lies: u8,
 }
 
-const BEGIN: State = State {
-    desired: false,
-    observed: Observed::Absent,
-    doubt: None,
-    intent: None,
-    call: None,
-    unlisted: None,
-    there: false,
-    shown: false,
-    late: None,
+/// One membership and all that can happen to it.
+const ONE: Bounds = Bounds {
+    pairs: 1,
+    batch: 1,
     requests: 3,
     crashes: 1,
     lates: 1,
-    losses: 2,
-    calls: 0,
+    losses: 3,
+    refusals: 1,
+    unnamed: 0,
+    hands: 0,
+    strangers: 0,
+    readings: 0,
+    lies: 0,
 };
 
-/// The rules, each of which can be switched off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    /// What is sent is marked on disk before.
-    MarkBeforeSending,
-    /// An answer tells of what was sent, not of what is wanted meanwhile.
-    OlderIsNotNewer,
-    RecheckLate,
-    NeverAssume,
-    /// What was in flight in a crash is unknown, and may land.
-    CrashIsUnknown,
-    /// What an early read shows is said once more.
-    EarlyReadIsNoProof,
-    RemoveAtOnce,
-}
-
-use Rule::{
-    CrashIsUnknown, EarlyReadIsNoProof, MarkBeforeSending, NeverAssume, OlderIsNotNewer,
-    RecheckLate, RemoveAtOnce,
+/// One, and readings of the group.
+const READ: Bounds = Bounds {
+    losses: 1,
+    refusals: 0,
+    hands: 1,
+    readings: 1,
+    lies: 1,
+    ..ONE
 };
 
-impl State {
-    /// What bridge and application do by themselves.
-    fn steps(self, off: Option<Rule>) -> Vec<State> {
-        let mut next = Vec::new();
-        if self.may_send(off) {
-            next.push(self.sends(off));
-        }
-        if let Some(call) = self.call {
-            next.extend(self.goes_on(call, off));
-        }
-        if let Some(present) = self.unlisted {
-            next.extend([self.there, self.shown].map(|seen| self.reads(present, seen, off)));
-        }
-        if let Some(present) = self.late {
-            next.push(State {
-                late: None,
-                calls: 0,
-                ..self.becomes(present)
-            });
-        }
-        if self.shown != self.there {
-            next.push(State {
-                shown: self.there,
-                ..self
-            });
-        }
-        // By then nothing can land any more, and no read lags.
-        if let (Some(doubt), None, None, true) =
-            (self.doubt, self.call, self.late, self.shown == self.there)
-        {
-            let mut after = State {
-                doubt: None,
-                ..self
-            };
-            if off != Some(RecheckLate) && doubt != Doubt::Sent(self.desired) {
-                after.observed = Observed::Unknown;
-                after.calls = 0;
-            }
-            next.push(after);
-        }
-        next
-    }
+/// Two of one group, a call for each.
+const TWO: Bounds = Bounds {
+    pairs: 2,
+    requests: 2,
+    crashes: 0,
+    losses: 0,
+    refusals: 1,
+    ..ONE
+};
 
-    /// What happens to them.
-    fn events(self, off: Option<Rule>) -> Vec<State> {
-        let mut next = Vec::new();
-        if self.requests > 0 {
-            next.push(State {
-                desired: !self.desired,
-                requests: self.requests - 1,
-                calls: 0,
-                ..self
-            });
-        }
-        if self.crashes > 0 {
-            next.push(self.crashes(false, off));
-            if self.lates > 0 && self.call.is_some_and(|call| !call.done) {
-                next.push(self.crashes(true, off));
-            }
-        }
-        next
-    }
+/// The same in batches, of which answers tell or not.
+const BATCH: Bounds = Bounds {
+    batch: 2,
+    lates: 0,
+    losses: 1,
+    ..TWO
+};
 
-    fn is_open(self) -> bool {
-        self.observed != known(self.desired)
-    }
+/// The end of the process in between.
+const CRASH: Bounds = Bounds {
+    batch: 2,
+    crashes: 1,
+    refusals: 0,
+    ..TWO
+};
 
-    fn may_send(self, off: Option<Rule>) -> bool {
-        let waits = off == Some(RemoveAtOnce) && !self.desired && self.doubt.is_some();
-        self.is_open() && self.call.is_none() && self.unlisted.is_none() && !waits
-    }
+/// Accounts that cannot be named, and a stranger.
+const OTHERS: Bounds = Bounds {
+    batch: 2,
+    refusals: 0,
+    unnamed: 1,
+    strangers: 1,
+    ..TWO
+};
 
-    fn sends(self, off: Option<Rule>) -> State {
-        let marks = off != Some(MarkBeforeSending);
-        State {
-            observed: if marks {
-                Observed::Unknown
-            } else {
-                self.observed
-            },
-            intent: marks.then_some(self.desired),
-            call: Some(Call {
-                present: self.desired,
-                done: false,
-            }),
-            calls: self.calls + 1,
-            ..self
-        }
-    }
+const SCENES: [(&str, Bounds); 6] = [
+    ("one", ONE),
+    ("read", READ),
+    ("two", TWO),
+    ("batch", BATCH),
+    ("crash", CRASH),
+    ("others", OTHERS),
+];
 
-    fn becomes(self, present: bool) -> State {
-        State {
-            there: present,
-            ..self
-        }
-    }
+/// What goes wrong without each rule, and in which scene.
+const NEEDED: [(Rule, Bounds, &str); 26] = [
+    (MarkBeforeSending, ONE, "lost"),
+    (OlderIsNotNewer, ONE, "lost"),
+    (SendWhatIsWanted, TWO, "gap"),
+    (OneTurnAtATime, ONE, "phantom"),
+    (NeverAssume, ONE, "phantom"),
+    (ItemByItem, ONE, "lost"),
+    (UnsentIsAsBefore, ONE, "phantom"),
+    (CrashIsUnknown, ONE, "phantom"),
+    (RecheckLate, ONE, "phantom"),
+    (RecheckAfterAnswer, ONE, "phantom"),
+    (OpenIsUnclear, ONE, "lost"),
+    (RemoveAtOnce, ONE, "a removal waits"),
+    (EarlyReadIsNoProof, ONE, "lost"),
+    (AskedIsReadAnew, ONE, "lost"),
+    (RefusalIsNotNewer, ONE, "lost"),
+    (RefusalTellsNothing, ONE, "phantom"),
+    (AddsFirst, TWO, "emptied"),
+    (WholeSet, TWO, "gap"),
+    (NobodyUnnamed, OTHERS, "gap"),
+    (NoteUnnamed, OTHERS, "lost"),
+    (NoteNewer, TWO, "lost"),
+    (NobodyUnasked, OTHERS, "touched"),
+    (ReadingsAgree, READ, "misled"),
+    (ReadsFarApart, READ, "misled"),
+    (OvertakenReadingIsNone, READ, "misled"),
+    (FoundIsUnclear, READ, "phantom"),
+];
 
-    fn goes_on(self, call: Call, off: Option<Rule>) -> Vec<State> {
-        let mut next = Vec::new();
-        let over = State {
-            call: None,
-            intent: None,
-            ..self
-        };
-        if call.done {
-            let told = if off == Some(OlderIsNotNewer) {
-                self.desired
-            } else {
-                call.present
-            };
-            next.push(State {
-                observed: known(told),
-                ..over
-            });
-        } else {
-            let done = Call { done: true, ..call };
-            next.push(State {
-                call: Some(done),
-                ..self.becomes(call.present)
-            });
-        }
-        let assumed = if off == Some(NeverAssume) {
-            known(call.present)
-        } else {
-            Observed::Unknown
-        };
-        let unanswered = State {
-            observed: assumed,
-            doubt: Some(match self.doubt {
-                Some(before) if before != Doubt::Sent(call.present) => Doubt::Either,
-                _ => Doubt::Sent(call.present),
-            }),
-            calls: 0,
-            ..over
-        };
-        if self.losses > 0 {
-            let losses = self.losses - 1;
-            next.push(State {
-                losses,
-                ..unanswered
-            });
-            next.push(State {
-                losses,
-                unlisted: Some(call.present),
-                calls: 0,
-                ..over
-            });
-        }
-        if self.lates > 0 && !call.done {
-            next.push(State {
-                late: Some(call.present),
-                lates: self.lates - 1,
-                ..unanswered
-            });
-        }
-        next
+/// The scene with so much more as `MODEL` says.
+fn more(bounds: Bounds) -> Bounds {
+    let more = std::env::var("MODEL").map_or(0, |it| it.parse().expect("MODEL is a number"));
+    let plus = |bound: u8| if bound == 0 { 0 } else { bound + more };
+    Bounds {
+        requests: plus(bounds.requests),
+        losses: plus(bounds.losses),
+        refusals: plus(bounds.refusals),
+        readings: plus(bounds.readings),
+        ..bounds
     }
-
-    fn reads(self, present: bool, seen: bool, off: Option<Rule>) -> State {
-        let after = State {
-            unlisted: None,
-            ..self
-        };
-        if seen != present {
-            return State {
-                observed: Observed::Unknown,
-                calls: 0,
-                ..after
-            };
-        }
-        let early = (off != Some(EarlyReadIsNoProof)).then_some(Doubt::Either);
-        let doubt = early.or(self.doubt);
-        State {
-            observed: known(seen),
-            doubt,
-            ..after
-        }
-    }
-
-    fn crashes(self, lands: bool, off: Option<Rule>) -> State {
-        let mut after = State {
-            crashes: self.crashes - 1,
-            call: None,
-            unlisted: None,
-            intent: None,
-            calls: 0,
-            ..self
-        };
-        if lands {
-            after.late = self.call.map(|call| call.present);
-            after.lates -= 1;
-        }
-        if let Some(present) = self.intent {
-            if off == Some(CrashIsUnknown) {
-                after.observed = known(!present);
-            } else {
-                after.doubt = Some(match self.doubt {
-                    Some(before) if before != Doubt::Sent(present) => Doubt::Either,
-                    _ => Doubt::Sent(present),
-                });
-            }
-        }
-        after
-    }
-
-    /// What must never be, given what can happen next.
-    fn wrong(self, steps: &[State], off: Option<Rule>) -> Option<&'static str> {
-        if steps.is_empty() && self.there != self.desired {
-            return Some(if self.desired { "lost" } else { "phantom" });
-        }
-        let idle = self.call.is_none() && self.unlisted.is_none();
-        if idle && !self.desired && self.is_open() && !self.may_send(off) {
-            return Some("a removal waits");
-        }
-        (self.calls > 2).then_some("restless")
-    }
-}
-
-/// Visits every state; how many there are, or the way to one that is wrong.
-fn explore(off: Option<Rule>) -> Result<usize, (&'static str, Vec<State>)> {
-    let mut from: HashMap<State, Option<State>> = HashMap::from([(BEGIN, None)]);
-    let mut open = VecDeque::from([BEGIN]);
-    while let Some(state) = open.pop_front() {
-        let steps = state.steps(off);
-        if let Some(what) = state.wrong(&steps, off) {
-            let back = |state: &State| from[state];
-            return Err((what, std::iter::successors(Some(state), back).collect()));
-        }
-        for next in steps.into_iter().chain(state.events(off)) {
-            from.entry(next).or_insert_with(|| {
-                open.push_back(next);
-                Some(state)
-            });
-        }
-    }
-    Ok(from.len())
 }
 
 #[test]
-fn no_life_of_a_pair_ends_wrong() {
-    let states = explore(None).unwrap_or_else(|(what, way)| panic!("{what}: {way:#?}"));
-    println!("{states} states");
-    assert!(states > 1_000);
+fn no_life_of_a_groups_pairs_ends_wrong() {
+    for (name, bounds) in SCENES {
+        let started = Instant::now();
+        let bounds = more(bounds);
+        let life = Life { bounds, off: None };
+        let checked = life.checker().finish_when(HasDiscoveries::AnyFailures);
+        let checked = checked.spawn_bfs().join();
+        let (states, took) = (checked.unique_state_count(), started.elapsed());
+        println!("{name}: {states} states, {:.1} s", took.as_secs_f32());
+        if let Some((what, way)) = checked.discoveries().into_iter().next() {
+            panic!("{name}: {what}: {way}");
+        }
+        assert!(checked.is_done() && states > 20_000);
+    }
 }
 
 #[test]
 fn every_rule_is_needed() {
-    for (rule, what) in [
-        (MarkBeforeSending, ["lost", "phantom"]),
-        (OlderIsNotNewer, ["lost", "phantom"]),
-        (RecheckLate, ["lost", "phantom"]),
-        (NeverAssume, ["lost", "phantom"]),
-        (CrashIsUnknown, ["lost", "phantom"]),
-        (EarlyReadIsNoProof, ["lost", "phantom"]),
-        (RemoveAtOnce, ["a removal waits"; 2]),
-    ] {
-        let (found, way) = explore(Some(rule)).expect_err("a counterexample");
-        println!("without {rule:?}: {found} after {} steps", way.len() - 1);
-        assert!(what.contains(&found), "{rule:?}: {found}");
+    for (rule, bounds, what) in NEEDED {
+        let off = Some(rule);
+        let checked = Life { bounds, off }.checker();
+        let checked = checked.finish_when(HasDiscoveries::AnyOf([what].into()));
+        let checked = checked.spawn_bfs().join();
+        let way = checked.discovery(what);
+        let way = way.unwrap_or_else(|| panic!("nothing is {what} without {rule:?}"));
+        let (steps, states) = (way.into_actions().len(), checked.unique_state_count());
+        println!("without {rule:?}: {what} after {steps} steps, {states} states");
     }
 }
