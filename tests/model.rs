@@ -10,7 +10,7 @@
 //! deleting of groups are left out.
 //!
 //! `MODEL=1` allows one more request, refusal, reading and loss of an answer in each
-//! scene, which takes many minutes; so does every number above.
+//! scene, which takes minutes; every number above, many.
 
 use std::time::Instant;
 

@@ -95,8 +95,7 @@ impl Life {
             let is_out = |it: &Pair| waits && it.sent.is_some();
             let doubted = pairs.filter(|(_, it)| it.doubt.is_some() && !is_out(it));
             actions.extend(doubted.map(|(at, _)| Action::Recheck(at)));
-            let newer = |it: &Pair| it.after && it.desired;
-            if state.newer_doubt && !state.pairs.iter().any(|it| newer(it) && is_out(it)) {
+            if state.newer_doubt && !state.pairs.iter().any(|it| it.after && is_out(it)) {
                 actions.push(Action::RecheckNewer);
             }
         }
@@ -213,7 +212,7 @@ impl Model for Life {
             }
             Action::CatchUp => next.each(u8::MAX, |pair| pair.shown = pair.there),
             Action::Recheck(at) => next.recheck(at, off),
-            Action::RecheckNewer => next.recheck_newer(),
+            Action::RecheckNewer => next.recheck_newer(off),
             Action::NameAgain(at) => next.pairs[at].nameable = true,
             Action::Ask { named, set, whole } => next.ask(named, set, whole, off),
             Action::Unname(at) => {

@@ -292,10 +292,11 @@ impl State {
     }
 
     /// The same of a replacement (`late::reopen_newer`).
-    pub(super) fn recheck_newer(&mut self) {
+    pub(super) fn recheck_newer(&mut self, off: Option<Rule>) {
         self.newer_doubt = false;
         for pair in &mut self.pairs {
-            if pair.after && pair.desired && pair.observed == Observed::Present {
+            let unclear = pair.desired || off != Some(Rule::OpenIsUnclear);
+            if pair.after && unclear && pair.observed == Observed::Present {
                 pair.observed = Observed::Unknown;
                 pair.calls = 0;
             }
