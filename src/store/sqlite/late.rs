@@ -277,13 +277,26 @@ struct Doubt {
 /// The most doubts in one transaction.
 const PORTION: i64 = 500;
 
+/// A call about it is on its way, and may have been done before what may land late:
+/// its answer would say nothing of that. Of a family such an answer is not taken.
+const ON_ITS_WAY: &str =
+    "g.family IS NULL
+     AND EXISTS (SELECT 1 FROM intents i WHERE i.lane = 'group' AND i.key = d.group_key)
+     AND (EXISTS (
+         SELECT 1 FROM memberships m WHERE m.group_key = d.group_key AND m.user_key = d.user_key
+           AND m.observed = 2 AND m.sent IS NOT NULL)
+     OR d.user_key = -1 AND EXISTS (
+         SELECT 1 FROM memberships m INDEXED BY memberships_open
+         WHERE m.group_key = d.group_key AND m.desired <> m.observed AND m.observed = 2
+           AND m.sent IS NOT NULL AND m.seq > d.seq))";
+
 /// Ends what was noted that long ago: what is wanted otherwise is open again.
 /// Returns the lanes that have work because of it.
 pub(super) fn recheck(db: &Connection, connection: i64, when: &When) -> Result<Vec<Lane>> {
     let sql = format!(
         "SELECT d.user_key, d.group_key, d.sent, d.seq, d.since FROM doubts d
          LEFT JOIN users u ON u.key = d.user_key LEFT JOIN groups g ON g.key = d.group_key
-         WHERE {DUE} AND coalesce(g.connection, u.connection) = ?4
+         WHERE {DUE} AND coalesce(g.connection, u.connection) = ?4 AND NOT ({ON_ITS_WAY})
          LIMIT ?5"
     );
     let due: Vec<Doubt> = db
@@ -410,7 +423,17 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
         let wanted = desired == Some(1) && !withdrawal::is_withdrawn(db, user)?;
         i64::from(wanted) == doubt.sent
     };
+    // No call named an account that never was, and none could take it out.
+    let nameable = |user: &User| user.account_key.is_some() && !user.never_there();
     if needless {
+        if row.family.is_none() && users::by_key(db, user)?.is_some_and(|it| nameable(&it)) {
+            // What is still to be said may be refused, and is then as unclear.
+            db.prepare_cached(
+                "UPDATE memberships SET observed = 2
+                 WHERE group_key = ?1 AND user_key = ?2 AND desired <> observed",
+            )?
+            .execute([group, user])?;
+        }
         return Ok(None);
     }
     if desired.is_some() {
@@ -429,8 +452,6 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
         try_again(db, row)?;
         return Ok(lane);
     }
-    // No call named an account that never was, and none could take it out.
-    let nameable = |user: &User| user.account_key.is_some() && !user.never_there();
     let Some(member) = users::by_key(db, user)?.filter(nameable) else {
         return Ok(None);
     };
@@ -469,12 +490,13 @@ fn reopen_newer(db: &Connection, group: i64, seq: i64) -> Result<Option<Lane>> {
     };
     let row = bearer(db, row)?;
     let now = row.key;
-    // All members of a successor are newer.
+    // All members of a successor are newer. A removal that is still to be said may be
+    // refused, and is then as unclear.
     let (group, seq) = (now, if now == group { seq } else { -1 });
     let reopened = db
         .prepare_cached(
             "UPDATE memberships SET observed = 2
-             WHERE group_key = ?1 AND seq > ?2 AND desired = 1 AND observed = 1
+             WHERE group_key = ?1 AND seq > ?2 AND observed = 1
                AND group_key IN (
                    SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)",
         )?

@@ -229,9 +229,10 @@ pub(super) fn settle_group(
         repaired.overtaken = true;
         return Ok(repaired);
     }
-    // Not of somebody who was deactivated since the reading began.
+    // Not of somebody who was deactivated since the reading began. It may be there
+    // again by now, so that it is not believed to be out.
     let mut again = db.prepare_cached(
-        "UPDATE memberships SET observed = 0
+        "UPDATE memberships SET observed = 2
          WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND observed = 1 AND managed = 1
            AND (SELECT wants FROM users WHERE key = user_key)",
     )?;

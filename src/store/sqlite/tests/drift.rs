@@ -69,6 +69,22 @@ async fn what_an_inactive_user_is_a_member_of_is_kept_whatever_the_application_s
     assert_eq!(done.wanted_again, 1);
 }
 
+/// Between the reading and the request somebody may have put them there again.
+#[tokio::test]
+async fn who_was_not_shown_is_taken_out_all_the_same_when_that_is_asked_for() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let anns = [ann.resource.id];
+    let group = scene.settled_group("dev", &anns).await;
+    let done = scene.settle(&group, missing(&[&ann]), false).await;
+    assert_eq!(done.wanted_again, 1);
+    scene.change(&group, remove(&anns)).await.unwrap();
+    let turn = scene.store.begin_group_turn(group.key, 10).await.unwrap();
+    let removes = turn.expect("the lane has work").work.removes;
+    let removes: Vec<UserKey> = removes.iter().map(|it| it.user).collect();
+    assert_eq!(removes, [ann.key]);
+}
+
 /// Users whose accounts were ended, as far as is known.
 async fn ended(scene: &Scene, count: usize) -> Vec<UserWritten> {
     let mut users = Vec::new();

@@ -199,10 +199,6 @@ async fn who_may_have_been_added_late_is_taken_out_again_but_not_in_recovery() {
         let group = scene.settled_group("dev", &[ann.resource.id]).await;
         let bobs = [bob.resource.id];
         scene.change(&group, add(&bobs)).await.unwrap();
-        let addition = |turn: &GroupTurn| Operation::AddMembers {
-            group: turn.work.name.clone(),
-            members: turn.work.adds.clone(),
-        };
         scene.unanswered(&group, addition).await;
         scene.change(&group, remove(&bobs)).await.unwrap();
         scene.confirm_group(&group).await;
@@ -222,6 +218,98 @@ async fn who_may_have_been_added_late_is_taken_out_again_but_not_in_recovery() {
         }
         assert_eq!(keys(&scene.next(&group).await.work.removes), [bob.key]);
     }
+}
+
+fn addition(turn: &GroupTurn) -> Operation {
+    Operation::AddMembers {
+        group: turn.work.name.clone(),
+        members: turn.work.adds.clone(),
+    }
+}
+
+/// It may have been done before the late one, and its answer says nothing of that.
+#[tokio::test]
+async fn a_doubt_does_not_end_while_a_call_about_it_is_on_its_way() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    let bobs = [bob.resource.id];
+    scene.change(&group, add(&bobs)).await.unwrap();
+    scene.unanswered(&group, addition).await;
+    scene.change(&group, remove(&bobs)).await.unwrap();
+    let removal = scene.next(&group).await;
+    assert_eq!(keys(&removal.work.removes), [bob.key]);
+    assert_eq!(scene.recheck(LATER).await, []);
+    let gone = GroupLearned {
+        absent: vec![bob.key],
+        ..GroupLearned::default()
+    };
+    let end = scene
+        .store
+        .end_group_turn(group.key, removal.seq, gone, 4_000);
+    end.await.unwrap();
+    assert_eq!(scene.recheck(LATER).await, [Lane::Group(group.key)]);
+    assert_eq!(keys(&scene.next(&group).await.work.removes), [bob.key]);
+}
+
+#[tokio::test]
+async fn nor_does_that_about_who_came_after_a_replacement() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let carl = scene.member("carl").await;
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    let bobs = replace(&[bob.resource.id]);
+    scene.change(&group, bobs).await.unwrap();
+    scene.unanswered(&group, replacement).await;
+    scene.confirm_group(&group).await;
+    let carls = add(&[carl.resource.id]);
+    scene.change(&group, carls).await.unwrap();
+    let turn = scene.next(&group).await;
+    assert_eq!(keys(&turn.work.adds), [carl.key]);
+    assert_eq!(scene.recheck(LATER).await, []);
+    let there = GroupLearned {
+        present: vec![carl.key],
+        ..GroupLearned::default()
+    };
+    let end = scene
+        .store
+        .end_group_turn(group.key, turn.seq, there, 4_000);
+    end.await.unwrap();
+    assert_eq!(scene.recheck(LATER).await, [Lane::Group(group.key)]);
+    assert_eq!(keys(&scene.next(&group).await.work.adds), [carl.key]);
+}
+
+/// A removal that may have landed late, and another one that is refused after that
+/// and gives back who is not there any more.
+#[tokio::test]
+async fn what_is_still_to_be_said_when_a_doubt_ends_is_unclear_if_it_is_refused() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let anns = [ann.resource.id];
+    let group = scene.settled_group("dev", &anns).await;
+    scene.change(&group, remove(&anns)).await.unwrap();
+    let removal = |turn: &GroupTurn| Operation::RemoveMembers {
+        group: turn.work.name.clone(),
+        members: turn.work.removes.clone(),
+    };
+    scene.unanswered(&group, removal).await;
+    scene.change(&group, add(&anns)).await.unwrap();
+    scene.confirm_group(&group).await;
+    scene.change(&group, remove(&anns)).await.unwrap();
+    scene.recheck(LATER).await;
+    let turn = scene.next(&group).await;
+    assert_eq!(keys(&turn.work.removes), [ann.key]);
+    let refused = GroupLearned {
+        refused: vec![(ann.key, "no".into())],
+        ..GroupLearned::default()
+    };
+    let end = scene
+        .store
+        .end_group_turn(group.key, turn.seq, refused, 4_000);
+    end.await.unwrap();
+    assert_eq!(scene.members(&group).await, anns);
+    assert_eq!(scene.recheck(LATER).await, [Lane::Group(group.key)]);
+    assert_eq!(keys(&scene.next(&group).await.work.adds), [ann.key]);
 }
 
 #[tokio::test]
