@@ -279,8 +279,7 @@ const PORTION: i64 = 500;
 
 /// A call about it is on its way, and may have been done before what may land late:
 /// its answer would say nothing of that. Of a family such an answer is not taken.
-const ON_ITS_WAY: &str =
-    "g.family IS NULL
+const ON_ITS_WAY: &str = "g.family IS NULL
      AND EXISTS (SELECT 1 FROM intents i WHERE i.lane = 'group' AND i.key = d.group_key)
      AND (EXISTS (
          SELECT 1 FROM memberships m WHERE m.group_key = d.group_key AND m.user_key = d.user_key
