@@ -92,10 +92,12 @@ impl Life {
         if state.late.is_none() && !lags {
             let pairs = state.pairs.iter().enumerate();
             let waits = self.off != Some(Rule::RecheckAfterAnswer);
-            let is_out = |it: &Pair| waits && it.sent.is_some();
+            let whole = state.turn.is_some_and(|turn| turn.replaces);
+            let is_out = |it: &Pair| waits && (whole || it.sent.is_some());
             let doubted = pairs.filter(|(_, it)| it.doubt.is_some() && !is_out(it));
             actions.extend(doubted.map(|(at, _)| Action::Recheck(at)));
-            if state.newer_doubt && !state.pairs.iter().any(|it| it.after && is_out(it)) {
+            let newer_out = |it: &Pair| waits && it.after && it.sent.is_some();
+            if state.newer_doubt && !state.pairs.iter().any(newer_out) && !(waits && whole) {
                 actions.push(Action::RecheckNewer);
             }
         }

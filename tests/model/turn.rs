@@ -18,7 +18,8 @@ impl State {
     pub(super) fn full(&self, off: Option<Rule>) -> Option<u8> {
         let unnamed = |it: &Pair| it.desired && !it.nameable;
         let counts = off != Some(Rule::NobodyUnnamed);
-        let kept = self.mask(|it| unnamed(it) && it.observed != Observed::Absent);
+        let may_be = |it: &Pair| it.observed != Observed::Absent || it.doubt.is_some();
+        let kept = self.mask(|it| unnamed(it) && may_be(it));
         (self.whole && !(counts && kept != 0)).then(|| self.mask(|it| it.desired && it.nameable))
     }
 

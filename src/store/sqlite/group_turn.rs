@@ -254,7 +254,9 @@ fn whole_set(
         return Ok(None);
     }
     let mut select = db.prepare_cached(
-        "SELECT u.key, u.id, u.account_key, u.upstream_id, m.observed,
+        "SELECT u.key, u.id, u.account_key, u.upstream_id,
+             m.observed <> 0 OR EXISTS (
+                 SELECT 1 FROM doubts d WHERE d.user_key = m.user_key AND d.group_key = m.group_key),
              u.tombstone IS NULL AND u.wants = 1 AND u.existence = 1 AND u.unsure < 2
          FROM memberships m JOIN users u ON u.key = m.user_key
          WHERE m.group_key = ?1 AND m.desired = 1 AND u.account_key IS NOT NULL",
@@ -262,10 +264,9 @@ fn whole_set(
     let mut rows = select.query([group.key])?;
     let mut set = Vec::new();
     while let Some(row) = rows.next()? {
-        let observed: i64 = row.get(4)?;
         if row.get(5)? {
             set.push(principal_at(row)?);
-        } else if observed != 0 {
+        } else if row.get(4)? {
             // Is or may be a member and cannot be named now: a replacement
             // would take it out without anybody having asked for that.
             return Ok(None);

@@ -278,16 +278,17 @@ struct Doubt {
 const PORTION: i64 = 500;
 
 /// A call about it is on its way, and may have been done before what may land late:
-/// its answer would say nothing of that. Of a family such an answer is not taken.
-const ON_ITS_WAY: &str = "g.family IS NULL
-     AND EXISTS (SELECT 1 FROM intents i WHERE i.lane = 'group' AND i.key = d.group_key)
-     AND (EXISTS (
+/// its answer would say nothing of that. A replacement is about everybody. Of a
+/// family such an answer is not taken.
+const ON_ITS_WAY: &str = "g.family IS NULL AND EXISTS (
+     SELECT 1 FROM intents i WHERE i.lane = 'group' AND i.key = d.group_key
+       AND (d.user_key <> 0 AND coalesce(i.detail ->> 'replaces', 0) OR EXISTS (
          SELECT 1 FROM memberships m WHERE m.group_key = d.group_key AND m.user_key = d.user_key
            AND m.observed = 2 AND m.sent IS NOT NULL)
-     OR d.user_key = -1 AND EXISTS (
+       OR d.user_key = -1 AND EXISTS (
          SELECT 1 FROM memberships m INDEXED BY memberships_open
          WHERE m.group_key = d.group_key AND m.desired <> m.observed AND m.observed = 2
-           AND m.sent IS NOT NULL AND m.seq > d.seq))";
+           AND m.sent IS NOT NULL AND m.seq > d.seq)))";
 
 /// Ends what was noted that long ago: what is wanted otherwise is open again.
 /// Returns the lanes that have work because of it.

@@ -11,6 +11,15 @@ use crate::{
 const LATER: i64 = 60_000;
 
 impl Scene {
+    /// The answer comes, and the doubt that waited for it ends.
+    async fn answered(&self, group: &GroupWritten, turn: &GroupTurn, learned: GroupLearned) {
+        let end = self
+            .store
+            .end_group_turn(group.key, turn.seq, learned, 4_000);
+        end.await.unwrap();
+        assert_eq!(self.recheck(LATER).await, [Lane::Group(group.key)]);
+    }
+
     /// A turn of which one call got no answer.
     async fn unanswered(
         &self,
@@ -244,11 +253,33 @@ async fn a_doubt_does_not_end_while_a_call_about_it_is_on_its_way() {
         absent: vec![bob.key],
         ..GroupLearned::default()
     };
-    let end = scene
-        .store
-        .end_group_turn(group.key, removal.seq, gone, 4_000);
-    end.await.unwrap();
-    assert_eq!(scene.recheck(LATER).await, [Lane::Group(group.key)]);
+    scene.answered(&group, &removal, gone).await;
+    assert_eq!(keys(&scene.next(&group).await.work.removes), [bob.key]);
+}
+
+/// A replacement takes out whoever it does not name, also who was out before.
+#[tokio::test]
+async fn nor_does_that_about_whom_a_replacement_on_its_way_leaves_out() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let carl = scene.member("carl").await;
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    let bobs = [bob.resource.id];
+    scene.change(&group, add(&bobs)).await.unwrap();
+    scene.unanswered(&group, addition).await;
+    scene.change(&group, remove(&bobs)).await.unwrap();
+    scene.confirm_group(&group).await;
+    let carls = replace(&[carl.resource.id]);
+    scene.change(&group, carls).await.unwrap();
+    let turn = scene.next(&group).await;
+    assert!(turn.work.full.is_some() && keys(&turn.work.removes) == [ann.key]);
+    assert_eq!(scene.recheck(LATER).await, []);
+    let replaced = GroupLearned {
+        present: vec![carl.key],
+        absent: vec![ann.key],
+        ..GroupLearned::default()
+    };
+    scene.answered(&group, &turn, replaced).await;
     assert_eq!(keys(&scene.next(&group).await.work.removes), [bob.key]);
 }
 
@@ -271,12 +302,32 @@ async fn nor_does_that_about_who_came_after_a_replacement() {
         present: vec![carl.key],
         ..GroupLearned::default()
     };
-    let end = scene
-        .store
-        .end_group_turn(group.key, turn.seq, there, 4_000);
-    end.await.unwrap();
-    assert_eq!(scene.recheck(LATER).await, [Lane::Group(group.key)]);
+    scene.answered(&group, &turn, there).await;
     assert_eq!(keys(&scene.next(&group).await.work.adds), [carl.key]);
+}
+
+/// It would take out again who may have come late and cannot be named.
+#[tokio::test]
+async fn no_group_is_replaced_as_a_whole_around_who_may_be_in_it_and_cannot_be_named() {
+    for doubted in [false, true] {
+        let scene = Scene::new().await;
+        let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+        let carl = scene.member("carl").await;
+        let group = scene.settled_group("dev", &[ann.resource.id]).await;
+        if doubted {
+            let bobs = [bob.resource.id];
+            scene.change(&group, add(&bobs)).await.unwrap();
+            scene.unanswered(&group, addition).await;
+            scene.change(&group, remove(&bobs)).await.unwrap();
+            scene.confirm_group(&group).await;
+        }
+        scene.set_active(&bob, "bob", false).await;
+        let both = replace(&[bob.resource.id, carl.resource.id]);
+        scene.change(&group, both).await.unwrap();
+        let turn = scene.next(&group).await;
+        assert_eq!(keys(&turn.work.adds), [carl.key]);
+        assert_eq!(turn.work.full.is_none(), doubted);
+    }
 }
 
 /// A removal that may have landed late, and another one that is refused after that
