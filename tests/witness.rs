@@ -64,10 +64,12 @@ async fn a_call_that_is_not_documented_is_found_in_the_log() {
     ask("&limit=10").send().await.expect("an answer");
     assert_eq!(world.complaints(), Vec::<String>::new());
     ask("&limit=10&page=2").send().await.expect("an answer");
-    let wrong = world.complaints();
-    assert!(wrong[0].contains("parameter page is not documented"));
+    let told = |what: &str| {
+        let wrong = world.complaints();
+        assert!(wrong.iter().any(|it| it.contains(what)), "{wrong:?}");
+    };
+    told("parameter page is not documented");
     ask("").json(&json!({})).send().await.expect("an answer");
-    let wrong = world.complaints();
-    assert!(wrong[1].contains("a body where none is documented"));
+    told("a body where none is documented");
     world.overlook().await;
 }

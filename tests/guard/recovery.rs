@@ -283,16 +283,24 @@ async fn a_folder_that_is_restored_with_its_note_takes_nobody_away() {
         // A restart ends nothing, and the operator's word does for good.
         tokio::task::block_in_place(|| world.kill_and_restart());
         assert!(why(&world).await.is_some());
-        let end = ["recovery", "end", "--connection", "acme"];
-        let (done, said) = tokio::task::block_in_place(|| world.command(&end));
-        assert!(done, "{said}");
-        let end = Instant::now() + Duration::from_secs(30);
-        while (world.upstream_members("dev").await.unwrap()).contains(&address("m0")) {
-            assert!(Instant::now() < end, "{}", world.log());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        end_recovery(&world);
+        until_the_first_is_out(&world).await;
         tokio::task::block_in_place(|| world.kill_and_restart());
         assert_eq!(why(&world).await, None);
+    }
+}
+
+fn end_recovery(world: &World) {
+    let end = ["recovery", "end", "--connection", "acme"];
+    let (done, said) = tokio::task::block_in_place(|| world.command(&end));
+    assert!(done, "{said}");
+}
+
+async fn until_the_first_is_out(world: &World) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while (world.upstream_members("dev").await.unwrap()).contains(&address("m0")) {
+        assert!(Instant::now() < end, "{}", world.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -348,15 +356,9 @@ async fn many_removals_that_wait_since_long_ago_wait_for_the_operators_word() {
             assert!(told.contains("more than an hour"), "{told}");
             leaves(&world, "m59").await;
             assert_eq!(removals(&world.calls().await), Vec::<&Value>::new());
-            let end = ["recovery", "end", "--connection", "acme"];
-            let (done, said) = tokio::task::block_in_place(|| world.command(&end));
-            assert!(done, "{said}");
+            end_recovery(&world);
         }
-        let end = Instant::now() + Duration::from_secs(30);
-        while (world.upstream_members("dev").await.unwrap()).contains(&address("m0")) {
-            assert!(Instant::now() < end, "{}", world.log());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until_the_first_is_out(&world).await;
         assert_eq!(why(&world).await, None);
     }
 }

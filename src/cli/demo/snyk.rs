@@ -83,10 +83,10 @@ async fn one_role(play: &mut Play<'_>, groups: &Roles) {
     for (says, group, operation, calls, role) in [
         (
             "It is put into the group of viewers, too. A user has one role in Snyk, so it is \
-             changed, after a look, as somebody may have given another one in Snyk.",
+             changed: by one call, as it was read a moment ago that it is a lesser one.",
             &groups.viewer,
             add(who),
-            2,
+            1,
             "group_viewer",
         ),
         (
@@ -98,7 +98,7 @@ async fn one_role(play: &mut Play<'_>, groups: &Roles) {
             "group_member",
         ),
         (
-            "It becomes an administrator: the same again.",
+            "It becomes an administrator: the same again, as the role was changed since.",
             &groups.admin,
             add(who),
             2,
