@@ -1,6 +1,8 @@
 //! Two connections of one bridge at one tenant: each group and account there is
 //! managed by the one that changed it first (reliability: H-18, I-26).
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::support::{Application, World, address, group, user, values};
@@ -158,6 +160,53 @@ async fn both_are_given_back(application: Application) {
 async fn an_account_made_anew_has_what_every_connection_of_its_tenant_asks_for() {
     both_are_given_back(Application::Opsera).await;
     both_are_given_back(Application::Declared).await;
+}
+
+/// One connection found the account in a group of the other one, which has taken it
+/// out since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_other_one_has_taken_away_since_is_not_given_back_with_an_account() {
+    let soon = "late_writes = \"2s\"\nread_lag = \"100ms\"";
+    let (mut world, mut other) = World::pair_apart(Application::Opsera, soon, TENANT).await;
+    let a = world.user("a").await;
+    world.group("team", std::slice::from_ref(&a)).await;
+    world.import();
+    world.meet(&mut other);
+    world.turn_to(&mut other);
+    let filter = format!("/Users?filter=emails.value%20eq%20%22{}%22", address("a"));
+    let same = found(&world, &filter).await;
+    let b = world.user("b").await;
+    let mine = world.group("mine", &[same.clone(), b]).await;
+    world.turn_to(&mut other);
+    world.import();
+    world.meet(&mut other);
+    world.turn_to(&mut other);
+    let path = format!("members[value eq \"{same}\"]");
+    let gone = json!([{ "op": "remove", "path": path }]);
+    world
+        .patch(&format!("/Groups/{mine}"), gone)
+        .await
+        .expect(204);
+    let only = [address("b")].into();
+    world.until_upstream_has("mine", &only).await;
+    world.turn_to(&mut other);
+    for active in [false, true] {
+        let change = json!([{ "op": "replace", "path": "active", "value": active }]);
+        world
+            .patch(&format!("/Users/{a}"), change)
+            .await
+            .expect(200);
+    }
+    world
+        .until_upstream_has("team", &[address("a")].into())
+        .await;
+    let nothing = json!({ "users": 0, "groups": 0, "memberships": 0 });
+    let end = Instant::now() + Duration::from_secs(30);
+    while world.status().await["connections"][0]["pending"] != nothing {
+        assert!(Instant::now() < end, "{:#}", world.status().await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(world.upstream_members("mine").await.unwrap(), only);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use crate::{
     store::Lane,
 };
 
-use super::{fault::Result, users::User};
+use super::{fault::Result, seats, users::User};
 
 /// Users of other connections, `o`, with the account of a user of the connection
 /// `c` that may end it.
@@ -28,8 +28,36 @@ macro_rules! others {
     };
 }
 
+/// Groups that another connection manages, in which a user was only found, and for
+/// which nobody there asks any more: it was taken out since that was read.
+pub(super) fn let_go(db: &Connection, user: &User, known_as: Option<&str>) -> Result<Vec<i64>> {
+    let found: Vec<(i64, String)> = db
+        .prepare_cached(
+            "SELECT g.key, g.upstream_name FROM memberships m JOIN groups g ON g.key = m.group_key
+             WHERE m.user_key = ?1 AND m.desired = 1 AND m.managed = 0
+               AND g.family IS NULL AND g.tombstone IS NULL",
+        )?
+        .query_map([user.key], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut asked = db.prepare_cached(concat!(
+        "SELECT 1 FROM ",
+        others!("?2", "?3"),
+        " JOIN memberships m ON m.user_key = o.key AND m.desired = 1
+          JOIN groups g ON g.key = m.group_key AND g.tombstone IS NULL AND g.upstream_name = ?4
+          WHERE c.key = ?1"
+    ))?;
+    let mut let_go = Vec::new();
+    for (group, name) in found {
+        let of = params![user.connection, user.account_key, known_as, name];
+        if seats::is_anothers(db, user.key, group)? && !asked.exists(of)? {
+            let_go.push(group);
+        }
+    }
+    Ok(let_go)
+}
+
 /// The account of a user was made; `known_as` is the id that it had before. What
-/// was only found is for whoever ended it to put back.
+/// was only found is for whoever ended it to put back, but for what is let go.
 pub(super) fn want_again(db: &Connection, user: &User, known_as: Option<&str>) -> Result<()> {
     let others: Vec<(i64, Option<String>)> = db
         .prepare_cached(concat!(

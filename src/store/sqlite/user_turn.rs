@@ -1,7 +1,7 @@
 //! One turn of a user's lane: handed out with a mark that survives a crash,
 //! ended with what was learned.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 use crate::{
@@ -169,7 +169,7 @@ pub(super) fn end(
         }
     }
     if learned.recreated {
-        want_again(db, user.key)?;
+        want_again(db, &user, known_as.as_deref())?;
     } else if user.never_there() {
         settle_pairs(db, user.key)?;
     }
@@ -209,22 +209,24 @@ pub(super) fn end(
 /// The account is new: what the application knows of its memberships is gone
 /// or not known, so all of them are put there again (reliability: I-15), also
 /// those that are on their way: they may have been done for the account before.
-fn want_again(db: &Connection, user: i64) -> Result<()> {
+fn want_again(db: &Connection, user: &User, known_as: Option<&str>) -> Result<()> {
+    let let_go = serde_json::to_string(&sharing::let_go(db, user, known_as)?)?;
     db.prepare_cached(
         "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
          WHERE user_key = ?1 AND desired = 1
+         AND group_key NOT IN (SELECT value FROM json_each(?2))
          AND group_key IN (
              SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL
                  AND NOT (existence = 0 AND made = 1 AND refused IS NOT NULL))",
     )?
-    .execute([user])?;
+    .execute(params![user.key, let_go])?;
     // Who was to go may be asked for again before the answer comes, which is about
     // the account before.
     db.prepare_cached(
         "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
          WHERE user_key = ?1 AND desired = 0 AND sent IS NOT NULL",
     )?
-    .execute([user])?;
+    .execute([user.key])?;
     Ok(())
 }
 
