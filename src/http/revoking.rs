@@ -57,10 +57,13 @@ impl Seen {
             };
             if word.contains(&b'\\') {
                 self.escaped(word, nested);
+                // Whatever name that is, a false after it counts.
+                last = b"value";
             } else {
                 self.word(word, last);
+                last = word;
             }
-            (last, rest) = (word, after);
+            rest = after;
         }
     }
 
@@ -133,6 +136,8 @@ mod tests {
             r#"{"op":"remove","path":"members","value":[{"value":"a"}]}"#,
             r#"{"op":"Remove","path":"members[value eq \"a\"]"}"#,
             r#"{"op":"r\u0065move","path":"members"}"#,
+            r#"{"op":"replace","value":{"\u0061ctive":false}}"#,
+            r#"{"op":"replace","path":"active","v\u0061lue":false}"#,
             r#"{"op":"replace","path":"members","value":[{"value":"a"}]}"#,
             r#"{"op":"Replace","value":{"Members":[]}}"#,
             r#"{"op":"replace","value":"{\"members\":[]}"}"#,
