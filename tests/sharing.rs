@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Application, World, address, group, user, values};
+use crate::support::{Application, Tenant, World, address, group, user, values};
 
 mod roles;
 
@@ -58,17 +58,43 @@ async fn found(world: &World, filter: &str) -> String {
     list["Resources"][0]["id"].as_str().unwrap().to_owned()
 }
 
+const SOON: &str = "late_writes = \"2s\"\nread_lag = \"100ms\"";
+
+/// Two connections of one tenant with a credential each. One has made `a` and a team
+/// of them; the other one, whose turn it is, has found both.
+struct Pair {
+    world: World,
+    other: Tenant,
+    a: String,
+    team: String,
+    /// What `a` is for the other one.
+    same: String,
+}
+
+impl Pair {
+    async fn of(application: Application, connection: &str) -> Self {
+        let (mut world, mut other) = World::pair_apart(application, connection, TENANT).await;
+        let a = world.user("a").await;
+        let team = world.group("team", std::slice::from_ref(&a)).await;
+        world.import();
+        world.meet(&mut other);
+        world.turn_to(&mut other);
+        let filter = format!("/Users?filter=emails.value%20eq%20%22{}%22", address("a"));
+        let same = found(&world, &filter).await;
+        Self {
+            world,
+            other,
+            a,
+            team,
+            same,
+        }
+    }
+}
+
 /// Two connections with a credential each take from nobody what the other one
 /// asks for, where both say that it is one tenant.
 async fn is_one_application(application: Application) {
-    let (mut world, mut other) = World::pair_apart(application, "", TENANT).await;
-    let a = world.user("a").await;
-    world.group("team", std::slice::from_ref(&a)).await;
-    world.import();
-    world.meet(&mut other);
-    world.turn_to(&mut other);
-    let filter = format!("/Users?filter=emails.value%20eq%20%22{}%22", address("a"));
-    let same = found(&world, &filter).await;
+    let Pair { world, same, .. } = Pair::of(application, "").await;
     let filter = "/Groups?filter=displayName%20eq%20%22team%22";
     let team = format!("/Groups/{}", found(&world, filter).await);
     let removal = json!([{ "op": "remove", "path": "members", "value": values(&[same.clone()]) }]);
@@ -117,15 +143,9 @@ async fn one_credential_of_two_tenants_is_told() {
 /// An account that one connection ended and made anew has what the other one asks
 /// for on it, too.
 async fn both_are_given_back(application: Application) {
-    let soon = "late_writes = \"2s\"\nread_lag = \"100ms\"";
-    let (mut world, mut other) = World::pair_apart(application, soon, TENANT).await;
-    let mut a = world.user("a").await;
-    let team = world.group("team", std::slice::from_ref(&a)).await;
-    world.import();
-    world.meet(&mut other);
-    world.turn_to(&mut other);
-    let filter = format!("/Users?filter=emails.value%20eq%20%22{}%22", address("a"));
-    let same = found(&world, &filter).await;
+    let pair = Pair::of(application, SOON).await;
+    let (mut world, mut other) = (pair.world, pair.other);
+    let (mut a, team, same) = (pair.a, pair.team, pair.same);
     let b = world.user("b").await;
     world.group("mine", &[same, b]).await;
     world.turn_to(&mut other);
@@ -166,15 +186,9 @@ async fn an_account_made_anew_has_what_every_connection_of_its_tenant_asks_for()
 /// out since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_other_one_has_taken_away_since_is_not_given_back_with_an_account() {
-    let soon = "late_writes = \"2s\"\nread_lag = \"100ms\"";
-    let (mut world, mut other) = World::pair_apart(Application::Opsera, soon, TENANT).await;
-    let a = world.user("a").await;
-    world.group("team", std::slice::from_ref(&a)).await;
-    world.import();
-    world.meet(&mut other);
-    world.turn_to(&mut other);
-    let filter = format!("/Users?filter=emails.value%20eq%20%22{}%22", address("a"));
-    let same = found(&world, &filter).await;
+    let pair = Pair::of(Application::Opsera, SOON).await;
+    let (mut world, mut other) = (pair.world, pair.other);
+    let (a, same) = (pair.a, pair.same);
     let b = world.user("b").await;
     let mine = world.group("mine", &[same.clone(), b]).await;
     world.turn_to(&mut other);

@@ -542,8 +542,8 @@ async fn what_a_process_before_has_sent_is_waited_for_before_an_administrator_go
     }
 }
 
-#[actix_web::test]
-async fn a_role_that_is_no_group_of_the_connection_is_neither_lowered_nor_replaced() {
+/// Cat has a role in Example that is not offered.
+fn with_an_auditor() -> Company {
     let mut company = company();
     company.groups.push(Team {
         name: "Example".into(),
@@ -551,6 +551,12 @@ async fn a_role_that_is_no_group_of_the_connection_is_neither_lowered_nor_replac
         members: [email("cat")].into(),
         ..Team::default()
     });
+    company
+}
+
+#[actix_web::test]
+async fn a_role_that_is_no_group_of_the_connection_is_neither_lowered_nor_replaced() {
+    let company = with_an_auditor();
     let stand = Stand::of(&company, |settings| settings.groups = order(&[VIEWER])).await;
     stand.read().await;
     stand.add(VIEWER, "ben", VIEWER).await.unwrap();
@@ -583,13 +589,7 @@ async fn a_role_that_is_no_group_of_the_connection_is_neither_lowered_nor_replac
 
 #[actix_web::test]
 async fn what_a_look_soon_after_the_start_shows_of_another_connection_is_no_refusal() {
-    let mut company = company();
-    company.groups.push(Team {
-        name: "Example".into(),
-        kind: "auditor".into(),
-        members: [email("cat")].into(),
-        ..Team::default()
-    });
+    let company = with_an_auditor();
     for (sent_lately, lag, refused) in [(true, 3_600, false), (true, 0, true), (false, 3_600, true)]
     {
         let stand = Stand::of(&company, |settings| settings.groups = order(&[VIEWER])).await;

@@ -11,6 +11,14 @@ use crate::{
 const LATER: i64 = 60_000;
 
 impl Scene {
+    /// Added by a call of which no answer came, and asked to be removed since.
+    async fn may_come_late(&self, group: &GroupWritten, user: &UserWritten) {
+        let ids = [user.resource.id];
+        self.change(group, add(&ids)).await.unwrap();
+        self.unanswered(group, addition).await;
+        self.change(group, remove(&ids)).await.unwrap();
+    }
+
     /// The answer comes, and the doubt that waited for it ends.
     async fn answered(&self, group: &GroupWritten, turn: &GroupTurn, learned: GroupLearned) {
         let end = self
@@ -206,10 +214,7 @@ async fn who_may_have_been_added_late_is_taken_out_again_but_not_in_recovery() {
         let scene = Scene::new().await;
         let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
         let group = scene.settled_group("dev", &[ann.resource.id]).await;
-        let bobs = [bob.resource.id];
-        scene.change(&group, add(&bobs)).await.unwrap();
-        scene.unanswered(&group, addition).await;
-        scene.change(&group, remove(&bobs)).await.unwrap();
+        scene.may_come_late(&group, &bob).await;
         scene.confirm_group(&group).await;
         if doubt {
             let by = Actor {
@@ -242,10 +247,7 @@ async fn a_doubt_does_not_end_while_a_call_about_it_is_on_its_way() {
     let scene = Scene::new().await;
     let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
     let group = scene.settled_group("dev", &[ann.resource.id]).await;
-    let bobs = [bob.resource.id];
-    scene.change(&group, add(&bobs)).await.unwrap();
-    scene.unanswered(&group, addition).await;
-    scene.change(&group, remove(&bobs)).await.unwrap();
+    scene.may_come_late(&group, &bob).await;
     let removal = scene.next(&group).await;
     assert_eq!(keys(&removal.work.removes), [bob.key]);
     assert_eq!(scene.recheck(LATER).await, []);
@@ -264,10 +266,7 @@ async fn nor_does_that_about_whom_a_replacement_on_its_way_leaves_out() {
     let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
     let carl = scene.member("carl").await;
     let group = scene.settled_group("dev", &[ann.resource.id]).await;
-    let bobs = [bob.resource.id];
-    scene.change(&group, add(&bobs)).await.unwrap();
-    scene.unanswered(&group, addition).await;
-    scene.change(&group, remove(&bobs)).await.unwrap();
+    scene.may_come_late(&group, &bob).await;
     scene.confirm_group(&group).await;
     let carls = replace(&[carl.resource.id]);
     scene.change(&group, carls).await.unwrap();
@@ -315,10 +314,7 @@ async fn no_group_is_replaced_as_a_whole_around_who_may_be_in_it_and_cannot_be_n
         let carl = scene.member("carl").await;
         let group = scene.settled_group("dev", &[ann.resource.id]).await;
         if doubted {
-            let bobs = [bob.resource.id];
-            scene.change(&group, add(&bobs)).await.unwrap();
-            scene.unanswered(&group, addition).await;
-            scene.change(&group, remove(&bobs)).await.unwrap();
+            scene.may_come_late(&group, &bob).await;
             scene.confirm_group(&group).await;
         }
         scene.set_active(&bob, "bob", false).await;
