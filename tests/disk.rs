@@ -203,6 +203,35 @@ async fn a_second_process_on_one_store_is_refused_and_the_first_goes_on() {
     world.user("after").await;
 }
 
+/// A pause as of a virtual machine that is frozen (H-09): longer than a call may
+/// take, with a call under way and a removal still to come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_stands_still_keeps_its_store_and_goes_on_where_it_was() {
+    let world = World::with("sync_wait = \"10ms\"\nlate_writes = \"2s\"", &["--empty"]).await;
+    let users = world.users("u", 3).await;
+    let group = world.group("Developers", &users[..1]).await;
+    let path = format!("/Groups/{group}");
+    let late = json!({ "operation": "add_members", "next": 1, "failure": { "late": { "after_ms": 1500 } } });
+    world.faults(json!({ "rules": [late] })).await;
+    for (op, user) in [("add", 1), ("add", 2), ("remove", 0)] {
+        let change = member(op, &users[user]);
+        world.patch(&path, change).await.expect(204);
+    }
+    world.signal_bridge("-STOP");
+    let (_, said, ok) = world.run(&["serve"]);
+    assert!(!ok && said.contains("in use by another process"), "{said}");
+    let landed = async || world.upstream_members("developers").await.unwrap();
+    while !landed().await.contains(&address("u1")) {}
+    world.signal_bridge("-CONT");
+    world
+        .until_upstream_has("developers", &[address("u1"), address("u2")].into())
+        .await;
+    assert_eq!(
+        world.members(&group).await,
+        users[1..].iter().cloned().collect()
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_store_is_refused_by_name_and_left_as_it_is() {
     let mut world = World::start().await;

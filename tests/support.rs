@@ -511,12 +511,17 @@ impl World {
         std::os::unix::process::ExitStatusExt::signal(&status)
     }
 
+    /// Sends the bridge a signal: `-STOP`, `-CONT`, `-TERM`.
+    pub fn signal_bridge(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.bridge.child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     /// Ends the bridge as an administrator would, and waits for it; its exit code.
     pub fn stop_bridge(&mut self) -> Option<i32> {
-        let stopped = Command::new("kill")
-            .args(["-TERM", &self.bridge.child.id().to_string()])
-            .status();
-        assert!(stopped.expect("kill runs").success());
+        self.signal_bridge("-TERM");
         self.bridge.child.wait().expect("a child").code()
     }
 
