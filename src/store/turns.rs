@@ -230,6 +230,8 @@ pub struct UserLearned {
     pub settled: bool,
     /// It is done, as far as can be seen now, and will be done once more.
     pub again: bool,
+    /// Of the end of an account a look alone told, which may lag: there was nothing.
+    pub had_nothing: bool,
     pub upstream_id: Option<String>,
     /// Who must have nothing has an account of which nothing was known.
     pub found: bool,

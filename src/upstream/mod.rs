@@ -307,7 +307,8 @@ pub struct RemoteMember {
 /// What a call did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// One entry per member that was sent; empty for other operations.
+    /// One entry per member that was sent; empty for other operations, but for the
+    /// end of an account that had nothing: that is [`MemberOutcome::Seen`] of the user.
     pub members: Vec<(UserKey, MemberOutcome)>,
     /// The application's id of the account, or of the group that was made, where
     /// the answer tells it.

@@ -25,6 +25,8 @@ use crate::plan::state::Family;
 
 /// Nobody is forgotten before there are so many.
 const FEW: usize = 1_024;
+/// For so long an end that found nothing is remembered, to be done once more.
+const AWAITED: Duration = Duration::from_secs(60);
 
 /// Everybody of a connection who was told of lately.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub(in crate::bridge) struct Told {
     has: Vec<(String, Option<u32>)>,
     /// It confirmed that there is nothing else.
     nothing_else: bool,
+    /// When an end first found nothing to take away.
+    empty: Option<Instant>,
 }
 
 impl People {
@@ -80,7 +84,8 @@ impl People {
 
 /// Is in use, or was told of lately.
 fn is_remembered(person: &Arc<Turnstile<Told>>) -> bool {
-    Arc::strong_count(person) > 1 || person.try_lock().is_ok_and(|told| told.lag().is_some())
+    let needed = |told: &Told| told.lag().is_some() || told.is_awaited();
+    Arc::strong_count(person) > 1 || person.try_lock().is_ok_and(|told| needed(&told))
 }
 
 impl Told {
@@ -90,6 +95,7 @@ impl Told {
             gave: since,
             has: Vec::new(),
             nothing_else: false,
+            empty: None,
         }
     }
 
@@ -101,6 +107,20 @@ impl Told {
     /// How long it may miss what was given last.
     pub(in crate::bridge) fn gave_lately(&self) -> Option<Duration> {
         left(self.gave)
+    }
+
+    /// How long an end that found nothing may have missed what somebody else gave
+    /// right before it. The next one that finds nothing after that is believed.
+    pub(in crate::bridge) fn may_have_missed(&mut self, nothing: bool) -> Option<Duration> {
+        let since = nothing.then(|| *self.empty.get_or_insert_with(Instant::now));
+        let left = left(since);
+        self.empty = self.empty.filter(|_| left.is_some());
+        left
+    }
+
+    /// An end is to be done once more, though that may be due for some time.
+    fn is_awaited(&self) -> bool {
+        self.empty.is_some_and(|since| since.elapsed() < AWAITED)
     }
 
     /// A call ended of which is not known what it did.

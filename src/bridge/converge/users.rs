@@ -14,7 +14,7 @@ use crate::{
         state::{Account, Existence, ObservedAccount, Principal, UserWork},
     },
     store::{Took, UserLearned, UserTurn, Withdrawn},
-    upstream::{Millis, Outcome, RemoteUser, Upstream, UpstreamError, noting},
+    upstream::{MemberOutcome, Millis, Outcome, RemoteUser, Upstream, UpstreamError, noting},
 };
 
 /// Works one user turn off. `told`: what was told lately of the user, where
@@ -55,10 +55,12 @@ fn judge_end(learned: &mut UserLearned, told: &mut Told) -> Option<Pause> {
         told.ended(false);
         return None;
     }
-    let lately = told.gave_lately();
-    told.ended(lately.is_none());
-    // What was given lately may not have been shown yet: once more, then.
-    let lag = lately?;
+    // What was given lately, by whomever, may not have been shown yet: once more, then.
+    let lag = told
+        .gave_lately()
+        .max(told.may_have_missed(learned.had_nothing));
+    told.ended(lag.is_none());
+    let lag = lag?;
     (learned.settled, learned.again) = (false, true);
     Some(Pause::Within(lag))
 }
@@ -127,6 +129,7 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
         let (operation, result) = by_account(upstream, operation, result, &mut learned).await;
         match result {
             Ok(outcome) => {
+                learned.had_nothing = is_end_of_nothing(&operation, &outcome);
                 learned.upstream_id = outcome.upstream_id.or(learned.upstream_id);
                 note_success(&operation, &work.wanted, &mut observed);
                 learned.recreated |= returning && matches!(operation, Operation::CreateUser { .. });
@@ -184,6 +187,11 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
     learned.settled = true;
     learned.observed = Some(observed);
     (learned, Pause::None)
+}
+
+fn is_end_of_nothing(operation: &Operation, outcome: &Outcome) -> bool {
+    let seen = |(_, of): &(_, MemberOutcome)| *of == MemberOutcome::Seen;
+    matches!(operation, Operation::DeactivateUser { .. }) && outcome.members.iter().any(seen)
 }
 
 /// The end of everything but what a user has of these groups, which wait for a

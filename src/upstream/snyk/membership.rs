@@ -444,7 +444,7 @@ fn strange(role: &str) -> UpstreamError {
     }
 }
 
-fn outcome(who: &Principal, end: MemberOutcome) -> Outcome {
+pub(super) fn outcome(who: &Principal, end: MemberOutcome) -> Outcome {
     Outcome {
         members: vec![(who.user, end)],
         ..Outcome::default()

@@ -12,12 +12,12 @@ use super::{
     administrators::{Leave, Permit},
     api::{Membership, Which},
     families::{ids, name},
-    membership::later,
+    membership::{later, outcome},
     settings::Sso,
 };
 use crate::{
     plan::state::Principal,
-    upstream::{Outcome, UpstreamError, client::Priority},
+    upstream::{MemberOutcome, Outcome, UpstreamError, client::Priority},
 };
 
 /// So often it is looked for what was not there any more as it was shown.
@@ -55,6 +55,7 @@ impl Snyk {
                 reason: "what was sent before the start may count still".into(),
             }));
         }
+        let found = end.found;
         let left = end.left()?;
         if self.settings.sso == Sso::Remove && who.keeps.is_empty() {
             groups.retain(|group| !shares(who, group));
@@ -63,7 +64,8 @@ impl Snyk {
             }
         }
         match left {
-            None => Ok(Outcome::default()),
+            None if found => Ok(Outcome::default()),
+            None => Ok(outcome(who, MemberOutcome::Seen)),
             Some(reason) => Err(UpstreamError::Partly { reason }),
         }
     }
@@ -99,6 +101,7 @@ impl Snyk {
         end: &mut End,
     ) -> Result<bool, UpstreamError> {
         let doomed = self.doomed(groups, who).await?;
+        end.found |= !doomed.is_empty();
         let leaves = self.may_go(&doomed).await?;
         let mut complete = true;
         (end.refused, end.waits) = (None, None);
@@ -239,6 +242,8 @@ fn has_any(roles: &[String], group: &str) -> bool {
 /// keep the others.
 #[derive(Default)]
 struct End {
+    /// A look has shown something.
+    found: bool,
     begun: bool,
     refused: Option<UpstreamError>,
     /// For so long it cannot be known whether somebody else administers.

@@ -376,6 +376,42 @@ async fn an_end_soon_after_other_calls_is_done_and_done_once_more() {
     assert!(lately.doubts(&viewers(), false).is_none());
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_end_that_found_nothing_is_done_once_more_when_a_look_can_lag_no_longer() {
+    let lag = Duration::from_secs(10);
+    let nothing = |operation: &Operation| match operation {
+        Operation::DeactivateUser { principal } => Ok(Outcome {
+            members: vec![(principal.user, MemberOutcome::Seen)],
+            ..Outcome::default()
+        }),
+        other => panic!("{other:?}"),
+    };
+    let (empty, app) = (scripted(nothing), scripted(all_done));
+    let mut told = Told::nothing(None);
+    let end = || user(false, Existence::Present, false);
+    for _ in 0..2 {
+        let (learned, pause) = user_turn(&empty, end(), Some(&mut told)).await;
+        assert!(learned.again && !learned.settled);
+        assert_eq!(pause, Pause::Within(lag));
+        // Looked at too early, it is to be looked at later all the same.
+        tokio::time::advance(lag / 2).await;
+        let (learned, pause) = user_turn(&empty, end(), Some(&mut told)).await;
+        assert!(learned.again && !learned.settled);
+        assert_eq!(pause, Pause::Within(lag / 2));
+        tokio::time::advance(lag / 2).await;
+        let (learned, pause) = user_turn(&empty, end(), Some(&mut told)).await;
+        assert!(learned.settled && !learned.again);
+        assert_eq!(pause, Pause::None);
+    }
+    // One that took something away saw what there was.
+    user_turn(&empty, end(), Some(&mut told)).await;
+    let (learned, pause) = user_turn(&app, end(), Some(&mut told)).await;
+    assert!(learned.settled && !learned.again);
+    assert_eq!(pause, Pause::None);
+    let (learned, _) = user_turn(&empty, end(), Some(&mut told)).await;
+    assert!(learned.again, "that one was another");
+}
+
 #[tokio::test]
 async fn an_end_that_was_refused_or_broken_off_may_have_been_done_in_part() {
     let mut app = scripted(|_| Err(rejected()));

@@ -620,8 +620,9 @@ impl Roles {
     }
 
     /// The end of an account, and of others that have its address: one call for
-    /// each family, but for what is another connection's.
-    async fn end(&self, who: &Principal) -> Result<(), UpstreamError> {
+    /// each family, but for what is another connection's. Whether there was anything.
+    async fn end(&self, who: &Principal) -> Result<bool, UpstreamError> {
+        let mut found = false;
         let twins = who.twins.iter().map(|id| Some(account_of(id).to_owned()));
         for account in [None].into_iter().chain(twins) {
             for family in FAMILIES {
@@ -636,15 +637,16 @@ impl Roles {
                 };
                 let held = seen.get(&(account.clone(), family.to_owned())).copied();
                 let spared = |rank| spares && who.elsewhere.contains(&name_of(family, rank));
-                if let Some((id, rank)) = held
+                let held = held.filter(|(_, rank)| !spared(*rank));
+                found |= held.is_some();
+                if let Some((id, _)) = held
                     && self.lie != Lie::EndsNothing
-                    && !spared(rank)
                 {
                     self.write(&account, family, Write::Take(id)).await?;
                 }
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Every account, and those that have something first.
@@ -839,8 +841,10 @@ impl Upstream for Roles {
             }
             Operation::DeactivateUser { principal } => {
                 let _alone = Alone::new(self, &principal.account);
-                self.end(principal).await?;
-                Ok(Outcome::default())
+                match self.end(principal).await? {
+                    true => Ok(Outcome::default()),
+                    false => Ok(one(principal, MemberOutcome::Seen)),
+                }
             }
             Operation::AddMembers { group, members } => {
                 assert_eq!(members.len(), 1, "one user in one call");
