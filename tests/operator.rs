@@ -116,6 +116,50 @@ async fn the_status_and_the_metrics_tell_the_same_numbers_and_no_names_of_people
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_call_without_an_answer_may_still_undo_is_told_until_it_cannot() {
+    let lags = "sync_wait = \"1s\"\nread_lag = \"100ms\"\nlate_writes = \"6s\"";
+    let world = World::with(lags, &["--empty"]).await;
+    let users = world.users("u", 2).await;
+    let path = format!("/Groups/{}", world.group("crew", &users[..1]).await);
+    let none = json!({ "users": 0, "groups": 0, "memberships": 0 });
+    until(&world, "all settled", |c| c["unsettled"] == none).await;
+    let late = json!({ "late": { "after_ms": 3000 } });
+    let late = json!({ "rules": [{ "failure": late, "operation": "add_members", "next": 1 }] });
+    world.faults(late).await;
+    let change =
+        |op: &str| json!([{ "op": op, "path": "members", "value": [{ "value": users[1] }] }]);
+    world.patch(&path, change("add")).await.expect(204);
+    world.patch(&path, change("remove")).await.expect(204);
+
+    let one = json!({ "users": 0, "groups": 0, "memberships": 1 });
+    until(&world, "removed, and not settled", |c| {
+        c["pending"] == none && c["unsettled"] == one
+    })
+    .await;
+    let (said, _, well) = world.run(&["status"]);
+    assert!(well && said.contains("unsettled: 1 memberships"), "{said}");
+    assert!(world.is_ready().await);
+    let (_, token) = world.operator();
+    let line = "drawbridge_unsettled_memberships{connection=\"acme\"} 1";
+    let metrics = ask(&world, "/metrics", Some(&token)).await.1;
+    assert!(metrics.lines().any(|l| l == line), "{metrics}");
+
+    let both = [support::address("u0"), support::address("u1")].into();
+    world.until_upstream_has("crew", &both).await;
+    until(&world, "all settled", |c| {
+        c["pending"] == none && c["unsettled"] == none
+    })
+    .await;
+    assert_eq!(
+        world.upstream_members("crew").await,
+        Some([support::address("u0")].into()),
+        "who sees that nothing is unsettled may believe"
+    );
+    let (said, _, well) = world.run(&["status"]);
+    assert!(well && !said.contains("unsettled"), "{said}");
+}
+
 #[tokio::test]
 async fn the_kill_switch_stops_writes_at_once_keeps_requests_and_outlives_a_restart() {
     let mut world = World::start().await;

@@ -229,3 +229,27 @@ async fn whoever_waits_for_a_deletion_that_was_refused_is_told_that_and_what_to_
     assert_eq!(accounts(&world).await, [address("a")]);
     world.overlook().await;
 }
+
+/// An answer that says nothing: a gateway gives it too for what goes on behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_until_a_deletion_can_take_effect_no_more_is_told_that() {
+    let lags = "sync_wait = \"300ms\"\nread_lag = \"100ms\"\nlate_writes = \"4s\"";
+    let world = World::with(lags, &["--empty"]).await;
+    let before = world.user("a").await;
+    let once = json!({ "failure": "error_before", "operation": "deactivate_user", "next": 1 });
+    world.faults(json!({ "rules": [once] })).await;
+    let path = format!("/Users/{before}");
+    world.send("DELETE", &path, None).await.expect(204);
+    let next = world.user("a").await;
+    let waits = |told: &Value| {
+        let one = &told["waiting"][0];
+        let reason = one["reason"].as_str().unwrap_or_default();
+        one["user"] == json!(next) && reason.contains("may still take effect")
+    };
+    let told = until_told(&world, "who waits for what", waits).await;
+    assert_eq!(told["unsettled"]["users"], 1);
+    let told = until_told(&world, "the end", |told| told["pending"]["users"] == 0).await;
+    assert_eq!(told["waiting"], json!([]));
+    assert_eq!(accounts(&world).await, [address("a")]);
+    world.overlook().await;
+}

@@ -187,6 +187,12 @@ fn why(delay: &Delay) -> String {
             "a User with the same account was deleted, and is not gone from the application yet"
                 .to_owned()
         }
+        Delay::PredecessorUnsettled => {
+            "a User with the same account was deleted, and a call about that one got no clear answer \
+             from the application, so that it may still take effect, on whoever has the account \
+             then; this one has it when late_writes is over"
+                .to_owned()
+        }
         Delay::PredecessorRefused(reason) => format!(
             "a User with the same account was deleted, and that was refused: {reason}; take away \
              what is in its way, or ask the application's administrator, then have it tried again \

@@ -15,7 +15,9 @@ use crate::app;
 ///
 /// The exit status is 0 only if everything is as the identity providers were
 /// told: nothing pending, refused, held or paused, nothing that the last
-/// reconciliation missed and left, and every application answers.
+/// reconciliation missed and left, and every application answers. What is unsettled
+/// is as they were told now; a call that got no answer may still change it, and then
+/// it is put right by itself.
 #[derive(Debug, Args)]
 pub(super) struct Status {
     /// As JSON, as the server tells it.
@@ -187,6 +189,7 @@ fn show(screen: Screen, status: &Value) {
                 screen.line(Tone::Bad, &format!("  {what}: {counts}"));
             }
         }
+        show_unsettled(screen, connection);
         show_progress(screen, connection);
         if let Some(seconds) = connection["pendingTakesAtLeastSeconds"].as_u64() {
             let text = format!(
@@ -213,6 +216,18 @@ fn show(screen: Screen, status: &Value) {
 
 /// What of it the screen shows; `--json` has more.
 const SHOWN: usize = 20;
+
+/// It is as asked now, or counted among the others.
+fn show_unsettled(screen: Screen, connection: &Value) {
+    let counts = counts(&connection["unsettled"]);
+    if !counts.is_empty() {
+        let text = format!(
+            "unsettled: {counts}: calls about these got no answer and may still take effect until \
+             late_writes is over; what they change is put right then"
+        );
+        screen.paragraph(Tone::Plain, "  ", &text);
+    }
+}
 
 /// How far it has come with what is not as asked yet.
 fn show_progress(screen: Screen, connection: &Value) {

@@ -32,7 +32,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 42] = [
+const ROWS: [Row; 45] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -52,6 +52,21 @@ const ROWS: [Row; 42] = [
         "pending_memberships",
         "Memberships that the application does not have as asked yet.",
         |c| c.counts.pending_memberships,
+    ),
+    gauge(
+        "unsettled_users",
+        "Users of whom a call got no answer and may still take effect.",
+        |c| c.counts.unsettled.users,
+    ),
+    gauge(
+        "unsettled_groups",
+        "Groups of which a call got no answer and may still take effect.",
+        |c| c.counts.unsettled.groups,
+    ),
+    gauge(
+        "unsettled_memberships",
+        "Memberships of which a call got no answer and may still take effect.",
+        |c| c.counts.unsettled.memberships,
     ),
     gauge(
         "as_asked_users",

@@ -55,6 +55,11 @@ fn connection(of: &ConnectionStatus) -> Value {
             "groups": counts.pending_groups,
             "memberships": counts.pending_memberships,
         },
+        "unsettled": {
+            "users": counts.unsettled.users,
+            "groups": counts.unsettled.groups,
+            "memberships": counts.unsettled.memberships,
+        },
         "asAsked": {
             "users": as_asked(of.users_as_asked()),
             "memberships": as_asked(of.memberships_as_asked()),

@@ -26,8 +26,18 @@ pub struct Counts {
     pub refused_memberships: u64,
     /// Users whose account is not there yet.
     pub staged_users: u64,
+    pub unsettled: Unsettled,
     /// Requests that wait for an operator.
     pub held: u64,
+}
+
+/// What may still change in the application by itself: a call about it got no answer
+/// and may come late. When it can no more, what is wanted otherwise is said again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unsettled {
+    pub users: u64,
+    pub groups: u64,
+    pub memberships: u64,
 }
 
 /// A membership that the application refused, until it is asked for again.
@@ -80,6 +90,8 @@ pub enum Delay {
     Predecessor,
     /// The same, and the application refused that, for a reason.
     PredecessorRefused(String),
+    /// It is gone, and a call about it that got no answer may still come late.
+    PredecessorUnsettled,
     /// The account could not be ended when that was asked for, and could be now.
     Unended,
 }

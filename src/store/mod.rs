@@ -36,7 +36,7 @@ mod turns;
 
 pub use addresses::{Addresses, Holdings, LeftOver, ShownAccount, Twins};
 use audit::AuditRow;
-pub use counts::{Counts, Delay, Refused, RefusedAct, RefusedResource};
+pub use counts::{Counts, Delay, Refused, RefusedAct, RefusedResource, Unsettled};
 pub use drift::{
     DeletedBack, Drifted, DriftedGroup, GivenBack, Left, Reconcilable, Repaired, Settle, TakenAway,
 };

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     plan::state::{ConnectionKey, Existence, GroupKey, UserKey},
-    store::{Lane, Millis},
+    store::{Lane, Millis, Unsettled},
 };
 
 use super::{
@@ -168,6 +168,31 @@ pub(super) fn is_any(db: &Connection, connection: i64, since: Millis) -> Result<
              WHERE coalesce(g.connection, u.connection) = ?1 AND d.since >= ?2",
         )?
         .exists([connection, since])?)
+}
+
+/// How much may still change by a call that got no answer, or is not yet as sure as it
+/// gets, because only a read told of it.
+pub(super) fn unsettled(db: &Connection, connection: i64) -> Result<Unsettled> {
+    let count = |sql: &str| -> Result<u64> {
+        let count: i64 = db
+            .prepare_cached(sql)?
+            .query_row([connection], |row| row.get(0))?;
+        Ok(count.cast_unsigned())
+    };
+    Ok(Unsettled {
+        users: count(
+            "SELECT count(*) FROM doubts d JOIN users u ON u.key = d.user_key
+             WHERE d.group_key = 0 AND u.connection = ?1",
+        )?,
+        groups: count(
+            "SELECT count(DISTINCT d.group_key) FROM doubts d JOIN groups g ON g.key = d.group_key
+             WHERE d.user_key <= 0 AND g.connection = ?1",
+        )?,
+        memberships: count(
+            "SELECT count(*) FROM doubts d JOIN groups g ON g.key = d.group_key
+             WHERE d.user_key > 0 AND g.connection = ?1",
+        )?,
+    })
 }
 
 /// Also those that are not configured any more.

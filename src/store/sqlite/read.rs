@@ -14,7 +14,7 @@ use crate::{
     store::{Counts, Members, Meta, Resource},
 };
 
-use super::{families, fault::Result, refusals, row::id_at};
+use super::{families, fault::Result, late, refusals, row::id_at};
 
 pub(super) fn resource(
     db: &Connection,
@@ -239,6 +239,7 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
                AND g.tombstone IS NULL",
         )?,
         staged_users: families::staged(db, connection)?,
+        unsettled: late::unsettled(db, connection)?,
         held: count("SELECT count(*) FROM held WHERE connection = ?1 AND state = 'open'")?,
         pending_memberships: count(concat!(
             open_pairs!(),

@@ -328,12 +328,16 @@ pub(super) fn delayed(
     for (unended, sql) in [
         (
             true,
-            "SELECT id, NULL FROM users
+            "SELECT id, NULL, 0 FROM users
              WHERE connection = ?1 AND withdrawn = 5 AND withdrawn <> 0 LIMIT ?2",
         ),
         (
             false,
-            "SELECT u.id, max(o.refused) FROM users u
+            "SELECT u.id, max(o.refused),
+                 max(o.dirty = 1 OR EXISTS (
+                     SELECT 1 FROM memberships m
+                     WHERE m.user_key = o.key AND m.desired <> m.observed)) = 0
+             FROM users u
              JOIN users o ON o.connection = u.connection AND o.account_key = u.account_key
                  AND o.tombstone IS NOT NULL AND o.account_key IS NOT NULL
              WHERE u.connection = ?1 AND u.dirty = 1 AND u.tombstone IS NULL
@@ -346,6 +350,7 @@ pub(super) fn delayed(
             let why = match row.get(1)? {
                 _ if unended => Delay::Unended,
                 Some(reason) => Delay::PredecessorRefused(reason),
+                None if row.get(2)? => Delay::PredecessorUnsettled,
                 None => Delay::Predecessor,
             };
             Ok((id_at(row, 0)?, why))

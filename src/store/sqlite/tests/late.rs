@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     plan::{operation::Operation, state::Principal},
-    store::{GroupTurn, UNANSWERED, Why},
+    store::{GroupTurn, UNANSWERED, Unsettled, Why},
 };
 
 /// Long after everything that is noted here, and all reads of it.
@@ -471,4 +471,20 @@ async fn what_a_connection_left_unanswered_is_known_when_it_is_configured_no_mor
     store.note_interrupted(scene.c, 3_000).await.unwrap();
     assert!(store.has_unanswered(scene.c, 3_000).await.unwrap());
     assert!(!store.has_unanswered(scene.c, 3_001).await.unwrap(), "old");
+}
+
+#[tokio::test]
+async fn what_may_still_change_by_itself_is_counted_until_it_cannot() {
+    let scene = Scene::new().await;
+    let unsettled = async |of| scene.store.counts(of).await.unwrap().unsettled;
+    let (group, _) = replaced(&scene).await;
+    assert_eq!(unsettled(scene.c).await, Unsettled::default());
+    scene.unanswered(&group, replacement).await;
+    let now = unsettled(scene.c).await;
+    assert_eq!((now.users, now.groups), (0, 1));
+    assert!(now.memberships > 0);
+    let other = scene.store.connection("other").await.unwrap();
+    assert_eq!(unsettled(other).await, Unsettled::default());
+    scene.recheck(LATER).await;
+    assert_eq!(unsettled(scene.c).await, Unsettled::default());
 }
