@@ -82,6 +82,11 @@ pub(super) fn counting(
     } else {
         Seat::Free
     };
+    let seat = if wanted && seat == Seat::Free && seats::is_being_ended(db, user)? {
+        Seat::Leaving
+    } else {
+        seat
+    };
     let counting = if own.active {
         alternatives(db, &own, user)?
     } else {

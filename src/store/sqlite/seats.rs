@@ -138,6 +138,28 @@ pub(super) fn of(db: &Connection, user: i64, family: &str) -> Result<Seat> {
     }
 }
 
+/// Whether another connection ends the account right now. What that spares was asked
+/// for when it began, so that it would take away what is given meanwhile.
+pub(super) fn is_being_ended(db: &Connection, user: i64) -> Result<bool> {
+    let Some(person) = person(db, user)? else {
+        return Ok(false);
+    };
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM intents i JOIN users e ON e.key = i.key
+             JOIN connections c ON c.key = e.connection
+             WHERE i.lane = 'user' AND c.site = ?1 AND c.key <> ?2
+               AND (e.tombstone IS NOT NULL OR e.wants = 0)
+               AND (e.account_key = ?3 OR e.upstream_id = ?4)",
+        )?
+        .exists(params![
+            person.site,
+            person.connection,
+            person.account,
+            person.id
+        ])?)
+}
+
 /// Whether a connection has the place of one of its users, or is alone.
 pub(super) fn has(db: &Connection, user: i64, family: &str) -> Result<bool> {
     let Some(person) = person(db, user)? else {

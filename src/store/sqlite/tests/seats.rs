@@ -253,6 +253,19 @@ async fn an_end_that_is_not_done_keeps_the_place_when_nothing_lands_any_more() {
 }
 
 #[tokio::test]
+async fn who_is_being_ended_by_another_connection_is_given_nothing_meanwhile() {
+    let two = Two::new(true).await;
+    let (store, ann) = (&two.scene.store, &two.ann[0]);
+    let gone = store.delete_user(two.both[0], ann.resource.id, always(), actor());
+    gone.await.unwrap();
+    store.begin_user_turn(ann.key).await.unwrap().unwrap();
+    two.ask(1, true).await;
+    assert_eq!(two.seat(1).await, Seat::Leaving, "it is not spared");
+    two.ended(0).await;
+    assert_eq!(two.seat(1).await, Seat::Free);
+}
+
+#[tokio::test]
 async fn a_place_that_becomes_free_during_a_turn_is_taken_before_anything_is_sent() {
     let two = Two::new(true).await;
     two.ask(0, true).await;
