@@ -891,7 +891,7 @@ impl World {
     }
 
     /// Does something in the application itself, behind the bridge's back.
-    pub async fn as_administrator(&self, method: &str, path: &str, body: Value) {
+    pub async fn as_administrator(&self, method: &str, path: &str, body: Value) -> Value {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let mut request = self
             .client
@@ -908,6 +908,7 @@ impl World {
         let status = answer.status();
         let said = answer.text().await.unwrap_or_default();
         assert!(status.is_success(), "{path}: {status} {said}");
+        serde_json::from_str(&said).unwrap_or(Value::Null)
     }
 
     /// Every call since the log was emptied, oldest first.

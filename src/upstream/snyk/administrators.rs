@@ -38,7 +38,7 @@ pub(super) struct Administrators {
 }
 
 #[derive(Debug, Default)]
-struct OneGroup {
+pub(super) struct OneGroup {
     /// Held while one of them is taken away, so that two at once are not the
     /// last two.
     leaving: Arc<tokio::sync::Mutex<()>>,
@@ -144,7 +144,7 @@ impl Administrators {
         before.and_then(Until::rest)
     }
 
-    fn of(&self, group: &str) -> Arc<OneGroup> {
+    pub(super) fn of(&self, group: &str) -> Arc<OneGroup> {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(groups.entry(group.to_owned()).or_default())
     }
@@ -162,7 +162,7 @@ impl OneGroup {
     }
 
     /// Whether anybody else is certainly there still.
-    fn somebody_stays(&self, shown: &HashSet<String>, user: &str) -> bool {
+    pub(super) fn somebody_stays(&self, shown: &HashSet<String>, user: &str) -> bool {
         let told = self.told();
         let counts = |it: Option<Until>| it.is_some_and(|it| it.rest().is_some());
         let stays = |other: &String| {
@@ -279,7 +279,10 @@ impl Snyk {
 
     /// Memberships can be asked for by the name of a role alone, and in the
     /// spelling that Snyk has for it.
-    async fn read_administrators(&self, group: &str) -> Result<HashSet<String>, UpstreamError> {
+    pub(super) async fn read_administrators(
+        &self,
+        group: &str,
+    ) -> Result<HashSet<String>, UpstreamError> {
         let role = self.settings.administrator_role.trim();
         let mut name = self.families.spelled(group, role);
         if name.is_none() {

@@ -3,9 +3,15 @@
 //! from a reading, and nothing at all where the role administers, where anything
 //! of ours was sent for the user since, where a look showed something else, or
 //! where the reading is older than `roles_known_for`: within that time somebody
-//! in Snyk may have given more, which would be taken away again. Where many are
-//! raised and the reading is too old, it is read again as soon as that is no
+//! in Snyk may have given more, which would be taken away again. Only nobody who
+//! administers is lowered by it: a look at those who do comes first, one for all
+//! who are raised within a few seconds. Where many are raised and the reading is too old, it is read again as soon as that is no
 //! dearer than the looks were.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use super::{
     Snyk,
@@ -15,7 +21,16 @@ use super::{
     now::Now,
     roles::{Step, step_up},
 };
-use crate::upstream::{MemberOutcome, UpstreamError, client::Priority};
+use crate::upstream::{
+    MemberOutcome, UpstreamError,
+    client::{Moment, Priority},
+};
+
+/// Who administers, by the ids of Snyk Groups, and since when that is known.
+pub(super) type Administered = HashMap<String, (Moment, HashSet<String>)>;
+
+/// For so long one look at those who administer serves.
+const LOOK_SERVES: Duration = Duration::from_secs(5);
 
 impl Snyk {
     /// `None`: a look is needed.
@@ -38,6 +53,9 @@ impl Snyk {
         if !matches!(step, Step::Update { .. }) {
             return None;
         }
+        if !self.is_none_of_the_last(pair.group, user).await {
+            return None;
+        }
         let done = self.take(pair, user, &now, Ok(step), Priority::Ordinary);
         match done.await {
             // It is not as it was read.
@@ -48,6 +66,27 @@ impl Snyk {
             ) => None,
             done => Some(done),
         }
+    }
+
+    /// Whether others administer the Snyk Group for certain, and this user does not
+    /// (reliability: I-24): somebody in Snyk may have changed who does.
+    async fn is_none_of_the_last(&self, group: &str, user: &str) -> bool {
+        let mut looks = self.administered.lock().await;
+        looks.retain(|_, (since, _)| since.is_within(LOOK_SERVES));
+        if !looks.contains_key(group) {
+            let since = Moment::now();
+            match self.read_administrators(group).await {
+                Ok(shown) => _ = looks.insert(group.to_owned(), (since, shown)),
+                Err(error) => {
+                    tracing::warn!(%group, %error, "those who administer a Snyk Group could not be read");
+                    return false;
+                }
+            }
+        }
+        let of = self.administrators.of(group);
+        looks
+            .get(group)
+            .is_some_and(|(_, shown)| !shown.contains(user) && of.somebody_stays(shown, user))
     }
 
     fn as_read(&self, group: &str, user: &str) -> Option<Now> {

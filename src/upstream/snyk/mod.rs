@@ -66,6 +66,7 @@ pub fn open(settings: Settings) -> Result<Arc<dyn Upstream>, String> {
         lags: OnceLock::new(),
         sso_users: accounts::SsoUsers::default(),
         reading: tokio::sync::Mutex::default(),
+        administered: tokio::sync::Mutex::default(),
         settings,
     }))
 }
@@ -83,6 +84,8 @@ struct Snyk {
     sso_users: accounts::SsoUsers,
     /// One reading for all who ask for it at once.
     reading: tokio::sync::Mutex<()>,
+    /// Who administers the Snyk Groups, for whoever is raised by a reading.
+    administered: tokio::sync::Mutex<as_read::Administered>,
     settings: Settings,
 }
 
