@@ -27,10 +27,15 @@ pub(super) fn keeps(
         return Ok(());
     }
     let can = upstream.capabilities();
+    let back = if stored.row.account.active {
+        ""
+    } else {
+        "; write that address back with active: true, or delete the User and make another"
+    };
     Err(Problem::bad(
         ScimType::Mutability,
         format!(
-            "the e-mail address of a user whom {} knows as {:?} cannot be changed: {}",
+            "the e-mail address of a user whom {} knows as {:?} cannot be changed: {}{back}",
             can.application,
             stored.row.account_key.as_deref().unwrap_or_default(),
             can.note(Act::RenameUser)

@@ -134,8 +134,18 @@ async fn who_leaves_with_another_address_is_out_and_comes_back_with_the_one_of_t
     let left = world.put(&path, leaving).await.expect(200).body;
     assert_eq!(left["active"], false);
     assert!(roles(&world, "mel").await.is_empty());
-    reason(activate(&world, &mel, true).await, 400, "cannot be changed");
+    for told in ["cannot be changed", "write that address back"] {
+        reason(activate(&world, &mel, true).await, 400, told);
+    }
     assert!(roles(&world, "mel").await.is_empty());
+    let mut back = renaming(&address("mel"));
+    back[0]["value"]["active"] = json!(true);
+    let shown = world.patch(&path, back).await.expect(200).body;
+    assert_eq!(shown["active"], true);
+    // Or first the one and then the other.
+    let mut leaving = user("left");
+    leaving["active"] = json!(false);
+    world.put(&path, leaving).await.expect(200);
     world
         .patch(&path, renaming(&address("mel")))
         .await
