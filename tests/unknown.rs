@@ -179,3 +179,68 @@ async fn what_was_on_its_way_for_who_left_is_pending_only_as_long_as_it_can_land
     all_is_well(&world).await;
     assert!(!is_active(&world, "ann").await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_the_guard_rails_keep_an_operator_ends_as_the_answer_says() {
+    let rails = "read_lag = \"200ms\"\nguard = { enabled = true, \
+                 removals = { more_than = 1, percent = 1, within = \"1h\" } }";
+    let world = World::of(Application::Opsera, rails).await;
+    let names = ["one", "two", "three", "four"];
+    let mut ids = Vec::new();
+    for name in names {
+        ids.push(world.post("/Users", inactive(name)).await.expect(201).id());
+    }
+    somebody_made(&world, &names).await;
+    activate(&world, &ids[0], false).await.expect(200);
+    for id in &ids[1..] {
+        let kept = activate(&world, id, false).await.expect(400);
+        let said = kept.body["detail"].to_string();
+        assert!(said.contains("reconcile --apply --shrunk"), "{said}");
+    }
+    let (said, ..) = world.run(&["reconcile", "--apply"]);
+    assert!(said.contains("--apply --shrunk does it"), "{said}");
+    for name in &names[1..] {
+        assert!(is_active(&world, name).await, "{name}");
+    }
+    let (said, wrong, _) = world.run(&["reconcile", "--apply", "--shrunk"]);
+    for name in names {
+        let ended = async || !is_active(&world, name).await;
+        eventually(&format!("{name} is ended: {said}{wrong}"), ended).await;
+    }
+    all_is_well(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_end_is_refused_is_told_and_ended_later_and_nobody_else_has_the_name() {
+    let world = World::of(Application::Opsera, "read_lag = \"200ms\"").await;
+    let id = world.post("/Users", inactive("bob")).await.expect(201).id();
+    somebody_made(&world, &["bob"]).await;
+    let refuses =
+        json!({ "operation": "deactivate_user", "failure": { "status": { "status": 400 } } });
+    world.faults(json!({ "rules": [refuses] })).await;
+    let path = format!("/Users/{id}");
+    for end in [
+        activate(&world, &id, false).await,
+        world.send("DELETE", &path, None).await,
+    ] {
+        let said = end.expect(400).body["detail"].to_string();
+        assert!(said.contains("refused to deactivate"), "{said}");
+    }
+    let told = world.status().await["connections"][0]["refusedResources"].clone();
+    assert_eq!(
+        (&told[0]["id"], &told[0]["asked"]),
+        (&json!(id), &json!("deactivate"))
+    );
+    let next = world.post("/Users", user("bob")).await.expect(409);
+    assert!(next.body["detail"].to_string().contains("in use"));
+    assert!(is_active(&world, "bob").await);
+
+    world.faults(json!({})).await;
+    world.run(&["reconcile", "--apply"]);
+    eventually("it is ended", async || !is_active(&world, "bob").await).await;
+    all_is_well(&world).await;
+    world.send("DELETE", &path, None).await.expect(204);
+    world.post("/Users", user("bob")).await.expect(201);
+    assert!(is_active(&world, "bob").await, "another account");
+    all_is_well(&world).await;
+}

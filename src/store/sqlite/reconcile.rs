@@ -319,7 +319,9 @@ pub(super) fn end_again(
         let Some(user) = who_ended(db, *key)? else {
             continue;
         };
-        if user.account.active || user.unsure > 0 {
+        // Found for who must have nothing, and kept by a guard rail.
+        let kept = user.unsure >= SOUGHT && user.refused.is_some();
+        if user.account.active || user.unsure > 0 && !kept {
             continue;
         }
         if protected::protects(&user, actor)? {
@@ -338,7 +340,9 @@ pub(super) fn end_again(
                 withdrawal::begin_meanwhile(db, &mut user, true)?
             }
             Withdrawal::No | Withdrawal::Meanwhile => {
-                if user.seek(SOUGHT) {
+                if user.unsure >= SOUGHT || user.seek(SOUGHT) {
+                    // It is judged here.
+                    user.unsure = SOUGHT;
                     user.refused = None;
                 } else {
                     user.unsure = 2;
