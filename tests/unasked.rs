@@ -26,7 +26,11 @@ fn company(groups: &[(&str, &[&str])]) -> Value {
 }
 
 async fn found(groups: &[(&str, &[&str])]) -> (World, String) {
-    let mut world = World::of(Application::DeclaredForEver, SOON).await;
+    found_in(Application::DeclaredForEver, groups).await
+}
+
+async fn found_in(application: Application, groups: &[(&str, &[&str])]) -> (World, String) {
+    let mut world = World::of(application, SOON).await;
     world.seed(company(groups)).await;
     world.import();
     let filter = format!("/Users?filter=userName%20eq%20%22{}%22", address("ann"));
@@ -131,4 +135,69 @@ async fn what_the_application_does_not_take_away_is_told_until_it_does() {
         assert!(Instant::now() < end, "{:#}", world.status().await);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_taken_out_by_hand_before_leaving_is_not_put_back_there() {
+    for application in [Application::Opsera, Application::DeclaredForEver] {
+        let all: &[(&str, &[&str])] = &[("dev", &["ann", "ben"]), ("ops", &["ann", "cat"])];
+        let (world, ann) = found_in(application, all).await;
+        let by_hand: &[(&str, &[&str])] = &[("dev", &["ben"]), ("ops", &["ann", "cat"])];
+        world.seed(company(by_hand)).await;
+        let path = format!("/Users/{ann}");
+        world.patch(&path, active(false)).await.expect(200);
+        if application == Application::DeclaredForEver {
+            until_the_groups_are(&world, &[("ops", &["cat"])]).await;
+        }
+        world.patch(&path, active(true)).await.expect(200);
+        until_the_groups_are(&world, by_hand).await;
+        let end = Instant::now() + Duration::from_secs(20);
+        while !world.run(&["status"]).2 {
+            assert!(Instant::now() < end, "{:#}", world.status().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        until_the_groups_are(&world, by_hand).await;
+        assert_eq!(members_here(&world, "dev").await, 1);
+        assert_eq!(members_here(&world, "ops").await, 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_looked_at_is_taken_away_in_time_and_not_given_back() {
+    for application in [Application::Opsera, Application::DeclaredForEver] {
+        let all: &[(&str, &[&str])] = &[("dev", &["ann", "ben"])];
+        let (world, ann) = found_in(application, all).await;
+        let group = json!({ "operation": "get_group", "failure": { "status": { "status": 503 } } });
+        let list =
+            json!({ "operation": "list_groups", "failure": { "status": { "status": 503 } } });
+        let members =
+            json!({ "operation": "get_members", "failure": { "status": { "status": 503 } } });
+        world
+            .faults(json!({ "rules": [group, list, members] }))
+            .await;
+        let path = format!("/Users/{ann}");
+        let asked = Instant::now();
+        world.patch(&path, active(false)).await.expect(200);
+        if application == Application::DeclaredForEver {
+            until_the_groups_are(&world, &[("dev", &["ben"])]).await;
+        }
+        assert!(asked.elapsed() < Duration::from_secs(10), "{asked:?}");
+        world.faults(json!({})).await;
+        world.patch(&path, active(true)).await.expect(200);
+        let end = Instant::now() + Duration::from_secs(20);
+        while !world.run(&["status"]).2 {
+            assert!(Instant::now() < end, "{:#}", world.status().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        until_the_groups_are(&world, &[("dev", &["ben"])]).await;
+        assert_eq!(members_here(&world, "dev").await, 1);
+    }
+}
+
+async fn members_here(world: &World, name: &str) -> usize {
+    let path = format!("/Groups?filter=displayName%20eq%20%22{name}%22");
+    let found = world.get(&path).await.expect(200).body;
+    found["Resources"][0]["members"]
+        .as_array()
+        .map_or(0, Vec::len)
 }

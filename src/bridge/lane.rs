@@ -33,6 +33,7 @@ use crate::{
 };
 
 pub(super) mod brink;
+mod found;
 mod places;
 
 use brink::Kept;
@@ -116,6 +117,8 @@ struct Inner {
     read_lag: Duration,
     guard: Arc<Guard>,
     places: Places,
+    /// Whether an account that was ended can come back.
+    returns: bool,
     /// What was done before is not known.
     began: Instant,
     others: OnceLock<Others>,
@@ -365,7 +368,7 @@ impl Lanes {
         upstream: Arc<dyn Upstream>,
         engine: tokio::runtime::Handle,
         sent_lately: bool,
-        (read_lag, guard, places): (Duration, Arc<Guard>, Places),
+        (read_lag, guard, places, returns): (Duration, Arc<Guard>, Places, bool),
     ) -> Self {
         let families = upstream.has_families();
         Self(Arc::new(Inner {
@@ -379,6 +382,7 @@ impl Lanes {
             read_lag,
             guard,
             places,
+            returns,
             began: Instant::now(),
             others: OnceLock::new(),
         }))
@@ -586,8 +590,14 @@ impl Lanes {
         let upstream = self.0.upstream.as_ref();
         let before = turn.work.observed.clone();
         let was_there = before.existence == Existence::Present;
+        let ends = takes && before.existence != Existence::Absent;
+        let looks = ends && self.0.returns && !upstream.capabilities().withdraws();
         let work = async {
-            if let Some(mut kept) = self.keep_user(&turn).await? {
+            let kept = self.keep_user(&turn).await?;
+            if looks && kept.as_ref().is_none_or(|it| !it.keeps.is_empty()) {
+                self.see_found(Lane::User(key)).await?;
+            }
+            if let Some(mut kept) = kept {
                 self.part(&turn, &mut kept, told.as_deref_mut()).await;
                 return Ok::<_, StoreError>(kept);
             }
@@ -695,6 +705,9 @@ impl Lanes {
         let first = takes && turn.work.adds.is_empty();
         let mut spared = first_if(takes, self.spare(&mut turn)).await?;
         let waits = spared.waits();
+        if takes {
+            first_if(takes, self.see_found(Lane::Group(key))).await?;
+        }
         let seq = turn.seq;
         let target = if turn.work.wanted {
             Existence::Present

@@ -15,7 +15,7 @@ use std::{
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    plan::state::ConnectionKey,
+    plan::{capability::Act, state::ConnectionKey},
     scim::{error::Problem, json::Limits},
     store::{Millis, Store, StoreError, Watch},
     upstream::Upstream,
@@ -254,6 +254,8 @@ impl Bridge {
             setup.upstream.brake(switch.stops(&setup.name));
             let budget = budget::Budget::new(setup.policy.request_budget);
             offered::recall(&*store, key, &setup).await?;
+            let can = setup.upstream.capabilities();
+            let returns = setup.policy.recreate || can.can(Act::ReactivateUser);
             let lanes = Lanes::new(
                 setup.name.clone(),
                 switch.clone(),
@@ -265,6 +267,7 @@ impl Bridge {
                     setup.policy.read_lag,
                     Arc::clone(&setup.policy.guard),
                     places.clone(),
+                    returns,
                 ),
             );
             recovery::settle_in(&*store, key, &setup, doubt).await?;

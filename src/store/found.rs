@@ -3,7 +3,7 @@
 use crate::{
     plan::{
         listing::List,
-        state::{Family, ObservedAccount},
+        state::{Family, GroupKey, ObservedAccount, Principal},
     },
     scim::resource::ResourceId,
 };
@@ -50,6 +50,15 @@ pub struct Imported {
     pub doubted: u64,
     /// Groups that were known to be gone and are shown again.
     pub back: u64,
+}
+
+/// A membership that was only found and is about to be taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unseen {
+    pub group: GroupKey,
+    /// The application's name for it.
+    pub name: String,
+    pub who: Principal,
 }
 
 /// What is not on a list of the application any more, by the keys of its rows:

@@ -40,7 +40,7 @@ pub use counts::{Counts, Delay, Refused, RefusedAct, RefusedResource, Unsettled}
 pub use drift::{
     DeletedBack, Drifted, DriftedGroup, GivenBack, Left, Reconcilable, Repaired, Settle, TakenAway,
 };
-pub use found::{FoundGroup, FoundUser, Gone, ImportMark, Imported};
+pub use found::{FoundGroup, FoundUser, Gone, ImportMark, Imported, Unseen};
 pub use guard::{
     Age, Guarding, Hold, HoldId, HoldState, Kept, Rail, Recovery, Request, Room, Watch, Watched,
     Why,
@@ -312,6 +312,11 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
         learned: GroupLearned,
         at: Millis,
     ) -> Result<Vec<Lane>, StoreError>;
+    /// What was only found of those whose access a lane is about to end, and what no
+    /// look has shown since that was asked for: it is not given back.
+    async fn unseen(&self, lane: Lane) -> Result<Vec<Unseen>, StoreError>;
+    /// A look has shown these memberships, so they are.
+    async fn note_there(&self, pairs: Vec<(GroupKey, UserKey)>) -> Result<(), StoreError>;
     /// At start, whether the application can end accounts. Returns how many are
     /// there still whose end was asked for when it could not; none of them is ended
     /// for that alone, as they may be many.

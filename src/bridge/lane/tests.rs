@@ -162,7 +162,7 @@ fn lanes(app: Scripted) -> (Lanes, tempfile::TempDir) {
         app,
         engine,
         false,
-        (lag, Arc::new(Guard::off()), Places::default()),
+        (lag, Arc::new(Guard::off()), Places::default(), true),
     );
     let state = State {
         running: true,

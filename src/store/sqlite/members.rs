@@ -36,15 +36,16 @@ const PAIR: &str = "SELECT desired, observed, managed FROM memberships
 const INSERT: &str =
     "INSERT INTO memberships (group_key, user_key, user_id, desired, observed, managed, seq)
      VALUES (?1, ?2, ?3, 1, 0, 1, ?4)";
-const ADOPT: &str = "UPDATE memberships SET managed = 1 WHERE group_key = ?1 AND user_key = ?2";
+const ADOPT: &str = "UPDATE memberships SET managed = 1, found = 0
+     WHERE group_key = ?1 AND user_key = ?2";
 const DELETE: &str = "DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2";
 const CHANGE: &str = "UPDATE memberships SET desired = ?3, managed = 1, seq = ?4, doubted = 0,
-         withheld = 0, reread = 0
+         withheld = 0, reread = 0, found = 0
      WHERE group_key = ?1 AND user_key = ?2";
 const AGAIN: &str = "UPDATE memberships SET seq = ?3 WHERE group_key = ?1 AND user_key = ?2";
 const OPEN: &str = "UPDATE memberships SET observed = 2 WHERE group_key = ?1 AND user_key = ?2";
 const DOUBT: &str = "UPDATE memberships SET desired = 0, observed = 2, managed = 1, seq = ?3,
-         doubted = 0, withheld = 0, reread = 0
+         doubted = 0, withheld = 0, reread = 0, found = 0
      WHERE group_key = ?1 AND user_key = ?2";
 const WORKABLE: &str = "SELECT account_key IS NOT NULL AND (wants OR NOT ?2), dirty = 2 AND ?2
      FROM users WHERE key = ?1";

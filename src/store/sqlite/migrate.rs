@@ -30,6 +30,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0018_gone.sql"),
     include_str!("../migrations/0019_named_again.sql"),
     include_str!("../migrations/0020_departed.sql"),
+    include_str!("../migrations/0023_found.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

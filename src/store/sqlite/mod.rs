@@ -31,8 +31,8 @@ use super::{
     FoundUser, Gone, GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health,
     Holdings, ImportMark, Imported, Lane, ListError, Listing, Members, Millis, Pending,
     Precondition, Reconcilable, Refused, RefusedResource, Repaired, Resource, Seat, SeenToken,
-    Select, Settle, Standing, Store, StoreError, StoredUser, TakenAway, UserLearned, UserRow,
-    UserTurn, UserWritten, WriteError,
+    Select, Settle, Standing, Store, StoreError, StoredUser, TakenAway, Unseen, UserLearned,
+    UserRow, UserTurn, UserWritten, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
     trial::Script,
@@ -615,6 +615,15 @@ impl Store for Sqlite {
 
     async fn user_ids(&self, keys: Vec<UserKey>) -> Result<Vec<ResourceId>, StoreError> {
         Ok(self.readers.read(|db| users::ids(db, &keys))?)
+    }
+
+    async fn unseen(&self, lane: Lane) -> Result<Vec<Unseen>, StoreError> {
+        Ok(self.readers.read(|db| unasked::unseen(db, lane))?)
+    }
+
+    async fn note_there(&self, pairs: Vec<(GroupKey, UserKey)>) -> Result<(), StoreError> {
+        let write = self.writer.write(move |db| unasked::note_there(db, &pairs));
+        Ok(write.await?)
     }
 
     async fn note_ends(&self, c: ConnectionKey, ends: bool) -> Result<u64, StoreError> {

@@ -17,7 +17,7 @@ use super::{
     fault::Result,
     lanes,
     late::{self, Sent},
-    leaving, seats, sharing,
+    leaving, seats, sharing, unasked,
     users::{self, UNJUDGED, User},
     withdrawal::{self, Withdrawal},
 };
@@ -210,6 +210,7 @@ pub(super) fn end(
 /// or not known, so all of them are put there again (reliability: I-15), also
 /// those that are on their way: they may have been done for the account before.
 fn want_again(db: &Connection, user: &User, known_as: Option<&str>) -> Result<()> {
+    unasked::forget_unseen(db, user)?;
     let let_go = serde_json::to_string(&sharing::let_go(db, user, known_as)?)?;
     db.prepare_cached(
         "UPDATE memberships SET observed = 2, before = NULL, sent = NULL

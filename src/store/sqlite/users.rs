@@ -23,6 +23,7 @@ use super::{
     fault::{Fault, Result},
     guard, lanes, leaving, owners, protected, recovery, removals,
     row::{check, existence_code, id_at},
+    unasked,
     withdrawal::{self, Withdrawal},
 };
 
@@ -584,12 +585,18 @@ pub(super) fn put(db: &Connection, user: &mut User, row: &UserRow, at: Millis) -
         user.withdrawn = Withdrawal::No;
     }
     user.attributes = serde_json::to_string(&row.attributes)?;
-    let (ended, moved) = (
+    let (ended, returns, moved) = (
         user.account.active && !row.account.active,
+        !user.account.active && row.account.active,
         user.account_key != row.account_key,
     );
     user.account_key.clone_from(&row.account_key);
     user.account.clone_from(&row.account);
+    if ended {
+        unasked::mark(db, user.key)?;
+    } else if returns {
+        unasked::give_back(db, user)?;
+    }
     if row.account.active && user.unsure >= SOUGHT {
         // What is found now is not to be taken for what was made.
         user.unsure = 0;

@@ -122,7 +122,7 @@ async fn scene_of(guard: Guard, app: Scripted, members: usize, lag: Duration) ->
         Arc::clone(&app) as Arc<dyn Upstream>,
         tokio::runtime::Handle::current(),
         false,
-        (lag, Arc::new(guard), Places::default()),
+        (lag, Arc::new(guard), Places::default(), true),
     );
     let scene = Scene {
         lanes,

@@ -2,7 +2,7 @@
 use super::*;
 use crate::{
     plan::state::GroupKey,
-    store::{FoundGroup, ImportMark, Site, Withdrawn},
+    store::{FoundGroup, GroupTurn, ImportMark, Site, Withdrawn},
 };
 
 impl Scene {
@@ -38,9 +38,23 @@ impl Scene {
         members.unwrap().ids.len()
     }
 
-    /// Of whom a turn of the group has only this to do.
+    /// Of whom a turn of the group has only this to do; the look before it shows
+    /// all of them.
     async fn takes_out(&self, group: GroupKey, user: UserKey) -> Vec<Lane> {
         let turn = self.begin(group).await;
+        self.sees(Lane::Group(group)).await;
+        self.is_out(turn, user).await
+    }
+
+    async fn sees(&self, lane: Lane) -> usize {
+        let unseen = self.store.unseen(lane).await.unwrap();
+        let pairs: Vec<_> = unseen.iter().map(|it| (it.group, it.who.user)).collect();
+        let count = pairs.len();
+        self.store.note_there(pairs).await.unwrap();
+        count
+    }
+
+    async fn is_out(&self, turn: GroupTurn, user: UserKey) -> Vec<Lane> {
         let removes: Vec<UserKey> = turn.work.removes.iter().map(|it| it.user).collect();
         assert_eq!((&removes[..], turn.work.alone), (&[user][..], 1));
         assert!(turn.work.adds.is_empty() && turn.work.full.is_none());
@@ -168,4 +182,44 @@ async fn what_another_connection_manages_stays() {
         .store
         .change_group(other, again, always(), asks, actor());
     assert!(matches!(asked.await, Err(WriteError::Problem(it)) if it.status == 403));
+}
+
+#[tokio::test]
+async fn what_no_look_has_shown_is_not_given_back() {
+    let scene = Scene::new().await;
+    let (ann, _) = (scene.member("ann").await, scene.member("ben").await);
+    let asked = scene.settled_group("asked", &[ann.resource.id]).await;
+    let (dev, id) = scene.finds(scene.c, "dev", &["ann", "ben"], None).await;
+    let (ops, seen) = scene.finds(scene.c, "ops", &["ann"], None).await;
+    scene.set_active(&ann, "ann", false).await;
+    assert_eq!(scene.withdraw(ann.key).await.len(), 3);
+    let turn = scene.begin(asked.key).await;
+    let unseen = scene.store.unseen(Lane::Group(asked.key)).await.unwrap();
+    assert_eq!(unseen, [], "it was asked for");
+    scene.is_out(turn, ann.key).await;
+    let turn = scene.begin(dev).await;
+    assert_eq!(scene.store.unseen(Lane::Group(dev)).await.unwrap().len(), 1);
+    scene.is_out(turn, ann.key).await;
+    scene.takes_out(ops, ann.key).await;
+    assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
+    assert_eq!((scene.count(id).await, scene.count(seen).await), (2, 1));
+    let back = scene.set_active(&ann, "ann", true).await;
+    assert_eq!(back.groups, [asked.key, ops]);
+    assert!(scene.idle(dev).await);
+    assert_eq!((scene.count(id).await, scene.count(seen).await), (1, 1));
+}
+
+#[tokio::test]
+async fn what_was_not_taken_away_yet_is_only_found_again() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let (dev, id) = scene.finds(scene.c, "dev", &["ann"], None).await;
+    scene.set_active(&ann, "ann", false).await;
+    assert_eq!(scene.withdraw(ann.key).await, [Lane::Group(dev)]);
+    scene.set_active(&ann, "ann", true).await;
+    assert!(scene.idle(dev).await, "nothing was sent");
+    assert_eq!(scene.count(id).await, 1);
+    // And the next end looks again.
+    scene.set_active(&ann, "ann", false).await;
+    assert_eq!(scene.sees(Lane::User(ann.key)).await, 1);
 }
