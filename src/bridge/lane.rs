@@ -354,7 +354,17 @@ impl Since for SinceSeq<'_> {
 #[async_trait]
 impl Counts for SinceSeq<'_> {
     async fn counting(&self, user: UserKey, wanted: bool) -> Result<Option<Counting>, StoreError> {
-        self.store.counting(self.key, user, wanted).await
+        let mut counting = self.store.counting(self.key, user, wanted).await?;
+        if let Some(counting) = &mut counting
+            && let Some(holding) = &mut counting.holding
+        {
+            // What was told after now was told by another clock.
+            let age = counting.told.map(|told| clock::now().saturating_sub(told));
+            holding.age = age
+                .and_then(|age| u64::try_from(age).ok())
+                .map(Duration::from_millis);
+        }
+        Ok(counting)
     }
 }
 

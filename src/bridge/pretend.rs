@@ -54,7 +54,7 @@ fn all_done(members: &[Principal]) -> Outcome {
     let done = members.iter().map(|it| (it.user, MemberOutcome::Applied));
     Outcome {
         members: done.collect(),
-        upstream_id: None,
+        ..Outcome::default()
     }
 }
 

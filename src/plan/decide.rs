@@ -277,6 +277,8 @@ mod tests {
             elsewhere: Vec::new(),
             keeps: Vec::new(),
             twins: Vec::new(),
+            has: false,
+            holding: None,
         }
     }
 

@@ -268,6 +268,8 @@ mod tests {
                 elsewhere: Vec::new(),
                 keeps: Vec::new(),
                 twins: Vec::new(),
+                has: false,
+                holding: None,
             },
             desired: true,
             has_access: true,

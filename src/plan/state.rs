@@ -1,7 +1,7 @@
 //! The two sides of every difference: what the identity provider asked for
 //! (desired) and what the application last showed or confirmed (observed).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -124,6 +124,26 @@ pub struct Principal {
     /// application's ids: nothing is left to them either.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub twins: Vec<String>,
+    /// In a call about a group of a family: the user is known to be in some group
+    /// of it.
+    #[serde(skip)]
+    pub has: bool,
+    /// In such a call, which one that is, as an answer of the application told.
+    #[serde(skip)]
+    pub holding: Option<Holding>,
+}
+
+/// What a user has of a [`Family`], as an answer of the application told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// The application's id of the account.
+    pub account: String,
+    /// The application's id of what binds the account to the group.
+    pub id: String,
+    /// The application's name of the group.
+    pub group: String,
+    /// How long ago that was told; `None`: it may be another group by now.
+    pub age: Option<Duration>,
 }
 
 /// Everything the plan needs to know of one user.

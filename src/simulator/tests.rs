@@ -215,6 +215,8 @@ fn by_email(names: &[&str]) -> Vec<Principal> {
             elsewhere: Vec::new(),
             keeps: Vec::new(),
             twins: Vec::new(),
+            has: false,
+            holding: None,
         })
         .collect()
 }

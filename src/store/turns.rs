@@ -3,7 +3,9 @@
 use crate::{
     plan::{
         operation::Operation,
-        state::{Existence, Family, GroupKey, GroupWork, ObservedAccount, UserKey, UserWork},
+        state::{
+            Existence, Family, GroupKey, GroupWork, Holding, ObservedAccount, UserKey, UserWork,
+        },
     },
     scim::resource::ResourceId,
 };
@@ -74,6 +76,14 @@ pub struct Counting {
     pub given_up: Vec<String>,
     /// Of another connection; unless it is free nothing is sent.
     pub seat: Seat,
+    /// See [`Principal::has`].
+    ///
+    /// [`Principal::has`]: crate::plan::state::Principal::has
+    pub has: bool,
+    /// What an answer told last of what the user has in the family, and when; the
+    /// time is missing where it may be another group of it by now.
+    pub holding: Option<Holding>,
+    pub told: Option<Millis>,
 }
 
 impl Counting {
@@ -91,6 +101,9 @@ impl Counting {
             rank,
             given_up: Vec::new(),
             seat: Seat::Free,
+            has: false,
+            holding: None,
+            told: None,
         }
     }
 
@@ -103,6 +116,9 @@ impl Counting {
         Self {
             given_up: given_up.map(|it| it.name).collect(),
             seat: self.seat,
+            has: self.has,
+            holding: self.holding,
+            told: self.told,
             ..Self::of(self.rank, among)
         }
     }
@@ -156,6 +172,8 @@ pub struct GroupLearned {
     pub left_out: Vec<UserKey>,
     /// Ids that users' accounts have now, as they were made anew.
     pub ids: Vec<(UserKey, String)>,
+    /// What answers told of what users have now in the group's family.
+    pub holdings: Vec<(UserKey, Option<Holding>)>,
     /// Pairs as they were before the turn began: certainly not sent.
     pub unsent: Vec<UserKey>,
     /// Pairs the application refused for good: desired is put back to what is

@@ -14,7 +14,7 @@ use crate::{
         capability::Capabilities,
         guard::Roles,
         operation::Operation,
-        state::{Account, Family, Principal, UserKey},
+        state::{Account, Family, Holding, Principal, UserKey},
     },
     scim::{catalog::Catalog, error::Problem, resource::Attributes, schema::Schemas},
 };
@@ -313,6 +313,9 @@ pub struct Outcome {
     /// The application's id of the account, or of the group that was made, where
     /// the answer tells it.
     pub upstream_id: Option<String>,
+    /// What the member has of the family after a call that was done, where there is
+    /// something and the answers tell it.
+    pub holding: Option<Holding>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     plan::{
         operation::Operation,
-        state::{Family, Principal, UserKey},
+        state::{Family, Holding, Principal, UserKey},
     },
     store::{Alternative, Counting, GroupLearned, GroupTurn, Seat, StoreError, Took},
     upstream::{MemberOutcome, Outcome, Upstream, UpstreamError, noting},
@@ -74,12 +74,19 @@ pub(in crate::bridge) async fn family_turn(
         .buffer_unordered(AT_ONCE);
     let mut learned = GroupLearned::default();
     let (mut again, mut handed) = (None, false);
-    while let Some(end) = ends.next().await {
+    let mut holdings = Vec::new();
+    while let Some(mut end) = ends.next().await {
         point!("turn.one-sent");
+        holdings.extend(end.told.take().map(|told| (end.user, told)));
         handed |= matches!(end.is, Is::HandedOver);
         again = again.max(note(&mut learned, end));
     }
     drop(ends);
+    let aged = |(user, (holding, at)): (UserKey, (Option<Holding>, Instant))| {
+        let age = Some(at.elapsed());
+        (user, holding.map(|holding| Holding { age, ..holding }))
+    };
+    learned.holdings = holdings.into_iter().map(aged).collect();
     let went_well = !learned.present.is_empty() || !learned.absent.is_empty();
     let pause = match (each.stopped(), again) {
         (Some(pause), _) => pause,
@@ -99,6 +106,8 @@ struct End {
     user: UserKey,
     is: Is,
     calls: Vec<Call>,
+    /// What an answer told that the user has now, and when.
+    told: Option<(Option<Holding>, Instant)>,
 }
 
 enum Is {
@@ -157,14 +166,19 @@ impl Each<'_> {
         let user = member.user;
         let mut told = self.people.alone(&member.account).await;
         let mut calls = Vec::new();
-        let is = match self.counting(user, wanted).await {
+        let (is, told) = match self.counting(user, wanted).await {
             Some(counting) => {
                 self.tell(member, wanted, counting, &mut told, &mut calls)
                     .await
             }
-            None => Is::Unsent,
+            None => (Is::Unsent, None),
         };
-        End { user, is, calls }
+        End {
+            user,
+            is,
+            calls,
+            told,
+        }
     }
 
     async fn tell(
@@ -174,16 +188,18 @@ impl Each<'_> {
         counting: Counting,
         told: &mut Told,
         calls: &mut Vec<Call>,
-    ) -> Is {
+    ) -> (Is, Option<(Option<Holding>, Instant)>) {
         match (counting.seat, wanted) {
             (Seat::Free, _) => {}
             // What may have come of a call of ours is theirs by now.
-            (_, false) => return Is::AsWanted(false),
-            (Seat::Leaving, true) => return Is::HandedOver,
-            (Seat::Taken, true) => return Is::Refused(ASKED_ELSEWHERE.into()),
+            (_, false) => return (Is::AsWanted(false), None),
+            (Seat::Leaving, true) => return (Is::HandedOver, None),
+            (Seat::Taken, true) => return (Is::Refused(ASKED_ELSEWHERE.into()), None),
         }
         let member = Principal {
             given_up: counting.given_up.clone(),
+            has: counting.has,
+            holding: counting.holding.clone(),
             ..member
         };
         let mut counts = counting.counts.as_ref();
@@ -194,7 +210,8 @@ impl Each<'_> {
             counts = counting.at_most.as_ref();
             result = self.send(&member, wanted, counts, calls).await;
         }
-        self.learn(wanted, counts, result, told)
+        let holding = result.as_ref().ok().and_then(holding);
+        (self.learn(wanted, counts, result, told), holding)
     }
 
     /// What is to be sent; `None` when nothing is.
@@ -329,6 +346,14 @@ impl Each<'_> {
             }
         }
     }
+}
+
+/// What an answer tells of what the user has; nothing where it tells nothing new.
+fn holding(outcome: &Outcome) -> Option<(Option<Holding>, Instant)> {
+    let (_, MemberOutcome::Applied) = outcome.members.first()? else {
+        return None;
+    };
+    Some((outcome.holding.clone(), Instant::now()))
 }
 
 fn is_missing(result: &Result<Outcome, UpstreamError>) -> bool {

@@ -238,6 +238,8 @@ fn principal(n: u8) -> Principal {
         elsewhere: Vec::new(),
         keeps: Vec::new(),
         twins: Vec::new(),
+        has: false,
+        holding: None,
     }
 }
 
@@ -287,7 +289,7 @@ pub(in crate::bridge) fn all_done(operation: &Operation) -> Result<Outcome, Upst
         .collect();
     Ok(Outcome {
         members,
-        upstream_id: None,
+        ..Outcome::default()
     })
 }
 
@@ -444,7 +446,7 @@ async fn unlisted_members_are_settled_by_one_read() {
         };
         Ok(Outcome {
             members: members_of(operation).into_iter().map(outcome).collect(),
-            upstream_id: None,
+            ..Outcome::default()
         })
     });
     let listed = RemoteMember {
@@ -465,7 +467,7 @@ async fn looks_that_may_lag_contradict_nobody_of_whom_the_application_said_nothi
         let outcome = |user| (user, MemberOutcome::Unknown);
         Ok(Outcome {
             members: members_of(operation).into_iter().map(outcome).collect(),
-            upstream_id: None,
+            ..Outcome::default()
         })
     });
     let mut doubts = Doubts::new();
@@ -484,7 +486,7 @@ async fn one_look_that_contradicts_is_not_believed_but_two_are() {
         let outcome = |user| (user, MemberOutcome::LeftOut);
         Ok(Outcome {
             members: members_of(operation).into_iter().map(outcome).collect(),
-            upstream_id: None,
+            ..Outcome::default()
         })
     });
     let mut doubts = Doubts::new();

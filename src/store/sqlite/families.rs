@@ -18,7 +18,7 @@ use super::{
     audit,
     fault::Result,
     groups::Group,
-    seats,
+    holdings, seats,
     users::{self, User},
 };
 
@@ -92,7 +92,14 @@ pub(super) fn counting(
     } else {
         Counting::default()
     };
-    Ok(Some(Counting { seat, ..counting }))
+    let (holding, told) = holdings::of(db, group, user)?.unzip();
+    Ok(Some(Counting {
+        seat,
+        has: holdings::is_any(db, group, user)?,
+        holding,
+        told: told.flatten(),
+        ..counting
+    }))
 }
 
 fn family_of(db: &Connection, group: i64) -> Result<Option<String>> {

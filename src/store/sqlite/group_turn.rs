@@ -20,7 +20,7 @@ use super::{
     fault::Result,
     gone,
     groups::{self, Group},
-    lanes,
+    holdings, lanes,
     late::{self, Sent},
     named_again, naming, protected, recovery, seats, undone,
     users::principal_at,
@@ -304,6 +304,9 @@ pub(super) fn end(
     let mut left = settle_pairs(db, &group, learned)?;
     point!("turn.pairs-settled");
     learn_ids(db, &learned.ids)?;
+    if let Some(family) = &group.family {
+        holdings::learn(db, &family.name, &learned.holdings, at)?;
+    }
     let keys = |users: &[UserKey]| users.iter().map(|user| user.0).collect::<Vec<i64>>();
     seats::settled(db, &group, (&keys(&learned.present), &removed(learned)), at)?;
     let undone = undone::undo(db, &mut group, seq, learned, at)?;

@@ -14,7 +14,7 @@ use crate::{
 use super::{
     addresses, audit,
     fault::Result,
-    guard, late, owners, refusals, removals,
+    guard, holdings, late, owners, refusals, removals,
     row::check,
     seats,
     users::{self, User},
@@ -232,6 +232,7 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
     };
     db.prepare_cached("DELETE FROM memberships WHERE user_key = ?1")?
         .execute([key])?;
+    holdings::forget(db, key)?;
     db.prepare_cached(
         "INSERT OR REPLACE INTO departed
              (connection, account_key, number, stays, upstream_id, user_key)

@@ -31,6 +31,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0019_named_again.sql"),
     include_str!("../migrations/0020_departed.sql"),
     include_str!("../migrations/0023_found.sql"),
+    include_str!("../migrations/0025_holdings.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

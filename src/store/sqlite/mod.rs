@@ -55,6 +55,7 @@ mod guard;
 mod guarding;
 mod health;
 mod held;
+mod holdings;
 mod import;
 mod lanes;
 mod late;
@@ -684,6 +685,7 @@ impl Store for Sqlite {
             .writer
             .write(move |db| {
                 late::move_along(db, c.0, was, is)?;
+                holdings::move_along(db, c.0, (was, is))?;
                 removals::move_along(db, c.0, was, is)
             })
             .await?)

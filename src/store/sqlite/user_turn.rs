@@ -15,7 +15,7 @@ use crate::{
 use super::{
     addresses, audit,
     fault::Result,
-    lanes,
+    holdings, lanes,
     late::{self, Sent},
     leaving, seats, sharing, unasked,
     users::{self, UNJUDGED, User},
@@ -157,6 +157,7 @@ pub(super) fn end(
         match operation {
             Operation::DeactivateUser { principal } if ended && outcome != UNANSWERED => {
                 addresses::forget(db, user.connection, principal)?;
+                holdings::forget(db, user.key)?;
                 open.extend(withdrawal::note_account_ended(db, &mut user)?);
             }
             _ if outcome != UNANSWERED => {}

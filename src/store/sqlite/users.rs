@@ -200,6 +200,8 @@ impl User {
             elsewhere: Vec::new(),
             keeps: Vec::new(),
             twins: Vec::new(),
+            has: false,
+            holding: None,
         })
     }
 
@@ -643,5 +645,7 @@ pub(super) fn principal_at(row: &Row<'_>) -> rusqlite::Result<Principal> {
         elsewhere: Vec::new(),
         keeps: Vec::new(),
         twins: Vec::new(),
+        has: false,
+        holding: None,
     })
 }

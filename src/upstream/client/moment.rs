@@ -14,6 +14,15 @@ impl Moment {
         Self(Instant::now())
     }
 
+    /// The moment so long ago, where the clock reaches so far back.
+    pub(in crate::upstream) fn ago(age: Duration) -> Option<Self> {
+        Instant::now().checked_sub(age).map(Self)
+    }
+
+    pub(in crate::upstream) fn age(self) -> Duration {
+        self.0.elapsed()
+    }
+
     /// Whether it is no longer ago than that.
     pub(in crate::upstream) fn is_within(self, span: Duration) -> bool {
         self.0.elapsed() <= span

@@ -69,6 +69,8 @@ fn principal(n: u8, id: Option<&str>) -> Principal {
         elsewhere: Vec::new(),
         keeps: Vec::new(),
         twins: Vec::new(),
+        has: false,
+        holding: None,
     }
 }
 

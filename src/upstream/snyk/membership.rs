@@ -1,8 +1,8 @@
 //! A pair of a SCIM Group and a user, as a call or none: the user's role in the
 //! Snyk Group is made the one that counts. Whoever is not known to be there is
 //! added without a look; everything else could take away what somebody gave in
-//! Snyk, so a look comes right before it, or for who is raised a reading of
-//! everybody a moment ago (`as_read`).
+//! Snyk, so a look comes right before it, or an answer or a reading of everybody
+//! was heard a moment ago (`as_told`).
 
 use std::time::Duration;
 
@@ -38,16 +38,18 @@ pub(super) struct Pair<'a> {
     pub(super) group: &'a str,
     pub(super) own: &'a str,
     pub(super) counts: Option<&'a str>,
-    who: &'a Principal,
+    pub(super) who: &'a Principal,
 }
 
 impl Snyk {
     pub(super) async fn add(&self, name: &str, who: &Principal) -> Result<Outcome, UpstreamError> {
         let pair = self.pair(name, who).ok_or_else(not_configured)?;
         if !self.families.offers(pair.group, pair.own) {
-            return self.keep(pair).await.map(|()| outcome(who, Seen));
+            self.keep(pair).await?;
+            return Ok(self.outcome(pair, Seen));
         }
-        self.raise(pair).await.map(|end| outcome(who, end))
+        let end = self.raise(pair).await?;
+        Ok(self.outcome(pair, end))
     }
 
     pub(super) async fn remove(
@@ -57,7 +59,16 @@ impl Snyk {
     ) -> Result<Outcome, UpstreamError> {
         // Also of a role that was among the groups once: it can be given up.
         let pair = self.pair(name, who).ok_or_else(not_configured)?;
-        self.lower(pair).await.map(|end| outcome(who, end))
+        let end = self.lower(pair).await?;
+        Ok(self.outcome(pair, end))
+    }
+
+    fn outcome(&self, pair: Pair<'_>, end: MemberOutcome) -> Outcome {
+        let holding = self.holding(pair.group, pair.who);
+        Outcome {
+            holding: holding.filter(|_| end == Applied),
+            ..outcome(pair.who, end)
+        }
     }
 
     /// Nobody is given what the configuration does not offer, whatever the engine
@@ -142,13 +153,14 @@ impl Snyk {
 
     async fn raise_user(&self, pair: Pair<'_>, user: &str) -> Result<MemberOutcome, UpstreamError> {
         let counts = pair.counts.unwrap_or(pair.own);
-        if self.memory.membership(pair.group, user).is_none() {
+        self.recall_holding(pair, user);
+        if self.memory.membership(pair.group, user).is_none() && !pair.who.has {
             match self.create(pair.group, user, counts).await {
                 Err(UpstreamError::Exists { .. }) => {}
                 done => return done.map(|()| Applied),
             }
         }
-        if let Some(done) = self.raise_as_read(pair, user).await {
+        if let Some(done) = self.raise_as_told(pair, user).await {
             return done;
         }
         for _ in 0..LOOKS {
@@ -229,6 +241,10 @@ impl Snyk {
         pair: Pair<'_>,
         user: &str,
     ) -> Result<Option<MemberOutcome>, UpstreamError> {
+        self.recall_holding(pair, user);
+        if let Some(done) = self.lower_as_told(pair, user).await {
+            return done.map(Some);
+        }
         for _ in 0..LOOKS {
             let now = self.now(pair.group, user, Priority::Revocation).await?;
             if now.is.is_none() {

@@ -1,8 +1,7 @@
 //! What was last heard of memberships and people: it saves look-ups, and is
 //! never the reason to do nothing. An id that is out of date costs one call,
 //! which Snyk answers with 404, and is forgotten then. A role is relied on for a
-//! short while only, as long as it is of a reading and nothing of ours was sent
-//! since.
+//! short while only, as long as nothing else was heard since.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -27,6 +26,8 @@ pub(super) struct Known {
     heard: Moment,
     /// By the answer to a call of ours, and not by a reading.
     ours: bool,
+    /// A look has shown something else since, or a call was refused.
+    contradicted: bool,
     /// What it was before calls of ours, which a look may still show.
     earlier: Vec<Arc<str>>,
 }
@@ -42,12 +43,22 @@ impl Known {
     /// The role that a reading showed, unless something of ours was sent since, or
     /// a look showed something else.
     pub(super) fn read(&self) -> Option<&str> {
-        self.role.as_deref().filter(|_| !self.ours)
+        self.told().filter(|_| !self.ours)
     }
 
-    /// The same of a reading that is no older than a span.
-    pub(super) fn read_within(&self, span: Duration) -> Option<&str> {
-        self.read().filter(|_| self.heard.is_within(span))
+    /// How long ago it was heard.
+    pub(super) fn age(&self) -> Duration {
+        self.heard.age()
+    }
+
+    /// The role by the last that was heard of it, an answer or a reading.
+    pub(super) fn told(&self) -> Option<&str> {
+        self.role.as_deref().filter(|_| !self.contradicted)
+    }
+
+    /// The same where that is no older than a span.
+    pub(super) fn told_within(&self, span: Duration) -> Option<&str> {
+        self.told().filter(|_| self.heard.is_within(span))
     }
 
     pub(super) fn was(&self, role: &str) -> bool {
@@ -83,6 +94,8 @@ pub(super) struct Memory {
     looks: Mutex<HashMap<String, usize>>,
     /// By e-mail.
     people: Mutex<HashMap<String, Ids>>,
+    /// Of whom it was asked what a process before this one knew: Snyk Group and user.
+    recalled: Mutex<HashSet<(String, String)>>,
     /// E-mails that several were seen to have at once.
     twins: Mutex<HashSet<String>>,
 }
@@ -113,6 +126,7 @@ impl Memory {
             role: Some(Arc::from(role)),
             heard: Moment::now(),
             ours: true,
+            contradicted: false,
             earlier,
         };
         of_group.insert(user.to_owned(), known);
@@ -127,25 +141,54 @@ impl Memory {
             role: None,
             heard: Moment::now(),
             ours: true,
+            contradicted: false,
             earlier: Vec::new(),
         };
         of_group.insert(user.to_owned(), known);
     }
 
-    /// A look at somebody, or a refusal. Where it shows something else than the
-    /// reading did, that is relied on no more.
+    /// A look at somebody, or a refusal. Where it shows something else than was
+    /// heard before, that is relied on no more.
     pub(super) fn saw(&self, group: &str, user: &str, shown: Option<&Membership>) {
         let mut memberships = self.memberships();
         let known = memberships.get_mut(group).and_then(|it| it.get_mut(user));
-        let Some(known) = known.filter(|known| !known.ours) else {
+        let Some(known) = known else {
             return;
         };
         let same = |it: &Membership| {
             it.id == known.id && known.role.as_deref() == Some(it.role_id.as_str())
         };
-        if !shown.is_some_and(same) {
-            known.role = None;
+        known.contradicted |= !shown.is_some_and(same);
+    }
+
+    /// What an answer to a process before this one told of a user; once, as what
+    /// is heard since is younger.
+    pub(super) fn recall(
+        &self,
+        group: &str,
+        user: &str,
+        (id, role): (&str, Option<(&str, Duration)>),
+    ) {
+        let mut recalled = self.recalled.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = recalled.insert((group.to_owned(), user.to_owned()));
+        drop(recalled);
+        if !is_first || self.has_ended(id, RECENT) {
+            return;
         }
+        let heard = role.and_then(|(_, age)| Moment::ago(age));
+        let known = Known {
+            id: id.to_owned(),
+            role: role
+                .filter(|_| heard.is_some())
+                .map(|(role, _)| Arc::from(role)),
+            heard: heard.unwrap_or_else(Moment::now),
+            ours: true,
+            contradicted: false,
+            earlier: Vec::new(),
+        };
+        let mut memberships = self.memberships();
+        let of_group = memberships.entry(group.to_owned()).or_default();
+        of_group.entry(user.to_owned()).or_insert(known);
     }
 
     /// Counts a look at one of a Snyk Group. Whether so many were looked at since
@@ -200,6 +243,7 @@ impl Memory {
                 role: Some(Arc::clone(role)),
                 heard: began,
                 ours: false,
+                contradicted: false,
                 earlier: Vec::new(),
             };
             now.insert(membership.user_id.clone(), known);
@@ -339,7 +383,7 @@ mod tests {
         let read = || memory.read("g", &list, Moment::now());
         let role = |user: &str| {
             let known = memory.membership("g", user)?;
-            known.read_within(LAG).map(str::to_owned)
+            known.told_within(LAG).map(str::to_owned)
         };
         let is_member = |user: &str| role(user).as_deref() == Some("member");
         read();
@@ -355,7 +399,9 @@ mod tests {
         memory.doubt("g", "ann", "m-ann");
         assert_eq!(role("ann"), None, "a call was not answered");
         memory.done("g", "ben", ("m-ben", "viewer"), "member");
-        assert_eq!(role("ben"), None, "a call of ours was");
+        assert_eq!(role("ben").as_deref(), Some("viewer"), "a call of ours was");
+        memory.saw("g", "ben", Some(&membership("ben", "admin", "")));
+        assert_eq!(role("ben"), None, "a look showed more since");
         tokio::time::advance(LAG).await;
         read();
         assert_eq!(role("ben"), None, "the reading may lag behind it");
@@ -363,6 +409,31 @@ mod tests {
         assert!(is_member("ann") && is_member("ben"));
         tokio::time::advance(LAG * 2).await;
         assert_eq!(role("ben"), None, "it is too old");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_process_before_was_told_is_recalled_once_and_as_old_as_it_is() {
+        let memory = Memory::default();
+        let role = |user: &str| {
+            let known = memory.membership("g", user)?;
+            known.told_within(LAG * 2).map(str::to_owned)
+        };
+        memory.recall("g", "ann", ("m-ann", Some(("member", LAG))));
+        assert_eq!(role("ann").as_deref(), Some("member"));
+        tokio::time::advance(LAG + LAG / 2).await;
+        assert_eq!(role("ann"), None, "it is too old");
+        memory.forget("g", "ann");
+        memory.recall("g", "ann", ("m-ann", Some(("member", LAG))));
+        assert_eq!(memory.membership("g", "ann"), None, "it was not there");
+        memory.recall("g", "ben", ("m-ben", None));
+        assert_eq!(role("ben"), None, "it may be another role");
+        assert_eq!(memory.membership("g", "ben").unwrap().id, "m-ben");
+        memory.done("g", "cat", ("m-cat", "viewer"), "");
+        memory.recall("g", "cat", ("m-old", Some(("member", LAG))));
+        assert_eq!(role("cat").as_deref(), Some("viewer"), "it is younger");
+        memory.ended("g", "dan", "m-dan");
+        memory.recall("g", "dan", ("m-dan", Some(("member", LAG))));
+        assert_eq!(memory.membership("g", "dan"), None);
     }
 
     #[tokio::test(start_paused = true)]

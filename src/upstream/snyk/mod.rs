@@ -29,7 +29,7 @@ use memory::Memory;
 mod accounts;
 mod administrators;
 pub mod api;
-mod as_read;
+mod as_told;
 mod capabilities;
 mod check;
 mod count;
@@ -85,7 +85,7 @@ struct Snyk {
     /// One reading for all who ask for it at once.
     reading: tokio::sync::Mutex<()>,
     /// Who administers the Snyk Groups, for whoever is raised by a reading.
-    administered: tokio::sync::Mutex<as_read::Administered>,
+    administered: tokio::sync::Mutex<as_told::Administered>,
     settings: Settings,
 }
 

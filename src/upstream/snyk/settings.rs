@@ -128,8 +128,8 @@ pub struct Settings {
     pub sso: Sso,
     /// How often accounts that are not there yet are looked for.
     pub look_for_staged: Span,
-    /// So long after a reading of everybody a role is raised without a look; zero:
-    /// never.
+    /// So long after an answer that told it a role is changed or taken away without
+    /// a look; zero: never.
     #[serde(deserialize_with = "span_or_never")]
     pub roles_known_for: Span,
 }

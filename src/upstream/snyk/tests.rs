@@ -105,6 +105,8 @@ fn ann() -> Principal {
         elsewhere: Vec::new(),
         keeps: Vec::new(),
         twins: Vec::new(),
+        has: false,
+        holding: None,
     }
 }
 

@@ -180,14 +180,7 @@ impl Snyk {
     ) -> Result<Vec<Doomed>, UpstreamError> {
         let mut doomed = Vec::new();
         for group in groups {
-            let mut memberships = self.look(group, which, Priority::Revocation).await?;
-            if let Which::OfUser(user) = which
-                && memberships.len() < 2
-            {
-                // With what a look might not show yet.
-                let now = self.now_of(group, user, memberships.pop());
-                memberships = now.is.into_iter().collect();
-            }
+            let mut memberships = self.memberships_of(group, which).await?;
             memberships.retain(|it| !who.elsewhere.contains(&name(group, &it.role_id)));
             if !memberships.is_empty() {
                 doomed.push(Doomed {
@@ -197,6 +190,29 @@ impl Snyk {
             }
         }
         Ok(doomed)
+    }
+
+    /// What was told of it a moment ago; else what a look shows.
+    async fn memberships_of(
+        &self,
+        group: &str,
+        which: Which<'_>,
+    ) -> Result<Vec<Membership>, UpstreamError> {
+        if let Which::OfUser(user) = which
+            && let Some(now) = self.as_told(group, user)
+            && self.is_none_of_the_last(group, user).await
+        {
+            return Ok(now.is.into_iter().collect());
+        }
+        let mut memberships = self.look(group, which, Priority::Revocation).await?;
+        if let Which::OfUser(user) = which
+            && memberships.len() < 2
+        {
+            // With what a look might not show yet.
+            let now = self.now_of(group, user, memberships.pop());
+            memberships = now.is.into_iter().collect();
+        }
+        Ok(memberships)
     }
 
     /// The right to end each.

@@ -219,7 +219,7 @@ fn unlisting() -> Scripted {
         let outcome = |user| (user, MemberOutcome::Unknown);
         Ok(Outcome {
             members: members_of(operation).into_iter().map(outcome).collect(),
-            upstream_id: None,
+            ..Outcome::default()
         })
     })
 }

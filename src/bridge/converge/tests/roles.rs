@@ -57,7 +57,7 @@ fn outcome(operation: &Operation, outcome: MemberOutcome) -> Result<Outcome, Ups
     let users = members_of(operation).into_iter();
     Ok(Outcome {
         members: users.map(|user| (user, outcome.clone())).collect(),
-        upstream_id: None,
+        ..Outcome::default()
     })
 }
 

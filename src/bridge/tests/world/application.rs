@@ -534,7 +534,7 @@ impl Application {
         };
         Ok(Outcome {
             members: members.iter().map(outcome).collect(),
-            upstream_id: None,
+            ..Outcome::default()
         })
     }
 

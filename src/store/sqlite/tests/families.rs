@@ -9,6 +9,8 @@ use crate::{
     store::{Counting, FoundGroup, GroupTurn, ImportMark, Pending, Standing, Start, UNANSWERED},
 };
 
+mod holdings;
+
 const HOUR: i64 = 3_600_000;
 
 fn found(name: &str, rank: u32, members: &[&str]) -> FoundGroup {

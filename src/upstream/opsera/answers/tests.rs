@@ -31,6 +31,8 @@ fn principal(n: i64, account: &str, id: Option<&str>) -> Principal {
         elsewhere: Vec::new(),
         keeps: Vec::new(),
         twins: Vec::new(),
+        has: false,
+        holding: None,
     }
 }
 

@@ -824,7 +824,7 @@ impl Upstream for Roles {
     async fn apply(&self, operation: &Operation) -> Result<Outcome, UpstreamError> {
         let one = |member: &Principal, outcome| Outcome {
             members: vec![(member.user, outcome)],
-            upstream_id: None,
+            ..Outcome::default()
         };
         match operation {
             Operation::CreateUser {

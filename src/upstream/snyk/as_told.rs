@@ -1,12 +1,12 @@
-//! Raising somebody by what a reading of everybody in the Snyk Group showed a
-//! moment ago: one call instead of a look and a call. Nothing else is concluded
-//! from a reading, and nothing at all where the role administers, where anything
-//! of ours was sent for the user since, where a look showed something else, or
-//! where the reading is older than `roles_known_for`: within that time somebody
-//! in Snyk may have given more, which would be taken away again. Only nobody who
-//! administers is lowered by it: a look at those who do comes first, one for all
-//! who are raised within a few seconds. Where many are raised and the reading is too old, it is read again as soon as that is no
-//! dearer than the looks were.
+//! What a reading of everybody in the Snyk Group showed, or an answer to a call of
+//! ours told, a moment ago: a role is changed or taken away by it in one call,
+//! instead of a look and a call. That nothing is to be done is concluded from it
+//! never, and nothing at all where the role administers, where something else was
+//! heard since, or where it is older than `roles_known_for`: within that time
+//! somebody in Snyk may have given more, which would be taken away again. Only from
+//! nobody who administers: a look at those who do comes first, one for all whose
+//! role changes within a few seconds. Where many are raised and the reading is too
+//! old, it is read again as soon as that is no dearer than the looks were.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,14 +16,18 @@ use std::{
 use super::{
     Snyk,
     api::Membership,
+    families::{ids, name},
     membership::Pair,
     memory::RECENT,
     now::Now,
-    roles::{Step, step_up},
+    roles::{Step, step_down, step_up},
 };
-use crate::upstream::{
-    MemberOutcome, UpstreamError,
-    client::{Moment, Priority},
+use crate::{
+    plan::state::{Holding, Principal},
+    upstream::{
+        MemberOutcome, UpstreamError,
+        client::{Moment, Priority},
+    },
 };
 
 /// Who administers, by the ids of Snyk Groups, and since when that is known.
@@ -34,7 +38,7 @@ const LOOK_SERVES: Duration = Duration::from_secs(5);
 
 impl Snyk {
     /// `None`: a look is needed.
-    pub(super) async fn raise_as_read(
+    pub(super) async fn raise_as_told(
         &self,
         pair: Pair<'_>,
         user: &str,
@@ -43,22 +47,43 @@ impl Snyk {
             return None;
         }
         self.families.place(pair.group, pair.own)?;
-        let now = match self.as_read(pair.group, user) {
+        let now = match self.as_told(pair.group, user) {
             Some(now) => now,
             None => self.as_read_anew(pair.group, user).await?,
         };
         let counts = pair.counts.unwrap_or(pair.own);
         let standing = |now: &Membership| self.standing(pair, now);
         let step = step_up(pair.own, counts, now.is.as_ref(), standing);
-        if !matches!(step, Step::Update { .. }) {
+        let of = (now, step, Priority::Ordinary);
+        self.take_as_told(pair, user, of).await
+    }
+
+    /// The same of a role that is taken away.
+    pub(super) async fn lower_as_told(
+        &self,
+        pair: Pair<'_>,
+        user: &str,
+    ) -> Option<Result<MemberOutcome, UpstreamError>> {
+        let now = self.as_told(pair.group, user)?;
+        let step = step_down(pair.own, pair.counts, now.is.as_ref());
+        let of = (now, step, Priority::Revocation);
+        self.take_as_told(pair, user, of).await
+    }
+
+    async fn take_as_told(
+        &self,
+        pair: Pair<'_>,
+        user: &str,
+        (now, step, priority): (Now, Step, Priority),
+    ) -> Option<Result<MemberOutcome, UpstreamError>> {
+        if !matches!(step, Step::Update { .. } | Step::Delete { .. }) {
             return None;
         }
         if !self.is_none_of_the_last(pair.group, user).await {
             return None;
         }
-        let done = self.take(pair, user, &now, Ok(step), Priority::Ordinary);
-        match done.await {
-            // It is not as it was read.
+        match self.take(pair, user, &now, Ok(step), priority).await {
+            // It is not as it was told.
             Err(
                 UpstreamError::Missing { .. }
                 | UpstreamError::Exists { .. }
@@ -70,7 +95,7 @@ impl Snyk {
 
     /// Whether others administer the Snyk Group for certain, and this user does not
     /// (reliability: I-24): somebody in Snyk may have changed who does.
-    async fn is_none_of_the_last(&self, group: &str, user: &str) -> bool {
+    pub(super) async fn is_none_of_the_last(&self, group: &str, user: &str) -> bool {
         let mut looks = self.administered.lock().await;
         looks.retain(|_, (since, _)| since.is_within(LOOK_SERVES));
         if !looks.contains_key(group) {
@@ -89,9 +114,11 @@ impl Snyk {
             .is_some_and(|(_, shown)| !shown.contains(user) && of.somebody_stays(shown, user))
     }
 
-    fn as_read(&self, group: &str, user: &str) -> Option<Now> {
+    /// What a user has in a Snyk Group, without a look.
+    pub(super) fn as_told(&self, group: &str, user: &str) -> Option<Now> {
+        let span = self.settings.roles_known_for.0;
         let known = self.memory.membership(group, user)?;
-        let role = known.read_within(self.settings.roles_known_for.0)?;
+        let role = known.told_within(span).filter(|_| !span.is_zero())?;
         let role_name = self.families.name_of(group, role)?;
         let is_gone = self.memory.has_ended(&known.id, RECENT);
         if is_gone || self.administers(role, Some(&role_name)) {
@@ -111,11 +138,11 @@ impl Snyk {
     async fn as_read_anew(&self, group: &str, user: &str) -> Option<Now> {
         let known = self.memory.membership(group, user)?;
         let span = self.settings.roles_known_for.0;
-        if known.read().is_none() || known.read_within(span).is_some() {
+        if known.read().is_none() || known.told_within(span).is_some() {
             return None;
         }
         let _one = self.reading.lock().await;
-        if let Some(now) = self.as_read(group, user) {
+        if let Some(now) = self.as_told(group, user) {
             return Some(now);
         }
         let page = usize::try_from(self.settings.page_size).unwrap_or(1);
@@ -124,6 +151,31 @@ impl Snyk {
         {
             tracing::warn!(%group, %error, "a Snyk Group could not be read; its users are looked at one by one");
         }
-        self.as_read(group, user)
+        self.as_told(group, user)
+    }
+
+    /// What the store knows of a user since a process before this one.
+    pub(super) fn recall_holding(&self, pair: Pair<'_>, user: &str) {
+        let holding = pair.who.holding.as_ref();
+        let Some(holding) = holding.filter(|it| it.account == user) else {
+            return;
+        };
+        if let Some((group, role)) = ids(&holding.group).filter(|(of, _)| *of == pair.group) {
+            let role = holding.age.map(|age| (role, age));
+            self.memory.recall(group, user, (&holding.id, role));
+        }
+    }
+
+    /// What the last answer about a user told, for the store.
+    pub(super) fn holding(&self, group: &str, who: &Principal) -> Option<Holding> {
+        let user = who.upstream_id.as_ref()?;
+        let known = self.memory.membership(group, user)?;
+        let role = known.told()?;
+        Some(Holding {
+            account: user.clone(),
+            group: name(group, role),
+            age: Some(known.age()),
+            id: known.id,
+        })
     }
 }

@@ -1,0 +1,73 @@
+//! A process that has read nothing yet: what an answer told the one before it is
+//! as good as what was told this one, and nothing is sent that is known to be
+//! refused.
+
+use super::*;
+
+async fn restarted(own: &str) -> (World, String) {
+    let world = snyk_with("", &format!("{LINK}\n{own}")).await;
+    let ann = id_of_user(&world, "ann").await;
+    (world, ann)
+}
+
+/// What is sent of a change, by a process that was just started.
+async fn sent_anew(world: &mut World, change: impl AsyncFnOnce(&World) -> Reply) -> Vec<String> {
+    world.kill_and_restart();
+    let (reply, calls) = world.calls_of(change(world)).await;
+    reply.expect(204);
+    operations(&calls).into_iter().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn who_was_put_there_by_the_process_before_is_changed_and_removed_in_one_call() {
+    let (mut world, ann) = restarted("").await;
+    let (member, viewer) = (role(&world, MEMBER).await, role(&world, VIEWER).await);
+    let joined = sent_anew(&mut world, async |it| add(it, &member, &ann).await).await;
+    assert_eq!(joined, ["create_membership"]);
+    let raised = sent_anew(&mut world, async |it| add(it, &viewer, &ann).await).await;
+    assert_eq!(raised, ["update_membership"]);
+    assert_eq!(roles(&world, "ann").await, just(VIEWER));
+    let lowered = sent_anew(&mut world, async |it| remove(it, &viewer, &ann).await).await;
+    assert_eq!(lowered, ["update_membership"]);
+    assert_eq!(roles(&world, "ann").await, just(MEMBER));
+    let left = sent_anew(&mut world, async |it| remove(it, &member, &ann).await).await;
+    assert_eq!(left, ["delete_membership"]);
+    let back = sent_anew(&mut world, async |it| add(it, &viewer, &ann).await).await;
+    assert_eq!(back, ["create_membership"]);
+}
+
+#[tokio::test]
+async fn where_no_answer_is_relied_on_a_look_comes_first_and_no_creation() {
+    let (mut world, ann) = restarted("roles_known_for = \"never\"").await;
+    let (member, viewer) = (role(&world, MEMBER).await, role(&world, VIEWER).await);
+    sent_anew(&mut world, async |it| add(it, &member, &ann).await).await;
+    let raised = sent_anew(&mut world, async |it| add(it, &viewer, &ann).await).await;
+    assert_eq!(raised, ["list_memberships", "update_membership"]);
+    let lowered = sent_anew(&mut world, async |it| remove(it, &viewer, &ann).await).await;
+    assert_eq!(lowered, ["list_memberships", "update_membership"]);
+    let left = sent_anew(&mut world, async |it| remove(it, &member, &ann).await).await;
+    assert_eq!(left, ["list_memberships", "delete_membership"]);
+}
+
+#[tokio::test]
+async fn of_whom_an_import_found_there_it_is_known_that_a_creation_is_refused() {
+    let (mut world, _) = restarted("").await;
+    let (mel, viewer) = (id_of_user(&world, "mel").await, role(&world, VIEWER).await);
+    let raised = sent_anew(&mut world, async |it| add(it, &viewer, &mel).await).await;
+    assert_eq!(raised, ["list_memberships", "update_membership"]);
+}
+
+#[tokio::test]
+async fn who_was_taken_out_by_hand_meanwhile_is_looked_for_and_put_there_again() {
+    let (mut world, ann) = restarted("").await;
+    let (member, viewer) = (role(&world, MEMBER).await, role(&world, VIEWER).await);
+    sent_anew(&mut world, async |it| add(it, &member, &ann).await).await;
+    world.seed(company()).await;
+    assert!(roles(&world, "ann").await.is_empty());
+    let raised = sent_anew(&mut world, async |it| add(it, &viewer, &ann).await).await;
+    assert_eq!(
+        raised,
+        ["update_membership", "list_memberships", "create_membership"]
+    );
+    assert_eq!(roles(&world, "ann").await, just(VIEWER));
+}
