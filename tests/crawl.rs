@@ -3,16 +3,25 @@
 //! route is walked without being named here): with the other connection's token,
 //! with the other connection's ids, and with bodies that name them. What belongs
 //! to the other is answered to the byte as what never was: it cannot be read, and
-//! not counted. Nor do the answers' sizes differ, by which it could be timed.
+//! not counted. Nor can it be timed: the answer is as long, nothing is sent to the
+//! application, and the store runs the same statements, with as many steps each.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{Read, Seek, SeekFrom},
+    path::PathBuf,
+};
 
 use serde_json::{Value, json};
 
-use crate::support::{Application, Reply, Tenant, World, group, user, values};
+use crate::{
+    snyk::{find, id_of_user},
+    support::{Application, Reply, Tenant, World, address, group, user, values},
+};
 
 /// A version 7 UUID that nothing has.
 const NOTHING: &str = "0190a5d0-0000-7000-8000-000000000000";
+const GUARDED: &str = "guard = { enabled = true }";
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 /// An answer without what differs from one to the next: its time, its own id,
@@ -35,6 +44,44 @@ fn seen(reply: &Reply, id: &str) -> Seen {
             .filter(|(name, _)| !["date", "x-request-id"].contains(&name.as_str()))
             .collect(),
         body: reply.body.to_string().replace(id, "ID"),
+    }
+}
+
+/// The note of the store's statements, each with what it cost.
+struct Work {
+    path: PathBuf,
+    read: u64,
+}
+
+/// So often two requests are compared: what the bridge does by itself may fall
+/// into one of them.
+const TRIES: usize = 5;
+
+impl Work {
+    /// The bridge, started again so that it notes them.
+    fn of(world: &mut World, other: &mut Tenant, place: &tempfile::TempDir) -> Self {
+        let path = place.path().join("work");
+        world.kill_bridge();
+        world.start_bridge_with(&[("DRAWBRIDGE_WORK", &path)]);
+        world.meet(other);
+        Self { path, read: 0 }
+    }
+
+    /// What was done since the last time.
+    fn done(&mut self) -> Vec<String> {
+        let Ok(mut file) = std::fs::File::open(&self.path) else {
+            // A release build notes nothing.
+            let given = std::env::var_os("DRAWBRIDGE_PROGRAM").is_some();
+            assert!(given, "nothing is noted");
+            return Vec::new();
+        };
+        file.seek(SeekFrom::Start(self.read)).expect("a place");
+        let mut text = String::new();
+        let more = file.read_to_string(&mut text).expect("text");
+        self.read += more as u64;
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
     }
 }
 
@@ -117,21 +164,42 @@ async fn doors(world: &World) -> Vec<(String, &'static str)> {
     doors.collect()
 }
 
-/// The same request about two ids must be answered the same.
-async fn same(world: &World, (method, path): (&str, &str), body_path: &str, ids: [&str; 2]) {
-    let mut answers = Vec::new();
-    for id in ids {
-        let body = body(method, body_path, id);
-        let answer = world.send(method, &path.replace("{id}", id), body).await;
-        answers.push(seen(&answer, id));
+/// The same request about two ids must be answered the same, and be as much work.
+async fn same(
+    world: &World,
+    work: &mut Work,
+    (method, path): (&str, &str),
+    body_path: &str,
+    ids: [&str; 2],
+) {
+    let mut costs = Vec::new();
+    for _ in 0..TRIES {
+        let mut answers = Vec::new();
+        costs.clear();
+        for id in ids {
+            let body = body(method, body_path, id);
+            work.done();
+            let answer = world.send(method, &path.replace("{id}", id), body).await;
+            answers.push(seen(&answer, id));
+            costs.push(work.done());
+        }
+        assert_eq!(answers[0], answers[1], "{method} {path} about {ids:?}");
+        let found = answers[0].status < 400 && body_path.contains("{id}");
+        assert!(!found, "{method} {path}: {answers:?}");
+        if costs[0] == costs[1] {
+            return;
+        }
     }
-    assert_eq!(answers[0], answers[1], "{method} {path} about {ids:?}");
-    let found = answers[0].status < 400 && body_path.contains("{id}");
-    assert!(!found, "{method} {path}: {answers:?}");
+    panic!("{method} {path} about {ids:?} is not the same work: {costs:#?}");
 }
 
-/// Questions that name an id in an address.
+/// Questions that name an id in an address: of one resource those that need less
+/// of it.
 fn questions(path: &str) -> Vec<String> {
+    if path.contains("{id}") {
+        let parts = ["attributes=userName", "excludedAttributes=groups,members"];
+        return parts.map(|it| format!("{path}?{it}")).into();
+    }
     let filters = [
         "id eq \"{id}\"",
         "groups.value eq \"{id}\"",
@@ -164,13 +232,14 @@ async fn overview(world: &World) -> Vec<(String, Seen)> {
 }
 
 /// As the owner of one connection, everything about the other.
-async fn crawl(world: &World, secret: &Secret) {
+async fn crawl(world: &World, work: &mut Work, secret: &Secret) {
+    world.forget_calls().await;
     for (path, method) in doors(world).await {
         for (_, id) in &secret.ids {
-            same(world, (method, &path), &path, [id, NOTHING]).await;
-            if method == "GET" && !path.contains("{id}") {
+            same(world, work, (method, &path), &path, [id, NOTHING]).await;
+            if method == "GET" {
                 for question in questions(&path) {
-                    same(world, (method, &question), &path, [id, NOTHING]).await;
+                    same(world, work, (method, &question), &path, [id, NOTHING]).await;
                 }
             }
         }
@@ -183,6 +252,8 @@ async fn crawl(world: &World, secret: &Secret) {
             );
         }
     }
+    let calls = world.calls().await;
+    assert!(calls.is_empty(), "the application was asked: {calls:?}");
 }
 
 /// A token opens its own connection alone, and a wrong one is as good as the
@@ -246,18 +317,34 @@ async fn operators_numbers(world: &World) {
     }
 }
 
-async fn nothing_of_the_other_is_seen((mut world, mut other): (World, Tenant), shown: bool) {
-    let mine = fill(&world, "left").await;
+/// How the two connections come to have something.
+#[derive(Clone, Copy, PartialEq)]
+enum Filled {
+    ByRequests,
+    /// The second one's application is only shown.
+    Shown,
+    /// Both show the same Snyk, each has a Snyk Group there that it works with.
+    InOneSnyk,
+}
+
+async fn nothing_of_the_other_is_seen((mut world, mut other): (World, Tenant), filled: Filled) {
+    let place = tempfile::tempdir().expect("a folder");
+    let mut work = Work::of(&mut world, &mut other, &place);
+    let mine = match filled {
+        Filled::InOneSnyk => fill_snyk(&world, "Left").await,
+        _ => fill(&world, "left").await,
+    };
     let guarded = mine.ids.iter().any(|(kind, _)| *kind == "held request");
+    let shown = filled == Filled::Shown;
     assert_eq!(guarded, !shown, "a held request is one of the kinds");
     let before = overview(&world).await;
     world.turn_to(&mut other);
-    let theirs = if shown {
-        seeded(&world).await
-    } else {
-        fill(&world, "right").await
+    let theirs = match filled {
+        Filled::ByRequests => fill(&world, "right").await,
+        Filled::Shown => seeded(&world).await,
+        Filled::InOneSnyk => fill_snyk(&world, "Right").await,
     };
-    crawl(&world, &mine).await;
+    crawl(&world, &mut work, &mine).await;
     operators_numbers(&world).await;
     let base = world.base.clone();
     world.turn_to(&mut other);
@@ -266,10 +353,51 @@ async fn nothing_of_the_other_is_seen((mut world, mut other): (World, Tenant), s
         before, after,
         "the other connection's doings are seen in this one"
     );
-    crawl(&world, &theirs).await;
+    crawl(&world, &mut work, &theirs).await;
     other_doors(&world, &base).await;
     for (kind, id) in &mine.ids[..2] {
         world.get(&format!("/{kind}s/{id}")).await.expect(200);
+    }
+}
+
+/// Two Snyk Groups, each with an administrator and viewers of its own.
+fn one_snyk() -> Value {
+    let crew = |name: &str| -> Vec<String> {
+        let people = (0..12).map(|n| address(&format!("{name}{n}")));
+        people.collect()
+    };
+    let root = |name: &str| address(&format!("{name}root"));
+    let team = |name: &str, role: &str, members: Vec<String>| json!({ "name": name, "type": role, "members": members });
+    let names = ["Left", "Right"];
+    let teams = names.map(|name| {
+        let admin = team(name, "group_admin", vec![root(name)]);
+        [admin, team(name, "group_viewer", crew(name))]
+    });
+    let people = names.map(|name| [crew(name), vec![root(name)]].concat());
+    let person = |email: &String| json!({ "email": email });
+    let people: Vec<Value> = people.concat().iter().map(person).collect();
+    json!({ "users": people, "groups": teams.concat() })
+}
+
+/// The same as [`fill`], where users come by themselves.
+async fn fill_snyk(world: &World, name: &str) -> Secret {
+    let root = id_of_user(world, &format!("{name}root")).await;
+    let own = format!("{name}-external");
+    let known = json!([{ "op": "add", "path": "externalId", "value": own }]);
+    let known = world.patch(&format!("/Users/{root}"), known).await;
+    assert!(known.status.is_success(), "{known:?}");
+    let filter = format!("displayName eq \"{name}: group_viewer\"");
+    let crew = find(world, "Groups", &filter).await["id"].clone();
+    let crew = crew.as_str().expect("an id").to_owned();
+    let member = id_of_user(world, &format!("{name}0")).await;
+    let everybody = json!([{ "op": "remove", "path": "members" }]);
+    world.patch(&format!("/Groups/{crew}"), everybody).await;
+    let (_, held) = world.operate("GET", "/held").await;
+    let mut ids = vec![("User", root), ("Group", crew), ("member", member)];
+    ids.extend(hold_in(&held).map(|id| ("held request", id)));
+    Secret {
+        ids,
+        words: vec![own],
     }
 }
 
@@ -293,12 +421,27 @@ async fn seeded(world: &World) -> Secret {
 
 #[tokio::test]
 async fn two_connections_to_one_application_know_nothing_of_each_other() {
-    let pair = World::pair_with("guard = { enabled = true }").await;
-    nothing_of_the_other_is_seen(pair, false).await;
+    let pair = World::pair_with(GUARDED).await;
+    nothing_of_the_other_is_seen(pair, Filled::ByRequests).await;
 }
 
 #[tokio::test]
 async fn connections_to_different_applications_know_nothing_of_each_other() {
     let pair = World::beside(Application::Hydden).await;
-    nothing_of_the_other_is_seen(pair, true).await;
+    nothing_of_the_other_is_seen(pair, Filled::Shown).await;
+}
+
+#[tokio::test]
+async fn connections_to_one_snyk_know_nothing_of_each_other() {
+    let pair = World::pair_of(Application::Snyk, GUARDED, ["", ""], one_snyk()).await;
+    nothing_of_the_other_is_seen(pair, Filled::InOneSnyk).await;
+}
+
+#[tokio::test]
+async fn connections_to_snyk_with_credentials_of_their_own_know_nothing_of_each_other() {
+    let (mut world, mut other) = World::pair_apart(Application::Snyk, GUARDED, "").await;
+    world.seed(one_snyk()).await;
+    world.import();
+    world.meet(&mut other);
+    nothing_of_the_other_is_seen((world, other), Filled::InOneSnyk).await;
 }

@@ -327,7 +327,7 @@ impl World {
 
     /// With lines of the first connection's own.
     pub async fn pair_with(connection: &str) -> (Self, Tenant) {
-        let both = |upstream: &str| configuration(upstream, connection) + &another(upstream);
+        let both = |upstream: &str| configuration(upstream, connection) + &another(upstream, "");
         let (world, tokens) = Self::configured(&["--empty"], &["acme", "globex"], both);
         let other = Tenant {
             base: world.base.replace("/acme/", "/globex/"),
@@ -347,8 +347,7 @@ impl World {
         let place = "base_url = ";
         let both = |upstream: &str| {
             let own = |text: &str| text.replacen(place, &format!("{own}\n{place}"), 1);
-            let name = "name = \"globex\"\n";
-            let second = another(upstream).replace(name, &format!("{name}{connection}\n"));
+            let second = another(upstream, connection);
             let second = own(&application.adapt(&second, upstream, ""));
             let first = application.adapt(&configuration(upstream, connection), upstream, "");
             let second = second.replace("opsera.token", "other.token");
@@ -374,8 +373,7 @@ impl World {
         company: Value,
     ) -> (Self, Tenant) {
         let both = |upstream: &str| {
-            let name = "name = \"globex\"\n";
-            let second = another(upstream).replace(name, &format!("{name}{connection}\n"));
+            let second = another(upstream, connection);
             application.adapt(&configuration(upstream, connection), upstream, own[0])
                 + &application.adapt(&second, upstream, own[1])
         };
@@ -406,7 +404,7 @@ impl World {
         let second = start_simulator(&place, kind, &[]);
         let both = |upstream: &str| {
             let other = application
-                .adapt(&another(&second.address()), &second.address(), "")
+                .adapt(&another(&second.address(), ""), &second.address(), "")
                 .replace("import = \"never\"", "import = \"start\"");
             configuration(upstream, "") + &other
         };
@@ -1042,6 +1040,22 @@ const DEFAULTS: [&str; 6] = [
 ];
 
 fn configuration(upstream: &str, connection: &str) -> String {
+    format!(
+        r#"listen = "127.0.0.1:0"
+
+[store]
+url = "sqlite://bridge.db"
+{}"#,
+        one_connection("acme", upstream, connection)
+    )
+}
+
+/// A second connection, to the same application.
+fn another(upstream: &str, connection: &str) -> String {
+    one_connection("globex", upstream, connection)
+}
+
+fn one_connection(name: &str, upstream: &str, connection: &str) -> String {
     let said = |line: &&str| {
         line.split_once(' ')
             .is_none_or(|(key, _)| !connection.contains(key))
@@ -1052,29 +1066,11 @@ fn configuration(upstream: &str, connection: &str) -> String {
         .map(|line| format!("{line}\n"))
         .collect();
     format!(
-        r#"listen = "127.0.0.1:0"
-
-[store]
-url = "sqlite://bridge.db"
-
-[[connection]]
-name = "acme"
-tokens = {{ file = "acme.tokens" }}
-{defaults}{connection}
-{}"#,
-        application(upstream)
-    )
-}
-
-/// A second connection, to the same application.
-fn another(upstream: &str) -> String {
-    let defaults = DEFAULTS.join("\n");
-    format!(
         r#"
 [[connection]]
-name = "globex"
-tokens = {{ file = "globex.tokens" }}
-{defaults}
+name = "{name}"
+tokens = {{ file = "{name}.tokens" }}
+{defaults}{connection}
 {}"#,
         application(upstream)
     )

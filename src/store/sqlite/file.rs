@@ -96,6 +96,8 @@ fn private(path: &Path) -> std::io::Result<File> {
 pub(super) fn open_plain(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
+    #[cfg(debug_assertions)]
+    let db = super::noted::noted(db)?;
     #[cfg(test)]
     let db = super::tests::work::noted(db, path)?;
     settle(&db)?;
@@ -125,6 +127,8 @@ pub(super) fn make_durable(db: &Connection) -> std::result::Result<(), StoreErro
 pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
+    #[cfg(debug_assertions)]
+    let db = super::noted::noted(db)?;
     #[cfg(test)]
     let db = super::tests::work::noted(db, path)?;
     settle(&db)?;

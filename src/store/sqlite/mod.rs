@@ -67,6 +67,8 @@ mod migrate;
 mod mirror;
 mod named_again;
 mod naming;
+#[cfg(debug_assertions)]
+mod noted;
 mod offered;
 mod owners;
 mod protected;
