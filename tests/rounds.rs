@@ -43,6 +43,21 @@ async fn has(world: &World, group: &str, member: &str) -> bool {
     there.is_some_and(|there| there.contains(&address(member)))
 }
 
+/// How many groups were read, of how many.
+async fn progress(world: &World, connection: &str) -> [u64; 2] {
+    let path = format!("/reconcile?connection={connection}");
+    let (_, now) = world.operate("GET", &path).await;
+    ["groupsRead", "groups"].map(|key| now[key].as_u64().unwrap())
+}
+
+async fn begin(world: &World, connection: &str) {
+    let (url, token) = world.operator();
+    let order = json!({ "connection": connection, "apply": true, "shrunk": false });
+    let begin = world.client.post(format!("{url}/reconcile")).json(&order);
+    let begin = begin.bearer_auth(token).send().await.unwrap();
+    assert!(begin.status().is_success(), "{begin:?}");
+}
+
 const WITHIN: Duration = Duration::from_secs(30);
 
 async fn until_it_has(world: &World, group: &str, member: &str) {
@@ -79,6 +94,18 @@ async fn only_the_connection_that_is_named_is_reconciled() {
     }
     assert!(read(&world).await.iter().all(|group| group == "mine"));
     assert!(!has(&world, "theirs", "b").await, "nobody asked for that");
+    assert_eq!(progress(&world, "acme").await, [1, 1], "of its own groups");
+    assert_eq!(progress(&world, "globex").await, [0, 0]);
+    world.faults(json!({ "latency_ms": 500 })).await;
+    begin(&world, "acme").await;
+    let began = progress(&world, "acme").await;
+    assert_eq!(began, [0, 0], "not what was read the last time");
+    world.faults(json!({})).await;
+    let end = Instant::now() + WITHIN;
+    while progress(&world, "acme").await != [1, 1] {
+        assert!(Instant::now() < end, "it does not come to an end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let (said, _, well) = world.run(&["reconcile"]);
     let told = "globex: 1 groups compared; 1 memberships are missing";
     assert!(!well && said.contains(told), "{said}");
@@ -102,17 +129,14 @@ async fn a_reconciliation_goes_on_from_where_it_had_come_when_the_process_died()
     takes_out(&world, "g57", "u0").await;
     world.faults(json!({ "latency_ms": 50 })).await;
     world.forget_calls().await;
-    let (url, token) = world.operator();
-    let order = json!({ "connection": "acme", "apply": true, "shrunk": false });
-    let begin = world.client.post(format!("{url}/reconcile")).json(&order);
-    let begin = begin.bearer_auth(token).send().await.unwrap();
-    assert!(begin.status().is_success(), "{begin:?}");
+    begin(&world, "acme").await;
     let end = Instant::now() + Duration::from_secs(60);
     while read(&world).await.len() < 45 {
         assert!(Instant::now() < end, "the groups are not read");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     world.kill_and_restart();
+    assert_eq!(progress(&world, "acme").await, [0, 0]);
     world.faults(json!({})).await;
     world.forget_calls().await;
     let (said, wrong, _) = world.run(&["reconcile", "--apply"]);
@@ -124,6 +148,7 @@ async fn a_reconciliation_goes_on_from_where_it_had_come_when_the_process_died()
     seen.dedup();
     assert_eq!(seen, rest, "all that was left");
     assert!(said.contains("60 groups compared"), "{said}");
+    assert_eq!(progress(&world, "acme").await, [60, 60]);
     for group in ["g1", "g57"] {
         until_it_has(&world, group, "u0").await;
     }

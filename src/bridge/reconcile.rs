@@ -132,10 +132,16 @@ impl Connection {
         now.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The right to reconcile; one at a time.
+    /// The right to reconcile; one at a time, of which nothing is told that was told
+    /// of the one before.
     fn claim(&self) -> bool {
         let mut free = false;
-        self.note(|now| free = !std::mem::replace(&mut now.running, true));
+        self.note(|now| {
+            free = !std::mem::replace(&mut now.running, true);
+            if free {
+                (now.groups, now.groups_read) = (0, 0);
+            }
+        });
         free
     }
 

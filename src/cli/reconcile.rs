@@ -102,6 +102,14 @@ impl Reconcile {
             tokio::time::sleep(LOOK).await;
         };
         progress("");
+        if is_lost(&end) {
+            return Err(Failed {
+                text: format!(
+                    "{name}: the server was started again before it came to an end; reconcile again, it goes on from where it was"
+                ),
+                status: 1,
+            });
+        }
         let asked_in_vain = self.apply && end["found"]["applied"] == false;
         if let Some(error) = end["error"].as_str() {
             return Err(Failed {
@@ -227,6 +235,11 @@ fn left(found: &Value, now: &Value) -> Vec<String> {
         .collect()
 }
 
+/// Whether none has come to an end since the start of the server.
+fn is_lost(end: &Value) -> bool {
+    end["found"].is_null() && end["error"].is_null()
+}
+
 fn bar(now: &Value) -> String {
     let number = |key: &str| now[key].as_u64().unwrap_or(0);
     let (read, all) = (number("groupsRead"), number("groups"));
@@ -327,4 +340,17 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
         screen.paragraph(Tone::Plain, "  ", text);
     }
     differs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_died_with_its_server_is_none_that_found_nothing() {
+        let end = |found: Value, error: Value| json!({ "running": false, "found": found, "error": error });
+        assert!(is_lost(&end(Value::Null, Value::Null)));
+        assert!(!is_lost(&end(json!({ "missing": 0 }), Value::Null)));
+        assert!(!is_lost(&end(Value::Null, json!("it cannot be read"))));
+    }
 }

@@ -259,9 +259,9 @@ impl Pass<'_> {
         let (store, connection) = (&self.session.bridge.store, &self.session.connection);
         let names = self.group_names().await?;
         self.gone_groups(&names).await?;
-        connection.note(|now| {
-            (now.groups, now.groups_read) = (names.len() as u64, self.found.groups);
-        });
+        // The application may list groups that are none of this connection's.
+        let all = self.found.groups + self.groups_left().await?;
+        connection.note(|now| (now.groups, now.groups_read) = (all, self.found.groups));
         loop {
             let after = GroupKey(self.found.after);
             let page = store.reconcilable(connection.key, after, PAGE).await;
@@ -279,6 +279,21 @@ impl Pass<'_> {
                     self.keep().await?;
                 }
             }
+        }
+    }
+
+    async fn groups_left(&self) -> Result<u64, Failure> {
+        let (store, c) = (&self.session.bridge.store, self.session.connection.key);
+        let mut after = GroupKey(self.found.after);
+        let mut count = 0;
+        loop {
+            let page = store.reconcilable(c, after, PAGE).await;
+            let page = page.map_err(store_failed)?;
+            let Some(last) = page.last() else {
+                return Ok(count);
+            };
+            after = last.group;
+            count += page.len() as u64;
         }
     }
 
