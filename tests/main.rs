@@ -29,6 +29,7 @@ mod faults;
 mod filters;
 mod front;
 mod fuzz;
+mod gone;
 mod guard;
 mod hazards;
 mod hydden;

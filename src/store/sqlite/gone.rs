@@ -7,13 +7,13 @@
 //! out. That is as good as the application's word, and where the group is there
 //! after all they are still in it; so it is kept who they are.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
 use crate::{
     plan::{
         operation::Operation,
-        state::{Existence, GroupKey},
+        state::{Existence, GroupKey, ObservedAccount},
     },
     store::{Actor, GroupLearned, Lane, Millis, Reconcilable, Repaired, Took},
 };
@@ -21,12 +21,13 @@ use crate::{
 use super::{
     audit,
     fault::Result,
+    found,
     groups::{self, Group},
     lanes,
     reconcile::reconcilable_at,
     recovery,
     users::{self, User},
-    withdrawal::withdrawn,
+    withdrawal::{Withdrawal, withdrawn},
 };
 
 /// Writes it into the pairs, and says it of the row without saving that. Returns
@@ -71,6 +72,13 @@ pub(super) fn forget_moot(db: &Connection, group: i64) -> Result<()> {
     Ok(())
 }
 
+/// Who was out has an account that is somebody else's now.
+pub(super) fn hand_over(db: &Connection, from: i64, to: i64) -> Result<()> {
+    db.prepare_cached("UPDATE OR REPLACE moot SET user_key = ?2 WHERE user_key = ?1")?
+        .execute([from, to])?;
+    Ok(())
+}
+
 /// What a turn learned of the group itself, for those who are out because of it:
 /// nobody is in one that was just made, and in one that is or may be there they are.
 pub(super) fn follow(
@@ -94,8 +102,21 @@ pub(super) fn follow(
     }
 }
 
+/// One that was there is deleted there, too, whatever calls and looks have said of
+/// it meanwhile: what answers then is the proof, and otherwise it might stay with
+/// all of its members.
+pub(super) fn doubt(db: &Connection, group: &mut Group) -> Result<()> {
+    let believed = group.made && group.existence == Existence::Absent;
+    if believed && group.read_only.is_none() {
+        group.existence = Existence::Unknown;
+        say_moot(db, group)?;
+    }
+    Ok(())
+}
+
 /// They are taken out, as the group is there or may be; so is who is not to have
-/// access meanwhile. Not whoever is asked for in it again.
+/// access meanwhile. Not whoever is asked for in it again. Of whose account was
+/// deleted here and stays there it is who has that account by now.
 pub(super) fn say_moot(db: &Connection, group: &Group) -> Result<()> {
     let users: Vec<(i64, Millis)> = db
         .prepare_cached("SELECT user_key, at FROM moot WHERE group_key = ?1")?
@@ -107,11 +128,15 @@ pub(super) fn say_moot(db: &Connection, group: &Group) -> Result<()> {
          VALUES (?1, ?2, ?3, 0, 2, 1, ?4, ?5)",
     )?;
     for (user, at) in users {
-        let nameable = |user: &User| user.account_key.is_some() && !user.never_there();
-        if let Some(member) = users::by_key(db, user)?.filter(nameable) {
+        let member = match users::by_key(db, user)? {
+            Some(user) if user.account_key.is_some() => Some(user),
+            Some(user) => left_behind(db, user)?,
+            None => None,
+        };
+        if let Some(member) = member.filter(|it| !it.never_there()) {
             let withheld = recovery::withholds(db, group.connection, at)?;
             let id = member.id.as_bytes();
-            open.execute(params![group.key, user, id, group.seq, withheld])?;
+            open.execute(params![group.key, member.key, id, group.seq, withheld])?;
         }
     }
     forget_moot(db, group.key)?;
@@ -124,6 +149,38 @@ pub(super) fn say_moot(db: &Connection, group: &Group) -> Result<()> {
     ))?
     .execute([group.key])?;
     Ok(())
+}
+
+/// Who has the account of a deleted user that the application could not end: whoever
+/// was made anew with it, else the deleted user, whose end is open again.
+fn left_behind(db: &Connection, user: User) -> Result<Option<User>> {
+    let left: Option<(String, Option<String>)> = db
+        .prepare_cached(
+            "SELECT account_key, upstream_id FROM departed
+             WHERE user_key = ?1 AND user_key IS NOT NULL AND stays = 1",
+        )?
+        .query_row([user.key], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((account, upstream_id)) = left else {
+        return Ok(None);
+    };
+    let bearer = found::by_account(db, user.connection, &account)?;
+    if bearer.is_some() {
+        return Ok(bearer);
+    }
+    let user = User {
+        account_key: Some(account),
+        upstream_id,
+        withdrawn: Withdrawal::Begun,
+        refused: None,
+        observed: ObservedAccount {
+            existence: Existence::Present,
+            ..ObservedAccount::default()
+        },
+        ..user
+    };
+    users::save(db, &user)?;
+    Ok(Some(user))
 }
 
 pub(super) fn groups_after(

@@ -12,7 +12,7 @@ use crate::{
         operation::Operation,
         state::{Existence, GroupKey, GroupWork, Naming, Principal, UserKey, prefers_replace},
     },
-    store::{GroupLearned, GroupTurn, Lane, Millis, UNANSWERED},
+    store::{GroupLearned, GroupTurn, Lane, Millis, Took, UNANSWERED},
 };
 
 use super::{
@@ -323,6 +323,8 @@ pub(super) fn end(
             gone::note_moot(db, group.key, &keys(&learned.absent), at)?;
             gone::say_moot(db, &group)?;
         }
+        // Of one that was deleted meanwhile a look is no proof: see `gone::doubt`.
+        (None, Some(Existence::Absent)) if !untouched && is_only_looked(&group, learned) => {}
         (None, Some(existence)) => {
             left.extend(learn_existence(db, &mut group, existence)?);
             gone::follow(db, &group, learned, at)?;
@@ -425,6 +427,12 @@ fn removed(learned: &GroupLearned) -> Vec<i64> {
 /// It was there, and is to be made again.
 fn is_lost(group: &Group) -> bool {
     group.made && group.tombstone.is_none() && group.existence == Existence::Absent
+}
+
+fn is_only_looked(group: &Group, learned: &GroupLearned) -> bool {
+    let deletes =
+        |call: &(Operation, String, Took)| matches!(call.0, Operation::DeleteGroup { .. });
+    group.made && group.tombstone.is_some() && !learned.calls.iter().any(deletes)
 }
 
 /// But not an id that is another user's.

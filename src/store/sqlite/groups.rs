@@ -536,6 +536,7 @@ pub(super) fn delete(
     decide(&group.stored()?)?;
     owners::claim_group(db, &group)?;
     guard::group_goes(db, &group, actor)?;
+    gone::doubt(db, &mut group)?;
     bury(db, &mut group, actor.at)?;
     audit::record(
         db,

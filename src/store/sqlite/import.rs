@@ -82,7 +82,10 @@ pub(super) async fn run(
         db.prepare_cached(
             "DELETE FROM departed WHERE connection = ?1 AND number <= ?2
                AND (user_key IS NULL OR NOT EXISTS (
-                 SELECT 1 FROM groups WHERE connection = ?1 AND family IS NOT NULL))",
+                 SELECT 1 FROM groups WHERE connection = ?1 AND family IS NOT NULL))
+               -- Its account may be in a group that is believed to be gone.
+               AND NOT (stays = 1 AND user_key IS NOT NULL AND EXISTS (
+                 SELECT 1 FROM moot m WHERE m.user_key = departed.user_key))",
         )?
         .execute([import.connection, import.since])?;
         recovery::note_imported(db, import.connection)

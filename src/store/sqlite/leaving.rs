@@ -14,7 +14,7 @@ use crate::{
 use super::{
     addresses, audit,
     fault::Result,
-    guard, holdings, late, owners, refusals, removals,
+    gone, guard, holdings, late, owners, refusals, removals,
     row::check,
     seats,
     users::{self, User},
@@ -146,12 +146,15 @@ struct Pair {
     managed: bool,
     /// Not to be taken away from here.
     kept: bool,
+    /// The group was there, and is believed to be gone.
+    moot: bool,
 }
 
 fn leave_groups(db: &Connection, user: &User, at: Millis) -> Result<Vec<GroupKey>> {
     let mut pairs: Vec<Pair> = db
         .prepare_cached(
-            "SELECT m.group_key, m.desired, m.observed, m.managed, g.read_only IS NOT NULL
+            "SELECT m.group_key, m.desired, m.observed, m.managed, g.read_only IS NOT NULL,
+                 g.made = 1 AND g.existence <> 1
              FROM memberships m JOIN groups g ON g.key = m.group_key
              WHERE m.user_key = ?1 AND g.tombstone IS NULL",
         )?
@@ -162,6 +165,7 @@ fn leave_groups(db: &Connection, user: &User, at: Millis) -> Result<Vec<GroupKey
                 observed: row.get(2)?,
                 managed: row.get(3)?,
                 kept: row.get(4)?,
+                moot: row.get(5)?,
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
@@ -187,6 +191,9 @@ fn leave_groups(db: &Connection, user: &User, at: Millis) -> Result<Vec<GroupKey
         }
         if pair.kept || pair.observed == 0 || user.never_there() {
             forget.execute([pair.group, user.key])?;
+            if pair.moot && !pair.kept && !user.never_there() {
+                gone::note_moot(db, pair.group, &[user.key], at)?;
+            }
         } else {
             unwant.execute([pair.group, user.key])?;
             groups.push(GroupKey(pair.group));
@@ -273,6 +280,9 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
         return Ok(None);
     };
     late::hand_over(db, key, next.key)?;
+    if stays {
+        gone::hand_over(db, key, next.key)?;
+    }
     if next.is_unknown() && inherit(db, &mut next)? {
         users::save(db, &next)?;
     }

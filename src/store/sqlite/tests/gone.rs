@@ -253,3 +253,44 @@ async fn what_was_noted_before_a_recovery_waits_for_its_end() {
     store.end_recovery(c, actor()).await.unwrap();
     it.says(&[1, 2], &[0]).await;
 }
+
+/// Nor does a deletion that comes before the end of a look believe that look.
+#[tokio::test]
+async fn one_that_is_deleted_is_deleted_there_too_whatever_was_believed_of_it() {
+    for looks in [false, true] {
+        let it = Gone::by_a_turn().await;
+        let (store, lane) = (&it.scene.store, Lane::Group(it.group.key));
+        let seq = if looks {
+            store.find_group(it.group.key, actor()).await.unwrap();
+            let turn = store.begin_group_turn(it.group.key, 9).await.unwrap();
+            Some(turn.unwrap().seq)
+        } else {
+            None
+        };
+        let gone = it.scene.delete_group(&it.group, actor()).await.unwrap();
+        assert!(gone.dirty);
+        if let Some(seq) = seq {
+            let learned = GroupLearned {
+                existence: Some(Existence::Absent),
+                unsent: it.users[1..].iter().map(|user| user.key).collect(),
+                ..GroupLearned::default()
+            };
+            let end = store.end_group_turn(it.group.key, seq, learned, 9);
+            assert_eq!(end.await.unwrap(), [lane]);
+        }
+        let turn = store.begin_group_turn(it.group.key, 9).await.unwrap();
+        let turn = turn.expect("work");
+        assert!(!turn.work.wanted && !turn.work.kept);
+        assert_eq!(turn.work.observed, Existence::Unknown);
+        let name = turn.work.name.clone();
+        let call = Operation::DeleteGroup { name };
+        let learned = GroupLearned {
+            existence: Some(Existence::Absent),
+            calls: vec![(call, "missing".into(), 1.into())],
+            ..GroupLearned::default()
+        };
+        let end = store.end_group_turn(it.group.key, turn.seq, learned, 9);
+        assert_eq!(end.await.unwrap(), []);
+        assert_eq!(it.scene.lanes().await, []);
+    }
+}
