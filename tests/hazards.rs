@@ -1,9 +1,11 @@
 //! What a lying or lagging application, and an import in the middle of it all,
 //! must not be able to do (reliability, H-05, H-12, I-03).
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use crate::support::{Application, World, address, user};
+use crate::support::{Application, World, address, user, values};
 
 fn rule(failure: Value, operation: &str, next: u64) -> Value {
     json!({ "rules": [{ "failure": failure, "operation": operation, "next": next }] })
@@ -98,13 +100,10 @@ async fn a_refused_profile_takes_the_new_account_back() {
     body["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"] =
         json!({ "department": "Platform" });
     world.post("/Users", body).await.expect(400);
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(10);
     while remote(&world, &address("half")).await["active"] == true {
-        assert!(
-            std::time::Instant::now() < end,
-            "an account that nobody has"
-        );
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert!(Instant::now() < end, "an account that nobody has");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -149,10 +148,10 @@ async fn late() -> World {
 const LATE: fn() -> Value = || json!({ "late": { "after_ms": 1500 } });
 
 async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(15);
+    let end = Instant::now() + Duration::from_secs(15);
     while !holds().await {
-        assert!(std::time::Instant::now() < end, "never: {what}");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert!(Instant::now() < end, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -221,7 +220,7 @@ async fn a_member_who_was_only_read_to_be_one_is_not_added_for_ever() {
             return;
         }
         before = now;
-        tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
     }
     panic!("{before} additions, and no end");
 }
@@ -236,7 +235,7 @@ async fn an_account_that_is_created_after_its_end_is_ended_again() {
     // The simulator knows the account by now or not yet; both ways it must go.
     world.patch(&path, off).await.expect(200);
     world.send("DELETE", &path, None).await.expect(204);
-    tokio::time::sleep(std::time::Duration::from_millis(1700)).await;
+    tokio::time::sleep(Duration::from_millis(1700)).await;
     eventually("it is gone", async || {
         remote(&world, &address("ghost")).await["active"] != true
     })
@@ -300,7 +299,7 @@ async fn a_late_addition_of_a_deleted_user_is_not_inherited_by_its_successor() {
         remote(&world, &address("u1")).await["active"] == true
     })
     .await;
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(
         world.upstream_members("developers").await.unwrap(),
         [address("u0")].into()
@@ -318,7 +317,7 @@ async fn a_refused_credential_stops_writing_until_there_is_another() {
     for n in 0..8 {
         world.group(&format!("team{n}"), &users).await;
     }
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let refused = world.calls().await.len();
     assert!((1..=2).contains(&refused), "{refused} calls");
     world.restore_upstream_token();
@@ -326,5 +325,52 @@ async fn a_refused_credential_stops_writing_until_there_is_another() {
     for n in 0..8 {
         let name = format!("team{n}");
         world.until_upstream_has(&name, &everybody).await;
+    }
+}
+
+/// A call that was given up and lands after something newer was done is undone
+/// within the longest that one can land late, whenever it lands (I-03).
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lands_late_is_undone_before_the_time_in_which_a_call_can_land_has_passed_again() {
+    let rules = "late_writes = \"6s\"\nread_lag = \"200ms\"\nsync_wait = \"200ms\"";
+    let world = World::with(rules, &["--empty"]).await;
+    let users = world.users("u", 2).await;
+    let path = format!("/Groups/{}", world.group("crew", &users[..1]).await);
+    // Who stays and is taken out late, and who goes and is added late.
+    for (who, late, newer) in [(0, "remove", "add"), (1, "add", "remove")] {
+        for lands in [300, 2_000, 4_500] {
+            let failure = json!({ "late": { "after_ms": lands } });
+            let members = format!("{late}_members");
+            world.faults(rule(failure, &members, 1)).await;
+            let began = Instant::now();
+            for op in [late, newer] {
+                let ops =
+                    json!([{ "op": op, "path": "members", "value": values(&users[who..=who]) }]);
+                world.patch(&path, ops).await.expect(204);
+            }
+            let account = address(&format!("u{who}"));
+            let is_wrong = async || {
+                let there = world.upstream_members("crew").await.unwrap();
+                there.contains(&account) != (newer == "add")
+            };
+            let landing = began + Duration::from_millis(lands);
+            tokio::time::sleep_until((landing - Duration::from_millis(50)).into()).await;
+            while !is_wrong().await {
+                assert!(began.elapsed() < Duration::from_secs(6), "it never lands");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let landed = Instant::now();
+            while is_wrong().await {
+                let lived = landed.elapsed();
+                assert!(
+                    lived < Duration::from_secs(5),
+                    "{late} after {lands} ms: {lived:?}"
+                );
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            // Whatever is said once more at the end of it.
+            tokio::time::sleep_until((began + Duration::from_secs(9)).into()).await;
+            assert!(!is_wrong().await);
+        }
     }
 }

@@ -430,7 +430,7 @@ impl Lanes {
         let millis = |span: Duration| Millis::try_from(span.as_millis()).unwrap_or(Millis::MAX);
         let (patience, lag) = (millis(after), millis(self.0.read_lag));
         self.0.engine.spawn(async move {
-            let mut tick = tokio::time::interval(RECHECK.min(after / 2).max(LEAST_GAP));
+            let mut tick = tokio::time::interval(RECHECK.min(after / 8).max(LEAST_GAP));
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             let mut steps = clock::Steps::begin();
             loop {
@@ -442,8 +442,8 @@ impl Lanes {
                     }
                 }
                 let now = clock::now();
-                let before = now.saturating_sub(patience);
-                let open = lanes.0.store.recheck_late(connection, before, now, lag);
+                let due = [patience, patience / 2].map(|ago| now.saturating_sub(ago));
+                let open = lanes.0.store.recheck_late(connection, due.into(), now, lag);
                 match open.await {
                     Ok(open) => lanes.kick_all(open),
                     Err(error) => tracing::error!(%error, "late calls cannot be rechecked"),

@@ -333,11 +333,13 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
     ) -> Result<Vec<ConnectionKey>, StoreError>;
     /// Doubts again what a call that was never answered, `before` or earlier,
     /// may have changed since; what is looked at, again when `lag` has passed, by
-    /// which a look may lag behind. Returns the lanes that have work because of it.
+    /// which a look may lag behind. What has changed by `early`, while such a call
+    /// can land yet, is not left until then. Returns the lanes that have work
+    /// because of it.
     async fn recheck_late(
         &self,
         c: ConnectionKey,
-        before: Millis,
+        (before, early): (Millis, Millis),
         now: Millis,
         lag: Millis,
     ) -> Result<Vec<Lane>, StoreError>;

@@ -6,6 +6,10 @@
 //! looking would cost, and needs no read that may lag behind; where a look is
 //! needed all the same, there is another one a lag later. A late call reaches
 //! whoever has the name then, so a group's doubts outlive it.
+//!
+//! Most of what lands late lands soon. So the same is done once in between, while
+//! more can land yet, and whatever lands is undone within the longer part of that
+//! time, whenever it lands (I-03).
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -37,6 +41,8 @@ const LOOKED: i64 = 1;
 pub(super) struct When {
     /// A call that was sent then, or earlier, lands no more.
     pub before: Millis,
+    /// One that was sent then may have landed a while ago.
+    pub early: Millis,
     pub now: Millis,
     /// By so much a look may lag behind.
     pub lag: Millis,
@@ -60,7 +66,7 @@ impl Sent {
 }
 
 const NOTE: &str = "ON CONFLICT DO UPDATE SET since = max(since, excluded.since), seq = 0,
-     sent = CASE WHEN sent = excluded.sent THEN sent ELSE 2 END";
+     early = 0, sent = CASE WHEN sent = excluded.sent THEN sent ELSE 2 END";
 
 fn note(db: &Connection, user: i64, group: i64, sent: Sent, at: Millis) -> Result<()> {
     let sql = format!(
@@ -109,7 +115,8 @@ pub(super) fn note_read(db: &Connection, (group, user): (i64, i64), at: Millis) 
 pub(super) fn note_newer(db: &Connection, group: i64, seq: i64, at: Millis) -> Result<()> {
     db.prepare_cached(
         "INSERT INTO doubts (user_key, group_key, sent, since, seq) VALUES (?1, ?2, 0, ?3, ?4)
-         ON CONFLICT DO UPDATE SET since = max(since, excluded.since), seq = min(seq, excluded.seq)",
+         ON CONFLICT DO UPDATE SET since = max(since, excluded.since), early = 0,
+             seq = min(seq, excluded.seq)",
     )?
     .execute([NEWER, group, at, seq])?;
     Ok(())
@@ -214,6 +221,19 @@ pub(super) fn note_pairs(db: &Connection, group: i64, at: Millis) -> Result<()> 
     Ok(())
 }
 
+/// Every pair that a call may have named which was on its way when the process
+/// ended. Which way it went is not known of one whose account was made anew since.
+fn note_handed_out(db: &Connection, group: i64, at: Millis) -> Result<()> {
+    let sql = format!(
+        "INSERT INTO doubts (user_key, group_key, sent, since)
+         SELECT user_key, group_key, coalesce(sent, 2), ?2 FROM memberships
+         WHERE group_key = ?1 AND desired <> observed AND observed = 2
+         {NOTE}"
+    );
+    db.prepare_cached(&sql)?.execute(params![group, at])?;
+    Ok(())
+}
+
 /// What was in flight when the process ended.
 pub(super) fn note_interrupted(db: &Connection, connection: i64, at: Millis) -> Result<()> {
     let groups: Vec<(i64, i64, i64, bool)> = db
@@ -228,7 +248,7 @@ pub(super) fn note_interrupted(db: &Connection, connection: i64, at: Millis) -> 
         })?
         .collect::<rusqlite::Result<_>>()?;
     for (group, existence, seq, replaces) in groups {
-        note_pairs(db, group, at)?;
+        note_handed_out(db, group, at)?;
         if replaces {
             note_members(db, group, at)?;
             note_unnamed(db, group, at)?;
@@ -264,14 +284,16 @@ fn note_members(db: &Connection, group: i64, at: Millis) -> Result<()> {
 /// Whether anything was noted that long ago, or, because the clock was put
 /// back, in the future.
 pub(super) fn is_due(db: &Connection, when: &When) -> Result<bool> {
-    let sql = format!("SELECT 1 FROM doubts d WHERE {DUE}");
+    let sql = format!("SELECT 1 FROM doubts d WHERE {DUE} OR {EARLY}");
     Ok(db
         .prepare_cached(&sql)?
-        .exists([when.before, when.now, when.lag])?)
+        .exists([when.before, when.now, when.lag, when.early])?)
 }
 
 const DUE: &str = "(d.since <= ?1 AND (d.since <= ?1 - ?3 OR d.seq <> 1 OR d.user_key < 0)
      OR d.since > ?2)";
+/// Not of what only a read told: nothing is on its way of that.
+const EARLY: &str = "(d.since <= ?4 AND d.early = 0 AND d.sent <> 3)";
 
 /// Moves what was noted by a clock that said `was` when it was set to `is`: all
 /// of it if it was put on; if it was put back, what is in the future now, and
@@ -297,6 +319,8 @@ struct Doubt {
     sent: i64,
     seq: i64,
     since: Millis,
+    /// What was in doubt may have landed, and may land yet.
+    early: bool,
 }
 
 /// The most doubts in one transaction.
@@ -315,19 +339,28 @@ const ON_ITS_WAY: &str = "g.family IS NULL AND EXISTS (
          WHERE m.group_key = d.group_key AND m.desired <> m.observed AND m.observed = 2
            AND m.sent IS NOT NULL AND m.seq > d.seq)))";
 
-/// Ends what was noted that long ago: what is wanted otherwise is open again.
+/// Ends what was noted that long ago: what is wanted otherwise is open again. So is
+/// what was noted half as long ago, once, and stays in doubt.
 /// Returns the lanes that have work because of it.
 pub(super) fn recheck(db: &Connection, connection: i64, when: &When) -> Result<Vec<Lane>> {
     let sql = format!(
-        "SELECT d.user_key, d.group_key, d.sent, d.seq, d.since FROM doubts d
+        "SELECT d.user_key, d.group_key, d.sent, d.seq, d.since, NOT {DUE} FROM doubts d
          LEFT JOIN users u ON u.key = d.user_key LEFT JOIN groups g ON g.key = d.group_key
-         WHERE {DUE} AND coalesce(g.connection, u.connection) = ?4 AND NOT ({ON_ITS_WAY})
-         LIMIT ?5"
+         WHERE ({DUE} OR {EARLY}) AND coalesce(g.connection, u.connection) = ?5
+           AND NOT ({ON_ITS_WAY})
+         LIMIT ?6"
     );
     let due: Vec<Doubt> = db
         .prepare_cached(&sql)?
         .query_map(
-            params![when.before, when.now, when.lag, connection, PORTION],
+            params![
+                when.before,
+                when.now,
+                when.lag,
+                when.early,
+                connection,
+                PORTION
+            ],
             |row| {
                 Ok(Doubt {
                     user: row.get(0)?,
@@ -335,6 +368,7 @@ pub(super) fn recheck(db: &Connection, connection: i64, when: &When) -> Result<V
                     sent: row.get(2)?,
                     seq: row.get(3)?,
                     since: row.get(4)?,
+                    early: row.get(5)?,
                 })
             },
         )?
@@ -369,15 +403,17 @@ pub(super) fn recheck(db: &Connection, connection: i64, when: &When) -> Result<V
 
 /// The first look does not end the doubt; whether this one does.
 fn end(db: &Connection, doubt: &Doubt, when: &When) -> Result<bool> {
-    let early = doubt.since <= when.before && doubt.since > when.before - when.lag;
-    let first = doubt.user != NEWER && early && doubt.seq != LOOKED;
-    let sql = if first {
-        "UPDATE doubts SET seq = 1 WHERE user_key = ?1 AND group_key = ?2"
+    let lately = doubt.since <= when.before && doubt.since > when.before - when.lag;
+    let first = doubt.user != NEWER && lately && doubt.seq != LOOKED;
+    let sql = if doubt.early {
+        "UPDATE doubts SET early = 1 WHERE user_key = ?1 AND group_key = ?2"
+    } else if first {
+        "UPDATE doubts SET seq = 1, early = 1 WHERE user_key = ?1 AND group_key = ?2"
     } else {
         "DELETE FROM doubts WHERE user_key = ?1 AND group_key = ?2"
     };
     db.prepare_cached(sql)?.execute([doubt.user, doubt.group])?;
-    Ok(!first)
+    Ok(!doubt.early && !first)
 }
 
 /// Who has the name of a group now, if not the group itself: one that is deleted
@@ -470,7 +506,12 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
             "UPDATE memberships SET observed = 2, reread = ?3
              WHERE group_key = ?1 AND user_key = ?2"
         })?
-        .execute(params![group, user, doubt.sent == Sent::Read as i64])?;
+        // A read of it would be in doubt as long as this is anyway.
+        .execute(params![
+            group,
+            user,
+            doubt.early || doubt.sent == Sent::Read as i64
+        ])?;
         if desired == Some(0) {
             withdrawal::resume(db, (group, user))?;
         }
@@ -545,8 +586,8 @@ fn reopen_account(db: &Connection, key: i64, sent: i64) -> Result<Option<Lane>> 
     Ok(Some(Lane::User(UserKey(key))))
 }
 
-/// Once nothing can land any more, a successor's members are said again too: a
-/// late deletion, and a late creation after it, leave a group of that name.
+/// A successor's members are said again too, early and once nothing can land any
+/// more: a late deletion, and a late creation after it, leave a group of that name.
 fn reopen_group(db: &Connection, key: i64, doubt: &Doubt, ended: bool) -> Result<Option<Lane>> {
     let Some(group) = groups::by_key(db, key)? else {
         return Ok(None);
@@ -559,7 +600,7 @@ fn reopen_group(db: &Connection, key: i64, doubt: &Doubt, ended: bool) -> Result
     doubted.existence = Existence::Unknown;
     groups::save(db, &doubted)?;
     let bearer = doubted.key;
-    if ended && bearer != key {
+    if (ended || doubt.early) && bearer != key {
         reopen_newer(db, bearer, -1)?;
     }
     if !wanted && recovery::withholds(db, doubted.connection, doubt.since)? {

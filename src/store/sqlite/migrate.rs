@@ -30,8 +30,9 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0018_gone.sql"),
     include_str!("../migrations/0019_named_again.sql"),
     include_str!("../migrations/0020_departed.sql"),
-    include_str!("../migrations/0023_found.sql"),
-    include_str!("../migrations/0025_holdings.sql"),
+    include_str!("../migrations/0021_found.sql"),
+    include_str!("../migrations/0022_early.sql"),
+    include_str!("../migrations/0023_holdings.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

@@ -668,11 +668,16 @@ impl Store for Sqlite {
     async fn recheck_late(
         &self,
         c: ConnectionKey,
-        before: Millis,
+        (before, early): (Millis, Millis),
         now: Millis,
         lag: Millis,
     ) -> Result<Vec<Lane>, StoreError> {
-        let when = late::When { before, now, lag };
+        let when = late::When {
+            before,
+            early,
+            now,
+            lag,
+        };
         if !self.readers.read(|db| late::is_due(db, &when))? {
             return Ok(Vec::new());
         }

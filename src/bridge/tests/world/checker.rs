@@ -40,9 +40,29 @@ pub(super) struct Evidence {
     pub(super) calm: Millis,
     /// How long after the last fault it was.
     pub(super) settled_in: Millis,
+    /// When that was.
+    pub(super) well: Millis,
 }
 
+/// The longest that what landed late may stand where nothing fails: it is put right
+/// twice, half and all of the time after the call in which one can land, now and
+/// then is looked whether that has passed, and a look may lag.
+const STANDS: Millis = 31_000;
+
 impl Evidence {
+    /// The longest that a call that was given up, and landed where something newer
+    /// was wanted after the last fault, had its way (I-03).
+    pub(super) fn longest_undone(&self) -> Millis {
+        let late = self.log.iter().enumerate();
+        let late = late.filter(|(_, it)| it.aside && it.at >= self.well && !self.is_meant(it));
+        let stood = late.map(|(n, it)| {
+            let same = |other: &&Change| other.account == it.account && other.group == it.group;
+            let mut after = self.log[n + 1..].iter().filter(same);
+            after.next().map_or(0, |undone| undone.at - it.at)
+        });
+        stood.max().unwrap_or_default()
+    }
+
     pub(super) fn verdict(&self) -> Vec<String> {
         let mut found = Vec::new();
         self.versions(&mut found);
@@ -50,6 +70,10 @@ impl Evidence {
         self.whole_requests(&mut found);
         self.end_state(&mut found);
         self.way(&mut found);
+        let stood = self.longest_undone();
+        if stood > STANDS {
+            found.push(format!("zombie: what landed late stood for {stood} ms"));
+        }
         if self.gone > 0 {
             found.push(format!("{} groups are taken for gone", self.gone));
         }
@@ -320,6 +344,33 @@ impl Evidence {
         }
     }
 
+    /// Whether somebody may have wanted it when it was done.
+    fn is_meant(&self, change: &Change) -> bool {
+        let (at, account) = (change.at, &change.account);
+        let possible = match &change.group {
+            Some(group) => self.possible(
+                at,
+                Surety::Confirmed,
+                |act| act.pair(group, account),
+                |entry| self.surety_of(entry, group, account),
+            ),
+            None => self.possible(
+                at,
+                Surety::Confirmed,
+                |act| act.account(account),
+                Entry::surety,
+            ),
+        };
+        let as_active = change.group.is_some() && self.keeps;
+        let meant = as_active.then(|| self.possibly_active(at, account));
+        let allowed = possible.contains(&change.present);
+        match meant {
+            Some(active) if change.present => allowed && active.contains(&true),
+            Some(active) => allowed || active.contains(&false),
+            None => allowed,
+        }
+    }
+
     /// Nothing was ever done that nobody wanted at that time, but by calls that
     /// were given up before.
     fn way(&self, found: &mut Vec<String>) {
@@ -332,29 +383,7 @@ impl Evidence {
             if !change.present && refused.is_some_and(|told| *told <= at) {
                 continue;
             }
-            let possible = match &change.group {
-                Some(group) => self.possible(
-                    at,
-                    Surety::Confirmed,
-                    |act| act.pair(group, account),
-                    |entry| self.surety_of(entry, group, account),
-                ),
-                None => self.possible(
-                    at,
-                    Surety::Confirmed,
-                    |act| act.account(account),
-                    Entry::surety,
-                ),
-            };
-            let as_active = change.group.is_some() && self.keeps;
-            let meant = as_active.then(|| self.possibly_active(at, account));
-            let allowed = possible.contains(&change.present);
-            let allowed = match meant {
-                Some(active) if change.present => allowed && active.contains(&true),
-                Some(active) => allowed || active.contains(&false),
-                None => allowed,
-            };
-            if !allowed {
+            if !self.is_meant(change) {
                 let what = if change.present { "resurrected" } else { "gap" };
                 let whole = "itself".to_owned();
                 let group = change.group.as_ref().unwrap_or(&whole);

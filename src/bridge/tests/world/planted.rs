@@ -202,3 +202,27 @@ fn a_group_that_is_taken_for_gone_is_found() {
     evidence.gone = 1;
     finds(&evidence, "taken for gone");
 }
+
+#[test]
+fn what_landed_late_and_stood_for_long_is_a_zombie() {
+    let good = good();
+    let (group, account) = member(&good);
+    for (stood, is_one) in [(20_000, false), (40_000, true)] {
+        let mut evidence = good.clone();
+        for (at, present) in [(0, false), (stood, true)] {
+            evidence.log.push(Change {
+                at: good.calm + at,
+                group: Some(group.clone()),
+                account: account.clone(),
+                present,
+                aside: !present,
+            });
+        }
+        let verdict = evidence.verdict();
+        assert_eq!(
+            verdict.iter().any(|it| it.contains("zombie")),
+            is_one,
+            "{verdict:?}"
+        );
+    }
+}

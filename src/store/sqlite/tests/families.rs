@@ -213,7 +213,10 @@ async fn a_late_call_may_have_changed_all_that_the_user_has_of_the_family() {
     for look in 1..=2 {
         // 3,000 is when it was sent; the first look is not the last.
         let before = if look == 1 { 3_500 } else { 13_500 };
-        let lanes = store.recheck_late(c, before, HOUR, 10_000).await.unwrap();
+        let lanes = store
+            .recheck_late(c, (before, i64::MIN), HOUR, 10_000)
+            .await
+            .unwrap();
         assert_eq!(lanes.len(), 2, "look {look}: {lanes:?}");
         let turn = roles.turn(roles.viewer).await.unwrap();
         assert_eq!(turn.work.adds.len(), 1);
@@ -225,7 +228,10 @@ async fn a_late_call_may_have_changed_all_that_the_user_has_of_the_family() {
         roles.end(&turn, there).await;
         assert_eq!(roles.scene.lanes().await, []);
     }
-    let more = store.recheck_late(c, HOUR, HOUR, 10_000).await.unwrap();
+    let more = store
+        .recheck_late(c, (HOUR, i64::MIN), HOUR, 10_000)
+        .await
+        .unwrap();
     assert_eq!(more, []);
 }
 
@@ -245,7 +251,10 @@ async fn what_may_have_landed_late_is_not_taken_for_a_member_that_was_there() {
     };
     assert_eq!(import(&["ann", "bob"]).await, 1, "bob alone");
     for before in [3_500, HOUR] {
-        store.recheck_late(c, before, HOUR, 10_000).await.unwrap();
+        store
+            .recheck_late(c, (before, i64::MIN), HOUR, 10_000)
+            .await
+            .unwrap();
         assert!(roles.is_open(roles.admin, ann).await);
         roles.confirm(roles.admin).await;
         roles.confirm(roles.viewer).await;
@@ -262,7 +271,10 @@ async fn what_lands_late_on_who_has_left_is_the_accounts_end_again() {
     let delete = store.delete_user(c, ann.resource.id, always(), actor());
     delete.await.unwrap();
     roles.scene.confirm_user(ann.key).await;
-    let lanes = store.recheck_late(c, 3_500, HOUR, 10_000).await.unwrap();
+    let lanes = store
+        .recheck_late(c, (3_500, i64::MIN), HOUR, 10_000)
+        .await
+        .unwrap();
     assert_eq!(lanes, [Lane::User(ann.key)]);
     let turn = store.begin_user_turn(ann.key).await.unwrap().unwrap();
     assert!(turn.unsure && !turn.work.wanted.active);
@@ -278,7 +290,10 @@ async fn what_was_doubted_again_during_a_turn_stays_open_whatever_the_turn_learn
     roles.set(roles.viewer, ann, false).await;
     let turn = roles.turn(roles.viewer).await.unwrap();
     assert_eq!((turn.work.adds.len(), turn.work.removes.len()), (1, 1));
-    store.recheck_late(c, 3_500, HOUR, 10_000).await.unwrap();
+    store
+        .recheck_late(c, (3_500, i64::MIN), HOUR, 10_000)
+        .await
+        .unwrap();
     let learned = GroupLearned {
         present: vec![bob.key],
         absent: vec![ann.key],

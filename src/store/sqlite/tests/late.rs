@@ -48,7 +48,9 @@ impl Scene {
     }
 
     async fn recheck(&self, before: i64) -> Vec<Lane> {
-        let recheck = self.store.recheck_late(self.c, before, LATER, 10_000);
+        let recheck = self
+            .store
+            .recheck_late(self.c, (before, i64::MIN), LATER, 10_000);
         recheck.await.unwrap()
     }
 
@@ -241,6 +243,13 @@ fn addition(turn: &GroupTurn) -> Operation {
     }
 }
 
+fn removal(turn: &GroupTurn) -> Operation {
+    Operation::RemoveMembers {
+        group: turn.work.name.clone(),
+        members: turn.work.removes.clone(),
+    }
+}
+
 /// It may have been done before the late one, and its answer says nothing of that.
 #[tokio::test]
 async fn a_doubt_does_not_end_while_a_call_about_it_is_on_its_way() {
@@ -381,6 +390,86 @@ async fn who_left_and_was_only_read_to_be_gone_is_said_again_once_and_not_for_ev
     }
 }
 
+/// An account that is made anew ends what is known of the calls about it, and not
+/// what is on its way (a simulated world, seed 675).
+#[tokio::test]
+async fn what_was_on_its_way_when_the_account_was_made_anew_and_the_process_ended_may_land() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[]).await;
+    let ids = [ann.resource.id];
+    scene.change(&group, add(&ids)).await.unwrap();
+    scene.next(&group).await;
+    scene.change(&group, remove(&ids)).await.unwrap();
+    let anew = UserLearned {
+        observed: Some(present()),
+        settled: true,
+        recreated: true,
+        ..UserLearned::default()
+    };
+    let end = scene.store.end_user_turn(ann.key, anew, 2_000);
+    end.await.unwrap();
+    scene.store.note_interrupted(scene.c, 3_000).await.unwrap();
+    scene.confirm_group(&group).await;
+    assert_eq!(scene.recheck(LATER).await, [Lane::Group(group.key)]);
+    assert_eq!(keys(&scene.next(&group).await.work.removes), [ann.key]);
+}
+
+/// What landed at once does not stay until nothing can land any more, and what is
+/// said because of that is not in doubt for longer.
+#[tokio::test]
+async fn what_may_have_landed_is_said_once_more_before_it_can_land_no_more() {
+    for stays in [true, false] {
+        let scene = Scene::new().await;
+        let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+        let ids = [ann.resource.id, bob.resource.id];
+        let group = scene.settled_group("dev", &ids).await;
+        let lane = Lane::Group(group.key);
+        let (out, back) = (remove(&ids[..1]), add(&ids[..1]));
+        scene.change(&group, out).await.unwrap();
+        scene.unanswered(&group, removal).await;
+        scene.change(&group, back).await.unwrap();
+        if !stays {
+            scene.unanswered(&group, addition).await;
+            scene.change(&group, remove(&ids[..1])).await.unwrap();
+        }
+        scene.confirm_group(&group).await;
+        let look = async |before, early| {
+            let due = (before, early);
+            let look = scene.store.recheck_late(scene.c, due, LATER, 10_000);
+            look.await.unwrap()
+        };
+        assert_eq!(look(0, 2_999).await, []);
+        assert_eq!(look(0, 3_000).await, [lane]);
+        let turn = scene.next(&group).await;
+        let said = if stays {
+            &turn.work.adds
+        } else {
+            &turn.work.removes
+        };
+        assert_eq!(keys(said), [ann.key]);
+        // Only a look tells that it is so.
+        let mut learned = GroupLearned {
+            read: vec![ann.key],
+            ..GroupLearned::default()
+        };
+        if stays {
+            learned.present.push(ann.key);
+        } else {
+            learned.absent.push(ann.key);
+        }
+        let store = &scene.store;
+        let end = store.end_group_turn(group.key, turn.seq, learned, 20_000);
+        end.await.unwrap();
+        assert_eq!(look(2_999, 30_000).await, [], "it is done once");
+        assert_eq!(
+            look(3_000, 30_000).await,
+            [lane],
+            "and at the end as before"
+        );
+    }
+}
+
 /// An addition that the application does not tell of, as it is so already.
 #[tokio::test]
 async fn who_was_only_read_to_be_a_member_is_said_again_once_and_not_for_ever() {
@@ -447,7 +536,11 @@ async fn what_waits_for_a_time_waits_as_long_when_the_clock_is_set() {
     scene.confirm_user(new.key).await;
     scene.confirm_group(&group).await;
     let moved = |was, is| scene.store.clock_set(scene.c, was, is);
-    let look = |before, now| scene.store.recheck_late(scene.c, before, now, 10_000);
+    let look = |before, now| {
+        scene
+            .store
+            .recheck_late(scene.c, (before, i64::MIN), now, 10_000)
+    };
     moved(4_000, 4_000 + DAY).await.unwrap();
     assert_eq!(look(DAY + 2_999, DAY + 5_000).await.unwrap(), []);
     moved(DAY + 5_000, 5_000).await.unwrap();

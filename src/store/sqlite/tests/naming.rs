@@ -169,7 +169,7 @@ async fn a_rename_is_open_over_a_restart_until_it_is_confirmed() {
     // The call that was not answered may land yet, so it is looked what it is called.
     let looked = scene
         .store
-        .recheck_late(scene.c, 100_000, 100_000, 10_000)
+        .recheck_late(scene.c, (100_000, i64::MIN), 100_000, 10_000)
         .await;
     assert_eq!(looked.unwrap(), [Lane::Group(group.key)]);
     let turn = scene.turn_of(group.key).await;

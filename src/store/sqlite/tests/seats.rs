@@ -132,7 +132,8 @@ impl Two {
     /// Whether something is said once more when nothing can land any more.
     async fn is_said_again(&self, which: usize) -> bool {
         let store = &self.scene.store;
-        let recheck = store.recheck_late(self.both[which], 10_000_000, 20_000_000, 10_000);
+        let recheck =
+            store.recheck_late(self.both[which], (10_000_000, i64::MIN), 20_000_000, 10_000);
         !recheck.await.unwrap().is_empty()
     }
 }

@@ -779,7 +779,11 @@ async fn a_call_unheard_between_two_looks_is_looked_after_from_its_own_time_on()
     let ann = scene.member("ann").await;
     let group = scene.settled_group("dev", &[]).await;
     let lane = [Lane::Group(group.key)];
-    let look = |before| scene.store.recheck_late(scene.c, before, 90_000, 10_000);
+    let look = |before| {
+        scene
+            .store
+            .recheck_late(scene.c, (before, i64::MIN), 90_000, 10_000)
+    };
     scene.change(&group, add(&[ann.resource.id])).await.unwrap();
     scene.add_unheard(group.key, 3_000).await;
     assert_eq!(look(4_000).await.unwrap(), lane, "the first look");

@@ -221,7 +221,9 @@ async fn what_may_land_late_is_judged_by_what_is_wanted_of_who_is_withdrawn() {
     scene.withdraw(ann.key).await;
     assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
     assert!(scene.idle(dev.key).await);
-    let recheck = scene.store.recheck_late(scene.c, 10_000, 20_000, 0);
+    let recheck = scene
+        .store
+        .recheck_late(scene.c, (10_000, i64::MIN), 20_000, 0);
     assert_eq!(recheck.await.unwrap(), [Lane::Group(dev.key)]);
     let turn = scene.begin(dev.key).await;
     assert_eq!(names(&turn.work.removes), [ann.key]);
@@ -289,7 +291,11 @@ async fn a_deleted_user_is_forgotten_when_the_last_membership_has_gone_and_not_b
             .unwrap()
             .is_none()
     );
-    let late = || scene.store.recheck_late(scene.c, 10_000, 20_000, 0);
+    let late = || {
+        scene
+            .store
+            .recheck_late(scene.c, (10_000, i64::MIN), 20_000, 0)
+    };
     // Nobody can delete her again, so it is tried once more of its own accord.
     for woken in [vec![Lane::Group(dev.key)], Vec::new()] {
         let turn = scene.begin(dev.key).await;
@@ -697,7 +703,9 @@ async fn what_may_still_land_on_an_account_that_stays_is_put_right_of_its_succes
     };
     let end = scene.store.end_user_turn(again.key, learned, 2_000);
     end.await.unwrap();
-    let recheck = scene.store.recheck_late(scene.c, 10_000, 20_000, 0);
+    let recheck = scene
+        .store
+        .recheck_late(scene.c, (10_000, i64::MIN), 20_000, 0);
     assert_eq!(recheck.await.unwrap(), [Lane::Group(dev.key)]);
     let turn = scene.begin(dev.key).await;
     assert_eq!(names(&turn.work.removes), [again.key]);
