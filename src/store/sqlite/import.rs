@@ -110,15 +110,14 @@ async fn follow_addresses(writer: &Writer, import: &Import, users: &[FoundUser])
     Ok(Arc::new(listed))
 }
 
+/// What is told of a group is written with what it tells of: the row with its
+/// first members, and every further portion by itself.
 async fn import_group(writer: &Writer, mut found: FoundGroup, import: &Import) -> Result<Imported> {
-    let mut seen = Imported::default();
     let mut members = std::mem::take(&mut found.members).into_iter();
+    let first: Vec<_> = members.by_ref().take(PORTION).collect();
     let by = import.clone();
-    let row = writer.write(move |db| find_or_add(db, &found, &by));
-    let (key, row) = row.await?;
-    seen.groups_new = u64::from(row == Found::New);
-    seen.unshown = u64::from(row == Found::Unshown);
-    seen.back = u64::from(row == Found::Back);
+    let row = writer.write(move |db| begin_group(db, &found, &first, &by));
+    let (key, mut seen) = row.await?;
     let Some(key) = key else {
         return Ok(seen);
     };
@@ -128,15 +127,37 @@ async fn import_group(writer: &Writer, mut found: FoundGroup, import: &Import) -
             break;
         }
         let by = import.clone();
-        let part = writer.write(move |db| add_members(db, key, &portion, &by));
+        let part = writer.write(move |db| tell_members(db, key, &portion, false, &by));
         let part = part.await?;
         seen.members_new += part.added;
         seen.members_unknown += part.strangers;
     }
-    let (by, seen_now) = (import.clone(), seen);
-    let count = writer.write(move |db| note_strangers(db, key, &seen_now, &by));
+    let strangers = i64::try_from(seen.members_unknown).unwrap_or(i64::MAX);
+    let count = writer.write(move |db| note_strangers(db, key, strangers));
     count.await?;
     Ok(seen)
+}
+
+/// The row, and the first of its members.
+fn begin_group(
+    db: &Connection,
+    found: &FoundGroup,
+    first: &[(Option<String>, Option<String>)],
+    import: &Import,
+) -> Result<(Option<i64>, Imported)> {
+    let (key, row) = find_or_add(db, found, import)?;
+    let mut seen = Imported {
+        groups_new: u64::from(row == Found::New),
+        unshown: u64::from(row == Found::Unshown),
+        back: u64::from(row == Found::Back),
+        ..Imported::default()
+    };
+    if let Some(key) = key {
+        let part = tell_members(db, key, first, row == Found::New, import)?;
+        seen.members_new = part.added;
+        seen.members_unknown = part.strangers;
+    }
+    Ok((key, seen))
 }
 
 fn import_users(
@@ -399,30 +420,39 @@ fn add_members(
     Ok(part)
 }
 
-fn note_strangers(db: &Connection, key: i64, seen: &Imported, import: &Import) -> Result<()> {
+/// The same, and what came of it with whether the group is new, for the audit.
+fn tell_members(
+    db: &Connection,
+    key: i64,
+    members: &[(Option<String>, Option<String>)],
+    new: bool,
+    import: &Import,
+) -> Result<Portion> {
+    let part = add_members(db, key, members, import)?;
+    if !new && part.added == 0 {
+        return Ok(part);
+    }
+    if let Some(group) = groups::by_key(db, key)? {
+        let detail = json!({
+            "new": u64::from(new),
+            "members": part.added,
+            "unknown": part.strangers,
+            "version": group.version,
+        });
+        let (connection, actor) = (import.connection, &import.actor);
+        audit::record(db, connection, actor, "import_group", Some(group.id), &detail)?;
+    }
+    Ok(part)
+}
+
+/// How many of a group's members are no users here; nothing that anybody has.
+fn note_strangers(db: &Connection, key: i64, strangers: i64) -> Result<()> {
     let Some(mut group) = groups::by_key(db, key)? else {
         return Ok(());
     };
-    let strangers = i64::try_from(seen.members_unknown).unwrap_or(i64::MAX);
     if group.tombstone.is_none() && group.strangers != strangers {
         group.strangers = strangers;
         groups::save(db, &group)?;
-    }
-    if seen.groups_new + seen.members_new > 0 {
-        let detail = json!({
-            "new": seen.groups_new,
-            "members": seen.members_new,
-            "unknown": seen.members_unknown,
-            "version": group.version,
-        });
-        audit::record(
-            db,
-            group.connection,
-            &import.actor,
-            "import_group",
-            Some(group.id),
-            &detail,
-        )?;
     }
     Ok(())
 }

@@ -92,6 +92,9 @@ async fn what_is_not_in_the_audit_was_not_done() {
     let mark = ImportMark(i64::MAX);
     let import = store.import(c, mark, accounts, Vec::new(), None, actor());
     scene.fails("import users", import).await;
+    let crew = vec![imports::found_group("crew", &["ann", "nobody"])];
+    let import = store.import(c, mark, Vec::new(), crew, None, actor());
+    scene.fails("import a group", import).await;
     let drift = GroupDrift {
         missing: vec![ann.key],
         ..GroupDrift::default()
@@ -126,6 +129,41 @@ async fn what_is_not_in_the_audit_was_not_done() {
     scene.fails("end a group's turn", end).await;
     let again = store.end_again(vec![ann.key], false, actor());
     scene.fails("end access again", again).await;
+}
+
+/// Of what an import of a group keeps, its rows tell, wherever it breaks off.
+#[tokio::test]
+async fn what_is_kept_of_a_large_group_is_in_the_audit() {
+    let scene = Scene::new().await;
+    let names: Vec<String> = (0..1_200).map(|n| format!("u{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let import = || {
+        let users = names.iter().map(|name| imports::found_user(name)).collect();
+        let groups = vec![imports::found_group("crew", &names)];
+        let mark = ImportMark(i64::MAX);
+        scene.store.import(scene.c, mark, users, groups, None, actor())
+    };
+    let counted = |sql: &str| -> i64 {
+        let count = scene.beside().query_row(sql, [], |row| row.get(0));
+        count.unwrap()
+    };
+    let members = || counted("SELECT count(*) FROM memberships");
+    let told = || {
+        counted(
+            "SELECT coalesce(sum(json_extract(detail, '$.members')), 0) FROM audit
+             WHERE action = 'import_group'",
+        )
+    };
+    scene.refuse_audit(
+        "NEW.action = 'import_group'
+         AND (SELECT count(*) FROM audit WHERE action = 'import_group') > 0",
+    );
+    assert!(import().await.is_err());
+    assert!(members() > 0 && members() < 1_200);
+    assert_eq!(told(), members());
+    scene.take_audit();
+    import().await.unwrap();
+    assert_eq!([told(), members()], [1_200; 2]);
 }
 
 /// Writes that share a transaction have separate fates.
