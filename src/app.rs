@@ -81,6 +81,16 @@ fn remedy(error: &StoreError) -> &'static str {
     }
 }
 
+/// A file that could not be left where others are to find it.
+fn unwritten(path: &Path, error: &io::Error) -> StartError {
+    let remedy = match error.kind() {
+        io::ErrorKind::StorageFull => "the disk is full; make room on it, and start again",
+        _ => "its folder must be writable for the user that runs drawbridge",
+    };
+    let path = path.display();
+    StartError::Operator(format!("cannot write {path}: {error}; {remedy}"))
+}
+
 fn lines(errors: &[StartError]) -> String {
     let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
     texts.join("\n")
@@ -286,7 +296,11 @@ impl Running {
         };
         remember_calls(&config.store, &setups);
         let switch = Switch::at(beside(&config.store, switch::FLAG));
-        let mut running = Self::start(store, setups, config.front.clone(), switch).await?;
+        let running = Self::start(store, setups, config.front.clone(), switch).await;
+        let mut running = running.map_err(|error| match error {
+            StartError::Bridge(error) => StartError::Bridge(error.at(&config.store)),
+            other => other,
+        })?;
         running.serve_operators(config)?;
         running.bridge.import_regularly();
         running.bridge.reconcile_regularly();
@@ -349,7 +363,8 @@ impl Running {
             url: format!("http://{address}"),
             token,
         };
-        access.leave(&config.store).map_err(|error| fault(&error))?;
+        let left = access.leave(&config.store);
+        left.map_err(|error| unwritten(&Access::file_of(&config.store), &error))?;
         let handle = server.handle();
         tokio::spawn(server);
         let (stop, stopped) = oneshot::channel();

@@ -261,3 +261,26 @@ async fn a_damaged_store_is_refused_by_name_and_left_as_it_is() {
         20
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_on_a_full_disk_says_that_it_is_full_and_where_and_nothing_of_panics() {
+    let mut world = World::start().await;
+    let disk = Disk::under(&mut world);
+    world.user("kept").await;
+    world.stop_bridge();
+    disk.is_full();
+    let environment = disk.environment();
+    let on_disk: Vec<_> = environment.iter().map(|(k, v)| (*k, v.to_str())).collect();
+    let (_, said, ok) = world.run_as(&on_disk, &["serve"]);
+    assert!(!ok, "{said}");
+    for words in ["the disk", "make room on it", "bridge.db"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!said.contains("panicked"), "{said}");
+    disk.is_well();
+    world.start_bridge();
+    assert_eq!(
+        world.get("/Users").await.expect(200).body["totalResults"],
+        1
+    );
+}

@@ -5,6 +5,8 @@
 //! change touches exactly the rows it names. Nothing reads a list, edits it
 //! and writes it back.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use tokio::sync::watch;
 
@@ -98,6 +100,18 @@ pub enum StoreError {
     /// A fault of ours or of the file: 500, logged.
     #[error("store broken: {0}")]
     Broken(String),
+}
+
+impl StoreError {
+    /// The same, with where it was.
+    #[must_use]
+    pub fn at(self, path: &Path) -> Self {
+        let at = |what: String| format!("{}: {what}", path.display());
+        match self {
+            Self::Unavailable(what) => Self::Unavailable(at(what)),
+            Self::Broken(what) => Self::Broken(at(what)),
+        }
+    }
 }
 
 /// Whether the store takes writes, as the last that reached the disk or did

@@ -2,7 +2,8 @@
  * whose name begins with bridge.db.
  *
  * The file that DISK_TROUBLE names says what fails, a line for each kind:
- * `write 28`, `sync 5` (the number is an errno). It is read at every call, so
+ * `write 28` (cutting too), `fill 28` (writing alone), `sync 5` (the number is
+ * an errno). It is read at every call, so
  * trouble begins when it is written and ends when it is emptied.
  *
  * Into the file that DISK_RECORD names is written, in the order in which it
@@ -116,6 +117,7 @@ static void answered(const void *bytes, size_t length)
     { \
         REAL(name); \
         FAIL_IN("write "); \
+        FAIL_IN("fill "); \
         char file = taped(fd); \
         if (!file) \
             return real(fd, bytes, length, offset); \
@@ -169,6 +171,7 @@ ssize_t write(int fd, const void *bytes, size_t length)
 {
     REAL(write);
     FAIL_IN("write ");
+    FAIL_IN("fill ");
     answered(bytes, length);
     return real(fd, bytes, length);
 }

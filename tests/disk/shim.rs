@@ -27,20 +27,31 @@ impl Disk {
         let disk = Self {
             folder: tempfile::tempdir().unwrap(),
         };
-        let library = disk.path("shim.so");
-        load(&library, "tests/disk/shim.c");
+        load(&disk.path("shim.so"), "tests/disk/shim.c");
         disk.is_well();
-        world.start_bridge_with(&[
-            ("LD_PRELOAD", &library),
-            ("DISK_TROUBLE", &disk.path("trouble")),
-            ("DISK_RECORD", &disk.tape()),
-        ]);
+        let environment = disk.environment();
+        let environment: Vec<_> = environment.iter().map(|(k, v)| (*k, v.as_path())).collect();
+        world.start_bridge_with(&environment);
         disk
+    }
+
+    /// What puts a program on this disk.
+    pub fn environment(&self) -> [(&'static str, PathBuf); 3] {
+        [
+            ("LD_PRELOAD", self.path("shim.so")),
+            ("DISK_TROUBLE", self.path("trouble")),
+            ("DISK_RECORD", self.tape()),
+        ]
     }
 
     /// From now on every write to the store fails so.
     pub fn fails_to_write(&self, error: i32) {
         self.trouble(&format!("write {error}"));
+    }
+
+    /// From now on nothing more finds room, though files can still be made.
+    pub fn is_full(&self) {
+        self.trouble(&format!("fill {ENOSPC}"));
     }
 
     /// From now on every sync of the store fails so.

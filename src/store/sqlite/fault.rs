@@ -59,16 +59,29 @@ impl Fault {
     }
 }
 
+/// What to do about a full disk, wherever it shows.
+pub(super) const FULL: &str = "the disk is full; make room on it";
+
 /// The answer of the store to a failure of the database.
 pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
+    if let rusqlite::Error::SqliteFailure(e, _) = error {
+        match e.extended_code {
+            rusqlite::ffi::SQLITE_FULL => {
+                return StoreError::Unavailable(format!("{FULL} ({error})"));
+            }
+            // It does not say why; a disk without room is the usual cause.
+            rusqlite::ffi::SQLITE_IOERR_SHMSIZE => {
+                let text = format!("the disk takes nothing more; make room on it ({error})");
+                return StoreError::Unavailable(text);
+            }
+            _ => {}
+        }
+    }
     let passing = match error {
         rusqlite::Error::SqliteFailure(e, _) => {
             matches!(
                 e.code,
-                ErrorCode::DiskFull
-                    | ErrorCode::DatabaseBusy
-                    | ErrorCode::DatabaseLocked
-                    | ErrorCode::OutOfMemory
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OutOfMemory
             ) || PASSING.contains(&e.extended_code)
         }
         _ => false,

@@ -3,6 +3,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
+    io::ErrorKind,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -12,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use crate::store::StoreError;
 
-use super::fault::{Result, store_error};
+use super::fault::{FULL, Result, store_error};
 
 /// The file and the right to use it; dropping it lets another process in.
 #[derive(Debug)]
@@ -30,8 +31,11 @@ const STATEMENTS: usize = 96;
 /// Creates the file if need be and takes it for this process.
 pub(super) fn hold(path: &Path) -> std::result::Result<Held, StoreError> {
     let name = path.display();
-    let fault = |what: &str, error: &std::io::Error| {
-        StoreError::Broken(format!("cannot {what} {name}: {error}"))
+    let fault = |what: &str, error: &std::io::Error| match error.kind() {
+        ErrorKind::StorageFull => {
+            StoreError::Unavailable(format!("cannot {what} {name}: {FULL} ({error})"))
+        }
+        _ => StoreError::Broken(format!("cannot {what} {name}: {error}")),
     };
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

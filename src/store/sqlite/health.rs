@@ -2,7 +2,7 @@
 //! committed shows that they do, what failed that they do not, and a pulse
 //! asks when there is nothing to write (reliability: F-18, F-19).
 
-use std::mem::discriminant;
+use std::{mem::discriminant, path::PathBuf};
 
 use rusqlite::Connection;
 use tokio::sync::watch;
@@ -11,17 +11,23 @@ use crate::store::{Health, StoreError};
 
 use super::fault::Result;
 
-/// Told by the writer, heard by everybody.
+/// Told by the writer, heard by everybody; the log also hears of which file.
 #[derive(Debug, Clone)]
-pub(super) struct Told(watch::Sender<Health>);
+pub(super) struct Told {
+    health: watch::Sender<Health>,
+    store: PathBuf,
+}
 
 impl Told {
-    pub(super) fn new() -> Self {
-        Self(watch::Sender::new(Health::Well))
+    pub(super) fn of(store: PathBuf) -> Self {
+        Self {
+            health: watch::Sender::new(Health::Well),
+            store,
+        }
     }
 
     pub(super) fn hear(&self) -> watch::Receiver<Health> {
-        self.0.subscribe()
+        self.health.subscribe()
     }
 
     pub(super) fn well(&self) {
@@ -32,19 +38,20 @@ impl Told {
 
     pub(super) fn refusing(&self, error: &StoreError) {
         if self.turn(Health::Refusing(error.clone())) {
-            tracing::error!(%error, "the store takes no writes");
+            tracing::error!(%error, store = %self.store.display(), "the store takes no writes");
         }
     }
 
     pub(super) fn ruined(&self, error: &StoreError) {
         if self.turn(Health::Ruined(error.clone())) {
-            tracing::error!(%error, "the store stops: its file cannot be trusted");
+            let store = self.store.display();
+            tracing::error!(%error, %store, "the store stops: its file cannot be trusted");
         }
     }
 
     /// False when that is no news; what is ruined stays so.
     fn turn(&self, now: Health) -> bool {
-        self.0.send_if_modified(|before| {
+        self.health.send_if_modified(|before| {
             let stays = matches!(before, Health::Ruined(_));
             let news = !stays && discriminant(before) != discriminant(&now);
             if news {

@@ -440,7 +440,14 @@ fn tell_members(
             "version": group.version,
         });
         let (connection, actor) = (import.connection, &import.actor);
-        audit::record(db, connection, actor, "import_group", Some(group.id), &detail)?;
+        audit::record(
+            db,
+            connection,
+            actor,
+            "import_group",
+            Some(group.id),
+            &detail,
+        )?;
     }
     Ok(part)
 }

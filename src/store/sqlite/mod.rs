@@ -128,12 +128,7 @@ struct Sqlite {
 impl Sqlite {
     fn open(path: &Path) -> Result<Self, StoreError> {
         let held = file::hold(path)?;
-        let named = |error: StoreError| match error {
-            StoreError::Unavailable(what) => {
-                StoreError::Unavailable(format!("{}: {what}", path.display()))
-            }
-            StoreError::Broken(what) => StoreError::Broken(format!("{}: {what}", path.display())),
-        };
+        let named = |error: StoreError| error.at(path);
         let db = file::open_plain(&held.path).map_err(|fault| named(fault.into()))?;
         migrate::inspect(&db).map_err(named)?;
         file::make_durable(&db).map_err(named)?;

@@ -13,7 +13,12 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinError,
+};
+
+use crate::store::StoreError;
 
 use super::{
     fault::{Fault, Result},
@@ -129,7 +134,7 @@ impl Readers {
             result
         })
         .await
-        .unwrap_or_else(|_| Err(Fault::broken("a read panicked")))
+        .unwrap_or_else(|error| Err(cut_off(&error)))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
@@ -137,7 +142,57 @@ impl Readers {
     }
 }
 
+/// A read that came to no end. The program's end is one, and no fault.
+fn cut_off(error: &JoinError) -> Fault {
+    if error.is_cancelled() {
+        return StoreError::Unavailable("the program is ending".into()).into();
+    }
+    Fault::broken("a read panicked")
+}
+
 async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
     let place = Arc::clone(places).acquire_owned().await;
     place.map_err(|_| Fault::broken("the readers are closed"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use tokio::runtime::Runtime;
+
+    use super::*;
+
+    /// In the words of the log.
+    async fn fails(act: impl FnOnce() + Send + 'static) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("d.db");
+        Connection::open(&path).unwrap();
+        let readers = Arc::new(Readers::new(path));
+        let read = readers.read_apart(move |_| {
+            act();
+            Ok(())
+        });
+        StoreError::from(read.await.unwrap_err()).to_string()
+    }
+
+    #[tokio::test]
+    async fn a_read_that_the_programs_end_cuts_off_has_not_panicked() {
+        let ended = std::thread::spawn(|| {
+            let runtime = Runtime::new().unwrap();
+            let handle = runtime.handle().clone();
+            runtime.shutdown_background();
+            handle
+        });
+        let ended = ended.join().unwrap();
+        let _inside = ended.enter();
+        let said = fails(|| {}).await;
+        assert!(said.contains("the program is ending"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn one_that_panicked_is_told_as_that() {
+        let said = fails(|| panic!("on purpose")).await;
+        assert!(said.contains("a read panicked"), "{said}");
+    }
 }

@@ -43,7 +43,7 @@ impl Writer {
     /// The thread keeps the file held until the last job is done.
     pub(super) fn start(db: Connection, held: Held) -> std::result::Result<Self, StoreError> {
         let (queue, jobs) = mpsc::channel(WAITING);
-        let told = Told::new();
+        let told = Told::of(held.path.clone());
         let tell = told.clone();
         let thread = std::thread::Builder::new()
             .name("store-writer".into())

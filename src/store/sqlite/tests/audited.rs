@@ -141,7 +141,9 @@ async fn what_is_kept_of_a_large_group_is_in_the_audit() {
         let users = names.iter().map(|name| imports::found_user(name)).collect();
         let groups = vec![imports::found_group("crew", &names)];
         let mark = ImportMark(i64::MAX);
-        scene.store.import(scene.c, mark, users, groups, None, actor())
+        scene
+            .store
+            .import(scene.c, mark, users, groups, None, actor())
     };
     let counted = |sql: &str| -> i64 {
         let count = scene.beside().query_row(sql, [], |row| row.get(0));
