@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::support::{World, group};
 
@@ -139,6 +140,31 @@ async fn no_flood_of_additions_uses_up_what_revocations_have() {
 }
 
 #[tokio::test]
+async fn what_adds_beside_a_removal_is_let_in_and_the_next_ordinary_ones_pay() {
+    let world = World::with("request_budget = 25\nsync_wait = \"1ms\"", &["--empty"]).await;
+    let ids = world.users("mixed", 2).await;
+    let crew = format!("/Groups/{}", world.group("mixed", &ids[..1]).await);
+    let mixed = json!([
+        { "op": "remove", "path": format!("members[value eq \"{}\"]", ids[0]) },
+        { "op": "add", "path": "members", "value": [{ "value": ids[1] }] },
+    ]);
+    let mixed = message("PatchOp", mixed);
+    // On a machine that is slow all of it may be within the budget.
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let told = burst_of(&world, "PATCH", &crew, Some(&mixed), 60).await;
+        assert_eq!(told, [60, 0]);
+        // Enough for everything, if nothing were owed.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let [_, refused] = burst(&world, "GET", "/Users?count=0", 20).await;
+        if refused > 0 {
+            return;
+        }
+    }
+    panic!("additions beside a removal cost nothing");
+}
+
+#[tokio::test]
 async fn what_one_connection_sends_too_much_is_not_refused_to_another() {
     let (mut world, mut other) = World::pair_with("request_budget = 25").await;
     let [_, refused] = burst(&world, "GET", "/Users?count=0", 120).await;
@@ -168,4 +194,62 @@ async fn a_budget_below_what_entra_demands_is_a_mistake_in_the_configuration() {
         !ok && said.contains("request_budget") && said.contains("25"),
         "{said}"
     );
+}
+
+/// Begins to send a PATCH of a body of a mebibyte, and does not end.
+async fn begin(world: &World, path: &str, body: &str) -> TcpStream {
+    let host = world.base.strip_prefix("http://").expect("a scheme");
+    let (host, base) = host.split_once('/').expect("a path");
+    let head = format!(
+        "PATCH /{base}{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/scim+json\r\nContent-Length: {}\r\n\r\n",
+        world.token,
+        1 << 20
+    );
+    let mut stream = TcpStream::connect(host).await.expect("a connection");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let all = stream.write_all(body.as_bytes());
+    // Nobody need take all of it.
+    let _ = tokio::time::timeout(Duration::from_secs(2), all).await;
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_that_are_sent_slowly_cost_little_memory_and_hold_up_no_revocation() {
+    let (mut world, mut other) = World::pair_with("request_budget = 25").await;
+    let ids = world.users("slow", 3).await;
+    let crew = format!("/Groups/{}", world.group("slow", &ids).await);
+    let before = world.bridge_memory();
+    // A name without end, or as good as.
+    let name = "x".repeat(1_000_000);
+    let body =
+        format!("{{\"Operations\":[{{\"op\":\"add\",\"path\":\"displayName\",\"value\":\"{name}");
+    let slow = (0..150).map(|_| begin(&world, &crew, &body));
+    let slow = futures_util::future::join_all(slow).await;
+    let grown = world.bridge_memory() - before;
+    assert!(grown < 100, "{grown} MiB for {} bodies", slow.len());
+
+    let path = format!("/Users/{}", ids[0]);
+    world.send("DELETE", &path, None).await.expect(204);
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    let path = format!("/Users/{}", ids[1]);
+    world.patch(&path, off).await.expect(200);
+    // A large one too.
+    let nobody = (0..700).map(|n| json!({ "value": format!("nobody-of-this-name-{n}") }));
+    let gone: Vec<_> = nobody
+        .chain(ids.iter().map(|id| json!({ "value": id })))
+        .collect();
+    let gone = json!([{ "op": "remove", "path": "members", "value": gone }]);
+    world.patch(&crew, gone).await.expect(204);
+    let nobody = std::collections::BTreeSet::new();
+    world.until_upstream_has("slow", &nobody).await;
+    world.turn_to(&mut other);
+    let mut large = crate::support::user("large");
+    large["title"] = "x".repeat(500_000).into();
+    let answer = world.post("/Users", large).await;
+    assert!(
+        answer.status.is_success() || answer.status == 400,
+        "{answer:?}"
+    );
+    drop(slow);
 }

@@ -6,10 +6,15 @@
 //! Requests that take access away have twice as much for themselves, which
 //! nothing else uses up: a revocation is never refused below twice the budget,
 //! nor does it wait for what is none. Which those are is for the front to say.
+//!
+//! A request that takes away and adds as well is let in as a revocation, and
+//! counts as an ordinary request too: what that has no room for now is owed, and
+//! the next ordinary ones wait until it is paid. So whatever is written beside
+//! its additions, a connection has no more than twice its budget of them.
 
 use std::{
     num::NonZeroU32,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -35,6 +40,8 @@ pub(super) struct Budget<C: Clock = DefaultClock> {
     per_second: NonZeroU32,
     shared: Limiter<C>,
     reserve: Limiter<C>,
+    /// What mixed requests still take from what is shared; a second's at most.
+    owed: AtomicU32,
     /// Since the start; since the log was told, and when it may be told again.
     refused: AtomicU64,
     untold: AtomicU64,
@@ -59,6 +66,7 @@ impl<C: Clock + Clone> Budget<C> {
             per_second,
             shared: limiter(Quota::per_second(per_second)),
             reserve: limiter(Quota::per_second(per_second.saturating_mul(REVOCATIONS))),
+            owed: AtomicU32::new(0),
             refused: AtomicU64::new(0),
             untold: AtomicU64::new(0),
             telling: limiter(telling),
@@ -69,12 +77,35 @@ impl<C: Clock + Clone> Budget<C> {
     /// Takes one request that revokes nothing, or is not known to, and says how
     /// long it waits for its turn, or in how many seconds there is room for it.
     pub(super) fn ordinary(&self) -> Result<Duration, u64> {
-        self.take(&self.shared, self.per_second)
+        loop {
+            let owed = self.owed.load(Ordering::Relaxed);
+            let taken = self.take(&self.shared, self.per_second);
+            if owed == 0 {
+                return taken;
+            }
+            taken.map_err(|seconds| seconds + u64::from(owed / self.per_second))?;
+            self.owe(|owed| owed.checked_sub(1));
+        }
     }
 
     /// The same of a request that takes access away.
     pub(super) fn revocation(&self) -> Result<Duration, u64> {
         self.take(&self.reserve, self.per_second.saturating_mul(REVOCATIONS))
+    }
+
+    /// The same of one that does both, for which there is no room as an
+    /// ordinary one.
+    pub(super) fn mixed(&self) -> Result<Duration, u64> {
+        let turn = self.revocation()?;
+        let most = self.per_second.get();
+        self.owe(|owed| (owed < most).then_some(owed + 1));
+        Ok(turn)
+    }
+
+    fn owe(&self, next: impl Fn(u32) -> Option<u32>) {
+        let order = Ordering::Relaxed;
+        // Where there is no next, it stays.
+        let _ = self.owed.fetch_update(order, order, |owed| next(owed));
     }
 
     fn take(&self, of: &Limiter<C>, per_second: NonZeroU32) -> Result<Duration, u64> {
@@ -154,6 +185,27 @@ mod tests {
             assert_eq!(budget.revocation(), Err(1));
             clock.advance(Duration::from_secs(1));
         }
+    }
+
+    #[test]
+    fn what_adds_beside_a_removal_is_never_refused_for_it_and_the_others_pay() {
+        let (budget, clock) = budget(100);
+        let mixed = || budget.ordinary().or_else(|_| budget.mixed());
+        assert_eq!(turns(1_000, mixed).len(), 300, "all that was saved up");
+        for _ in 0..3 {
+            clock.advance(Duration::from_secs(1));
+            // Neither do these take more together, whoever comes first.
+            assert_eq!(turns(1_000, || budget.ordinary()).len(), 0);
+            assert_eq!(turns(1_000, mixed).len(), 200);
+            let wait = budget.ordinary().expect_err("owed");
+            assert!((1..=2).contains(&wait), "{wait}");
+        }
+        // What is owed is paid in a second, and then all is as before.
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(turns(1_000, || budget.ordinary()).len(), 0);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(turns(1_000, || budget.ordinary()).len(), 100);
+        assert_eq!(turns(1_000, || budget.revocation()).len(), 200);
     }
 
     #[test]

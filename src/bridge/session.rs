@@ -60,6 +60,11 @@ impl Session {
         self.connection.budget.revocation()
     }
 
+    /// The same of one that takes access away and does something else beside.
+    pub fn admit_mixed(&self) -> Result<Duration, u64> {
+        self.connection.budget.mixed()
+    }
+
     /// Counts a request that is told to come again.
     pub fn note_refused(&self) {
         let Connection { name, budget, .. } = &*self.connection;

@@ -1,25 +1,40 @@
 //! Request bodies: the media type, the size while it streams in, the time it
-//! may take (reliability: S-19, S-26, S-27). JSON itself is read by `scim`.
+//! may take, the room it needs (reliability: S-19, S-26, S-27). JSON itself is
+//! read by `scim`.
 
 use std::{
+    cell::Cell,
     future::{Future, Ready, ready},
     pin::Pin,
+    sync::Arc,
     time::Duration,
 };
 
 use actix_web::{
-    FromRequest, HttpRequest,
+    FromRequest, HttpMessage, HttpRequest,
     dev::Payload,
-    http::header::{self, HeaderMap, HeaderValue},
+    http::{
+        Method,
+        header::{self, HeaderMap, HeaderValue},
+    },
     web::{Bytes, BytesMut},
 };
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::{failure::Refusal, settings::Settings};
+use super::{
+    failure::Refusal,
+    revoking,
+    room::{Room, SMALL},
+    settings::Settings,
+};
 
 /// A whole body that says it is JSON, within the limits.
 #[derive(Debug)]
 pub(super) struct Body(pub(super) Bytes);
+
+/// The seconds after which a client is told to come again that found no room.
+const COME_AGAIN: u64 = 5;
 
 /// How much of a body is taken, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -58,27 +73,70 @@ impl FromRequest for Body {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Refusal>>>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let read = read(req.headers(), payload.take(), Bounds::of(req));
-        Box::pin(async move { read.await.map(Self) })
+        // Read ahead of its turn.
+        let read_before = req.extensions_mut().remove::<Self>();
+        if let Some(body) = read_before {
+            return Box::pin(ready(Ok(body)));
+        }
+        let room = req.extensions_mut().remove::<Arc<Room>>();
+        let Some(room) = room else {
+            return Box::pin(ready(Err(Refusal::unauthenticated())));
+        };
+        let bounds = Bounds::of(req);
+        read(req.method(), req.headers(), payload.take(), (bounds, room)).boxed_local()
     }
 }
 
 /// Reads a whole body; its headers are judged before that.
 pub(super) fn read(
+    method: &Method,
     headers: &HeaderMap,
     payload: Payload,
-    bounds: Bounds,
-) -> impl Future<Output = Result<Bytes, Refusal>> + use<> {
+    (bounds, room): (Bounds, Arc<Room>),
+) -> impl Future<Output = Result<Body, Refusal>> + use<> {
     let acceptable = accepted(headers, bounds);
+    let method = method.clone();
     async move {
-        acceptable?;
-        let read = tokio::time::timeout(bounds.time, gather(payload, bounds));
-        read.await.unwrap_or_else(|_| Err(too_slow(bounds)))
+        let reading = Reading {
+            method,
+            bounds,
+            room,
+            most: acceptable?.unwrap_or(bounds.bytes),
+            waits: Cell::new(false),
+        };
+        let read = tokio::time::timeout(bounds.time, gather(payload, &reading));
+        read.await.unwrap_or_else(|_| match reading.waits.get() {
+            true => Err(no_room()),
+            false => Err(too_slow(bounds)),
+        })
     }
 }
 
-/// Judges the headers before a byte of the body is read.
-fn accepted(headers: &HeaderMap, bounds: Bounds) -> Result<(), Refusal> {
+/// What is known of a body before it is there.
+struct Reading {
+    method: Method,
+    bounds: Bounds,
+    room: Arc<Room>,
+    /// No more bytes than that can come.
+    most: usize,
+    /// Whether it is we who wait, for room.
+    waits: Cell<bool>,
+}
+
+impl Reading {
+    /// Waits for the room of the rest; `begun` has come.
+    async fn room(&self, begun: &[u8]) -> Option<OwnedSemaphorePermit> {
+        let revokes = revoking::takes_away(&self.method, begun);
+        self.waits.set(true);
+        let room = self.room.take(self.most, revokes).await;
+        self.waits.set(false);
+        room
+    }
+}
+
+/// Judges the headers before a byte of the body is read; returns the length
+/// where they tell it.
+fn accepted(headers: &HeaderMap, bounds: Bounds) -> Result<Option<usize>, Refusal> {
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING) {
         let plain = encoding.as_bytes().trim_ascii();
         if !plain.is_empty() && !plain.eq_ignore_ascii_case(b"identity") {
@@ -98,7 +156,7 @@ fn accepted(headers: &HeaderMap, bounds: Bounds) -> Result<(), Refusal> {
     let declared = declared.and_then(|l| l.to_str().ok()?.parse::<usize>().ok());
     match declared {
         Some(length) if length > bounds.bytes => Err(too_large(bounds)),
-        _ => Ok(()),
+        declared => Ok(declared),
     }
 }
 
@@ -113,23 +171,39 @@ fn is_json(value: &HeaderValue) -> bool {
         || kind.eq_ignore_ascii_case(b"application/json")
 }
 
-/// Takes chunks as long as they fit; a body of one chunk is not copied.
-async fn gather(mut payload: Payload, bounds: Bounds) -> Result<Bytes, Refusal> {
+/// Takes chunks as long as they fit; a body of one chunk is not copied. While it
+/// waits for room it asks for no more, so that the client stops sending.
+async fn gather(mut payload: Payload, reading: &Reading) -> Result<Body, Refusal> {
     let Some(first) = payload.next().await else {
-        return Ok(Bytes::new());
+        return Ok(Body(Bytes::new()));
     };
     let first = first.map_err(|_| broken_off())?;
+    fits(first.len(), reading.bounds)?;
+    let mut room = None;
+    if first.len() > SMALL && first.len() < reading.most {
+        room = reading.room(&first).await;
+    }
     let Some(mut next) = payload.next().await else {
-        return fits(first.len(), bounds).map(|()| first);
+        return Ok(Body(first));
     };
-    let mut whole = BytesMut::from(first.as_ref());
+    let mut whole = BytesMut::with_capacity(first.len());
+    if room.is_some() {
+        whole.reserve(reading.most);
+    }
+    whole.extend_from_slice(&first);
+    drop(first);
     loop {
         let chunk = next.map_err(|_| broken_off())?;
-        fits(whole.len().saturating_add(chunk.len()), bounds)?;
+        fits(whole.len().saturating_add(chunk.len()), reading.bounds)?;
         whole.extend_from_slice(&chunk);
+        drop(chunk);
+        if room.is_none() && whole.len() > SMALL {
+            room = reading.room(&whole).await;
+            whole.reserve(reading.most.saturating_sub(whole.len()));
+        }
         match payload.next().await {
             Some(more) => next = more,
-            None => return Ok(whole.freeze()),
+            None => return Ok(Body(whole.freeze())),
         }
     }
 }
@@ -160,6 +234,14 @@ fn too_slow(bounds: Bounds) -> Refusal {
     )
 }
 
+/// Not 429: what it waited for is used up by bodies, not by requests.
+fn no_room() -> Refusal {
+    Refusal::later(
+        COME_AGAIN,
+        "Too many large bodies of this connection are under way, and are sent slowly. Nothing was changed; send the request again after the seconds in Retry-After, fewer large ones at once.",
+    )
+}
+
 fn broken_off() -> Refusal {
     Refusal::new(400, "The body broke off or is wrongly framed.")
 }
@@ -178,6 +260,7 @@ mod tests {
             time: Duration::from_secs(5),
         };
         let (req, mut payload) = request.app_data(bounds).to_http_parts();
+        req.extensions_mut().insert(Arc::new(Room::new(16)));
         let body = Body::from_request(&req, &mut payload).await;
         body.map(|b| b.0).map_err(|r| r.status().as_u16())
     }

@@ -5,7 +5,7 @@
 //! alone are answered without a token, here, and hold no data.
 
 use std::{
-    future::ready,
+    collections::HashMap,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
@@ -17,21 +17,23 @@ use std::{
 use actix_web::{
     Error, HttpMessage, HttpResponse, ResponseError,
     body::BoxBody,
-    dev::{Payload, ServiceRequest, ServiceResponse},
+    dev::{ServiceRequest, ServiceResponse},
     http::{
         Method, StatusCode, Uri,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
 };
-use futures_util::{FutureExt, stream};
+use futures_util::FutureExt;
 use tracing::{Instrument, Span};
 
 use super::{
     body::{self, Bounds},
     caller::{Entered, LeftOut},
     failure::{Refusal, is_scim},
-    origin, reply, revoking,
+    origin, reply,
+    revoking::{self, Sort},
+    room::Room,
     settings::Settings,
     target::{self, Base, Claim},
     unread::Held,
@@ -57,6 +59,8 @@ pub(super) struct Front {
     bridge: Arc<Bridge>,
     pub(super) settings: Settings,
     public: Option<String>,
+    /// By the names of the connections.
+    rooms: HashMap<String, Arc<Room>>,
     started: u64,
     requests: AtomicU64,
 }
@@ -69,13 +73,13 @@ enum Admitted {
 }
 
 /// How long a request waits for its turn, or in how many seconds to come again.
-type Room = Result<Duration, u64>;
+type Wait = Result<Duration, u64>;
 
 enum Turn {
     Known(Duration),
     /// What it has as one that takes nothing away. Where that is not at once,
     /// its body says whether it has the room of those that do.
-    ByBody(Room),
+    ByBody(Wait),
 }
 
 impl Front {
@@ -86,7 +90,10 @@ impl Front {
         started: u64,
     ) -> Result<Self, String> {
         let public = settings.public_url.as_deref().map(origin::public);
+        let names = bridge.connection_names().into_iter();
+        let room = || Arc::new(Room::new(settings.body_limit));
         Ok(Self {
+            rooms: names.map(|name| (name.to_owned(), room())).collect(),
             bridge,
             public: public.transpose()?,
             settings,
@@ -196,6 +203,9 @@ impl Front {
             req.match_info_mut().skip(skip);
             String::new()
         };
+        let room = self.rooms.get(&session.connection().name);
+        let room = room.ok_or_else(Refusal::unauthenticated)?;
+        req.extensions_mut().insert(Arc::clone(room));
         let base = url;
         req.extensions_mut().insert(Entered { session, base, id });
         Ok(Admitted::Routed(route, turn))
@@ -209,21 +219,23 @@ impl Front {
             Turn::Known(turn) | Turn::ByBody(Ok(turn @ Duration::ZERO)) => return Ok(turn),
             Turn::ByBody(plain) => plain,
         };
-        let (payload, bounds) = (req.take_payload(), Bounds::from(&self.settings));
-        let body = body::read(req.headers(), payload, bounds).await?;
-        let revokes = revoking::takes_away(req.method(), &body);
-        let payload = Box::pin(stream::once(ready(Ok(body))));
-        req.set_payload(Payload::Stream { payload });
+        let room = req.extensions_mut().remove::<Arc<Room>>();
+        let room = room.ok_or_else(Refusal::unauthenticated)?;
+        let (payload, within) = (req.take_payload(), (Bounds::from(&self.settings), room));
+        let body = body::read(req.method(), req.headers(), payload, within).await?;
+        let sort = revoking::sort(req.method(), &body.0);
+        req.extensions_mut().insert(body);
         let entered = req.extensions();
         let entered = entered.get::<Entered>();
         let session = &entered.ok_or_else(Refusal::unauthenticated)?.session;
-        let room = match (revokes, plain) {
-            (false, plain) => plain,
-            (true, Err(_)) => session.admit_revocation(),
+        let wait = match (sort, plain) {
+            (Sort::TakesNothing, plain) => plain,
+            (Sort::OnlyTakes, Err(_)) => session.admit_revocation(),
+            (Sort::TakesAndGives, Err(_)) => session.admit_mixed(),
             // There is room for it either way; the sooner counts.
-            (true, Ok(plain)) => Ok(session.admit_revocation().map_or(plain, |r| r.min(plain))),
+            (_, Ok(plain)) => Ok(session.admit_revocation().map_or(plain, |r| r.min(plain))),
         };
-        room.map_err(|seconds| too_many(session, seconds))
+        wait.map_err(|seconds| too_many(session, seconds))
     }
 
     /// Whether a change could be kept now; says no more to whoever asks.

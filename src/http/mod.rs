@@ -36,6 +36,7 @@ mod origin;
 mod page;
 mod reply;
 mod revoking;
+mod room;
 mod routes;
 mod search;
 mod settings;

@@ -2,7 +2,8 @@
 //! at a glance: the words of its JSON, without their meaning. It decides which
 //! budget a request is taken from and nothing else, so a request that adds and
 //! happens to look like a removal is let be one; one that takes away must never
-//! pass for an addition.
+//! pass for an addition. What may do something else beside is told apart: it is
+//! let in as a removal, and counts as an addition too.
 
 use actix_web::http::Method;
 
@@ -17,9 +18,23 @@ struct Seen {
     /// Whatever is done to them: one role can take another's place.
     roles: bool,
     removes: bool,
+    adds: bool,
+}
+
+/// What a body does to what somebody has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    TakesNothing,
+    OnlyTakes,
+    /// It takes away, and gives or changes something beside.
+    TakesAndGives,
 }
 
 pub(super) fn takes_away(method: &Method, body: &[u8]) -> bool {
+    sort(method, body) != Sort::TakesNothing
+}
+
+pub(super) fn sort(method: &Method, body: &[u8]) -> Sort {
     let mut seen = Seen {
         replaces: method == Method::PUT,
         ..Seen::default()
@@ -32,8 +47,16 @@ pub(super) fn takes_away(method: &Method, body: &[u8]) -> bool {
         off,
         roles,
         removes,
+        adds,
     } = seen;
-    removes || roles || replaces && members || active && off
+    let off = active && off;
+    if !(removes || roles || replaces && members || off) {
+        Sort::TakesNothing
+    } else if adds || replaces && (members || roles || !off) {
+        Sort::TakesAndGives
+    } else {
+        Sort::OnlyTakes
+    }
 }
 
 impl Seen {
@@ -83,6 +106,7 @@ impl Seen {
         let word = word.trim_ascii();
         let is = |other: &str| word.eq_ignore_ascii_case(other.as_bytes());
         self.removes |= is("remove") || is("delete");
+        self.adds |= is("add") || is("post");
         self.replaces |= is("replace") || is("put");
         if is("false") {
             self.no(last);
@@ -168,6 +192,68 @@ mod tests {
             r#"{"op":"replace","value":{"active":"True","title":"false"}}"#,
         ] {
             assert!(!patch(operation), "{operation}");
+        }
+    }
+
+    #[test]
+    fn what_gives_beside_what_it_takes_away_is_told_apart() {
+        use Sort::{OnlyTakes, TakesAndGives};
+        let patch =
+            |operations: &str| (Method::PATCH, format!(r#"{{"Operations":[{operations}]}}"#));
+        let bulk = |operations: &str| (Method::POST, format!(r#"{{"Operations":[{operations}]}}"#));
+        let put = |body: &str| (Method::PUT, body.to_owned());
+        let remove = r#"{"op":"remove","path":"members[value eq \"a\"]"}"#;
+        let add = r#"{"op":"Add","path":"members","value":[{"value":"b"}]}"#;
+        let off = r#"{"op":"replace","path":"active","value":false}"#;
+        let delete = r#"{"method":"DELETE","path":"/Users/a"}"#;
+        for ((method, body), is) in [
+            (patch(remove), OnlyTakes),
+            (patch(&format!("{remove},{remove}")), OnlyTakes),
+            (patch(off), OnlyTakes),
+            (
+                patch(r#"{"op":"Replace","value":{"active":"False"}}"#),
+                OnlyTakes,
+            ),
+            (
+                patch(r#"{"op":"remove","path":"roles[value eq \"a\"]"}"#),
+                OnlyTakes,
+            ),
+            (put(r#"{"userName":"a","active":false}"#), OnlyTakes),
+            (bulk(delete), OnlyTakes),
+            (
+                bulk(&format!(
+                    r#"{delete},{{"method":"PATCH","data":{{"Operations":[{off}]}}}}"#
+                )),
+                OnlyTakes,
+            ),
+            (patch(&format!("{remove},{add}")), TakesAndGives),
+            (patch(&format!("{add},{off}")), TakesAndGives),
+            (
+                patch(r#"{"op":"replace","path":"members","value":[{"value":"b"}]}"#),
+                TakesAndGives,
+            ),
+            (
+                patch(&format!(
+                    r#"{remove},{{"op":"replace","path":"displayName","value":"b"}}"#
+                )),
+                TakesAndGives,
+            ),
+            (
+                put(r#"{"displayName":"a","members":[{"value":"b"}]}"#),
+                TakesAndGives,
+            ),
+            (
+                bulk(&format!(r#"{delete},{{"method":"post","path":"/Users"}}"#)),
+                TakesAndGives,
+            ),
+            (
+                bulk(&format!(
+                    r#"{delete},{{"method":"PUT","path":"/Users/b","data":{{"active":true}}}}"#
+                )),
+                TakesAndGives,
+            ),
+        ] {
+            assert_eq!(sort(&method, body.as_bytes()), is, "{body}");
         }
     }
 
