@@ -167,11 +167,11 @@ async fn what_cannot_be_looked_at_is_taken_away_in_time_and_not_given_back() {
     for application in [Application::Opsera, Application::DeclaredForEver] {
         let all: &[(&str, &[&str])] = &[("dev", &["ann", "ben"])];
         let (world, ann) = found_in(application, all).await;
-        let group = json!({ "operation": "get_group", "failure": { "status": { "status": 503 } } });
+        let group = json!({ "operation": "get_group", "failure": { "status": { "status": 400 } } });
         let list =
-            json!({ "operation": "list_groups", "failure": { "status": { "status": 503 } } });
+            json!({ "operation": "list_groups", "failure": { "status": { "status": 400 } } });
         let members =
-            json!({ "operation": "get_members", "failure": { "status": { "status": 503 } } });
+            json!({ "operation": "get_members", "failure": { "status": { "status": 400 } } });
         world
             .faults(json!({ "rules": [group, list, members] }))
             .await;
@@ -192,6 +192,23 @@ async fn what_cannot_be_looked_at_is_taken_away_in_time_and_not_given_back() {
         until_the_groups_are(&world, &[("dev", &["ben"])]).await;
         assert_eq!(members_here(&world, "dev").await, 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_seen_is_given_back_also_where_the_first_return_fails() {
+    let all: &[(&str, &[&str])] = &[("dev", &["ann", "ben"])];
+    let (world, ann) = found_in(Application::Opsera, all).await;
+    let path = format!("/Users/{ann}");
+    world.patch(&path, active(false)).await.expect(200);
+    let rule = json!({ "operation": "create_user", "failure": { "status": { "status": 400 } } });
+    world.faults(json!({ "rules": [rule] })).await;
+    world.patch(&path, active(true)).await.expect(400);
+    world.faults(json!({})).await;
+    world.forget_calls().await;
+    world.patch(&path, active(true)).await.expect(200);
+    until_the_groups_are(&world, all).await;
+    let calls = world.calls().await;
+    assert!(calls.iter().any(|it| it["operation"] == "add_members"));
 }
 
 async fn members_here(world: &World, name: &str) -> usize {

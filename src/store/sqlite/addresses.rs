@@ -211,12 +211,13 @@ fn departed_among(
     Ok(departed)
 }
 
-/// Nobody is found for who must have nothing and refused at once but by a guard rail.
+/// Also those who are tried again at this moment, as a repair does before it reads.
 fn kept_among(db: &Connection, connection: i64, accounts: &[String]) -> Result<Vec<UserKey>> {
     let mut select = db.prepare_cached(
         "SELECT key FROM users
          WHERE connection = ?1 AND account_key = ?2 AND account_key IS NOT NULL
-           AND tombstone IS NULL AND wants = 0 AND unsure >= 3 AND refused IS NOT NULL",
+           AND tombstone IS NULL AND wants = 0
+           AND (unsure = 4 OR unsure = 3 AND refused IS NOT NULL)",
     )?;
     let mut kept = Vec::new();
     for account in accounts {

@@ -24,7 +24,7 @@ use super::{
     leaving, protected,
     row::existence_of,
     seats,
-    users::{self, SOUGHT, User, principal_at},
+    users::{self, SOUGHT, UNJUDGED, User, principal_at},
     withdrawal::{self, Withdrawal},
 };
 
@@ -320,7 +320,7 @@ pub(super) fn end_again(
             continue;
         };
         // Found for who must have nothing, and kept by a guard rail.
-        let kept = user.unsure >= SOUGHT && user.refused.is_some();
+        let kept = user.unsure == UNJUDGED || user.unsure == SOUGHT && user.refused.is_some();
         if user.account.active || user.unsure > 0 && !kept {
             continue;
         }
@@ -341,8 +341,9 @@ pub(super) fn end_again(
             }
             Withdrawal::No | Withdrawal::Meanwhile => {
                 if user.unsure >= SOUGHT || user.seek(SOUGHT) {
-                    // It is judged here.
+                    // It is judged here, whatever a turn of before comes to.
                     user.unsure = SOUGHT;
+                    user.version += 1;
                     user.refused = None;
                 } else {
                     user.unsure = 2;

@@ -83,11 +83,12 @@ pub(super) fn of_leavers(db: &Connection, connection: i64) -> Result<Vec<UserKey
     Ok(found)
 }
 
-/// Access is asked to end: whatever is only found of the user is to be seen.
+/// Access is asked to end: whatever is only found of the user is to be seen. What
+/// was stays so, as the user may have failed to come back only.
 pub(super) fn mark(db: &Connection, user: i64) -> Result<()> {
     db.prepare_cached(
         "UPDATE memberships SET found = 1
-         WHERE user_key = ?1 AND desired = 1 AND managed = 0 AND observed <> 0
+         WHERE user_key = ?1 AND desired = 1 AND managed = 0 AND observed <> 0 AND found = 0
            AND group_key IN (SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)",
     )?
     .execute([user])?;

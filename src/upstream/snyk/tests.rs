@@ -14,6 +14,7 @@ use crate::{
 };
 
 const GROUP: &str = "10000000-0000-4000-8000-000000000001";
+const ADMIN: &str = "30000000-0000-4000-8000-000000000001";
 const VIEWER: &str = "30000000-0000-4000-8000-000000000002";
 const MEMBER: &str = "30000000-0000-4000-8000-000000000003";
 
@@ -53,10 +54,10 @@ fn text(body: &Value) -> String {
 }
 
 fn membership(id: &str, user: &str, role: &str) -> Value {
-    let name = if role == VIEWER {
-        "group_viewer"
-    } else {
-        "group_member"
+    let name = match role {
+        ADMIN => "group_admin",
+        VIEWER => "group_viewer",
+        _ => "group_member",
     };
     json!({ "id": id, "relationships": {
         "role": { "data": { "id": role, "attributes": { "name": name } } },
@@ -435,8 +436,11 @@ async fn who_was_read_with_a_lesser_role_is_raised_at_once_and_looked_at_where_t
         ];
         look("", &everybody)
     };
+    // One for all who are raised within a few seconds.
+    let administer = || look("role_name=group_admin", &[membership("m-8", "root", ADMIN)]);
     let (script, upstream) = snyk(&[
         all("m-1"),
+        administer(),
         change("m-1", 200),
         all("m-2"),
         // The reading may lag behind the change, so it is not relied on.
@@ -452,6 +456,7 @@ async fn who_was_read_with_a_lesser_role_is_raised_at_once_and_looked_at_where_t
 
     let (script, upstream) = snyk(&[
         all("m-1"),
+        administer(),
         change("m-1", 404),
         look("user_id=old", &[membership("m-2", "old", MEMBER)]),
         change("m-2", 200),
