@@ -105,9 +105,13 @@ pub(super) fn read(
             waits: Cell::new(false),
         };
         let read = tokio::time::timeout(bounds.time, gather(payload, &reading));
-        read.await.unwrap_or_else(|_| match reading.waits.get() {
-            true => Err(no_room()),
-            false => Err(too_slow(bounds)),
+        read.await.unwrap_or_else(|_| {
+            let refusal = if reading.waits.get() {
+                no_room()
+            } else {
+                too_slow(bounds)
+            };
+            Err(refusal)
         })
     }
 }
