@@ -18,6 +18,7 @@ mod faults;
 mod planned;
 mod protected;
 mod restart;
+mod swapped;
 mod unknown;
 
 const ADMIN: &str = "group_admin";

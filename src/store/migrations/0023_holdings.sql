@@ -11,3 +11,5 @@ CREATE TABLE holdings (
     at       INTEGER NOT NULL,
     PRIMARY KEY (user_key, family)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX holdings_by_id ON holdings (id);

@@ -71,6 +71,9 @@ pub(super) fn of(
                  SELECT 1 FROM doubts d JOIN groups g ON g.key = d.group_key
                  WHERE d.user_key = h.user_key AND g.connection = o.connection
                    AND g.family = h.family)
+             -- Another connection to the same application was told of it, too.
+             AND NOT EXISTS (
+                 SELECT 1 FROM holdings x WHERE x.id = h.id AND x.user_key <> h.user_key)
          FROM groups o JOIN holdings h ON h.family = o.family
          WHERE o.key = ?1 AND h.user_key = ?2",
     )?;

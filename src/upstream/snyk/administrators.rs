@@ -17,7 +17,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::{
     Snyk,
     api::{Membership, Which},
-    memory::Ended,
+    memory::Common,
     roles::is_same_name,
 };
 use crate::upstream::{
@@ -32,7 +32,7 @@ static SHARED: Mutex<Vec<(String, Weak<Administrators>)>> = Mutex::new(Vec::new(
 #[derive(Debug, Default)]
 pub(super) struct Administrators {
     groups: Mutex<HashMap<String, Arc<OneGroup>>>,
-    pub(super) ended: Ended,
+    pub(super) common: Arc<Common>,
     /// What the process before this one has sent may count for so long.
     before: Mutex<Option<Until>>,
 }

@@ -1,7 +1,7 @@
 //! What a reading of everybody in the Snyk Group showed, or an answer to a call of
 //! ours told, a moment ago: a role is changed or taken away by it in one call,
-//! instead of a look and a call. That nothing is to be done is concluded from it
-//! never, and nothing at all where the role administers, where something else was
+//! instead of a look and a call. That nothing is to be done is concluded only from an
+//! answer that a look may not show yet, and nothing at all where the role administers, where something else was
 //! heard since, or where it is older than `roles_known_for`: within that time
 //! somebody in Snyk may have given more, which would be taken away again. Only from
 //! nobody who administers: a look at those who do comes first, one for all whose
@@ -70,6 +70,34 @@ impl Snyk {
         self.take_as_told(pair, user, of).await
     }
 
+    /// Whether a pair is as wanted by what the answer to a call about another one told
+    /// so lately that a look may not show it yet.
+    pub(super) fn is_given(&self, pair: Pair<'_>, user: &str, wanted: bool) -> bool {
+        let known = self.memory.membership(pair.group, user);
+        let Some(known) = known.filter(|known| !self.memory.is_outdated(known)) else {
+            return false;
+        };
+        let given = known.given(self.lags().read_lag);
+        let role = given.and(known.told()).unwrap_or_default();
+        let Some(role_name) = self.families.name_of(pair.group, role) else {
+            return false;
+        };
+        let now = Membership {
+            role_id: role.to_owned(),
+            role_name,
+            ..Membership::default()
+        };
+        let counts = pair.counts.unwrap_or(pair.own);
+        let step = if !wanted {
+            step_down(pair.own, pair.counts, Some(&now))
+        } else if self.families.place(pair.group, pair.own).is_some() {
+            step_up(pair.own, counts, Some(&now), |now| self.standing(pair, now))
+        } else {
+            return false;
+        };
+        step == Step::Nothing
+    }
+
     async fn take_as_told(
         &self,
         pair: Pair<'_>,
@@ -122,12 +150,13 @@ impl Snyk {
 
     /// What a user has in a Snyk Group, without a look.
     pub(super) fn as_told(&self, group: &str, user: &str) -> Option<Now> {
-        let span = self.settings.roles_known_for.0;
+        // What others have done is kept no longer.
+        let span = self.settings.roles_known_for.0.min(RECENT);
         let known = self.memory.membership(group, user)?;
         let role = known.told_within(span).filter(|_| !span.is_zero())?;
         let role_name = self.families.name_of(group, role)?;
         let is_gone = self.memory.has_ended(&known.id, RECENT);
-        if is_gone || self.administers(role, Some(&role_name)) {
+        if is_gone || self.memory.is_outdated(&known) || self.administers(role, Some(&role_name)) {
             return None;
         }
         Some(Now::shown(Membership {

@@ -154,6 +154,9 @@ impl Snyk {
     async fn raise_user(&self, pair: Pair<'_>, user: &str) -> Result<MemberOutcome, UpstreamError> {
         let counts = pair.counts.unwrap_or(pair.own);
         self.recall_holding(pair, user);
+        if self.is_given(pair, user, true) {
+            return Ok(Seen);
+        }
         if self.memory.membership(pair.group, user).is_none() && !pair.who.has {
             match self.create(pair.group, user, counts).await {
                 Err(UpstreamError::Exists { .. }) => {}
@@ -242,6 +245,9 @@ impl Snyk {
         user: &str,
     ) -> Result<Option<MemberOutcome>, UpstreamError> {
         self.recall_holding(pair, user);
+        if self.is_given(pair, user, false) {
+            return Ok(Some(Seen));
+        }
         if let Some(done) = self.lower_as_told(pair, user).await {
             return done.map(Some);
         }

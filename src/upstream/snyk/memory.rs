@@ -1,5 +1,5 @@
 //! What was last heard of memberships and people: it saves look-ups, and is
-//! never the reason to do nothing. An id that is out of date costs one call,
+//! never the reason to do nothing, but for what a call of ours did just now. An id that is out of date costs one call,
 //! which Snyk answers with 404, and is forgotten then. A role is relied on for a
 //! short while only, as long as nothing else was heard since.
 
@@ -81,14 +81,30 @@ type Ids = Vec<(String, Moment)>;
 /// By the id of the Snyk Group, then by the id of the user.
 type Memberships = HashMap<String, HashMap<String, Known>>;
 
-/// Ids of memberships that calls of ours have ended, of all connections to one
-/// Snyk: a look may still show what another one has taken away.
-pub(super) type Ended = Arc<Mutex<HashMap<String, Moment>>>;
+/// Ids of memberships, with when something was done to them by a call of ours.
+type Done = Mutex<HashMap<String, Moment>>;
+
+/// What all connections to one Snyk have done: a look may still show what another
+/// one has taken away, and what was heard before another one changed it is out of
+/// date.
+#[derive(Debug, Default)]
+pub(super) struct Common {
+    ended: Done,
+    changed: Done,
+}
+
+fn note(done: &Done, id: &str) {
+    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+    if done.len() >= MANY && done.len().is_multiple_of(MANY / 4) {
+        done.retain(|_, when| when.is_within(RECENT));
+    }
+    done.insert(id.to_owned(), Moment::now());
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     memberships: Mutex<Memberships>,
-    ended: Ended,
+    common: Arc<Common>,
     /// How many of a Snyk Group were looked at one by one since all of it was
     /// read, by its id.
     looks: Mutex<HashMap<String, usize>>,
@@ -101,9 +117,9 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn sharing(ended: &Ended) -> Self {
+    pub(super) fn sharing(common: &Arc<Common>) -> Self {
         Self {
-            ended: Arc::clone(ended),
+            common: Arc::clone(common),
             ..Self::default()
         }
     }
@@ -112,8 +128,18 @@ impl Memory {
         self.memberships().get(group)?.get(user).cloned()
     }
 
+    /// Whether another connection has changed it since that was heard.
+    pub(super) fn is_outdated(&self, known: &Known) -> bool {
+        let changed = self.common.changed.lock();
+        let changed = changed.unwrap_or_else(PoisonError::into_inner);
+        changed
+            .get(&known.id)
+            .is_some_and(|when| *when > known.heard)
+    }
+
     /// A call of ours did this; `shown`: the role that a look before it showed.
     pub(super) fn done(&self, group: &str, user: &str, (id, role): (&str, &str), shown: &str) {
+        note(&self.common.changed, id);
         let mut memberships = self.memberships();
         let of_group = memberships.entry(group.to_owned()).or_default();
         let same = of_group.get(user).filter(|known| known.id == id);
@@ -134,6 +160,7 @@ impl Memory {
 
     /// A call of ours may have done something to a membership.
     pub(super) fn doubt(&self, group: &str, user: &str, id: &str) {
+        note(&self.common.changed, id);
         let mut memberships = self.memberships();
         let of_group = memberships.entry(group.to_owned()).or_default();
         let known = Known {
@@ -216,16 +243,13 @@ impl Memory {
     /// A call of ours has ended it.
     pub(super) fn ended(&self, group: &str, user: &str, id: &str) {
         self.forget(group, user);
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        if ended.len() >= MANY && ended.len().is_multiple_of(MANY / 4) {
-            ended.retain(|_, when| when.is_within(RECENT));
-        }
-        ended.insert(id.to_owned(), Moment::now());
+        note(&self.common.ended, id);
     }
 
     /// Whether a call of ours has ended a membership within a span.
     pub(super) fn has_ended(&self, id: &str, within: Duration) -> bool {
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = self.common.ended.lock();
+        let ended = ended.unwrap_or_else(PoisonError::into_inner);
         ended.get(id).is_some_and(|when| when.is_within(within))
     }
 

@@ -61,7 +61,7 @@ pub fn open(settings: Settings) -> Result<Arc<dyn Upstream>, String> {
         schemas: Arc::new(schemas::schemas(&can)),
         capabilities: can,
         families: Families::new(&settings),
-        memory: Memory::sharing(&administrators.ended),
+        memory: Memory::sharing(&administrators.common),
         administrators,
         lags: OnceLock::new(),
         sso_users: accounts::SsoUsers::default(),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, de::value::StringDeserializer};
 
 use super::{
     families::FIELDS,
+    memory::RECENT,
     roles::{is_listed, is_same_name},
 };
 use crate::upstream::client::{self, Dialect, Scheme, Span, TokenSource};
@@ -199,6 +200,9 @@ impl Settings {
                     "precedence: {name:?} is there twice: take one of them out"
                 ));
             }
+        }
+        if self.roles_known_for.0 > RECENT {
+            found.push("roles_known_for: write 15m at most, or \"never\"".into());
         }
         found.extend(self.problems_of_groups());
         self.problems_of_names(&mut found);
@@ -414,6 +418,11 @@ mod tests {
         );
         assert_eq!(known_for("roles_known_for = \"never\""), Duration::ZERO);
         assert!(toml::from_str::<Settings>("roles_known_for = \"0s\"").is_err());
+        let problems = read("token = \"key\"\nroles_known_for = \"16m\"").problems();
+        assert_eq!(
+            problems,
+            ["roles_known_for: write 15m at most, or \"never\""]
+        );
     }
 
     #[test]

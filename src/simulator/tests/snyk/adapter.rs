@@ -95,6 +95,16 @@ impl Stand {
         self.upstream.apply(&operation).await
     }
 
+    /// The same where another connection has a role.
+    async fn withdraw_but(&self, name: &str, role: &str) {
+        let principal = Principal {
+            elsewhere: vec![self.role(role)],
+            ..self.who(name, None)
+        };
+        let operation = Operation::DeactivateUser { principal };
+        self.upstream.apply(&operation).await.unwrap();
+    }
+
     async fn link(&self, name: &str, known: Option<&str>) -> Result<Outcome, UpstreamError> {
         let operation = Operation::CreateUser {
             account: email(name),
@@ -316,9 +326,8 @@ async fn what_nobody_answered_is_unclear_and_may_be_said_again() {
         assert_eq!(stand.has("cat"), None);
     }
     // A look that fails is no doubt about anything.
-    stand.add(ADMIN, "cat", ADMIN).await.unwrap();
     stand.fails(Failure::ErrorBefore, "list_memberships");
-    let later = stand.add(VIEWER, "cat", ADMIN).await;
+    let later = stand.add(VIEWER, "ben", VIEWER).await;
     assert!(
         matches!(later, Err(UpstreamError::Later { .. })),
         "{later:?}"
@@ -637,6 +646,28 @@ async fn what_somebody_did_in_snyk_since_our_call_is_seen_before_anything_is_tak
     let covered = stand.add(VIEWER, "ben", VIEWER).await;
     assert_eq!(covered, Ok(MemberOutcome::Seen));
     assert_eq!(stand.has("ben").as_deref(), Some(ADMIN));
+}
+
+#[actix_web::test]
+async fn what_a_reading_told_is_out_of_date_once_another_connection_has_changed_it() {
+    for lowered in [true, false] {
+        let stand = Stand::new(|_| {}).await;
+        let other = as_another(&stand);
+        stand.read().await;
+        other.users().await.unwrap();
+        let raise = Operation::AddMembers {
+            group: stand.role(VIEWER),
+            members: vec![stand.who("ben", Some(VIEWER))],
+        };
+        other.apply(&raise).await.unwrap();
+        if lowered {
+            let left = stand.remove(MEMBER, "ben", None).await;
+            assert_eq!(left, Ok(MemberOutcome::Seen));
+        } else {
+            stand.withdraw_but("ben", VIEWER).await;
+        }
+        assert_eq!(stand.has("ben").as_deref(), Some(VIEWER));
+    }
 }
 
 #[actix_web::test]
