@@ -83,13 +83,6 @@ pub trait Addresses {
         c: ConnectionKey,
         accounts: Vec<String>,
     ) -> Result<Vec<Lane>, StoreError>;
-    /// Those users who must have nothing and have one of these accounts, by their
-    /// addresses in lower case, that was found for them and that a guard rail has kept.
-    async fn kept_among(
-        &self,
-        c: ConnectionKey,
-        accounts: Vec<String>,
-    ) -> Result<Vec<UserKey>, StoreError>;
     /// Keeps which accounts share an address, by the address and their ids, in
     /// place of those that were kept.
     async fn note_twins(

@@ -111,16 +111,6 @@ impl Session {
     }
 }
 
-/// What a list of accounts shows.
-#[derive(Default)]
-struct Accounts {
-    missing: HashSet<UserKey>,
-    back: HashMap<UserKey, ResourceId>,
-    /// Found for who must have nothing, and kept by a guard rail: no sign that the
-    /// application is another one.
-    kept: Vec<UserKey>,
-}
-
 impl Pass<'_> {
     fn repairs(&self) -> bool {
         matches!(self.purpose, Purpose::Repair(_))
@@ -129,25 +119,18 @@ impl Pass<'_> {
     /// Accounts that are gone are told; those that are back are ended again, if
     /// they are neither protected nor too many.
     async fn accounts(&mut self) -> Result<(), Failure> {
-        let mut found = self.compare_accounts().await?;
-        if !found.missing.is_empty() || !found.back.is_empty() {
+        let (mut missing, mut back) = self.compare_accounts().await?;
+        if !missing.is_empty() || !back.is_empty() {
             self.until_a_read_cannot_lag().await;
-            let still = self.compare_accounts().await?;
-            found.missing.retain(|user| still.missing.contains(user));
-            found.back.retain(|user, _| still.back.contains_key(user));
-            found.kept = still.kept;
+            let (missing_still, back_still) = self.compare_accounts().await?;
+            missing.retain(|user| missing_still.contains(user));
+            back.retain(|user, _| back_still.contains_key(user));
         }
-        let Accounts {
-            missing,
-            back,
-            kept,
-        } = found;
         self.found.accounts_missing = missing.len() as u64;
         self.found.accounts_back = 0;
         (self.found.accounts_held, self.found.accounts_protected) = (0, 0);
         self.found.back.clear();
-        self.end_again(back).await?;
-        self.end_users(kept).await
+        self.end_again(back).await
     }
 
     /// Access that was ended here and is there again, as an account or, where none
@@ -159,13 +142,8 @@ impl Pass<'_> {
         self.found.back.truncate(Drifted::SHOWN);
         if !self.repairs() {
             self.found.accounts_held += back.len() as u64;
-            return Ok(());
-        }
-        self.end_users(back.into_keys().collect()).await
-    }
-
-    async fn end_users(&mut self, users: Vec<UserKey>) -> Result<(), Failure> {
-        if self.repairs() && !users.is_empty() {
+        } else if !back.is_empty() {
+            let users = back.into_keys().collect();
             let believed = self.purpose == Purpose::Repair(true);
             let store = &self.session.bridge.store;
             let repaired = store.end_again(users, believed, self.actor()).await;
@@ -183,10 +161,12 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn compare_accounts(&mut self) -> Result<Accounts, Failure> {
+    async fn compare_accounts(
+        &mut self,
+    ) -> Result<(HashSet<UserKey>, HashMap<UserKey, ResourceId>), Failure> {
         let (store, c) = (&self.session.bridge.store, self.session.connection.key);
         if !self.session.connection.upstream.lists_users() {
-            return Ok(Accounts::default());
+            return Ok((HashSet::new(), HashMap::new()));
         }
         let listed = self.session.connection.upstream.users().await;
         let listed = listed.map_err(|error| self.unreadable(&error))?;
@@ -221,19 +201,11 @@ impl Pass<'_> {
         }
         if self.only_shown() {
             // Whoever is back there is back here with the next import.
-            return Ok(Accounts {
-                missing,
-                ..Accounts::default()
-            });
+            return Ok((missing, HashMap::new()));
         }
-        let kept = store.kept_among(c, there.keys().cloned().collect()).await;
         let accounts = there.into_iter().collect();
         let back = store.ended(c, accounts).await.map_err(store_failed)?;
-        Ok(Accounts {
-            missing,
-            back: back.into_iter().collect(),
-            kept: kept.map_err(store_failed)?,
-        })
+        Ok((missing, back.into_iter().collect()))
     }
 
     /// What is to be ended must not be asked for by an id of before.

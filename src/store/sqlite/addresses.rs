@@ -211,22 +211,6 @@ fn departed_among(
     Ok(departed)
 }
 
-/// Also those who are tried again at this moment, as a repair does before it reads.
-fn kept_among(db: &Connection, connection: i64, accounts: &[String]) -> Result<Vec<UserKey>> {
-    let mut select = db.prepare_cached(
-        "SELECT key FROM users
-         WHERE connection = ?1 AND account_key = ?2 AND account_key IS NOT NULL
-           AND tombstone IS NULL AND wants = 0
-           AND (unsure = 4 OR unsure = 3 AND refused IS NOT NULL)",
-    )?;
-    let mut kept = Vec::new();
-    for account in accounts {
-        let key = select.query_row(params![connection, account], |row| row.get(0));
-        kept.extend(key.optional()?.map(UserKey));
-    }
-    Ok(kept)
-}
-
 /// Users who must have nothing, and are shown to have an account of which nothing
 /// was known.
 fn unknown_among(db: &Connection, connection: i64, accounts: &[String]) -> Result<Vec<i64>> {
@@ -310,15 +294,6 @@ impl Addresses for Sqlite {
             return Ok(Vec::new());
         }
         Ok(self.writer.write(move |db| seek(db, &unknown)).await?)
-    }
-
-    async fn kept_among(
-        &self,
-        c: ConnectionKey,
-        accounts: Vec<String>,
-    ) -> std::result::Result<Vec<UserKey>, StoreError> {
-        let read = move |db: &Connection| kept_among(db, c.0, &accounts);
-        Ok(self.readers.read_apart(read).await?)
     }
 
     async fn note_twins(

@@ -28,7 +28,7 @@ use super::{
 /// Why something that was accepted is not sent.
 pub(super) const REASON: &str = "it is protected here and was asked for before that; nothing is sent (protected_users, protected_groups, least_members)";
 /// Why an account stays that was found for somebody who must have nothing.
-const TOO_MANY: &str = "the account is there, and the guard rails let no more be ended now; ask again later, or where the User is known here an operator ends it with `drawbridge reconcile --apply --shrunk`";
+const TOO_MANY: &str = "the account is there, and the guard rails let no more be ended now; ask again when they do, as more time has passed or an operator has raised `removals` in the configuration";
 /// `withheld` of such a membership; 1 is until the end of recovery.
 const UPHELD: i64 = 2;
 

@@ -24,7 +24,7 @@ use super::{
     leaving, protected,
     row::existence_of,
     seats,
-    users::{self, SOUGHT, UNJUDGED, User, principal_at},
+    users::{self, SOUGHT, User, principal_at},
     withdrawal::{self, Withdrawal},
 };
 
@@ -319,9 +319,7 @@ pub(super) fn end_again(
         let Some(user) = who_ended(db, *key)? else {
             continue;
         };
-        // Found for who must have nothing, and kept by a guard rail.
-        let kept = user.unsure == UNJUDGED || user.unsure == SOUGHT && user.refused.is_some();
-        if user.account.active || user.unsure > 0 && !kept {
+        if user.account.active || user.unsure > 0 {
             continue;
         }
         if protected::protects(&user, actor)? {
@@ -340,10 +338,7 @@ pub(super) fn end_again(
                 withdrawal::begin_meanwhile(db, &mut user, true)?
             }
             Withdrawal::No | Withdrawal::Meanwhile => {
-                if user.unsure >= SOUGHT || user.seek(SOUGHT) {
-                    // It is judged here, whatever a turn of before comes to.
-                    user.unsure = SOUGHT;
-                    user.version += 1;
+                if user.seek(SOUGHT) {
                     user.refused = None;
                 } else {
                     user.unsure = 2;
