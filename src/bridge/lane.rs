@@ -119,6 +119,7 @@ struct Inner {
     places: Places,
     /// Whether an account that was ended can come back.
     returns: bool,
+    failed: found::Failed,
     /// What was done before is not known.
     began: Instant,
     others: OnceLock<Others>,
@@ -393,6 +394,7 @@ impl Lanes {
             guard,
             places,
             returns,
+            failed: found::Failed::default(),
             began: Instant::now(),
             others: OnceLock::new(),
         }))

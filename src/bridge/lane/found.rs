@@ -2,9 +2,16 @@
 //! ended by hand since, and then it is not this side's to give back when the user
 //! is active again (reliability: I-15, I-26). No end of access waits for long, nor
 //! for what cannot be read now: what is not seen in time is taken away all the
-//! same, and not given back.
+//! same, and not given back. Looks that fail are not repeated with every turn, as a
+//! 503 to a look lets the calls after it wait too.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
 
 use super::{Lane, Lanes, brink};
 use crate::{
@@ -16,26 +23,50 @@ use crate::{
 /// The most groups that are looked at, and for how long.
 const MOST: usize = 16;
 const LONGEST: Duration = Duration::from_secs(2);
+/// So long after a look has failed its lane takes away without one.
+const NOT_AGAIN: Duration = Duration::from_secs(60);
+
+/// The lanes whose look has failed a short while ago.
+#[derive(Debug, Default)]
+pub(super) struct Failed(Mutex<HashMap<Lane, Instant>>);
+
+impl Failed {
+    fn has(&self, lane: Lane) -> bool {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.retain(|_, since| since.elapsed() < NOT_AGAIN);
+        lanes.contains_key(&lane)
+    }
+
+    fn note(&self, lane: Lane) {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.insert(lane, Instant::now());
+    }
+}
 
 impl Lanes {
     /// Notes what is there of what a lane's turn is about to take away.
     pub(super) async fn see_found(&self, lane: Lane) -> Result<(), StoreError> {
         let mut unseen = self.0.store.unseen(lane).await?;
-        if unseen.is_empty() {
+        if unseen.is_empty() || self.0.failed.has(lane) {
             return Ok(());
         }
         unseen.sort_unstable_by_key(|it| it.group.0);
         let mut seen = Vec::new();
         let upstream = &*self.0.upstream;
         let looks = async {
+            let mut all = true;
             for group in unseen
                 .chunk_by(|one, next| one.group == next.group)
                 .take(MOST)
             {
-                seen.extend(look(upstream, group).await);
+                all &= look(upstream, group, &mut seen).await;
             }
+            all
         };
-        let in_time = tokio::time::timeout(LONGEST, looks).await.is_ok();
+        let in_time = tokio::time::timeout(LONGEST, looks).await == Ok(true);
+        if !in_time {
+            self.0.failed.note(lane);
+        }
         if seen.len() < unseen.len() {
             tracing::info!(
                 connection = %self.0.connection, ?lane, in_time,
@@ -50,22 +81,32 @@ impl Lanes {
     }
 }
 
-/// Those of one group who are in it.
-async fn look(upstream: &dyn Upstream, of: &[Unseen]) -> Vec<(GroupKey, UserKey)> {
-    let mut seen = Vec::new();
+/// Notes those of one group who are in it; whether that could be read.
+async fn look(
+    upstream: &dyn Upstream,
+    of: &[Unseen],
+    seen: &mut Vec<(GroupKey, UserKey)>,
+) -> bool {
+    let mut read = true;
     if upstream.has_families() {
         // One user's look is less work than everybody's.
         for one in of {
-            if let Ok(Some(true)) = upstream.has(&one.name, &one.who).await {
-                seen.push((one.group, one.who.user));
+            match upstream.has(&one.name, &one.who).await {
+                Ok(Some(true)) => seen.push((one.group, one.who.user)),
+                Ok(_) => {}
+                Err(_) => read = false,
             }
         }
-        return seen;
+        return read;
     }
     let name = of.first().map(|it| it.name.as_str()).unwrap_or_default();
-    if let brink::Seen::Listed(listed) = brink::look_at(upstream, name).await {
-        let there = of.iter().filter(|it| listed.has(&it.who));
-        seen.extend(there.map(|it| (it.group, it.who.user)));
+    match brink::look_at(upstream, name).await {
+        brink::Seen::Listed(listed) => {
+            let there = of.iter().filter(|it| listed.has(&it.who));
+            seen.extend(there.map(|it| (it.group, it.who.user)));
+        }
+        brink::Seen::Gone => {}
+        brink::Seen::Unclear(_) => read = false,
     }
-    seen
+    read
 }
