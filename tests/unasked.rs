@@ -164,23 +164,18 @@ async fn who_was_taken_out_by_hand_before_leaving_is_not_put_back_there() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_looked_at_is_taken_away_in_time_and_not_given_back() {
-    for application in [Application::Opsera, Application::DeclaredForEver] {
+    // With 503 the application asks for a pause, too.
+    let both = [Application::Opsera, Application::DeclaredForEver];
+    for (application, status) in both.into_iter().flat_map(|it| [(it, 400), (it, 503)]) {
         let all: &[(&str, &[&str])] = &[("dev", &["ann", "ben"])];
         let (world, ann) = found_in(application, all).await;
-        let group = json!({ "operation": "get_group", "failure": { "status": { "status": 400 } } });
-        let list =
-            json!({ "operation": "list_groups", "failure": { "status": { "status": 400 } } });
-        let members =
-            json!({ "operation": "get_members", "failure": { "status": { "status": 400 } } });
-        world
-            .faults(json!({ "rules": [group, list, members] }))
-            .await;
+        let rule = |operation: &str| json!({ "operation": operation, "failure": { "status": { "status": status } } });
+        let rules = ["get_group", "list_groups", "get_members"].map(rule);
+        world.faults(json!({ "rules": rules })).await;
         let path = format!("/Users/{ann}");
         let asked = Instant::now();
         world.patch(&path, active(false)).await.expect(200);
-        if application == Application::DeclaredForEver {
-            until_the_groups_are(&world, &[("dev", &["ben"])]).await;
-        }
+        until_the_groups_are(&world, &[("dev", &["ben"])]).await;
         assert!(asked.elapsed() < Duration::from_secs(10), "{asked:?}");
         world.faults(json!({})).await;
         world.patch(&path, active(true)).await.expect(200);

@@ -76,6 +76,9 @@ pub struct Counting {
     pub given_up: Vec<String>,
     /// Of another connection; unless it is free nothing is sent.
     pub seat: Seat,
+    /// Asked for before the pair's own group was left out of the configuration, so
+    /// kept until that is offered again.
+    pub kept: bool,
     /// See [`Principal::has`].
     ///
     /// [`Principal::has`]: crate::plan::state::Principal::has
@@ -101,6 +104,7 @@ impl Counting {
             rank,
             given_up: Vec::new(),
             seat: Seat::Free,
+            kept: false,
             has: false,
             holding: None,
             told: None,
@@ -116,6 +120,7 @@ impl Counting {
         Self {
             given_up: given_up.map(|it| it.name).collect(),
             seat: self.seat,
+            kept: self.kept,
             has: self.has,
             holding: self.holding,
             told: self.told,

@@ -119,3 +119,25 @@ async fn a_role_that_is_offered_again_is_given_back_to_whoever_is_asked_for_in_i
     assert_eq!(world.sent().await, ["create_membership"]);
     assert_eq!(example(&world, "ben").await, just(VIEWER));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_open_when_its_role_was_left_out_is_given_when_that_is_offered_again() {
+    let (both, one) = (offered(&[VIEWER, MEMBER]), offered(&[MEMBER]));
+    let mut world = snyk_with(SOON, &format!("{LINK}\n{both}")).await;
+    let cat = id_of_user(&world, "cat").await;
+    let viewers = role(&world, VIEWER).await;
+    let before = example(&world, "cat").await;
+    let fails = |it| json!({ "operation": it, "failure": { "status": { "status": 500 } } });
+    let rules = ["create_membership", "update_membership"].map(fails);
+    world.faults(json!({ "rules": rules })).await;
+    add(&world, &viewers, &cat).await.expect(204);
+    world.offer(&both, &one).await;
+    world.faults(json!({})).await;
+    eventually("everything settles", async || world.run(&["status"]).2).await;
+    assert_eq!(example(&world, "cat").await, before);
+    world.offer(&one, &both).await;
+    eventually("cat has it", async || {
+        example(&world, "cat").await == just(VIEWER)
+    })
+    .await;
+}

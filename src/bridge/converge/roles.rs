@@ -210,6 +210,10 @@ impl Each<'_> {
             counts = counting.at_most.as_ref();
             result = self.send(&member, wanted, counts, calls).await;
         }
+        if wanted && counting.kept && result.as_ref().is_err_and(is_refusal) {
+            // Asked for while the group was offered, and given when it is again.
+            return (Is::AsWanted(true), None);
+        }
         let holding = result.as_ref().ok().and_then(holding);
         (self.learn(wanted, counts, result, told), holding)
     }

@@ -82,11 +82,7 @@ impl Lanes {
 }
 
 /// Notes those of one group who are in it; whether that could be read.
-async fn look(
-    upstream: &dyn Upstream,
-    of: &[Unseen],
-    seen: &mut Vec<(GroupKey, UserKey)>,
-) -> bool {
+async fn look(upstream: &dyn Upstream, of: &[Unseen], seen: &mut Vec<(GroupKey, UserKey)>) -> bool {
     let mut read = true;
     if upstream.has_families() {
         // One user's look is less work than everybody's.

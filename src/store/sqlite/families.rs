@@ -33,6 +33,7 @@ struct Own {
     there: bool,
     /// Here only to be taken away once more: see `late`.
     doubted: bool,
+    kept: bool,
 }
 
 /// See [`crate::store::Store::counting`].
@@ -47,7 +48,7 @@ pub(super) fn counting(
             "SELECT g.connection, g.family, g.rank, m.desired,
                  m.withheld OR (c.unseen AND u.wants = 1 AND u.tombstone IS NULL),
                  u.tombstone IS NULL AND u.wants = 1, u.existence = 1 AND u.unsure < 2,
-                 m.doubted <> 0
+                 m.doubted <> 0, m.seq <= g.left_out
              FROM memberships m JOIN groups g ON g.key = m.group_key
              JOIN users u ON u.key = m.user_key JOIN connections c ON c.key = g.connection
              WHERE m.group_key = ?1 AND m.user_key = ?2 AND g.family IS NOT NULL
@@ -63,6 +64,7 @@ pub(super) fn counting(
                 active: row.get(5)?,
                 there: row.get(6)?,
                 doubted: row.get(7)?,
+                kept: row.get::<_, Option<bool>>(8)?.unwrap_or(false),
             })
         })
         .optional()?;
@@ -95,6 +97,7 @@ pub(super) fn counting(
     let (holding, told) = holdings::of(db, group, user)?.unzip();
     Ok(Some(Counting {
         seat,
+        kept: own.kept,
         has: holdings::is_any(db, group, user)?,
         holding,
         told: told.flatten(),

@@ -1,7 +1,8 @@
 //! Groups of a family that are configured no more, and are again later. As long
 //! as one is left out its users have another group of the family, or none, and
 //! nothing of that is written down for the pair; so whoever is asked for in it is
-//! open when it comes back. Who was only found in one is not given it again.
+//! open when it comes back, and is not refused meanwhile for what the configuration
+//! lacks. Who was only found in one is not given it again.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -23,8 +24,11 @@ pub(super) fn note(db: &Connection, connection: i64, standings: &[Standing]) -> 
         if before == standing.offered {
             continue;
         }
-        db.prepare_cached("UPDATE groups SET offered = ?2 WHERE key = ?1")?
-            .execute(params![key, standing.offered])?;
+        db.prepare_cached(
+            "UPDATE groups SET offered = ?2, left_out = CASE WHEN ?2 THEN NULL ELSE seq END
+             WHERE key = ?1",
+        )?
+        .execute(params![key, standing.offered])?;
         if standing.offered {
             back.push(key);
         }
