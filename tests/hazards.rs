@@ -140,12 +140,12 @@ async fn a_lagging_read_does_not_hide_an_account_that_is_to_go() {
     assert_eq!(remote(&world, &address("quick")).await["active"], false);
 }
 
-/// A world whose application may be late by two seconds at most.
+/// A world whose application may be late by four seconds at most.
 async fn late() -> World {
-    World::with("sync_wait = \"1s\"\nlate_writes = \"2500ms\"", &["--empty"]).await
+    World::with("sync_wait = \"1s\"\nlate_writes = \"4s\"", &["--empty"]).await
 }
 
-const LATE: fn() -> Value = || json!({ "late": { "after_ms": 1500 } });
+const LATE: fn() -> Value = || json!({ "late": { "after_ms": 3000 } });
 
 async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(15);

@@ -23,7 +23,7 @@ async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 /// A group of four that a deletion of before its creation has taken away, where
 /// the second of them is refused by now; its id and theirs.
 async fn bereft() -> (World, String, Vec<String>) {
-    let rules = "sync_wait = \"1s\"\nlate_writes = \"3s\"\nread_lag = \"200ms\"";
+    let rules = "sync_wait = \"1s\"\nlate_writes = \"5s\"\nread_lag = \"200ms\"";
     let world = World::with(rules, &["--empty"]).await;
     let users = world.users("u", 4).await;
     let path = format!("/Groups/{}", world.group("Phoenix", &users).await);

@@ -7,11 +7,11 @@ use tokio::{sync::watch, task::block_in_place};
 use super::*;
 use crate::crash::dice::Dice;
 
-const LATE: &str = "sync_wait = \"1s\"\nlate_writes = \"2500ms\"";
+const LATE: &str = "sync_wait = \"1s\"\nlate_writes = \"4s\"";
 
 fn late(operation: &str) -> Value {
     json!({ "rules": [
-        { "failure": { "late": { "after_ms": 1500 } }, "operation": operation, "next": 1 },
+        { "failure": { "late": { "after_ms": 3000 } }, "operation": operation, "next": 1 },
     ] })
 }
 

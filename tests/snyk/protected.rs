@@ -52,13 +52,13 @@ async fn who_leaves_loses_everything_else_while_a_protected_group_shows_nobody()
             waits(&here(&world).await)
         })
         .await;
-        // Once at most, and not with every look: the lane of the other group may have
+        // Once, and once more as a look may lag, and not with every look: the lane of the other group may have
         // left nothing else to end.
         tokio::time::sleep(Duration::from_secs(3)).await;
         let (audit, ..) = world.run(&["audit", "export"]);
         let ends = audit.lines().filter(|it| it.contains("deactivate_user"));
         let ends = ends.count();
-        assert!(ends <= 2, "{ends} ends: {audit}");
+        assert!(ends <= 3, "{ends} ends: {audit}");
 
         world.seed(with_lou(&["root", "lou"])).await;
         let nothing = json!({ "users": 0, "groups": 0, "memberships": 0 });

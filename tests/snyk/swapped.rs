@@ -39,7 +39,11 @@ async fn swapped(own: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn two_who_change_places_in_one_request_are_a_call_each() {
-    assert_eq!(swapped("").await, ["update_membership"; 2]);
+    // One look at those who administer serves for both.
+    assert_eq!(
+        swapped("").await,
+        ["list_memberships", "update_membership", "update_membership"]
+    );
 }
 
 #[tokio::test]

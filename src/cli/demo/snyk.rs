@@ -83,10 +83,12 @@ async fn one_role(play: &mut Play<'_>, groups: &Roles) {
     for (says, group, operation, calls, role) in [
         (
             "It is put into the group of viewers, too. A user has one role in Snyk, so it is \
-             changed: by one call, as it was read a moment ago that it is a lesser one.",
+             changed: by one call, as it was read a moment ago that it is a lesser one, after a \
+             look that finds others to administer the Snyk Group; that look serves for a \
+             while.",
             &groups.viewer,
             add(who),
-            1,
+            2,
             "group_viewer",
         ),
         (
@@ -143,14 +145,16 @@ async fn leaves(play: &mut Play<'_>, groups: &Roles) {
     let active = json!([{ "op": "replace", "value": { "active": false } }]);
     let left = play
         .step(Step {
-            says: "Somebody in two Snyk Groups is deactivated: out of both, a call each. Who \
-                   administers one would be looked at first, as the last one who does stays."
-                .into(),
+            says:
+                "Somebody in two Snyk Groups, where an import has found it, is deactivated: out of \
+                   both, after a look at what is there still, which is what would be given back, \
+                   and one at who administers, as the last one who does would be refused."
+                    .into(),
             method: Method::PATCH,
             path: format!("/Users/{}", groups.leaver),
             body: Some(json!({ "schemas": [PATCH], "Operations": active })),
             status: 200,
-            calls: 3,
+            calls: 7,
         })
         .await;
     let email = left["userName"].as_str().unwrap_or_default();

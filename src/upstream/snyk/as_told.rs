@@ -129,7 +129,7 @@ impl Snyk {
 
     /// Whether others administer the Snyk Group for certain, and this user does not
     /// (reliability: I-24): somebody in Snyk may have changed who does.
-    pub(super) async fn is_none_of_the_last(&self, group: &str, user: &str) -> bool {
+    async fn is_none_of_the_last(&self, group: &str, user: &str) -> bool {
         let mut looks = self.administered.lock().await;
         looks.retain(|_, (since, _)| since.is_within(LOOK_SERVES));
         if !looks.contains_key(group) {
@@ -149,7 +149,7 @@ impl Snyk {
     }
 
     /// What a user has in a Snyk Group, without a look.
-    pub(super) fn as_told(&self, group: &str, user: &str) -> Option<Now> {
+    fn as_told(&self, group: &str, user: &str) -> Option<Now> {
         // What others have done is kept no longer.
         let span = self.settings.roles_known_for.0.min(RECENT);
         let known = self.memory.membership(group, user)?;

@@ -192,18 +192,13 @@ impl Snyk {
         Ok(doomed)
     }
 
-    /// What was told of it a moment ago; else what a look shows.
+    /// What a look shows, also of who was told of a moment ago: an end is of all
+    /// that is there, and of the last who administers it is none.
     async fn memberships_of(
         &self,
         group: &str,
         which: Which<'_>,
     ) -> Result<Vec<Membership>, UpstreamError> {
-        if let Which::OfUser(user) = which
-            && let Some(now) = self.as_told(group, user)
-            && self.is_none_of_the_last(group, user).await
-        {
-            return Ok(now.is.into_iter().collect());
-        }
         let mut memberships = self.look(group, which, Priority::Revocation).await?;
         if let Which::OfUser(user) = which
             && memberships.len() < 2
