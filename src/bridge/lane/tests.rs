@@ -4,10 +4,19 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::*;
+use tokio::sync::watch;
+
+use super::{
+    turns::{SinceSeq, recorded},
+    waiters::{Refusal, Summary},
+    *,
+};
 use crate::{
-    bridge::converge::tests::{Scripted, all_done, scripted},
-    store,
+    bridge::converge::{
+        Since,
+        tests::{Scripted, all_done, scripted},
+    },
+    store::{self, GroupLearned, StoreError},
 };
 
 const LANE: Lane = Lane::Group(GroupKey(1));

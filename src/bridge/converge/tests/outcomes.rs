@@ -1,0 +1,293 @@
+//! What becomes of each member of a turn, by answers and looks.
+
+use super::*;
+
+#[tokio::test]
+async fn one_add_and_one_remove_call_settle_everything() {
+    let app = scripted(all_done);
+    let (learned, pause) = turn(&app, group(0..5, 10..13)).await;
+    assert_eq!((app.calls(), pause), (2, Pause::None));
+    assert_eq!((learned.present.len(), learned.absent.len()), (5, 3));
+}
+
+#[tokio::test]
+async fn one_bad_member_never_blocks_ninety_nine_good_ones() {
+    let bad = UserKey(37);
+    let app = scripted(move |operation| {
+        if members_of(operation).contains(&bad) {
+            Err(rejected())
+        } else {
+            all_done(operation)
+        }
+    });
+    let (learned, _) = turn(&app, group(0..100, 0..0)).await;
+    assert_eq!(learned.present.len(), 99);
+    assert_eq!(
+        learned
+            .refused
+            .iter()
+            .map(|(user, _)| *user)
+            .collect::<Vec<_>>(),
+        [bad]
+    );
+    assert!(app.calls() <= 2 * 7 + 1, "{} calls", app.calls());
+}
+
+#[tokio::test]
+async fn nobody_s_removal_waits_until_bad_members_are_found() {
+    let app = refuses(|user| user < 100 && user % 4 == 0);
+    let (learned, _) = turn(&app, group(0..64, 100..101)).await;
+    assert_eq!((learned.present.len(), learned.refused.len()), (48, 16));
+    let second = app.sent.lock().unwrap()[1].clone();
+    assert!(
+        matches!(second, Operation::RemoveMembers { .. }),
+        "{second:?}"
+    );
+}
+
+/// Something else is asked for all the time.
+struct Busy;
+
+#[async_trait]
+impl Since for Busy {
+    async fn written(&self, _: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        Ok(names)
+    }
+
+    fn is_overtaken(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn finding_bad_members_gives_way_to_what_else_is_asked_for_and_gets_on() {
+    let app = refuses(|user| user % 4 == 0);
+    let mut left = group(0..128, 0..0);
+    let (mut added, mut refused) = (0, 0);
+    for _ in 0..20 {
+        let before = app.calls();
+        let (learned, pause) = group_turn(&app, left.clone(), &Busy, &mut Doubts::new()).await;
+        assert_eq!(pause, Pause::None);
+        assert!(app.calls() - before <= 32);
+        added += learned.present.len();
+        refused += learned.refused.len();
+        let unsent: Vec<UserKey> = learned.unsent;
+        left.work
+            .adds
+            .retain(|member| unsent.contains(&member.user));
+    }
+    assert_eq!((added, refused, left.work.adds.len()), (96, 32, 0));
+}
+
+#[tokio::test]
+async fn an_unclear_end_leaves_its_members_unknown_and_returns_what_was_not_sent() {
+    let app = scripted(|operation| match operation {
+        Operation::RemoveMembers { .. } => Err(UpstreamError::Unknown {
+            reason: "cut".into(),
+        }),
+        _ => all_done(operation),
+    });
+    let mut work = group(0..3, 10..12);
+    work.work.alone = 2;
+    let (learned, pause) = turn(&app, work).await;
+    assert_eq!(pause, Pause::BackOff);
+    assert!(learned.present.is_empty() && learned.absent.is_empty());
+    assert_eq!(sorted(learned.unsent), [0, 1, 2]);
+}
+
+#[tokio::test]
+async fn not_now_returns_everything_unsent_and_waits_as_long_as_asked() {
+    let wait = Duration::from_secs(7);
+    let app = scripted(move |_| {
+        Err(UpstreamError::Later {
+            after: Some(wait),
+            reason: "429".into(),
+        })
+    });
+    let (learned, pause) = turn(&app, group(0..3, 10..12)).await;
+    assert_eq!(pause, Pause::For(wait));
+    assert_eq!(sorted(learned.unsent), [0, 1, 2, 10, 11]);
+    assert_eq!(app.calls(), 2, "each way is tried");
+}
+
+#[tokio::test]
+async fn unlisted_members_are_settled_by_one_read() {
+    let app = scripted(|operation| {
+        let outcome = |user| {
+            (
+                user,
+                if user == UserKey(1) {
+                    MemberOutcome::Unknown
+                } else {
+                    MemberOutcome::Applied
+                },
+            )
+        };
+        Ok(Outcome {
+            members: members_of(operation).into_iter().map(outcome).collect(),
+            ..Outcome::default()
+        })
+    });
+    let listed = RemoteMember {
+        account: Some("U1@example.com".into()),
+        ..RemoteMember::default()
+    };
+    app.members.lock().unwrap().push_back(vec![listed]);
+    let (learned, pause) = turn(&app, group(0..3, 0..0)).await;
+    assert_eq!(
+        (sorted(learned.present), pause),
+        (vec![0, 1, 2], Pause::None)
+    );
+}
+
+#[tokio::test]
+async fn looks_that_may_lag_contradict_nobody_of_whom_the_application_said_nothing() {
+    let app = scripted(|operation| {
+        let outcome = |user| (user, MemberOutcome::Unknown);
+        Ok(Outcome {
+            members: members_of(operation).into_iter().map(outcome).collect(),
+            ..Outcome::default()
+        })
+    });
+    let mut doubts = Doubts::new();
+    for _ in 0..5 {
+        let work = group(0..1, 0..0);
+        let (learned, pause) = group_turn(&app, work, &Written::default(), &mut doubts).await;
+        assert!(learned.refused.is_empty() && learned.present.is_empty());
+        assert!(pause != Pause::None);
+    }
+    assert_eq!(app.calls(), 1);
+}
+
+#[tokio::test]
+async fn one_look_that_contradicts_is_not_believed_but_two_are() {
+    let app = scripted(|operation| {
+        let outcome = |user| (user, MemberOutcome::LeftOut);
+        Ok(Outcome {
+            members: members_of(operation).into_iter().map(outcome).collect(),
+            ..Outcome::default()
+        })
+    });
+    let mut doubts = Doubts::new();
+    let (first, pause) =
+        group_turn(&app, group(0..1, 0..0), &Written::default(), &mut doubts).await;
+    assert!(first.refused.is_empty() && first.present.is_empty());
+    assert_eq!(pause, Pause::BackOff);
+    let (second, pause) =
+        group_turn(&app, group(0..1, 0..0), &Written::default(), &mut doubts).await;
+    assert_eq!((second.refused.len(), pause), (1, Pause::None));
+}
+
+#[tokio::test]
+async fn a_refused_replacement_falls_back_to_the_difference() {
+    let mut app = scripted(|operation| match operation {
+        Operation::ReplaceMembers { .. } => Err(rejected()),
+        _ => all_done(operation),
+    });
+    app.removes_singly();
+    let mut work = group(0..2, 10..12);
+    work.work.full = Some(work.work.adds.clone());
+    let (learned, _) = turn(&app, work).await;
+    assert_eq!(
+        (app.calls(), learned.present.len(), learned.absent.len()),
+        (4, 2, 2)
+    );
+}
+
+#[tokio::test]
+async fn a_replacement_that_would_take_out_somebody_nobody_asked_for_is_not_sent() {
+    let named = |account: &str| RemoteMember {
+        account: Some(account.into()),
+        ..RemoteMember::default()
+    };
+    for (there, calls) in [("U10@example.com", 1), ("by.hand@example.com", 3)] {
+        let mut app = scripted(all_done);
+        app.removes_singly();
+        app.members.lock().unwrap().push_back(vec![named(there)]);
+        let mut work = group(0..2, 10..12);
+        work.work.full = Some(work.work.adds.clone());
+        let (learned, pause) = turn(&app, work).await;
+        assert_eq!((app.calls(), pause), (calls, Pause::None), "{there}");
+        assert_eq!((learned.present.len(), learned.absent.len()), (2, 2));
+    }
+}
+
+#[tokio::test]
+async fn an_addition_that_fails_holds_up_no_removal() {
+    let fails = |error: fn() -> UpstreamError| {
+        scripted(move |operation| match operation {
+            Operation::AddMembers { .. } => Err(error()),
+            _ => all_done(operation),
+        })
+    };
+    let unclear: fn() -> UpstreamError = || UpstreamError::Unknown {
+        reason: "500".into(),
+    };
+    let denied: fn() -> UpstreamError = || UpstreamError::Denied {
+        reason: "403".into(),
+    };
+    for (error, pause) in [(unclear, Pause::BackOff), (denied, Pause::UntilAccepted)] {
+        let (learned, seen) = turn(&fails(error), group(0..3, 10..12)).await;
+        assert_eq!((sorted(learned.absent), seen), (vec![10, 11], pause));
+        assert!(learned.present.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_removal_is_not_done_because_something_else_was_missing() {
+    let mut app = scripted(|_| {
+        Err(UpstreamError::Missing {
+            reason: "404".into(),
+        })
+    });
+    app.group = Some(RemoteGroup::default());
+    let there = RemoteMember {
+        account: Some("u10@example.com".into()),
+        ..RemoteMember::default()
+    };
+    app.members.lock().unwrap().push_back(vec![there]);
+    let (learned, pause) = turn(&app, group(0..0, 10..12)).await;
+    assert_eq!((sorted(learned.absent), pause), (vec![11], Pause::BackOff));
+    assert!(learned.refused.is_empty());
+}
+
+#[tokio::test]
+async fn whom_a_replacement_left_out_is_told_also_if_nothing_was_to_change_for_them() {
+    let mut app = scripted(|operation| {
+        let mut outcome = all_done(operation)?;
+        for (user, end) in &mut outcome.members {
+            if *user == UserKey(5) {
+                *end = MemberOutcome::LeftOut;
+            }
+        }
+        Ok(outcome)
+    });
+    app.removes_singly();
+    let mut work = group(0..2, 10..12);
+    let mut full = work.work.adds.clone();
+    full.extend([principal(5), principal(6)]);
+    work.work.full = Some(full);
+    let (learned, _) = turn(&app, work).await;
+    assert_eq!(sorted(learned.left_out), [5]);
+    assert_eq!(sorted(learned.present), [0, 1]);
+}
+
+#[tokio::test]
+async fn what_was_asked_for_otherwise_during_a_turn_is_not_sent_by_it() {
+    let app = scripted(all_done);
+    let written = Written(vec![UserKey(0), UserKey(11)]);
+    let (learned, pause) =
+        group_turn(&app, group(0..2, 10..13), &written, &mut Doubts::new()).await;
+    assert_eq!(pause, Pause::None);
+    assert_eq!(sorted(learned.present), [0, 1], "the first call is as new");
+    assert_eq!(sorted(learned.absent), [10, 12]);
+    assert_eq!(sorted(learned.unsent), [11]);
+    let written = Written((10..13).map(UserKey).collect());
+    let (learned, _) = group_turn(&app, group(0..2, 10..13), &written, &mut Doubts::new()).await;
+    assert_eq!(sorted(learned.unsent), [10, 11, 12]);
+    assert_eq!(app.calls(), 3, "nothing is left of the second call");
+}

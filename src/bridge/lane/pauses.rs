@@ -1,0 +1,102 @@
+//! How long a lane waits between its turns, and what ends the wait.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    AWAY, AWAY_TAKING, BACK_OFF, CREDENTIAL_LOOK, DENIED_PAUSE, HAND_OVER, LEAST_GAP,
+    LONGEST_LINGER, Lanes,
+};
+use crate::{
+    bridge::{clock, converge::Pause},
+    store::Lane,
+};
+
+impl Lanes {
+    /// After answers were given to a crowd, the crowd's next requests are on
+    /// their way: wait a moment for them, never longer than a quarter of what
+    /// the turn took.
+    pub(super) async fn linger(&self, lane: Lane, turn: Duration) {
+        let counts = self.with(lane, |state| (state.crowd, state.arrivals + state.crowd));
+        let Some((2.., expected)) = counts else {
+            return;
+        };
+        let end = Instant::now() + (turn / 4).min(LONGEST_LINGER);
+        loop {
+            let Some((notify, enough)) =
+                self.with(lane, |s| (Arc::clone(&s.notify), s.arrivals >= expected))
+            else {
+                return;
+            };
+            if enough
+                || tokio::time::timeout_at(end, notify.notified())
+                    .await
+                    .is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    pub(super) async fn pause(&self, lane: Lane, pause: Pause, attempts: u32) {
+        let seen = self.with(lane, |state| (Arc::clone(&state.notify), state.takes));
+        let Some((notify, takes)) = seen else {
+            return;
+        };
+        match pause {
+            Pause::None => {}
+            Pause::For(wait) => {
+                let away = self.0.upstream.condition().unreachable;
+                let most = match (away, takes && attempts <= AWAY_TAKING.1) {
+                    (false, _) => Duration::ZERO,
+                    (true, true) => AWAY_TAKING.0,
+                    (true, false) => (AWAY.0 * attempts).min(AWAY.1),
+                };
+                tokio::time::sleep(wait.min(BACK_OFF.1) + clock::jitter(most)).await;
+            }
+            Pause::UntilAccepted => {
+                let end = Instant::now() + DENIED_PAUSE;
+                while Instant::now() < end {
+                    tokio::time::sleep(CREDENTIAL_LOOK).await;
+                    if !self.0.upstream.is_refused() {
+                        return;
+                    }
+                }
+            }
+            Pause::Within(wait) => {
+                tokio::time::sleep(LEAST_GAP).await;
+                let _ =
+                    tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
+            }
+            Pause::BackOff => {
+                let wait = clock::jitter(backed_off(BACK_OFF, attempts)).max(LEAST_GAP);
+                tokio::time::sleep(LEAST_GAP).await;
+                let _ =
+                    tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
+            }
+            Pause::HandedOver => {
+                let wait = backed_off(HAND_OVER, attempts.saturating_sub(1));
+                tokio::time::sleep(LEAST_GAP).await;
+                let _ =
+                    tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
+            }
+        }
+    }
+}
+
+/// The wait after so many attempts, between the first and the longest.
+fn backed_off((first, longest): (Duration, Duration), attempts: u32) -> Duration {
+    let grown = first.saturating_mul(2_u32.saturating_pow(attempts.min(16)));
+    grown.min(longest)
+}
+
+/// When the application has come back.
+pub(super) async fn recovery(recoveries: Option<&mut watch::Receiver<u64>>) {
+    let Some(recoveries) = recoveries else {
+        return std::future::pending().await;
+    };
+    if recoveries.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

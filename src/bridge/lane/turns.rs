@@ -1,0 +1,390 @@
+//! The turns of a lane: what the store hands out is sent, and what was learned of
+//! it is kept and told.
+
+use std::{collections::HashSet, time::Duration};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::{
+    BOUND, Lanes, SINGLE_LIMIT, STORE_PAUSE, TURN_LIMIT,
+    brink::{self, Kept},
+    waiters::{Refusal, Settled, Summary, Waiter},
+};
+use crate::{
+    bridge::{
+        clock,
+        converge::{self, Counts, Doubts, Pause, People, Since},
+    },
+    plan::state::{Existence, GroupKey, UserKey},
+    store::{Counting, GroupLearned, GroupTurn, Lane, Store, StoreError, UserLearned},
+    upstream::{Upstream, ahead},
+};
+
+/// What became of the pairs of a group since they were handed out.
+pub(super) struct SinceSeq<'a> {
+    pub(super) lanes: &'a Lanes,
+    pub(super) store: &'a dyn Store,
+    pub(super) key: GroupKey,
+    pub(super) seq: u64,
+}
+
+#[async_trait]
+impl Since for SinceSeq<'_> {
+    async fn written(&self, users: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
+        self.store.written_since(self.key, self.seq, users).await
+    }
+
+    async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        self.store.without_row(self.key, names).await
+    }
+
+    fn read_lag(&self) -> Duration {
+        self.lanes.0.read_lag
+    }
+
+    fn done_lately(&self) -> bool {
+        let lanes = &self.lanes.0;
+        let done = self.lanes.with(Lane::Group(self.key), |state| state.done);
+        done.flatten().unwrap_or(lanes.began).elapsed() < lanes.read_lag
+    }
+
+    fn is_overtaken(&self) -> bool {
+        let kicked = self.lanes.with(Lane::Group(self.key), |state| state.kicked);
+        kicked == Some(true)
+    }
+}
+
+#[async_trait]
+impl Counts for SinceSeq<'_> {
+    async fn counting(&self, user: UserKey, wanted: bool) -> Result<Option<Counting>, StoreError> {
+        let mut counting = self.store.counting(self.key, user, wanted).await?;
+        if let Some(counting) = &mut counting
+            && let Some(holding) = &mut counting.holding
+        {
+            // What was told after now was told by another clock.
+            let age = counting.told.map(|told| clock::now().saturating_sub(told));
+            holding.age = age
+                .and_then(|age| u64::try_from(age).ok())
+                .map(Duration::from_millis);
+        }
+        Ok(counting)
+    }
+}
+
+impl Lanes {
+    pub(super) async fn user_turn(&self, key: UserKey) -> Result<Option<Pause>, StoreError> {
+        let mut told = match &self.0.people {
+            Some(people) => match self.0.store.account(key).await? {
+                Some(account) => Some(people.alone(&account).await),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let Some(turn) = self.0.store.begin_user_turn(key).await? else {
+            return Ok(None);
+        };
+        point!("user-turn.taken");
+        // Whoever comes late is told of this attempt, and not of the one before.
+        let takes = !turn.work.wanted.active;
+        self.with(Lane::User(key), |state| {
+            state.refusals.clear();
+            state.takes = takes;
+        });
+        let (version, begun, unjudged) = (turn.version, turn.begun, turn.unjudged);
+        let upstream = self.0.upstream.as_ref();
+        let before = turn.work.observed.clone();
+        let was_there = before.existence == Existence::Present;
+        let ends = takes && before.existence != Existence::Absent;
+        let looks = ends && self.0.returns && !upstream.capabilities().withdraws();
+        let work = async {
+            let kept = self.keep_user(&turn).await?;
+            if looks && kept.as_ref().is_none_or(|it| !it.keeps.is_empty()) {
+                self.see_found(Lane::User(key)).await?;
+            }
+            if let Some(mut kept) = kept {
+                self.part(&turn, &mut kept, told.as_deref_mut()).await;
+                return Ok::<_, StoreError>(kept);
+            }
+            let (learned, pause) = converge::user_turn(upstream, turn, told.as_deref_mut()).await;
+            Ok(Kept {
+                learned,
+                pause,
+                waits: None,
+                keeps: Vec::new(),
+            })
+        };
+        let Kept {
+            mut learned,
+            pause,
+            waits,
+            ..
+        } = first_if(takes, work).await?;
+        point!("user-turn.worked");
+        if let Some(id) = &learned.upstream_id
+            && self.0.store.is_bound_elsewhere(key, id.clone()).await?
+        {
+            // Of who must have nothing nothing is there then.
+            learned = UserLearned {
+                about: learned.about,
+                observed: Some(before),
+                settled: true,
+                refused: (!learned.found).then(|| BOUND.to_owned()),
+                calls: learned.calls,
+                ..UserLearned::default()
+            };
+        }
+        if learned.found && unjudged {
+            let actor = brink::actor(&self.0.guard);
+            if let Some(reason) = self.0.store.may_end(key, actor).await? {
+                learned = UserLearned {
+                    about: learned.about,
+                    again: true,
+                    refused: Some(reason),
+                    ..UserLearned::default()
+                };
+            }
+        }
+        if begun {
+            converge::note_begun(&mut learned);
+        }
+        // What was not sent is settled, too, and yet to be done.
+        let goes_on = learned.withdraws || learned.found;
+        let ended = learned.again || learned.settled && !goes_on && pause == Pause::None;
+        let refused = learned.refused.clone();
+        let record = || {
+            let store = &self.0.store;
+            store.end_user_turn(key, learned.clone(), clock::now())
+        };
+        let woken = recorded(record).await?;
+        point!("user-turn.ended");
+        if takes && ended {
+            self.0.places.freed();
+        }
+        self.with(Lane::User(key), |state| {
+            state.waits = waits;
+            if !ended {
+                return;
+            }
+            state.seen = state.seen.max(version);
+            if let Some(reason) = &refused {
+                state.remember(Refusal {
+                    seq: version,
+                    user: None,
+                    reason: reason.clone(),
+                });
+            }
+            state.answer(
+                |w| w.seq <= version,
+                |_| match &refused {
+                    None => Some(Settled::Done),
+                    Some(reason) => Some(Settled::Refused {
+                        whole: Some(reason.clone()),
+                        members: Vec::new(),
+                    }),
+                },
+            );
+        });
+        self.kick_all(woken);
+        let observed = learned.observed.as_ref();
+        let is_there = observed.is_some_and(|it| it.existence == Existence::Present);
+        if learned.recreated || is_there && !was_there {
+            self.wake_others(key).await?;
+        }
+        Ok(Some(pause))
+    }
+
+    pub(super) async fn group_turn(
+        &self,
+        key: GroupKey,
+        doubts: &mut Doubts,
+    ) -> Result<Option<Pause>, StoreError> {
+        let limit = turn_limit(self.0.people.is_some());
+        let Some(mut turn) = self.0.store.begin_group_turn(key, limit).await? else {
+            return Ok(None);
+        };
+        point!("turn.taken");
+        let takes = !turn.work.wanted || !turn.work.removes.is_empty();
+        self.with(Lane::Group(key), |state| state.takes = takes);
+        // Who is put there at the same time would be first with it.
+        let first = takes && turn.work.adds.is_empty();
+        let mut spared = first_if(takes, self.spare(&mut turn)).await?;
+        let waits = spared.waits();
+        if takes {
+            first_if(takes, self.see_found(Lane::Group(key))).await?;
+        }
+        let seq = turn.seq;
+        let target = if turn.work.wanted {
+            Existence::Present
+        } else {
+            Existence::Absent
+        };
+        let was_there = turn.work.observed;
+        let since = SinceSeq {
+            lanes: self,
+            store: self.0.store.as_ref(),
+            key,
+            seq,
+        };
+        let (upstream, people) = (self.0.upstream.as_ref(), self.0.people.as_ref());
+        let work = send(upstream, people, turn, &since, doubts);
+        let (mut learned, pause) = first_if(first, work).await;
+        let pause = spared.add_to(&mut learned, pause);
+        let now = Instant::now();
+        let repeats = self.with(Lane::Group(key), |state| {
+            if learned.calls.iter().any(converge::was_done) {
+                state.done = Some(now);
+            }
+            state.repeats(&learned)
+        });
+        learned.repeats = repeats.unwrap_or_default();
+        point!("turn.worked");
+        let placed = learned.existence.unwrap_or(was_there) == target;
+        let summary = Summary::of(&learned, placed && !learned.title_open);
+        let record = || {
+            let store = &self.0.store;
+            store.end_group_turn(key, seq, learned.clone(), clock::now())
+        };
+        let woken = recorded(record).await?;
+        point!("turn.ended");
+        if !learned.absent.is_empty() {
+            self.0.places.freed();
+        }
+        self.with(Lane::Group(key), |state| {
+            state.waits = waits;
+            summary.tell(state, seq);
+        });
+        point!("turn.told");
+        self.kick_all(woken);
+        Ok(Some(pause))
+    }
+
+    /// Of other connections at the tenant, that put the same account into groups.
+    async fn wake_others(&self, key: UserKey) -> Result<(), StoreError> {
+        let Some(others) = self.0.others.get() else {
+            return Ok(());
+        };
+        for lane in self.0.store.asked_elsewhere(key).await? {
+            // At the end nobody is left to be woken.
+            let _ = others.send(lane);
+        }
+        Ok(())
+    }
+
+    pub(in crate::bridge) fn kick_all(&self, lanes: Vec<Lane>) {
+        for lane in lanes {
+            self.kick(lane);
+        }
+    }
+
+    /// Nothing is left that can be sent: whoever waits for pairs that are not
+    /// open any more is done, and so is who waits for a change of a user that a
+    /// later one took back unsent. Pairs that wait for an account stay open.
+    pub(super) async fn answer_settled(&self, lane: Lane) {
+        let waiting = self.with(lane, |state| {
+            state.waiters.retain(|w| !w.answer.is_closed());
+            let pairs: HashSet<UserKey> = state
+                .waiters
+                .iter()
+                .flat_map(|w| w.pairs.iter().copied())
+                .collect();
+            (!state.waiters.is_empty()).then_some(pairs)
+        });
+        let Some(Some(pairs)) = waiting else { return };
+        let overtaken = match lane {
+            Lane::User(key) => match self.0.store.is_open(key).await {
+                Ok(open) => !open,
+                Err(error) => return tracing::error!(%error, "a lane cannot use the store"),
+            },
+            Lane::Group(_) => false,
+        };
+        let open: HashSet<UserKey> = match lane {
+            Lane::Group(key) if !pairs.is_empty() => {
+                match self
+                    .0
+                    .store
+                    .open_pairs(key, pairs.into_iter().collect())
+                    .await
+                {
+                    Ok(open) => open.into_iter().collect(),
+                    Err(error) => return tracing::error!(%error, "a lane cannot use the store"),
+                }
+            }
+            _ => HashSet::new(),
+        };
+        let staged = match self.staged_among(&open).await {
+            Ok(staged) => staged,
+            Err(error) => return tracing::error!(%error, "a lane cannot use the store"),
+        };
+        self.with(lane, |state| {
+            if state.kicked {
+                return; // A newer change may be among the waiters: look again first.
+            }
+            let seen = state.seen;
+            let ended = |w: &Waiter| !w.whole || overtaken || w.seq <= seen;
+            state.answer(
+                |w| w.pairs.is_disjoint(&open) && ended(w),
+                |_| Some(Settled::Done),
+            );
+            let waits = |user: &UserKey| staged.contains(user) || !open.contains(user);
+            state.answer(
+                |w| w.pairs.iter().all(waits) && ended(w),
+                |_| Some(Settled::Open),
+            );
+        });
+    }
+
+    /// Whose account is not there yet, and only appears by itself.
+    async fn staged_among(&self, open: &HashSet<UserKey>) -> Result<HashSet<UserKey>, StoreError> {
+        if self.0.people.is_none() || open.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let open = open.iter().copied().collect();
+        Ok(self.0.store.staged_among(open).await?.into_iter().collect())
+    }
+}
+
+/// Most pairs in one turn; `single`: each is a call.
+pub(in crate::bridge) fn turn_limit(single: bool) -> usize {
+    if single { SINGLE_LIMIT } else { TURN_LIMIT }
+}
+
+/// Whatever is asked of the application within goes where removals go, if it is
+/// to take access away.
+async fn first_if<F: Future>(takes: bool, work: F) -> F::Output {
+    if takes { ahead(work).await } else { work.await }
+}
+
+/// What the application said, an unclear end above all, must not be forgotten
+/// because the disk is full for a while: the lane waits until it is kept.
+pub(super) async fn recorded<T, F>(record: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    loop {
+        match record().await {
+            Err(StoreError::Unavailable(why)) => {
+                tracing::error!(why, "what the application answered cannot be recorded yet");
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+            end => return end,
+        }
+    }
+}
+
+/// Works a group turn off, in the way of its group.
+pub(in crate::bridge) async fn send(
+    upstream: &dyn Upstream,
+    people: Option<&People>,
+    mut turn: GroupTurn,
+    since: &(impl Since + Counts),
+    doubts: &mut Doubts,
+) -> (GroupLearned, Pause) {
+    let is_there = turn.work.wanted && turn.work.observed == Existence::Present;
+    match (turn.family.take().filter(|_| is_there), people) {
+        (Some(family), Some(people)) => {
+            converge::family_turn(upstream, turn, &family, since, people).await
+        }
+        _ => converge::group_turn(upstream, turn, since, doubts).await,
+    }
+}

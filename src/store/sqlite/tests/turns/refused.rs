@@ -1,0 +1,245 @@
+//! What the application refuses or lacks: pairs, groups, users.
+
+use super::*;
+
+#[tokio::test]
+async fn refused_pairs_go_back_to_what_is_there() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let bob = scene.member("bob").await;
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    let swap = change(vec![
+        MemberChange::Add(texts(&[bob.resource.id])),
+        MemberChange::Remove(texts(&[ann.resource.id])),
+    ]);
+    let written = scene.change(&group, swap).await.unwrap();
+    let turn = scene.begin(group.key).await;
+    let learned = GroupLearned {
+        refused: vec![(ann.key, "owner".into()), (bob.key, "no seat".into())],
+        ..GroupLearned::default()
+    };
+    assert_eq!(scene.end(&turn, learned).await, []);
+    assert_eq!(scene.members(&group).await, [ann.resource.id]);
+    assert!(scene.idle(group.key).await);
+    let members = scene.store.members(scene.c, group.resource.id).await;
+    assert_eq!(
+        members.unwrap().unwrap().version,
+        written.resource.meta.version + 1
+    );
+    let counts = scene.store.counts(scene.c).await.unwrap();
+    assert_eq!((counts.memberships, counts.pending_memberships), (1, 0));
+}
+
+#[tokio::test]
+async fn a_member_of_a_new_group_that_is_refused_goes_back_too() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.group("dev", &[ann.resource.id]).await;
+    let turn = scene.begin(group.key).await;
+    let learned = GroupLearned {
+        existence: Some(Existence::Present),
+        refused: vec![(ann.key, "no seat".into())],
+        ..GroupLearned::default()
+    };
+    assert_eq!(scene.end(&turn, learned).await, []);
+    assert_eq!(scene.members(&group).await, []);
+    assert!(scene.idle(group.key).await);
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_undo_what_was_asked_since() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[]).await;
+    scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    let turn = scene.begin(group.key).await;
+    scene
+        .change(&group, remove(&[ann.resource.id]))
+        .await
+        .unwrap();
+    scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    let learned = GroupLearned {
+        refused: vec![(ann.key, "not yet".into())],
+        ..GroupLearned::default()
+    };
+    assert_eq!(scene.end(&turn, learned).await, [Lane::Group(group.key)]);
+    assert_eq!(scene.members(&group).await, [ann.resource.id]);
+    assert_eq!(scene.begin(group.key).await.work.adds.len(), 1);
+}
+
+#[tokio::test]
+async fn nor_what_was_asked_for_again() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[]).await;
+    scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    let turn = scene.begin(group.key).await;
+    let again = scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    assert_eq!((again.changed, again.touched), (false, vec![ann.key]));
+    let refuse = || GroupLearned {
+        refused: vec![(ann.key, "no".into())],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, refuse()).await;
+    assert_eq!(scene.members(&group).await, [ann.resource.id]);
+    let turn = scene.begin(group.key).await;
+    assert_eq!(
+        turn.seq, again.seq,
+        "whoever asked again waits for this one"
+    );
+    scene.end(&turn, refuse()).await;
+    assert_eq!(scene.members(&group).await, []);
+    assert_eq!(scene.lanes().await, []);
+}
+
+#[tokio::test]
+async fn a_group_refused_at_its_creation_is_withdrawn() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.group("dev", &[ann.resource.id]).await;
+    let turn = scene.begin(group.key).await;
+    let learned = GroupLearned {
+        existence: Some(Existence::Absent),
+        refused: vec![(ann.key, "no".into())],
+        group_refused: Some("reserved name".into()),
+        ..GroupLearned::default()
+    };
+    assert_eq!(scene.end(&turn, learned).await, []);
+    let read = scene
+        .store
+        .resource(scene.c, ResourceType::Group, group.resource.id);
+    assert_eq!(read.await.unwrap(), None);
+    assert_eq!(scene.lanes().await, []);
+    scene.group("dev", &[ann.resource.id]).await;
+}
+
+#[tokio::test]
+async fn a_group_refused_when_it_is_made_again_is_tried_without_those_who_were_named() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.user("bob").await);
+    let both = [ann.resource.id, bob.resource.id];
+    let group = scene.settled_group("dev", &[]).await;
+    scene.change(&group, add(&both)).await.unwrap();
+    let refused = |refused| GroupLearned {
+        existence: Some(Existence::Absent),
+        refused,
+        group_refused: Some("no".into()),
+        ..GroupLearned::default()
+    };
+    let turn = scene.begin(group.key).await;
+    assert_eq!(turn.work.adds.len(), 1, "bob has no account yet");
+    let learned = refused(vec![(ann.key, "no".into())]);
+    assert!(
+        scene
+            .end(&turn, learned)
+            .await
+            .contains(&Lane::Group(group.key))
+    );
+    assert_eq!(scene.members(&group).await, [bob.resource.id]);
+    let turn = scene.begin(group.key).await;
+    assert_eq!(
+        (turn.work.observed, turn.work.adds.len()),
+        (Existence::Absent, 0)
+    );
+    scene.end(&turn, refused(Vec::new())).await;
+    assert!(scene.idle(group.key).await, "once");
+}
+
+#[tokio::test]
+async fn a_group_missing_upstream_waits_for_its_next_write() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[]).await;
+    scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    let turn = scene.begin(group.key).await;
+    let learned = GroupLearned {
+        unsent: vec![ann.key],
+        group_refused: Some("missing".into()),
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, learned).await;
+    assert!(scene.idle(group.key).await);
+    assert_eq!(scene.lanes().await, []);
+    let again = scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    assert_eq!((again.changed, again.touched), (false, vec![ann.key]));
+    assert_eq!(scene.begin(group.key).await.work.adds.len(), 1);
+}
+
+#[tokio::test]
+async fn a_group_lost_upstream_is_made_again_with_all_its_members() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let bob = scene.member("bob").await;
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    scene.change(&group, add(&[bob.resource.id])).await.unwrap();
+    let turn = scene.begin(group.key).await;
+    let learned = GroupLearned {
+        existence: Some(Existence::Absent),
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, learned).await;
+    let turn = scene.begin(group.key).await;
+    assert_eq!(
+        (turn.work.observed, turn.work.adds.len()),
+        (Existence::Absent, 2)
+    );
+}
+
+#[tokio::test]
+async fn a_refused_user_is_tried_again_only_when_it_is_asked_for_again() {
+    let scene = Scene::new().await;
+    let ann = scene.user("ann").await;
+    scene.store.begin_user_turn(ann.key).await.unwrap().unwrap();
+    let learned = UserLearned {
+        settled: true,
+        refused: Some("no seats".into()),
+        ..UserLearned::default()
+    };
+    let end = scene.store.end_user_turn(ann.key, learned.clone(), 1);
+    assert_eq!(end.await.unwrap(), []);
+    assert_eq!(scene.lanes().await, []);
+    let again = scene
+        .store
+        .change_user(
+            scene.c,
+            ann.resource.id,
+            always(),
+            Box::new(|_| Ok(None)),
+            actor(),
+        )
+        .await
+        .unwrap();
+    assert!(!again.changed && again.dirty);
+    scene.store.begin_user_turn(ann.key).await.unwrap().unwrap();
+    let mut row = user_row("ann");
+    row.attributes.0.insert("title".into(), "Dr".into());
+    let decide = Box::new(|_: &_| Ok(Some(row)));
+    let write = scene
+        .store
+        .change_user(scene.c, ann.resource.id, always(), decide, actor());
+    write.await.unwrap();
+    let end = scene.store.end_user_turn(ann.key, learned, 1);
+    let woken = end.await.unwrap();
+    assert_eq!(
+        woken,
+        [Lane::User(ann.key)],
+        "the newer write was not refused"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_removal_of_a_deleted_user_is_given_up() {
+    let scene = Scene::new().await;
+    let old = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[old.resource.id]).await;
+    scene.delete(&old).await;
+    scene.confirm_user(old.key).await;
+    let turn = scene.begin(group.key).await;
+    let learned = GroupLearned {
+        refused: vec![(old.key, "owner".into())],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, learned).await;
+    assert_eq!(scene.members(&group).await, []);
+    assert_eq!(scene.lanes().await, []);
+}
