@@ -36,13 +36,12 @@ use crate::{
 mod given;
 mod gone;
 mod groups;
+mod outcomes;
 mod people;
 mod remade;
 mod roles;
 mod users;
 mod words;
-
-mod outcomes;
 
 type Answer = Box<dyn Fn(&Operation) -> Result<Outcome, UpstreamError> + Send + Sync>;
 
