@@ -2,22 +2,11 @@
 //! with all of its members: whoever deletes it, or one of its users, meanwhile has
 //! that done there all the same (reliability: H-15, I-14).
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{Application, World, address, user, values};
-
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(40);
-    while !holds().await {
-        assert!(Instant::now() < end, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
+use crate::support::{Application, World, address, eventually, user, values};
 
 fn accounts(of: &[usize]) -> BTreeSet<String> {
     of.iter().map(|n| address(&format!("u{n}"))).collect()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Application, World, address, user, values};
+use crate::support::{Application, World, address, eventually, user, values};
 
 fn rule(failure: Value, operation: &str, next: u64) -> Value {
     json!({ "rules": [{ "failure": failure, "operation": operation, "next": next }] })
@@ -146,14 +146,6 @@ async fn late() -> World {
 }
 
 const LATE: fn() -> Value = || json!({ "late": { "after_ms": 3000 } });
-
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(15);
-    while !holds().await {
-        assert!(Instant::now() < end, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_addition_that_lands_after_its_removal_is_taken_away_again() {

@@ -10,15 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Application, World, address, values};
-
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(40);
-    while !holds().await {
-        assert!(Instant::now() < end, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
+use crate::support::{Application, World, address, eventually, values};
 
 /// A group of four that a deletion of before its creation has taken away, where
 /// the second of them is refused by now; its id and theirs.

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Application, Reply, World, address, group, user, values};
+use crate::support::{Application, Reply, World, address, eventually, group, user, values};
 
 mod addresses;
 mod as_read;
@@ -134,14 +134,6 @@ fn writes(calls: &[Value]) -> Vec<&str> {
     let all = operations(calls).into_iter();
     all.filter(|it| !it.starts_with("list_") && !it.starts_with("get_"))
         .collect()
-}
-
-pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(40);
-    while !holds().await {
-        assert!(Instant::now() < end, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 #[track_caller]

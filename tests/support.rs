@@ -1001,6 +1001,15 @@ impl World {
     }
 }
 
+/// Waits until something holds, and says what never did.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(40);
+    while !holds().await {
+        assert!(Instant::now() < end, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// The body of a user whose userName is its address.
 pub fn user(name: &str) -> Value {
     json!({

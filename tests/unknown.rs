@@ -1,11 +1,9 @@
 //! Users who must have nothing, and have an account in the application that nobody
 //! here knew of: it is looked for once and ended, within the guard rails.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
-use crate::support::{Application, Reply, World, address, user};
+use crate::support::{Application, Reply, World, address, eventually, user};
 
 fn inactive(name: &str) -> Value {
     let mut user = user(name);
@@ -35,14 +33,6 @@ async fn is_active(world: &World, name: &str) -> bool {
     let users = state["users"].as_array().unwrap();
     let one = users.iter().find(|user| user["email"] == address(name));
     one.expect("an account")["active"] == true
-}
-
-async fn eventually(what: &str, is: impl AsyncFn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !is().await {
-        assert!(Instant::now() < end, "{what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 async fn all_is_well(world: &World) {

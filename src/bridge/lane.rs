@@ -24,7 +24,7 @@ use super::{
 use crate::{
     plan::{
         guard::Guard,
-        state::{ConnectionKey, GroupKey, UserKey},
+        state::{ConnectionKey, UserKey},
     },
     store::{Lane, Millis, Store},
     upstream::Upstream,

@@ -12,11 +12,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
-    snyk::{
-        LINK, activate, add, company, eventually, id_of_user, operations, reason, remove, role,
-        roles,
-    },
-    support::{Application, Tenant, World, values},
+    snyk::{LINK, activate, add, company, id_of_user, operations, reason, remove, role, roles},
+    support::{Application, Tenant, World, eventually, values},
 };
 
 const ADMIN: &str = "group_admin";

@@ -16,6 +16,7 @@ use crate::{
         Since,
         tests::{Scripted, all_done, scripted},
     },
+    plan::state::GroupKey,
     store::{self, GroupLearned, StoreError},
 };
 
