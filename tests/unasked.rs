@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Application, World, address};
+use crate::support::{Application, World, address, eventually, values};
 
 const SOON: &str = "read_lag = \"100ms\"";
 
@@ -33,10 +33,14 @@ async fn found_in(application: Application, groups: &[(&str, &[&str])]) -> (Worl
     let mut world = World::of(application, SOON).await;
     world.seed(company(groups)).await;
     world.import();
-    let filter = format!("/Users?filter=userName%20eq%20%22{}%22", address("ann"));
-    let found = world.get(&filter).await.expect(200).body;
-    let ann = found["Resources"][0]["id"].as_str().unwrap().to_owned();
+    let filter = format!("Users?filter=userName%20eq%20%22{}%22", address("ann"));
+    let ann = id_of(&world, &filter).await;
     (world, ann)
+}
+
+async fn id_of(world: &World, list: &str) -> String {
+    let found = world.get(&format!("/{list}")).await.expect(200).body;
+    found["Resources"][0]["id"].as_str().unwrap().to_owned()
 }
 
 fn active(value: bool) -> Value {
@@ -163,7 +167,7 @@ async fn who_was_taken_out_by_hand_before_leaving_is_not_put_back_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_looked_at_is_taken_away_in_time_and_not_given_back() {
+async fn what_cannot_be_looked_at_is_taken_away_in_time_and_given_back() {
     // With 503 the application asks for a pause, too.
     let both = [Application::Opsera, Application::DeclaredForEver];
     for (application, status) in both.into_iter().flat_map(|it| [(it, 400), (it, 503)]) {
@@ -194,8 +198,52 @@ async fn what_cannot_be_looked_at_is_taken_away_in_time_and_not_given_back() {
             assert!(Instant::now() < end, "{:#}", world.status().await);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        until_the_groups_are(&world, &[("dev", &["ben"])]).await;
-        assert_eq!(members_here(&world, "dev").await, 1);
+        until_the_groups_are(&world, all).await;
+        assert_eq!(members_here(&world, "dev").await, 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_look_that_leaves_somebody_out_loses_nothing() {
+    for application in [Application::Opsera, Application::DeclaredForEver] {
+        let all: &[(&str, &[&str])] = &[("dev", &["ann", "ben"])];
+        let (world, ann) = found_in(application, all).await;
+        let left_out = json!({ "left_out": { "ids": [address("ann")] } });
+        let rule = json!({ "operation": "get_members", "failure": left_out, "next": 1 });
+        world.faults(json!({ "rules": [rule] })).await;
+        let path = format!("/Users/{ann}");
+        world.patch(&path, active(false)).await.expect(200);
+        world.patch(&path, active(true)).await.expect(200);
+        eventually("all is well", async || world.run(&["status"]).2).await;
+        until_the_groups_are(&world, all).await;
+        assert_eq!(members_here(&world, "dev").await, 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_inactive_user_is_asked_for_in_is_given_though_it_was_gone() {
+    for whole in [false, true] {
+        let all: &[(&str, &[&str])] = &[("dev", &["ann", "ben"])];
+        let (world, ann) = found_in(Application::DeclaredForEver, all).await;
+        world.seed(company(&[("dev", &["ben"])])).await;
+        let path = format!("/Users/{ann}");
+        world.patch(&path, active(false)).await.expect(200);
+        let dev = id_of(&world, "Groups?filter=displayName%20eq%20%22dev%22").await;
+        let ben = format!("Users?filter=userName%20eq%20%22{}%22", address("ben"));
+        let ben = id_of(&world, &ben).await;
+        let (op, who) = match whole {
+            false => ("add", vec![ann.clone()]),
+            true => ("replace", vec![ann.clone(), ben]),
+        };
+        let asks = json!([{ "op": op, "path": "members", "value": values(&who) }]);
+        world
+            .patch(&format!("/Groups/{dev}"), asks)
+            .await
+            .expect(204);
+        world.patch(&path, active(true)).await.expect(200);
+        eventually("all is well", async || world.run(&["status"]).2).await;
+        until_the_groups_are(&world, all).await;
+        assert_eq!(members_here(&world, "dev").await, 2);
     }
 }
 

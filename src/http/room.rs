@@ -1,6 +1,7 @@
-//! How much of large bodies is read at once, so that memory does not grow with
-//! the number of TCP connections that send some, slowly or beyond the budget
-//! (reliability: S-19, S-26, F-30). Every connection has its own room, and no
+//! How much of large bodies is read at once, so that memory does not grow by whole
+//! bodies with the number of TCP connections that send some, slowly or beyond the
+//! budget (reliability: S-19, S-26, F-30). What the server below has read ahead of
+//! each is not counted here. Every connection has its own room, and no
 //! other waits for it. In that, what looks like a removal from its beginning has
 //! a part of its own, which nothing else uses up.
 //!

@@ -326,11 +326,12 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
         learned: GroupLearned,
         at: Millis,
     ) -> Result<Vec<Lane>, StoreError>;
-    /// What was only found of those whose access a lane is about to end, and what no
-    /// look has shown since that was asked for: it is not given back.
+    /// What was only found of those whose access a lane is about to end, and what
+    /// nobody has looked at since that was asked for.
     async fn unseen(&self, lane: Lane) -> Result<Vec<Unseen>, StoreError>;
-    /// A look has shown these memberships, so they are.
-    async fn note_there(&self, pairs: Vec<(GroupKey, UserKey)>) -> Result<(), StoreError>;
+    /// A look has shown whether these memberships are there. What is not is not given
+    /// back.
+    async fn note_looks(&self, pairs: Vec<(GroupKey, UserKey, bool)>) -> Result<(), StoreError>;
     /// At start, whether the application can end accounts. Returns how many are
     /// there still whose end was asked for when it could not; none of them is ended
     /// for that alone, as they may be many.

@@ -38,7 +38,7 @@ pub(in crate::bridge) async fn user_turn(
 /// membership: several calls, after looks that may lag.
 fn judge_end(learned: &mut UserLearned, told: &mut Told) -> Option<Pause> {
     let ends = |call: &Call| matches!(call.0, Operation::DeactivateUser { .. });
-    if !learned.calls.iter().any(ends) {
+    if !learned.had_nothing && !learned.calls.iter().any(ends) {
         return None;
     }
     if learned.refused.is_some() {
@@ -86,6 +86,8 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
             Ok(found) => found,
             Err(error) => return (learned, pause_after(&error)),
         };
+        // Who is looked for may not be shown yet.
+        learned.had_nothing = !was_there && !work.wanted.active && found.is_none();
         if !was_there && let Some(found) = &found {
             if !work.wanted.active {
                 let refused = which_is_meant(upstream, found, &work.principal);

@@ -2,7 +2,7 @@
 //! ended by hand since, and then it is not this side's to give back when the user
 //! is active again (reliability: I-15, I-26). No end of access waits for long, nor
 //! for what cannot be read now: what is not seen in time is taken away all the
-//! same, and not given back. Looks that fail are not repeated with every turn, as a
+//! same, and given back as if it had been there. Looks that fail are not repeated with every turn, as a
 //! 503 to a look lets the calls after it wait too.
 
 use std::{
@@ -51,7 +51,7 @@ impl Lanes {
             return Ok(());
         }
         unseen.sort_unstable_by_key(|it| it.group.0);
-        let mut seen = Vec::new();
+        let mut looked = Vec::new();
         let upstream = &*self.0.upstream;
         let looks = async {
             let mut all = true;
@@ -59,7 +59,7 @@ impl Lanes {
                 .chunk_by(|one, next| one.group == next.group)
                 .take(MOST)
             {
-                all &= look(upstream, group, &mut seen).await;
+                all &= look(upstream, group, &mut looked).await;
             }
             all
         };
@@ -67,42 +67,54 @@ impl Lanes {
         if !in_time {
             self.0.failed.note(lane);
         }
-        if seen.len() < unseen.len() {
-            tracing::info!(
-                connection = %self.0.connection, ?lane, in_time,
-                unseen = unseen.len() - seen.len(),
-                "not all of what was only found is shown where it is taken away"
-            );
-        }
-        if seen.is_empty() {
+        if looked.is_empty() {
             return Ok(());
         }
-        self.0.store.note_there(seen).await
+        self.0.store.note_looks(looked).await
     }
 }
 
-/// Notes those of one group who are in it; whether that could be read.
-async fn look(upstream: &dyn Upstream, of: &[Unseen], seen: &mut Vec<(GroupKey, UserKey)>) -> bool {
-    let mut read = true;
-    if upstream.has_families() {
-        // One user's look is less work than everybody's.
-        for one in of {
-            match upstream.has(&one.name, &one.who).await {
-                Ok(Some(true)) => seen.push((one.group, one.who.user)),
-                Ok(_) => {}
-                Err(_) => read = false,
+/// Notes who of one group is in it; whether that could be read. That somebody is
+/// not is believed of two looks, and not of one (reliability: I-22).
+async fn look(
+    upstream: &dyn Upstream,
+    of: &[Unseen],
+    looked: &mut Vec<(GroupKey, UserKey, bool)>,
+) -> bool {
+    let mut left: Vec<&Unseen> = of.iter().collect();
+    for last in [false, true] {
+        let Some(there) = read(upstream, &left).await else {
+            return false;
+        };
+        for (one, there) in std::mem::take(&mut left).into_iter().zip(there) {
+            match there {
+                Some(false) if !last => left.push(one),
+                Some(there) => looked.push((one.group, one.who.user, there)),
+                None => {}
             }
         }
-        return read;
-    }
-    let name = of.first().map(|it| it.name.as_str()).unwrap_or_default();
-    match brink::look_at(upstream, name).await {
-        brink::Seen::Listed(listed) => {
-            let there = of.iter().filter(|it| listed.has(&it.who));
-            seen.extend(there.map(|it| (it.group, it.who.user)));
+        if left.is_empty() {
+            break;
         }
-        brink::Seen::Gone => {}
-        brink::Seen::Unclear(_) => read = false,
     }
-    read
+    true
+}
+
+/// Who is there, of some who were found in one group, in their order.
+async fn read(upstream: &dyn Upstream, of: &[&Unseen]) -> Option<Vec<Option<bool>>> {
+    if upstream.has_families() {
+        // One user's look is less work than everybody's.
+        let mut there = Vec::with_capacity(of.len());
+        for one in of {
+            there.push(upstream.has(&one.name, &one.who).await.ok()?);
+        }
+        return Some(there);
+    }
+    match brink::look_at(upstream, &of.first()?.name).await {
+        brink::Seen::Listed(listed) => {
+            Some(of.iter().map(|it| Some(listed.has(&it.who))).collect())
+        }
+        brink::Seen::Gone => Some(vec![None; of.len()]),
+        brink::Seen::Unclear(_) => None,
+    }
 }

@@ -24,14 +24,14 @@ use super::{families, fault::Result, groups::Group, refusals, seats, withdrawal}
 // The statements of a change; each but the lists finds its row by key.
 // A whole list is read in two values for each row, because that is what it
 // costs: the id, and the rest in one number (see `Was::packed`).
-const MEMBERS: &str = "SELECT user_id, user_key * 8 + observed * 2 + managed
+const MEMBERS: &str = "SELECT user_id, user_key * 16 + (found <> 0) * 8 + observed * 2 + managed
      FROM memberships WHERE group_key = ?1 AND desired = 1";
-const LEAVING: &str = "SELECT user_id, user_key * 8 + observed * 2 + managed
+const LEAVING: &str = "SELECT user_id, user_key * 16 + (found <> 0) * 8 + observed * 2 + managed
      FROM memberships INDEXED BY memberships_open
      WHERE group_key = ?1 AND desired <> observed AND desired = 0";
 const RESOLVE: &str =
     "SELECT key FROM users WHERE id = ?1 AND connection = ?2 AND tombstone IS NULL";
-const PAIR: &str = "SELECT desired, observed, managed FROM memberships
+const PAIR: &str = "SELECT desired, observed, managed, found <> 0 FROM memberships
      WHERE group_key = ?1 AND user_key = ?2";
 const INSERT: &str =
     "INSERT INTO memberships (group_key, user_key, user_id, desired, observed, managed, seq)
@@ -94,6 +94,8 @@ struct Was {
     desired: bool,
     observed: i64,
     managed: bool,
+    /// Taken away as what was only found: see `unasked`.
+    found: bool,
 }
 
 impl Was {
@@ -104,8 +106,9 @@ impl Was {
             desired,
             observed: number >> 1 & 3,
             managed: number & 1 == 1,
+            found: number >> 3 & 1 == 1,
         };
-        (number >> 3, was)
+        (number >> 4, was)
     }
 }
 
@@ -300,7 +303,7 @@ impl<'db> Named<'db> {
             self.spend(steps)?;
             let id: [u8; 16] = row.get(0)?;
             let (key, was) = Was::packed(row.get(1)?, desired_now);
-            let Some(desired) = take(&id, was.observed == 1 && was.managed) else {
+            let Some(desired) = take(&id, was.observed == 1 && was.managed && !was.found) else {
                 continue;
             };
             self.pairs.entry(key).or_insert(Pair {
@@ -339,6 +342,7 @@ impl<'db> Named<'db> {
                     desired: row.get(0)?,
                     observed: row.get(1)?,
                     managed: row.get(2)?,
+                    found: row.get(3)?,
                 })
             })
             .optional()?;
@@ -456,8 +460,10 @@ fn write_pair(
         return Ok(pair.desired);
     };
     if was.desired == pair.desired {
-        if pair.asserted && !was.managed {
+        if pair.asserted && (was.found || !was.managed) {
             db.prepare_cached(ADOPT)?.execute([group, user])?;
+        }
+        if pair.asserted && !was.managed {
             flushed.adopted += 1;
             flushed.unmanaged_by -= 1;
         }

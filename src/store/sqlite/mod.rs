@@ -619,8 +619,8 @@ impl Store for Sqlite {
         Ok(self.readers.read(|db| unasked::unseen(db, lane))?)
     }
 
-    async fn note_there(&self, pairs: Vec<(GroupKey, UserKey)>) -> Result<(), StoreError> {
-        let write = self.writer.write(move |db| unasked::note_there(db, &pairs));
+    async fn note_looks(&self, pairs: Vec<(GroupKey, UserKey, bool)>) -> Result<(), StoreError> {
+        let write = self.writer.write(move |db| unasked::note_looks(db, &pairs));
         Ok(write.await?)
     }
 

@@ -3,8 +3,9 @@
 //! another connection's to end. What is taken away is this connection's to give
 //! back, so from then on it is as if it had been asked for here (reliability:
 //! I-14, I-15). But what was only found may have been ended by hand since, and that
-//! is nobody's to give back: a look comes before it is taken away, and what none has
-//! shown is forgotten when the user comes back.
+//! is nobody's to give back: a look comes before it is taken away, and what that
+//! shows to be gone is forgotten when the user comes back. What could not be looked
+//! at in time is given back, as more is lost by forgetting it than by that.
 
 use rusqlite::{Connection, params};
 
@@ -122,19 +123,20 @@ pub(super) fn unseen(db: &Connection, lane: Lane) -> Result<Vec<Unseen>> {
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
-/// See [`crate::store::Store::note_there`].
-pub(super) fn note_there(db: &Connection, pairs: &[(GroupKey, UserKey)]) -> Result<()> {
+/// See [`crate::store::Store::note_looks`].
+pub(super) fn note_looks(db: &Connection, pairs: &[(GroupKey, UserKey, bool)]) -> Result<()> {
     let mut seen = db.prepare_cached(
-        "UPDATE memberships SET found = 2 WHERE group_key = ?1 AND user_key = ?2 AND found = 1",
+        "UPDATE memberships SET found = CASE WHEN ?3 THEN 2 ELSE 3 END
+         WHERE group_key = ?1 AND user_key = ?2 AND found = 1",
     )?;
-    for (group, user) in pairs {
-        seen.execute([group.0, user.0])?;
+    for (group, user, there) in pairs {
+        seen.execute(params![group.0, user.0, there])?;
     }
     Ok(())
 }
 
 /// The user is to have access again, and the account was not ended: what was taken
-/// away is given back, but for what nothing has shown. Of what nobody was told yet
+/// away is given back, but for what was gone already. Of what nobody was told yet
 /// it is as before that it is only found.
 pub(super) fn give_back(db: &Connection, user: &User) -> Result<()> {
     if user.observed.existence == Existence::Absent {
@@ -167,7 +169,7 @@ fn forget(db: &Connection, user: &User, managed: bool) -> Result<()> {
     let unseen: Vec<(i64, bool)> = db
         .prepare_cached(
             "DELETE FROM memberships
-             WHERE user_key = ?1 AND found = 1 AND desired = 1 AND managed >= ?2
+             WHERE user_key = ?1 AND found = 3 AND desired = 1 AND managed >= ?2
              RETURNING group_key, managed = 0",
         )?
         .query_map(params![user.key, managed], |row| {
@@ -188,10 +190,10 @@ fn forget(db: &Connection, user: &User, managed: bool) -> Result<()> {
     if !unseen.is_empty() {
         tracing::warn!(
             user = %user.id, memberships = unseen.len(),
-            "what was only found, and nothing showed when it was to be taken away, is not given back"
+            "what was only found, and was gone when it was to be taken away, is not given back"
         );
     }
-    db.prepare_cached("UPDATE memberships SET found = 0 WHERE user_key = ?1 AND found = 2")?
+    db.prepare_cached("UPDATE memberships SET found = 0 WHERE user_key = ?1 AND found <> 0")?
         .execute([user.key])?;
     Ok(())
 }

@@ -104,7 +104,8 @@ impl Snyk {
         user: &str,
         (now, step, priority): (Now, Step, Priority),
     ) -> Option<Result<MemberOutcome, UpstreamError>> {
-        if !matches!(step, Step::Update { .. } | Step::Delete { .. }) {
+        // Nobody leaves without a look of their own.
+        if !matches!(step, Step::Update { .. }) {
             return None;
         }
         // Who administers is lowered by no role that does.

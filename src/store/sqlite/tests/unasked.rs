@@ -48,10 +48,9 @@ impl Scene {
 
     async fn sees(&self, lane: Lane) -> usize {
         let unseen = self.store.unseen(lane).await.unwrap();
-        let pairs: Vec<_> = unseen.iter().map(|it| (it.group, it.who.user)).collect();
-        let count = pairs.len();
-        self.store.note_there(pairs).await.unwrap();
-        count
+        let looked = unseen.iter().map(|it| (it.group, it.who.user, true));
+        self.store.note_looks(looked.collect()).await.unwrap();
+        unseen.len()
     }
 
     async fn is_out(&self, turn: GroupTurn, user: UserKey) -> Vec<Lane> {
@@ -185,28 +184,37 @@ async fn what_another_connection_manages_stays() {
 }
 
 #[tokio::test]
-async fn what_no_look_has_shown_is_not_given_back() {
+async fn what_a_look_has_shown_to_be_gone_is_not_given_back_and_what_none_has_shown_is() {
     let scene = Scene::new().await;
     let (ann, _) = (scene.member("ann").await, scene.member("ben").await);
     let asked = scene.settled_group("asked", &[ann.resource.id]).await;
     let (dev, id) = scene.finds(scene.c, "dev", &["ann", "ben"], None).await;
     let (ops, seen) = scene.finds(scene.c, "ops", &["ann"], None).await;
+    let (far, unread) = scene.finds(scene.c, "far", &["ann"], None).await;
     scene.set_active(&ann, "ann", false).await;
-    assert_eq!(scene.withdraw(ann.key).await.len(), 3);
+    assert_eq!(scene.withdraw(ann.key).await.len(), 4);
     let turn = scene.begin(asked.key).await;
     let unseen = scene.store.unseen(Lane::Group(asked.key)).await.unwrap();
     assert_eq!(unseen, [], "it was asked for");
     scene.is_out(turn, ann.key).await;
     let turn = scene.begin(dev).await;
     assert_eq!(scene.store.unseen(Lane::Group(dev)).await.unwrap().len(), 1);
+    scene
+        .store
+        .note_looks(vec![(dev, ann.key, false)])
+        .await
+        .unwrap();
     scene.is_out(turn, ann.key).await;
     scene.takes_out(ops, ann.key).await;
+    let turn = scene.begin(far).await;
+    scene.is_out(turn, ann.key).await;
     assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
     assert_eq!((scene.count(id).await, scene.count(seen).await), (2, 1));
     let back = scene.set_active(&ann, "ann", true).await;
-    assert_eq!(back.groups, [asked.key, ops]);
+    assert_eq!(back.groups, [asked.key, ops, far]);
     assert!(scene.idle(dev).await);
     assert_eq!((scene.count(id).await, scene.count(seen).await), (1, 1));
+    assert_eq!(scene.count(unread).await, 1);
 }
 
 #[tokio::test]
