@@ -18,6 +18,8 @@ use super::{
 #[allow(clippy::struct_excessive_bools)]
 struct Refused {
     desired: bool,
+    /// `None`: the account was made anew since it was handed out, so what was refused
+    /// tells nothing of what that one is a member of.
     sent: Option<bool>,
     seq: i64,
     managed: bool,
@@ -134,7 +136,9 @@ fn note_unclear(
         // successor of the user can come by it.
         late::note_pair(db, (group.key, user), Sent::Present, at)?;
     }
-    if pair.unclear && !pair.again {
+    // Who goes back into the group is put there once more anyway.
+    let unclear = pair.unclear || pair.sent.is_none() && sent;
+    if unclear && !pair.again {
         late::note_pair(db, (group.key, user), Sent::Either, at)?;
     }
     if sent && group.family.is_some() {
@@ -144,7 +148,8 @@ fn note_unclear(
     Ok(())
 }
 
-/// What was refused to be put there is not there, and the reverse.
+/// What was refused to be put there is not there, and the reverse, if it is still
+/// that account's.
 fn settle(
     db: &Connection,
     group: &mut Group,
@@ -167,11 +172,12 @@ fn settle(
         return Ok(());
     }
     let next = if back { group.seq + 1 } else { pair.seq };
+    let observed = pair.sent.map_or(2, |_| i64::from(there));
     db.prepare_cached(
         "UPDATE memberships SET desired = ?3, observed = ?4, seq = ?5, before = NULL, sent = NULL,
              reread = 0
          WHERE group_key = ?1 AND user_key = ?2",
     )?
-    .execute(params![group.key, user, desired, there, next])?;
+    .execute(params![group.key, user, desired, observed, next])?;
     Ok(())
 }

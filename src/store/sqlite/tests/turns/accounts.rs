@@ -2,6 +2,33 @@
 
 use super::*;
 
+impl Scene {
+    /// The account of `ann` ends and is made anew.
+    async fn make_anew(&self, ann: &UserWritten) {
+        for active in [false, true] {
+            self.set_active(ann, "ann", active).await;
+            let turn = self.store.begin_user_turn(ann.key).await.unwrap().unwrap();
+            let existence = if active {
+                Existence::Present
+            } else {
+                Existence::Absent
+            };
+            let learned = UserLearned {
+                observed: Some(ObservedAccount {
+                    existence,
+                    deactivated: !active,
+                    ..turn.work.observed
+                }),
+                settled: true,
+                recreated: active,
+                ..UserLearned::default()
+            };
+            let end = self.store.end_user_turn(ann.key, learned, 2_000);
+            end.await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_answer_from_before_an_account_was_made_anew_is_not_believed() {
     let scene = Scene::new().await;
@@ -9,27 +36,7 @@ async fn an_answer_from_before_an_account_was_made_anew_is_not_believed() {
     let group = scene.settled_group("dev", &[]).await;
     scene.change(&group, add(&[ann.resource.id])).await.unwrap();
     let turn = scene.begin(group.key).await;
-    for active in [false, true] {
-        scene.set_active(&ann, "ann", active).await;
-        let begun = scene.store.begin_user_turn(ann.key).await.unwrap();
-        assert!(begun.is_some());
-        let learned = UserLearned {
-            observed: Some(ObservedAccount {
-                existence: if active {
-                    Existence::Present
-                } else {
-                    Existence::Absent
-                },
-                deactivated: !active,
-                ..ObservedAccount::default()
-            }),
-            settled: true,
-            recreated: active,
-            ..UserLearned::default()
-        };
-        let end = scene.store.end_user_turn(ann.key, learned, 2_000);
-        end.await.unwrap();
-    }
+    scene.make_anew(&ann).await;
     let learned = GroupLearned {
         present: vec![ann.key],
         ..GroupLearned::default()
@@ -221,27 +228,7 @@ async fn who_was_on_the_way_out_when_the_account_was_made_anew_is_no_member_by_a
     let turn = scene.begin(group.key).await;
     let out = scene.change(&group, remove(&[ann.resource.id])).await;
     out.unwrap();
-    for active in [false, true] {
-        scene.set_active(&ann, "ann", active).await;
-        let turn = scene.store.begin_user_turn(ann.key).await.unwrap().unwrap();
-        let existence = if active {
-            Existence::Present
-        } else {
-            Existence::Absent
-        };
-        let learned = UserLearned {
-            observed: Some(ObservedAccount {
-                existence,
-                deactivated: !active,
-                ..turn.work.observed
-            }),
-            settled: true,
-            recreated: active,
-            ..UserLearned::default()
-        };
-        let end = scene.store.end_user_turn(ann.key, learned, 2_000);
-        end.await.unwrap();
-    }
+    scene.make_anew(&ann).await;
     scene.change(&group, add(&[ann.resource.id])).await.unwrap();
     let learned = GroupLearned {
         present: vec![ann.key],
@@ -250,4 +237,53 @@ async fn who_was_on_the_way_out_when_the_account_was_made_anew_is_no_member_by_a
     scene.end(&turn, learned).await;
     let turn = scene.begin(group.key).await;
     assert_eq!(turn.work.adds.len(), 1, "it is said again");
+}
+
+/// A simulated world, seed 16996.
+#[tokio::test]
+async fn a_removal_refused_before_an_account_was_made_anew_gives_back_who_is_put_there_again() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let ids = [ann.resource.id];
+    let group = scene.settled_group("dev", &ids).await;
+    scene.change(&group, remove(&ids)).await.unwrap();
+    let turn = scene.begin(group.key).await;
+    scene.make_anew(&ann).await;
+    let woken = scene.end(&turn, refused(&ann)).await;
+    assert_eq!(scene.members(&group).await, ids);
+    assert_eq!(scene.store.refusals(scene.c, 9).await.unwrap().len(), 1);
+    assert_eq!(woken, [Lane::Group(group.key)]);
+    assert_eq!(scene.begin(group.key).await.work.adds.len(), 1);
+}
+
+#[tokio::test]
+async fn an_addition_refused_before_an_account_was_made_anew_leaves_open_what_that_is_in() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[]).await;
+    scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    let turn = scene.begin(group.key).await;
+    // By somebody there.
+    let anew = UserLearned {
+        observed: Some(present()),
+        settled: true,
+        recreated: true,
+        ..UserLearned::default()
+    };
+    let end = scene.store.end_user_turn(ann.key, anew, 2_000);
+    end.await.unwrap();
+    assert_eq!(scene.end(&turn, refused(&ann)).await, []);
+    assert_eq!(scene.members(&group).await, []);
+    assert!(scene.idle(group.key).await);
+    let late = (100_000, 0);
+    let look = scene.store.recheck_late(scene.c, late, 200_000, 0);
+    assert_eq!(look.await.unwrap(), [Lane::Group(group.key)]);
+    assert_eq!(scene.begin(group.key).await.work.removes.len(), 1);
+}
+
+fn refused(user: &UserWritten) -> GroupLearned {
+    GroupLearned {
+        refused: vec![(user.key, "no".into())],
+        ..GroupLearned::default()
+    }
 }
