@@ -161,6 +161,8 @@ pub struct UserWritten {
 /// What a group write did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupWritten {
+    /// Whose lane is waited for: of one that was deleted before it was made there, the
+    /// one that is being deleted and has its name there, if there is one.
     pub key: GroupKey,
     pub resource: Resource,
     pub changed: bool,

@@ -550,7 +550,14 @@ pub(super) fn delete(
         let leavers = lanes::purge_pairs(db, group.key)?;
         lanes::finish_all(db, leavers)?;
     }
-    Ok(group.written(true, Flushed::default()))
+    let before = named_again::leaving(db, &group)?;
+    let mut written = group.written(true, Flushed::default());
+    if let Some(before) = before.filter(|_| !written.dirty) {
+        // Done is when nothing of that name is left there.
+        (written.key, written.seq) = (GroupKey(before.key), before.seq.cast_unsigned());
+        written.dirty = true;
+    }
+    Ok(written)
 }
 
 /// Tombstones a group; its names here are free at once.

@@ -34,6 +34,12 @@ fn before(db: &Connection, group: &Group) -> Result<Option<(Group, bool)>> {
     Ok(groups::by_key(db, key)?.map(|it| (it, withheld)))
 }
 
+/// The one that is being deleted, if nothing keeps it there.
+pub(super) fn leaving(db: &Connection, group: &Group) -> Result<Option<Group>> {
+    let before = before(db, group)?.filter(|(it, withheld)| !withheld && it.dirty());
+    Ok(before.map(|(it, _)| it))
+}
+
 /// Refuses a name that is not going to be free by itself.
 pub(super) fn claim(db: &Connection, group: &Group) -> Result<()> {
     let Some((before, withheld)) = before(db, group)? else {

@@ -305,3 +305,26 @@ async fn a_call_unheard_between_two_looks_is_looked_after_from_its_own_time_on()
     let turn = scene.begin(group.key).await;
     assert_eq!(turn.work.removes.len(), 1);
 }
+
+/// Of the first one a call may be on its way that puts somebody into what the second
+/// deletion was told to be gone (a simulated world, seed 15319).
+#[tokio::test]
+async fn a_group_that_is_deleted_before_it_is_made_is_gone_with_the_one_that_has_its_name() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let old = scene.settled_group("dev", &[ann.resource.id]).await;
+    let gone = scene.delete_group(&old, actor()).await.unwrap();
+    let again = async || {
+        let new = scene.group("dev", &[ann.resource.id]).await;
+        scene.delete_group(&new, actor()).await.unwrap()
+    };
+    let waits = again().await;
+    assert_eq!(
+        (waits.key, waits.seq, waits.dirty),
+        (old.key, gone.seq, true)
+    );
+    assert_eq!(scene.begin(old.key).await.seq, gone.seq);
+    assert_eq!(scene.confirm_group(&old).await, []);
+    assert!(!again().await.dirty);
+    assert_eq!(scene.lanes().await, []);
+}
