@@ -166,6 +166,9 @@ pub enum Pending {
 pub struct GroupLearned {
     /// The group's existence, if it was learned.
     pub existence: Option<Existence>,
+    /// It was there in this turn, made by it or found, whatever is known of it at
+    /// the end: it is not taken for somebody else's afterwards.
+    pub made: bool,
     /// Pairs now known to be present or absent upstream.
     pub present: Vec<UserKey>,
     pub absent: Vec<UserKey>,

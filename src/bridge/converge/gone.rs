@@ -49,7 +49,7 @@ impl Turn<'_> {
             Ok(Some(_)) => Pause::BackOff,
             Ok(None) if self.doubted => {
                 // What was sent is as open as it was.
-                self.learned.existence = Some(Existence::Unknown);
+                self.doubt();
                 Pause::BackOff
             }
             Ok(None) => match self.take_for_gone() {

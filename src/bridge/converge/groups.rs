@@ -539,9 +539,15 @@ impl Turn<'_> {
 
     /// The next turn reads whether the group is there, and makes it if not.
     pub(super) fn look_again(&mut self) -> Next {
-        self.learned.existence = Some(Existence::Unknown);
+        self.doubt();
         self.return_unsent();
         Next::Stop(Pause::BackOff)
+    }
+
+    /// Whether it is there still is not known.
+    pub(super) fn doubt(&mut self) {
+        self.learned.made |= self.learned.existence == Some(Existence::Present);
+        self.learned.existence = Some(Existence::Unknown);
     }
 
     /// Nobody else is a member of a group that was just made, or is not there.

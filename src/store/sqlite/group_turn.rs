@@ -310,6 +310,7 @@ pub(super) fn end(
     let keys = |users: &[UserKey]| users.iter().map(|user| user.0).collect::<Vec<i64>>();
     seats::settled(db, &group, (&keys(&learned.present), &removed(learned)), at)?;
     let undone = undone::undo(db, &mut group, seq, learned, at)?;
+    group.made |= learned.made;
     left.extend(learned.refused.iter().map(|(user, _)| user.0));
     note_unanswered(db, &group, seq, learned, at)?;
     let gone = gone_now(db, &group, learned, untouched)?;

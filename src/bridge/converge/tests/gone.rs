@@ -121,3 +121,38 @@ async fn a_removal_from_what_a_late_deletion_took_away_looks_again() {
     assert_eq!(sorted(learned.unsent), [10, 11]);
     assert_eq!((learned.absent, learned.gone), (vec![], None));
 }
+
+/// A look may lag behind what was done before it was made anew (a simulated world,
+/// seed 12097).
+#[tokio::test]
+async fn what_this_turn_has_made_and_no_look_shows_was_made_by_it() {
+    let made = |operation: &Operation| match operation {
+        Operation::CreateGroup { .. } => {
+            let mut outcome = all_done(operation)?;
+            for (_, end) in outcome.members.iter_mut().skip(1) {
+                *end = MemberOutcome::LeftOut;
+            }
+            Ok(outcome)
+        }
+        _ => missing(operation),
+    };
+    for unlisted in [true, false] {
+        let mut app = scripted(made);
+        app.unlisted = unlisted;
+        if !unlisted {
+            // The second of them is added by a call of its own.
+            for row in &mut app.can.rows {
+                row.batch = 1;
+            }
+        }
+        let mut work = group(0..2, 0..0);
+        (work.doubted, work.work.observed) = (true, Existence::Absent);
+        let (learned, pause) = turn(&app, work).await;
+        assert_eq!(
+            (learned.existence, pause),
+            (Some(Existence::Unknown), Pause::BackOff)
+        );
+        assert_eq!((sorted(learned.present), learned.refused), (vec![0], vec![]));
+        assert!(learned.made);
+    }
+}

@@ -328,3 +328,33 @@ async fn a_group_that_is_deleted_before_it_is_made_is_gone_with_the_one_that_has
     assert!(!again().await.dirty);
     assert_eq!(scene.lanes().await, []);
 }
+
+/// A look that lags behind a deletion of before shows nothing of what was just made
+/// (a simulated world, seed 12097).
+#[tokio::test]
+async fn a_group_that_was_made_in_a_turn_was_made_whatever_a_look_says_of_it_then() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let ids = [ann.resource.id, bob.resource.id];
+    let group = scene.group("dev", &ids).await;
+    let turn = scene.begin(group.key).await;
+    assert!(!turn.work.made);
+    let learned = GroupLearned {
+        existence: Some(Existence::Unknown),
+        made: true,
+        present: vec![ann.key],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, learned).await;
+    let turn = scene.begin(group.key).await;
+    assert_eq!(turn.work.observed, Existence::Unknown);
+    assert!(turn.work.made);
+    // Where it is not there after all, all of them are put there again.
+    let learned = GroupLearned {
+        existence: Some(Existence::Absent),
+        unsent: vec![bob.key],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, learned).await;
+    assert_eq!(scene.begin(group.key).await.work.adds.len(), 2);
+}
