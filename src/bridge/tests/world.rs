@@ -537,8 +537,8 @@ fn parsed(schemas: &Schemas, of: ResourceType, operations: &Value) -> patch::Pat
 
 /// Worlds that ended wrong once: each kind of mistake that was found, while
 /// nothing changes what follows from a seed.
-const FOUND: [u64; 13] = [
-    242, 313, 675, 834, 1220, 2644, 3876, 4144, 5007, 5515, 12097, 15319, 16996,
+const FOUND: [u64; 14] = [
+    242, 313, 675, 834, 1220, 2644, 3876, 4144, 5007, 5515, 12097, 13267, 15319, 16996,
 ];
 const FOUND_KEEPING: [u64; 14] = [
     260, 477, 486, 504, 583, 653, 661, 2064, 2708, 4546, 5281, 5912, 5936, 6825,

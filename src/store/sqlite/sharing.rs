@@ -80,7 +80,7 @@ pub(super) fn want_again(db: &Connection, user: &User, known_as: Option<&str>) -
              WHERE user_key = ?1 AND (desired = 1 AND managed = 1 AND group_key IN (
                      SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL
                          AND NOT (existence = 0 AND made = 1 AND refused IS NOT NULL))
-                 OR desired = 0 AND sent IS NOT NULL)",
+                 OR desired = 0 AND (sent IS NOT NULL OR observed = 1))",
         )?
         .execute([other])?;
     }

@@ -222,11 +222,11 @@ fn want_again(db: &Connection, user: &User, known_as: Option<&str>) -> Result<()
                  AND NOT (existence = 0 AND made = 1 AND refused IS NOT NULL))",
     )?
     .execute(params![user.key, let_go])?;
-    // Who was to go may be asked for again before the answer comes, which is about
-    // the account before.
+    // Who was to go may be asked for again before that is said, or before the answer
+    // comes, which is about the account before.
     db.prepare_cached(
         "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
-         WHERE user_key = ?1 AND desired = 0 AND sent IS NOT NULL",
+         WHERE user_key = ?1 AND desired = 0 AND (sent IS NOT NULL OR observed = 1)",
     )?
     .execute([user.key])?;
     Ok(())

@@ -1,6 +1,7 @@
 //! Accounts that end, come back or are made anew, and their successors.
 
 use super::*;
+use crate::store::Site;
 
 impl Scene {
     /// The account of `ann` ends and is made anew.
@@ -285,5 +286,51 @@ fn refused(user: &UserWritten) -> GroupLearned {
     GroupLearned {
         refused: vec![(user.key, "no".into())],
         ..GroupLearned::default()
+    }
+}
+
+/// What is still to be said to the account of before is not known of the one of now
+/// (a simulated world, seed 13267).
+#[tokio::test]
+async fn who_was_to_go_before_the_account_was_made_anew_and_is_asked_for_again_is_put_there() {
+    for shared in [false, true] {
+        let mut scene = Scene::new().await;
+        let own = scene.c;
+        let first = scene.member("ann").await;
+        let mut ann = first.clone();
+        if shared {
+            scene.c = scene.store.connection("globex").await.unwrap();
+            let site = |accounts| Site {
+                name: "app 1".into(),
+                accounts,
+            };
+            let both = vec![(own, Some(site(true))), (scene.c, Some(site(false)))];
+            scene.store.settle_sites(both).await.unwrap();
+            ann = scene.member("ann").await;
+        }
+        let ids = [ann.resource.id];
+        let group = scene.settled_group("dev", &ids).await;
+        let other = std::mem::replace(&mut scene.c, own);
+        scene.set_active(&first, "ann", false).await;
+        scene.confirm_user(first.key).await;
+        scene.c = other;
+        scene.change(&group, remove(&ids)).await.unwrap();
+        scene.c = own;
+        scene.set_active(&first, "ann", true).await;
+        let anew = UserLearned {
+            observed: Some(present()),
+            settled: true,
+            recreated: true,
+            ..UserLearned::default()
+        };
+        let turn = scene.store.begin_user_turn(first.key).await.unwrap();
+        assert!(turn.is_some());
+        let end = scene.store.end_user_turn(first.key, anew, 2_000);
+        end.await.unwrap();
+        scene.c = other;
+        scene.change(&group, add(&ids)).await.unwrap();
+        let turn = scene.begin(group.key).await;
+        let adds: Vec<_> = turn.work.adds.iter().map(|p| p.user).collect();
+        assert_eq!(adds, [ann.key]);
     }
 }
