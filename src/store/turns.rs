@@ -4,7 +4,8 @@ use crate::{
     plan::{
         operation::Operation,
         state::{
-            Existence, Family, GroupKey, GroupWork, Holding, ObservedAccount, UserKey, UserWork,
+            Existence, Family, GroupKey, GroupWork, Holding, ObservedAccount, Principal, UserKey,
+            UserWork,
         },
     },
     scim::resource::ResourceId,
@@ -55,6 +56,9 @@ pub struct GroupTurn {
     /// A creation or deletion that was given up may still land on this name.
     pub doubted: bool,
     pub family: Option<Family>,
+    /// Whom a creation may have named, open in this turn or not; only of a group of
+    /// which it is not known whether it was made.
+    pub named: Vec<Principal>,
 }
 
 /// What a pair of a family comes to at this moment.

@@ -73,6 +73,7 @@ pub(in crate::bridge) async fn group_turn(
         upstream,
         since,
         doubted: turn.doubted,
+        named: turn.named,
         learned: GroupLearned::default(),
         open: open(&turn.work),
         left_out: HashSet::new(),
@@ -99,6 +100,7 @@ pub(super) struct Turn<'a> {
     pub(super) upstream: &'a dyn Upstream,
     pub(super) since: &'a dyn Since,
     pub(super) doubted: bool,
+    named: Vec<Principal>,
     pub(super) work: GroupWork,
     pub(super) learned: GroupLearned,
     /// Pairs nothing final was learned about yet.
@@ -577,7 +579,8 @@ impl Turn<'_> {
         }
         let members = self.upstream.members(&self.work.name).await?;
         let listed = Identities::of_members(&members);
-        let mut asked_for = self.work.adds.iter().chain(&self.work.removes);
+        let open = self.work.adds.iter().chain(&self.work.removes);
+        let mut asked_for = open.chain(&self.named);
         Ok(!members.is_empty() && !asked_for.any(|principal| listed.has(principal)))
     }
 

@@ -264,6 +264,7 @@ fn group(adds: std::ops::Range<u8>, removes: std::ops::Range<u8>) -> GroupTurn {
         more: false,
         doubted: false,
         family: None,
+        named: Vec::new(),
     }
 }
 

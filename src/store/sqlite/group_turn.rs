@@ -116,6 +116,7 @@ pub(super) fn prepare(
         more: open.more,
         doubted: late::is_doubted(db, &group)?,
         family: group.family.clone(),
+        named: named(db, &group)?,
         work: GroupWork {
             group: key,
             id: group.id,
@@ -132,6 +133,24 @@ pub(super) fn prepare(
         },
     };
     Ok(Some((group, turn)))
+}
+
+/// Not only those who are open: who is inactive by now may be in it.
+fn named(db: &Connection, group: &Group) -> Result<Vec<Principal>> {
+    if group.made || group.existence != Existence::Unknown || group.tombstone.is_some() {
+        return Ok(Vec::new());
+    }
+    let mut select = db.prepare_cached(
+        "SELECT u.key, u.id, u.account_key, u.upstream_id
+         FROM memberships m JOIN users u ON u.key = m.user_key
+         WHERE m.group_key = ?1 AND m.observed <> 0 AND u.account_key IS NOT NULL",
+    )?;
+    let mut rows = select.query([group.key])?;
+    let mut named = Vec::new();
+    while let Some(row) = rows.next()? {
+        named.push(principal_at(row)?);
+    }
+    Ok(named)
 }
 
 #[derive(Default)]

@@ -74,6 +74,20 @@ async fn a_group_that_only_others_are_in_is_not_what_was_made() {
     assert!(!is_ours(synced, &[]).await);
 }
 
+/// Nothing is open of who is inactive by now, and the group is ours all the same.
+#[tokio::test]
+async fn a_group_with_somebody_whom_the_creation_may_have_named_is_what_was_made() {
+    for work in [0..2, 0..0] {
+        let app = shows(there(&[77]), &[77]);
+        let mut turn_of = group(work, 0..0);
+        turn_of.work.observed = Existence::Unknown;
+        turn_of.named = vec![principal(76), principal(77)];
+        let (learned, pause) = turn(&app, turn_of).await;
+        assert_eq!((learned.group_refused, pause), (None, Pause::None));
+        assert_eq!(learned.existence, Some(Existence::Present));
+    }
+}
+
 #[tokio::test]
 async fn a_group_that_was_confirmed_once_is_ours_whoever_is_in_it() {
     let app = shows(there(&[77]), &[77]);

@@ -1,7 +1,10 @@
 //! Lanes: what is handed out, what is learned, what survives a crash.
 use super::*;
 use crate::{
-    plan::{operation::Operation, state::GroupKey},
+    plan::{
+        operation::Operation,
+        state::{GroupKey, Principal},
+    },
     store::{GroupTurn, UNANSWERED},
 };
 
@@ -357,4 +360,36 @@ async fn a_group_that_was_made_in_a_turn_was_made_whatever_a_look_says_of_it_the
     };
     scene.end(&turn, learned).await;
     assert_eq!(scene.begin(group.key).await.work.adds.len(), 2);
+}
+
+/// Of who was in a creation that got no answer, and is inactive since, nothing is open.
+#[tokio::test]
+async fn whom_a_creation_may_have_named_is_told_while_it_is_not_known_to_be_done() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let (ids, new) = ([ann.resource.id, bob.resource.id], scene.user("new").await);
+    let group = scene.group("dev", &ids).await;
+    let turn = scene.begin(group.key).await;
+    assert_eq!(turn.named, []);
+    let creation = Operation::CreateGroup {
+        name: turn.work.name.clone(),
+        members: turn.work.adds.clone(),
+    };
+    let unanswered = GroupLearned {
+        calls: vec![(creation, UNANSWERED.into(), 1.into())],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, unanswered).await;
+    scene.set_active(&ann, "ann", false).await;
+    scene.confirm_user(ann.key).await;
+    let with_another = add(&[new.resource.id]);
+    scene.change(&group, with_another).await.unwrap();
+    scene.confirm_user(new.key).await;
+    let turn = scene.begin(group.key).await;
+    let keys = |of: &[Principal]| of.iter().map(|p| p.user).collect::<Vec<_>>();
+    assert_eq!(keys(&turn.work.adds), [bob.key, new.key]);
+    assert_eq!(keys(&turn.named), [ann.key, bob.key]);
+    scene.confirm_group(&group).await;
+    scene.change(&group, remove(&ids[1..])).await.unwrap();
+    assert_eq!(scene.begin(group.key).await.named, []);
 }
