@@ -152,7 +152,10 @@ async fn what_this_turn_has_made_and_no_look_shows_was_made_by_it() {
             (learned.existence, pause),
             (Some(Existence::Unknown), Pause::BackOff)
         );
-        assert_eq!((sorted(learned.present), learned.refused), (vec![0], vec![]));
+        assert_eq!(
+            (sorted(learned.present), learned.refused),
+            (vec![0], vec![])
+        );
         assert!(learned.made);
     }
 }
