@@ -81,16 +81,17 @@ const TARGETS: [Target; 3] = [
         path: "/rest",
         settings: "sso = \"link\"\nprecedence = [\"role-0\", \"role-1\", \"role-2\", \"group_member\"]",
         groups: ROLES,
-        // One Snyk Group with three roles, each of which somebody has; everybody else
-        // has signed in and has the role that Snyk gives then.
+        // One Snyk Group with three roles, each of which somebody has, and somebody who
+        // administers; everybody else has signed in and has the role that Snyk gives then.
         company: |users| {
             let holder = |group: usize| format!("holder{group}@example.com");
             let signed_in: Vec<String> = (0..users).map(bodies::user_name).collect();
-            let emails = signed_in.iter().cloned().chain((0..ROLES).map(holder));
+            let emails = signed_in.iter().cloned().chain((0..=ROLES).map(holder));
             let team = |role: String, members: Vec<String>| json!({ "name": "Company", "type": role, "members": members });
             let mut teams: Vec<Value> = (0..ROLES)
                 .map(|group| team(format!("role-{group}"), vec![holder(group)]))
                 .collect();
+            teams.push(team("group_admin".into(), vec![holder(ROLES)]));
             teams.push(team("group_member".into(), signed_in.clone()));
             json!({
                 "users": emails.map(|email| json!({ "email": email })).collect::<Vec<_>>(),
@@ -99,7 +100,7 @@ const TARGETS: [Target; 3] = [
         },
         // A change of a membership each; groups, memberships, SSO connections and SSO
         // users in pages of a hundred.
-        least: |users| users + 2 + 2 * (users + ROLES).div_ceil(100),
+        least: |users| users + 2 + 2 * (users + ROLES + 1).div_ceil(100),
         over: 1.05,
         sends: Sends::Members,
     },
@@ -288,9 +289,9 @@ impl Place {
 
     /// As an identity provider does that finds everybody and all groups there.
     async fn send_members(&self, users: usize, groups: usize) -> Result<(), String> {
-        let known = self.ids("/Users", "userName", users + groups).await?;
-        // One more is the role that everybody has.
-        let shown = self.ids("/Groups", "displayName", groups + 1).await?;
+        let known = self.ids("/Users", "userName", users + groups + 1).await?;
+        // Two more are the role that everybody has and that of who administers.
+        let shown = self.ids("/Groups", "displayName", groups + 2).await?;
         let asked = shown.iter().filter(|(name, _)| name.contains("role-"));
         for (number, (_, group)) in asked.enumerate() {
             let members: Option<Vec<String>> = of_group(number, groups, users)
