@@ -118,6 +118,11 @@ impl Told {
         left
     }
 
+    /// The account that was looked for is there.
+    pub(in crate::bridge) fn is_found(&mut self) {
+        self.empty = None;
+    }
+
     /// An end is to be done once more, though that may be due for some time.
     fn is_awaited(&self) -> bool {
         self.empty.is_some_and(|since| since.elapsed() < AWAITED)

@@ -39,6 +39,10 @@ pub(in crate::bridge) async fn user_turn(
 fn judge_end(learned: &mut UserLearned, told: &mut Told) -> Option<Pause> {
     let ends = |call: &Call| matches!(call.0, Operation::DeactivateUser { .. });
     if !learned.had_nothing && !learned.calls.iter().any(ends) {
+        if learned.found {
+            // Its end is another thing, of which nothing is known yet.
+            told.is_found();
+        }
         return None;
     }
     if learned.refused.is_some() {
