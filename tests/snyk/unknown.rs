@@ -63,7 +63,8 @@ async fn who_must_have_nothing_and_signs_in_then_is_out_when_it_is_asked_for_aga
     assert!(roles(&world, "new").await.is_empty());
 }
 
-#[tokio::test]
+// Commands block their thread for longer than connections are kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reconciliation_takes_out_who_left_before_their_account_appeared() {
     let mut world = snyk_with(SLOW, SELDOM).await;
     let (off, gone) = (world.user("off").await, world.user("gone").await);
