@@ -75,7 +75,7 @@ pub enum StartError {
 fn remedy(error: &StoreError) -> &'static str {
     match error {
         StoreError::Unavailable(_) => "",
-        _ => {
+        StoreError::Broken(_) => {
             "; its folder must exist and be writable for the user that runs drawbridge, and the file must be a store of drawbridge"
         }
     }

@@ -105,7 +105,7 @@ impl<C: Clock + Clone> Budget<C> {
     fn owe(&self, next: impl Fn(u32) -> Option<u32>) {
         let order = Ordering::Relaxed;
         // Where there is no next, it stays.
-        let _ = self.owed.fetch_update(order, order, |owed| next(owed));
+        let _ = self.owed.fetch_update(order, order, next);
     }
 
     fn take(&self, of: &Limiter<C>, per_second: NonZeroU32) -> Result<Duration, u64> {
@@ -148,6 +148,7 @@ fn turn(taken: &StateSnapshot, most: u32) -> Duration {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use governor::clock::FakeRelativeClock;
 
