@@ -82,7 +82,7 @@
 //!
 //! Where the application has no end of an account, a deactivation takes every
 //! membership away instead, also one that was only found; by that it is this
-//! connection's to give back. They stay desired; what is wanted of a pair is that
+//! connection's to give back, unless two looks right before show that it is gone. They stay desired; what is wanted of a pair is that
 //! it is desired and its user is not withdrawn. The user's lane waits for those of
 //! the groups, and an activation only makes the difference again.
 //! Where the account can be ended and that waits for a look at a group, the same

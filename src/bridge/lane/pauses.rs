@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use super::{
     AWAY, AWAY_TAKING, BACK_OFF, CREDENTIAL_LOOK, DENIED_PAUSE, HAND_OVER, LEAST_GAP,
@@ -64,25 +67,23 @@ impl Lanes {
                     }
                 }
             }
-            Pause::Within(wait) => {
-                tokio::time::sleep(LEAST_GAP).await;
-                let _ =
-                    tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
-            }
+            Pause::Within(wait) => rest_unless(&notify, wait).await,
             Pause::BackOff => {
                 let wait = clock::jitter(backed_off(BACK_OFF, attempts)).max(LEAST_GAP);
-                tokio::time::sleep(LEAST_GAP).await;
-                let _ =
-                    tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
+                rest_unless(&notify, wait).await;
             }
             Pause::HandedOver => {
                 let wait = backed_off(HAND_OVER, attempts.saturating_sub(1));
-                tokio::time::sleep(LEAST_GAP).await;
-                let _ =
-                    tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
+                rest_unless(&notify, wait).await;
             }
         }
     }
+}
+
+/// New work ends it early, but for the least gap.
+async fn rest_unless(notify: &Notify, wait: Duration) {
+    tokio::time::sleep(LEAST_GAP).await;
+    let _ = tokio::time::timeout(wait.saturating_sub(LEAST_GAP), notify.notified()).await;
 }
 
 /// The wait after so many attempts, between the first and the longest.
