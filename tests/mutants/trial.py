@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -34,6 +35,8 @@ JUDGES = re.compile("::world::(?!.*(no_|scenes::))")
 SLOW = 1.0
 # A function of many bodies has a large frame, as nothing is optimised.
 STACK = str(1 << 28)
+# Bytes of addresses a process may have: what grows without end is to end before the machine does.
+ROOM = 6 << 30
 # How many seconds tests may work: so many times what they do unchanged, and some. How long they may only wait, and
 # how long they may take in all, which a busy machine makes longer.
 TIMES, SPARE, IDLE, LONGEST = 10, 20, 60, 3_600
@@ -93,6 +96,7 @@ def start(program, arguments, env, limit):
         process = subprocess.Popen([program, "--test-threads=1", *arguments], cwd=TREE.folder, text=True,
                                    env={**os.environ, **env, "TMPDIR": temporary}, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, process_group=0)
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (ROOM, ROOM))
         late = threading.Event()
         threading.Thread(target=watch, args=(process.pid, limit, late), daemon=True).start()
         failed, passed = None, 0
