@@ -3,8 +3,9 @@
 //!
 //! The documents are data (`schemas/*.json`); the lookup tables here are read
 //! from the very values that are served, after an application's extensions
-//! and adjustments were merged in. `password` is known, so that it can be told
-//! from unknown names, but not served.
+//! and adjustments were merged in. How an attribute is written is told only where
+//! it can be. `password` is known, so that it can be told from unknown names, but
+//! not served.
 
 use serde_json::{Map, Value, json};
 
@@ -72,11 +73,11 @@ impl Schemas {
         for (place, extension) in extensions.iter().enumerate() {
             documents.insert(3 + place, complete(extension));
         }
-        for adjustment in adjustments {
-            for document in documents.iter_mut().filter(|d| id(d) == adjustment.schema) {
-                adjust(document, adjustment);
-            }
+        each_adjusted(&mut documents, adjustments, restrict);
+        for document in &mut documents {
+            tell_how_to_write(document.get_mut("attributes"));
         }
+        each_adjusted(&mut documents, adjustments, remark);
         let mut user = Kind::new(ResourceType::User, &documents);
         let mut group = Kind::new(ResourceType::Group, &documents);
         let kept = |adjustment: &&Adjustment| adjustment.mutability == Some(KEPT);
@@ -164,27 +165,48 @@ fn complete(extension: &Value) -> Value {
     document
 }
 
-fn adjust(document: &mut Value, adjustment: &Adjustment) {
-    let mut at = document.get_mut("attributes");
-    let mut parts = adjustment.attribute.split('.').peekable();
-    while let Some(name) = parts.next() {
-        let list = at.and_then(Value::as_array_mut);
-        let found = list
-            .into_iter()
-            .flatten()
-            .find(|a| a.get("name").and_then(Value::as_str) == Some(name));
-        let Some(attribute) = found.and_then(Value::as_object_mut) else {
-            return;
-        };
-        if parts.peek().is_none() {
-            adjust_attribute(attribute, adjustment);
-            return;
+/// An attribute of a served document.
+type Served = Map<String, Value>;
+
+fn each_adjusted(
+    documents: &mut [Value],
+    adjustments: &[Adjustment],
+    act: fn(&mut Served, &Adjustment),
+) {
+    for adjustment in adjustments {
+        for document in documents.iter_mut() {
+            if id(document) == adjustment.schema
+                && let Some(attribute) = named(document, &adjustment.attribute)
+            {
+                act(attribute, adjustment);
+            }
         }
-        at = attribute.get_mut("subAttributes");
     }
 }
 
-fn adjust_attribute(attribute: &mut Map<String, Value>, adjustment: &Adjustment) {
+/// An attribute by its name, or a part of one behind a dot.
+fn named<'a>(document: &'a mut Value, name: &str) -> Option<&'a mut Served> {
+    let (name, part) = name
+        .split_once('.')
+        .map_or((name, None), |(of, part)| (of, Some(part)));
+    let mut found = one_of(document.get_mut("attributes"), name)?;
+    if let Some(part) = part {
+        found = one_of(found.get_mut("subAttributes"), part)?;
+    }
+    Some(found)
+}
+
+fn one_of<'a>(list: Option<&'a mut Value>, name: &str) -> Option<&'a mut Served> {
+    let mut all = attributes(list);
+    all.find(|it| it.get("name").and_then(Value::as_str) == Some(name))
+}
+
+fn attributes(list: Option<&mut Value>) -> impl Iterator<Item = &mut Served> {
+    let list = list.and_then(Value::as_array_mut).into_iter().flatten();
+    list.filter_map(Value::as_object_mut)
+}
+
+fn restrict(attribute: &mut Served, adjustment: &Adjustment) {
     if let Some(mutability) = adjustment.mutability {
         let mutability = if mutability == KEPT {
             "readOnly"
@@ -193,9 +215,7 @@ fn adjust_attribute(attribute: &mut Map<String, Value>, adjustment: &Adjustment)
         };
         attribute.insert("mutability".into(), mutability.into());
         // What cannot be written has no parts that can.
-        let parts = attribute.get_mut("subAttributes");
-        let parts = parts.and_then(Value::as_array_mut).into_iter().flatten();
-        for part in parts.filter_map(Value::as_object_mut) {
+        for part in attributes(attribute.get_mut("subAttributes")) {
             part.insert("mutability".into(), mutability.into());
         }
     }
@@ -205,9 +225,32 @@ fn adjust_attribute(attribute: &mut Map<String, Value>, adjustment: &Adjustment)
             adjustment.canonical_values.clone().into(),
         );
     }
-    if !adjustment.note.is_empty() {
+}
+
+/// How an attribute is written (`written` in our documents, which no RFC knows)
+/// becomes a part of its description where it can be written, and is told
+/// nowhere else.
+fn tell_how_to_write(list: Option<&mut Value>) {
+    for attribute in attributes(list) {
+        let written = attribute.remove("written");
+        let shown = attribute
+            .get("mutability")
+            .is_some_and(|it| it == "readOnly");
+        if let (false, Some(written)) = (shown, written.as_ref().and_then(Value::as_str)) {
+            describe(attribute, written);
+        }
+        tell_how_to_write(attribute.get_mut("subAttributes"));
+    }
+}
+
+fn remark(attribute: &mut Served, adjustment: &Adjustment) {
+    describe(attribute, &adjustment.note);
+}
+
+fn describe(attribute: &mut Served, more: &str) {
+    if !more.is_empty() {
         let old = attribute.get("description").and_then(Value::as_str);
-        let text = [old.unwrap_or_default(), &adjustment.note].join(" ");
+        let text = [old.unwrap_or_default(), more].join(" ");
         attribute.insert("description".into(), text.trim().into());
     }
 }

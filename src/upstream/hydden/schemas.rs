@@ -15,7 +15,7 @@ pub(super) const GROUP_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension
 
 /// The schemas of a connection that can do this.
 pub(super) fn schemas(can: &Capabilities) -> Schemas {
-    Schemas::new(&[user_extension(), group_extension()], &adjustments(can))
+    Schemas::new(&[user_extension(), group_extension(can)], &adjustments(can))
 }
 
 fn user_extension() -> Value {
@@ -32,7 +32,14 @@ fn user_extension() -> Value {
     })
 }
 
-fn group_extension() -> Value {
+fn group_extension(can: &Capabilities) -> Value {
+    // Of a record the bridge writes the name alone.
+    let reason = if can.can(Act::RenameGroup) {
+        "only the name of a group is written here, so change it in Hydden.Control"
+    } else {
+        can.note(Act::RenameGroup)
+    };
+    let shown = |what: &str| format!("{what}. Read-only: {reason}");
     json!({
         "id": GROUP_EXTENSION,
         "name": "HyddenGroup",
@@ -53,13 +60,6 @@ fn group_extension() -> Value {
             },
         ],
     })
-}
-
-/// Of a record the bridge writes the name alone.
-fn shown(what: &str) -> String {
-    format!(
-        "{what}. Read-only: only the name of a group is written here, so change it in Hydden.Control"
-    )
 }
 
 fn text(name: &str, exact: bool, description: &str) -> Value {

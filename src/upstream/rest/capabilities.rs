@@ -94,32 +94,42 @@ fn reason(act: Act, call: Option<Name>, settings: &Settings) -> Cow<'static, str
     let name = settings.name.trim();
     match (act, call) {
         (Act::DeactivateUser, Some(call)) if withdraws(act, settings) => format!(
-            "no call to {} is declared for {name}; {INSTEAD}", call.words()
+            "no call to {} is declared for {name}; {INSTEAD}",
+            call.words()
         )
         .into(),
         (Act::ReactivateUser, _) if withdraws(Act::DeactivateUser, settings) => {
             format!("no account in {name} is deactivated").into()
         }
-        (Act::ReactivateUser, _) => format!(
-            "no call to activate an account again is declared for {name}; its administrator can, or the connection sets reactivate = \"recreate\""
-        )
-        .into(),
-        (_, Some(call)) => {
-            format!("no call to {} is declared for {name}", call.words()).into()
+        (Act::ReactivateUser, _) if settings.has(Name::DeactivateUser) => {
+            let instead = if settings.has(Name::CreateUser) {
+                ", or the connection sets reactivate = \"recreate\""
+            } else {
+                ""
+            };
+            format!(
+                "no call to activate an account again is declared for {name}; its administrator \
+                 can{instead}"
+            )
+            .into()
         }
+        (_, Some(call)) => format!("no call to {} is declared for {name}", call.words()).into(),
         (Act::RenameUser, _) => {
             format!("{name} knows an account by it, and no call to change it is declared").into()
         }
-        (Act::RenameGroup, _) if settings.has(Name::CreateGroup) => format!(
-            "the name of a group in {name} stays; only the SCIM displayName changes"
-        )
-        .into(),
+        (Act::RenameGroup, _) if settings.has(Name::CreateGroup) => {
+            format!("the name of a group in {name} stays; only the SCIM displayName changes").into()
+        }
         (Act::RenameGroup, _) => {
             format!("no call to name a group is declared for {name}, so it is only shown").into()
         }
         _ => {
             let kept = settings.has(Name::CreateUser) || settings.user.link;
-            let end = if kept { "kept by the bridge only" } else { "only shown" };
+            let end = if kept {
+                "kept by the bridge only"
+            } else {
+                "only shown"
+            };
             format!("no call for it is declared for {name}, so it is {end}").into()
         }
     }
