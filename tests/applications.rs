@@ -551,6 +551,36 @@ async fn a_kill_while_access_is_withdrawn_leaves_none(application: Application) 
     assert_eq!(shown.body["active"], false);
 }
 
+async fn a_deletion_that_is_refused_is_told_as_one(application: Application) {
+    let trial = Trial::of(application).await;
+    let row = trial.table.row("deactivate a user");
+    if trial.withdraws() {
+        trial.patch_crew("add", &["ann"]).await.expect(204);
+    }
+    let path = format!("/Users/{}", trial.user("ann").await);
+    let refuses = json!({ "failure": { "status": { "status": 400 } }, "writes": true });
+    trial.world.faults(json!({ "rules": [refuses] })).await;
+    let deletion = json!([{ "method": "DELETE", "path": path }]);
+    let schemas = ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"];
+    let bulk = json!({ "schemas": schemas, "Operations": deletion });
+    let bulk = trial.world.post("/Bulk", bulk).await.expect(200).body;
+    let alone = trial.world.send("DELETE", &path, None).await;
+    let ends = row.able || trial.withdraws();
+    let alone = alone.expect(if ends { 400 } else { 403 }).body;
+    for refused in [&alone, &bulk["Operations"][0]["response"]] {
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.starts_with("the User was not deleted: "), "{detail}");
+        assert!(ends || detail.contains(&row.note), "{detail} {row:?}");
+    }
+    trial.world.get(&path).await.expect(200);
+    assert!(trial.has_access("ann").await);
+    trial.world.faults(json!({})).await;
+    if ends {
+        trial.world.send("DELETE", &path, None).await.expect(204);
+        assert!(!trial.has_access("ann").await);
+    }
+}
+
 async fn a_user_is_made_or_the_refusal_says_why(application: Application) {
     let mut trial = Trial::of(application).await;
     let new = trial.world.post("/Users", user("eve"));
@@ -637,6 +667,7 @@ macro_rules! application {
                 whoever_leaves_has_no_access_and_gets_it_back_or_the_refusal_says_why
                 whoever_leaves_is_taken_out_of_every_group_and_gets_just_these_back
                 a_removal_that_is_refused_is_told_as_an_end_of_access_that_was_refused
+                a_deletion_that_is_refused_is_told_as_one
                 a_kill_while_access_is_withdrawn_leaves_none
                 a_user_is_made_or_the_refusal_says_why
                 the_schemas_say_what_the_table_says

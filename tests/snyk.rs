@@ -347,6 +347,8 @@ async fn the_last_administrator_stays_and_the_answer_says_why() {
     let refused = &world.status().await["connections"][0]["refused"]["users"];
     assert_eq!(*refused, 1);
     let deleted = world.send("DELETE", &path, None).await;
+    let said = deleted.body["detail"].to_string();
+    assert!(said.contains("the User was not deleted: "), "{said}");
     reason(deleted, 400, words);
     assert_eq!(roles(&world, "root").await, just(ADMIN));
 

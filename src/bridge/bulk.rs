@@ -12,16 +12,15 @@
 
 use std::collections::HashMap;
 
-use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{
     Failure, Session, Stopped, Written, clock,
     held::Asked,
     session::{Deadline, store_failed, write_failed},
+    users::not_deleted,
 };
 use crate::{
-    plan::state::UserKey,
     scim::{
         bulk::{self, Act, BulkRequest, Operation, Verb},
         dropped::Taken,
@@ -34,12 +33,13 @@ use crate::{
         },
     },
     store::{
-        GroupWritten, HoldId, Lane, Precondition, UserRow, UserWritten, WriteError,
+        GroupWritten, HoldId, Lane, Precondition, UserWritten, WriteError,
         bulk::{Outcome, Unit, Write, Wrote},
     },
 };
 
 mod addresses;
+mod answers;
 mod rehearsal;
 
 pub use rehearsal::{Foreseen, Look, Rehearsed, Then};
@@ -209,6 +209,16 @@ impl Work<'_> {
 
     fn deletes_user(&self, place: usize) -> bool {
         self.is(place, Verb::Delete, User)
+    }
+
+    /// The application's refusal of the only or first step of an operation on a
+    /// User, said of what was asked.
+    fn as_asked(&self, place: usize, refused: Problem) -> Problem {
+        if self.deletes_user(place) {
+            not_deleted(refused)
+        } else {
+            refused
+        }
     }
 
     fn is(&self, place: usize, verb: Verb, of: ResourceType) -> bool {
@@ -467,201 +477,6 @@ impl Work<'_> {
             let told = self.session.stopped(&asked, stopped).await;
             self.settle(place, Err(told));
         }
-    }
-
-    /// Wakes every lane once and waits for all of them at the same time; users
-    /// first, because groups wait for them.
-    async fn await_answers(
-        &mut self,
-        users: Vec<(usize, UserWritten)>,
-        groups: Vec<(usize, GroupWritten)>,
-    ) {
-        let (session, until) = (self.session, self.until);
-        let users: Vec<_> = users
-            .into_iter()
-            .map(|(place, written)| (place, session.wait_for_user(&written), written))
-            .collect();
-        let groups: Vec<_> = groups
-            .into_iter()
-            .map(|(place, written)| (place, session.wait_for_group(&written), written))
-            .collect();
-        let answers = users
-            .into_iter()
-            .map(|(place, waiting, written)| async move {
-                let answer = session.user_answer(waiting, until).await;
-                (place, written, answer)
-            });
-        let mut chains: Vec<Chain> = Vec::new();
-        let mut by_key = HashMap::new();
-        for (place, written, answer) in join_all(answers).await {
-            let number = *by_key.entry(written.key).or_insert(chains.len());
-            if number == chains.len() {
-                chains.push(Chain::default());
-            }
-            if let Some(chain) = chains.get_mut(number) {
-                chain.note(&written, answer.is_err());
-            }
-            let outcome = match answer {
-                Ok(pending) => session.user_settled(written, pending).map(Some),
-                Err(problem) => {
-                    self.note_made(place, !self.creates(place));
-                    Err(Failure::Problem(problem))
-                }
-            };
-            self.settle(place, outcome);
-        }
-        for chain in chains {
-            if let Some((key, version, before)) = chain.undo {
-                session.take_back(key, version, before).await;
-            }
-        }
-        // A member that was just taken back is waited for by nobody.
-        for (place, _, written) in &groups {
-            if self.missing_need(*place).is_some() {
-                session.connection().lanes.kick(Lane::Group(written.key));
-            }
-        }
-        let answers = groups
-            .into_iter()
-            .map(|(place, waiting, written)| async move {
-                (place, session.group_settled(written, waiting, until).await)
-            });
-        for (place, answer) in join_all(answers).await {
-            if answer.is_err() && self.creates(place) {
-                // Refused as a whole, or only some of its members were.
-                let (of, id) = self.aim(place);
-                let there = session.read(of, &id).await.is_ok();
-                self.note_made(place, there);
-            }
-            self.settle(place, answer.map(Some));
-        }
-        self.tell_broken_references();
-    }
-
-    fn creates(&self, place: usize) -> bool {
-        let act = self.operations.get(place).map(|o| &o.act);
-        matches!(act, Some(Ok(act)) if act.verb == Verb::Create)
-    }
-
-    /// What was written with a reference to something that the application
-    /// then refused was done but for that, and must not be told as done.
-    fn tell_broken_references(&mut self) {
-        for place in 0..self.operations.len() {
-            let done = matches!(self.outcomes.get(place), Some(Some(Ok(_))));
-            if let (true, Some(need)) = (done, self.missing_need(place)) {
-                let detail = format!(
-                    "the application refused what the bulkId {:?} stands for; everything else of \
-                     this operation was done",
-                    self.name(need)
-                );
-                self.settle(place, Err(Failure::Problem(Problem::new(409, detail))));
-            }
-        }
-    }
-
-    /// The second step of the deletions, for those whose account is gone.
-    async fn bury(&mut self, part: Units) {
-        let gone = self.gone(part);
-        if gone.is_empty() {
-            return;
-        }
-        let units = self.burials(&gone);
-        let outcomes = self.session.write_all(units, usize::MAX).await;
-        let outcomes = match outcomes {
-            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(failure) => vec![Err(failure); gone.len()],
-        };
-        for (gone, outcome) in gone.into_iter().zip(outcomes) {
-            for written in self.buried(gone, outcome) {
-                self.session.wake_after_deletion(&written);
-            }
-        }
-        self.tell_stopped().await;
-    }
-
-    /// The Users of a part whose deletion goes on.
-    fn gone(&self, part: Units) -> Vec<(usize, ResourceId)> {
-        part.into_iter()
-            .flatten()
-            .filter(|place| self.deletes_user(*place))
-            .filter_map(|place| match self.outcomes.get(place) {
-                Some(Some(Ok(Some(written)))) => Some((place, written.resource.id)),
-                _ => None,
-            })
-            .collect()
-    }
-
-    fn burials(&self, gone: &[(usize, ResourceId)]) -> Vec<Unit> {
-        gone.iter()
-            .map(|(_, id)| Unit {
-                needs: Vec::new(),
-                writes: vec![Write::DeleteUser {
-                    id: *id,
-                    when: Precondition::default(),
-                }],
-                closes: self.closes,
-            })
-            .collect()
-    }
-
-    /// What became of one of them; returns whose lanes have work now.
-    fn buried(
-        &mut self,
-        (place, id): (usize, ResourceId),
-        outcome: Result<Outcome, Failure>,
-    ) -> Vec<UserWritten> {
-        let mut wakes = Vec::new();
-        let outcome = match outcome {
-            Ok(Outcome::Done(wrote)) => {
-                wakes.extend(wrote.into_iter().filter_map(|wrote| match wrote {
-                    Wrote::User(written) => Some(written),
-                    Wrote::Group(_) => None,
-                }));
-                Ok(self.ended(place))
-            }
-            Ok(Outcome::Refused(_, error)) => {
-                let failure = write_failed(error, User, &id.to_string());
-                if let Failure::Stopped(stopped) = &failure {
-                    self.stopped.push((place, (**stopped).clone()));
-                }
-                Err(failure)
-            }
-            Ok(_) => Err(Failure::Internal),
-            Err(failure) => Err(failure),
-        };
-        self.settle(place, outcome);
-        wakes
-    }
-
-    /// A deletion that is done changed something; whether its first step is
-    /// confirmed, that knows.
-    fn ended(&mut self, place: usize) -> Option<Written> {
-        match self.outcomes.get_mut(place).and_then(Option::take) {
-            Some(Ok(Some(first))) => Some(Written {
-                changed: true,
-                ..first
-            }),
-            _ => None,
-        }
-    }
-}
-
-/// The writes of one user, in order: which of the last ones were refused, and
-/// what undoes all of these at once.
-#[derive(Default)]
-struct Chain {
-    undo: Option<(UserKey, u64, Option<UserRow>)>,
-}
-
-impl Chain {
-    fn note(&mut self, written: &UserWritten, refused: bool) {
-        let version = written.resource.meta.version;
-        self.undo = match (refused, self.undo.take()) {
-            (false, _) => None,
-            (true, None) if !written.changed => None,
-            (true, None) => Some((written.key, version, written.before.clone())),
-            (true, Some((key, _, before))) => Some((key, version, before)),
-        };
     }
 }
 

@@ -162,6 +162,17 @@ impl Session {
         decide: DecideUser,
         put: bool,
     ) -> Result<Written, Failure> {
+        let written = self.write_user(id, when, decide, put).await?;
+        self.settle_user(written).await
+    }
+
+    async fn write_user(
+        &self,
+        id: &str,
+        when: Precondition,
+        decide: DecideUser,
+        put: bool,
+    ) -> Result<UserWritten, Failure> {
         let key = known(User, id)?;
         let store = &self.bridge.store;
         let actor = Actor {
@@ -171,8 +182,7 @@ impl Session {
         let written = store
             .change_user(self.connection.key, key, when, decide, actor)
             .await;
-        self.settle_user(written.map_err(|e| write_failed(e, User, id))?)
-            .await
+        written.map_err(|e| write_failed(e, User, id))
     }
 
     /// Takes the account away first, so that a refusal is an error and not a
@@ -187,8 +197,14 @@ impl Session {
     }
 
     async fn delete_user_whole(&self, id: &str, when: Precondition) -> Result<(), Failure> {
-        self.change_user(id, when, self.leaving_user(), false)
-            .await?;
+        let leaving = self.leaving_user();
+        let written = self.write_user(id, when, leaving, false).await?;
+        self.settle_user(written)
+            .await
+            .map_err(|refused| match refused {
+                Failure::Problem(problem) => Failure::Problem(not_deleted(problem)),
+                other => other,
+            })?;
         let key = known(User, id)?;
         let store = &self.bridge.store;
         let any = Precondition::default();
@@ -209,10 +225,10 @@ impl Session {
             self.demand(Act::DeactivateUser)
         };
         Box::new(move |stored| {
-            able?;
             let mut user = stored.row.attributes.clone();
             user.0.insert("active".into(), false.into());
-            session.changed_row(user, stored)
+            able.and_then(|()| session.changed_row(user, stored))
+                .map_err(not_deleted)
         })
     }
 
@@ -384,6 +400,13 @@ impl Session {
             skipped: Vec::new(),
         })
     }
+}
+
+/// A deletion begins with the end of the account, of which a refusal speaks;
+/// whoever asked for a deletion is told of that.
+pub(super) fn not_deleted(mut refused: Problem) -> Problem {
+    refused.detail.insert_str(0, "the User was not deleted: ");
+    refused
 }
 
 pub(super) fn user_refused(reason: &str) -> Problem {

@@ -237,7 +237,7 @@ impl Work<'_> {
         let mut woken = Vec::new();
         for (place, written) in users {
             let outcome = match ahead.refused(Lane::User(written.key)) {
-                Some(Refused::Whole(reason)) => Err(user_refused(&reason)),
+                Some(Refused::Whole(reason)) => Err(self.as_asked(place, user_refused(&reason))),
                 _ => Ok(Some(of_user(&written))),
             };
             woken.extend(written.groups.into_iter().map(Lane::Group));
