@@ -34,6 +34,7 @@ use pace::{Limits, Pace, Party, Refusal, Turn};
 
 mod address;
 mod background;
+pub(super) mod bounds;
 mod failure;
 mod gate;
 mod moment;
@@ -122,19 +123,7 @@ impl Settings {
         if let Some(problem) = self.token.problem() {
             found.push(format!("token: {problem}"));
         }
-        for (key, value) in [
-            ("requests_per_second", self.requests_per_second),
-            ("requests_per_minute", self.requests_per_minute.unwrap_or(1)),
-            ("burst", self.burst),
-            ("concurrency", self.concurrency),
-            ("reply_limit_mib", self.reply_limit_mib),
-        ] {
-            if value == 0 {
-                found.push(format!(
-                    "{key} = 0 would let nothing through: write at least 1"
-                ));
-            }
-        }
+        found.extend(bounds::problems(self));
         found
     }
 

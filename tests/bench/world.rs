@@ -293,7 +293,7 @@ pub(super) fn serve(
 /// production.
 fn configuration(upstream: &str, per_second: Option<u32>) -> String {
     let pace = match per_second {
-        None => "requests_per_second = 1000000\nburst = 1000000".to_owned(),
+        None => "requests_per_second = 100000\nburst = 100000".to_owned(),
         Some(limit) => format!("requests_per_second = {limit}\nburst = 10\nconcurrency = 32"),
     };
     let connection = |name: &str, budget: u32| {

@@ -6,7 +6,10 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use crate::upstream::client::{self, Span, TokenSource};
+use crate::upstream::client::{
+    self, Span, TokenSource,
+    bounds::{MOST_ENTRIES, too_much},
+};
 
 /// The whole table.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,6 +67,8 @@ impl Settings {
         if self.page_size == 0 {
             found.push("page_size = 0 would ask for nothing: write at least 1".into());
         }
+        let entries = self.page_size as usize;
+        found.extend(too_much("page_size", entries, MOST_ENTRIES));
         found
     }
 
@@ -108,6 +113,20 @@ mod tests {
             let settings: Settings = toml::from_str(&text).unwrap();
             assert_eq!(settings.client().base_url, "https://acme.hydden.io");
             assert_eq!(settings.problems(), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn a_page_has_no_more_entries_than_can_be_meant() {
+        for (entries, faults) in [(10_000, 0), (10_001, 1)] {
+            let settings: Settings = toml::from_str(&format!(
+                "base_url = \"https://acme.hydden.io\"\ntoken = \"x\"\npage_size = {entries}"
+            ))
+            .unwrap();
+            let problems = settings.problems();
+            assert_eq!(problems.len(), faults, "{problems:?}");
+            let about = |it: &String| it.starts_with("page_size: 10001 is more");
+            assert!(problems.iter().all(about), "{problems:?}");
         }
     }
 

@@ -16,7 +16,13 @@ use super::{
     operations::{Key, Name},
     slug,
 };
-use crate::upstream::{client, odd_tenant};
+use crate::upstream::{
+    client::{
+        self,
+        bounds::{MOST_MEMBERS, too_much},
+    },
+    odd_tenant,
+};
 
 pub use crate::upstream::client::{Span, TokenSource};
 
@@ -151,6 +157,8 @@ impl Settings {
         if self.members_per_call == 0 {
             found.push("members_per_call = 0 would send nothing: write at least 1".into());
         }
+        let members = self.members_per_call;
+        found.extend(too_much("members_per_call", members, MOST_MEMBERS));
         if site_role(&self.default_role).is_none() {
             found.push(format!(
                 "default_role {:?} is no site role: write one of {}",
@@ -229,6 +237,19 @@ mod tests {
         assert_eq!(settings.problems(), Vec::<String>::new());
         assert_eq!(settings.requests_per_second, 10);
         assert!(!format!("{settings:?}").contains("secret-value"));
+    }
+
+    #[test]
+    fn a_call_names_no_more_members_than_can_be_meant() {
+        for (members, faults) in [(100_000, 0), (100_001, 1)] {
+            let settings = read(&format!(
+                "base_url = \"https://app.opsera.io\"\ntoken = \"x\"\nmembers_per_call = {members}"
+            ));
+            let problems = settings.unwrap().problems();
+            assert_eq!(problems.len(), faults, "{problems:?}");
+            let about = |it: &String| it.starts_with("members_per_call: 100001 is more");
+            assert!(problems.iter().all(about), "{problems:?}");
+        }
     }
 
     #[test]

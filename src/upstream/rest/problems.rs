@@ -11,7 +11,10 @@ use super::{
     settings::{Authentication, KnownBy, Settings},
     template::{Path, Text},
 };
-use crate::upstream::odd_tenant;
+use crate::upstream::{
+    client::bounds::{MOST_ENTRIES, MOST_MEMBERS, too_much},
+    odd_tenant,
+};
 use reqwest::{Method, header::HeaderValue};
 
 /// The longest name and the longest note.
@@ -206,6 +209,13 @@ impl Settings {
         about_keys(name, operation, told);
         if let Some(paging) = &operation.paging {
             told.extend(about_paging(paging).map(|it| format!(".paging: {it}")));
+            let entries = paging.entries.map_or(1, usize::from);
+            told.extend(too_much(".paging.entries", entries, MOST_ENTRIES));
+            if let Some(first @ 2..) = paging.first {
+                told.push(format!(
+                    ".paging.first: {first} would leave out what is before it: write 0 or 1"
+                ));
+            }
         }
     }
 
@@ -256,6 +266,8 @@ fn about_batches(name: Name, operation: &Operation, told: &mut Vec<String>) {
     if operation.batch.is_some_and(|batch| batch.get() > 1) && !lists {
         told.push(".batch: no list of the body holds the members: write a list with one entry, as in members = [\"{member.id}\"]".into());
     }
+    let batch = operation.batch.map_or(1, usize::from);
+    told.extend(too_much(".batch", batch, MOST_MEMBERS));
     if name == Name::ReplaceMembers && !lists {
         told.push(".body: a replacement names all members: write a list with one entry, as in members = [\"{member.id}\"]".into());
     }

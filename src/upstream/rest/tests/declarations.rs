@@ -265,6 +265,72 @@ fn what_does_not_go_together_is_said_with_its_key_and_a_remedy() {
     all_are_told(WRONG);
 }
 
+/// Numbers of the whole: the most (or least) that can be meant, and the next one.
+const BOUNDS: &[(&str, &str, &str)] = &[
+    ("requests_per_second", "100000", "100001"),
+    ("requests_per_minute", "6000000", "6000001"),
+    ("burst", "100000", "100001"),
+    ("concurrency", "1000", "1001"),
+    ("reply_limit_mib", "1024", "1025"),
+    ("connect_timeout", "\"10ms\"", "\"9ms\""),
+    ("connect_timeout", "\"1m\"", "\"60001ms\""),
+    ("timeout", "\"10ms\"", "\"9ms\""),
+    ("timeout", "\"10m\"", "\"600001ms\""),
+    ("penalty", "\"10ms\"", "\"9ms\""),
+    ("penalty", "\"1h\"", "\"3600001ms\""),
+];
+
+#[test]
+fn a_number_may_be_the_most_that_can_be_meant_and_no_more() {
+    for (key, good, bad) in BOUNDS {
+        let said = |value: &str| {
+            let line = format!("token = \"a-token\"\n{key} = {value}");
+            with(&[("token = \"a-token\"", &line)]).problems()
+        };
+        assert_eq!(said(good), Vec::<String>::new(), "{key} = {good}");
+        one_is_told(&said(bad), key, good);
+    }
+    for (key, before, say, good, bad) in [
+        (
+            "add_members.batch",
+            "batch = 10",
+            "batch = ",
+            "100000",
+            "100001",
+        ),
+        (
+            "list_users.paging.entries",
+            "query = \"after\"",
+            "query = \"after\", size = \"n\", entries = ",
+            "10000",
+            "10001",
+        ),
+        (
+            "list_users.paging.first",
+            "style = \"cursor\", next = \"/next\"",
+            "style = \"page\", first = ",
+            "1",
+            "2",
+        ),
+    ] {
+        let said = |value: &str| with(&[(before, &format!("{say}{value}"))]).problems();
+        assert_eq!(said(good), Vec::<String>::new(), "{key} = {good}");
+        one_is_told(&said(bad), &format!("operations.{key}"), good);
+    }
+}
+
+/// The key, what is wrong, and the number that is not.
+#[track_caller]
+fn one_is_told(problems: &[String], key: &str, good: &str) {
+    let parts: Vec<&str> = problems[0].split(": ").collect();
+    assert_eq!(
+        (problems.len(), parts.len(), parts[0]),
+        (1, 3, key),
+        "{problems:?}"
+    );
+    assert!(parts[2].contains(good), "{problems:?}");
+}
+
 /// A change of the whole, and the beginning of what is said about it.
 #[track_caller]
 pub(super) fn all_are_told(wrong: &[(&str, &str, &str)]) {
