@@ -1,0 +1,143 @@
+//! Which application is behind a bridge, and the configuration that says so.
+
+/// Which application is behind it.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Application {
+    Opsera,
+    Hydden,
+    /// Opsera as a declaration, its members told by e-mail address.
+    Declared,
+    /// The same with its members told by id, one in a call.
+    DeclaredById,
+    /// The same without a call to deactivate a user.
+    DeclaredForEver,
+    /// Hydden.Control as a declaration.
+    DeclaredInventory,
+    Snyk,
+}
+
+impl Application {
+    /// The kind of the simulator.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Opsera | Self::Declared | Self::DeclaredById | Self::DeclaredForEver => "opsera",
+            Self::Hydden | Self::DeclaredInventory => "hydden",
+            Self::Snyk => "snyk",
+        }
+    }
+
+    /// A configuration written for Opsera at this address, for this one; `own`
+    /// are lines that only its kind knows.
+    pub(super) fn adapt(self, configuration: &str, upstream: &str, own: &str) -> String {
+        if let Some(declared) = self.declaration(upstream) {
+            return configuration.replace(&application(upstream), &declared);
+        }
+        let kind = self.kind();
+        let text = configuration.replace("\"opsera\"", &format!("{kind:?}"));
+        let place = format!("kind = {kind:?}\n");
+        let text = text.replace(&place, &format!("{place}{own}\n"));
+        match self {
+            Self::Snyk => text.replace(
+                &format!("base_url = \"{upstream}\"\n"),
+                &format!("base_url = \"{upstream}/rest\"\nrequests_per_minute = 1000000\n"),
+            ),
+            _ => text,
+        }
+    }
+
+    /// `[connection.upstream]` where it is a declaration.
+    fn declaration(self, upstream: &str) -> Option<String> {
+        let opsera = include_str!("../data/opsera-as-rest.toml");
+        let text = match self {
+            Self::Opsera | Self::Hydden | Self::Snyk => return None,
+            Self::Declared => opsera.to_owned(),
+            Self::DeclaredById => opsera
+                .replace("{member.account}", "{member.id}")
+                .replace(
+                    "/user/{user.account}\"\n\n[connection.upstream.operations.list_groups",
+                    "/user/{user.id}\"\n\n[connection.upstream.operations.list_groups",
+                )
+                .replace("groupMemberEmailAddresses", "groupMemberUserIds")
+                .replace("batch = 1000\n", "batch = 1\n"),
+            Self::DeclaredForEver => {
+                let (before, rest) = opsera
+                    .split_once("[connection.upstream.operations.deactivate_user]")
+                    .expect("a call to deactivate a user");
+                let (_, after) = rest.split_once("\n\n").expect("a call after it");
+                let (after, _) = after
+                    .split_once("[connection.upstream.notes]")
+                    .expect("notes");
+                format!("{before}{after}")
+            }
+            Self::DeclaredInventory => include_str!("../data/hydden-as-rest.toml").to_owned(),
+        };
+        let line = |line: &str| match line.split(' ').next() {
+            Some("base_url") => format!("base_url = {upstream:?}\n{NO_PACE}\n"),
+            Some("token") => "token = { file = \"opsera.token\" }\n".to_owned(),
+            _ => format!("{line}\n"),
+        };
+        Some(text.lines().map(line).collect())
+    }
+}
+
+/// What most tests want, unless a test says otherwise.
+const DEFAULTS: [&str; 6] = [
+    "request_budget = 1000000",
+    "reactivate = \"recreate\"",
+    "users_without_email = \"stage\"",
+    "import = \"never\"",
+    "reconcile = \"never\"",
+    "guard = { enabled = false }",
+];
+
+pub(super) fn configuration(upstream: &str, connection: &str) -> String {
+    format!(
+        r#"listen = "127.0.0.1:0"
+
+[store]
+url = "sqlite://bridge.db"
+{}"#,
+        one_connection("acme", upstream, connection)
+    )
+}
+
+/// A second connection, to the same application.
+pub(super) fn another(upstream: &str, connection: &str) -> String {
+    one_connection("globex", upstream, connection)
+}
+
+fn one_connection(name: &str, upstream: &str, connection: &str) -> String {
+    let said = |line: &&str| {
+        line.split_once(' ')
+            .is_none_or(|(key, _)| !connection.contains(key))
+    };
+    let defaults: String = DEFAULTS
+        .iter()
+        .filter(|line| said(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    format!(
+        r#"
+[[connection]]
+name = "{name}"
+tokens = {{ file = "{name}.tokens" }}
+{defaults}{connection}
+{}"#,
+        application(upstream)
+    )
+}
+
+/// No test waits for a pace that it is not about.
+pub(super) const NO_PACE: &str = "requests_per_second = 100000\nburst = 1000";
+
+fn application(upstream: &str) -> String {
+    format!(
+        r#"
+[connection.upstream]
+kind = "opsera"
+base_url = "{upstream}"
+token = {{ file = "opsera.token" }}
+{NO_PACE}
+"#
+    )
+}
