@@ -11,24 +11,22 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
-
 use super::{
-    super::{OWN_NAME, below, chance, now, pick},
+    super::{below, chance, now, pick},
     Kind,
 };
 use crate::{
     plan::{
         capability::{Act, Capabilities, Capability, Certainty, Identifier},
-        operation::Operation,
-        state::{Account, Family, Principal},
+        state::Principal,
     },
-    scim::{error::Problem, resource::Attributes, schema::Schemas},
-    upstream::{
-        Condition, Finding, MemberOutcome, Millis, Outcome, Projection, RemoteGroup, RemoteMember,
-        RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
-    },
+    scim::schema::Schemas,
+    upstream::{MemberOutcome, Millis, RemoteUser, UpstreamError},
 };
+use state::{Held, OnItsWay, Sent, State, Write};
+
+mod answers;
+mod state;
 
 /// The roles of each family, the first before all others.
 pub(super) const ROLES: [&str; 3] = ["admin", "viewer", "member"];
@@ -84,17 +82,6 @@ pub(super) fn account_of(id: &str) -> &str {
     id.trim_start_matches("id of ")
 }
 
-/// A role in a family: by the membership's id, so that what was made anew is
-/// not what it was.
-type Held = BTreeMap<(String, String), (u64, usize)>;
-
-#[derive(Debug, Clone)]
-enum Write {
-    Give(usize),
-    Change(u64, usize),
-    Take(u64),
-}
-
 /// One change: by whom, of whom, in which family, from and to which rank.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Change {
@@ -105,35 +92,6 @@ pub(super) struct Change {
     pub(super) family: String,
     pub(super) was: Option<usize>,
     pub(super) rank: Option<usize>,
-}
-
-/// A call that is under way.
-#[derive(Debug, Clone)]
-struct Sent {
-    by: usize,
-    account: String,
-    family: String,
-    write: Write,
-}
-
-#[derive(Default)]
-struct State {
-    known: BTreeSet<String>,
-    held: Held,
-    past: Vec<(Millis, Held)>,
-    coming: Vec<(Millis, Sent)>,
-    log: Vec<Change>,
-    ids: u64,
-    writes: Vec<Millis>,
-    /// Of whom something was left open, and when last.
-    unclear: BTreeMap<String, Millis>,
-    /// Who is told of right now, by which connection.
-    busy: BTreeSet<(usize, String)>,
-    faults: u64,
-    /// Memberships that calls have ended, which were answered.
-    ended: BTreeSet<u64>,
-    /// The longest that a look lags.
-    lag: u64,
 }
 
 /// The application as one connection knows it.
@@ -166,106 +124,6 @@ fn later() -> UpstreamError {
     UpstreamError::Later {
         after: chance(50).then(|| Duration::from_secs(below(4))),
         reason: "not now".into(),
-    }
-}
-
-impl State {
-    /// Does it if it can be done; whether it could.
-    fn perform(
-        &mut self,
-        (at, by): (Millis, Option<usize>),
-        account: &str,
-        family: &str,
-        write: &Write,
-    ) -> bool {
-        let key = (account.to_owned(), family.to_owned());
-        let now = self.held.get(&key).copied();
-        let next = match (write, now) {
-            (Write::Give(rank), None) => {
-                self.ids += 1;
-                Some((self.ids, *rank))
-            }
-            (Write::Change(id, rank), Some((held, _))) if *id == held => Some((held, *rank)),
-            (Write::Take(id), Some((held, _))) if *id == held => None,
-            _ => return false,
-        };
-        self.past.push((at, self.held.clone()));
-        match next {
-            Some(next) => self.held.insert(key, next),
-            None => self.held.remove(&key),
-        };
-        self.log.push(Change {
-            at,
-            by,
-            account: account.to_owned(),
-            family: family.to_owned(),
-            was: now.map(|(_, rank)| rank),
-            rank: next.map(|(_, rank)| rank),
-        });
-        true
-    }
-
-    fn settle(&mut self) {
-        let now = now();
-        let (mut due, coming): (Vec<_>, Vec<_>) = std::mem::take(&mut self.coming)
-            .into_iter()
-            .partition(|(at, ..)| *at <= now);
-        self.coming = coming;
-        due.sort_by_key(|(at, ..)| *at);
-        for (at, sent) in due {
-            self.perform(
-                (at, Some(sent.by)),
-                &sent.account,
-                &sent.family,
-                &sent.write,
-            );
-            self.unclear.insert(address(&sent.account).to_owned(), at);
-        }
-    }
-
-    fn seen(&mut self, lag: Millis) -> Held {
-        self.settle();
-        let then = now() - lag;
-        let shown = self.past.iter().find(|(until, _)| *until > then);
-        shown.map_or_else(|| self.held.clone(), |(_, held)| held.clone())
-    }
-}
-
-/// A call on its way: when the bridge dies meanwhile, it may still land.
-struct OnItsWay<'a> {
-    app: &'a Roles,
-    what: Option<Sent>,
-}
-
-impl Drop for OnItsWay<'_> {
-    fn drop(&mut self) {
-        if let Some(sent) = self.what.take() {
-            let mut state = self.app.lock();
-            let who = address(&sent.account).to_owned();
-            state.unclear.insert(who, now());
-            if chance(50) {
-                let at = self.app.late();
-                state.coming.push((at, sent));
-            }
-        }
-    }
-}
-
-/// Nobody is told of twice at once by one connection.
-struct Alone<'a>(&'a Roles, String);
-
-impl<'a> Alone<'a> {
-    fn new(app: &'a Roles, account: &str) -> Self {
-        let fresh = app.lock().busy.insert((app.by, account.to_owned()));
-        assert!(fresh, "{account} is told of twice at once");
-        Self(app, account.to_owned())
-    }
-}
-
-impl Drop for Alone<'_> {
-    fn drop(&mut self) {
-        let key = (self.0.by, self.1.clone());
-        self.0.lock().busy.remove(&key);
     }
 }
 
@@ -703,165 +561,5 @@ fn remote(account: &str) -> RemoteUser {
         upstream_id: Some(id_of(account)),
         active: true,
         ..RemoteUser::default()
-    }
-}
-
-#[async_trait]
-impl Upstream for Roles {
-    fn capabilities(&self) -> &Capabilities {
-        &self.can
-    }
-    fn has_families(&self) -> bool {
-        true
-    }
-    fn finds_accounts(&self) -> bool {
-        self.kind != Kind::Alone
-    }
-    fn tenants(&self) -> Vec<Tenant> {
-        let shared = self.kind == Kind::Shared;
-        shared
-            .then(|| Tenant::of(&[b"roles"]))
-            .into_iter()
-            .collect()
-    }
-    fn schemas(&self) -> Arc<Schemas> {
-        Arc::clone(&self.schemas)
-    }
-    fn project(&self, user: &Attributes) -> Result<Projection, Problem> {
-        Ok(Projection {
-            key: user.text("userName").map(str::to_lowercase),
-            account: Account {
-                active: user.active(),
-                ..Account::default()
-            },
-        })
-    }
-    fn group_name(&self, name: &str) -> Result<String, Problem> {
-        Ok(name.to_lowercase())
-    }
-    fn brake(&self, _: bool) {}
-    fn condition(&self) -> Condition {
-        Condition::default()
-    }
-    fn is_refused(&self) -> bool {
-        false
-    }
-    fn plain_role(&self) -> Option<&str> {
-        None
-    }
-    fn user_attributes(&self, user: &RemoteUser, _: Option<&RemoteProfile>) -> Attributes {
-        let mut attributes = Attributes::default();
-        let name = user.account.clone();
-        attributes.0.insert("userName".into(), name.into());
-        attributes
-    }
-    fn group_attributes(&self, group: &RemoteGroup) -> Attributes {
-        let mut attributes = Attributes::default();
-        attributes
-            .0
-            .insert("displayName".into(), group.name.clone().into());
-        attributes
-    }
-    fn adorn_group(&self, attributes: &mut Attributes, name: &str) {
-        attributes.0.insert(OWN_NAME.into(), name.into());
-    }
-    async fn profiles(&self) -> Result<Vec<RemoteProfile>, UpstreamError> {
-        Ok(Vec::new())
-    }
-    async fn users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
-        if self.kind != Kind::Alone {
-            let held = self.look().await?;
-            return Ok(self.listed(&held));
-        }
-        let held = self.lock().held.clone();
-        Ok(self.listed(&held))
-    }
-    async fn groups(&self) -> Result<Vec<RemoteGroup>, UpstreamError> {
-        let of = |name: String| {
-            let (family, rank) = parts(&name);
-            RemoteGroup {
-                name,
-                family: Some(Family {
-                    name: family,
-                    rank: u32::try_from(rank).unwrap(),
-                }),
-                ..RemoteGroup::default()
-            }
-        };
-        Ok(self.names().into_iter().map(of).collect())
-    }
-    async fn members(&self, group: &str) -> Result<Vec<RemoteMember>, UpstreamError> {
-        let (family, own) = parts(group);
-        let held = self.look().await?;
-        let in_it = held
-            .iter()
-            .filter(|((_, of), (_, rank))| *of == family && *rank <= own)
-            .filter(|(_, (_, rank))| self.owns(&family, *rank));
-        let member = |((account, _), (_, rank)): (&(String, String), &(u64, usize))| RemoteMember {
-            upstream_id: Some(id_of(account)),
-            account: Some(address(account).to_owned()),
-            covers: *rank < own,
-        };
-        Ok(in_it.map(member).collect())
-    }
-    async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
-        let held = self.look().await?;
-        let of = held.keys().map(|(of, _)| of);
-        let of: BTreeSet<&String> = of.filter(|of| address(of) == account).collect();
-        let mut of = of.into_iter().map(|of| remote(of));
-        // Of several it cannot be told which one is meant.
-        Ok(match (of.next(), of.next()) {
-            (Some(_), Some(_)) => Some(RemoteUser {
-                upstream_id: None,
-                ..remote(account)
-            }),
-            (one, _) => one,
-        })
-    }
-    async fn group(&self, _: &str) -> Result<Option<RemoteGroup>, UpstreamError> {
-        Ok(None)
-    }
-    async fn apply(&self, operation: &Operation) -> Result<Outcome, UpstreamError> {
-        let one = |member: &Principal, outcome| Outcome {
-            members: vec![(member.user, outcome)],
-            ..Outcome::default()
-        };
-        match operation {
-            Operation::CreateUser {
-                account,
-                upstream_id,
-                ..
-            } => {
-                let _alone = Alone::new(self, account);
-                let account = self.link(account, upstream_id.as_deref()).await?;
-                Ok(Outcome {
-                    upstream_id: Some(id_of(&account)),
-                    ..Outcome::default()
-                })
-            }
-            Operation::DeactivateUser { principal } => {
-                let _alone = Alone::new(self, &principal.account);
-                match self.end(principal).await? {
-                    true => Ok(Outcome::default()),
-                    false => Ok(one(principal, MemberOutcome::Seen)),
-                }
-            }
-            Operation::AddMembers { group, members } => {
-                assert_eq!(members.len(), 1, "one user in one call");
-                let member = &members[0];
-                let _alone = Alone::new(self, &member.account);
-                Ok(one(member, self.change(group, member, true).await?))
-            }
-            Operation::RemoveMembers { group, members } => {
-                assert_eq!(members.len(), 1, "one user in one call");
-                let member = &members[0];
-                let _alone = Alone::new(self, &member.account);
-                Ok(one(member, self.change(group, member, false).await?))
-            }
-            other => panic!("{other:?} is not for an application of roles"),
-        }
-    }
-    async fn check(&self) -> Vec<Finding> {
-        Vec::new()
     }
 }

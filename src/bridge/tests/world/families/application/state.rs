@@ -1,0 +1,132 @@
+//! What the application has, had, and will have when calls land that are under
+//! way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    super::super::{chance, now},
+    Change, Roles, address,
+};
+use crate::upstream::Millis;
+
+/// A role in a family: by the membership's id, so that what was made anew is
+/// not what it was.
+pub(super) type Held = BTreeMap<(String, String), (u64, usize)>;
+
+#[derive(Debug, Clone)]
+pub(super) enum Write {
+    Give(usize),
+    Change(u64, usize),
+    Take(u64),
+}
+
+/// A call that is under way.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    pub(super) by: usize,
+    pub(super) account: String,
+    pub(super) family: String,
+    pub(super) write: Write,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) known: BTreeSet<String>,
+    pub(super) held: Held,
+    pub(super) past: Vec<(Millis, Held)>,
+    pub(super) coming: Vec<(Millis, Sent)>,
+    pub(super) log: Vec<Change>,
+    pub(super) ids: u64,
+    pub(super) writes: Vec<Millis>,
+    /// Of whom something was left open, and when last.
+    pub(super) unclear: BTreeMap<String, Millis>,
+    /// Who is told of right now, by which connection.
+    pub(super) busy: BTreeSet<(usize, String)>,
+    pub(super) faults: u64,
+    /// Memberships that calls have ended, which were answered.
+    pub(super) ended: BTreeSet<u64>,
+    /// The longest that a look lags.
+    pub(super) lag: u64,
+}
+
+impl State {
+    /// Does it if it can be done; whether it could.
+    pub(super) fn perform(
+        &mut self,
+        (at, by): (Millis, Option<usize>),
+        account: &str,
+        family: &str,
+        write: &Write,
+    ) -> bool {
+        let key = (account.to_owned(), family.to_owned());
+        let now = self.held.get(&key).copied();
+        let next = match (write, now) {
+            (Write::Give(rank), None) => {
+                self.ids += 1;
+                Some((self.ids, *rank))
+            }
+            (Write::Change(id, rank), Some((held, _))) if *id == held => Some((held, *rank)),
+            (Write::Take(id), Some((held, _))) if *id == held => None,
+            _ => return false,
+        };
+        self.past.push((at, self.held.clone()));
+        match next {
+            Some(next) => self.held.insert(key, next),
+            None => self.held.remove(&key),
+        };
+        self.log.push(Change {
+            at,
+            by,
+            account: account.to_owned(),
+            family: family.to_owned(),
+            was: now.map(|(_, rank)| rank),
+            rank: next.map(|(_, rank)| rank),
+        });
+        true
+    }
+
+    pub(super) fn settle(&mut self) {
+        let now = now();
+        let (mut due, coming): (Vec<_>, Vec<_>) = std::mem::take(&mut self.coming)
+            .into_iter()
+            .partition(|(at, ..)| *at <= now);
+        self.coming = coming;
+        due.sort_by_key(|(at, ..)| *at);
+        for (at, sent) in due {
+            self.perform(
+                (at, Some(sent.by)),
+                &sent.account,
+                &sent.family,
+                &sent.write,
+            );
+            self.unclear.insert(address(&sent.account).to_owned(), at);
+        }
+    }
+
+    pub(super) fn seen(&mut self, lag: Millis) -> Held {
+        self.settle();
+        let then = now() - lag;
+        let shown = self.past.iter().find(|(until, _)| *until > then);
+        shown.map_or_else(|| self.held.clone(), |(_, held)| held.clone())
+    }
+}
+
+/// A call on its way: when the bridge dies meanwhile, it may still land.
+pub(super) struct OnItsWay<'a> {
+    pub(super) app: &'a Roles,
+    pub(super) what: Option<Sent>,
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        if let Some(sent) = self.what.take() {
+            let mut state = self.app.lock();
+            let who = address(&sent.account).to_owned();
+            state.unclear.insert(who, now());
+            if chance(50) {
+                let at = self.app.late();
+                state.coming.push((at, sent));
+            }
+        }
+    }
+}
