@@ -79,6 +79,7 @@ mod recovery;
 mod refusals;
 mod removals;
 mod row;
+mod scans;
 mod seats;
 mod sharing;
 mod shown;
@@ -213,7 +214,7 @@ impl Store for Sqlite {
                 let read = move |db: &Connection| list(db, &Halt::default());
                 self.readers.read_apart(read).await?
             }
-            Reach::Everything => self.readers.scan(list).await?,
+            Reach::Everything => self.readers.scan(c.0, list).await?,
         })
     }
 

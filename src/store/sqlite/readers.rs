@@ -2,7 +2,8 @@
 //! to another thread costs more than they do. What takes longer but is bounded
 //! (a group's members, a plain page) waits for one of a few places on a
 //! blocking thread, and what may look at everything for one of fewer places of
-//! its own, so that costly lists only ever wait for each other.
+//! its own (see [`super::scans`]), so that costly lists only ever wait for each
+//! other.
 
 use std::{
     path::PathBuf,
@@ -23,24 +24,20 @@ use crate::store::StoreError;
 use super::{
     fault::{Fault, Result},
     file,
+    scans::Scans,
 };
 
 /// Idle connections that are kept; each holds up to 2 MiB of pages.
 const IDLE: usize = 4;
 /// Bounded reads at the same time.
 const READS: usize = 3;
-/// Scans at the same time, and how many more may wait for them.
-const SCANS: usize = 2;
-const WAITING: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
     reads: Arc<Semaphore>,
-    scans: Arc<Semaphore>,
-    /// Who runs a scan or waits for its turn.
-    queue: Arc<Semaphore>,
+    scans: Arc<Scans>,
 }
 
 /// Says to a scan that nobody waits for its answer any more: the client has
@@ -69,8 +66,7 @@ impl Readers {
             path,
             idle: Mutex::new(Vec::with_capacity(IDLE)),
             reads: Arc::new(Semaphore::new(READS)),
-            scans: Arc::new(Semaphore::new(SCANS)),
-            queue: Arc::new(Semaphore::new(SCANS + WAITING)),
+            scans: Arc::new(Scans::new()),
         }
     }
 
@@ -100,20 +96,17 @@ impl Readers {
         self.on_thread(place, act).await
     }
 
-    /// Reads what may be everything there is. `act` looks at the halt now and
-    /// then; it is called when the returned future is dropped.
-    pub(super) async fn scan<T, F>(self: &Arc<Self>, act: F) -> Result<T>
+    /// Reads what may be everything there is of a connection. `act` looks at the halt
+    /// now and then; it is called when the returned future is dropped.
+    pub(super) async fn scan<T, F>(self: &Arc<Self>, connection: i64, act: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection, &Halt) -> Result<T> + Send + 'static,
     {
-        let queued = Arc::clone(&self.queue).try_acquire_owned();
-        let queued = queued.map_err(|_| Fault::Crowded)?;
-        let place = place(&self.scans).await?;
+        let seat = self.scans.seat(connection).await?;
         let caller = Caller(Halt::default());
         let halt = caller.0.clone();
-        self.on_thread((queued, place), move |db| act(db, &halt))
-            .await
+        self.on_thread(seat, move |db| act(db, &halt)).await
     }
 
     /// Gives the place back when the thread is done, not when nobody waits.

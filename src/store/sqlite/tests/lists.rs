@@ -491,7 +491,7 @@ async fn a_scan_ends_when_nobody_waits_for_it_and_gives_its_place_back() {
     for _ in 0..10 {
         let (begun, has_begun) = tokio::sync::oneshot::channel();
         let (ended, has_ended) = tokio::sync::oneshot::channel();
-        let scan = readers.scan(move |_, halt| {
+        let scan = readers.scan(1, move |_, halt| {
             begun.send(()).unwrap();
             while !halt.is_called() {
                 std::thread::sleep(std::time::Duration::from_millis(1));
@@ -507,7 +507,7 @@ async fn a_scan_ends_when_nobody_waits_for_it_and_gives_its_place_back() {
         drop(scan);
         has_ended.await.unwrap();
     }
-    assert!(readers.scan(|_, _| Ok(())).await.is_ok());
+    assert!(readers.scan(1, |_, _| Ok(())).await.is_ok());
 }
 
 #[tokio::test]
@@ -523,7 +523,7 @@ async fn scans_wait_in_bounded_numbers_and_hold_up_nothing_else() {
     };
     let mut waiting = Vec::new();
     let crowded = loop {
-        let mut scan = Box::pin(readers.scan(stuck));
+        let mut scan = Box::pin(readers.scan(1, stuck));
         match (&mut scan).now_or_never() {
             None => waiting.push(scan),
             Some(answer) => break answer,
@@ -534,9 +534,14 @@ async fn scans_wait_in_bounded_numbers_and_hold_up_nothing_else() {
     assert!(waiting.len() >= 50, "fifty are served");
     assert!(readers.read(|_| Ok(())).is_ok());
     assert!(readers.read_apart(|_| Ok(())).await.is_ok());
+    // Another connection has a waiting room of its own, and the next seat.
+    let mut other = Box::pin(readers.scan(2, |_, _| Ok(())));
+    assert!((&mut other).now_or_never().is_none());
+    drop(waiting.remove(0));
+    assert!(other.await.is_ok());
     drop(waiting);
     loop {
-        match readers.scan(|_, _| Ok(())).await {
+        match readers.scan(1, |_, _| Ok(())).await {
             Ok(()) => break,
             Err(fault::Fault::Crowded) => tokio::task::yield_now().await,
             Err(other) => panic!("{other:?}"),
