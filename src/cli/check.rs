@@ -17,6 +17,8 @@ use crate::{
     upstream::{Finding, Tenant},
 };
 
+mod reading;
+
 /// A token that ends sooner than this is worth a word.
 const SOON_DAYS: i64 = 30;
 
@@ -24,7 +26,8 @@ const SOON_DAYS: i64 = 30;
 ///
 /// Reports all problems at once, each with what to do: the configuration file,
 /// the tokens, the store, then the application's address, the credential and
-/// its rights. Reads only; changes nothing here or there. The exit status is 0
+/// its rights, and what an import reads, as far as that is done in ten seconds. Reads
+/// only; changes nothing here or there. The exit status is 0
 /// when all is in order, 1 when something has to be done, 2 when the
 /// configuration itself is wrong.
 #[derive(Debug, Args)]
@@ -91,8 +94,10 @@ impl Check {
                     for finding in beside(&config, connection) {
                         report.say(&finding);
                     }
-                    for finding in runtime.block_on(upstream.check()) {
-                        report.say(&finding);
+                    let found = runtime.block_on(upstream.check());
+                    found.iter().for_each(|finding| report.say(finding));
+                    if found.iter().all(|finding| finding.ok) {
+                        report.say(&runtime.block_on(reading::finding(&*upstream)));
                     }
                     report.table(upstream.capabilities());
                 }
