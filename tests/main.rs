@@ -49,6 +49,7 @@ mod pace;
 mod plan;
 mod power;
 mod projection;
+mod readings;
 mod reconcile;
 mod refusals;
 mod rehearsal;

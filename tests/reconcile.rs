@@ -106,16 +106,20 @@ async fn who_was_removed_and_is_given_it_back_is_told_apart_from_who_was_never_a
     assert!(!ok && said.contains("take that away there"), "{said}");
     let (left, ok) = reconciles(&world, &["--apply"]);
     assert!(
-        !ok && left.contains("1 memberships that were taken"),
+        !ok && left.contains("1 memberships are there, though they were taken away"),
         "{left}"
     );
     assert!(said.contains("1 members were never asked for"), "{said}");
     assert!(said.contains(&format!("? {}", users[3])), "{said}");
-    let removed = format!("! {} was removed here at 2", users[0]);
+    let removed = format!("! {} is there, though removed here at 2", users[0]);
     assert!(
         said.contains(&removed) && said.contains("given back"),
         "{said}"
     );
+    let (told, _, well) = world.run(&["status"]);
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = "1 memberships are there, though they were taken away here";
+    assert!(!well && told.contains(line), "{told}");
     assert!(!said.contains(&format!("? {}", users[0])), "{said}");
     assert!(!said.contains(&users[1]), "{said}");
     let status = world.status().await;
@@ -134,6 +138,8 @@ async fn who_was_removed_and_is_given_it_back_is_told_apart_from_who_was_never_a
     world.patch(&path, add).await.expect(204);
     let (said, _) = reconciles(&world, &[]);
     assert!(!said.contains("given back"), "{said}");
+    let (told, _, well) = world.run(&["status"]);
+    assert!(well, "{told}");
 }
 
 #[tokio::test]

@@ -141,7 +141,7 @@ impl Session {
             twins.extend(known.map(|it| it.account.clone()));
         }
         twins::disown(&mut reading, &twins);
-        let listed = reading.users;
+        let (listed, unread) = (reading.users, reading.unread);
         let users = listed.iter();
         let users = users.filter_map(|user| self.found_user(user, profiles.get(&user.account)));
         let users = users.collect();
@@ -167,6 +167,7 @@ impl Session {
         self.end_found().await?;
         Ok(self.told(Imported {
             doubted,
+            unread,
             unshown: seen.unshown + twins.len() as u64,
             ..seen
         }))
@@ -211,14 +212,14 @@ impl Session {
                 Err(error) => return Err(self.unreadable(&error)),
             }
         }
+        let left = groups.len() - read.len();
         if let Some(error) = unread {
             // None of several is no matter of one.
             if read.is_empty() && groups.len() > 1 {
                 return Err(self.unreadable(&error));
             }
-            let groups = groups.len() - read.len();
             tracing::warn!(
-                connection = %self.connection.name, groups, %error,
+                connection = %self.connection.name, groups = left, %error,
                 "groups whose members cannot be read are left as they are"
             );
         }
@@ -226,6 +227,7 @@ impl Session {
         Ok(Reading {
             users,
             groups: read,
+            unread: left as u64,
         })
     }
 

@@ -131,6 +131,10 @@ pub struct ConnectionStatus {
     pub request_budget: u32,
     pub requests_refused: u64,
     pub last_import: Option<LastRead>,
+    /// Why the last reconciliation since the start came to no end, and when that was.
+    pub unreconciled: Option<(Millis, String)>,
+    /// When the last one ended that came to its end.
+    pub reconciled: Option<Millis>,
     /// Accounts with the address of one user: several that share it, or what is left
     /// to somebody who must have nothing; of at most so many.
     pub twins: Vec<Twins>,
@@ -173,6 +177,18 @@ impl ConnectionStatus {
         let (pending, pace) = (self.counts.pending_memberships, self.condition.per_second);
         let known = self.single && !self.paused && pending > 0 && pace > 0;
         known.then(|| pending.div_ceil(pace.into()))
+    }
+
+    /// Whether the last import or the last reconciliation failed: what is known of
+    /// the application is of before.
+    pub fn is_unread(&self) -> bool {
+        let import = self.last_import.as_ref();
+        import.is_some_and(|last| last.result.is_err()) || self.unreconciled.is_some()
+    }
+
+    /// What is there although it was taken away here, by the last reconciliation.
+    pub fn given_back(&self) -> u64 {
+        self.drifted.as_ref().map_or(0, |last| last.given_back)
     }
 
     /// What the last reconciliation left as it found it.
@@ -221,6 +237,8 @@ pub struct LastRead {
     pub at: Millis,
     /// What it showed, or why it failed.
     pub result: Result<Imported, String>,
+    /// The last time since the start that it could be read.
+    pub good: Option<Millis>,
 }
 
 impl Bridge {
@@ -324,7 +342,11 @@ async fn record(store: &dyn Store, turned: Vec<(ConnectionKey, bool, String)>) {
 impl Connection {
     pub(super) fn note_import(&self, result: Result<Imported, String>) {
         let at = clock::now();
-        self.imported.send_replace(Some(LastRead { at, result }));
+        self.imported.send_modify(|last| {
+            let before = last.as_ref().and_then(|last| last.good);
+            let good = if result.is_ok() { Some(at) } else { before };
+            *last = Some(LastRead { at, result, good });
+        });
     }
 
     fn last_import(&self) -> Option<LastRead> {
@@ -378,6 +400,10 @@ impl Operator {
         let (paused, store) = (self.bridge.switch.paused(), &self.bridge.store);
         let mut connections = Vec::new();
         for connection in &self.bridge.connections {
+            let reconciling = connection.reconciling();
+            let drifted = store.drifted(connection.key).await?;
+            // While one goes on, what is kept has no end yet.
+            let ended = drifted.as_ref().and_then(|last| last.ended);
             connections.push(ConnectionStatus {
                 name: connection.name.clone(),
                 application: connection.upstream.capabilities().application.to_string(),
@@ -398,7 +424,9 @@ impl Operator {
                 requests_refused: connection.budget.refused(),
                 last_import: connection.last_import(),
                 twins: store.twins(connection.key, SHOWN).await?,
-                drifted: self.bridge.store.drifted(connection.key).await?,
+                unreconciled: reconciling.failure(),
+                reconciled: ended.max(reconciling.good),
+                drifted,
             });
         }
         Ok(Status {

@@ -65,11 +65,22 @@ pub struct Reconciling {
     pub groups: u64,
     /// Of the last one that ended, or why it did not.
     pub result: Option<Result<Drifted, String>>,
+    /// When that was, and when the last one since the start ended that did not fail.
+    at: Millis,
+    pub(super) good: Option<Millis>,
     /// Since the start it was seen, or an operator said, that database and
     /// application belong together.
     agreed: bool,
     /// Since the start an import was compared with what is here.
     looked: bool,
+}
+
+impl Reconciling {
+    /// When the last one failed, and why, if it did.
+    pub(super) fn failure(&self) -> Option<(Millis, String)> {
+        let error = self.result.as_ref()?.as_ref().err()?;
+        Some((self.at, error.clone()))
+    }
 }
 
 impl Bridge {
@@ -209,6 +220,8 @@ impl Session {
         }
         self.connection.note(|now| {
             now.running = false;
+            now.at = clock::now();
+            now.good = told.is_ok().then_some(now.at).or(now.good);
             now.result = Some(told);
         });
         result

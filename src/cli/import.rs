@@ -134,6 +134,13 @@ async fn one(bridge: &std::sync::Arc<Bridge>, name: &str, shrunk: bool) -> Resul
         );
         Screen::new().line(Tone::Bad, &text);
     }
+    if seen.unread > 0 {
+        let text = format!(
+            "{} groups are here as they were, because their members cannot be read",
+            seen.unread
+        );
+        Screen::new().line(Tone::Bad, &text);
+    }
     if seen.unshown > 0 {
         let text = format!(
             "{} users or groups are not shown, because others have names here that SCIM does not \

@@ -22,18 +22,19 @@ const LOOKS: u32 = 60;
 ///
 /// Without --apply it only tells: memberships that were asked for and are gone (-),
 /// or were only found (~), members nobody asked for (?, those who are users here;
-/// ! who was removed here and given it back by somebody), groups and accounts that are gone, accounts that
-/// were ended and are back. With --apply it does what `drift` of the connection
-/// says: puts memberships there again, or accepts that they are gone; and ends
-/// accounts again. What only one of two readings shows is not believed. A group
+/// ! who was removed here and is there: somebody gave it back, or it never went),
+/// groups and accounts that are gone, accounts that were ended and are back. With
+/// --apply it does what `drift` of the connection says: puts memberships there
+/// again, or accepts that they are gone; and ends accounts again. What only one of
+/// two readings shows is not believed. A group
 /// that lost more than half of its members is only told until three
 /// reconciliations, ten minutes apart, show the same, or --shrunk says that it is
 /// true. Where the first one since the start finds more than one in twenty
 /// missing, nothing is put right and recovery begins: see `drawbridge help recovery`.
 ///
 /// Needs a running server, which also does this by itself, as often as
-/// `reconcile` of the connection says. The exit status is 0 only if there is
-/// nothing to repair and nothing was given back; with --apply, only if nothing is
+/// `reconcile` of the connection says. The exit status is 0 only if there is nothing
+/// to repair and nothing is there that was taken away; with --apply, only if nothing is
 /// left: nothing that is held or only told, nothing still under way after a
 /// quarter of a minute, and nothing that the application refuses.
 #[derive(Debug, Args)]
@@ -60,8 +61,9 @@ struct Found {
     given_back: u64,
 }
 
-const GIVEN_BACK: &str =
-    "memberships that were taken away here were given back by somebody in the application";
+const GIVEN_BACK: &str = "memberships are there, though they were taken away here (somebody gave \
+                          them back in the application, or it said that they were gone and kept \
+                          them)";
 
 impl Reconcile {
     pub(super) fn run(&self) -> Result<(), Failed> {
@@ -315,7 +317,8 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
         for it in back() {
             let word = |key: &str| it[key].as_str().unwrap_or_default();
             let text = format!(
-                "! {} was removed here at {} and given back by somebody in the application",
+                "! {} is there, though removed here at {}: given back by somebody in the \
+                 application, or never gone",
                 word("user"),
                 word("removed")
             );
@@ -324,8 +327,8 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
         for it in group["deleted"].as_array().into_iter().flatten() {
             let word = |key: &str| it[key].as_str().unwrap_or_default();
             let text = format!(
-                "! the account {} of a User who was deleted here at {} was given this back by \
-                 somebody in the application, and is not touched",
+                "! the account {} of a User who was deleted here at {} is there: given back by \
+                 somebody in the application, or never gone; it is not touched",
                 word("account"),
                 word("removed")
             );

@@ -10,14 +10,17 @@ use super::{
 };
 use crate::app;
 
+mod readings;
+
 /// Show how a running server stands: what is pending, refused or paused, and
 /// how it goes with each application.
 ///
 /// The exit status is 0 only if everything is as the identity providers were
 /// told: nothing pending, refused, held or paused, nothing that the last
-/// reconciliation missed and left, and every application answers. What is unsettled
-/// is as they were told now; a call that got no answer may still change it, and then
-/// it is put right by itself.
+/// reconciliation missed and left or found though it was taken away, and every
+/// application answers and could be read by the last import and reconciliation. What is
+/// unsettled is as they were told now; a call that got no answer may still change it,
+/// and then it is put right by itself.
 #[derive(Debug, Args)]
 pub(super) struct Status {
     /// As JSON, as the server tells it.
@@ -61,18 +64,16 @@ fn all_is_well(status: &Value) -> bool {
 }
 
 fn is_well(connection: &Value) -> bool {
-    let none = |of: &Value| {
-        let counts = of.as_object().into_iter().flatten();
-        counts.into_iter().all(|(_, count)| count == 0)
-    };
+    let none = |of: &Value| counts(of).is_empty();
     connection["application"]["state"] == "well"
         && none(&connection["pending"])
         && none(&connection["refused"])
-        && none(&connection["lastReconciliation"]["left"])
+        && readings::are_well(connection)
         && collisions(connection).next().is_none()
         && connection["waiting"].as_array().is_none_or(Vec::is_empty)
         && connection["held"] == 0
         && connection["recovery"].is_null()
+        && connection["unseen"] != true
 }
 
 /// Users whose address several accounts have, those accounts, and whether the
@@ -182,7 +183,7 @@ fn show(screen: Screen, status: &Value) {
             );
         }
         show_collisions(screen, connection);
-        show_readings(screen, connection);
+        readings::show(screen, connection);
         for what in ["pending", "refused", "staged"] {
             let counts = counts(&connection[what]);
             if !counts.is_empty() {
@@ -334,62 +335,6 @@ fn show_places(screen: Screen, connection: &Value) {
             text("user"),
             text("group"),
             text("by"),
-        );
-        screen.paragraph(Tone::Bad, "  ", &text);
-    }
-}
-
-/// What the last import and the last reconciliation found and did not put right.
-fn show_readings(screen: Screen, connection: &Value) {
-    for (number, what) in [
-        (
-            "unshown",
-            "are not shown: others have names that SCIM does not tell from theirs, or the same address",
-        ),
-        (
-            "doubted",
-            "are not there any more, too many at once to be believed before more imports agree",
-        ),
-    ] {
-        let count = connection["lastImport"][number].as_u64().unwrap_or(0);
-        if count > 0 {
-            screen.paragraph(
-                Tone::Bad,
-                "  ",
-                &format!("at the last import: {count} {what}"),
-            );
-        }
-    }
-    let missing = counts(&connection["lastReconciliation"]["left"]);
-    if !missing.is_empty() {
-        let text = format!(
-            "at the last reconciliation these were not there and were not put there again, so \
-             people may lack access: {missing}; see drawbridge reconcile"
-        );
-        screen.paragraph(Tone::Bad, "  ", &text);
-    }
-    let number = |key: &str| connection["lastReconciliation"][key].as_u64().unwrap_or(0);
-    if number("unasked") > 0 {
-        let text = format!(
-            "at the last reconciliation {} members were there that nobody asked for; they are \
-             not touched; see drawbridge reconcile",
-            number("unasked")
-        );
-        screen.paragraph(Tone::Plain, "  ", &text);
-    }
-    if number("given_back") > 0 {
-        let text = format!(
-            "{} of them had been removed here, and somebody gave that back in the application; \
-             see drawbridge reconcile",
-            number("given_back")
-        );
-        screen.paragraph(Tone::Bad, "  ", &text);
-    }
-    let back = number("accounts_held") + number("accounts_protected");
-    if back > 0 {
-        let text = format!(
-            "at the last reconciliation {back} accounts that were ended were there again and \
-             were left so; see drawbridge reconcile"
         );
         screen.paragraph(Tone::Bad, "  ", &text);
     }

@@ -8,11 +8,11 @@ use actix_web::HttpResponse;
 
 use super::{
     Entered, broken,
-    status::{DIFFERS, UNREADABLE, state},
+    status::{DIFFERS, UNREAD, UNREADABLE, state},
 };
 use crate::{
     bridge::{ConnectionStatus, Status},
-    store::Imported,
+    store::{Imported, Millis},
 };
 
 pub(super) async fn show(operator: Entered) -> HttpResponse {
@@ -32,7 +32,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 45] = [
+const ROWS: [Row; 49] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -142,6 +142,26 @@ const ROWS: [Row; 45] = [
         |c| c.unseen.into(),
     ),
     gauge(
+        "import_failed",
+        "1 while the last import failed; it is tried again.",
+        |c| {
+            c.last_import
+                .as_ref()
+                .is_some_and(|last| last.result.is_err())
+                .into()
+        },
+    ),
+    gauge(
+        "last_import_time_seconds",
+        "When the last import ended that did not fail, since 1970; 0 without one since the start.",
+        |c| seconds(c.last_import.as_ref().and_then(|last| last.good)),
+    ),
+    gauge(
+        "import_unread",
+        "Groups whose members the last import could not read; they are here as they were.",
+        |c| imported(c, |seen| seen.unread),
+    ),
+    gauge(
         "import_unshown",
         "Users and groups that the last import could not show: others have names that compare equal.",
         |c| imported(c, |seen| seen.unshown),
@@ -178,13 +198,18 @@ const ROWS: [Row; 45] = [
     ),
     gauge(
         "drift_given_back",
-        "Of those, such as had been removed here, so that somebody gave it back.",
-        |c| c.drifted.as_ref().map_or(0, |last| last.given_back),
+        "Of those, such as are there although they were taken away here.",
+        ConnectionStatus::given_back,
+    ),
+    gauge(
+        "reconciliation_failed",
+        "1 while the last reconciliation since the start failed.",
+        |c| c.unreconciled.is_some().into(),
     ),
     gauge(
         "last_reconciliation_time_seconds",
-        "When the last reconciliation ended, since 1970; 0 without one.",
-        reconciled,
+        "When the last reconciliation ended that did not fail, since 1970; 0 without one.",
+        |c| seconds(c.reconciled),
     ),
     gauge("paused", "1 while the kill switch stops all writes.", |c| {
         c.paused.into()
@@ -192,7 +217,12 @@ const ROWS: [Row; 45] = [
     gauge(
         "application_well",
         "1 while the application answers and takes our credential.",
-        |c| u64::from(matches!(state(c), "well" | "paused" | DIFFERS | UNREADABLE)),
+        |c| {
+            u64::from(matches!(
+                state(c),
+                "well" | "paused" | DIFFERS | UNREAD | UNREADABLE
+            ))
+        },
     ),
     gauge(
         "credential_unreadable",
@@ -260,9 +290,8 @@ fn imported(of: &ConnectionStatus, number: fn(&Imported) -> u64) -> u64 {
     seen.map_or(0, number)
 }
 
-fn reconciled(of: &ConnectionStatus) -> u64 {
-    let ended = of.drifted.as_ref().and_then(|last| last.ended);
-    u64::try_from(ended.unwrap_or(0) / 1_000).unwrap_or(0)
+fn seconds(at: Option<Millis>) -> u64 {
+    u64::try_from(at.unwrap_or(0) / 1_000).unwrap_or(0)
 }
 
 const fn gauge(name: &'static str, help: &'static str, value: Read) -> Row {

@@ -118,6 +118,11 @@ fn connection(of: &ConnectionStatus) -> Value {
             "budgetPerSecond": of.request_budget,
             "refused": of.requests_refused,
         },
+        "reconciliation": {
+            "failed": of.unreconciled.as_ref().map(|(at, _)| time(*at)),
+            "error": of.unreconciled.as_ref().map(|(_, error)| error),
+            "lastGood": of.reconciled.map(time),
+        },
         "lastReconciliation": of.drifted.as_ref().map(reconcile::found),
         "lastImport": of.last_import.as_ref().map(|last| json!({
             "at": time(last.at),
@@ -125,7 +130,9 @@ fn connection(of: &ConnectionStatus) -> Value {
             "groups": last.result.as_ref().ok().map(|seen| seen.groups_seen),
             "unshown": last.result.as_ref().ok().map(|seen| seen.unshown),
             "doubted": last.result.as_ref().ok().map(|seen| seen.doubted),
+            "unread": last.result.as_ref().ok().map(|seen| seen.unread),
             "error": last.result.as_ref().err(),
+            "lastGood": last.good.map(time),
         })),
     })
 }
@@ -134,8 +141,11 @@ fn as_asked(of: AsAsked) -> Value {
     json!({ "done": of.done, "all": of.all })
 }
 
-/// It answers, and does not have everything that it should have.
+/// It answers, and does not have everything that it should have, or has more.
 pub(super) const DIFFERS: &str = "differs";
+
+/// It answers, and the last import or reconciliation failed all the same.
+pub(super) const UNREAD: &str = "cannot be read";
 
 /// It answers still, to what was read of the credential before.
 pub(super) const UNREADABLE: &str = "credential unreadable";
@@ -149,7 +159,8 @@ pub(super) fn state(of: &ConnectionStatus) -> &'static str {
         () if condition.unreachable => "unreachable",
         () if condition.credential.is_some() => UNREADABLE,
         () if condition.silent_for.is_some() => "asked for silence",
-        () if of.left().is_nothing() => "well",
+        () if of.is_unread() => UNREAD,
+        () if of.left().is_nothing() && of.given_back() == 0 => "well",
         () => DIFFERS,
     }
 }

@@ -154,14 +154,15 @@ pub struct DriftedGroup {
     /// Of these, whose membership was taken away here.
     #[serde(default)]
     pub given_back: Vec<GivenBack>,
-    /// Accounts of Users who were deleted here, that somebody has put there again.
+    /// Accounts of Users who were deleted here, that are there.
     #[serde(default)]
     pub deleted: Vec<DeletedBack>,
     /// Why nothing is done about it, if so.
     pub held: Option<String>,
 }
 
-/// A membership that was taken away here, and that somebody has given back.
+/// A membership that was taken away here and is there: somebody has given it back,
+/// or the application kept it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenBack {
     pub user: String,

@@ -50,6 +50,8 @@ pub struct Imported {
     pub doubted: u64,
     /// Groups that were known to be gone and are shown again.
     pub back: u64,
+    /// Groups whose members could not be read, and are here as they were.
+    pub unread: u64,
 }
 
 /// A membership that was only found and is about to be taken away.

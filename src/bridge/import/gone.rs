@@ -26,6 +26,8 @@ const PAGE: usize = 500;
 pub(super) struct Reading {
     pub(super) users: Vec<RemoteUser>,
     pub(super) groups: Vec<(RemoteGroup, Vec<RemoteMember>)>,
+    /// Groups whose members could not be read.
+    pub(super) unread: u64,
 }
 
 /// What is here of the application's groups, by its names for them, and whether

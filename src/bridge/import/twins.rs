@@ -183,6 +183,7 @@ mod tests {
                 group(true, vec![member("1", "ann@x"), member("2", "twin@x")]),
                 group(true, vec![member("3", "Twin@x"), member("1", "ann@x")]),
             ],
+            unread: 0,
         };
         let twins = of(&reading);
         assert_eq!(twins, HashSet::from(["twin@x".to_owned()]));
@@ -202,6 +203,7 @@ mod tests {
         let reading = Reading {
             users: vec![user("1", "ann@x")],
             groups: vec![group(false, vec![member("m7", "ann@x")])],
+            unread: 0,
         };
         assert!(of(&reading).is_empty());
     }

@@ -1,6 +1,7 @@
 //! Of those who are members without having been asked for: whose membership was
-//! taken away here and given back by somebody in the application. It is told as
-//! that and left alone (reliability: I-26, H-15).
+//! taken away here. Somebody in the application has given it back, or the
+//! application said that it was gone and it was not; which, nobody knows here. It
+//! is told as that and left alone (reliability: I-26, H-15).
 
 use super::super::{Failure, Session, session::store_failed};
 use crate::{
@@ -41,7 +42,7 @@ impl Session {
         if found.given_back > 0 {
             tracing::warn!(
                 connection = %self.connection.name, members = found.given_back,
-                "somebody has given back what was taken away here; see drawbridge reconcile"
+                "what was taken away here is there, given back by somebody or never gone; see drawbridge reconcile"
             );
         }
         Ok(())

@@ -1,5 +1,5 @@
 //! Who is a member in the application without being one here, because the
-//! membership was taken away here and somebody has given it back there. Nothing
+//! membership was taken away here, and was given back or kept there. Nothing
 //! is kept of a membership that is gone but the audit, which is kept for ever; so
 //! it is read through, once for all who are asked about (reliability: H-15).
 
