@@ -122,3 +122,14 @@ async fn the_only_one_who_administers_by_now_is_not_lowered_by_a_reading() {
         assert_eq!(roles(&world, &format!("u{n}")).await, just(VIEWER));
     }
 }
+
+#[tokio::test]
+async fn where_nobody_administers_one_look_at_that_serves_and_each_is_looked_at() {
+    let (mut world, viewer, ids) = world("").await;
+    by_hand(&world, "root", MEMBER).await;
+    world.kill_bridge();
+    world.start_bridge();
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    world.forget_calls().await;
+    assert_eq!(raised(&world, &viewer, &ids).await, [COUNT + 1, COUNT]);
+}

@@ -7,9 +7,14 @@ use serde_json::{Value, json};
 use super::Decision;
 use crate::simulator::stage::Incoming;
 
-/// One page of what a list at `path` holds; `key` is what the cursor holds on
-/// to.
-pub(super) fn page(call: &Incoming, path: &str, rows: &[(String, Value)]) -> Decision {
+/// One page of what a list at `path` holds, with what the cursor holds on to of
+/// each; only what is shown is written.
+pub(super) fn page<Key: AsRef<str>, Row>(
+    call: &Incoming,
+    path: &str,
+    rows: &[(Key, Row)],
+    item: impl Fn(&Row) -> Value,
+) -> Decision {
     let limit = match call.asked("limit").map(str::parse::<usize>) {
         None => 10,
         Some(Ok(limit)) if (10..=100).contains(&limit) && limit.is_multiple_of(10) => limit,
@@ -17,7 +22,7 @@ pub(super) fn page(call: &Incoming, path: &str, rows: &[(String, Value)]) -> Dec
     };
     let place_of = |cursor: &str| {
         let key = cursor.strip_prefix("v1.")?;
-        rows.iter().position(|(row, _)| row == key)
+        rows.iter().position(|(row, _)| row.as_ref() == key)
     };
     let (start, end) = match (call.asked("starting_after"), call.asked("ending_before")) {
         (None, None) => (0, limit.min(rows.len())),
@@ -34,9 +39,10 @@ pub(super) fn page(call: &Incoming, path: &str, rows: &[(String, Value)]) -> Dec
         }
     };
     let shown = &rows[start..end];
-    let data: Vec<Value> = shown.iter().map(|(_, row)| row.clone()).collect();
+    let data: Vec<Value> = shown.iter().map(|(_, row)| item(row)).collect();
     let mut links = serde_json::Map::new();
     if let Some((last, _)) = shown.last().filter(|_| end < rows.len()) {
+        let last = last.as_ref();
         let before = ["https://api.snyk.io/rest", "/rest", ""][(start / limit) % 3];
         let next = format!("{before}{path}?limit={limit}&starting_after=v1.{last}");
         let object = (start / limit) % 2 == 1;

@@ -218,11 +218,12 @@ impl World {
     }
 
     pub(super) fn list_groups(&self, call: &Incoming) -> Decision {
-        let rows = self
+        let rows: Vec<_> = self
             .groups
             .iter()
-            .map(|(id, group)| (id.clone(), group_item(id, group)));
-        page(call, "/groups", &rows.collect::<Vec<_>>())
+            .map(|(id, group)| (id, (id, group)))
+            .collect();
+        page(call, "/groups", &rows, |(id, group)| group_item(id, group))
     }
 
     pub(super) fn get_group(&self, id: &str) -> Decision {
@@ -256,15 +257,20 @@ impl World {
             }
         }
         let total = found.len();
-        let rows = found.into_iter().map(|(membership, user)| {
-            let mut item = self.item(id, group, membership, user);
-            if count {
-                item["meta"] = json!({ "group_membership_count": total });
-            }
-            (membership.id.clone(), item)
-        });
+        let rows = found.into_iter().map(|found| (&found.0.id, found));
         let path = format!("/groups/{id}/memberships");
-        page(call, &path, &rows.collect::<Vec<_>>())
+        page(
+            call,
+            &path,
+            &rows.collect::<Vec<_>>(),
+            |(membership, user)| {
+                let mut item = self.item(id, group, membership, user);
+                if count {
+                    item["meta"] = json!({ "group_membership_count": total });
+                }
+                item
+            },
+        )
     }
 
     fn is_asked(&self, call: &Incoming, membership: &Membership, user: &User) -> bool {
@@ -395,15 +401,18 @@ impl World {
         let item =
             json!({ "type": "sso_connection", "id": id(5, 1), "attributes": { "name": "SSO" } });
         let path = format!("/groups/{group}/sso_connections");
-        page(call, &path, &[(id(5, 1), item)])
+        page(call, &path, &[(id(5, 1), item)], Value::clone)
     }
 
     pub(super) fn list_sso_users(&self, group: &str, sso: &str, call: &Incoming) -> Decision {
         if !self.groups.contains_key(group) || sso != id(5, 1) {
             return Decision::refuse(404, "SSO connection not found");
         }
-        let users = self.users.values().filter(|user| user.sso).map(|user| {
-            let item = json!({
+        let users = self.users.values().filter(|user| user.sso);
+        let users: Vec<_> = users.map(|user| (&user.id, user)).collect();
+        let path = format!("/groups/{group}/sso_connections/{sso}/users");
+        page(call, &path, &users, |user| {
+            json!({
                 "type": "user",
                 "id": user.id,
                 "attributes": {
@@ -412,11 +421,8 @@ impl World {
                     "username": user.email,
                     "active": user.active,
                 },
-            });
-            (user.id.clone(), item)
-        });
-        let path = format!("/groups/{group}/sso_connections/{sso}/users");
-        page(call, &path, &users.collect::<Vec<_>>())
+            })
+        })
     }
 
     pub(super) fn delete_sso_user(&self, group: &str, sso: &str, user: &str) -> Decision {

@@ -64,7 +64,12 @@ impl World {
             (user.id.clone(), item)
         });
         let path = format!("/groups/{group}/org_memberships");
-        page(call, &path, &rows.into_iter().collect::<Vec<_>>())
+        page(
+            call,
+            &path,
+            &rows.into_iter().collect::<Vec<_>>(),
+            Value::clone,
+        )
     }
 
     /// Takes a user out without the id of a membership.
@@ -103,7 +108,7 @@ impl World {
             (id, item)
         });
         let path = format!("/tenants/{tenant}/roles");
-        page(call, &path, &rows.collect::<Vec<_>>())
+        page(call, &path, &rows.collect::<Vec<_>>(), Value::clone)
     }
 
     /// Of the older interface, which has roles of organizations only.
