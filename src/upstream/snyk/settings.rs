@@ -102,6 +102,8 @@ pub struct Settings {
     pub allow_plain_http: bool,
     pub connect_timeout: Span,
     pub timeout: Span,
+    /// One more than a sixtieth of the minute's limit, which is the only one that Snyk
+    /// has: what a second loses, as by reading page after page, the next ones make up for.
     pub requests_per_second: u32,
     /// 1,620 a minute for each key; beyond it Snyk wants a minute of silence.
     pub requests_per_minute: u32,
@@ -146,7 +148,7 @@ impl Default for Settings {
             allow_plain_http: false,
             connect_timeout: Span(Duration::from_secs(5)),
             timeout: Span(Duration::from_secs(30)),
-            requests_per_second: 27,
+            requests_per_second: 28,
             requests_per_minute: 1_620,
             burst: 10,
             concurrency: 10,
@@ -389,6 +391,12 @@ mod tests {
 
     fn read(text: &str) -> Settings {
         toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_second_allows_more_than_its_part_of_the_minute() {
+        let settings = Settings::default();
+        assert!(settings.requests_per_second * 60 > settings.requests_per_minute);
     }
 
     #[test]
