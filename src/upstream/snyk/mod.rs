@@ -12,7 +12,8 @@ use tokio::sync::watch;
 
 use super::{
     Condition, Finding, Lags, Ledger, Outcome, Projection, RemoteGroup, RemoteMember,
-    RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError, client::Priority,
+    RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
+    client::{Moment, Priority},
 };
 use crate::{
     plan::{
@@ -34,6 +35,7 @@ mod capabilities;
 mod check;
 mod count;
 mod families;
+mod lately;
 mod mapping;
 mod membership;
 mod memory;
@@ -62,6 +64,7 @@ pub fn open(settings: Settings) -> Result<Arc<dyn Upstream>, String> {
         capabilities: can,
         families: Families::new(&settings),
         memory: Memory::sharing(&administrators.common),
+        lately: lately::Lately::default(),
         administrators,
         lags: OnceLock::new(),
         sso_users: accounts::SsoUsers::default(),
@@ -79,6 +82,7 @@ struct Snyk {
     schemas: Arc<Schemas>,
     families: Families,
     memory: Memory,
+    lately: lately::Lately,
     administrators: Arc<Administrators>,
     lags: OnceLock<Lags>,
     sso_users: accounts::SsoUsers,
@@ -229,7 +233,11 @@ impl Upstream for Snyk {
             Some(user) => api::Which::OfUser(user),
             None => api::Which::OfEmail(&who.account),
         };
+        let began = Moment::now();
         let found = self.look(id, which, Priority::Ordinary).await?;
+        if let Some(user) = &who.upstream_id {
+            self.lately.keep(id, user, began, &found);
+        }
         let place = |role: &str| self.families.place(id, role);
         let has = |it: &api::Membership| {
             it.role_id == role || place(&it.role_id).is_some_and(|at| Some(at) < place(role))

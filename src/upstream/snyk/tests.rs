@@ -263,6 +263,33 @@ async fn a_withdrawal_ends_every_membership_that_is_shown() {
 }
 
 #[tokio::test]
+async fn a_look_right_before_the_end_that_shows_something_serves_for_it() {
+    let (by_id, is) = ("user_id=old", membership("m-1", "old", MEMBER));
+    let (script, upstream) = snyk(&[
+        look(by_id, std::slice::from_ref(&is)),
+        delete("m-1", 204),
+        // It has served, and so does none that shows nothing.
+        look(by_id, &[]),
+        look(by_id, &[membership("m-2", "old", MEMBER)]),
+        delete("m-2", 204),
+        // What is not there as it was shown is looked at once more.
+        look(by_id, &[membership("m-3", "old", MEMBER)]),
+        delete("m-3", 404),
+        look(by_id, &[membership("m-4", "old", MEMBER)]),
+        delete("m-4", 204),
+    ])
+    .await;
+    let has = async || upstream.has(&role(), &ann()).await.unwrap();
+    assert_eq!(has().await, Some(false), "another role");
+    withdraw(&upstream).await.unwrap();
+    assert_eq!(has().await, Some(false));
+    withdraw(&upstream).await.unwrap();
+    has().await;
+    withdraw(&upstream).await.unwrap();
+    script.all_was_asked();
+}
+
+#[tokio::test]
 async fn what_can_be_withdrawn_is_withdrawn_and_the_rest_is_told() {
     let two = [
         membership("m-1", "old", VIEWER),

@@ -199,7 +199,14 @@ impl Snyk {
         group: &str,
         which: Which<'_>,
     ) -> Result<Vec<Membership>, UpstreamError> {
-        let mut memberships = self.look(group, which, Priority::Revocation).await?;
+        let lately = match which {
+            Which::OfUser(user) => self.lately.take(group, user),
+            _ => None,
+        };
+        let mut memberships = match lately {
+            Some(shown) => self.still_there(shown),
+            None => self.look(group, which, Priority::Revocation).await?,
+        };
         if let Which::OfUser(user) = which
             && memberships.len() < 2
         {
@@ -208,6 +215,13 @@ impl Snyk {
             memberships = now.is.into_iter().collect();
         }
         Ok(memberships)
+    }
+
+    /// What a look right before has shown, but for what calls of ours ended since.
+    fn still_there(&self, mut shown: Vec<Membership>) -> Vec<Membership> {
+        let lag = self.lags().read_lag;
+        shown.retain(|it| !self.memory.has_ended(&it.id, lag));
+        shown
     }
 
     /// The right to end each.
