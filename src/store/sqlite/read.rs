@@ -181,11 +181,13 @@ macro_rules! open_pairs {
          WHERE m.desired <> m.observed AND g.connection = ?1 AND g.tombstone IS NULL
            -- What an inactive user is asked for in sleeps, when the account is ended also
            -- what was on its way, once it cannot land any more; of who is withdrawn what
-           -- was taken away is not to come back; and what is told as refused is not sent.
+           -- was taken away is not to come back; what a refused end has left in doubt is
+           -- found out when its user comes back; and what is told as refused is not sent.
            AND NOT (m.desired = 1 AND EXISTS (
                SELECT 1 FROM users u WHERE u.key = m.user_key
                  AND (u.wants = 0 AND (m.observed = 0 OR u.existence = 0 AND u.unsure = 0
-                         AND NOT EXISTS (SELECT 1 FROM doubts d WHERE d.user_key = u.key))
+                         AND NOT EXISTS (SELECT 1 FROM doubts d WHERE d.user_key = u.key)
+                         OR u.refused IS NOT NULL AND u.withdrawn = 0)
                      OR u.withdrawn <> 0
                      AND (m.observed = 0 OR u.refused IS NOT NULL AND u.withdrawn <> 3
                          OR u.withdrawn = 4 AND u.existence = 0))))
