@@ -81,6 +81,9 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
     // Unknown is the end of an account that was there.
     let was_there = work.observed.existence != Existence::Absent || work.observed.deactivated;
     let withdraws = !work.wanted.active && upstream.capabilities().withdraws();
+    if turn.unjudged && was_there {
+        return given_since(upstream, &work, learned).await;
+    }
     if turn.unsure && was_there && !work.wanted.active && !withdraws {
         // Taking away again costs what a look costs, and believes no read that
         // lags behind.
@@ -293,6 +296,30 @@ fn found_leaver(found: &RemoteUser, work: &UserWork, learned: UserLearned) -> Us
         settled: true,
         ..learned
     }
+}
+
+/// Who is deleted had no account any more, as it was ended before: whatever is there
+/// by now was given by hand. Of several accounts the end is that of the linked one.
+async fn given_since(
+    upstream: &dyn Upstream,
+    work: &UserWork,
+    learned: UserLearned,
+) -> (UserLearned, Pause) {
+    let found = match upstream.user(&work.principal.account).await {
+        Ok(found) => found.filter(|found| !found.idle),
+        Err(error) => return (learned, pause_after(&error)),
+    };
+    let Some(mut found) = found else {
+        let nothing = UserLearned {
+            settled: true,
+            ..learned
+        };
+        return (nothing, Pause::None);
+    };
+    if upstream.has_families() && work.principal.upstream_id.is_some() {
+        found.upstream_id = None;
+    }
+    (found_leaver(&found, work, learned), Pause::None)
 }
 
 /// Of several accounts with the address, of which no reading has told yet, none is

@@ -17,9 +17,14 @@ use super::{
     gone, guard, holdings, late, owners, refusals, removals,
     row::check,
     seats,
-    users::{self, User},
+    users::{self, UNJUDGED, User},
     withdrawal::Withdrawal,
 };
+
+/// Who is deleted so soon after the application has confirmed the end of the account
+/// is not looked for again: nobody gives it back by hand meanwhile, and a look may
+/// show how it was before.
+const MOMENT: Millis = 5_000;
 
 pub(super) fn delete(
     db: &Connection,
@@ -110,6 +115,7 @@ fn forget_account(user: &mut User) {
 /// Tombstones a user, wants its account inactive and every membership gone.
 /// Returns the groups whose lanes have work because of it.
 fn bury(db: &Connection, user: &mut User, at: Millis) -> Result<Vec<GroupKey>> {
+    let looked_for = was_ended_before(db, user, at)?;
     let groups = leave_groups(db, user, at)?;
     refusals::forget_user(db, user.key)?;
     db.prepare_cached("DELETE FROM user_emails WHERE user_key = ?1")?
@@ -133,10 +139,37 @@ fn bury(db: &Connection, user: &mut User, at: Millis) -> Result<Vec<GroupKey>> {
     if !user.never_there() && !addresses::others(db, user)?.is_empty() {
         // Ended or not, the user has something by them.
         user.unsure = 2;
+    } else if looked_for {
+        user.unsure = UNJUDGED;
     }
     users::save(db, user)?;
     removals::count_users(db, user.connection, -1)?;
     Ok(groups)
+}
+
+/// Whether the account was ended, and so long ago that somebody may have given it
+/// back by hand since; nobody is left to be told of that later.
+fn was_ended_before(db: &Connection, user: &User, at: Millis) -> Result<bool> {
+    let observed = &user.observed;
+    let ended = !user.account.active
+        && observed.existence == Existence::Absent
+        && observed.deactivated
+        && user.unsure == 0
+        && user.account_key.is_some();
+    if !ended {
+        return Ok(false);
+    }
+    let since: Option<Millis> = db
+        .prepare_cached("SELECT ended FROM users WHERE key = ?1")?
+        .query_row([user.key], |row| row.get(0))?;
+    Ok(since.is_none_or(|since| !(0..MOMENT).contains(&at.saturating_sub(since))))
+}
+
+/// The application has confirmed the end of the account.
+pub(super) fn note_ended(db: &Connection, user: i64, at: Millis) -> Result<()> {
+    db.prepare_cached("UPDATE users SET ended = ?2 WHERE key = ?1")?
+        .execute([user, at])?;
+    Ok(())
 }
 
 struct Pair {

@@ -158,6 +158,7 @@ pub(super) fn end(
             Operation::DeactivateUser { principal } if ended && outcome != UNANSWERED => {
                 addresses::forget(db, user.connection, principal)?;
                 holdings::forget(db, user.key)?;
+                leaving::note_ended(db, user.key, at)?;
                 open.extend(withdrawal::note_account_ended(db, &mut user)?);
             }
             _ if outcome != UNANSWERED => {}
