@@ -17,7 +17,7 @@ use crate::{
 use super::{fault::Result, row::id_at};
 
 /// The actor of everything the lanes write.
-const ENGINE: &str = "bridge";
+pub(super) const ENGINE: &str = "bridge";
 /// The outcome of what the end of the process cut off.
 const INTERRUPTED: &str = "interrupted";
 

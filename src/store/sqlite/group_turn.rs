@@ -22,7 +22,7 @@ use super::{
     groups::{self, Group},
     holdings, lanes,
     late::{self, Sent},
-    named_again, naming, protected, recovery, seats, undone,
+    named_again, naming, protected, recovery, seats, sharing, undone,
     users::principal_at,
     withdrawal,
 };
@@ -370,6 +370,7 @@ pub(super) fn end(
     if !learned.repeats {
         record(db, &group, undone, learned, at)?;
     }
+    sharing::taken_away(db, &group, learned, at)?;
     point!("turn.recorded");
     let mut open = lanes::finish_all(db, left)?;
     open.extend(named_again::next(db, &group)?);

@@ -1,14 +1,30 @@
 //! An account that several connections put into groups, and that one of them alone
 //! ends and makes anew: what the others ask for on it is open again then.
+//!
+//! And what one connection has taken away, as the application has confirmed: the
+//! others, which only found it, show it no more. What they ask for themselves is as
+//! it was, for their own turns and reconciliations to put right.
+
+use std::collections::{BTreeMap, HashSet};
 
 use rusqlite::{Connection, params};
+use serde_json::json;
 
 use crate::{
-    plan::state::{ConnectionKey, GroupKey, UserKey},
-    store::Lane,
+    plan::{
+        operation::Operation,
+        state::{ConnectionKey, GroupKey, Principal, UserKey},
+    },
+    store::{Actor, GroupLearned, Lane, Millis, UNANSWERED, Watch},
 };
 
-use super::{fault::Result, seats, users::User};
+use super::{
+    audit,
+    fault::Result,
+    groups::{self, Group},
+    seats,
+    users::User,
+};
 
 /// Users of other connections, `o`, with the account of a user of the connection
 /// `c` that may end it.
@@ -102,4 +118,121 @@ pub(super) fn asked(db: &Connection, user: UserKey) -> Result<Vec<(ConnectionKey
         Ok((ConnectionKey(row.get(0)?), lane))
     })?;
     Ok(lanes.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Memberships of other connections at the tenant of the user `u`, of the same
+/// account: by its id, and where that is not known, or accounts are known by their
+/// address, by its key. Not of who is to have no access there: that is looked at
+/// before it is given back.
+macro_rules! found_elsewhere {
+    () => {
+        "SELECT m.group_key, m.user_key FROM users u
+             JOIN connections c ON c.key = u.connection
+             JOIN connections e ON e.site = c.site AND e.key <> c.key
+             JOIN users o ON o.connection = e.key AND o.tombstone IS NULL AND o.wants = 1
+                 AND (o.upstream_id = u.upstream_id AND o.upstream_id IS NOT NULL
+                     OR o.account_key = u.account_key AND o.account_key IS NOT NULL
+                         AND (c.site_accounts = 1 OR o.upstream_id IS NULL
+                             OR u.upstream_id IS NULL))
+             JOIN memberships m ON m.user_key = o.key AND m.desired = 1 AND m.observed = 1
+                 AND m.managed = 0
+             JOIN groups g ON g.key = m.group_key AND g.tombstone IS NULL
+         WHERE u.key = ?1 AND "
+    };
+}
+
+/// A turn of a group has ended: whom it took out, as the application said itself.
+pub(super) fn taken_away(
+    db: &Connection,
+    group: &Group,
+    learned: &GroupLearned,
+    at: Millis,
+) -> Result<()> {
+    if !shares(db, group.connection)? {
+        return Ok(());
+    }
+    let took = learned.calls.iter().filter(|call| call.1 != UNANSWERED);
+    let named = took.filter_map(|(operation, ..)| match operation {
+        Operation::RemoveMembers { members, .. } => Some(members),
+        _ => None,
+    });
+    let named: HashSet<UserKey> = named.flatten().map(|member| member.user).collect();
+    let out = learned.absent.iter();
+    let out = out.filter(|user| named.contains(user) && !learned.read.contains(user));
+    let mut found = Vec::new();
+    let mut select = db.prepare_cached(concat!(found_elsewhere!(), "g.upstream_name = ?2"))?;
+    for user in out {
+        let pairs = select.query_map(params![user.0, group.upstream_name], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        found.extend(pairs.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    forget(db, found, at)
+}
+
+/// An account was ended, and with it all that it had but what was spared. Of groups
+/// of families only those in which this connection ends anything.
+pub(super) fn ended(db: &Connection, user: &User, who: &Principal, at: Millis) -> Result<()> {
+    if !shares(db, user.connection)? {
+        return Ok(());
+    }
+    let spared: Vec<&String> = who.elsewhere.iter().chain(&who.keeps).collect();
+    let spared = serde_json::to_string(&spared)?;
+    let mut select = db.prepare_cached(concat!(
+        found_elsewhere!(),
+        "g.upstream_name NOT IN (SELECT value FROM json_each(?2))
+         AND (g.family IS NULL OR g.family NOT IN (SELECT value FROM json_each(?2))
+             AND EXISTS (SELECT 1 FROM groups own
+                 WHERE own.connection = u.connection AND own.family = g.family
+                   AND own.tombstone IS NULL))"
+    ))?;
+    let pairs = select.query_map(params![user.key, spared], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    forget(db, pairs.collect::<rusqlite::Result<_>>()?, at)
+}
+
+fn shares(db: &Connection, connection: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM connections WHERE key = ?1 AND site IS NOT NULL")?
+        .exists([connection])?)
+}
+
+/// A reading of the other connection that began before does not bring it back.
+fn forget(db: &Connection, pairs: Vec<(i64, i64)>, at: Millis) -> Result<()> {
+    let mut of_groups: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for (group, user) in pairs {
+        of_groups.entry(group).or_default().push(user);
+    }
+    for (key, users) in of_groups {
+        let Some(mut group) = groups::by_key(db, key)? else {
+            continue;
+        };
+        for user in &users {
+            for sql in [
+                "DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2",
+                "DELETE FROM refusals WHERE group_key = ?1 AND user_key = ?2",
+            ] {
+                db.prepare_cached(sql)?.execute([key, *user])?;
+            }
+        }
+        let count = i64::try_from(users.len()).unwrap_or(i64::MAX);
+        group.members -= count;
+        group.unmanaged -= count;
+        group.version += 1;
+        group.seq += 1;
+        group.modified = group.modified.max(at);
+        groups::save(db, &group)?;
+        let bridge = Actor {
+            name: audit::ENGINE.into(),
+            at,
+            watch: Watch::Off,
+            put: false,
+        };
+        let detail = json!({ "forgotten": users.len(), "version": group.version });
+        audit::record(db, group.connection, &bridge, "drift", Some(group.id), &detail)?;
+        db.prepare_cached("UPDATE groups SET turned = ?2 WHERE key = ?1")?
+            .execute([key, audit::latest(db)?])?;
+    }
+    Ok(())
 }

@@ -159,6 +159,7 @@ pub(super) fn end(
                 addresses::forget(db, user.connection, principal)?;
                 holdings::forget(db, user.key)?;
                 leaving::note_ended(db, user.key, at)?;
+                sharing::ended(db, &user, principal, at)?;
                 open.extend(withdrawal::note_account_ended(db, &mut user)?);
             }
             _ if outcome != UNANSWERED => {}
