@@ -243,17 +243,23 @@ impl Session {
                 self.connection.agree();
             }
             if !found.is_drift() && !self.has_gone_groups().await? {
-                self.retry_ends().await?;
                 let found = Drifted {
                     applied: true,
+                    accounts_let_go: self.retry_ends(order).await?,
                     ..found
                 };
                 let kept = store.keep_drifted(key, found.clone()).await;
                 return kept.map_err(store_failed).map(|()| found);
             }
         }
-        self.retry_ends().await?;
-        self.read_all(Purpose::Repair(order.shrunk)).await
+        let let_go = self.retry_ends(order).await?;
+        let mut found = self.read_all(Purpose::Repair(order.shrunk)).await?;
+        if found.accounts_let_go != let_go {
+            found.accounts_let_go = let_go;
+            let kept = store.keep_drifted(key, found.clone()).await;
+            kept.map_err(store_failed)?;
+        }
+        Ok(found)
     }
 
     /// Whether one may be there again.
@@ -264,12 +270,20 @@ impl Session {
     }
 
     /// What the application would not end, although nobody is to have it any
-    /// more, is tried once more.
-    async fn retry_ends(&self) -> Result<(), Failure> {
-        let store = &self.bridge.store;
-        let lanes = store.retry_ends(self.connection.key, self.actor()).await;
+    /// more, is tried once more; what the guard rails kept is ended where an operator
+    /// says so. Of that, how many.
+    async fn retry_ends(&self, order: Order) -> Result<u64, Failure> {
+        let (store, key) = (&self.bridge.store, self.connection.key);
+        let mut let_go = 0;
+        if order.shrunk {
+            let lanes = store.end_kept(key, self.actor()).await;
+            let lanes = lanes.map_err(store_failed)?;
+            let_go = lanes.len() as u64;
+            self.connection.lanes.kick_all(lanes);
+        }
+        let lanes = store.retry_ends(key, self.actor()).await;
         self.connection.lanes.kick_all(lanes.map_err(store_failed)?);
-        Ok(())
+        Ok(let_go)
     }
 
     /// Begins recovery: too much differs.

@@ -46,7 +46,7 @@ pub(super) struct Reconcile {
     #[arg(long)]
     apply: bool,
     /// Also in groups that lost more than half of their members, and accounts
-    /// that are back and too many to be ended again at once.
+    /// that are back, or were found late, and too many to be ended at once.
     #[arg(long, requires = "apply")]
     shrunk: bool,
     #[command(flatten)]
@@ -290,6 +290,13 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
             number("accounts_held")
         );
         screen.paragraph(Tone::Bad, "    ", &line);
+    }
+    if found["applied"] == true && number("accounts_let_go") > 0 {
+        let line = format!(
+            "{} accounts of users who left, which the guard rails kept, are being ended",
+            number("accounts_let_go")
+        );
+        screen.paragraph(Tone::Plain, "    ", &line);
     }
     if number("accounts_protected") > 0 {
         let line = format!(

@@ -826,6 +826,13 @@ impl Store for Sqlite {
         Ok(write.await?)
     }
 
+    async fn end_kept(&self, c: ConnectionKey, actor: Actor) -> Result<Vec<Lane>, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| protected::end_kept(db, c.0, &actor));
+        Ok(write.await?)
+    }
+
     async fn retry_ends(&self, c: ConnectionKey, actor: Actor) -> Result<Vec<Lane>, StoreError> {
         let write = self
             .writer

@@ -12,7 +12,7 @@ use crate::{
         guard::{Guard, Rule, Taking},
         state::UserKey,
     },
-    store::Actor,
+    store::{Actor, Lane},
 };
 
 use super::{
@@ -22,13 +22,14 @@ use super::{
     guard::{NOBODY, Named, active_members, is_protected, keep_protected_members, names_of},
     recovery, refusals,
     removals::{self, Place},
-    users::{self, User},
+    users::{self, SOUGHT, UNJUDGED, User},
 };
 
 /// Why something that was accepted is not sent.
 pub(super) const REASON: &str = "it is protected here and was asked for before that; nothing is sent (protected_users, protected_groups, least_members)";
 /// Why an account stays that was found for somebody who must have nothing.
-const TOO_MANY: &str = "the account is there, and the guard rails let no more be ended now; ask again when they do, as more time has passed or an operator has raised `removals` in the configuration";
+const TOO_MANY: &str = "the account is there, and the guard rails let no more be ended now";
+const UNTIL: &str = "ask again when they do, as more time has passed or an operator has raised `removals` in the configuration, or has it ended with `drawbridge reconcile --apply --shrunk`";
 /// `withheld` of such a membership; 1 is until the end of recovery.
 const UPHELD: i64 = 2;
 
@@ -121,8 +122,35 @@ pub(super) fn may_end(db: &Connection, user: UserKey, actor: &Actor) -> Result<O
             Ok(None)
         }
         Err(over) if over.rule == Rule::Foreign => Ok(Some(recovery::WAITS.to_owned())),
-        Err(over) => Ok(Some(format!("{TOO_MANY} ({over})"))),
+        Err(over) => Ok(Some(format!("{TOO_MANY}; {UNTIL} ({over})"))),
     }
+}
+
+/// See [`crate::store::Store::end_kept`].
+pub(super) fn end_kept(db: &Connection, connection: i64, actor: &Actor) -> Result<Vec<Lane>> {
+    let kept: Vec<i64> = db
+        .prepare_cached(
+            "SELECT key FROM users WHERE connection = ?1 AND wants = 0 AND unsure = ?2
+                 AND substr(refused, 1, length(?3)) = ?3",
+        )?
+        .query_map(params![connection, UNJUDGED, TOO_MANY], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut lanes = Vec::new();
+    for key in kept {
+        let Some(mut user) = users::by_key(db, key)? else {
+            continue;
+        };
+        if protects(&user, actor)? || !accounts_end(db, &[user.clone()], true, actor)? {
+            continue;
+        }
+        user.unsure = SOUGHT;
+        user.refused = None;
+        users::save(db, &user)?;
+        let detail = json!({ "ended_again": true });
+        audit::record(db, connection, actor, "drift", Some(user.id), &detail)?;
+        lanes.push(Lane::User(UserKey(key)));
+    }
+    Ok(lanes)
 }
 
 /// At start: what was accepted before it was protected, and is yet to be sent,
