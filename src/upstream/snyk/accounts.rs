@@ -96,13 +96,30 @@ impl Snyk {
     /// Every account that can be seen, and of those that share an e-mail each:
     /// also one that has only signed in, as a user here may be linked to it.
     pub(super) async fn all_users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
+        // A page tells where the next one is, so two lists at once use what the round
+        // trips of one leave of the pace.
+        let rosters = async {
+            let mut rosters = Vec::new();
+            for group in self.snyk_groups("users").await?.iter() {
+                let all = self.roster(&group.id, "users").await?;
+                rosters.push((group.id.clone(), all));
+            }
+            Ok::<_, UpstreamError>(rosters)
+        };
+        let sso = async {
+            match self.settings.sso {
+                Sso::Ignore => Ok(Vec::new()),
+                Sso::Link | Sso::Remove => self.read_sso_users().await,
+            }
+        };
+        let (rosters, sso) = tokio::try_join!(rosters, sso)?;
         let mut found: Vec<RemoteUser> = Vec::new();
         // Their ids, and where they stand in what was found.
         let mut met: HashMap<String, (String, usize)> = HashMap::new();
-        for group in self.snyk_groups("users").await?.iter() {
-            for membership in self.roster(&group.id, "users").await?.iter() {
+        for (group, roster) in &rosters {
+            for membership in roster.iter() {
                 let (email, id) = (&membership.email, &membership.user_id);
-                let one = || in_group(membership, &group.id);
+                let one = || in_group(membership, group);
                 match met.get(email) {
                     Some((first, _)) if first != id => {
                         self.memory.note_twins(email);
@@ -121,18 +138,14 @@ impl Snyk {
                 }
             }
         }
-        if self.settings.sso != Sso::Ignore {
-            let mut ids: HashSet<String> = found
-                .iter()
-                .filter_map(|it| it.upstream_id.clone())
-                .collect();
-            for user in self.read_sso_users().await?.iter() {
-                let shares = met.contains_key(&user.email);
-                let shown = !user.email.is_empty() && (user.active || !shares);
-                if shown && ids.insert(user.id.clone()) {
-                    met.insert(user.email.clone(), (user.id.clone(), found.len()));
-                    found.push(of_sso(user));
-                }
+        let ids = found.iter().filter_map(|it| it.upstream_id.clone());
+        let mut ids: HashSet<String> = ids.collect();
+        for user in &sso {
+            let shares = met.contains_key(&user.email);
+            let shown = !user.email.is_empty() && (user.active || !shares);
+            if shown && ids.insert(user.id.clone()) {
+                met.insert(user.email.clone(), (user.id.clone(), found.len()));
+                found.push(of_sso(user));
             }
         }
         Ok(found)
