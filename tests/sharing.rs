@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Application, Tenant, World, address, group, user, values};
+use crate::support::{Application, Tenant, World, address, eventually, group, user, values};
 
 mod roles;
 
@@ -73,7 +73,11 @@ struct Pair {
 
 impl Pair {
     async fn of(application: Application, connection: &str) -> Self {
-        let (mut world, mut other) = World::pair_apart(application, connection, TENANT).await;
+        Self::named(application, connection, TENANT).await
+    }
+
+    async fn named(application: Application, connection: &str, tenant: &str) -> Self {
+        let (mut world, mut other) = World::pair_apart(application, connection, tenant).await;
         let a = world.user("a").await;
         let team = world.group("team", std::slice::from_ref(&a)).await;
         world.import();
@@ -221,6 +225,51 @@ async fn what_the_other_one_has_taken_away_since_is_not_given_back_with_an_accou
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(world.upstream_members("mine").await.unwrap(), only);
+}
+
+/// What the other connection has found, and what it has asked for itself, in the
+/// groups that it shows after the first one has ended that.
+async fn shown_after(application: Application, tenant: &str, ends: bool) -> [bool; 2] {
+    let Pair {
+        mut world,
+        mut other,
+        a,
+        team,
+        same,
+    } = Pair::named(application, SOON, tenant).await;
+    let theirs = found(&world, "/Groups?filter=displayName%20eq%20%22team%22").await;
+    let mine = world.group("mine", std::slice::from_ref(&same)).await;
+    let all = [same.clone()].into();
+    assert_eq!(world.members(&theirs).await, all);
+    world.turn_to(&mut other);
+    let (path, change, status) = if ends {
+        let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+        (format!("/Users/{a}"), off, 200)
+    } else {
+        let out = json!([{ "op": "remove", "path": format!("members[value eq \"{a}\"]") }]);
+        (format!("/Groups/{team}"), out, 204)
+    };
+    world.patch(&path, change).await.expect(status);
+    eventually("it is written down", async || world.run(&["status"]).2).await;
+    world.turn_to(&mut other);
+    let shown = [theirs, mine].map(|group| {
+        let world = &world;
+        async move { world.members(&group).await }
+    });
+    let [theirs, mine] = shown;
+    [theirs.await == all, mine.await == all]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_connection_takes_away_the_others_of_its_tenant_show_no_more() {
+    let (opsera, for_ever) = (Application::Opsera, Application::DeclaredForEver);
+    assert_eq!(shown_after(opsera, TENANT, false).await, [false, true]);
+    assert_eq!(shown_after(opsera, TENANT, true).await, [false, true]);
+    assert_eq!(shown_after(for_ever, TENANT, false).await, [false, true]);
+    assert_eq!(shown_after(for_ever, TENANT, true).await, [false, true]);
+    // Of another tenant nothing is known.
+    assert_eq!(shown_after(opsera, "", false).await, [true, true]);
+    assert_eq!(shown_after(opsera, "", true).await, [true, true]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

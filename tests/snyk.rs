@@ -346,11 +346,15 @@ async fn the_last_administrator_stays_and_the_answer_says_why() {
     assert_eq!(world.get(&path).await.expect(200).body["active"], false);
     let refused = &world.status().await["connections"][0]["refused"]["users"];
     assert_eq!(*refused, 1);
+    let nothing = json!({ "users": 0, "groups": 0, "memberships": 0 });
+    let pending = &world.status().await["connections"][0]["pending"];
+    assert_eq!(*pending, nothing, "there is nothing that would send it");
     let deleted = world.send("DELETE", &path, None).await;
     let said = deleted.body["detail"].to_string();
     assert!(said.contains("the User was not deleted: "), "{said}");
     reason(deleted, 400, words);
     assert_eq!(roles(&world, "root").await, just(ADMIN));
+    assert_eq!(world.status().await["connections"][0]["pending"], nothing);
 
     add(&world, &admin, &ann).await.expect(204);
     // The answer may still be the one of before.
@@ -359,6 +363,27 @@ async fn the_last_administrator_stays_and_the_answer_says_why() {
         roles(&world, "root").await.is_empty()
     })
     .await;
+}
+
+#[tokio::test]
+async fn who_is_deleted_a_while_after_the_end_has_nothing_that_was_given_by_hand_since() {
+    let world = snyk_with("", "").await;
+    let vic = id_of_user(&world, "vic").await;
+    activate(&world, &vic, false).await.expect(200);
+    assert_eq!(roles(&world, "vic").await, BTreeSet::new());
+    // Longer than what is taken for one deletion.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let mut by_hand = company();
+    by_hand["groups"][1]["members"] = json!([]);
+    let labs = &mut by_hand["groups"][4]["members"];
+    labs.as_array_mut().unwrap().push(address("vic").into());
+    world.seed(by_hand).await;
+    let given = [format!("Labs/{MEMBER}")].into();
+    assert_eq!(roles(&world, "vic").await, given);
+    let path = format!("/Users/{vic}");
+    world.send("DELETE", &path, None).await.expect(204);
+    eventually("vic is out", async || roles(&world, "vic").await.is_empty()).await;
+    eventually("and nothing is open", async || world.run(&["status"]).2).await;
 }
 
 #[tokio::test]

@@ -230,7 +230,14 @@ fn forget(db: &Connection, pairs: Vec<(i64, i64)>, at: Millis) -> Result<()> {
             put: false,
         };
         let detail = json!({ "forgotten": users.len(), "version": group.version });
-        audit::record(db, group.connection, &bridge, "drift", Some(group.id), &detail)?;
+        audit::record(
+            db,
+            group.connection,
+            &bridge,
+            "drift",
+            Some(group.id),
+            &detail,
+        )?;
         db.prepare_cached("UPDATE groups SET turned = ?2 WHERE key = ?1")?
             .execute([key, audit::latest(db)?])?;
     }

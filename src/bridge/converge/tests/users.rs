@@ -323,3 +323,19 @@ async fn an_account_that_cannot_be_ended_is_left_to_the_lanes_of_its_groups() {
     assert!(learned.settled && !learned.withdraws);
     assert_eq!(sent(&app), []);
 }
+
+#[tokio::test]
+async fn who_was_ended_before_is_looked_for_and_ended_only_where_something_is_shown() {
+    let turn = || UserTurn {
+        unjudged: true,
+        ..deactivated(unsure(false, Existence::Absent))
+    };
+    let mut app = scripted(all_done);
+    let learned = alone(&app, turn()).await;
+    assert!(learned.settled && !learned.found && learned.observed.is_none());
+    app.user = found(Some(SINCE));
+    let learned = alone(&app, turn()).await;
+    assert!(learned.settled && learned.found && learned.refused.is_none());
+    assert_eq!(learned.observed.unwrap().existence, Existence::Present);
+    assert_eq!(sent(&app), [], "the guard is asked first");
+}
