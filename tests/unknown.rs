@@ -1,6 +1,8 @@
 //! Users who must have nothing, and have an account in the application that nobody
 //! here knew of: it is looked for once and ended, within the guard rails.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{Application, Reply, World, address, eventually, user};
@@ -189,6 +191,91 @@ async fn whom_the_guard_rails_keep_is_ended_when_it_is_asked_for_again_as_the_an
     let ended = async || activate(&world, &ids[1], false).await.status == 200;
     eventually("it is ended when there is room", ended).await;
     assert!(!is_active(&world, "two").await);
+    all_is_well(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_the_guard_rails_keep_is_ended_at_once_when_an_operator_says_so() {
+    let rails = "read_lag = \"200ms\"\nguard = { enabled = true, \
+                 removals = { more_than = 1, percent = 1, within = \"1h\" } }";
+    let world = World::of(Application::Opsera, rails).await;
+    let names = ["one", "two", "three"];
+    let mut ids = Vec::new();
+    for name in names {
+        ids.push(world.post("/Users", inactive(name)).await.expect(201).id());
+    }
+    somebody_made(&world, &names).await;
+    activate(&world, &ids[0], false).await.expect(200);
+    for id in &ids[1..] {
+        let kept = activate(&world, id, false).await.expect(400);
+        let said = kept.body["detail"].to_string();
+        assert!(said.contains("reconcile --apply --shrunk"), "{said}");
+    }
+    let words = "2 users who left, and had an account that the guard rails kept, are being ended";
+    let (_, said) = world.command(&["reconcile", "--apply"]);
+    assert!(!said.contains(words), "{said}");
+    assert!(is_active(&world, "two").await && is_active(&world, "three").await);
+    let (ended, said) = world.command(&["reconcile", "--apply", "--shrunk"]);
+    assert!(ended && said.contains(words), "{said}");
+    assert!(!is_active(&world, "two").await && !is_active(&world, "three").await);
+    all_is_well(&world).await;
+}
+
+/// Deactivates somebody, who is activated by hand after a while, and deletes them.
+async fn deleted_later(world: &World, name: &str, by_hand: bool, wait: u64) -> Vec<Value> {
+    let id = world.user(name).await;
+    activate(world, &id, false).await.expect(200);
+    assert!(!is_active(world, name).await);
+    tokio::time::sleep(Duration::from_secs(wait)).await;
+    if by_hand {
+        somebody_made(world, &[name]).await;
+        assert!(is_active(world, name).await);
+    }
+    world.forget_calls().await;
+    let path = format!("/Users/{id}");
+    world.send("DELETE", &path, None).await.expect(204);
+    all_is_well(world).await;
+    world.calls().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_deleted_a_while_after_the_end_has_no_account_that_was_activated_by_hand_since() {
+    let world = World::of(Application::Opsera, "read_lag = \"200ms\"").await;
+    let calls = deleted_later(&world, "moment", false, 0).await;
+    assert_eq!(calls, Vec::<Value>::new(), "it was ended a moment ago");
+    // Longer than what is taken for one deletion.
+    let calls = deleted_later(&world, "gone", false, 6).await;
+    assert_eq!(operations(&calls), ["get_user"], "and no write");
+    let calls = deleted_later(&world, "back", true, 6).await;
+    assert!(!is_active(&world, "back").await, "{calls:#?}");
+    world.post("/Users", user("back")).await.expect(201);
+    all_is_well(&world).await;
+    assert!(is_active(&world, "back").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_back_when_its_user_is_deleted_is_ended_within_the_guard_rails() {
+    let rails = "read_lag = \"200ms\"\nguard = { enabled = true, \
+                 removals = { more_than = 1, percent = 1, within = \"12s\" } }";
+    let world = World::of(Application::Opsera, rails).await;
+    let one = world.user("one").await;
+    activate(&world, &one, false).await.expect(200);
+    // It counts no more for the guard rails then.
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    let other = world.post("/Users", inactive("other")).await;
+    let other = other.expect(201).id();
+    somebody_made(&world, &["one", "other"]).await;
+    activate(&world, &other, false).await.expect(200);
+    let path = format!("/Users/{one}");
+    world.send("DELETE", &path, None).await.expect(204);
+    eventually("it is told", async || {
+        world.status().await["connections"][0]["refused"]["users"] == 1
+    })
+    .await;
+    assert!(is_active(&world, "one").await);
+    let (ended, said) = world.command(&["reconcile", "--apply", "--shrunk"]);
+    assert!(ended, "{said}");
+    assert!(!is_active(&world, "one").await);
     all_is_well(&world).await;
 }
 

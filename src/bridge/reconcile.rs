@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     plan::{drift, state::GroupKey},
-    store::{Drifted, Millis, Why},
+    store::{Drifted, Lane, Millis, Why},
     upstream::in_background,
 };
 use pass::Purpose;
@@ -278,7 +278,8 @@ impl Session {
         if order.shrunk {
             let lanes = store.end_kept(key, self.actor()).await;
             let lanes = lanes.map_err(store_failed)?;
-            let_go = lanes.len() as u64;
+            let users = lanes.iter().filter(|lane| matches!(lane, Lane::User(_)));
+            let_go = users.count() as u64;
             self.connection.lanes.kick_all(lanes);
         }
         let lanes = store.retry_ends(key, self.actor()).await;

@@ -293,7 +293,7 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
     }
     if found["applied"] == true && number("accounts_let_go") > 0 {
         let line = format!(
-            "{} accounts of users who left, which the guard rails kept, are being ended",
+            "{} users who left, and had an account that the guard rails kept, are being ended",
             number("accounts_let_go")
         );
         screen.paragraph(Tone::Plain, "    ", &line);

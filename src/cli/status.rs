@@ -250,7 +250,8 @@ fn show_collisions(screen: Screen, connection: &Value) {
             format!(
                 "User {user} must have nothing, and the accounts {accounts} with its address have \
                  something in the application still: the next import or reconciliation takes it \
-                 away, within the guard rails; what stays is to be ended there by hand"
+                 away, within the guard rails; what they keep goes at once with `drawbridge \
+                 reconcile --apply --shrunk`, but for what is protected"
             )
         } else {
             format!(

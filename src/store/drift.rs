@@ -63,7 +63,8 @@ pub struct Drifted {
     pub accounts_protected: u64,
     /// Their users' ids.
     pub back: Vec<String>,
-    /// Accounts that the guard rails kept, and that are ended as an operator says so.
+    /// Users who left, whose end the guard rails kept, and who are ended as an operator
+    /// says so.
     pub accounts_let_go: u64,
     /// Group by group, where there is something to tell.
     pub details: Vec<DriftedGroup>,

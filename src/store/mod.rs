@@ -401,7 +401,8 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
     /// was known to have, and counts it if so; why not.
     async fn may_end(&self, user: UserKey, actor: Actor) -> Result<Option<String>, StoreError>;
     /// Those of whom [`Self::may_end`] said that they are too many are ended, as an
-    /// operator says so, and counted; not who is protected, and nobody in recovery.
+    /// operator says so, and counted; likewise whoever is told to have something by
+    /// another account of their address. Not who is protected, and nobody in recovery.
     async fn end_kept(&self, c: ConnectionKey, actor: Actor) -> Result<Vec<Lane>, StoreError>;
     /// Whether another user has the account with this id of the application's.
     async fn is_bound_elsewhere(&self, user: UserKey, id: String) -> Result<bool, StoreError>;

@@ -328,6 +328,33 @@ async fn an_account_that_appears_for_who_was_deleted_is_told_and_out_with_the_ne
 }
 
 #[tokio::test]
+async fn what_the_guard_rails_keep_of_who_was_deleted_goes_at_once_when_an_operator_says_so() {
+    let rails = "read_lag = \"1s\"\nguard = { enabled = true, \
+                 removals = { more_than = 1, percent = 1, within = \"1h\" } }";
+    let mut world = snyk_with(rails, LINK).await;
+    let mel = id_of_user(&world, "mel").await;
+    let path = format!("/Users/{mel}");
+    world.send("DELETE", &path, None).await.expect(204);
+    nothing_is_open(&world).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let (company, accounts) = with_more("mel", 1);
+    world.seed(company).await;
+    world.import();
+    let left = json!([{ "user": mel, "ended": true, "accounts": accounts }]);
+    assert_eq!(told(&world).await, left);
+    // Much is gone and much has come: an operator knows better.
+    world.command(&["recovery", "end", "--connection", "acme"]);
+    world.command(&["reconcile", "--apply"]);
+    assert_eq!(told(&world).await, left);
+    assert_eq!(roles(&world, "mel").await.len(), 2);
+    let (_, said) = world.command(&["reconcile", "--apply", "--shrunk"]);
+    assert!(said.contains("1 users who left"), "{said}");
+    let out = async || roles(&world, "mel").await.is_empty() && told(&world).await == json!([]);
+    eventually("it is out", out).await;
+    nothing_is_open(&world).await;
+}
+
+#[tokio::test]
 async fn an_account_of_an_address_that_somebody_has_again_is_theirs() {
     let mut world = snyk_with("read_lag = \"1s\"", LINK).await;
     let mel = id_of_user(&world, "mel").await;

@@ -143,6 +143,22 @@ fn twins(db: &Connection, connection: i64, most: usize) -> Result<Vec<Twins>> {
     Ok(told)
 }
 
+/// Who must have nothing, and is told to have something by an account of their
+/// address.
+pub(super) fn left_to_leavers(db: &Connection, connection: i64) -> Result<Vec<UserKey>> {
+    let mut by_address: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (account, upstream_id) in noted(db, connection)? {
+        by_address.entry(account).or_default().push(upstream_id);
+    }
+    let mut leavers = Vec::new();
+    for (address, accounts) in by_address {
+        let user = user_of(db, connection, &address, &accounts)?;
+        let leaver = user.filter(|user| user.tombstone.is_some() || !user.account.active);
+        leavers.extend(leaver.map(|user| UserKey(user.key)));
+    }
+    Ok(leavers)
+}
+
 fn user_of(
     db: &Connection,
     connection: i64,

@@ -16,11 +16,11 @@ use crate::{
 };
 
 use super::{
-    audit,
+    addresses, audit,
     fault::Result,
     groups::{self, Group},
     guard::{NOBODY, Named, active_members, is_protected, keep_protected_members, names_of},
-    recovery, refusals,
+    reconcile, recovery, refusals,
     removals::{self, Place},
     users::{self, SOUGHT, UNJUDGED, User},
 };
@@ -150,6 +150,8 @@ pub(super) fn end_kept(db: &Connection, connection: i64, actor: &Actor) -> Resul
         audit::record(db, connection, actor, "drift", Some(user.id), &detail)?;
         lanes.push(Lane::User(UserKey(key)));
     }
+    let left = addresses::left_to_leavers(db, connection)?;
+    lanes.extend(reconcile::end_again(db, &left, true, actor)?.lanes);
     Ok(lanes)
 }
 
