@@ -327,7 +327,7 @@ async fn an_account_that_appears_for_who_was_deleted_is_told_and_out_with_the_ne
     eventually("it is out again", out).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_guard_rails_keep_of_who_was_deleted_goes_at_once_when_an_operator_says_so() {
     let rails = "read_lag = \"1s\"\nguard = { enabled = true, \
                  removals = { more_than = 1, percent = 1, within = \"1h\" } }";
