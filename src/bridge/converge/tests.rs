@@ -33,10 +33,14 @@ use crate::{
     },
 };
 
+mod anew;
+mod doubts;
+mod ends;
 mod given;
 mod gone;
 mod groups;
 mod outcomes;
+mod pairs;
 mod people;
 mod remade;
 mod roles;
@@ -54,7 +58,9 @@ pub(in crate::bridge) struct Scripted {
     user: Option<RemoteUser>,
     /// What is found by what it is called.
     called: Vec<RemoteGroup>,
-    families: bool,
+    pub(in crate::bridge) families: bool,
+    /// Groups that it has and does not offer.
+    withheld: Vec<String>,
     /// What was asked for by what it is called, and since when.
     asked_for: Mutex<Vec<(String, Millis)>>,
     /// Nothing is shown.
@@ -63,6 +69,8 @@ pub(in crate::bridge) struct Scripted {
     pub(in crate::bridge) unlisted: bool,
     /// Nobody answers there.
     pub(in crate::bridge) away: bool,
+    /// Looks at members that fail before others do not.
+    pub(in crate::bridge) failing: AtomicUsize,
     /// Looks at the credential until there is another one.
     pub(in crate::bridge) refused: AtomicUsize,
 }
@@ -111,6 +119,8 @@ pub(in crate::bridge) fn scripted(
         user: None,
         called: Vec::new(),
         families: false,
+        withheld: Vec::new(),
+        failing: AtomicUsize::new(0),
         asked_for: Mutex::default(),
         blind: false,
         unlisted: false,
@@ -148,6 +158,9 @@ impl Upstream for Scripted {
     fn has_families(&self) -> bool {
         self.families
     }
+    fn offers(&self, name: &str) -> bool {
+        !self.withheld.iter().any(|it| it == name)
+    }
     fn schemas(&self) -> Arc<Schemas> {
         Arc::new(Schemas::new(&[], &[]))
     }
@@ -167,10 +180,7 @@ impl Upstream for Scripted {
     }
 
     fn is_refused(&self) -> bool {
-        let fewer = |left: usize| left.checked_sub(1);
-        self.refused
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer)
-            .is_ok()
+        is_left(&self.refused)
     }
     fn plain_role(&self) -> Option<&str> {
         None
@@ -199,6 +209,10 @@ impl Upstream for Scripted {
             return Err(UpstreamError::Missing { reason });
         }
         self.looked()?;
+        if is_left(&self.failing) {
+            let reason = "500".into();
+            return Err(UpstreamError::Unknown { reason });
+        }
         Ok(self.members.lock().unwrap().pop_front().unwrap_or_default())
     }
     async fn user(&self, _: &str) -> Result<Option<RemoteUser>, UpstreamError> {
@@ -226,6 +240,13 @@ impl Upstream for Scripted {
     async fn check(&self) -> Vec<Finding> {
         Vec::new()
     }
+}
+
+/// Counts down to nothing.
+fn is_left(of: &AtomicUsize) -> bool {
+    let fewer = |left: usize| left.checked_sub(1);
+    of.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer)
+        .is_ok()
 }
 
 fn principal(n: u8) -> Principal {
@@ -505,11 +526,11 @@ async fn an_account_that_was_made_anew_is_ended_under_its_new_id() {
     assert!(learned.settled && learned.observed.unwrap().deactivated);
     assert_eq!(learned.upstream_id.as_deref(), Some("new"));
     // What is shown and not known is neither there nor gone.
-    for (known, shown) in [("new", "old"), ("third", "new")] {
+    for (known, shown, calls) in [("new", "old", 1), ("third", "new", 2)] {
         let mut app = scripted(knows(known));
         app.user = shown_as(shown);
         let (learned, pause) = user_turn(&app, work.clone(), None).await;
-        assert_eq!(pause, Pause::BackOff, "{shown}");
+        assert_eq!((app.calls(), pause), (calls, Pause::BackOff), "{shown}");
         assert!(!learned.settled && !learned.observed.unwrap().deactivated);
     }
 }

@@ -141,9 +141,10 @@ async fn of_two_that_it_may_be_none_is_taken_over() {
     assert!(learned.group_refused.is_some() && learned.name.is_none());
     let mut work = nameless(Existence::Unknown);
     work.work.wanted = false;
-    let (learned, _) = turn(&app, work).await;
+    let (learned, pause) = turn(&app, work).await;
     assert_eq!(learned.existence, Some(Existence::Absent));
-    assert_eq!(sent(&app), []);
+    assert_eq!(learned.group_refused, None, "nobody asks for it any more");
+    assert_eq!((sent(&app), pause), (vec![], Pause::None));
 }
 
 fn renamed() -> GroupTurn {
@@ -298,4 +299,49 @@ async fn one_whose_id_is_known_is_not_looked_for_by_what_it_is_called() {
     let (learned, _) = turn(&app, by_name).await;
     assert_eq!((learned.name, learned.titled), (None, None));
     assert_eq!(learned.existence, Some(Existence::Present));
+}
+
+/// Fails as a store does that is gone for a moment.
+#[derive(Default)]
+struct Away(AtomicUsize);
+
+#[async_trait]
+impl Since for Away {
+    async fn written(&self, _: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
+        match self.0.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(StoreError::Unavailable("gone".into())),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        Ok(names)
+    }
+}
+
+#[tokio::test]
+async fn who_went_back_unsent_is_in_no_call_that_comes_instead_of_a_replacement() {
+    let mut app = scripted(|operation| match operation {
+        Operation::ReplaceMembers { .. } => Err(rejected()),
+        _ => all_done(operation),
+    });
+    app.removes_singly();
+    app.can.rows.push(Capability {
+        act: Act::RenameGroup,
+        ..app.can.rows[0].clone()
+    });
+    let replaced = || {
+        let mut work = renamed();
+        work.work.adds = vec![principal(0), principal(1)];
+        work.work.removes = vec![principal(10), principal(11)];
+        work.work.full = Some(work.work.adds.clone());
+        work
+    };
+    let (learned, _) = group_turn(&app, replaced(), &Away::default(), &mut Doubts::new()).await;
+    assert_eq!(sorted(learned.unsent), [0, 1]);
+    let instead: Vec<_> = sent(&app).iter().skip(2).flat_map(members_of).collect();
+    assert_eq!(sorted(instead), [10, 11]);
+    let (learned, _) = turn(&app, replaced()).await;
+    assert_eq!(sorted(learned.present), [0, 1]);
+    assert_eq!(sorted(learned.absent), [10, 11]);
 }

@@ -103,6 +103,11 @@ async fn one_whose_members_are_not_found_is_looked_for() {
         (Some(Existence::Unknown), Pause::BackOff)
     );
     assert_eq!((learned.absent, learned.gone), (vec![], None));
+    assert_eq!(
+        learned.unsent,
+        [],
+        "what was sent before is as open as it was"
+    );
     // It is there, and its list is not.
     app.group = Some(RemoteGroup::default());
     open_still(group_turn(&app, only_looks(), &Written::default(), &mut doubts).await);

@@ -148,19 +148,23 @@ async fn nothing_is_sent_while_it_cannot_be_looked() {
 
 #[tokio::test]
 async fn a_deletion_is_done_when_nothing_is_there_and_else_may_be_refused() {
-    let deleted = async |error: UpstreamError| {
-        let app = scripted(move |_| Err(error.clone()));
+    let deleted_of = async |found: Option<RemoteGroup>, error: UpstreamError| {
+        let mut app = scripted(move |_| Err(error.clone()));
+        app.group = found;
         let mut work = group(0..0, 0..0);
         work.work.wanted = false;
         let (learned, pause) = turn(&app, work).await;
         assert_eq!(pause, Pause::None);
         (learned.existence, learned.group_refused)
     };
-    let missing = UpstreamError::Missing {
+    let missing = || UpstreamError::Missing {
         reason: "404".into(),
     };
-    assert_eq!(deleted(missing).await, (Some(Existence::Absent), None));
-    let (existence, refused) = deleted(rejected()).await;
+    let done = (Some(Existence::Absent), None);
+    assert_eq!(deleted_of(None, missing()).await, done);
+    // A look may lag behind that.
+    assert_eq!(deleted_of(Some(there(&[])), missing()).await, done);
+    let (existence, refused) = deleted_of(None, rejected()).await;
     assert_eq!(existence, None);
     assert!(refused.unwrap().contains("refused to delete the group"));
 }
@@ -415,6 +419,22 @@ async fn a_member_alone_is_refused_by_what_was_to_be_done_with_it() {
     let told = "Test does not have the group \"dev\" any more";
     assert!(learned.refused.iter().all(|(_, reason)| reason == told));
     assert_eq!(learned.refused.len(), 3);
+}
+
+#[tokio::test]
+async fn who_is_not_known_is_refused_by_a_group_that_is_there() {
+    let mut app = scripted(|_| {
+        Err(UpstreamError::Missing {
+            reason: "404".into(),
+        })
+    });
+    app.group = Some(there(&[]));
+    let (learned, pause) = turn(&app, group(0..1, 0..0)).await;
+    assert_eq!((learned.existence, pause), (None, Pause::None));
+    let [(UserKey(0), reason)] = &learned.refused[..] else {
+        panic!("{:?}", learned.refused)
+    };
+    assert!(reason.contains("refused to add the member"), "{reason}");
 }
 
 #[tokio::test]

@@ -115,6 +115,29 @@ async fn not_now_returns_everything_unsent_and_waits_as_long_as_asked() {
 }
 
 #[tokio::test]
+async fn a_removal_that_cannot_be_done_now_leaves_the_others_to_the_next_turn() {
+    for error in [
+        UpstreamError::Unknown {
+            reason: "cut".into(),
+        },
+        UpstreamError::Later {
+            after: None,
+            reason: "503".into(),
+        },
+    ] {
+        let was_sent = matches!(error, UpstreamError::Unknown { .. });
+        let mut app = scripted(move |_| Err(error.clone()));
+        app.removes_singly();
+        let mut work = group(0..0, 10..14);
+        work.work.alone = 4;
+        let (learned, pause) = turn(&app, work).await;
+        assert_eq!((app.calls(), pause), (1, Pause::BackOff));
+        let unsent = if was_sent { 11..14 } else { 10..14 };
+        assert_eq!(sorted(learned.unsent), unsent.collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
 async fn unlisted_members_are_settled_by_one_read() {
     let app = scripted(|operation| {
         let outcome = |user| {

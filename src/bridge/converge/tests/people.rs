@@ -19,3 +19,20 @@ async fn nobody_is_forgotten_before_there_are_many_nor_while_somebody_needs_it()
     let told = people.alone("told lately").await;
     assert!(told.gave_lately().is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_found_nothing_is_remembered_for_a_minute_until_it_is_done_once_more() {
+    let lag = Duration::from_secs(10);
+    for (after, remembered) in [(59, true), (60, false)] {
+        let people = People::new(false);
+        let found_nothing = async || people.alone("ann").await.may_have_missed(true);
+        assert_eq!(found_nothing().await, Some(lag));
+        tokio::time::advance(Duration::from_secs(after)).await;
+        for n in 0..1_024 {
+            drop(people.alone(&n.to_string()).await);
+        }
+        // That one is the second, or else the first again.
+        let wait = (!remembered).then_some(lag);
+        assert_eq!(found_nothing().await, wait, "{after}");
+    }
+}

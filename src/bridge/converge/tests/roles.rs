@@ -8,8 +8,8 @@ use crate::{
 
 /// What counts for everybody; who is named was asked for otherwise since.
 #[derive(Default)]
-struct Asked {
-    counting: Counting,
+pub(super) struct Asked {
+    pub(super) counting: Counting,
     overtaken: Vec<UserKey>,
 }
 
@@ -21,7 +21,7 @@ impl Counts for Asked {
     }
 }
 
-fn role(name: &str, rank: u32) -> Option<Alternative> {
+pub(super) fn role(name: &str, rank: u32) -> Option<Alternative> {
     Some(Alternative {
         name: name.into(),
         rank,
@@ -29,7 +29,7 @@ fn role(name: &str, rank: u32) -> Option<Alternative> {
     })
 }
 
-fn asked(counts: Option<Alternative>, at_most: Option<Alternative>) -> Asked {
+pub(super) fn asked(counts: Option<Alternative>, at_most: Option<Alternative>) -> Asked {
     let own = at_most.as_ref().map_or(0, |it| it.rank);
     Asked {
         counting: Counting::of(own, counts.into_iter().chain(at_most).collect()),
@@ -37,14 +37,14 @@ fn asked(counts: Option<Alternative>, at_most: Option<Alternative>) -> Asked {
     }
 }
 
-fn viewers() -> Family {
+pub(super) fn viewers() -> Family {
     Family {
         name: "acme".into(),
         rank: 1,
     }
 }
 
-async fn told(
+pub(super) async fn told(
     app: &Scripted,
     work: GroupTurn,
     asked: &Asked,
@@ -53,7 +53,10 @@ async fn told(
     family_turn(app, work, &viewers(), asked, people).await
 }
 
-fn outcome(operation: &Operation, outcome: MemberOutcome) -> Result<Outcome, UpstreamError> {
+pub(super) fn outcome(
+    operation: &Operation,
+    outcome: MemberOutcome,
+) -> Result<Outcome, UpstreamError> {
     let users = members_of(operation).into_iter();
     Ok(Outcome {
         members: users.map(|user| (user, outcome.clone())).collect(),
@@ -61,7 +64,7 @@ fn outcome(operation: &Operation, outcome: MemberOutcome) -> Result<Outcome, Ups
     })
 }
 
-fn unclear() -> UpstreamError {
+pub(super) fn unclear() -> UpstreamError {
     UpstreamError::Unknown {
         reason: "cut".into(),
     }

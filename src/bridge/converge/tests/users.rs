@@ -53,6 +53,7 @@ async fn an_account_that_is_older_than_the_request_for_it_is_not_what_was_made()
     let refused = learned.refused.unwrap();
     assert!(refused.contains("has one already"), "{refused}");
     assert!(learned.settled && learned.upstream_id.is_none());
+    assert_eq!(learned.about.as_deref(), Some("u1@example.com"));
     assert_eq!(learned.observed.unwrap().existence, Existence::Absent);
     assert_eq!(sent(&app), [], "it is not touched");
     // Who must have nothing has it, whoever made it; it is ended by the next turn.
@@ -338,4 +339,33 @@ async fn who_was_ended_before_is_looked_for_and_ended_only_where_something_is_sh
     assert!(learned.settled && learned.found && learned.refused.is_none());
     assert_eq!(learned.observed.unwrap().existence, Existence::Present);
     assert_eq!(sent(&app), [], "the guard is asked first");
+}
+
+#[tokio::test]
+async fn what_is_learned_says_of_which_account_it_is() {
+    let app = scripted(all_done);
+    for turn in [
+        user(true, Existence::Absent, false),
+        user(false, Existence::Present, false),
+        unsure(true, Existence::Unknown),
+    ] {
+        let learned = alone(&app, turn).await;
+        assert_eq!(learned.about.as_deref(), Some("u1@example.com"));
+    }
+}
+
+#[tokio::test]
+async fn who_is_linked_stays_so_where_several_accounts_can_have_the_address() {
+    for (families, known, learned_id) in [
+        (false, Some("3"), Some("7")),
+        (true, None, Some("7")),
+        (true, Some("3"), None),
+    ] {
+        let mut app = scripted(all_done);
+        (app.families, app.user) = (families, found(None));
+        let mut turn = unsure(true, Existence::Unknown);
+        turn.work.principal.upstream_id = known.map(str::to_owned);
+        let learned = alone(&app, turn).await;
+        assert_eq!(learned.upstream_id.as_deref(), learned_id, "{known:?}");
+    }
 }

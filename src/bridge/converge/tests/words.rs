@@ -78,3 +78,37 @@ async fn what_cannot_be_carried_is_logged_by_ids_alone() {
     assert!(text.contains("cannot be carried upstream"), "{text}");
     assert!(text.contains("AddMembers") && !text.contains('@'), "{text}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_audit_tells_of_each_request_unless_one_alone_ended_as_the_whole_did() {
+    let began = Instant::now();
+    tokio::time::advance(Duration::from_millis(70)).await;
+    let requests = |ends: &[&'static str], result: Result<(), UpstreamError>| {
+        let sent = ends.iter().zip(1..);
+        let sent = sent.map(|(outcome, millis)| Sent { outcome, millis });
+        let took = took(began, sent.collect(), &result);
+        assert_eq!(took.millis, 70);
+        took.requests
+    };
+    let each = |ends: &[&str]| {
+        let ends = ends.iter().zip(1..);
+        Some(
+            ends.map(|(end, millis)| ((*end).to_owned(), millis))
+                .collect(),
+        )
+    };
+    let [later, .., denied, _, _, _, _] = failures();
+    assert_eq!(requests(&["done"], Ok(())), None);
+    assert_eq!(
+        requests(&["done"], Err(rejected())),
+        None,
+        "it was that one"
+    );
+    let two = requests(&["done", "done"], Err(rejected()));
+    assert_eq!(two, each(&["done", "rejected"]));
+    // What held it back was never sent.
+    for held in [later, denied] {
+        assert_eq!(requests(&["done"], Err(held)), each(&["done"]));
+    }
+    assert_eq!(requests(&[], Ok(())), each(&[]));
+}
