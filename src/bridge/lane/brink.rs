@@ -433,4 +433,4 @@ fn leave_out(turn: &mut GroupTurn, spares: &HashSet<UserKey>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

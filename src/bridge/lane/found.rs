@@ -118,3 +118,6 @@ async fn read(upstream: &dyn Upstream, of: &[&Unseen]) -> Option<Vec<Option<bool
         brink::Seen::Unclear(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

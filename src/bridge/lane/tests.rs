@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 
 use super::{
+    places::Watch,
     turns::{SinceSeq, recorded},
     waiters::{Refusal, Summary},
     *,
@@ -19,6 +20,8 @@ use crate::{
     plan::state::GroupKey,
     store::{self, GroupLearned, StoreError},
 };
+
+mod whole;
 
 const LANE: Lane = Lane::Group(GroupKey(1));
 
@@ -265,6 +268,58 @@ async fn the_more_often_nobody_answered_the_further_lanes_spread() {
         }
         assert!(longest > millis(most / 2), "{longest:?}");
     }
+    // What takes access away tries soon again, a dozen times.
+    lanes.with(LANE, |state| state.takes = true);
+    for (attempts, soon) in [(1, true), (12, true), (13, false)] {
+        let mut longest = Duration::ZERO;
+        for _ in 0..200 {
+            let pause = lanes.pause(LANE, Pause::For(millis(1_000)), attempts);
+            longest = longest.max(takes(pause).await);
+        }
+        assert_eq!(longest <= millis(1_402), soon, "{attempts}: {longest:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_place_looks_again_as_soon_as_one_may_be_free() {
+    let is_heard = async |watch: &mut Watch, pause| {
+        let free = tokio::time::timeout(Duration::from_secs(60), watch.free(pause));
+        free.await.is_ok()
+    };
+    let places = Places::default();
+    let mut watch = places.watch();
+    places.freed();
+    watch.begin();
+    assert!(!is_heard(&mut watch, Pause::HandedOver).await, "before it");
+    places.freed();
+    assert!(
+        !is_heard(&mut watch, Pause::BackOff).await,
+        "waits for none"
+    );
+    about(takes(watch.free(Pause::HandedOver)).await, LEAST_GAP);
+    drop(places);
+    assert!(!is_heard(&mut watch, Pause::HandedOver).await);
+}
+
+#[tokio::test]
+async fn it_is_told_for_whom_a_lane_waits_and_whether_that_is_the_end_of_access() {
+    let (lanes, _folder) = lanes(scripted(all_done));
+    assert_eq!(lanes.waits(), []);
+    let waits = |user| Waits {
+        users: vec![UserKey(user)],
+        group: clock::new_id(),
+        reason: "nobody is shown".into(),
+    };
+    let (going, ending) = (waits(1), waits(2));
+    lanes.with(LANE, |state| state.waits = Some(going.clone()));
+    let user = State {
+        waits: Some(ending.clone()),
+        ..State::new()
+    };
+    lanes.lock().insert(Lane::User(UserKey(2)), user);
+    let mut told = lanes.waits();
+    told.sort_unstable_by_key(|(ends, _)| *ends);
+    assert_eq!(told, [(false, going), (true, ending)]);
 }
 
 #[tokio::test(start_paused = true)]

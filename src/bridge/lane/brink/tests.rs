@@ -27,12 +27,12 @@ mod access;
 const LAG: Duration = Duration::from_secs(10);
 
 /// A group `adm` whose members' accounts are there, as the store knows them.
-struct Scene {
-    lanes: Lanes,
-    app: Arc<Scripted>,
-    c: ConnectionKey,
-    users: Vec<UserWritten>,
-    group: GroupWritten,
+pub(in crate::bridge::lane) struct Scene {
+    pub(in crate::bridge::lane) lanes: Lanes,
+    pub(in crate::bridge::lane) app: Arc<Scripted>,
+    pub(in crate::bridge::lane) c: ConnectionKey,
+    pub(in crate::bridge::lane) users: Vec<UserWritten>,
+    pub(in crate::bridge::lane) group: GroupWritten,
     _folder: TempDir,
 }
 
@@ -46,7 +46,7 @@ fn by(at: Millis) -> Actor {
 }
 
 /// What was sent then is shown by now.
-fn long_ago() -> Actor {
+pub(in crate::bridge::lane) fn long_ago() -> Actor {
     by(clock::now() - 60_000)
 }
 
@@ -57,7 +57,7 @@ fn protecting(least: u64) -> Guard {
     }
 }
 
-fn account(n: usize) -> String {
+pub(in crate::bridge::lane) fn account(n: usize) -> String {
     format!("m{n}@example.com")
 }
 
@@ -91,12 +91,12 @@ fn present() -> ObservedAccount {
     }
 }
 
-fn texts(users: &[UserWritten]) -> Vec<String> {
+pub(in crate::bridge::lane) fn texts(users: &[UserWritten]) -> Vec<String> {
     let id = |user: &UserWritten| user.resource.id.to_string();
     users.iter().map(id).collect()
 }
 
-async fn scene(guard: Guard, app: Scripted, members: usize) -> Scene {
+pub(in crate::bridge::lane) async fn scene(guard: Guard, app: Scripted, members: usize) -> Scene {
     scene_of(guard, app, members, LAG).await
 }
 
@@ -137,21 +137,21 @@ async fn scene_of(guard: Guard, app: Scripted, members: usize, lag: Duration) ->
 }
 
 impl Scene {
-    fn store(&self) -> &dyn Store {
+    pub(in crate::bridge::lane) fn store(&self) -> &dyn Store {
         self.lanes.0.store.as_ref()
     }
 
-    fn keys(&self, of: std::ops::Range<usize>) -> Vec<UserKey> {
+    pub(in crate::bridge::lane) fn keys(&self, of: std::ops::Range<usize>) -> Vec<UserKey> {
         self.users[of].iter().map(|user| user.key).collect()
     }
 
-    async fn turn(&self) -> GroupTurn {
+    pub(in crate::bridge::lane) async fn turn(&self) -> GroupTurn {
         let turn = self.store().begin_group_turn(self.group.key, 100);
         turn.await.unwrap().unwrap()
     }
 
     /// Everything that is open arrives.
-    async fn arrive(&self, at: Millis) {
+    pub(in crate::bridge::lane) async fn arrive(&self, at: Millis) {
         let turn = self.turn().await;
         let learned = GroupLearned {
             existence: Some(Existence::Present),
@@ -164,7 +164,7 @@ impl Scene {
         end.await.unwrap();
     }
 
-    async fn change(&self, members: MemberChange) {
+    pub(in crate::bridge::lane) async fn change(&self, members: MemberChange) {
         let change = GroupChange {
             decide: Box::new(|_| Ok(None)),
             members: vec![members],
@@ -179,13 +179,13 @@ impl Scene {
     }
 
     /// The turn that takes these out.
-    async fn removal(&self, of: std::ops::Range<usize>) -> GroupTurn {
+    pub(in crate::bridge::lane) async fn removal(&self, of: std::ops::Range<usize>) -> GroupTurn {
         self.change(MemberChange::Remove(texts(&self.users[of])))
             .await;
         self.turn().await
     }
 
-    async fn deactivate(&self, n: usize) {
+    pub(in crate::bridge::lane) async fn deactivate(&self, n: usize) {
         let decide = |stored: &store::StoredUser| {
             let mut row = stored.row.clone();
             row.account.active = false;
@@ -200,7 +200,7 @@ impl Scene {
     }
 
     /// What the next look shows.
-    fn shows(&self, users: &[usize]) {
+    pub(in crate::bridge::lane) fn shows(&self, users: &[usize]) {
         let member = |n: &usize| RemoteMember {
             account: Some(account(*n)),
             ..RemoteMember::default()
@@ -236,7 +236,7 @@ async fn where_as_many_as_have_to_stay_are_shown_the_others_go() {
     scene.shows(&[0, 1, 2, 3]);
     let (going, spared) = scene.spared(&mut turn).await;
     assert_eq!(going, scene.keys(0..2));
-    assert!(is_nothing(&spared));
+    assert!(is_nothing(&spared) && spared.is_nothing());
     assert_eq!(scene.noted().await, []);
 }
 
@@ -245,7 +245,9 @@ async fn where_too_few_are_shown_who_goes_is_told_that_he_stays() {
     let scene = scene(protecting(2), scripted(all_done), 6).await;
     let mut turn = scene.removal(0..2).await;
     scene.shows(&[0, 2]);
-    let (going, spared) = scene.spared(&mut turn).await;
+    let (going, mut spared) = scene.spared(&mut turn).await;
+    assert!(!spared.is_nothing());
+    assert_eq!(spared.waits(), None);
     assert_eq!((going, spared.unsent), (vec![], vec![]));
     assert_eq!(spared.pause, None, "nothing is left to be done");
     let (whom, reasons): (Vec<_>, Vec<_>) = spared.refused.into_iter().unzip();
@@ -364,7 +366,11 @@ async fn a_group_that_cannot_be_read_lets_nobody_go_until_it_can() {
     app.blind = true;
     let scene = scene(protecting(1), app, 6).await;
     let mut turn = scene.removal(0..1).await;
-    let (going, spared) = scene.spared(&mut turn).await;
+    let (going, mut spared) = scene.spared(&mut turn).await;
+    assert!(!spared.is_nothing());
+    let waits = spared.waits().unwrap();
+    assert_eq!(waits.users, scene.keys(0..1));
+    assert!(waits.reason.contains(UNREAD), "{}", waits.reason);
     assert_eq!((going, spared.unsent), (vec![], scene.keys(0..1)));
     assert_eq!(spared.pause, Some(Pause::For(Duration::from_secs(3))));
 }

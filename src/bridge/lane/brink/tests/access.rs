@@ -1,7 +1,9 @@
 //! The look before an account is ended: who is the last one of a protected group
 //! keeps it, and only near the least of one does it wait for what is not seen.
 use super::*;
-use crate::plan::capability::Act;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::{bridge::lane::waiters::State, plan::capability::Act, store::Withdrawn};
 
 impl Scene {
     async fn end_of(&self, n: usize) -> UserTurn {
@@ -147,6 +149,77 @@ async fn where_no_account_can_be_ended_who_waits_so_long_waits_no_more() {
     let scene = scene(protecting(1), app, 3).await;
     let mut turn = scene.end_of(0).await;
     assert!(scene.kept(&turn).await.is_some());
+    turn.withdrawn = Some(Withdrawn::Whole);
+    assert_eq!(scene.kept(&turn).await, None, "it is only told");
+    turn.withdrawn = None;
     turn.asked = 0;
     assert_eq!(scene.kept(&turn).await, None);
+}
+
+/// Two groups that need somebody, of alternatives, with all of the users.
+async fn two_groups(mut app: Scripted) -> Scene {
+    app.families = true;
+    let protected = Protected::named(&[], &[], [("adm", 1), ("ops", 1)]);
+    let guard = Guard {
+        protected,
+        ..Guard::off()
+    };
+    let mut scene = scene(guard, app, 3).await;
+    let row = GroupRow {
+        attributes: serde_json::from_value(json!({ "displayName": "ops" })).unwrap(),
+        upstream_name: "ops".into(),
+    };
+    let (id, members) = (clock::new_id(), texts(&scene.users));
+    let made = scene.store();
+    let made = made.create_group(scene.c, id, row, members, false, long_ago());
+    let made = made.await.unwrap();
+    let first = std::mem::replace(&mut scene.group, made);
+    scene.arrive(long_ago().at).await;
+    scene.group = first;
+    scene
+}
+
+#[tokio::test]
+async fn who_keeps_groups_that_cannot_be_read_loses_everything_else_once() {
+    let ends = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&ends);
+    let mut app = scripted(move |operation| {
+        count.fetch_add(1, Ordering::Relaxed);
+        all_done(operation)
+    });
+    app.blind = true;
+    let scene = two_groups(app).await;
+    let mut turn = scene.end_of(0).await;
+    turn.asked = clock::now();
+    let kept = scene.kept(&turn).await.unwrap();
+    assert_eq!(kept.keeps, [""; 0], "a look may lag as long");
+    turn.asked = 0;
+    let mut kept = scene.kept(&turn).await.unwrap();
+    kept.keeps.sort_unstable();
+    assert_eq!(kept.keeps, ["adm", "ops"]);
+    assert!(!kept.learned.meanwhile && kept.learned.refused.is_none());
+    let lane = Lane::User(turn.work.principal.user);
+    scene.lanes.lock().insert(lane, State::new());
+    // Once for each time that it is asked for.
+    for (version, calls) in [(1, 1), (1, 1), (2, 2), (2, 2)] {
+        turn.version = version;
+        scene.lanes.part(&turn, &mut kept, None).await;
+        assert_eq!(ends.load(Ordering::Relaxed), calls, "{version}");
+    }
+    assert_eq!(kept.learned.calls.len(), 2);
+    kept.keeps.clear();
+    turn.version = 3;
+    scene.lanes.part(&turn, &mut kept, None).await;
+    assert_eq!(ends.load(Ordering::Relaxed), 2, "nothing is kept");
+}
+
+#[tokio::test]
+async fn who_is_the_last_one_of_one_group_keeps_all_whatever_another_one_shows() {
+    let scene = two_groups(scripted(all_done)).await;
+    let mut turn = scene.end_of(0).await;
+    turn.asked = 0;
+    scene.shows(&[0]);
+    let kept = scene.kept(&turn).await.unwrap();
+    assert!(kept.learned.refused.is_some());
+    assert_eq!((kept.keeps, kept.pause), (vec![], Pause::None));
 }
