@@ -43,7 +43,7 @@ fn show_failed(screen: Screen, connection: &Value) {
         };
         let good = match of["lastGood"].as_str() {
             Some(good) => format!("the last one that did not was at {good}"),
-            None => "there is none that did not".to_owned(),
+            None => "there is none since the start that did not".to_owned(),
         };
         let text = format!(
             "the last {what} failed, at {}; {good}: {error}",
