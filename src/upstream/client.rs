@@ -39,6 +39,7 @@ mod failure;
 mod gate;
 mod moment;
 mod pace;
+mod proof;
 mod reply;
 mod retry_after;
 mod sent;
@@ -52,6 +53,7 @@ pub(super) use failure::{Meaning, text as failure_text};
 pub(super) use moment::Moment;
 pub(super) use pace::Priority;
 pub use pace::ledger::Ledger;
+pub(super) use proof::{Proof, says_no};
 pub(super) use reply::Reply;
 pub use sent::{Sent, noting};
 pub(super) use token::Scheme;
@@ -173,6 +175,7 @@ pub(super) struct Call<'a> {
     pub(super) priority: Priority,
     /// It changes something there, so the brake holds it.
     pub(super) writes: bool,
+    pub(super) proof: Proof<'a>,
 }
 
 /// A connection's way to its application.
@@ -430,7 +433,7 @@ impl Client {
         let left = !answer.as_ref().is_err_and(never_left);
         let status = answer.as_ref().map_or(0, |reply| reply.status().as_u16());
         let mut result = match answer {
-            Ok(reply) => self.judge(reply, &turn, judge, call.writes).await,
+            Ok(reply) => self.judge(reply, &turn, judge, call).await,
             Err(error) => Err(self.unanswered(&error)),
         };
         point!("call.judged");
@@ -485,7 +488,7 @@ impl Client {
         reply: Response,
         turn: &Turn<'_>,
         judge: Judge<'_>,
-        writes: bool,
+        call: &Call<'_>,
     ) -> Result<Reply, UpstreamError> {
         let status = reply.status();
         let asked = reply::asked_to_wait(reply.headers());
@@ -498,7 +501,7 @@ impl Client {
                 _ => self.pace.busy(turn, asked),
             };
             let reason = format!("answered {}", status.as_u16());
-            if writes && !failure::is_untouched(status) {
+            if call.writes && !failure::is_untouched(status) {
                 return Err(UpstreamError::Unknown { reason });
             }
             return Err(UpstreamError::Later {
@@ -506,7 +509,11 @@ impl Client {
                 reason,
             });
         }
-        let meaning = body.as_ref().ok().and_then(|body| judge(status, body));
+        let told = body.as_ref().ok();
+        let meaning = told.and_then(|body| judge(status, body)).or_else(|| {
+            let body = told.filter(|_| call.writes)?;
+            call.proof.lacks(status, body)
+        });
         if meaning == Some(Meaning::Later) {
             self.tally.throttled.fetch_add(1, Relaxed);
             return Err(UpstreamError::Later {
@@ -520,7 +527,10 @@ impl Client {
             self.pace.welcome(turn);
         }
         match meaning {
-            None if status.is_success() => return Ok(Reply::new(body?)),
+            None if status.is_success() => {
+                return Ok(Reply::new(body?, call.proof.reads_errors()));
+            }
+            Some(Meaning::Success) => return Ok(Reply::new(body?, false)),
             Some(Meaning::Done) => return Ok(Reply::nothing_to_do()),
             _ => {}
         }

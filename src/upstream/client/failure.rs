@@ -34,6 +34,8 @@ pub(super) fn is_untouched(status: StatusCode) -> bool {
 /// What an answer means, as its caller knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::upstream) enum Meaning {
+    /// What its status says, whatever else is in it.
+    Success,
     /// It was so already.
     Done,
     Later,
@@ -56,7 +58,7 @@ pub(super) fn as_meant(meaning: Meaning, status: StatusCode, text: &str) -> Upst
         Meaning::Denied => UpstreamError::Denied { reason },
         Meaning::Missing => UpstreamError::Missing { reason },
         Meaning::Exists => UpstreamError::Exists { reason },
-        Meaning::Done | Meaning::Unknown => UpstreamError::Unknown { reason },
+        Meaning::Success | Meaning::Done | Meaning::Unknown => UpstreamError::Unknown { reason },
     }
 }
 

@@ -10,7 +10,7 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use super::{failure, retry_after, unclear};
+use super::{failure, proof, retry_after, unclear};
 use crate::upstream::UpstreamError;
 
 /// A reply with a 2xx status.
@@ -18,13 +18,16 @@ use crate::upstream::UpstreamError;
 pub(in crate::upstream) struct Reply {
     body: Vec<u8>,
     was_so: bool,
+    /// An error in it is none of the caller's to judge.
+    reads_errors: bool,
 }
 
 impl Reply {
-    pub(super) fn new(body: Vec<u8>) -> Self {
+    pub(super) fn new(body: Vec<u8>, reads_errors: bool) -> Self {
         Self {
             body,
             was_so: false,
+            reads_errors,
         }
     }
 
@@ -33,6 +36,7 @@ impl Reply {
         Self {
             body: Vec::new(),
             was_so: true,
+            reads_errors: false,
         }
     }
 
@@ -42,8 +46,18 @@ impl Reply {
 
     /// The body as JSON; an empty one is `null`, plain text is a JSON string.
     /// Anything that only looks like JSON is unclear: the call was answered
-    /// with success, so it probably happened.
+    /// with success, so it probably happened. What is read beside an error is not
+    /// believed to be all there is.
     pub(in crate::upstream) fn json(&self) -> Result<Value, UpstreamError> {
+        let value = self.value()?;
+        if self.reads_errors && proof::says_no(&value) {
+            let words = failure::text(&self.body);
+            return Err(unclear(format!("answered with an error: {words}")));
+        }
+        Ok(value)
+    }
+
+    fn value(&self) -> Result<Value, UpstreamError> {
         let text =
             std::str::from_utf8(&self.body).map_err(|_| unclear("the reply is not UTF-8"))?;
         let text = text.trim();

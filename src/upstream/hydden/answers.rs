@@ -23,6 +23,25 @@ pub(super) fn read<T: DeserializeOwned>(answer: Value, what: &str) -> Result<T, 
         .map_err(|error| unclear(format!("the answer is no {what}: {error}")))
 }
 
+/// A group as it was made or changed, where that is the one that was meant, and
+/// called as it was to be.
+pub(super) fn written(
+    answer: Value,
+    id: Option<&str>,
+    title: &str,
+) -> Result<Group, UpstreamError> {
+    let group: Group = read(answer, "group")?;
+    let is_meant = id.map_or(!group.id.is_empty(), |id| group.id == id);
+    if !is_meant {
+        return Err(unclear("the answer is about another group"));
+    }
+    // It may trim a name.
+    if group.name.trim() != title.trim() {
+        return Err(unclear("the answer shows another name than was asked for"));
+    }
+    Ok(group)
+}
+
 /// Who is directly in a group.
 pub(super) fn members(list: &Members) -> Result<Vec<RemoteMember>, UpstreamError> {
     let said = list.count.unwrap_or_default();

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::{
     Condition, Finding, Ledger, Millis, Outcome, Projection, RemoteGroup, RemoteMember,
     RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
-    client::{Call, Client, Priority, Reply},
+    client::{Call, Client, Priority, Proof},
 };
 use crate::{
     plan::{capability::Capabilities, operation::Operation, state::Account},
@@ -175,16 +175,17 @@ impl Upstream for Hydden {
         match operation {
             Operation::CreateGroup { name, .. } => {
                 let answer = self.write(Name::CreateGroup, &[], Some(name)).await?;
-                let made: Group = answers::read(answer.json()?, "group")?;
+                let made = answers::written(answer, None, name)?;
                 Ok(Outcome {
-                    upstream_id: Some(made.id).filter(|id| !id.is_empty()),
+                    upstream_id: Some(made.id),
                     ..Outcome::default()
                 })
             }
             Operation::RenameGroup { name, title } => {
                 let at = [("id", name.as_str())];
-                let answer = self.write(Name::UpdateGroup, &at, Some(title)).await;
-                answer.map(|_| Outcome::default())
+                let answer = self.write(Name::UpdateGroup, &at, Some(title)).await?;
+                answers::written(answer, Some(name), title)?;
+                Ok(Outcome::default())
             }
             Operation::DeleteGroup { name } => {
                 let at = [("id", name.as_str())];
@@ -267,6 +268,7 @@ impl Hydden {
             body: None,
             priority: Priority::Ordinary,
             writes: false,
+            proof: Proof::Any,
         };
         self.client.send(call).await?.json()
     }
@@ -276,7 +278,7 @@ impl Hydden {
         name: Name,
         values: Values<'_>,
         title: Option<&str>,
-    ) -> Result<Reply, UpstreamError> {
+    ) -> Result<Value, UpstreamError> {
         let call = Call {
             method: name.method(),
             template: name.path(),
@@ -285,8 +287,9 @@ impl Hydden {
             body: title.map(|title| json!({ "name": title })),
             priority: Priority::Ordinary,
             writes: true,
+            proof: Proof::Documented(name.success()),
         };
-        self.client.send(call).await
+        self.client.send(call).await?.json()
     }
 }
 

@@ -39,6 +39,15 @@ impl Name {
         }
     }
 
+    /// By which a write is documented to be answered when it was done.
+    pub(super) fn success(self) -> &'static [u16] {
+        match self {
+            Self::CreateGroup => &[201],
+            Self::DeleteGroup => &[204],
+            _ => &[200],
+        }
+    }
+
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::ListGroups => "list groups",

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::{
     Condition, Finding, Ledger, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember,
     RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
-    client::{Call, Client, Priority},
+    client::{Call, Client, Priority, Proof},
 };
 use crate::{
     plan::{
@@ -26,7 +26,7 @@ use crate::{
     scim::{catalog::Catalog, error::Problem, resource::Attributes, schema::Schemas},
 };
 use operations::{Key, Name, Wire};
-use refusals::{accepted, of_batch, or_exists, present, was_so};
+use refusals::{accepted, of_batch, or_exists, present, shown, was_so};
 use settings::{BENEATH, MembersBy};
 
 mod answers;
@@ -433,7 +433,8 @@ impl Opsera {
         values: Values<'_>,
         query: Values<'_>,
     ) -> Result<Value, UpstreamError> {
-        self.call(name, values, query, None).await
+        let answer = self.call(name, values, query, None).await?;
+        shown(answer)
     }
 
     async fn write(
@@ -443,11 +444,11 @@ impl Opsera {
         body: Option<Value>,
     ) -> Result<Value, UpstreamError> {
         let answer = self.call(name, values, &[], body).await?;
-        match name {
-            // Whoever is not listed is not believed anyway.
-            Name::AddMembers | Name::RemoveMembers | Name::ReplaceMembers => Ok(answer),
-            _ => accepted(answer),
+        // Whoever is not listed is not believed anyway.
+        if lists(name) {
+            return Ok(answer);
         }
+        accepted(answer)
     }
 
     async fn call(
@@ -466,9 +467,22 @@ impl Opsera {
             body,
             priority: priority(name),
             writes: writes(name),
+            proof: if lists(name) {
+                Proof::Listed
+            } else {
+                Proof::Body
+            },
         };
         self.client.send(call).await?.json()
     }
+}
+
+/// Whose answer says for whom it is true.
+fn lists(name: Name) -> bool {
+    matches!(
+        name,
+        Name::AddMembers | Name::RemoveMembers | Name::ReplaceMembers
+    )
 }
 
 /// What changes something there, whatever verb a tenant wants for it.

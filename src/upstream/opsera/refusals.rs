@@ -41,28 +41,28 @@ pub(super) fn accepted(answer: Value) -> Result<Value, UpstreamError> {
     }
 }
 
-/// A mark that no success has.
+/// A reading, unless it says that it failed: what stands beside that is not all.
+pub(super) fn shown(answer: Value) -> Result<Value, UpstreamError> {
+    if is_refusal(&answer) {
+        return Err(UpstreamError::Unknown {
+            reason: format!(
+                "answered with an error: {}",
+                told(said(&answer).unwrap_or_default())
+            ),
+        });
+    }
+    Ok(answer)
+}
+
 fn is_refusal(part: &Value) -> bool {
-    let is_set = |value: &Value| match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(list) => !list.is_empty(),
-        Value::Object(object) => !object.is_empty(),
-        Value::Bool(true) | Value::Number(_) => true,
-    };
     let is_status = |value: &Value| match value {
         Value::String(text) => says(text, &["fail", "error"]),
         other => other.as_u64().is_some_and(|status| status >= 400),
     };
-    ["error", "errors"]
-        .iter()
-        .any(|key| part.get(key).is_some_and(is_set))
+    client::says_no(part)
         || ["status", "statusCode"]
             .iter()
             .any(|key| part.get(key).is_some_and(is_status))
-        || ["success", "ok"]
-            .iter()
-            .any(|key| part.get(key) == Some(&Value::Bool(false)))
 }
 
 fn said(part: &Value) -> Option<&str> {

@@ -12,7 +12,10 @@ use super::{
     settings::KnownBy,
     template::Values,
 };
-use crate::upstream::{UpstreamError, client::Call};
+use crate::upstream::{
+    UpstreamError,
+    client::{Call, Proof},
+};
 
 /// What a call is about besides the placeholders of one thing.
 #[derive(Debug, Default)]
@@ -73,6 +76,7 @@ impl Rest {
             body,
             priority: name.priority(),
             writes: name.writes(),
+            proof: operation.proof(),
         };
         let (rows, single) = (&self.settings.errors, about.members.len() < 2);
         let judge = |status: reqwest::StatusCode, body: &[u8]| {

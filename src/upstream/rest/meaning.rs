@@ -58,6 +58,8 @@ impl<'de> Deserialize<'de> for Statuses {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Means {
+    /// It was done, and the answer is read as of any success.
+    Success,
     /// Nothing was left to do.
     Done,
     /// What was to be made is there, and may be another's.
@@ -116,6 +118,7 @@ pub(super) fn of(
         .iter()
         .find(|row| row.fits(name, status, body, json.as_ref()))?;
     Some(match row.means {
+        Means::Success => Meaning::Success,
         Means::Done if single => Meaning::Done,
         Means::Done | Means::Rejected => Meaning::Rejected,
         Means::Exists => Meaning::Exists,

@@ -14,7 +14,7 @@ use super::{
     settings::{KnownBy, Settings},
     template::{Holes, Path, Text},
 };
-use crate::upstream::client::Priority;
+use crate::upstream::client::{Priority, Proof};
 
 /// What can be asked of the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
@@ -55,6 +55,19 @@ pub struct Operation {
     pub failed: Option<Pointer>,
     /// No public document says that it can be done.
     pub assumed: bool,
+}
+
+impl Operation {
+    /// By what its answer says that it was done: a list of those for whom it was,
+    /// or was not, may stand where an error would.
+    pub(super) fn proof(&self) -> Proof<'static> {
+        let is_error = |at: &Pointer| at.is_in("error") || at.is_in("errors");
+        match (&self.applied, &self.failed) {
+            (None, None) => Proof::Any,
+            (None, Some(at)) if !is_error(at) => Proof::Excepted,
+            _ => Proof::Listed,
+        }
+    }
 }
 
 /// A method of HTTP.

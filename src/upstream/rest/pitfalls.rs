@@ -217,9 +217,10 @@ fn about_rows(settings: &Settings, found: &mut Vec<String>) {
                 "errors[{at}]: is never reached, because errors[{first}] fits all that it does: take it out, or put it before"
             ));
         }
-        if row.means == Means::Done
-            && let Some(status) = row.status.0.iter().find(|it| is_nothing_done(**it, row))
-        {
+        if row.means != Means::Done {
+            continue;
+        }
+        if let Some(status) = row.status.0.iter().find(|it| is_nothing_done(**it, row)) {
             found.push(format!(
                 "errors[{at}].means: {status} does not say that something was done: write what it means, or add at or text"
             ));
@@ -227,10 +228,11 @@ fn about_rows(settings: &Settings, found: &mut Vec<String>) {
     }
 }
 
-/// A redirect or a refused credential never, a fault unless it says so.
+/// A redirect or a refused credential never, a fault or a refusal unless it says
+/// so, but for what tells that something is there, or is not.
 fn is_nothing_done(status: u16, row: &Row) -> bool {
     let bare = row.at.is_none() && row.text.is_none();
-    matches!(status, 300..=399 | 401 | 407) || (status >= 500 && bare)
+    matches!(status, 300..=399 | 401 | 407) || (bare && status >= 400 && !matches!(status, 404 | 409 | 410))
 }
 
 /// Whether one row fits every answer that another one does.

@@ -24,6 +24,11 @@ impl Pointer {
         Ok(Self(text.to_owned()))
     }
 
+    /// Whether it points to this key at the top, or into it.
+    pub(super) fn is_in(&self, key: &str) -> bool {
+        self.0.split('/').nth(1) == Some(key)
+    }
+
     pub(super) fn of<'a>(&self, value: &'a Value) -> Option<&'a Value> {
         value.pointer(&self.0)
     }

@@ -357,6 +357,8 @@ fn about_meaning(row: &Row) -> impl Iterator<Item = String> {
         .0
         .iter()
         .any(|status| (200..300).contains(status));
+    let mut statuses = row.status.0.iter();
+    let only_success = success && statuses.all(|status| (200..300).contains(status));
     let throttle = row.status.0.iter().any(|status| THROTTLES.contains(status));
     let needs = [
         (
@@ -364,8 +366,13 @@ fn about_meaning(row: &Row) -> impl Iterator<Item = String> {
             ": fits every answer: add status, at or text",
         ),
         (
-            success && row.at.is_none() && row.text.is_none(),
+            success && row.at.is_none() && row.text.is_none() && row.means != Means::Success,
             ".status: would make a failure of every success: add at or text",
+        ),
+        (
+            row.means == Means::Success && !only_success,
+            ".means: only a status from 200 to 299 can be a success: write these as status, or \
+             \"done\" where nothing was left to do",
         ),
         (
             throttle && row.means != Means::Later,

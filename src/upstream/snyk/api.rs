@@ -17,7 +17,7 @@ use super::{
 };
 use crate::upstream::{
     Condition, UpstreamError,
-    client::{Call, Client, Priority},
+    client::{Call, Client, Priority, Proof},
 };
 
 /// What is kept of a list, in MiB: some 150,000 memberships. One that never ends
@@ -380,11 +380,13 @@ impl Api {
             query: &query,
             body: None,
             priority: read.priority,
+            proof: Proof::Any,
         };
         self.client.send(call).await?.json()
     }
 
     async fn write(&self, write: Write<'_>) -> Result<Value, UpstreamError> {
+        let created = write.method == Method::POST;
         let mut query = write.query.to_vec();
         query.push(("version", &self.version));
         let call = Call {
@@ -395,6 +397,7 @@ impl Api {
             query: &query,
             body: write.body,
             priority: write.priority,
+            proof: Proof::Documented(if created { &[201] } else { &[204] }),
         };
         self.client.send(call).await?.json()
     }

@@ -257,6 +257,16 @@ const WRONG: &[(&str, &str, &str)] = &[
         "",
         "errors[0]: fits every",
     ),
+    (
+        "status = 200, at = \"/oops\", text = \"already\", means = \"done\"",
+        "status = 400, text = \"already\", means = \"success\"",
+        "errors[0].means: only a status",
+    ),
+    (
+        "status = 200, at = \"/oops\", text = \"already\", means = \"done\"",
+        "text = \"already\", means = \"success\"",
+        "errors[0].means: only a status",
+    ),
 ];
 
 #[test]

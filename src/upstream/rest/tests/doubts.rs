@@ -108,7 +108,7 @@ async fn members_go_into_the_group_that_has_the_name_now() {
 #[tokio::test]
 async fn an_account_that_no_reading_shows_yet_is_neither_gone_nor_refused() {
     let nowhere = [(SEARCH, 200, NONE), ("GET /v1/users", 200, NONE)];
-    let made = ("POST /v1/users {\"mail\":\"u1@example.com\"}", 202, "{}");
+    let made = ("POST /v1/users {\"mail\":\"u1@example.com\"}", 201, "{}");
     let script = [
         made,
         nowhere[0],

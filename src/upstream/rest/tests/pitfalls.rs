@@ -124,6 +124,16 @@ const PITFALLS: &[(&str, &str, &str)] = &[
         "status = 500",
         "errors[0].means: 500",
     ),
+    (
+        "status = 200, at = \"/oops\", text = \"already\"",
+        "status = 403",
+        "errors[0].means: 403",
+    ),
+    (
+        "status = 200, at = \"/oops\", text = \"already\"",
+        "status = [400, 404]",
+        "errors[0].means: 400",
+    ),
 ];
 
 #[test]

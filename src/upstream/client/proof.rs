@@ -1,0 +1,149 @@
+//! Whether a success is one. A status of success is a word, and the answer may say
+//! otherwise: that it was refused, that it is not done yet, that it was done in part.
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::failure::Meaning;
+
+/// By what an answer says that a call was done.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::upstream) enum Proof<'a> {
+    /// By one of the statuses that are documented for it, and no error beside it.
+    Documented(&'a [u16]),
+    /// By any success that is neither "not yet" nor "in part", and no error beside it.
+    Any,
+    /// The same, but what its body says is for the caller to judge.
+    Body,
+    /// Its body says of what it is true, so that it may be done in part.
+    Listed,
+    /// Its body says of what it is not, and no error beside that.
+    Excepted,
+}
+
+const NOT_YET: u16 = 202;
+const IN_PART: u16 = 207;
+
+impl Proof<'_> {
+    /// What a success of something that was to be changed means where it is none.
+    pub(super) fn lacks(self, status: StatusCode, body: &[u8]) -> Option<Meaning> {
+        if !status.is_success() {
+            return None;
+        }
+        let refusal = self.refusal(body);
+        let code = status.as_u16();
+        let told = match self {
+            Self::Documented(statuses) => statuses.contains(&code),
+            Self::Any | Self::Body => code != NOT_YET && code != IN_PART,
+            Self::Listed | Self::Excepted => code != NOT_YET,
+        };
+        refusal.or_else(|| (!told).then_some(Meaning::Unknown))
+    }
+
+    fn refusal(self, body: &[u8]) -> Option<Meaning> {
+        if !self.reads_errors() {
+            return None;
+        }
+        let answer: Value = serde_json::from_slice(body).ok()?;
+        says_no(&answer).then(|| refusal(&answer))
+    }
+
+    pub(super) fn reads_errors(self) -> bool {
+        matches!(self, Self::Documented(_) | Self::Any | Self::Excepted)
+    }
+}
+
+/// Whether something was done all the same, a fault or a rush says as little in a
+/// success as by its own status, and no more does an error beside what was made.
+fn refusal(answer: &Value) -> Meaning {
+    let made = answer.get("data").is_some_and(is_set);
+    let error = answer.get("errors").and_then(|errors| errors.get(0));
+    let status = error.or_else(|| answer.get("error")).and_then(own_status);
+    match status {
+        Some(408 | 425 | 429 | 500..) => Meaning::Unknown,
+        _ if made => Meaning::Unknown,
+        _ => Meaning::Rejected,
+    }
+}
+
+fn own_status(error: &Value) -> Option<u64> {
+    let status = ["status", "code"].iter().find_map(|key| error.get(key))?;
+    let text = || status.as_str().and_then(|text| text.trim().parse().ok());
+    status.as_u64().or_else(text)
+}
+
+/// A mark that no success has.
+pub(in crate::upstream) fn says_no(answer: &Value) -> bool {
+    let errors = ["error", "errors"].iter().filter_map(|key| answer.get(key));
+    let flags = ["success", "ok"].iter().filter_map(|key| answer.get(key));
+    errors.into_iter().any(is_set) || flags.into_iter().any(|flag| *flag == Value::Bool(false))
+}
+
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(object) => !object.is_empty(),
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::Bool(true) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meaning(proof: Proof<'_>, status: u16, body: &str) -> Option<Meaning> {
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        proof.lacks(status, body.as_bytes())
+    }
+
+    #[test]
+    fn an_error_in_a_success_is_a_refusal_unless_it_may_have_been_done() {
+        for (body, means) in [
+            ("", None),
+            ("no JSON", None),
+            (r#"{"error":null,"errors":[],"ok":true}"#, None),
+            (r#"{"error":"","success":true}"#, None),
+            (r#"{"error":0}"#, None),
+            (r#"{"error":"no"}"#, Some(Meaning::Rejected)),
+            (r#"{"error":{"code":"FORBIDDEN"}}"#, Some(Meaning::Rejected)),
+            (r#"{"errors":[{"status":"403"}]}"#, Some(Meaning::Rejected)),
+            (r#"{"success":false}"#, Some(Meaning::Rejected)),
+            (r#"{"errors":[{"status":"500"}]}"#, Some(Meaning::Unknown)),
+            (r#"{"error":{"code":429}}"#, Some(Meaning::Unknown)),
+            (
+                r#"{"data":{"id":"1"},"errors":[{}]}"#,
+                Some(Meaning::Unknown),
+            ),
+        ] {
+            assert_eq!(meaning(Proof::Any, 200, body), means, "{body}");
+            assert_eq!(meaning(Proof::Documented(&[200]), 200, body), means);
+            assert_eq!(meaning(Proof::Excepted, 200, body), means, "{body}");
+            assert_eq!(meaning(Proof::Body, 200, body), None, "{body}");
+            assert_eq!(meaning(Proof::Listed, 200, body), None, "{body}");
+        }
+        assert_eq!(meaning(Proof::Any, 403, r#"{"error":"no"}"#), None);
+    }
+
+    #[test]
+    fn a_status_that_promises_or_is_not_documented_proves_nothing() {
+        let unknown = Some(Meaning::Unknown);
+        for (proof, status, means) in [
+            (Proof::Documented(&[204]), 204, None),
+            (Proof::Documented(&[204]), 200, unknown),
+            (Proof::Any, 200, None),
+            (Proof::Any, 202, unknown),
+            (Proof::Any, 207, unknown),
+            (Proof::Body, 202, unknown),
+            (Proof::Listed, 202, unknown),
+            (Proof::Listed, 207, None),
+            (Proof::Excepted, 207, None),
+        ] {
+            assert_eq!(meaning(proof, status, "{}"), means, "{proof:?} {status}");
+        }
+        let refused = meaning(Proof::Any, 202, r#"{"error":"no"}"#);
+        assert_eq!(refused, Some(Meaning::Rejected));
+    }
+}
