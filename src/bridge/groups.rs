@@ -333,10 +333,9 @@ fn not_ours_to_rename(can: &Capabilities) -> Problem {
     Problem::bad(ScimType::Mutability, detail)
 }
 
-/// The rule in the words of the table, where these do not say something else.
+/// The table's reason, where it cannot be done at all.
 fn ours_only(can: &Capabilities, act: Act) -> String {
-    let note = can.note(act);
-    if note.is_empty() { OURS_ONLY } else { note }.to_owned()
+    can.why_not(act).unwrap_or(OURS_ONLY).to_owned()
 }
 
 pub(super) fn group_refused(reason: &str, written: &GroupWritten) -> Problem {

@@ -168,6 +168,12 @@ impl Capabilities {
         self.of(act).map_or("", |row| &*row.note)
     }
 
+    /// The same, where it cannot be done: what is to be known of an act that can
+    /// is no reason for a refusal.
+    pub fn why_not(&self, act: Act) -> Option<&str> {
+        (!self.can(act)).then(|| self.note(act))
+    }
+
     /// Most members that a new group is given with its creation.
     pub fn first_members(&self) -> usize {
         let row = self.of(Act::CreateGroup).filter(|row| row.able);
@@ -214,6 +220,8 @@ mod tests {
             "ask for it",
         ];
         assert_eq!(columns(Act::AddMembers), able);
+        assert_eq!(can.why_not(Act::AddMembers), None);
+        assert_eq!(can.why_not(Act::DeleteGroup), Some("ask for it"));
         let unable = ["delete a group", "no", "", "", "assumed", "ask for it"];
         assert_eq!(columns(Act::DeleteGroup), unable);
     }

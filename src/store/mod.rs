@@ -433,6 +433,11 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
         names: Vec<String>,
     ) -> Result<Vec<String>, StoreError>;
 
+    /// Whether the application's id for a group that was just made is one that
+    /// another group of the connection has: one that was there before, or that was
+    /// made from here.
+    async fn is_anothers(&self, key: GroupKey, name: String) -> Result<bool, StoreError>;
+
     /// The ids of some users, deleted ones too; for telling which members were
     /// refused.
     async fn user_ids(&self, keys: Vec<UserKey>) -> Result<Vec<ResourceId>, StoreError>;

@@ -96,21 +96,34 @@ impl Turn<'_> {
         given.renamed |= shown.text("displayName") != Some(given.title.as_str());
     }
 
-    /// An answer that does not tell the id of the group that it made is none.
-    pub(super) fn named(
+    /// An answer that does not tell the id of the group that it made is none, and
+    /// one that tells another group's would put members into that, or delete it.
+    pub(super) async fn named(
         &self,
         operation: &Operation,
         result: Result<Outcome, UpstreamError>,
     ) -> Result<Outcome, UpstreamError> {
         let creates = matches!(operation, Operation::CreateGroup { .. });
-        match result {
-            Ok(outcome) if creates && self.is_given() && outcome.upstream_id.is_none() => {
-                Err(UpstreamError::Unknown {
-                    reason: "the answer does not tell the group's id".into(),
-                })
-            }
-            other => other,
+        let Ok(outcome) = &result else {
+            return result;
+        };
+        if !creates || !self.is_given() {
+            return result;
         }
+        let reason = match &outcome.upstream_id {
+            None => "the answer does not tell the group's id",
+            Some(id) => match self.since.is_anothers(id).await {
+                Ok(false) => return result,
+                Ok(true) => "the answer tells the id of another group",
+                Err(error) => {
+                    tracing::error!(%error, "a lane cannot use the store");
+                    "whose id the answer tells cannot be found out"
+                }
+            },
+        };
+        Err(UpstreamError::Unknown {
+            reason: reason.into(),
+        })
     }
 
     /// What a call that was done says of a group's id and of what it is called.

@@ -45,6 +45,11 @@ pub(in crate::bridge) trait Since: Send + Sync {
     /// Those of the application's names for groups that nothing here has or had.
     async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError>;
 
+    /// Whether the application's id for a new group is one that another has here.
+    async fn is_anothers(&self, _id: &str) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     /// Whether something else was asked for of the group meanwhile.
     fn is_overtaken(&self) -> bool {
         false
@@ -282,7 +287,7 @@ impl Turn<'_> {
         };
         let started = Instant::now();
         let (result, sent) = noting(self.upstream.apply(&operation)).await;
-        let result = self.named(&operation, result);
+        let result = self.named(&operation, result).await;
         let call = (
             operation.clone(),
             word(&result),

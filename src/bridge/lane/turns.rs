@@ -39,6 +39,10 @@ impl Since for SinceSeq<'_> {
         self.store.without_row(self.key, names).await
     }
 
+    async fn is_anothers(&self, id: &str) -> Result<bool, StoreError> {
+        self.store.is_anothers(self.key, id.to_owned()).await
+    }
+
     fn read_lag(&self) -> Duration {
         self.lanes.0.read_lag
     }

@@ -351,7 +351,7 @@ pub(super) fn end(
         }
         (None, None) => {}
     }
-    naming::learn(db, &mut group, learned, at)?;
+    let named = naming::learn(db, &mut group, learned, at)?;
     // It was the members who were named, perhaps, and not the group: those whose
     // turn had not come are still wanted in it.
     let without_them = undone > 0 && group.members > 0 && is_lost(&group);
@@ -376,7 +376,7 @@ pub(super) fn end(
     open.extend(named_again::next(db, &group)?);
     open.extend(withdrawal::arrived(db, group.connection)?);
     let again = without_them && learned.group_refused.is_some();
-    if again || has_new_work(db, &group, untouched)? {
+    if again || !named || has_new_work(db, &group, untouched)? {
         open.push(Lane::Group(key));
     }
     Ok(open)

@@ -612,6 +612,11 @@ impl Store for Sqlite {
         Ok(self.readers.read_apart(read).await?)
     }
 
+    async fn is_anothers(&self, key: GroupKey, name: String) -> Result<bool, StoreError> {
+        let read = move |db: &Connection| naming::is_anothers(db, key.0, &name);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
     async fn user_ids(&self, keys: Vec<UserKey>) -> Result<Vec<ResourceId>, StoreError> {
         Ok(self.readers.read(|db| users::ids(db, &keys))?)
     }

@@ -77,17 +77,31 @@ fn title(group: &Group) -> Result<String> {
     Ok(title.to_owned())
 }
 
-/// Takes over what a turn learned of a group's id and of what it is called.
+/// Takes over what a turn learned of a group's id and of what it is called. False
+/// where that cannot be, because the id is another group's.
 pub(super) fn learn(
     db: &Connection,
     group: &mut Group,
     learned: &GroupLearned,
     at: Millis,
-) -> Result<()> {
+) -> Result<bool> {
     if group.id_known.is_none() {
-        return Ok(());
+        return Ok(true);
     }
-    if let Some(name) = &learned.name {
+    let id = learned.name.as_ref();
+    if let Some(name) = id.filter(|_| group.id_known == Some(false))
+        && is_anothers(db, group.key, name)?
+    {
+        tracing::warn!(
+            group = %group.id,
+            "the application's id for this group is another one's here; it is not believed"
+        );
+        group.existence = Existence::Unknown;
+        group.made_as = learned.titled.clone().or(group.made_as.take());
+        save(db, group)?;
+        return Ok(false);
+    }
+    if let Some(name) = id {
         forget_found(db, group, name, at)?;
         group.upstream_name.clone_from(name);
         group.id_known = Some(true);
@@ -105,7 +119,20 @@ pub(super) fn learn(
         }
         None => group.renamed |= learned.title_open,
     }
-    save(db, group)
+    save(db, group)?;
+    Ok(true)
+}
+
+/// What import has shown since the group was asked for may be this one.
+pub(super) fn is_anothers(db: &Connection, key: i64, name: &str) -> Result<bool> {
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM groups g JOIN groups o
+                 ON o.connection = g.connection AND o.upstream_name = ?2 AND o.key <> g.key
+             WHERE g.key = ?1 AND (o.tombstone IS NULL OR o.existence <> 0)
+               AND (o.ours = 1 OR o.key < g.key)",
+        )?
+        .exists(params![key, name])?)
 }
 
 /// What import has shown in the meantime is this one.

@@ -33,6 +33,8 @@ mod mapping;
 mod operations;
 mod schemas;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use settings::Settings;

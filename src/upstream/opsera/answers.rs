@@ -104,10 +104,27 @@ pub(super) fn group(answer: &Value, wire: &Wire) -> Result<RemoteGroup, Upstream
     read_group(one(answer, wire.key(Key::GroupName)), wire)
 }
 
-/// The id of a new account, where the answer tells it.
-pub(super) fn created_id(answer: &Value, wire: &Wire) -> Option<String> {
+/// The id of a new account, where the answer tells it, and not another account's.
+pub(super) fn created_id(
+    answer: &Value,
+    account: &str,
+    wire: &Wire,
+) -> Result<Option<String>, UpstreamError> {
     let key = wire.key(Key::UserId);
-    text(one(answer, key), key).filter(|id| is_user_id(id))
+    let made = one(answer, key);
+    is_called(made, wire.key(Key::Email), account)?;
+    Ok(text(made, key).filter(|id| is_user_id(id)))
+}
+
+/// An answer that shows what was made shows what was asked for.
+pub(super) fn is_called(answer: &Value, key: &str, asked: &str) -> Result<(), UpstreamError> {
+    let shown = text(one(answer, key), key);
+    let other = shown.filter(|shown| shown.to_lowercase() != asked.to_lowercase());
+    other.map_or(Ok(()), |_| {
+        Err(unclear(
+            "the answer is about another one than was asked for",
+        ))
+    })
 }
 
 /// What became of each member that was sent: applied when the list at `key`

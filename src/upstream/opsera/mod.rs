@@ -298,7 +298,7 @@ impl Opsera {
         let answer = self.write(Name::CreateUser, &[], Some(body.into())).await;
         let answer = answer.map_err(or_exists)?;
         Ok(Outcome {
-            upstream_id: answers::created_id(&answer, &self.wire),
+            upstream_id: answers::created_id(&answer, account, &self.wire)?,
             ..Outcome::default()
         })
     }
@@ -349,6 +349,7 @@ impl Opsera {
         }
         let answer = self.write(Name::CreateGroup, &[], Some(body.into())).await;
         let answer = answer.map_err(or_exists)?;
+        answers::is_called(&answer, self.wire.key(Key::GroupName), name)?;
         let path = self.wire.key(Key::Added);
         // Opsera documents a message alone for a group made with its members,
         // and a refusal otherwise; a list, where there is one, knows better.

@@ -12,10 +12,7 @@ use super::{
     settings::KnownBy,
     template::Values,
 };
-use crate::upstream::{
-    UpstreamError,
-    client::{Call, Proof},
-};
+use crate::upstream::{UpstreamError, client::Call};
 
 /// What a call is about besides the placeholders of one thing.
 #[derive(Debug, Default)]

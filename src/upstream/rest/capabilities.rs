@@ -23,13 +23,10 @@ pub(super) fn table(settings: &Settings) -> Capabilities {
 
 /// Why nobody joins or leaves a group, if nobody does.
 pub(super) fn why_no_members(can: &Capabilities) -> Option<String> {
-    let [add, remove] = [Act::AddMembers, Act::RemoveMembers].map(|act| can.note(act));
-    let reason = if add == remove {
-        add.to_owned()
-    } else {
-        format!("{add}; {remove}")
-    };
-    (!can.can(Act::AddMembers)).then_some(reason)
+    let [add, remove] = [Act::AddMembers, Act::RemoveMembers].map(|act| can.why_not(act));
+    let add = add?;
+    let remove = remove.filter(|remove| *remove != add);
+    Some(remove.map_or_else(|| add.to_owned(), |remove| format!("{add}; {remove}")))
 }
 
 /// The call that does an act, where there can be one.

@@ -119,6 +119,13 @@ impl Memory {
         locked(&self.groups).contains_key(group)
     }
 
+    /// Whether this is the id of another group, as far as was shown.
+    pub(super) fn is_anothers(&self, id: &str, group: &str) -> bool {
+        let groups = locked(&self.groups);
+        let mut others = groups.iter().filter(|(name, _)| *name != group);
+        others.any(|(_, known)| known.id.as_deref() == Some(id))
+    }
+
     /// How many members it said that it has.
     pub(super) fn members_of(&self, group: &str) -> Option<u64> {
         locked(&self.groups).get(group)?.members

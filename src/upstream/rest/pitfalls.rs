@@ -232,7 +232,8 @@ fn about_rows(settings: &Settings, found: &mut Vec<String>) {
 /// so, but for what tells that something is there, or is not.
 fn is_nothing_done(status: u16, row: &Row) -> bool {
     let bare = row.at.is_none() && row.text.is_none();
-    matches!(status, 300..=399 | 401 | 407) || (bare && status >= 400 && !matches!(status, 404 | 409 | 410))
+    matches!(status, 300..=399 | 401 | 407)
+        || (bare && status >= 400 && !matches!(status, 404 | 409 | 410))
 }
 
 /// Whether one row fits every answer that another one does.

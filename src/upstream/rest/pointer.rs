@@ -29,6 +29,12 @@ impl Pointer {
         self.0.split('/').nth(1) == Some(key)
     }
 
+    /// What it points into.
+    pub(super) fn within<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+        let (parent, _) = self.0.rsplit_once('/')?;
+        value.pointer(parent)
+    }
+
     pub(super) fn of<'a>(&self, value: &'a Value) -> Option<&'a Value> {
         value.pointer(&self.0)
     }
@@ -83,6 +89,9 @@ mod tests {
             let pointer = Pointer::parse(pointer).unwrap();
             assert_eq!(pointer.text(&value).as_deref(), found, "{pointer}");
         }
+        let at = Pointer::parse("/a~1b/0/id").unwrap();
+        assert_eq!(at.within(&value), Some(&json!({ "m~n": " x " })));
+        assert!(at.is_in("a~1b") && !at.is_in("id") && !Pointer::default().is_in(""));
         for wrong in ["a", "$.a", "/a~", "/a~2", "#/a"] {
             assert!(Pointer::parse(wrong).is_err(), "{wrong}");
         }

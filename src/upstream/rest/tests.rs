@@ -221,6 +221,7 @@ fn ended(came: Result<Outcome, UpstreamError>) -> &'static str {
         Err(UpstreamError::Later { .. }) => "later",
         Err(UpstreamError::Rejected { .. }) => "rejected",
         Err(UpstreamError::Barred { .. }) => "barred",
+        Err(UpstreamError::Unknown { .. }) => "unclear",
         Err(other) => panic!("{other}"),
     }
 }

@@ -10,6 +10,7 @@ use super::{
     finding::Place,
     members::all_are,
     operation::Name,
+    paging::unclear,
     pointer::Pointer,
     settings::KnownBy,
     template::hole_of_user,
@@ -176,7 +177,7 @@ impl Rest {
             ..About::default()
         };
         let answer = self.call(name, &[("group.name", group)], about).await?;
-        let id = new_id(&answer, operation.id.as_ref());
+        let id = self.id_of_new(&answer, operation.id.as_ref(), group)?;
         self.memory.made(group, id.as_deref());
         let mut outcome = all_are(&MemberOutcome::Unknown, members);
         if operation.applied.is_some() || operation.failed.is_some() {
@@ -187,6 +188,28 @@ impl Rest {
             outcome.members.extend(said);
         }
         Ok(outcome)
+    }
+
+    /// The id that the answer to a creation tells, where it is not another group's.
+    fn id_of_new(
+        &self,
+        answer: &Answer,
+        at: Option<&Pointer>,
+        group: &str,
+    ) -> Result<Option<String>, UpstreamError> {
+        let (Some(at), Some(id)) = (at, new_id(answer, at)) else {
+            return Ok(None);
+        };
+        let name = self.settings.group.name.as_ref();
+        let called = at
+            .within(&answer.value)
+            .zip(name)
+            .and_then(|(made, name)| name.text(made));
+        let another = called.is_some_and(|it| it.to_lowercase() != group.to_lowercase());
+        if another || self.memory.is_anothers(&id, group) {
+            return Err(unclear("the answer tells the id of another group"));
+        }
+        Ok(Some(id))
     }
 
     pub(super) async fn delete_group(&self, group: &str) -> Result<Outcome, UpstreamError> {

@@ -94,15 +94,14 @@ struct Snyk {
 }
 
 impl Snyk {
-    /// What Snyk refused of its own is told with what is known of the act.
-    fn explained(&self, act: Act, error: UpstreamError) -> UpstreamError {
+    /// What Snyk refused of its own, in words of this side.
+    fn explained(act: Act, error: UpstreamError) -> UpstreamError {
         let UpstreamError::Rejected { reason } = error else {
             return error;
         };
         tracing::warn!(?act, %reason, "Snyk refused");
-        let note = self.capabilities.note(act);
         UpstreamError::Barred {
-            reason: format!("Snyk refused it; its own words are in the bridge's log ({note})"),
+            reason: "Snyk refused it; its own words are in the bridge's log".into(),
         }
     }
 
@@ -276,11 +275,11 @@ impl Upstream for Snyk {
             Operation::DeactivateUser { principal } => self.withdraw(principal).await,
             Operation::AddMembers { group, members } => {
                 let added = self.add(group, single(members)?).await;
-                added.map_err(|error| self.explained(Act::AddMembers, error))
+                added.map_err(|error| Self::explained(Act::AddMembers, error))
             }
             Operation::RemoveMembers { group, members } => {
                 let removed = self.remove(group, single(members)?).await;
-                removed.map_err(|error| self.explained(Act::RemoveMembers, error))
+                removed.map_err(|error| Self::explained(Act::RemoveMembers, error))
             }
             // Nothing else is planned, because the table cannot do it; if it
             // were, it would end here.

@@ -491,3 +491,35 @@ async fn who_was_read_with_a_lesser_role_is_raised_at_once_and_looked_at_where_t
     assert_eq!(add(&upstream).await, Ok(MemberOutcome::Applied));
     script.all_was_asked();
 }
+
+#[tokio::test]
+async fn a_success_that_refuses_or_is_not_documented_took_nothing_away() {
+    let refusal = json!({ "errors": [{ "status": "403", "detail": "not allowed" }] });
+    let had = [membership("m-1", "old", VIEWER)];
+    let gone = |status: u16, answer: &Value| {
+        let (path, ..) = delete("m-1", status);
+        (path, status, answer.clone())
+    };
+    for (status, answer, refused) in [
+        (200, &refusal, true),
+        (207, &refusal, true),
+        (202, &json!({}), false),
+        (200, &Value::Null, false),
+    ] {
+        let (script, upstream) = snyk(&[look("user_id=old", &had), gone(status, answer)]).await;
+        let end = remove(&upstream).await;
+        let is_refused = matches!(end, Err(UpstreamError::Barred { .. }));
+        let is_unknown = matches!(end, Err(UpstreamError::Unknown { .. }));
+        assert_eq!((is_refused, is_unknown), (refused, !refused), "{end:?}");
+        script.all_was_asked();
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_without_remarks_on_what_can_be_done() {
+    let refusal = json!({ "errors": [{ "status": "400", "detail": "no" }] });
+    let (script, upstream) = snyk(&[create("old", 400, refusal), look(BY_EMAIL, &[])]).await;
+    let reason = "Snyk refused it; its own words are in the bridge's log".to_owned();
+    assert_eq!(add(&upstream).await, Err(UpstreamError::Barred { reason }));
+    script.all_was_asked();
+}

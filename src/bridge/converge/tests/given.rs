@@ -73,6 +73,36 @@ async fn an_answer_without_an_id_is_none() {
     );
 }
 
+/// Every id is another group's.
+struct Taken;
+
+#[async_trait]
+impl Since for Taken {
+    async fn written(&self, _: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        Ok(names)
+    }
+
+    async fn is_anothers(&self, _: &str) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+}
+
+#[tokio::test]
+async fn an_answer_with_the_id_of_another_group_is_none() {
+    let app = called(&[]);
+    let work = nameless(Existence::Absent);
+    let (learned, pause) = group_turn(&app, work, &Taken, &mut Doubts::new()).await;
+    assert_eq!((learned.name, learned.existence), (None, None));
+    assert_eq!(
+        (learned.calls[0].1.as_str(), pause),
+        (UNANSWERED, Pause::BackOff)
+    );
+}
+
 #[tokio::test]
 async fn what_an_unanswered_creation_made_is_found_and_nothing_is_sent() {
     let app = called(&["g7"]);

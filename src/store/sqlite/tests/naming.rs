@@ -201,6 +201,28 @@ async fn a_refused_rename_is_taken_back_unless_somebody_else_has_the_name() {
 }
 
 #[tokio::test]
+async fn two_groups_are_never_bound_to_one_id() {
+    let scene = Scene::new().await;
+    let crew = scene.made("Crew", "g9").await;
+    let other = scene.nameless("Other").await;
+    let turn = scene.turn_of(other.key).await;
+    let is = |id: &str| scene.store.is_anothers(other.key, id.to_owned());
+    assert!(is("g9").await.unwrap() && !is("g10").await.unwrap());
+    let open = scene.learn(other.key, &turn, created("Other", "g9")).await;
+    assert_eq!(open, [Lane::Group(other.key)], "it is looked for");
+    let turn = scene.turn_of(other.key).await;
+    assert_eq!(turn.work.observed, Existence::Unknown);
+    let looked_for = given(&turn);
+    assert_eq!(
+        (looked_for.made_as.as_deref(), looked_for.known),
+        (Some("Other"), false)
+    );
+    assert_eq!(scene.turn_of(crew.key).await.work.name, "g9");
+    scene.learn(other.key, &turn, created("Other", "g10")).await;
+    assert_eq!(scene.turn_of(other.key).await.work.name, "g10");
+}
+
+#[tokio::test]
 async fn import_does_not_show_twice_what_is_being_made_here() {
     let scene = Scene::new().await;
     let group = scene.nameless("Crew").await;

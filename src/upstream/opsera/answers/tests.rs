@@ -216,6 +216,16 @@ fn the_id_of_a_new_account_is_taken_only_when_it_looks_like_one() {
         (json!({ "message": "ok", "user": { "_id": ID } }), Some(ID)),
         (json!({ "_id": "me" }), None),
     ] {
-        assert_eq!(created_id(&answer, &wire()).as_deref(), id, "{answer}");
+        let told = created_id(&answer, "ann@example.com", &wire()).unwrap();
+        assert_eq!(told.as_deref(), id, "{answer}");
     }
+    for (email, is_hers) in [("Ann@example.com", true), ("bob@example.com", false)] {
+        let answer = json!({ "user": { "_id": ID, "email": email } });
+        let told = created_id(&answer, "ann@example.com", &wire());
+        assert_eq!(told.is_ok(), is_hers, "{email}");
+    }
+    let crew = json!({ "name": "crew" });
+    assert!(is_called(&crew, "name", "Crew").is_ok());
+    assert!(is_called(&crew, "name", "other").is_err());
+    assert!(is_called(&json!("Group created"), "name", "other").is_ok());
 }

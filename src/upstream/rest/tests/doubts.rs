@@ -417,3 +417,85 @@ async fn a_404_is_believed_of_a_group_that_is_not_there_and_of_nobody_else() {
         script.all_was_asked();
     }
 }
+
+#[tokio::test]
+async fn the_id_of_another_group_is_none_of_a_new_one() {
+    let create = Operation::CreateGroup {
+        name: "New".into(),
+        members: Vec::new(),
+    };
+    let list = (
+        "GET /v1/groups",
+        200,
+        r#"{"rows":[{"id":7,"name":"Crew"}]}"#,
+    );
+    let call = "POST /v1/groups {\"name\":\"New\"}";
+    for (status, answer, end) in [
+        (201, r#"{"id":7}"#, "unclear"),
+        (201, r#"{"id":8,"name":"Crew"}"#, "unclear"),
+        (202, r#"{"id":8,"name":"New"}"#, "unclear"),
+        (200, r#"{"error":"no right","id":8}"#, "rejected"),
+        (201, r#"{"id":8,"name":"new"}"#, "done"),
+        (201, "{}", "done"),
+    ] {
+        let (application, script) = scripted(&[], &[list, (call, status, answer)]).await;
+        application.groups().await.unwrap();
+        let made = application.apply(&create).await;
+        assert_eq!(ended(made), end, "{answer}");
+        script.all_was_asked();
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_tells_an_error_is_none_unless_a_row_or_a_list_explains_it() {
+    let success = (
+        "errors = [{ on",
+        "errors = [{ status = 202, means = \"success\" }, { on",
+    );
+    let failed = ("applied = \"/added\"", "failed = \"/errors\"");
+    let elsewhere = ("applied = \"/added\"", "failed = \"/failed\"");
+    let end_of = "DELETE /v1/users/11";
+    let both = [principal(1, Some("11")), principal(2, Some("22"))];
+    let added = "POST /v1/groups/g1/members [{\"id\":\"11\"},{\"id\":\"22\"}]";
+    let group = (
+        "GET /v1/groups",
+        200,
+        r#"{"rows":[{"id":"g1","name":"Crew"}]}"#,
+    );
+    let gone = end(Some("11"));
+    for (changes, operation, script, is) in [
+        (
+            &[][..],
+            &gone,
+            vec![(end_of, 200, r#"{"error":"no"}"#)],
+            "rejected",
+        ),
+        (&[], &gone, vec![(end_of, 202, "{}")], "unclear"),
+        (
+            &[success],
+            &gone,
+            vec![(end_of, 202, r#"{"error":"in time"}"#)],
+            "done",
+        ),
+        (
+            &[elsewhere],
+            &add(&both),
+            vec![group, (added, 200, r#"{"error":"no"}"#)],
+            "rejected",
+        ),
+    ] {
+        let (application, script) = scripted(changes, &script).await;
+        assert_eq!(ended(application.apply(operation).await), is);
+        script.all_was_asked();
+    }
+    let script = [group, (added, 200, r#"{"errors":[{"id":"22"}]}"#)];
+    let (application, script) = scripted(&[failed], &script).await;
+    let ends = application.apply(&add(&both)).await.unwrap().members;
+    let ends: Vec<_> = ends.into_iter().map(|(_, end)| end).collect();
+    assert_eq!(ends, [MemberOutcome::Applied, MemberOutcome::LeftOut]);
+    script.all_was_asked();
+    let (application, script) =
+        scripted(&[], &[("GET /v1/groups", 200, r#"{"ok":false,"rows":[]}"#)]).await;
+    assert!(application.groups().await.is_err(), "and nobody is gone");
+    script.all_was_asked();
+}

@@ -1,0 +1,77 @@
+//! Hydden.Control where it answers as no simulator does: successes that say that
+//! nothing was done, and answers about another group.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::upstream::rest::tests::script::Script;
+
+async fn hydden(lines: &[(&str, u16, &str)]) -> (Script, Arc<dyn Upstream>) {
+    let script = Script::start(lines).await;
+    let text = format!(
+        "base_url = \"http://{}\"\ntoken = \"a-token\"\nwrite_groups = true\n\
+         allow_plain_http = true",
+        script.address
+    );
+    let upstream = open(&toml::from_str(&text).unwrap()).unwrap();
+    (script, upstream)
+}
+
+fn ended(end: &Result<Outcome, UpstreamError>) -> &'static str {
+    end.as_ref().err().map_or("done", UpstreamError::word)
+}
+
+const ERROR: &str = r#"{"error":{"code":"FORBIDDEN","message":"no"}}"#;
+
+#[tokio::test]
+async fn a_group_is_called_otherwise_when_the_answer_shows_it() {
+    let rename = Operation::RenameGroup {
+        name: "grp-1".into(),
+        title: "New".into(),
+    };
+    for (status, answer, end) in [
+        (200, r#"{"id":"grp-1","name":"New"}"#, "done"),
+        (200, r#"{"id":"grp-1","name":"Old"}"#, "unknown"),
+        (200, r#"{"id":"grp-2","name":"New"}"#, "unknown"),
+        (202, r#"{"id":"grp-1","name":"New"}"#, "unknown"),
+        (200, "", "unknown"),
+        (200, ERROR, "rejected"),
+    ] {
+        let call = "PUT /api/v1/groups/grp-1 {\"name\":\"New\"}";
+        let (script, upstream) = hydden(&[(call, status, answer)]).await;
+        assert_eq!(ended(&upstream.apply(&rename).await), end, "{answer}");
+        script.all_was_asked();
+    }
+}
+
+#[tokio::test]
+async fn a_group_is_made_or_gone_when_the_answer_says_so() {
+    let name = || "grp-1".to_owned();
+    let delete = Operation::DeleteGroup { name: name() };
+    let call = "DELETE /api/v1/groups/grp-1";
+    for (status, answer, end) in [
+        (204, "", "done"),
+        (200, ERROR, "rejected"),
+        (200, "{}", "unknown"),
+        (202, "", "unknown"),
+    ] {
+        let (script, upstream) = hydden(&[(call, status, answer)]).await;
+        assert_eq!(ended(&upstream.apply(&delete).await), end, "{answer}");
+        script.all_was_asked();
+    }
+    let create = Operation::CreateGroup {
+        name: "New".into(),
+        members: Vec::new(),
+    };
+    let call = "POST /api/v1/groups {\"name\":\"New\"}";
+    for (status, answer, end) in [
+        (201, r#"{"id":"grp-9","name":"New"}"#, "done"),
+        (201, r#"{"id":"grp-1","name":"Crew"}"#, "unknown"),
+        (201, r#"{"id":"","name":"New"}"#, "unknown"),
+        (200, r#"{"id":"grp-9","name":"New"}"#, "unknown"),
+        (201, ERROR, "rejected"),
+    ] {
+        let (script, upstream) = hydden(&[(call, status, answer)]).await;
+        assert_eq!(ended(&upstream.apply(&create).await), end, "{answer}");
+        script.all_was_asked();
+    }
+}
