@@ -295,6 +295,38 @@ async fn what_changes_there_is_followed_here() {
     world.get(&path).await.expect(404);
 }
 
+#[tokio::test]
+async fn what_cannot_be_read_stays_as_it_was_and_holds_up_nothing_else() {
+    let mut world = inventory().await;
+    let ben = find(&world, "Users", "userName eq \"ben@example.com\"").await;
+    let department = find(&world, "Groups", "displayName eq \"Department\"").await;
+    let garbled = |operation: &str, id: &str| json!({ "operation": operation, "failure": { "garbled": { "ids": [id] } } });
+    let rules = [
+        garbled("list_accounts", "acc-2"),
+        garbled("list_groups", "grp-1"),
+    ];
+    world.faults(json!({ "rules": rules })).await;
+    let renamed = json!({ "display_name": "Cat Carter" });
+    world
+        .as_administrator("PUT", "/api/v1/accounts/acc-3", renamed)
+        .await;
+    world.stop_bridge();
+    let (said, wrong, ok) = world.run(&["import"]);
+    let all = format!("{said} {wrong}");
+    assert!(
+        ok && all.contains("2 users or groups are not shown"),
+        "{all}"
+    );
+    world.start_bridge();
+    let cat = find(&world, "Users", "userName eq \"cat@example.com\"").await;
+    assert_eq!(cat["displayName"], "Cat Carter");
+    for (path, before) in [("Users", ben), ("Groups", department)] {
+        let path = format!("/{path}/{}", before["id"].as_str().unwrap());
+        let after = world.get(&path).await.expect(200).body;
+        assert_eq!(after, before);
+    }
+}
+
 pub fn read_again(world: &mut World) {
     world.stop_bridge();
     let (said, wrong, ok) = world.run(&["import"]);

@@ -141,11 +141,13 @@ impl Session {
             twins.extend(known.map(|it| it.account.clone()));
         }
         twins::disown(&mut reading, &twins);
-        let (listed, unread) = (reading.users, reading.unread);
-        let users = listed.iter();
+        let (left_out, unread) = (reading.left_out(), reading.unread);
+        let listed = reading.users;
+        let users = listed.iter().filter(|user| !user.unreadable);
         let users = users.filter_map(|user| self.found_user(user, profiles.get(&user.account)));
         let users = users.collect();
         let groups = reading.groups.into_iter();
+        let groups = groups.filter(|(group, _)| !group.unreadable);
         let found: Vec<_> = groups.map(|(it, of)| self.found_group(&it, of)).collect();
         let actor = Actor {
             name: self.actor.clone(),
@@ -168,7 +170,7 @@ impl Session {
         Ok(self.told(Imported {
             doubted,
             unread,
-            unshown: seen.unshown + twins.len() as u64,
+            unshown: seen.unshown + twins.len() as u64 + left_out,
             ..seen
         }))
     }
@@ -206,6 +208,10 @@ impl Session {
         let mut unread = None;
         for (done, group) in groups.iter().enumerate() {
             progress(at(done));
+            if group.unreadable {
+                read.push((group.clone(), Vec::new()));
+                continue;
+            }
             match upstream.members(&group.name).await {
                 Ok(members) => read.push((group.clone(), members)),
                 Err(error) if self.is_of_one_group(&error) => unread = Some(error),
@@ -251,7 +257,8 @@ impl Session {
             tracing::warn!(
                 connection = %self.connection.name, unshown = seen.unshown,
                 "users or groups of the application are not shown, because others have names that \
-                 SCIM does not tell from theirs, or the same address; rename one of each, and with \
+                 SCIM does not tell from theirs, or the same address, or because they cannot be read \
+                 or their ids not told apart (they stay as they are); correct them there, and with \
                  log.level = \"debug\" an import names them"
             );
         }

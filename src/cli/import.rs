@@ -144,7 +144,7 @@ async fn one(bridge: &std::sync::Arc<Bridge>, name: &str, shrunk: bool) -> Resul
     if seen.unshown > 0 {
         let text = format!(
             "{} users or groups are not shown, because others have names here that SCIM does not \
-             tell from theirs, or the same address",
+             tell from theirs, or the same address, or because they cannot be read",
             seen.unshown
         );
         Screen::new().line(Tone::Bad, &text);

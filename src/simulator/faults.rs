@@ -180,6 +180,9 @@ pub enum Failure {
     /// Done; what has one of these ids or e-mails is not on the list that is
     /// answered, as if a page of it were missing.
     LeftOut { ids: Vec<String> },
+    /// Done; of what has one of these ids or e-mails on a list nothing but the id
+    /// is of the type that is documented.
+    Garbled { ids: Vec<String> },
 }
 
 /// How one call fails.

@@ -315,27 +315,49 @@ fn fail(shared: &Arc<Shared>, call: &Incoming, failure: Failure) -> (Sent, &'sta
             reply.body = body.to_string().into_bytes();
             (Sent::Reply(reply), "left_out")
         }
+        Failure::Garbled { ids } => {
+            let mut reply = perform(shared, call);
+            let mut body = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
+            garble(&mut body, &ids);
+            reply.body = body.to_string().into_bytes();
+            (Sent::Reply(reply), "garbled")
+        }
     }
 }
 
 /// Takes entries off the lists of an answer, and off its count.
 fn leave_out(body: &mut Value, ids: &[String]) {
-    let named = |entry: &Value| {
-        let places = ["/id", "/email", "/relationships/user/data/attributes/email"];
-        let keys = places.iter().filter_map(|at| entry.pointer(at)?.as_str());
-        keys.into_iter().any(|key| ids.iter().any(|id| id == key))
-    };
     let Value::Object(answer) = body else { return };
     let mut left_out = 0;
     for list in answer.values_mut().filter_map(Value::as_array_mut) {
         let before = list.len();
-        list.retain(|entry| !named(entry));
+        list.retain(|entry| !is_named(entry, ids));
         left_out += before - list.len();
     }
     if let Some(count) = answer.get("count").and_then(Value::as_u64) {
         let count = count.saturating_sub(left_out as u64);
         answer.insert("count".into(), count.into());
     }
+}
+
+/// Makes numbers of what entries of the lists of an answer say.
+fn garble(body: &mut Value, ids: &[String]) {
+    let Value::Object(answer) = body else { return };
+    let lists = answer.values_mut().filter_map(Value::as_array_mut);
+    for entry in lists.flatten().filter(|entry| is_named(entry, ids)) {
+        let Value::Object(entry) = entry else {
+            continue;
+        };
+        for (_, value) in entry.iter_mut().filter(|(key, _)| *key != "id") {
+            *value = 7.into();
+        }
+    }
+}
+
+fn is_named(entry: &Value, ids: &[String]) -> bool {
+    let places = ["/id", "/email", "/relationships/user/data/attributes/email"];
+    let mut keys = places.iter().filter_map(|at| entry.pointer(at)?.as_str());
+    keys.any(|key| ids.iter().any(|id| id == key))
 }
 
 /// Decides the call and makes its changes.

@@ -256,6 +256,8 @@ pub struct RemoteUser {
     pub account: String,
     pub upstream_id: Option<String>,
     pub active: bool,
+    /// It is there, and nothing else of it could be read: it is left as it is.
+    pub unreadable: bool,
     /// It has nothing that its end would take away.
     pub idle: bool,
     /// The groups of families that it has, each with its family's name before it.
@@ -287,6 +289,8 @@ pub struct RemoteGroup {
     pub kind: Option<String>,
     /// Another directory keeps it.
     pub synced: bool,
+    /// It is there, and nothing else of it could be read: it is left as it is.
+    pub unreadable: bool,
     /// The alternatives it is one of; its members are written singly then.
     pub family: Option<Family>,
     /// Other fields by the application's names.

@@ -30,6 +30,15 @@ pub(super) struct Reading {
     pub(super) unread: u64,
 }
 
+impl Reading {
+    /// How many are there and could not be read.
+    pub(super) fn left_out(&self) -> u64 {
+        let users = self.users.iter().filter(|user| user.unreadable).count();
+        let groups = self.groups.iter().filter(|(group, _)| group.unreadable);
+        (users + groups.count()) as u64
+    }
+}
+
 /// What is here of the application's groups, by its names for them, and whether
 /// import has found it.
 type Known = HashMap<String, (GroupKey, bool)>;
@@ -102,7 +111,8 @@ impl Session {
                 lost_groups(known, reading.groups.iter().map(|(group, _)| group)),
             ),
         ];
-        for (group, members) in &reading.groups {
+        let read = reading.groups.iter().filter(|(group, _)| !group.unreadable);
+        for (group, members) in read {
             if let Some((key, _)) = known.get(&group.name) {
                 let of_group = self.lost_members(*key, members).await?;
                 lost.push((List::Members(*key), of_group));

@@ -57,7 +57,7 @@ fn show_import(screen: Screen, last: &Value) {
     for (number, what) in [
         (
             "unshown",
-            "are not shown: others have names that SCIM does not tell from theirs, or the same address",
+            "are not shown: others have names that SCIM does not tell from theirs, or the same address, or they cannot be read",
         ),
         (
             "doubted",

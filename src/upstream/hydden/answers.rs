@@ -3,14 +3,14 @@
 //! another one cannot be taken out of it. Names and addresses need not be
 //! unique there, and must be in SCIM, so a second one carries its id.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
     capabilities::NO_MEMBERS,
-    wire::{Account, Group, Members, MembershipType},
+    wire::{Account, Entry, Group, Members, MembershipType, Named},
 };
 use crate::{
     scim::filter::fold_case,
@@ -69,31 +69,39 @@ pub(super) fn members(list: &Members) -> Result<Vec<RemoteMember>, UpstreamError
 }
 
 /// Every account, each with a userName of its own.
-pub(super) fn accounts(mut list: Vec<Account>) -> Result<Vec<RemoteUser>, UpstreamError> {
-    once(list.iter().map(|account| account.id.as_str()), "accounts")?;
+pub(super) fn accounts(list: Vec<Entry<Account>>) -> Result<Vec<RemoteUser>, UpstreamError> {
+    let (mut list, left_out) = sorted_out(list, "accounts")?;
     list.sort_by(|a, b| a.id.cmp(&b.id));
     let mut taken = HashSet::new();
-    Ok(list
-        .into_iter()
-        .map(|account| {
-            let called = unique(user_name(&account), &account.id, &mut taken);
-            user(account, called)
-        })
-        .collect())
+    let users = list.into_iter().map(|account| {
+        let called = unique(user_name(&account), &account.id, &mut taken);
+        user(account, called)
+    });
+    let left_out = left_out.into_iter().map(|id| RemoteUser {
+        account: id.to_lowercase(),
+        upstream_id: Some(id),
+        unreadable: true,
+        ..RemoteUser::default()
+    });
+    Ok(users.chain(left_out).collect())
 }
 
 /// Every group, each with a displayName of its own.
-pub(super) fn groups(mut list: Vec<Group>) -> Result<Vec<RemoteGroup>, UpstreamError> {
-    once(list.iter().map(|group| group.id.as_str()), "groups")?;
+pub(super) fn groups(list: Vec<Entry<Group>>) -> Result<Vec<RemoteGroup>, UpstreamError> {
+    let (mut list, left_out) = sorted_out(list, "groups")?;
     list.sort_by(|a, b| a.id.cmp(&b.id));
     let mut taken = HashSet::new();
-    Ok(list
-        .into_iter()
-        .map(|found| {
-            let called = unique(found.name.trim(), &found.id, &mut taken);
-            group(found, called)
-        })
-        .collect())
+    let groups = list.into_iter().map(|found| {
+        let called = unique(found.name.trim(), &found.id, &mut taken);
+        group(found, called)
+    });
+    let left_out = left_out.into_iter().map(|id| RemoteGroup {
+        name: id,
+        read_only: Some(NO_MEMBERS.to_owned()),
+        unreadable: true,
+        ..RemoteGroup::default()
+    });
+    Ok(groups.chain(left_out).collect())
 }
 
 /// Those that are called exactly so and are not older, where their age is told.
@@ -123,20 +131,38 @@ pub(super) fn one_group(found: Group) -> RemoteGroup {
     group(found, called)
 }
 
-fn once<'a>(ids: impl Iterator<Item = &'a str>, what: &str) -> Result<(), UpstreamError> {
-    let mut seen = HashSet::new();
-    for id in ids {
-        if id.is_empty() {
+/// Those that can be read and told apart, and the ids of the others: of none of
+/// them it is said that it is not there. Where that is all of a list, it is the
+/// list that is not understood.
+fn sorted_out<T: Named>(
+    list: Vec<Entry<T>>,
+    what: &str,
+) -> Result<(Vec<T>, Vec<String>), UpstreamError> {
+    let mut met: HashMap<String, usize> = HashMap::new();
+    for entry in &list {
+        if entry.id().is_empty() {
             return Err(unclear(format!("one of the {what} has no id")));
         }
+        *met.entry(entry.id().to_lowercase()).or_default() += 1;
+    }
+    let (mut whole, mut left_out) = (Vec::with_capacity(list.len()), Vec::new());
+    for entry in list {
         // Letter case is not told apart further on.
-        if !seen.insert(id.to_lowercase()) {
-            return Err(unclear(format!(
-                "the list of {what} names one of them twice"
-            )));
+        let alone = met.get(&entry.id().to_lowercase()) == Some(&1);
+        match entry {
+            Entry::Whole(it) if alone => whole.push(it),
+            other => left_out.push(other.id().to_owned()),
         }
     }
-    Ok(())
+    if whole.is_empty() && !left_out.is_empty() {
+        return Err(unclear(format!(
+            "none of the {what} can be read and told apart"
+        )));
+    }
+    for id in &left_out {
+        tracing::debug!(list = what, id, "left out");
+    }
+    Ok((whole, left_out))
 }
 
 /// The address where there is one, because identity providers look people up
@@ -174,6 +200,7 @@ fn user(account: Account, called: String) -> RemoteUser {
         account: account.id.to_lowercase(),
         upstream_id: Some(account.id),
         // "active" is the only status that is documented.
+        unreadable: false,
         idle: false,
         has: Vec::new(),
         active: account
@@ -192,6 +219,7 @@ fn group(found: Group, called: String) -> RemoteGroup {
         member_count: found.member_count,
         kind: found.kind,
         synced: false,
+        unreadable: false,
         family: None,
         fields: texts([
             ("displayName", Some(called)),
@@ -272,6 +300,42 @@ mod tests {
         let found = called(read(list, "list").unwrap(), "Crew", since);
         let ids: Vec<_> = found.into_iter().map(|group| group.name).collect();
         assert_eq!(ids, ["new", "ageless"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_told_apart_is_left_out_and_still_there() {
+        let list = json!([
+            { "id": "acc-1", "name": "ann" },
+            { "id": "acc-2", "name": "ben", "status": 7 },
+            { "id": "acc-3", "name": "cat" },
+            { "id": "ACC-3", "name": "dan" },
+        ]);
+        let users = accounts(read(list, "list").unwrap()).unwrap();
+        let told: Vec<_> = users
+            .iter()
+            .map(|user| (user.account.as_str(), user.unreadable))
+            .collect();
+        let left_out = [("acc-2", true), ("acc-3", true), ("acc-3", true)];
+        assert_eq!(told[0], ("acc-1", false));
+        assert_eq!(told[1..], left_out);
+        let list = json!([{ "id": "g1", "name": "Crew" }, { "id": "g2", "name": 5 }]);
+        let groups = groups(read(list, "list").unwrap()).unwrap();
+        let told: Vec<_> = groups
+            .iter()
+            .map(|group| (group.name.as_str(), group.unreadable))
+            .collect();
+        assert_eq!(told, [("g1", false), ("g2", true)]);
+        let refused = |list| {
+            let list = read(list, "list");
+            list.and_then(accounts).is_err()
+        };
+        assert!(
+            refused(json!([{ "id": "acc-1", "status": 7 }])),
+            "all of it"
+        );
+        assert!(refused(json!([{ "id": "acc-1" }, { "id": 5 }])));
+        assert!(refused(json!([{ "id": "acc-1" }, { "name": "ann" }])));
+        assert!(refused(json!([{ "id": "acc-1" }, { "id": "" }])));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The shapes of Hydden.Control's answers. More keys than these may come and
 //! are left alone; what is missing or of another type makes the whole answer
-//! unclear.
+//! unclear, but for an entry of a list that tells its id.
 
 use serde::Deserialize;
 
@@ -20,6 +20,39 @@ pub(super) struct PageInfo {
     pub(super) has_next_page: bool,
     #[serde(default)]
     pub(super) end_cursor: Option<String>,
+}
+
+/// Something on a list; without an id that can be read it is none.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Entry<T> {
+    Whole(T),
+    Unreadable { id: String },
+}
+
+pub(super) trait Named {
+    fn id(&self) -> &str;
+}
+
+impl Named for Group {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Named for Account {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl<T: Named> Entry<T> {
+    pub(super) fn id(&self) -> &str {
+        match self {
+            Self::Whole(whole) => whole.id(),
+            Self::Unreadable { id } => id,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -215,6 +215,7 @@ fn read_user(row: &Value, wire: &Wire) -> Result<RemoteUser, UpstreamError> {
         account: email.to_lowercase(),
         upstream_id: text(row, wire.key(Key::UserId)).or_else(|| text(row, "id")),
         active,
+        unreadable: false,
         idle: false,
         has: Vec::new(),
         created: fields
@@ -270,6 +271,7 @@ fn read_group(row: &Value, wire: &Wire) -> Result<RemoteGroup, UpstreamError> {
         member_count: row.get(wire.key(Key::MemberCount)).and_then(Value::as_u64),
         kind,
         synced,
+        unreadable: false,
         family: None,
         fields: BTreeMap::new(),
     })

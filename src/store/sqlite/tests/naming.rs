@@ -217,9 +217,12 @@ async fn two_groups_are_never_bound_to_one_id() {
         (looked_for.made_as.as_deref(), looked_for.known),
         (Some("Other"), false)
     );
-    assert_eq!(scene.turn_of(crew.key).await.work.name, "g9");
     scene.learn(other.key, &turn, created("Other", "g10")).await;
-    assert_eq!(scene.turn_of(other.key).await.work.name, "g10");
+    for (key, id) in [(other.key, "g9"), (crew.key, "g10")] {
+        let bound = scene.store.is_anothers(key, id.to_owned()).await;
+        assert!(bound.unwrap(), "{id}");
+    }
+    assert_eq!(scene.lanes().await, []);
 }
 
 #[tokio::test]
