@@ -98,7 +98,8 @@ pub fn read(path: &Path) -> Paused {
     }
 }
 
-/// Stops one connection, or with `None` all of them. `why` is kept in the file.
+/// Stops one connection, or with `None` all of them. `why` is kept in the file. Where
+/// there is no room for that, everything is stopped: an empty file needs none.
 pub fn pause(path: &Path, connection: Option<&str>, why: &str) -> io::Result<Paused> {
     let mut now = read(path);
     // Nobody's word about an earlier time.
@@ -119,7 +120,9 @@ pub fn pause(path: &Path, connection: Option<&str>, why: &str) -> io::Result<Pau
             text.push_str(&why);
         }
         text.push('\n');
-        replace(path, &text)?;
+        if let Err(error) = replace(path, &text) {
+            fs::File::create(path).map_err(|_| error)?;
+        }
         now = read(path);
     }
     Ok(now)
@@ -177,10 +180,16 @@ fn paused_by(path: &Path, connection: &str) -> Option<String> {
 /// In one step, so that a reader sees the old list or the new one.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let fresh = path.with_extension("paused.new");
-    let mut file = fs::File::create(&fresh)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)
+    let written = fs::File::create(&fresh)
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&fresh, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&fresh);
+    }
+    written
 }
 
 /// The switch as a running bridge sees it.
@@ -367,5 +376,27 @@ mod tests {
             resume(&file, Some("acme"), "anna").unwrap(),
             Paused::default()
         );
+    }
+
+    #[test]
+    fn where_the_list_cannot_be_written_everything_is_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("drawbridge.db.paused");
+        let fresh = folder.path().join("drawbridge.db.paused.new");
+        fs::create_dir(&fresh).unwrap();
+        for before in [None, Some("acme # why\n")] {
+            if let Some(text) = before {
+                fs::write(&file, text).unwrap();
+            }
+            let now = pause(&file, Some("other"), "why").unwrap();
+            assert!(now.everything, "{before:?}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), "", "{before:?}");
+            resume(&file, None, "anna").unwrap();
+        }
+        // It cannot be put in its place, and nothing is left over.
+        fs::remove_dir(&fresh).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert!(pause(&file, Some("other"), "why").is_err());
+        assert!(read(&file).everything && !fresh.exists());
     }
 }
