@@ -100,7 +100,7 @@ impl Guard {
 /// names as [`fold_case`] makes them, so that no other spelling of a name slips
 /// by: a user's id, userName or account, a group's id, displayName or name in
 /// the application.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protected {
     pub users: BTreeSet<String>,
     /// Never deleted and never without an active member.

@@ -152,6 +152,11 @@ pub struct Watched {
     /// Active members who are to stay and were there when last observed; some
     /// of them where one is enough.
     pub stay: Vec<Principal>,
+    /// Active members who are to stay and of whom that was never known, so that
+    /// only a look that shows them can count on them.
+    pub hoped: Vec<Principal>,
+    /// Of some of either it is being found out whether they are there.
+    pub unsure: bool,
     /// Of those who are to go, such as can be told that they stay, and such as
     /// left here; who has no access loses nothing and is neither.
     pub going: Vec<UserKey>,

@@ -107,6 +107,7 @@ pub(in crate::bridge) enum Verdict {
 
 const UNREAD: &str = "its members cannot be read now";
 const LATELY: &str = "what was sent lately may not be shown yet";
+const UNSURE: &str = "whether others of them are there is being found out";
 
 impl Verdict {
     /// How long a removal waits that is not sent for it.
@@ -176,15 +177,19 @@ impl Verdict {
             Seen::Gone => return Self::Enough,
             Seen::Unclear(wait) => return Self::Unclear(*wait, UNREAD),
         };
-        let staying = watched.stay.iter().filter(|it| listed.has(it));
-        if staying.count() >= watched.rail.least() {
+        let staying = watched.stay.iter().chain(&watched.hoped);
+        if staying.filter(|it| listed.has(it)).count() >= watched.rail.least() {
             return Self::Enough;
         }
         if watched.lately || adding {
             return Self::Unclear(Pause::Within(until_shown(read_lag)), LATELY);
         }
         if going.iter().any(|it| listed.has(it)) {
-            return Self::TooFew;
+            return if watched.unsure {
+                Self::Unclear(Pause::BackOff, UNSURE)
+            } else {
+                Self::TooFew
+            };
         }
         if listed.is_empty() {
             return Self::Unclear(Pause::BackOff, "nobody is shown");

@@ -49,7 +49,8 @@ pub(super) fn note(
     .execute(params![group.key, at])?;
     let leavers = lanes::purge_leaving(db, group.key)?;
     db.prepare_cached(
-        "UPDATE memberships SET observed = 0, before = NULL, sent = NULL WHERE group_key = ?1",
+        "UPDATE memberships SET observed = 0, before = NULL, sent = NULL, stood = 0
+         WHERE group_key = ?1",
     )?
     .execute([group.key])?;
     Ok(leavers)

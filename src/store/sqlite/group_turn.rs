@@ -205,10 +205,11 @@ const NEW_WORK: &str = concat!("SELECT 1 ", workable!(), " AND m.sent IS NULL");
 const ANY_OPEN: &str = "SELECT 1 FROM memberships INDEXED BY memberships_open
      WHERE group_key = ?1 AND desired <> observed";
 const MARK: &str = "UPDATE memberships SET before = observed, sent = ?3, observed = 2,
-         reread = reread AND observed = 2
+         reread = reread AND observed = 2, stood = stood AND observed = 2 AND ?3
      WHERE group_key = ?1 AND user_key = ?2";
 /// Not of a pair that is not handed out any more: its account was made anew since.
-const PRESENT: &str = "UPDATE memberships SET observed = 1, before = NULL, sent = NULL, reread = 0
+const PRESENT: &str = "UPDATE memberships SET observed = 1, before = NULL, sent = NULL, reread = 0,
+         stood = 0
      WHERE group_key = ?1 AND user_key = ?2 AND sent IS NOT NULL";
 /// For showing what a turn costs.
 #[cfg(test)]
@@ -481,7 +482,8 @@ fn settle_pairs(db: &Connection, group: &Group, learned: &GroupLearned) -> Resul
          AND (sent IS NOT NULL OR NOT ?3)",
     )?;
     let mut not_there = db.prepare_cached(
-        "UPDATE memberships SET observed = 0, before = NULL, sent = NULL, reread = 0
+        "UPDATE memberships SET observed = 0, before = NULL, sent = NULL, reread = 0,
+             stood = 0
          WHERE group_key = ?1 AND user_key = ?2 AND (sent IS NOT NULL OR NOT ?3)",
     )?;
     let family = i64::from(group.family.is_some());
@@ -586,7 +588,8 @@ fn learn_existence(db: &Connection, group: &mut Group, existence: Existence) -> 
         // Without the group there are no members; they are put there again with
         // it. Until then a read that lagged may have said so.
         db.prepare_cached(
-            "UPDATE memberships SET observed = 2 WHERE group_key = ?1 AND observed = 1",
+            "UPDATE memberships SET observed = 2, stood = 0
+             WHERE group_key = ?1 AND (observed = 1 OR stood = 1)",
         )?
         .execute([group.key])?;
     }

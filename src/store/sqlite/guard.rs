@@ -352,20 +352,31 @@ fn keep_least(db: &Connection, guard: &Guard, group: &Named, without: i64) -> Re
     Ok(())
 }
 
+/// What is known to be there, or was and is only looked at again: of the pair of
+/// somebody who is active and is to stay, and of the account.
+macro_rules! stands {
+    () => {
+        "(m.observed = 1 OR m.observed = 2 AND m.stood = 1) AND u.existence = 1
+         AND (u.unsure < 2 OR u.unsure = 2 AND u.stood = 1)"
+    };
+}
+pub(super) use stands;
+
 /// Members of a group who are active, as the rows are now and without that one;
-/// no more than `most` are looked at. Who is not known to be there in the
+/// no more than `most` are looked at. Who was never known to be there in the
 /// application does not count: the application may refuse it, and then nobody
-/// is left.
-pub(super) fn active_members(db: &Connection, group: i64, most: u64, without: i64) -> Result<u64> {
+/// is left. Who was and is only looked at again does: before anything is sent,
+/// the application is asked who is there.
+fn active_members(db: &Connection, group: i64, most: u64, without: i64) -> Result<u64> {
     let active: i64 = db
-        .prepare_cached(
+        .prepare_cached(concat!(
             "SELECT count(*) FROM (
                  SELECT 1 FROM memberships m JOIN users u ON u.key = m.user_key
-                 WHERE m.group_key = ?1 AND m.desired = 1 AND m.observed = 1 AND u.wants = 1
-                   AND u.tombstone IS NULL AND u.existence = 1 AND u.unsure < 2
-                   AND m.user_key <> ?3
-                 LIMIT ?2)",
-        )?
+                 WHERE m.group_key = ?1 AND m.desired = 1 AND u.wants = 1
+                   AND u.tombstone IS NULL AND m.user_key <> ?3 AND ",
+            stands!(),
+            " LIMIT ?2)"
+        ))?
         .query_row(
             params![group, i64::try_from(most).unwrap_or(i64::MAX), without],
             |row| row.get(0),

@@ -500,10 +500,12 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
     if desired.is_some() {
         db.prepare_cached(if row.family.is_some() {
             // Also if it is handed out: that may have been done before.
-            "UPDATE memberships SET observed = 2, reread = ?3, before = NULL, sent = NULL
+            "UPDATE memberships SET observed = 2, reread = ?3, before = NULL, sent = NULL,
+                 stood = stood OR observed = 1 AND desired = 1
              WHERE group_key = ?1 AND user_key = ?2"
         } else {
-            "UPDATE memberships SET observed = 2, reread = ?3
+            "UPDATE memberships SET observed = 2, reread = ?3,
+                 stood = stood OR observed = 1 AND desired = 1
              WHERE group_key = ?1 AND user_key = ?2"
         })?
         // A read of it would be in doubt as long as this is anyway.
@@ -561,7 +563,7 @@ fn reopen_newer(db: &Connection, group: i64, seq: i64) -> Result<Option<Lane>> {
     let (group, seq) = (now, if now == group { seq } else { -1 });
     let reopened = db
         .prepare_cached(
-            "UPDATE memberships SET observed = 2
+            "UPDATE memberships SET observed = 2, stood = desired
              WHERE group_key = ?1 AND seq > ?2 AND observed = 1
                AND group_key IN (
                    SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)",
@@ -580,6 +582,10 @@ fn reopen_account(db: &Connection, key: i64, sent: i64) -> Result<Option<Lane>> 
     let wanted = user.tombstone.is_none() && user.account.active;
     if i64::from(wanted) == sent || user.account_key.is_none() {
         return Ok(None);
+    }
+    if wanted && user.addable() {
+        db.prepare_cached("UPDATE users SET stood = 1 WHERE key = ?1")?
+            .execute([key])?;
     }
     user.unsure = 2;
     users::save(db, &user)?;

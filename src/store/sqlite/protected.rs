@@ -2,14 +2,14 @@
 //! and what was accepted before it was protected. What is protected is so now,
 //! whatever was asked for before (reliability: I-24, G-5).
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
 use crate::{
     plan::{
-        guard::{Guard, Rule, Taking},
+        guard::{Guard, Protected, Rule, Taking},
         state::UserKey,
     },
     store::{Actor, Lane},
@@ -19,7 +19,7 @@ use super::{
     addresses, audit,
     fault::Result,
     groups::{self, Group},
-    guard::{NOBODY, Named, active_members, is_protected, keep_protected_members, names_of},
+    guard::{NOBODY, Named, is_protected, keep_protected_members, names_of},
     reconcile, recovery, refusals,
     removals::{self, Place},
     users::{self, SOUGHT, UNJUDGED, User},
@@ -159,6 +159,10 @@ pub(super) fn end_kept(db: &Connection, connection: i64, actor: &Actor) -> Resul
 /// is told as refused instead. What an earlier start kept so and is protected
 /// no more goes on. Returns how much is kept.
 pub(super) fn uphold(db: &Connection, connection: i64, actor: &Actor) -> Result<usize> {
+    let before = Before {
+        protected: protected_until_now(db, connection, actor)?,
+        kept: kept_until_now(db, connection)?,
+    };
     let_go(db, connection)?;
     let Some(guard) = actor.watch.guard().filter(|g| !g.protected.is_empty()) else {
         return Ok(0);
@@ -167,7 +171,7 @@ pub(super) fn uphold(db: &Connection, connection: i64, actor: &Actor) -> Result<
     let memberships = keep_memberships(db, connection, guard, actor)?;
     let groups = keep_groups(db, connection, guard)?;
     let scarce = if guard.protected.has_groups() {
-        keep_least(db, connection, guard, actor)?
+        keep_least(db, connection, (guard, &before), actor)?
     } else {
         0
     };
@@ -186,6 +190,51 @@ pub(super) fn keys(db: &Connection, sql: &str, of: i64) -> Result<Vec<i64>> {
     let mut select = db.prepare_cached(sql)?;
     let keys = select.query_map([of], |row| row.get(0))?;
     Ok(keys.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How it was until this start.
+struct Before {
+    /// What was accepted meanwhile was judged by that.
+    protected: Protected,
+    kept: HashSet<Kept>,
+}
+
+/// What an earlier start kept.
+#[derive(PartialEq, Eq, Hash)]
+enum Kept {
+    User(i64),
+    Pair(i64, i64),
+}
+
+/// The groups that were protected at the last start; notes those that are now.
+fn protected_until_now(db: &Connection, connection: i64, actor: &Actor) -> Result<Protected> {
+    let was: Option<String> = db
+        .prepare_cached("SELECT protected FROM connections WHERE key = ?1")?
+        .query_row([connection], |row| row.get(0))?;
+    let now = actor.watch.guard().map(|guard| Protected {
+        users: BTreeSet::new(),
+        ..guard.protected.clone()
+    });
+    let is = serde_json::to_string(&now.unwrap_or_default())?;
+    db.prepare_cached("UPDATE connections SET protected = ?2 WHERE key = ?1")?
+        .execute(params![connection, is])?;
+    Ok(match was {
+        Some(was) => serde_json::from_str(&was)?,
+        None => Protected::default(),
+    })
+}
+
+fn kept_until_now(db: &Connection, connection: i64) -> Result<HashSet<Kept>> {
+    let mut select = db.prepare_cached(
+        "SELECT m.group_key, m.user_key FROM memberships m JOIN groups g ON g.key = m.group_key
+         WHERE g.connection = ?1 AND m.desired <> m.observed AND m.withheld = ?3
+         UNION ALL SELECT NULL, key FROM users WHERE connection = ?1 AND refused = ?2",
+    )?;
+    let kept = select.query_map(params![connection, REASON, UPHELD], |row| {
+        let (group, user): (Option<i64>, i64) = (row.get(0)?, row.get(1)?);
+        Ok(group.map_or(Kept::User(user), |group| Kept::Pair(group, user)))
+    })?;
+    Ok(kept.collect::<rusqlite::Result<_>>()?)
 }
 
 fn let_go(db: &Connection, connection: i64) -> Result<()> {
@@ -288,28 +337,38 @@ fn keep_groups(db: &Connection, connection: i64, guard: &Guard) -> Result<usize>
 }
 
 /// A group that would be left with too few keeps whom it still has, however
-/// they were to go.
-fn keep_least(db: &Connection, connection: i64, guard: &Guard, actor: &Actor) -> Result<usize> {
+/// they were to go: unless that was judged by the same rule when it was accepted.
+fn keep_least(
+    db: &Connection,
+    connection: i64,
+    (guard, before): (&Guard, &Before),
+    actor: &Actor,
+) -> Result<usize> {
     let mut kept = 0;
     let live = "SELECT key FROM groups WHERE connection = ?1 AND tombstone IS NULL";
     for key in keys(db, live, connection)? {
         let Some(group) = groups::by_key(db, key)? else {
             continue;
         };
-        let Some(least) = guard.protected.least(Named::of(&group)?.all()) else {
+        let named = Named::of(&group)?;
+        let Some(least) = guard.protected.least(named.all()) else {
             continue;
         };
-        if active_members(db, key, least, NOBODY)? >= least {
+        if may_stay(db, key)? >= least {
             continue;
         }
+        let judged = before.protected.least(named.all()) >= Some(least);
+        let keeps = |what| !judged || before.kept.contains(&what);
         for user in keys(
             db,
             "SELECT user_key FROM memberships
              WHERE group_key = ?1 AND desired <> observed AND desired = 0 AND withheld <> 2",
             key,
         )? {
-            keep_pair(db, (key, user), actor)?;
-            kept += 1;
+            if keeps(Kept::Pair(key, user)) {
+                keep_pair(db, (key, user), actor)?;
+                kept += 1;
+            }
         }
         for user in keys(
             db,
@@ -317,13 +376,28 @@ fn keep_least(db: &Connection, connection: i64, guard: &Guard, actor: &Actor) ->
              WHERE m.group_key = ?1 AND m.desired = 1 AND u.dirty = 1 AND u.wants = 0",
             key,
         )? {
-            if let Some(user) = users::by_key(db, user)? {
+            if keeps(Kept::User(user))
+                && let Some(user) = users::by_key(db, user)?
+            {
                 keep_user(db, user)?;
                 kept += 1;
             }
         }
     }
     Ok(kept)
+}
+
+/// Active members of a group who are there, or may be: before anything is sent, it
+/// is looked who is, and nothing of what was under way at the end is known yet.
+fn may_stay(db: &Connection, group: i64) -> Result<u64> {
+    let count: i64 = db
+        .prepare_cached(
+            "SELECT count(*) FROM memberships m JOIN users u ON u.key = m.user_key
+             WHERE m.group_key = ?1 AND m.desired = 1 AND m.observed <> 0 AND u.wants = 1
+               AND u.tombstone IS NULL AND u.existence <> 0",
+        )?
+        .query_row([group], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// Whether somebody of a group must not be taken out by a replacement either.

@@ -92,7 +92,7 @@ pub(super) fn want_again(db: &Connection, user: &User, known_as: Option<&str>) -
                 .execute(params![other, user.upstream_id])?;
         }
         db.prepare_cached(
-            "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
+            "UPDATE memberships SET observed = 2, before = NULL, sent = NULL, stood = 0
              WHERE user_key = ?1 AND (desired = 1 AND managed = 1 AND group_key IN (
                      SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL
                          AND NOT (existence = 0 AND made = 1 AND refused IS NOT NULL))

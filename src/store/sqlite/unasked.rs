@@ -144,7 +144,7 @@ pub(super) fn give_back(db: &Connection, user: &User) -> Result<()> {
     }
     let stays: Vec<i64> = db
         .prepare_cached(
-            "UPDATE memberships SET managed = 0, found = 0, observed = 1, before = NULL
+            "UPDATE memberships SET managed = 0, found = 0, observed = 1, before = NULL, stood = 0
              WHERE user_key = ?1 AND found = 1 AND managed = 1 AND desired = 1
                AND (observed = 1 OR observed = 2 AND sent IS NULL)
              RETURNING group_key",

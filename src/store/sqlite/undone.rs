@@ -116,7 +116,7 @@ fn keep(
         late::note_pair(db, (group, user), Sent::Present, at)?;
     }
     db.prepare_cached(
-        "UPDATE memberships SET observed = 1, before = NULL, sent = NULL, reread = 0,
+        "UPDATE memberships SET observed = 1, before = NULL, sent = NULL, reread = 0, stood = 0,
              doubted = CASE WHEN ?3 THEN 2 ELSE doubted END
          WHERE group_key = ?1 AND user_key = ?2",
     )?
@@ -175,7 +175,7 @@ fn settle(
     let observed = pair.sent.map_or(2, |_| i64::from(there));
     db.prepare_cached(
         "UPDATE memberships SET desired = ?3, observed = ?4, seq = ?5, before = NULL, sent = NULL,
-             reread = 0
+             reread = 0, stood = 0
          WHERE group_key = ?1 AND user_key = ?2",
     )?
     .execute(params![group.key, user, desired, observed, next])?;

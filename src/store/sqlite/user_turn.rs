@@ -32,6 +32,10 @@ pub(super) fn begin(db: &Connection, key: UserKey) -> Result<Option<UserTurn>> {
     user.unsure = user.unsure.max(if stays { 1 } else { 2 });
     user.turn = Some(user.version);
     users::save(db, &user)?;
+    if !user.account.active {
+        db.prepare_cached("UPDATE users SET stood = 0 WHERE key = ?1")?
+            .execute([user.key])?;
+    }
     point!("user-turn.marked");
     audit::open_intent(
         db,
@@ -216,7 +220,7 @@ fn want_again(db: &Connection, user: &User, known_as: Option<&str>) -> Result<()
     unasked::forget_unseen(db, user)?;
     let let_go = serde_json::to_string(&sharing::let_go(db, user, known_as)?)?;
     db.prepare_cached(
-        "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
+        "UPDATE memberships SET observed = 2, before = NULL, sent = NULL, stood = 0
          WHERE user_key = ?1 AND desired = 1
          AND group_key NOT IN (SELECT value FROM json_each(?2))
          AND group_key IN (
@@ -227,7 +231,7 @@ fn want_again(db: &Connection, user: &User, known_as: Option<&str>) -> Result<()
     // Who was to go may be asked for again before that is said, or before the answer
     // comes, which is about the account before.
     db.prepare_cached(
-        "UPDATE memberships SET observed = 2, before = NULL, sent = NULL
+        "UPDATE memberships SET observed = 2, before = NULL, sent = NULL, stood = 0
          WHERE user_key = ?1 AND desired = 0 AND (sent IS NOT NULL OR observed = 1)",
     )?
     .execute([user.key])?;
@@ -239,7 +243,8 @@ fn settle_pairs(db: &Connection, user: i64) -> Result<()> {
     db.prepare_cached("DELETE FROM memberships WHERE user_key = ?1 AND desired = 0")?
         .execute([user])?;
     db.prepare_cached(
-        "UPDATE memberships SET observed = 0 WHERE user_key = ?1 AND desired = 1 AND observed <> 0
+        "UPDATE memberships SET observed = 0, stood = 0
+         WHERE user_key = ?1 AND desired = 1 AND observed <> 0
          AND group_key IN (SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)",
     )?
     .execute([user])?;

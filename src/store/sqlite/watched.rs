@@ -18,7 +18,7 @@ use super::{
     audit,
     fault::Result,
     groups::{self, Group},
-    guard::{NOBODY, Named},
+    guard::{NOBODY, Named, stands},
     removals::{self, Place},
     users::principal_at,
 };
@@ -46,7 +46,6 @@ pub(super) fn of_lane(
         let Some(group) = groups::by_key(db, key)?.filter(|it| it.tombstone.is_none()) else {
             continue;
         };
-        let stay = |most| stayers(db, key, leaver, most);
         let rail = match lane {
             Lane::Group(_) => rail(db, guard, &group, (going, actor.at))?,
             Lane::User(_) => least(guard, &group)?,
@@ -65,8 +64,8 @@ pub(super) fn of_lane(
         if matches!(lane, Lane::Group(_)) && going.is_empty() && leaving.is_empty() {
             continue;
         }
-        let stay = stay(most)?;
-        if stay.is_empty() && matches!(rail, Rail::Emptied(_)) {
+        let found = staying(db, key, leaver, most)?;
+        if found.stay.is_empty() && matches!(rail, Rail::Emptied(_)) {
             // Nobody was to stay, and whoever judged that has seen it.
             continue;
         }
@@ -76,7 +75,9 @@ pub(super) fn of_lane(
             id: group.id,
             name: group.upstream_name.clone(),
             rail,
-            stay,
+            stay: found.stay,
+            hoped: found.hoped,
+            unsure: found.unsure,
             going,
             leaving,
             withdrawn,
@@ -141,20 +142,42 @@ fn groups_of(db: &Connection, user: i64) -> Result<Vec<i64>> {
     Ok(keys.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Who is to stay, is active, and was there when last observed; as
-/// [`super::guard::active_members`] counts.
-fn stayers(db: &Connection, group: i64, without: i64, most: usize) -> Result<Vec<Principal>> {
-    let mut select = db.prepare_cached(
-        "SELECT u.key, u.id, u.account_key, u.upstream_id
+/// See [`Watched`].
+#[derive(Default)]
+struct Staying {
+    stay: Vec<Principal>,
+    hoped: Vec<Principal>,
+    unsure: bool,
+}
+
+/// Who is to stay and is active, without that one: those who are known to be there
+/// first, as the guard counts them, and `most` in all.
+fn staying(db: &Connection, group: i64, without: i64, most: usize) -> Result<Staying> {
+    // Nothing is hoped of whom the last call took out, nor of whose account is not
+    // known; and what was refused does not become known.
+    let mut select = db.prepare_cached(concat!(
+        "SELECT u.key, u.id, u.account_key, u.upstream_id, ",
+        stands!(),
+        ", u.existence = 1 AND u.unsure < 2 AND m.sent IS NOT 0,
+             (m.observed = 2 OR u.existence = 2 OR u.unsure = 2)
+             AND u.existence <> 0 AND u.refused IS NULL
          FROM memberships m JOIN users u ON u.key = m.user_key
-         WHERE m.group_key = ?1 AND m.desired = 1 AND m.observed = 1 AND u.wants = 1
-           AND u.tombstone IS NULL AND u.existence = 1 AND u.unsure < 2
+         WHERE m.group_key = ?1 AND m.desired = 1 AND u.wants = 1 AND u.tombstone IS NULL
            AND u.account_key IS NOT NULL AND m.user_key <> ?2
-         LIMIT ?3",
-    )?;
+         ORDER BY 5 DESC LIMIT ?3"
+    ))?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = select.query_map([group, without, most], principal_at)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut rows = select.query([group, without, most])?;
+    let mut found = Staying::default();
+    while let Some(row) = rows.next()? {
+        if row.get(4)? {
+            found.stay.push(principal_at(row)?);
+        } else if row.get(5)? {
+            found.hoped.push(principal_at(row)?);
+        }
+        found.unsure |= row.get::<_, bool>(6)?;
+    }
+    Ok(found)
 }
 
 /// See [`Watched`].

@@ -361,6 +361,23 @@ async fn who_is_only_about_to_be_added_is_waited_for() {
 }
 
 #[tokio::test]
+async fn who_is_to_stay_and_is_shown_counts_though_that_was_not_known() {
+    let scene = scene(protecting(1), scripted(all_done), 2).await;
+    scene
+        .change(MemberChange::Remove(texts(&scene.users[1..])))
+        .await;
+    scene.arrive(long_ago().at).await;
+    scene
+        .change(MemberChange::Add(texts(&scene.users[1..])))
+        .await;
+    let mut turn = scene.removal(0..1).await;
+    scene.shows(&[0, 1]);
+    let (going, spared) = scene.spared(&mut turn).await;
+    assert_eq!(going, scene.keys(0..1));
+    assert!(is_nothing(&spared));
+}
+
+#[tokio::test]
 async fn a_group_that_cannot_be_read_lets_nobody_go_until_it_can() {
     let mut app = scripted(all_done);
     app.blind = true;

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Long after everything that is noted here, and all reads of it.
-const LATER: i64 = 60_000;
+pub(super) const LATER: i64 = 60_000;
 
 impl Scene {
     /// Added by a call of which no answer came, and asked to be removed since.
@@ -47,7 +47,15 @@ impl Scene {
         turn
     }
 
-    async fn recheck(&self, before: i64) -> Vec<Lane> {
+    /// Is added, and then only looked at again, as only a read told of it.
+    pub(super) async fn is_looked_at_again(&self, group: &GroupWritten, user: &UserWritten) {
+        let ids = [user.resource.id];
+        self.change(group, add(&ids)).await.unwrap();
+        self.is_read(group, user.key).await;
+        assert_eq!(self.recheck(LATER).await, [Lane::Group(group.key)]);
+    }
+
+    pub(super) async fn recheck(&self, before: i64) -> Vec<Lane> {
         let recheck = self
             .store
             .recheck_late(self.c, (before, i64::MIN), LATER, 10_000);
@@ -58,17 +66,22 @@ impl Scene {
     async fn is_read(&self, group: &GroupWritten, user: UserKey) {
         let turn = self.next(group).await;
         assert_eq!(keys(&turn.work.adds), [user]);
+        self.is_read_in(group, turn.seq, user).await;
+    }
+
+    /// The same of the turn that is open.
+    pub(super) async fn is_read_in(&self, group: &GroupWritten, seq: u64, user: UserKey) {
         let learned = GroupLearned {
             present: vec![user],
             read: vec![user],
             ..GroupLearned::default()
         };
         let store = &self.store;
-        let end = store.end_group_turn(group.key, turn.seq, learned, 3_000);
+        let end = store.end_group_turn(group.key, seq, learned, 3_000);
         end.await.unwrap();
     }
 
-    async fn next(&self, group: &GroupWritten) -> GroupTurn {
+    pub(super) async fn next(&self, group: &GroupWritten) -> GroupTurn {
         let begin = self.store.begin_group_turn(group.key, 1_000);
         begin.await.unwrap().expect("the lane has work")
     }

@@ -298,4 +298,61 @@ async fn who_was_about_to_lose_access_keeps_it_where_too_few_would_be_left() {
         1,
         "who is in no such group leaves"
     );
+    assert_eq!(scene.store.uphold(scene.c, by(3)).await, Ok(1), "as before");
+    assert_eq!(scene.store.uphold(scene.c, by(2)).await, Ok(0));
+    assert_eq!(scene.lanes().await.len(), 2);
+}
+
+/// Who was to stay is not there, as is found before the removal is sent.
+async fn lost(scene: &Scene, group: &GroupWritten, user: UserKey) {
+    let turn = scene.store.begin_group_turn(group.key, 10).await.unwrap();
+    let turn = turn.unwrap();
+    let learned = GroupLearned {
+        absent: vec![user],
+        unsent: turn.work.removes.iter().map(|it| it.user).collect(),
+        ..GroupLearned::default()
+    };
+    let store = &scene.store;
+    let end = store.end_group_turn(group.key, turn.seq, learned, 2_000);
+    end.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_judged_by_the_same_rule_when_it_was_accepted_is_not_given_up_at_a_start() {
+    for judged in [true, false] {
+        let scene = Scene::new().await;
+        let (ann, ben) = (scene.member("ann").await, scene.member("ben").await);
+        let ids = [ann.resource.id, ben.resource.id];
+        let adm = scene.settled_group("adm", &ids).await;
+        let by = |least| protecting(&[], &[], &[("adm", least)]);
+        if judged {
+            assert_eq!(scene.store.uphold(scene.c, by(1)).await, Ok(0));
+        }
+        let out = scene.change_as(&adm, remove(&ids[..1]), by(1)).await;
+        out.unwrap();
+        lost(&scene, &adm, ben.key).await;
+        let scene = scene.reopen().await;
+        let kept = scene.store.uphold(scene.c, by(1)).await;
+        assert_eq!(kept, Ok(u64::from(!judged)));
+        // By a stricter one it was not judged, and what was kept is kept.
+        for _ in 0..2 {
+            assert_eq!(scene.store.uphold(scene.c, by(2)).await, Ok(1), "{judged}");
+        }
+        let turn = scene.store.begin_group_turn(adm.key, 10).await.unwrap();
+        assert_eq!(turn.unwrap().work.removes.len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn who_may_be_there_counts_at_a_start() {
+    let scene = Scene::new().await;
+    let ids = scene.accounts("m", 2).await;
+    let adm = scene.settled_group("adm", &ids[..1]).await;
+    scene.change(&adm, add(&ids[1..])).await.unwrap();
+    scene.store.begin_group_turn(adm.key, 10).await.unwrap();
+    scene.change(&adm, remove(&ids[..1])).await.unwrap();
+    let scene = scene.reopen().await;
+    let by = |least| protecting(&[], &[], &[("adm", least)]);
+    assert_eq!(scene.store.uphold(scene.c, by(1)).await, Ok(0));
+    assert_eq!(scene.store.uphold(scene.c, by(2)).await, Ok(1));
 }

@@ -2,13 +2,14 @@
 //! group, or loses access: of which groups, who is to stay, and who of those
 //! who go can be told that they stay (reliability: I-24, G-3, G-5).
 
-use super::{guards::at, protected::protecting, *};
+use super::{guards::at, late::LATER, protected::protecting, *};
 use crate::{
     plan::{
         guard::{Over, Protection, Rule},
+        operation::Operation,
         state::GroupKey,
     },
-    store::{Rail, Watched},
+    store::{Rail, UNANSWERED, Watched},
 };
 
 impl Scene {
@@ -28,6 +29,18 @@ impl Scene {
         let shown = 3_000;
         let look = self.store.watched(lane, going.to_vec(), shown, by);
         look.await.unwrap()
+    }
+
+    async fn activate(&self, id: ResourceId) {
+        let decide = |stored: &crate::store::StoredUser| {
+            let mut row = stored.row.clone();
+            row.account.active = true;
+            Ok(Some(row))
+        };
+        let done = self
+            .store
+            .change_user(self.c, id, always(), Box::new(decide), actor());
+        done.await.unwrap();
     }
 
     async fn look_at(&self, group: GroupKey, going: &[UserKey], by: Actor) -> Option<Watched> {
@@ -69,6 +82,140 @@ async fn of_a_protected_group_those_are_looked_for_who_are_known_to_be_there() {
     assert_eq!((leaver.going, leaver.leaving), (vec![], vec![keys[3]]));
     assert_eq!(scene.look_at(adm.key, &[nobody.key], by()).await, None);
     assert_eq!(scene.look_at(adm.key, &[], by()).await, None);
+}
+
+fn hoped(watched: &Watched) -> Vec<UserKey> {
+    watched.hoped.iter().map(|it| it.user).collect()
+}
+
+#[tokio::test]
+async fn who_is_only_looked_at_again_counts_as_before_until_it_is_known() {
+    let scene = Scene::new().await;
+    let (ann, ben) = (scene.member("ann").await, scene.member("ben").await);
+    let adm = scene.settled_group("adm", &[ann.resource.id]).await;
+    let by = || protecting(&[], &["adm"], &[]);
+    let out = |user: &UserWritten| remove(&[user.resource.id]);
+    // Who was never there does not count.
+    scene.change(&adm, add(&[ben.resource.id])).await.unwrap();
+    let turn = scene.next(&adm).await;
+    let early = scene.change_as(&adm, out(&ann), by()).await;
+    assert!(matches!(early, Err(WriteError::Protected(_))), "{early:?}");
+    let look = scene.look(Lane::User(ann.key), &[], by()).await;
+    assert_eq!(
+        (staying(&look[0]), hoped(&look[0])),
+        (vec![], vec![ben.key])
+    );
+    assert!(look[0].unsure);
+    scene.is_read_in(&adm, turn.seq, ben.key).await;
+    assert_eq!(scene.recheck(LATER).await, [Lane::Group(adm.key)]);
+
+    scene.change_as(&adm, out(&ann), by()).await.unwrap();
+    for handed_out in [false, true] {
+        if handed_out {
+            scene.next(&adm).await;
+        }
+        let look = scene.look_at(adm.key, &[ann.key], by()).await.unwrap();
+        assert_eq!((staying(&look), hoped(&look)), (vec![ben.key], vec![]));
+        assert!(look.unsure, "{handed_out}");
+    }
+    // It was not so.
+    let turn = scene.next(&adm).await;
+    let learned = GroupLearned {
+        absent: vec![ben.key],
+        ..GroupLearned::default()
+    };
+    let end = scene
+        .store
+        .end_group_turn(adm.key, turn.seq, learned, 2_000);
+    end.await.unwrap();
+    let look = scene.look_at(adm.key, &[ann.key], by()).await.unwrap();
+    assert_eq!((staying(&look), hoped(&look)), (vec![], vec![ben.key]));
+    assert!(!look.unsure);
+    scene.change(&adm, add(&[ann.resource.id])).await.unwrap();
+    let done = scene.change_as(&adm, out(&ann), by()).await;
+    assert!(matches!(done, Err(WriteError::Protected(_))), "{done:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_hoped_of_whom_the_last_call_took_out() {
+    for known in [false, true] {
+        let scene = Scene::new().await;
+        let ann = scene.member("ann").await;
+        let adm = scene.settled_group("adm", &[ann.resource.id]).await;
+        let by = || protecting(&[], &["adm"], &[]);
+        let mut others = Vec::new();
+        for name in ["ben", "cat"] {
+            let other = scene.member(name).await;
+            let ids = [other.resource.id];
+            if known {
+                scene.is_looked_at_again(&adm, &other).await;
+            } else {
+                scene.change(&adm, add(&ids)).await.unwrap();
+            }
+            if !known || name == "ben" {
+                scene.confirm_group(&adm).await;
+            }
+            others.push(other);
+        }
+        for other in &others {
+            let ids = [other.resource.id];
+            scene.change(&adm, remove(&ids)).await.unwrap();
+        }
+        scene.next(&adm).await;
+        for other in &others {
+            let ids = [other.resource.id];
+            scene.change(&adm, add(&ids)).await.unwrap();
+        }
+        let look = scene.look(Lane::User(ann.key), &[], by()).await;
+        assert_eq!((staying(&look[0]), hoped(&look[0])), (vec![], vec![]));
+        assert!(look[0].unsure, "{known}");
+        let off = scene.deactivate(ann.resource.id, by()).await;
+        assert!(matches!(off, Err(WriteError::Protected(_))), "{known}");
+    }
+}
+
+#[tokio::test]
+async fn whose_account_is_only_looked_at_again_counts_as_before_and_whose_end_is_sent_does_not() {
+    let scene = Scene::new().await;
+    let (ann, ben) = (scene.member("ann").await, scene.member("ben").await);
+    let ids = [ann.resource.id, ben.resource.id];
+    scene.settled_group("adm", &ids).await;
+    let by = || protecting(&[], &["adm"], &[]);
+    let look = async || scene.look(Lane::User(ann.key), &[], by()).await.remove(0);
+    // A call that was to end it may land yet.
+    scene.deactivate(ids[1], actor()).await.unwrap();
+    let turn = scene.store.begin_user_turn(ben.key).await.unwrap().unwrap();
+    scene.activate(ids[1]).await;
+    let seen = look().await;
+    assert_eq!((staying(&seen), hoped(&seen)), (vec![], vec![]));
+    assert!(seen.unsure);
+    let off = scene.deactivate(ids[0], by()).await;
+    assert!(matches!(off, Err(WriteError::Protected(_))), "{off:?}");
+    let principal = turn.work.principal.clone();
+    let learned = UserLearned {
+        calls: vec![(
+            Operation::DeactivateUser { principal },
+            UNANSWERED.into(),
+            1.into(),
+        )],
+        ..UserLearned::default()
+    };
+    let end = scene.store.end_user_turn(ben.key, learned, 2_000);
+    end.await.unwrap();
+    scene.confirm_user(ben.key).await;
+    assert!(!look().await.unsure);
+    assert_eq!(scene.recheck(LATER).await, [Lane::User(ben.key)]);
+    for _ in 0..2 {
+        let seen = look().await;
+        assert_eq!((staying(&seen), seen.unsure), (vec![ben.key], true));
+        scene.store.begin_user_turn(ben.key).await.unwrap();
+    }
+    scene.deactivate(ids[0], by()).await.unwrap();
+    // Its end is sent anew.
+    scene.deactivate(ids[1], actor()).await.unwrap();
+    scene.store.begin_user_turn(ben.key).await.unwrap();
+    scene.activate(ids[1]).await;
+    assert_eq!(staying(&look().await), []);
 }
 
 #[tokio::test]

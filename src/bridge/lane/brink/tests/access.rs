@@ -76,6 +76,27 @@ async fn who_is_the_last_one_shown_in_a_protected_group_keeps_access_and_it_is_t
 }
 
 #[tokio::test]
+async fn while_it_is_found_out_who_else_is_there_nobody_is_told_to_be_the_last() {
+    let scene = scene(protecting(1), scripted(all_done), 2).await;
+    // A removal of the other is under way, who is asked for again.
+    scene.removal(1..2).await;
+    let again = MemberChange::Add(texts(&scene.users[1..]));
+    scene.change(again).await;
+    let turn = scene.end_of(0).await;
+    for shown in [&[0, 1][..], &[0]] {
+        scene.shows(shown);
+        let expected = scene.waiting(&turn, Pause::BackOff, UNSURE);
+        assert_eq!(scene.kept(&turn).await, Some(expected), "{shown:?}");
+    }
+    scene.arrive(long_ago().at).await;
+    scene.shows(&[0, 1]);
+    assert_eq!(scene.kept(&turn).await, None);
+    scene.shows(&[0]);
+    let kept = scene.kept(&turn).await.unwrap();
+    assert!(kept.learned.refused.is_some(), "by now it is known");
+}
+
+#[tokio::test]
 async fn who_loses_access_waits_for_a_look_only_near_the_least_of_a_group() {
     for (members, waits) in [(3, true), (4, false)] {
         let mut app = scripted(all_done);
