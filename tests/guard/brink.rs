@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{Application, World, address, values};
@@ -323,4 +324,79 @@ async fn a_plan_looks_as_the_removal_would_and_tells_what_comes_of_it() {
         assert_eq!(shows(&look), (Value::Null, json!("waits")));
         world.faults(json!({})).await;
     }
+}
+
+/// With so little time in which a call can land late that what was only read is
+/// soon said again.
+const RECHECKED: &str = "late_writes = \"4s\"\nsync_wait = \"300ms\"\n";
+
+/// Until so many memberships are on their way.
+async fn until_pending(world: &World, memberships: u64) {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let status = world.status().await;
+        if status["connections"][0]["pending"]["memberships"] == memberships {
+            return;
+        }
+        assert!(Instant::now() < end, "{status:#}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Somebody is added to groups, and it is known; then the application fails where
+/// that is said once more, until it is told otherwise.
+pub(super) async fn bring_in_doubt(world: &World, groups: &[String], id: &str, failing: Value) {
+    until_pending(world, 0).await;
+    let count = groups.len() as u64;
+    let lost = json!({ "failure": "error_after", "operation": "add_members", "next": count });
+    world.faults(json!({ "rules": [lost] })).await;
+    let value = values(&[id.to_owned()]);
+    let addition = json!([{ "op": "add", "path": "members", "value": value }]);
+    let adds = groups.iter().map(async |group| {
+        let path = format!("/Groups/{group}");
+        world.patch(&path, addition.clone()).await.expect(204);
+    });
+    join_all(adds).await;
+    until_pending(world, 0).await;
+    world.faults(json!({ "rules": [failing] })).await;
+    until_pending(world, count).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_held_because_who_stays_is_only_looked_at_again() {
+    let world = World::with(&format!("{RECHECKED}{RULES}"), &["--empty"]).await;
+    let ids = world.users("m", 3).await;
+    let group = world.group("adm", &ids[..2]).await;
+    let path = format!("/Groups/{group}");
+    let failing = json!({ "failure": "error_before", "operation": "add_members" });
+    bring_in_doubt(&world, std::slice::from_ref(&group), &ids[2], failing).await;
+    world.patch(&path, removal(&ids[..1])).await.expect(204);
+    world
+        .until_upstream_has("adm", &addresses(&["m1", "m2"]))
+        .await;
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    let user = format!("/Users/{}", ids[1]);
+    world.patch(&user, off).await.expect(200);
+    super::shapes::until_inactive(&world, "m1").await;
+    world.faults(json!({})).await;
+    until_pending(&world, 0).await;
+    let left = world.upstream_members("adm").await.unwrap();
+    assert!(left.contains(&address("m2")), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_accepted_is_not_given_up_at_a_start_because_who_stays_is_looked_at_again() {
+    let mut world = World::with(&format!("{RECHECKED}{RULES}"), &["--empty"]).await;
+    let ids = world.users("m", 2).await;
+    let group = world.group("adm", &ids[..1]).await;
+    let failing = json!({ "failure": "error_before", "writes": true });
+    bring_in_doubt(&world, std::slice::from_ref(&group), &ids[1], failing).await;
+    let path = format!("/Groups/{group}");
+    world.patch(&path, removal(&ids[..1])).await.expect(204);
+    world.kill_and_restart();
+    let status = world.status().await;
+    let refused = &status["connections"][0]["refused"]["memberships"];
+    assert_eq!(refused, 0, "{status:#}");
+    world.faults(json!({})).await;
+    world.until_upstream_has("adm", &addresses(&["m1"])).await;
 }

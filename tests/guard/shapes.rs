@@ -232,7 +232,9 @@ async fn judge(case: Case<'_>, shape: &str, most: usize, leaver: (&str, &str)) -
         case.going.len() + case.staying.len()
     );
     let slug = case.name.clone();
-    let (sent, calls) = case.world.calls_of(case.send(shape)).await;
+    let (sent, mut calls) = case.world.calls_of(case.send(shape)).await;
+    // Who is looked at again the whole time is that, too.
+    calls.retain(|call| !call["path"].as_str().unwrap().contains("/adm"));
     let (gone, passes) = expected(&sent, most);
     for ((_, status), passes) in sent.iter().zip(&passes) {
         let at_once = shape.ends_with("at once");
@@ -482,5 +484,54 @@ async fn from_a_connection_goes_what_may_whatever_the_groups() {
                 .expect(204);
             until_inactive(&world, &leaves).await;
         }
+    }
+}
+
+/// In every shape the one who leaves is in a protected group, too, alone with
+/// somebody who is being looked at again the whole time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_a_protected_group_of_others_in_doubt_is_not_held_in_any_shape() {
+    let sizes = [4, 5, 6];
+    let protected: Vec<String> = (0..SHAPES.len() * sizes.len())
+        .map(|number| format!("adm{number}"))
+        .collect();
+    let rules = format!(
+        "late_writes = \"20s\"\nread_lag = \"100ms\"\nsync_wait = \"300ms\"\n\
+         guard = {{ group_removals = {{ more_than = 1, percent = 50 }}, \
+         removals = {{ more_than = 100000 }}, protected_groups = {protected:?} }}"
+    );
+    let world = World::with(&rules, &["--empty"]).await;
+    let ids = world.users("m", 9).await;
+    let keeper = world.user("keeper").await;
+    let (mut cases, mut watched) = (Vec::new(), Vec::new());
+    for shape in SHAPES {
+        for going in sizes {
+            let number = cases.len();
+            let leaver = leaver(&world, number).await;
+            let name = format!("g{number}");
+            let own = std::slice::from_ref(&leaver.0);
+            let group = world.group(&name, &[&ids[..], own].concat()).await;
+            watched.push(world.group(&protected[number], own).await);
+            cases.push((shape, going, leaver, name, group));
+        }
+    }
+    let failing = json!({ "failure": "error_before", "operation": "add_members" });
+    super::brink::bring_in_doubt(&world, &watched, &keeper, failing).await;
+    let mut held = 0;
+    for (shape, going, (id, leaves), name, group) in cases {
+        let (going, staying) = ids.split_at(going);
+        let case = Case {
+            world: &world,
+            group,
+            name,
+            going,
+            staying: &[staying, std::slice::from_ref(&id)].concat(),
+        };
+        held += judge(case, shape, 5, (&id, &leaves)).await;
+    }
+    assert!(held >= SHAPES.len(), "{held}");
+    for name in &protected {
+        let left = world.upstream_members(name).await.unwrap();
+        assert!(left.contains(&address("keeper")), "{name}: {left:?}");
     }
 }
