@@ -19,7 +19,7 @@ use super::{
     addresses, audit,
     fault::Result,
     groups::{self, Group},
-    guard::{NOBODY, Named, is_protected, keep_protected_members, names_of},
+    guard::{Named, is_protected, keep_protected_members, names_of},
     reconcile, recovery, refusals,
     removals::{self, Place},
     users::{self, SOUGHT, UNJUDGED, User},
