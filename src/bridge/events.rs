@@ -74,7 +74,9 @@ pub fn of(row: &AuditRow) -> Vec<Value> {
             all
         }
         "change_group" => changed_group(row, &detail),
-        "delete_group" => vec![event(row, &group(5, "Delete"), Some("delete"), &detail)],
+        "delete_group" | "withdraw_group" => {
+            vec![event(row, &group(5, "Delete"), Some("delete"), &detail)]
+        }
         "group_turn" | "user_turn" => turn(row, &detail),
         "create_token" | "revoke_token" | "expire_token" | "forget_token" => {
             let mut event = event(row, &account(99, "Other"), None, &detail);
@@ -144,12 +146,15 @@ fn members(row: &AuditRow, detail: &Value) -> Vec<Value> {
     named.collect()
 }
 
-/// One event for each request that left, and one for a turn that needed none.
+/// One event for each request that left, and one for a turn that needed none: that
+/// one is no success where something was to be done all the same.
 fn turn(row: &AuditRow, detail: &Value) -> Vec<Value> {
     let calls: Vec<_> = detail["calls"].as_array().into_iter().flatten().collect();
     let attempts: Vec<Value> = calls.into_iter().flat_map(attempts).collect();
     if attempts.is_empty() {
-        return vec![event(row, &call(99, "Other"), None, detail)];
+        let mut event = event(row, &call(99, "Other"), None, detail);
+        set_status(&mut event, outcome_of(detail));
+        return vec![event];
     }
     let one = |attempt: &Value| {
         let name = attempt["operation"].as_str().unwrap_or_default();
@@ -159,18 +164,40 @@ fn turn(row: &AuditRow, detail: &Value) -> Vec<Value> {
             _ => call(3, "Update"),
         };
         let mut event = event(row, &class, None, attempt);
-        let (id, status) = match attempt["outcome"].as_str() {
-            Some("done") => (1, "Success"),
-            Some("unknown" | "interrupted") => (0, "Unknown"),
-            _ => (2, "Failure"),
-        };
         event["api"] = json!({ "operation": name });
-        event["status_id"] = id.into();
-        event["status"] = status.into();
+        set_status(&mut event, attempt["outcome"].as_str());
         event["duration"] = attempt["millis"].clone();
         event
     };
     attempts.iter().map(one).collect()
+}
+
+/// How a turn ended in which nothing left, in the words of a call: the first call
+/// that was held back says it, else what was refused without asking. What was only
+/// put off is neither done nor refused.
+fn outcome_of(detail: &Value) -> Option<&str> {
+    let calls = detail["calls"].as_array().into_iter().flatten();
+    let mut outcomes = calls.filter_map(|call| call["outcome"].as_str());
+    let truth = |key: &str| detail[key].as_bool() == Some(true);
+    let number = |key: &str| detail[key].as_u64().is_some_and(|n| n > 0);
+    match outcomes.find(|it| *it != "done") {
+        Some("later" | "denied") => Some("unknown"),
+        Some(outcome) => Some(outcome),
+        None if truth("group_refused") || truth("gone") => None,
+        None if detail["refused"].as_bool() == Some(true) || number("refused") => None,
+        None if detail["settled"].as_bool() == Some(false) || number("unsent") => Some("unknown"),
+        None => Some("done"),
+    }
+}
+
+fn set_status(event: &mut Value, outcome: Option<&str>) {
+    let (id, status) = match outcome {
+        Some("done") => (1, "Success"),
+        Some("unknown" | "interrupted") => (0, "Unknown"),
+        _ => (2, "Failure"),
+    };
+    event["status_id"] = id.into();
+    event["status"] = status.into();
 }
 
 /// A call is one request, unless it says of which it was.
@@ -343,6 +370,27 @@ mod tests {
         let done = (600_303, "Success".to_owned(), Some(2));
         assert_eq!(told(requests), [failed, done]);
         assert_eq!(told(json!([])), [(600_399, "Success".to_owned(), None)]);
+    }
+
+    #[test]
+    fn a_turn_that_sent_nothing_is_a_success_only_where_nothing_was_left_to_do() {
+        let status = |detail: Value| of(&row("group_turn", &detail))[0]["status"].clone();
+        let held = |outcome: &str| json!({ "calls": [{ "operation": "add_members", "outcome": outcome, "requests": [] }] });
+        for (detail, expected) in [
+            (held("later"), "Unknown"),
+            (held("denied"), "Unknown"),
+            (held("rejected"), "Failure"),
+            (held("done"), "Success"),
+            (json!({ "present": 2 }), "Success"),
+            (json!({ "unsent": 2 }), "Unknown"),
+            (json!({ "group_refused": true, "unsent": 2 }), "Failure"),
+            (json!({ "refused": 1 }), "Failure"),
+            (json!({ "refused": true, "settled": true }), "Failure"),
+            (json!({ "refused": false, "settled": false }), "Unknown"),
+            (json!({ "refused": false, "settled": true }), "Success"),
+        ] {
+            assert_eq!(status(detail.clone()), expected, "{detail}");
+        }
     }
 
     #[test]
