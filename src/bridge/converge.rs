@@ -48,7 +48,9 @@ pub(super) enum Pause {
     UntilAccepted,
     /// Unclear or short trouble: back off, but new work may go ahead.
     BackOff,
-    /// The same, after so long.
+    /// It is only looked, until a look can be believed: soon again, however often.
+    Look,
+    /// The same as a back-off, after so long.
     Within(Duration),
     /// Another connection of this bridge has to give something up first: back off,
     /// but not for long, as that ends without a word.
@@ -101,6 +103,7 @@ pub(super) fn pause_after(error: &UpstreamError) -> Pause {
             after: Some(wait), ..
         } => Pause::For(*wait),
         UpstreamError::Denied { .. } => Pause::UntilAccepted,
+        UpstreamError::Missed { .. } => Pause::Look,
         _ => Pause::BackOff,
     }
 }

@@ -283,6 +283,25 @@ impl Session {
             .then(|| lanes.wait(lane, written.seq, touched, written.dirty))
     }
 
+    /// A creation that is answered with its refusal leaves nothing here. Whoever was
+    /// told that a Group is made goes on seeing it, and the status tells of it.
+    async fn withdraw(&self, written: &GroupWritten) {
+        let creates = written.changed && !written.deleted && written.resource.meta.version == 1;
+        if !creates {
+            return;
+        }
+        let store = &self.bridge.store;
+        match store
+            .withdraw_group(written.key, written.seq, self.actor())
+            .await
+        {
+            Ok(open) => self.connection.lanes.kick_all(open),
+            Err(error) => {
+                tracing::error!(%error, "a Group that was refused stays here, as refused");
+            }
+        }
+    }
+
     pub(super) async fn group_settled(
         &self,
         written: GroupWritten,
@@ -297,6 +316,7 @@ impl Session {
                     whole: Some(reason),
                     ..
                 }) => {
+                    self.withdraw(&written).await;
                     return Err(Failure::Problem(group_refused(&reason, &written)));
                 }
                 Some(Settled::Refused {

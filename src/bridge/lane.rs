@@ -36,6 +36,7 @@ mod pauses;
 mod places;
 mod turns;
 mod waiters;
+mod well;
 
 use pauses::recovery;
 pub(super) use places::Places;
@@ -54,6 +55,8 @@ const KEEP_IDLE: Duration = Duration::from_secs(10);
 const KEPT_REFUSALS: usize = 1_000;
 /// First and longest back-off.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(900));
+/// The same where it is only looked what became of what was sent before.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 /// The same where only another connection of this bridge has to let go.
 const HAND_OVER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Least time between two attempts when new work interrupts a back-off.
@@ -102,6 +105,7 @@ struct Inner {
     /// Whether an account that was ended can come back.
     returns: bool,
     failed: found::Failed,
+    well: well::Well,
     /// What was done before is not known.
     began: Instant,
     others: OnceLock<Others>,
@@ -136,6 +140,7 @@ impl Lanes {
             places,
             returns,
             failed: found::Failed::default(),
+            well: well::Well::default(),
             began: Instant::now(),
             others: OnceLock::new(),
         }))
@@ -252,6 +257,7 @@ impl Lanes {
 
     async fn work(self, lane: Lane) {
         let mut attempts: u32 = 0;
+        let mut looks: u32 = 0;
         let mut doubts = Doubts::new();
         let mut recoveries = self.0.upstream.recoveries();
         let mut places = self.0.places.watch();
@@ -279,7 +285,7 @@ impl Lanes {
                     if self.rest(lane) {
                         return;
                     }
-                    attempts = 0;
+                    (attempts, looks) = (0, 0);
                     continue;
                 }
                 Err(error) => {
@@ -288,11 +294,15 @@ impl Lanes {
                 }
             };
             if pause == Pause::None {
-                attempts = 0;
+                (attempts, looks) = (0, 0);
                 self.linger(lane, started.elapsed()).await;
             } else if let Pause::Within(_) = pause {
                 attempts = 0;
                 self.pause(lane, pause, attempts).await;
+            } else if pause == Pause::Look {
+                // That nothing is known yet is no failure.
+                looks = looks.saturating_add(1);
+                self.pause(lane, pause, looks).await;
             } else {
                 attempts = attempts.saturating_add(1);
                 tokio::select! {

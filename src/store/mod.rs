@@ -281,6 +281,17 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
         actor: Actor,
     ) -> Result<GroupWritten, WriteError>;
 
+    /// Takes back the creation of a group that the application refused, when that is
+    /// what is answered: as if it had never been asked for. Not where something else
+    /// was asked for of it after `seq`: it stays, and is told as refused, as one is
+    /// whose creation was answered before. Returns the lanes that have work.
+    async fn withdraw_group(
+        &self,
+        key: GroupKey,
+        seq: u64,
+        actor: Actor,
+    ) -> Result<Vec<Lane>, WriteError>;
+
     /// Several writes of one bulk request as one transaction: each unit is
     /// done whole or not at all, whatever becomes of the others, until there
     /// were `most_errors`. An error of the store itself takes all of it back.

@@ -59,6 +59,11 @@ pub struct GroupTurn {
     /// Whom a creation may have named, open in this turn or not; only of a group of
     /// which it is not known whether it was made.
     pub named: Vec<Principal>,
+    /// The last groups of this name that were deleted here, where it is not known
+    /// whether this one was made.
+    pub before: Vec<GroupKey>,
+    /// What may still land on this name is, perhaps, a call about one of those.
+    pub mistakable: bool,
 }
 
 /// What a pair of a family comes to at this moment.

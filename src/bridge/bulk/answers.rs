@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::{Failure, Lane, Units, User, Verb, Work, Written};
 use crate::{
     bridge::session::write_failed,
-    plan::state::UserKey,
+    plan::state::{GroupKey, UserKey},
     scim::{error::Problem, resource::ResourceId},
     store::{
         GroupWritten, Precondition, UserRow, UserWritten,
@@ -69,8 +69,18 @@ impl Work<'_> {
                 session.connection().lanes.kick(Lane::Group(written.key));
             }
         }
+        // What is asked for of one Group is refused together.
+        let mut last: HashMap<GroupKey, u64> = HashMap::new();
+        for (_, _, written) in &groups {
+            let seq = last.entry(written.key).or_default();
+            *seq = written.seq.max(*seq);
+        }
         let answers = groups
             .into_iter()
+            .map(|(place, waiting, mut written)| {
+                written.seq = last.get(&written.key).copied().unwrap_or(written.seq);
+                (place, waiting, written)
+            })
             .map(|(place, waiting, written)| async move {
                 (place, session.group_settled(written, waiting, until).await)
             });

@@ -33,7 +33,7 @@ impl Turn<'_> {
                 None
             }
             // It may still come to be.
-            [] if self.doubted => Some(self.nothing_sent(Pause::BackOff)),
+            [] if self.doubted => Some(self.nothing_sent(Pause::Look)),
             [] => {
                 self.learned.existence = Some(Existence::Absent);
                 Some(self.nothing_sent(Pause::None))
@@ -54,7 +54,7 @@ impl Turn<'_> {
         }
     }
 
-    fn nothing_sent(&mut self, pause: Pause) -> Pause {
+    pub(super) fn nothing_sent(&mut self, pause: Pause) -> Pause {
         self.return_unsent();
         pause
     }

@@ -23,7 +23,7 @@ impl Turn<'_> {
         }
         let lately = self.since.done_lately() || self.learned.calls.iter().any(was_done);
         if lately {
-            return Next::Stop(Pause::BackOff);
+            return Next::Stop(Pause::Look);
         }
         let (app, name) = (&self.upstream.capabilities().application, &self.work.name);
         let reason = format!("{app} does not have the group {name:?} any more");
@@ -50,7 +50,7 @@ impl Turn<'_> {
             Ok(None) if self.doubted => {
                 // What was sent is as open as it was.
                 self.doubt();
-                Pause::BackOff
+                Pause::Look
             }
             Ok(None) => match self.take_for_gone() {
                 Next::Stop(pause) => pause,

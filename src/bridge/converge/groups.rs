@@ -18,7 +18,7 @@ use crate::{
     plan::{
         decide::plan_group,
         operation::{Operation, Plan},
-        state::{Existence, GroupWork, Principal, UserKey},
+        state::{Existence, GroupKey, GroupWork, Principal, UserKey},
     },
     store::{GroupLearned, GroupTurn, StoreError},
     upstream::{MemberOutcome, RemoteGroup, Upstream, UpstreamError, noting},
@@ -61,6 +61,12 @@ pub(in crate::bridge) trait Since: Send + Sync {
         false
     }
 
+    /// For how long what these groups left may be shown yet, if at all: nothing that
+    /// a look shows before that tells of another one of their name (reliability: H-12).
+    fn shown_for(&self, _before: &[GroupKey]) -> Option<Duration> {
+        None
+    }
+
     /// How far what the application shows may lag behind (reliability: H-12).
     fn read_lag(&self) -> Duration {
         READ_LAG
@@ -79,6 +85,8 @@ pub(in crate::bridge) async fn group_turn(
         since,
         doubted: turn.doubted,
         named: turn.named,
+        before: turn.before,
+        mistakable: turn.mistakable,
         learned: GroupLearned::default(),
         open: open(&turn.work),
         left_out: HashSet::new(),
@@ -106,6 +114,10 @@ pub(super) struct Turn<'a> {
     pub(super) since: &'a dyn Since,
     pub(super) doubted: bool,
     named: Vec<Principal>,
+    /// See [`GroupTurn::before`].
+    before: Vec<GroupKey>,
+    /// See [`GroupTurn::mistakable`].
+    mistakable: bool,
     pub(super) work: GroupWork,
     pub(super) learned: GroupLearned,
     /// Pairs nothing final was learned about yet.
@@ -155,48 +167,11 @@ impl Turn<'_> {
             return pause;
         }
         let ambiguous = self.work.observed == Existence::Unknown;
-        if self.work.wanted && ambiguous {
-            match self.upstream.group(&self.work.name).await {
-                Ok(Some(found)) if !self.work.made && !self.is_given() => {
-                    match self.is_foreign(&found).await {
-                        Ok(false) => {
-                            self.work.observed = Existence::Present;
-                            self.learned.existence = Some(Existence::Present);
-                        }
-                        Ok(true) => {
-                            self.refuse_creation(&UpstreamError::Exists {
-                                reason: "the group that is there holds others than those asked for"
-                                    .into(),
-                            });
-                            return Pause::None;
-                        }
-                        Err(error) => {
-                            self.return_unsent();
-                            return pause_after(&error);
-                        }
-                    }
-                }
-                Ok(Some(found)) => {
-                    self.work.observed = Existence::Present;
-                    self.learned.existence = Some(Existence::Present);
-                    self.compare_title(&found);
-                }
-                Ok(None) if self.is_given() => {
-                    return self.vanished("look after the group");
-                }
-                Ok(None) if self.work.made => {
-                    // Gone by a deletion of ours that came late. The next turn
-                    // makes it again, with all of its members.
-                    self.learned.existence = Some(Existence::Absent);
-                    self.return_unsent();
-                    return Pause::None;
-                }
-                Ok(None) => self.work.observed = Existence::Absent,
-                Err(error) => {
-                    self.return_unsent();
-                    return pause_after(&error);
-                }
-            }
+        if self.work.wanted
+            && ambiguous
+            && let Some(pause) = self.look_for_it().await
+        {
+            return pause;
         }
         let plan = plan_group(&self.work, self.upstream.capabilities());
         tell(&plan);
@@ -207,6 +182,61 @@ impl Turn<'_> {
         let renames = |it: &Operation| matches!(it, Operation::RenameGroup { .. });
         self.learned.title_open = plan.operations.iter().any(renames);
         self.send_all(plan.operations).await
+    }
+
+    /// Finds out whether it is there; the end of the turn where nothing can be done
+    /// after that.
+    async fn look_for_it(&mut self) -> Option<Pause> {
+        let left = self.since.shown_for(&self.before);
+        if let Some(left) = left.filter(|_| !self.work.made && !self.is_given()) {
+            // Whether or not it shows one, that tells nothing.
+            return Some(self.nothing_sent(Pause::Within(left)));
+        }
+        match self.upstream.group(&self.work.name).await {
+            Ok(Some(found)) if !self.work.made && !self.is_given() => self.recognize(found).await,
+            Ok(Some(found)) => {
+                self.is_there();
+                self.compare_title(&found);
+                None
+            }
+            Ok(None) if self.is_given() => Some(self.vanished("look after the group")),
+            Ok(None) if self.work.made => {
+                // Gone by a deletion of ours that came late. The next turn
+                // makes it again, with all of its members.
+                self.learned.existence = Some(Existence::Absent);
+                Some(self.nothing_sent(Pause::None))
+            }
+            Ok(None) => {
+                self.work.observed = Existence::Absent;
+                None
+            }
+            Err(error) => Some(self.nothing_sent(pause_after(&error))),
+        }
+    }
+
+    fn is_there(&mut self) {
+        self.work.observed = Existence::Present;
+        self.learned.existence = Some(Existence::Present);
+    }
+
+    /// Whether one that is shown is what a creation of which no answer came has made.
+    /// It may be one that was deleted here, as long as a call about it can land
+    /// (reliability: H-12).
+    async fn recognize(&mut self, found: RemoteGroup) -> Option<Pause> {
+        match self.is_foreign(&found).await {
+            Ok(false) => {
+                self.is_there();
+                None
+            }
+            Ok(true) if self.mistakable => Some(self.nothing_sent(Pause::Look)),
+            Ok(true) => {
+                self.refuse_creation(&UpstreamError::Exists {
+                    reason: "the group that is there holds others than those asked for".into(),
+                });
+                Some(Pause::None)
+            }
+            Err(error) => Some(self.nothing_sent(pause_after(&error))),
+        }
     }
 
     /// Sends the operations; a batch that was refused whole is halved until the
@@ -496,9 +526,12 @@ impl Turn<'_> {
         match operation {
             Operation::CreateGroup { .. }
                 if matches!(error, UpstreamError::Exists { .. })
-                    && ((self.work.made && !self.is_given()) || self.doubted) =>
+                    && ((self.work.made && !self.is_given())
+                        || self.doubted
+                        || self.since.shown_for(&self.before).is_some()) =>
             {
-                // Ours, and the read that did not show it lags behind.
+                // Ours, and the read that did not show it lags behind; or one that
+                // was deleted here, of which that is not seen everywhere yet.
                 self.look_again()
             }
             Operation::CreateGroup { .. } => {
@@ -548,7 +581,7 @@ impl Turn<'_> {
     pub(super) fn look_again(&mut self) -> Next {
         self.doubt();
         self.return_unsent();
-        Next::Stop(Pause::BackOff)
+        Next::Stop(Pause::Look)
     }
 
     /// Whether it is there still is not known.
@@ -569,7 +602,17 @@ impl Turn<'_> {
         self.learned.existence = Some(Existence::Absent);
         self.learned.group_refused = Some(reason.clone());
         self.nobody_else();
-        self.refuse_open(&reason);
+        self.refuse_members(&reason);
+    }
+
+    /// Who is asked for in a group that never was stays asked for: it is the group
+    /// that was refused, and whoever has it tried again has them tried, too.
+    fn refuse_members(&mut self, reason: &str) {
+        if self.work.wanted && !self.work.made {
+            self.return_unsent();
+        } else {
+            self.refuse_open(reason);
+        }
     }
 
     /// Whether a group cannot be what a creation of which no answer came has
@@ -697,6 +740,7 @@ impl Turn<'_> {
             self.learned.existence = Some(self.work.observed);
             self.learned.group_refused = Some(reason.clone());
             self.nobody_else();
+            self.refuse_members(&reason);
         }
         self.refuse_open(&reason);
     }

@@ -286,6 +286,8 @@ fn group(adds: std::ops::Range<u8>, removes: std::ops::Range<u8>) -> GroupTurn {
         doubted: false,
         family: None,
         named: Vec::new(),
+        before: Vec::new(),
+        mistakable: false,
     }
 }
 
@@ -417,7 +419,7 @@ async fn a_group_that_a_late_deletion_took_away_refuses_nobody() {
 fn looks_again((learned, pause): (GroupLearned, Pause)) {
     assert_eq!(
         (learned.existence, pause),
-        (Some(Existence::Unknown), Pause::BackOff)
+        (Some(Existence::Unknown), Pause::Look)
     );
     assert_eq!(sorted(learned.unsent), [0, 1, 10]);
     assert_eq!((learned.refused, learned.group_refused), (vec![], None));

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     AWAY, AWAY_TAKING, BACK_OFF, CREDENTIAL_LOOK, DENIED_PAUSE, HAND_OVER, LEAST_GAP,
-    LONGEST_LINGER, Lanes,
+    LONGEST_LINGER, LOOKS, Lanes,
 };
 use crate::{
     bridge::{clock, converge::Pause},
@@ -43,8 +43,11 @@ impl Lanes {
     }
 
     pub(super) async fn pause(&self, lane: Lane, pause: Pause, attempts: u32) {
-        let seen = self.with(lane, |state| (Arc::clone(&state.notify), state.takes));
-        let Some((notify, takes)) = seen else {
+        let seen = self.with(lane, |state| {
+            let failed = state.failed.clone();
+            (Arc::clone(&state.notify), state.takes, failed)
+        });
+        let Some((notify, takes, failed)) = seen else {
             return;
         };
         match pause {
@@ -70,7 +73,13 @@ impl Lanes {
             Pause::Within(wait) => rest_unless(&notify, wait).await,
             Pause::BackOff => {
                 let wait = clock::jitter(backed_off(BACK_OFF, attempts)).max(LEAST_GAP);
-                rest_unless(&notify, wait).await;
+                tokio::select! {
+                    () = rest_unless(&notify, wait) => {}
+                    () = self.0.well.again(&failed) => {}
+                }
+            }
+            Pause::Look => {
+                rest_unless(&notify, backed_off(LOOKS, attempts.saturating_sub(1))).await
             }
             Pause::HandedOver => {
                 let wait = backed_off(HAND_OVER, attempts.saturating_sub(1));

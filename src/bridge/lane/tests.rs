@@ -357,6 +357,55 @@ async fn a_back_off_doubles_and_what_is_new_ends_it_soon() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_long_back_off_ends_when_others_of_the_kind_are_done() {
+    use crate::{plan::operation::Operation, store::Took, upstream::DONE};
+    let call = |create: bool, word: &str| {
+        let name = "dev".to_owned();
+        let members = Vec::new();
+        let operation = if create {
+            Operation::CreateGroup { name, members }
+        } else {
+            Operation::DeleteGroup { name }
+        };
+        let took = Took {
+            millis: 1,
+            requests: None,
+        };
+        (operation, word.to_owned(), took)
+    };
+    let (lanes, _folder) = lanes(scripted(all_done));
+    let failed = lanes
+        .0
+        .well
+        .note(&[call(false, "unknown"), call(true, DONE)]);
+    assert_eq!(failed.len(), 1);
+    lanes.lock().entry(LANE).or_insert_with(State::new).failed = failed;
+    for (create, shortened) in [(false, true), (true, false)] {
+        // The longest of many, as each is drawn.
+        let mut longest = Duration::ZERO;
+        for _ in 0..20 {
+            let others = async {
+                tokio::time::sleep(millis(3_000)).await;
+                lanes.0.well.note(&[call(create, DONE)]);
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                took = takes(lanes.pause(LANE, Pause::BackOff, 40)) => longest = longest.max(took),
+                () = others => {}
+            }
+        }
+        assert_eq!(longest <= millis(20_000), shortened, "{longest:?}");
+    }
+    let looks = [(1, 250), (2, 500), (40, 5_000)];
+    for (attempts, wait) in looks {
+        about(
+            takes(lanes.pause(LANE, Pause::Look, attempts)).await,
+            millis(wait),
+        );
+    }
+}
+
 #[test]
 fn a_turn_repeats_the_one_before_where_both_only_left_the_same_users_unsent() {
     let mut state = State::new();

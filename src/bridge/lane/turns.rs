@@ -53,6 +53,16 @@ impl Since for SinceSeq<'_> {
         done.flatten().unwrap_or(lanes.began).elapsed() < lanes.read_lag
     }
 
+    fn shown_for(&self, before: &[GroupKey]) -> Option<Duration> {
+        let lanes = &self.lanes.0;
+        let left = before.iter().filter_map(|key| {
+            let done = self.lanes.with(Lane::Group(*key), |state| state.done);
+            let done = done.flatten().unwrap_or(lanes.began);
+            lanes.read_lag.checked_sub(done.elapsed())
+        });
+        left.max()
+    }
+
     fn is_overtaken(&self) -> bool {
         let kicked = self.lanes.with(Lane::Group(self.key), |state| state.kicked);
         kicked == Some(true)
@@ -165,8 +175,10 @@ impl Lanes {
         if takes && ended {
             self.0.places.freed();
         }
+        let failed = self.0.well.note(&learned.calls);
         self.with(Lane::User(key), |state| {
             state.waits = waits;
+            state.failed = failed;
             if !ended {
                 return;
             }
@@ -235,7 +247,9 @@ impl Lanes {
         let (mut learned, pause) = first_if(first, work).await;
         let pause = spared.add_to(&mut learned, pause);
         let now = Instant::now();
+        let failed = self.0.well.note(&learned.calls);
         let repeats = self.with(Lane::Group(key), |state| {
+            state.failed = failed;
             if learned.calls.iter().any(converge::was_done) {
                 state.done = Some(now);
             }

@@ -10,7 +10,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::KEPT_REFUSALS;
+use super::{KEPT_REFUSALS, well::Kind};
 use crate::{plan::state::UserKey, scim::resource::ResourceId, store::GroupLearned};
 
 /// How a request's change ended.
@@ -43,6 +43,8 @@ pub(super) struct State {
     pub(super) takes: bool,
     /// What it did not send, and why.
     pub(super) waits: Option<Waits>,
+    /// Which of its calls were not done.
+    pub(super) failed: HashSet<Kind>,
     /// Requests that came since the last turn began.
     pub(super) arrivals: usize,
     /// Requests that the last turn answered.
@@ -87,6 +89,7 @@ impl State {
             kicked: false,
             takes: false,
             waits: None,
+            failed: HashSet::new(),
             arrivals: 0,
             crowd: 0,
             notify: Arc::new(Notify::new()),

@@ -117,6 +117,8 @@ pub(super) fn prepare(
         doubted: late::is_doubted(db, &group)?,
         family: group.family.clone(),
         named: named(db, &group)?,
+        before: named_again::before_it(db, &group)?,
+        mistakable: late::is_doubted_by_another(db, &group)?,
         work: GroupWork {
             group: key,
             id: group.id,
@@ -361,11 +363,15 @@ pub(super) fn end(
     if let Some(reason) = refused
         && !naming::take_back(db, &mut group, at)?
     {
-        left.extend(refuse(db, &mut group, reason, at)?);
+        refuse(&mut group, reason);
     }
     group.whole = group.whole && has_open_pairs(db, key.0)?;
     if group != before {
         groups::save(db, &group)?;
+    }
+    if group.tombstone.is_some() {
+        // They do not wait for its end.
+        left.extend(lanes::deleted_members(db, group.key)?);
     }
     audit::close_intent(db, LANE, group.key)?;
     if !learned.repeats {
@@ -599,16 +605,13 @@ fn learn_existence(db: &Connection, group: &mut Group, existence: Existence) -> 
     Ok(Vec::new())
 }
 
-/// A group that never was is withdrawn; any other waits for its next write.
-/// Returns the users that may have left for good.
-fn refuse(db: &Connection, group: &mut Group, reason: &str, at: Millis) -> Result<Vec<i64>> {
-    if group.made || group.tombstone.is_some() {
-        group.refused = Some(reason.to_owned());
-        return Ok(Vec::new());
+/// It waits for its next write, also one that never was: whoever asked for it may
+/// have been told that it is made. See [`groups::withdraw`].
+fn refuse(group: &mut Group, reason: &str) {
+    group.refused = Some(reason.to_owned());
+    if !group.made {
+        group.existence = Existence::Absent;
     }
-    group.existence = Existence::Absent;
-    groups::bury(db, group, at)?;
-    lanes::purge_pairs(db, group.key)
 }
 
 fn has_open_pairs(db: &Connection, group: i64) -> Result<bool> {

@@ -13,7 +13,7 @@ use crate::{
         resource::{Attributes, ResourceId},
     },
     store::{
-        Actor, DecideGroup, GroupChange, GroupRow, GroupWritten, Meta, Millis, Precondition,
+        Actor, DecideGroup, GroupChange, GroupRow, GroupWritten, Lane, Meta, Millis, Precondition,
         Resource, StoredGroup, WriteError,
     },
 };
@@ -118,6 +118,12 @@ impl Group {
             Existence::Absent
         };
         self.refused.is_none() && self.read_only.is_none() && self.existence != wanted
+    }
+
+    /// Its creation was refused, and it was not withdrawn with that.
+    fn never_was(&self) -> bool {
+        let refused = self.refused.is_some() && self.tombstone.is_none();
+        refused && !self.made && self.existence == Existence::Absent
     }
 
     /// See [`super::gone`].
@@ -427,7 +433,9 @@ pub(super) fn change(
     let stored = group.stored()?;
     let next = (change.decide)(&stored)?;
     let next = next.filter(|next| next.attributes != stored.row.attributes);
-    let was_gone = group.refused.clone().filter(|_| group.is_gone());
+    let never_was = group.never_was();
+    let was_gone = group.refused.clone();
+    let was_gone = was_gone.filter(|_| never_was || group.is_gone());
     let mut tried_again = group.refused.take().is_some();
 
     let replaced = |change: &MemberChange| matches!(change, MemberChange::Replace(_));
@@ -454,7 +462,8 @@ pub(super) fn change(
         gone::note_moot(db, group.key, &flushed.untold, actor.at)?;
     }
     let moved = flushed.moved();
-    if was_gone.is_some() && !flushed.asserts && !renames {
+    let asks = flushed.asserts || renames || never_was && (next.is_some() || !moved);
+    if was_gone.is_some() && !asks {
         // Who asks for nobody in it does not ask for it.
         (group.refused, tried_again) = (was_gone, false);
     }
@@ -558,6 +567,31 @@ pub(super) fn delete(
         written.dirty = true;
     }
     Ok(written)
+}
+
+/// Takes back a creation whose refusal is its answer, if nothing else was asked for
+/// of the group since. Returns the lanes that have work because of it.
+pub(super) fn withdraw(
+    db: &Connection,
+    key: GroupKey,
+    seq: u64,
+    actor: &Actor,
+) -> Result<Vec<Lane>> {
+    let group = by_key(db, key.0)?.filter(Group::never_was);
+    let Some(mut group) = group.filter(|it| it.seq.cast_unsigned() == seq) else {
+        return Ok(Vec::new());
+    };
+    bury(db, &mut group, actor.at)?;
+    audit::record(
+        db,
+        group.connection,
+        actor,
+        "withdraw_group",
+        Some(group.id),
+        &json!({ "version": group.version }),
+    )?;
+    let leavers = lanes::purge_pairs(db, group.key)?;
+    lanes::finish_all(db, leavers)
 }
 
 /// Tombstones a group; its names here are free at once.

@@ -157,7 +157,8 @@ pub(super) fn purge_leaving(db: &Connection, group: i64) -> Result<Vec<i64>> {
     Ok(leavers)
 }
 
-fn deleted_members(db: &Connection, group: i64) -> Result<Vec<i64>> {
+/// Users that are deleted here, too, and have a pair in a group.
+pub(super) fn deleted_members(db: &Connection, group: i64) -> Result<Vec<i64>> {
     let mut select = db.prepare_cached(
         "SELECT m.user_key FROM memberships m JOIN users u ON u.key = m.user_key
          WHERE m.group_key = ?1 AND u.tombstone IS NOT NULL",

@@ -158,6 +158,16 @@ pub(super) fn is_doubted(db: &Connection, group: &Group) -> Result<bool> {
         .exists(params![group.connection, group.upstream_name])?)
 }
 
+/// The same of what was sent for another group that has had the name.
+pub(super) fn is_doubted_by_another(db: &Connection, group: &Group) -> Result<bool> {
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM doubts d JOIN groups g ON g.key = d.group_key
+             WHERE d.user_key = 0 AND g.connection = ?1 AND g.upstream_name = ?2 AND g.key <> ?3",
+        )?
+        .exists(params![group.connection, group.upstream_name, group.key])?)
+}
+
 /// Whether a call about a user may still land, or has done so.
 pub(super) fn is_doubted_user(db: &Connection, user: i64) -> Result<bool> {
     Ok(db

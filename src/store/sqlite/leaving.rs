@@ -244,7 +244,8 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
     let ended: Option<(i64, String, bool, Option<String>)> = db
         .prepare_cached(
             // What the application refused to end is there, and is not forgotten.
-            // A group that is missing upstream has no members to wait for.
+            // A group that is missing upstream has no members to wait for, and whose
+            // account has ended does not wait until a group is deleted.
             "SELECT connection, account_key, withdrawn <> 0 AND existence = 1, upstream_id
              FROM users u
              WHERE key = ?1 AND tombstone IS NOT NULL AND account_key IS NOT NULL AND dirty = 0
@@ -252,6 +253,7 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
                AND NOT EXISTS (
                    SELECT 1 FROM memberships m JOIN groups g ON g.key = m.group_key
                    WHERE m.user_key = u.key AND (g.refused IS NULL
+                           AND (g.tombstone IS NULL OR u.withdrawn <> 0 OR u.existence <> 0)
                        OR g.tombstone IS NOT NULL AND u.withdrawn <> 0 AND m.managed = 1
                            AND m.observed <> 0))
                -- What may still land here must not become the successor's, nor

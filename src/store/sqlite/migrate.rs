@@ -36,6 +36,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0024_left_out.sql"),
     include_str!("../migrations/0025_ended.sql"),
     include_str!("../migrations/0026_stood.sql"),
+    include_str!("../migrations/0027_before.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

@@ -422,6 +422,18 @@ impl Store for Sqlite {
         Ok(write.await?)
     }
 
+    async fn withdraw_group(
+        &self,
+        key: GroupKey,
+        seq: u64,
+        actor: Actor,
+    ) -> Result<Vec<Lane>, WriteError> {
+        let write = self
+            .writer
+            .write(move |db| groups::withdraw(db, key, seq, &actor));
+        Ok(write.await?)
+    }
+
     async fn write_all(
         &self,
         c: ConnectionKey,

@@ -336,7 +336,8 @@ pub(super) fn delayed(
             "SELECT u.id, max(o.refused),
                  max(o.dirty = 1 OR EXISTS (
                      SELECT 1 FROM memberships m
-                     WHERE m.user_key = o.key AND m.desired <> m.observed)) = 0
+                     WHERE m.user_key = o.key AND m.desired <> m.observed)
+                   OR NOT EXISTS (SELECT 1 FROM doubts d WHERE d.user_key = o.key)) = 0
              FROM users u
              JOIN users o ON o.connection = u.connection AND o.account_key = u.account_key
                  AND o.tombstone IS NOT NULL AND o.account_key IS NOT NULL

@@ -145,7 +145,7 @@ async fn what_is_not_found_is_waited_for_and_made_only_when_it_cannot_land_any_m
     let mut work = nameless(Existence::Unknown);
     work.doubted = true;
     let (learned, pause) = turn(&app, work).await;
-    assert_eq!((learned.existence, pause), (None, Pause::BackOff));
+    assert_eq!((learned.existence, pause), (None, Pause::Look));
     let mut work = nameless(Existence::Unknown);
     work.work.adds = vec![principal(1)];
     let (learned, pause) = turn(&app, work).await;

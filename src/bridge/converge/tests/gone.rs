@@ -26,8 +26,8 @@ impl Since for Lately {
 }
 
 /// Nothing was settled by it, neither of the group nor of anybody.
-fn open_still((learned, pause): (GroupLearned, Pause)) {
-    assert_eq!(pause, Pause::BackOff);
+fn open_still((learned, pause): (GroupLearned, Pause), expected: Pause) {
+    assert_eq!(pause, expected);
     assert_eq!((learned.existence, learned.gone), (None, None));
     assert_eq!((learned.present, learned.absent), (vec![], vec![]));
     assert_eq!(learned.refused, []);
@@ -49,7 +49,8 @@ async fn a_removal_finds_it_out_and_whoever_it_named_is_out() {
 async fn what_was_made_a_moment_ago_is_not_gone_because_no_look_shows_it() {
     let app = scripted(missing);
     for work in [group(0..0, 10..12), group(0..2, 0..0)] {
-        open_still(group_turn(&app, work, &Lately, &mut Doubts::new()).await);
+        let told = group_turn(&app, work, &Lately, &mut Doubts::new()).await;
+        open_still(told, Pause::Look);
     }
     // A call of this turn as well.
     let app = scripted(|operation| match operation {
@@ -57,7 +58,7 @@ async fn what_was_made_a_moment_ago_is_not_gone_because_no_look_shows_it() {
         _ => missing(operation),
     });
     let (learned, pause) = turn(&app, group(0..1, 10..11)).await;
-    assert_eq!((sorted(learned.present), pause), (vec![0], Pause::BackOff));
+    assert_eq!((sorted(learned.present), pause), (vec![0], Pause::Look));
     assert_eq!((learned.absent, learned.gone), (vec![], None));
 }
 
@@ -72,7 +73,7 @@ async fn where_a_look_may_lag_behind_nobody_is_known_to_be_in_it_or_not() {
     for work in [group(0..0, 10..12), group(0..2, 0..0)] {
         let (learned, pause) = turn(&app, work).await;
         assert_eq!(learned.unsent, []);
-        open_still((learned, pause));
+        open_still((learned, pause), Pause::Look);
     }
 }
 
@@ -100,7 +101,7 @@ async fn one_whose_members_are_not_found_is_looked_for() {
     let (learned, pause) = group_turn(&app, doubted, &Written::default(), &mut doubts).await;
     assert_eq!(
         (learned.existence, pause),
-        (Some(Existence::Unknown), Pause::BackOff)
+        (Some(Existence::Unknown), Pause::Look)
     );
     assert_eq!((learned.absent, learned.gone), (vec![], None));
     assert_eq!(
@@ -110,7 +111,8 @@ async fn one_whose_members_are_not_found_is_looked_for() {
     );
     // It is there, and its list is not.
     app.group = Some(RemoteGroup::default());
-    open_still(group_turn(&app, only_looks(), &Written::default(), &mut doubts).await);
+    let looked = group_turn(&app, only_looks(), &Written::default(), &mut doubts).await;
+    open_still(looked, Pause::BackOff);
 }
 
 #[tokio::test]
@@ -121,7 +123,7 @@ async fn a_removal_from_what_a_late_deletion_took_away_looks_again() {
     let (learned, pause) = turn(&app, work).await;
     assert_eq!(
         (learned.existence, pause),
-        (Some(Existence::Unknown), Pause::BackOff)
+        (Some(Existence::Unknown), Pause::Look)
     );
     assert_eq!(sorted(learned.unsent), [10, 11]);
     assert_eq!((learned.absent, learned.gone), (vec![], None));
@@ -155,7 +157,7 @@ async fn what_this_turn_has_made_and_no_look_shows_was_made_by_it() {
         let (learned, pause) = turn(&app, work).await;
         assert_eq!(
             (learned.existence, pause),
-            (Some(Existence::Unknown), Pause::BackOff)
+            (Some(Existence::Unknown), Pause::Look)
         );
         assert_eq!(
             (sorted(learned.present), learned.refused),

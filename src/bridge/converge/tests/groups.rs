@@ -50,7 +50,8 @@ async fn is_ours(found: RemoteGroup, members: &[u8]) -> bool {
     assert!(refused.contains("create the group"), "{refused}");
     assert_eq!(learned.existence, Some(Existence::Absent));
     assert_eq!((app.calls(), sorted(learned.absent)), (0, vec![10]));
-    assert_eq!(learned.refused.len(), 2, "nobody is a member of it");
+    assert_eq!(sorted(learned.unsent), [0, 1], "they stay asked for");
+    assert_eq!(learned.refused, []);
     false
 }
 
@@ -72,6 +73,66 @@ async fn a_group_that_only_others_are_in_is_not_what_was_made() {
         ..there(&[])
     };
     assert!(!is_ours(synced, &[]).await);
+}
+
+/// Another group of the name was deleted here a moment ago.
+struct Renewed;
+
+#[async_trait]
+impl Since for Renewed {
+    async fn written(&self, _: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        Ok(names)
+    }
+
+    fn shown_for(&self, before: &[GroupKey]) -> Option<Duration> {
+        (before == [GroupKey(9)]).then_some(LEFT)
+    }
+}
+
+const LEFT: Duration = Duration::from_secs(7);
+
+/// Nothing was believed of it, and nothing sent.
+fn believes_nothing((learned, pause): (GroupLearned, Pause), expected: Pause) {
+    assert_eq!((learned.group_refused, learned.existence), (None, None));
+    assert_eq!((learned.refused, pause), (vec![], expected));
+    assert_eq!(sorted(learned.unsent), [0, 1, 10]);
+    assert!(learned.calls.is_empty());
+}
+
+#[tokio::test]
+async fn what_may_be_the_one_that_was_deleted_here_is_neither_ours_nor_anothers() {
+    for members in [77, 1] {
+        let app = shows(there(&[members]), &[members]);
+        let mut work = perhaps_made();
+        work.before = vec![GroupKey(9)];
+        let told = group_turn(&app, work, &Renewed, &mut Doubts::new()).await;
+        believes_nothing(told, Pause::Within(LEFT));
+    }
+    // A call about that one may have made it anew.
+    let app = shows(there(&[77]), &[77]);
+    let mut work = perhaps_made();
+    work.mistakable = true;
+    believes_nothing(turn(&app, work).await, Pause::Look);
+    // Nor is what the application says of it a refusal.
+    let exists = |_: &Operation| {
+        Err(UpstreamError::Exists {
+            reason: "409".into(),
+        })
+    };
+    for (before, is_refused) in [(vec![GroupKey(9)], false), (vec![], true)] {
+        let app = scripted(exists);
+        let mut work = group(0..2, 0..0);
+        work.work.observed = Existence::Absent;
+        work.before = before;
+        let (learned, pause) = group_turn(&app, work, &Renewed, &mut Doubts::new()).await;
+        assert_eq!(learned.group_refused.is_some(), is_refused);
+        assert_eq!(pause == Pause::Look, !is_refused);
+        assert_eq!(sorted(learned.unsent), [0, 1]);
+    }
 }
 
 /// Nothing is open of who is inactive by now, and the group is ours all the same.
@@ -227,7 +288,12 @@ async fn what_cannot_be_done_refuses_the_group_only_where_there_is_none() {
     work.work.observed = Existence::Absent;
     let (learned, _) = turn(&app, work).await;
     assert_eq!(learned.existence, Some(Existence::Absent));
-    assert!(learned.group_refused.is_some() && learned.refused.len() == 2);
+    assert!(learned.group_refused.is_some() && learned.refused.is_empty());
+    assert_eq!(
+        sorted(learned.unsent),
+        [0, 1],
+        "it is the group that is refused"
+    );
     assert_eq!((sorted(learned.absent), app.calls()), (vec![10], 0));
 }
 

@@ -41,9 +41,13 @@ fn the_lane_waits_as_long_as_it_was_asked_to_and_for_a_credential_that_is_taken(
         reason: "503".into(),
     };
     for unclear in failures().into_iter().skip(1).chain([whenever]) {
-        if unclear != denied {
-            assert_eq!(pause_after(&unclear), Pause::BackOff, "{unclear}");
-        }
+        let expected = match unclear {
+            UpstreamError::Denied { .. } => continue,
+            // It is only looked again.
+            UpstreamError::Missed { .. } => Pause::Look,
+            _ => Pause::BackOff,
+        };
+        assert_eq!(pause_after(&unclear), expected, "{unclear}");
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Evidence {
     pub(super) told: BTreeMap<(String, String), Millis>,
     /// Users and groups that it tells as refused, together.
     pub(super) told_whole: u64,
+    /// Groups whose creation was refused, although nobody else makes any there.
+    pub(super) not_made: usize,
     /// Groups that are believed to have been deleted there by somebody else, which
     /// nobody does.
     pub(super) gone: usize,
@@ -76,6 +78,9 @@ impl Evidence {
         }
         if self.gone > 0 {
             found.push(format!("{} groups are taken for gone", self.gone));
+        }
+        if self.not_made > 0 {
+            found.push(format!("{} groups are refused", self.not_made));
         }
         if let Some(call) = self.calls.iter().find(|at| **at > self.calm) {
             found.push(format!(
@@ -191,16 +196,6 @@ impl Evidence {
         named.chain(self.stock.groups.keys()).collect()
     }
 
-    /// A group whose creation was acknowledged before the application refused
-    /// it is withdrawn; that it is gone is how it is told.
-    fn withdrawn(&self, group: &str) -> bool {
-        !self.shown.groups.contains_key(group)
-            && self.history.iter().any(|entry| {
-                matches!(&entry.act, Act::CreateGroup(own, _) if own == group)
-                    && entry.surety() < Surety::Confirmed
-            })
-    }
-
     /// SCIM shows what was acknowledged.
     fn answers(&self, found: &mut Vec<String>) {
         for account in self.accounts() {
@@ -225,9 +220,6 @@ impl Evidence {
                 Entry::surety,
             );
             let members = self.shown.groups.get(group);
-            if self.withdrawn(group) {
-                continue;
-            }
             if !possible.contains(&members.is_some()) {
                 found.push(format!("{group}: SCIM has it: {}", members.is_some()));
             }

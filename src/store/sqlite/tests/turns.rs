@@ -5,7 +5,7 @@ use crate::{
         operation::Operation,
         state::{GroupKey, Principal},
     },
-    store::{GroupTurn, UNANSWERED},
+    store::{Delay, GroupTurn, RefusedAct, UNANSWERED},
 };
 
 mod accounts;

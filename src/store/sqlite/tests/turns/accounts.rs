@@ -179,11 +179,35 @@ async fn the_end_of_a_deleted_group_lets_a_successor_go_on() {
     assert!(delete.await.unwrap().dirty);
     let turn = scene.begin(group.key).await;
     assert!(!turn.work.wanted && turn.work.removes.is_empty());
-    let learned = GroupLearned {
-        existence: Some(Existence::Absent),
-        ..GroupLearned::default()
-    };
-    assert_eq!(scene.end(&turn, learned).await, [Lane::User(new.key)]);
+    // Also where the deletion does not come to its end.
+    let woken = scene.end(&turn, GroupLearned::default()).await;
+    assert_eq!(woken, [Lane::User(new.key)]);
+}
+
+#[tokio::test]
+async fn whose_account_has_ended_does_not_wait_for_the_deletion_of_a_group() {
+    let scene = Scene::new().await;
+    let old = scene.member("ann").await;
+    let group = scene.settled_group("dev", &[old.resource.id]).await;
+    let keep = Box::new(|_: &_| Ok(None));
+    let delete = scene
+        .store
+        .delete_group(scene.c, group.resource.id, always(), keep, actor());
+    delete.await.unwrap();
+    scene.delete(&old).await;
+    let new = scene.user("ann").await;
+    let told = scene.store.delayed(scene.c, 9).await.unwrap();
+    assert_eq!(told, [(new.resource.id, Delay::Predecessor)]);
+    assert_eq!(scene.confirm_user(old.key).await, [Lane::User(new.key)]);
+    assert_eq!(scene.store.delayed(scene.c, 9).await.unwrap(), []);
+    assert!(
+        scene
+            .store
+            .begin_user_turn(new.key)
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[tokio::test]

@@ -93,23 +93,57 @@ async fn nor_what_was_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_group_refused_at_its_creation_is_withdrawn() {
+async fn a_group_refused_at_its_creation_stays_until_that_is_the_answer() {
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;
     let group = scene.group("dev", &[ann.resource.id]).await;
     let turn = scene.begin(group.key).await;
     let learned = GroupLearned {
         existence: Some(Existence::Absent),
-        refused: vec![(ann.key, "no".into())],
+        unsent: vec![ann.key],
         group_refused: Some("reserved name".into()),
         ..GroupLearned::default()
     };
-    assert_eq!(scene.end(&turn, learned).await, []);
-    let read = scene
-        .store
-        .resource(scene.c, ResourceType::Group, group.resource.id);
-    assert_eq!(read.await.unwrap(), None);
+    assert_eq!(scene.end(&turn, learned.clone()).await, []);
+    assert_eq!(scene.members(&group).await, [ann.resource.id]);
     assert_eq!(scene.lanes().await, []);
+    let told = scene.store.refused_resources(scene.c, 9).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].asked, &*told[0].reason),
+        (RefusedAct::Create, "reserved name")
+    );
+    // Whoever asks for somebody in it asks for it; who takes somebody out does not.
+    let next = scene.change(&group, add(&[ann.resource.id])).await.unwrap();
+    assert!(next.dirty && !next.changed);
+    let turn = scene.begin(group.key).await;
+    assert_eq!(turn.work.adds.len(), 1);
+    scene.end(&turn, learned).await;
+    let left = scene.change(&group, remove(&[ann.resource.id])).await;
+    assert!(!left.unwrap().dirty && scene.lanes().await.is_empty());
+    // It is not the answer to the first request any more.
+    let withdraw = |of: &GroupWritten| scene.store.withdraw_group(of.key, of.seq, actor());
+    assert_eq!(withdraw(&group).await.unwrap(), []);
+    let counts = scene.store.counts(scene.c).await.unwrap();
+    assert_eq!((counts.groups, counts.refused_groups), (1, 1));
+    let keep = Box::new(|_: &_| Ok(None));
+    let id = group.resource.id;
+    let deleted = scene
+        .store
+        .delete_group(scene.c, id, always(), keep, actor());
+    assert!(!deleted.await.unwrap().dirty);
+    let group = scene.group("dev", &[ann.resource.id]).await;
+    let turn = scene.begin(group.key).await;
+    assert_eq!(turn.before.len(), 1, "the other one may be shown yet");
+    let learned = GroupLearned {
+        unsent: vec![ann.key],
+        group_refused: Some("reserved name".into()),
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, learned).await;
+    withdraw(&group).await.unwrap();
+    let counts = scene.store.counts(scene.c).await.unwrap();
+    assert_eq!((counts.groups, counts.refused_groups), (0, 0));
     scene.group("dev", &[ann.resource.id]).await;
 }
 
