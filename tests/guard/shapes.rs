@@ -491,47 +491,36 @@ async fn from_a_connection_goes_what_may_whatever_the_groups() {
 /// somebody who is being looked at again the whole time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_leaves_a_protected_group_of_others_in_doubt_is_not_held_in_any_shape() {
-    let sizes = [4, 5, 6];
-    let protected: Vec<String> = (0..SHAPES.len() * sizes.len())
-        .map(|number| format!("adm{number}"))
-        .collect();
+    let protected: Vec<String> = (0..SHAPES.len()).map(|n| format!("adm{n}")).collect();
     let rules = format!(
-        "late_writes = \"20s\"\nread_lag = \"100ms\"\nsync_wait = \"300ms\"\n\
+        "late_writes = \"2s\"\nread_lag = \"100ms\"\nsync_wait = \"300ms\"\n\
          guard = {{ group_removals = {{ more_than = 1, percent = 50 }}, \
          removals = {{ more_than = 100000 }}, protected_groups = {protected:?} }}"
     );
     let world = World::with(&rules, &["--empty"]).await;
     let ids = world.users("m", 9).await;
     let keeper = world.user("keeper").await;
-    let (mut cases, mut watched) = (Vec::new(), Vec::new());
-    for shape in SHAPES {
-        for going in sizes {
-            let number = cases.len();
-            let leaver = leaver(&world, number).await;
-            let name = format!("g{number}");
-            let own = std::slice::from_ref(&leaver.0);
-            let group = world.group(&name, &[&ids[..], own].concat()).await;
-            watched.push(world.group(&protected[number], own).await);
-            cases.push((shape, going, leaver, name, group));
-        }
-    }
-    let failing = json!({ "failure": "error_before", "operation": "add_members" });
-    super::brink::bring_in_doubt(&world, &watched, &keeper, failing).await;
     let mut held = 0;
-    for (shape, going, (id, leaves), name, group) in cases {
-        let (going, staying) = ids.split_at(going);
+    for (number, (shape, watched)) in SHAPES.into_iter().zip(&protected).enumerate() {
+        let (id, leaves) = leaver(&world, number).await;
+        let own = std::slice::from_ref(&id);
+        let name = format!("g{number}");
+        let group = world.group(&name, &[&ids[..], own].concat()).await;
+        let adm = world.group(watched, own).await;
+        let failing = json!({ "failure": "error_before", "operation": "add_members" });
+        super::brink::bring_in_doubt(&world, &adm, &keeper, failing).await;
+        let (going, staying) = ids.split_at(4 + number % 3);
         let case = Case {
             world: &world,
             group,
             name,
             going,
-            staying: &[staying, std::slice::from_ref(&id)].concat(),
+            staying: &[staying, own].concat(),
         };
         held += judge(case, shape, 5, (&id, &leaves)).await;
+        world.faults(json!({})).await;
+        let left = world.upstream_members(watched).await.unwrap();
+        assert!(left.contains(&address("keeper")), "{shape}: {left:?}");
     }
-    assert!(held >= SHAPES.len(), "{held}");
-    for name in &protected {
-        let left = world.upstream_members(name).await.unwrap();
-        assert!(left.contains(&address("keeper")), "{name}: {left:?}");
-    }
+    assert!(held >= SHAPES.len() / 3, "{held}");
 }
