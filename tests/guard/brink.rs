@@ -329,12 +329,14 @@ async fn a_plan_looks_as_the_removal_would_and_tells_what_comes_of_it() {
 /// soon said again.
 const RECHECKED: &str = "late_writes = \"4s\"\nsync_wait = \"300ms\"\n";
 
-/// Until so many memberships are on their way.
-async fn until_pending(world: &World, memberships: u64) {
+/// Until it is so with the memberships that are on their way, and in doubt.
+async fn until(world: &World, is_so: impl Fn(&Value, &Value) -> bool) {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
         let status = world.status().await;
-        if status["connections"][0]["pending"]["memberships"] == memberships {
+        let here = &status["connections"][0];
+        let memberships = |of: &str| &here[of]["memberships"];
+        if is_so(memberships("pending"), memberships("unsettled")) {
             return;
         }
         assert!(Instant::now() < end, "{status:#}");
@@ -345,16 +347,16 @@ async fn until_pending(world: &World, memberships: u64) {
 /// Somebody is added to a group, and it is known; then the application fails where
 /// that is said once more, until it is told otherwise.
 pub(super) async fn bring_in_doubt(world: &World, group: &str, id: &str, failing: Value) {
-    until_pending(world, 0).await;
+    until(world, |pending, unsettled| pending == 0 && unsettled == 0).await;
     let lost = json!({ "failure": "error_after", "operation": "add_members", "next": 1 });
     world.faults(json!({ "rules": [lost] })).await;
     let value = values(&[id.to_owned()]);
     let addition = json!([{ "op": "add", "path": "members", "value": value }]);
     let path = format!("/Groups/{group}");
     world.patch(&path, addition).await.expect(204);
-    until_pending(world, 0).await;
+    until(world, |pending, _| pending == 0).await;
     world.faults(json!({ "rules": [failing] })).await;
-    until_pending(world, 1).await;
+    until(world, |pending, _| pending == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -374,7 +376,7 @@ async fn nobody_is_held_because_who_stays_is_only_looked_at_again() {
     world.patch(&user, off).await.expect(200);
     super::shapes::until_inactive(&world, "m1").await;
     world.faults(json!({})).await;
-    until_pending(&world, 0).await;
+    until(&world, |pending, _| pending == 0).await;
     let left = world.upstream_members("adm").await.unwrap();
     assert!(left.contains(&address("m2")), "{left:?}");
 }
