@@ -31,14 +31,14 @@ use crate::{
         Bridge, Failure, Guard, Policy, Session, Setup, Switch, Written, clock::simulated,
         token::Tokens,
     },
-    plan::state::{ConnectionKey, GroupKey},
+    plan::state::GroupKey,
     scim::{
         json::Limits,
         patch,
         resource::{Attributes, GroupBody, ResourceId, ResourceType},
         schema::Schemas,
     },
-    store::{self, Among, Item, Precondition, RefusedAct, RefusedResource, Select, Start, Store},
+    store::{self, Among, Item, Precondition, RefusedAct, Select, Start, Store},
     upstream::{Millis, Upstream},
 };
 
@@ -485,6 +485,11 @@ impl World {
             let group = name_of(&self.groups, it.group)?;
             Some(((group, name_of(&self.users, it.user)?), it.at))
         });
+        let refused = store.refused_resources(key, 1_000).await.unwrap();
+        let creations = refused
+            .into_iter()
+            .filter(|it| it.of == ResourceType::Group && it.asked == RefusedAct::Create);
+        let not_made = creations.filter_map(|it| name_of(&self.groups, it.id));
         let history = lock(&self.history).clone();
         Evidence {
             history,
@@ -493,7 +498,7 @@ impl World {
             stock: self.app.stock(),
             told: told.collect(),
             told_whole: counts.refused_users + counts.refused_groups,
-            not_made: not_made(store, key).await,
+            not_made: not_made.collect(),
             gone: store.gone_groups(key, GroupKey(0), 9).await.unwrap().len(),
             keeps: self.app.keeps_accounts(),
             calls: self.app.calls(),
@@ -502,13 +507,6 @@ impl World {
             well: Millis::MAX,
         }
     }
-}
-
-/// Groups whose creation is told as refused.
-async fn not_made(store: &dyn Store, c: ConnectionKey) -> usize {
-    let refused = store.refused_resources(c, 1_000).await.unwrap();
-    let of = |it: &&RefusedResource| it.of == ResourceType::Group && it.asked == RefusedAct::Create;
-    refused.iter().filter(of).count()
 }
 
 fn done(written: &Written) -> End {

@@ -29,8 +29,8 @@ pub(super) struct Evidence {
     pub(super) told: BTreeMap<(String, String), Millis>,
     /// Users and groups that it tells as refused, together.
     pub(super) told_whole: u64,
-    /// Groups whose creation was refused, although nobody else makes any there.
-    pub(super) not_made: usize,
+    /// Groups that the status tells as refused when they were to be made.
+    pub(super) not_made: BTreeSet<String>,
     /// Groups that are believed to have been deleted there by somebody else, which
     /// nobody does.
     pub(super) gone: usize,
@@ -78,9 +78,6 @@ impl Evidence {
         }
         if self.gone > 0 {
             found.push(format!("{} groups are taken for gone", self.gone));
-        }
-        if self.not_made > 0 {
-            found.push(format!("{} groups are refused", self.not_made));
         }
         if let Some(call) = self.calls.iter().find(|at| **at > self.calm) {
             found.push(format!(
@@ -324,7 +321,8 @@ impl Evidence {
             if self.keeps {
                 wanted.retain(|account| self.shown.users.get(account) == Some(&true));
             }
-            for account in wanted.difference(there).filter(|account| active(account)) {
+            let made = !self.not_made.contains(group);
+            for account in wanted.difference(there).filter(|it| made && active(it)) {
                 found.push(format!("lost: {account} in {group}"));
             }
             for account in there.difference(&wanted).filter(|account| active(account)) {
