@@ -306,6 +306,7 @@ impl Lanes {
             } else {
                 attempts = attempts.saturating_add(1);
                 tokio::select! {
+                    biased;
                     () = self.pause(lane, pause, attempts) => {}
                     () = recovery(recoveries.as_mut()) => attempts = 0,
                     () = places.free(pause) => {}
