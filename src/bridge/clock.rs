@@ -88,6 +88,10 @@ pub(super) mod simulated {
         BEGAN.set(now().map(|at| (at, None)));
     }
 
+    pub(in crate::bridge) fn stands_still() -> bool {
+        BEGAN.get().is_some_and(|(_, began)| began.is_none())
+    }
+
     pub(in crate::bridge) fn seed(seed: u64) {
         CHANCE.set(Some(seed));
     }

@@ -167,6 +167,7 @@ fn live(world: &Arc<World>, file: &Path, dies_after: Option<u64>) -> Option<Evid
         evidence
     });
     drop(runtime);
+    world.app.fall();
     let ended = now();
     for entry in lock(&world.history).iter_mut() {
         // What was on its way died with the bridge.

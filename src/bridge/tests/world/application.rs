@@ -11,6 +11,7 @@ use std::{
 
 use super::{below, chance, now, pick};
 use crate::{
+    bridge::clock::simulated,
     plan::{
         capability::{Act, Capabilities, Capability, Certainty, Identifier},
         operation::Operation,
@@ -95,6 +96,8 @@ struct World {
     stock: Stock,
     past: Vec<(Millis, Stock)>,
     coming: Vec<(Millis, Operation)>,
+    /// On their way when the bridge died, with their numbers.
+    cut: Vec<(usize, Operation)>,
     log: Vec<Change>,
     /// When a call that writes came in.
     calls: Vec<Millis>,
@@ -344,15 +347,18 @@ fn perform(
 /// A call on its way: when the bridge dies meanwhile, it may still land.
 struct OnItsWay<'a> {
     app: &'a Application,
+    number: usize,
     operation: Option<Operation>,
 }
 
 impl Drop for OnItsWay<'_> {
     fn drop(&mut self) {
-        if let Some(operation) = self.operation.take()
-            && chance(50)
-        {
-            self.app.lands_later(operation);
+        let Some(operation) = self.operation.take() else {
+            return;
+        };
+        self.app.lock().cut.push((self.number, operation));
+        if !simulated::stands_still() {
+            self.app.fall();
         }
     }
 }
@@ -385,6 +391,7 @@ impl Application {
                 stock: Stock::default(),
                 past: Vec::new(),
                 coming: Vec::new(),
+                cut: Vec::new(),
                 log: Vec::new(),
                 calls: Vec::new(),
                 unclear: now(),
@@ -443,6 +450,18 @@ impl Application {
         let pairs = members.into_iter().map(|it| (group.clone(), it.account));
         let fresh = pairs.filter(|pair| world.refused.insert(pair.clone()));
         fresh.count() > 0
+    }
+
+    /// What becomes of calls whose bridge died, in the order in which they were
+    /// made: that in which a runtime ends its tasks is not the same every time.
+    pub(super) fn fall(&self) {
+        let mut cut = std::mem::take(&mut self.lock().cut);
+        cut.sort_by_key(|(number, _)| *number);
+        for (_, operation) in cut {
+            if chance(50) {
+                self.lands_later(operation);
+            }
+        }
     }
 
     fn lands_later(&self, operation: Operation) {

@@ -184,6 +184,7 @@ fn live(world: &Arc<World>, file: &Path, dies_after: Option<u64>) -> bool {
         ended
     });
     drop(runtime);
+    world.app().fall();
     ended
 }
 

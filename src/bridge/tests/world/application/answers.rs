@@ -130,9 +130,14 @@ impl Upstream for Application {
         if std::env::var_os("WORLD").is_some() {
             println!("{} {operation:?}", now());
         }
-        self.lock().calls.push(now());
+        let number = {
+            let calls = &mut self.lock().calls;
+            calls.push(now());
+            calls.len()
+        };
         let mut on_its_way = OnItsWay {
             app: self,
+            number,
             operation: Some(operation.clone()),
         };
         self.takes_its_time().await;

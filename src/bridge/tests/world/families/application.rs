@@ -220,6 +220,18 @@ impl Roles {
         self.state.lock().unwrap()
     }
 
+    /// What becomes of calls whose bridge died, in the order in which they were made.
+    pub(super) fn fall(&self) {
+        let mut cut = std::mem::take(&mut self.lock().cut);
+        cut.sort_by_key(|(number, _)| *number);
+        for (_, sent) in cut {
+            if chance(50) {
+                let at = self.late();
+                self.lock().coming.push((at, sent));
+            }
+        }
+    }
+
     fn late(&self) -> Millis {
         now() + Millis::try_from(below(self.late_by * 9 / 10)).unwrap()
     }
@@ -337,8 +349,14 @@ impl Roles {
             Write::Take(id) => Some(*id),
             _ => None,
         };
+        let number = {
+            let mut state = self.lock();
+            state.sent += 1;
+            state.sent
+        };
         let mut on_its_way = OnItsWay {
             app: self,
+            number,
             what: Some(what),
         };
         self.takes_its_time().await;

@@ -3,11 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    super::super::{chance, now},
-    Change, Roles, address,
-};
-use crate::upstream::Millis;
+use super::{super::super::now, Change, Roles, address};
+use crate::{bridge::clock::simulated, upstream::Millis};
 
 /// A role in a family: by the membership's id, so that what was made anew is
 /// not what it was.
@@ -35,6 +32,9 @@ pub(super) struct State {
     pub(super) held: Held,
     pub(super) past: Vec<(Millis, Held)>,
     pub(super) coming: Vec<(Millis, Sent)>,
+    /// How many calls were made, and which were on their way when the bridge died.
+    pub(super) sent: u64,
+    pub(super) cut: Vec<(u64, Sent)>,
     pub(super) log: Vec<Change>,
     pub(super) ids: u64,
     pub(super) writes: Vec<Millis>,
@@ -114,6 +114,7 @@ impl State {
 /// A call on its way: when the bridge dies meanwhile, it may still land.
 pub(super) struct OnItsWay<'a> {
     pub(super) app: &'a Roles,
+    pub(super) number: u64,
     pub(super) what: Option<Sent>,
 }
 
@@ -123,9 +124,10 @@ impl Drop for OnItsWay<'_> {
             let mut state = self.app.lock();
             let who = address(&sent.account).to_owned();
             state.unclear.insert(who, now());
-            if chance(50) {
-                let at = self.app.late();
-                state.coming.push((at, sent));
+            state.cut.push((self.number, sent));
+            drop(state);
+            if !simulated::stands_still() {
+                self.app.fall();
             }
         }
     }
