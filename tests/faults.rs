@@ -467,8 +467,12 @@ async fn a_token_file_that_is_broken_while_it_is_in_use_is_told_until_it_is_mend
         application().await["state"] == "well"
     })
     .await;
+    // The log is written by a thread of its own.
+    let lines = ["cannot be read any more", "can be read again"];
+    let told = |line: &&str| world.log().contains(*line);
+    until("it is logged", async || lines.iter().all(told)).await;
     let log = world.log();
-    for line in ["cannot be read any more", "can be read again"] {
+    for line in lines {
         assert_eq!(log.matches(line).count(), 1, "{line}: {log}");
     }
 }

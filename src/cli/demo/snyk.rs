@@ -147,14 +147,13 @@ async fn leaves(play: &mut Play<'_>, groups: &Roles) {
         .step(Step {
             says:
                 "Somebody in two Snyk Groups, where an import has found it, is deactivated: out of \
-                   both, after a look at what is there still, which is what would be given back, \
-                   and one at who administers, as the last one who does would be refused."
+                 both, after a look at what is there still, which is what would be given back."
                     .into(),
             method: Method::PATCH,
             path: format!("/Users/{}", groups.leaver),
             body: Some(json!({ "schemas": [PATCH], "Operations": active })),
             status: 200,
-            calls: 7,
+            calls: 5,
         })
         .await;
     let email = left["userName"].as_str().unwrap_or_default();
