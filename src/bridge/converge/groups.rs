@@ -11,18 +11,20 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{
-    Doubts, Pause, identities::Identities, pause_after, refusal, remade::makes_nobodys, tell, took,
-    word,
+    Doubts, Pause, identities::Identities, pause_after, remade::makes_nobodys, tell, took, word,
 };
 use crate::{
     plan::{
         decide::plan_group,
-        operation::{Operation, Plan},
+        operation::Operation,
         state::{Existence, GroupKey, GroupWork, Principal, UserKey},
     },
     store::{GroupLearned, GroupTurn, StoreError},
-    upstream::{MemberOutcome, RemoteGroup, Upstream, UpstreamError, noting},
+    upstream::{RemoteGroup, Upstream, UpstreamError, noting},
 };
+
+mod failures;
+mod learned;
 
 /// Where the connection says nothing else. A removal is not given up before a
 /// read can lag no more (reliability: H-12), as giving it up wrongly would leave
@@ -380,30 +382,6 @@ impl Turn<'_> {
         operations
     }
 
-    /// That something about members is missing, or is so already, is believed
-    /// of the group alone, and only when a look does not find it either: a
-    /// route that is down for a minute says the same. Whose removal that was is
-    /// settled by reading the members.
-    async fn about_the_group(
-        &self,
-        operation: &Operation,
-        error: UpstreamError,
-    ) -> Result<Option<UpstreamError>, UpstreamError> {
-        let removal = matches!(operation, Operation::RemoveMembers { .. });
-        let addition = matches!(operation, Operation::AddMembers { .. });
-        match error {
-            UpstreamError::Exists { .. } if addition => Ok(None),
-            UpstreamError::Missing { reason } if removal || addition => {
-                match self.upstream.group(&self.work.name).await? {
-                    None => Ok(Some(UpstreamError::Missing { reason })),
-                    Some(_) if removal => Ok(None),
-                    Some(_) => Ok(Some(UpstreamError::Rejected { reason })),
-                }
-            }
-            other => Ok(Some(other)),
-        }
-    }
-
     /// The operation without those who were asked for otherwise since the turn
     /// was handed out; the next turn has them as they are wanted then.
     async fn still_wanted(&mut self, operation: Operation) -> Option<Operation> {
@@ -441,227 +419,6 @@ impl Turn<'_> {
             }
             // Creation with members and replacement are the first of a turn.
             other => Some(other),
-        }
-    }
-
-    fn note_success(&mut self, operation: &Operation, outcomes: &[(UserKey, MemberOutcome)]) {
-        match operation {
-            Operation::CreateGroup { members, .. } => {
-                self.learned.existence = Some(Existence::Present);
-                // Who was not taken with it, or perhaps not, is left to a reading.
-                let open = outcomes
-                    .iter()
-                    .filter(|(_, end)| *end != MemberOutcome::Applied);
-                let open: HashSet<UserKey> = open.map(|(user, _)| *user).collect();
-                for member in members.iter().filter(|it| !open.contains(&it.user)) {
-                    self.present(member.user);
-                }
-                self.nobody_else();
-            }
-            Operation::DeleteGroup { .. } => self.learned.existence = Some(Existence::Absent),
-            Operation::ReplaceMembers { .. } => {
-                let kept = outcomes
-                    .iter()
-                    .filter(|(user, _)| !self.open.contains_key(user));
-                let left_out = kept.filter(|(_, end)| *end != MemberOutcome::Applied);
-                self.learned.left_out = left_out.map(|(user, _)| *user).collect();
-                self.note_outcomes(outcomes);
-                // An answer that leaves somebody out says nothing of who is
-                // gone either: both are read then.
-                if self.still_open(true).is_empty() {
-                    for gone in self.work.removes.clone() {
-                        self.absent(gone.user);
-                    }
-                }
-            }
-            _ => self.note_outcomes(outcomes),
-        }
-    }
-
-    fn note_outcomes(&mut self, outcomes: &[(UserKey, MemberOutcome)]) {
-        for (user, outcome) in outcomes {
-            if *outcome == MemberOutcome::LeftOut {
-                self.left_out.insert(*user);
-            }
-            if *outcome == MemberOutcome::Applied {
-                match self.open.get(user).map(|(_, add)| *add) {
-                    Some(true) => self.present(*user),
-                    Some(false) => self.absent(*user),
-                    None => {}
-                }
-            }
-        }
-    }
-
-    fn failure(
-        &mut self,
-        operation: Operation,
-        error: &UpstreamError,
-        stack: &mut Vec<Operation>,
-    ) -> Next {
-        match error {
-            UpstreamError::Later { .. } | UpstreamError::Denied { .. } => {
-                if matches!(operation, Operation::CreateGroup { .. }) {
-                    self.learned.existence = Some(Existence::Absent);
-                    self.return_unsent();
-                }
-                self.unsent(members_of(&operation));
-                return Next::Stop(pause_after(error));
-            }
-            // Who is in it is as open as whether it is there: what is asked for
-            // until that is known has to be said, too.
-            UpstreamError::Missed { .. } => return Next::Stop(pause_after(error)),
-            UpstreamError::Unknown { .. } => {
-                if makes_nobodys(&operation) && self.learned.existence.is_some() {
-                    self.learned.existence = Some(Existence::Unknown);
-                }
-                return Next::Stop(pause_after(error));
-            }
-            _ => {}
-        }
-        if let Some(instead) = self.without_anybody(&operation, error) {
-            stack.extend(instead);
-            return Next::GoOn;
-        }
-        match operation {
-            Operation::CreateGroup { .. }
-                if matches!(error, UpstreamError::Exists { .. })
-                    && ((self.work.made && !self.is_given())
-                        || self.doubted
-                        || self.since.shown_for(&self.before).is_some()) =>
-            {
-                // Ours, and the read that did not show it lags behind; or one that
-                // was deleted here, of which that is not seen everywhere yet.
-                self.look_again()
-            }
-            Operation::CreateGroup { .. } => {
-                self.refuse_creation(error);
-                Next::Stop(Pause::None)
-            }
-            Operation::DeleteGroup { .. } => {
-                if matches!(error, UpstreamError::Missing { .. }) {
-                    self.learned.existence = Some(Existence::Absent);
-                } else {
-                    let reason = refusal(self.upstream.capabilities(), "delete the group", error);
-                    self.learned.group_refused = Some(reason);
-                }
-                Next::GoOn
-            }
-            Operation::RenameGroup { .. } => {
-                if matches!(error, UpstreamError::Missing { .. }) {
-                    return Next::Stop(self.vanished("rename the group"));
-                }
-                let reason = refusal(self.upstream.capabilities(), "rename the group", error);
-                self.learned.group_refused = Some(reason);
-                Next::GoOn
-            }
-            Operation::ReplaceMembers { .. } => {
-                // The small way round: the same difference without the big call.
-                stack.extend(self.difference());
-                Next::GoOn
-            }
-            Operation::AddMembers { .. } | Operation::RemoveMembers { .. }
-                if matches!(error, UpstreamError::Missing { .. }) =>
-            {
-                self.take_for_gone()
-            }
-            Operation::AddMembers { group, members } => {
-                self.members_failed(group, members, true, error, stack);
-                Next::GoOn
-            }
-            Operation::RemoveMembers { group, members } => {
-                self.members_failed(group, members, false, error, stack);
-                Next::GoOn
-            }
-            _ => Next::GoOn,
-        }
-    }
-
-    /// The next turn reads whether the group is there, and makes it if not.
-    pub(super) fn look_again(&mut self) -> Next {
-        self.doubt();
-        self.return_unsent();
-        Next::Stop(Pause::Look)
-    }
-
-    /// Whether it is there still is not known.
-    pub(super) fn doubt(&mut self) {
-        self.learned.made |= self.learned.existence == Some(Existence::Present);
-        self.learned.existence = Some(Existence::Unknown);
-    }
-
-    /// Nobody else is a member of a group that was just made, or is not there.
-    fn nobody_else(&mut self) {
-        for gone in std::mem::take(&mut self.work.removes) {
-            self.absent(gone.user);
-        }
-    }
-
-    pub(super) fn refuse_creation(&mut self, error: &UpstreamError) {
-        let reason = refusal(self.upstream.capabilities(), "create the group", error);
-        self.learned.existence = Some(Existence::Absent);
-        self.learned.group_refused = Some(reason.clone());
-        self.nobody_else();
-        self.refuse_members(&reason);
-    }
-
-    /// Who is asked for in a group that never was stays asked for: it is the group
-    /// that was refused, and whoever has it tried again has them tried, too.
-    fn refuse_members(&mut self, reason: &str) {
-        if self.work.wanted && !self.work.made {
-            self.return_unsent();
-        } else {
-            self.refuse_open(reason);
-        }
-    }
-
-    /// Whether a group cannot be what a creation of which no answer came has
-    /// made: another directory's, or one with members of whom none was asked
-    /// for. Such a group is never taken over (reliability: R-04).
-    async fn is_foreign(&self, found: &RemoteGroup) -> Result<bool, UpstreamError> {
-        if found.read_only.is_some() {
-            return Ok(true);
-        }
-        if found.member_count == Some(0) {
-            return Ok(false);
-        }
-        let members = self.upstream.members(&self.work.name).await?;
-        let listed = Identities::of_members(&members);
-        let open = self.work.adds.iter().chain(&self.work.removes);
-        let mut asked_for = open.chain(&self.named);
-        Ok(!members.is_empty() && !asked_for.any(|principal| listed.has(principal)))
-    }
-
-    fn members_failed(
-        &mut self,
-        group: String,
-        mut members: Vec<Principal>,
-        add: bool,
-        error: &UpstreamError,
-        stack: &mut Vec<Operation>,
-    ) {
-        let make = |members| {
-            let group = group.clone();
-            if add {
-                Operation::AddMembers { group, members }
-            } else {
-                Operation::RemoveMembers { group, members }
-            }
-        };
-        if members.len() > 1 {
-            let second = members.split_off(members.len().div_ceil(2));
-            stack.push(make(second));
-            stack.push(make(members));
-            return;
-        }
-        let act = if add {
-            "add the member"
-        } else {
-            "remove the member"
-        };
-        let reason = refusal(self.upstream.capabilities(), act, error);
-        for member in members {
-            self.refused(member.user, reason.clone());
         }
     }
 
@@ -713,74 +470,6 @@ impl Turn<'_> {
             doubts.forget(user);
         }
         pause
-    }
-
-    fn is_absent(&self) -> bool {
-        self.learned.existence == Some(Existence::Absent)
-    }
-
-    fn still_open(&self, add: bool) -> Vec<Principal> {
-        let side = if add {
-            &self.work.adds
-        } else {
-            &self.work.removes
-        };
-        side.iter()
-            .filter(|p| self.open.contains_key(&p.user))
-            .cloned()
-            .collect()
-    }
-
-    fn refuse_all(&mut self, plan: &Plan) {
-        let reason = plan
-            .losses
-            .first()
-            .map_or_else(String::new, |loss| loss.reason.clone());
-        if self.work.observed == Existence::Absent || !self.work.wanted {
-            self.learned.existence = Some(self.work.observed);
-            self.learned.group_refused = Some(reason.clone());
-            self.nobody_else();
-            self.refuse_members(&reason);
-        }
-        self.refuse_open(&reason);
-    }
-
-    fn refuse_open(&mut self, reason: &str) {
-        let users: Vec<_> = self.open.keys().copied().collect();
-        for user in users {
-            self.refused(user, reason.to_owned());
-        }
-    }
-
-    pub(super) fn return_unsent(&mut self) {
-        let users: Vec<_> = self.open.keys().copied().collect();
-        self.unsent(&users);
-    }
-
-    fn present(&mut self, user: UserKey) {
-        if self.open.remove(&user).is_some() {
-            self.learned.present.push(user);
-        }
-    }
-
-    pub(super) fn absent(&mut self, user: UserKey) {
-        if self.open.remove(&user).is_some() {
-            self.learned.absent.push(user);
-        }
-    }
-
-    pub(super) fn refused(&mut self, user: UserKey, reason: String) {
-        if self.open.remove(&user).is_some() {
-            self.learned.refused.push((user, reason));
-        }
-    }
-
-    fn unsent(&mut self, users: impl AsRef<[UserKey]>) {
-        for user in users.as_ref() {
-            if self.open.remove(user).is_some() {
-                self.learned.unsent.push(*user);
-            }
-        }
     }
 }
 

@@ -44,7 +44,10 @@ impl Lanes {
 
     pub(super) async fn pause(&self, lane: Lane, pause: Pause, attempts: u32) {
         let seen = self.with(lane, |state| {
-            let failed = state.failed.clone();
+            // Once for each long wait, or what fails by itself would come again and
+            // again and leave the others little of the limit.
+            let woken = std::mem::take(&mut state.woken) && attempts > 1;
+            let failed = (!woken).then(|| state.failed.clone());
             (Arc::clone(&state.notify), state.takes, failed)
         });
         let Some((notify, takes, failed)) = seen else {
@@ -75,10 +78,15 @@ impl Lanes {
                 let wait = clock::jitter(backed_off(BACK_OFF, attempts)).max(LEAST_GAP);
                 // In this order, as both draw lots and a simulated world is to be
                 // the same whenever it is run.
+                let Some(failed) = failed else {
+                    return rest_unless(&notify, wait).await;
+                };
                 tokio::select! {
                     biased;
                     () = rest_unless(&notify, wait) => {}
-                    () = self.0.well.again(&failed) => {}
+                    () = self.0.well.again(&failed) => {
+                        self.with(lane, |state| state.woken = true);
+                    }
                 }
             }
             Pause::Look => {

@@ -381,10 +381,15 @@ async fn a_long_back_off_ends_when_others_of_the_kind_are_done() {
         .note(&[call(false, "unknown"), call(true, DONE)]);
     assert_eq!(failed.len(), 1);
     lanes.lock().entry(LANE).or_insert_with(State::new).failed = failed;
-    for (create, shortened) in [(false, true), (true, false)] {
+    for (create, woken, shortened) in [
+        (false, false, true),
+        (true, false, false),
+        (false, true, false),
+    ] {
         // The longest of many, as each is drawn.
         let mut longest = Duration::ZERO;
         for _ in 0..20 {
+            lanes.with(LANE, |state| state.woken = woken);
             let others = async {
                 tokio::time::sleep(millis(3_000)).await;
                 lanes.0.well.note(&[call(create, DONE)]);

@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) waits: Option<Waits>,
     /// Which of its calls were not done.
     pub(super) failed: HashSet<Kind>,
+    /// Its last back-off ended early, as others of its kind were done.
+    pub(super) woken: bool,
     /// Requests that came since the last turn began.
     pub(super) arrivals: usize,
     /// Requests that the last turn answered.
@@ -90,6 +92,7 @@ impl State {
             takes: false,
             waits: None,
             failed: HashSet::new(),
+            woken: false,
             arrivals: 0,
             crowd: 0,
             notify: Arc::new(Notify::new()),

@@ -80,7 +80,7 @@ pub(super) fn before_it(db: &Connection, group: &Group) -> Result<Vec<GroupKey>>
     let mut select = db.prepare_cached(
         "SELECT key FROM groups
          WHERE connection = ?1 AND upstream_name = ?2 AND tombstone IS NOT NULL
-         ORDER BY tombstone DESC LIMIT 8",
+         ORDER BY tombstone DESC LIMIT 1000",
     )?;
     let keys = select.query_map(params![group.connection, group.upstream_name], |row| {
         row.get(0).map(GroupKey)

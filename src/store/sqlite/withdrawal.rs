@@ -131,7 +131,7 @@ fn take_away(db: &Connection, user: &mut User, all: bool, how: Withdrawal) -> Re
     // tried again with it; but not one that is not there, of which nobody is taken.
     db.prepare_cached(
         "UPDATE groups SET refused = NULL WHERE refused IS NOT NULL AND tombstone IS NULL
-             AND NOT (existence = 0 AND made = 1) AND key IN (
+             AND existence <> 0 AND key IN (
              SELECT group_key FROM memberships WHERE user_key = ?1 AND desired <> observed)",
     )?
     .execute([user.key])?;
