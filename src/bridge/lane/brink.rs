@@ -180,12 +180,11 @@ impl Verdict {
         let listed_of = |them: &[Principal]| them.iter().filter(|it| listed.has(it)).count();
         let (least, known) = (watched.rail.least(), listed_of(&watched.stay));
         // Who is to stay and is not known to be there may be shown from before a
-        // removal of ours, or be refused yet.
-        let unsettled = watched.lately || adding;
-        if known >= least || !unsettled && known + listed_of(&watched.hoped) >= least {
+        // removal of ours.
+        if known >= least || !watched.lately && known + listed_of(&watched.hoped) >= least {
             return Self::Enough;
         }
-        if unsettled {
+        if watched.lately || adding {
             return Self::Unclear(Pause::Within(until_shown(read_lag)), LATELY);
         }
         if going.iter().any(|it| listed.has(it)) {

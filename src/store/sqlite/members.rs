@@ -467,11 +467,18 @@ fn write_pair(
             flushed.adopted += 1;
             flushed.unmanaged_by -= 1;
         }
-        if was.observed == UNKNOWN {
+        // Another connection's end of the account, which is under way, takes away
+        // what is asked for only now.
+        let goes = pair.asserted && family && !was.managed && was.observed == 1;
+        let doubted = goes && seats::is_being_ended(db, user)?;
+        if doubted {
+            db.prepare_cached(OPEN)?.execute([group, user])?;
+        }
+        if doubted || was.observed == UNKNOWN {
             db.prepare_cached(AGAIN)?.execute([group, user, seq])?;
             flushed.again = true;
         }
-        return Ok(was.observed != i64::from(was.desired));
+        return Ok(doubted || was.observed != i64::from(was.desired));
     }
     refusals::forget(db, group, user)?;
     if pair.desired {

@@ -377,6 +377,24 @@ async fn who_is_to_stay_and_is_shown_counts_though_that_was_not_known() {
     assert!(is_nothing(&spared));
 }
 
+/// They may be shown from before our own removal, and be refused then.
+#[tokio::test]
+async fn who_is_to_stay_and_is_shown_does_not_count_soon_after_something_was_sent() {
+    let scene = scene(protecting(1), scripted(all_done), 2).await;
+    scene
+        .change(MemberChange::Remove(texts(&scene.users[1..])))
+        .await;
+    scene.arrive(clock::now()).await;
+    scene
+        .change(MemberChange::Add(texts(&scene.users[1..])))
+        .await;
+    let mut turn = scene.removal(0..1).await;
+    scene.shows(&[0, 1]);
+    let (going, spared) = scene.spared(&mut turn).await;
+    assert_eq!((going, spared.unsent), (vec![], scene.keys(0..1)));
+    assert!(spared.refused.is_empty());
+}
+
 #[tokio::test]
 async fn a_group_that_cannot_be_read_lets_nobody_go_until_it_can() {
     let mut app = scripted(all_done);

@@ -410,3 +410,42 @@ async fn what_another_connection_gave_is_nothing_to_fall_back_to() {
         "it is shown still, and was taken away"
     );
 }
+
+#[tokio::test]
+async fn who_was_only_found_and_is_asked_for_while_another_connection_ends_them_is_said_again() {
+    for ends in [false, true] {
+        let two = Two::new(true).await;
+        let store = &two.scene.store;
+        let shown = FoundGroup {
+            id: fresh_id(),
+            row: group_row("member"),
+            read_only: None,
+            family: Some(Family {
+                name: "team".into(),
+                rank: 0,
+            }),
+            members: vec![(None, Some("ann@example.com".into()))],
+        };
+        let mark = ImportMark(i64::MAX);
+        let import = store.import(two.both[1], mark, Vec::new(), vec![shown], None, actor());
+        assert_eq!(import.await.unwrap().members_new, 1);
+        let gone = store.delete_user(two.both[0], two.ann[0].resource.id, always(), actor());
+        gone.await.unwrap();
+        if ends {
+            store
+                .begin_user_turn(two.ann[0].key)
+                .await
+                .unwrap()
+                .unwrap();
+        }
+        two.ask(1, true).await;
+        let turn = store.begin_group_turn(two.groups[1].0, 9).await.unwrap();
+        let adds = turn.map_or(0, |turn| turn.work.adds.len());
+        assert_eq!(adds, usize::from(ends), "else it is spared");
+        if ends {
+            assert_eq!(two.seat(1).await, Seat::Leaving);
+            two.ended(0).await;
+            assert_eq!(two.seat(1).await, Seat::Free);
+        }
+    }
+}
