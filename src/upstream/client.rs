@@ -53,7 +53,7 @@ pub(super) use failure::{Meaning, text as failure_text};
 pub(super) use moment::Moment;
 pub(super) use pace::Priority;
 pub use pace::ledger::Ledger;
-pub(super) use proof::{Proof, says_no};
+pub(super) use proof::{Proof, is_set, refusal, says_no};
 pub(super) use reply::Reply;
 pub use sent::{Sent, noting};
 pub(super) use token::Scheme;

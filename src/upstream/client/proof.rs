@@ -17,8 +17,9 @@ pub(in crate::upstream) enum Proof<'a> {
     Body,
     /// Its body says of what it is true, so that it may be done in part.
     Listed,
-    /// Its body says of what it is not, and no error beside that.
-    Excepted,
+    /// Its body says of what it is not, at this JSON pointer if that is under a key
+    /// that would be an error's, and no error beside that.
+    Excepted(Option<&'a str>),
 }
 
 const NOT_YET: u16 = 202;
@@ -26,7 +27,7 @@ const IN_PART: u16 = 207;
 
 impl Proof<'_> {
     /// What a success of something that was to be changed means where it is none.
-    pub(super) fn lacks(self, status: StatusCode, body: &[u8]) -> Option<Meaning> {
+    pub(in crate::upstream) fn lacks(self, status: StatusCode, body: &[u8]) -> Option<Meaning> {
         if !status.is_success() {
             return None;
         }
@@ -35,27 +36,30 @@ impl Proof<'_> {
         let told = match self {
             Self::Documented(statuses) => statuses.contains(&code),
             Self::Any | Self::Body => code != NOT_YET && code != IN_PART,
-            Self::Listed | Self::Excepted => code != NOT_YET,
+            Self::Listed | Self::Excepted(_) => code != NOT_YET,
         };
         refusal.or_else(|| (!told).then_some(Meaning::Unknown))
     }
 
     fn refusal(self, body: &[u8]) -> Option<Meaning> {
-        if !self.reads_errors() {
-            return None;
-        }
+        let explained = match self {
+            Self::Body | Self::Listed => return None,
+            Self::Excepted(at) => at,
+            Self::Documented(_) | Self::Any => None,
+        };
         let answer: Value = serde_json::from_slice(body).ok()?;
-        says_no(&answer).then(|| refusal(&answer))
+        says_no_beside(&answer, explained).then(|| refusal(&answer))
     }
 
+    /// Of what is read; a change was judged when it was answered.
     pub(super) fn reads_errors(self) -> bool {
-        matches!(self, Self::Documented(_) | Self::Any | Self::Excepted)
+        matches!(self, Self::Documented(_) | Self::Any)
     }
 }
 
 /// Whether something was done all the same, a fault or a rush says as little in a
 /// success as by its own status, and no more does an error beside what was made.
-fn refusal(answer: &Value) -> Meaning {
+pub(in crate::upstream) fn refusal(answer: &Value) -> Meaning {
     let made = answer.get("data").is_some_and(is_set);
     let error = answer.get("errors").and_then(|errors| errors.get(0));
     let status = error.or_else(|| answer.get("error")).and_then(own_status);
@@ -74,12 +78,22 @@ fn own_status(error: &Value) -> Option<u64> {
 
 /// A mark that no success has.
 pub(in crate::upstream) fn says_no(answer: &Value) -> bool {
-    let errors = ["error", "errors"].iter().filter_map(|key| answer.get(key));
+    says_no_beside(answer, None)
+}
+
+/// The same, but for the key under which the list stands that explains itself. Where
+/// there is none, whatever else is under that key does not.
+fn says_no_beside(answer: &Value, explained: Option<&str>) -> bool {
+    let list = explained.filter(|at| answer.pointer(at).is_some_and(|it| !it.is_null()));
+    let explained = list.and_then(|at| at.split('/').nth(1));
+    let errors = ["error", "errors"].iter();
+    let errors = errors.filter(|key| explained != Some(**key));
+    let errors = errors.filter_map(|key| answer.get(key));
     let flags = ["success", "ok"].iter().filter_map(|key| answer.get(key));
     errors.into_iter().any(is_set) || flags.into_iter().any(|flag| *flag == Value::Bool(false))
 }
 
-fn is_set(value: &Value) -> bool {
+pub(in crate::upstream) fn is_set(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
         Value::String(text) => !text.is_empty(),
@@ -120,11 +134,43 @@ mod tests {
         ] {
             assert_eq!(meaning(Proof::Any, 200, body), means, "{body}");
             assert_eq!(meaning(Proof::Documented(&[200]), 200, body), means);
-            assert_eq!(meaning(Proof::Excepted, 200, body), means, "{body}");
+            assert_eq!(meaning(Proof::Excepted(None), 200, body), means, "{body}");
             assert_eq!(meaning(Proof::Body, 200, body), None, "{body}");
             assert_eq!(meaning(Proof::Listed, 200, body), None, "{body}");
         }
         assert_eq!(meaning(Proof::Any, 403, r#"{"error":"no"}"#), None);
+    }
+
+    #[test]
+    fn a_list_of_who_failed_explains_no_other_error() {
+        let (refused, unknown) = (Some(Meaning::Rejected), Some(Meaning::Unknown));
+        for (at, body, means) in [
+            ("/errors", r#"{"errors":[{"id":"1"}]}"#, None),
+            ("/errors", r#"{"errors":"who knows"}"#, None),
+            ("/errors", r#"{"errors":[],"error":null,"ok":true}"#, None),
+            ("/errors", r#"{"error":"you may not"}"#, refused),
+            ("/errors", r#"{"errors":null,"error":"none"}"#, refused),
+            ("/errors", r#"{"errors":[],"success":false}"#, refused),
+            ("/errors", r#"{"errors":[],"ok":false}"#, refused),
+            (
+                "/errors",
+                r#"{"errors":null,"error":{"code":500}}"#,
+                unknown,
+            ),
+            ("/error", r#"{"error":[{"id":"1"}]}"#, None),
+            ("/error", r#"{"errors":["no"]}"#, refused),
+            ("/errors/of", r#"{"errors":{"of":[]}}"#, None),
+            (
+                "/errors/of",
+                r#"{"errors":{"of":null,"detail":"no"}}"#,
+                refused,
+            ),
+            ("/errors/of", r#"{"errors":[{"detail":"no"}]}"#, refused),
+            ("/failed", r#"{"failed":[],"errors":["no"]}"#, refused),
+        ] {
+            let proof = Proof::Excepted(Some(at));
+            assert_eq!(meaning(proof, 200, body), means, "{at} {body}");
+        }
     }
 
     #[test]
@@ -139,7 +185,7 @@ mod tests {
             (Proof::Body, 202, unknown),
             (Proof::Listed, 202, unknown),
             (Proof::Listed, 207, None),
-            (Proof::Excepted, 207, None),
+            (Proof::Excepted(None), 207, None),
         ] {
             assert_eq!(meaning(proof, status, "{}"), means, "{proof:?} {status}");
         }

@@ -73,11 +73,17 @@ impl Rest {
             body,
             priority: name.priority(),
             writes: name.writes(),
-            proof: operation.proof(),
+            proof: operation.proof(name),
         };
-        let (rows, single) = (&self.settings.errors, about.members.len() < 2);
+        let (rows, told, shape) = (
+            &self.settings.errors,
+            about.members.as_slice(),
+            &self.settings.member,
+        );
+        let single = told.len() < 2;
         let judge = |status: reqwest::StatusCode, body: &[u8]| {
             meaning::of(rows, (name, single), status.as_u16(), body)
+                .or_else(|| operation.beside_what_is_made(name, (status, body), told, shape))
         };
         let reply = self.client.send_judged(call, &judge).await?;
         Ok(Answer {

@@ -4,17 +4,19 @@
 
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::Value;
 
 use super::{
-    body::Body,
+    body::{Body, Told},
+    outcomes,
     paging::Paging,
     pointer::Pointer,
-    settings::{KnownBy, Settings},
+    settings::{KnownBy, Member, Settings},
     template::{Holes, Path, Text},
 };
-use crate::upstream::client::{Priority, Proof};
+use crate::upstream::client::{Meaning, Priority, Proof, refusal};
 
 /// What can be asked of the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
@@ -59,14 +61,46 @@ pub struct Operation {
 
 impl Operation {
     /// By what its answer says that it was done: a list of those for whom it was,
-    /// or was not, may stand where an error would.
-    pub(super) fn proof(&self) -> Proof<'static> {
-        let is_error = |at: &Pointer| at.is_in("error") || at.is_in("errors");
+    /// or was not, may stand where an error would. No list says that a group was
+    /// made.
+    pub(super) fn proof(&self, name: Name) -> Proof<'_> {
         match (&self.applied, &self.failed) {
             (None, None) => Proof::Any,
-            (None, Some(at)) if !is_error(at) => Proof::Excepted,
-            _ => Proof::Listed,
+            (Some(_), _) if !name.creates() => Proof::Listed,
+            (_, failed) => Proof::Excepted(failed.as_ref().map(Pointer::as_str)),
         }
+    }
+
+    /// What the success of a creation means that tells an error. One that names none
+    /// of the members is of the group; beside what was made, that is looked for.
+    pub(super) fn beside_what_is_made(
+        &self,
+        name: Name,
+        (status, body): (StatusCode, &[u8]),
+        told: &[Told],
+        shape: &Member,
+    ) -> Option<Meaning> {
+        if !name.creates() || !status.is_success() {
+            return None;
+        }
+        let answer = serde_json::from_slice(body).ok()?;
+        let is_error = |at: &&Pointer| at.is_in("error") || at.is_in("errors");
+        let failed = self.failed.as_ref().filter(is_error);
+        let named = failed.is_none_or(|at| outcomes::explains(&answer, at, told, shape));
+        let meaning = match self.proof(name).lacks(status, body) {
+            None if !named => refusal(&answer),
+            meaning => meaning?,
+        };
+        let made = meaning == Meaning::Rejected && self.shows_made(&answer);
+        Some(if made { Meaning::Unknown } else { meaning })
+    }
+
+    /// Whether the answer to a creation shows what was made, or somebody in it.
+    fn shows_made(&self, answer: &Value) -> bool {
+        let list = self.applied.as_ref().and_then(|at| at.of(answer));
+        let list = list.and_then(Value::as_array);
+        let id = self.id.as_ref().and_then(|at| at.text(answer));
+        id.is_some() || list.is_some_and(|list| !list.is_empty())
     }
 }
 

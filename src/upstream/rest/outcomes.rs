@@ -12,7 +12,10 @@ use super::{
     pointer::{Pointer, text_of},
     settings::Member,
 };
-use crate::{plan::state::UserKey, upstream::MemberOutcome};
+use crate::{
+    plan::state::UserKey,
+    upstream::{MemberOutcome, client::is_set},
+};
 
 /// In the order in which they were sent.
 pub(super) fn of(
@@ -42,6 +45,17 @@ pub(super) fn of(
     };
     let all = sent.iter().map(|(user, _)| (*user, outcome(user)));
     all.collect()
+}
+
+/// Whether what stands where an error would is a list of who failed, all of them
+/// sent, or nothing at all.
+pub(super) fn explains(answer: &Value, failed: &Pointer, told: &[Told], shape: &Member) -> bool {
+    let sent: Vec<_> = (1..).map(UserKey).zip(told).collect();
+    match failed.of(answer) {
+        Some(Value::Array(list)) => Sent::new(&sent, shape).all_but(list).is_some(),
+        Some(other) => !is_set(other),
+        None => true,
+    }
 }
 
 /// Those who were sent, by what was told of them.

@@ -29,6 +29,10 @@ impl Pointer {
         self.0.split('/').nth(1) == Some(key)
     }
 
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// What it points into.
     pub(super) fn within<'a>(&self, value: &'a Value) -> Option<&'a Value> {
         let (parent, _) = self.0.rsplit_once('/')?;

@@ -18,6 +18,7 @@ use script::Script;
 
 mod declarations;
 mod doubts;
+mod errors;
 mod pitfalls;
 pub(in crate::upstream) mod script;
 

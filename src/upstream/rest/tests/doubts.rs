@@ -434,7 +434,9 @@ async fn the_id_of_another_group_is_none_of_a_new_one() {
         (201, r#"{"id":7}"#, "unclear"),
         (201, r#"{"id":8,"name":"Crew"}"#, "unclear"),
         (202, r#"{"id":8,"name":"New"}"#, "unclear"),
-        (200, r#"{"error":"no right","id":8}"#, "rejected"),
+        (200, r#"{"error":"no right"}"#, "rejected"),
+        (200, r#"{"error":"no right","id":8}"#, "unclear"),
+        (201, r#"{"id":8,"errors":[{"detail":"warn"}]}"#, "unclear"),
         (201, r#"{"id":8,"name":"new"}"#, "done"),
         (201, "{}", "done"),
     ] {

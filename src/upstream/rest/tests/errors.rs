@@ -1,0 +1,116 @@
+//! Errors in answers of success, where a list says for whom something was done,
+//! or was not.
+
+use super::*;
+
+const FAILED: (&str, &str) = ("applied = \"/added\"", "failed = \"/errors\"");
+const GROUP: (&str, u16, &str) = (
+    "GET /v1/groups",
+    200,
+    r#"{"rows":[{"id":"g1","name":"Crew"}]}"#,
+);
+
+fn both() -> Vec<Principal> {
+    vec![principal(1, Some("11")), principal(2, Some("22"))]
+}
+
+#[tokio::test]
+async fn a_list_of_who_failed_hides_no_other_error_of_a_change() {
+    let removal = (
+        "remove_members = { path = \"/groups/{group.id}/members/{member.id}\" }",
+        "remove_members = { path = \"/groups/{group.id}/members\", body = [\"{member.id}\"], failed = \"/errors\" }",
+    );
+    let add = Operation::AddMembers {
+        group: "Crew".into(),
+        members: both(),
+    };
+    let remove = Operation::RemoveMembers {
+        group: "Crew".into(),
+        members: both(),
+    };
+    let added = "POST /v1/groups/g1/members [{\"id\":\"11\"},{\"id\":\"22\"}]";
+    let removed = "DELETE /v1/groups/g1/members [\"11\",\"22\"]";
+    for (operation, call) in [(&add, added), (&remove, removed)] {
+        for (answer, end) in [
+            (r#"{"error":"you may not"}"#, "rejected"),
+            (r#"{"errors":null,"error":"none"}"#, "rejected"),
+            (r#"{"errors":[],"success":false}"#, "rejected"),
+            (r#"{"errors":[],"ok":false}"#, "rejected"),
+            (r#"{"errors":null,"error":{"code":500}}"#, "unclear"),
+            (r#"{"errors":[{"detail":"none was"}]}"#, "unknown"),
+            (r#"{"errors":[],"error":null,"ok":true}"#, "done"),
+        ] {
+            let script = [GROUP, (call, 200, answer)];
+            let (application, script) = scripted(&[FAILED, removal], &script).await;
+            let ends = application.apply(operation).await;
+            assert_eq!(ended(ends), end, "{answer}");
+            script.all_was_asked();
+        }
+    }
+}
+
+/// What comes of a creation with two members and a list at this key.
+async fn created(list: &str, status: u16, answer: &str) -> &'static str {
+    let body = "body = { name = \"{group.name}\", ids = [\"{member.id}\"] }, ";
+    let declared = format!("{body}{list}");
+    let success = (
+        "errors = [{ on",
+        "errors = [{ status = 200, at = \"/fine\", means = \"success\" }, { on",
+    );
+    let changes = [("body = { name = \"{group.name}\" }", &*declared), success];
+    let call = "POST /v1/groups {\"ids\":[\"11\",\"22\"],\"name\":\"Crew\"}";
+    let (application, script) = scripted(&changes, &[(call, status, answer)]).await;
+    let create = Operation::CreateGroup {
+        name: "Crew".into(),
+        members: both(),
+    };
+    let end = ended(application.apply(&create).await);
+    script.all_was_asked();
+    end
+}
+
+#[tokio::test]
+async fn a_list_of_members_says_not_that_a_group_was_made() {
+    let (applied, failed) = ("applied = \"/ids\"", "failed = \"/errors\"");
+    for (list, status, answer, end) in [
+        (applied, 200, r#"{"error":"quota"}"#, "rejected"),
+        (applied, 200, r#"{"error":"quota","ids":[]}"#, "rejected"),
+        (applied, 201, r#"{"errors":[{"status":"403"}]}"#, "rejected"),
+        (applied, 201, r#"{"errors":[{"status":"500"}]}"#, "unclear"),
+        (
+            applied,
+            201,
+            r#"{"id":9,"errors":[{"detail":"warn"}]}"#,
+            "unclear",
+        ),
+        (
+            applied,
+            201,
+            r#"{"ids":["11"],"errors":[{"id":"22"}]}"#,
+            "unclear",
+        ),
+        (applied, 201, r#"{"id":9,"ids":["11"]}"#, "done"),
+        (failed, 200, r#"{"error":"quota"}"#, "rejected"),
+        (failed, 201, r#"{"errors":[{"status":"403"}]}"#, "rejected"),
+        (failed, 201, r#"{"errors":[{"id":"e-1"}]}"#, "rejected"),
+        (failed, 201, r#"{"errors":"quota"}"#, "rejected"),
+        (
+            failed,
+            201,
+            r#"{"id":9,"errors":[{"status":"403"}]}"#,
+            "unclear",
+        ),
+        (failed, 201, r#"{"errors":[{"status":"500"}]}"#, "unclear"),
+        (failed, 201, r#"{"id":9,"errors":[{"id":"22"}]}"#, "done"),
+        (failed, 201, r#"{"errors":[]}"#, "done"),
+        (failed, 201, r#"{"errors":""}"#, "unknown"),
+        (
+            failed,
+            200,
+            r#"{"id":9,"errors":[{"id":"e-1"}],"fine":true}"#,
+            "unknown",
+        ),
+    ] {
+        assert_eq!(created(list, status, answer).await, end, "{list} {answer}");
+    }
+}
