@@ -113,6 +113,32 @@ async fn only_the_connection_that_is_named_is_reconciled() {
     assert!(!well && wrong.contains("there is no connection"), "{wrong}");
 }
 
+#[tokio::test]
+async fn what_is_left_of_one_connection_keeps_nobody_from_the_others() {
+    let nobody = json!({ "users": [], "groups": [] });
+    let (mut world, mut other) = World::pair_of(Application::Opsera, SOON, ["", ""], nobody).await;
+    for (name, group) in [("a", "mine"), ("b", "theirs")] {
+        let user = world.user(name).await;
+        world.group(group, &[user]).await;
+        world.turn_to(&mut other);
+    }
+    takes_out(&world, "mine", "a").await;
+    takes_out(&world, "theirs", "b").await;
+    assert!(world.run(&["pause", "--connection", "acme"]).2);
+    let end = Instant::now() + WITHIN;
+    while !has(&world, "theirs", "b").await {
+        assert!(Instant::now() < end, "it is not put right");
+        let (said, wrong, _) = world.run(&["reconcile", "--apply"]);
+        assert!(said.contains("globex: 1 groups"), "{said} {wrong}");
+    }
+    let (_, wrong, well) = world.run(&["reconcile", "--apply"]);
+    assert!(
+        !well && wrong.contains("acme: writes are stopped"),
+        "{wrong}"
+    );
+    assert!(!has(&world, "mine", "a").await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reconciliation_goes_on_from_where_it_had_come_when_the_process_died() {
     let mut world = World::with(SOON, &["--empty"]).await;

@@ -77,10 +77,23 @@ impl Reconcile {
         let server = Server::find(&self.config)?;
         app::command_runtime()?.block_on(async {
             let mut all = Found::default();
+            let mut failed = Vec::new();
             for name in chosen {
-                let found = self.one(&server, &name).await?;
-                all.differs |= found.differs;
-                all.given_back += found.given_back;
+                // What is left of one connection keeps nobody from the others.
+                match self.one(&server, &name).await {
+                    Ok(found) => {
+                        all.differs |= found.differs;
+                        all.given_back += found.given_back;
+                    }
+                    Err(one) => failed.push(one),
+                }
+            }
+            if let Some(status) = failed.iter().map(|one| one.status).max() {
+                let texts: Vec<String> = failed.into_iter().map(|one| one.text).collect();
+                return Err(Failed {
+                    text: texts.join("\n"),
+                    status,
+                });
             }
             let text = match (self.apply, all.differs, all.given_back) {
                 (true, ..) | (_, false, 0) => return Ok(()),

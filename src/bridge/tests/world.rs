@@ -576,7 +576,7 @@ fn no_world_whose_accounts_cannot_be_ended_leaves_access_or_loses_it_for_good() 
 
 /// Milliseconds after the last fault; most worlds take up to two minutes, as what
 /// was late is said once more then.
-const SLOW: u64 = 300_000;
+const SLOW: Millis = 300_000;
 
 fn judge_worlds(keeps: bool, found: &[u64]) {
     let (only, seeds) = (std::env::var_os("WORLD"), seeds(found));

@@ -28,7 +28,7 @@ use super::{
 };
 
 /// Stands for "the account itself" and "the group itself".
-const ITSELF: i64 = 0;
+pub(super) const ITSELF: i64 = 0;
 /// Stands for "everybody who became a member later".
 const NEWER: i64 = -1;
 

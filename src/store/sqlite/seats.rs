@@ -138,17 +138,21 @@ pub(super) fn of(db: &Connection, user: i64, family: &str) -> Result<Seat> {
     }
 }
 
-/// Whether another connection ends the account right now. What that spares was asked
-/// for when it began, so that it would take away what is given meanwhile.
+/// Whether another connection ends the account right now, or has made a call for it
+/// that may take effect yet. What that spares was asked for when it began, so that it
+/// would take away what is given meanwhile.
 pub(super) fn is_being_ended(db: &Connection, user: i64) -> Result<bool> {
     let Some(person) = person(db, user)? else {
         return Ok(false);
     };
     Ok(db
         .prepare_cached(
-            "SELECT 1 FROM intents i JOIN users e ON e.key = i.key
+            "SELECT 1 FROM (
+                 SELECT key FROM intents WHERE lane = 'user'
+                 UNION ALL SELECT user_key FROM doubts WHERE group_key = ?5
+             ) i JOIN users e ON e.key = i.key
              JOIN connections c ON c.key = e.connection
-             WHERE i.lane = 'user' AND c.site = ?1 AND c.key <> ?2
+             WHERE c.site = ?1 AND c.key <> ?2
                AND (e.tombstone IS NOT NULL OR e.wants = 0)
                AND (e.account_key = ?3 OR e.upstream_id = ?4)",
         )?
@@ -156,7 +160,8 @@ pub(super) fn is_being_ended(db: &Connection, user: i64) -> Result<bool> {
             person.site,
             person.connection,
             person.account,
-            person.id
+            person.id,
+            late::ITSELF
         ])?)
 }
 
