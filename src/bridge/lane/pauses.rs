@@ -76,11 +76,11 @@ impl Lanes {
             Pause::Within(wait) => rest_unless(&notify, wait).await,
             Pause::BackOff => {
                 let wait = clock::jitter(backed_off(BACK_OFF, attempts)).max(LEAST_GAP);
-                // In this order, as both draw lots and a simulated world is to be
-                // the same whenever it is run.
                 let Some(failed) = failed else {
                     return rest_unless(&notify, wait).await;
                 };
+                // In this order, as both draw lots and a simulated world is to be
+                // the same whenever it is run.
                 tokio::select! {
                     biased;
                     () = rest_unless(&notify, wait) => {}

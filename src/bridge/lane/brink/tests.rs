@@ -360,18 +360,25 @@ async fn who_is_only_about_to_be_added_is_waited_for() {
     assert_eq!(turn.work.adds.len(), 1);
 }
 
-#[tokio::test]
-async fn who_is_to_stay_and_is_shown_counts_though_that_was_not_known() {
+/// One of two goes, and the other was taken out then and is asked for again; both
+/// are shown.
+async fn one_is_asked_for_again(out: Millis) -> (Scene, GroupTurn) {
     let scene = scene(protecting(1), scripted(all_done), 2).await;
     scene
         .change(MemberChange::Remove(texts(&scene.users[1..])))
         .await;
-    scene.arrive(long_ago().at).await;
+    scene.arrive(out).await;
     scene
         .change(MemberChange::Add(texts(&scene.users[1..])))
         .await;
-    let mut turn = scene.removal(0..1).await;
+    let turn = scene.removal(0..1).await;
     scene.shows(&[0, 1]);
+    (scene, turn)
+}
+
+#[tokio::test]
+async fn who_is_to_stay_and_is_shown_counts_though_that_was_not_known() {
+    let (scene, mut turn) = one_is_asked_for_again(long_ago().at).await;
     let (going, spared) = scene.spared(&mut turn).await;
     assert_eq!(going, scene.keys(0..1));
     assert!(is_nothing(&spared));
@@ -380,16 +387,7 @@ async fn who_is_to_stay_and_is_shown_counts_though_that_was_not_known() {
 /// They may be shown from before our own removal, and be refused then.
 #[tokio::test]
 async fn who_is_to_stay_and_is_shown_does_not_count_soon_after_something_was_sent() {
-    let scene = scene(protecting(1), scripted(all_done), 2).await;
-    scene
-        .change(MemberChange::Remove(texts(&scene.users[1..])))
-        .await;
-    scene.arrive(clock::now()).await;
-    scene
-        .change(MemberChange::Add(texts(&scene.users[1..])))
-        .await;
-    let mut turn = scene.removal(0..1).await;
-    scene.shows(&[0, 1]);
+    let (scene, mut turn) = one_is_asked_for_again(clock::now()).await;
     let (going, spared) = scene.spared(&mut turn).await;
     assert_eq!((going, spared.unsent), (vec![], scene.keys(0..1)));
     assert!(spared.refused.is_empty());
