@@ -61,10 +61,8 @@ pub struct GroupDrift {
     /// Taken out because the user is not to have access, and there again; or only
     /// found there since.
     pub back: Vec<UserKey>,
-    /// Members nobody asked for; never touched. Who they are, by their places
-    /// in what is shown: the first [`GroupDrift::NAMED`].
-    pub unasked: usize,
-    pub unasked_at: Vec<usize>,
+    /// Members nobody asked for, by their places in what is shown; never touched.
+    pub unasked: Vec<usize>,
     /// Members that were there when last observed.
     pub there: usize,
     /// The list is too short to be believed at once.
@@ -78,8 +76,6 @@ pub struct GroupDrift {
 const SMALL: usize = 10;
 
 impl GroupDrift {
-    pub const NAMED: usize = 100;
-
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.gone.is_empty() && self.back.is_empty()
     }
@@ -100,8 +96,7 @@ impl GroupDrift {
             missing: both(self.missing, &other.missing),
             gone: both(self.gone, &other.gone),
             back: both(self.back, &other.back),
-            unasked: other.unasked,
-            unasked_at: other.unasked_at.clone(),
+            unasked: other.unasked.clone(),
             there: other.there,
             shrunk: other.shrunk,
             emptied: other.emptied,
@@ -236,9 +231,7 @@ pub fn of_group(pairs: &[Pair], shown: &[Shown]) -> GroupDrift {
     }
     let unasked = |(at, member): &(usize, &Shown)| !member.covers && !matched.contains(at);
     let unasked = shown.iter().enumerate().filter(unasked);
-    let places: Vec<usize> = unasked.map(|(at, _)| at).collect();
-    drift.unasked = places.len();
-    drift.unasked_at = places.into_iter().take(GroupDrift::NAMED).collect();
+    drift.unasked = unasked.map(|(at, _)| at).collect();
     drift.there = there;
     drift.shrunk = has_shrunk(there, still);
     drift.emptied = there > 1 && still == 0;
@@ -305,7 +298,7 @@ mod tests {
         let list: Vec<_> = (0..20).map(shown).collect();
         let drift = of_group(&pairs, &list);
         assert!(drift.is_empty() && !drift.shrunk, "{drift:?}");
-        assert_eq!((drift.unasked, drift.there), (0, 20));
+        assert_eq!((drift.unasked.len(), drift.there), (0, 20));
     }
 
     #[test]
@@ -325,7 +318,7 @@ mod tests {
         };
         assert!(!of(&drift.missing, &[]).is_empty() && !of(&[], &drift.gone).is_empty());
         assert!(of(&[], &[]).is_empty());
-        assert_eq!((drift.unasked, drift.unasked_at), (1, vec![1]));
+        assert_eq!(drift.unasked, [1]);
         assert!(!drift.shrunk, "a small group");
     }
 
@@ -344,10 +337,10 @@ mod tests {
         let drift = of_group(&pairs, &list(true));
         assert_eq!(drift.missing, [UserKey(2)], "who is linked is not there");
         assert_eq!(drift.back, [UserKey(4)], "has something by the address");
-        assert_eq!(drift.unasked_at, [1, 2]);
+        assert_eq!(drift.unasked, [1, 2]);
         let drift = of_group(&pairs, &list(false));
         assert!(drift.missing.is_empty(), "its account was made anew");
-        assert_eq!((drift.back, drift.unasked), (vec![UserKey(4)], 0));
+        assert_eq!((drift.back, drift.unasked), (vec![UserKey(4)], vec![]));
     }
 
     #[test]
@@ -359,9 +352,9 @@ mod tests {
         }
         let drift = of_group(&pairs, &[shown(0)]);
         assert!(drift.is_empty() && !drift.shrunk, "{drift:?}");
-        assert_eq!((drift.there, drift.unasked), (1, 0));
+        assert_eq!((drift.there, drift.unasked), (1, vec![]));
         let still = of_group(&pairs, &[shown(0), shown(1)]);
-        assert_eq!((still.there, still.unasked), (1, 0), "no stranger either");
+        assert_eq!((still.there, still.unasked), (1, vec![]), "no stranger either");
         pairs[1].desired = false;
         assert_eq!(of_group(&pairs, &[]).there, 2, "is to be taken out");
     }
@@ -379,7 +372,7 @@ mod tests {
             (&drift.back[..], drift.is_empty()),
             (&[UserKey(1)][..], false)
         );
-        assert_eq!((drift.len(), drift.unasked, drift.there), (0, 0, 0));
+        assert_eq!((drift.len(), drift.unasked.len(), drift.there), (0, 0, 0));
         assert!(drift.confirmed_by(&of_group(&pairs, &[])).is_empty());
         pairs[1].observed = Existence::Unknown;
         assert!(of_group(&pairs, &list).is_empty(), "it is on its way");
@@ -397,9 +390,9 @@ mod tests {
         };
         let drift = of_group(&pairs, &[shown(0), covered(1), covered(7)]);
         assert!(drift.is_empty(), "{drift:?}");
-        assert_eq!((drift.unasked, drift.there), (0, 2));
+        assert_eq!((drift.unasked.len(), drift.there), (0, 2));
         let drift = of_group(&pairs, &[covered(1), shown(7)]);
-        assert_eq!((drift.missing.len(), drift.unasked), (1, 1));
+        assert_eq!((drift.missing.len(), drift.unasked.len()), (1, 1));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 
 use super::{Lane, StoreError};
 use crate::{
-    plan::state::{ConnectionKey, UserKey},
+    plan::state::{ConnectionKey, GroupKey, UserKey},
     scim::resource::{ResourceId, ResourceType},
 };
 
@@ -89,4 +89,12 @@ pub trait Sharing {
         &self,
         user: UserKey,
     ) -> Result<Vec<(ConnectionKey, Lane)>, StoreError>;
+    /// Places, among members that the application shows in a group of a connection,
+    /// of those whom another connection at the tenant asks for there, or is about to
+    /// take out: what is there of them is not this connection's matter.
+    async fn asked_for_elsewhere(
+        &self,
+        group: GroupKey,
+        members: Vec<(Option<String>, Option<String>)>,
+    ) -> Result<Vec<usize>, StoreError>;
 }

@@ -27,6 +27,8 @@ use crate::{
 
 /// Groups, or accounts, asked of the store at a time.
 const PAGE: usize = 500;
+/// Of those who are in a group without having been asked for.
+const NAMED: usize = 100;
 /// How many groups are done before it is written down how far it came.
 const CHECKPOINT: u64 = 20;
 const TOO_SHORT: &str = "more than half of it is gone at once, which is rather a bad reading than a change; it is believed when three reconciliations, ten minutes apart, agree, or with `drawbridge reconcile --apply --shrunk`";
@@ -278,9 +280,9 @@ impl Pass<'_> {
             return Ok(());
         };
         if drift.is_empty() {
-            self.found.unasked += drift.unasked as u64;
+            self.found.unasked += drift.unasked.len() as u64;
             self.found.compared += drift.there as u64;
-            if drift.unasked > 0 {
+            if !drift.unasked.is_empty() {
                 self.tell(group, &pairs, (&drift, unasked), None);
             }
             return Ok(());
@@ -299,10 +301,10 @@ impl Pass<'_> {
         if self.session.connection.policy.drift == DriftPolicy::Accept {
             self.ask_about(group, &pairs, &mut drift.missing).await?;
         }
-        self.found.unasked += drift.unasked as u64;
+        self.found.unasked += drift.unasked.len() as u64;
         self.found.compared += drift.there as u64;
         if drift.is_empty() {
-            if drift.unasked > 0 {
+            if !drift.unasked.is_empty() {
                 self.tell(group, &pairs, (&drift, unasked), None);
             }
             return Ok(());
@@ -477,22 +479,41 @@ impl Pass<'_> {
             .into_iter()
             .map(|it| shown_of(it, connection.upstream.has_families()))
             .collect();
-        let drift = drift::of_group(&pairs, &shown);
-        let unasked = drift.unasked_at.iter().filter_map(|at| shown.get(*at));
-        let unasked: Vec<_> = unasked
-            .map(|it| (it.upstream_id.clone(), it.account.clone()))
-            .collect();
-        if unasked.is_empty() {
-            return Ok(Some((pairs, drift, Unasked::default())));
+        let mut drift = drift::of_group(&pairs, &shown);
+        let unasked = self.unasked(group.group, &mut drift.unasked, &shown);
+        let unasked = unasked.await?;
+        Ok(Some((pairs, drift, unasked)))
+    }
+
+    /// Who they are, without those whom another connection asks for there.
+    async fn unasked(
+        &self,
+        group: GroupKey,
+        places: &mut Vec<usize>,
+        shown: &[Shown],
+    ) -> Result<Unasked, Failure> {
+        if places.is_empty() {
+            return Ok(Unasked::default());
         }
-        let store = &self.session.bridge.store;
-        let deleted = store.deleted_among(connection.key, unasked.clone()).await;
-        let users = store.users_shown(connection.key, unasked).await;
-        let unasked = Unasked {
+        let member = |at: &usize| {
+            let it = shown.get(*at).cloned().unwrap_or_default();
+            (it.upstream_id, it.account)
+        };
+        let (store, c) = (
+            &self.session.bridge.store,
+            self.session.connection.key,
+        );
+        let theirs = store.asked_for_elsewhere(group, places.iter().map(member).collect());
+        let theirs: HashSet<usize> = theirs.await.map_err(store_failed)?.into_iter().collect();
+        let mut at = 0..;
+        places.retain(|_| at.next().is_some_and(|at| !theirs.contains(&at)));
+        let named: Vec<_> = places.iter().take(NAMED).map(member).collect();
+        let deleted = store.deleted_among(c, named.clone()).await;
+        let users = store.users_shown(c, named).await;
+        Ok(Unasked {
             users: users.map_err(store_failed)?,
             deleted: deleted.map_err(store_failed)?,
-        };
-        Ok(Some((pairs, drift, unasked)))
+        })
     }
 
     fn tell(
@@ -518,7 +539,7 @@ impl Pass<'_> {
             name: group.name.clone(),
             missing: ids(&drift.missing),
             gone: ids(&drift.gone),
-            unasked: drift.unasked as u64,
+            unasked: drift.unasked.len() as u64,
             unasked_users: unasked.users.iter().map(ToString::to_string).collect(),
             given_back: Vec::new(),
             deleted: unasked.deleted,

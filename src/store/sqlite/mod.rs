@@ -40,6 +40,7 @@ use super::{
 
 mod addresses;
 mod age;
+mod askers;
 mod audit;
 mod bulk;
 mod candidate;

@@ -12,12 +12,12 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    plan::state::{ConnectionKey, UserKey},
+    plan::state::{ConnectionKey, GroupKey, UserKey},
     scim::{error::Problem, resource::ResourceType},
     store::{Elsewhere, Lane, Place, Sharing, Site, StoreError},
 };
 
-use super::{Sqlite, fault::Result, groups::Group, row::id_at, seats, sharing};
+use super::{Sqlite, askers, fault::Result, groups::Group, row::id_at, seats, sharing};
 
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
@@ -333,5 +333,14 @@ impl Sharing for Sqlite {
         user: UserKey,
     ) -> std::result::Result<Vec<(ConnectionKey, Lane)>, StoreError> {
         Ok(self.readers.read(|db| sharing::asked(db, user))?)
+    }
+
+    async fn asked_for_elsewhere(
+        &self,
+        group: GroupKey,
+        members: Vec<(Option<String>, Option<String>)>,
+    ) -> std::result::Result<Vec<usize>, StoreError> {
+        let read = move |db: &Connection| askers::among(db, group.0, &members);
+        Ok(self.readers.read_apart(read).await?)
     }
 }

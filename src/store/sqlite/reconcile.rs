@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    audit, families,
+    askers, audit, families,
     fault::Result,
     groups::{self, Group},
     leaving, protected,
@@ -68,8 +68,14 @@ pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
     let mut pairs = Vec::new();
     while let Some(row) = rows.next()? {
         let managed = row.get(6)?;
-        // What was only found may be another connection's to end.
-        let withdrawn = row.get(8)? && (managed || !seats::is_anothers(db, row.get(0)?, group)?);
+        // What was only found may be another connection's to end, and what was taken
+        // away here is there as another one asks for it.
+        let withdrawn = row.get(8)?
+            && !if managed {
+                askers::is_any(db, row.get(0)?, group)?
+            } else {
+                seats::is_anothers(db, row.get(0)?, group)?
+            };
         pairs.push(Pair {
             principal: principal_at(row)?,
             desired: row.get(4)?,

@@ -45,6 +45,7 @@ macro_rules! same_person {
               AND account_key IS NOT NULL AND account_key = ?2) x"
     };
 }
+pub(super) use same_person;
 const ASKED: &str = concat!(
     "SELECT max(m.desired) FROM ",
     same_person!(),
