@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::support::{Application, Tenant, World, address, eventually, group, user, values};
 
 mod roles;
+mod told;
 
 #[tokio::test]
 async fn what_one_connection_manages_is_refused_to_the_other_until_it_lets_go() {

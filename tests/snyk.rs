@@ -84,7 +84,7 @@ pub async fn role(world: &World, name: &str) -> String {
     role_of(world, "Example", name).await
 }
 
-async fn role_of(world: &World, snyk_group: &str, name: &str) -> String {
+pub async fn role_of(world: &World, snyk_group: &str, name: &str) -> String {
     let filter = format!("displayName eq \"{snyk_group}: {name}\"");
     let found = find(world, "Groups", &filter).await;
     format!("/Groups/{}", found["id"].as_str().unwrap())

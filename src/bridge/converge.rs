@@ -13,7 +13,7 @@ use crate::{
         operation::{Operation, Plan},
     },
     store::{Took, UNANSWERED},
-    upstream::{DONE, Millis, Sent, UpstreamError},
+    upstream::{DONE, Millis, Noted, UpstreamError},
 };
 
 pub(super) use doubts::Doubts;
@@ -73,7 +73,8 @@ fn word(result: &Result<impl Sized, UpstreamError>) -> String {
 
 /// What left for an operation that ended so. The last of it ended as the whole
 /// did, where that was not held back by something that was never sent.
-fn took(began: Instant, mut sent: Vec<Sent>, result: &Result<impl Sized, UpstreamError>) -> Took {
+fn took(began: Instant, noted: Noted, result: &Result<impl Sized, UpstreamError>) -> Took {
+    let Noted { mut sent, ended } = noted;
     let word = result.as_ref().err().map_or(DONE, UpstreamError::word);
     let held = matches!(
         result,
@@ -87,6 +88,7 @@ fn took(began: Instant, mut sent: Vec<Sent>, result: &Result<impl Sized, Upstrea
     Took {
         millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         requests: (!told).then(|| requests.collect()),
+        ended,
     }
 }
 

@@ -89,6 +89,12 @@ pub trait Sharing {
         &self,
         user: UserKey,
     ) -> Result<Vec<(ConnectionKey, Lane)>, StoreError>;
+    /// Lanes of other connections that have somebody to put into the same group, or
+    /// into one of its family.
+    async fn open_elsewhere(
+        &self,
+        group: GroupKey,
+    ) -> Result<Vec<(ConnectionKey, Lane)>, StoreError>;
     /// Places, among members that the application shows in a group of a connection,
     /// of those whom another connection at the tenant asks for there, or is about to
     /// take out: what is there of them is not this connection's matter.

@@ -235,20 +235,23 @@ impl GroupLearned {
     }
 }
 
-/// What left for one operation, for the audit.
+/// What left for one operation, for the audit; and what it has taken away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Took {
     pub millis: u64,
     /// Each request that could change something, with its outcome and its
     /// milliseconds; `None` where there was one, which ended as the operation did.
     pub requests: Option<Vec<(String, u64)>>,
+    /// Of the end of an account that is several calls: memberships that were ended,
+    /// whatever became of the others, each of an account by its id, in a group.
+    pub ended: Vec<(String, String)>,
 }
 
 impl From<u64> for Took {
     fn from(millis: u64) -> Self {
         Self {
             millis,
-            requests: None,
+            ..Self::default()
         }
     }
 }

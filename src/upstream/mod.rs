@@ -28,7 +28,7 @@ pub mod snyk;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Ledger, Sent, ahead, in_background, looking_ahead, noting};
+pub use client::{Ledger, Noted, Sent, ahead, in_background, looking_ahead, noting};
 
 /// Milliseconds since 1970, UTC.
 pub type Millis = i64;

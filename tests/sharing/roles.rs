@@ -18,8 +18,8 @@ use crate::{
 
 const ADMIN: &str = "group_admin";
 const VIEWER: &str = "group_viewer";
-const SOON: &str = "read_lag = \"1s\"\nlate_writes = \"1s\"";
-const ELSEWHERE: &str = "asked for elsewhere in this bridge";
+pub(super) const SOON: &str = "read_lag = \"1s\"\nlate_writes = \"1s\"";
+pub(super) const ELSEWHERE: &str = "asked for elsewhere in this bridge";
 
 fn just(role: &str) -> String {
     let group = format!("10000000-0000-4000-8000-{:012x}", 1);
@@ -42,7 +42,7 @@ fn is(role: &str) -> BTreeSet<String> {
     [format!("Example/{role}")].into()
 }
 
-async fn is_clean(world: &World) {
+pub(super) async fn is_clean(world: &World) {
     eventually("nothing is open", async || {
         let status = world.status().await;
         let all = status["connections"].as_array().unwrap();

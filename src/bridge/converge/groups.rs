@@ -318,12 +318,12 @@ impl Turn<'_> {
             return Next::GoOn;
         };
         let started = Instant::now();
-        let (result, sent) = noting(self.upstream.apply(&operation)).await;
+        let (result, noted) = noting(self.upstream.apply(&operation)).await;
         let result = self.named(&operation, result).await;
         let call = (
             operation.clone(),
             word(&result),
-            took(started, sent, &result),
+            took(started, noted, &result),
         );
         self.learned.calls.push(call);
         let named = members_of(&operation);

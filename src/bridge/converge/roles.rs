@@ -289,8 +289,8 @@ impl Each<'_> {
             Operation::RemoveMembers { group, members }
         };
         let started = Instant::now();
-        let (result, sent) = noting(self.upstream.apply(&operation)).await;
-        calls.push((operation, word(&result), took(started, sent, &result)));
+        let (result, noted) = noting(self.upstream.apply(&operation)).await;
+        calls.push((operation, word(&result), took(started, noted, &result)));
         result
     }
 

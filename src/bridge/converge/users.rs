@@ -362,11 +362,11 @@ type Sent = Result<Outcome, UpstreamError>;
 
 async fn send(upstream: &dyn Upstream, operation: &Operation, learned: &mut UserLearned) -> Sent {
     let started = Instant::now();
-    let (result, sent) = noting(upstream.apply(operation)).await;
+    let (result, noted) = noting(upstream.apply(operation)).await;
     let call = (
         operation.clone(),
         word(&result),
-        took(started, sent, &result),
+        took(started, noted, &result),
     );
     learned.calls.push(call);
     result

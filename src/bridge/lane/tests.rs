@@ -368,11 +368,7 @@ async fn a_long_back_off_ends_when_others_of_the_kind_are_done() {
         } else {
             Operation::DeleteGroup { name }
         };
-        let took = Took {
-            millis: 1,
-            requests: None,
-        };
-        (operation, word.to_owned(), took)
+        (operation, word.to_owned(), Took::from(1))
     };
     let (lanes, _folder) = lanes(scripted(all_done));
     let failed = lanes

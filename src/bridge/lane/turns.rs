@@ -16,7 +16,7 @@ use crate::{
         clock,
         converge::{self, Counts, Doubts, Pause, People, Since},
     },
-    plan::state::{Existence, GroupKey, UserKey},
+    plan::state::{ConnectionKey, Existence, GroupKey, UserKey},
     store::{Counting, GroupLearned, GroupTurn, Lane, Store, StoreError, UserLearned},
     upstream::{Upstream, ahead},
 };
@@ -205,7 +205,7 @@ impl Lanes {
         let observed = learned.observed.as_ref();
         let is_there = observed.is_some_and(|it| it.existence == Existence::Present);
         if learned.recreated || is_there && !was_there {
-            self.wake_others(key).await?;
+            self.wake_others(self.0.store.asked_elsewhere(key).await?);
         }
         Ok(Some(pause))
     }
@@ -274,19 +274,22 @@ impl Lanes {
         });
         point!("turn.told");
         self.kick_all(woken);
+        if !learned.absent.is_empty() || !learned.holdings.is_empty() {
+            // What was taken away may be asked for there.
+            self.wake_others(self.0.store.open_elsewhere(key).await?);
+        }
         Ok(Some(pause))
     }
 
-    /// Of other connections at the tenant, that put the same account into groups.
-    async fn wake_others(&self, key: UserKey) -> Result<(), StoreError> {
+    /// Of other connections at the tenant.
+    fn wake_others(&self, lanes: Vec<(ConnectionKey, Lane)>) {
         let Some(others) = self.0.others.get() else {
-            return Ok(());
+            return;
         };
-        for lane in self.0.store.asked_elsewhere(key).await? {
+        for lane in lanes {
             // At the end nobody is left to be woken.
             let _ = others.send(lane);
         }
-        Ok(())
     }
 
     pub(in crate::bridge) fn kick_all(&self, lanes: Vec<Lane>) {

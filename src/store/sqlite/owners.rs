@@ -335,6 +335,13 @@ impl Sharing for Sqlite {
         Ok(self.readers.read(|db| sharing::asked(db, user))?)
     }
 
+    async fn open_elsewhere(
+        &self,
+        group: GroupKey,
+    ) -> std::result::Result<Vec<(ConnectionKey, Lane)>, StoreError> {
+        Ok(self.readers.read(|db| sharing::open(db, group))?)
+    }
+
     async fn asked_for_elsewhere(
         &self,
         group: GroupKey,

@@ -1,13 +1,14 @@
 //! An account that several connections put into groups, and that one of them alone
 //! ends and makes anew: what the others ask for on it is open again then.
 //!
-//! And what one connection has taken away, as the application has confirmed: the
-//! others, which only found it, show it no more. What they ask for themselves is as
-//! it was, for their own turns and reconciliations to put right.
+//! And what one connection has taken away, or given another group of the family for,
+//! as the application has confirmed: the others, which only found it, show it no
+//! more, and what they ask for themselves their lanes say again. Where only one of
+//! them can have it that is refused by name, so no two say it against each other.
 
 use std::collections::{BTreeMap, HashSet};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
 use crate::{
@@ -111,22 +112,65 @@ pub(super) fn asked(db: &Connection, user: UserKey) -> Result<Vec<(ConnectionKey
         " JOIN memberships m ON m.user_key = o.key AND m.desired <> m.observed
           JOIN groups g ON g.key = m.group_key AND g.tombstone IS NULL
               AND g.refused IS NULL AND g.read_only IS NULL
-          WHERE u.key = ?1 AND c.key = u.connection AND c.site_accounts = 1"
+          WHERE u.key = ?1 AND c.key = u.connection"
     ))?;
-    let lanes = select.query_map([user.0], |row| {
-        let lane = Lane::Group(GroupKey(row.get(1)?));
-        Ok((ConnectionKey(row.get(0)?), lane))
-    })?;
+    let lanes = select.query_map([user.0], lane_at)?;
     Ok(lanes.collect::<rusqlite::Result<_>>()?)
+}
+
+fn lane_at(row: &Row<'_>) -> rusqlite::Result<(ConnectionKey, Lane)> {
+    let lane = Lane::Group(GroupKey(row.get(1)?));
+    Ok((ConnectionKey(row.get(0)?), lane))
+}
+
+/// See [`crate::store::Sharing::open_elsewhere`].
+pub(super) fn open(db: &Connection, group: GroupKey) -> Result<Vec<(ConnectionKey, Lane)>> {
+    macro_rules! same {
+        ($which:literal) => {
+            concat!(
+                "SELECT g.connection, g.key FROM groups o JOIN connections c ON c.key = o.connection
+                     JOIN connections e ON e.site = c.site AND e.key <> c.key
+                     JOIN groups g ON g.connection = e.key AND g.tombstone IS NULL
+                         AND g.refused IS NULL AND g.read_only IS NULL AND ",
+                $which,
+                " WHERE o.key = ?1 AND EXISTS (
+                     SELECT 1 FROM memberships m INDEXED BY memberships_open
+                     WHERE m.group_key = g.key AND m.desired <> m.observed AND m.desired = 1)"
+            )
+        };
+    }
+    let mut select = db.prepare_cached(concat!(
+        same!("g.upstream_name = o.upstream_name"),
+        " UNION ",
+        same!("g.family = o.family")
+    ))?;
+    let lanes = select.query_map([group.0], lane_at)?;
+    Ok(lanes.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A membership of another connection.
+struct There {
+    group: i64,
+    user: i64,
+    /// Asked for there, and not only found.
+    asked: bool,
+}
+
+fn there_at(row: &Row<'_>) -> rusqlite::Result<There> {
+    Ok(There {
+        group: row.get(0)?,
+        user: row.get(1)?,
+        asked: row.get(2)?,
+    })
 }
 
 /// Memberships of other connections at the tenant of the user `u`, of the same
 /// account: by its id, and where that is not known, or accounts are known by their
 /// address, by its key. Not of who is to have no access there: that is looked at
 /// before it is given back.
-macro_rules! found_elsewhere {
+macro_rules! known_elsewhere {
     () => {
-        "SELECT m.group_key, m.user_key FROM users u
+        "SELECT m.group_key, m.user_key, m.managed FROM users u
              JOIN connections c ON c.key = u.connection
              JOIN connections e ON e.site = c.site AND e.key <> c.key
              JOIN users o ON o.connection = e.key AND o.tombstone IS NULL AND o.wants = 1
@@ -135,13 +179,13 @@ macro_rules! found_elsewhere {
                          AND (c.site_accounts = 1 OR o.upstream_id IS NULL
                              OR u.upstream_id IS NULL))
              JOIN memberships m ON m.user_key = o.key AND m.desired = 1 AND m.observed = 1
-                 AND m.managed = 0
              JOIN groups g ON g.key = m.group_key AND g.tombstone IS NULL
          WHERE u.key = ?1 AND "
     };
 }
 
-/// A turn of a group has ended: whom it took out, as the application said itself.
+/// A turn of a group has ended: whom it took out, and who has another group of the
+/// family by it, as the application said itself.
 pub(super) fn taken_away(
     db: &Connection,
     group: &Group,
@@ -159,19 +203,28 @@ pub(super) fn taken_away(
     let named: HashSet<UserKey> = named.flatten().map(|member| member.user).collect();
     let out = learned.absent.iter();
     let out = out.filter(|user| named.contains(user) && !learned.read.contains(user));
-    let mut found = Vec::new();
-    let mut select = db.prepare_cached(concat!(found_elsewhere!(), "g.upstream_name = ?2"))?;
+    let mut gone = Vec::new();
+    let mut select = db.prepare_cached(concat!(known_elsewhere!(), "g.upstream_name = ?2"))?;
     for user in out {
-        let pairs = select.query_map(params![user.0, group.upstream_name], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-        found.extend(pairs.collect::<rusqlite::Result<Vec<_>>>()?);
+        let pairs = select.query_map(params![user.0, group.upstream_name], there_at)?;
+        gone.extend(pairs.collect::<rusqlite::Result<Vec<_>>>()?);
     }
-    forget(db, found, at)
+    let mut select = db.prepare_cached(concat!(
+        known_elsewhere!(),
+        "g.family = ?2 AND g.upstream_name <> ?3"
+    ))?;
+    let family = group.family.as_ref().map(|family| &family.name);
+    for (user, holding) in &learned.holdings {
+        let Some(holding) = holding else { continue };
+        let pairs = select.query_map(params![user.0, family, holding.group], there_at)?;
+        gone.extend(pairs.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    are_gone(db, gone, at)
 }
 
 /// An account was ended, and with it all that it had but what was spared. Of groups
-/// of families only those in which this connection ends anything.
+/// of families only those in which this connection ends anything. What others ask for
+/// waits until the account is made anew.
 pub(super) fn ended(db: &Connection, user: &User, who: &Principal, at: Millis) -> Result<()> {
     if !shares(db, user.connection)? {
         return Ok(());
@@ -179,17 +232,47 @@ pub(super) fn ended(db: &Connection, user: &User, who: &Principal, at: Millis) -
     let spared: Vec<&String> = who.elsewhere.iter().chain(&who.keeps).collect();
     let spared = serde_json::to_string(&spared)?;
     let mut select = db.prepare_cached(concat!(
-        found_elsewhere!(),
-        "g.upstream_name NOT IN (SELECT value FROM json_each(?2))
+        known_elsewhere!(),
+        "m.managed = 0 AND g.upstream_name NOT IN (SELECT value FROM json_each(?2))
          AND (g.family IS NULL OR g.family NOT IN (SELECT value FROM json_each(?2))
              AND EXISTS (SELECT 1 FROM groups own
                  WHERE own.connection = u.connection AND own.family = g.family
                    AND own.tombstone IS NULL))"
     ))?;
-    let pairs = select.query_map(params![user.key, spared], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })?;
-    forget(db, pairs.collect::<rusqlite::Result<_>>()?, at)
+    let pairs = select.query_map(params![user.key, spared], there_at)?;
+    are_gone(db, pairs.collect::<rusqlite::Result<_>>()?, at)
+}
+
+/// Of an end that is not done as a whole, what was ended by it: by the account, of
+/// which another connection may know the address alone.
+pub(super) fn ended_in_part(
+    db: &Connection,
+    user: &User,
+    ended: &[(String, String)],
+    at: Millis,
+) -> Result<()> {
+    if ended.is_empty() || !shares(db, user.connection)? {
+        return Ok(());
+    }
+    let mut select = db.prepare_cached(
+        "SELECT m.group_key, m.user_key, m.managed FROM connections c
+             JOIN connections e ON e.site = c.site AND e.key <> c.key
+             JOIN users o ON o.connection = e.key AND o.tombstone IS NULL AND o.wants = 1
+                 AND (o.upstream_id = ?2 AND o.upstream_id IS NOT NULL
+                     OR o.account_key = ?3 AND o.account_key IS NOT NULL
+                         AND o.upstream_id IS NULL)
+             JOIN memberships m ON m.user_key = o.key AND m.desired = 1 AND m.observed = 1
+             JOIN groups g ON g.key = m.group_key AND g.tombstone IS NULL
+                 AND g.upstream_name = ?4
+         WHERE c.key = ?1",
+    )?;
+    let mut gone = Vec::new();
+    for (account, group) in ended {
+        let known = params![user.connection, account, user.account_key, group];
+        let pairs = select.query_map(known, there_at)?;
+        gone.extend(pairs.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    are_gone(db, gone, at)
 }
 
 fn shares(db: &Connection, connection: i64) -> Result<bool> {
@@ -198,48 +281,68 @@ fn shares(db: &Connection, connection: i64) -> Result<bool> {
         .exists([connection])?)
 }
 
-/// A reading of the other connection that began before does not bring it back.
-fn forget(db: &Connection, pairs: Vec<(i64, i64)>, at: Millis) -> Result<()> {
-    let mut of_groups: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
-    for (group, user) in pairs {
-        of_groups.entry(group).or_default().push(user);
+/// A reading of the other connection that began before does not bring them back.
+fn are_gone(db: &Connection, pairs: Vec<There>, at: Millis) -> Result<()> {
+    let mut of_groups: BTreeMap<i64, Vec<There>> = BTreeMap::new();
+    for pair in pairs {
+        of_groups.entry(pair.group).or_default().push(pair);
     }
-    for (key, users) in of_groups {
+    for (key, pairs) in of_groups {
         let Some(mut group) = groups::by_key(db, key)? else {
             continue;
         };
-        for user in &users {
-            for sql in [
-                "DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2",
-                "DELETE FROM refusals WHERE group_key = ?1 AND user_key = ?2",
-            ] {
-                db.prepare_cached(sql)?.execute([key, *user])?;
+        let (mut forgotten, mut again) = (0, 0);
+        for pair in &pairs {
+            if pair.asked {
+                again += db.prepare_cached(AGAIN)?.execute([key, pair.user])?;
+            } else {
+                forgotten += db.prepare_cached(FORGET)?.execute([key, pair.user])?;
+                db.prepare_cached(FORGET_REFUSAL)?
+                    .execute([key, pair.user])?;
             }
         }
-        let count = i64::try_from(users.len()).unwrap_or(i64::MAX);
-        group.members -= count;
-        group.unmanaged -= count;
-        group.version += 1;
-        group.seq += 1;
-        group.modified = group.modified.max(at);
-        groups::save(db, &group)?;
-        let bridge = Actor {
-            name: audit::ENGINE.into(),
-            at,
-            watch: Watch::Off,
-            put: false,
-        };
-        let detail = json!({ "forgotten": users.len(), "version": group.version });
-        audit::record(
-            db,
-            group.connection,
-            &bridge,
-            "drift",
-            Some(group.id),
-            &detail,
-        )?;
-        db.prepare_cached("UPDATE groups SET turned = ?2 WHERE key = ?1")?
-            .execute([key, audit::latest(db)?])?;
+        if forgotten > 0 {
+            let count = i64::try_from(forgotten).unwrap_or(i64::MAX);
+            group.members -= count;
+            group.unmanaged -= count;
+            group.version += 1;
+            group.seq += 1;
+            group.modified = group.modified.max(at);
+            groups::save(db, &group)?;
+        }
+        if forgotten + again > 0 {
+            note(db, &group, (forgotten, again), at)?;
+        }
     }
+    Ok(())
+}
+
+const FORGET: &str = "DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2";
+const FORGET_REFUSAL: &str = "DELETE FROM refusals WHERE group_key = ?1 AND user_key = ?2";
+/// It may be there again by now, so that it is not believed to be out.
+const AGAIN: &str = "UPDATE memberships SET observed = 2
+     WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND observed = 1";
+
+fn note(
+    db: &Connection,
+    group: &Group,
+    (forgotten, again): (usize, usize),
+    at: Millis,
+) -> Result<()> {
+    let bridge = Actor {
+        name: audit::ENGINE.into(),
+        at,
+        watch: Watch::Off,
+        put: false,
+    };
+    let detail = json!({
+        "forgotten": forgotten,
+        "wanted_again": again,
+        "version": group.version,
+    });
+    let id = Some(group.id);
+    audit::record(db, group.connection, &bridge, "drift", id, &detail)?;
+    db.prepare_cached("UPDATE groups SET turned = ?2 WHERE key = ?1")?
+        .execute([group.key, audit::latest(db)?])?;
     Ok(())
 }

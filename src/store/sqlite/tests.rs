@@ -45,6 +45,7 @@ mod removals;
 mod replacing;
 mod resources;
 mod seats;
+mod sharing;
 mod tokens;
 mod trial;
 mod turns;

@@ -157,7 +157,10 @@ pub(super) fn end(
     users::save(db, &user)?;
     point!("user-turn.saved");
     let ended = learned.settled && !refused;
-    for (operation, outcome, _) in &learned.calls {
+    for (operation, outcome, took) in &learned.calls {
+        if !ended {
+            sharing::ended_in_part(db, &user, &took.ended, at)?;
+        }
         match operation {
             Operation::DeactivateUser { principal } if ended && outcome != UNANSWERED => {
                 addresses::forget(db, user.connection, principal)?;

@@ -1,10 +1,20 @@
 //! What left for an application within some work, for the audit: a call that is
-//! tried again, or that is of several requests, is more than one of them.
+//! tried again, or that is of several requests, is more than one of them. And what
+//! was taken away by it, whatever the whole came to.
 
 use std::{cell::RefCell, future::Future};
 
 tokio::task_local! {
-    static SENT: RefCell<Vec<Sent>>;
+    static NOTED: RefCell<Noted>;
+}
+
+/// In the order in which it ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Noted {
+    pub sent: Vec<Sent>,
+    /// Memberships that the application has confirmed to be ended, each of an
+    /// account by its id, in a group.
+    pub ended: Vec<(String, String)>,
 }
 
 /// One request that could change something, and left.
@@ -15,19 +25,26 @@ pub struct Sent {
     pub millis: u64,
 }
 
-/// Does some work, and tells what was sent for it as long as it was in the same
-/// task, in the order in which it ended.
-pub async fn noting<F: Future>(work: F) -> (F::Output, Vec<Sent>) {
+/// Does some work, and tells what was noted of it as long as it was in the same task.
+pub async fn noting<F: Future>(work: F) -> (F::Output, Noted) {
     let work = async {
         let output = work.await;
-        (output, SENT.with(RefCell::take))
+        (output, NOTED.with(RefCell::take))
     };
-    SENT.scope(RefCell::default(), work).await
+    NOTED.scope(RefCell::default(), work).await
+}
+
+// Elsewhere nobody asks.
+fn with(note: impl FnOnce(&mut Noted)) {
+    let _ = NOTED.try_with(|all| note(&mut all.borrow_mut()));
 }
 
 pub(super) fn note(sent: Sent) {
-    // Elsewhere nobody asks.
-    let _ = SENT.try_with(|all| all.borrow_mut().push(sent));
+    with(|all| all.sent.push(sent));
+}
+
+pub(in crate::upstream) fn note_ended(account: &str, group: String) {
+    with(|all| all.ended.push((account.to_owned(), group)));
 }
 
 #[cfg(test)]
@@ -45,13 +62,18 @@ mod tests {
                 note(sent(millis));
                 tokio::task::yield_now().await;
                 note(sent(millis + 1));
+                note_ended("ann", millis.to_string());
                 millis
             })
         };
         let (first, second) = tokio::join!(one(1), one(11));
-        assert_eq!(first, (1, vec![sent(1), sent(2)]));
-        assert_eq!(second, (11, vec![sent(11), sent(12)]));
+        let noted = |millis: u64| Noted {
+            sent: vec![sent(millis), sent(millis + 1)],
+            ended: vec![("ann".into(), millis.to_string())],
+        };
+        assert_eq!(first, (1, noted(1)));
+        assert_eq!(second, (11, noted(11)));
         note(sent(5));
-        assert_eq!(noting(async {}).await.1, []);
+        assert_eq!(noting(async {}).await.1, Noted::default());
     }
 }

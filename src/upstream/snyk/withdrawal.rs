@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     plan::state::Principal,
-    upstream::{MemberOutcome, Outcome, UpstreamError, client::Priority},
+    upstream::{
+        MemberOutcome, Outcome, UpstreamError,
+        client::{Priority, note_ended},
+    },
 };
 
 /// So often it is looked for what was not there any more as it was shown.
@@ -121,8 +124,8 @@ impl Snyk {
             };
             for membership in &one.memberships {
                 let id = (one.group.as_str(), membership.id.as_str());
-                let name = Some(membership.role_name.as_str());
-                let mut leave = if self.administers(&membership.role_id, name) {
+                let role = Some(membership.role_name.as_str());
+                let mut leave = if self.administers(&membership.role_id, role) {
                     std::mem::take(&mut leave)
                 } else {
                     Leave::default()
@@ -131,7 +134,10 @@ impl Snyk {
                 let gone = self.delete(id, &membership.user_id).await;
                 leave.ends(&gone);
                 match gone {
-                    Ok(()) => end.begun = true,
+                    Ok(()) => {
+                        end.begun = true;
+                        note_ended(&membership.user_id, name(&one.group, &membership.role_id));
+                    }
                     Err(UpstreamError::Missing { .. }) => complete = false,
                     Err(
                         error @ (UpstreamError::Barred { .. } | UpstreamError::Rejected { .. }),

@@ -1,5 +1,6 @@
 //! What is said of a call: in the audit, to the lane, to whoever asked.
 use super::*;
+use crate::upstream::Sent;
 
 /// Every way a call can fail.
 fn failures() -> [UpstreamError; 8] {
@@ -90,8 +91,13 @@ async fn the_audit_tells_of_each_request_unless_one_alone_ended_as_the_whole_did
     let requests = |ends: &[&'static str], result: Result<(), UpstreamError>| {
         let sent = ends.iter().zip(1..);
         let sent = sent.map(|(outcome, millis)| Sent { outcome, millis });
-        let took = took(began, sent.collect(), &result);
-        assert_eq!(took.millis, 70);
+        let ended = vec![("a".to_owned(), "g".to_owned())];
+        let noted = Noted {
+            sent: sent.collect(),
+            ended: ended.clone(),
+        };
+        let took = took(began, noted, &result);
+        assert_eq!((took.millis, took.ended), (70, ended));
         took.requests
     };
     let each = |ends: &[&str]| {

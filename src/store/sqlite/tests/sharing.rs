@@ -1,0 +1,146 @@
+//! What one connection has taken away, or changed, of what another one asks for in
+//! the same application.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    plan::{
+        operation::Operation,
+        state::{Family, GroupKey, Holding},
+    },
+    store::{FoundGroup, GroupTurn, ImportMark, Site, UNANSWERED},
+    upstream::DONE,
+};
+
+/// Ann is asked for by both, in groups of their own of a family or in the same one:
+/// each was alone at the application once. She is there, in one of a family for the
+/// other one alone.
+struct Both {
+    scene: Scene,
+    c: [ConnectionKey; 2],
+    groups: [(GroupKey, ResourceId); 2],
+    ann: [UserWritten; 2],
+}
+
+impl Both {
+    async fn new(names: [&str; 2], family: Option<&str>) -> Self {
+        let mut scene = Scene::new().await;
+        let c = [scene.c, scene.store.connection("globex").await.unwrap()];
+        let (mut groups, mut ann) = (Vec::new(), Vec::new());
+        for (at, name) in c.iter().zip(names) {
+            scene.c = *at;
+            let id = found(&scene, name, family).await;
+            let all = scene.store.reconcilable(*at, GroupKey(0), 9).await.unwrap();
+            groups.push((all[0].group, id));
+            let user = scene.member("ann").await;
+            let ask = add(&[user.resource.id]);
+            let asked = scene.store.change_group(*at, id, always(), ask, actor());
+            asked.await.unwrap();
+            if family.is_none() || *at == c[1] {
+                let present = |_| GroupLearned {
+                    present: vec![user.key],
+                    ..GroupLearned::default()
+                };
+                turn(&scene, all[0].group, present).await;
+            }
+            ann.push(user);
+        }
+        let site = Some(Site {
+            name: "app 1".into(),
+            accounts: false,
+        });
+        let sites = c.map(|key| (key, site.clone()));
+        scene.store.settle_sites(sites.into()).await.unwrap();
+        Self {
+            scene,
+            c,
+            groups: groups.try_into().unwrap(),
+            ann: ann.try_into().unwrap(),
+        }
+    }
+
+    /// Whether the other one has something to say of Ann, and is woken for it.
+    async fn is_said_again(&self) -> bool {
+        let store = &self.scene.store;
+        let woken = store.open_elsewhere(self.groups[0].0).await.unwrap();
+        let turn = store.begin_group_turn(self.groups[1].0, 9).await.unwrap();
+        let adds = turn.map_or(0, |turn| turn.work.adds.len());
+        let lane = (self.c[1], Lane::Group(self.groups[1].0));
+        assert_eq!(woken, if adds > 0 { vec![lane] } else { Vec::new() });
+        adds > 0
+    }
+}
+
+async fn found(scene: &Scene, name: &str, family: Option<&str>) -> ResourceId {
+    let id = fresh_id();
+    let found = FoundGroup {
+        id,
+        row: group_row(name),
+        read_only: None,
+        family: family.map(|family| Family {
+            name: family.into(),
+            rank: 0,
+        }),
+        members: Vec::new(),
+    };
+    let mark = ImportMark(i64::MAX);
+    let import = scene
+        .store
+        .import(scene.c, mark, Vec::new(), vec![found], None, actor());
+    import.await.unwrap();
+    id
+}
+
+async fn turn(scene: &Scene, key: GroupKey, learned: impl FnOnce(GroupTurn) -> GroupLearned) {
+    let turn = scene.store.begin_group_turn(key, 9).await.unwrap().unwrap();
+    let (seq, learned) = (turn.seq, learned(turn));
+    let end = scene.store.end_group_turn(key, seq, learned, 3_000);
+    end.await.unwrap();
+}
+
+#[tokio::test]
+async fn whom_one_takes_out_who_is_asked_for_by_the_other_is_said_again_there() {
+    for taken in [true, false] {
+        let both = Both::new(["team", "team"], None).await;
+        let (store, user) = (&both.scene.store, &both.ann[0]);
+        let out = remove(&[user.resource.id]);
+        let asked = store.change_group(both.c[0], both.groups[0].1, always(), out, actor());
+        asked.await.unwrap();
+        let told = |turn: GroupTurn| {
+            let call = Operation::RemoveMembers {
+                group: turn.work.name,
+                members: turn.work.removes,
+            };
+            let word = if taken { DONE } else { UNANSWERED };
+            GroupLearned {
+                absent: taken.then_some(user.key).into_iter().collect(),
+                calls: vec![(call, word.into(), 1.into())],
+                ..GroupLearned::default()
+            }
+        };
+        turn(&both.scene, both.groups[0].0, told).await;
+        assert_eq!(both.is_said_again().await, taken);
+    }
+}
+
+#[tokio::test]
+async fn who_has_another_group_of_a_family_now_is_said_again_where_the_former_is_asked_for() {
+    for (has, again) in [("viewer", true), ("member", false)] {
+        let both = Both::new(["viewer", "member"], Some("roles")).await;
+        let user = both.ann[0].key;
+        let holding = Holding {
+            account: "a-1".into(),
+            id: "m-1".into(),
+            group: has.into(),
+            age: Some(Duration::ZERO),
+        };
+        let told = |_| GroupLearned {
+            present: vec![user],
+            holdings: vec![(user, Some(holding))],
+            ..GroupLearned::default()
+        };
+        turn(&both.scene, both.groups[0].0, told).await;
+        assert_eq!(both.is_said_again().await, again);
+    }
+}
