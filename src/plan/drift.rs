@@ -354,7 +354,11 @@ mod tests {
         assert!(drift.is_empty() && !drift.shrunk, "{drift:?}");
         assert_eq!((drift.there, drift.unasked), (1, vec![]));
         let still = of_group(&pairs, &[shown(0), shown(1)]);
-        assert_eq!((still.there, still.unasked), (1, vec![]), "no stranger either");
+        assert_eq!(
+            (still.there, still.unasked),
+            (1, vec![]),
+            "no stranger either"
+        );
         pairs[1].desired = false;
         assert_eq!(of_group(&pairs, &[]).there, 2, "is to be taken out");
     }

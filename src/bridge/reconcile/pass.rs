@@ -499,10 +499,7 @@ impl Pass<'_> {
             let it = shown.get(*at).cloned().unwrap_or_default();
             (it.upstream_id, it.account)
         };
-        let (store, c) = (
-            &self.session.bridge.store,
-            self.session.connection.key,
-        );
+        let (store, c) = (&self.session.bridge.store, self.session.connection.key);
         let theirs = store.asked_for_elsewhere(group, places.iter().map(member).collect());
         let theirs: HashSet<usize> = theirs.await.map_err(store_failed)?.into_iter().collect();
         let mut at = 0..;
