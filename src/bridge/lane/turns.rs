@@ -274,7 +274,8 @@ impl Lanes {
         });
         point!("turn.told");
         self.kick_all(woken);
-        if !learned.absent.is_empty() || !learned.holdings.is_empty() {
+        let exchanges = self.0.people.is_some() && !learned.present.is_empty();
+        if exchanges || !learned.absent.is_empty() {
             // What was taken away may be asked for there.
             self.wake_others(self.0.store.open_elsewhere(key).await?);
         }

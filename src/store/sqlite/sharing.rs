@@ -209,17 +209,43 @@ pub(super) fn taken_away(
         let pairs = select.query_map(params![user.0, group.upstream_name], there_at)?;
         gone.extend(pairs.collect::<rusqlite::Result<Vec<_>>>()?);
     }
+    if let Some(family) = &group.family {
+        gone.extend(exchanged(db, (group.key, &family.name), learned)?);
+    }
+    are_gone(db, gone, at)
+}
+
+/// Who has a group of a family has none that stands behind it, which only a look may
+/// have told, and no other one than an answer has told.
+fn exchanged(
+    db: &Connection,
+    (group, family): (i64, &str),
+    learned: &GroupLearned,
+) -> Result<Vec<There>> {
+    let mut gone = Vec::new();
+    let mut select = db.prepare_cached(concat!(
+        known_elsewhere!(),
+        "EXISTS (
+             -- Whoever is asked for in one that is not offered counts as there.
+             SELECT 1 FROM groups w JOIN groups own ON own.connection = w.connection
+                 AND own.family = w.family AND own.rank > w.rank AND own.tombstone IS NULL
+             WHERE w.key = ?2 AND w.offered = 1 AND g.family = w.family
+                 AND own.upstream_name = g.upstream_name)"
+    ))?;
+    for user in &learned.present {
+        let pairs = select.query_map(params![user.0, group], there_at)?;
+        gone.extend(pairs.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
     let mut select = db.prepare_cached(concat!(
         known_elsewhere!(),
         "g.family = ?2 AND g.upstream_name <> ?3"
     ))?;
-    let family = group.family.as_ref().map(|family| &family.name);
     for (user, holding) in &learned.holdings {
         let Some(holding) = holding else { continue };
         let pairs = select.query_map(params![user.0, family, holding.group], there_at)?;
         gone.extend(pairs.collect::<rusqlite::Result<Vec<_>>>()?);
     }
-    are_gone(db, gone, at)
+    Ok(gone)
 }
 
 /// An account was ended, and with it all that it had but what was spared. Of groups

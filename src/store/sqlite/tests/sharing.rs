@@ -9,13 +9,13 @@ use crate::{
         operation::Operation,
         state::{Family, GroupKey, Holding},
     },
-    store::{FoundGroup, GroupTurn, ImportMark, Site, UNANSWERED},
+    store::{FoundGroup, GroupTurn, ImportMark, Site, Standing, UNANSWERED},
     upstream::DONE,
 };
 
 /// Ann is asked for by both, in groups of their own of a family or in the same one:
 /// each was alone at the application once. She is there, in one of a family for the
-/// other one alone.
+/// other one alone, in the group that stands behind.
 struct Both {
     scene: Scene,
     c: [ConnectionKey; 2],
@@ -30,8 +30,11 @@ impl Both {
         let (mut groups, mut ann) = (Vec::new(), Vec::new());
         for (at, name) in c.iter().zip(names) {
             scene.c = *at;
-            let id = found(&scene, name, family).await;
+            let id = found(&scene, name, (family, groups.len())).await;
             let all = scene.store.reconcilable(*at, GroupKey(0), 9).await.unwrap();
+            if family.is_some() && *at == c[0] {
+                found(&scene, names[1], (family, 1)).await;
+            }
             groups.push((all[0].group, id));
             let user = scene.member("ann").await;
             let ask = add(&[user.resource.id]);
@@ -72,7 +75,7 @@ impl Both {
     }
 }
 
-async fn found(scene: &Scene, name: &str, family: Option<&str>) -> ResourceId {
+async fn found(scene: &Scene, name: &str, (family, rank): (Option<&str>, usize)) -> ResourceId {
     let id = fresh_id();
     let found = FoundGroup {
         id,
@@ -80,7 +83,7 @@ async fn found(scene: &Scene, name: &str, family: Option<&str>) -> ResourceId {
         read_only: None,
         family: family.map(|family| Family {
             name: family.into(),
-            rank: 0,
+            rank: rank.try_into().unwrap(),
         }),
         members: Vec::new(),
     };
@@ -126,21 +129,37 @@ async fn whom_one_takes_out_who_is_asked_for_by_the_other_is_said_again_there() 
 
 #[tokio::test]
 async fn who_has_another_group_of_a_family_now_is_said_again_where_the_former_is_asked_for() {
-    for (has, again) in [("viewer", true), ("member", false)] {
+    let (offered, told) = ([true, false], [Some("viewer"), Some("member"), None]);
+    for (offered, told) in offered.into_iter().flat_map(|on| told.map(|to| (on, to))) {
         let both = Both::new(["viewer", "member"], Some("roles")).await;
+        let standing = Standing {
+            name: "viewer".into(),
+            offered,
+            family: None,
+        };
+        let noted = both.scene.store.note_offered(both.c[0], vec![standing]);
+        noted.await.unwrap();
         let user = both.ann[0].key;
-        let holding = Holding {
+        let holding = |group: &str| Holding {
             account: "a-1".into(),
             id: "m-1".into(),
-            group: has.into(),
+            group: group.into(),
             age: Some(Duration::ZERO),
         };
-        let told = |_| GroupLearned {
-            present: vec![user],
-            holdings: vec![(user, Some(holding))],
+        let learned = |_| GroupLearned {
+            present: (told != Some("member"))
+                .then_some(user)
+                .into_iter()
+                .collect(),
+            holdings: told
+                .map(|told| (user, Some(holding(told))))
+                .into_iter()
+                .collect(),
             ..GroupLearned::default()
         };
-        turn(&both.scene, both.groups[0].0, told).await;
-        assert_eq!(both.is_said_again().await, again);
+        turn(&both.scene, both.groups[0].0, learned).await;
+        // What is kept while it is not offered is there for the pair alone.
+        let again = told == Some("viewer") || told.is_none() && offered;
+        assert_eq!(both.is_said_again().await, again, "{offered} {told:?}");
     }
 }
