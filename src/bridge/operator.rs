@@ -12,8 +12,9 @@ use crate::{
     plan::state::ConnectionKey,
     scim::resource::ResourceId,
     store::{
-        Actor, Counts, Delay, Drifted, Elsewhere, Health, Imported, Left, Millis, Place, Recovery,
-        Refused, RefusedResource, Store, StoreError, Twins, Watch, audit::AuditRow,
+        Actor, Counts, Delay, Drifted, Elsewhere, Health, Imported, Left, Millis, NotOffered,
+        Place, Recovery, Refused, RefusedResource, Store, StoreError, Twins, Watch,
+        audit::AuditRow,
     },
     upstream::Condition,
 };
@@ -118,6 +119,9 @@ pub struct ConnectionStatus {
     /// Whom it asks for in a group that excludes others, and another connection
     /// asks for in one of those, or did and has not let go; at most so many.
     pub places: Vec<Place>,
+    /// Groups that the configuration offers no more, and that somebody is asked for
+    /// in, for which nothing can be done; at most so many.
+    pub not_offered: Vec<NotOffered>,
     /// Each membership is a call of its own.
     pub single: bool,
     /// For how long something is open that takes access away.
@@ -415,6 +419,7 @@ impl Operator {
                 waiting: self.who_waits(connection).await?,
                 elsewhere: store.managed_elsewhere(connection.key, SHOWN).await?,
                 places: store.places_elsewhere(connection.key, SHOWN).await?,
+                not_offered: store.not_offered(connection.key, SHOWN).await?,
                 single: connection.upstream.has_families(),
                 revocation_open: self.bridge.revocation_open(connection.key).await?,
                 recovery: self.bridge.store.recovery(connection.key).await?,

@@ -71,6 +71,9 @@ fn is_well(connection: &Value) -> bool {
         && readings::are_well(connection)
         && collisions(connection).next().is_none()
         && connection["waiting"].as_array().is_none_or(Vec::is_empty)
+        && connection["notOffered"]
+            .as_array()
+            .is_none_or(Vec::is_empty)
         && connection["held"] == 0
         && connection["recovery"].is_null()
         && connection["unseen"] != true
@@ -166,6 +169,7 @@ fn show(screen: Screen, status: &Value) {
         }
         show_elsewhere(screen, connection);
         show_places(screen, connection);
+        show_not_offered(screen, connection);
         if let Some(why) = connection["recovery"]["why"].as_str() {
             let text = format!("in recovery, nothing is removed from groups: {why}");
             screen.paragraph(Tone::Bad, "  ", &text);
@@ -317,6 +321,23 @@ fn show_elsewhere(screen: Screen, connection: &Value) {
             by.join(", ")
         );
         screen.paragraph(Tone::Quiet, "  ", &text);
+    }
+}
+
+/// What nothing can be done for as it is configured.
+fn show_not_offered(screen: Screen, connection: &Value) {
+    let all = connection["notOffered"].as_array();
+    for group in all.into_iter().flatten().take(SHOWN) {
+        let text = |key: &str| group[key].as_str().unwrap_or_default();
+        let text = format!(
+            "{} memberships are asked for in Group {} ({}), which is not among the groups of the \
+             configuration any more: whoever has it keeps it, and nobody is given it; put it among \
+             them again, or have its members taken out",
+            group["memberships"],
+            text("group"),
+            text("name"),
+        );
+        screen.paragraph(Tone::Bad, "  ", &text);
     }
 }
 

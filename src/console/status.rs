@@ -107,6 +107,11 @@ fn connection(of: &ConnectionStatus) -> Value {
             "by": it.by,
             "letsGo": it.seat == Seat::Leaving,
         })).collect::<Vec<_>>(),
+        "notOffered": of.not_offered.iter().map(|it| json!({
+            "group": it.group.to_string(),
+            "name": it.name,
+            "memberships": it.asked,
+        })).collect::<Vec<_>>(),
         "held": counts.held,
         "recovery": of.recovery.map(|recovery| json!({
             "why": recovery.why.to_string(),

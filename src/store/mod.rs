@@ -57,8 +57,8 @@ pub use sharing::{Elsewhere, Place, Seat, Sharing, Site};
 pub(crate) use sqlite::simulated;
 pub use sqlite::{noted_head, open};
 pub use turns::{
-    Alternative, Counting, GroupLearned, GroupTurn, Lane, Pending, Standing, Took, UNANSWERED,
-    UserLearned, UserTurn, Withdrawn,
+    Alternative, Counting, GroupLearned, GroupTurn, Lane, NotOffered, Pending, Standing, Took,
+    UNANSWERED, UserLearned, UserTurn, Withdrawn,
 };
 
 /// Milliseconds since 1970, UTC; for display and audit, never for ordering.
@@ -408,6 +408,12 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
         c: ConnectionKey,
         standings: Vec<Standing>,
     ) -> Result<u64, StoreError>;
+    /// Those that are not, and that somebody is asked for in; at most so many.
+    async fn not_offered(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> Result<Vec<NotOffered>, StoreError>;
     /// Whether the guard of the actor lets the account of a user be ended that nobody
     /// was known to have, and counts it if so; why not.
     async fn may_end(&self, user: UserKey, actor: Actor) -> Result<Option<String>, StoreError>;

@@ -158,6 +158,16 @@ pub struct Standing {
     pub family: Option<Family>,
 }
 
+/// A group of a family that the configuration offers no more, and how many are asked
+/// for in it: whoever has it keeps it, and nobody is given it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotOffered {
+    pub group: ResourceId,
+    /// The application's name for it.
+    pub name: String,
+    pub asked: u64,
+}
+
 /// The outcome, in a word, of a call that may or may not have been done.
 pub const UNANSWERED: &str = "unknown";
 

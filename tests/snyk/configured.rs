@@ -133,11 +133,35 @@ async fn what_was_open_when_its_role_was_left_out_is_given_when_that_is_offered_
     add(&world, &viewers, &cat).await.expect(204);
     world.offer(&both, &one).await;
     world.faults(json!({})).await;
-    eventually("everything settles", async || world.run(&["status"]).2).await;
+    let of = async || world.status().await["connections"][0].clone();
+    let nothing = json!({ "users": 0, "groups": 0, "memberships": 0 });
+    eventually("everything settles", async || {
+        of().await["pending"] == nothing
+    })
+    .await;
     assert_eq!(example(&world, "cat").await, before);
+    // That it cannot be given is told, and what is shown is what is asked for.
+    let group = viewers.trim_start_matches("/Groups/");
+    assert!(world.members(group).await.contains(&cat));
+    let told = of().await["notOffered"][0].clone();
+    assert_eq!(
+        (&told["group"], &told["memberships"]),
+        (&json!(group), &json!(1))
+    );
+    for command in ["status", "reconcile"] {
+        let (said, _, well) = world.run(&[command]);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = "not among the groups of the configuration any more";
+        assert!(!well && said.contains(words), "{said}");
+        assert!(!said.contains("not there any more"), "{said}");
+    }
     world.offer(&one, &both).await;
     eventually("cat has it", async || {
         example(&world, "cat").await == just(VIEWER)
     })
     .await;
+    assert_eq!(
+        world.status().await["connections"][0]["notOffered"],
+        json!([])
+    );
 }

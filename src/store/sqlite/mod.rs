@@ -29,7 +29,7 @@ use crate::{
 use super::{
     Actor, Counting, Counts, DecideGroup, DecideUser, Delay, DeletedBack, Drifted, FoundGroup,
     FoundUser, Gone, GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health,
-    Holdings, ImportMark, Imported, Lane, ListError, Listing, Members, Millis, Pending,
+    Holdings, ImportMark, Imported, Lane, ListError, Listing, Members, Millis, NotOffered, Pending,
     Precondition, Reconcilable, Refused, RefusedResource, Repaired, Resource, Seat, SeenToken,
     Select, Settle, Standing, Store, StoreError, StoredUser, TakenAway, Unseen, UserLearned,
     UserRow, UserTurn, UserWritten, WriteError,
@@ -577,6 +577,15 @@ impl Store for Sqlite {
     ) -> Result<u64, StoreError> {
         let note = move |db: &_| offered::note(db, c.0, &standings);
         Ok(self.writer.write(note).await?)
+    }
+
+    async fn not_offered(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> Result<Vec<NotOffered>, StoreError> {
+        let read = move |db: &Connection| offered::not(db, c.0, most);
+        Ok(self.readers.read_apart(read).await?)
     }
 
     async fn is_bound_elsewhere(&self, user: UserKey, id: String) -> Result<bool, StoreError> {

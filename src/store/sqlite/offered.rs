@@ -6,12 +6,13 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::store::Standing;
+use crate::store::{NotOffered, Standing};
 
 use super::{
     families::{learn, look_again_at},
     fault::Result,
     groups,
+    row::id_at,
 };
 
 /// See [`crate::store::Store::note_offered`].
@@ -41,6 +42,27 @@ pub(super) fn note(db: &Connection, connection: i64, standings: &[Standing]) -> 
         look_again_at(db, *key)?;
     }
     Ok(back.len() as u64)
+}
+
+/// See [`crate::store::Store::not_offered`].
+pub(super) fn not(db: &Connection, connection: i64, most: usize) -> Result<Vec<NotOffered>> {
+    let mut select = db.prepare_cached(
+        "SELECT g.id, g.upstream_name, count(*)
+         FROM groups g JOIN memberships m ON m.group_key = g.key
+         JOIN users u ON u.key = m.user_key
+         WHERE g.connection = ?1 AND g.family IS NOT NULL AND g.tombstone IS NULL
+           AND g.offered = 0 AND m.desired = 1 AND m.managed = 1 AND u.wants = 1
+         GROUP BY g.key LIMIT ?2",
+    )?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = select.query_map(params![connection, most], |row| {
+        Ok(NotOffered {
+            group: id_at(row, 0)?,
+            name: row.get(1)?,
+            asked: row.get::<_, i64>(2)?.cast_unsigned(),
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 fn stored(db: &Connection, connection: i64, name: &str) -> Result<Option<(i64, bool)>> {
