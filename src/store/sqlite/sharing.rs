@@ -167,7 +167,8 @@ fn there_at(row: &Row<'_>) -> rusqlite::Result<There> {
 /// Memberships of other connections at the tenant of the user `u`, of the same
 /// account: by its id, and where that is not known, or accounts are known by their
 /// address, by its key. Not of who is to have no access there: that is looked at
-/// before it is given back.
+/// before it is given back. And not what is asked for on an account that is being
+/// ended: that is open again when it is made anew.
 macro_rules! known_elsewhere {
     () => {
         "SELECT m.group_key, m.user_key, m.managed FROM users u
@@ -179,6 +180,8 @@ macro_rules! known_elsewhere {
                          AND (c.site_accounts = 1 OR o.upstream_id IS NULL
                              OR u.upstream_id IS NULL))
              JOIN memberships m ON m.user_key = o.key AND m.desired = 1 AND m.observed = 1
+                 AND (m.managed = 0 OR c.site_accounts = 0
+                     OR u.wants = 1 AND u.tombstone IS NULL)
              JOIN groups g ON g.key = m.group_key AND g.tombstone IS NULL
          WHERE u.key = ?1 AND "
     };

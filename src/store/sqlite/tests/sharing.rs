@@ -24,7 +24,7 @@ struct Both {
 }
 
 impl Both {
-    async fn new(names: [&str; 2], family: Option<&str>) -> Self {
+    async fn new(names: [&str; 2], family: Option<&str>, accounts: bool) -> Self {
         let mut scene = Scene::new().await;
         let c = [scene.c, scene.store.connection("globex").await.unwrap()];
         let (mut groups, mut ann) = (Vec::new(), Vec::new());
@@ -51,7 +51,7 @@ impl Both {
         }
         let site = Some(Site {
             name: "app 1".into(),
-            accounts: false,
+            accounts,
         });
         let sites = c.map(|key| (key, site.clone()));
         scene.store.settle_sites(sites.into()).await.unwrap();
@@ -104,12 +104,18 @@ async fn turn(scene: &Scene, key: GroupKey, learned: impl FnOnce(GroupTurn) -> G
 
 #[tokio::test]
 async fn whom_one_takes_out_who_is_asked_for_by_the_other_is_said_again_there() {
-    for taken in [true, false] {
-        let both = Both::new(["team", "team"], None).await;
+    // With an account that is ended it is open again when that is made anew.
+    for (taken, ends) in [(true, false), (false, false), (true, true)] {
+        let both = Both::new(["team", "team"], None, ends).await;
         let (store, user) = (&both.scene.store, &both.ann[0]);
-        let out = remove(&[user.resource.id]);
-        let asked = store.change_group(both.c[0], both.groups[0].1, always(), out, actor());
-        asked.await.unwrap();
+        if ends {
+            let gone = store.delete_user(both.c[0], user.resource.id, always(), actor());
+            gone.await.unwrap();
+        } else {
+            let out = remove(&[user.resource.id]);
+            let asked = store.change_group(both.c[0], both.groups[0].1, always(), out, actor());
+            asked.await.unwrap();
+        }
         let told = |turn: GroupTurn| {
             let call = Operation::RemoveMembers {
                 group: turn.work.name,
@@ -123,7 +129,7 @@ async fn whom_one_takes_out_who_is_asked_for_by_the_other_is_said_again_there() 
             }
         };
         turn(&both.scene, both.groups[0].0, told).await;
-        assert_eq!(both.is_said_again().await, taken);
+        assert_eq!(both.is_said_again().await, taken && !ends);
     }
 }
 
@@ -131,7 +137,7 @@ async fn whom_one_takes_out_who_is_asked_for_by_the_other_is_said_again_there() 
 async fn who_has_another_group_of_a_family_now_is_said_again_where_the_former_is_asked_for() {
     let (offered, told) = ([true, false], [Some("viewer"), Some("member"), None]);
     for (offered, told) in offered.into_iter().flat_map(|on| told.map(|to| (on, to))) {
-        let both = Both::new(["viewer", "member"], Some("roles")).await;
+        let both = Both::new(["viewer", "member"], Some("roles"), false).await;
         let standing = Standing {
             name: "viewer".into(),
             offered,
