@@ -62,6 +62,11 @@ pub(super) fn was_done((_, word, _): &(Operation, String, Took)) -> bool {
     word == DONE || word == UNANSWERED
 }
 
+/// Whether one of some calls is known to have been done.
+pub(super) fn did_something(calls: &[(Operation, String, Took)]) -> bool {
+    calls.iter().any(|(_, word, _)| word == DONE)
+}
+
 /// What an operation did, in a word, for the audit.
 fn word(result: &Result<impl Sized, UpstreamError>) -> String {
     result

@@ -26,20 +26,22 @@ use crate::{
         guard::Guard,
         state::{ConnectionKey, UserKey},
     },
-    store::{Lane, Millis, Store},
-    upstream::Upstream,
+    store::{Lane, Millis, Store, StoreError},
+    upstream::{Upstream, behind, noting_faults},
 };
 
 pub(super) mod brink;
 mod found;
 mod pauses;
 mod places;
+mod retries;
 mod turns;
 mod waiters;
 mod well;
 
 use pauses::recovery;
 pub(super) use places::Places;
+use retries::{Retries, Streak};
 pub(super) use turns::{send, turn_limit};
 pub(super) use waiters::{Settled, Waits};
 use waiters::{State, Waiter};
@@ -106,6 +108,7 @@ struct Inner {
     returns: bool,
     failed: found::Failed,
     well: well::Well,
+    retries: Retries,
     /// What was done before is not known.
     began: Instant,
     others: OnceLock<Others>,
@@ -141,6 +144,7 @@ impl Lanes {
             returns,
             failed: found::Failed::default(),
             well: well::Well::default(),
+            retries: Retries::default(),
             began: Instant::now(),
             others: OnceLock::new(),
         }))
@@ -258,6 +262,7 @@ impl Lanes {
     async fn work(self, lane: Lane) {
         let mut attempts: u32 = 0;
         let mut looks: u32 = 0;
+        let mut streak = Streak::default();
         let mut doubts = Doubts::new();
         let mut recoveries = self.0.upstream.recoveries();
         let mut places = self.0.places.watch();
@@ -268,16 +273,16 @@ impl Lanes {
                 recoveries.mark_unchanged();
             }
             self.0.switch.until(&self.0.connection, true).await;
+            let behind = self.behind(lane, &streak).await;
             self.with(lane, |state| {
                 state.kicked = false;
                 state.arrivals = 0;
                 state.crowd = 0;
             });
             let started = Instant::now();
-            let turn = match lane {
-                Lane::User(key) => self.user_turn(key).await,
-                Lane::Group(key) => self.group_turn(key, &mut doubts).await,
-            };
+            let (turn, fault) = self.turn(lane, &mut doubts, behind.is_some()).await;
+            drop(behind);
+            self.count(lane, &mut streak, &turn, fault);
             let pause = match turn {
                 Ok(Some(pause)) => pause,
                 Ok(None) => {
@@ -308,10 +313,34 @@ impl Lanes {
                 tokio::select! {
                     biased;
                     () = self.pause(lane, pause, attempts) => {}
-                    () = recovery(recoveries.as_mut()) => attempts = 0,
+                    () = recovery(recoveries.as_mut()) => {
+                        attempts = 0;
+                        streak.is_forgiven();
+                    }
                     () = places.free(pause) => {}
                 }
             }
+        }
+    }
+
+    /// One turn, behind all others or not, and what fault was heard last in it.
+    async fn turn(
+        &self,
+        lane: Lane,
+        doubts: &mut Doubts,
+        is_behind: bool,
+    ) -> (Result<Option<Pause>, StoreError>, Option<String>) {
+        // It is large, and every layer around it would move it.
+        let turn = noting_faults(Box::pin(async {
+            match lane {
+                Lane::User(key) => self.user_turn(key).await,
+                Lane::Group(key) => self.group_turn(key, doubts).await,
+            }
+        }));
+        if is_behind {
+            behind(turn).await
+        } else {
+            turn.await
         }
     }
 

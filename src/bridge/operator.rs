@@ -10,9 +10,9 @@ use std::{sync::Arc, time::Duration};
 use super::{Bridge, Connection, bearer, clock, switch::Paused, token::Tokens};
 use crate::{
     plan::state::ConnectionKey,
-    scim::resource::ResourceId,
+    scim::resource::{ResourceId, ResourceType},
     store::{
-        Actor, Counts, Delay, Drifted, Elsewhere, Health, Imported, Left, Millis, NotOffered,
+        Actor, Counts, Delay, Drifted, Elsewhere, Health, Imported, Lane, Left, Millis, NotOffered,
         Place, Recovery, Refused, RefusedResource, Store, StoreError, Twins, Watch,
         audit::AuditRow,
     },
@@ -113,6 +113,8 @@ pub struct ConnectionStatus {
     pub refused_resources: Vec<RefusedResource>,
     /// Who waits, and why; at most so many.
     pub waiting: Vec<Waiting>,
+    /// Whose calls fail again and again, most often first; at most so many.
+    pub failing: Vec<Failing>,
     /// Users and groups that another connection to the same application manages,
     /// at most so many.
     pub elsewhere: Vec<Elsewhere>,
@@ -233,6 +235,18 @@ pub struct Waiting {
     /// It is the membership in this group that waits, and not the end of the user.
     pub group: Option<ResourceId>,
     pub reason: String,
+}
+
+/// A user or group whose calls fail again and again; they are tried again behind
+/// everything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failing {
+    pub of: ResourceType,
+    pub id: ResourceId,
+    /// In a row, since the start.
+    pub tries: u32,
+    /// How the last call ended; `None` where no call tells.
+    pub reason: Option<String>,
 }
 
 /// The last time that the application was read.
@@ -394,6 +408,23 @@ impl Operator {
         Ok(waiting)
     }
 
+    async fn who_fails(&self, connection: &Connection) -> Result<Vec<Failing>, StoreError> {
+        let mut failing = Vec::new();
+        for lane in connection.lanes.failing().into_iter().take(SHOWN) {
+            let id = self.bridge.store.id_of(lane.lane).await?;
+            failing.extend(id.map(|id| Failing {
+                of: match lane.lane {
+                    Lane::User(_) => ResourceType::User,
+                    Lane::Group(_) => ResourceType::Group,
+                },
+                id,
+                tries: lane.tries,
+                reason: lane.reason,
+            }));
+        }
+        Ok(failing)
+    }
+
     /// Rows of the audit after a number, oldest first.
     pub async fn audit(&self, after: i64, most: usize) -> Result<Vec<AuditRow>, StoreError> {
         self.bridge.store.audit(after, most).await
@@ -417,6 +448,7 @@ impl Operator {
                 refused: self.bridge.store.refusals(connection.key, SHOWN).await?,
                 refused_resources: store.refused_resources(connection.key, SHOWN).await?,
                 waiting: self.who_waits(connection).await?,
+                failing: self.who_fails(connection).await?,
                 elsewhere: store.managed_elsewhere(connection.key, SHOWN).await?,
                 places: store.places_elsewhere(connection.key, SHOWN).await?,
                 not_offered: store.not_offered(connection.key, SHOWN).await?,

@@ -216,6 +216,7 @@ fn show(screen: Screen, status: &Value) {
         }
         show_refused(screen, connection);
         show_waiting(screen, connection);
+        show_failing(screen, connection);
     }
 }
 
@@ -299,6 +300,23 @@ fn show_waiting(screen: Screen, connection: &Value) {
             None => format!("User {user}"),
         };
         let line = format!("{what}, waits: {}", text(&waits["reason"]));
+        screen.paragraph(Tone::Bad, "    ", &line);
+    }
+}
+
+/// Whose calls fail again and again, how often, and how the last one ended.
+fn show_failing(screen: Screen, connection: &Value) {
+    let text = |of: &Value| of.as_str().unwrap_or_default().to_owned();
+    let all = connection["failing"].as_array().into_iter().flatten();
+    for failing in all.take(SHOWN) {
+        let reason = failing["reason"].as_str();
+        let line = format!(
+            "{} {}, failed {} times in a row and is tried again: {}",
+            text(&failing["resourceType"]),
+            text(&failing["id"]),
+            failing["tries"],
+            reason.unwrap_or("it is not known what became of it")
+        );
         screen.paragraph(Tone::Bad, "    ", &line);
     }
 }

@@ -32,7 +32,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 49] = [
+const ROWS: [Row; 50] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -122,6 +122,11 @@ const ROWS: [Row; 49] = [
         "waiting",
         "What waits for something that is not done here, a hundred at most.",
         |c| c.waiting.len() as u64,
+    ),
+    gauge(
+        "failing",
+        "Users and groups whose calls fail again and again, a hundred at most.",
+        |c| c.failing.len() as u64,
     ),
     gauge(
         "managed_elsewhere",

@@ -91,6 +91,12 @@ fn connection(of: &ConnectionStatus) -> Value {
             "group": waits.group.map(|group| group.to_string()),
             "reason": waits.reason,
         })).collect::<Vec<_>>(),
+        "failing": of.failing.iter().map(|failing| json!({
+            "resourceType": failing.of.name(),
+            "id": failing.id.to_string(),
+            "tries": failing.tries,
+            "reason": failing.reason,
+        })).collect::<Vec<_>>(),
         "sameAddress": of.twins.iter().map(|twins| json!({
             "user": twins.user.map(|user| user.to_string()),
             "ended": twins.ended,

@@ -459,6 +459,9 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
     /// refused.
     async fn user_ids(&self, keys: Vec<UserKey>) -> Result<Vec<ResourceId>, StoreError>;
 
+    /// The id of what a lane is about, a deleted one too.
+    async fn id_of(&self, lane: Lane) -> Result<Option<ResourceId>, StoreError>;
+
     // ---- reconciliation; see `bridge::reconcile`
 
     /// Live groups that the application has and that may be written, after a

@@ -30,7 +30,7 @@ use tokio::sync::watch;
 
 use super::{Condition, DONE, Tenant, UpstreamError};
 use gate::{About, Gate};
-use pace::{Limits, Pace, Party, Refusal, Turn};
+use pace::{Limits, Pace, Party, Refusal, Turn, What};
 
 mod address;
 mod background;
@@ -48,15 +48,15 @@ mod token;
 use address::base_url;
 pub(super) use address::placeholders;
 pub(super) use background::shared;
-pub use background::{ahead, in_background, looking_ahead};
+pub use background::{ahead, behind, in_background, looking_ahead};
 pub(super) use failure::{Meaning, text as failure_text};
 pub(super) use moment::Moment;
 pub(super) use pace::Priority;
 pub use pace::ledger::Ledger;
-pub(super) use proof::{Proof, is_set, refusal, says_no};
+pub(super) use proof::{Proof, is_set, is_unexplained, refusal, says_no};
 pub(super) use reply::Reply;
 pub(super) use sent::note_ended;
-pub use sent::{Noted, Sent, noting};
+pub use sent::{Noted, Sent, noting, noting_faults};
 pub(super) use token::Scheme;
 use token::Token;
 pub use token::TokenSource;
@@ -340,6 +340,10 @@ impl Client {
                     }
                     tokio::time::sleep(wait).await;
                 }
+                UpstreamError::Unknown { reason } => {
+                    sent::note_fault(|| format!("{} {}: {reason}", call.method, call.template));
+                    return Err(UpstreamError::Unknown { reason });
+                }
                 other => return Err(other),
             }
         }
@@ -407,7 +411,7 @@ impl Client {
         self.gate.pass(about, &authorization)?;
         let turn = self
             .pace
-            .turn(&self.party, priority)
+            .turn(&self.party, priority, about.what())
             .await
             .map_err(|refusal| later(&refusal))?;
         // Asked last, because the turn may have been waited for.
@@ -434,8 +438,8 @@ impl Client {
         let left = !answer.as_ref().is_err_and(never_left);
         let status = answer.as_ref().map_or(0, |reply| reply.status().as_u16());
         let mut result = match answer {
-            Ok(reply) => self.judge(reply, &turn, judge, call).await,
-            Err(error) => Err(self.unanswered(&error)),
+            Ok(reply) => self.judge(reply, &turn, judge, (call, about.what())).await,
+            Err(error) => Err(self.unanswered(&error, about.what())),
         };
         point!("call.judged");
         // A fault or a pause tells nothing of the credential.
@@ -466,7 +470,7 @@ impl Client {
     }
 
     /// No reply at all: either the connection never stood, or nobody knows.
-    fn unanswered(&self, error: &reqwest::Error) -> UpstreamError {
+    fn unanswered(&self, error: &reqwest::Error, what: What) -> UpstreamError {
         let reason = failure::chain(error);
         if error.is_connect() {
             self.tally.unanswered.fetch_add(1, Relaxed);
@@ -479,7 +483,7 @@ impl Client {
             UpstreamError::Rejected { reason }
         } else {
             self.tally.unanswered.fetch_add(1, Relaxed);
-            self.pace.trouble();
+            self.pace.trouble(what);
             unclear(reason)
         }
     }
@@ -489,7 +493,7 @@ impl Client {
         reply: Response,
         turn: &Turn<'_>,
         judge: Judge<'_>,
-        call: &Call<'_>,
+        (call, what): (&Call<'_>, What),
     ) -> Result<Reply, UpstreamError> {
         let status = reply.status();
         let asked = reply::asked_to_wait(reply.headers());
@@ -523,9 +527,9 @@ impl Client {
             });
         }
         if status.is_server_error() && meaning.is_none() {
-            self.pace.trouble();
+            self.pace.trouble(what);
         } else {
-            self.pace.welcome(turn);
+            self.pace.welcome(turn, what);
         }
         match meaning {
             None if status.is_success() => {

@@ -28,7 +28,9 @@ pub mod snyk;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Ledger, Noted, Sent, ahead, in_background, looking_ahead, noting};
+pub use client::{
+    Ledger, Noted, Sent, ahead, behind, in_background, looking_ahead, noting, noting_faults,
+};
 
 /// Milliseconds since 1970, UTC.
 pub type Millis = i64;

@@ -21,6 +21,7 @@ use crate::{
     store::{self, GroupLearned, StoreError},
 };
 
+mod retries;
 mod whole;
 
 const LANE: Lane = Lane::Group(GroupKey(1));

@@ -176,9 +176,10 @@ impl Lanes {
             self.0.places.freed();
         }
         let failed = self.0.well.note(&learned.calls);
+        let progress = converge::did_something(&learned.calls);
         self.with(Lane::User(key), |state| {
             state.waits = waits;
-            state.failed = failed;
+            (state.failed, state.progress) = (failed, progress);
             if !ended {
                 return;
             }
@@ -250,6 +251,7 @@ impl Lanes {
         let failed = self.0.well.note(&learned.calls);
         let repeats = self.with(Lane::Group(key), |state| {
             state.failed = failed;
+            state.progress = converge::did_something(&learned.calls);
             if learned.calls.iter().any(converge::was_done) {
                 state.done = Some(now);
             }

@@ -10,7 +10,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{KEPT_REFUSALS, well::Kind};
+use super::{KEPT_REFUSALS, retries::Failing, well::Kind};
 use crate::{plan::state::UserKey, scim::resource::ResourceId, store::GroupLearned};
 
 /// How a request's change ended.
@@ -45,6 +45,10 @@ pub(super) struct State {
     pub(super) waits: Option<Waits>,
     /// Which of its calls were not done.
     pub(super) failed: HashSet<Kind>,
+    /// Others of its calls were done.
+    pub(super) progress: bool,
+    /// Its turns do nothing but fail.
+    pub(super) failing: Option<Failing>,
     /// Its last back-off ended early, as others of its kind were done.
     pub(super) woken: bool,
     /// Requests that came since the last turn began.
@@ -92,6 +96,8 @@ impl State {
             takes: false,
             waits: None,
             failed: HashSet::new(),
+            progress: false,
+            failing: None,
             woken: false,
             arrivals: 0,
             crowd: 0,

@@ -40,16 +40,18 @@ impl Well {
     /// any where it is a look that failed.
     pub(super) async fn again(&self, failed: &HashSet<Kind>) {
         let began = Instant::now();
-        let is_done = || {
-            let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut last = last.iter();
-            last.any(|(kind, at)| *at > began && (failed.is_empty() || failed.contains(kind)))
-        };
         loop {
             tokio::time::sleep(SOON + clock::jitter(SOON)).await;
-            if is_done() {
+            if self.was_done(failed, began) {
                 return;
             }
         }
+    }
+
+    /// Whether that was so since then.
+    pub(super) fn was_done(&self, failed: &HashSet<Kind>, since: Instant) -> bool {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = last.iter();
+        last.any(|(kind, at)| *at > since && (failed.is_empty() || failed.contains(kind)))
     }
 }

@@ -1,7 +1,7 @@
 //! Which lanes have work, from the partial indexes on what differs. A lane
 //! that is named here may still find that it must wait; its turn says so.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::{
     plan::state::{GroupKey, UserKey},
@@ -12,6 +12,16 @@ use crate::{
 use super::{
     families, fault::Result, group_turn, groups, leaving, row::id_at, user_turn, withdrawal,
 };
+
+/// The id of what a lane is about, a deleted one too.
+pub(super) fn id_of(db: &Connection, lane: Lane) -> Result<Option<ResourceId>> {
+    let (sql, key) = match lane {
+        Lane::User(user) => ("SELECT id FROM users WHERE key = ?1", user.0),
+        Lane::Group(group) => ("SELECT id FROM groups WHERE key = ?1", group.0),
+    };
+    let mut select = db.prepare_cached(sql)?;
+    Ok(select.query_row([key], |row| id_at(row, 0)).optional()?)
+}
 
 /// Every lane with work, at start; users first, because adds wait for them.
 pub(super) fn open(db: &Connection, connection: i64) -> Result<Vec<Lane>> {

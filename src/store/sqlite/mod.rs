@@ -643,6 +643,10 @@ impl Store for Sqlite {
         Ok(self.readers.read(|db| users::ids(db, &keys))?)
     }
 
+    async fn id_of(&self, lane: Lane) -> Result<Option<ResourceId>, StoreError> {
+        Ok(self.readers.read(|db| lanes::id_of(db, lane))?)
+    }
+
     async fn unseen(&self, lane: Lane) -> Result<Vec<Unseen>, StoreError> {
         Ok(self.readers.read(|db| unasked::unseen(db, lane))?)
     }

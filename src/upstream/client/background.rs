@@ -62,6 +62,8 @@ pub async fn in_background<F: Future>(work: F) -> F::Output {
 enum Ahead {
     Removal,
     Look,
+    /// None: it is behind everything.
+    Nobody,
 }
 
 tokio::task_local! {
@@ -71,19 +73,34 @@ tokio::task_local! {
 /// The opposite: whatever is asked within is a part of what takes access away, so
 /// it goes where that goes.
 pub async fn ahead<F: Future>(work: F) -> F::Output {
-    AHEAD.scope(Ahead::Removal, work).await
+    put(Ahead::Removal, work).await
 }
 
 /// The same for a look that other removals wait for, as long as the application
 /// can be reached: then one call at a time is tried, and that is to be a removal.
 pub async fn looking_ahead<F: Future>(work: F) -> F::Output {
-    AHEAD.scope(Ahead::Look, work).await
+    put(Ahead::Look, work).await
+}
+
+/// Whatever is asked within failed again and again, so it yields to everything,
+/// also where it takes access away.
+pub async fn behind<F: Future>(work: F) -> F::Output {
+    put(Ahead::Nobody, work).await
+}
+
+async fn put<F: Future>(place: Ahead, work: F) -> F::Output {
+    let before = AHEAD.try_with(|it| *it).ok();
+    let place = before.filter(|it| *it == Ahead::Nobody).unwrap_or(place);
+    AHEAD.scope(place, work).await
 }
 
 /// The priority of a call that is made here; `away`: the application cannot be
 /// reached.
 pub(super) fn or_background(priority: Priority, away: bool) -> Priority {
     let ahead = AHEAD.try_with(|it| *it).ok();
+    if ahead == Some(Ahead::Nobody) {
+        return Priority::Retry;
+    }
     if ahead == Some(Ahead::Removal) || ahead == Some(Ahead::Look) && !away {
         return Priority::Revocation;
     }
@@ -115,7 +132,7 @@ pub(in crate::upstream) async fn shared<T: Send + Sync + 'static, E>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Priority::{Background, Ordinary, Revocation};
+    use Priority::{Background, Ordinary, Retry, Revocation};
 
     #[tokio::test]
     async fn what_is_done_in_the_background_yields_unless_it_takes_access_away() {
@@ -139,6 +156,19 @@ mod tests {
             assert_eq!(or_background(Revocation, true), Revocation);
         })
         .await;
+    }
+
+    #[tokio::test]
+    async fn what_is_behind_everything_stays_there() {
+        behind(async {
+            for priority in [Ordinary, Revocation, Background] {
+                assert_eq!(or_background(priority, false), Retry);
+                ahead(async { assert_eq!(or_background(priority, true), Retry) }).await;
+                looking_ahead(async { assert_eq!(or_background(priority, false), Retry) }).await;
+            }
+        })
+        .await;
+        assert_eq!(or_background(Revocation, false), Revocation);
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ use std::{
 
 use reqwest::{Method, header::HeaderValue};
 
+use super::pace::What;
 use crate::upstream::UpstreamError;
 
 /// The pause between two tries.
@@ -48,11 +49,21 @@ impl<'a> About<'a> {
         body: Option<&[u8]>,
     ) -> Self {
         let mut one = DefaultHasher::new();
-        (url, body).hash(&mut one);
+        (method, url, body).hash(&mut one);
         Self {
             method,
             template,
             one: one.finish(),
+        }
+    }
+
+    /// The same for whoever counts faults.
+    pub(super) fn what(&self) -> What {
+        let mut kind = DefaultHasher::new();
+        (self.method, self.template).hash(&mut kind);
+        What {
+            kind: kind.finish(),
+            one: self.one,
         }
     }
 

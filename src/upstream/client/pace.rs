@@ -1,6 +1,6 @@
 //! The pace of one credential: so many calls per second and minute, so many at
-//! once, revocations before everything else and background work after it, and
-//! silence while the application asks for it or cannot be reached.
+//! once, revocations before everything else, background work and what failed
+//! again and again after it, and silence while the application asks for it or cannot be reached.
 //!
 //! Only the first of each connection and priority competes. Waits that are short are slept
 //! through here; longer ones are given back, because only the caller can put
@@ -16,6 +16,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+pub(super) use faults::What;
 use ledger::{Book, Ledger};
 use queue::{Number, Queue};
 use rate::Rate;
@@ -23,6 +24,7 @@ use silence::Silence;
 use window::Sent;
 
 mod doubt;
+mod faults;
 pub(super) mod ledger;
 mod past;
 mod queue;
@@ -56,13 +58,15 @@ pub(in crate::upstream) enum Priority {
     Ordinary,
     /// Nobody waits for it.
     Background,
+    /// It failed again and again.
+    Retry,
 }
 
 impl Priority {
     /// A pause up to this long is waited for.
     pub(super) fn patience(self) -> Duration {
         match self {
-            Self::Revocation | Self::Ordinary => Duration::from_secs(1),
+            Self::Revocation | Self::Ordinary | Self::Retry => Duration::from_secs(1),
             Self::Background => Duration::from_secs(120),
         }
     }
@@ -112,7 +116,7 @@ pub(super) struct Pace {
 pub(super) struct Party {
     number: Number,
     /// First come, first served, within each priority.
-    gates: [tokio::sync::Mutex<()>; 3],
+    gates: [tokio::sync::Mutex<()>; 4],
 }
 
 #[derive(Debug)]
@@ -195,24 +199,30 @@ impl Pace {
         &self,
         party: &Party,
         priority: Priority,
+        what: What,
     ) -> Result<Turn<'_>, Refusal> {
         let end = Instant::now() + priority.patience();
         loop {
-            match self.soon(party, priority).await {
+            match self.soon(party, priority, what).await {
                 Err(refusal) if Instant::now() + refusal.after < end => sleep(refusal.after).await,
                 turn => return turn,
             }
         }
     }
 
-    async fn soon(&self, party: &Party, priority: Priority) -> Result<Turn<'_>, Refusal> {
-        self.state().quiet(priority, Instant::now())?;
+    async fn soon(
+        &self,
+        party: &Party,
+        priority: Priority,
+        what: What,
+    ) -> Result<Turn<'_>, Refusal> {
+        self.state().quiet((priority, what), Instant::now())?;
         let _waiting = Waiting::new(self, party.number, priority);
         let _gate = party.gates[priority as usize].lock().await;
         loop {
             // Made before looking, so that no change goes unnoticed.
             let changed = self.changed.notified();
-            match self.go(party.number, priority)? {
+            match self.go(party.number, (priority, what))? {
                 Go::Now(turn) => return Ok(turn),
                 Go::Wait(None) => changed.await,
                 // Whichever comes first, it is looked at again.
@@ -222,10 +232,10 @@ impl Pace {
     }
 
     /// Takes the turn if it has come, else says how long to wait.
-    fn go(&self, party: Number, priority: Priority) -> Result<Go<'_>, Refusal> {
+    fn go(&self, party: Number, (priority, what): (Priority, What)) -> Result<Go<'_>, Refusal> {
         let mut state = self.state();
         let now = Instant::now();
-        let pause = state.quiet(priority, now)?;
+        let pause = state.quiet((priority, what), now)?;
         if !pause.is_zero() {
             return Ok(Go::Wait(Some(pause)));
         }
@@ -234,7 +244,7 @@ impl Pace {
         }
         match state.rate.wait(priority, now) {
             None => {
-                state.silence.probing(now);
+                state.silence.probing(what, now);
                 state.queue.go(party, priority);
                 if let Some(book) = &state.book {
                     book.send();
@@ -282,16 +292,16 @@ impl Pace {
     }
 
     /// A call ended in a fault of the application, or without an answer.
-    pub(super) fn trouble(&self) {
-        self.change(|state| state.silence.trouble(Instant::now()));
+    pub(super) fn trouble(&self, what: What) {
+        self.change(|state| state.silence.trouble(what, Instant::now()));
     }
 
     /// A call was taken up.
-    pub(super) fn welcome(&self, turn: &Turn<'_>) {
+    pub(super) fn welcome(&self, turn: &Turn<'_>, what: What) {
         let mut came_back = false;
         self.change(|state| {
             came_back = state.silence.is_unreachable();
-            state.silence.welcome(turn.call.at);
+            state.silence.welcome(what, turn.call.at);
             state.rate.welcome(turn.call, Instant::now());
         });
         if came_back {
@@ -317,8 +327,8 @@ impl Pace {
 
 impl State {
     /// The rest of the current pause: a short one to wait for, or a refusal.
-    fn quiet(&self, priority: Priority, now: Instant) -> Result<Duration, Refusal> {
-        let (after, reason) = self.silence.left(priority, now);
+    fn quiet(&self, who: (Priority, What), now: Instant) -> Result<Duration, Refusal> {
+        let (after, reason) = self.silence.left(who, now);
         if after <= Priority::Ordinary.patience() {
             return Ok(after);
         }

@@ -48,7 +48,16 @@ impl Proof<'_> {
             Self::Documented(_) | Self::Any => None,
         };
         let answer: Value = serde_json::from_slice(body).ok()?;
-        says_no_beside(&answer, explained).then(|| refusal(&answer))
+        if !says_no_beside(&answer, explained) {
+            return None;
+        }
+        let is_bare =
+            explained.is_some() && !says_no_beside(&without_nothing(answer.clone()), None);
+        Some(if is_bare {
+            Meaning::Unknown
+        } else {
+            refusal(&answer)
+        })
     }
 
     /// Of what is read; a change was judged when it was answered.
@@ -82,15 +91,43 @@ pub(in crate::upstream) fn says_no(answer: &Value) -> bool {
 }
 
 /// The same, but for the key under which the list stands that explains itself. Where
-/// there is none, whatever else is under that key does not.
+/// there is none, or nobody is in it, whatever else is under that key does not.
 fn says_no_beside(answer: &Value, explained: Option<&str>) -> bool {
-    let list = explained.filter(|at| answer.pointer(at).is_some_and(|it| !it.is_null()));
+    let list = explained.filter(|at| answer.pointer(at).is_some_and(is_set));
     let explained = list.and_then(|at| at.split('/').nth(1));
     let errors = ["error", "errors"].iter();
     let errors = errors.filter(|key| explained != Some(**key));
     let errors = errors.filter_map(|key| answer.get(key));
     let flags = ["success", "ok"].iter().filter_map(|key| answer.get(key));
     errors.into_iter().any(is_set) || flags.into_iter().any(|flag| *flag == Value::Bool(false))
+}
+
+/// Whether an error stands where a list of who failed is to be, and nobody is in that.
+pub(in crate::upstream) fn is_unexplained(answer: &Value, at: &str) -> bool {
+    let key = at.split('/').nth(1).unwrap_or_default();
+    let is_error = ["error", "errors"].contains(&key) && answer.get(key).is_some_and(is_set);
+    is_error && !answer.pointer(at).is_some_and(is_set)
+}
+
+/// What of an answer is left without lists and objects that hold nothing, however
+/// deep: an error of which nothing is left says neither yes nor no.
+fn without_nothing(value: Value) -> Value {
+    match value {
+        Value::Array(list) => list
+            .into_iter()
+            .map(without_nothing)
+            .filter(is_set)
+            .collect(),
+        Value::Object(object) => {
+            let left = object
+                .into_iter()
+                .map(|(key, it)| (key, without_nothing(it)));
+            // A flag that says no is not set, and says it.
+            left.filter(|(_, it)| is_set(it) || *it == Value::Bool(false))
+                .collect()
+        }
+        other => other,
+    }
 }
 
 pub(in crate::upstream) fn is_set(value: &Value) -> bool {
@@ -159,7 +196,30 @@ mod tests {
             ),
             ("/error", r#"{"error":[{"id":"1"}]}"#, None),
             ("/error", r#"{"errors":["no"]}"#, refused),
-            ("/errors/of", r#"{"errors":{"of":[]}}"#, None),
+            ("/errors/of", r#"{"errors":{"of":[]}}"#, unknown),
+            ("/errors/of", r#"{"errors":{"of":[{"id":"1"}]}}"#, None),
+            ("/errors/of", r#"{"errors":{"of":[],"code":7}}"#, refused),
+            ("/errors/of", r#"{"errors":{"of":[]},"ok":false}"#, refused),
+            (
+                "/errors/of",
+                r#"{"errors":{"of":[]},"error":"no"}"#,
+                refused,
+            ),
+            (
+                "/error/failed",
+                r#"{"error":{"failed":[],"message":"quota"}}"#,
+                refused,
+            ),
+            (
+                "/error/failed",
+                r#"{"error":{"failed":[],"code":503}}"#,
+                unknown,
+            ),
+            (
+                "/error/failed",
+                r#"{"error":{"failed":[{"id":"1"}],"message":"some"}}"#,
+                None,
+            ),
             (
                 "/errors/of",
                 r#"{"errors":{"of":null,"detail":"no"}}"#,

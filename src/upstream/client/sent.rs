@@ -1,11 +1,13 @@
 //! What left for an application within some work, for the audit: a call that is
 //! tried again, or that is of several requests, is more than one of them. And what
-//! was taken away by it, whatever the whole came to.
+//! was taken away by it, whatever the whole came to; and what fault was heard in it,
+//! for whoever is to be told why it fails.
 
 use std::{cell::RefCell, future::Future};
 
 tokio::task_local! {
     static NOTED: RefCell<Noted>;
+    static FAULT: RefCell<Option<String>>;
 }
 
 /// In the order in which it ended.
@@ -47,9 +49,34 @@ pub(in crate::upstream) fn note_ended(account: &str, group: String) {
     with(|all| all.ended.push((account.to_owned(), group)));
 }
 
+/// Does some work, and tells how the last call of it ended of which nobody knows
+/// what it did.
+pub async fn noting_faults<F: Future>(work: F) -> (F::Output, Option<String>) {
+    let work = async {
+        let output = work.await;
+        (output, FAULT.with(RefCell::take))
+    };
+    FAULT.scope(RefCell::default(), work).await
+}
+
+pub(super) fn note_fault(fault: impl FnOnce() -> String) {
+    let _ = FAULT.try_with(|last| *last.borrow_mut() = Some(fault()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_last_fault_is_told_to_whoever_asks() {
+        let work = async {
+            note_fault(|| "one".to_owned());
+            noting(async { note_fault(|| "another".to_owned()) }).await;
+        };
+        assert_eq!(noting_faults(work).await.1.as_deref(), Some("another"));
+        note_fault(|| "nobody asks".to_owned());
+        assert_eq!(noting_faults(async {}).await.1, None);
+    }
 
     #[tokio::test]
     async fn each_work_is_told_of_its_own() {

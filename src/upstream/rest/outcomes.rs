@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     plan::state::UserKey,
-    upstream::{MemberOutcome, client::is_set},
+    upstream::{
+        MemberOutcome,
+        client::{is_set, is_unexplained},
+    },
 };
 
 /// In the order in which they were sent.
@@ -31,6 +34,8 @@ pub(super) fn of(
             let list = at.of(answer).and_then(Value::as_array);
             list.map(|list| list.iter().filter_map(|it| sent_to.who(it)).collect())
         }
+        // It is taken for a success, but no list says for whom.
+        (None, Some(at)) if is_unexplained(answer, at.as_str()) => None,
         (None, Some(at)) => match at.of(answer) {
             None | Some(Value::Null) => Some(everybody()),
             Some(Value::Array(list)) => sent_to.all_but(list),

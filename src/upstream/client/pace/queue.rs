@@ -2,12 +2,15 @@
 //!
 //! Revocations go first and have a slot for themselves. Background work goes
 //! when nothing else waits, and once in so many ordinary calls all the same:
-//! it yields, and does not starve. Connections that share a credential take
+//! it yields, and does not starve. So does what failed again and again, to
+//! everything: however much of it there is, it gets a tenth of what is sent, as
+//! long as anything else waits. Connections that share a credential take
 //! turns, so that the backlog of one does not stand before the other's calls.
 
 use super::Priority;
 
-/// So many ordinary calls go before one of the background that waits.
+/// So many ordinary calls go before one of the background that waits, and so
+/// many of any kind before one that failed again and again.
 const YIELDS: u32 = 9;
 
 /// A connection, by the order of coming.
@@ -17,17 +20,19 @@ pub(super) type Number = usize;
 pub(super) struct Queue {
     slots: usize,
     /// In flight, by priority.
-    flying: [usize; 3],
+    flying: [usize; 4],
     parties: Vec<Party>,
     turns: u64,
     /// Ordinary calls since the last of the background.
     yielded: u32,
+    /// All calls since the last that failed again and again.
+    retried: u32,
 }
 
 #[derive(Debug, Default)]
 struct Party {
     /// By priority.
-    waiting: [usize; 3],
+    waiting: [usize; 4],
     /// The last turn it had.
     last: u64,
 }
@@ -36,10 +41,11 @@ impl Queue {
     pub(super) fn new(concurrency: u32) -> Self {
         Self {
             slots: slots(concurrency),
-            flying: [0; 3],
+            flying: [0; 4],
             parties: Vec::new(),
             turns: 0,
             yielded: 0,
+            retried: 0,
         }
     }
 
@@ -71,9 +77,13 @@ impl Queue {
         self.parties[party].last = self.turns;
         self.flying[priority as usize] += 1;
         self.yielded = match priority {
-            Priority::Revocation => self.yielded,
+            Priority::Revocation | Priority::Retry => self.yielded,
             Priority::Ordinary => self.yielded.saturating_add(1),
             Priority::Background => 0,
+        };
+        self.retried = match priority {
+            Priority::Retry => 0,
+            _ => self.retried.saturating_add(1),
         };
     }
 
@@ -88,9 +98,12 @@ impl Queue {
         } else {
             (Priority::Background, Priority::Ordinary)
         };
+        let retry = || next(Priority::Retry);
         next(Priority::Revocation)
+            .or_else(|| retry().filter(|_| self.retried >= YIELDS))
             .or_else(|| next(second))
             .or_else(|| next(third))
+            .or_else(retry)
     }
 
     /// Whoever had no turn for the longest.
@@ -116,7 +129,7 @@ fn slots(concurrency: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Priority::{Background, Ordinary, Revocation};
+    use Priority::{Background, Ordinary, Retry, Revocation};
 
     /// For one connection, number 0.
     fn queue(concurrency: u32) -> Queue {
@@ -149,6 +162,22 @@ mod tests {
         assert_eq!((order.len(), background.count()), (100, 10));
         queue.wait(0, Revocation);
         assert!(queue.may_go(0, Revocation) && !queue.may_go(0, Background));
+    }
+
+    #[test]
+    fn what_failed_again_and_again_gets_a_tenth_while_anything_else_waits() {
+        for others in [&[Ordinary][..], &[Background], &[Ordinary, Background]] {
+            let mut queue = queue(4);
+            (0..60).for_each(|_| queue.wait(0, Retry));
+            assert_eq!(order(&mut queue, 20), [(0, Retry); 20], "alone");
+            others.iter().for_each(|priority| queue.wait(0, *priority));
+            assert_ne!(order(&mut queue, 1), [(0, Retry)], "fresh work is first");
+            let order = order(&mut queue, 200);
+            let retries = order.iter().filter(|it| **it == (0, Retry)).count();
+            assert_eq!((order.len(), retries), (200, 20), "{others:?}");
+            queue.wait(0, Revocation);
+            assert!(queue.may_go(0, Revocation) && !queue.may_go(0, Retry));
+        }
     }
 
     #[test]

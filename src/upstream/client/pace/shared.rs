@@ -56,7 +56,10 @@ pub(in crate::upstream::client) fn pace_for(
 mod tests {
     use tokio::time::Instant;
 
-    use super::{super::Priority, *};
+    use super::{
+        super::{Priority, What},
+        *,
+    };
 
     fn limits(per_second: u32, per_minute: Option<u32>) -> Limits {
         Limits {
@@ -81,12 +84,13 @@ mod tests {
         assert_eq!((first.per_second(), other.per_second()), (20, 50));
         assert_eq!((first.per_minute(), other.per_minute()), (Some(30), None));
         let (one, two) = (first.join(), second.join());
+        let call = What { kind: 1, one: 1 };
         let start = Instant::now();
         for _ in 0..30 {
-            drop(first.turn(&one, Priority::Revocation).await);
+            drop(first.turn(&one, Priority::Revocation, call).await);
         }
         assert!(start.elapsed().as_millis() >= 1_000);
-        let more = second.turn(&two, Priority::Revocation).await;
+        let more = second.turn(&two, Priority::Revocation, call).await;
         assert!(more.is_err(), "the minute's calls were made");
     }
 }

@@ -9,7 +9,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{super::retry_after::LONGEST, Priority};
+use super::{
+    super::retry_after::LONGEST,
+    Priority,
+    faults::{Faults, What},
+};
 
 /// How much later other calls start after a pause, so that removals,
 /// woken at the same moment, are first.
@@ -17,10 +21,11 @@ const REMOVALS_FIRST: Duration = Duration::from_millis(500);
 /// Failed connections, or refusals, in a row after which one call at a time
 /// tries.
 pub(super) const CIRCUIT: u32 = 3;
-/// The same for calls that were answered with a fault, or not at all.
-pub(super) const FAULTS: u32 = 10;
 /// The pause between two such tries.
 const PROBE: Duration = Duration::from_secs(5);
+/// Who failed last time tries so much later than who did not: what fails by
+/// itself shows nothing.
+const OTHERS_FIRST: Duration = Duration::from_secs(1);
 /// The longest own back-off, where a time was asked for and where none was.
 const ASKED: Duration = Duration::from_secs(10);
 const UNASKED: Duration = Duration::from_secs(60);
@@ -48,7 +53,7 @@ pub(super) struct Silence {
     /// Connections that could not be made, in a row.
     failures: u32,
     /// Calls in a row that ended in a fault.
-    faults: u32,
+    faults: Faults,
 }
 
 impl Silence {
@@ -64,7 +69,7 @@ impl Silence {
     }
 
     pub(super) fn is_unreachable(&self) -> bool {
-        self.failures >= CIRCUIT || self.faults >= FAULTS
+        self.failures >= CIRCUIT || self.faults.are_enough()
     }
 
     /// How long silence was asked for still.
@@ -74,17 +79,22 @@ impl Silence {
     }
 
     /// How long there is nothing to be sent, and why.
-    pub(super) fn left(&self, priority: Priority, now: Instant) -> (Duration, &'static str) {
+    pub(super) fn left(
+        &self,
+        (priority, what): (Priority, What),
+        now: Instant,
+    ) -> (Duration, &'static str) {
         let left = |until: Option<Instant>, lead: Duration| {
             until
                 .map(|until| match priority {
                     Priority::Revocation => until,
-                    Priority::Ordinary | Priority::Background => until + lead,
+                    Priority::Ordinary | Priority::Background | Priority::Retry => until + lead,
                 })
                 .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
         };
         let throttled = left(self.throttled, self.lead).max(left(self.probed, REMOVALS_FIRST));
-        let unreachable = left(self.unreachable, REMOVALS_FIRST);
+        let unreachable = self.next_try(what);
+        let unreachable = left(unreachable, REMOVALS_FIRST);
         if throttled >= unreachable {
             (throttled, "the application asked for a pause")
         } else {
@@ -95,9 +105,20 @@ impl Silence {
         }
     }
 
+    /// Whether such a call is only tried now and then.
+    fn stops(&self, what: What) -> bool {
+        self.failures >= CIRCUIT || self.faults.stop(what)
+    }
+
+    fn next_try(&self, what: What) -> Option<Instant> {
+        let next = self.unreachable.filter(|_| self.stops(what))?;
+        let failed = self.failures < CIRCUIT && self.faults.are_of(what);
+        Some(if failed { next + OTHERS_FIRST } else { next })
+    }
+
     /// With the circuit open, whoever goes is the probe: the others wait on.
-    pub(super) fn probing(&mut self, now: Instant) {
-        if self.is_unreachable() {
+    pub(super) fn probing(&mut self, what: What, now: Instant) {
+        if self.stops(what) {
             self.unreachable = Some(now + PROBE);
         }
         if self.throttles >= CIRCUIT {
@@ -144,7 +165,7 @@ impl Silence {
         };
         self.heard = Some(now);
         self.probed = None;
-        self.faults = 0;
+        self.faults.begin_again();
         self.reached();
         self.be_silent(pause, now);
         pause
@@ -188,14 +209,14 @@ impl Silence {
     /// Somebody answers there.
     fn reached(&mut self) {
         self.failures = 0;
-        if self.faults < FAULTS {
+        if !self.faults.are_enough() {
             self.unreachable = None;
         }
     }
 
     /// A call ended in a fault of the application, or without an answer.
-    pub(super) fn trouble(&mut self, now: Instant) {
-        self.faults = self.faults.saturating_add(1);
+    pub(super) fn trouble(&mut self, what: What, now: Instant) {
+        self.faults.note(what);
         self.reached();
         if self.is_unreachable() {
             self.unreachable = Some(now + PROBE);
@@ -203,8 +224,8 @@ impl Silence {
     }
 
     /// A call sent then was taken up: the own back-off starts over.
-    pub(super) fn welcome(&mut self, sent: Instant) {
-        self.faults = 0;
+    pub(super) fn welcome(&mut self, what: What, sent: Instant) {
+        self.faults.welcome(what);
         self.reached();
         if self.is_news(sent) {
             self.throttles = 0;
@@ -232,6 +253,8 @@ fn jitter(most: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const CALL: What = What { kind: 1, one: 1 };
 
     fn seconds(count: u64) -> Duration {
         Duration::from_secs(count)
@@ -279,11 +302,11 @@ mod tests {
             assert!(silence.too_many(start, None, heard) <= seconds(1));
         }
         // And one that was taken up before says nothing of now.
-        silence.welcome(start);
+        silence.welcome(CALL, start);
         let later = start + seconds(10);
         silence.too_many(later, None, later);
         assert_eq!(silence.throttles, 2);
-        silence.welcome(later);
+        silence.welcome(CALL, later);
         assert_eq!(silence.throttles, 0);
     }
 
@@ -299,7 +322,7 @@ mod tests {
             let mut silence = Silence::new(Some(minute));
             let now = Instant::now();
             assert_eq!(silence.too_many(now, asked, now), pause, "{asked:?}");
-            assert_eq!(silence.left(Priority::Revocation, now).0, pause);
+            assert_eq!(silence.left((Priority::Revocation, CALL), now).0, pause);
         }
         // What was too short once is not kept a second time, until a call is
         // taken up.
@@ -310,7 +333,7 @@ mod tests {
         let longer = pauses(&mut silence, Some(seconds(90)), 2);
         assert_eq!(longer, [seconds(90), seconds(90)]);
         let later = Instant::now() + seconds(900);
-        silence.welcome(later);
+        silence.welcome(CALL, later);
         assert_eq!(silence.too_many(later, short, later), seconds(1));
         // Being busy is another matter.
         let mut silence = Silence::new(Some(minute));

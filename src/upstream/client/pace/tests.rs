@@ -7,13 +7,19 @@ use std::{
     sync::{Arc, Mutex as StdMutex},
 };
 
-use super::{
-    silence::{CIRCUIT, FAULTS},
-    *,
-};
+use super::{faults::FAULTS, silence::CIRCUIT, *};
 
+mod broken;
 mod limits;
 mod restart;
+
+/// Calls of two kinds, in turns.
+fn what(number: u32) -> What {
+    What {
+        kind: u64::from(number % 2),
+        one: u64::from(number),
+    }
+}
 
 /// A pace and the one connection that keeps to it.
 struct Alone(Pace, Party);
@@ -26,7 +32,7 @@ impl Alone {
     }
 
     async fn turn(&self, priority: Priority) -> Result<Turn<'_>, Refusal> {
-        self.0.turn(&self.1, priority).await
+        self.0.turn(&self.1, priority, what(1)).await
     }
 }
 
@@ -139,7 +145,7 @@ async fn an_open_circuit_lets_one_probe_through() {
     let probe = pace.turn(Priority::Revocation).await.unwrap();
     assert!(pace.turn(Priority::Revocation).await.is_err());
     let recoveries = pace.recoveries();
-    pace.welcome(&probe);
+    pace.welcome(&probe, what(1));
     assert!(recoveries.has_changed().unwrap());
     assert!(pace.turn(Priority::Ordinary).await.is_ok());
 }
@@ -149,23 +155,23 @@ async fn faults_alone_open_the_circuit_and_a_fault_now_and_then_does_not() {
     let pace = paced(1_000, 100, 8);
     let recoveries = pace.recoveries();
     for _ in 0..3 {
-        for _ in 1..FAULTS {
-            pace.trouble();
+        for call in 1..FAULTS {
+            pace.trouble(what(call));
         }
         let turn = pace.turn(Priority::Ordinary).await.unwrap();
-        pace.welcome(&turn);
+        pace.welcome(&turn, what(1));
     }
     assert!(!recoveries.has_changed().unwrap());
-    for _ in 0..FAULTS {
-        pace.trouble();
+    for call in 0..FAULTS {
+        pace.trouble(what(100 + call));
     }
     assert!(pace.silences().0 && pace.turn(Priority::Revocation).await.is_err());
     pace.state().silence.unreachable = Some(Instant::now());
     let probe = pace.turn(Priority::Revocation).await.unwrap();
     // It is no better yet.
-    pace.trouble();
+    pace.trouble(what(100));
     assert!(pace.turn(Priority::Revocation).await.is_err());
-    pace.welcome(&probe);
+    pace.welcome(&probe, what(1));
     assert!(!pace.silences().0 && recoveries.has_changed().unwrap());
     assert!(pace.turn(Priority::Revocation).await.is_ok());
 }

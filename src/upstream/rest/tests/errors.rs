@@ -49,6 +49,50 @@ async fn a_list_of_who_failed_hides_no_other_error_of_a_change() {
     }
 }
 
+#[tokio::test]
+async fn an_error_with_an_empty_list_of_who_failed_is_one_of_the_whole_call() {
+    let within = ("applied = \"/added\"", "failed = \"/error/failed\"");
+    let success = (
+        "errors = [{ on",
+        "errors = [{ status = 207, means = \"success\" }, { on",
+    );
+    let added = "POST /v1/groups/g1/members [{\"id\":\"11\"},{\"id\":\"22\"}]";
+    let add = Operation::AddMembers {
+        group: "Crew".into(),
+        members: both(),
+    };
+    for (status, answer, end) in [
+        (
+            200,
+            r#"{"error":{"failed":[],"message":"quota"}}"#,
+            "rejected",
+        ),
+        (200, r#"{"error":{"failed":[],"status":500}}"#, "unclear"),
+        (200, r#"{"error":{"failed":[]}}"#, "unclear"),
+        (200, r#"{"error":{"message":"quota"}}"#, "rejected"),
+        (
+            400,
+            r#"{"error":{"failed":[],"message":"quota"}}"#,
+            "rejected",
+        ),
+        (500, r#"{"error":{"failed":[]}}"#, "unclear"),
+        // Said to be a success, which may be one in part.
+        (
+            207,
+            r#"{"error":{"failed":[],"message":"quota"}}"#,
+            "unknown",
+        ),
+        (200, r#"{"error":null}"#, "done"),
+        (200, r#"{}"#, "done"),
+    ] {
+        let script = [GROUP, (added, status, answer)];
+        let (application, script) = scripted(&[within, success], &script).await;
+        let ends = application.apply(&add).await;
+        assert_eq!(ended(ends), end, "{status} {answer}");
+        script.all_was_asked();
+    }
+}
+
 /// What comes of a creation with two members and a list at this key.
 async fn created(list: &str, status: u16, answer: &str) -> &'static str {
     let body = "body = { name = \"{group.name}\", ids = [\"{member.id}\"] }, ";

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{super::*, Alone};
+use super::{super::*, Alone, what};
 use crate::upstream::client::retry_after;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ async fn busy(pace: Arc<Alone>, application: Arc<Application>, priority: Priorit
                 let taken = application.takes();
                 sleep(application.way()).await;
                 if taken {
-                    pace.welcome(&turn);
+                    pace.welcome(&turn, what(1));
                 } else {
                     pace.too_many(&turn, application.retry_after);
                 }

@@ -7,6 +7,7 @@ use super::{
     super::{ledger::Ledger, *},
     Alone,
     limits::{Application, limits},
+    what,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -46,7 +47,7 @@ async fn busy(pace: Arc<Alone>, application: Arc<Application>) {
                 let taken = arrives.await.unwrap();
                 sleep(application.way()).await;
                 if taken {
-                    pace.welcome(&turn);
+                    pace.welcome(&turn, what(1));
                 } else {
                     pace.too_many(&turn, None);
                 }

@@ -1,0 +1,125 @@
+//! Lanes that fail again and again: when they go behind others, and for how long.
+
+use super::{
+    super::retries::{Failing, Streak},
+    *,
+};
+use crate::{plan::operation::Operation, store::Took, upstream::DONE};
+
+fn call(word: &str) -> (Operation, String, Took) {
+    let name = "dev".to_owned();
+    let took = Took {
+        millis: 1,
+        requests: None,
+    };
+    (Operation::DeleteGroup { name }, word.to_owned(), took)
+}
+
+/// A lane after so many turns that failed.
+fn failed(lanes: &Lanes, takes: bool, tries: u32) -> Streak {
+    let kinds = lanes.0.well.note(&[call("unknown")]);
+    lanes.with(LANE, |state| {
+        (state.takes, state.failed, state.progress) = (takes, kinds, false);
+    });
+    let mut streak = Streak::default();
+    for _ in 0..tries {
+        lanes.count(LANE, &mut streak, &Ok(Some(Pause::BackOff)), None);
+    }
+    streak
+}
+
+/// Whether it goes behind the others.
+async fn is_behind(lanes: &Lanes, streak: &Streak) -> bool {
+    lanes.behind(LANE, streak).await.is_some()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_fails_twice_goes_behind_others_and_who_takes_access_away_later_and_alone() {
+    let (lanes, _folder) = lanes(scripted(all_done));
+    for (takes, tries, others_done, behind) in [
+        (false, 0, true, false),
+        (false, 1, true, false),
+        (false, 2, false, true),
+        (true, 4, true, false),
+        (true, 5, true, true),
+        (true, 50, false, false),
+    ] {
+        let mut streak = failed(&lanes, takes, tries);
+        tokio::time::advance(millis(1)).await;
+        if others_done {
+            lanes.0.well.note(&[call(DONE)]);
+        }
+        assert_eq!(is_behind(&lanes, &streak).await, behind, "{takes} {tries}");
+        // What is new is tried like any other.
+        lanes.kick(LANE);
+        assert!(!is_behind(&lanes, &streak).await);
+        lanes.with(LANE, |state| state.kicked = false);
+        assert_eq!(is_behind(&lanes, &streak).await, behind);
+        // The application was away, and may have been the reason.
+        streak.is_forgiven();
+        assert!(!is_behind(&lanes, &streak).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_those_behind_two_go_at_once_and_new_work_waits_for_none() {
+    let (lanes, _folder) = lanes(scripted(all_done));
+    let streak = failed(&lanes, false, 2);
+    let first = lanes.behind(LANE, &streak).await.unwrap();
+    let second = lanes.behind(LANE, &streak).await.unwrap();
+    let minute = Duration::from_secs(60);
+    let third = async || {
+        let behind = tokio::time::timeout(minute, lanes.behind(LANE, &streak));
+        behind.await.ok().map(|place| place.is_some())
+    };
+    // Told once before, which is no news.
+    lanes.with(LANE, |state| state.notify.notify_one());
+    assert_eq!(third().await, None, "it waits");
+    let asked = async {
+        tokio::time::sleep(millis(50)).await;
+        lanes.kick(LANE);
+    };
+    let start = Instant::now();
+    assert_eq!(tokio::join!(third(), asked).0, Some(false));
+    about(start.elapsed(), millis(50));
+    lanes.with(LANE, |state| state.kicked = false);
+    drop(first);
+    assert_eq!(third().await, Some(true));
+    drop(second);
+}
+
+#[tokio::test]
+async fn what_fails_in_a_row_is_counted_and_told_with_its_reason() {
+    let (lanes, _folder) = lanes(scripted(all_done));
+    let mut streak = Streak::default();
+    let mut turn = |pause: Option<Pause>, progress: bool, fault: Option<&str>| {
+        lanes.with(LANE, |state| state.progress = progress);
+        lanes.count(LANE, &mut streak, &Ok(pause), fault.map(str::to_owned));
+        (streak.tries, lanes.failing())
+    };
+    let told = |tries, reason: &str| {
+        let reason = Some(reason.to_owned());
+        (
+            tries,
+            vec![Failing {
+                lane: LANE,
+                tries,
+                reason,
+            }],
+        )
+    };
+    let fails = Some(Pause::BackOff);
+    assert_eq!(turn(fails, false, Some("answered 500")), (1, vec![]));
+    // It was not sent, which is no try.
+    assert_eq!(turn(Some(Pause::For(millis(1))), false, None), (1, vec![]));
+    assert_eq!(turn(fails, false, None), (2, vec![]));
+    assert_eq!(turn(fails, false, None), told(3, "answered 500"));
+    assert_eq!(turn(fails, false, Some("502")), told(4, "502"));
+    assert_eq!(turn(Some(Pause::Look), false, None), told(4, "502"));
+    // Some of it was done.
+    assert_eq!(turn(fails, true, Some("500")), (1, vec![]));
+    for ended in [None, Some(Pause::None), Some(Pause::Within(millis(1)))] {
+        (0..3).for_each(|_| drop(turn(fails, false, None)));
+        assert_eq!(turn(ended, false, None), (0, vec![]));
+    }
+}
