@@ -15,6 +15,7 @@ mod bulk;
 mod calls;
 mod catalog;
 mod chaos;
+mod circuit;
 mod clock;
 mod commands;
 #[path = "../src/simulator/tests/contract.rs"]

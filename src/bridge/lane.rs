@@ -131,7 +131,7 @@ impl Lanes {
     ) -> Self {
         let families = upstream.has_families();
         Self(Arc::new(Inner {
-            people: families.then(|| People::new(sent_lately)),
+            people: families.then(|| People::new(sent_lately, read_lag)),
             connection,
             switch,
             store,

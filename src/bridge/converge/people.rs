@@ -20,12 +20,11 @@ use tokio::{
     time::Instant,
 };
 
-use super::groups::READ_LAG;
 use crate::plan::state::Family;
 
 /// Nobody is forgotten before there are so many.
 const FEW: usize = 1_024;
-/// For so long an end that found nothing is remembered, to be done once more.
+/// For so long at least an end that found nothing is remembered, to be done once more.
 const AWAITED: Duration = Duration::from_secs(60);
 
 /// Everybody of a connection who was told of lately.
@@ -33,12 +32,15 @@ const AWAITED: Duration = Duration::from_secs(60);
 pub(in crate::bridge) struct People {
     /// When this process began, if another may have sent something before.
     began: Option<Instant>,
+    /// How far what the application shows may lag behind.
+    read_lag: Duration,
     people: Mutex<HashMap<String, Arc<Turnstile<Told>>>>,
 }
 
 /// What was last told of one user.
 #[derive(Debug)]
 pub(in crate::bridge) struct Told {
+    read_lag: Duration,
     /// When the last call ended that may have changed something, if lately.
     at: Option<Instant>,
     /// And the last one that may have given something.
@@ -53,9 +55,10 @@ pub(in crate::bridge) struct Told {
 
 impl People {
     /// `sent_lately`: perhaps by the process before this one.
-    pub(in crate::bridge) fn new(sent_lately: bool) -> Self {
+    pub(in crate::bridge) fn new(sent_lately: bool, read_lag: Duration) -> Self {
         Self {
             began: sent_lately.then(Instant::now),
+            read_lag,
             people: Mutex::default(),
         }
     }
@@ -68,7 +71,7 @@ impl People {
             if people.len() >= FEW && people.len().is_multiple_of(FEW / 4) {
                 people.retain(|_, person| is_remembered(person));
             }
-            let fresh = || Arc::new(Turnstile::new(Told::nothing(self.began)));
+            let fresh = || Arc::new(Turnstile::new(Told::nothing(self.began, self.read_lag)));
             Arc::clone(people.entry(account.to_owned()).or_insert_with(fresh))
         };
         turnstile.lock_owned().await
@@ -89,8 +92,9 @@ fn is_remembered(person: &Arc<Turnstile<Told>>) -> bool {
 }
 
 impl Told {
-    pub(in crate::bridge) fn nothing(since: Option<Instant>) -> Self {
+    pub(in crate::bridge) fn nothing(since: Option<Instant>, read_lag: Duration) -> Self {
         Self {
+            read_lag,
             at: since,
             gave: since,
             has: Vec::new(),
@@ -101,19 +105,19 @@ impl Told {
 
     /// How long a look may still miss what was sent last, if it may.
     fn lag(&self) -> Option<Duration> {
-        left(self.at)
+        self.left(self.at)
     }
 
     /// How long it may miss what was given last.
     pub(in crate::bridge) fn gave_lately(&self) -> Option<Duration> {
-        left(self.gave)
+        self.left(self.gave)
     }
 
     /// How long an end that found nothing may have missed what somebody else gave
     /// right before it. The next one that finds nothing after that is believed.
     pub(in crate::bridge) fn may_have_missed(&mut self, nothing: bool) -> Option<Duration> {
         let since = nothing.then(|| *self.empty.get_or_insert_with(Instant::now));
-        let left = left(since);
+        let left = self.left(since);
         self.empty = self.empty.filter(|_| left.is_some());
         left
     }
@@ -125,12 +129,13 @@ impl Told {
 
     /// An end is to be done once more, though that may be due for some time.
     fn is_awaited(&self) -> bool {
-        self.empty.is_some_and(|since| since.elapsed() < AWAITED)
+        self.empty
+            .is_some_and(|since| since.elapsed() < AWAITED.max(self.read_lag))
     }
 
     /// A call ended of which is not known what it did.
     pub(in crate::bridge) fn unclear(&mut self) {
-        *self = Self::nothing(Some(Instant::now()));
+        *self = Self::nothing(Some(Instant::now()), self.read_lag);
     }
 
     /// The account was ended, with all that it had, or with some of it.
@@ -153,6 +158,11 @@ impl Told {
         self.lag().filter(|_| !self.agrees(family, wanted))
     }
 
+    fn left(&self, of: Option<Instant>) -> Option<Duration> {
+        let left = self.read_lag.checked_sub(of?.elapsed())?;
+        (!left.is_zero()).then_some(left)
+    }
+
     fn agrees(&self, family: &Family, wanted: bool) -> bool {
         let known = self.has.iter().find(|(name, _)| *name == family.name);
         let known = known.map(|(_, rank)| *rank);
@@ -163,9 +173,4 @@ impl Told {
             Some(Some(rank)) => rank != family.rank,
         }
     }
-}
-
-fn left(of: Option<Instant>) -> Option<Duration> {
-    let left = READ_LAG.checked_sub(of?.elapsed())?;
-    (!left.is_zero()).then_some(left)
 }

@@ -11,7 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{groups::members_of, *};
+use super::{
+    groups::{READ_LAG, members_of},
+    *,
+};
 use crate::{
     plan::{
         capability::{Act, Capability, Certainty, Identifier},

@@ -72,7 +72,9 @@ impl<'t> Ahead<'t> {
         let rails = (Arc::clone(&policy.guard), policy.read_lag);
         Self {
             trial,
-            people: upstream.has_families().then(|| People::new(false)),
+            people: upstream
+                .has_families()
+                .then(|| People::new(false, policy.read_lag)),
             upstream: Pretend::new(upstream),
             foreseen: Vec::new(),
             refused: HashMap::new(),

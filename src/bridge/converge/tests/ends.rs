@@ -9,7 +9,7 @@ use crate::{
 const LAG: Duration = Duration::from_secs(10);
 
 fn given_lately() -> Told {
-    let mut told = Told::nothing(None);
+    let mut told = Told::nothing(None, READ_LAG);
     let family = Family {
         name: "acme".into(),
         rank: 1,
@@ -98,7 +98,7 @@ fn looked_for(active: bool) -> UserTurn {
 async fn who_must_have_nothing_and_is_not_shown_is_looked_for_once_more() {
     let mut app = scripted(all_done);
     app.families = true;
-    let mut told = Told::nothing(None);
+    let mut told = Told::nothing(None, READ_LAG);
     let (learned, pause) = user_turn(&app, looked_for(false), Some(&mut told)).await;
     assert!(learned.had_nothing && learned.again && !learned.settled);
     assert_eq!(pause, Pause::Within(LAG));
@@ -123,7 +123,7 @@ async fn nobody_is_ended_who_is_to_be_made_and_is_not_shown() {
             reason: "429".into(),
         })
     });
-    let mut told = Told::nothing(None);
+    let mut told = Told::nothing(None, READ_LAG);
     let (learned, pause) = user_turn(&app, looked_for(true), Some(&mut told)).await;
     assert_eq!((app.calls(), pause), (1, Pause::BackOff));
     assert!(!learned.had_nothing && !learned.again);

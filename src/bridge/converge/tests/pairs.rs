@@ -30,7 +30,13 @@ async fn a_call_carries_what_is_known_of_the_user_and_its_answer_is_kept_with_it
     let mut asked = asked(role("editor", 0), role("viewer", 1));
     asked.counting.has = true;
     asked.counting.holding = Some(seat("admin"));
-    let (learned, _) = told(&app, group(1..2, 0..0), &asked, &People::new(false)).await;
+    let (learned, _) = told(
+        &app,
+        group(1..2, 0..0),
+        &asked,
+        &People::new(false, READ_LAG),
+    )
+    .await;
     let member = Principal {
         counts: Some("viewer".into()),
         given_up: vec!["editor".into()],
@@ -50,7 +56,13 @@ async fn a_call_carries_what_is_known_of_the_user_and_its_answer_is_kept_with_it
     assert_eq!(learned.holdings, [(UserKey(1), Some(now))]);
     // Of what a look showed, or what was refused, nothing new is known.
     let seen = scripted(|operation| outcome(operation, MemberOutcome::Seen));
-    let (learned, _) = told(&seen, group(1..2, 0..0), &asked, &People::new(false)).await;
+    let (learned, _) = told(
+        &seen,
+        group(1..2, 0..0),
+        &asked,
+        &People::new(false, READ_LAG),
+    )
+    .await;
     assert_eq!(
         (sorted(learned.present), learned.holdings),
         (vec![1], vec![])
@@ -65,7 +77,7 @@ async fn where_nothing_is_taken_any_more_nobody_else_is_tried() {
         })
     });
     app.refused = AtomicUsize::new(1_000);
-    let people = People::new(false);
+    let people = People::new(false, READ_LAG);
     let (learned, pause) = told(&app, group(0..30, 0..0), &Asked::default(), &people).await;
     assert_eq!((learned.unsent.len(), pause), (30, Pause::UntilAccepted));
     assert!(app.calls() <= 10, "{}", app.calls());
@@ -78,7 +90,7 @@ async fn who_is_not_known_has_nothing_to_lose_unless_that_look_may_lag() {
             reason: "404".into(),
         })
     });
-    let people = People::new(false);
+    let people = People::new(false, READ_LAG);
     let removal = || group(0..0, 1..2);
     let (learned, pause) = told(&app, removal(), &Asked::default(), &people).await;
     assert_eq!((sorted(learned.absent), pause), (vec![1], Pause::None));
@@ -110,7 +122,13 @@ async fn a_pair_is_judged_by_a_refusal_alone() {
         let app = scripted(move |_| Err(error.clone()));
         let mut higher = asked(role("admin", 0), role("viewer", 1));
         higher.counting.kept = true;
-        let (learned, end) = told(&app, group(0..1, 0..0), &higher, &People::new(false)).await;
+        let (learned, end) = told(
+            &app,
+            group(0..1, 0..0),
+            &higher,
+            &People::new(false, READ_LAG),
+        )
+        .await;
         assert_eq!((app.calls(), end), (1, pause), "it is not sent otherwise");
         assert_eq!((learned.present, learned.refused), (vec![], vec![]));
     }
@@ -118,7 +136,13 @@ async fn a_pair_is_judged_by_a_refusal_alone() {
     let app = scripted(|_| Err(rejected()));
     let mut kept = asked(role("viewer", 1), role("viewer", 1));
     kept.counting.kept = true;
-    let (learned, _) = told(&app, group(0..1, 0..0), &kept, &People::new(false)).await;
+    let (learned, _) = told(
+        &app,
+        group(0..1, 0..0),
+        &kept,
+        &People::new(false, READ_LAG),
+    )
+    .await;
     assert_eq!(
         (sorted(learned.present), learned.refused),
         (vec![0], vec![])

@@ -89,7 +89,13 @@ fn sent(app: &Scripted) -> Vec<(bool, i64, Option<String>)> {
 async fn each_pair_is_a_call_with_what_counts_and_removals_go_first() {
     let app = scripted(all_done);
     let asked = asked(role("viewer", 1), role("viewer", 1));
-    let (learned, pause) = told(&app, group(0..2, 7..9), &asked, &People::new(false)).await;
+    let (learned, pause) = told(
+        &app,
+        group(0..2, 7..9),
+        &asked,
+        &People::new(false, READ_LAG),
+    )
+    .await;
     assert_eq!(pause, Pause::None);
     assert_eq!(
         (sorted(learned.present), sorted(learned.absent)),
@@ -113,7 +119,13 @@ async fn who_was_asked_for_otherwise_since_is_not_sent() {
         overtaken: vec![UserKey(1), UserKey(7)],
         ..Asked::default()
     };
-    let (learned, _) = told(&app, group(0..3, 7..8), &asked, &People::new(false)).await;
+    let (learned, _) = told(
+        &app,
+        group(0..3, 7..8),
+        &asked,
+        &People::new(false, READ_LAG),
+    )
+    .await;
     assert_eq!(sorted(learned.unsent), [1, 7]);
     assert_eq!(sorted(learned.present), [0, 2]);
 }
@@ -123,7 +135,13 @@ async fn whom_another_connection_has_to_let_go_first_is_not_sent_and_is_asked_fo
     let app = scripted(all_done);
     let mut asked = Asked::default();
     asked.counting.seat = Seat::Leaving;
-    let (learned, pause) = told(&app, group(0..2, 7..7), &asked, &People::new(false)).await;
+    let (learned, pause) = told(
+        &app,
+        group(0..2, 7..7),
+        &asked,
+        &People::new(false, READ_LAG),
+    )
+    .await;
     assert!(learned.is_idle(), "{learned:?}");
     assert_eq!((app.calls(), pause), (0, Pause::HandedOver));
     assert_eq!(sorted(learned.unsent), [0, 1]);
@@ -146,7 +164,7 @@ async fn not_now_stops_the_turn_and_what_is_unclear_does_not() {
         &app,
         group(0..50, 0..0),
         &Asked::default(),
-        &People::new(false),
+        &People::new(false, READ_LAG),
     )
     .await;
     assert_eq!(pause, Pause::For(Duration::from_secs(60)));
@@ -164,7 +182,7 @@ async fn what_holds_one_pair_up_holds_up_none_of_the_others() {
         [UserKey(4)] => outcome(operation, MemberOutcome::Waits(Duration::from_secs(90))),
         _ => all_done(operation),
     });
-    let people = People::new(false);
+    let people = People::new(false, READ_LAG);
     let (learned, pause) = told(&app, group(0..9, 0..0), &Asked::default(), &people).await;
     assert_eq!(sorted(learned.unsent), [3, 4]);
     assert_eq!(learned.present.len(), 7);
@@ -177,7 +195,7 @@ async fn what_is_unclear_is_said_again_soon_while_the_rest_goes_well_and_else_ba
         [UserKey(3)] => Err(unclear()),
         _ => all_done(operation),
     });
-    let people = People::new(false);
+    let people = People::new(false, READ_LAG);
     let (learned, pause) = told(&app, group(0..9, 0..0), &Asked::default(), &people).await;
     assert!(matches!(pause, Pause::Within(_)), "{pause:?}");
     assert_eq!(learned.present.len(), 8);
@@ -201,11 +219,23 @@ async fn a_pair_is_judged_by_itself_when_the_group_before_it_is_refused() {
         }
     });
     let higher = asked(role("admin", 0), role("viewer", 1));
-    let (learned, _) = told(&app, group(0..1, 0..0), &higher, &People::new(false)).await;
+    let (learned, _) = told(
+        &app,
+        group(0..1, 0..0),
+        &higher,
+        &People::new(false, READ_LAG),
+    )
+    .await;
     assert_eq!((sorted(learned.present), app.calls()), (vec![0], 2));
     assert!(learned.refused.is_empty());
     let only = asked(role("admin", 0), role("admin", 0));
-    let (learned, _) = told(&app, group(1..2, 0..0), &only, &People::new(false)).await;
+    let (learned, _) = told(
+        &app,
+        group(1..2, 0..0),
+        &only,
+        &People::new(false, READ_LAG),
+    )
+    .await;
     assert_eq!((learned.refused.len(), app.calls()), (1, 3));
 }
 
@@ -220,7 +250,7 @@ async fn a_rule_of_this_side_is_told_in_its_own_words() {
         &app,
         group(0..0, 7..8),
         &Asked::default(),
-        &People::new(false),
+        &People::new(false, READ_LAG),
     )
     .await;
     let reason = "cannot remove the member in Test: nobody else administers it";
@@ -236,7 +266,7 @@ async fn what_is_forbidden_of_one_user_holds_up_no_other() {
         }),
         _ => all_done(operation),
     });
-    let people = People::new(false);
+    let people = People::new(false, READ_LAG);
     let (learned, pause) = told(&app, group(0..20, 7..9), &Asked::default(), &people).await;
     assert_eq!(
         sorted(learned.unsent),
@@ -257,7 +287,7 @@ async fn members_of_a_group_that_is_not_shown_for_a_moment_are_not_given_up() {
         reason: "404".into(),
     };
     let app = scripted(move |_| Err(missing()));
-    let people = People::new(false);
+    let people = People::new(false, READ_LAG);
     let (learned, pause) = told(&app, group(0..30, 0..0), &Asked::default(), &people).await;
     assert_eq!((learned.unsent.len(), learned.refused.len()), (30, 0));
     assert_eq!(pause, Pause::BackOff);
@@ -292,7 +322,7 @@ async fn a_look_is_believed_unless_it_may_lag_behind_what_was_told() {
     });
     let viewer = asked(role("viewer", 1), role("viewer", 1));
     let nobody = Asked::default();
-    let people = People::new(false);
+    let people = People::new(false, READ_LAG);
     let add = || group(0..1, 0..0);
     let (learned, _) = told(&app, add(), &viewer, &people).await;
     assert_eq!(sorted(learned.present), [0], "nothing was sent lately");
@@ -316,7 +346,7 @@ async fn a_look_is_believed_unless_it_may_lag_behind_what_was_told() {
 async fn what_the_process_before_has_sent_is_not_known_for_a_while() {
     let app = scripted(|operation| outcome(operation, MemberOutcome::Seen));
     let viewer = asked(role("viewer", 1), role("viewer", 1));
-    let people = People::new(true);
+    let people = People::new(true, READ_LAG);
     let (learned, _) = told(&app, group(0..1, 0..0), &viewer, &people).await;
     assert!(learned.present.is_empty());
     tokio::time::advance(Duration::from_secs(10)).await;
@@ -326,7 +356,7 @@ async fn what_the_process_before_has_sent_is_not_known_for_a_while() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_is_told_of_twice_at_once_and_no_more_than_ten_are() {
-    let people = Arc::new(People::new(false));
+    let people = Arc::new(People::new(false, READ_LAG));
     let mine = people.alone("ann").await;
     let other = Arc::clone(&people);
     let waits = tokio::spawn(async move {
@@ -362,7 +392,7 @@ async fn an_account_that_has_to_appear_is_staged_and_not_refused() {
 #[tokio::test(start_paused = true)]
 async fn an_end_soon_after_other_calls_is_done_and_done_once_more() {
     let app = scripted(all_done);
-    let mut lately = Told::nothing(None);
+    let mut lately = Told::nothing(None, READ_LAG);
     lately.has(&viewers(), Some(1));
     let end = || user(false, Existence::Present, false);
     let (learned, pause) = user_turn(&app, end(), Some(&mut lately)).await;
@@ -390,7 +420,7 @@ async fn an_end_that_found_nothing_is_done_once_more_when_a_look_can_lag_no_long
         other => panic!("{other:?}"),
     };
     let (empty, app) = (scripted(nothing), scripted(all_done));
-    let mut told = Told::nothing(None);
+    let mut told = Told::nothing(None, READ_LAG);
     let end = || user(false, Existence::Present, false);
     for _ in 0..2 {
         let (learned, pause) = user_turn(&empty, end(), Some(&mut told)).await;
@@ -419,7 +449,7 @@ async fn an_end_that_found_nothing_is_done_once_more_when_a_look_can_lag_no_long
 async fn an_end_that_was_refused_or_broken_off_may_have_been_done_in_part() {
     let mut app = scripted(|_| Err(rejected()));
     app.user = Some(RemoteUser::default());
-    let mut told = Told::nothing(None);
+    let mut told = Told::nothing(None, READ_LAG);
     let end = || user(false, Existence::Present, false);
     let (learned, _) = user_turn(&app, end(), Some(&mut told)).await;
     assert!(learned.refused.is_some() && learned.recreated);
@@ -440,7 +470,7 @@ async fn an_end_that_was_done_in_part_stands_and_says_so() {
             reason: "organizations remain".into(),
         })
     });
-    let mut told = Told::nothing(None);
+    let mut told = Told::nothing(None, READ_LAG);
     let end = user(false, Existence::Present, false);
     let (learned, pause) = user_turn(&app, end, Some(&mut told)).await;
     assert!(learned.again && !learned.settled && !learned.recreated);

@@ -270,7 +270,7 @@ async fn only_the_end_of_an_account_changes_what_was_told_of_it() {
         rank: 1,
     };
     let told = || {
-        let mut told = Told::nothing(None);
+        let mut told = Told::nothing(None, READ_LAG);
         told.has(&family, Some(1));
         told
     };
