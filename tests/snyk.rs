@@ -18,6 +18,7 @@ mod faults;
 mod planned;
 mod protected;
 mod restart;
+mod several;
 mod swapped;
 mod unknown;
 

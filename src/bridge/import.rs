@@ -142,6 +142,7 @@ impl Session {
         }
         twins::disown(&mut reading, &twins);
         let (left_out, unread) = (reading.left_out(), reading.unread);
+        let several = reading.several();
         let listed = reading.users;
         let users = listed.iter().filter(|user| !user.unreadable);
         let users = users.filter_map(|user| self.found_user(user, profiles.get(&user.account)));
@@ -170,6 +171,7 @@ impl Session {
         Ok(self.told(Imported {
             doubted,
             unread,
+            several,
             unshown: seen.unshown + twins.len() as u64 + left_out,
             ..seen
         }))
@@ -332,7 +334,7 @@ impl Session {
             family: remote.family.clone(),
             members: members
                 .into_iter()
-                .filter(|member| !member.covers)
+                .filter(|member| !member.covers && !member.unclear)
                 .map(|member| (member.upstream_id, member.account))
                 .collect(),
         }

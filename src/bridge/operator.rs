@@ -144,8 +144,20 @@ pub struct ConnectionStatus {
     /// Accounts with the address of one user: several that share it, or what is left
     /// to somebody who must have nothing; of at most so many.
     pub twins: Vec<Twins>,
+    /// Whom the application shows with several groups that exclude each other, as far
+    /// as they were read since the start; at most so many.
+    pub several: Vec<WithSeveral>,
     /// What the last reconciliation found, or has found so far.
     pub drifted: Option<Drifted>,
+}
+
+/// Somebody whom the application shows with several groups of one family, by its
+/// id there; what is known of it in them stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WithSeveral {
+    pub user: Option<ResourceId>,
+    pub account: String,
+    pub of: String,
 }
 
 /// How many of something are in the application as asked.
@@ -425,6 +437,21 @@ impl Operator {
         Ok(failing)
     }
 
+    async fn with_several(&self, connection: &Connection) -> Result<Vec<WithSeveral>, StoreError> {
+        let shown = connection.upstream.condition().several;
+        let mut several = Vec::new();
+        for one in shown.into_iter().take(SHOWN) {
+            let who = vec![(Some(one.upstream_id.clone()), Some(one.account))];
+            let users = self.bridge.store.users_shown(connection.key, who).await?;
+            several.push(WithSeveral {
+                user: users.into_iter().next(),
+                account: one.upstream_id,
+                of: one.family,
+            });
+        }
+        Ok(several)
+    }
+
     /// Rows of the audit after a number, oldest first.
     pub async fn audit(&self, after: i64, most: usize) -> Result<Vec<AuditRow>, StoreError> {
         self.bridge.store.audit(after, most).await
@@ -461,6 +488,7 @@ impl Operator {
                 requests_refused: connection.budget.refused(),
                 last_import: connection.last_import(),
                 twins: store.twins(connection.key, SHOWN).await?,
+                several: self.with_several(connection).await?,
                 unreconciled: reconciling.failure(),
                 reconciled: ended.max(reconciling.good),
                 drifted,

@@ -141,6 +141,15 @@ async fn one(bridge: &std::sync::Arc<Bridge>, name: &str, shrunk: bool) -> Resul
         );
         Screen::new().line(Tone::Bad, &text);
     }
+    if seen.several > 0 {
+        let text = format!(
+            "{} users are shown with several memberships where one is all there can be; what is \
+             known of theirs there stays as it is, and the log and the status of the server name \
+             them; leave each one of them, in the application",
+            seen.several
+        );
+        Screen::new().line(Tone::Bad, &text);
+    }
     if seen.unshown > 0 {
         let text = format!(
             "{} users or groups are not shown, because others have names here that SCIM does not \

@@ -70,6 +70,7 @@ fn is_well(connection: &Value) -> bool {
         && none(&connection["refused"])
         && readings::are_well(connection)
         && collisions(connection).next().is_none()
+        && several(connection).next().is_none()
         && connection["waiting"].as_array().is_none_or(Vec::is_empty)
         && connection["notOffered"]
             .as_array()
@@ -89,6 +90,20 @@ fn collisions(connection: &Value) -> impl Iterator<Item = (&str, Vec<&str>, bool
             it["user"].as_str()?,
             accounts.filter_map(Value::as_str).collect(),
             it["ended"] == true,
+        ))
+    })
+}
+
+/// Who is shown with several memberships that exclude each other: the user here and
+/// its account there, and of what they are.
+fn several(connection: &Value) -> impl Iterator<Item = (Option<&str>, &str, &str)> {
+    let all = connection["severalMemberships"].as_array();
+    let all = all.into_iter().flatten();
+    all.filter_map(|it| {
+        Some((
+            it["user"].as_str(),
+            it["account"].as_str()?,
+            it["of"].as_str()?,
         ))
     })
 }
@@ -187,6 +202,7 @@ fn show(screen: Screen, status: &Value) {
             );
         }
         show_collisions(screen, connection);
+        show_several(screen, connection);
         readings::show(screen, connection);
         for what in ["pending", "refused", "staged"] {
             let counts = counts(&connection[what]);
@@ -265,6 +281,22 @@ fn show_collisions(screen: Screen, connection: &Value) {
                  give each an address of its own there"
             )
         };
+        screen.paragraph(Tone::Bad, "  ", &text);
+    }
+}
+
+fn show_several(screen: Screen, connection: &Value) {
+    for (user, account, of) in several(connection).take(SHOWN) {
+        let who = user.map_or_else(
+            || format!("the account {account}"),
+            |user| format!("User {user} (the account {account})"),
+        );
+        let text = format!(
+            "{who} has more than one membership of {of} in the application, where one is all there \
+             can be: what is known of it there stays as it is, no role of its there is changed, and \
+             only a deactivation or deletion takes all of them away; leave it one of them, in the \
+             application, and the next import believes it"
+        );
         screen.paragraph(Tone::Bad, "  ", &text);
     }
 }

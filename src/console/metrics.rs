@@ -119,6 +119,11 @@ const ROWS: [Row; 50] = [
         |c| c.twins.iter().filter(|it| it.user.is_some()).count() as u64,
     ),
     gauge(
+        "several_memberships",
+        "Users whom the application shows with several groups that exclude each other.",
+        |c| c.condition.several.len() as u64,
+    ),
+    gauge(
         "waiting",
         "What waits for something that is not done here, a hundred at most.",
         |c| c.waiting.len() as u64,

@@ -102,6 +102,11 @@ fn connection(of: &ConnectionStatus) -> Value {
             "ended": twins.ended,
             "accounts": twins.accounts,
         })).collect::<Vec<_>>(),
+        "severalMemberships": of.several.iter().map(|it| json!({
+            "user": it.user.map(|user| user.to_string()),
+            "account": it.account,
+            "of": it.of,
+        })).collect::<Vec<_>>(),
         "managedElsewhere": of.elsewhere.iter().map(|it| json!({
             "resourceType": it.of.name(),
             "id": it.id.to_string(),
@@ -142,6 +147,7 @@ fn connection(of: &ConnectionStatus) -> Value {
             "unshown": last.result.as_ref().ok().map(|seen| seen.unshown),
             "doubted": last.result.as_ref().ok().map(|seen| seen.doubted),
             "unread": last.result.as_ref().ok().map(|seen| seen.unread),
+            "several": last.result.as_ref().ok().map(|seen| seen.several),
             "error": last.result.as_ref().err(),
             "lastGood": last.good.map(time),
         })),

@@ -60,6 +60,9 @@ pub struct Team {
     pub members: Vec<String>,
     /// Groups inside it, where the application has such.
     pub nested: Vec<String>,
+    /// Of Snyk, against its contract: also who has a role of the group already gets
+    /// this one, as a second membership.
+    pub besides: bool,
 }
 
 impl Default for Team {
@@ -70,6 +73,7 @@ impl Default for Team {
             synced: false,
             members: Vec::new(),
             nested: Vec::new(),
+            besides: false,
         }
     }
 }

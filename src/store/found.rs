@@ -52,6 +52,9 @@ pub struct Imported {
     pub back: u64,
     /// Groups whose members could not be read, and are here as they were.
     pub unread: u64,
+    /// Users whom the application shows with several groups of a family, which
+    /// excludes them; their memberships there are here as they were.
+    pub several: u64,
 }
 
 /// A membership that was only found and is about to be taken away.

@@ -395,6 +395,7 @@ impl Client {
             calls: self.tally.calls.load(Relaxed),
             throttled: self.tally.throttled.load(Relaxed),
             unanswered: self.tally.unanswered.load(Relaxed),
+            several: Vec::new(),
         }
     }
 

@@ -308,6 +308,9 @@ pub struct RemoteMember {
     /// In a group of a family: has one that stands before it. It satisfies who
     /// is asked for, and is no member otherwise.
     pub covers: bool,
+    /// In a group of a family: is shown with several of it, so that it cannot be told
+    /// whether it has this one. Nothing is concluded from it.
+    pub unclear: bool,
 }
 
 /// What a call did.
@@ -450,6 +453,17 @@ pub struct Condition {
     pub calls: u64,
     pub throttled: u64,
     pub unanswered: u64,
+    /// Whom the last readings showed with several groups of a family.
+    pub several: Vec<Several>,
+}
+
+/// Somebody whom the application shows with several groups of a family, which
+/// excludes them; what is known of it there stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Several {
+    pub account: String,
+    pub upstream_id: String,
+    pub family: String,
 }
 
 /// One line of `drawbridge check`.

@@ -12,9 +12,10 @@ pub(in crate::bridge) struct Identities {
 }
 
 impl Identities {
+    /// Those who are there for certain.
     pub(in crate::bridge) fn of_members(members: &[RemoteMember]) -> Self {
         let mut all = Self::default();
-        for member in members {
+        for member in members.iter().filter(|it| !it.unclear) {
             all.ids.extend(member.upstream_id.clone());
             all.accounts
                 .extend(member.account.as_ref().map(|it| it.to_lowercase()));

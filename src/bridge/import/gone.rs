@@ -37,6 +37,18 @@ impl Reading {
         let groups = self.groups.iter().filter(|(group, _)| group.unreadable);
         (users + groups.count()) as u64
     }
+
+    /// How many have several groups of a family, so that their memberships there
+    /// are here as they were.
+    pub(super) fn several(&self) -> u64 {
+        let mut met = HashSet::new();
+        for (group, members) in &self.groups {
+            let family = group.family.as_ref().map(|family| &family.name);
+            let unclear = members.iter().filter(|member| member.unclear);
+            met.extend(unclear.map(|it| (family, &it.upstream_id, &it.account)));
+        }
+        met.len() as u64
+    }
 }
 
 /// What is here of the application's groups, by its names for them, and whether
@@ -200,7 +212,7 @@ impl Session {
         let listed = listed.iter().map(|member| Shown {
             upstream_id: member.upstream_id.clone(),
             account: member.account.clone(),
-            covers: member.covers,
+            covers: member.covers || member.unclear,
             by_id: false,
         });
         let listed: Vec<Shown> = listed.collect();

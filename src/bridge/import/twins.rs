@@ -160,6 +160,7 @@ mod tests {
             upstream_id: Some(id.into()),
             account: Some(account.into()),
             covers: false,
+            unclear: false,
         }
     }
 

@@ -584,6 +584,7 @@ pub(super) fn shown_of(member: RemoteMember, by_id: bool) -> Shown {
         by_id,
         upstream_id: member.upstream_id,
         account: member.account,
-        covers: member.covers,
+        // As good as there, and nothing new of it is believed.
+        covers: member.covers || member.unclear,
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A company's teams of one name are one Snyk Group, each team one role in it
 //! (its kind; `group_member` where it has none); of several the first counts.
-//! Whoever owns something is in an organization below every group.
+//! Whoever owns something is in an organization below every group. A team
+//! `besides` gives its members a second membership, as Snyk should not.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -58,7 +59,10 @@ pub(in crate::simulator) struct Membership {
 pub(in crate::simulator) enum Change {
     Join(String, Membership),
     Role(String, String, String),
+    /// A user, with everything.
     Leave(String, String),
+    /// One membership.
+    End(String, String),
     LeaveSso(String),
 }
 
@@ -130,7 +134,7 @@ impl World {
         let there = there.flat_map(|group| &group.memberships);
         let mut there: BTreeSet<String> = there.map(|it| it.user.clone()).collect();
         for user in members {
-            if !there.insert(user.clone()) {
+            if !there.insert(user.clone()) && !team.besides {
                 continue;
             }
             if let Some(found) = self.groups.get_mut(&group) {
@@ -183,6 +187,15 @@ impl World {
                     group.memberships.retain(|found| found.user != user);
                     group.in_organizations.remove(&user);
                 }
+            }
+            Change::End(group, id) => {
+                let Some(group) = self.groups.get_mut(&group) else {
+                    return;
+                };
+                group.memberships.retain(|found| found.id != id);
+                let there: BTreeSet<&String> =
+                    group.memberships.iter().map(|it| &it.user).collect();
+                group.in_organizations.retain(|user| there.contains(user));
             }
             Change::LeaveSso(user) => {
                 if let Some(found) = self.users.get_mut(&user) {
@@ -382,7 +395,7 @@ impl World {
         if group.in_organizations.contains(&found.user) && !cascade {
             return Decision::refuse(409, "User has organization memberships in this group");
         }
-        Decision::done(Change::Leave(id.to_owned(), found.user.clone()))
+        Decision::done(Change::End(id.to_owned(), membership.to_owned()))
     }
 
     fn find(&self, id: &str, membership: &str) -> Option<(&Group, &Membership)> {

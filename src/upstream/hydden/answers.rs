@@ -63,6 +63,7 @@ pub(super) fn members(list: &Members) -> Result<Vec<RemoteMember>, UpstreamError
                 upstream_id: Some(member.id.clone()),
                 account: Some(member.id.to_lowercase()),
                 covers: false,
+                unclear: false,
             })
         })
         .collect()

@@ -291,6 +291,7 @@ fn read_member(row: &Value, wire: &Wire) -> Result<RemoteMember, UpstreamError> 
             upstream_id: text(row, wire.key(Key::UserId)).or_else(|| text(row, "id")),
             account: text(row, wire.key(Key::Email)).map(|email| email.to_lowercase()),
             covers: false,
+            unclear: false,
         },
         _ => RemoteMember::default(),
     };

@@ -79,6 +79,7 @@ impl Snyk {
         let began = Moment::now();
         let all = self.api.memberships(group, Which::All).await?;
         self.memory.read(group, &all, began);
+        self.several.read(group, &all);
         self.families.learn_all(group, &all);
         Ok(all)
     }

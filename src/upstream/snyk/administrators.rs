@@ -252,6 +252,7 @@ impl Snyk {
             return Ok(Permit::NotYet(wait));
         }
         let shown = self.read_administrators(group).await?;
+        let shown = self.several.others(group, shown);
         if !of.somebody_stays(&shown, &now.user_id) {
             return Err(self.last_of(group));
         }

@@ -144,9 +144,10 @@ impl Snyk {
             }
         }
         let of = self.administrators.of(group);
-        looks
-            .get(group)
-            .is_some_and(|(_, shown)| !shown.contains(user) && of.somebody_stays(shown, user))
+        looks.get(group).is_some_and(|(_, shown)| {
+            let certain = || self.several.others(group, shown.clone());
+            !shown.contains(user) && of.somebody_stays(&certain(), user)
+        })
     }
 
     /// What a user has in a Snyk Group, without a look.

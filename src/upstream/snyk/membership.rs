@@ -425,7 +425,10 @@ impl Snyk {
     ) -> Result<(), UpstreamError> {
         let gone = self.api.delete(group, membership).await;
         match &gone {
-            Ok(()) => self.memory.ended(group, user, membership),
+            Ok(()) => {
+                self.memory.ended(group, user, membership);
+                self.several.forget(group, user);
+            }
             Err(UpstreamError::Missing { .. }) => self.memory.forget(group, user),
             Err(UpstreamError::Unknown { .. }) => self.memory.doubt(group, user, membership),
             Err(_) => self.memory.saw(group, user, None),
@@ -446,6 +449,8 @@ impl Snyk {
 pub(super) const ORGANIZATIONS_REMAIN: &str = "the user is in organizations below the Snyk Group, \
     and those memberships remain; take the user out of them in Snyk, or set cascade = true for \
     this connection, which takes these memberships away too";
+/// Neither of them is changed: that may be the one that counts for nothing, or one
+/// that somebody gave on purpose. Only who leaves loses both.
 const TWICE: &str = "Snyk shows two memberships of the user in the Snyk Group, and it cannot be \
     told which one counts; take one of them away in Snyk";
 

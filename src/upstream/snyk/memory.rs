@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::api::Membership;
+use super::{api::Membership, several};
 use crate::upstream::client::Moment;
 
 /// What a reading showed is relied on for so long.
@@ -254,11 +254,12 @@ impl Memory {
     }
 
     /// A whole list of a Snyk Group, whose reading began at a moment. What was
-    /// done since is younger than it.
+    /// done since is younger than it. Of who is there more than once nothing is
+    /// known.
     pub(super) fn read(&self, group: &str, list: &[Membership], began: Moment) {
         let mut roles: HashMap<&str, Arc<str>> = HashMap::new();
         let mut now = HashMap::with_capacity(list.len());
-        for membership in list {
+        for membership in several::without(list) {
             let role = roles
                 .entry(&membership.role_id)
                 .or_insert_with(|| Arc::from(membership.role_id.as_str()));

@@ -44,6 +44,7 @@ mod paging;
 pub mod roles;
 mod schemas;
 pub mod settings;
+mod several;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -68,6 +69,7 @@ pub fn open(settings: Settings) -> Result<Arc<dyn Upstream>, String> {
         administrators,
         lags: OnceLock::new(),
         sso_users: accounts::SsoUsers::default(),
+        several: several::Several::default(),
         reading: tokio::sync::Mutex::default(),
         administered: tokio::sync::Mutex::default(),
         settings,
@@ -86,6 +88,7 @@ struct Snyk {
     administrators: Arc<Administrators>,
     lags: OnceLock<Lags>,
     sso_users: accounts::SsoUsers,
+    several: several::Several,
     /// One reading for all who ask for it at once.
     reading: tokio::sync::Mutex<()>,
     /// Who administers the Snyk Groups, for whoever is raised by a reading.
@@ -215,12 +218,15 @@ impl Upstream for Snyk {
         let roles = self.families.roles(id);
         let before = roles.iter().position(|it| it.id == role).unwrap_or(0);
         let before = &roles[..before];
+        let several = several::of(&all);
         let members = all.iter().filter_map(|membership| {
+            let unclear = several.contains(membership.user_id.as_str());
             let covers = before.iter().any(|it| it.id == membership.role_id);
-            (covers || membership.role_id == role).then(|| RemoteMember {
+            (unclear || covers || membership.role_id == role).then(|| RemoteMember {
                 upstream_id: Some(membership.user_id.clone()),
                 account: Some(membership.email.clone()).filter(|email| !email.is_empty()),
-                covers,
+                covers: covers && !unclear,
+                unclear,
             })
         });
         Ok(members.collect())
@@ -320,7 +326,10 @@ impl Upstream for Snyk {
     }
 
     fn condition(&self) -> Condition {
-        self.api.condition()
+        Condition {
+            several: self.several.told(),
+            ..self.api.condition()
+        }
     }
 
     async fn check(&self) -> Vec<Finding> {
@@ -333,6 +342,15 @@ impl Upstream for Snyk {
                 remedy: Some(remedy.to_owned()),
             }));
         }
+        found.extend(self.several.told().into_iter().map(|it| Finding {
+            ok: false,
+            what: format!(
+                "{:?} ({}) has more than one membership of the Snyk Group {}, and it cannot be \
+                 told which one counts; what is known of it stays as it is",
+                it.account, it.upstream_id, it.family
+            ),
+            remedy: Some(several::REMEDY.to_owned()),
+        }));
         found
     }
 }

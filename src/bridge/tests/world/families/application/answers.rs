@@ -132,6 +132,7 @@ impl Upstream for Roles {
             upstream_id: Some(id_of(account)),
             account: Some(address(account).to_owned()),
             covers: *rank < own,
+            unclear: false,
         };
         Ok(in_it.map(member).collect())
     }
