@@ -33,6 +33,9 @@ pub struct UserTurn {
     /// Memberships were taken away before its account is ended, so that a refusal
     /// of that leaves it not as it was.
     pub begun: bool,
+    /// The account that the last user had who was deleted with this address, by the
+    /// application's id, where this one has none yet.
+    pub formerly: Option<String>,
 }
 
 /// How it ended that the memberships of a user were taken away, because the

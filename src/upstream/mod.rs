@@ -228,6 +228,10 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// not sent yet is given back as `Later`; what is under way ends.
     fn brake(&self, stopped: bool);
 
+    /// Somebody with this address had this account, and may have it still where
+    /// nothing is shown that says otherwise. Told before it is looked for.
+    fn recall_account(&self, _address: &str, _id: &str) {}
+
     /// Calls that were noted there count as sent, and what is sent is noted, so
     /// that a restart keeps to the limit of a minute.
     fn remember(&self, _ledger: &Arc<Ledger>) {}

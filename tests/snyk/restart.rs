@@ -77,3 +77,68 @@ async fn who_was_taken_out_by_hand_meanwhile_is_looked_for_and_put_there_again()
     );
     assert_eq!(roles(&world, "ann").await, just(VIEWER));
 }
+
+/// A user who was deactivated and deleted is posted again to a process that has read
+/// nothing, in a company as it is then.
+async fn posted_again(company: Value, own: &str) -> (World, String) {
+    let mut world = snyk_with("read_lag = \"100ms\"\nsync_wait = \"1s\"", own).await;
+    let vic = id_of_user(&world, "vic").await;
+    activate(&world, &vic, false).await.expect(200);
+    nothing_is_open(&world).await;
+    let path = format!("/Users/{vic}");
+    world.send("DELETE", &path, None).await.expect(204);
+    nothing_is_open(&world).await;
+    world.kill_and_restart();
+    world.seed(company).await;
+    let again = world.post("/Users", user("vic")).await.expect(201);
+    let again = again.body["id"].as_str().unwrap().to_owned();
+    let member = role(&world, MEMBER).await;
+    add(&world, &member, &again).await.expect(204);
+    (world, again)
+}
+
+async fn nothing_is_open(world: &World) {
+    eventually("nothing is open", async || {
+        let pending = world.status().await["connections"][0]["pending"].clone();
+        pending == json!({ "users": 0, "groups": 0, "memberships": 0 })
+    })
+    .await;
+}
+
+fn without_vic() -> Value {
+    let mut company = company();
+    let groups = company["groups"].as_array_mut().unwrap();
+    for group in groups {
+        let members = group["members"].as_array_mut().unwrap();
+        members.retain(|it| *it != address("vic"));
+    }
+    company
+}
+
+async fn staged(world: &World) -> Value {
+    world.status().await["connections"][0]["staged"]["users"].clone()
+}
+
+#[tokio::test]
+async fn the_account_of_who_was_deleted_is_that_of_who_is_posted_again_with_its_address() {
+    for own in ["", LINK] {
+        let (world, _) = posted_again(without_vic(), own).await;
+        eventually("the role is given", async || {
+            roles(&world, "vic").await == just(MEMBER)
+        })
+        .await;
+        assert_eq!(staged(&world).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_has_another_address_by_now_is_nobody_elses() {
+    let mut company = without_vic();
+    company["users"][1]["email"] = address("eva").into();
+    let labs = json!({ "name": "Labs", "type": VIEWER, "members": [address("eva")] });
+    company["groups"].as_array_mut().unwrap().push(labs);
+    let (world, _) = posted_again(company, "").await;
+    eventually("it waits", async || staged(&world).await == 1).await;
+    let labs = [format!("Labs/{VIEWER}")].into();
+    assert_eq!(roles(&world, "eva").await, labs);
+}

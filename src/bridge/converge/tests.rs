@@ -469,6 +469,7 @@ fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
         withdrawn: None,
         asked: 0,
         begun: false,
+        formerly: None,
         unsure,
         unjudged: false,
     }

@@ -78,6 +78,9 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
         about: Some(work.principal.account.clone()),
         ..UserLearned::default()
     };
+    if let Some(id) = &turn.formerly {
+        upstream.recall_account(&work.principal.account, id);
+    }
     // Unknown is the end of an account that was there.
     let was_there = work.observed.existence != Existence::Absent || work.observed.deactivated;
     let withdraws = !work.wanted.active && upstream.capabilities().withdraws();

@@ -83,6 +83,12 @@ pub(super) async fn run(
             "DELETE FROM departed WHERE connection = ?1 AND number <= ?2
                AND (user_key IS NULL OR NOT EXISTS (
                  SELECT 1 FROM groups WHERE connection = ?1 AND family IS NOT NULL))
+               -- Its account may be that of whoever has the address now.
+               AND NOT (stays = 0 AND user_key IS NULL AND upstream_id IS NOT NULL AND EXISTS (
+                 SELECT 1 FROM users u
+                 WHERE u.connection = ?1 AND u.account_key = departed.account_key
+                   AND u.tombstone IS NULL AND u.account_key IS NOT NULL
+                   AND u.upstream_id IS NULL))
                -- Its account may be in a group that is believed to be gone.
                AND NOT (stays = 1 AND user_key IS NOT NULL AND EXISTS (
                  SELECT 1 FROM moot m WHERE m.user_key = departed.user_key))",

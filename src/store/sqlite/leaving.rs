@@ -386,13 +386,38 @@ pub(super) fn as_it_ended(db: &Connection, key: i64) -> Result<Option<User>> {
     }))
 }
 
-/// Somebody has the address again.
+/// Somebody has the address again. Where accounts stay behind without anything by
+/// which they are shown, that of before is remembered until this one has one.
 pub(super) fn is_had_again(db: &Connection, user: &User) -> Result<()> {
+    let of = params![user.connection, user.account_key];
     db.prepare_cached(
-        "DELETE FROM departed WHERE connection = ?1 AND account_key = ?2 AND stays = 0",
+        "UPDATE departed SET user_key = NULL
+         WHERE connection = ?1 AND account_key = ?2 AND stays = 0",
     )?
-    .execute(params![user.connection, user.account_key])?;
+    .execute(of)?;
+    db.prepare_cached(
+        "DELETE FROM departed WHERE connection = ?1 AND account_key = ?2 AND stays = 0
+           AND (upstream_id IS NULL OR NOT EXISTS (
+             SELECT 1 FROM groups WHERE connection = ?1 AND family IS NOT NULL))",
+    )?
+    .execute(of)?;
     Ok(())
+}
+
+/// The account of whoever was deleted last with the address of a user who has none
+/// yet and is to have one.
+pub(super) fn formerly(db: &Connection, user: &User) -> Result<Option<String>> {
+    if user.upstream_id.is_some() || !user.account.active || user.tombstone.is_some() {
+        return Ok(None);
+    }
+    let id: Option<Option<String>> = db
+        .prepare_cached(
+            "SELECT upstream_id FROM departed
+             WHERE connection = ?1 AND account_key = ?2 AND stays = 0",
+        )?
+        .query_row(params![user.connection, user.account_key], |row| row.get(0))
+        .optional()?;
+    Ok(id.flatten())
 }
 
 /// Those who were deleted, with the same account, and have work left.

@@ -100,6 +100,7 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
         withdrawn: withdrawal::outcome(db, &user)?,
         asked: user.modified,
         begun: withdrawal::is_begun(&user),
+        formerly: leaving::formerly(db, &user)?,
         unsure: user.unsure > 0 || user.observed.existence == Existence::Unknown,
         unjudged: user.unsure == UNJUDGED,
     };

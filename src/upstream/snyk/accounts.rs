@@ -186,6 +186,7 @@ impl Snyk {
         known: Option<&str>,
     ) -> Result<String, UpstreamError> {
         let account = account.to_lowercase();
+        let formerly = self.memory.take_formerly(&account);
         let lately = self.memory.person(&account);
         if let Some(id) = lately.filter(|id| known.is_none_or(|known| known == id)) {
             return Ok(id);
@@ -208,7 +209,28 @@ impl Snyk {
         if ids.len() > 1 {
             return Err(not_one());
         }
-        ids.pop_first().ok_or_else(|| self.nobody())
+        match (ids.pop_first(), formerly) {
+            (Some(id), _) => Ok(id),
+            (None, Some(id)) if self.may_have_stayed(&account, &id).await? => Ok(id),
+            (None, _) => Err(self.nobody()),
+        }
+    }
+
+    /// Whether an account that had an address is it still, where nobody is shown with
+    /// that: it lost everything by our doing, and is there all the same, unless it is
+    /// shown with another address or as one that cannot sign in.
+    async fn may_have_stayed(&self, account: &str, id: &str) -> Result<bool, UpstreamError> {
+        if self.settings.sso == Sso::Remove || self.memory.are_twins(account) {
+            return Ok(false);
+        }
+        if self.is_shown(id).await? {
+            return Ok(false);
+        }
+        if self.settings.sso == Sso::Ignore {
+            return Ok(true);
+        }
+        let users = self.sso_users().await?;
+        Ok(users.iter().all(|user| user.id != id))
     }
 
     /// Who has the address of an account now that was linked before and is not

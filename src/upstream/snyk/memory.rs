@@ -112,6 +112,8 @@ pub(super) struct Memory {
     people: Mutex<HashMap<String, Ids>>,
     /// Of whom it was asked what a process before this one knew: Snyk Group and user.
     recalled: Mutex<HashSet<(String, String)>>,
+    /// Who had an e-mail last, by what was known when it was asked for, by e-mail.
+    formerly: Mutex<HashMap<String, String>>,
     /// E-mails that several were seen to have at once.
     twins: Mutex<HashSet<String>>,
 }
@@ -315,6 +317,18 @@ impl Memory {
     pub(super) fn person(&self, email: &str) -> Option<String> {
         let mut ids = self.ids_of(email);
         ids.pop().filter(|_| ids.is_empty())
+    }
+
+    /// What is remembered of an e-mail that nobody is shown with.
+    pub(super) fn recall_person(&self, email: &str, id: &str) {
+        let mut formerly = self.formerly.lock().unwrap_or_else(PoisonError::into_inner);
+        formerly.insert(email.to_lowercase(), id.to_owned());
+    }
+
+    /// The same, once: it is told anew before it is asked for again.
+    pub(super) fn take_formerly(&self, email: &str) -> Option<String> {
+        let mut formerly = self.formerly.lock().unwrap_or_else(PoisonError::into_inner);
+        formerly.remove(email)
     }
 
     pub(super) fn note_twins(&self, email: &str) {

@@ -129,6 +129,10 @@ impl Upstream for Snyk {
         }
     }
 
+    fn recall_account(&self, address: &str, id: &str) {
+        self.memory.recall_person(address, id);
+    }
+
     fn call(&self, operation: &Operation, has: Option<&str>) -> Option<String> {
         self.words(operation, has)
     }
