@@ -310,8 +310,12 @@ impl Turn<'_> {
         if self.learned.gone.is_some() {
             return Next::GoOn;
         }
-        let Some(operation) = self.still_wanted(operation).await else {
-            return Next::GoOn;
+        let operation = match self.still_wanted(operation).await {
+            Ok(operation) => operation,
+            Err(instead) => {
+                halves.extend(instead);
+                return Next::GoOn;
+            }
         };
         let Some(operation) = self.nobody_unasked(operation).await else {
             halves.extend(self.difference());
@@ -378,20 +382,27 @@ impl Turn<'_> {
             ..self.work.clone()
         };
         let mut operations = plan_group(&work, self.upstream.capabilities()).operations;
+        // That was sent before the replacement.
+        operations.retain(|it| !matches!(it, Operation::RenameGroup { .. }));
         operations.reverse();
         operations
     }
 
     /// The operation without those who were asked for otherwise since the turn
-    /// was handed out; the next turn has them as they are wanted then.
-    async fn still_wanted(&mut self, operation: Operation) -> Option<Operation> {
-        let users = if makes_nobodys(&operation) {
+    /// was handed out, or what is sent instead; the next turn has them as they are
+    /// wanted then.
+    async fn still_wanted(&mut self, operation: Operation) -> Result<Operation, Vec<Operation>> {
+        let replaces = matches!(operation, Operation::ReplaceMembers { .. });
+        let mut users = if makes_nobodys(&operation) {
             self.still_open(true).iter().map(|it| it.user).collect()
         } else {
             members_of(&operation)
         };
+        if replaces {
+            users.extend(self.work.removes.iter().map(|it| it.user));
+        }
         if self.learned.calls.is_empty() || users.is_empty() {
-            return Some(operation);
+            return Ok(operation);
         }
         let written = match self.since.written(users.clone()).await {
             Ok(written) => written,
@@ -403,23 +414,29 @@ impl Turn<'_> {
         self.unsent(&written);
         if makes_nobodys(&operation) {
             // Where all of them were written again, the group may not be wanted.
-            return (written.len() < users.len()).then_some(operation);
+            let left = (written.len() < users.len()).then_some(operation);
+            return left.ok_or_else(Vec::new);
+        }
+        if replaces && !written.is_empty() {
+            // It says of everybody whether they are in it.
+            return Err(self.difference());
         }
         let written: HashSet<UserKey> = written.into_iter().collect();
         let wanted = |members: Vec<Principal>| {
             let left = members.into_iter().filter(|p| !written.contains(&p.user));
             Some(left.collect::<Vec<_>>()).filter(|left| !left.is_empty())
         };
-        match operation {
+        let left = match operation {
             Operation::AddMembers { group, members } => {
                 wanted(members).map(|members| Operation::AddMembers { group, members })
             }
             Operation::RemoveMembers { group, members } => {
                 wanted(members).map(|members| Operation::RemoveMembers { group, members })
             }
-            // Creation with members and replacement are the first of a turn.
+            // Creation with members is the first of a turn.
             other => Some(other),
-        }
+        };
+        left.ok_or_else(Vec::new)
     }
 
     /// Members the application did not list as done are settled by reading the
