@@ -53,6 +53,7 @@ mod projection;
 mod readings;
 mod reconcile;
 mod refusals;
+mod refused_groups;
 mod rehearsal;
 mod remade;
 mod repeats;

@@ -238,9 +238,15 @@ impl Session {
             {
                 return Err(not_ours_to_rename(can));
             }
-            let upstream_name = stored.row.upstream_name.clone();
+            let upstream_name = if stored.unmade {
+                let title = attributes.text("displayName").unwrap_or_default();
+                upstream.group_name(title)?
+            } else {
+                stored.row.upstream_name.clone()
+            };
             upstream.adorn_group(&mut attributes, &upstream_name);
-            let same = attributes == stored.row.attributes;
+            let same =
+                attributes == stored.row.attributes && upstream_name == stored.row.upstream_name;
             Ok((!same).then_some(GroupRow {
                 attributes,
                 upstream_name,

@@ -143,6 +143,8 @@ impl Session {
         twins::disown(&mut reading, &twins);
         let (left_out, unread) = (reading.left_out(), reading.unread);
         let several = reading.several();
+        let names = reading.groups.iter().map(|(group, _)| group.name.clone());
+        let names: Vec<String> = names.collect();
         let listed = reading.users;
         let users = listed.iter().filter(|user| !user.unreadable);
         let users = users.filter_map(|user| self.found_user(user, profiles.get(&user.account)));
@@ -157,6 +159,10 @@ impl Session {
             put: false,
         };
         self.doubt_a_first_import(&found).await?;
+        if unread == 0 {
+            let gone = store.forget_beside(self.connection.key, since, names, actor.clone());
+            gone.await.map_err(store_failed)?;
+        }
         let seen = store.import(self.connection.key, since, users, found, gone, actor);
         let seen = seen.await.map_err(store_failed)?;
         self.note_seen().await?;

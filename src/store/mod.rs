@@ -588,6 +588,16 @@ pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug 
         mirror: Option<Vec<Gone>>,
         actor: Actor,
     ) -> Result<Imported, StoreError>;
+    /// Of what was found by the name of a Group that was refused, that is forgotten
+    /// which a whole list of the application's groups does not show any more, so that
+    /// the name is free for that Group.
+    async fn forget_beside(
+        &self,
+        c: ConnectionKey,
+        since: ImportMark,
+        listed: Vec<String>,
+        actor: Actor,
+    ) -> Result<(), StoreError>;
     /// Has a user follow its account, which has this id and this address by now;
     /// false when the account is not the user's.
     async fn follow(

@@ -122,6 +122,9 @@ pub struct StoredGroup {
     pub ours: bool,
     /// Why it must not be written, if so.
     pub read_only: Option<String>,
+    /// It is nowhere, and no call can still make it: its name there follows from what
+    /// it is to be called when it is asked for again.
+    pub unmade: bool,
 }
 
 /// A decision about a user or group, made inside the transaction on the then

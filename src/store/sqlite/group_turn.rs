@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    audit,
+    aside, audit,
     fault::Result,
     gone,
     groups::{self, Group},
@@ -94,7 +94,8 @@ pub(super) fn prepare(
         return Ok(None);
     };
     let wanted = group.tombstone.is_none();
-    if wanted && group.refused.is_some() || named_again::must_wait(db, &group)? {
+    let refused = group.refused.is_some() || aside::is_nameless(&group);
+    if wanted && refused || named_again::must_wait(db, &group)? {
         return Ok(None);
     }
     let unseen = recovery::is_unseen(db, group.connection)?;

@@ -19,12 +19,13 @@ use crate::{
 };
 
 use super::{
-    audit,
+    aside, audit,
     fault::{Fault, Result},
     gone, guard, lanes,
     members::{Flushed, Named},
     named_again, naming, owners, refusals,
     row::{check, existence_code, existence_of, id_at},
+    upheld,
 };
 
 /// A whole row.
@@ -36,6 +37,8 @@ pub(super) struct Group {
     pub(super) version: i64,
     /// Counts changes of membership and existence.
     pub(super) seq: i64,
+    /// As of the last request that was about the group.
+    pub(super) asked: i64,
     pub(super) created: Millis,
     pub(super) modified: Millis,
     pub(super) tombstone: Option<Millis>,
@@ -63,7 +66,7 @@ pub(super) struct Group {
 
 const COLUMNS: &str = "key, connection, id, version, seq, created, modified, tombstone, ours, made,
     existence, whole, members, unmanaged, strangers, upstream_name, read_only, refused, attributes,
-    family, rank, id_known, made_as, renamed";
+    family, rank, id_known, made_as, renamed, asked";
 
 impl Group {
     pub(super) fn fresh(
@@ -79,6 +82,7 @@ impl Group {
             id,
             version: 1,
             seq: 1,
+            asked: 1,
             created: at,
             modified: at,
             tombstone: None,
@@ -121,7 +125,7 @@ impl Group {
     }
 
     /// Its creation was refused, and it was not withdrawn with that.
-    fn never_was(&self) -> bool {
+    pub(super) fn never_was(&self) -> bool {
         let refused = self.refused.is_some() && self.tombstone.is_none();
         refused && !self.made && self.existence == Existence::Absent
     }
@@ -140,8 +144,10 @@ impl Group {
         }
     }
 
-    fn stored(&self) -> Result<StoredGroup> {
+    /// `unmade`: see [`StoredGroup::unmade`].
+    fn stored(&self, unmade: bool) -> Result<StoredGroup> {
         Ok(StoredGroup {
+            unmade,
             key: GroupKey(self.key),
             id: self.id,
             meta: self.meta(),
@@ -227,6 +233,7 @@ fn group_at(row: &Row<'_>) -> Result<Group> {
         id_known: row.get(21)?,
         made_as: row.get(22)?,
         renamed: row.get(23)?,
+        asked: row.get(24)?,
     })
 }
 
@@ -298,7 +305,7 @@ pub(super) fn save(db: &Connection, group: &Group) -> Result<()> {
     db.prepare_cached(
         "UPDATE groups SET version = ?2, seq = ?3, modified = ?4, tombstone = ?5, made = ?6,
              existence = ?7, whole = ?8, members = ?9, unmanaged = ?10, strangers = ?11,
-             read_only = ?12, refused = ?13
+             read_only = ?12, refused = ?13, asked = ?14
          WHERE key = ?1",
     )?
     .execute(params![
@@ -315,6 +322,7 @@ pub(super) fn save(db: &Connection, group: &Group) -> Result<()> {
         group.strangers,
         group.read_only,
         group.refused,
+        group.asked,
     ])?;
     Ok(())
 }
@@ -326,7 +334,12 @@ pub(super) fn strip(db: &Connection, group: &mut Group) -> Result<()> {
 }
 
 /// Which value an index refused; the one a client can do most about first.
-fn taken(db: &Connection, fault: Fault, group: &Group, attributes: &Attributes) -> Fault {
+pub(super) fn taken(
+    db: &Connection,
+    fault: Fault,
+    group: &Group,
+    attributes: &Attributes,
+) -> Fault {
     if fault.violated().is_none() {
         return fault;
     }
@@ -430,8 +443,9 @@ pub(super) fn change(
 ) -> Result<GroupWritten> {
     let mut group = live(db, connection, id)?.ok_or(WriteError::Missing)?;
     check(when, group.version)?;
-    let stored = group.stored()?;
+    let stored = group.stored(aside::is_unmade(db, &group)?)?;
     let next = (change.decide)(&stored)?;
+    let name = next.as_ref().map(|next| next.upstream_name.clone());
     let next = next.filter(|next| next.attributes != stored.row.attributes);
     let never_was = group.never_was();
     let was_gone = group.refused.clone();
@@ -454,18 +468,29 @@ pub(super) fn change(
     point!("group.members-changed");
     let renames = next.as_ref();
     let renames = renames.is_some_and(|next| naming::renames(&group, next, &stored.row));
-    if flushed.claims() || renames {
+    let moved = flushed.moved();
+    // A PUT says all of it; of a group that never was so does whatever is not only
+    // that somebody is not to be in it.
+    let whole_group = never_was && (next.is_some() || !moved || actor.put);
+    let asks = flushed.asserts || renames || whole_group;
+    if was_gone.is_some() && !(asks && (name.is_some() || !aside::is_nameless(&group))) {
+        // Who asks for nobody in it does not ask for it.
+        (group.refused, tried_again) = (was_gone, false);
+    }
+    let named = name.filter(|_| stored.unmade && tried_again);
+    if let Some(name) = named.as_ref().filter(|name| **name != group.upstream_name) {
+        group.upstream_name.clone_from(name);
+        group.made_as = None;
+        let row = next.as_ref().unwrap_or(&stored.row);
+        aside::take_name(db, &group, &row.attributes)?;
+    } else if flushed.claims() || renames {
         owners::claim_group(db, &group)?;
     }
     guard::members_go(db, &group, size, &flushed, actor)?;
+    let kept = (&*flushed.kept, flushed.kept_named);
+    let let_go = upheld::members_go(db, &group, kept, actor)?;
     if group.made && group.existence != Existence::Present {
         gone::note_moot(db, group.key, &flushed.untold, actor.at)?;
-    }
-    let moved = flushed.moved();
-    let asks = flushed.asserts || renames || never_was && (next.is_some() || !moved);
-    if was_gone.is_some() && !asks {
-        // Who asks for nobody in it does not ask for it.
-        (group.refused, tried_again) = (was_gone, false);
     }
     if let Some(next) = &next {
         guard::group_renamed(&group, next, actor)?;
@@ -482,14 +507,15 @@ pub(super) fn change(
         }
     }
     // Another attempt, so that who asks now is not answered with the last one.
-    group.seq += i64::from(tried_again);
+    group.seq += i64::from(tried_again || let_go);
     let changed = moved || next.is_some();
-    if changed || tried_again || flushed.adopted > 0 || flushed.again {
+    if changed || tried_again || let_go || flushed.adopted > 0 || flushed.again {
+        group.asked = group.seq;
         group.whole |= whole && moved;
         save(db, &group)?;
         point!("group.saved");
     }
-    if changed || flushed.adopted > 0 {
+    if changed || let_go || flushed.adopted > 0 {
         let mut detail = json!({
             "version": group.version,
             "attributes": next.is_some(),
@@ -500,6 +526,9 @@ pub(super) fn change(
         });
         if actor.put {
             detail["put"] = true.into();
+        }
+        if let_go {
+            detail["let_go"] = flushed.kept.len().into();
         }
         audit::record(db, connection, actor, "change_group", Some(id), &detail)?;
     }
@@ -542,11 +571,17 @@ pub(super) fn delete(
 ) -> Result<GroupWritten> {
     let mut group = live(db, connection, id)?.ok_or(WriteError::Missing)?;
     check(when, group.version)?;
-    decide(&group.stored()?)?;
+    let stored = group.stored(false)?;
+    decide(&stored)?;
     owners::claim_group(db, &group)?;
     guard::group_goes(db, &group, actor)?;
     gone::doubt(db, &mut group)?;
+    let title = stored.row.attributes.text("displayName");
+    let title = title.filter(|_| group.never_was());
     bury(db, &mut group, actor.at)?;
+    if let Some(title) = title {
+        aside::leave_name(db, title, &group, actor)?;
+    }
     audit::record(
         db,
         connection,
@@ -570,7 +605,8 @@ pub(super) fn delete(
 }
 
 /// Takes back a creation whose refusal is its answer, if nothing else was asked for
-/// of the group since. Returns the lanes that have work because of it.
+/// of the group since; that somebody who was named in it left is nothing of that.
+/// Returns the lanes that have work because of it.
 pub(super) fn withdraw(
     db: &Connection,
     key: GroupKey,
@@ -578,7 +614,7 @@ pub(super) fn withdraw(
     actor: &Actor,
 ) -> Result<Vec<Lane>> {
     let group = by_key(db, key.0)?.filter(Group::never_was);
-    let Some(mut group) = group.filter(|it| it.seq.cast_unsigned() == seq) else {
+    let Some(mut group) = group.filter(|it| it.asked.cast_unsigned() <= seq) else {
         return Ok(Vec::new());
     };
     bury(db, &mut group, actor.at)?;

@@ -342,7 +342,12 @@ pub(super) const NOBODY: i64 = 0;
 
 /// A protected group keeps its least number of members who are active, as the
 /// rows are now and without that one.
-fn keep_least(db: &Connection, guard: &Guard, group: &Named, without: i64) -> Result<()> {
+pub(super) fn keep_least(
+    db: &Connection,
+    guard: &Guard,
+    group: &Named,
+    without: i64,
+) -> Result<()> {
     let Some(least) = guard.protected.least(group.all()) else {
         return Ok(());
     };
@@ -384,7 +389,7 @@ fn active_members(db: &Connection, group: i64, most: u64, without: i64) -> Resul
     Ok(count(active))
 }
 
-fn keep_least_in_groups_of(db: &Connection, guard: &Guard, user: &User) -> Result<()> {
+pub(super) fn keep_least_in_groups_of(db: &Connection, guard: &Guard, user: &User) -> Result<()> {
     if !guard.protected.has_groups() {
         return Ok(());
     }

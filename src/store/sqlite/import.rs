@@ -17,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    audit, families,
+    aside, audit, families,
     fault::Result,
     found::{self, Listed, Whose},
     gone,
@@ -294,6 +294,10 @@ fn find_or_add(
             gone::find(db, GroupKey(group.key), &import.actor)?;
             return Ok((None, Found::Back));
         }
+        if group.never_was() {
+            let beside = aside::beside(db, group, import, || insert_found(db, found, import))?;
+            return Ok(beside.map_or((None, Found::AsBefore), |key| (Some(key), Found::New)));
+        }
         // A group being made or unmade here says nothing yet about who is in it.
         if group.tombstone.is_some() || group.existence != Existence::Present {
             return Ok((None, Found::AsBefore));
@@ -306,7 +310,8 @@ fn find_or_add(
             families::learn(db, &mut group, found.family.clone())?;
         }
         // What an alternative is called is the application's to say.
-        let news = if import.mirror || (group.family.is_some() && !group.ours) {
+        let apart = aside::is_named_apart(&group, &found.row)?;
+        let news = if import.mirror || (group.family.is_some() && !group.ours) || apart {
             mirror::follow_group(db, &mut group, &found.row, import.actor.at)?
         } else {
             Found::AsBefore
@@ -322,6 +327,14 @@ fn find_or_add(
             return Ok(back);
         }
     }
+    let made = insert_found(db, found, import)?;
+    let end = made.map_or(Found::Unshown, |_| Found::New);
+    Ok((made, end))
+}
+
+/// A row of its own, where it can be named.
+fn insert_found(db: &Connection, found: &FoundGroup, import: &Import) -> Result<Option<i64>> {
+    let connection = import.connection;
     let mut group = Group::fresh(connection, found.id, &found.row, import.actor.at)?;
     group.ours = false;
     group.made = true;
@@ -329,18 +342,18 @@ fn find_or_add(
     group.read_only.clone_from(&found.read_only);
     group.family.clone_from(&found.family);
     // Two families may be called the same, and their groups are written by ids.
-    let apart = import.mirror || group.family.is_some();
+    let apart = import.mirror
+        || group.family.is_some()
+        || aside::has_title(db, connection, &found.row.attributes)?;
     let name = Shown::of_group(&group, apart);
-    let made = name.write(found.row.attributes.clone(), |shown| {
+    name.write(found.row.attributes.clone(), |shown| {
         group.attributes = serde_json::to_string(shown)?;
         in_savepoint(db, || groups::insert(db, &group, shown))
-    })?;
-    let end = made.map_or(Found::Unshown, |_| Found::New);
-    Ok((made, end))
+    })
 }
 
 /// Whether a turn of a group ended that the reading does not show.
-fn was_turned(db: &Connection, key: i64, import: &Import) -> Result<bool> {
+pub(super) fn was_turned(db: &Connection, key: i64, import: &Import) -> Result<bool> {
     Ok(db
         .prepare_cached("SELECT 1 FROM groups WHERE key = ?1 AND turned > ?2")?
         .exists([key, import.since])?)

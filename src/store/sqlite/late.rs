@@ -158,6 +158,13 @@ pub(super) fn is_doubted(db: &Connection, group: &Group) -> Result<bool> {
         .exists(params![group.connection, group.upstream_name])?)
 }
 
+/// Whether any call about a group or somebody in it may land, or has done so.
+pub(super) fn may_land_in(db: &Connection, group: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM doubts WHERE group_key = ?1")?
+        .exists([group])?)
+}
+
 /// The same of what was sent for another group that has had the name.
 pub(super) fn is_doubted_by_another(db: &Connection, group: &Group) -> Result<bool> {
     Ok(db

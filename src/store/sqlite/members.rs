@@ -19,7 +19,7 @@ use crate::{
     store::{Seat, WriteError},
 };
 
-use super::{families, fault::Result, groups::Group, refusals, seats, withdrawal};
+use super::{families, fault::Result, groups::Group, refusals, seats, upheld, withdrawal};
 
 // The statements of a change; each but the lists finds its row by key.
 // A whole list is read in two values for each row, because that is what it
@@ -87,6 +87,8 @@ struct Pair {
     desired: bool,
     /// The request says that this is or is to be a member.
     asserted: bool,
+    /// It says by name that this is not to be one.
+    taken_out: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -130,6 +132,10 @@ pub(super) struct Flushed {
     pub(super) again: bool,
     /// Somebody is said to be a member, or to become one.
     pub(super) asserts: bool,
+    /// Who is not to be in it, and is kept all the same: see [`super::upheld`].
+    pub(super) kept: Vec<i64>,
+    /// Somebody of them is taken out by name.
+    pub(super) kept_named: bool,
     pub(super) members_by: i64,
     pub(super) unmanaged_by: i64,
     /// Named pairs that differ and can be worked off.
@@ -210,6 +216,7 @@ impl<'db> Named<'db> {
                     let pair = self.pair(key, id)?;
                     pair.desired = true;
                     pair.asserted = true;
+                    pair.taken_out = false;
                     known = true;
                 }
                 None => self.report_unknown(text),
@@ -224,6 +231,7 @@ impl<'db> Named<'db> {
                 let pair = self.pair(key, id)?;
                 let hit = std::mem::take(&mut pair.desired);
                 pair.asserted = false;
+                pair.taken_out = true;
                 self.hits += u64::from(hit);
             }
         }
@@ -311,6 +319,7 @@ impl<'db> Named<'db> {
                 was: Some(was),
                 desired,
                 asserted: desired,
+                taken_out: false,
             });
         }
         Ok(())
@@ -351,6 +360,7 @@ impl<'db> Named<'db> {
             was,
             desired: was.is_some_and(|was| was.desired),
             asserted: false,
+            taken_out: false,
         }))
     }
 
@@ -466,6 +476,10 @@ fn write_pair(
         if pair.asserted && !was.managed {
             flushed.adopted += 1;
             flushed.unmanaged_by -= 1;
+        }
+        if !pair.desired && was.observed != 0 && upheld::is_kept(db, group, user)? {
+            flushed.kept.push(user);
+            flushed.kept_named |= pair.taken_out;
         }
         // Another connection's end of the account, which is under way, takes away
         // what is asked for only now.

@@ -40,6 +40,7 @@ use super::{
 
 mod addresses;
 mod age;
+mod aside;
 mod askers;
 mod audit;
 mod bulk;
@@ -90,6 +91,7 @@ mod tokens;
 mod trial;
 mod unasked;
 mod undone;
+mod upheld;
 mod user_turn;
 mod users;
 mod watched;
@@ -910,6 +912,23 @@ impl Store for Sqlite {
         };
         let gone = mirror.unwrap_or_default();
         import::run(&self.writer, import, users, groups, gone).await
+    }
+
+    async fn forget_beside(
+        &self,
+        c: ConnectionKey,
+        since: ImportMark,
+        listed: Vec<String>,
+        actor: Actor,
+    ) -> Result<(), StoreError> {
+        let import = Import {
+            connection: c.0,
+            since: since.0,
+            mirror: false,
+            actor,
+        };
+        let write = move |db: &Connection| aside::find_gone(db, &import, &listed);
+        Ok(self.writer.write(write).await?)
     }
 
     async fn follow(

@@ -3,7 +3,7 @@
 //! group is called is a difference to be worked off like any other.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     plan::state::{Existence, Given, Naming},
@@ -148,22 +148,33 @@ fn forget_found(db: &Connection, group: &Group, name: &str, at: Millis) -> Resul
     let Some(mut found) = found.flatten() else {
         return Ok(());
     };
-    found.existence = Existence::Absent;
-    groups::bury(db, &mut found, at)?;
-    let leavers = lanes::purge_pairs(db, found.key)?;
-    lanes::finish_all(db, leavers)?;
     let actor = Actor {
         name: "engine".into(),
         at,
         watch: Watch::Off,
         put: false,
     };
-    let detail = json!({ "made_here": group.id.to_string(), "version": found.version });
+    let detail = json!({ "made_here": group.id.to_string() });
+    bury_found(db, &mut found, detail, &actor)
+}
+
+/// The row of what was only found ends, and nothing is sent for that.
+pub(super) fn bury_found(
+    db: &Connection,
+    found: &mut Group,
+    mut detail: Value,
+    actor: &Actor,
+) -> Result<()> {
+    found.existence = Existence::Absent;
+    groups::bury(db, found, actor.at)?;
+    let leavers = lanes::purge_pairs(db, found.key)?;
+    lanes::finish_all(db, leavers)?;
+    detail["version"] = found.version.into();
     let connection = found.connection;
     audit::record(
         db,
         connection,
-        &actor,
+        actor,
         "import_group",
         Some(found.id),
         &detail,

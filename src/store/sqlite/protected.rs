@@ -27,11 +27,24 @@ use super::{
 
 /// Why something that was accepted is not sent.
 pub(super) const REASON: &str = "it is protected here and was asked for before that; nothing is sent (protected_users, protected_groups, least_members)";
+/// What whoever reads that can do about it.
+const ADVICE: &str = "ask again when the rule lets it go, as when enough others have arrived in \
+     the group (for who was deleted, `drawbridge reconcile --apply` does), or change the \
+     configuration and start the bridge again";
 /// Why an account stays that was found for somebody who must have nothing.
 const TOO_MANY: &str = "the account is there, and the guard rails let no more be ended now";
 const UNTIL: &str = "ask again when they do, as more time has passed or an operator has raised `removals` in the configuration, or has it ended with `drawbridge reconcile --apply --shrunk`";
 /// `withheld` of such a membership; 1 is until the end of recovery.
-const UPHELD: i64 = 2;
+pub(super) const UPHELD: i64 = 2;
+
+/// A reason as it is told.
+pub(super) fn told(reason: String) -> String {
+    if reason == REASON {
+        format!("{REASON}; {ADVICE}")
+    } else {
+        reason
+    }
+}
 
 /// Whether a user is protected now, whatever was asked for before.
 pub(super) fn protects(user: &User, actor: &Actor) -> Result<bool> {

@@ -13,7 +13,14 @@ use crate::{
     store::{Actor, Lane, Millis, Refused, RefusedAct, RefusedResource},
 };
 
-use super::{audit, fault::Result, groups, protected::REASON, row::id_at, users};
+use super::{
+    audit,
+    fault::Result,
+    groups,
+    protected::{REASON, told},
+    row::id_at,
+    upheld, users,
+};
 
 /// Of refusals `r` those that are told. A removal that was refused and is tried
 /// once more, because the user's access ends, is pending then and nothing else;
@@ -128,7 +135,7 @@ pub(super) fn list(db: &Connection, connection: i64, most: usize) -> Result<Vec<
                 user: ResourceId::from_bytes(row.get(1)?),
                 wanted: row.get(2)?,
                 at: row.get(3)?,
-                reason: row.get(4)?,
+                reason: told(row.get(4)?),
             })
         })?;
         for row in rows {
@@ -199,7 +206,7 @@ pub(super) fn resources(
                 id: id_at(row, 0)?,
                 asked: act_of(row.get(1)?, row.get(2)?, row.get(3)?),
                 at: row.get(4)?,
-                reason: row.get(5)?,
+                reason: told(row.get(5)?),
             })
         })?;
         for row in rows {
@@ -246,5 +253,6 @@ pub(super) fn retry_ends(db: &Connection, connection: i64, actor: &Actor) -> Res
         let detail = json!({ "ends": lanes.len() });
         audit::record(db, connection, actor, "try_again", None, &detail)?;
     }
+    lanes.extend(upheld::of_deleted(db, connection, actor)?);
     Ok(lanes)
 }

@@ -23,7 +23,7 @@ use super::{
     fault::{Fault, Result},
     guard, lanes, leaving, owners, protected, recovery, removals,
     row::{check, existence_code, id_at},
-    unasked,
+    unasked, upheld,
     withdrawal::{self, Withdrawal},
 };
 
@@ -519,8 +519,10 @@ pub(super) fn change(
         if matches!(actor.watch, Watch::Rehearsed(_)) {
             return Ok(user.written(Some(before), false));
         }
-        if let Some(why) = user.refused.as_ref().filter(|_| is_upheld(&user)) {
-            return Err(WriteError::Problem(Problem::new(403, why.as_str())).into());
+        match user.refused.as_deref().filter(|_| is_upheld(&user)) {
+            Some(protected::REASON) => upheld::judge_user(db, &user, actor)?,
+            Some(why) => return Err(WriteError::Problem(Problem::new(403, why)).into()),
+            None => {}
         }
         let refused = user.refused.take().is_some();
         // Another attempt, so that who asks now is not answered with the last one.
@@ -529,11 +531,21 @@ pub(super) fn change(
         if refused | again | std::mem::take(&mut user.staged) {
             save(db, &user)?;
         }
-        return Ok(user.written(Some(before), false));
+        let groups = if user.account.active {
+            Vec::new()
+        } else {
+            upheld::removals_of(db, &user, actor)?
+        };
+        let mut written = user.written(Some(before), false);
+        written.groups = groups;
+        return Ok(written);
     };
     let was_addable = user.addable();
     let was_withdrawn = user.withdrawn != Withdrawal::No;
-    let upheld = user.refused.clone().filter(|_| is_upheld(&user));
+    let mut upheld = user.refused.clone().filter(|_| is_upheld(&user));
+    if upheld.as_deref() == Some(protected::REASON) && upheld::may_go(db, &user, actor)? {
+        upheld = None;
+    }
     put(db, &mut user, &next, actor.at)?;
     if upheld.is_some() && !user.account.active {
         user.refused = upheld;

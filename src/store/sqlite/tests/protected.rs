@@ -356,3 +356,70 @@ async fn who_may_be_there_counts_at_a_start() {
     assert_eq!(scene.store.uphold(scene.c, by(1)).await, Ok(0));
     assert_eq!(scene.store.uphold(scene.c, by(2)).await, Ok(1));
 }
+
+/// Three of four were to go from a group that came to be protected then: one by a
+/// request, one by the end of the account, one with the User.
+async fn kept_in_one(scene: &Scene) -> (GroupWritten, Vec<ResourceId>) {
+    let ids = scene.accounts("m", 4).await;
+    let adm = scene.settled_group("adm", &ids[..3]).await;
+    scene.change(&adm, remove(&ids[..1])).await.unwrap();
+    scene.deactivate(ids[1], actor()).await.unwrap();
+    let deleted = scene.store.delete_user(scene.c, ids[2], always(), actor());
+    deleted.await.unwrap();
+    let by = protecting(&[], &[], &[("adm", 1)]);
+    assert_eq!(scene.store.uphold(scene.c, by).await, Ok(3));
+    (adm, ids)
+}
+
+#[tokio::test]
+async fn what_is_kept_is_judged_anew_when_it_is_asked_for_again() {
+    let scene = Scene::new().await;
+    let (adm, ids) = kept_in_one(&scene).await;
+    let by = || protecting(&[], &[], &[("adm", 1)]);
+    let whom = async || -> Vec<ResourceId> {
+        let told = scene.store.refusals(scene.c, 10).await.unwrap();
+        assert!(told.iter().all(|it| it.reason.contains("ask again when")));
+        told.iter().map(|it| it.user).collect()
+    };
+    assert_eq!(whom().await.len(), 2);
+    let least = |done: Result<GroupWritten, WriteError>| {
+        matches!(done, Err(WriteError::Protected(Protection::Least(..))))
+    };
+    let out = || remove(&ids[..1]);
+    assert!(least(scene.change_as(&adm, out(), by()).await));
+    let off = scene.deactivate(ids[1], by()).await.unwrap_err();
+    assert!(matches!(off, WriteError::Protected(Protection::Least(..))));
+    assert_eq!(scene.store.retry_ends(scene.c, by()).await, Ok(vec![]));
+    // A whole list that leaves them out brings who is to stay, and is taken.
+    let whole = scene.change_as(&adm, replace(&ids[3..]), by()).await;
+    assert!(whole.unwrap().changed);
+    assert_eq!(whom().await.len(), 2);
+    let turn = scene.store.begin_group_turn(adm.key, 10).await.unwrap();
+    let turn = turn.unwrap();
+    assert!(
+        turn.work.removes.iter().all(|it| it.id == ids[1]),
+        "{turn:?}"
+    );
+    let learned = GroupLearned {
+        present: turn.work.adds.iter().map(|it| it.user).collect(),
+        unsent: turn.work.removes.iter().map(|it| it.user).collect(),
+        ..GroupLearned::default()
+    };
+    let end = scene
+        .store
+        .end_group_turn(adm.key, turn.seq, learned, 2_000);
+    end.await.unwrap();
+    // Somebody is there now.
+    let done = scene.change_as(&adm, out(), by()).await.unwrap();
+    assert_eq!(done.touched.len(), 1);
+    let lanes = scene.store.retry_ends(scene.c, by()).await.unwrap();
+    assert!(lanes.contains(&Lane::Group(adm.key)));
+    assert_eq!(whom().await, []);
+    assert!(scene.deactivate(ids[1], by()).await.unwrap().dirty);
+    let turn = scene.store.begin_group_turn(adm.key, 10).await.unwrap();
+    let mut gone: Vec<ResourceId> = turn.unwrap().work.removes.iter().map(|it| it.id).collect();
+    gone.sort_unstable();
+    assert_eq!(gone, ids[..3]);
+    // It stays so at the next start, as it was judged.
+    assert_eq!(scene.store.uphold(scene.c, by()).await, Ok(0));
+}

@@ -277,3 +277,75 @@ async fn a_refused_removal_of_a_deleted_user_is_given_up() {
     assert_eq!(scene.members(&group).await, []);
     assert_eq!(scene.lanes().await, []);
 }
+
+#[tokio::test]
+async fn who_was_named_in_a_creation_and_left_keeps_its_refusal_from_nothing() {
+    let scene = Scene::new().await;
+    let (ann, ben) = (scene.member("ann").await, scene.member("ben").await);
+    let ids = [ann.resource.id, ben.resource.id];
+    let refused = || GroupLearned {
+        existence: Some(Existence::Absent),
+        unsent: vec![ann.key, ben.key],
+        group_refused: Some("reserved name".into()),
+        ..GroupLearned::default()
+    };
+    let group = scene.group("dev", &ids).await;
+    let turn = scene.begin(group.key).await;
+    scene.delete(&ann).await;
+    // It may have been refused for who is gone, so that it is tried without.
+    scene.end(&turn, refused()).await;
+    let turn = scene.begin(group.key).await;
+    assert_eq!(turn.work.adds.len(), 1);
+    scene.end(&turn, refused()).await;
+    let withdraw = |of: &GroupWritten| scene.store.withdraw_group(of.key, of.seq, actor());
+    withdraw(&group).await.unwrap();
+    let counts = scene.store.counts(scene.c).await.unwrap();
+    assert_eq!((counts.groups, counts.refused_groups), (0, 0));
+    // Not where somebody else has asked for something in it.
+    let group = scene.group("dev", &ids[1..]).await;
+    let turn = scene.begin(group.key).await;
+    scene.change(&group, remove(&ids[1..])).await.unwrap();
+    scene.end(&turn, refused()).await;
+    let turn = scene.begin(group.key).await;
+    scene.end(&turn, refused()).await;
+    withdraw(&group).await.unwrap();
+    let counts = scene.store.counts(scene.c).await.unwrap();
+    assert_eq!((counts.groups, counts.refused_groups), (1, 1));
+}
+
+#[tokio::test]
+async fn a_refused_group_keeps_its_name_there_while_a_call_can_still_make_it() {
+    for open in [true, false] {
+        let scene = Scene::new().await;
+        let ann = scene.member("ann").await;
+        let group = scene.group("dev", &[ann.resource.id]).await;
+        let turn = scene.begin(group.key).await;
+        let create = Operation::CreateGroup {
+            name: "dev".into(),
+            members: Vec::new(),
+        };
+        let unheard = (create, UNANSWERED.into(), 1.into());
+        let learned = GroupLearned {
+            existence: Some(Existence::Absent),
+            unsent: vec![ann.key],
+            group_refused: Some("reserved name".into()),
+            calls: open.then_some(unheard).into_iter().collect(),
+            ..GroupLearned::default()
+        };
+        scene.end(&turn, learned).await;
+        let rename = GroupChange {
+            decide: Box::new(move |stored| {
+                assert_eq!(stored.unmade, !open);
+                let mut next = group_row("ops");
+                if !stored.unmade {
+                    next.upstream_name.clone_from(&stored.row.upstream_name);
+                }
+                Ok(Some(next))
+            }),
+            ..change(Vec::new())
+        };
+        assert!(scene.change(&group, rename).await.unwrap().dirty);
+        let work = scene.begin(group.key).await.work;
+        assert_eq!(work.name, if open { "dev" } else { "ops" });
+    }
+}
