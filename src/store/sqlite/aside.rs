@@ -57,15 +57,15 @@ pub(super) fn beside<T>(
     if !gives_way(db, &group, import)? {
         return Ok(None);
     }
-    let name = std::mem::replace(&mut group.upstream_name, naming::nameless(group.id));
+    let before = group.clone();
+    group.upstream_name = naming::nameless(group.id);
+    group.made_as = Some(before.upstream_name.clone());
     naming::save(db, &group)?;
     let Some(written) = write()? else {
-        group.upstream_name = name;
-        naming::save(db, &group)?;
+        naming::save(db, &before)?;
         return Ok(None);
     };
-    group.made_as = Some(name);
-    naming::save(db, &group)?;
+    owners::let_go(db, &before)?;
     group.refused = Some(FOUND.to_owned());
     groups::save(db, &group)?;
     let detail = json!({ "found_beside": true, "version": group.version });

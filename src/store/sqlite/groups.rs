@@ -617,7 +617,11 @@ pub(super) fn withdraw(
     let Some(mut group) = group.filter(|it| it.asked.cast_unsigned() <= seq) else {
         return Ok(Vec::new());
     };
+    let stored = group.stored(false)?;
     bury(db, &mut group, actor.at)?;
+    if let Some(title) = stored.row.attributes.text("displayName") {
+        aside::leave_name(db, title, &group, actor)?;
+    }
     audit::record(
         db,
         group.connection,

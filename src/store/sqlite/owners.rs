@@ -107,6 +107,17 @@ pub(super) fn owner(db: &Connection, site: &str, kind: Kind, name: &str) -> Resu
         .optional()?)
 }
 
+/// What a connection asked to be made, and what is not there by that, is nobody's.
+pub(super) fn let_go(db: &Connection, group: &Group) -> Result<()> {
+    db.prepare_cached("DELETE FROM owners WHERE connection = ?1 AND kind = ?2 AND name = ?3")?
+        .execute(params![
+            group.connection,
+            Kind::Group.code(),
+            group.upstream_name
+        ])?;
+    Ok(())
+}
+
 /// From whoever had it and let go of it.
 pub(super) fn take(
     db: &Connection,

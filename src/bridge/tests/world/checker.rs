@@ -220,6 +220,16 @@ impl Evidence {
             if !possible.contains(&members.is_some()) {
                 found.push(format!("{group}: SCIM has it: {}", members.is_some()));
             }
+            // A creation whose answer is its refusal leaves nothing.
+            let made = |entry: &Entry| {
+                let creates = matches!(&entry.act, Act::CreateGroup(name, _) if name == group);
+                creates && !matches!(entry.ended, End::Refused | End::Needless)
+            };
+            if members.is_some() && !self.history.iter().any(made) {
+                found.push(format!(
+                    "{group}: SCIM has it, and every creation was refused"
+                ));
+            }
             for account in self.accounts() {
                 self.answers_for_pair(group, account, found);
             }
