@@ -260,7 +260,7 @@ impl Lanes {
         learned.repeats = repeats.unwrap_or_default();
         point!("turn.worked");
         let placed = learned.existence.unwrap_or(was_there) == target;
-        let summary = Summary::of(&learned, placed && !learned.title_open);
+        let mut summary = Summary::of(&learned, placed && !learned.title_open);
         let record = || {
             let store = &self.0.store;
             store.end_group_turn(key, seq, learned.clone(), clock::now())
@@ -269,6 +269,10 @@ impl Lanes {
         point!("turn.ended");
         if !learned.absent.is_empty() {
             self.0.places.freed();
+        }
+        if woken.contains(&Lane::Group(key)) && !placed && target == Existence::Present {
+            // As it would be made now it is tried at once, and that is the answer.
+            summary.group_refused = None;
         }
         self.with(Lane::Group(key), |state| {
             state.waits = waits;

@@ -383,7 +383,9 @@ pub(super) fn end(
     let mut open = lanes::finish_all(db, left)?;
     open.extend(named_again::next(db, &group)?);
     open.extend(withdrawal::arrived(db, group.connection)?);
-    let again = without_them && learned.group_refused.is_some();
+    // What was refused is not what is asked for by now.
+    let again = learned.group_refused.is_some()
+        && (without_them || !untouched && group.tombstone.is_none());
     if again || !named || has_new_work(db, &group, untouched)? {
         open.push(Lane::Group(key));
     }
