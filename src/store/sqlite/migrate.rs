@@ -37,7 +37,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0025_ended.sql"),
     include_str!("../migrations/0026_stood.sql"),
     include_str!("../migrations/0027_before.sql"),
-    include_str!("../migrations/0029_asked.sql"),
+    include_str!("../migrations/0028_asked.sql"),
 ];
 
 /// Marks the file as ours ("drwb").
