@@ -242,7 +242,7 @@ fn left(found: &Value, now: &Value) -> Vec<String> {
             sum(&now["refused"]),
             "changes are refused by the application",
         ),
-        (open(found, &now), "changes are still under way"),
+        (open(found, now), "changes are still under way"),
         (number(&found["given_back"]), GIVEN_BACK),
     ];
     let some = told.into_iter().filter(|(number, _)| *number > 0);

@@ -3,8 +3,8 @@
 //! After two tries like any other's the turns of such a lane come when nothing
 //! else is to be sent, or as a tenth of it, together with those of all others
 //! that fail; how long it rests in between grows as before. What takes access
-//! away keeps its place for longer, and as long as no other call of its kind is
-//! done: then it may not be the fault of what it is about. New work is a new
+//! away keeps its place for longer, and longer still while no other call of its
+//! kind is done: then it may not be the fault of what it is about. New work is a new
 //! try, and a turn that did something was none that failed.
 
 use tokio::{
@@ -16,8 +16,9 @@ use super::{Lanes, Pause};
 use crate::store::{Lane, StoreError};
 
 /// Turns that failed in a row, before others go first: of what takes access away,
-/// and of anything else.
+/// where others of its kind are done and where none is, and of anything else.
 const TAKING: u32 = 5;
+const TAKING_ALL: u32 = 8;
 const GIVING: u32 = 2;
 /// So many lanes are in such a turn at once. Who is in one waits for its calls,
 /// and so does what is asked for meanwhile.
@@ -80,9 +81,10 @@ impl Lanes {
                 .began
                 .is_some_and(|began| self.0.well.was_done(&failed, began))
         };
-        let stays = match takes {
-            true => streak.tries < TAKING || !alone(),
-            false => streak.tries < GIVING,
+        let stays = if takes {
+            streak.tries < TAKING || streak.tries < TAKING_ALL && !alone()
+        } else {
+            streak.tries < GIVING
         };
         while !stays && !is_new() {
             tokio::select! {

@@ -300,7 +300,8 @@ impl Pace {
     pub(super) fn welcome(&self, turn: &Turn<'_>, what: What) {
         let mut came_back = false;
         self.change(|state| {
-            came_back = state.silence.is_unreachable();
+            // Who failed of one kind alone has no reason to try again at once.
+            came_back = state.silence.is_all_down();
             state.silence.welcome(what, turn.call.at);
             state.rate.welcome(turn.call, Instant::now());
         });

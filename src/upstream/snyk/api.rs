@@ -343,7 +343,7 @@ impl Api {
             bytes += all[known..].iter().map(Kept::bytes).sum::<usize>();
             bytes += next.as_ref().map_or(0, String::len);
             if bytes > MOST_MIB * 1024 * 1024 {
-                return Err(unclear(&format!(
+                return Err(unclear(format!(
                     "a list does not come to an end within {MOST_MIB} MiB; {} entries were read",
                     all.len()
                 )));

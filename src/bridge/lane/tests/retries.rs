@@ -43,7 +43,8 @@ async fn who_fails_twice_goes_behind_others_and_who_takes_access_away_later_and_
         (false, 2, false, true),
         (true, 4, true, false),
         (true, 5, true, true),
-        (true, 50, false, false),
+        (true, 7, false, false),
+        (true, 8, false, true),
     ] {
         let mut streak = failed(&lanes, takes, tries);
         tokio::time::advance(millis(1)).await;

@@ -68,6 +68,10 @@ impl Faults {
         self.row().is_some()
     }
 
+    pub(super) fn are_of_all(&self) -> bool {
+        self.row().is_some_and(|row| row.several_kinds)
+    }
+
     /// Whether calls of that kind are only tried.
     pub(super) fn stop(&self, what: What) -> bool {
         self.row().is_some_and(|row| row.is_about(what.kind))

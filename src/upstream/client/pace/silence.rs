@@ -72,6 +72,11 @@ impl Silence {
         self.failures >= CIRCUIT || self.faults.are_enough()
     }
 
+    /// Whether every call is only tried, and not those of one kind alone.
+    pub(super) fn is_all_down(&self) -> bool {
+        self.failures >= CIRCUIT || self.faults.are_of_all()
+    }
+
     /// How long silence was asked for still.
     pub(super) fn asked(&self, now: Instant) -> Option<Duration> {
         let left = self.throttled?.saturating_duration_since(now);

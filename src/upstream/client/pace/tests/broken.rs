@@ -112,8 +112,13 @@ async fn who_ends_somebody_is_tried_before_those_whose_ends_fail_by_themselves()
     sixty(&pace, ENDS, false);
     sleep(10 * SECOND).await;
     assert!(pace.silences().0);
+    let recoveries = pace.recoveries();
     let took = waits(&pace, Priority::Ordinary, call(LOOKS, 9_000)).await;
     assert!(took <= SECOND, "{took:?}");
+    assert!(
+        !recoveries.has_changed().unwrap(),
+        "it was there all the time"
+    );
     let pace = Arc::new(Alone::new(&limits(10, None)));
     sixty(&pace, ENDS, false);
     sleep(10 * SECOND).await;
