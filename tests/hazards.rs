@@ -185,6 +185,35 @@ async fn a_removal_that_lands_after_its_addition_is_made_good() {
     eventually("it is put back", async || of_ours().await.len() == 2).await;
 }
 
+async fn site_role(world: &World) -> String {
+    let role = &remote(world, &address("u0")).await["site_role"];
+    role.as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_role_that_lands_after_the_next_one_is_put_right() {
+    for dies in [false, true] {
+        let mut world = late().await;
+        let path = format!("/Users/{}", world.user("u0").await);
+        world.faults(rule(LATE(), "set_site_role", 1)).await;
+        let give = |role: &str| {
+            let roles = json!([{ "value": role }]);
+            json!([{ "op": "replace", "path": "roles", "value": roles }])
+        };
+        world.patch(&path, give("Administrators")).await.expect(200);
+        if dies {
+            world.kill_and_restart();
+        }
+        world.patch(&path, give("Users")).await.expect(200);
+        assert_eq!(site_role(&world).await, "Users");
+        let told = &world.status().await["connections"][0]["unsettled"];
+        assert_eq!(told["users"], 1, "{told:#}");
+        let has = async |role: &str| site_role(&world).await == role;
+        eventually("it lands", async || has("Administrators").await).await;
+        eventually("it is put right", async || has("Users").await).await;
+    }
+}
+
 /// By an application that does not tell of who is one already.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_who_was_only_read_to_be_one_is_not_added_for_ever() {

@@ -515,3 +515,40 @@ async fn a_kill_at_any_point_leaves_who_waits_for_a_group_in_nothing_else() {
         world.overlook().await;
     }
 }
+
+/// The application refused to delete the group, and somebody did it there since.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_a_group_that_stayed_and_is_gone_all_the_same_has_left() {
+    let rules = "read_lag = \"100ms\"\nlate_writes = \"1s\"\nsync_wait = \"300ms\"\nguard = { enabled = false }";
+    let world = World::of(Application::DeclaredForEver, rules).await;
+    let ids = world.users("m", 3).await;
+    let crew = world.group("crew", &ids).await;
+    let refused = json!({ "status": { "status": 400 } });
+    world
+        .faults(json!({ "rules": [{ "failure": refused, "operation": "delete_group" }] }))
+        .await;
+    let path = format!("/Groups/{crew}");
+    world.send("DELETE", &path, None).await.expect(400);
+    let told = until_told(&world, "it stays there", |it| it["refused"]["groups"] == 1).await;
+    assert_eq!(told["refusedResources"][0]["id"], crew, "{told:#}");
+    world.faults(json!({})).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let there = "/api/v2/groupmanagement/group/crew";
+    world.as_administrator("DELETE", there, Value::Null).await;
+    world.forget_calls().await;
+    let user = format!("/Users/{}", ids[0]);
+    world.patch(&user, active(false)).await.expect(200);
+    until_told(&world, "all is done", |it| {
+        nothing_is_pending(it) && it["refused"]["groups"] == 0
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let calls = world.calls().await;
+    assert!(calls.len() < 10, "{calls:#?}");
+    // Nothing keeps who has its name next.
+    world.group("crew", &ids[1..]).await;
+    world
+        .until_upstream_has("crew", &addresses(&["m1", "m2"]))
+        .await;
+    world.overlook().await;
+}

@@ -312,6 +312,7 @@ impl Session {
             role: account.role.clone(),
             profile: Some(account.profile.clone()),
             record: profile.is_some(),
+            ..ObservedAccount::default()
         };
         let row = UserRow {
             attributes,

@@ -266,6 +266,7 @@ impl Lanes {
         let mut doubts = Doubts::new();
         let mut recoveries = self.0.upstream.recoveries();
         let mut places = self.0.places.watch();
+        self.with(lane, State::starts);
         loop {
             places.begin();
             // What comes back from here on is not missed.
@@ -300,7 +301,10 @@ impl Lanes {
             };
             if pause == Pause::None {
                 (attempts, looks) = (0, 0);
-                self.linger(lane, started.elapsed()).await;
+                match self.with(lane, |state| state.rounds) {
+                    None | Some(0) => self.linger(lane, started.elapsed()).await,
+                    Some(rounds) => self.rest_from_rounds(lane, rounds).await,
+                }
             } else if let Pause::Within(_) = pause {
                 attempts = 0;
                 self.pause(lane, pause, attempts).await;

@@ -85,12 +85,8 @@ fn change_profile(work: &UserWork, can: &Capabilities, plan: &mut Plan) {
     let known = work.observed.profile.as_ref();
     let seen = known.unwrap_or(&unknown);
     let wanted = &work.wanted.profile;
-    let cleared = seen
-        .iter()
-        .filter(|(key, value)| !value.is_empty() && !wanted.contains_key(*key));
-    let cleared: Vec<_> = cleared
-        .map(|(key, _)| (key.clone(), String::new()))
-        .collect();
+    let cleared = work.observed.to_clear(wanted).into_iter();
+    let cleared: Vec<_> = cleared.map(|key| (key.clone(), String::new())).collect();
     let differs = wanted
         .iter()
         .any(|(key, value)| seen.get(key) != Some(value));

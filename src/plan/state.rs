@@ -1,7 +1,10 @@
 //! The two sides of every difference: what the identity provider asked for
 //! (desired) and what the application last showed or confirmed (observed).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +23,7 @@ pub struct UserKey(pub i64);
 pub struct GroupKey(pub i64);
 
 /// What the application can hold of a user: the desired projection.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Account {
     pub active: bool,
     /// The application's site-wide role.
@@ -46,7 +49,7 @@ impl Account {
 }
 
 /// Whether a thing is there, as far as we know.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Existence {
     #[default]
@@ -57,7 +60,7 @@ pub enum Existence {
 }
 
 /// What the application last showed or confirmed of a user.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ObservedAccount {
     /// `Present` means there and active; a deactivated account is `Absent`.
     pub existence: Existence,
@@ -72,6 +75,46 @@ pub struct ObservedAccount {
     /// A profile record is known to be there.
     #[serde(default)]
     pub record: bool,
+    /// The last role that was known, where none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_before: Option<String>,
+    /// Fields of the profile that may have a value there, where it is not known: they
+    /// had one, or a call has named them of which no answer came.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub may_have: BTreeSet<String>,
+}
+
+impl ObservedAccount {
+    /// Role and profile are as somebody has left them.
+    pub fn forget_fields(&mut self) {
+        self.role_before = self.role.take().or(self.role_before.take());
+        let known = self.profile.take().into_iter().flatten();
+        let valued = known.filter(|(_, value)| !value.is_empty());
+        self.may_have.extend(valued.map(|(field, _)| field));
+    }
+
+    /// It was made anew, so no role of before counts.
+    pub fn forget_role(&mut self) {
+        (self.role, self.role_before) = (None, None);
+    }
+
+    /// The role, or the last one that was known.
+    pub fn last_role(&self) -> Option<&str> {
+        self.role.as_deref().or(self.role_before.as_deref())
+    }
+
+    /// Fields that are to be cleared, as they have a value or may have one.
+    pub fn to_clear(&self, wanted: &BTreeMap<String, String>) -> BTreeSet<&String> {
+        let valued: BTreeSet<&String> = match &self.profile {
+            Some(known) => {
+                let valued = known.iter().filter(|(_, value)| !value.is_empty());
+                valued.map(|(field, _)| field).collect()
+            }
+            None => self.may_have.iter().collect(),
+        };
+        let is_left = |field: &&String| !wanted.contains_key(*field);
+        valued.into_iter().filter(is_left).collect()
+    }
 }
 
 /// Groups that are exclusive alternatives: in the application a user has one of
@@ -161,7 +204,7 @@ pub struct UserWork {
 }
 
 /// How the application knows a group.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Naming {
     /// By a name that follows from what it was called when it was made.
     #[default]
@@ -171,7 +214,7 @@ pub enum Naming {
 }
 
 /// A group that the application knows by an id that it gives.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Given {
     /// What it is to be called.
     pub title: String,

@@ -1,5 +1,7 @@
 //! One turn of a lane: what there is to do, and what was learned by it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::{
     plan::{
         operation::Operation,
@@ -38,9 +40,45 @@ pub struct UserTurn {
     pub formerly: Option<String>,
 }
 
+impl UserTurn {
+    /// The same of two turns only where the first has changed nothing.
+    pub fn round(&self) -> u64 {
+        let work = &self.work;
+        hashed(&(
+            (&work.wanted, &work.observed, work.deleted),
+            (&work.principal.upstream_id, &work.memberships),
+            (self.version, self.unsure, self.unjudged),
+            (&self.withdrawn, self.begun),
+        ))
+    }
+}
+
+impl GroupTurn {
+    /// The same of two turns only where the first has changed nothing.
+    pub fn round(&self) -> u64 {
+        let work = &self.work;
+        let named = |members: &[Principal]| {
+            let named = members.iter().map(|it| (it.user, it.upstream_id.clone()));
+            named.collect::<Vec<_>>()
+        };
+        hashed(&(
+            (work.wanted, work.kept, work.observed, work.made),
+            (&work.name, &work.naming),
+            (named(&work.adds), named(&work.removes), work.alone),
+            (self.seq, self.more, self.doubted, self.mistakable),
+        ))
+    }
+}
+
+fn hashed(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// How it ended that the memberships of a user were taken away, because the
 /// application cannot end the account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Withdrawn {
     Whole,
     /// Why some are still there.

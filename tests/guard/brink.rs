@@ -210,6 +210,63 @@ async fn a_leaver_who_is_protected_by_now_is_told_as_refused_and_not_as_pending(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lower_site_role_of_before_the_protection_is_told_and_not_sent() {
+    let rules = "sync_wait = \"200ms\"\nguard = { enabled = false }";
+    let mut world = World::with(rules, &["--empty"]).await;
+    let ids = world.users("m", 2).await;
+    let user = format!("/Users/{}", ids[0]);
+    let give =
+        |role: &str| json!([{ "op": "replace", "path": "roles", "value": [{ "value": role }] }]);
+    world.patch(&user, give("Administrators")).await.expect(200);
+    let busy = json!({ "status": { "status": 503 } });
+    world
+        .faults(json!({ "rules": [{ "failure": busy, "writes": true }] }))
+        .await;
+    world.patch(&user, give("Users")).await.expect(200);
+    // Said twice at least, so that it is not known what came of it.
+    let end = Instant::now() + Duration::from_secs(10);
+    while writes(&world)
+        .await
+        .iter()
+        .filter(|it| it["operation"] == "set_site_role")
+        .count()
+        < 4
+    {
+        assert!(Instant::now() < end, "it is not said again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    world.kill_bridge();
+    let protected = format!("protected_users = [{:?}]", address("m0"));
+    world.reconfigure(|text| {
+        text.replace(
+            "{ enabled = false }",
+            &format!("{{ enabled = false, {protected} }}"),
+        )
+    });
+    world.faults(json!({})).await;
+    world.forget_calls().await;
+    world.start_bridge();
+    let here = until_refused(&world, 1).await;
+    let told = &here["refusedResources"][0];
+    assert_eq!(told["id"], ids[0], "{here:#}");
+    assert!(
+        told["reason"]
+            .as_str()
+            .unwrap()
+            .contains("it is protected here"),
+        "{told:#}"
+    );
+    let again = world.patch(&user, give("Users")).await.expect(403);
+    let detail = again.body["detail"].as_str().unwrap();
+    assert!(detail.contains("it is protected here"), "{detail}");
+    world.patch(&user, give("Auditors")).await.expect(403);
+    assert_eq!(writes(&world).await, Vec::<Value>::new());
+    world.patch(&user, give("Administrators")).await.expect(200);
+    until_refused(&world, 0).await;
+    world.overlook().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leaver_whose_group_lost_the_others_meanwhile_is_told_as_refused_with_the_reason() {
     let rules = RULES.replace("100ms", "3s") + "\nsync_wait = \"500ms\"";
     let world = World::of(Application::DeclaredForEver, &rules).await;

@@ -18,7 +18,7 @@ impl Turn<'_> {
         if self.doubted {
             return self.look_again();
         }
-        if self.is_given() {
+        if self.is_given() && !self.work.kept {
             return Next::Stop(self.vanished("change its members"));
         }
         let lately = self.since.done_lately() || self.learned.calls.iter().any(was_done);
@@ -27,7 +27,11 @@ impl Turn<'_> {
         }
         let (app, name) = (&self.upstream.capabilities().application, &self.work.name);
         let reason = format!("{app} does not have the group {name:?} any more");
-        tracing::warn!(group = %self.work.id, %reason, "it is made again when it is asked for");
+        if self.work.kept {
+            tracing::info!(group = %self.work.id, %reason, "it was to be deleted");
+        } else {
+            tracing::warn!(group = %self.work.id, %reason, "it is made again when it is asked for");
+        }
         self.work.removes.clear();
         for (user, (_, add)) in self.open.clone() {
             if add {

@@ -265,20 +265,17 @@ pub(in crate::bridge) fn note_begun(learned: &mut UserLearned) {
 /// After an unclear end: what is there now. Role and profile are not shown, so
 /// they are unknown and will be sent again where they are wanted.
 fn seen(found: Option<&RemoteUser>, before: &ObservedAccount, was_there: bool) -> ObservedAccount {
-    match found {
-        Some(_) => ObservedAccount {
-            existence: Existence::Present,
-            deactivated: false,
-            role: None,
-            profile: None,
-            record: before.record,
-        },
-        None => ObservedAccount {
-            existence: Existence::Absent,
-            deactivated: was_there,
-            ..before.clone()
-        },
+    let mut seen = before.clone();
+    if found.is_some() {
+        if seen.existence == Existence::Absent {
+            seen.forget_role();
+        }
+        (seen.existence, seen.deactivated) = (Existence::Present, false);
+        seen.forget_fields();
+    } else {
+        (seen.existence, seen.deactivated) = (Existence::Absent, was_there);
     }
+    seen
 }
 
 /// Whether an account was there before anybody asked us for it, so that the
@@ -438,6 +435,7 @@ fn note_success(operation: &Operation, wanted: &Account, observed: &mut Observed
         Operation::CreateUser { role, .. } => {
             observed.existence = Existence::Present;
             observed.deactivated = false;
+            observed.forget_role();
             observed.role.clone_from(role);
             observed.profile = Some(wanted.carried_by_creation());
         }
@@ -494,8 +492,8 @@ fn user_failure(
             observed.existence = Existence::Present;
             observed.deactivated = false;
             // As that call or somebody else has left them.
-            observed.role = None;
-            observed.profile = None;
+            observed.forget_role();
+            observed.forget_fields();
             End::AsGood
         }
         (Operation::CreateUser { .. }, UpstreamError::Staged { reason }) => {

@@ -42,6 +42,30 @@ impl Lanes {
         }
     }
 
+    /// After turns that had the same to do as the one before each, which ended well:
+    /// whatever is wrong with that, it does not go on at full pace. Who asks ends the
+    /// rest; another lane ends a long one, as that may be the other side of this.
+    pub(super) async fn rest_from_rounds(&self, lane: Lane, rounds: u32) {
+        let Some(notify) = self.with(lane, |state| Arc::clone(&state.notify)) else {
+            return;
+        };
+        let wait = backed_off(BACK_OFF, rounds);
+        let first = wait.min(LOOKS.1);
+        tokio::time::sleep(LEAST_GAP).await;
+        let asked = async {
+            while self.with(lane, |state| state.arrivals == 0) == Some(true) {
+                notify.notified().await;
+            }
+        };
+        let first_part = first.saturating_sub(LEAST_GAP);
+        if tokio::time::timeout(first_part, asked).await.is_ok() {
+            return;
+        }
+        if self.with(lane, |state| state.kicked) == Some(false) {
+            let _ = tokio::time::timeout(wait - first, notify.notified()).await;
+        }
+    }
+
     pub(super) async fn pause(&self, lane: Lane, pause: Pause, attempts: u32) {
         let seen = self.with(lane, |state| {
             // Once for each long wait, or what fails by itself would come again and

@@ -101,9 +101,10 @@ impl Lanes {
         point!("user-turn.taken");
         // Whoever comes late is told of this attempt, and not of the one before.
         let takes = !turn.work.wanted.active;
-        self.with(Lane::User(key), |state| {
+        let rounds = self.with(Lane::User(key), |state| {
             state.refusals.clear();
             state.takes = takes;
+            state.begins(turn.round())
         });
         let (version, begun, unjudged) = (turn.version, turn.begun, turn.unjudged);
         let upstream = self.0.upstream.as_ref();
@@ -202,7 +203,7 @@ impl Lanes {
                 },
             );
         });
-        self.kick_all(woken);
+        self.kick_but(woken, Lane::User(key), rounds);
         let observed = learned.observed.as_ref();
         let is_there = observed.is_some_and(|it| it.existence == Existence::Present);
         if learned.recreated || is_there && !was_there {
@@ -222,7 +223,10 @@ impl Lanes {
         };
         point!("turn.taken");
         let takes = !turn.work.wanted || !turn.work.removes.is_empty();
-        self.with(Lane::Group(key), |state| state.takes = takes);
+        let rounds = self.with(Lane::Group(key), |state| {
+            state.takes = takes;
+            state.begins(turn.round())
+        });
         // Who is put there at the same time would be first with it.
         let first = takes && turn.work.adds.is_empty();
         let mut spared = first_if(takes, self.spare(&mut turn)).await?;
@@ -279,7 +283,7 @@ impl Lanes {
             summary.tell(state, seq);
         });
         point!("turn.told");
-        self.kick_all(woken);
+        self.kick_but(woken, Lane::Group(key), rounds);
         let exchanges = self.0.people.is_some() && !learned.present.is_empty();
         if exchanges || !learned.absent.is_empty() {
             // What was taken away may be asked for there.
@@ -297,6 +301,14 @@ impl Lanes {
             // At the end nobody is left to be woken.
             let _ = others.send(lane);
         }
+    }
+
+    /// A turn that left everything as it was wakes its own lane not once more.
+    fn kick_but(&self, mut woken: Vec<Lane>, own: Lane, rounds: Option<u32>) {
+        if rounds.is_some_and(|rounds| rounds > 0) {
+            woken.retain(|lane| *lane != own);
+        }
+        self.kick_all(woken);
     }
 
     pub(in crate::bridge) fn kick_all(&self, lanes: Vec<Lane>) {

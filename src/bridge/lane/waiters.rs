@@ -10,7 +10,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{KEPT_REFUSALS, retries::Failing, well::Kind};
+use super::{KEEP_IDLE, KEPT_REFUSALS, retries::Failing, well::Kind};
 use crate::{plan::state::UserKey, scim::resource::ResourceId, store::GroupLearned};
 
 /// How a request's change ended.
@@ -49,6 +49,9 @@ pub(super) struct State {
     pub(super) progress: bool,
     /// Its turns do nothing but fail.
     pub(super) failing: Option<Failing>,
+    /// What the last turn had to do, and how many had the same before it.
+    pub(super) round: Option<u64>,
+    pub(super) rounds: u32,
     /// Its last back-off ended early, as others of its kind were done.
     pub(super) woken: bool,
     /// Requests that came since the last turn began.
@@ -98,6 +101,8 @@ impl State {
             failed: HashSet::new(),
             progress: false,
             failing: None,
+            round: None,
+            rounds: 0,
             woken: false,
             arrivals: 0,
             crowd: 0,
@@ -122,6 +127,24 @@ impl State {
         let same = !unsent.is_empty() && unsent == self.unsent;
         self.unsent = unsent;
         same
+    }
+
+    /// A turn begins; how many had the same to do before it, and left it so.
+    pub(super) fn begins(&mut self, round: u64) -> u32 {
+        self.rounds = if self.round == Some(round) {
+            self.rounds.saturating_add(1)
+        } else {
+            0
+        };
+        self.round = Some(round);
+        self.rounds
+    }
+
+    /// After so long what is the same to do has come anew.
+    pub(super) fn starts(&mut self) {
+        if self.idle_since.elapsed() >= KEEP_IDLE {
+            (self.round, self.rounds) = (None, 0);
+        }
     }
 
     /// Sends the answers that `decide` gives to the waiters that `which` picks.

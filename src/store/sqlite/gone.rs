@@ -67,6 +67,13 @@ pub(super) fn note_moot(db: &Connection, group: i64, users: &[i64], at: Millis) 
     Ok(())
 }
 
+/// Whether anybody is out because it was taken to be gone.
+pub(super) fn is_moot(db: &Connection, group: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM moot WHERE group_key = ?1")?
+        .exists([group])?)
+}
+
 pub(super) fn forget_moot(db: &Connection, group: i64) -> Result<()> {
     db.prepare_cached("DELETE FROM moot WHERE group_key = ?1")?
         .execute([group])?;

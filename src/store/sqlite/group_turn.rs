@@ -342,6 +342,15 @@ pub(super) fn end(
             gone::note_moot(db, group.key, &keys(&learned.absent), at)?;
             left.extend(gone::note(db, &mut group, reason, at)?);
         }
+        // What was to keep it there does not, so its deletion is done.
+        (None, Some(existence)) if learned.gone.is_some() && ends(db, &group, untouched)? => {
+            group.refused = None;
+            left.extend(learn_existence(db, &mut group, existence)?);
+        }
+        // That is told when its deletion is sent, and who is out by it is out till then.
+        (None, Some(_)) if learned.gone.is_some() && untouched && group.tombstone.is_some() => {
+            gone::note_moot(db, group.key, &keys(&learned.absent), at)?;
+        }
         // It is found out once more, for what came meanwhile.
         (None, Some(_)) if learned.gone.is_some() => {
             gone::note_moot(db, group.key, &keys(&learned.absent), at)?;
@@ -365,6 +374,9 @@ pub(super) fn end(
         && !naming::take_back(db, &mut group, at)?
     {
         refuse(&mut group, reason);
+        if group.tombstone.is_some() && gone::is_moot(db, group.key)? {
+            gone::say_moot(db, &group)?;
+        }
     }
     group.whole = group.whole && has_open_pairs(db, key.0)?;
     if group != before {
@@ -439,6 +451,16 @@ fn gone_now<'a>(
         return Ok(None);
     };
     Ok((!has_new_work(db, group, untouched)?).then_some(reason))
+}
+
+/// Whether one that is deleted here and stayed there is gone for good. Not one whose
+/// deletion is to be sent yet: the application may be another one.
+fn ends(db: &Connection, group: &Group, untouched: bool) -> Result<bool> {
+    let refused = group.tombstone.is_some() && group.refused.is_some();
+    Ok(refused
+        && untouched
+        && !recovery::is_unseen(db, group.connection)?
+        && !is_withheld(db, group.key)?)
 }
 
 /// Of whom the application was told that they are out.
@@ -603,6 +625,7 @@ fn learn_existence(db: &Connection, group: &mut Group, existence: Existence) -> 
         .execute([group.key])?;
     }
     if group.tombstone.is_some() && existence == Existence::Absent {
+        gone::forget_moot(db, group.key)?;
         return lanes::purge_pairs(db, group.key);
     }
     Ok(Vec::new())

@@ -57,6 +57,8 @@ pub(super) enum Sent {
     Either = 2,
     /// No call: a read that may have lagged behind told that it is as wanted.
     Read = 3,
+    /// Neither: the call was about what an account has beside its access, as a role.
+    Fields = 4,
 }
 
 impl Sent {
@@ -66,7 +68,8 @@ impl Sent {
 }
 
 const NOTE: &str = "ON CONFLICT DO UPDATE SET since = max(since, excluded.since), seq = 0,
-     early = 0, sent = CASE WHEN sent = excluded.sent THEN sent ELSE 2 END";
+     early = 0, sent = CASE WHEN excluded.sent IN (sent, 4) THEN sent
+         WHEN sent = 4 THEN excluded.sent ELSE 2 END";
 
 fn note(db: &Connection, user: i64, group: i64, sent: Sent, at: Millis) -> Result<()> {
     let sql = format!(
@@ -182,6 +185,13 @@ pub(super) fn is_doubted_user(db: &Connection, user: i64) -> Result<bool> {
         .exists([user])?)
 }
 
+/// The same of a call about the account itself.
+pub(super) fn is_doubted_account(db: &Connection, user: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM doubts WHERE user_key = ?1 AND group_key = 0")?
+        .exists([user])?)
+}
+
 /// Whether a call of a connection may still land, or has done so, of those that
 /// were noted at that time or later.
 pub(super) fn is_any(db: &Connection, connection: i64, since: Millis) -> Result<bool> {
@@ -275,15 +285,16 @@ pub(super) fn note_interrupted(db: &Connection, connection: i64, at: Millis) -> 
             note_group(db, group, Sent::Either, at)?;
         }
     }
-    let accounts: Vec<i64> = db
+    let accounts: Vec<(i64, bool)> = db
         .prepare_cached(
-            "SELECT u.key FROM intents i JOIN users u ON u.key = i.key
-             WHERE i.lane = 'user' AND u.unsure = 2 AND u.connection = ?1",
+            "SELECT u.key, u.unsure = 1 FROM intents i JOIN users u ON u.key = i.key
+             WHERE i.lane = 'user' AND u.unsure IN (1, 2) AND u.connection = ?1",
         )?
-        .query_map([connection], |row| row.get(0))?
+        .query_map([connection], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    for user in accounts {
-        note_account(db, user, Sent::Either, at)?;
+    for (user, stays) in accounts {
+        let sent = if stays { Sent::Fields } else { Sent::Either };
+        note_account(db, user, sent, at)?;
     }
     audit::close_interrupted(db, connection, at)
 }
@@ -356,6 +367,10 @@ const ON_ITS_WAY: &str = "g.family IS NULL AND EXISTS (
          WHERE m.group_key = d.group_key AND m.desired <> m.observed AND m.observed = 2
            AND m.sent IS NOT NULL AND m.seq > d.seq)))";
 
+/// The same of an account, whose turn says at its end what is known of it.
+const ACCOUNT_ON_ITS_WAY: &str = "d.group_key = 0 AND EXISTS (
+     SELECT 1 FROM intents i WHERE i.lane = 'user' AND i.key = d.user_key)";
+
 /// Ends what was noted that long ago: what is wanted otherwise is open again. So is
 /// what was noted half as long ago, once, and stays in doubt.
 /// Returns the lanes that have work because of it.
@@ -364,7 +379,7 @@ pub(super) fn recheck(db: &Connection, connection: i64, when: &When) -> Result<V
         "SELECT d.user_key, d.group_key, d.sent, d.seq, d.since, NOT {DUE} FROM doubts d
          LEFT JOIN users u ON u.key = d.user_key LEFT JOIN groups g ON g.key = d.group_key
          WHERE ({DUE} OR {EARLY}) AND coalesce(g.connection, u.connection) = ?5
-           AND NOT ({ON_ITS_WAY})
+           AND NOT ({ON_ITS_WAY}) AND NOT ({ACCOUNT_ON_ITS_WAY})
          LIMIT ?6"
     );
     let due: Vec<Doubt> = db
@@ -597,6 +612,15 @@ fn reopen_account(db: &Connection, key: i64, sent: i64) -> Result<Option<Lane>> 
         return Ok(None);
     };
     let wanted = user.tombstone.is_none() && user.account.active;
+    if sent == Sent::Fields as i64 {
+        // Where it is not there, its creation says them.
+        if !wanted || user.observed.existence != Existence::Present {
+            return Ok(None);
+        }
+        user.observed.forget_fields();
+        users::save(db, &user)?;
+        return Ok(user.dirty().then_some(Lane::User(UserKey(key))));
+    }
     if i64::from(wanted) == sent || user.account_key.is_none() {
         return Ok(None);
     }

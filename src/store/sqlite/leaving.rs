@@ -258,9 +258,12 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
                            AND m.observed <> 0))
                -- What may still land here must not become the successor's, nor
                -- take away what the successor has; where the account stays it is
-               -- the successor's to put right.
+               -- the successor's to put right, and so is a role that comes late.
                AND (NOT EXISTS (SELECT 1 FROM doubts d WHERE d.user_key = u.key)
-                   OR withdrawn <> 0 AND existence = 1 AND EXISTS (
+                   OR (withdrawn <> 0 AND existence = 1 OR NOT EXISTS (
+                           SELECT 1 FROM doubts d
+                           WHERE d.user_key = u.key AND (d.group_key <> 0 OR d.sent <> 4)))
+                       AND EXISTS (
                        SELECT 1 FROM users s
                        WHERE s.connection = u.connection AND s.account_key = u.account_key
                          AND s.tombstone IS NULL))",

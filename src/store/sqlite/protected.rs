@@ -180,7 +180,7 @@ pub(super) fn uphold(db: &Connection, connection: i64, actor: &Actor) -> Result<
     let Some(guard) = actor.watch.guard().filter(|g| !g.protected.is_empty()) else {
         return Ok(0);
     };
-    let users = keep_users(db, connection, actor)?;
+    let users = keep_users(db, connection, guard, actor)?;
     let memberships = keep_memberships(db, connection, guard, actor)?;
     let groups = keep_groups(db, connection, guard)?;
     let scarce = if guard.protected.has_groups() {
@@ -278,12 +278,18 @@ fn let_go(db: &Connection, connection: i64) -> Result<()> {
     Ok(())
 }
 
-/// Of a deleted user only its id and its account are known.
-fn keep_users(db: &Connection, connection: i64, actor: &Actor) -> Result<usize> {
+/// Of a deleted user only its id and its account are known. Who was to have a lower
+/// site role keeps the one that was known last.
+fn keep_users(db: &Connection, connection: i64, guard: &Guard, actor: &Actor) -> Result<usize> {
+    if guard.protected.users.is_empty() {
+        return Ok(0);
+    }
     let mut kept = 0;
-    let leaving = "SELECT key FROM users WHERE connection = ?1 AND dirty = 1 AND wants = 0";
-    for key in keys(db, leaving, connection)? {
+    let open = "SELECT key FROM users
+         WHERE connection = ?1 AND dirty = 1 AND (wants = 0 OR existence = 1)";
+    for key in keys(db, open, connection)? {
         if let Some(user) = users::by_key(db, key)?
+            && (!user.account.active || is_lowered(&user, guard))
             && protects(&user, actor)?
         {
             keep_user(db, user)?;
@@ -291,6 +297,11 @@ fn keep_users(db: &Connection, connection: i64, actor: &Actor) -> Result<usize> 
         }
     }
     Ok(kept)
+}
+
+fn is_lowered(user: &User, guard: &Guard) -> bool {
+    let wanted = user.account.role.as_deref();
+    wanted.is_some() && guard.roles.lowers(user.observed.last_role(), wanted)
 }
 
 fn keep_user(db: &Connection, mut user: User) -> Result<()> {

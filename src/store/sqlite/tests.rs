@@ -27,6 +27,7 @@ mod audited;
 mod deltas;
 mod drift;
 mod families;
+mod fields;
 mod file;
 mod found;
 mod gone;

@@ -37,13 +37,17 @@ pub(super) fn is_kept(db: &Connection, group: i64, user: i64) -> Result<bool> {
         .exists([group, user, UPHELD])?)
 }
 
-/// Judges the end of a user who was kept.
+/// Judges the end of a user who was kept, or a lower role.
 pub(super) fn judge_user(db: &Connection, user: &User, actor: &Actor) -> Result<()> {
     let Some(guard) = actor.watch.guard() else {
         return Ok(());
     };
     if protected::protects(user, actor)? {
         return Err(WriteError::Problem(Problem::new(403, protected::told(REASON.into()))).into());
+    }
+    if user.account.active {
+        // It was to have a lower role, and leaves nothing.
+        return Ok(());
     }
     guard::keep_least_in_groups_of(db, guard, user)
 }

@@ -9,7 +9,7 @@ use crate::{
         operation::Operation,
         state::{Existence, UserKey, UserWork},
     },
-    store::{Lane, Millis, UNANSWERED, UserLearned, UserTurn},
+    store::{Lane, Millis, Took, UNANSWERED, UserLearned, UserTurn},
 };
 
 use super::{
@@ -30,6 +30,9 @@ pub(super) fn begin(db: &Connection, key: UserKey) -> Result<Option<UserTurn>> {
     };
     let stays = user.account.active == (user.observed.existence == Existence::Present);
     user.unsure = user.unsure.max(if stays { 1 } else { 2 });
+    user.observed
+        .may_have
+        .clone_from(&turn.work.observed.may_have);
     user.turn = Some(user.version);
     users::save(db, &user)?;
     if !user.account.active {
@@ -86,10 +89,16 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
     if withdrawal::is_open(db, &user)? {
         return Ok(None);
     }
+    let mut observed = user.observed.clone();
+    if user.account.active {
+        // It is about to be named.
+        let fields = user.account.profile.keys().cloned();
+        observed.may_have.extend(fields);
+    }
     let work = UserWork {
         principal,
         wanted: user.account.clone(),
-        observed: user.observed.clone(),
+        observed,
         deleted: user.tombstone.is_some(),
         memberships: withdrawal::groups_of(db, &user)?,
     };
@@ -134,10 +143,16 @@ pub(super) fn end(
         (learned.observed, learned.upstream_id) = (None, None);
     }
     if let Some(observed) = learned.observed {
-        user.observed = observed;
+        let may_have = std::mem::replace(&mut user.observed, observed).may_have;
+        user.observed.may_have.extend(may_have);
     }
     if learned.settled {
         user.unsure = 0;
+    }
+    note_unanswered(db, user.key, &learned.calls, at)?;
+    let is_known = learned.settled && user.observed.profile.is_some();
+    if is_known && !late::is_doubted_account(db, user.key)? {
+        user.observed.may_have.clear();
     }
     if learned.upstream_id.is_some() {
         user.upstream_id = learned.upstream_id;
@@ -162,21 +177,15 @@ pub(super) fn end(
         if !ended {
             sharing::ended_in_part(db, &user, &took.ended, at)?;
         }
-        match operation {
-            Operation::DeactivateUser { principal } if ended && outcome != UNANSWERED => {
-                addresses::forget(db, user.connection, principal)?;
-                holdings::forget(db, user.key)?;
-                leaving::note_ended(db, user.key, at)?;
-                sharing::ended(db, &user, principal, at)?;
-                open.extend(withdrawal::note_account_ended(db, &mut user)?);
-            }
-            _ if outcome != UNANSWERED => {}
-            // A read that lags may show the account that was there before.
-            Operation::CreateUser { .. } => late::note_account(db, user.key, Sent::Either, at)?,
-            Operation::DeactivateUser { .. } => {
-                late::note_account(db, user.key, Sent::Absent, at)?;
-            }
-            _ => {}
+        if let Operation::DeactivateUser { principal } = operation
+            && ended
+            && outcome != UNANSWERED
+        {
+            addresses::forget(db, user.connection, principal)?;
+            holdings::forget(db, user.key)?;
+            leaving::note_ended(db, user.key, at)?;
+            sharing::ended(db, &user, principal, at)?;
+            open.extend(withdrawal::note_account_ended(db, &mut user)?);
         }
     }
     if learned.recreated {
@@ -215,6 +224,27 @@ pub(super) fn end(
     }
     open.extend(leaving::finish(db, user.key)?);
     Ok(open)
+}
+
+/// What may still land, although nothing was heard of it.
+fn note_unanswered(
+    db: &Connection,
+    user: i64,
+    calls: &[(Operation, String, Took)],
+    at: Millis,
+) -> Result<()> {
+    let unanswered = calls.iter().filter(|call| call.1 == UNANSWERED);
+    for (operation, ..) in unanswered {
+        let sent = match operation {
+            // A read that lags may show the account that was there before.
+            Operation::CreateUser { .. } => Sent::Either,
+            Operation::DeactivateUser { .. } => Sent::Absent,
+            Operation::SetRole { .. } | Operation::UpsertProfile { .. } => Sent::Fields,
+            _ => continue,
+        };
+        late::note_account(db, user, sent, at)?;
+    }
+    Ok(())
 }
 
 /// The account is new: what the application knows of its memberships is gone

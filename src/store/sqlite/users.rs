@@ -232,13 +232,9 @@ fn differs(wanted: &Account, observed: &ObservedAccount) -> bool {
     if wanted.role.is_some() && wanted.role != observed.role {
         return true;
     }
-    let Some(seen) = &observed.profile else {
-        return !wanted.profile.is_empty();
-    };
-    let changed = |(key, value)| seen.get(key) != Some(value);
-    let cleared =
-        |(key, value): (&String, &String)| !value.is_empty() && !wanted.profile.contains_key(key);
-    wanted.profile.iter().any(changed) || seen.iter().any(cleared)
+    let seen = observed.profile.as_ref();
+    let changed = |(key, value)| seen.and_then(|it| it.get(key)) != Some(value);
+    wanted.profile.iter().any(changed) || !observed.to_clear(&wanted.profile).is_empty()
 }
 
 pub(super) fn live(db: &Connection, connection: i64, id: ResourceId) -> Result<Option<User>> {
@@ -543,11 +539,18 @@ pub(super) fn change(
     let was_addable = user.addable();
     let was_withdrawn = user.withdrawn != Withdrawal::No;
     let mut upheld = user.refused.clone().filter(|_| is_upheld(&user));
+    let same_role = next.account.role == before.account.role;
+    let mut judged = before.clone();
+    if upheld.is_some() && !same_role {
+        // It has the one before, whatever was asked for since.
+        judged.account.role = user.observed.last_role().map(str::to_owned);
+    }
     if upheld.as_deref() == Some(protected::REASON) && upheld::may_go(db, &user, actor)? {
         upheld = None;
     }
     put(db, &mut user, &next, actor.at)?;
-    if upheld.is_some() && !user.account.active {
+    let as_before = next.account.active == before.account.active && same_role;
+    if upheld.is_some() && (as_before || !user.account.active) {
         user.refused = upheld;
         save(db, &user)?;
     }
@@ -556,7 +559,7 @@ pub(super) fn change(
     if next.account != before.account {
         owners::claim_account(db, connection, user.account_key.as_deref())?;
     }
-    guard::user_changed(db, &user, &before, Some(&next), actor)?;
+    guard::user_changed(db, &user, &judged, Some(&next), actor)?;
     let returns = was_withdrawn && user.account.active;
     if before.account.active && !user.account.active || returns {
         lanes::keep_open_adds(db, user.key)?;
@@ -580,7 +583,7 @@ pub(super) fn change(
     Ok(written)
 }
 
-/// Not ended, because it is protected or may be somebody else's; see
+/// Not ended, or not lowered, because it is protected or may be somebody else's; see
 /// [`protected`] and [`recovery`].
 fn is_upheld(user: &User) -> bool {
     matches!(

@@ -291,8 +291,10 @@ fn commit(db: &Connection, batch: &mut [Box<dyn Job>]) -> std::result::Result<()
 /// spot, and comes after a drawn time.
 #[cfg(test)]
 pub(crate) mod simulated {
-    use std::{cell::Cell, time::Duration};
+    #![allow(clippy::unwrap_used)]
+    use std::{cell::Cell, path::Path, time::Duration};
 
+    use rusqlite::Connection;
     use tokio::sync::oneshot::{self, Receiver, error::TryRecvError};
 
     thread_local! {
@@ -306,6 +308,18 @@ pub(crate) mod simulated {
 
     pub(crate) fn is_on() -> bool {
         PACE.get().is_some()
+    }
+
+    /// Whoever was put into a group is taken to be out of it again, at once and
+    /// without a word.
+    pub(crate) fn forget_additions(file: &Path) {
+        let db = Connection::open(file).unwrap();
+        let forgets = "CREATE TRIGGER forgets AFTER UPDATE OF observed ON memberships
+             WHEN new.observed = 1 AND new.desired = 1 BEGIN
+                 UPDATE memberships SET observed = 0
+                 WHERE group_key = new.group_key AND user_key = new.user_key;
+             END";
+        db.execute_batch(forgets).unwrap();
     }
 
     pub(super) async fn heed<T>(mut answer: Receiver<T>) -> Receiver<T> {

@@ -25,6 +25,7 @@ mod access;
 
 /// By how much a look may lag behind.
 const LAG: Duration = Duration::from_secs(10);
+const FILE: &str = "brink.db";
 
 /// A group `adm` whose members' accounts are there, as the store knows them.
 pub(in crate::bridge::lane) struct Scene {
@@ -33,7 +34,7 @@ pub(in crate::bridge::lane) struct Scene {
     pub(in crate::bridge::lane) c: ConnectionKey,
     pub(in crate::bridge::lane) users: Vec<UserWritten>,
     pub(in crate::bridge::lane) group: GroupWritten,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 fn by(at: Millis) -> Actor {
@@ -102,7 +103,7 @@ pub(in crate::bridge::lane) async fn scene(guard: Guard, app: Scripted, members:
 
 async fn scene_of(guard: Guard, app: Scripted, members: usize, lag: Duration) -> Scene {
     let folder = tempfile::tempdir().unwrap();
-    let store = store::open(&folder.path().join("brink.db")).unwrap();
+    let store = store::open(&folder.path().join(FILE)).unwrap();
     let c = store.connection("acme").await.unwrap();
     let mut users = Vec::new();
     for n in 0..members {
@@ -130,7 +131,7 @@ async fn scene_of(guard: Guard, app: Scripted, members: usize, lag: Duration) ->
         c,
         users,
         group,
-        _folder: folder,
+        folder,
     };
     scene.arrive(long_ago().at).await;
     scene
@@ -139,6 +140,10 @@ async fn scene_of(guard: Guard, app: Scripted, members: usize, lag: Duration) ->
 impl Scene {
     pub(in crate::bridge::lane) fn store(&self) -> &dyn Store {
         self.lanes.0.store.as_ref()
+    }
+
+    pub(in crate::bridge::lane) fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join(FILE)
     }
 
     pub(in crate::bridge::lane) fn keys(&self, of: std::ops::Range<usize>) -> Vec<UserKey> {

@@ -137,3 +137,30 @@ async fn what_a_late_call_may_have_changed_is_said_again_after_half_of_its_time(
     store::simulated::pace(None);
     clock::simulated::end();
 }
+
+/// By a store that loses what it is told, so that every turn has the same to do.
+#[tokio::test]
+async fn a_lane_whose_turns_change_nothing_does_not_go_round_at_full_pace() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    let app = scripted(move |operation| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        all_done(operation)
+    });
+    let scene = scene(Guard::off(), app, 2).await;
+    scene.removal(0..1).await;
+    scene.arrive(clock::now()).await;
+    store::simulated::forget_additions(&scene.file());
+    let back = texts(&scene.users[0..1]);
+    scene.change(MemberChange::Add(back)).await;
+    let calls = || sent.load(Ordering::Relaxed);
+    let lane = Lane::Group(scene.group.key);
+    scene.lanes.kick(lane);
+    tokio::time::sleep(millis(1_200)).await;
+    let before = calls();
+    assert!((2..8).contains(&before), "{before}");
+    // Who asks waits for none of that.
+    let _answer = scene.lanes.wait(lane, 1, vec![], false);
+    tokio::time::sleep(millis(250)).await;
+    assert!(calls() > before);
+}

@@ -23,6 +23,9 @@ use crate::{
 
 mod answers;
 
+/// Whoever is not said to have a role has this one.
+pub(super) const PLAIN: &str = "plain";
+
 /// Where an application tells its own name of a group.
 pub(super) const OWN_NAME: &str = "upstreamName";
 
@@ -32,6 +35,8 @@ pub(super) struct Stock {
     /// Active or not, and since when it is there.
     pub(super) accounts: BTreeMap<String, (bool, Millis)>,
     pub(super) groups: BTreeMap<String, BTreeSet<String>>,
+    /// The role of each account, and its title.
+    pub(super) fields: BTreeMap<String, (String, Option<String>)>,
 }
 
 impl Stock {
@@ -51,6 +56,17 @@ pub(super) struct Change {
     /// By a call that was given up long ago, or with the account, or by an
     /// application that leaves somebody out of a replacement.
     pub(super) aside: bool,
+}
+
+/// What an application can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// End accounts.
+    Ends,
+    /// Nothing to them: they are there for ever.
+    Keeps,
+    /// End them, and change their role and title.
+    Roles,
 }
 
 /// In which way an application lies, without a word of it in its answers.
@@ -88,6 +104,7 @@ struct Nature {
     /// An account that was made is there for ever, and whoever makes it again
     /// is given that one.
     keeps: bool,
+    roles: bool,
     /// Members that are refused while there are faults.
     refused: BTreeSet<(String, String)>,
 }
@@ -124,10 +141,10 @@ impl std::fmt::Debug for Application {
     }
 }
 
-fn table(keeps: bool) -> Capabilities {
+fn table(kind: Kind) -> Capabilities {
     use Act::{
         AddMembers, CreateGroup, CreateUser, DeactivateUser, DeleteGroup, ReactivateUser,
-        RemoveMembers, ReplaceMembers,
+        RemoveMembers, ReplaceMembers, SetRole, UpdateProfile,
     };
     let batch = usize::try_from(*pick(&[1, 3, 1_000])).unwrap();
     let row = |act, able| Capability {
@@ -138,7 +155,8 @@ fn table(keeps: bool) -> Capabilities {
         certainty: Certainty::Documented,
         note: "".into(),
     };
-    let ends = |act| row(act, !keeps);
+    let ends = |act| row(act, kind != Kind::Keeps);
+    let roles = |act| row(act, kind == Kind::Roles);
     let always = [
         CreateUser,
         CreateGroup,
@@ -148,6 +166,7 @@ fn table(keeps: bool) -> Capabilities {
     ];
     let mut rows: Vec<_> = always.into_iter().map(|act| row(act, true)).collect();
     rows.extend([DeactivateUser, ReactivateUser].map(ends));
+    rows.extend([SetRole, UpdateProfile].map(roles));
     rows.push(row(ReplaceMembers, chance(50)));
     Capabilities {
         application: "Test".into(),
@@ -292,7 +311,12 @@ fn perform(
 ) -> Result<(), UpstreamError> {
     let names = || members.iter().map(|member| member.account.clone());
     match operation {
-        Operation::CreateUser { account, .. } => {
+        Operation::CreateUser {
+            account,
+            role,
+            fields,
+            ..
+        } => {
             if stock.is_active(account) {
                 return Err(exists());
             }
@@ -302,6 +326,27 @@ fn perform(
                 .entry(account.clone())
                 .or_insert((true, made));
             held.0 = true;
+            let role = role.as_deref().unwrap_or(PLAIN).to_owned();
+            let fields = (role, fields.get("title").cloned());
+            stock.fields.insert(account.clone(), fields);
+        }
+        Operation::SetRole { principal, role } => {
+            if !stock.is_active(&principal.account) {
+                return Err(missing());
+            }
+            let held = stock.fields.get_mut(&principal.account);
+            held.ok_or_else(missing)?.0.clone_from(role);
+        }
+        Operation::UpsertProfile {
+            account, fields, ..
+        } => {
+            if !stock.is_active(account) {
+                return Err(missing());
+            }
+            let held = stock.fields.get_mut(account).ok_or_else(missing)?;
+            if let Some(title) = fields.get("title") {
+                held.1 = Some(title.clone()).filter(|it| !it.is_empty());
+            }
         }
         Operation::DeactivateUser { principal } => {
             if !stock.is_active(&principal.account) {
@@ -366,7 +411,7 @@ impl Drop for OnItsWay<'_> {
 impl Application {
     /// As the seed of this thread has it.
     pub(super) fn new(
-        (lie, keeps): (Lie, bool),
+        (lie, kind): (Lie, Kind),
         accounts: &[String],
         groups: &[String],
         late_by: Millis,
@@ -376,14 +421,15 @@ impl Application {
             bad.insert((pick(groups).clone(), pick(accounts).clone()));
         }
         Self {
-            can: table(keeps),
+            can: table(kind),
             schemas: Arc::new(Schemas::new(&[], &[])),
             nature: Nature {
                 lag: *pick(&[0, 0, 1_000, 5_000]),
                 late_by,
                 strict: chance(50),
                 forgets: chance(50),
-                keeps,
+                keeps: kind == Kind::Keeps,
+                roles: kind == Kind::Roles,
                 refused: bad,
             },
             lie,

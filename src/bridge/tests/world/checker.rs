@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    application::{Change, Stock},
+    application::{Change, PLAIN, Stock},
     history::{Act, End, Entry, Surety},
 };
 use crate::upstream::Millis;
@@ -15,6 +15,8 @@ use crate::upstream::Millis;
 pub(super) struct Shown {
     /// Active or not.
     pub(super) users: BTreeMap<String, bool>,
+    /// Their roles and titles.
+    pub(super) fields: BTreeMap<String, (Option<String>, Option<String>)>,
     pub(super) groups: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -71,6 +73,7 @@ impl Evidence {
         self.answers(&mut found);
         self.whole_requests(&mut found);
         self.end_state(&mut found);
+        self.fields(&mut found);
         self.way(&mut found);
         let stood = self.longest_undone();
         if stood > STANDS {
@@ -340,6 +343,38 @@ impl Evidence {
                 if !self.keeps || !told((group.clone(), account.clone())) {
                     found.push(format!("phantom: {account} in {group}"));
                 }
+            }
+        }
+    }
+
+    /// SCIM shows the roles and titles that were asked for, and the application has
+    /// them.
+    fn fields(&self, found: &mut Vec<String>) {
+        for (account, (role, title)) in &self.shown.fields {
+            let is_asked = |what: &dyn Fn(&Act) -> Option<bool>| {
+                let possible =
+                    self.possible(Millis::MAX, Surety::Acknowledged, what, Entry::surety);
+                possible.contains(&true)
+            };
+            let as_shown = [
+                is_asked(&|act| act.fields(account).0.map(|it| it == role.as_deref())),
+                is_asked(&|act| act.fields(account).1.map(|it| it == title.as_deref())),
+            ];
+            if as_shown != [true; 2] {
+                found.push(format!(
+                    "{account}: SCIM shows {role:?} and {title:?}, nobody asked for that"
+                ));
+            }
+            let is_there = self.stock.accounts.get(account).is_some_and(|it| it.0);
+            let has = self.stock.fields.get(account).filter(|_| is_there);
+            let role = role.clone().unwrap_or_else(|| PLAIN.to_owned());
+            let wanted = (role, title.clone());
+            if let Some(has) = has.filter(|has| **has != wanted)
+                && self.told_whole == 0
+            {
+                found.push(format!(
+                    "{account}: has {has:?} in the application, and is to have {wanted:?}"
+                ));
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{below, chance, pick};
+use super::{application::Kind, below, chance, pick};
 use crate::{bridge::Failure, upstream::Millis};
 
 /// One request.
@@ -15,6 +15,9 @@ pub(super) enum Act {
     PutUser(String),
     Activate(String, bool),
     DeleteUser(String),
+    Role(String, String),
+    /// `None`: it is taken away.
+    Title(String, Option<String>),
     CreateGroup(String, BTreeSet<String>),
     Add(String, BTreeSet<String>),
     Remove(String, BTreeSet<String>),
@@ -103,6 +106,19 @@ impl Act {
         }
     }
 
+    /// What SCIM shows of an account's role and title after it, if it decides that.
+    pub(super) fn fields(&self, account: &str) -> (Option<Option<&str>>, Option<Option<&str>>) {
+        match self {
+            // A PUT says nothing of them either.
+            Self::CreateUser(user) | Self::PutUser(user) if user == account => {
+                (Some(None), Some(None))
+            }
+            Self::Role(user, role) if user == account => (Some(Some(role)), None),
+            Self::Title(user, title) if user == account => (None, Some(title.as_deref())),
+            _ => (None, None),
+        }
+    }
+
     /// Whether a group is there after it, if it decides that.
     pub(super) fn existence(&self, group: &str) -> Option<bool> {
         match self {
@@ -158,7 +174,11 @@ pub(super) struct Step {
 }
 
 /// `count` requests of one seed.
-pub(super) fn script(count: usize, accounts: &[String], groups: &[String]) -> Vec<Step> {
+pub(super) fn script(
+    count: usize,
+    (accounts, groups): (&[String], &[String]),
+    kind: Kind,
+) -> Vec<Step> {
     let mut acts = Vec::with_capacity(count + 1);
     acts.extend(accounts.iter().take(4).cloned().map(Act::CreateUser));
     acts.extend(groups.iter().take(2).map(|group| {
@@ -169,12 +189,25 @@ pub(super) fn script(count: usize, accounts: &[String], groups: &[String]) -> Ve
         draw(accounts, groups, &mut acts);
     }
     acts.truncate(count);
+    if kind == Kind::Roles {
+        for act in acts.iter_mut().skip(6).filter(|_| chance(50)) {
+            *act = fields(pick(accounts).clone());
+        }
+    }
     let step = |act| Step {
         wait: *pick(&[0, 0, 3, 30, 300, 1_500]),
         act,
         patience: chance(4).then(|| below(400)),
     };
     acts.into_iter().map(step).collect()
+}
+
+fn fields(account: String) -> Act {
+    match below(5) {
+        0..3 => Act::Role(account, (*pick(&["boss", "user", "guest"])).into()),
+        3 => Act::Title(account, Some((*pick(&["one", "other"])).into())),
+        _ => Act::Title(account, None),
+    }
 }
 
 fn draw(accounts: &[String], groups: &[String], acts: &mut Vec<Act>) {

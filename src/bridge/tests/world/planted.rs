@@ -3,10 +3,10 @@
 //! that misses one of these proves nothing by its silence.
 
 use super::{
-    application::{Change, Lie},
+    application::{Change, Kind, Lie},
     checker::Evidence,
     history::{Act, End, Entry},
-    run,
+    run, run_with,
 };
 
 /// How many seeds a lie is given to come out.
@@ -108,6 +108,29 @@ fn a_membership_invented_on_both_sides_is_invented() {
     evidence.stock.accounts.insert("nobody".into(), (true, 0));
     evidence.shown.users.insert("nobody".into(), true);
     finds(&evidence, "invented in SCIM: nobody");
+}
+
+#[test]
+fn a_role_or_title_that_is_not_the_one_asked_for_is_found() {
+    let good = run_with(1, Lie::Harmless, Kind::Roles);
+    assert_eq!(good.verdict(), Vec::<String>::new());
+    let active = good.shown.users.iter().find(|(_, active)| **active);
+    let account = active.expect("somebody").0.clone();
+    let mut evidence = good.clone();
+    let held = evidence.stock.fields.get_mut(&account).unwrap();
+    held.0 = "king".into();
+    finds(&evidence, "king");
+    let mut evidence = good.clone();
+    let held = evidence.stock.fields.get_mut(&account).unwrap();
+    held.1 = Some("sir".into());
+    finds(&evidence, "sir");
+    for nobodys in [(Some("king"), None), (None, Some("sir"))] {
+        let mut evidence = good.clone();
+        let (role, title) = nobodys;
+        let shown = (role.map(str::to_owned), title.map(str::to_owned));
+        evidence.shown.fields.insert(account.clone(), shown);
+        finds(&evidence, "nobody asked for that");
+    }
 }
 
 #[test]

@@ -294,3 +294,90 @@ async fn one_that_is_deleted_is_deleted_there_too_whatever_was_believed_of_it() 
         assert_eq!(it.scene.lanes().await, []);
     }
 }
+
+impl Gone {
+    /// Deleted here, and the first of three is not to have access since.
+    async fn is_deleted(&self) {
+        let keep = Box::new(|_: &_| Ok(None));
+        let (store, id) = (&self.scene.store, self.group.resource.id);
+        let delete = store.delete_group(self.scene.c, id, always(), keep, actor());
+        delete.await.unwrap();
+    }
+
+    async fn is_refused(&self) {
+        self.learns(GroupLearned {
+            group_refused: Some("no".into()),
+            ..GroupLearned::default()
+        })
+        .await;
+    }
+
+    /// The first has left, and that says that the group is gone. Returns what is
+    /// woken.
+    async fn leaver_finds_it_gone(&self) -> Vec<Lane> {
+        let (store, ann) = (&self.scene.store, &self.users[0]);
+        self.scene
+            .deactivate(ann.resource.id, actor())
+            .await
+            .unwrap();
+        let turn = store.begin_user_turn(ann.key).await.unwrap().unwrap();
+        let learned = UserLearned {
+            observed: Some(turn.work.observed),
+            settled: true,
+            withdraws: true,
+            ..UserLearned::default()
+        };
+        store.end_user_turn(ann.key, learned, 9).await.unwrap();
+        let turn = store.begin_group_turn(self.group.key, 9).await.unwrap();
+        let turn = turn.expect("who leaves is taken out");
+        assert!(turn.work.kept && !turn.work.wanted);
+        assert_eq!(self.keys(&turn.work.removes), [0]);
+        let learned = GroupLearned {
+            existence: Some(Existence::Absent),
+            absent: vec![ann.key],
+            gone: Some("it is gone".into()),
+            ..GroupLearned::default()
+        };
+        let end = store.end_group_turn(self.group.key, turn.seq, learned, 9);
+        end.await.unwrap()
+    }
+
+    async fn has_no_turn(&self) {
+        let turn = self.scene.store.begin_group_turn(self.group.key, 9).await;
+        assert_eq!(turn.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn one_that_could_not_be_deleted_and_is_gone_all_the_same_is_deleted() {
+    let it = Gone::settled().await;
+    it.is_deleted().await;
+    it.is_refused().await;
+    let woken = it.leaver_finds_it_gone().await;
+    assert!(!woken.contains(&Lane::Group(it.group.key)), "{woken:?}");
+    it.has_no_turn().await;
+    let counts = it.scene.store.counts(it.scene.c).await.unwrap();
+    assert_eq!((counts.refused_groups, counts.pending_groups), (0, 0));
+    // Nobody waits for it any more: neither who has left nor who has its name next.
+    let ann = it.scene.store.begin_user_turn(it.users[0].key).await;
+    assert!(ann.unwrap().unwrap().withdrawn.is_some());
+    let next = it.scene.group("dev", &[]).await;
+    let turn = it.scene.store.begin_group_turn(next.key, 9).await;
+    assert!(turn.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn one_whose_deletion_is_withheld_is_not_taken_for_gone_and_asks_once() {
+    let it = Gone::settled().await;
+    let store = &it.scene.store;
+    it.is_deleted().await;
+    let begin = store.begin_recovery(it.scene.c, Why::OlderDatabase, actor());
+    assert_eq!(begin.await, Ok(true));
+    let woken = it.leaver_finds_it_gone().await;
+    assert!(!woken.contains(&Lane::Group(it.group.key)), "{woken:?}");
+    it.has_no_turn().await;
+    store.end_recovery(it.scene.c, actor()).await.unwrap();
+    // It may be there after all, and then she is in it.
+    it.is_refused().await;
+    it.says(&[], &[0]).await;
+}

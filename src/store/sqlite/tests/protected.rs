@@ -8,8 +8,8 @@ use super::{
     *,
 };
 use crate::{
-    plan::guard::{Guard, Protected, Protection},
-    store::Watch,
+    plan::guard::{Guard, Protected, Protection, Roles},
+    store::{RefusedAct, Watch},
 };
 
 impl Scene {
@@ -422,4 +422,81 @@ async fn what_is_kept_is_judged_anew_when_it_is_asked_for_again() {
     assert_eq!(gone, ids[..3]);
     // It stays so at the next start, as it was judged.
     assert_eq!(scene.store.uphold(scene.c, by()).await, Ok(0));
+}
+
+/// `boss` stands before `user`, and that before `guest`.
+fn keeping(users: &[&str]) -> Actor {
+    let order: [(&str, &[&str]); 2] = [("boss", &["user", "guest"]), ("user", &["guest"])];
+    let names: Vec<String> = users.iter().map(|name| (*name).to_owned()).collect();
+    let guard = Guard {
+        protected: Protected::named(&names, &[], []),
+        roles: Roles::new(Some("user"), &order),
+        ..Guard::off()
+    };
+    watched(guard, 0)
+}
+
+#[tokio::test]
+async fn a_role_that_was_lowered_before_its_user_was_protected_stays() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("m0").await, scene.member("m1").await);
+    let (id, other) = (ann.resource.id, bob.resource.id);
+    scene.give(id, "boss", None).await;
+    scene.confirm_user(ann.key).await;
+    scene.give(id, "user", None).await;
+    // A call that was not answered, and after that no role is known.
+    let turn = scene.take(ann.key).await;
+    let mut learned = UserLearned {
+        observed: Some(turn.work.observed.clone()),
+        ..UserLearned::default()
+    };
+    learned.observed.as_mut().unwrap().forget_fields();
+    let end = scene.store.end_user_turn(ann.key, learned, 3_000);
+    end.await.unwrap();
+    // Who is to have more goes on.
+    scene.give(other, "boss", None).await;
+    let scene = scene.reopen().await;
+    let by = || keeping(&["m0", "m1"]);
+    assert_eq!(scene.store.uphold(scene.c, keeping(&["m2"])).await, Ok(0));
+    assert_eq!(scene.store.uphold(scene.c, by()).await, Ok(1));
+    let told = scene.store.refused_resources(scene.c, 10).await.unwrap();
+    let told: Vec<_> = told.iter().map(|it| (it.id, it.asked)).collect();
+    assert_eq!(told, [(id, RefusedAct::Change)]);
+    assert_eq!(scene.lanes().await, [Lane::User(bob.key)]);
+
+    // Asking again does not send it, nor does another change with it.
+    let again = scene.give_as(id, "user", None, by()).await.unwrap_err();
+    assert!(matches!(again, WriteError::Problem(it) if it.status == 403));
+    scene.give_as(id, "user", Some("red"), by()).await.unwrap();
+    let more = scene.give_as(id, "guest", None, by()).await;
+    assert_eq!(protection(more), Protection::Role(id));
+    assert_eq!(scene.lanes().await, [Lane::User(bob.key)]);
+    let dev = scene.settled_group("dev", &[id]).await;
+    assert_eq!(
+        scene.members(&dev).await,
+        [id],
+        "and takes nothing else away"
+    );
+
+    assert_eq!(scene.store.uphold(scene.c, keeping(&[])).await, Ok(0));
+    let wanted = scene.take(ann.key).await.work.wanted;
+    assert_eq!(wanted.role.as_deref(), Some("user"));
+}
+
+#[tokio::test]
+async fn who_is_to_have_the_role_before_again_is_kept_from_nothing() {
+    let scene = Scene::new().await;
+    let ann = scene.member("m0").await;
+    let id = ann.resource.id;
+    scene.give(id, "boss", None).await;
+    scene.confirm_user(ann.key).await;
+    scene.give(id, "guest", None).await;
+    let by = || keeping(&["m0"]);
+    assert_eq!(scene.store.uphold(scene.c, by()).await, Ok(1));
+    let less = scene.give_as(id, "user", None, by()).await;
+    assert_eq!(protection(less), Protection::Role(id), "it is a boss still");
+    scene.give_as(id, "boss", Some("red"), by()).await.unwrap();
+    let turn = scene.take(ann.key).await;
+    assert_eq!(turn.work.observed.role.as_deref(), Some("boss"));
+    assert_eq!(turn.work.wanted.profile["team"], "red");
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     super::{below, chance, now},
-    Application, Lie, OWN_NAME, OnItsWay, lost, missing, not_now, refused,
+    Application, Lie, OWN_NAME, OnItsWay, PLAIN, lost, missing, not_now, refused,
 };
 use crate::{
     plan::{capability::Capabilities, operation::Operation, state::Account},
@@ -52,10 +52,14 @@ impl Upstream for Application {
         Arc::clone(&self.schemas)
     }
     fn project(&self, user: &Attributes) -> Result<Projection, Problem> {
+        let text = |of: &str| user.text(of).filter(|_| self.nature.roles);
+        let title = text("title").map(|it| ("title".to_owned(), it.to_owned()));
         Ok(Projection {
             key: user.text("userName").map(str::to_lowercase),
             account: Account {
                 active: user.active(),
+                role: text("userType").map(str::to_owned),
+                profile: title.into_iter().collect(),
                 ..Account::default()
             },
         })
@@ -71,7 +75,7 @@ impl Upstream for Application {
         false
     }
     fn plain_role(&self) -> Option<&str> {
-        None
+        self.nature.roles.then_some(PLAIN)
     }
     fn user_attributes(&self, _: &RemoteUser, _: Option<&RemoteProfile>) -> Attributes {
         Attributes::default()
