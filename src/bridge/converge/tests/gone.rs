@@ -45,6 +45,24 @@ async fn a_removal_finds_it_out_and_whoever_it_named_is_out() {
     assert_eq!((learned.refused, learned.group_refused), (vec![], None));
 }
 
+/// As who leaves it has found.
+#[tokio::test]
+async fn so_is_one_that_was_to_be_deleted_and_stayed_by_whatever_name_it_has() {
+    let given = Given {
+        known: true,
+        ..Given::default()
+    };
+    for naming in [Naming::Rule, Naming::Given(given)] {
+        let app = scripted(missing);
+        let mut of = group(0..0, 10..11);
+        (of.work.wanted, of.work.kept, of.work.naming) = (false, true, naming);
+        let (learned, pause) = turn(&app, of).await;
+        assert_eq!((sorted(learned.absent), pause), (vec![10], Pause::None));
+        assert_eq!(learned.existence, Some(Existence::Absent));
+        assert!(learned.gone.is_some() && learned.group_refused.is_none());
+    }
+}
+
 #[tokio::test]
 async fn what_was_made_a_moment_ago_is_not_gone_because_no_look_shows_it() {
     let app = scripted(missing);
