@@ -78,6 +78,9 @@ pub struct ObservedAccount {
     /// The last role that was known, where none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_before: Option<String>,
+    /// A call may have given it one, and may yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_have_role: bool,
     /// Fields of the profile that may have a value there, where it is not known: they
     /// had one, or a call has named them of which no answer came.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -96,6 +99,18 @@ impl ObservedAccount {
     /// It was made anew, so no role of before counts.
     pub fn forget_role(&mut self) {
         (self.role, self.role_before) = (None, None);
+    }
+
+    /// Something may have been given to it by calls about an account that was there
+    /// before.
+    pub fn inherit(&mut self, before: &Self) {
+        self.may_have_role |= before.may_have_role;
+        self.may_have.extend(before.may_have.iter().cloned());
+    }
+
+    /// Of whom no role is said: whether the plain one is, as another may be there.
+    pub fn lacks_plain_role(&self) -> bool {
+        self.existence == Existence::Present && self.role.is_none() && self.may_have_role
     }
 
     /// The role, or the last one that was known.

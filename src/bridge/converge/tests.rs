@@ -186,7 +186,7 @@ impl Upstream for Scripted {
         is_left(&self.refused)
     }
     fn plain_role(&self) -> Option<&str> {
-        None
+        Some("plain")
     }
     fn user_attributes(&self, _: &RemoteUser, _: Option<&RemoteProfile>) -> Attributes {
         Attributes::default()

@@ -126,6 +126,9 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
         return (withdrawal(turn.withdrawn, learned), Pause::None);
     }
     let returning = work.observed.deactivated;
+    if work.wanted.role.is_none() && work.observed.may_have_role {
+        work.wanted.role = upstream.plain_role().map(str::to_owned);
+    }
     let plan = plan_user(&work, upstream.capabilities());
     tell(&plan);
     let mut observed = work.observed.clone();

@@ -275,6 +275,7 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
     let Some((connection, account, stays, id)) = ended else {
         return Ok(None);
     };
+    let had = users::by_key(db, key)?.map(|user| user.observed);
     db.prepare_cached("DELETE FROM memberships WHERE user_key = ?1")?
         .execute([key])?;
     holdings::forget(db, key)?;
@@ -321,7 +322,14 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
     if stays {
         gone::hand_over(db, key, next.key)?;
     }
-    if next.is_unknown() && inherit(db, &mut next)? {
+    let mut takes = next.is_unknown() && inherit(db, &mut next)?;
+    if let Some(had) = had
+        && late::is_doubted_account(db, next.key)?
+    {
+        next.observed.inherit(&had);
+        takes = true;
+    }
+    if takes {
         users::save(db, &next)?;
     }
     Ok(next.dirty().then_some(Lane::User(UserKey(next.key))))

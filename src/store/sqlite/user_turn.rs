@@ -30,9 +30,7 @@ pub(super) fn begin(db: &Connection, key: UserKey) -> Result<Option<UserTurn>> {
     };
     let stays = user.account.active == (user.observed.existence == Existence::Present);
     user.unsure = user.unsure.max(if stays { 1 } else { 2 });
-    user.observed
-        .may_have
-        .clone_from(&turn.work.observed.may_have);
+    user.observed.inherit(&turn.work.observed);
     user.turn = Some(user.version);
     users::save(db, &user)?;
     if !user.account.active {
@@ -94,6 +92,7 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
         // It is about to be named.
         let fields = user.account.profile.keys().cloned();
         observed.may_have.extend(fields);
+        observed.may_have_role |= user.account.role.is_some();
     }
     let work = UserWork {
         principal,
@@ -143,16 +142,18 @@ pub(super) fn end(
         (learned.observed, learned.upstream_id) = (None, None);
     }
     if let Some(observed) = learned.observed {
-        let may_have = std::mem::replace(&mut user.observed, observed).may_have;
-        user.observed.may_have.extend(may_have);
+        let before = std::mem::replace(&mut user.observed, observed);
+        user.observed.inherit(&before);
     }
     if learned.settled {
         user.unsure = 0;
     }
     note_unanswered(db, user.key, &learned.calls, at)?;
-    let is_known = learned.settled && user.observed.profile.is_some();
-    if is_known && !late::is_doubted_account(db, user.key)? {
-        user.observed.may_have.clear();
+    if learned.settled && !late::is_doubted_account(db, user.key)? {
+        user.observed.may_have_role = false;
+        if user.observed.profile.is_some() {
+            user.observed.may_have.clear();
+        }
     }
     if learned.upstream_id.is_some() {
         user.upstream_id = learned.upstream_id;

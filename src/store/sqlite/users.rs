@@ -229,7 +229,11 @@ fn differs(wanted: &Account, observed: &ObservedAccount) -> bool {
     if observed.existence != Existence::Present {
         return true;
     }
-    if wanted.role.is_some() && wanted.role != observed.role {
+    let role_differs = match &wanted.role {
+        None => observed.lacks_plain_role(),
+        wanted => *wanted != observed.role,
+    };
+    if role_differs {
         return true;
     }
     let seen = observed.profile.as_ref();

@@ -99,6 +99,26 @@ async fn a_look_shows_no_role_and_no_profile_so_they_are_sent_again() {
     assert!(observed.record && !learned.recreated);
 }
 
+/// Of whom nobody says a role, and a call may have given one.
+#[tokio::test]
+async fn the_plain_role_is_said_where_another_one_may_be_there() {
+    for (may, expected) in [(false, 0), (true, 1)] {
+        let app = scripted(all_done);
+        let mut turn = user(true, Existence::Present, false);
+        turn.work.observed.may_have_role = may;
+        let learned = alone(&app, turn).await;
+        let roles = sent(&app)
+            .into_iter()
+            .filter_map(|operation| match operation {
+                Operation::SetRole { role, .. } => Some(role),
+                _ => None,
+            });
+        assert_eq!(roles.collect::<Vec<_>>(), vec!["plain"; expected]);
+        let role = learned.observed.unwrap().role;
+        assert_eq!(role.is_some(), may);
+    }
+}
+
 #[tokio::test]
 async fn an_account_that_a_look_does_not_show_is_made_again_with_its_memberships() {
     let app = scripted(all_done);
