@@ -259,8 +259,16 @@ impl Session {
         of_one && !upstream.capabilities().only_shows()
     }
 
-    /// Says what an identity provider cannot see of what is there.
+    /// Says what an identity provider cannot see of what is there, and what it has
+    /// taken away.
     fn told(&self, seen: Imported) -> Imported {
+        if !seen.returned.is_nothing() {
+            tracing::warn!(
+                connection = %self.connection.name, returned = ?seen.returned,
+                "what was taken away or deleted here is there, given back by somebody or never \
+                 gone; see drawbridge reconcile"
+            );
+        }
         if seen.unshown > 0 {
             tracing::warn!(
                 connection = %self.connection.name, unshown = seen.unshown,

@@ -13,7 +13,7 @@ use crate::{
     scim::resource::{ResourceId, ResourceType},
     store::{
         Actor, Counts, Delay, Drifted, Elsewhere, Health, Imported, Lane, Left, Millis, NotOffered,
-        Place, Recovery, Refused, RefusedResource, Store, StoreError, Twins, Watch,
+        Place, Recovery, Refused, RefusedResource, Returned, Store, StoreError, Twins, Watch,
         audit::AuditRow,
     },
     upstream::Condition,
@@ -204,9 +204,24 @@ impl ConnectionStatus {
         import.is_some_and(|last| last.result.is_err()) || self.unreconciled.is_some()
     }
 
-    /// What is there although it was taken away here, by the last reconciliation.
+    /// Memberships that are there although they were taken away here, by the last
+    /// reconciliation.
     pub fn given_back(&self) -> u64 {
         self.drifted.as_ref().map_or(0, |last| last.given_back)
+    }
+
+    /// What is there although it was taken away here: by the last reconciliation, and
+    /// what an import since has shown beside it.
+    pub fn returned(&self) -> Returned {
+        let last = self.drifted.as_ref();
+        let told = last.map(Drifted::returned).unwrap_or_default();
+        let compared = last.and_then(|last| last.ended).unwrap_or_default();
+        let import = self.last_import.as_ref();
+        let since = import.filter(|import| import.at > compared);
+        match since.map(|import| &import.result) {
+            Some(Ok(seen)) => told.or_more(seen.returned),
+            _ => told,
+        }
     }
 
     /// What the last reconciliation left as it found it.

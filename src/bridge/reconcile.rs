@@ -25,6 +25,7 @@ use pass::Purpose;
 pub(super) mod first;
 mod given;
 mod pass;
+mod returned;
 mod shown;
 
 /// What becomes of a membership that is gone from the application.

@@ -14,7 +14,7 @@ use crate::{
     },
     config::{self, Config, Connection},
     console::beside,
-    store::StoreError,
+    store::{Returned, StoreError},
     telemetry,
 };
 
@@ -25,7 +25,8 @@ use crate::{
 /// wrote is changed, and nothing in the application.
 ///
 /// A running server imports by itself, at start and at every `import` interval
-/// of the connection; this command is for when it does not run.
+/// of the connection; this command is for when it does not run. The exit status is 1
+/// where it finds what was taken away or deleted here.
 #[derive(Debug, Args)]
 pub(super) struct Import {
     /// Only this connection.
@@ -91,16 +92,50 @@ impl Import {
             Switch::at(beside(&config.store, switch::FLAG)),
         )
         .await?;
+        let mut returned = Vec::new();
         for connection in chosen {
-            one(&bridge, &connection.name, self.shrunk).await?;
+            returned.extend(one(&bridge, &connection.name, self.shrunk).await?);
         }
-        Ok(())
+        if returned.is_empty() {
+            return Ok(());
+        }
+        Err(Failed {
+            text: format!(
+                "{}; take that away there, or ask for it here; `drawbridge reconcile` tells more",
+                returned.join("; ")
+            ),
+            status: 1,
+        })
     }
 }
 
-async fn one(bridge: &std::sync::Arc<Bridge>, name: &str, shrunk: bool) -> Result<(), Failed> {
+/// What is there though it was taken away here, in words.
+fn told(name: &str, returned: Returned) -> Option<String> {
+    let counts = [
+        (returned.memberships, "memberships"),
+        (returned.users, "Users"),
+        (returned.groups, "Groups"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    (!counts.is_empty()).then(|| {
+        format!(
+            "{name}: {} are there, though they were taken away or deleted here (given back by \
+             somebody in the application, or never gone)",
+            counts.join(", ")
+        )
+    })
+}
+
+async fn one(
+    bridge: &std::sync::Arc<Bridge>,
+    name: &str,
+    shrunk: bool,
+) -> Result<Option<String>, Failed> {
     let Some(session) = bridge.own_session(name, "import") else {
-        return Ok(());
+        return Ok(None);
     };
     let show = |at: Progress| {
         progress(&format!(
@@ -158,5 +193,5 @@ async fn one(bridge: &std::sync::Arc<Bridge>, name: &str, shrunk: bool) -> Resul
         );
         Screen::new().line(Tone::Bad, &text);
     }
-    Ok(())
+    Ok(told(name, seen.returned))
 }

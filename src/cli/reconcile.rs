@@ -22,7 +22,8 @@ const LOOKS: u32 = 60;
 ///
 /// Without --apply it only tells: memberships that were asked for and are gone (-),
 /// or were only found (~), members nobody asked for (?, those who are users here;
-/// ! who was removed here and is there: somebody gave it back, or it never went),
+/// ! who or what was removed or deleted here and is there: somebody gave it back, or
+/// it never went),
 /// groups and accounts that are gone, accounts that were ended and are back. With
 /// --apply it does what `drift` of the connection says: puts memberships there
 /// again, or accepts that they are gone; and ends accounts again. What only one of
@@ -58,12 +59,33 @@ pub(super) struct Reconcile {
 struct Found {
     /// There is something to repair.
     differs: bool,
-    given_back: u64,
+    /// Memberships, Users and Groups: see [`RETURNED`].
+    returned: [u64; 3],
 }
 
-const GIVEN_BACK: &str = "memberships are there, though they were taken away here (somebody gave \
-                          them back in the application, or it said that they were gone and kept \
-                          them)";
+/// What is there though it was taken away here, by where its number is.
+const RETURNED: [(&str, &str); 3] = [
+    (
+        "given_back",
+        "memberships are there, though they were taken away here (somebody gave them back in the \
+         application, or it said that they were gone and kept them)",
+    ),
+    (
+        "users_returned",
+        "accounts are in use whose Users were deleted here (somebody gave them back in the \
+         application, or it said that they were ended and kept them)",
+    ),
+    (
+        "groups_returned",
+        "Groups are there that were deleted here (somebody made them anew in the application, or \
+         it said that they were gone and kept them)",
+    ),
+];
+
+fn returned(of: [u64; 3]) -> impl Iterator<Item = (u64, &'static str)> {
+    let words = RETURNED.iter().map(|(_, words)| *words);
+    of.into_iter().zip(words)
+}
 
 impl Reconcile {
     pub(super) fn run(&self) -> Result<(), Failed> {
@@ -83,7 +105,9 @@ impl Reconcile {
                 match self.one(&server, &name).await {
                     Ok(found) => {
                         all.differs |= found.differs;
-                        all.given_back += found.given_back;
+                        for (all, one) in all.returned.iter_mut().zip(found.returned) {
+                            *all += one;
+                        }
                     }
                     Err(one) => failed.push(one),
                 }
@@ -95,10 +119,14 @@ impl Reconcile {
                     status,
                 });
             }
-            let text = match (self.apply, all.differs, all.given_back) {
-                (true, ..) | (_, false, 0) => return Ok(()),
+            let back: Vec<String> = returned(all.returned)
+                .filter(|(number, _)| *number > 0)
+                .map(|(number, what)| format!("{number} {what}"))
+                .collect();
+            let text = match (self.apply, all.differs, back.is_empty()) {
+                (true, ..) | (_, false, true) => return Ok(()),
                 (_, true, _) => "there is something to repair; --apply does what `drift` says, where it can be done".to_owned(),
-                (_, false, back) => format!("{back} {GIVEN_BACK}; take that away there, or ask for it here"),
+                (_, false, false) => format!("{}; take that away there, or ask for it here", back.join("; ")),
             };
             Err(Failed { text, status: 1 })
         })
@@ -150,13 +178,10 @@ impl Reconcile {
                 status: 1,
             });
         }
-        let given_back = end["found"]["given_back"].as_u64().unwrap_or(0);
+        let returned = RETURNED.map(|(key, _)| end["found"][key].as_u64().unwrap_or(0));
         if self.apply {
             self.to_its_end(server, name, &end["found"]).await?;
-            return Ok(Found {
-                differs,
-                given_back,
-            });
+            return Ok(Found { differs, returned });
         }
         let refused = sum(&connection(&server.get("/status").await?, name)["refused"]);
         if refused > 0 {
@@ -167,7 +192,7 @@ impl Reconcile {
         }
         Ok(Found {
             differs: differs || refused > 0,
-            given_back,
+            returned,
         })
     }
 
@@ -243,9 +268,10 @@ fn left(found: &Value, now: &Value) -> Vec<String> {
             "changes are refused by the application",
         ),
         (open(found, now), "changes are still under way"),
-        (number(&found["given_back"]), GIVEN_BACK),
     ];
-    let some = told.into_iter().filter(|(number, _)| *number > 0);
+    let back = RETURNED.map(|(key, _)| number(&found[key]));
+    let told = told.into_iter().chain(returned(back));
+    let some = told.filter(|(number, _)| *number > 0);
     some.map(|(number, what)| format!("{number} {what}"))
         .collect()
 }
@@ -318,6 +344,7 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
         );
         screen.paragraph(Tone::Bad, "    ", &line);
     }
+    show_again(screen, found);
     for group in found["details"].as_array().into_iter().flatten() {
         let text = |key: &str| group[key].as_str().unwrap_or_default();
         screen.line(
@@ -363,6 +390,47 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
         screen.paragraph(Tone::Plain, "  ", text);
     }
     differs
+}
+
+/// Users and Groups that were deleted here and are there.
+fn show_again(screen: Screen, found: &Value) {
+    let list = |key: &str| found[key].as_array().cloned().unwrap_or_default();
+    for it in list("users_again") {
+        let word = |key: &str| it[key].as_str().unwrap_or_default();
+        let now = if it["shown"] == true {
+            format!(
+                "it is User {} by now: end it there, or change or delete that User",
+                word("id")
+            )
+        } else {
+            "it is not touched, and the next import shows it as a new User".to_owned()
+        };
+        let text = format!(
+            "! the account {} of a User who was deleted here at {} is in use: given back by \
+             somebody in the application, or never gone; {now}",
+            word("name"),
+            word("removed")
+        );
+        screen.paragraph(Tone::Bad, "  ", &text);
+    }
+    for it in list("groups_again") {
+        let word = |key: &str| it[key].as_str().unwrap_or_default();
+        let now = if it["shown"] == true {
+            format!(
+                "it is Group {} by now: delete it there, or change or delete that Group",
+                word("id")
+            )
+        } else {
+            "it is not touched, and the next import shows it as a new Group".to_owned()
+        };
+        let text = format!(
+            "! the group {}, which was deleted here at {}, is there: made anew by somebody in the \
+             application, or never gone; {now}",
+            word("name"),
+            word("removed")
+        );
+        screen.paragraph(Tone::Bad, "  ", &text);
+    }
 }
 
 #[cfg(test)]

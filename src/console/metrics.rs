@@ -212,6 +212,16 @@ const ROWS: [Row; 51] = [
         ConnectionStatus::given_back,
     ),
     gauge(
+        "users_returned",
+        "Users that were deleted here and whose accounts are in use, by the last reading.",
+        |c| c.returned().users,
+    ),
+    gauge(
+        "groups_returned",
+        "Groups that were deleted here and are there, by the last reading.",
+        |c| c.returned().groups,
+    ),
+    gauge(
         "reconciliation_failed",
         "1 while the last reconciliation since the start failed.",
         |c| c.unreconciled.is_some().into(),

@@ -74,6 +74,11 @@ pub(super) fn found(found: &Drifted) -> Value {
             }
         }
     }
+    for list in ["users_again", "groups_again"] {
+        for again in value[list].as_array_mut().into_iter().flatten() {
+            again["removed"] = again["removed"].as_i64().map(super::time).into();
+        }
+    }
     let left = found.left();
     value["left"] = json!({
         "accounts": left.accounts,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Entered, broken, reconcile, time};
 use crate::{
     bridge::{AsAsked, ConnectionStatus, Status},
-    store::Seat,
+    store::{Returned, Seat},
 };
 
 pub(super) async fn show(operator: Entered) -> HttpResponse {
@@ -139,6 +139,7 @@ fn connection(of: &ConnectionStatus) -> Value {
             "error": of.unreconciled.as_ref().map(|(_, error)| error),
             "lastGood": of.reconciled.map(time),
         },
+        "returned": returned(of.returned()),
         "lastReconciliation": of.drifted.as_ref().map(reconcile::found),
         "lastImport": of.last_import.as_ref().map(|last| json!({
             "at": time(last.at),
@@ -148,10 +149,15 @@ fn connection(of: &ConnectionStatus) -> Value {
             "doubted": last.result.as_ref().ok().map(|seen| seen.doubted),
             "unread": last.result.as_ref().ok().map(|seen| seen.unread),
             "several": last.result.as_ref().ok().map(|seen| seen.several),
+            "returned": last.result.as_ref().ok().map(|seen| returned(seen.returned)),
             "error": last.result.as_ref().err(),
             "lastGood": last.good.map(time),
         })),
     })
+}
+
+fn returned(of: Returned) -> Value {
+    json!({ "users": of.users, "groups": of.groups, "memberships": of.memberships })
 }
 
 fn as_asked(of: AsAsked) -> Value {
@@ -177,7 +183,7 @@ pub(super) fn state(of: &ConnectionStatus) -> &'static str {
         () if condition.credential.is_some() => UNREADABLE,
         () if condition.silent_for.is_some() => "asked for silence",
         () if of.is_unread() => UNREAD,
-        () if of.left().is_nothing() && of.given_back() == 0 => "well",
+        () if of.left().is_nothing() && of.returned().is_nothing() => "well",
         () => DIFFERS,
     }
 }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lane, Millis, Why};
+use super::{Again, Lane, Millis, Returned, Why};
 use crate::{
     plan::{
         drift::{self, Shrunk},
@@ -66,6 +66,12 @@ pub struct Drifted {
     /// Users who left, whose end the guard rails kept, and who are ended as an operator
     /// says so.
     pub accounts_let_go: u64,
+    /// Users and Groups that were deleted here, of whom an account, or one of its name,
+    /// is there.
+    pub users_returned: u64,
+    pub groups_returned: u64,
+    pub users_again: Vec<Again>,
+    pub groups_again: Vec<Again>,
     /// Group by group, where there is something to tell.
     pub details: Vec<DriftedGroup>,
     /// Groups that lost too much to be believed at once.
@@ -97,6 +103,15 @@ impl Drifted {
             back: self.accounts_held + self.accounts_protected,
             groups: self.groups_missing,
             memberships: self.left + self.without_group,
+        }
+    }
+
+    /// What is there though it was taken away here.
+    pub fn returned(&self) -> Returned {
+        Returned {
+            memberships: self.given_back,
+            users: self.users_returned,
+            groups: self.groups_returned,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     scim::resource::ResourceId,
 };
 
-use super::{GroupRow, UserRow};
+use super::{GroupRow, Returned, UserRow};
 
 /// A place in the history of writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +55,8 @@ pub struct Imported {
     /// Users whom the application shows with several groups of a family, which
     /// excludes them; their memberships there are here as they were.
     pub several: u64,
+    /// What is there though it was taken away here before the reading began.
+    pub returned: Returned,
 }
 
 /// A membership that was only found and is about to be taken away.

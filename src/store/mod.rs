@@ -31,6 +31,7 @@ mod found;
 mod guard;
 mod lists;
 mod resources;
+mod returned;
 mod sharing;
 mod sqlite;
 pub mod trial;
@@ -52,6 +53,7 @@ pub use resources::{
     Actor, DecideGroup, DecideUser, GroupChange, GroupRow, GroupWritten, Meta, Precondition,
     Resource, StoredGroup, StoredUser, UserRow, UserWritten, WriteError,
 };
+pub use returned::{Again, Returned, Returning};
 pub use sharing::{Elsewhere, Place, Seat, Sharing, Site};
 #[cfg(test)]
 pub(crate) use sqlite::simulated;
@@ -126,7 +128,9 @@ pub enum Health {
 }
 
 #[async_trait]
-pub trait Store: Addresses + Guarding + Sharing + Send + Sync + std::fmt::Debug {
+pub trait Store:
+    Addresses + Guarding + Returning + Sharing + Send + Sync + std::fmt::Debug
+{
     /// The handle of a connection, made at first use.
     async fn connection(&self, name: &str) -> Result<ConnectionKey, StoreError>;
 

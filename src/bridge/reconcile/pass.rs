@@ -19,8 +19,8 @@ use crate::{
     },
     scim::resource::ResourceId,
     store::{
-        Actor, DeletedBack, Drifted, DriftedGroup, Holdings, ImportMark, Reconcilable, Repaired,
-        Settle,
+        Actor, Again, DeletedBack, Drifted, DriftedGroup, Holdings, ImportMark, Reconcilable,
+        Repaired, Settle,
     },
     upstream::{RemoteMember, RemoteUser, UpstreamError},
 };
@@ -59,6 +59,9 @@ struct Unasked {
     users: Vec<ResourceId>,
     deleted: Vec<DeletedBack>,
 }
+
+/// Whose account is gone, whose is back, and which are there of who was deleted.
+type Accounts = (HashSet<UserKey>, HashMap<UserKey, ResourceId>, Vec<Again>);
 
 struct Pass<'a> {
     session: &'a Session,
@@ -122,13 +125,17 @@ impl Pass<'_> {
     /// Accounts that are gone are told; those that are back are ended again, if
     /// they are neither protected nor too many.
     async fn accounts(&mut self) -> Result<(), Failure> {
-        let (mut missing, mut back) = self.compare_accounts().await?;
-        if !missing.is_empty() || !back.is_empty() {
+        let (mut missing, mut back, mut again) = self.compare_accounts().await?;
+        if !missing.is_empty() || !back.is_empty() || !again.is_empty() {
             self.until_a_read_cannot_lag().await;
-            let (missing_still, back_still) = self.compare_accounts().await?;
+            let (missing_still, back_still, again_still) = self.compare_accounts().await?;
             missing.retain(|user| missing_still.contains(user));
             back.retain(|user, _| back_still.contains_key(user));
+            again.retain(|one| again_still.contains(one));
         }
+        self.found.users_returned = again.len() as u64;
+        again.truncate(Drifted::SHOWN);
+        self.found.users_again = again;
         self.found.accounts_missing = missing.len() as u64;
         self.found.accounts_back = 0;
         (self.found.accounts_held, self.found.accounts_protected) = (0, 0);
@@ -164,12 +171,10 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn compare_accounts(
-        &mut self,
-    ) -> Result<(HashSet<UserKey>, HashMap<UserKey, ResourceId>), Failure> {
+    async fn compare_accounts(&mut self) -> Result<Accounts, Failure> {
         let (store, c) = (&self.session.bridge.store, self.session.connection.key);
         if !self.session.connection.upstream.lists_users() {
-            return Ok((HashSet::new(), HashMap::new()));
+            return Ok(Accounts::default());
         }
         let listed = self.session.connection.upstream.users().await;
         let listed = listed.map_err(|error| self.unreadable(&error))?;
@@ -177,6 +182,7 @@ impl Pass<'_> {
         if self.repairs() {
             self.learn_ids(&listed).await?;
         }
+        let again = self.session.users_again(&listed, self.since).await?;
         // Who is there without any membership was not given anything back.
         let active = listed.into_iter().filter(|user| user.active && !user.idle);
         let mut there: HashMap<String, Holdings> = HashMap::new();
@@ -204,11 +210,11 @@ impl Pass<'_> {
         }
         if self.only_shown() {
             // Whoever is back there is back here with the next import.
-            return Ok((missing, HashMap::new()));
+            return Ok((missing, HashMap::new(), again));
         }
         let accounts = there.into_iter().collect();
         let back = store.ended(c, accounts).await.map_err(store_failed)?;
-        Ok((missing, back.into_iter().collect()))
+        Ok((missing, back.into_iter().collect(), again))
     }
 
     /// What is to be ended must not be asked for by an id of before.
@@ -233,6 +239,7 @@ impl Pass<'_> {
     async fn groups(&mut self) -> Result<(), Failure> {
         let (store, connection) = (&self.session.bridge.store, &self.session.connection);
         let names = self.group_names().await?;
+        self.tell_groups_again(&names).await?;
         self.gone_groups(&names).await?;
         // The application may list groups that are none of this connection's.
         let all = self.found.groups + self.groups_left().await?;
@@ -334,6 +341,20 @@ impl Pass<'_> {
         let listed = self.session.connection.upstream.groups().await;
         let listed = listed.map_err(|error| self.unreadable(&error))?;
         Ok(listed.into_iter().map(|group| group.name).collect())
+    }
+
+    /// Such that were deleted here and are there.
+    async fn tell_groups_again(&mut self, names: &HashSet<String>) -> Result<(), Failure> {
+        let mut again = self.session.groups_again(names, self.since).await?;
+        if !again.is_empty() {
+            self.until_a_read_cannot_lag().await;
+            let names = self.group_names().await?;
+            again.retain(|one| names.contains(&one.name));
+        }
+        self.found.groups_returned = again.len() as u64;
+        again.truncate(Drifted::SHOWN);
+        self.found.groups_again = again;
+        Ok(())
     }
 
     /// Those that are known to be gone are told as long as they are; what is

@@ -19,7 +19,7 @@ pub(super) fn are_well(connection: &Value) -> bool {
         && none(&import["unread"])
         && none(&import["doubted"])
         && counts(&last["left"]).is_empty()
-        && none(&last["given_back"])
+        && counts(&connection["returned"]).is_empty()
         && none(&last["accounts_held"])
         && none(&last["accounts_protected"])
 }
@@ -28,6 +28,7 @@ pub(super) fn show(screen: Screen, connection: &Value) {
     show_failed(screen, connection);
     show_import(screen, &connection["lastImport"]);
     show_reconciliation(screen, &connection["lastReconciliation"]);
+    show_returned(screen, &connection["returned"]);
 }
 
 /// What failed, why, and of when what is known is.
@@ -94,15 +95,6 @@ fn show_reconciliation(screen: Screen, last: &Value) {
         );
         screen.paragraph(Tone::Plain, "  ", &text);
     }
-    if number("given_back") > 0 {
-        let text = format!(
-            "{} memberships are there, though they were taken away here: somebody gave them back \
-             in the application, or it said that they were gone and kept them; see drawbridge \
-             reconcile",
-            number("given_back")
-        );
-        screen.paragraph(Tone::Bad, "  ", &text);
-    }
     let back = number("accounts_held") + number("accounts_protected");
     if back > 0 {
         let text = format!(
@@ -110,5 +102,34 @@ fn show_reconciliation(screen: Screen, last: &Value) {
              were left so; see drawbridge reconcile"
         );
         screen.paragraph(Tone::Bad, "  ", &text);
+    }
+}
+
+/// What one of the last readings showed.
+fn show_returned(screen: Screen, returned: &Value) {
+    for (key, what) in [
+        (
+            "memberships",
+            "memberships are there, though they were taken away here: somebody gave them back in \
+             the application, or it said that they were gone and kept them",
+        ),
+        (
+            "users",
+            "accounts are in use whose Users were deleted here: somebody gave them back in the \
+             application, or it said that they were ended and kept them",
+        ),
+        (
+            "groups",
+            "Groups are there that were deleted here: somebody made them anew in the application, \
+             or it said that they were gone and kept them",
+        ),
+    ] {
+        let count = returned[key].as_u64().unwrap_or(0);
+        if count > 0 {
+            let text = format!(
+                "{count} {what}; take that away there, or ask for it here; see drawbridge reconcile"
+            );
+            screen.paragraph(Tone::Bad, "  ", &text);
+        }
     }
 }

@@ -5,7 +5,9 @@
 //!
 //! Whoever was to be no member of such a group is out without having been taken
 //! out. That is as good as the application's word, and where the group is there
-//! after all they are still in it; so it is kept who they are.
+//! after all they are still in it; so it is kept who they are. Whoever was only found
+//! in it is gone with it: nobody has asked for them, so it is not made again with
+//! them, and where it is there after all the next import finds them once more.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
@@ -72,6 +74,26 @@ pub(super) fn is_moot(db: &Connection, group: i64) -> Result<bool> {
     Ok(db
         .prepare_cached("SELECT 1 FROM moot WHERE group_key = ?1")?
         .exists([group])?)
+}
+
+/// The group is to be made again, or may be there after all and another one by now:
+/// who was only found is none of its members any more. Not saved of the row.
+pub(super) fn forget_found(db: &Connection, group: &mut Group, at: Millis) -> Result<()> {
+    let forgotten = db
+        .prepare_cached(
+            "DELETE FROM memberships
+             WHERE group_key = ?1 AND desired = 1 AND managed = 0",
+        )?
+        .execute([group.key])?;
+    if forgotten > 0 {
+        let count = i64::try_from(forgotten).unwrap_or(i64::MAX);
+        group.members -= count;
+        group.unmanaged -= count;
+        group.strangers += count;
+        group.version += 1;
+        group.modified = at;
+    }
+    Ok(())
 }
 
 pub(super) fn forget_moot(db: &Connection, group: i64) -> Result<()> {
@@ -216,6 +238,7 @@ pub(super) fn find(db: &Connection, key: GroupKey, actor: &Actor) -> Result<Repa
     };
     group.existence = Existence::Unknown;
     group.refused = None;
+    forget_found(db, &mut group, actor.at)?;
     groups::save(db, &group)?;
     say_moot(db, &group)?;
     let detail = json!({ "back": true });

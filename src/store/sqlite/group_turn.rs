@@ -359,7 +359,7 @@ pub(super) fn end(
         // Of one that was deleted meanwhile a look is no proof: see `gone::doubt`.
         (None, Some(Existence::Absent)) if !untouched && is_only_looked(&group, learned) => {}
         (None, Some(existence)) => {
-            left.extend(learn_existence(db, &mut group, existence)?);
+            left.extend(learn_existence(db, &mut group, existence, at)?);
             gone::follow(db, &group, learned, at)?;
         }
         (None, None) => {}
@@ -611,13 +611,19 @@ fn note_unanswered(
 }
 
 /// Returns the users that may have left for good.
-fn learn_existence(db: &Connection, group: &mut Group, existence: Existence) -> Result<Vec<i64>> {
+fn learn_existence(
+    db: &Connection,
+    group: &mut Group,
+    existence: Existence,
+    at: Millis,
+) -> Result<Vec<i64>> {
     let lost = group.made && group.tombstone.is_none() && existence == Existence::Absent;
     group.existence = existence;
     group.made |= existence == Existence::Present;
     if lost {
         // Without the group there are no members; they are put there again with
         // it. Until then a read that lagged may have said so.
+        gone::forget_found(db, group, at)?;
         db.prepare_cached(
             "UPDATE memberships SET observed = 2, stood = 0
              WHERE group_key = ?1 AND (observed = 1 OR stood = 1)",

@@ -23,7 +23,7 @@ use super::{
     fault::{Fault, Result},
     gone, guard, lanes,
     members::{Flushed, Named},
-    named_again, naming, owners, refusals,
+    named_again, naming, owners, refusals, returned,
     row::{check, existence_code, existence_of, id_at},
     upheld,
 };
@@ -448,8 +448,9 @@ pub(super) fn change(
     let name = next.as_ref().map(|next| next.upstream_name.clone());
     let next = next.filter(|next| next.attributes != stored.row.attributes);
     let never_was = group.never_was();
-    let was_gone = group.refused.clone();
-    let was_gone = was_gone.filter(|_| never_was || group.is_gone());
+    let refused = group.refused.clone();
+    let refused = refused.filter(|_| never_was || group.is_gone());
+    let was_gone = refused.is_some();
     let mut tried_again = group.refused.take().is_some();
 
     let replaced = |change: &MemberChange| matches!(change, MemberChange::Replace(_));
@@ -473,9 +474,11 @@ pub(super) fn change(
     // that somebody is not to be in it.
     let whole_group = never_was && (next.is_some() || !moved || actor.put);
     let asks = flushed.asserts || renames || whole_group;
-    if was_gone.is_some() && !(asks && (name.is_some() || !aside::is_nameless(&group))) {
+    let asks = asks && (name.is_some() || !aside::is_nameless(&group));
+    let refused = refused.filter(|_| !asks);
+    if refused.is_some() {
         // Who asks for nobody in it does not ask for it.
-        (group.refused, tried_again) = (was_gone, false);
+        (group.refused, tried_again) = (refused, false);
     }
     let named = name.filter(|_| stored.unmade && tried_again);
     if let Some(name) = named.as_ref().filter(|name| **name != group.upstream_name) {
@@ -491,6 +494,9 @@ pub(super) fn change(
     let let_go = upheld::members_go(db, &group, kept, actor)?;
     if group.made && group.existence != Existence::Present {
         gone::note_moot(db, group.key, &flushed.untold, actor.at)?;
+    }
+    if was_gone && tried_again {
+        gone::forget_found(db, &mut group, actor.at)?;
     }
     if let Some(next) = &next {
         guard::group_renamed(&group, next, actor)?;
@@ -509,6 +515,9 @@ pub(super) fn change(
     // Another attempt, so that who asks now is not answered with the last one.
     group.seq += i64::from(tried_again || let_go);
     let changed = moved || next.is_some();
+    if changed || flushed.adopted > 0 {
+        returned::is_asked_for_group(db, group.key)?;
+    }
     if changed || tried_again || let_go || flushed.adopted > 0 || flushed.again {
         group.asked = group.seq;
         group.whole |= whole && moved;

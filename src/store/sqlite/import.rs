@@ -22,7 +22,11 @@ use super::{
     found::{self, Listed, Whose},
     gone,
     groups::{self, Group},
-    late, mirror, naming, recovery,
+    late, mirror, naming,
+    newcomers::{self, Newcomer, Newcomers},
+    readers::Readers,
+    recovery,
+    returned::{self, Before},
     shown::Shown,
     users::{self, User},
     writer::Writer,
@@ -44,7 +48,7 @@ pub(super) struct Import {
 }
 
 pub(super) async fn run(
-    writer: &Writer,
+    (writer, readers): (&Writer, &Arc<Readers>),
     import: Import,
     users: Vec<FoundUser>,
     groups: Vec<FoundGroup>,
@@ -64,16 +68,22 @@ pub(super) async fn run(
         sum.users_seen += part.users_seen;
         sum.users_new += part.users_new;
         sum.unshown += part.unshown;
+        sum.returned.users += part.returned.users;
     }
+    let mut newcomers = Vec::new();
     for group in groups {
-        let part = import_group(writer, group, &import).await?;
+        let part = import_group(writer, group, &import, &mut newcomers).await?;
         sum.groups_seen += 1;
         sum.groups_new += part.groups_new;
         sum.members_new += part.members_new;
         sum.members_unknown += part.members_unknown;
         sum.unshown += part.unshown;
         sum.back += part.back;
+        sum.returned.groups += part.returned.groups;
     }
+    let (added, returned) = newcomers::believe((writer, readers), &import, newcomers).await?;
+    sum.members_new += added;
+    sum.returned.memberships = returned;
     for gone in gone {
         mirror::lose(writer, &import, &listed, gone).await?;
     }
@@ -118,25 +128,38 @@ async fn follow_addresses(writer: &Writer, import: &Import, users: &[FoundUser])
 
 /// What is told of a group is written with what it tells of: the row with its
 /// first members, and every further portion by itself.
-async fn import_group(writer: &Writer, mut found: FoundGroup, import: &Import) -> Result<Imported> {
+async fn import_group(
+    writer: &Writer,
+    mut found: FoundGroup,
+    import: &Import,
+    newcomers: &mut Vec<Newcomers>,
+) -> Result<Imported> {
     let mut members = std::mem::take(&mut found.members).into_iter();
     let first: Vec<_> = members.by_ref().take(PORTION).collect();
     let by = import.clone();
     let row = writer.write(move |db| begin_group(db, &found, &first, &by));
-    let (key, mut seen) = row.await?;
+    let (key, mut seen, mut new) = row.await?;
     let Some(key) = key else {
         return Ok(seen);
     };
+    let fresh = seen.groups_new > 0;
     loop {
         let portion: Vec<_> = members.by_ref().take(PORTION).collect();
         if portion.is_empty() {
             break;
         }
         let by = import.clone();
-        let part = writer.write(move |db| tell_members(db, key, &portion, false, &by));
+        let part = writer.write(move |db| tell_members(db, key, &portion, (fresh, false), &by));
         let part = part.await?;
         seen.members_new += part.added;
         seen.members_unknown += part.strangers;
+        new.extend(part.newcomers);
+    }
+    if !new.is_empty() {
+        newcomers.push(Newcomers {
+            group: key,
+            users: new,
+        });
     }
     let strangers = i64::try_from(seen.members_unknown).unwrap_or(i64::MAX);
     let count = writer.write(move |db| note_strangers(db, key, strangers));
@@ -144,13 +167,13 @@ async fn import_group(writer: &Writer, mut found: FoundGroup, import: &Import) -
     Ok(seen)
 }
 
-/// The row, and the first of its members.
+/// The row, and the first of its members; of them those who are in it lately.
 fn begin_group(
     db: &Connection,
     found: &FoundGroup,
     first: &[(Option<String>, Option<String>)],
     import: &Import,
-) -> Result<(Option<i64>, Imported)> {
+) -> Result<(Option<i64>, Imported, Vec<Newcomer>)> {
     let (key, row) = find_or_add(db, found, import)?;
     let mut seen = Imported {
         groups_new: u64::from(row == Found::New),
@@ -158,12 +181,16 @@ fn begin_group(
         back: u64::from(row == Found::Back),
         ..Imported::default()
     };
+    let mut newcomers = Vec::new();
     if let Some(key) = key {
-        let part = tell_members(db, key, first, row == Found::New, import)?;
+        let new = row == Found::New;
+        let part = tell_members(db, key, first, (new, new), import)?;
         seen.members_new = part.added;
         seen.members_unknown = part.strangers;
+        seen.returned.groups = u64::from(returned::is_group(db, key)?);
+        newcomers = part.newcomers;
     }
-    Ok((key, seen))
+    Ok((key, seen, newcomers))
 }
 
 fn import_users(
@@ -176,7 +203,9 @@ fn import_users(
     let mut learned = 0_u64;
     for found in portion {
         seen.users_seen += 1;
-        match import_user(db, found, listed, import)? {
+        let (row, returned) = import_user(db, found, listed, import)?;
+        seen.returned.users += u64::from(returned);
+        match row {
             Found::New => seen.users_new += 1,
             Found::Learned => learned += 1,
             Found::Unshown => seen.unshown += 1,
@@ -203,32 +232,37 @@ pub(super) enum Found {
     Unshown,
 }
 
+/// With whether it is the account of somebody who was deleted here.
 fn import_user(
     db: &Connection,
     found: FoundUser,
     listed: &Listed,
     import: &Import,
-) -> Result<Found> {
+) -> Result<(Found, bool)> {
     let connection = import.connection;
     let Some(account) = found.row.account_key.as_deref() else {
-        return Ok(Found::AsBefore);
+        return Ok((Found::AsBefore, false));
     };
+    let active = found.observed.existence == Existence::Present;
     match found::whose(db, (connection, account), &found, listed)? {
         Whose::Users(user) if import.mirror && user.imported => {
-            return mirror::follow_user(db, *user, found, import.actor.at);
+            return Ok((
+                mirror::follow_user(db, *user, found, import.actor.at)?,
+                false,
+            ));
         }
-        Whose::Users(user) => return learn_user(db, *user, found),
-        Whose::Leavers => return Ok(Found::AsBefore),
-        Whose::Unclear => return Ok(Found::Unshown),
+        Whose::Users(user) => {
+            let returned = active && returned::is_user(db, user.key)?;
+            return Ok((learn_user(db, *user, found)?, returned));
+        }
+        Whose::Leavers => return Ok((Found::AsBefore, false)),
+        Whose::Unclear => return Ok((Found::Unshown, false)),
         Whose::Nobodys => {}
     }
-    let departed = db
-        .prepare_cached(
-            "SELECT 1 FROM departed WHERE connection = ?1 AND account_key = ?2 AND number > ?3",
-        )?
-        .exists(params![connection, account, import.since])?;
-    if departed {
-        return Ok(Found::AsBefore);
+    let id = found.upstream_id.as_deref();
+    let before = returned::account(db, connection, (account, id), import.since)?;
+    if before == Before::Outdated {
+        return Ok((Found::AsBefore, false));
     }
     let mut user = User::fresh(connection, found.id, &found.row, import.actor.at)?;
     user.imported = true;
@@ -240,7 +274,16 @@ fn import_user(
         in_savepoint(db, || users::insert(db, &user, shown))
     })?;
     // Whose name it is, is not ours to decide.
-    Ok(made.map_or(Found::Unshown, |_| Found::New))
+    let Some(key) = made else {
+        return Ok((Found::Unshown, false));
+    };
+    match before {
+        Before::Deleted(at) if active && !returned::by_members(db, connection)? => {
+            returned::note_user(db, key, at)?;
+            Ok((Found::New, true))
+        }
+        _ => Ok((Found::New, false)),
+    }
 }
 
 /// A row whose account was never there by our doing learns nothing: that the
@@ -318,6 +361,15 @@ fn find_or_add(
         };
         return Ok((Some(group.key), news));
     }
+    let before = returned::group(
+        db,
+        (connection, import.mirror),
+        &found.row.upstream_name,
+        import.since,
+    )?;
+    if before == Before::Outdated {
+        return Ok((None, Found::AsBefore));
+    }
     if import.mirror {
         let title = found.row.attributes.text("displayName");
         if naming::is_being_made(db, connection, title.unwrap_or_default())? {
@@ -328,6 +380,9 @@ fn find_or_add(
         }
     }
     let made = insert_found(db, found, import)?;
+    if let (Some(key), Before::Deleted(at)) = (made, before) {
+        returned::note_group(db, key, at)?;
+    }
     let end = made.map_or(Found::Unshown, |_| Found::New);
     Ok((made, end))
 }
@@ -373,15 +428,18 @@ struct Portion {
     added: u64,
     /// They are no user here.
     strangers: u64,
+    newcomers: Vec<Newcomer>,
 }
 
 /// Adds what nobody asked for as unmanaged members, unless the group is gone or
 /// was written since. A group of ours only counts them, unless who is in it is
-/// only shown.
+/// only shown. Where the group was here before, they may have been taken out of it:
+/// see [`newcomers`].
 fn add_members(
     db: &Connection,
     key: i64,
     members: &[(Option<String>, Option<String>)],
+    fresh: bool,
     import: &Import,
 ) -> Result<Portion> {
     let live = |group: &Group| group.tombstone.is_none();
@@ -412,31 +470,48 @@ fn add_members(
         }
         if group.ours && !import.mirror {
             part.strangers += 1;
-            continue;
         }
-        if families::is_asked_for_higher(db, &group, user)? {
-            continue;
+        if fresh || import.mirror {
+            part.added += u64::from(find_member(db, &mut group, (user, id))?);
+        } else {
+            part.newcomers.push((user, id));
         }
-        if group.family.is_some() && late::is_doubted_user(db, user)? {
-            // Perhaps by a call that was given up and is about to be undone.
-            continue;
-        }
-        db.prepare_cached(
-            "INSERT INTO memberships (group_key, user_key, user_id, desired, observed, managed, seq)
-             VALUES (?1, ?2, ?3, 1, 1, 0, ?4)",
-        )?
-        .execute(params![key, user, id, group.seq + 1])?;
-        group.members += 1;
-        group.unmanaged += 1;
-        part.added += 1;
     }
     if part.added > 0 {
-        group.version += 1;
-        group.seq += 1;
-        group.modified = import.actor.at;
-        groups::save(db, &group)?;
+        save_found(db, &mut group, import)?;
     }
     Ok(part)
+}
+
+/// Somebody whom nobody asked for, and who is in a group; whether that is believed.
+pub(super) fn find_member(
+    db: &Connection,
+    group: &mut Group,
+    (user, id): Newcomer,
+) -> Result<bool> {
+    if families::is_asked_for_higher(db, group, user)? {
+        return Ok(false);
+    }
+    if group.family.is_some() && late::is_doubted_user(db, user)? {
+        // Perhaps by a call that was given up and is about to be undone.
+        return Ok(false);
+    }
+    db.prepare_cached(
+        "INSERT INTO memberships (group_key, user_key, user_id, desired, observed, managed, seq)
+         VALUES (?1, ?2, ?3, 1, 1, 0, ?4)",
+    )?
+    .execute(params![group.key, user, id, group.seq + 1])?;
+    group.members += 1;
+    group.unmanaged += 1;
+    Ok(true)
+}
+
+/// After some were found in it.
+pub(super) fn save_found(db: &Connection, group: &mut Group, import: &Import) -> Result<()> {
+    group.version += 1;
+    group.seq += 1;
+    group.modified = import.actor.at;
+    groups::save(db, group)
 }
 
 /// The same, and what came of it with whether the group is new, for the audit.
@@ -444,18 +519,28 @@ fn tell_members(
     db: &Connection,
     key: i64,
     members: &[(Option<String>, Option<String>)],
-    new: bool,
+    (fresh, new): (bool, bool),
     import: &Import,
 ) -> Result<Portion> {
-    let part = add_members(db, key, members, import)?;
-    if !new && part.added == 0 {
-        return Ok(part);
+    let part = add_members(db, key, members, fresh, import)?;
+    if new || part.added > 0 {
+        record_found(db, key, new, (part.added, part.strangers), import)?;
     }
+    Ok(part)
+}
+
+pub(super) fn record_found(
+    db: &Connection,
+    key: i64,
+    new: bool,
+    (added, strangers): (u64, u64),
+    import: &Import,
+) -> Result<()> {
     if let Some(group) = groups::by_key(db, key)? {
         let detail = json!({
             "new": u64::from(new),
-            "members": part.added,
-            "unknown": part.strangers,
+            "members": added,
+            "unknown": strangers,
             "version": group.version,
         });
         let (connection, actor) = (import.connection, &import.actor);
@@ -468,7 +553,7 @@ fn tell_members(
             &detail,
         )?;
     }
-    Ok(part)
+    Ok(())
 }
 
 /// How many of a group's members are no users here; nothing that anybody has.

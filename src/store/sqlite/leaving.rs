@@ -295,14 +295,17 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
         key
     ])?;
     db.prepare_cached(
+        // An id that is its address is forgotten with that.
         "UPDATE users SET account_key = NULL, upstream_id = NULL, attributes = '{}', account = ?2,
-             observed = ?3
+             observed = ?3, had = iif(ended IS NOT NULL AND NOT ?4
+                 AND lower(upstream_id) <> lower(account_key), upstream_id, NULL)
          WHERE key = ?1",
     )?
     .execute(params![
         key,
         serde_json::to_string(&Account::default())?,
         serde_json::to_string(&ObservedAccount::default())?,
+        stays,
     ])?;
     let successor: Option<i64> = db
         .prepare_cached(

@@ -38,6 +38,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0026_stood.sql"),
     include_str!("../migrations/0027_before.sql"),
     include_str!("../migrations/0028_asked.sql"),
+    include_str!("../migrations/0029_returned.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

@@ -69,6 +69,7 @@ mod migrate;
 mod mirror;
 mod named_again;
 mod naming;
+mod newcomers;
 #[cfg(debug_assertions)]
 mod noted;
 mod offered;
@@ -80,6 +81,7 @@ mod reconcile;
 mod recovery;
 mod refusals;
 mod removals;
+mod returned;
 mod row;
 mod scans;
 mod seats;
@@ -911,7 +913,7 @@ impl Store for Sqlite {
             actor,
         };
         let gone = mirror.unwrap_or_default();
-        import::run(&self.writer, import, users, groups, gone).await
+        import::run((&self.writer, &self.readers), import, users, groups, gone).await
     }
 
     async fn forget_beside(

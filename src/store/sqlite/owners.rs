@@ -153,8 +153,27 @@ pub(super) fn was_taken(
 
 /// Whether another connection manages a group.
 pub(super) fn is_others(db: &Connection, site: &str, connection: i64, name: &str) -> Result<bool> {
-    match owner(db, site, Kind::Group, name)? {
-        Some(owner) if owner != connection => is_kept(db, owner, Kind::Group, name),
+    is_others_of(db, site, connection, (Kind::Group, name))
+}
+
+/// Or an account.
+pub(super) fn is_others_account(
+    db: &Connection,
+    site: &str,
+    connection: i64,
+    account: &str,
+) -> Result<bool> {
+    is_others_of(db, site, connection, (Kind::Account, account))
+}
+
+fn is_others_of(
+    db: &Connection,
+    site: &str,
+    connection: i64,
+    (kind, name): (Kind, &str),
+) -> Result<bool> {
+    match owner(db, site, kind, name)? {
+        Some(owner) if owner != connection => is_kept(db, owner, kind, name),
         _ => Ok(false),
     }
 }

@@ -21,7 +21,7 @@ use crate::{
 use super::{
     audit,
     fault::{Fault, Result},
-    guard, lanes, leaving, owners, protected, recovery, removals,
+    guard, lanes, leaving, owners, protected, recovery, removals, returned,
     row::{check, existence_code, id_at},
     unasked, upheld,
     withdrawal::{self, Withdrawal},
@@ -553,6 +553,7 @@ pub(super) fn change(
         upheld = None;
     }
     put(db, &mut user, &next, actor.at)?;
+    returned::is_asked_for_user(db, user.key)?;
     let as_before = next.account.active == before.account.active && same_role;
     if upheld.is_some() && (as_before || !user.account.active) {
         user.refused = upheld;
