@@ -57,6 +57,7 @@ mod refused_groups;
 mod rehearsal;
 mod remade;
 mod repeats;
+mod returned;
 mod rounds;
 mod sharing;
 mod snyk;
