@@ -76,7 +76,8 @@
 //! [`plan::state::Family`]. A pair means "at least this one" then and is a call
 //! of its own. Whichever lane it comes from, it gives the user what counts when
 //! it is sent, and nobody is told of twice at once; so whatever is asked for
-//! later is told later.
+//! later is told later. Of a call that nobody answered that one group is in doubt:
+//! what no call of ours can have given is not taken away for it.
 //!
 //! # Accounts that cannot be ended
 //!

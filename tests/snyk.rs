@@ -13,6 +13,7 @@ use crate::support::{Application, Reply, World, address, eventually, group, user
 
 mod addresses;
 mod as_read;
+mod by_hand;
 mod configured;
 mod faults;
 mod planned;

@@ -395,6 +395,15 @@ pub trait Store:
         user: UserKey,
         wanted: bool,
     ) -> Result<Option<Counting>, StoreError>;
+    /// What a call about such a pair is about to give, where that is another group
+    /// of the family, by the application's name. False, and nothing is written, when
+    /// nobody is asked for in that any more: what counts is another one by now.
+    async fn note_giving(
+        &self,
+        key: GroupKey,
+        user: UserKey,
+        gives: String,
+    ) -> Result<bool, StoreError>;
     /// The group that a user is known to have of a group's family.
     async fn known_alternative(
         &self,

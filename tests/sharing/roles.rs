@@ -19,7 +19,7 @@ use crate::{
 const ADMIN: &str = "group_admin";
 const VIEWER: &str = "group_viewer";
 pub(super) const SOON: &str = "read_lag = \"1s\"\nlate_writes = \"1s\"";
-pub(super) const ELSEWHERE: &str = "asked for elsewhere in this bridge";
+pub(crate) const ELSEWHERE: &str = "asked for elsewhere in this bridge";
 
 fn just(role: &str) -> String {
     let group = format!("10000000-0000-4000-8000-{:012x}", 1);
@@ -30,6 +30,11 @@ fn just(role: &str) -> String {
 async fn two() -> (World, Tenant) {
     let own = [just(VIEWER), just(ADMIN)];
     World::pair_of(Application::Snyk, SOON, [&own[0], &own[1]], company()).await
+}
+
+/// Both give every role.
+pub(crate) async fn two_of_all(connection: &str) -> (World, Tenant) {
+    World::pair_of(Application::Snyk, connection, [LINK; 2], company()).await
 }
 
 async fn example(world: &World, name: &str) -> BTreeSet<String> {

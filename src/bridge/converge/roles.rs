@@ -30,7 +30,7 @@ use crate::{
         operation::Operation,
         state::{Family, Holding, Principal, UserKey},
     },
-    store::{Alternative, Counting, GroupLearned, GroupTurn, Seat, StoreError, Took},
+    store::{Alternative, Counting, GroupLearned, GroupTurn, Seat, StoreError, Took, UNANSWERED},
     upstream::{MemberOutcome, Outcome, Upstream, UpstreamError, noting},
 };
 
@@ -48,6 +48,8 @@ const ASKED_ELSEWHERE: &str = "the user is asked for elsewhere in this bridge in
 pub(in crate::bridge) trait Counts: Send + Sync {
     /// See [`crate::store::Store::counting`].
     async fn counting(&self, user: UserKey, wanted: bool) -> Result<Option<Counting>, StoreError>;
+    /// See [`crate::store::Store::note_giving`].
+    async fn gives(&self, user: UserKey, group: &str) -> Result<bool, StoreError>;
 }
 
 /// Works one turn of such a group off.
@@ -203,11 +205,17 @@ impl Each<'_> {
             ..member
         };
         let mut counts = counting.counts.as_ref();
+        if let Some(unsent) = self.is_overtaken(member.user, counts).await {
+            return (unsent, None);
+        }
         let mut result = self.send(&member, wanted, counts, calls).await;
         if counts != counting.at_most.as_ref() && result.as_ref().is_err_and(is_refusal) {
             // Perhaps it is the other group that is refused: that has a pair of
             // its own, and this one is to be judged by itself.
             counts = counting.at_most.as_ref();
+            if let Some(unsent) = self.is_overtaken(member.user, counts).await {
+                return (unsent, None);
+            }
             result = self.send(&member, wanted, counts, calls).await;
         }
         if wanted && counting.kept && result.as_ref().is_err_and(is_refusal) {
@@ -229,6 +237,21 @@ impl Each<'_> {
                 tracing::error!(%error, "a lane cannot use the store");
                 self.stop(Pause::BackOff);
                 None
+            }
+        }
+    }
+
+    /// What is about to be given is written down where that is another group than
+    /// this one. How the pair ends where nobody is asked for in that any more.
+    async fn is_overtaken(&self, user: UserKey, counts: Option<&Alternative>) -> Option<Is> {
+        let other = counts.filter(|it| it.name != self.group)?;
+        match self.counts.gives(user, &other.name).await {
+            Ok(true) => None,
+            Ok(false) => Some(Is::Waits(SHORT)),
+            Err(error) => {
+                tracing::error!(%error, "a lane cannot use the store");
+                self.stop(Pause::BackOff);
+                Some(Is::Unsent)
             }
         }
     }
@@ -290,7 +313,11 @@ impl Each<'_> {
         };
         let started = Instant::now();
         let (result, noted) = noting(self.upstream.apply(&operation)).await;
-        calls.push((operation, word(&result), took(started, noted, &result)));
+        let word = match &result {
+            Ok(outcome) if is_open(outcome) => UNANSWERED.into(),
+            result => word(result),
+        };
+        calls.push((operation, word, took(started, noted, &result)));
         result
     }
 
@@ -312,6 +339,7 @@ impl Each<'_> {
             }
             Some(MemberOutcome::Seen) => self.seen(wanted, told),
             Some(MemberOutcome::Waits(wait)) => Is::Waits(wait),
+            // As `is_open` has it.
             Some(MemberOutcome::LeftOut | MemberOutcome::Unknown) | None => {
                 told.unclear();
                 Is::Open
@@ -358,6 +386,14 @@ fn holding(outcome: &Outcome) -> Option<(Option<Holding>, Instant)> {
         return None;
     };
     Some((outcome.holding.clone(), Instant::now()))
+}
+
+/// The answer does not tell of the member.
+fn is_open(outcome: &Outcome) -> bool {
+    matches!(
+        outcome.members.first(),
+        None | Some((_, MemberOutcome::LeftOut | MemberOutcome::Unknown))
+    )
 }
 
 fn is_missing(result: &Result<Outcome, UpstreamError>) -> bool {

@@ -84,6 +84,12 @@ impl Counts for SinceSeq<'_> {
         }
         Ok(counting)
     }
+
+    async fn gives(&self, user: UserKey, group: &str) -> Result<bool, StoreError> {
+        self.store
+            .note_giving(self.key, user, group.to_owned())
+            .await
+    }
 }
 
 impl Lanes {

@@ -18,7 +18,7 @@ use crate::{
 use super::{
     aside, audit,
     fault::Result,
-    gone,
+    giving, gone,
     groups::{self, Group},
     holdings, lanes,
     late::{self, Sent},
@@ -570,6 +570,9 @@ fn note_unanswered(
     learned: &GroupLearned,
     at: Millis,
 ) -> Result<()> {
+    if group.family.is_some() {
+        return giving::settle(db, group, learned, at);
+    }
     let unanswered = learned.calls.iter().filter(|call| call.1 == UNANSWERED);
     let mut pairs = false;
     for (operation, ..) in unanswered {

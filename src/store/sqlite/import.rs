@@ -492,7 +492,7 @@ pub(super) fn find_member(
     if families::is_asked_for_higher(db, group, user)? {
         return Ok(false);
     }
-    if group.family.is_some() && late::is_doubted_user(db, user)? {
+    if group.family.is_some() && late::is_doubted_pair(db, (group.key, user))? {
         // Perhaps by a call that was given up and is about to be undone.
         return Ok(false);
     }

@@ -21,6 +21,7 @@ use crate::{
 use super::{
     audit, families,
     fault::Result,
+    giving,
     groups::{self, Group},
     lanes, protected, recovery,
     users::{self, User},
@@ -48,7 +49,8 @@ pub(super) struct When {
     pub lag: Millis,
 }
 
-/// Which way a call went of which no answer came.
+/// Which way a call went of which no answer came. In a family it is the group that
+/// it gives, or takes away, whichever pair it was about: see `giving`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sent {
     Absent = 0,
@@ -178,11 +180,11 @@ pub(super) fn is_doubted_by_another(db: &Connection, group: &Group) -> Result<bo
         .exists(params![group.connection, group.upstream_name, group.key])?)
 }
 
-/// Whether a call about a user may still land, or has done so.
-pub(super) fn is_doubted_user(db: &Connection, user: i64) -> Result<bool> {
+/// Whether a call about a pair may still land, or has done so.
+pub(super) fn is_doubted_pair(db: &Connection, (group, user): (i64, i64)) -> Result<bool> {
     Ok(db
-        .prepare_cached("SELECT 1 FROM doubts WHERE user_key = ?1")?
-        .exists([user])?)
+        .prepare_cached("SELECT 1 FROM doubts WHERE user_key = ?1 AND group_key = ?2")?
+        .exists([user, group])?)
 }
 
 /// The same of a call about the account itself.
@@ -258,7 +260,7 @@ fn note_handed_out(db: &Connection, group: i64, at: Millis) -> Result<()> {
          {NOTE}"
     );
     db.prepare_cached(&sql)?.execute(params![group, at])?;
-    Ok(())
+    giving::note_interrupted(db, group, at)
 }
 
 /// What was in flight when the process ended.
@@ -467,9 +469,10 @@ fn bearer(db: &Connection, group: Group) -> Result<Group> {
     })
 }
 
-/// A call about one pair of a family may land as any of its groups, or as none:
-/// whatever the user has of the family is said again, and whatever it has not
-/// is taken away again. Each is looked at first, so it is done after both looks.
+/// A call about a pair of a family may take the user's other groups of it away: what
+/// is asked for of them is said again. What it may have given is taken away again if
+/// it is not asked for, and nothing else: what no call of ours can have given is
+/// somebody else's doing. Each is looked at first, so it is done after both looks.
 /// Of who left, every membership is ended once more with the account.
 fn reopen_family(db: &Connection, row: &Group, user: i64, doubt: &Doubt) -> Result<Vec<Lane>> {
     let Some(member) = users::by_key(db, user)? else {
@@ -490,6 +493,8 @@ fn reopen_family(db: &Connection, row: &Group, user: i64, doubt: &Doubt) -> Resu
 }
 
 fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<Option<Lane>> {
+    let may_be_ours =
+        row.family.is_none() || row.key == doubt.group && doubt.sent != Sent::Absent as i64;
     let row = bearer(db, row)?;
     let group = row.key;
     let lane = Some(Lane::Group(GroupKey(group)));
@@ -508,8 +513,8 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
         .query_row([group, user], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let desired = pair.map(|(desired, _)| desired);
-    // In a family it may have landed as another of its groups; who was only
-    // found in one is not put there again.
+    // In a family a call about another of its groups may have taken it away; who was
+    // only found in one is not put there again.
     let needless = if row.family.is_some() {
         pair.is_some_and(|(desired, managed)| desired == 1 && !managed)
     } else {
@@ -552,7 +557,8 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
         try_again(db, row)?;
         return Ok(lane);
     }
-    let Some(member) = users::by_key(db, user)?.filter(nameable) else {
+    let member = users::by_key(db, user)?.filter(nameable);
+    let Some(member) = member.filter(|_| may_be_ours) else {
         return Ok(None);
     };
     db.prepare_cached(

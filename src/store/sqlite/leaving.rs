@@ -14,7 +14,7 @@ use crate::{
 use super::{
     addresses, audit,
     fault::Result,
-    gone, guard, holdings, late, owners, refusals, removals,
+    giving, gone, guard, holdings, late, owners, refusals, removals,
     row::check,
     seats,
     users::{self, UNJUDGED, User},
@@ -279,6 +279,7 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
     db.prepare_cached("DELETE FROM memberships WHERE user_key = ?1")?
         .execute([key])?;
     holdings::forget(db, key)?;
+    giving::forget_user(db, key)?;
     db.prepare_cached(
         "INSERT OR REPLACE INTO departed
              (connection, account_key, number, stays, upstream_id, user_key)

@@ -39,6 +39,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0027_before.sql"),
     include_str!("../migrations/0028_asked.sql"),
     include_str!("../migrations/0029_returned.sql"),
+    include_str!("../migrations/0030_giving.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

@@ -50,6 +50,7 @@ mod fault;
 mod file;
 mod found;
 mod given_back;
+mod giving;
 mod gone;
 mod group_turn;
 mod groups;
@@ -554,6 +555,16 @@ impl Store for Sqlite {
             families::counting(db, key.0, user.0, wanted)
         };
         Ok(self.writer.write(take).await?)
+    }
+
+    async fn note_giving(
+        &self,
+        key: GroupKey,
+        user: UserKey,
+        gives: String,
+    ) -> Result<bool, StoreError> {
+        let note = move |db: &Connection| giving::note(db, key.0, user.0, &gives);
+        Ok(self.writer.write(note).await?)
     }
 
     async fn known_alternative(

@@ -212,7 +212,7 @@ pub(super) fn settled(
         };
         for name in person.names(&family.name) {
             if owners::was_taken(db, &person.site, Kind::Seat, &name, person.connection)? {
-                late::note_pair(db, (group.key, *user), Sent::Either, at)?;
+                late::note_pair(db, (group.key, *user), Sent::Absent, at)?;
             }
         }
     }
@@ -239,7 +239,7 @@ fn say_again(
         Ok((row.get(0)?, row.get(1)?))
     })?;
     for pair in pairs.collect::<rusqlite::Result<Vec<(i64, i64)>>>()? {
-        late::note_pair(db, pair, Sent::Either, at)?;
+        late::note_pair(db, pair, Sent::Absent, at)?;
     }
     Ok(())
 }

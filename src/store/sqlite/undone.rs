@@ -1,7 +1,8 @@
 //! Pairs that the application refused in a turn of their group. They go back to
 //! what is there and are told, unless somebody changed them since the turn
 //! began; the end of a user's access is kept instead. What the refusal leaves
-//! unclear is noted for a later look (reliability: H-04).
+//! unclear is noted for a later look (reliability: H-04); in a family it is looked
+//! at once, so that nothing is taken away that somebody gives because of it.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -9,9 +10,10 @@ use crate::store::{GroupLearned, Millis};
 
 use super::{
     fault::Result,
+    giving,
     groups::Group,
     late::{self, Sent},
-    refusals, removals,
+    recovery, refusals, removals,
     withdrawal::withdrawn,
 };
 
@@ -65,7 +67,7 @@ pub(super) fn undo(
             undone += 1;
             refusals::note(db, key, sent, reason, at)?;
         }
-        settle(db, group, user.0, (&pair, sent), back)?;
+        settle(db, group, user.0, (&pair, sent), (back, at))?;
     }
     if undone > 0 {
         group.seq += 1;
@@ -137,15 +139,19 @@ fn note_unclear(
         late::note_pair(db, (group.key, user), Sent::Present, at)?;
     }
     // Who goes back into the group is put there once more anyway.
-    let unclear = pair.unclear || pair.sent.is_none() && sent;
-    if unclear && !pair.again {
-        late::note_pair(db, (group.key, user), Sent::Either, at)?;
-    }
-    if sent && group.family.is_some() {
-        // A call about another pair of the family may have made it one.
-        late::note_pair(db, (group.key, user), Sent::Present, at)?;
+    if is_unclear(pair, sent) && !pair.again {
+        let sent = match &group.family {
+            None => Sent::Either,
+            Some(_) if sent => return Ok(()),
+            Some(_) => Sent::Absent,
+        };
+        late::note_pair(db, (group.key, user), sent, at)?;
     }
     Ok(())
+}
+
+fn is_unclear(pair: &Refused, sent: bool) -> bool {
+    pair.unclear || pair.sent.is_none() && sent
 }
 
 /// What was refused to be put there is not there, and the reverse, if it is still
@@ -155,7 +161,7 @@ fn settle(
     group: &mut Group,
     user: i64,
     (pair, sent): (&Refused, bool),
-    back: bool,
+    (back, at): (bool, Millis),
 ) -> Result<()> {
     let there = !sent;
     let desired = if back { there } else { pair.desired };
@@ -166,12 +172,19 @@ fn settle(
         group.members += if there { 1 } else { -1 };
         group.unmanaged -= i64::from(!there && !pair.managed);
     }
+    let next = if back { group.seq + 1 } else { pair.seq };
+    if !desired && !there && !pair.leaver && group.family.is_some() {
+        // A call about another pair of the family may have made it one, or one before.
+        let stays = is_unclear(pair, sent) || giving::may_have_given(db, group.key, user)?;
+        if stays {
+            return take_away(db, group, user, (back, next), at);
+        }
+    }
     if !desired && (!there || pair.leaver) {
         db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2")?
             .execute([group.key, user])?;
         return Ok(());
     }
-    let next = if back { group.seq + 1 } else { pair.seq };
     let observed = pair.sent.map_or(2, |_| i64::from(there));
     db.prepare_cached(
         "UPDATE memberships SET desired = ?3, observed = ?4, seq = ?5, before = NULL, sent = NULL,
@@ -179,5 +192,24 @@ fn settle(
          WHERE group_key = ?1 AND user_key = ?2",
     )?
     .execute(params![group.key, user, desired, observed, next])?;
+    Ok(())
+}
+
+/// It is looked for at once, and taken away if it is there; as what nobody asked
+/// for, where nobody asked for its end either.
+fn take_away(
+    db: &Connection,
+    group: &Group,
+    user: i64,
+    (unasked, seq): (bool, i64),
+    at: Millis,
+) -> Result<()> {
+    let withheld = recovery::withholds(db, group.connection, at)?;
+    db.prepare_cached(
+        "UPDATE memberships SET desired = 0, observed = 2, managed = 1, seq = ?3, before = NULL,
+             sent = NULL, reread = 0, stood = 0, doubted = max(doubted, ?4), withheld = ?5
+         WHERE group_key = ?1 AND user_key = ?2",
+    )?
+    .execute(params![group.key, user, seq, unasked, withheld])?;
     Ok(())
 }

@@ -11,6 +11,8 @@ use crate::{
 pub(super) struct Asked {
     pub(super) counting: Counting,
     overtaken: Vec<UserKey>,
+    /// Nobody is asked for in it any more.
+    given_up: Option<String>,
 }
 
 #[async_trait]
@@ -18,6 +20,10 @@ impl Counts for Asked {
     async fn counting(&self, user: UserKey, _: bool) -> Result<Option<Counting>, StoreError> {
         let now = Some(self.counting.clone());
         Ok(now.filter(|_| !self.overtaken.contains(&user)))
+    }
+
+    async fn gives(&self, _: UserKey, group: &str) -> Result<bool, StoreError> {
+        Ok(self.given_up.as_deref() != Some(group))
     }
 }
 
@@ -128,6 +134,21 @@ async fn who_was_asked_for_otherwise_since_is_not_sent() {
     .await;
     assert_eq!(sorted(learned.unsent), [1, 7]);
     assert_eq!(sorted(learned.present), [0, 2]);
+}
+
+#[tokio::test]
+async fn what_counts_and_is_not_asked_for_any_more_is_not_sent() {
+    let app = scripted(all_done);
+    let asked = Asked {
+        given_up: Some("admin".into()),
+        ..asked(role("admin", 0), role("viewer", 1))
+    };
+    let (learned, pause) = told(&app, group(0..2, 7..8), &asked, &People::new(false)).await;
+    assert_eq!(sorted(learned.unsent), [0, 1, 7]);
+    assert_eq!(
+        (app.calls(), pause),
+        (0, Pause::Within(Duration::from_millis(500)))
+    );
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@
 //! asked for; and who was told that it is done found it done.
 //!
 //! Others are of accounts that have an address in common (see `twins`), of users
-//! who leave before theirs is known (see `early`), and of two connections at one application, with roles of their own of each family,
+//! who leave before theirs is known (see `early`), of an administrator who gives
+//! roles by hand after refusals (see `hands`), and of two connections at one application, with roles of their own of each family,
 //! that ask for the same people. `FAMILY=7` runs one world of each and tells
 //! about it, `FAMILIES=3000` so many, and `FAMILIES=500..1000` those.
 
@@ -27,12 +28,14 @@ use crate::{
 use application::{FAMILIES, Lie, ROLES, Roles};
 use asked::{Act, script};
 use early::Early;
+use hands::Hands;
 use side::Side;
 use twins::Twins;
 
 mod application;
 mod asked;
 mod early;
+mod hands;
 mod judge;
 mod scenes;
 mod side;
@@ -54,6 +57,8 @@ enum Kind {
     Twins,
     /// Whoever is asked for is to have nothing, and the accounts appear.
     Early,
+    /// Calls are refused, and somebody in the application gives roles then.
+    Hands,
     /// Two connections.
     Shared,
 }
@@ -68,6 +73,7 @@ struct World {
     appears: Mutex<Vec<(Millis, String)>>,
     twins: Twins,
     early: Early,
+    hands: Hands,
 }
 
 impl World {
@@ -87,6 +93,7 @@ impl World {
             appears: Mutex::default(),
             twins: Twins::default(),
             early: Early::default(),
+            hands: Hands::default(),
             left: Vec::new(),
             found: Mutex::default(),
         }
@@ -268,6 +275,7 @@ impl World {
                 self.app().appear(account);
             }
             self.early.happen(self.app());
+            self.hands.happen(self.app());
             self.twins.happen(self.app(), bridge).await;
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -281,6 +289,9 @@ impl World {
     }
 
     async fn end(&self, bridge: &Bridge, store: &dyn Store) {
+        if self.kind == Kind::Hands {
+            self.hands.begin(self.app());
+        }
         self.app().be_well();
         let from = now();
         let again = LATE + 2 * READ_LAG + Duration::from_secs(15);
@@ -290,6 +301,7 @@ impl World {
         let open = || {
             self.twins.are_to_come()
                 || self.early.are_to_come()
+                || self.hands.are_to_come()
                 || app.awaits_late_calls()
                 || now() < app.last_unclear() + again
         };
@@ -358,6 +370,11 @@ fn no_family_leaves_anything_to_who_left_before_their_account_was_known() {
 }
 
 #[test]
+fn no_family_takes_what_somebody_gave_by_hand_after_a_refusal() {
+    judge_families(Kind::Hands, 100, &[]);
+}
+
+#[test]
 fn no_family_of_two_connections_takes_what_the_other_one_gives() {
     judge_families(Kind::Shared, 50, &FOUND_SHARED);
 }
@@ -382,6 +399,7 @@ fn the_judge_catches_what_is_planted() {
         (Kind::Twins, Lie::EndsNothing, "is left"),
         (Kind::Twins, Lie::TakesFromTwins, "is taken"),
         (Kind::Early, Lie::EndsNothing, "is left"),
+        (Kind::Hands, Lie::TakesByHand, "gave by hand"),
         (Kind::Shared, Lie::GivesTheHighest, "invented"),
         (Kind::Shared, Lie::SparesNothing, "asks for"),
         (Kind::Shared, Lie::EndsNothing, "should None"),

@@ -257,11 +257,56 @@ async fn what_may_have_landed_late_is_not_taken_for_a_member_that_was_there() {
             .await
             .unwrap();
         assert!(roles.is_open(roles.admin, ann).await);
+        assert!(!roles.is_open(roles.viewer, ann).await, "no call gave that");
         roles.confirm(roles.admin).await;
-        roles.confirm(roles.viewer).await;
     }
     let back = import(&["ann", "bob"]).await;
     assert_eq!(back, (0, 1), "now it is there though it was taken away");
+}
+
+#[tokio::test]
+async fn a_clear_refusal_leaves_nothing_in_doubt() {
+    let (roles, users) = Roles::new(&[], &[]).await;
+    let (ann, store, c) = (&users[0], &roles.scene.store, roles.scene.c);
+    for is_sent in [true, false] {
+        roles.set(roles.viewer, ann, true).await;
+        let turn = roles.turn(roles.viewer).await.unwrap();
+        let add = Operation::AddMembers {
+            group: turn.work.name.clone(),
+            members: turn.work.adds.clone(),
+        };
+        let call = is_sent.then(|| (add, "rejected".to_owned(), 1.into()));
+        let refused = GroupLearned {
+            refused: vec![(ann.key, "no".into())],
+            calls: call.into_iter().collect(),
+            ..GroupLearned::default()
+        };
+        roles.end(&turn, refused).await;
+        assert_eq!(store.counts(c).await.unwrap().unsettled.memberships, 0);
+        let lanes = store.recheck_late(c, (HOUR, i64::MIN), HOUR, 10_000).await;
+        assert_eq!(lanes.unwrap(), [], "{is_sent}");
+        assert!(!roles.is_open(roles.viewer, ann).await);
+    }
+}
+
+#[tokio::test]
+async fn what_no_call_can_have_given_is_not_taken_away_and_shown_by_an_import() {
+    let (roles, users) = Roles::new(&[], &[]).await;
+    let (ann, store, c) = (&users[0], &roles.scene.store, roles.scene.c);
+    roles.set(roles.viewer, ann, true).await;
+    roles.add_unheard(roles.viewer).await;
+    roles.set(roles.viewer, ann, false).await;
+    roles.confirm(roles.viewer).await;
+    let found = vec![found("admin", 0, &["ann"]), found("viewer", 1, &[])];
+    let mark = store.import_mark(i64::MAX).await.unwrap();
+    let import = store.import(c, mark, Vec::new(), found, None, actor());
+    assert_eq!(import.await.unwrap().members_new, 1);
+    for before in [3_500, HOUR] {
+        let lanes = store.recheck_late(c, (before, i64::MIN), HOUR, 10_000);
+        assert_eq!(lanes.await.unwrap(), [Lane::Group(roles.viewer)]);
+        assert!(!roles.is_open(roles.admin, ann).await);
+        roles.confirm(roles.viewer).await;
+    }
 }
 
 #[tokio::test]

@@ -59,6 +59,8 @@ pub(super) enum Lie {
     TakesFromTwins,
     /// Nor what another connection asks for.
     SparesNothing,
+    /// It takes what somebody gave by hand, as if the bridge had asked for that.
+    TakesByHand,
 }
 
 /// Other accounts of an address are called so, after it.
@@ -92,6 +94,8 @@ pub(super) struct Change {
     pub(super) family: String,
     pub(super) was: Option<usize>,
     pub(super) rank: Option<usize>,
+    /// By a call that was given up before.
+    pub(super) late: bool,
 }
 
 /// The application as one connection knows it.
@@ -257,12 +261,48 @@ impl Roles {
     /// Somebody sets a role in the application itself.
     pub(super) fn by_hand(&self, account: &str, family: &str, rank: usize) {
         let mut state = self.lock();
+        state.settle();
         let key = (account.to_owned(), family.to_owned());
         let write = match state.held.get(&key) {
             Some((id, _)) => Write::Change(*id, rank),
             None => Write::Give(rank),
         };
         assert!(state.perform((now(), None), account, family, &write));
+    }
+
+    /// Of whom a call was refused, in which family.
+    pub(super) fn refused(&self) -> BTreeSet<(String, String)> {
+        self.lock().refused.clone()
+    }
+
+    /// Whether a call whose outcome is not known may give a role.
+    pub(super) fn may_give(&self, account: &str, family: &str, rank: usize) -> bool {
+        let given = (account.to_owned(), family.to_owned(), rank);
+        self.lock().may_give.contains(&given)
+    }
+
+    pub(super) fn is_refused(&self, account: &str, family: &str) -> bool {
+        let of = (account.to_owned(), family.to_owned());
+        self.lock().refused.contains(&of)
+    }
+
+    /// Whether somebody gave a role after a refusal.
+    pub(super) fn is_given_by_hand(&self, account: &str, family: &str) -> bool {
+        let by_hand = |it: &Change| it.by.is_none() && it.account == account && it.family == family;
+        self.kind == Kind::Hands && self.lock().log.iter().any(by_hand)
+    }
+
+    pub(super) fn lie(&self) -> Lie {
+        self.lie
+    }
+
+    /// As if a call of the bridge had done it.
+    pub(super) fn takes(&self, account: &str, family: &str) {
+        let mut state = self.lock();
+        let key = (account.to_owned(), family.to_owned());
+        if let Some((id, _)) = state.held.get(&key).copied() {
+            state.perform((now(), Some(self.by)), account, family, &Write::Take(id));
+        }
     }
 
     pub(super) fn be_well(&self) {
@@ -362,6 +402,7 @@ impl Roles {
         self.takes_its_time().await;
         let what = on_its_way.what.take();
         drop(on_its_way);
+        let given = write.clone();
         let done = match fate {
             2..4 => Err(unclear("lost before")),
             4..7 => {
@@ -384,7 +425,9 @@ impl Roles {
         };
         if done.is_err() {
             let who = address(account).to_owned();
-            self.lock().unclear.insert(who, now());
+            let mut state = self.lock();
+            state.unclear.insert(who, now());
+            state.note_given(account, family, &given);
         }
         if std::env::var_os("WORLD").is_some() {
             println!("{} = {done:?}", now());
@@ -482,7 +525,12 @@ impl Roles {
             },
             (_, false) => return Ok(MemberOutcome::Seen),
         };
-        if self.write(&account, &family, write).await? {
+        if add && self.kind == Kind::Hands && self.refuses(&account, &family) {
+            return Err(UpstreamError::Rejected {
+                reason: "not this one".into(),
+            });
+        }
+        if self.write(&account, &family, write.clone()).await? {
             return Ok(MemberOutcome::Applied);
         }
         let strange = held.is_some_and(|(_, rank)| rank <= own && !self.owns(&family, rank));
@@ -491,8 +539,19 @@ impl Roles {
                 reason: "the role is not known to be less".into(),
             });
         }
+        self.lock().note_given(&account, &family, &write);
         // There is one that the look did not show, or there is none any more.
         Err(unclear("not as it was shown"))
+    }
+
+    /// Whether such a call is refused, without a doubt.
+    fn refuses(&self, account: &str, family: &str) -> bool {
+        let refuses = self.lock().faults > 0 && chance(20);
+        if refuses {
+            let of = (account.to_owned(), family.to_owned());
+            self.lock().refused.insert(of);
+        }
+        refuses
     }
 
     /// The end of an account, and of others that have its address: one call for

@@ -84,6 +84,8 @@ pub(super) struct Asked {
     pub(super) ever: BTreeMap<(String, String), Millis>,
     /// When something about a user was last left to be done.
     pub(super) pending: BTreeMap<String, Millis>,
+    /// Whoever was ever asked to have a role no more.
+    pub(super) removed: BTreeSet<(String, String)>,
 }
 
 impl Asked {
@@ -117,6 +119,7 @@ impl Asked {
                 // Its first step is to be inactive.
                 Self::set(&mut self.active, user.clone(), false, false);
                 for group in roles() {
+                    self.removed.insert((group.clone(), user.clone()));
                     Self::set(&mut self.pairs, (group, user.clone()), false, sure);
                 }
             }
@@ -127,6 +130,8 @@ impl Asked {
                     let pair = (group.clone(), user.clone());
                     if on {
                         self.ever.entry(pair.clone()).or_insert_with(now);
+                    } else {
+                        self.removed.insert(pair.clone());
                     }
                     Self::set(&mut self.pairs, pair, on, sure);
                 }

@@ -103,6 +103,9 @@ impl Side {
                 let refused = other
                     .zip(shown.refused(&user, &group))
                     .is_some_and(|it| !is_in && it.0.asks_for(&user, family, it.1));
+                if self.app.is_given_by_hand(&user, family) || self.app.is_refused(&user, family) {
+                    continue;
+                }
                 if !refused && !pair.map_or(!is_in, |may| may.may(is_in)) {
                     found.push(format!("{user} in {group}: shown {is_in}, asked {pair:?}"));
                 }
@@ -110,6 +113,7 @@ impl Side {
         }
         drop(asked);
         let refused = shown.refused.iter();
+        let refused = refused.filter(|_| self.app.kind() != Kind::Hands);
         let refused = refused.filter(|it| other.is_none() || !it.reason.contains(ELSEWHERE));
         found.extend(refused.map(|it| format!("refused: {it:?}")));
         found
@@ -183,7 +187,8 @@ impl World {
                     found.push(format!("{user} is asked for by both in {family}"));
                 }
                 let has = self.app().has(&user, family);
-                if has != counts {
+                let by_hand = self.app().is_given_by_hand(&user, family);
+                if has != counts && !by_hand {
                     found.push(format!(
                         "{user} has {has:?} in {family} and should {counts:?}"
                     ));
@@ -191,6 +196,7 @@ impl World {
             }
         }
         found.extend(self.early.verdict(self.app()));
+        found.extend(self.hands.robbed(self.app(), &lock(&self.sides[0].asked)));
         if self.kind == Kind::Twins {
             let users = all[0].users.iter().filter(|(_, (_, active))| !active);
             let out: Vec<String> = users.map(|(user, _)| user.clone()).collect();

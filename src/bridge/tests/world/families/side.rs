@@ -203,6 +203,9 @@ impl Side {
                 *lock(&self.refused) = Some(now());
                 None
             }
+            Err(Failure::Problem(_)) if self.kind == Kind::Hands && matches!(act, Act::Add(..)) => {
+                None
+            }
             Err(failure) => Some(format!("{act:?} failed: {failure}")),
         }
     }

@@ -46,7 +46,7 @@ impl Upstream for Roles {
         true
     }
     fn finds_accounts(&self) -> bool {
-        self.kind != Kind::Alone
+        !matches!(self.kind, Kind::Alone | Kind::Hands)
     }
     fn tenants(&self) -> Vec<Tenant> {
         let shared = self.kind == Kind::Shared;
@@ -100,7 +100,7 @@ impl Upstream for Roles {
         Ok(Vec::new())
     }
     async fn users(&self) -> Result<Vec<RemoteUser>, UpstreamError> {
-        if self.kind != Kind::Alone {
+        if self.finds_accounts() {
             let held = self.look().await?;
             return Ok(self.listed(&held));
         }

@@ -47,6 +47,10 @@ pub(super) struct State {
     pub(super) ended: BTreeSet<u64>,
     /// The longest that a look lags.
     pub(super) lag: u64,
+    /// Of whom a call was refused, in which family.
+    pub(super) refused: BTreeSet<(String, String)>,
+    /// What calls may have given, or may give yet, whose outcome is not known.
+    pub(super) may_give: BTreeSet<(String, String, usize)>,
 }
 
 impl State {
@@ -81,8 +85,17 @@ impl State {
             family: family.to_owned(),
             was: now.map(|(_, rank)| rank),
             rank: next.map(|(_, rank)| rank),
+            late: false,
         });
         true
+    }
+
+    /// A call about somebody whose outcome is not known.
+    pub(super) fn note_given(&mut self, account: &str, family: &str, write: &Write) {
+        if let Write::Give(rank) | Write::Change(_, rank) = write {
+            let given = (account.to_owned(), family.to_owned(), *rank);
+            self.may_give.insert(given);
+        }
     }
 
     pub(super) fn settle(&mut self) {
@@ -93,12 +106,15 @@ impl State {
         self.coming = coming;
         due.sort_by_key(|(at, ..)| *at);
         for (at, sent) in due {
-            self.perform(
+            let done = self.perform(
                 (at, Some(sent.by)),
                 &sent.account,
                 &sent.family,
                 &sent.write,
             );
+            if let Some(change) = self.log.last_mut().filter(|_| done) {
+                change.late = true;
+            }
             self.unclear.insert(address(&sent.account).to_owned(), at);
         }
     }
@@ -124,6 +140,7 @@ impl Drop for OnItsWay<'_> {
             let mut state = self.app.lock();
             let who = address(&sent.account).to_owned();
             state.unclear.insert(who, now());
+            state.note_given(&sent.account, &sent.family, &sent.write);
             state.cut.push((self.number, sent));
             drop(state);
             if !simulated::stands_still() {
