@@ -93,20 +93,21 @@ async fn a_refusal_leaves_nothing_in_doubt_that_an_administrator_gives_then() {
     stays(&world, &given).await;
     // They are shown, and told as what nobody asked for.
     world.import();
-    assert!(world.members(&members).await.contains(&ids[1]));
+    let members = members.trim_start_matches("/Groups/");
+    assert!(world.members(members).await.contains(&ids[1]));
     stays(&world, &given).await;
 }
 
 #[tokio::test]
-async fn a_call_that_nobody_answered_takes_away_what_it_could_have_given_and_nothing_else() {
+async fn what_no_call_can_have_given_stays_though_one_about_the_same_user_got_no_answer() {
     let world = snyk_with(SOON, LINK).await;
     let (viewers, members) = (role(&world, VIEWER).await, role(&world, MEMBER).await);
-    let names = ["lou", "mel", "ann"];
+    let names = ["lou", "mel"];
     let ids = names.map(async |name| id_of_user(&world, name).await);
     let ids = futures_util::future::join_all(ids).await;
     // It was done, and is asked for still.
     let done = json!({ "operation": "update_membership", "failure": "error_after", "next": 1 });
-    // It was not, and is not asked for any more; nor what comes late.
+    // It was not, and is not asked for any more.
     let lost = json!({ "operation": "create_membership", "failure": "error_before", "next": 1 });
     world.faults(json!({ "rules": [done, lost] })).await;
     add(&world, &viewers, &ids[1]).await.expect(204);
@@ -121,20 +122,6 @@ async fn a_call_that_nobody_answered_takes_away_what_it_could_have_given_and_not
         by_hand(&world, name, ADMIN).await;
     }
     stays(&world, &[("lou", ADMIN), ("mel", ADMIN)]).await;
-
-    let late = json!({ "late": { "after_ms": 1000 } });
-    let late = json!({ "operation": "create_membership", "failure": late, "next": 1 });
-    world.faults(json!({ "rules": [late] })).await;
-    add(&world, &viewers, &ids[2]).await;
-    remove(&world, &viewers, &ids[2]).await.expect(204);
-    eventually("it came late", async || {
-        in_example(&world, "ann").await == just(VIEWER)
-    })
-    .await;
-    eventually("it is taken away", async || {
-        in_example(&world, "ann").await.is_empty()
-    })
-    .await;
 }
 
 #[tokio::test]

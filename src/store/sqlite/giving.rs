@@ -126,7 +126,11 @@ fn forget(
     for (user, gives) in last {
         forget.execute(params![group, user.0, done.contains(user), gives])?;
     }
-    let mut settled = db.prepare_cached("DELETE FROM giving WHERE user_key = ?1 AND gives = ?2")?;
+    // Not of a turn that is not over: its calls may be on their way.
+    let mut settled = db.prepare_cached(
+        "DELETE FROM giving WHERE user_key = ?1 AND gives = ?2 AND NOT EXISTS (
+             SELECT 1 FROM intents i WHERE i.lane = 'group' AND i.key = giving.group_key)",
+    )?;
     let refused = learned.refused.iter().map(|(user, _)| user);
     for user in done.into_iter().chain(refused) {
         settled.execute([user.0, group])?;

@@ -63,6 +63,13 @@ enum Kind {
     Shared,
 }
 
+impl Kind {
+    /// Accounts are found before anybody asks for them, and after they were deleted.
+    fn finds(self) -> bool {
+        matches!(self, Self::Twins | Self::Hands)
+    }
+}
+
 struct World {
     kind: Kind,
     /// One of each connection.
@@ -201,7 +208,11 @@ async fn start(
     engine: tokio::runtime::Handle,
     reconcile: Option<Duration>,
 ) -> Arc<Bridge> {
-    let imports = matches!(world.kind, Kind::Twins | Kind::Early);
+    let imports = match world.kind {
+        Kind::Twins | Kind::Early => true,
+        Kind::Hands => chance(50),
+        Kind::Alone | Kind::Shared => false,
+    };
     let setup = |side: &Side| Setup {
         name: side.connection.into(),
         upstream: Arc::clone(&side.app) as Arc<dyn Upstream>,

@@ -9,6 +9,7 @@ use crate::{
     store::{Counting, FoundGroup, GroupTurn, ImportMark, Pending, Standing, Start, UNANSWERED},
 };
 
+mod giving;
 mod holdings;
 
 const HOUR: i64 = 3_600_000;

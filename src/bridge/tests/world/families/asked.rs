@@ -160,7 +160,7 @@ pub(super) fn script(kind: Kind, app: &Roles, client: usize) -> Vec<Act> {
     let own: Vec<String> = accounts().into_iter().skip(2 * client).take(2).collect();
     let mut acts: Vec<Act> = own.iter().cloned().map(Act::Create).collect();
     acts.extend((0..STEPS).map(|_| draw(app, &own)));
-    if kind == Kind::Twins {
+    if kind.finds() {
         once_only(&mut acts);
     }
     acts.reverse();

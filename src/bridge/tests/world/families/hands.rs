@@ -60,6 +60,11 @@ impl Hands {
             return;
         };
         for act in acts.extract_if(.., |act| act.at <= now()) {
+            // What is lowered may be asked for: a reconciliation puts that right.
+            let has = app.has(&act.account, act.family);
+            if has.is_some_and(|has| has < act.rank) {
+                continue;
+            }
             app.by_hand(&act.account, act.family, act.rank);
             if app.lie() == Lie::TakesByHand {
                 app.takes(&act.account, act.family);
@@ -78,6 +83,7 @@ impl Hands {
             let key = (it.account.clone(), it.family.clone());
             match (it.by, it.rank) {
                 (None, Some(rank)) => _ = given.insert(key, rank),
+                (_, rank) if rank == it.was => {}
                 _ => {
                     let given = given.remove(&key);
                     let was = given.filter(|was| !it.late && !may_go(app, asked, &it, *was));

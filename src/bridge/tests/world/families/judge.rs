@@ -87,7 +87,7 @@ impl Side {
             let right = exists.is_none_or(|it| it.may(entry.is_some()))
                 && entry.is_none_or(|(_, on)| active.is_none_or(|it| it.may(*on)));
             // Who may not have been made from here, or have been deleted, may have been found.
-            let anew = self.app.kind() == Kind::Twins && exists.is_none_or(|it| it.may(false));
+            let anew = self.app.kind().finds() && exists.is_none_or(|it| it.may(false));
             if self.finds_anew(&asked, &user) {
                 continue;
             }
@@ -122,7 +122,7 @@ impl Side {
     /// An import shows whoever was deleted and can still sign in.
     fn finds_anew(&self, asked: &Asked, user: &str) -> bool {
         let exists = asked.exists.get(user);
-        self.app.kind() == Kind::Twins && exists.is_some_and(|it| it.is(false))
+        self.app.kind().finds() && exists.is_some_and(|it| it.is(false))
     }
 
     fn invented(&self, log: &[Change]) -> Vec<String> {

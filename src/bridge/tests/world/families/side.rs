@@ -164,7 +164,7 @@ impl Side {
             Err(failure) => failure,
         };
         let is_known = lock(&self.users).contains_key(user);
-        if self.kind != Kind::Twins || is_known || !taken(&failure) {
+        if !self.kind.finds() || is_known || !taken(&failure) {
             return Err(failure);
         }
         // An import was first: it is found by its name then.
