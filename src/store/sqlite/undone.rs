@@ -29,6 +29,8 @@ struct Refused {
     again: bool,
     /// It was not known before the turn what is there, and a refusal does not tell.
     unclear: bool,
+    /// It was there before that.
+    stood: bool,
     /// The user's account cannot be ended, so this is.
     withdrawn: bool,
     deleted: bool,
@@ -82,7 +84,7 @@ fn refused(db: &Connection, (group, user): (i64, i64)) -> Result<Option<Refused>
         "SELECT m.desired, m.sent, m.seq, m.managed,
              u.tombstone IS NOT NULL OR m.doubted, m.doubted, m.before = 2, ",
         withdrawn!(),
-        " AND m.doubted <> 1, u.tombstone IS NOT NULL
+        " AND m.doubted <> 1, u.tombstone IS NOT NULL, m.stood
          FROM memberships m JOIN users u ON u.key = m.user_key
          WHERE m.group_key = ?1 AND m.user_key = ?2"
     ))?;
@@ -97,6 +99,7 @@ fn refused(db: &Connection, (group, user): (i64, i64)) -> Result<Option<Refused>
             unclear: row.get::<_, Option<bool>>(6)?.unwrap_or_default(),
             withdrawn: row.get(7)?,
             deleted: row.get(8)?,
+            stood: row.get(9)?,
         })
     });
     Ok(pair.optional()?)
@@ -139,7 +142,8 @@ fn note_unclear(
         late::note_pair(db, (group.key, user), Sent::Present, at)?;
     }
     // Who goes back into the group is put there once more anyway.
-    if is_unclear(pair, sent) && !pair.again {
+    let unclear = pair.unclear || pair.sent.is_none() && sent;
+    if unclear && !pair.again {
         let sent = match &group.family {
             None => Sent::Either,
             Some(_) if sent => return Ok(()),
@@ -148,10 +152,6 @@ fn note_unclear(
         late::note_pair(db, (group.key, user), sent, at)?;
     }
     Ok(())
-}
-
-fn is_unclear(pair: &Refused, sent: bool) -> bool {
-    pair.unclear || pair.sent.is_none() && sent
 }
 
 /// What was refused to be put there is not there, and the reverse, if it is still
@@ -174,9 +174,9 @@ fn settle(
     }
     let next = if back { group.seq + 1 } else { pair.seq };
     if !desired && !there && !pair.leaver && group.family.is_some() {
-        // A call about another pair of the family may have made it one, or one before.
-        let stays = is_unclear(pair, sent) || giving::may_have_given(db, group.key, user)?;
-        if stays {
+        // It was one before, or a call about another pair of the family made it one; of
+        // a call that nobody answered there is a doubt.
+        if pair.stood || giving::may_have_given(db, group.key, user)? {
             return take_away(db, group, user, (back, next), at);
         }
     }

@@ -301,7 +301,8 @@ impl World {
 
     async fn end(&self, bridge: &Bridge, store: &dyn Store) {
         if self.kind == Kind::Hands {
-            self.hands.begin(self.app());
+            let asked = lock(&self.sides[0].asked);
+            self.hands.begin(self.app(), &asked);
         }
         self.app().be_well();
         let from = now();

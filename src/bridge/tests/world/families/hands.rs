@@ -26,13 +26,14 @@ struct Act {
 pub(super) struct Hands(Mutex<Option<Vec<Act>>>);
 
 impl Hands {
-    pub(super) fn begin(&self, app: &Roles) {
+    pub(super) fn begin(&self, app: &Roles, asked: &Asked) {
         let mut acts = lock(&self.0);
         if acts.is_some() {
             return;
         }
         let refused = app.refused();
-        let all = accounts().into_iter();
+        // Who is to have no access loses whatever somebody gives.
+        let all = accounts().into_iter().filter(|it| is_active(asked, it));
         let all = all.flat_map(|account| FAMILIES.map(|family| (account.clone(), family)));
         let mut drawn = Vec::new();
         for (account, family) in all {
@@ -99,8 +100,14 @@ fn may_go(app: &Roles, asked: &Asked, change: &Change, was: usize) -> bool {
     let (account, family) = (&change.account, &change.family);
     let raised = change.rank.is_some_and(|rank| rank < was);
     let of_group = (name_of(family, was), account.clone());
-    let has_access = [&asked.exists, &asked.active]
-        .into_iter()
-        .all(|of| of.get(account).is_none_or(|it| it.is(true)));
-    raised || !has_access || asked.removed.contains(&of_group) || app.may_give(account, family, was)
+    raised
+        || !is_active(asked, account)
+        || asked.removed.contains(&of_group)
+        || app.may_give(account, family, was)
+}
+
+fn is_active(asked: &Asked, account: &str) -> bool {
+    let both = [&asked.exists, &asked.active];
+    both.into_iter()
+        .all(|of| of.get(account).is_some_and(|it| it.is(true)))
 }
