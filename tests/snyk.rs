@@ -16,6 +16,7 @@ mod as_read;
 mod by_hand;
 mod configured;
 mod faults;
+mod left_out;
 mod planned;
 mod protected;
 mod restart;

@@ -79,7 +79,11 @@ fn word(result: &Result<impl Sized, UpstreamError>) -> String {
 /// What left for an operation that ended so. The last of it ended as the whole
 /// did, where that was not held back by something that was never sent.
 fn took(began: Instant, noted: Noted, result: &Result<impl Sized, UpstreamError>) -> Took {
-    let Noted { mut sent, ended } = noted;
+    let Noted {
+        mut sent,
+        ended,
+        left,
+    } = noted;
     let word = result.as_ref().err().map_or(DONE, UpstreamError::word);
     let held = matches!(
         result,
@@ -94,6 +98,7 @@ fn took(began: Instant, noted: Noted, result: &Result<impl Sized, UpstreamError>
         millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         requests: (!told).then(|| requests.collect()),
         ended,
+        left,
     }
 }
 

@@ -421,7 +421,7 @@ impl Operator {
             let users = self.bridge.store.user_ids(users.collect()).await?;
             waiting.extend(users.into_iter().map(|user| Waiting {
                 user,
-                group: (!access).then_some(waits.group),
+                group: waits.group.filter(|_| !access),
                 reason: waits.reason.clone(),
             }));
         }

@@ -102,6 +102,9 @@ pub struct Rule {
     /// Only this operation (`add_members`).
     #[serde(default)]
     pub operation: Option<String>,
+    /// Only calls whose path names this.
+    #[serde(default)]
+    pub target: Option<String>,
     /// Only calls that change something.
     #[serde(default)]
     pub writes: bool,
@@ -119,6 +122,7 @@ impl Rule {
         Self {
             failure,
             operation: None,
+            target: None,
             writes: false,
             next: Some(n),
             percent: None,
@@ -235,7 +239,9 @@ impl Switchboard {
         self.faults.rules.retain(|rule| rule.next != Some(0));
         for place in 0..self.faults.rules.len() {
             let rule = &self.faults.rules[place];
+            let target = rule.target.as_ref();
             let matches = rule.operation.as_deref().is_none_or(|it| it == operation)
+                && target.is_none_or(|it| call.targets.contains(it))
                 && (write || !rule.writes);
             let percent = rule.percent;
             if !matches || percent.is_some_and(|percent| self.roll() >= percent) {

@@ -296,6 +296,8 @@ pub struct Took {
     /// Of the end of an account that is several calls: memberships that were ended,
     /// whatever became of the others, each of an account by its id, in a group.
     pub ended: Vec<(String, String)>,
+    /// What is left of it for later, and why, in words of this side.
+    pub left: Option<String>,
 }
 
 impl From<u64> for Took {

@@ -308,7 +308,7 @@ fn waits(watched: &Watched, verdict: &Verdict, users: &[UserKey]) -> Option<Wait
     let (id, least, why) = (watched.id, watched.rail.least(), verdict.why());
     (!users.is_empty()).then(|| Waits {
         users: users.to_vec(),
-        group: id,
+        group: Some(id),
         reason: format!(
             "at least {least} must stay in the Group {id}, and {why}; it is looked at again"
         ),

@@ -308,7 +308,7 @@ async fn it_is_told_for_whom_a_lane_waits_and_whether_that_is_the_end_of_access(
     assert_eq!(lanes.waits(), []);
     let waits = |user| Waits {
         users: vec![UserKey(user)],
-        group: clock::new_id(),
+        group: Some(clock::new_id()),
         reason: "nobody is shown".into(),
     };
     let (going, ending) = (waits(1), waits(2));

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     BOUND, Lanes, SINGLE_LIMIT, STORE_PAUSE, TURN_LIMIT,
     brink::{self, Kept},
-    waiters::{Refusal, Settled, Summary, Waiter},
+    waiters::{Refusal, Settled, Summary, Waiter, Waits},
 };
 use crate::{
     bridge::{
@@ -184,6 +184,13 @@ impl Lanes {
         }
         let failed = self.0.well.note(&learned.calls);
         let progress = converge::did_something(&learned.calls);
+        let left = learned.calls.iter().rev();
+        let left = left.filter_map(|(_, _, took)| took.left.clone()).next();
+        let waits = waits.or(left.map(|reason| Waits {
+            users: vec![key],
+            group: None,
+            reason,
+        }));
         self.with(Lane::User(key), |state| {
             state.waits = waits;
             (state.failed, state.progress) = (failed, progress);

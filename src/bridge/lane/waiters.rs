@@ -27,11 +27,11 @@ pub(in crate::bridge) enum Settled {
 }
 
 /// Who is not taken out of a group yet, or whose account is not ended, because of
-/// what that group shows.
+/// what that group shows; or of what is left of an end that cannot be done now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::bridge) struct Waits {
     pub(in crate::bridge) users: Vec<UserKey>,
-    pub(in crate::bridge) group: ResourceId,
+    pub(in crate::bridge) group: Option<ResourceId>,
     pub(in crate::bridge) reason: String,
 }
 

@@ -200,7 +200,11 @@ fn is_kept(db: &Connection, owner: i64, kind: Kind, name: &str) -> Result<bool> 
     let sql = match kind {
         Kind::Group => concat!(
             "SELECT 1 FROM groups g WHERE g.connection = ?1 AND g.upstream_name = ?2 AND ",
-            group_kept!()
+            group_kept!(),
+            // One that its configuration leaves out it has only for whom it asks for.
+            " AND (g.offered = 1 OR EXISTS (
+                 SELECT 1 FROM memberships m WHERE m.group_key = g.key AND m.managed = 1
+                     AND (m.desired = 1 OR m.observed <> 0)))"
         ),
         Kind::NewGroup => concat!(
             "SELECT 1 FROM groups g WHERE g.connection = ?1 AND g.upstream_name = ?2 AND ",

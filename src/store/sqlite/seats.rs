@@ -71,6 +71,14 @@ const PAIRS: &str = concat!(
      WHERE g.family = ?4 AND m.managed = 1 AND m.desired = 1"
 );
 
+/// Whether the user has anything of one group there, or is shown to.
+const SHOWN: &str = concat!(
+    "SELECT 1 FROM ",
+    same_person!(),
+    " JOIN memberships m ON m.user_key = x.key
+     WHERE m.group_key = ?4 AND (m.desired = 1 OR m.observed <> 0)"
+);
+
 fn person(db: &Connection, user: i64) -> Result<Option<Person>> {
     let load = |row: &Row<'_>| {
         Ok(Person {
@@ -273,16 +281,49 @@ fn spared_of(db: &Connection, person: &Person, user: i64) -> Result<Vec<String>>
         match (theirs, asked) {
             (true, false) => spared.push(family),
             (true, true) => spared.extend(unasked(db, person, user, &family)?),
-            (false, false) => spared.extend(owners::others_in(
-                db,
-                &person.site,
-                person.connection,
-                &family,
-            )?),
+            (false, false) => spared.extend(others_in(db, person, &family)?),
             (false, true) => {}
         }
     }
     Ok(spared)
+}
+
+fn others_in(db: &Connection, person: &Person, family: &str) -> Result<Vec<String>> {
+    let others = owners::others_in(db, &person.site, person.connection, family)?;
+    let mut spared = Vec::new();
+    for name in others {
+        if !is_let_go(db, person, &name)? {
+            spared.push(name);
+        }
+    }
+    Ok(spared)
+}
+
+/// Whether a group is none of its owner's to end a user in: the owner's configuration
+/// leaves it out, so that it would not know.
+fn is_let_go(db: &Connection, person: &Person, name: &str) -> Result<bool> {
+    let owner: Option<(i64, i64)> = db
+        .prepare_cached(
+            "SELECT g.connection, g.key FROM owners w
+             JOIN groups g ON g.connection = w.connection AND g.upstream_name = w.name
+             WHERE w.site = ?1 AND w.kind = 0 AND w.name = ?2
+               AND g.offered = 0 AND g.tombstone IS NULL",
+        )?
+        .query_row([&person.site, name], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((owner, group)) = owner else {
+        return Ok(false);
+    };
+    let person = params![owner, person.account, person.id, group];
+    Ok(!db.prepare_cached(SHOWN)?.exists(person)?)
+}
+
+/// Whether another connection manages a group, where it would end a user.
+fn is_managed(db: &Connection, person: &Person, name: &str) -> Result<bool> {
+    Ok(
+        owners::is_others(db, &person.site, person.connection, name)?
+            && !is_let_go(db, person, name)?,
+    )
 }
 
 /// Whether the end of a user, also of one that was deleted, spares all of some
@@ -325,7 +366,7 @@ pub(super) fn is_anothers(db: &Connection, user: i64, group: i64) -> Result<bool
         Some(family) => person.seat(db, family)?,
         None => Seat::Free,
     };
-    Ok(seat != Seat::Free || owners::is_others(db, &person.site, person.connection, &name)?)
+    Ok(seat != Seat::Free || is_managed(db, &person, &name)?)
 }
 
 /// Whether what is there of who was ended here is what another connection asks
@@ -346,7 +387,7 @@ pub(super) fn explains(db: &Connection, user: i64) -> Result<bool> {
             Some(family) => person.seat(db, family)? != Seat::Free,
             None => false,
         };
-        if !theirs && !owners::is_others(db, &person.site, person.connection, name)? {
+        if !theirs && !is_managed(db, &person, name)? {
             return Ok(false);
         }
     }

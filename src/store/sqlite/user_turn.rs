@@ -17,7 +17,7 @@ use super::{
     fault::Result,
     holdings, lanes,
     late::{self, Sent},
-    leaving, seats, sharing, unasked,
+    leaving, offered, seats, sharing, unasked,
     users::{self, UNJUDGED, User},
     withdrawal::{self, Withdrawal},
 };
@@ -79,6 +79,7 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
     };
     if !user.account.active || user.tombstone.is_some() {
         principal.elsewhere = seats::spared(db, &user)?;
+        principal.left_out = offered::families_left_out(db, user.key)?;
         principal.twins = addresses::others(db, &user)?;
     }
     if user.tombstone.is_none() && leaving::must_wait(db, &user)? {

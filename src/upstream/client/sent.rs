@@ -17,6 +17,8 @@ pub struct Noted {
     /// Memberships that the application has confirmed to be ended, each of an
     /// account by its id, in a group.
     pub ended: Vec<(String, String)>,
+    /// What is left of it for later, and why, in words of this side.
+    pub left: Option<String>,
 }
 
 /// One request that could change something, and left.
@@ -47,6 +49,10 @@ pub(super) fn note(sent: Sent) {
 
 pub(in crate::upstream) fn note_ended(account: &str, group: String) {
     with(|all| all.ended.push((account.to_owned(), group)));
+}
+
+pub(in crate::upstream) fn note_left(what: String) {
+    with(|all| all.left = Some(what));
 }
 
 /// Does some work, and tells how the last call of it ended of which nobody knows
@@ -90,6 +96,7 @@ mod tests {
                 tokio::task::yield_now().await;
                 note(sent(millis + 1));
                 note_ended("ann", millis.to_string());
+                note_left(format!("{millis} are left"));
                 millis
             })
         };
@@ -97,6 +104,7 @@ mod tests {
         let noted = |millis: u64| Noted {
             sent: vec![sent(millis), sent(millis + 1)],
             ended: vec![("ann".into(), millis.to_string())],
+            left: Some(format!("{millis} are left")),
         };
         assert_eq!(first, (1, noted(1)));
         assert_eq!(second, (11, noted(11)));

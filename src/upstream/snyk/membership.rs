@@ -32,6 +32,9 @@ const FINDS: usize = 2;
 const NOT_FOUND: &str = "Snyk answers that it does not find the user or the role, although it has \
     shown the user to the bridge, and the Snyk Group is there; ask again later";
 
+/// What is no proof that a Snyk Group is gone.
+pub(super) const NOT_SHOWN: &str = "the Snyk Group is not visible to the token";
+
 /// One role in one Snyk Group, and the one that the user is to have there.
 #[derive(Clone, Copy)]
 pub(super) struct Pair<'a> {
@@ -118,7 +121,7 @@ impl Snyk {
     async fn see_group(&self, group: &str) -> Result<(), UpstreamError> {
         match self.api.group(group).await {
             Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(later("the Snyk Group is not visible to the token")),
+            Ok(None) => Err(later(NOT_SHOWN)),
             // Nothing was written by a look.
             Err(UpstreamError::Unknown { reason }) => Err(later(&reason)),
             Err(error) => Err(error),
@@ -374,7 +377,7 @@ impl Snyk {
         let found = self.api.look_up(group, which, priority).await;
         let mut found = found.map_err(|error| match error {
             UpstreamError::Unknown { reason } => later(&reason),
-            UpstreamError::Missing { .. } => later("the Snyk Group is not visible to the token"),
+            UpstreamError::Missing { .. } => later(NOT_SHOWN),
             other => other,
         })?;
         self.families.learn(group, &found);

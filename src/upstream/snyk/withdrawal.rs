@@ -1,10 +1,15 @@
 //! The end of a user: out of every Snyk Group of the connection, with every
 //! account that has the user's address, and where that is wanted out of the SSO
-//! connections. Where somebody is the last administrator that one membership
-//! stays and is told of, and everything else goes; once something did, nothing is
-//! told to be undone. What waits for a look at a group keeps that alone.
+//! connections; also out of one that the configuration names no more, where the
+//! user has something or is shown to. Each Snyk Group is left by itself: what one
+//! refuses, or cannot be read of it, keeps nobody in the others, is told by name,
+//! and once something went nothing is told to be undone. Where somebody is the last
+//! administrator that one membership stays. What waits for a look at a group keeps
+//! that alone.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{StreamExt, stream};
 
 use super::{
     Snyk,
@@ -23,26 +28,32 @@ use crate::{
     },
 };
 
+mod end;
+
+use end::{End, half_done};
+
 /// So often it is looked for what was not there any more as it was shown.
 const ROUNDS: usize = 2;
+/// So many Snyk Groups are left at once, so that one that does not answer delays
+/// none of the others.
+const AT_ONCE: usize = 8;
 
-/// What is to go of one Snyk Group: one membership, unless Snyk shows more.
-struct Doomed {
-    group: String,
-    memberships: Vec<Membership>,
-}
+/// What was shown of a user, by the ids of the Snyk Groups.
+type Shown = BTreeMap<String, Vec<Membership>>;
 
 impl Snyk {
     pub(super) async fn withdraw(&self, who: &Principal) -> Result<Outcome, UpstreamError> {
-        let mut groups = self.group_ids().await?;
-        groups.retain(|group| !who.elsewhere.contains(group) && !has_any(&who.keeps, group));
-        // In one order for all, as there may be one to be held in each.
+        let mut own = self.group_ids().await?;
+        own.retain(|group| goes(who, group));
+        let mut groups = own.clone();
+        let left_out = who.left_out.iter().filter(|group| goes(who, group));
+        groups.extend(left_out.filter(|group| !own.contains(group)).cloned());
         groups.sort_unstable();
-        let mut users: BTreeSet<String> = who.upstream_id.clone().into_iter().collect();
         let mut end = End::default();
+        end.users.extend(who.upstream_id.clone());
         // Who was never linked has only the accounts that are known.
         if who.upstream_id.is_some() || who.twins.is_empty() {
-            self.leave_all(&groups, who, &mut users, &mut end).await?;
+            self.leave_all(&groups, who, &mut end).await?;
         }
         // Once the others are out, they are none who administers.
         for twin in &who.twins {
@@ -50,7 +61,10 @@ impl Snyk {
                 upstream_id: Some(twin.clone()),
                 ..who.clone()
             };
-            self.leave_all(&groups, &twin, &mut users, &mut end).await?;
+            self.leave_all(&groups, &twin, &mut end).await?;
+        }
+        if let Some(error) = self.unended(&mut end) {
+            return Err(end.broken_off(error));
         }
         if end.waits.is_some() {
             return Err(end.broken_off(UpstreamError::Later {
@@ -58,12 +72,12 @@ impl Snyk {
                 reason: "what was sent before the start may count still".into(),
             }));
         }
-        let found = end.found;
+        let (found, users) = (end.found, std::mem::take(&mut end.users));
         let left = end.left()?;
         if self.settings.sso == Sso::Remove && who.keeps.is_empty() {
-            groups.retain(|group| !shares(who, group));
+            own.retain(|group| !shares(who, group));
             for user in &users {
-                self.leave_sso(&groups, user).await.map_err(half_done)?;
+                self.leave_sso(&own, user).await.map_err(half_done)?;
             }
         }
         match left {
@@ -73,129 +87,163 @@ impl Snyk {
         }
     }
 
-    /// One account, out of everything that there is.
+    /// One account, out of everything that there is: the one that was linked; if
+    /// there is nothing of it, the one that has its address now.
     async fn leave_all(
         &self,
         groups: &[String],
         who: &Principal,
-        users: &mut BTreeSet<String>,
         end: &mut End,
     ) -> Result<(), UpstreamError> {
-        let (refused, waits) = (end.refused.take(), end.waits.take());
+        let Some(linked) = &who.upstream_id else {
+            return self.leave_by_address(groups, who, end).await;
+        };
+        let of_linked = self.leave_each(groups, linked, who, Shown::new()).await;
+        // Where some of it is kept, or cannot be read, it is there still.
+        let is_there = of_linked.found || !who.keeps.is_empty() || !of_linked.failed.is_empty();
+        end.add(of_linked);
+        if is_there {
+            return Ok(());
+        }
+        let anew = self.made_anew(who).await;
+        if let Some(user) = anew.map_err(|error| end.broken_off(error))? {
+            end.add(self.leave_each(groups, &user, who, Shown::new()).await);
+        }
+        Ok(())
+    }
+
+    /// Who was never linked is who has the address, if that is one.
+    async fn leave_by_address(
+        &self,
+        groups: &[String],
+        who: &Principal,
+        end: &mut End,
+    ) -> Result<(), UpstreamError> {
+        let which = Which::OfEmail(&who.account);
+        let looks = groups.iter().map(|it| self.memberships_of(it, which, who));
+        let looks: Vec<_> = looks.collect();
+        let looks = stream::iter(looks).buffered(AT_ONCE).collect::<Vec<_>>();
+        let mut shown = Shown::new();
+        for (group, look) in groups.iter().zip(looks.await) {
+            match look {
+                Ok(memberships) if memberships.is_empty() => {}
+                Ok(memberships) => _ = shown.insert(group.clone(), memberships),
+                Err(error) => end.fails(group, error),
+            }
+        }
+        let users = shown.values().flatten().map(|it| it.user_id.clone());
+        let mut users: BTreeSet<String> = users.collect();
+        let Some(user) = users.pop_first() else {
+            return Ok(());
+        };
+        if !users.is_empty() {
+            return Err(end.broken_off(not_one()));
+        }
+        let groups: Vec<String> = shown.keys().cloned().collect();
+        end.add(self.leave_each(&groups, &user, who, shown).await);
+        Ok(())
+    }
+
+    /// One account, out of each by itself.
+    async fn leave_each(
+        &self,
+        groups: &[String],
+        user: &str,
+        who: &Principal,
+        mut shown: Shown,
+    ) -> End {
+        let ends = groups
+            .iter()
+            .map(|it| self.leave_one(it, user, who, shown.remove(it)));
+        let ends: Vec<_> = ends.collect();
+        let mut ends = stream::iter(ends).buffer_unordered(AT_ONCE);
+        let mut end = End::default();
+        while let Some(one) = ends.next().await {
+            end.add(one);
+        }
+        end
+    }
+
+    /// `shown`: what a look has shown just now.
+    async fn leave_one(
+        &self,
+        group: &str,
+        user: &str,
+        who: &Principal,
+        mut shown: Option<Vec<Membership>>,
+    ) -> End {
+        let mut end = End::default();
         for _ in 0..ROUNDS {
-            let complete = self.round(groups, who, users, end).await;
-            if complete.map_err(|error| end.broken_off(error))? {
-                end.refused = refused.or(end.refused.take());
-                end.waits = waits.max(end.waits);
-                return Ok(());
+            let looked = match shown.take() {
+                Some(shown) => Ok(shown),
+                None => self.memberships_of(group, Which::OfUser(user), who).await,
+            };
+            let ended = match looked {
+                Ok(memberships) => self.end_each(group, &memberships, &mut end).await,
+                Err(error) => Err(error),
+            };
+            match ended {
+                Ok(true) => return end,
+                Ok(false) => {}
+                Err(error) => {
+                    end.fails(group, error);
+                    return end;
+                }
             }
         }
         let error = later("the memberships change while they are looked at");
-        Err(end.broken_off(error))
+        end.fails(group, error);
+        end
     }
 
-    /// Ends everything that there is; false if some of it was not there under
-    /// its id, so that another may be in its place.
-    async fn round(
+    /// Ends what there is in one Snyk Group: one membership, unless Snyk shows more.
+    /// False if some of it was not there under its id, so that another may be in its
+    /// place.
+    async fn end_each(
         &self,
-        groups: &[String],
-        who: &Principal,
-        users: &mut BTreeSet<String>,
+        group: &str,
+        memberships: &[Membership],
         end: &mut End,
     ) -> Result<bool, UpstreamError> {
-        let doomed = self.doomed(groups, who).await?;
-        end.found |= !doomed.is_empty();
-        let leaves = self.may_go(&doomed).await?;
-        let mut complete = true;
+        end.found |= !memberships.is_empty();
         (end.refused, end.waits) = (None, None);
-        for (one, permit) in doomed.iter().zip(leaves) {
-            let mut leave = match permit {
-                Permit::Given(leave) => leave,
-                // The others go all the same.
-                Permit::NotYet(wait) => {
-                    end.waits = end.waits.max(Some(wait));
-                    continue;
-                }
-                Permit::Never(reason) => {
-                    let error = UpstreamError::Barred { reason };
-                    _ = end.refused.get_or_insert(error);
-                    continue;
-                }
+        let mut leave = match self.may_go(group, memberships).await? {
+            Permit::Given(leave) => leave,
+            Permit::NotYet(wait) => {
+                end.waits = Some(wait);
+                return Ok(true);
+            }
+            Permit::Never(reason) => {
+                end.refused = Some(UpstreamError::Barred { reason });
+                return Ok(true);
+            }
+        };
+        let mut complete = true;
+        for membership in memberships {
+            let id = (group, membership.id.as_str());
+            let role = Some(membership.role_name.as_str());
+            let mut leave = if self.administers(&membership.role_id, role) {
+                std::mem::take(&mut leave)
+            } else {
+                Leave::default()
             };
-            for membership in &one.memberships {
-                let id = (one.group.as_str(), membership.id.as_str());
-                let role = Some(membership.role_name.as_str());
-                let mut leave = if self.administers(&membership.role_id, role) {
-                    std::mem::take(&mut leave)
-                } else {
-                    Leave::default()
-                };
-                leave.begins();
-                let gone = self.delete(id, &membership.user_id).await;
-                leave.ends(&gone);
-                match gone {
-                    Ok(()) => {
-                        end.begun = true;
-                        note_ended(&membership.user_id, name(&one.group, &membership.role_id));
-                    }
-                    Err(UpstreamError::Missing { .. }) => complete = false,
-                    Err(
-                        error @ (UpstreamError::Barred { .. } | UpstreamError::Rejected { .. }),
-                    ) => _ = end.refused.get_or_insert(error),
-                    Err(error) => return Err(error),
+            leave.begins();
+            let gone = self.delete(id, &membership.user_id).await;
+            leave.ends(&gone);
+            end.users.insert(membership.user_id.clone());
+            match gone {
+                Ok(()) => {
+                    end.begun = true;
+                    note_ended(&membership.user_id, name(group, &membership.role_id));
                 }
-                users.insert(membership.user_id.clone());
+                Err(UpstreamError::Missing { .. }) => complete = false,
+                Err(error @ (UpstreamError::Barred { .. } | UpstreamError::Rejected { .. })) => {
+                    _ = end.refused.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(complete)
-    }
-
-    /// What there is of the account that was linked; if there is nothing, of the
-    /// one that has its address now.
-    async fn doomed(
-        &self,
-        groups: &[String],
-        who: &Principal,
-    ) -> Result<Vec<Doomed>, UpstreamError> {
-        if let Some(user) = &who.upstream_id {
-            let doomed = self.doomed_by(groups, Which::OfUser(user), who).await?;
-            // Where some of it is kept, it is there still.
-            if !doomed.is_empty() || !who.keeps.is_empty() {
-                return Ok(doomed);
-            }
-            return match self.made_anew(who).await? {
-                Some(user) => self.doomed_by(groups, Which::OfUser(&user), who).await,
-                None => Ok(Vec::new()),
-            };
-        }
-        let which = Which::OfEmail(&who.account);
-        let doomed = self.doomed_by(groups, which, who).await?;
-        let of_all = doomed.iter().flat_map(|one| &one.memberships);
-        let users: BTreeSet<&str> = of_all.map(|it| it.user_id.as_str()).collect();
-        if users.len() > 1 {
-            return Err(not_one());
-        }
-        Ok(doomed)
-    }
-
-    async fn doomed_by(
-        &self,
-        groups: &[String],
-        which: Which<'_>,
-        who: &Principal,
-    ) -> Result<Vec<Doomed>, UpstreamError> {
-        let mut doomed = Vec::new();
-        for group in groups {
-            let mut memberships = self.memberships_of(group, which).await?;
-            memberships.retain(|it| !who.elsewhere.contains(&name(group, &it.role_id)));
-            if !memberships.is_empty() {
-                doomed.push(Doomed {
-                    group: group.clone(),
-                    memberships,
-                });
-            }
-        }
-        Ok(doomed)
     }
 
     /// What a look shows, also of who was told of a moment ago: an end is of all
@@ -204,6 +252,7 @@ impl Snyk {
         &self,
         group: &str,
         which: Which<'_>,
+        who: &Principal,
     ) -> Result<Vec<Membership>, UpstreamError> {
         let lately = match which {
             Which::OfUser(user) => self.lately.take(group, user),
@@ -220,6 +269,7 @@ impl Snyk {
             let now = self.now_of(group, user, memberships.pop());
             memberships = now.is.into_iter().collect();
         }
+        memberships.retain(|it| !who.elsewhere.contains(&name(group, &it.role_id)));
         Ok(memberships)
     }
 
@@ -230,20 +280,15 @@ impl Snyk {
         shown
     }
 
-    /// The right to end each.
-    async fn may_go(&self, doomed: &[Doomed]) -> Result<Vec<Permit>, UpstreamError> {
-        let mut leaves = Vec::with_capacity(doomed.len());
-        for one in doomed {
-            let administers = |it: &&Membership| self.administers(&it.role_id, Some(&it.role_name));
-            leaves.push(match one.memberships.iter().find(administers) {
-                None => Permit::Given(Leave::default()),
-                Some(now) => match self.leave(&one.group, now).await {
-                    Err(UpstreamError::Barred { reason }) => Permit::Never(reason),
-                    permit => permit?,
-                },
-            });
+    async fn may_go(&self, group: &str, all: &[Membership]) -> Result<Permit, UpstreamError> {
+        let administers = |it: &&Membership| self.administers(&it.role_id, Some(&it.role_name));
+        match all.iter().find(administers) {
+            None => Ok(Permit::Given(Leave::default())),
+            Some(now) => match self.leave(group, now).await {
+                Err(UpstreamError::Barred { reason }) => Ok(Permit::Never(reason)),
+                permit => permit,
+            },
         }
-        Ok(leaves)
     }
 
     async fn leave_sso(&self, groups: &[String], user: &str) -> Result<(), UpstreamError> {
@@ -257,6 +302,11 @@ impl Snyk {
     }
 }
 
+/// Whether a Snyk Group is this connection's to end the user in, now.
+fn goes(who: &Principal, group: &String) -> bool {
+    !who.elsewhere.contains(group) && !has_any(&who.keeps, group)
+}
+
 /// Whether another connection has a part in a Snyk Group, so that signing in
 /// there is not this one's to end.
 fn shares(who: &Principal, group: &str) -> bool {
@@ -267,47 +317,4 @@ fn shares(who: &Principal, group: &str) -> bool {
 fn has_any(roles: &[String], group: &str) -> bool {
     let of = |name: &String| ids(name).is_some_and(|(of, _)| of == group);
     roles.iter().any(of)
-}
-
-/// How far the end of all memberships has come. What is refused of one does not
-/// keep the others.
-#[derive(Default)]
-struct End {
-    /// A look has shown something.
-    found: bool,
-    begun: bool,
-    refused: Option<UpstreamError>,
-    /// For so long it cannot be known whether somebody else administers.
-    waits: Option<Duration>,
-}
-
-impl End {
-    fn broken_off(&self, error: UpstreamError) -> UpstreamError {
-        if self.begun { half_done(error) } else { error }
-    }
-
-    /// Why something stays, where others have gone; an error if none has.
-    fn left(self) -> Result<Option<String>, UpstreamError> {
-        match self.refused {
-            None => Ok(None),
-            Some(error) if !self.begun => Err(error),
-            Some(UpstreamError::Barred { reason }) => Ok(Some(reason)),
-            Some(error) => {
-                tracing::warn!(%error, "a membership stays");
-                let reason = "it refused to end one of the memberships; its own words are in the \
-                              bridge's log";
-                Ok(Some(reason.to_owned()))
-            }
-        }
-    }
-}
-
-/// Something was taken away already, so it is open what the whole came to.
-fn half_done(error: UpstreamError) -> UpstreamError {
-    match error {
-        UpstreamError::Later { reason, .. } | UpstreamError::Denied { reason } => {
-            UpstreamError::Unknown { reason }
-        }
-        other => other,
-    }
 }

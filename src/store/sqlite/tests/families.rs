@@ -498,3 +498,27 @@ async fn whoever_is_asked_for_in_a_group_that_is_offered_again_is_open_and_who_w
     assert_eq!(store.note_offered(c, all()).await.unwrap(), 0);
     assert!(!roles.is_open(roles.viewer, ann).await, "once");
 }
+
+#[tokio::test]
+async fn who_leaves_is_to_leave_what_is_left_out_and_shows_them() {
+    let (roles, users) = Roles::new(&[], &["bob"]).await;
+    let (ann, bob) = (&users[0], &users[1]);
+    let (store, c) = (&roles.scene.store, roles.scene.c);
+    roles.set(roles.admin, ann, true).await;
+    roles.confirm(roles.admin).await;
+    for (user, name) in [(ann, "ann"), (bob, "bob")] {
+        roles.scene.set_active(user, name, false).await;
+    }
+    let left_out = async |user: &UserWritten| {
+        let turn = store.begin_user_turn(user.key).await.unwrap().unwrap();
+        turn.work.principal.left_out
+    };
+    assert_eq!(left_out(ann).await, Vec::<String>::new());
+    let left = vec![standing("viewer", None), standing("admin", Some(0))];
+    store.note_offered(c, left).await.unwrap();
+    assert_eq!(left_out(ann).await, Vec::<String>::new());
+    assert_eq!(left_out(bob).await, ["acme"], "was only found");
+    let none = vec![standing("viewer", None), standing("admin", None)];
+    store.note_offered(c, none).await.unwrap();
+    assert_eq!(left_out(ann).await, ["acme"]);
+}

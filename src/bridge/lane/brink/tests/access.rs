@@ -26,7 +26,7 @@ impl Scene {
             pause,
             waits: Some(Waits {
                 users: vec![turn.work.principal.user],
-                group: id,
+                group: Some(id),
                 reason,
             }),
             keeps: Vec::new(),

@@ -1,0 +1,138 @@
+//! What the end of a user came to, each Snyk Group for itself: what went, what was
+//! refused, and what is not known, with the reasons.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::super::{Snyk, membership::NOT_SHOWN};
+use crate::upstream::{UpstreamError, client::note_left};
+
+impl Snyk {
+    /// Why the end goes on later, if it does: what could not be read or got no answer.
+    /// Which Snyk Groups these are is told, unless Snyk is away altogether.
+    pub(super) fn unended(&self, end: &mut End) -> Option<UpstreamError> {
+        let failed = std::mem::take(&mut end.failed);
+        if failed.is_empty() {
+            return None;
+        }
+        let whys = failed.iter().map(|(group, error)| {
+            tracing::warn!(%group, %error, "the memberships of a user who leaves are not ended");
+            format!("of the Snyk Group {group} {}", why(error))
+        });
+        let mut whys: Vec<String> = whys.collect();
+        if let Some(UpstreamError::Barred { reason }) = &end.refused {
+            whys.push(format!("of another one it is refused: {reason}"));
+        }
+        if !self.api.condition().unreachable {
+            note_left(format!("{}; {REMEDY}", whys.join("; ")));
+        }
+        let is_unclear = |error: &&UpstreamError| matches!(error, UpstreamError::Unknown { .. });
+        let is_denied = |error: &UpstreamError| matches!(error, UpstreamError::Denied { .. });
+        let unclear = failed.values().find(is_unclear);
+        let denied = || {
+            failed
+                .values()
+                .next()
+                .filter(|_| failed.values().all(is_denied))
+        };
+        if let Some(error) = unclear.or_else(denied) {
+            return Some(error.clone());
+        }
+        let after = failed.values().map(|error| match error {
+            UpstreamError::Later { after, .. } => *after,
+            _ => None,
+        });
+        // Whatever comes back first is asked then, and the others once more.
+        let after = after.min().flatten();
+        Some(UpstreamError::Later {
+            after,
+            reason: whys.join("; "),
+        })
+    }
+}
+
+/// How far the end of all memberships has come. What is refused of one does not
+/// keep the others.
+#[derive(Default)]
+pub(super) struct End {
+    /// A look has shown something.
+    pub(super) found: bool,
+    pub(super) begun: bool,
+    /// The ids of those of whom something was shown.
+    pub(super) users: BTreeSet<String>,
+    pub(super) refused: Option<UpstreamError>,
+    /// For so long it cannot be known whether somebody else administers.
+    pub(super) waits: Option<Duration>,
+    /// What could not be read or got no answer, by the ids of the Snyk Groups.
+    pub(super) failed: BTreeMap<String, UpstreamError>,
+}
+
+impl End {
+    pub(super) fn add(&mut self, other: Self) {
+        self.found |= other.found;
+        self.begun |= other.begun;
+        self.users.extend(other.users);
+        self.refused = self.refused.take().or(other.refused);
+        self.waits = self.waits.max(other.waits);
+        for (group, error) in other.failed {
+            self.fails(&group, error);
+        }
+    }
+
+    pub(super) fn fails(&mut self, group: &str, error: UpstreamError) {
+        // What may have been done counts most.
+        let unclear = matches!(error, UpstreamError::Unknown { .. });
+        if unclear || !self.failed.contains_key(group) {
+            self.failed.insert(group.to_owned(), error);
+        }
+    }
+
+    pub(super) fn broken_off(&self, error: UpstreamError) -> UpstreamError {
+        if self.begun { half_done(error) } else { error }
+    }
+
+    /// Why something stays, where others have gone; an error if none has.
+    pub(super) fn left(self) -> Result<Option<String>, UpstreamError> {
+        match self.refused {
+            None => Ok(None),
+            Some(error) if !self.begun => Err(error),
+            Some(UpstreamError::Barred { reason }) => Ok(Some(reason)),
+            Some(error) => {
+                tracing::warn!(%error, "a membership stays");
+                let reason = "it refused to end one of the memberships; its own words are in the \
+                              bridge's log";
+                Ok(Some(reason.to_owned()))
+            }
+        }
+    }
+}
+
+/// What to do about a Snyk Group that cannot be read.
+const REMEDY: &str = "everything else was taken away, and it is tried again; let the credential \
+    read the Snyk Group, or take the user out there by hand";
+
+/// Why something is not ended yet, in words of this side.
+fn why(error: &UpstreamError) -> &'static str {
+    match error {
+        UpstreamError::Denied { .. } | UpstreamError::Rejected { .. } => {
+            "nothing is known, as Snyk refuses to let the credential read or change it"
+        }
+        UpstreamError::Later { reason, .. } if reason == NOT_SHOWN => {
+            "nothing is known, as it is not visible to the credential"
+        }
+        UpstreamError::Unknown { .. } => "it is not known whether the user has left it",
+        _ => "nothing is known, as it cannot be read or changed now",
+    }
+}
+
+/// Something was taken away already, so it is open what the whole came to.
+pub(super) fn half_done(error: UpstreamError) -> UpstreamError {
+    match error {
+        UpstreamError::Later { reason, .. } | UpstreamError::Denied { reason } => {
+            UpstreamError::Unknown { reason }
+        }
+        other => other,
+    }
+}
