@@ -23,8 +23,8 @@ const LOOKS: u32 = 60;
 /// Without --apply it only tells: memberships that were asked for and are gone (-),
 /// or were only found (~), members nobody asked for (?, those who are users here;
 /// ! who or what was removed or deleted here and is there: somebody gave it back, or
-/// it never went),
-/// groups and accounts that are gone, accounts that were ended and are back. With
+/// it never went), groups and accounts that are gone, accounts that were ended and are
+/// back, and groups that the configuration leaves out, which are not compared. With
 /// --apply it does what `drift` of the connection says: puts memberships there
 /// again, or accepts that they are gone; and ends accounts again. What only one of
 /// two readings shows is not believed. A group
@@ -380,6 +380,13 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
                 word("removed")
             );
             screen.paragraph(Tone::Bad, "    ", &text);
+        }
+        if let Some(asked) = group["left_out"].as_u64() {
+            let text = format!(
+                "left out of the configuration, and not compared: nobody is given it, who has it \
+                 keeps it until the identity provider takes it away, and {asked} are asked for in it"
+            );
+            screen.paragraph(Tone::Plain, "    ", &text);
         }
         if let Some(held) = group["held"].as_str() {
             screen.paragraph(Tone::Bad, "    ", held);

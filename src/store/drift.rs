@@ -48,6 +48,10 @@ pub struct Drifted {
     /// Groups that are not there any more, and memberships of theirs.
     pub groups_missing: u64,
     pub without_group: u64,
+    /// Groups that the configuration leaves out, which are not compared, and
+    /// memberships that are asked for in them.
+    pub groups_left_out: u64,
+    pub asked_in_left_out: u64,
     /// Members nobody asked for; those of them who are named, and whose membership
     /// was taken away here before.
     pub unasked: u64,
@@ -175,6 +179,9 @@ pub struct DriftedGroup {
     /// Accounts of Users who were deleted here, that are there.
     #[serde(default)]
     pub deleted: Vec<DeletedBack>,
+    /// The configuration leaves it out: how many are asked for in it.
+    #[serde(default)]
+    pub left_out: Option<u64>,
     /// Why nothing is done about it, if so.
     pub held: Option<String>,
 }

@@ -200,3 +200,33 @@ async fn so_does_one_that_may_not_be_read_or_answers_errors() {
 async fn so_does_one_that_does_not_answer() {
     labs_fails("timeout = \"14s\"", json!("silent"), "cannot be read", true).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_out_of_the_configuration_is_told_and_is_no_alarm() {
+    let mut scene = Scene::new("").await;
+    scene.offer(&BOTH, &BOTH[..2]).await;
+    for arguments in [
+        &["reconcile"][..],
+        &["reconcile", "--apply"],
+        &["reconcile"],
+    ] {
+        let (said, wrong, ok) = scene.world.run(arguments);
+        assert!(ok, "{said} {wrong}");
+        assert!(said.contains("left out of the configuration"), "{said}");
+        assert!(!said.contains("not there any more"), "{said}");
+        let (said, _, ok) = scene.world.run(&["status"]);
+        let told = said.contains("left out") && said.contains("2 memberships");
+        assert!(ok && told && !said.contains("lack access"), "{said}");
+    }
+    let last = here(&scene.world).await["lastReconciliation"].clone();
+    let counts = [&last["groups_left_out"], &last["asked_in_left_out"]];
+    assert_eq!(counts, [&json!(1), &json!(2)], "ann and ben");
+    assert_eq!(
+        last["left"],
+        json!({ "accounts": 0, "groups": 0, "memberships": 0 })
+    );
+
+    scene.offer(&BOTH[..2], &BOTH).await;
+    let (said, wrong, ok) = scene.world.run(&["reconcile"]);
+    assert!(ok && !said.contains("left out"), "{said} {wrong}");
+}

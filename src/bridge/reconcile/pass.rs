@@ -280,6 +280,9 @@ impl Pass<'_> {
     }
 
     async fn group(&mut self, group: &Reconcilable, listed: bool) -> Result<(), Failure> {
+        if !listed && self.is_left_out(group) {
+            return self.left_out(group).await;
+        }
         if !listed {
             let present = |pair: &Pair| pair.observed == Existence::Present;
             return self.gone(group, present).await;
@@ -372,11 +375,14 @@ impl Pass<'_> {
             };
             after = last.group;
             for group in page {
-                if !names.contains(&group.name) && begins {
+                let listed = names.contains(&group.name);
+                if !listed && begins && self.is_left_out(&group) {
+                    self.left_out(&group).await?;
+                } else if !listed && begins {
                     // What is known raises no doubt of the whole application.
                     let counts = self.purpose != Purpose::Look;
                     self.gone(&group, |_| counts).await?;
-                } else if names.contains(&group.name) && self.repairs() {
+                } else if listed && self.repairs() {
                     let found = store.find_group(group.group, self.actor()).await;
                     self.wake(found.map_err(store_failed)?);
                 }
@@ -401,6 +407,32 @@ impl Pass<'_> {
         let is_offered = self.session.connection.upstream.offers(&group.name);
         let why = if is_offered { GONE } else { NOT_OFFERED };
         self.tell(group, &[], nothing, Some(why));
+        Ok(())
+    }
+
+    fn is_left_out(&self, group: &Reconcilable) -> bool {
+        !self.session.connection.upstream.offers(&group.name)
+    }
+
+    /// What the configuration names no more is not read, and nobody is given it: a
+    /// choice, and none of the application's.
+    async fn left_out(&mut self, group: &Reconcilable) -> Result<(), Failure> {
+        let pairs = self.session.bridge.store.pairs(group.group).await;
+        let pairs = pairs.map_err(store_failed)?;
+        let asked = |pair: &&Pair| pair.desired && pair.managed && !pair.sleeps();
+        let asked = pairs.iter().filter(asked).count() as u64;
+        self.found.groups_left_out += 1;
+        self.found.asked_in_left_out += asked;
+        self.tell(
+            group,
+            &[],
+            (&GroupDrift::default(), Unasked::default()),
+            None,
+        );
+        let told = self.found.details.last_mut();
+        if let Some(told) = told.filter(|it| it.group == group.id.to_string()) {
+            told.left_out = Some(asked);
+        }
         Ok(())
     }
 
@@ -564,6 +596,7 @@ impl Pass<'_> {
             unasked_users: unasked.users.iter().map(ToString::to_string).collect(),
             given_back: Vec::new(),
             deleted: unasked.deleted,
+            left_out: None,
             held: held.map(str::to_owned),
         });
     }

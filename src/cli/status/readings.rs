@@ -95,6 +95,15 @@ fn show_reconciliation(screen: Screen, last: &Value) {
         );
         screen.paragraph(Tone::Plain, "  ", &text);
     }
+    if number("groups_left_out") > 0 {
+        let text = format!(
+            "{} Groups are left out of the configuration, and are given to nobody; {} memberships \
+             are asked for in them",
+            number("groups_left_out"),
+            number("asked_in_left_out")
+        );
+        screen.paragraph(Tone::Plain, "  ", &text);
+    }
     let back = number("accounts_held") + number("accounts_protected");
     if back > 0 {
         let text = format!(
