@@ -97,6 +97,8 @@
 //! groups that are alternatives each has its owner, and a user's place among them
 //! is that of the connection that asks for it there; another one is refused when
 //! its pair is sent, or waits until nothing of the first can land.
+//! A group that the configuration of its owner leaves out is the owner's only for
+//! whom it asks there, or shows: the end of such a user reaches it still.
 //!
 //! # When the process dies
 //!

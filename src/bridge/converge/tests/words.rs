@@ -95,6 +95,7 @@ async fn the_audit_tells_of_each_request_unless_one_alone_ended_as_the_whole_did
         let noted = Noted {
             sent: sent.collect(),
             ended: ended.clone(),
+            left: None,
         };
         let took = took(began, noted, &result);
         assert_eq!((took.millis, took.ended), (70, ended));

@@ -282,7 +282,7 @@ async fn who_left_here_is_not_told_and_waits_for_another_look() {
     let waits = spared.waits.unwrap();
     assert_eq!(
         (waits.users, waits.group),
-        (spared.unsent, scene.group.resource.id)
+        (spared.unsent, Some(scene.group.resource.id))
     );
 }
 
