@@ -62,7 +62,8 @@ pub use import::Progress;
 use lane::{Lanes, Places};
 pub use lists::{Listed, Paging};
 pub use operator::{
-    AsAsked, Called, ConnectionStatus, Operator, Status, is_operator_name, is_reserved_name,
+    AsAsked, Called, ConnectionStatus, LastRead, Operator, Status, is_operator_name,
+    is_reserved_name,
 };
 pub use preview::{Preview, SentRequest};
 pub use sharing::{are_named_apart, together};

@@ -72,9 +72,6 @@ fn is_well(connection: &Value) -> bool {
         && collisions(connection).next().is_none()
         && several(connection).next().is_none()
         && connection["waiting"].as_array().is_none_or(Vec::is_empty)
-        && connection["notOffered"]
-            .as_array()
-            .is_none_or(Vec::is_empty)
         && connection["held"] == 0
         && connection["recovery"].is_null()
         && connection["unseen"] != true
@@ -374,20 +371,20 @@ fn show_elsewhere(screen: Screen, connection: &Value) {
     }
 }
 
-/// What nothing can be done for as it is configured.
+/// What nothing can be done for as it is configured, which is a choice.
 fn show_not_offered(screen: Screen, connection: &Value) {
     let all = connection["notOffered"].as_array();
     for group in all.into_iter().flatten().take(SHOWN) {
         let text = |key: &str| group[key].as_str().unwrap_or_default();
         let text = format!(
-            "{} memberships are asked for in Group {} ({}), which is not among the groups of the \
-             configuration any more: whoever has it keeps it, and nobody is given it; put it among \
-             them again, or have its members taken out",
+            "{} memberships are asked for in Group {} ({}), which is left out of the configuration: \
+             whoever has it keeps it, and nobody is given it; put it among its groups again, or \
+             have its members taken out",
             group["memberships"],
             text("group"),
             text("name"),
         );
-        screen.paragraph(Tone::Bad, "  ", &text);
+        screen.paragraph(Tone::Plain, "  ", &text);
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Entered, broken, reconcile, time};
 use crate::{
-    bridge::{AsAsked, ConnectionStatus, Status},
+    bridge::{AsAsked, ConnectionStatus, LastRead, Status},
     store::{Returned, Seat},
 };
 
@@ -141,18 +141,24 @@ fn connection(of: &ConnectionStatus) -> Value {
         },
         "returned": returned(of.returned()),
         "lastReconciliation": of.drifted.as_ref().map(reconcile::found),
-        "lastImport": of.last_import.as_ref().map(|last| json!({
-            "at": time(last.at),
-            "users": last.result.as_ref().ok().map(|seen| seen.users_seen),
-            "groups": last.result.as_ref().ok().map(|seen| seen.groups_seen),
-            "unshown": last.result.as_ref().ok().map(|seen| seen.unshown),
-            "doubted": last.result.as_ref().ok().map(|seen| seen.doubted),
-            "unread": last.result.as_ref().ok().map(|seen| seen.unread),
-            "several": last.result.as_ref().ok().map(|seen| seen.several),
-            "returned": last.result.as_ref().ok().map(|seen| returned(seen.returned)),
-            "error": last.result.as_ref().err(),
-            "lastGood": last.good.map(time),
-        })),
+        "lastImport": of.last_import.as_ref().map(last_import),
+    })
+}
+
+/// What it saw is told where it came to its end.
+fn last_import(last: &LastRead) -> Value {
+    let seen = last.result.as_ref().ok();
+    json!({
+        "at": time(last.at),
+        "users": seen.map(|seen| seen.users_seen),
+        "groups": seen.map(|seen| seen.groups_seen),
+        "unshown": seen.map(|seen| seen.unshown),
+        "doubted": seen.map(|seen| seen.doubted),
+        "unread": seen.map(|seen| seen.unread),
+        "several": seen.map(|seen| seen.several),
+        "returned": seen.map(|seen| returned(seen.returned)),
+        "error": last.result.as_ref().err(),
+        "lastGood": last.good.map(time),
     })
 }
 

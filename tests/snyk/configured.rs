@@ -151,8 +151,8 @@ async fn what_was_open_when_its_role_was_left_out_is_given_when_that_is_offered_
     for command in ["status", "reconcile"] {
         let (said, _, well) = world.run(&[command]);
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        let words = "not among the groups of the configuration any more";
-        assert!(!well && said.contains(words), "{said}");
+        let words = "left out of the configuration";
+        assert!(well && said.contains(words), "{said}");
         assert!(!said.contains("not there any more"), "{said}");
     }
     world.offer(&one, &both).await;

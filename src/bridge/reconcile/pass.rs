@@ -46,7 +46,6 @@ pub(super) enum Purpose {
 const TOO_MUCH: &str = "too many memberships would end at once by this, which is rather a bad reading than a change; it is believed when three reconciliations, ten minutes apart, agree, or with `drawbridge reconcile --apply --shrunk`";
 const GONE: &str =
     "the group is not there any more; it is never made again without being asked for";
-const NOT_OFFERED: &str = "the group is not among the groups of the configuration any more: whoever has it keeps it, and nobody is given it; put it among them again, or have its members taken out";
 const OVERTAKEN: &str = "it was written while this went on; a later reconciliation puts it right";
 const PROTECTED: &str = "some of it is protected here and does not end because it is gone there; `drawbridge reconcile --apply --shrunk` accepts it";
 
@@ -404,9 +403,7 @@ impl Pass<'_> {
         self.found.groups_missing += 1;
         self.found.without_group += there;
         let nothing = (&GroupDrift::default(), Unasked::default());
-        let is_offered = self.session.connection.upstream.offers(&group.name);
-        let why = if is_offered { GONE } else { NOT_OFFERED };
-        self.tell(group, &[], nothing, Some(why));
+        self.tell(group, &[], nothing, Some(GONE));
         Ok(())
     }
 
