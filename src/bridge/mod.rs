@@ -154,7 +154,7 @@ pub struct Connection {
     budget: budget::Budget,
     /// Since the start: see [`Self::dropped_attributes`].
     dropped_attributes: AtomicU64,
-    imported: watch::Sender<Option<operator::LastRead>>,
+    imported: watch::Sender<Option<LastRead>>,
     reconciling: Mutex<reconcile::Reconciling>,
 }
 

@@ -558,7 +558,7 @@ const FOUND_KEEPING: [u64; 15] = [
     260, 477, 486, 504, 583, 653, 661, 2064, 2708, 4546, 5281, 5912, 5936, 6825, 43717,
 ];
 
-const FOUND_WITH_ROLES: [u64; 6] = [125, 297, 319, 357, 781, 909];
+const FOUND_WITH_ROLES: [u64; 7] = [125, 297, 319, 357, 781, 909, 1999];
 
 /// Which worlds are run, as the environment has it.
 fn seeds(found: &[u64]) -> Vec<u64> {

@@ -345,7 +345,7 @@ pub(super) fn end(
         // What was to keep it there does not, so its deletion is done.
         (None, Some(existence)) if learned.gone.is_some() && ends(db, &group, untouched)? => {
             group.refused = None;
-            left.extend(learn_existence(db, &mut group, existence)?);
+            left.extend(learn_existence(db, &mut group, existence, at)?);
         }
         // That is told when its deletion is sent, and who is out by it is out till then.
         (None, Some(_)) if learned.gone.is_some() && untouched && group.tombstone.is_some() => {

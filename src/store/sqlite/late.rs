@@ -287,16 +287,16 @@ pub(super) fn note_interrupted(db: &Connection, connection: i64, at: Millis) -> 
             note_group(db, group, Sent::Either, at)?;
         }
     }
-    let accounts: Vec<(i64, bool)> = db
+    // Also of one that was there: a turn that looks first may have made it anew.
+    let accounts: Vec<i64> = db
         .prepare_cached(
-            "SELECT u.key, u.unsure = 1 FROM intents i JOIN users u ON u.key = i.key
+            "SELECT u.key FROM intents i JOIN users u ON u.key = i.key
              WHERE i.lane = 'user' AND u.unsure IN (1, 2) AND u.connection = ?1",
         )?
-        .query_map([connection], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map([connection], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    for (user, stays) in accounts {
-        let sent = if stays { Sent::Fields } else { Sent::Either };
-        note_account(db, user, sent, at)?;
+    for user in accounts {
+        note_account(db, user, Sent::Either, at)?;
     }
     audit::close_interrupted(db, connection, at)
 }

@@ -91,7 +91,9 @@ fn sort(
             let taken = pair.is_some_and(|pair| taken.contains(&pair));
             if !taken || askers::is_any(db, user, group)? {
                 left.push((user, id));
-            } else if !late::is_doubted_user(db, user)? {
+            } else if !late::is_doubted_pair(db, (group, user))?
+                && !late::is_doubted_account(db, user)?
+            {
                 // Otherwise a call that was given up may have put them there, and what
                 // comes of that is looked at in time.
                 back += 1;

@@ -143,7 +143,13 @@ async fn what_counts_and_is_not_asked_for_any_more_is_not_sent() {
         given_up: Some("admin".into()),
         ..asked(role("admin", 0), role("viewer", 1))
     };
-    let (learned, pause) = told(&app, group(0..2, 7..8), &asked, &People::new(false)).await;
+    let (learned, pause) = told(
+        &app,
+        group(0..2, 7..8),
+        &asked,
+        &People::new(false, READ_LAG),
+    )
+    .await;
     assert_eq!(sorted(learned.unsent), [0, 1, 7]);
     assert_eq!(
         (app.calls(), pause),

@@ -11,7 +11,7 @@ fn call(word: &str) -> (Operation, String, Took) {
     let took = Took {
         millis: 1,
         requests: None,
-        ended: Vec::new(),
+        ..Took::default()
     };
     (Operation::DeleteGroup { name }, word.to_owned(), took)
 }
