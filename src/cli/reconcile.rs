@@ -23,8 +23,9 @@ const LOOKS: u32 = 60;
 /// Without --apply it only tells: memberships that were asked for and are gone (-),
 /// or were only found (~), members nobody asked for (?, those who are users here;
 /// ! who or what was removed or deleted here and is there: somebody gave it back, or
-/// it never went), groups and accounts that are gone, accounts that were ended and are
-/// back, and groups that the configuration leaves out, which are not compared. With
+/// it never went), groups that cannot be read, groups and accounts that are gone,
+/// accounts that were ended and are back, and groups that the configuration leaves
+/// out, which are not compared. With
 /// --apply it does what `drift` of the connection says: puts memberships there
 /// again, or accepts that they are gone; and ends accounts again. What only one of
 /// two readings shows is not believed. A group
@@ -35,7 +36,7 @@ const LOOKS: u32 = 60;
 ///
 /// Needs a running server, which also does this by itself, as often as
 /// `reconcile` of the connection says. The exit status is 0 only if there is nothing
-/// to repair and nothing is there that was taken away; with --apply, only if nothing is
+/// to repair, nothing is there that was taken away, and everything could be read; with --apply, only if nothing is
 /// left: nothing that is held or only told, nothing still under way after a
 /// quarter of a minute, and nothing that the application refuses.
 #[derive(Debug, Args)]
@@ -61,6 +62,8 @@ struct Found {
     differs: bool,
     /// Memberships, Users and Groups: see [`RETURNED`].
     returned: [u64; 3],
+    /// Groups that are there and could not be read.
+    unread: u64,
 }
 
 /// What is there though it was taken away here, by where its number is.
@@ -87,6 +90,8 @@ fn returned(of: [u64; 3]) -> impl Iterator<Item = (u64, &'static str)> {
     of.into_iter().zip(words)
 }
 
+const UNREAD: &str = "groups could not be read";
+
 impl Reconcile {
     pub(super) fn run(&self) -> Result<(), Failed> {
         let known = config::token_files(&self.config.config)
@@ -108,6 +113,7 @@ impl Reconcile {
                         for (all, one) in all.returned.iter_mut().zip(found.returned) {
                             *all += one;
                         }
+                        all.unread += found.unread;
                     }
                     Err(one) => failed.push(one),
                 }
@@ -124,7 +130,11 @@ impl Reconcile {
                 .map(|(number, what)| format!("{number} {what}"))
                 .collect();
             let text = match (self.apply, all.differs, back.is_empty()) {
-                (true, ..) | (_, false, true) => return Ok(()),
+                (true, ..) => return Ok(()),
+                (_, false, true) if all.unread == 0 => return Ok(()),
+                (_, false, true) => {
+                    format!("{} {UNREAD}, so nobody knows how they stand", all.unread)
+                }
                 (_, true, _) => "there is something to repair; --apply does what `drift` says, where it can be done".to_owned(),
                 (_, false, false) => format!("{}; take that away there, or ask for it here", back.join("; ")),
             };
@@ -179,9 +189,14 @@ impl Reconcile {
             });
         }
         let returned = RETURNED.map(|(key, _)| end["found"][key].as_u64().unwrap_or(0));
+        let unread = end["found"]["groups_unread"].as_u64().unwrap_or(0);
         if self.apply {
             self.to_its_end(server, name, &end["found"]).await?;
-            return Ok(Found { differs, returned });
+            return Ok(Found {
+                differs,
+                returned,
+                unread,
+            });
         }
         let refused = sum(&connection(&server.get("/status").await?, name)["refused"]);
         if refused > 0 {
@@ -193,6 +208,7 @@ impl Reconcile {
         Ok(Found {
             differs: differs || refused > 0,
             returned,
+            unread,
         })
     }
 
@@ -268,6 +284,7 @@ fn left(found: &Value, now: &Value) -> Vec<String> {
             "changes are refused by the application",
         ),
         (open(found, now), "changes are still under way"),
+        (number(&found["groups_unread"]), UNREAD),
     ];
     let back = RETURNED.map(|(key, _)| number(&found[key]));
     let told = told.into_iter().chain(returned(back));
@@ -311,7 +328,7 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
         tone,
         &format!(
             "{name}: {} groups compared; {} memberships are missing, {} that were only found are gone, {} members were never asked for; {} accounts are gone, {} that were ended are back",
-            number("groups"),
+            number("groups").saturating_sub(number("groups_unread")),
             number("missing"),
             number("gone"),
             number("unasked").saturating_sub(number("given_back")),
@@ -388,9 +405,22 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
             );
             screen.paragraph(Tone::Plain, "    ", &text);
         }
+        for (sign, key) in [("!", "more_taken_away"), ("?", "more_unasked")] {
+            let more = group[key].as_u64().unwrap_or(0);
+            if more > 0 {
+                screen.line(Tone::Plain, &format!("    {sign} and {more} more"));
+            }
+        }
         if let Some(held) = group["held"].as_str() {
             screen.paragraph(Tone::Bad, "    ", held);
         }
+    }
+    if number("more_details") > 0 {
+        let text = format!(
+            "and {} groups more, of which there is something to tell",
+            number("more_details")
+        );
+        screen.paragraph(Tone::Plain, "  ", &text);
     }
     if found["applied"] == true && differs && !paused {
         let text = "It is being put right, where nothing else is said; what the application refuses of it is in `drawbridge status`.";

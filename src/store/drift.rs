@@ -52,8 +52,10 @@ pub struct Drifted {
     /// memberships that are asked for in them.
     pub groups_left_out: u64,
     pub asked_in_left_out: u64,
-    /// Members nobody asked for; those of them who are named, and whose membership
-    /// was taken away here before.
+    /// Groups that are there and could not be read, which are not compared.
+    pub groups_unread: u64,
+    /// Members nobody asked for; those of them whose membership was taken away here
+    /// before.
     pub unasked: u64,
     pub given_back: u64,
     /// Accounts that should be there, such that are gone, and such that were
@@ -78,12 +80,27 @@ pub struct Drifted {
     pub groups_again: Vec<Again>,
     /// Group by group, where there is something to tell.
     pub details: Vec<DriftedGroup>,
+    /// And how many such groups more there are.
+    pub more_details: u64,
     /// Groups that lost too much to be believed at once.
     pub shrunk: Vec<Shrunk>,
 }
 
 impl Drifted {
     pub const SHOWN: usize = 200;
+
+    /// Tells of a group, of what is to be looked at before what is only told.
+    pub fn tell(&mut self, group: DriftedGroup) {
+        if self.details.len() >= Self::SHOWN {
+            self.more_details += 1;
+            let last = self.details.iter().rposition(DriftedGroup::is_only_told);
+            let Some(last) = last.filter(|_| !group.is_only_told()) else {
+                return;
+            };
+            self.details.remove(last);
+        }
+        self.details.push(group);
+    }
 
     /// Whether it is a checkpoint, to be gone on from.
     pub fn goes_on(&self) -> bool {
@@ -107,6 +124,7 @@ impl Drifted {
             back: self.accounts_held + self.accounts_protected,
             groups: self.groups_missing,
             memberships: self.left + self.without_group,
+            unread: self.groups_unread,
         }
     }
 
@@ -147,13 +165,15 @@ fn is_foreign(missing: u64, of: u64) -> bool {
 }
 
 /// What is not in the application as the identity providers were told, and
-/// nobody is about to put right: what is not there, and accounts that are back.
+/// nobody is about to put right: what is not there, and accounts that are back; and
+/// of what groups nobody knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Left {
     pub accounts: u64,
     pub back: u64,
     pub groups: u64,
     pub memberships: u64,
+    pub unread: u64,
 }
 
 impl Left {
@@ -171,9 +191,10 @@ pub struct DriftedGroup {
     pub missing: Vec<String>,
     pub gone: Vec<String>,
     pub unasked: u64,
-    /// Those of them who are users here, some of them where they are many.
+    /// Those of them who are users here and were never asked for, some of them where
+    /// they are many.
     pub unasked_users: Vec<String>,
-    /// Of these, whose membership was taken away here.
+    /// And those whose membership was taken away here.
     #[serde(default)]
     pub given_back: Vec<GivenBack>,
     /// Accounts of Users who were deleted here, that are there.
@@ -182,8 +203,22 @@ pub struct DriftedGroup {
     /// The configuration leaves it out: how many are asked for in it.
     #[serde(default)]
     pub left_out: Option<u64>,
+    /// How many there are of each besides those who are named: of who was only never
+    /// asked for, and of who was taken out here.
+    #[serde(default)]
+    pub more_unasked: u64,
+    #[serde(default)]
+    pub more_taken_away: u64,
     /// Why nothing is done about it, if so.
     pub held: Option<String>,
+}
+
+impl DriftedGroup {
+    /// Nothing of it is missing, kept, given back or unknown.
+    fn is_only_told(&self) -> bool {
+        let none = self.missing.is_empty() && self.gone.is_empty() && self.given_back.is_empty();
+        none && self.deleted.is_empty() && self.held.is_none()
+    }
 }
 
 /// A membership that was taken away here and is there: somebody has given it back,
@@ -199,14 +234,6 @@ pub struct GivenBack {
 pub struct DeletedBack {
     pub account: String,
     pub removed: Millis,
-}
-
-/// The last time a membership was taken away here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TakenAway {
-    pub group: ResourceId,
-    pub user: ResourceId,
-    pub at: Millis,
 }
 
 /// What to do about what differs.
@@ -232,4 +259,39 @@ pub struct Repaired {
     pub overtaken: bool,
     /// Lanes that have work because of it.
     pub lanes: Vec<Lane>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_is_counted_and_is_what_matters_least() {
+        let strangers = |n: usize| DriftedGroup {
+            name: format!("g{n}"),
+            unasked: 1,
+            ..DriftedGroup::default()
+        };
+        let mut found = Drifted::default();
+        (0..Drifted::SHOWN + 3).for_each(|n| found.tell(strangers(n)));
+        assert_eq!((found.details.len(), found.more_details), (200, 3));
+        let back = GivenBack {
+            user: "ann".to_owned(),
+            removed: 1,
+        };
+        found.tell(DriftedGroup {
+            given_back: vec![back],
+            ..strangers(999)
+        });
+        assert_eq!((found.details.len(), found.more_details), (200, 4));
+        let names: Vec<&str> = found.details.iter().map(|it| &*it.name).collect();
+        assert_eq!((names[198], names[199]), ("g198", "g999"));
+        let held = |n| DriftedGroup {
+            held: Some("it could not be read".to_owned()),
+            ..strangers(n)
+        };
+        (0..Drifted::SHOWN).for_each(|n| found.tell(held(n)));
+        assert_eq!((found.details.len(), found.more_details), (200, 204));
+        assert_eq!(found.details[0].name, "g999", "and those stay");
+    }
 }

@@ -34,6 +34,7 @@ mod resources;
 mod returned;
 mod sharing;
 mod sqlite;
+mod taken;
 pub mod trial;
 mod turns;
 
@@ -41,7 +42,7 @@ pub use addresses::{Addresses, Holdings, LeftOver, ShownAccount, Twins};
 use audit::AuditRow;
 pub use counts::{Counts, Delay, Refused, RefusedAct, RefusedResource, Unsettled};
 pub use drift::{
-    DeletedBack, Drifted, DriftedGroup, GivenBack, Left, Reconcilable, Repaired, Settle, TakenAway,
+    DeletedBack, Drifted, DriftedGroup, GivenBack, Left, Reconcilable, Repaired, Settle,
 };
 pub use found::{FoundGroup, FoundUser, Gone, ImportMark, Imported, Unseen};
 pub use guard::{
@@ -58,6 +59,7 @@ pub use sharing::{Elsewhere, Place, Seat, Sharing, Site};
 #[cfg(test)]
 pub(crate) use sqlite::simulated;
 pub use sqlite::{noted_head, open};
+pub use taken::{Taken, Whose};
 pub use turns::{
     Alternative, Counting, GroupLearned, GroupTurn, Lane, NotOffered, Pending, Standing, Took,
     UNANSWERED, UserLearned, UserTurn, Withdrawn,
@@ -129,7 +131,7 @@ pub enum Health {
 
 #[async_trait]
 pub trait Store:
-    Addresses + Guarding + Returning + Sharing + Send + Sync + std::fmt::Debug
+    Addresses + Guarding + Returning + Sharing + Taken + Send + Sync + std::fmt::Debug
 {
     /// The handle of a connection, made at first use.
     async fn connection(&self, name: &str) -> Result<ConnectionKey, StoreError>;
@@ -519,20 +521,6 @@ pub trait Store:
         c: ConnectionKey,
         members: Vec<(Option<String>, Option<String>)>,
     ) -> Result<Vec<ResourceId>, StoreError>;
-    /// Those of the users, group by group, whose membership was taken away here
-    /// last, as far as the audit tells; reads all of it.
-    async fn taken_away(
-        &self,
-        c: ConnectionKey,
-        asked: Vec<(ResourceId, Vec<ResourceId>)>,
-    ) -> Result<Vec<TakenAway>, StoreError>;
-    /// Those of some members, as the application shows them, whose Users were
-    /// deleted here and are not known by another import since, and when.
-    async fn deleted_among(
-        &self,
-        c: ConnectionKey,
-        members: Vec<(Option<String>, Option<String>)>,
-    ) -> Result<Vec<DeletedBack>, StoreError>;
     /// Takes over ids, beside the keys of their accounts, that the application
     /// shows now: an account that was made anew there has another one.
     async fn learn_ids(

@@ -2,7 +2,7 @@
 //! there, account by account and group by group, and what is done about it.
 //!
 //! A bad read never causes a write (reliability: I-22): an error ends the whole
-//! reading, a group that shrank by more than half is only told until three
+//! reading, or leaves the one group aside that it is about; a group that shrank by more than half is only told until three
 //! readings agree or an operator believes it (G-8), and so is what would end too
 //! many memberships here; what differs is read a second time, later than a read
 //! can lag, before it counts (H-12). A group or an account that is gone is told
@@ -11,7 +11,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::{Failure, Session, clock, session::store_failed};
-use super::DriftPolicy;
+use super::{DriftPolicy, given::Unasked};
 use crate::{
     plan::{
         drift::{self, GroupDrift, Pair, Shown, Shrunk},
@@ -19,16 +19,15 @@ use crate::{
     },
     scim::resource::ResourceId,
     store::{
-        Actor, Again, DeletedBack, Drifted, DriftedGroup, Holdings, ImportMark, Reconcilable,
-        Repaired, Settle,
+        Actor, Again, Drifted, DriftedGroup, Holdings, ImportMark, Reconcilable, Repaired, Settle,
     },
     upstream::{RemoteMember, RemoteUser, UpstreamError},
 };
 
+mod unread;
+
 /// Groups, or accounts, asked of the store at a time.
 const PAGE: usize = 500;
-/// Of those who are in a group without having been asked for.
-const NAMED: usize = 100;
 /// How many groups are done before it is written down how far it came.
 const CHECKPOINT: u64 = 20;
 const TOO_SHORT: &str = "more than half of it is gone at once, which is rather a bad reading than a change; it is believed when three reconciliations, ten minutes apart, agree, or with `drawbridge reconcile --apply --shrunk`";
@@ -52,13 +51,6 @@ const PROTECTED: &str = "some of it is protected here and does not end because i
 /// What is remembered of a group, how it differs, and who is there unasked.
 type Compared = (Vec<Pair>, GroupDrift, Unasked);
 
-/// Of the members nobody asked for those who are users here, and those who were.
-#[derive(Default)]
-struct Unasked {
-    users: Vec<ResourceId>,
-    deleted: Vec<DeletedBack>,
-}
-
 /// Whose account is gone, whose is back, and which are there of who was deleted.
 type Accounts = (HashSet<UserKey>, HashMap<UserKey, ResourceId>, Vec<Again>);
 
@@ -72,6 +64,9 @@ struct Pass<'a> {
     members: u64,
     /// Who is in a group again whose access was ended by taking memberships away.
     back: HashMap<UserKey, ResourceId>,
+    /// Some group could be read, and why the last one could not.
+    read_any: bool,
+    failed: Option<UpstreamError>,
 }
 
 impl Session {
@@ -88,6 +83,8 @@ impl Session {
             since: since.map_err(store_failed)?,
             members: counts.map_err(store_failed)?.memberships,
             back: HashMap::new(),
+            read_any: applied && before.applied && before.goes_on(),
+            failed: None,
             // What is told is of now, and a look that an earlier process began
             // says nothing of how it stands after its end.
             found: if applied && before.applied && before.goes_on() {
@@ -105,7 +102,7 @@ impl Session {
         pass.groups().await?;
         let back = std::mem::take(&mut pass.back);
         pass.end_again(back).await?;
-        self.tell_given_back(&mut pass.found).await?;
+        self.warn_of_given_back(&pass.found);
         let found = &mut pass.found;
         found.shrunk.retain(|it| it.was_seen_since(found.started));
         found.ended = Some(clock::now());
@@ -243,21 +240,27 @@ impl Pass<'_> {
         // The application may list groups that are none of this connection's.
         let all = self.found.groups + self.groups_left().await?;
         connection.note(|now| (now.groups, now.groups_read) = (all, self.found.groups));
+        let mut aside = Vec::new();
         loop {
             let after = GroupKey(self.found.after);
             let page = store.reconcilable(connection.key, after, PAGE).await;
             let page = page.map_err(store_failed)?;
             if page.is_empty() {
-                return Ok(());
+                return self.look_again(aside).await;
             }
             for group in page {
-                self.group(&group, names.contains(&group.name)).await?;
+                let listed = names.contains(&group.name);
+                let unread = self.group(&group, listed).await?;
                 self.found.after = group.group.0;
                 self.found.groups += 1;
+                aside.extend(unread.map(|_| group));
                 let read = self.found.groups;
                 connection.note(|now| now.groups_read = read);
-                if self.repairs() && read.is_multiple_of(CHECKPOINT) {
-                    self.keep().await?;
+                if read.is_multiple_of(CHECKPOINT) {
+                    self.look_again(std::mem::take(&mut aside)).await?;
+                    if self.repairs() {
+                        self.keep().await?;
+                    }
                 }
             }
         }
@@ -278,47 +281,75 @@ impl Pass<'_> {
         }
     }
 
-    async fn group(&mut self, group: &Reconcilable, listed: bool) -> Result<(), Failure> {
+    /// Why its members cannot be read, if so; then nothing of it was done.
+    async fn group(
+        &mut self,
+        group: &Reconcilable,
+        listed: bool,
+    ) -> Result<Option<UpstreamError>, Failure> {
         if !listed && self.is_left_out(group) {
-            return self.left_out(group).await;
+            self.left_out(group).await?;
+            return Ok(None);
         }
         if !listed {
             let present = |pair: &Pair| pair.observed == Existence::Present;
-            return self.gone(group, present).await;
+            self.gone(group, present).await?;
+            return Ok(None);
         }
-        let Some((pairs, drift, unasked)) = self.compare(group).await? else {
-            return Ok(());
+        let (pairs, drift, unasked) = match self.compare(group).await? {
+            Ok(compared) => compared,
+            Err(error) => return Ok(Some(error)),
         };
         if drift.is_empty() {
-            self.found.unasked += drift.unasked.len() as u64;
-            self.found.compared += drift.there as u64;
+            self.count(&drift, &unasked);
             if !drift.unasked.is_empty() {
                 self.tell(group, &pairs, (&drift, unasked), None);
             }
-            return Ok(());
+            return Ok(None);
         }
         self.until_a_read_cannot_lag().await;
-        let Some((pairs, again, unasked)) = self.compare(group).await? else {
-            return Ok(());
+        let (pairs, again, unasked) = match self.compare(group).await? {
+            Ok(compared) => compared,
+            Err(error) => return Ok(Some(error)),
         };
         let mut drift = drift.confirmed_by(&again);
+        if let Some(error) = self.ask_about(group, &pairs, &mut drift.gone).await? {
+            return Ok(Some(error));
+        }
+        if self.session.connection.policy.drift == DriftPolicy::Accept
+            && let Some(error) = self.ask_about(group, &pairs, &mut drift.missing).await?
+        {
+            return Ok(Some(error));
+        }
         let back: HashSet<_> = drift.back.drain(..).collect();
         let who = pairs.iter().map(|pair| &pair.principal);
         let who = who.filter(|principal| back.contains(&principal.user));
         self.back
             .extend(who.map(|principal| (principal.user, principal.id)));
-        self.ask_about(group, &pairs, &mut drift.gone).await?;
-        if self.session.connection.policy.drift == DriftPolicy::Accept {
-            self.ask_about(group, &pairs, &mut drift.missing).await?;
-        }
-        self.found.unasked += drift.unasked.len() as u64;
-        self.found.compared += drift.there as u64;
+        self.count(&drift, &unasked);
         if drift.is_empty() {
             if !drift.unasked.is_empty() {
                 self.tell(group, &pairs, (&drift, unasked), None);
             }
-            return Ok(());
+            return Ok(None);
         }
+        self.repair(group, &pairs, (drift, unasked)).await?;
+        Ok(None)
+    }
+
+    fn count(&mut self, drift: &GroupDrift, unasked: &Unasked) {
+        self.found.unasked += drift.unasked.len() as u64;
+        self.found.given_back += unasked.taken_away();
+        self.found.compared += drift.there as u64;
+    }
+
+    /// Does what is to be done about what two readings agree on, and tells it.
+    async fn repair(
+        &mut self,
+        group: &Reconcilable,
+        pairs: &[Pair],
+        (drift, unasked): (GroupDrift, Unasked),
+    ) -> Result<(), Failure> {
         self.found.missing += drift.missing.len() as u64;
         self.found.gone += drift.gone.len() as u64;
         let (settled, mut held) = self.believed(group.group, &drift);
@@ -335,7 +366,7 @@ impl Pass<'_> {
             self.wake(repaired);
         }
         self.found.left += left as u64;
-        self.tell(group, &pairs, (&drift, unasked), held);
+        self.tell(group, pairs, (&drift, unasked), held);
         Ok(())
     }
 
@@ -420,16 +451,12 @@ impl Pass<'_> {
         let asked = pairs.iter().filter(asked).count() as u64;
         self.found.groups_left_out += 1;
         self.found.asked_in_left_out += asked;
-        self.tell(
-            group,
-            &[],
-            (&GroupDrift::default(), Unasked::default()),
-            None,
-        );
-        let told = self.found.details.last_mut();
-        if let Some(told) = told.filter(|it| it.group == group.id.to_string()) {
-            told.left_out = Some(asked);
-        }
+        self.found.tell(DriftedGroup {
+            group: group.id.to_string(),
+            name: group.name.clone(),
+            left_out: Some(asked),
+            ..DriftedGroup::default()
+        });
         Ok(())
     }
 
@@ -440,7 +467,7 @@ impl Pass<'_> {
         group: &Reconcilable,
         pairs: &[Pair],
         gone: &mut Vec<UserKey>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<UpstreamError>, Failure> {
         let upstream = &self.session.connection.upstream;
         let principals = pairs.iter().map(|pair| &pair.principal);
         let who: HashMap<UserKey, &Principal> = principals.map(|it| (it.user, it)).collect();
@@ -450,12 +477,15 @@ impl Pass<'_> {
                 Some(principal) => upstream.has(&group.name, principal).await,
                 None => Ok(None),
             };
-            if has.map_err(|error| self.unreadable(&error))? != Some(true) {
-                still.push(user);
+            match has {
+                Ok(Some(true)) => {}
+                Ok(_) => still.push(user),
+                Err(error) if self.is_of_one_group(&error) => return Ok(Some(error)),
+                Err(error) => return Err(self.unreadable(&error)),
             }
         }
         *gone = still;
-        Ok(())
+        Ok(None)
     }
 
     /// What of it may be believed, and why not the rest; counts this reading. A
@@ -515,16 +545,20 @@ impl Pass<'_> {
         repaired.map_err(store_failed)
     }
 
-    /// With those of the members nobody asked for who are users here. `None`
-    /// when the group is gone by now, which the next pass will tell.
-    async fn compare(&self, group: &Reconcilable) -> Result<Option<Compared>, Failure> {
+    /// With those of the members nobody asked for who are users here; or why this
+    /// group cannot be read.
+    async fn compare(
+        &mut self,
+        group: &Reconcilable,
+    ) -> Result<Result<Compared, UpstreamError>, Failure> {
         let connection = &self.session.connection;
         connection.lanes.when_quiet().await;
         let shown = match connection.upstream.members(&group.name).await {
             Ok(members) => members,
-            Err(UpstreamError::Missing { .. }) => return Ok(None),
+            Err(error) if self.is_of_one_group(&error) => return Ok(Err(error)),
             Err(error) => return Err(self.unreadable(&error)),
         };
+        self.read_any = true;
         // Asked after the reading: what changed meanwhile is not settled.
         let pairs = self.session.bridge.store.pairs(group.group).await;
         let pairs = pairs.map_err(store_failed)?;
@@ -533,37 +567,11 @@ impl Pass<'_> {
             .map(|it| shown_of(it, connection.upstream.has_families()))
             .collect();
         let mut drift = drift::of_group(&pairs, &shown);
-        let unasked = self.unasked(group.group, &mut drift.unasked, &shown);
+        let unasked = self
+            .session
+            .unasked(group.group, &mut drift.unasked, &shown);
         let unasked = unasked.await?;
-        Ok(Some((pairs, drift, unasked)))
-    }
-
-    /// Who they are, without those whom another connection asks for there.
-    async fn unasked(
-        &self,
-        group: GroupKey,
-        places: &mut Vec<usize>,
-        shown: &[Shown],
-    ) -> Result<Unasked, Failure> {
-        if places.is_empty() {
-            return Ok(Unasked::default());
-        }
-        let member = |at: &usize| {
-            let it = shown.get(*at).cloned().unwrap_or_default();
-            (it.upstream_id, it.account)
-        };
-        let (store, c) = (&self.session.bridge.store, self.session.connection.key);
-        let theirs = store.asked_for_elsewhere(group, places.iter().map(member).collect());
-        let theirs: HashSet<usize> = theirs.await.map_err(store_failed)?.into_iter().collect();
-        let mut at = 0..;
-        places.retain(|_| at.next().is_some_and(|at| !theirs.contains(&at)));
-        let named: Vec<_> = places.iter().take(NAMED).map(member).collect();
-        let deleted = store.deleted_among(c, named.clone()).await;
-        let users = store.users_shown(c, named).await;
-        Ok(Unasked {
-            users: users.map_err(store_failed)?,
-            deleted: deleted.map_err(store_failed)?,
-        })
+        Ok(Ok((pairs, drift, unasked)))
     }
 
     fn tell(
@@ -573,9 +581,6 @@ impl Pass<'_> {
         (drift, unasked): (&GroupDrift, Unasked),
         held: Option<&str>,
     ) {
-        if self.found.details.len() >= Drifted::SHOWN {
-            return;
-        }
         let ids = |users: &[UserKey]| {
             let users: HashSet<_> = users.iter().collect();
             let named = pairs
@@ -584,18 +589,17 @@ impl Pass<'_> {
             let ids = named.map(|pair| pair.principal.id.to_string());
             ids.take(Drifted::SHOWN).collect()
         };
-        self.found.details.push(DriftedGroup {
+        let mut told = DriftedGroup {
             group: group.id.to_string(),
             name: group.name.clone(),
             missing: ids(&drift.missing),
             gone: ids(&drift.gone),
             unasked: drift.unasked.len() as u64,
-            unasked_users: unasked.users.iter().map(ToString::to_string).collect(),
-            given_back: Vec::new(),
-            deleted: unasked.deleted,
-            left_out: None,
             held: held.map(str::to_owned),
-        });
+            ..DriftedGroup::default()
+        };
+        unasked.tell(&mut told);
+        self.found.tell(told);
     }
 
     /// Two readings this far apart cannot both be out of date in one way.

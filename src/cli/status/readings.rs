@@ -20,6 +20,7 @@ pub(super) fn are_well(connection: &Value) -> bool {
         && none(&import["doubted"])
         && counts(&last["left"]).is_empty()
         && counts(&connection["returned"]).is_empty()
+        && none(&last["groups_unread"])
         && none(&last["accounts_held"])
         && none(&last["accounts_protected"])
 }
@@ -87,6 +88,14 @@ fn show_reconciliation(screen: Screen, last: &Value) {
         screen.paragraph(Tone::Bad, "  ", &text);
     }
     let number = |key: &str| last[key].as_u64().unwrap_or(0);
+    if number("groups_unread") > 0 {
+        let text = format!(
+            "at the last reconciliation {} groups could not be read, so nobody knows how they \
+             stand; see drawbridge reconcile",
+            number("groups_unread")
+        );
+        screen.paragraph(Tone::Bad, "  ", &text);
+    }
     if number("unasked") > 0 {
         let text = format!(
             "at the last reconciliation {} members were there that nobody asked for; they are \

@@ -1,19 +1,24 @@
 //! Who is a member in the application without being one here, because the
-//! membership was taken away here, and was given back or kept there. Nothing
-//! is kept of a membership that is gone but the audit, which is kept for ever; so
-//! it is read through, once for all who are asked about (reliability: H-15).
+//! membership was taken away here, and was given back or kept there. Nothing is kept
+//! of a membership that is gone but the audit, which is kept for ever, and the
+//! memberships that ended with a deleted user (reliability: H-15).
+//!
+//! An account outlives the user it had here: what was taken away from whoever was
+//! deleted was taken away from whoever was made anew with the account.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Deserialize;
 
 use crate::{
+    plan::state::{ConnectionKey, GroupKey},
     scim::resource::ResourceId,
-    store::{DeletedBack, Millis, TakenAway},
+    store::{Millis, StoreError, Taken, Whose},
 };
 
-use super::fault::Result;
+use super::{Sqlite, audit, fault::Result, found, users::User};
 
 #[derive(Deserialize)]
 struct Change {
@@ -23,77 +28,210 @@ struct Change {
     removed: Vec<String>,
 }
 
-/// Those of the users, group by group, whose membership an identity provider or
-/// an operator ended last, and when.
-pub(super) fn taken_away(
-    db: &Connection,
-    connection: i64,
-    asked: &[(ResourceId, Vec<ResourceId>)],
-) -> Result<Vec<TakenAway>> {
-    let texts = |users: &Vec<ResourceId>| users.iter().map(ToString::to_string).collect();
-    let asked: HashMap<[u8; 16], HashSet<String>> = asked
-        .iter()
-        .map(|(group, users)| (*group.as_bytes(), texts(users)))
-        .collect();
-    let mut last: HashMap<([u8; 16], String), Option<Millis>> = HashMap::new();
-    let mut select = db.prepare_cached(
-        "SELECT resource, at, detail FROM audit
-         WHERE connection = ?1 AND action = 'change_group' AND resource IS NOT NULL
-         ORDER BY number",
-    )?;
-    let mut rows = select.query(params![connection])?;
-    while let Some(row) = rows.next()? {
-        let group: [u8; 16] = row.get(0)?;
-        let Some(users) = asked.get(&group) else {
-            continue;
-        };
-        let detail = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
-        let change: Change = serde_json::from_str(detail)?;
-        let at = row.get(1)?;
-        for (ids, ended) in [(change.added, None), (change.removed, Some(at))] {
-            let ours = ids.into_iter().filter(|id| users.contains(id));
-            last.extend(ours.map(|id| ((group, id), ended)));
-        }
-    }
-    let taken = last.into_iter().filter_map(|((group, user), at)| {
-        Some(TakenAway {
-            group: ResourceId::from_bytes(group),
-            user: ResourceId::parse(&user)?,
-            at: at?,
-        })
-    });
-    Ok(taken.collect())
+/// The last that was done about a membership here.
+#[derive(Clone, Copy)]
+struct Last {
+    /// The row of the audit that tells it, or the one before.
+    number: i64,
+    /// When it was taken away, if it was.
+    ended: Option<Millis>,
 }
 
-/// Those whose User was deleted here, and nobody has had the account since. What
-/// is without an id in the application has no name that can be told.
-pub(super) fn deleted_among(
+/// Users who are members unasked, by their places.
+#[derive(Default)]
+struct People {
+    /// By their ids, and by those of whoever had the account before.
+    places: HashMap<String, usize>,
+    last: HashMap<usize, Last>,
+    /// Who had the account of whom before.
+    formers: Vec<(i64, usize)>,
+}
+
+/// See [`Taken::whose`].
+fn whose(
     db: &Connection,
     connection: i64,
+    group: i64,
     members: &[(Option<String>, Option<String>)],
-) -> Result<Vec<DeletedBack>> {
-    let mut select = db.prepare_cached(
-        "SELECT at FROM (
-             SELECT u.tombstone AS at FROM users u
-             WHERE u.connection = ?1 AND u.account_key = ?2 AND u.account_key IS NOT NULL
-               AND u.tombstone IS NOT NULL
-             UNION ALL
-             SELECT a.at FROM departed d JOIN audit a ON a.number = d.number
-             WHERE d.connection = ?1 AND d.account_key = ?2)
-         WHERE NOT EXISTS (
-             SELECT 1 FROM users u WHERE u.connection = ?1 AND u.account_key = ?2
-               AND u.account_key IS NOT NULL AND u.tombstone IS NULL)",
-    )?;
-    let mut deleted = Vec::new();
-    for (id, account) in members {
-        let Some(account) = account else { continue };
-        let at = select
-            .query_row(params![connection, account], |row| row.get(0))
-            .optional()?;
-        deleted.extend(at.map(|removed| DeletedBack {
-            account: id.clone().unwrap_or_else(|| "without an id".to_owned()),
-            removed,
-        }));
+) -> Result<Vec<Whose>> {
+    let mut found = Vec::with_capacity(members.len());
+    let mut people = People::default();
+    for (place, (id, account)) in members.iter().enumerate() {
+        let (id, account) = (id.as_deref(), account.as_deref());
+        let Some((key, user)) = found::member(db, connection, id, account)? else {
+            let at = deleted(db, connection, id, account)?;
+            found.push(at.map_or(Whose::Nobodys, Whose::Deleted));
+            continue;
+        };
+        let user = ResourceId::from_bytes(user);
+        people.places.insert(user.to_string(), place);
+        for (former, id) in formers(db, connection, key)? {
+            people.places.insert(id.to_string(), place);
+            people.formers.push((former, place));
+        }
+        found.push(Whose::User {
+            id: user,
+            removed: None,
+        });
     }
-    Ok(deleted)
+    people.read_changes(db, group)?;
+    people.read_left(db, group)?;
+    for (place, last) in people.last {
+        if let Some(Whose::User { removed, .. }) = found.get_mut(place) {
+            *removed = last.ended;
+        }
+    }
+    Ok(found)
+}
+
+impl People {
+    fn read_changes(&mut self, db: &Connection, group: i64) -> Result<()> {
+        if self.places.is_empty() {
+            return Ok(());
+        }
+        let mut select = db.prepare_cached(
+            "SELECT number, at, detail FROM audit
+             WHERE resource = (SELECT id FROM groups WHERE key = ?1) AND action = 'change_group'
+             ORDER BY number",
+        )?;
+        let mut rows = select.query([group])?;
+        while let Some(row) = rows.next()? {
+            let number = row.get(0)?;
+            let at = row.get(1)?;
+            let detail = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
+            let change: Change = serde_json::from_str(detail)?;
+            for (ids, ended) in [(change.added, None), (change.removed, Some(at))] {
+                let ours = ids.iter().filter_map(|id| self.places.get(id));
+                self.last
+                    .extend(ours.map(|place| (*place, Last { number, ended })));
+            }
+        }
+        Ok(())
+    }
+
+    /// What ended with somebody who had the account before.
+    fn read_left(&mut self, db: &Connection, group: i64) -> Result<()> {
+        let mut select = db.prepare_cached(
+            "SELECT at, number FROM left_with WHERE group_key = ?1 AND user_key = ?2",
+        )?;
+        for (former, place) in &self.formers {
+            let row = select.query_row([group, *former], |row| Ok((row.get(0)?, row.get(1)?)));
+            let Some((at, number)) = row.optional()? else {
+                continue;
+            };
+            let before = self.last.get(place);
+            if before.is_none_or(|before| before.number <= number) {
+                let ended = Some(at);
+                self.last.insert(*place, Last { number, ended });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When the last user was deleted who had an account that nobody has now.
+fn deleted(
+    db: &Connection,
+    connection: i64,
+    id: Option<&str>,
+    account: Option<&str>,
+) -> Result<Option<Millis>> {
+    let account = account.map(str::to_lowercase);
+    Ok(db
+        .prepare_cached(
+            "SELECT max(at) FROM (
+                 SELECT u.tombstone AS at FROM users u
+                 WHERE u.connection = ?1 AND u.account_key = ?2 AND u.account_key IS NOT NULL
+                   AND u.tombstone IS NOT NULL
+                 UNION ALL
+                 SELECT a.at FROM departed d JOIN audit a ON a.number = d.number
+                 WHERE d.connection = ?1 AND d.account_key = ?2
+                 UNION ALL
+                 SELECT a.at FROM departed d JOIN audit a ON a.number = d.number
+                 WHERE d.connection = ?1 AND d.upstream_id = ?3 AND d.upstream_id IS NOT NULL)",
+        )?
+        .query_row(params![connection, account, id], |row| row.get(0))?)
+}
+
+/// Deleted users who are known to have had this account, by its address or its id.
+const HAD: &str = "SELECT key FROM users
+     WHERE connection = ?1 AND account_key = ?2 AND account_key IS NOT NULL
+       AND tombstone IS NOT NULL
+     UNION
+     SELECT user_key FROM departed
+     WHERE connection = ?1 AND account_key = ?2 AND user_key IS NOT NULL
+     UNION
+     SELECT user_key FROM departed
+     WHERE connection = ?1 AND upstream_id = ?3 AND upstream_id IS NOT NULL
+       AND user_key IS NOT NULL";
+
+/// Everybody who was deleted and had the account of a user before, and who had it
+/// before them.
+fn formers(db: &Connection, connection: i64, user: i64) -> Result<Vec<(i64, ResourceId)>> {
+    let account: (Option<String>, Option<String>) = db
+        .prepare_cached("SELECT account_key, upstream_id FROM users WHERE key = ?1")?
+        .query_row([user], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut keys: Vec<i64> = db
+        .prepare_cached(HAD)?
+        .query_map(params![connection, account.0, account.1], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    keys.retain(|key| *key != user);
+    let mut direct = db.prepare_cached("SELECT former FROM formers WHERE user_key = ?1")?;
+    let mut asked = vec![user];
+    asked.extend(&keys);
+    while let Some(one) = asked.pop() {
+        let before = direct.query_map([one], |row| row.get(0))?;
+        for before in before.collect::<rusqlite::Result<Vec<i64>>>()? {
+            if before != user && !keys.contains(&before) {
+                keys.push(before);
+                asked.push(before);
+            }
+        }
+    }
+    let mut select = db.prepare_cached("SELECT id FROM users WHERE key = ?1")?;
+    let mut formers = Vec::with_capacity(keys.len());
+    for key in keys {
+        let id = select.query_row([key], |row| row.get(0)).optional()?;
+        formers.extend(id.map(|id| (key, ResourceId::from_bytes(id))));
+    }
+    Ok(formers)
+}
+
+/// Somebody is here anew with the account of whoever was deleted, which is told by what
+/// is kept of that one only for a while.
+pub(super) fn note_formers(db: &Connection, key: i64, user: &User) -> Result<()> {
+    let insert =
+        format!("INSERT OR IGNORE INTO formers (user_key, former) SELECT ?4, * FROM ({HAD})");
+    let of = params![user.connection, user.account_key, user.upstream_id, key];
+    db.prepare_cached(&insert)?.execute(of)?;
+    Ok(())
+}
+
+/// The memberships that are about to end because their user is deleted.
+pub(super) fn note_left(db: &Connection, user: &User, at: Millis) -> Result<()> {
+    if user.never_there() {
+        return Ok(());
+    }
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO left_with (group_key, user_key, at, number)
+         SELECT m.group_key, m.user_key, ?2, ?3
+         FROM memberships m JOIN groups g ON g.key = m.group_key
+         WHERE m.user_key = ?1 AND m.desired = 1 AND g.tombstone IS NULL
+           AND g.read_only IS NULL",
+    )?
+    .execute(params![user.key, at, audit::latest(db)?])?;
+    Ok(())
+}
+
+#[async_trait]
+impl Taken for Sqlite {
+    async fn whose(
+        &self,
+        c: ConnectionKey,
+        group: GroupKey,
+        members: Vec<(Option<String>, Option<String>)>,
+    ) -> std::result::Result<Vec<Whose>, StoreError> {
+        let read = move |db: &Connection| whose(db, c.0, group.0, &members);
+        Ok(self.readers.read_apart(read).await?)
+    }
 }

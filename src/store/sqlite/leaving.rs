@@ -14,7 +14,7 @@ use crate::{
 use super::{
     addresses, audit,
     fault::Result,
-    giving, gone, guard, holdings, late, owners, refusals, removals,
+    given_back, giving, gone, guard, holdings, late, owners, refusals, removals,
     row::check,
     seats,
     users::{self, UNJUDGED, User},
@@ -116,6 +116,7 @@ fn forget_account(user: &mut User) {
 /// Returns the groups whose lanes have work because of it.
 fn bury(db: &Connection, user: &mut User, at: Millis) -> Result<Vec<GroupKey>> {
     let looked_for = was_ended_before(db, user, at)?;
+    given_back::note_left(db, user, at)?;
     let groups = leave_groups(db, user, at)?;
     refusals::forget_user(db, user.key)?;
     db.prepare_cached("DELETE FROM user_emails WHERE user_key = ?1")?

@@ -40,6 +40,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0028_asked.sql"),
     include_str!("../migrations/0029_returned.sql"),
     include_str!("../migrations/0030_giving.sql"),
+    include_str!("../migrations/0031_formers.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

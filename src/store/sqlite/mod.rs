@@ -27,12 +27,12 @@ use crate::{
 };
 
 use super::{
-    Actor, Counting, Counts, DecideGroup, DecideUser, Delay, DeletedBack, Drifted, FoundGroup,
-    FoundUser, Gone, GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health,
-    Holdings, ImportMark, Imported, Lane, ListError, Listing, Members, Millis, NotOffered, Pending,
-    Precondition, Reconcilable, Refused, RefusedResource, Repaired, Resource, Seat, SeenToken,
-    Select, Settle, Standing, Store, StoreError, StoredUser, TakenAway, Unseen, UserLearned,
-    UserRow, UserTurn, UserWritten, WriteError,
+    Actor, Counting, Counts, DecideGroup, DecideUser, Delay, Drifted, FoundGroup, FoundUser, Gone,
+    GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, Holdings, ImportMark,
+    Imported, Lane, ListError, Listing, Members, Millis, NotOffered, Pending, Precondition,
+    Reconcilable, Refused, RefusedResource, Repaired, Resource, Seat, SeenToken, Select, Settle,
+    Standing, Store, StoreError, StoredUser, Unseen, UserLearned, UserRow, UserTurn, UserWritten,
+    WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
     trial::Script,
@@ -795,24 +795,6 @@ impl Store for Sqlite {
         members: Vec<(Option<String>, Option<String>)>,
     ) -> Result<Vec<ResourceId>, StoreError> {
         let read = move |db: &Connection| import::users_of(db, c.0, &members);
-        Ok(self.readers.read_apart(read).await?)
-    }
-
-    async fn taken_away(
-        &self,
-        c: ConnectionKey,
-        asked: Vec<(ResourceId, Vec<ResourceId>)>,
-    ) -> Result<Vec<TakenAway>, StoreError> {
-        let read = move |db: &Connection| given_back::taken_away(db, c.0, &asked);
-        Ok(self.readers.read_apart(read).await?)
-    }
-
-    async fn deleted_among(
-        &self,
-        c: ConnectionKey,
-        members: Vec<(Option<String>, Option<String>)>,
-    ) -> Result<Vec<DeletedBack>, StoreError> {
-        let read = move |db: &Connection| given_back::deleted_among(db, c.0, &members);
         Ok(self.readers.read_apart(read).await?)
     }
 

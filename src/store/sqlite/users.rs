@@ -21,7 +21,7 @@ use crate::{
 use super::{
     audit,
     fault::{Fault, Result},
-    guard, lanes, leaving, owners, protected, recovery, removals, returned,
+    given_back, guard, lanes, leaving, owners, protected, recovery, removals, returned,
     row::{check, existence_code, id_at},
     unasked, upheld,
     withdrawal::{self, Withdrawal},
@@ -337,6 +337,7 @@ pub(super) fn insert(db: &Connection, user: &User, attributes: &Attributes) -> R
     .map_err(|error| taken(db, error.into(), user, attributes))?;
     let key = db.last_insert_rowid();
     index_emails(db, user.connection, key, &keys.emails)?;
+    given_back::note_formers(db, key, user)?;
     leaving::is_had_again(db, user)?;
     removals::count_users(db, user.connection, 1)?;
     Ok(key)
