@@ -70,6 +70,7 @@ mod switch;
 mod tenants;
 mod tidy;
 mod tls;
+mod told;
 mod unasked;
 mod unknown;
 mod versions;

@@ -36,8 +36,8 @@ const LOOKS: u32 = 60;
 ///
 /// Needs a running server, which also does this by itself, as often as
 /// `reconcile` of the connection says. The exit status is 0 only if there is nothing
-/// to repair, nothing is there that was taken away, and everything could be read; with --apply, only if nothing is
-/// left: nothing that is held or only told, nothing still under way after a
+/// to repair, nothing is there that was taken away, and everything could be read; with
+/// --apply, only if nothing is left: nothing that is held or only told, nothing still under way after a
 /// quarter of a minute, and nothing that the application refuses.
 #[derive(Debug, Args)]
 pub(super) struct Reconcile {

@@ -1,0 +1,121 @@
+//! What a reconciliation tells, however much there is of it, and whatever cannot be
+//! read beside it.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{Application, World, address, values};
+
+const SOON: &str = "read_lag = \"100ms\"";
+
+fn reconciles(world: &World, more: &[&str]) -> (String, bool) {
+    let (said, wrong, ok) = world.run(&[&["reconcile"], more].concat());
+    let said = format!("{said}{wrong}");
+    (said.split_whitespace().collect::<Vec<_>>().join(" "), ok)
+}
+
+async fn by_hand(world: &World, method: &str, group: &str, members: &[String]) {
+    let path = format!("/api/v2/groupmanagement/group/{group}/members");
+    let members = json!({ "members": members });
+    world.as_administrator(method, &path, members).await;
+}
+
+#[tokio::test]
+async fn who_was_deleted_and_made_anew_is_told_where_the_membership_of_before_is_there() {
+    let world = World::of(Application::DeclaredForEver, SOON).await;
+    let users = world.users("n", 3).await;
+    world.group("kept", &users).await;
+    world.group("other", &users[1..]).await;
+    let path = format!("/Users/{}", users[0]);
+    world.send("DELETE", &path, None).await.expect(204);
+    let left = [address("n1"), address("n2")].into();
+    world.until_upstream_has("kept", &left).await;
+    let end = Instant::now() + Duration::from_secs(10);
+    while world.status().await["connections"][0]["pending"]["users"] != 0 {
+        assert!(Instant::now() < end, "it does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let again = world.users("n", 1).await;
+    assert_ne!(again[0], users[0]);
+    // Never a member of this one, so that it is nothing that was taken away.
+    by_hand(&world, "POST", "other", &[address("n0")]).await;
+    let (said, ok) = reconciles(&world, &[]);
+    assert!(ok && said.contains(&format!("? {}", again[0])), "{said}");
+    by_hand(&world, "POST", "kept", &[address("n0")]).await;
+    for more in [&[][..], &["--apply"]] {
+        let (said, ok) = reconciles(&world, more);
+        let told = format!("! {} is there, though removed here at 2", again[0]);
+        assert!(!ok && said.contains(&told), "{said}");
+        assert!(said.contains("1 members were never asked for"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn who_was_removed_and_is_there_is_told_among_however_many_strangers() {
+    let world = World::with(SOON, &["--empty"]).await;
+    let users = world.users("g", 2).await;
+    let group = world.group("crowded", &users).await;
+    let strangers: Vec<String> = (0..105).map(|n| address(&format!("a{n}"))).collect();
+    for email in &strangers {
+        let account = json!({
+            "firstName": "A", "lastName": "Stranger", "email": email, "siteRole": "Users",
+        });
+        let path = "/api/v2/usermanagement/user";
+        world.as_administrator("POST", path, account).await;
+    }
+    by_hand(&world, "POST", "crowded", &strangers).await;
+    let remove = json!([{ "op": "remove", "path": "members", "value": values(&users[..1]) }]);
+    let path = format!("/Groups/{group}");
+    world.patch(&path, remove).await.expect(204);
+    by_hand(&world, "POST", "crowded", &[address("g0")]).await;
+    let (said, ok) = reconciles(&world, &[]);
+    let told = format!("! {} is there, though removed here at 2", users[0]);
+    assert!(!ok && said.contains(&told), "{said}");
+    assert!(said.contains("105 members were never asked for"), "{said}");
+    assert!(!world.run(&["status"]).2);
+}
+
+#[tokio::test]
+async fn a_group_that_cannot_be_read_is_told_and_stops_no_others() {
+    let world = World::with(SOON, &["--empty"]).await;
+    let users = world.users("r", 3).await;
+    world.group("shut", &users).await;
+    world.group("open", &users).await;
+    let all = users
+        .iter()
+        .enumerate()
+        .map(|(n, _)| address(&format!("r{n}")));
+    let all = all.collect();
+    for status in [404, 400, 403, 500] {
+        by_hand(&world, "DELETE", "open", &[address("r1")]).await;
+        by_hand(&world, "DELETE", "shut", &[address("r2")]).await;
+        let failure = json!({ "status": { "status": status } });
+        let rule = json!({ "operation": "get_members", "target": "shut", "failure": failure });
+        world.faults(json!({ "rules": [rule] })).await;
+        // A reading so soon after a write may lag, and then it is another one's turn.
+        let end = Instant::now() + Duration::from_secs(10);
+        let said = loop {
+            let (said, ok) = reconciles(&world, &["--apply"]);
+            assert!(!ok, "{status}: {said}");
+            assert!(!said.contains("nothing was changed"), "{status}: {said}");
+            if said.contains("1 memberships are missing") && !said.contains("it was written") {
+                break said;
+            }
+            assert!(Instant::now() < end, "{status}: {said}");
+        };
+        assert!(said.contains("1 groups compared"), "{status}: {said}");
+        assert!(said.contains("shut ("), "{status}: {said}");
+        let words = "1 groups could not be read";
+        assert!(said.contains(words), "{status}: {said}");
+        world.until_upstream_has("open", &all).await;
+        let (told, _, well) = world.run(&["status"]);
+        assert!(!well && told.contains(words), "{status}: {told}");
+        world.faults(json!({})).await;
+        let end = Instant::now() + Duration::from_secs(10);
+        while !reconciles(&world, &["--apply"]).1 || !reconciles(&world, &[]).1 {
+            assert!(Instant::now() < end, "{status}: it is not put right");
+        }
+        world.until_upstream_has("shut", &all).await;
+    }
+}
