@@ -21,7 +21,7 @@ use crate::{
 use super::{
     audit, families,
     fault::Result,
-    giving,
+    giving, gone,
     groups::{self, Group},
     lanes, protected, recovery,
     users::{self, User},
@@ -582,6 +582,8 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
 fn try_again(db: &Connection, mut group: Group) -> Result<()> {
     if group.is_gone() {
         group.existence = Existence::Unknown;
+        let at = group.modified;
+        gone::forget_found(db, &mut group, at)?;
     }
     let refused = group.refused.take_if(|reason| reason != protected::REASON);
     if refused.is_some() {

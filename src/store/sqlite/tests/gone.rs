@@ -6,7 +6,7 @@ use crate::{
         operation::Operation,
         state::{GroupKey, Principal},
     },
-    store::Why,
+    store::{FoundGroup, ImportMark, Why},
 };
 
 struct Gone {
@@ -252,6 +252,61 @@ async fn what_was_noted_before_a_recovery_waits_for_its_end() {
     it.says(&[1, 2], &[]).await;
     store.end_recovery(c, actor()).await.unwrap();
     it.says(&[1, 2], &[0]).await;
+}
+
+/// Ann and Bob were found in it, and Cid is asked for.
+#[tokio::test]
+async fn who_was_only_found_in_it_is_none_of_its_members_when_it_is_made_again() {
+    for again in [false, true] {
+        let scene = Scene::new().await;
+        let mut users = Vec::new();
+        for name in ["ann", "bob", "cid"] {
+            users.push(scene.member(name).await);
+        }
+        let found = FoundGroup {
+            id: fresh_id(),
+            row: group_row("dev"),
+            read_only: None,
+            family: None,
+            members: ["ann", "bob"]
+                .map(|name| (None, Some(format!("{name}@example.com"))))
+                .into(),
+        };
+        let (store, id, mark) = (&scene.store, found.id, ImportMark(i64::MAX));
+        let import = store.import(scene.c, mark, Vec::new(), vec![found], None, actor());
+        import.await.unwrap();
+        let key = store.reconcilable(scene.c, GroupKey(0), 9).await.unwrap()[0].group;
+        let asks =
+            || store.change_group(scene.c, id, always(), add(&[users[2].resource.id]), actor());
+        asks().await.unwrap();
+        let turn = store.begin_group_turn(key, 9).await.unwrap().unwrap();
+        let learned = GroupLearned {
+            existence: Some(Existence::Absent),
+            refused: vec![(users[2].key, "it is gone".into())],
+            gone: Some("it is gone".into()),
+            ..GroupLearned::default()
+        };
+        store
+            .end_group_turn(key, turn.seq, learned, 9)
+            .await
+            .unwrap();
+        let shown = || async { store.members(scene.c, id).await.unwrap().unwrap().ids.len() };
+        assert_eq!(shown().await, 2, "as long as nothing is asked for in it");
+        if again {
+            store.find_group(key, actor()).await.unwrap();
+            let turn = store.begin_group_turn(key, 9).await.unwrap().unwrap();
+            assert_eq!((turn.work.adds, turn.work.removes), (vec![], vec![]));
+        } else {
+            asks().await.unwrap();
+            let work = store.begin_group_turn(key, 9).await.unwrap().unwrap().work;
+            let adds: Vec<UserKey> = work.adds.iter().map(|it| it.user).collect();
+            assert_eq!(
+                (work.observed, adds),
+                (Existence::Absent, vec![users[2].key])
+            );
+        }
+        assert_eq!(shown().await, usize::from(!again));
+    }
 }
 
 /// Nor does a deletion that comes before the end of a look believe that look.
