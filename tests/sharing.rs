@@ -97,6 +97,28 @@ impl Pair {
     }
 }
 
+/// A deletion by one is seen by the other one at once, which makes nothing of it.
+#[tokio::test]
+async fn a_group_that_the_other_one_has_deleted_is_shown_no_more_and_made_again_by_nobody() {
+    let pair = Pair::of(Application::Opsera, SOON).await;
+    let (mut world, mut other) = (pair.world, pair.other);
+    let filter = "/Groups?filter=displayName%20eq%20%22team%22";
+    let theirs = format!("/Groups/{}", found(&world, filter).await);
+    let b = world.user("b").await;
+    world.turn_to(&mut other);
+    let path = format!("/Groups/{}", pair.team);
+    world.send("DELETE", &path, None).await.expect(204);
+    world.turn_to(&mut other);
+    let more = json!([{ "op": "add", "path": "members", "value": values(&[b.clone()]) }]);
+    world.patch(&theirs, more).await.expect(404);
+    assert_eq!(world.get(filter).await.expect(200).body["totalResults"], 0);
+    assert_eq!(world.upstream_members("team").await, None);
+    // It may have one of its own.
+    world.group("team", &[b]).await;
+    let own = [address("b")].into();
+    assert_eq!(world.upstream_members("team").await, Some(own));
+}
+
 /// Two connections with a credential each take from nobody what the other one
 /// asks for, where both say that it is one tenant.
 async fn is_one_application(application: Application) {

@@ -46,8 +46,8 @@ pub use drift::{
 };
 pub use found::{FoundGroup, FoundUser, Gone, ImportMark, Imported, Unseen};
 pub use guard::{
-    Age, Guarding, Hold, HoldId, HoldState, Kept, Rail, Recovery, Request, Room, Watch, Watched,
-    Why,
+    Age, Guarding, Hold, HoldId, HoldState, Kept, Rail, Recovery, Request, Room, Watch,
+    Watched, Why,
 };
 pub use lists::{Among, Item, ListError, Listing, Mark, Members, Select, Start};
 pub use resources::{
@@ -61,8 +61,8 @@ pub(crate) use sqlite::simulated;
 pub use sqlite::{noted_head, open};
 pub use taken::{Taken, Whose};
 pub use turns::{
-    Alternative, Counting, GroupLearned, GroupTurn, Lane, NotOffered, Pending, Standing, Took,
-    UNANSWERED, UserLearned, UserTurn, Withdrawn,
+    Alternative, Counting, DONE, GroupLearned, GroupTurn, Lane, NotOffered, Pending, Standing,
+    Took, UNANSWERED, UserLearned, UserTurn, Withdrawn,
 };
 
 /// Milliseconds since 1970, UTC; for display and audit, never for ordering.

@@ -212,6 +212,9 @@ pub struct NotOffered {
 /// The outcome, in a word, of a call that may or may not have been done.
 pub const UNANSWERED: &str = "unknown";
 
+/// The same, of one that was done.
+pub const DONE: &str = "done";
+
 /// What a lane has to do next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pending {

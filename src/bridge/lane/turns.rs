@@ -16,7 +16,10 @@ use crate::{
         clock,
         converge::{self, Counts, Doubts, Pause, People, Since},
     },
-    plan::state::{ConnectionKey, Existence, GroupKey, UserKey},
+    plan::{
+        operation::Operation,
+        state::{ConnectionKey, Existence, GroupKey, UserKey},
+    },
     store::{Counting, GroupLearned, GroupTurn, Lane, Store, StoreError, UserLearned},
     upstream::{Upstream, ahead},
 };
@@ -298,7 +301,8 @@ impl Lanes {
         point!("turn.told");
         self.kick_but(woken, Lane::Group(key), rounds);
         let exchanges = self.0.people.is_some() && !learned.present.is_empty();
-        if exchanges || !learned.absent.is_empty() {
+        let takes = target == Existence::Absent || !learned.absent.is_empty();
+        if exchanges || takes || replaces(&learned) {
             // What was taken away may be asked for there.
             self.wake_others(self.0.store.open_elsewhere(key).await?);
         }
@@ -440,4 +444,9 @@ pub(in crate::bridge) async fn send(
         }
         _ => converge::group_turn(upstream, turn, since, doubts).await,
     }
+}
+
+fn replaces(learned: &GroupLearned) -> bool {
+    let mut calls = learned.calls.iter();
+    calls.any(|call| matches!(call.0, Operation::ReplaceMembers { .. }))
 }

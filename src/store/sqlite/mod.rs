@@ -52,6 +52,7 @@ mod found;
 mod given_back;
 mod giving;
 mod gone;
+mod gone_elsewhere;
 mod group_turn;
 mod groups;
 mod guard;

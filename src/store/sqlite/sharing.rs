@@ -2,9 +2,10 @@
 //! ends and makes anew: what the others ask for on it is open again then.
 //!
 //! And what one connection has taken away, or given another group of the family for,
-//! as the application has confirmed: the others, which only found it, show it no
-//! more, and what they ask for themselves their lanes say again. Where only one of
-//! them can have it that is refused by name, so no two say it against each other.
+//! as the application has confirmed, by whatever call: the others, which only found
+//! it, show it no more, and what they ask for themselves their lanes say again. Where
+//! only one of them can have it that is refused by name, so no two say it against each
+//! other. A group that was deleted is shown by those who ask for nobody in it no more.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -22,6 +23,7 @@ use crate::{
 use super::{
     audit,
     fault::Result,
+    gone_elsewhere,
     groups::{self, Group},
     seats,
     users::User,
@@ -133,9 +135,9 @@ pub(super) fn open(db: &Connection, group: GroupKey) -> Result<Vec<(ConnectionKe
                      JOIN groups g ON g.connection = e.key AND g.tombstone IS NULL
                          AND g.refused IS NULL AND g.read_only IS NULL AND ",
                 $which,
-                " WHERE o.key = ?1 AND EXISTS (
+                " WHERE o.key = ?1 AND (g.dirty = 1 OR EXISTS (
                      SELECT 1 FROM memberships m INDEXED BY memberships_open
-                     WHERE m.group_key = g.key AND m.desired <> m.observed AND m.desired = 1)"
+                     WHERE m.group_key = g.key AND m.desired <> m.observed AND m.desired = 1))"
             )
         };
     }
@@ -149,14 +151,14 @@ pub(super) fn open(db: &Connection, group: GroupKey) -> Result<Vec<(ConnectionKe
 }
 
 /// A membership of another connection.
-struct There {
+pub(super) struct There {
     group: i64,
     user: i64,
     /// Asked for there, and not only found.
     asked: bool,
 }
 
-fn there_at(row: &Row<'_>) -> rusqlite::Result<There> {
+pub(super) fn there_at(row: &Row<'_>) -> rusqlite::Result<There> {
     Ok(There {
         group: row.get(0)?,
         user: row.get(1)?,
@@ -215,7 +217,9 @@ pub(super) fn taken_away(
     if let Some(family) = &group.family {
         gone.extend(exchanged(db, (group.key, &family.name), learned)?);
     }
-    are_gone(db, gone, at)
+    gone.extend(gone_elsewhere::replaced(db, group, learned)?);
+    are_gone(db, gone, at)?;
+    gone_elsewhere::deleted(db, group, learned, at)
 }
 
 /// Who has a group of a family has none that stands behind it, which only a look may
@@ -352,26 +356,33 @@ const FORGET_REFUSAL: &str = "DELETE FROM refusals WHERE group_key = ?1 AND user
 const AGAIN: &str = "UPDATE memberships SET observed = 2
      WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND observed = 1";
 
-fn note(
+pub(super) fn note(
     db: &Connection,
     group: &Group,
     (forgotten, again): (usize, usize),
     at: Millis,
 ) -> Result<()> {
-    let bridge = Actor {
-        name: audit::ENGINE.into(),
-        at,
-        watch: Watch::Off,
-        put: false,
-    };
     let detail = json!({
         "forgotten": forgotten,
         "wanted_again": again,
         "version": group.version,
     });
     let id = Some(group.id);
-    audit::record(db, group.connection, &bridge, "drift", id, &detail)?;
+    audit::record(db, group.connection, &engine(at), "drift", id, &detail)?;
+    turned(db, group.key)
+}
+
+pub(super) fn engine(at: Millis) -> Actor {
+    Actor {
+        name: audit::ENGINE.into(),
+        at,
+        watch: Watch::Off,
+        put: false,
+    }
+}
+
+pub(super) fn turned(db: &Connection, group: i64) -> Result<()> {
     db.prepare_cached("UPDATE groups SET turned = ?2 WHERE key = ?1")?
-        .execute([group.key, audit::latest(db)?])?;
+        .execute([group, audit::latest(db)?])?;
     Ok(())
 }
