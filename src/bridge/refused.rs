@@ -10,6 +10,7 @@ use crate::{
         error::{Problem, ScimType},
         resource::ResourceId,
     },
+    store::KEPT,
 };
 
 impl Session {
@@ -29,9 +30,6 @@ impl Session {
         only_others_applied(&told, kept)
     }
 }
-
-/// The end of a reason that is the guard's, after a look at the application.
-pub(super) const KEPT: &str = "; so it is shown in the application now";
 
 /// The same, of those whose ids are known already.
 pub(super) fn foreseen(

@@ -7,7 +7,6 @@ use super::{
     converge::STANDS,
     held::Asked,
     lane::Settled,
-    refused::KEPT,
     session::{Deadline, Waiting, known, write_failed},
 };
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
         patch::Patch,
         resource::{Attributes, ResourceType::User, replaced},
     },
-    store::{Actor, DecideUser, Lane, Precondition, StoredUser, UserRow, UserWritten},
+    store::{Actor, DecideUser, KEPT, Lane, Precondition, StoredUser, UserRow, UserWritten},
 };
 
 impl Session {

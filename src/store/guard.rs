@@ -111,6 +111,9 @@ pub struct Room {
     pub bytes: u64,
 }
 
+/// The end of a reason that is the guard's, after a look at the application.
+pub const KEPT: &str = "; so it is shown in the application now";
+
 /// Why nobody is taken out of a group before a look has shown who is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rail {

@@ -46,7 +46,7 @@ pub use drift::{
 };
 pub use found::{FoundGroup, FoundUser, Gone, ImportMark, Imported, Unseen};
 pub use guard::{
-    Age, Guarding, Hold, HoldId, HoldState, Kept, Rail, Recovery, Request, Room, Watch,
+    Age, Guarding, Hold, HoldId, HoldState, KEPT, Kept, Rail, Recovery, Request, Room, Watch,
     Watched, Why,
 };
 pub use lists::{Among, Item, ListError, Listing, Mark, Members, Select, Start};

@@ -10,17 +10,14 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{BACK_OFF, LEAST_GAP, Lanes, Pause, Waits, clock};
 use crate::{
-    bridge::{
-        converge::{self, Identities, Told},
-        refused::KEPT,
-    },
+    bridge::converge::{self, Identities, Told},
     plan::{
         guard::Guard,
         state::{Existence, Principal, UserKey},
     },
     store::{
-        Actor, GroupLearned, GroupTurn, Lane, Millis, Rail, StoreError, UserLearned, UserTurn,
-        Watch, Watched,
+        Actor, GroupLearned, GroupTurn, KEPT, Lane, Millis, Rail, StoreError, UserLearned,
+        UserTurn, Watch, Watched,
     },
     upstream::{Upstream, UpstreamError},
 };

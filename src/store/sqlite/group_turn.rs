@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    aside, audit,
+    aside, audit, brought_in,
     fault::Result,
     giving, gone,
     groups::{self, Group},
@@ -395,6 +395,7 @@ pub(super) fn end(
     let mut open = lanes::finish_all(db, left)?;
     open.extend(named_again::next(db, &group)?);
     open.extend(withdrawal::arrived(db, group.connection)?);
+    open.extend(brought_in::try_again(db, &group, learned)?);
     // What was refused is not what is asked for by now.
     let again = learned.group_refused.is_some()
         && (without_them || !untouched && group.tombstone.is_none());
@@ -517,12 +518,16 @@ fn settle_pairs(db: &Connection, group: &Group, learned: &GroupLearned) -> Resul
              stood = 0
          WHERE group_key = ?1 AND user_key = ?2 AND (sent IS NOT NULL OR NOT ?3)",
     )?;
+    let mut done = db.prepare_cached(
+        "DELETE FROM refusals WHERE group_key = ?1 AND user_key = ?2 AND wanted = 0",
+    )?;
     let family = i64::from(group.family.is_some());
     let mut left = Vec::new();
     for user in &learned.absent {
         if gone.execute([group.key, user.0, family])? == 0 {
             not_there.execute([group.key, user.0, family])?;
         } else {
+            done.execute([group.key, user.0])?;
             left.push(user.0);
         }
     }

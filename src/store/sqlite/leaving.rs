@@ -279,6 +279,7 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
     let had = users::by_key(db, key)?.map(|user| user.observed);
     db.prepare_cached("DELETE FROM memberships WHERE user_key = ?1")?
         .execute([key])?;
+    refusals::forget_user(db, key)?;
     holdings::forget(db, key)?;
     giving::forget_user(db, key)?;
     db.prepare_cached(

@@ -43,6 +43,7 @@ mod age;
 mod aside;
 mod askers;
 mod audit;
+mod brought_in;
 mod bulk;
 mod candidate;
 mod families;

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     plan::state::{Existence, GroupKey, UserKey},
     scim::resource::ResourceId,
-    store::{Delay, Lane, Withdrawn},
+    store::{Delay, KEPT, Lane, Withdrawn},
 };
 
 use super::{
@@ -235,12 +235,14 @@ pub(super) fn resume(db: &Connection, (group, user): (i64, i64)) -> Result<()> {
 
 /// What was refused of somebody who is deleted has gone since, with its group
 /// perhaps: nothing is left that their end was refused for, and whoever comes
-/// after them waits for it.
+/// after them waits for it. Likewise where a guard rail has refused all of it.
 pub(super) fn relieve(db: &Connection, user: i64) -> Result<Option<Lane>> {
-    let in_part = |it: &User| {
-        it.tombstone.is_some() && it.withdrawn == Withdrawal::InPart && it.refused.is_some()
+    let relieved = |it: &User| match (it.withdrawn, &it.refused) {
+        (Withdrawal::InPart, Some(_)) => it.tombstone.is_some(),
+        (Withdrawal::No, Some(reason)) => it.tombstone.is_some() && reason.ends_with(KEPT),
+        _ => false,
     };
-    let Some(mut user) = users::by_key(db, user)?.filter(in_part) else {
+    let Some(mut user) = users::by_key(db, user)?.filter(relieved) else {
         return Ok(None);
     };
     let left = db
@@ -249,7 +251,9 @@ pub(super) fn relieve(db: &Connection, user: i64) -> Result<Option<Lane>> {
     if left {
         return Ok(None);
     }
-    user.withdrawn = Withdrawal::Begun;
+    if user.withdrawn == Withdrawal::InPart {
+        user.withdrawn = Withdrawal::Begun;
+    }
     user.refused = None;
     users::save(db, &user)?;
     Ok(Some(Lane::User(UserKey(user.key))))

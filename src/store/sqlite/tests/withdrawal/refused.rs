@@ -1,6 +1,7 @@
 //! Removals that are refused of who is to have nothing.
 
 use super::*;
+use crate::store::KEPT;
 
 #[tokio::test]
 async fn a_refused_removal_is_a_refused_end_that_is_kept_and_tried_again() {
@@ -66,6 +67,78 @@ async fn what_was_refused_of_who_is_deleted_ends_with_its_group() {
     );
     assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
     assert!(!scene.waits(again.key).await);
+}
+
+/// Ann is deleted, and a guard rail keeps her in a group: her end, or her removal
+/// alone. She is asked for anew, and Bob in that group.
+async fn kept_by_a_rail(end: bool) -> (Scene, GroupWritten, [UserWritten; 3]) {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    let deleted = scene
+        .store
+        .delete_user(scene.c, ann.resource.id, always(), actor());
+    deleted.await.unwrap();
+    let reason = format!("too few{KEPT}");
+    if end {
+        let turn = scene.store.begin_user_turn(ann.key).await.unwrap().unwrap();
+        let learned = UserLearned {
+            observed: Some(turn.work.observed),
+            settled: true,
+            refused: Some(reason),
+            ..UserLearned::default()
+        };
+        let end = scene.store.end_user_turn(ann.key, learned, 2_000);
+        end.await.unwrap();
+    } else {
+        scene.withdraw(ann.key).await;
+        let turn = scene.begin(dev.key).await;
+        let learned = GroupLearned {
+            refused: vec![(ann.key, reason)],
+            ..GroupLearned::default()
+        };
+        scene.end(&turn, learned).await;
+        scene.how_it_ended(ann.key).await;
+    }
+    let again = scene.user("ann").await;
+    assert!(scene.waits(again.key).await);
+    (scene, dev, [ann, bob, again])
+}
+
+#[tokio::test]
+async fn what_a_guard_rail_kept_of_who_is_deleted_is_over_when_the_removal_was_done() {
+    let (scene, dev, [ann, _, again]) = kept_by_a_rail(true).await;
+    let turn = scene.begin(dev.key).await;
+    let woken = scene.end(&turn, absent(ann.key)).await;
+    assert!(woken.contains(&Lane::User(ann.key)), "{woken:?}");
+    assert_eq!(scene.store.counts(scene.c).await.unwrap().refused_users, 0);
+    scene.withdraw(ann.key).await;
+    assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
+    assert!(!scene.waits(again.key).await);
+}
+
+#[tokio::test]
+async fn what_a_guard_rail_kept_of_who_is_deleted_is_tried_again_when_somebody_arrives() {
+    for end in [true, false] {
+        let (scene, dev, [ann, bob, again]) = kept_by_a_rail(end).await;
+        scene.change(&dev, add(&[bob.resource.id])).await.unwrap();
+        let turn = scene.begin(dev.key).await;
+        let arrived = GroupLearned {
+            present: vec![bob.key],
+            ..GroupLearned::default()
+        };
+        let woken = scene.end(&turn, arrived).await;
+        assert!(woken.contains(&Lane::User(ann.key)), "{end} {woken:?}");
+        if end {
+            scene.withdraw(ann.key).await;
+        }
+        let turn = scene.begin(dev.key).await;
+        assert_eq!(names(&turn.work.removes), [ann.key]);
+        scene.end(&turn, absent(ann.key)).await;
+        assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
+        assert_eq!(scene.store.refusals(scene.c, 10).await.unwrap(), []);
+        assert!(!scene.waits(again.key).await);
+    }
 }
 
 #[tokio::test]
