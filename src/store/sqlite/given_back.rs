@@ -6,7 +6,7 @@
 //! An account outlives the user it had here: what was taken away from whoever was
 //! deleted was taken away from whoever was made anew with the account.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -18,7 +18,7 @@ use crate::{
     store::{Millis, StoreError, Taken, Whose},
 };
 
-use super::{Sqlite, audit, fault::Result, found, users::User};
+use super::{Sqlite, audit, fault::Result, found, newcomers::Newcomer, users::User};
 
 #[derive(Deserialize)]
 struct Change {
@@ -64,11 +64,7 @@ fn whose(
             continue;
         };
         let user = ResourceId::from_bytes(user);
-        people.places.insert(user.to_string(), place);
-        for (former, id) in formers(db, connection, key)? {
-            people.places.insert(id.to_string(), place);
-            people.formers.push((former, place));
-        }
+        people.know(db, connection, (key, user), place)?;
         found.push(Whose::User {
             id: user,
             removed: None,
@@ -84,7 +80,44 @@ fn whose(
     Ok(found)
 }
 
+/// Of users who are shown in a group and are no members of it, those whose membership
+/// was taken away here.
+pub(super) fn taken_out(
+    db: &Connection,
+    (connection, group): (i64, i64),
+    users: &[Newcomer],
+) -> Result<HashSet<i64>> {
+    let mut people = People::default();
+    for (place, (key, id)) in users.iter().enumerate() {
+        people.know(db, connection, (*key, ResourceId::from_bytes(*id)), place)?;
+    }
+    people.read_changes(db, group)?;
+    people.read_left(db, group)?;
+    let ended = people
+        .last
+        .into_iter()
+        .filter(|(_, last)| last.ended.is_some());
+    Ok(ended
+        .filter_map(|(place, _)| users.get(place).map(|user| user.0))
+        .collect())
+}
+
 impl People {
+    fn know(
+        &mut self,
+        db: &Connection,
+        connection: i64,
+        (key, id): (i64, ResourceId),
+        place: usize,
+    ) -> Result<()> {
+        self.places.insert(id.to_string(), place);
+        for (former, id) in formers(db, connection, key)? {
+            self.places.insert(id.to_string(), place);
+            self.formers.push((former, place));
+        }
+        Ok(())
+    }
+
     fn read_changes(&mut self, db: &Connection, group: i64) -> Result<()> {
         if self.places.is_empty() {
             return Ok(());

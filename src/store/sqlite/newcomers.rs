@@ -2,16 +2,13 @@
 //! members. Somebody may have put them there; but where their membership was taken
 //! away here, it was given back, or never went, and that is told and not believed:
 //! they stay no members here, as in the groups that are made here (reliability: H-15,
-//! I-26). The audit is read through for all of them at once, beside the writes.
+//! I-26). What the audit tells of the group is read beside the writes.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::{scim::resource::ResourceId, store::StoreError};
+use crate::store::StoreError;
 
 use super::{
     askers,
@@ -71,25 +68,12 @@ fn sort(
     import: &Import,
     found: Vec<Newcomers>,
 ) -> Result<(Vec<Newcomers>, Vec<(i64, u64)>)> {
-    let mut asked = Vec::new();
-    let mut ids = HashMap::new();
-    for Newcomers { group, users } in &found {
-        if let Some(row) = groups::by_key(db, *group)? {
-            ids.insert(*group, row.id);
-            let users = users.iter().map(|(_, id)| ResourceId::from_bytes(*id));
-            asked.push((row.id, users.collect()));
-        }
-    }
-    let taken = given_back::taken_away(db, import.connection, &asked)?;
-    let taken: HashSet<(ResourceId, ResourceId)> =
-        taken.into_iter().map(|it| (it.group, it.user)).collect();
     let (mut believed, mut counts) = (Vec::new(), Vec::new());
     for Newcomers { group, users } in found {
         let (mut left, mut back) = (Vec::new(), 0);
+        let taken = given_back::taken_out(db, (import.connection, group), &users)?;
         for (user, id) in users {
-            let pair = ids.get(&group).map(|it| (*it, ResourceId::from_bytes(id)));
-            let taken = pair.is_some_and(|pair| taken.contains(&pair));
-            if !taken || askers::is_any(db, user, group)? {
+            if !taken.contains(&user) || askers::is_any(db, user, group)? {
                 left.push((user, id));
             } else if !late::is_doubted_pair(db, (group, user))?
                 && !late::is_doubted_account(db, user)?
