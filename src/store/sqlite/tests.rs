@@ -30,6 +30,7 @@ mod families;
 mod fields;
 mod file;
 mod found;
+mod given_back;
 mod gone;
 mod guards;
 mod imports;

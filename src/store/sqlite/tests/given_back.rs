@@ -1,0 +1,67 @@
+//! What was taken away from somebody is remembered of the account, whoever has it here
+//! by now (reliability: H-15).
+use super::*;
+use crate::store::Whose;
+
+impl Scene {
+    async fn whose(&self, group: &GroupWritten, name: &str) -> Whose {
+        let account = Some(format!("{name}@example.com"));
+        let whose = self.store.whose(self.c, group.key, vec![(None, account)]);
+        whose.await.unwrap()[0]
+    }
+
+    /// Deletes a user, and what there is of it is ended.
+    async fn leaves(&self, user: &UserWritten, group: &GroupWritten, at: i64) {
+        let when = Precondition::default();
+        let by = Actor { at, ..actor() };
+        let gone = self.store.delete_user(self.c, user.resource.id, when, by);
+        gone.await.unwrap();
+        if self.store.is_open(user.key).await.unwrap() {
+            self.confirm_user(user.key).await;
+        }
+        if self.lanes().await.contains(&Lane::Group(group.key)) {
+            self.confirm_group(group).await;
+        }
+    }
+}
+
+fn user_of(user: &UserWritten, removed: Option<i64>) -> Whose {
+    let id = user.resource.id;
+    Whose::User { id, removed }
+}
+
+#[tokio::test]
+async fn what_ended_with_who_was_deleted_was_taken_away_from_whoever_is_made_anew() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let bob = scene.member("bob").await;
+    let group = scene
+        .settled_group("dev", &[ann.resource.id, bob.resource.id])
+        .await;
+    let other = scene.settled_group("ops", &[bob.resource.id]).await;
+    assert_eq!(scene.whose(&group, "ann").await, user_of(&ann, None));
+    assert_eq!(scene.whose(&group, "zoe").await, Whose::Nobodys);
+
+    scene.leaves(&ann, &group, 2_000).await;
+    assert!(matches!(
+        scene.whose(&group, "ann").await,
+        Whose::Deleted(_)
+    ));
+    let second = scene.member("ann").await;
+    let told = user_of(&second, Some(2_000));
+    assert_eq!(scene.whose(&group, "ann").await, told);
+    assert_eq!(scene.whose(&other, "ann").await, user_of(&second, None));
+
+    // And from whoever comes after that one, who was never in it.
+    scene.leaves(&second, &group, 3_000).await;
+    let third = scene.member("ann").await;
+    let told = user_of(&third, Some(2_000));
+    assert_eq!(scene.whose(&group, "ann").await, told);
+    // Asked for since, it was not taken away; and what is taken away then is.
+    let it = [third.resource.id];
+    scene.change(&group, add(&it)).await.unwrap();
+    assert_eq!(scene.whose(&group, "ann").await, user_of(&third, None));
+    scene.change(&group, remove(&it)).await.unwrap();
+    let told = user_of(&third, Some(actor().at));
+    assert_eq!(scene.whose(&group, "ann").await, told);
+}
