@@ -30,7 +30,7 @@ pub(super) enum Before {
 
 /// Of the groups of one name that were there and were deleted here: the last one.
 /// Where what is here follows what is there (`?3`), others are only gone.
-const DELETED: &str = "SELECT id, tombstone, turned FROM groups
+const DELETED: &str = "SELECT id, tombstone, turned, ours FROM groups
      WHERE connection = ?1 AND upstream_name = ?2 AND tombstone IS NOT NULL
        AND existence = 0 AND made = 1 AND (ours = 1 OR NOT ?3)
      ORDER BY tombstone DESC, key DESC LIMIT 1";
@@ -39,6 +39,8 @@ struct Deleted {
     id: ResourceId,
     at: Millis,
     turned: i64,
+    /// Otherwise it is only shown no more, as it went by something else.
+    ours: bool,
 }
 
 fn deleted(db: &Connection, connection: i64, name: &str, mirror: bool) -> Result<Option<Deleted>> {
@@ -49,6 +51,7 @@ fn deleted(db: &Connection, connection: i64, name: &str, mirror: bool) -> Result
                 id: ResourceId::from_bytes(row.get(0)?),
                 at: row.get(1)?,
                 turned: row.get(2)?,
+                ours: row.get(3)?,
             })
         });
     Ok(row.optional()?)
@@ -65,6 +68,9 @@ pub(super) fn group(
     };
     if deleted.turned > since {
         return Ok(Before::Outdated);
+    }
+    if !deleted.ours {
+        return Ok(Before::Unknown);
     }
     let others = match site(db, connection)? {
         Some(site) => owners::is_others(db, &site, connection, name)?,
