@@ -87,12 +87,23 @@ async fn an_account_that_appears_for_who_is_inactive_is_ended_by_whatever_finds_
     // With the ids of before.
     let [again, deleted, imported, reconciled] = names;
     somebody_made(&world, &[again, deleted, imported, reconciled, "late"]).await;
-    world.import();
+    world.stop_bridge();
+    let (said, wrong, ok) = world.run(&["import"]);
+    assert!(!ok && wrong.contains("1 Users are there"), "{said} {wrong}");
+    world.start_bridge();
     eventually("the import ends it", async || {
         !is_active(&world, "late").await
     })
     .await;
-    all_is_well(&world).await;
+    // What was deleted and is there is told until it goes.
+    assert!(is_active(&world, "deleted").await);
+    let told = |said: &str| said.contains("1 accounts are in use whose Users were deleted here");
+    eventually("it is told", async || {
+        let (said, _, well) = world.run(&["status"]);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        !well && told(&said)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,6 +137,8 @@ pub struct ConnectionStatus {
     pub request_budget: u32,
     pub requests_refused: u64,
     pub last_import: Option<LastRead>,
+    /// What was deleted here and is here again, as an import has found it.
+    pub shown_again: Returned,
     /// Why the last reconciliation since the start came to no end, and when that was.
     pub unreconciled: Option<(Millis, String)>,
     /// When the last one ended that came to its end.
@@ -210,14 +212,15 @@ impl ConnectionStatus {
         self.drifted.as_ref().map_or(0, |last| last.given_back)
     }
 
-    /// What is there although it was taken away here: by the last reconciliation, and
-    /// what an import since has shown beside it.
+    /// What is there although it was taken away here: by the last reconciliation, what
+    /// an import since has shown beside it, and what is here by an import of any time.
     pub fn returned(&self) -> Returned {
         let last = self.drifted.as_ref();
         let told = last.map(Drifted::returned).unwrap_or_default();
         let compared = last.and_then(|last| last.ended).unwrap_or_default();
         let import = self.last_import.as_ref();
         let since = import.filter(|import| import.at > compared);
+        let told = told.or_more(self.shown_again);
         match since.map(|import| &import.result) {
             Some(Ok(seen)) => told.or_more(seen.returned),
             _ => told,
@@ -493,6 +496,7 @@ impl Operator {
                 failing: self.who_fails(connection).await?,
                 elsewhere: store.managed_elsewhere(connection.key, SHOWN).await?,
                 places: store.places_elsewhere(connection.key, SHOWN).await?,
+                shown_again: store.shown_again(connection.key).await?,
                 not_offered: store.not_offered(connection.key, SHOWN).await?,
                 single: connection.upstream.has_families(),
                 revocation_open: self.bridge.revocation_open(connection.key).await?,

@@ -56,6 +56,10 @@ pub trait Returning: Send + Sync {
         since: ImportMark,
         mirror: bool,
     ) -> Result<Vec<Again>, StoreError>;
+    /// Users and Groups as which an import has found what was deleted here, and of which
+    /// nobody has asked for anything since, as long as they are known to be there.
+    async fn shown_again(&self, c: ConnectionKey) -> Result<Returned, StoreError>;
+
     /// Of accounts that are in use, by their keys and ids.
     async fn users_again(
         &self,

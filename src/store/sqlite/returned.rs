@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     plan::state::ConnectionKey,
     scim::resource::ResourceId,
-    store::{Again, ImportMark, Millis, Returning, StoreError},
+    store::{Again, ImportMark, Millis, Returned, Returning, StoreError},
 };
 
 use super::{Sqlite, fault::Result, owners};
@@ -285,6 +285,25 @@ impl Returning for Sqlite {
     ) -> std::result::Result<Vec<Again>, StoreError> {
         let read = move |db: &Connection| groups_among(db, c.0, &names, (since.0, mirror));
         Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn shown_again(&self, c: ConnectionKey) -> std::result::Result<Returned, StoreError> {
+        let read = move |db: &Connection| {
+            let select = "SELECT
+                 (SELECT count(*) FROM users WHERE connection = ?1 AND back IS NOT NULL
+                    AND tombstone IS NULL AND existence = 1),
+                 (SELECT count(*) FROM groups WHERE connection = ?1 AND back IS NOT NULL
+                    AND tombstone IS NULL AND existence = 1)";
+            let found = db.prepare_cached(select)?.query_row([c.0], |row| {
+                Ok(Returned {
+                    users: row.get::<_, i64>(0)?.unsigned_abs(),
+                    groups: row.get::<_, i64>(1)?.unsigned_abs(),
+                    ..Returned::default()
+                })
+            });
+            Ok(found?)
+        };
+        Ok(self.readers.read(read)?)
     }
 
     async fn users_again(
