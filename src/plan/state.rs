@@ -178,10 +178,10 @@ pub struct Principal {
     /// whatever there is of it in that family; it may sign in still.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keeps: Vec<String>,
-    /// In the end of a user, families that the configuration names no more, where the
-    /// user has something or is shown to: what is there of them goes too.
+    /// In the end of a user, families of which the user has something or is shown to:
+    /// what is there of them goes, also where nothing lists them any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left_out: Vec<String>,
+    pub families: Vec<String>,
     /// In the end of a user, other accounts with the user's address, by the
     /// application's ids: nothing is left to them either.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -214,7 +214,7 @@ fn by_email(names: &[&str]) -> Vec<Principal> {
             given_up: Vec::new(),
             elsewhere: Vec::new(),
             keeps: Vec::new(),
-            left_out: Vec::new(),
+            families: Vec::new(),
             twins: Vec::new(),
             has: false,
             holding: None,

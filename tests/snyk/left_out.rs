@@ -202,6 +202,34 @@ async fn so_does_one_that_does_not_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_is_out_of_a_snyk_group_that_was_not_listed_for_a_while() {
+    let world = snyk_with(SOON, LINK).await;
+    let mel = id_of_user(&world, "mel").await;
+    let without = |left: &dyn Fn(&Value) -> bool| {
+        let mut company = company();
+        company["groups"].as_array_mut().unwrap().retain(left);
+        company
+    };
+    world.seed(without(&|team| team["name"] != "Labs")).await;
+    activate(&world, &mel, false).await.expect(200);
+    eventually("it is told that Labs may have mel", async || {
+        let all = here(&world).await["waiting"].clone();
+        let mut all = all.as_array().into_iter().flatten();
+        all.any(|it| {
+            let reason = it["reason"].as_str().unwrap();
+            it["user"] == mel.as_str() && reason.contains(&snyk_group(2))
+        })
+    })
+    .await;
+    assert!(!world.run(&["status"]).2);
+    let example = |team: &Value| team["name"] != "Example" || team["type"] != MEMBER;
+    world.seed(without(&example)).await;
+    assert!(!roles(&world, "mel").await.is_empty());
+    eventually("mel is out", async || roles(&world, "mel").await.is_empty()).await;
+    nothing_is_open(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_out_of_the_configuration_is_told_and_is_no_alarm() {
     let mut scene = Scene::new("").await;
     scene.offer(&BOTH, &BOTH[..2]).await;

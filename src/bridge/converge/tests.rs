@@ -262,7 +262,7 @@ fn principal(n: u8) -> Principal {
         given_up: Vec::new(),
         elsewhere: Vec::new(),
         keeps: Vec::new(),
-        left_out: Vec::new(),
+        families: Vec::new(),
         twins: Vec::new(),
         has: false,
         holding: None,

@@ -77,13 +77,14 @@ fn stored(db: &Connection, connection: i64, name: &str) -> Result<Option<(i64, b
         .optional()?)
 }
 
-/// Families of which some group is left out that a user has, or is shown to have:
-/// whoever leaves has nothing there either.
-pub(super) fn families_left_out(db: &Connection, user: i64) -> Result<Vec<String>> {
+/// Families of which a user has some group, or is shown to have it, and which are not
+/// known to be gone: whoever leaves has nothing there, whether or not the configuration
+/// names them, or the application lists them just now.
+pub(super) fn families_of(db: &Connection, user: i64) -> Result<Vec<String>> {
     let mut select = db.prepare_cached(
         "SELECT DISTINCT g.family FROM memberships m JOIN groups g ON g.key = m.group_key
-         WHERE m.user_key = ?1 AND g.family IS NOT NULL AND g.offered = 0
-           AND g.tombstone IS NULL AND (m.desired = 1 OR m.observed <> 0)",
+         WHERE m.user_key = ?1 AND g.family IS NOT NULL AND g.tombstone IS NULL
+           AND (g.offered = 0 OR g.existence <> 0) AND (m.desired = 1 OR m.observed <> 0)",
     )?;
     let families = select.query_map([user], |row| row.get(0))?;
     Ok(families.collect::<rusqlite::Result<_>>()?)

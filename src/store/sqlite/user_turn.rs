@@ -79,7 +79,7 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
     };
     if !user.account.active || user.tombstone.is_some() {
         principal.elsewhere = seats::spared(db, &user)?;
-        principal.left_out = offered::families_left_out(db, user.key)?;
+        principal.families = offered::families_of(db, user.key)?;
         principal.twins = addresses::others(db, &user)?;
     }
     if user.tombstone.is_none() && leaving::must_wait(db, &user)? {

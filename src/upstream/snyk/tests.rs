@@ -105,7 +105,7 @@ fn ann() -> Principal {
         given_up: Vec::new(),
         elsewhere: Vec::new(),
         keeps: Vec::new(),
-        left_out: Vec::new(),
+        families: Vec::new(),
         twins: Vec::new(),
         has: false,
         holding: None,

@@ -46,8 +46,8 @@ impl Snyk {
         let mut own = self.group_ids().await?;
         own.retain(|group| goes(who, group));
         let mut groups = own.clone();
-        let left_out = who.left_out.iter().filter(|group| goes(who, group));
-        groups.extend(left_out.filter(|group| !own.contains(group)).cloned());
+        let shown = who.families.iter().filter(|group| goes(who, group));
+        groups.extend(shown.filter(|group| !own.contains(group)).cloned());
         groups.sort_unstable();
         let mut end = End::default();
         end.users.extend(who.upstream_id.clone());

@@ -500,7 +500,7 @@ async fn whoever_is_asked_for_in_a_group_that_is_offered_again_is_open_and_who_w
 }
 
 #[tokio::test]
-async fn who_leaves_is_to_leave_what_is_left_out_and_shows_them() {
+async fn who_leaves_is_to_leave_every_family_that_shows_them() {
     let (roles, users) = Roles::new(&[], &["bob"]).await;
     let (ann, bob) = (&users[0], &users[1]);
     let (store, c) = (&roles.scene.store, roles.scene.c);
@@ -509,16 +509,15 @@ async fn who_leaves_is_to_leave_what_is_left_out_and_shows_them() {
     for (user, name) in [(ann, "ann"), (bob, "bob")] {
         roles.scene.set_active(user, name, false).await;
     }
-    let left_out = async |user: &UserWritten| {
+    let families = async |user: &UserWritten| {
         let turn = store.begin_user_turn(user.key).await.unwrap().unwrap();
-        turn.work.principal.left_out
+        turn.work.principal.families
     };
-    assert_eq!(left_out(ann).await, Vec::<String>::new());
+    assert_eq!(families(ann).await, ["acme"]);
     let left = vec![standing("viewer", None), standing("admin", Some(0))];
     store.note_offered(c, left).await.unwrap();
-    assert_eq!(left_out(ann).await, Vec::<String>::new());
-    assert_eq!(left_out(bob).await, ["acme"], "was only found");
+    assert_eq!(families(bob).await, ["acme"], "was only found");
     let none = vec![standing("viewer", None), standing("admin", None)];
     store.note_offered(c, none).await.unwrap();
-    assert_eq!(left_out(ann).await, ["acme"]);
+    assert_eq!(families(ann).await, ["acme"]);
 }

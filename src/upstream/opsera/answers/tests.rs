@@ -30,7 +30,7 @@ fn principal(n: i64, account: &str, id: Option<&str>) -> Principal {
         given_up: Vec::new(),
         elsewhere: Vec::new(),
         keeps: Vec::new(),
-        left_out: Vec::new(),
+        families: Vec::new(),
         twins: Vec::new(),
         has: false,
         holding: None,
