@@ -201,6 +201,78 @@ async fn so_does_one_that_does_not_answer() {
     labs_fails("timeout = \"14s\"", json!("silent"), "cannot be read", true).await;
 }
 
+/// Whether it is told of somebody that Labs may not be read.
+async fn waits_for_labs(world: &World, id: &str) -> bool {
+    let here = here(world).await;
+    let mut all = here["waiting"].as_array().unwrap().iter();
+    all.any(|it| {
+        let reason = it["reason"].as_str().unwrap();
+        it["user"] == *id && reason.contains(&snyk_group(2)) && reason.contains("refuses to let")
+    })
+}
+
+/// Of somebody who comes back, and was never in Labs.
+async fn labs_keeps_nobody_out(own: &str, restarts: bool) {
+    let scene = Scene::new(own).await;
+    let mut world = scene.world;
+    let viewer = role(&world, VIEWER).await;
+    let back = id_of_user(&world, "cat").await;
+    add(&world, &viewer, &back).await.expect(204);
+    nothing_is_open(&world).await;
+    assert_eq!(roles(&world, "cat").await, just(VIEWER));
+    let rule = json!({ "target": snyk_group(2), "failure": status(403) });
+    world.faults(json!({ "rules": [rule] })).await;
+    activate(&world, &back, false).await.expect(200);
+    eventually("she is out, and it is told what is not known", async || {
+        roles(&world, "cat").await.is_empty() && waits_for_labs(&world, &back).await
+    })
+    .await;
+    if restarts {
+        world.stop_bridge();
+        world.start_bridge();
+    }
+    activate(&world, &back, true).await.expect(200);
+    eventually("she is back", async || {
+        roles(&world, "cat").await == just(VIEWER)
+    })
+    .await;
+    nothing_is_open(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snyk_group_that_may_not_be_read_keeps_nobody_who_comes_back_out_of_another() {
+    labs_keeps_nobody_out("", false).await;
+    labs_keeps_nobody_out("", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_never_linked_waits_for_all_snyk_groups_and_is_told_of_the_one() {
+    let own = format!("{LINK}\n{}", offered(&BOTH));
+    let world = snyk_with(SOON, &own).await;
+    let viewer = role(&world, VIEWER).await;
+    let mut company = company();
+    let new = json!({ "email": address("new") });
+    company["users"].as_array_mut().unwrap().push(new);
+    world.seed(company).await;
+    let rule = json!({ "target": snyk_group(2), "failure": status(403) });
+    world.faults(json!({ "rules": [rule] })).await;
+    // Another one there may have the same address.
+    let new = world.user("new").await;
+    eventually("it is told what is not known", async || {
+        waits_for_labs(&world, &new).await
+    })
+    .await;
+    add(&world, &viewer, &new).await.expect(204);
+    assert!(roles(&world, "new").await.is_empty());
+    world.faults(json!({})).await;
+    eventually("she is found", async || {
+        roles(&world, "new").await == just(VIEWER)
+    })
+    .await;
+    nothing_is_open(&world).await;
+    assert_eq!(here(&world).await["waiting"], json!([]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_leaves_is_out_of_a_snyk_group_that_was_not_listed_for_a_while() {
     let world = snyk_with(SOON, LINK).await;

@@ -81,6 +81,7 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
     if let Some(id) = &turn.formerly {
         upstream.recall_account(&work.principal.account, id);
     }
+    let mut unread = false;
     // Unknown is the end of an account that was there.
     let was_there = work.observed.existence != Existence::Absent || work.observed.deactivated;
     let withdraws = !work.wanted.active && upstream.capabilities().withdraws();
@@ -94,6 +95,12 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
     } else if turn.unsure {
         let found = match upstream.user(&work.principal.account).await {
             Ok(found) => found,
+            // A creation that only finds knows whether what could be read is enough, and
+            // tells why if it is not.
+            Err(_) if upstream.finds_accounts() && work.wanted.active => {
+                unread = true;
+                None
+            }
             Err(error) => return (learned, pause_after(&error)),
         };
         // Who is looked for may not be shown yet.
@@ -188,7 +195,7 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
                     }
                     End::Unsent => {
                         learned.settled = !turn.unsure;
-                        learned.observed = Some(observed);
+                        learned.observed = (!unread).then_some(observed);
                         return (learned, pause_after(&error));
                     }
                     End::Unclear => {

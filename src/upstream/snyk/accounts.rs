@@ -14,6 +14,7 @@ use super::{
     families::name,
     membership::later,
     settings::{Sso, UnknownUsers},
+    unread::Unread,
 };
 use crate::{
     plan::state::Principal,
@@ -110,7 +111,11 @@ impl Snyk {
         let sso = async {
             match self.settings.sso {
                 Sso::Ignore => Ok(Vec::new()),
-                Sso::Link | Sso::Remove => self.read_sso_users().await,
+                Sso::Link | Sso::Remove => {
+                    let (users, unread) = self.read_sso_users().await?;
+                    unread.first()?;
+                    Ok(users)
+                }
             }
         };
         let (rosters, sso) = tokio::try_join!(rosters, sso)?;
@@ -166,7 +171,8 @@ impl Snyk {
             found.extend(shown.iter().map(of_membership));
         }
         if found.is_empty() && self.settings.sso != Sso::Ignore {
-            let users = self.sso_users().await?;
+            let (users, unread) = self.sso_users().await?;
+            unread.first()?;
             let same = users.iter().filter(|it| it.email == account && it.active);
             found.extend(same.map(of_sso));
         }
@@ -179,7 +185,8 @@ impl Snyk {
         }))
     }
 
-    /// The id of the account with an e-mail; `known` is the one it had before.
+    /// The id of the account with an e-mail; `known` is the one it had before, which
+    /// what cannot be read is no proof against. Any other must be the only one.
     pub(super) async fn link(
         &self,
         account: &str,
@@ -191,9 +198,10 @@ impl Snyk {
         if let Some(id) = lately.filter(|id| known.is_none_or(|known| known == id)) {
             return Ok(id);
         }
-        let mut ids = self.ids_in_groups(&account, Priority::Ordinary).await?;
+        let (mut ids, mut unread) = self.ids_in_groups(&account, Priority::Ordinary).await?;
         if ids.is_empty() && self.settings.sso != Sso::Ignore {
-            let users = self.sso_users().await?;
+            let (users, more) = self.sso_users().await?;
+            unread.extend(more);
             let same = users
                 .iter()
                 .filter(|user| user.email == account && user.active);
@@ -209,6 +217,7 @@ impl Snyk {
         if ids.len() > 1 {
             return Err(not_one());
         }
+        self.all_read(&unread)?;
         match (ids.pop_first(), formerly) {
             (Some(id), _) => Ok(id),
             (None, Some(id)) if self.may_have_stayed(&account, &id).await? => Ok(id),
@@ -229,7 +238,8 @@ impl Snyk {
         if self.settings.sso == Sso::Ignore {
             return Ok(true);
         }
-        let users = self.sso_users().await?;
+        let (users, unread) = self.sso_users().await?;
+        self.all_read(&unread)?;
         Ok(users.iter().all(|user| user.id != id))
     }
 
@@ -245,8 +255,12 @@ impl Snyk {
             // The other one may be somebody else.
             return Ok(None);
         }
-        let mut ids = self.ids_in_groups(&account, Priority::Revocation).await?;
-        if ids.is_empty() || ids.contains(linked) {
+        let (mut ids, unread) = self.ids_in_groups(&account, Priority::Revocation).await?;
+        if ids.contains(linked) {
+            return Ok(None);
+        }
+        self.all_read(&unread)?;
+        if ids.is_empty() {
             return Ok(None);
         }
         if self.is_shown(linked).await? {
@@ -259,20 +273,26 @@ impl Snyk {
     }
 
     /// Whether an account is there, whatever its address: in a Snyk Group, or among
-    /// those who can sign in.
+    /// those who can sign in. It is not only where all of them could be read.
     async fn is_shown(&self, id: &str) -> Result<bool, UpstreamError> {
+        let mut unread = Unread::default();
         for group in self.group_ids().await? {
             let which = Which::OfUser(id);
-            let shown = self.look(&group, which, Priority::Revocation).await?;
-            if !shown.is_empty() {
-                return Ok(true);
+            match self.look(&group, which, Priority::Revocation).await {
+                Ok(shown) if shown.is_empty() => {}
+                Ok(_) => return Ok(true),
+                Err(error) => unread.add(group, error),
             }
         }
-        if self.settings.sso == Sso::Ignore {
-            return Ok(false);
+        if self.settings.sso != Sso::Ignore {
+            let (users, more) = self.sso_users().await?;
+            if users.iter().any(|user| user.id == id && user.active) {
+                return Ok(true);
+            }
+            unread.extend(more);
         }
-        let users = self.sso_users().await?;
-        Ok(users.iter().any(|user| user.id == id && user.active))
+        self.all_read(&unread)?;
+        Ok(false)
     }
 
     /// The same of somebody who has nothing yet, and is known by signing in alone.
@@ -284,12 +304,13 @@ impl Snyk {
         if self.settings.sso == Sso::Ignore || self.memory.are_twins(&account) {
             return Ok(None);
         }
-        let users = self.sso_users().await?;
+        let (users, unread) = self.sso_users().await?;
         let is_linked = |it: &&SsoUser| Some(&it.id) == who.upstream_id.as_ref();
         let active = users.iter().filter(|it| it.active);
         if active.clone().any(|it| is_linked(&it)) {
             return Ok(None);
         }
+        self.all_read(&unread)?;
         let same = active.filter(|it| it.email == account);
         let mut ids: BTreeSet<String> = same.map(|it| it.id.clone()).collect();
         if ids.len() > 1 {
@@ -298,21 +319,24 @@ impl Snyk {
         Ok(ids.pop_first())
     }
 
+    /// Who has an address in the Snyk Groups that can be read, and which cannot.
     async fn ids_in_groups(
         &self,
         account: &str,
         priority: Priority,
-    ) -> Result<BTreeSet<String>, UpstreamError> {
-        let mut ids = BTreeSet::new();
+    ) -> Result<(BTreeSet<String>, Unread), UpstreamError> {
+        let (mut ids, mut unread) = (BTreeSet::new(), Unread::default());
         for group in self.group_ids().await? {
             let which = Which::OfEmail(account);
-            let found = self.look(&group, which, priority).await?;
-            ids.extend(found.into_iter().map(|it| it.user_id));
+            match self.look(&group, which, priority).await {
+                Ok(found) => ids.extend(found.into_iter().map(|it| it.user_id)),
+                Err(error) => unread.add(group, error),
+            }
         }
         if ids.len() > 1 {
             self.memory.note_twins(account);
         }
-        Ok(ids)
+        Ok((ids, unread))
     }
 
     fn nobody(&self) -> UpstreamError {
@@ -324,33 +348,47 @@ impl Snyk {
     }
 
     /// A list of them that is not old. Whoever asks while it is read waits for
-    /// it.
-    async fn sso_users(&self) -> Result<Arc<Vec<SsoUser>>, UpstreamError> {
+    /// it. One that is not whole serves nobody else.
+    async fn sso_users(&self) -> Result<(Arc<Vec<SsoUser>>, Unread), UpstreamError> {
         let mut kept = self.sso_users.lock().await;
         if let Some((_, users)) = kept.as_ref().filter(|(when, _)| when.is_within(SHARED)) {
-            return Ok(Arc::clone(users));
+            return Ok((Arc::clone(users), Unread::default()));
         }
         let began = Moment::now();
-        let users = self.read_sso_users().await.map_err(|error| match error {
-            UpstreamError::Unknown { reason } => later(&reason),
-            other => other,
-        })?;
+        let (users, unread) = self.read_sso_users().await?;
         let users = Arc::new(users);
-        *kept = Some((began, Arc::clone(&users)));
-        Ok(users)
+        if unread.first().is_ok() {
+            *kept = Some((began, Arc::clone(&users)));
+        }
+        Ok((users, unread))
     }
 
-    async fn read_sso_users(&self) -> Result<Vec<SsoUser>, UpstreamError> {
-        let (mut all, mut read) = (Vec::new(), HashSet::new());
+    /// Those of the Snyk Groups that can be read, and which cannot.
+    async fn read_sso_users(&self) -> Result<(Vec<SsoUser>, Unread), UpstreamError> {
+        let (mut all, mut unread) = (Vec::new(), Unread::default());
+        let mut read = HashSet::new();
         for group in self.group_ids().await? {
-            for sso in self.api.sso_connections(&group).await? {
-                // Groups may share a connection.
-                if read.insert(sso.id.clone()) {
-                    all.extend(self.api.sso_users(&group, &sso.id).await?);
-                }
+            if let Err(error) = self.read_sso_of(&group, &mut read, &mut all).await {
+                unread.add(group, error);
             }
         }
-        Ok(all)
+        Ok((all, unread))
+    }
+
+    async fn read_sso_of(
+        &self,
+        group: &str,
+        read: &mut HashSet<String>,
+        all: &mut Vec<SsoUser>,
+    ) -> Result<(), UpstreamError> {
+        for sso in self.api.sso_connections(group).await? {
+            // Groups may share a connection.
+            if !read.contains(&sso.id) {
+                all.extend(self.api.sso_users(group, &sso.id).await?);
+                read.insert(sso.id);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -47,6 +47,7 @@ pub mod settings;
 mod several;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod wire;
 mod withdrawal;
 mod words;

@@ -30,6 +30,7 @@ use crate::{
 
 mod end;
 
+pub(super) use end::why;
 use end::{End, half_done};
 
 /// So often it is looked for what was not there any more as it was shown.

@@ -113,8 +113,8 @@ impl End {
 const REMEDY: &str = "everything else was taken away, and it is tried again; let the credential \
     read the Snyk Group, or take the user out there by hand";
 
-/// Why something is not ended yet, in words of this side.
-fn why(error: &UpstreamError) -> &'static str {
+/// Why something is not ended or not known yet, in words of this side.
+pub(in super::super) fn why(error: &UpstreamError) -> &'static str {
     match error {
         UpstreamError::Denied { .. } | UpstreamError::Rejected { .. } => {
             "nothing is known, as Snyk refuses to let the credential read or change it"
