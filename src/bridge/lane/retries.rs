@@ -20,18 +20,25 @@ use crate::store::{Lane, StoreError};
 const TAKING: u32 = 5;
 const TAKING_ALL: u32 = 8;
 const GIVING: u32 = 2;
-/// So many lanes are in such a turn at once. Who is in one waits for its calls,
-/// and so does what is asked for meanwhile.
+/// So many lanes are in such a turn at once, of those that take access away and of
+/// the others each: an addition that hangs keeps no removal waiting. Who is in one
+/// waits for its calls, and so does what is asked for meanwhile.
 const AT_ONCE: usize = 2;
 /// After so many it is told.
 const TOLD: u32 = 3;
 
 #[derive(Debug)]
-pub(super) struct Retries(Semaphore);
+pub(super) struct Retries {
+    taking: Semaphore,
+    giving: Semaphore,
+}
 
 impl Default for Retries {
     fn default() -> Self {
-        Self(Semaphore::new(AT_ONCE))
+        Self {
+            taking: Semaphore::new(AT_ONCE),
+            giving: Semaphore::new(AT_ONCE),
+        }
     }
 }
 
@@ -86,10 +93,12 @@ impl Lanes {
         } else {
             streak.tries < GIVING
         };
+        let Retries { taking, giving } = &self.0.retries;
+        let places = if takes { taking } else { giving };
         while !stays && !is_new() {
             tokio::select! {
                 biased;
-                place = self.0.retries.0.acquire() => return place.ok().filter(|_| !is_new()),
+                place = places.acquire() => return place.ok().filter(|_| !is_new()),
                 () = notify.notified() => {}
             }
         }

@@ -90,6 +90,21 @@ async fn of_those_behind_two_go_at_once_and_new_work_waits_for_none() {
     drop(second);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_takes_access_away_waits_for_no_addition_that_hangs() {
+    let (lanes, _folder) = lanes(scripted(all_done));
+    let gives = failed(&lanes, false, 2);
+    let hang = [
+        lanes.behind(LANE, &gives).await,
+        lanes.behind(LANE, &gives).await,
+    ];
+    assert!(hang.iter().all(Option::is_some));
+    let takes = failed(&lanes, true, 8);
+    let minute = Duration::from_secs(60);
+    let removal = tokio::time::timeout(minute, lanes.behind(LANE, &takes));
+    assert!(removal.await.is_ok_and(|place| place.is_some()));
+}
+
 #[tokio::test]
 async fn what_fails_in_a_row_is_counted_and_told_with_its_reason() {
     let (lanes, _folder) = lanes(scripted(all_done));
