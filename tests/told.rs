@@ -119,3 +119,29 @@ async fn a_group_that_cannot_be_read_is_told_and_stops_no_others() {
         world.until_upstream_has("shut", &all).await;
     }
 }
+
+#[tokio::test]
+async fn groups_that_cannot_be_read_stop_none_however_many_they_are_in_a_row() {
+    let world = World::with(SOON, &["--empty"]).await;
+    let users = world.users("r", 2).await;
+    world.group("first", &users).await;
+    // More than stop calls of one kind.
+    let shut: Vec<String> = (0..11).map(|n| format!("shut{n}")).collect();
+    for name in &shut {
+        world.group(name, &users[..1]).await;
+    }
+    world.group("open", &users).await;
+    by_hand(&world, "DELETE", "open", &[address("r1")]).await;
+    let fails = |name: &String| {
+        let failure = json!({ "status": { "status": 500 } });
+        json!({ "operation": "get_members", "target": name, "failure": failure })
+    };
+    let rules: Vec<_> = shut.iter().map(fails).collect();
+    world.faults(json!({ "rules": rules })).await;
+    let (said, ok) = reconciles(&world, &["--apply"]);
+    assert!(
+        !ok && said.contains("11 groups could not be read"),
+        "{said}"
+    );
+    assert!(said.contains("1 memberships are missing"), "{said}");
+}

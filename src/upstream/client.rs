@@ -387,6 +387,7 @@ impl Client {
         let (unreachable, silent_for) = self.pace.silences();
         Condition {
             unreachable,
+            is_all_down: self.pace.is_all_down(),
             refused: self.is_refused(),
             credential: self.token.trouble(),
             silent_for,

@@ -390,10 +390,18 @@ pub enum UpstreamError {
     Barred { reason: String },
 }
 
+/// Why a call is not sent while nobody answers there, or only with faults.
+pub(crate) const STOPPED: &str = "the application cannot be reached, or answers with faults alone";
+
 /// The word for what did not fail.
 pub const DONE: &str = "done";
 
 impl UpstreamError {
+    /// Whether it was not sent because calls of its kind are only tried now and then.
+    pub(crate) fn is_stopped(&self) -> bool {
+        matches!(self, Self::Later { reason, .. } if reason == STOPPED)
+    }
+
     /// In a word, for the audit.
     pub fn word(&self) -> &'static str {
         match self {
@@ -440,6 +448,8 @@ impl Default for Lags {
 pub struct Condition {
     /// Nobody answers there, or only with faults; one call at a time tries.
     pub unreachable: bool,
+    /// And that of every kind of call, not of one alone that it answers with faults.
+    pub is_all_down: bool,
     /// The credential, or a right of it, was refused.
     pub refused: bool,
     /// Why the credential's file cannot be read, while what was read of it before

@@ -66,6 +66,8 @@ struct Pass<'a> {
     back: HashMap<UserKey, ResourceId>,
     /// Some group could be read, and why the last one could not.
     read_any: bool,
+    /// Groups in a row that could not.
+    in_a_row: u64,
     failed: Option<UpstreamError>,
 }
 
@@ -84,6 +86,7 @@ impl Session {
             members: counts.map_err(store_failed)?.memberships,
             back: HashMap::new(),
             read_any: applied && before.applied && before.goes_on(),
+            in_a_row: 0,
             failed: None,
             // What is told is of now, and a look that an earlier process began
             // says nothing of how it stands after its end.
@@ -253,6 +256,7 @@ impl Pass<'_> {
                 let unread = self.group(&group, listed).await?;
                 self.found.after = group.group.0;
                 self.found.groups += 1;
+                self.in_a_row += u64::from(unread.is_some());
                 aside.extend(unread.map(|_| group));
                 let read = self.found.groups;
                 connection.note(|now| now.groups_read = read);
@@ -558,7 +562,7 @@ impl Pass<'_> {
             Err(error) if self.is_of_one_group(&error) => return Ok(Err(error)),
             Err(error) => return Err(self.unreadable(&error)),
         };
-        self.read_any = true;
+        (self.read_any, self.in_a_row) = (true, 0);
         // Asked after the reading: what changed meanwhile is not settled.
         let pairs = self.session.bridge.store.pairs(group.group).await;
         let pairs = pairs.map_err(store_failed)?;

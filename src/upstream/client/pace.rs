@@ -194,6 +194,11 @@ impl Pace {
         (silence.is_unreachable(), silence.asked(Instant::now()))
     }
 
+    /// Whether that goes for calls of every kind.
+    pub(super) fn is_all_down(&self) -> bool {
+        self.state().silence.is_all_down()
+    }
+
     /// Waits for the right to send; refuses when the wait would be long.
     pub(super) async fn turn(
         &self,

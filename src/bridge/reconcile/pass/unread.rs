@@ -3,12 +3,17 @@
 //! told by its name and counts as not compared.
 //!
 //! An application that is down as a whole ends the reading: when it is, the circuit
-//! of the shared client says, and so does a reading of which nothing came.
+//! of the shared client says, and so does a reading of which nothing came. That calls
+//! of one kind fail, as some reads of members do, ends none of which anything came
+//! lately: each of them then waits for its try.
 
 use std::collections::HashSet;
 
 use super::{Failure, GroupDrift, Pass, Reconcilable, Unasked};
 use crate::upstream::UpstreamError;
+
+/// With reads stopped, so many groups in a row that cannot be read end the reading.
+const IN_A_ROW: u64 = 40;
 
 impl Pass<'_> {
     /// Reads those again that could not be read.
@@ -43,10 +48,15 @@ impl Pass<'_> {
     /// others.
     pub(super) fn is_of_one_group(&self, error: &UpstreamError) -> bool {
         let upstream = &self.session.connection.upstream;
+        let some_can_be_read = || {
+            let condition = upstream.condition();
+            !condition.unreachable
+                || self.read_any && self.in_a_row < IN_A_ROW && !condition.is_all_down
+        };
         let of_one = match error {
-            UpstreamError::Later { .. } => false,
+            UpstreamError::Later { .. } => error.is_stopped() && some_can_be_read(),
             UpstreamError::Denied { .. } => !upstream.is_refused_all(),
-            UpstreamError::Unknown { .. } => !upstream.condition().unreachable,
+            UpstreamError::Unknown { .. } => some_can_be_read(),
             _ => true,
         };
         // What is only shown is read from lists of everything.

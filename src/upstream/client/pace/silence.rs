@@ -14,6 +14,7 @@ use super::{
     Priority,
     faults::{Faults, What},
 };
+use crate::upstream::STOPPED;
 
 /// How much later other calls start after a pause, so that removals,
 /// woken at the same moment, are first.
@@ -103,10 +104,7 @@ impl Silence {
         if throttled >= unreachable {
             (throttled, "the application asked for a pause")
         } else {
-            (
-                unreachable,
-                "the application cannot be reached, or answers with faults alone",
-            )
+            (unreachable, STOPPED)
         }
     }
 
