@@ -333,7 +333,7 @@ impl Pace {
 
 impl State {
     /// The rest of the current pause: a short one to wait for, or a refusal.
-    fn quiet(&self, who: (Priority, What), now: Instant) -> Result<Duration, Refusal> {
+    fn quiet(&mut self, who: (Priority, What), now: Instant) -> Result<Duration, Refusal> {
         let (after, reason) = self.silence.left(who, now);
         if after <= Priority::Ordinary.patience() {
             return Ok(after);

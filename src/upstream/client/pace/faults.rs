@@ -8,7 +8,7 @@
 //! is not counted; but as nothing tells those from the calls of an application
 //! that is down and asked for nothing else, thirty in a row do with them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Faults in a row after which one call at a time tries.
 pub(super) const FAULTS: u32 = 10;
@@ -39,19 +39,21 @@ pub(super) struct Faults {
 #[derive(Debug, Default)]
 struct Row {
     count: u32,
-    /// The kind of the first.
-    kind: Option<u64>,
-    several_kinds: bool,
+    kinds: HashSet<u64>,
 }
 
 impl Row {
     fn note(&mut self, kind: u64) {
         self.count = self.count.saturating_add(1);
-        self.several_kinds |= *self.kind.get_or_insert(kind) != kind;
+        self.kinds.insert(kind);
+    }
+
+    fn is_of_several(&self) -> bool {
+        self.kinds.len() > 1
     }
 
     fn is_about(&self, kind: u64) -> bool {
-        self.several_kinds || self.kind == Some(kind)
+        self.is_of_several() || self.kinds.contains(&kind)
     }
 }
 
@@ -69,12 +71,17 @@ impl Faults {
     }
 
     pub(super) fn are_of_all(&self) -> bool {
-        self.row().is_some_and(|row| row.several_kinds)
+        self.row().is_some_and(Row::is_of_several)
     }
 
     /// Whether calls of that kind are only tried.
     pub(super) fn stop(&self, what: What) -> bool {
         self.row().is_some_and(|row| row.is_about(what.kind))
+    }
+
+    /// Whether a call of its kind failed since any was taken.
+    pub(super) fn are_of_kind(&self, what: What) -> bool {
+        self.all.kinds.contains(&what.kind)
     }
 
     /// Whether this very call failed last time.

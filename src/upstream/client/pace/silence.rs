@@ -27,6 +27,9 @@ const PROBE: Duration = Duration::from_secs(5);
 /// Who failed last time tries so much later than who did not: what fails by
 /// itself shows nothing.
 const OTHERS_FIRST: Duration = Duration::from_secs(1);
+/// So long those of kinds that failed wait for one of a kind that did not, and came
+/// too early: who was refused comes again some while after the time it was told.
+const HELD: Duration = Duration::from_secs(20);
 /// The longest own back-off, where a time was asked for and where none was.
 const ASKED: Duration = Duration::from_secs(10);
 const UNASKED: Duration = Duration::from_secs(60);
@@ -51,6 +54,8 @@ pub(super) struct Silence {
     pub(super) probed: Option<Instant>,
     /// Because nobody answers there, or only with faults.
     pub(super) unreachable: Option<Instant>,
+    /// Until then the next try is for a kind of call that has not failed.
+    held: Option<Instant>,
     /// Connections that could not be made, in a row.
     failures: u32,
     /// Calls in a row that ended in a fault.
@@ -86,7 +91,7 @@ impl Silence {
 
     /// How long there is nothing to be sent, and why.
     pub(super) fn left(
-        &self,
+        &mut self,
         (priority, what): (Priority, What),
         now: Instant,
     ) -> (Duration, &'static str) {
@@ -99,8 +104,11 @@ impl Silence {
                 .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
         };
         let throttled = left(self.throttled, self.lead).max(left(self.probed, REMOVALS_FIRST));
-        let unreachable = self.next_try(what);
+        let unreachable = self.next_try(what, now);
         let unreachable = left(unreachable, REMOVALS_FIRST);
+        if !unreachable.is_zero() && self.may_be_well(what) && !self.is_held(now) {
+            self.held = Some(now + HELD);
+        }
         if throttled >= unreachable {
             (throttled, "the application asked for a pause")
         } else {
@@ -113,9 +121,24 @@ impl Silence {
         self.failures >= CIRCUIT || self.faults.stop(what)
     }
 
-    fn next_try(&self, what: What) -> Option<Instant> {
+    /// Whether it is only tried because calls of other kinds failed.
+    fn may_be_well(&self, what: What) -> bool {
+        self.failures < CIRCUIT && self.faults.are_of_all() && !self.faults.are_of_kind(what)
+    }
+
+    fn is_held(&self, now: Instant) -> bool {
+        self.held.is_some_and(|until| now < until)
+    }
+
+    fn next_try(&self, what: What, now: Instant) -> Option<Instant> {
         let next = self.unreachable.filter(|_| self.stops(what))?;
-        let failed = self.failures < CIRCUIT && self.faults.are_of(what);
+        if self.failures >= CIRCUIT {
+            return Some(next);
+        }
+        let yields = self.faults.are_of_all() && self.faults.are_of_kind(what);
+        let held = self.held.filter(|until| yields && now < *until);
+        let next = held.map_or(next, |until| next.max(until));
+        let failed = self.faults.are_of(what);
         Some(if failed { next + OTHERS_FIRST } else { next })
     }
 
@@ -123,6 +146,9 @@ impl Silence {
     pub(super) fn probing(&mut self, what: What, now: Instant) {
         if self.stops(what) {
             self.unreachable = Some(now + PROBE);
+            if self.may_be_well(what) {
+                self.held = None;
+            }
         }
         if self.throttles >= CIRCUIT {
             self.probed = Some(now + PROBE);
@@ -229,6 +255,7 @@ impl Silence {
     /// A call sent then was taken up: the own back-off starts over.
     pub(super) fn welcome(&mut self, what: What, sent: Instant) {
         self.faults.welcome(what);
+        self.held = None;
         self.reached();
         if self.is_news(sent) {
             self.throttles = 0;

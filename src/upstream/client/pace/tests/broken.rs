@@ -2,7 +2,7 @@
 //! well otherwise, and one that is down: what share of the calls they take, how
 //! long new work waits, and what stops.
 
-use super::{super::*, Alone, StdMutex, limits::limits};
+use super::{super::*, Alone, FAULTS, StdMutex, limits::limits};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LOOKS: u64 = 1;
@@ -151,4 +151,71 @@ async fn an_application_that_is_down_is_asked_some_ten_times_and_then_now_and_th
     sleep(60 * SECOND).await;
     let probes = *sent.lock().unwrap() - first;
     assert!((5..=12).contains(&probes), "{probes} in a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn kinds_that_fail_leave_the_next_try_to_one_that_has_not() {
+    let pace = Arc::new(Alone::new(&limits(10, None)));
+    sixty(&pace, MAKES, false);
+    sixty(&pace, ENDS, false);
+    sleep(60 * SECOND).await;
+    assert!(pace.is_all_down());
+    for number in 0..20 {
+        let start = Instant::now();
+        let what = call(LOOKS, 9_000 + number);
+        // Whoever was refused comes later than it was told.
+        while let Err(refusal) = send(&pace, Priority::Ordinary, what, true).await {
+            sleep(refusal.after + Duration::from_millis(100 * number)).await;
+        }
+        assert!(start.elapsed() <= 8 * SECOND, "{:?}", start.elapsed());
+        // Those of its kind go on, and the others are found out again.
+        let took = waits(&pace, Priority::Ordinary, call(LOOKS, 9_500 + number)).await;
+        assert!(took <= SECOND, "{took:?}");
+        sleep(20 * SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn kinds_that_come_one_after_the_other_while_all_is_down_are_one_call_in_five_seconds() {
+    let pace = Arc::new(Alone::new(&limits(10, None)));
+    (0..FAULTS).for_each(|one| pace.trouble(call(u64::from(one % 2), u64::from(one))));
+    let sent = Arc::new(StdMutex::new(Vec::new()));
+    for kind in 0..30 {
+        let (pace, sent) = (pace.clone(), sent.clone());
+        tokio::spawn(async move {
+            loop {
+                match pace
+                    .0
+                    .turn(&pace.1, Priority::Revocation, call(kind, 50))
+                    .await
+                {
+                    Ok(_turn) => {
+                        sent.lock().unwrap().push(Instant::now());
+                        pace.trouble(call(kind, 50));
+                    }
+                    Err(refusal) => sleep(refusal.after).await,
+                }
+            }
+        });
+    }
+    sleep(300 * SECOND).await;
+    let sent = sent.lock().unwrap();
+    assert!(sent.len() >= 40, "{}", sent.len());
+    let gaps = sent.windows(2).map(|two| two[1] - two[0]);
+    assert!(gaps.min() >= Some(5 * SECOND), "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_waited_for_and_does_not_come_again_holds_the_others_for_a_while_only() {
+    let pace = Alone::new(&limits(10, None));
+    (0..FAULTS).for_each(|one| pace.trouble(call(u64::from(one % 2), u64::from(one))));
+    let well = call(LOOKS + 8, 1);
+    assert!(
+        pace.0
+            .turn(&pace.1, Priority::Ordinary, well)
+            .await
+            .is_err()
+    );
+    let took = waits(&pace, Priority::Revocation, call(1, 70)).await;
+    assert!((15 * SECOND..=21 * SECOND).contains(&took), "{took:?}");
 }
