@@ -128,8 +128,8 @@ async fn a_group_that_goes_while_an_import_reads_is_not_found_again() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_was_only_found_in_a_group_that_is_gone_is_not_put_into_it_again() {
+/// Four users, and a Group that an import has found with two of them.
+async fn with_a_found_group() -> (World, Vec<String>, String) {
     let mut world = World::with(SOON, &["--empty"]).await;
     let users = world.users("u", 4).await;
     makes(&world, "crew", &["u0", "u1"]).await;
@@ -139,6 +139,12 @@ async fn who_was_only_found_in_a_group_that_is_gone_is_not_put_into_it_again() {
         .as_str()
         .unwrap()
         .to_owned();
+    (world, users, crew)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_only_found_in_a_group_that_is_gone_is_not_put_into_it_again() {
+    let (world, users, crew) = with_a_found_group().await;
     assert_eq!(world.members(&crew).await.len(), 2);
     // One of those who are asked for was found there before.
     assert_eq!(added(&world, &crew, &users[1..2]).await, 204);
@@ -156,15 +162,7 @@ async fn who_was_only_found_in_a_group_that_is_gone_is_not_put_into_it_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_membership_that_was_taken_away_is_told_and_not_found_again() {
-    let mut world = World::with(SOON, &["--empty"]).await;
-    let users = world.users("u", 4).await;
-    makes(&world, "crew", &["u0", "u1"]).await;
-    world.import();
-    until_imported(&world).await;
-    let crew = called(&world, "crew").await[0]["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let (mut world, users, crew) = with_a_found_group().await;
     let remove = json!([{ "op": "remove", "path": "members", "value": values(&users[..1]) }]);
     let path = format!("/Groups/{crew}");
     world.patch(&path, remove).await.expect(204);

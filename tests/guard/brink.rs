@@ -170,6 +170,21 @@ async fn until_refused(world: &World, users: u64) -> Value {
     }
 }
 
+/// After it was killed, in front of an application that is well again.
+async fn starts_with_the_first_protected(world: &mut World) {
+    world.kill_bridge();
+    let protected = format!("protected_users = [{:?}]", address("m0"));
+    world.reconfigure(|text| {
+        text.replace(
+            "{ enabled = false }",
+            &format!("{{ enabled = false, {protected} }}"),
+        )
+    });
+    world.faults(json!({})).await;
+    world.forget_calls().await;
+    world.start_bridge();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leaver_who_is_protected_by_now_is_told_as_refused_and_not_as_pending() {
     let rules = "sync_wait = \"200ms\"\nguard = { enabled = false }";
@@ -187,17 +202,7 @@ async fn a_leaver_who_is_protected_by_now_is_told_as_refused_and_not_as_pending(
     world.patch(&user, off).await.expect(200);
     let pending = || async { world.status().await["connections"][0]["pending"].clone() };
     assert_eq!(pending().await["memberships"], 2);
-    world.kill_bridge();
-    let protected = format!("protected_users = [{:?}]", address("m0"));
-    world.reconfigure(|text| {
-        text.replace(
-            "{ enabled = false }",
-            &format!("{{ enabled = false, {protected} }}"),
-        )
-    });
-    world.faults(json!({})).await;
-    world.forget_calls().await;
-    world.start_bridge();
+    starts_with_the_first_protected(&mut world).await;
     let here = until_refused(&world, 1).await;
     assert_eq!(here["refusedResources"][0]["id"], ids[0], "{here:#}");
     assert_eq!(writes(&world).await, Vec::<Value>::new());
@@ -235,17 +240,7 @@ async fn a_lower_site_role_of_before_the_protection_is_told_and_not_sent() {
         assert!(Instant::now() < end, "it is not said again");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    world.kill_bridge();
-    let protected = format!("protected_users = [{:?}]", address("m0"));
-    world.reconfigure(|text| {
-        text.replace(
-            "{ enabled = false }",
-            &format!("{{ enabled = false, {protected} }}"),
-        )
-    });
-    world.faults(json!({})).await;
-    world.forget_calls().await;
-    world.start_bridge();
+    starts_with_the_first_protected(&mut world).await;
     let here = until_refused(&world, 1).await;
     let told = &here["refusedResources"][0];
     assert_eq!(told["id"], ids[0], "{here:#}");
