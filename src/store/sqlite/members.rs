@@ -392,7 +392,12 @@ impl<'db> Named<'db> {
             let was_there = pair.was.is_some_and(|was| was.observed == 1);
             // Asked for of who must not have it now: kept, and taken away there.
             let withdrawn = pair.desired && was_there && withdrawal::doubt(db, group.0, key)?;
-            open |= withdrawn;
+            if withdrawn {
+                // A new attempt: who waits for it is not answered with the last one.
+                db.prepare_cached(AGAIN)?.execute([group.0, key, seq])?;
+                flushed.again = true;
+                open = true;
+            }
             if !open {
                 continue;
             }
