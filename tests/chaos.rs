@@ -62,7 +62,7 @@ fn faults(dice: &Dice) -> Value {
 async fn act(world: &World, dice: &Dice, users: &[String], groups: &[String]) {
     let person = &users[dice.roll(users.len())];
     let path = format!("/Groups/{}", groups[dice.roll(groups.len())]);
-    let some: Vec<String> = (0..1 + dice.roll(5))
+    let some: Vec<String> = (0..=dice.roll(5))
         .map(|_| users[dice.roll(users.len())].clone())
         .collect();
     let change =

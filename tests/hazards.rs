@@ -375,7 +375,13 @@ async fn what_lands_late_is_undone_before_the_time_in_which_a_call_can_land_has_
                 there.contains(&account) != (newer == "add")
             };
             let landing = began + Duration::from_millis(lands);
-            tokio::time::sleep_until((landing - Duration::from_millis(50)).into()).await;
+            tokio::time::sleep_until(
+                landing
+                    .checked_sub(Duration::from_millis(50))
+                    .unwrap()
+                    .into(),
+            )
+            .await;
             while !is_wrong().await {
                 assert!(began.elapsed() < Duration::from_secs(6), "it never lands");
                 tokio::time::sleep(Duration::from_millis(20)).await;

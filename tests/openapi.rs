@@ -1,4 +1,4 @@
-//! The OpenAPI document against the server that serves it.
+//! The `OpenAPI` document against the server that serves it.
 
 use reqwest::StatusCode;
 

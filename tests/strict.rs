@@ -93,17 +93,16 @@ async fn a_strict_connection_refuses_what_a_lenient_one_takes() {
         let refused = strict.post("/Users", body.clone()).await.expect(400);
         assert_eq!(refused.body["scimType"], kind, "{body}: {}", refused.body);
         let put = strict.post("/Users", user("before")).await;
-        let path = match put.status.as_u16() {
-            201 => format!("/Users/{}", put.id()),
-            _ => {
-                let found = strict
-                    .get("/Users?filter=userName%20eq%20%22before@example.com%22")
-                    .await;
-                format!(
-                    "/Users/{}",
-                    found.body["Resources"][0]["id"].as_str().unwrap()
-                )
-            }
+        let path = if put.status.as_u16() == 201 {
+            format!("/Users/{}", put.id())
+        } else {
+            let found = strict
+                .get("/Users?filter=userName%20eq%20%22before@example.com%22")
+                .await;
+            format!(
+                "/Users/{}",
+                found.body["Resources"][0]["id"].as_str().unwrap()
+            )
         };
         strict.put(&path, body).await.expect(400);
     }
@@ -258,13 +257,12 @@ async fn a_password_leaves_no_trace() {
         let canary = "canary-7f3a9c-password";
         let body = with(user("pw"), "password", json!(canary));
         let set = json!([{"op": "replace", "path": "password", "value": canary}]);
-        let made = match is_strict {
-            false => world.post("/Users", body.clone()).await.expect(201),
-            true => {
-                let refused = world.post("/Users", body.clone()).await.expect(400);
-                assert_eq!(refused.body["scimType"], "invalidSyntax");
-                world.post("/Users", user("pw")).await.expect(201)
-            }
+        let made = if !is_strict {
+            world.post("/Users", body.clone()).await.expect(201)
+        } else {
+            let refused = world.post("/Users", body.clone()).await.expect(400);
+            assert_eq!(refused.body["scimType"], "invalidSyntax");
+            world.post("/Users", user("pw")).await.expect(201)
         };
         let path = format!("/Users/{}", made.id());
         let answer = if is_strict { 400 } else { 200 };

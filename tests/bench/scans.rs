@@ -77,7 +77,7 @@ fn reads(caller: Caller, ids: Arc<[String]>) -> impl Traffic {
     }
 }
 
-/// PATCHes of one member each: some hundred join, and then they leave.
+/// `PATCHes` of one member each: some hundred join, and then they leave.
 fn writes(caller: Caller, group: String, ids: Arc<[String]>) -> impl Traffic {
     let path = format!("/Groups/{group}");
     move |number: u64, out: &mut Vec<u8>| {

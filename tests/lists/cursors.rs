@@ -64,9 +64,10 @@ async fn cursors_lead_through_every_list_and_back() {
             json!({"filter": "id pr", "sortBy": "id", "attributes": "id"}),
         ] {
             // What is not stored was never created.
-            let total = match query["filter"] == "meta.created pr" {
-                true => stored,
-                false => stored + rows,
+            let total = if query["filter"] == "meta.created pr" {
+                stored
+            } else {
+                stored + rows
             };
             let whole = ids(&world.listed_both_ways(of, query.clone()).await.expect(200));
             assert_eq!(whole.len(), total);

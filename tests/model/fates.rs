@@ -73,7 +73,7 @@ impl State {
         }
         let turn = next.turn.as_mut()?;
         let call = turn.call.take().filter(|call| !call.done)?;
-        let alone = !call.whole && call.named.count_ones() == 1;
+        let alone = !call.whole && call.named.is_power_of_two();
         if !alone {
             // The same by smaller calls.
             turn.halved = !call.whole;

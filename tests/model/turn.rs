@@ -56,28 +56,25 @@ impl State {
         };
         // A look shows whom a replacement would take out unasked.
         let alone = !self.stranger || off == Some(Rule::NobodyUnasked);
-        match full.filter(|_| alone) {
-            Some(full) => {
-                turn.todo = 0;
-                let call = Call {
-                    named: if off == Some(Rule::WholeSet) {
-                        full & open
-                    } else {
-                        full
-                    },
-                    adds: true,
-                    whole: true,
-                    done: false,
-                    skipped: 0,
-                };
-                next.dispatch(turn, call, open);
-                Some(next)
-            }
-            None => {
-                next.turn = Some(turn);
-                next.go_on(off);
-                Some(next)
-            }
+        if let Some(full) = full.filter(|_| alone) {
+            turn.todo = 0;
+            let call = Call {
+                named: if off == Some(Rule::WholeSet) {
+                    full & open
+                } else {
+                    full
+                },
+                adds: true,
+                whole: true,
+                done: false,
+                skipped: 0,
+            };
+            next.dispatch(turn, call, open);
+            Some(next)
+        } else {
+            next.turn = Some(turn);
+            next.go_on(off);
+            Some(next)
         }
     }
 
