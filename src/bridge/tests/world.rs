@@ -279,12 +279,6 @@ async fn named(
         .collect()
 }
 
-async fn is_refused(session: &Session, id: &str) -> bool {
-    let (store, key) = (&session.bridge.store, session.connection.key);
-    let refused = store.refused_resources(key, 1_000).await.unwrap();
-    refused.iter().any(|it| it.id.to_string() == id)
-}
-
 impl World {
     /// What a client finds again by a filter, once the bridge is back.
     async fn look_up(&self, store: &dyn Store) {
@@ -402,10 +396,11 @@ impl World {
             Act::Replace(_, set) => members("replace", set),
             _ => {
                 let mut name = format!("name {}", below(1_000));
-                if is_refused(session, id).await {
-                    // That would be tried again by its new name, and is another
-                    // group then to whoever judges.
-                    name = act.group().unwrap().clone();
+                let group = act.group().unwrap();
+                if !self.app.stock().groups.contains_key(group) {
+                    // Should its creation be refused, the next try has the new name,
+                    // which is another group to whoever judges.
+                    name.clone_from(group);
                 }
                 json!([{ "op": "replace", "path": "displayName", "value": name }])
             }
