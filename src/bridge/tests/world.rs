@@ -397,7 +397,7 @@ impl World {
             _ => {
                 let mut name = format!("name {}", below(1_000));
                 let group = act.group().unwrap();
-                if !self.app.stock().groups.contains_key(group) {
+                if !self.is_made(group) {
                     // Should its creation be refused, the next try has the new name,
                     // which is another group to whoever judges.
                     name.clone_from(group);
@@ -407,6 +407,16 @@ impl World {
         };
         let patch = parsed(&session.schemas(), ResourceType::Group, &operations);
         session.patch_group(id, patch, any, b"").await
+    }
+
+    /// Whether a client knows that a group was made as it asked for.
+    fn is_made(&self, group: &String) -> bool {
+        let history = lock(&self.history);
+        let asked = history.iter().rfind(|entry| {
+            let creates = matches!(&entry.act, Act::CreateGroup(name, _) if name == group);
+            creates && !matches!(entry.ended, End::Refused | End::Needless)
+        });
+        asked.is_some_and(|it| matches!(it.ended, End::Done { pending: false, .. }))
     }
 
     fn learn(
