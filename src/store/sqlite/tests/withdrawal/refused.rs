@@ -44,6 +44,23 @@ async fn a_refused_removal_is_a_refused_end_that_is_kept_and_tried_again() {
 }
 
 #[tokio::test]
+async fn a_refused_removal_is_a_new_attempt_when_its_inactive_user_is_asked_for() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    scene.set_active(&ann, "ann", false).await;
+    scene.withdraw(ann.key).await;
+    let before = scene.begin(dev.key).await;
+    scene.end(&before, refuse(ann.key)).await;
+    scene.how_it_ended(ann.key).await;
+    let asked = scene.change(&dev, add(&[ann.resource.id])).await.unwrap();
+    assert_eq!((asked.changed, &*asked.touched), (false, &[ann.key][..]));
+    assert!(asked.seq > before.seq, "not answered with the last attempt");
+    let turn = scene.begin(dev.key).await;
+    assert_eq!(names(&turn.work.removes), [ann.key]);
+}
+
+#[tokio::test]
 async fn what_was_refused_of_who_is_deleted_ends_with_its_group() {
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;
