@@ -83,19 +83,35 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
 
 /// What the file says now.
 pub fn read(path: &Path) -> Paused {
-    let all = Paused {
-        everything: true,
-        ..Paused::default()
-    };
-    match fs::metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Paused::default(),
-        Ok(data) if data.is_file() && data.len() <= LONGEST => match fs::read_to_string(path) {
-            Ok(text) => Paused::parse(&text),
-            Err(error) if error.kind() == ErrorKind::NotFound => Paused::default(),
-            Err(_) => all,
+    match text_at(path) {
+        Ok(Some(text)) => Paused::parse(&text),
+        Ok(None) => Paused::default(),
+        Err(_) => Paused {
+            everything: true,
+            ..Paused::default()
         },
-        _ => all,
     }
+}
+
+/// The text of a file, if there is one. Nothing else is opened: reading a pipe waits
+/// for its writer, for ever perhaps. A link that leads nowhere is something.
+fn text_at(path: &Path) -> io::Result<Option<String>> {
+    let gone = |error: &io::Error| error.kind() == ErrorKind::NotFound;
+    let data = match fs::metadata(path) {
+        Err(error) if gone(&error) && fs::symlink_metadata(path).is_err() => return Ok(None),
+        data => data?,
+    };
+    if !data.is_file() || data.len() > LONGEST {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    match fs::read_to_string(path) {
+        Err(error) if gone(&error) => Ok(None),
+        text => text.map(Some),
+    }
+}
+
+fn text_or_none(path: &Path) -> String {
+    text_at(path).ok().flatten().unwrap_or_default()
 }
 
 /// Stops one connection, or with `None` all of them. `why` is kept in the file. Where
@@ -105,7 +121,7 @@ pub fn pause(path: &Path, connection: Option<&str>, why: &str) -> io::Result<Pau
     // Nobody's word about an earlier time.
     let _ = fs::remove_file(resumed_by(path));
     let why: String = why.chars().filter(|c| !c.is_control()).collect();
-    let mut text = fs::read_to_string(path).unwrap_or_default();
+    let mut text = text_or_none(path);
     if now.everything && text.trim().is_empty() && path.exists() {
         text = "*\n".to_owned();
     }
@@ -140,7 +156,7 @@ pub fn resume(path: &Path, connection: Option<&str>, who: &str) -> io::Result<Pa
             ));
         }
         (Some(name), _) => {
-            let text = fs::read_to_string(path).unwrap_or_default();
+            let text = text_or_none(path);
             let other = |line: &&str| line.split('#').next().map(str::trim) != Some(name);
             let lines = text.lines().filter(other);
             lines.map(|line| format!("{line}\n")).collect()
@@ -169,9 +185,7 @@ fn resumed_by(path: &Path) -> PathBuf {
 /// Who stopped a connection, as the file says it: the first word that is for
 /// people.
 fn paused_by(path: &Path, connection: &str) -> Option<String> {
-    let text = fs::read_to_string(path)
-        .ok()
-        .filter(|text| text.len() as u64 <= LONGEST)?;
+    let text = text_or_none(path);
     let mut lines = text.lines().filter_map(|line| line.split_once('#'));
     let (_, why) = lines.find(|(name, _)| [connection, "*"].contains(&name.trim()))?;
     why.split_whitespace().next().map(str::to_owned)
@@ -231,7 +245,7 @@ impl Switch {
     /// Who resumed, where that was said; nobody is told of twice.
     pub(super) fn resumed_by(&self) -> Option<String> {
         let said = resumed_by(self.file.as_ref()?);
-        let who = fs::read_to_string(&said).ok()?;
+        let who = text_at(&said).ok().flatten()?;
         let _ = fs::remove_file(said);
         Some(who)
     }
@@ -312,8 +326,23 @@ mod tests {
             "what cannot be read stops everything"
         );
         fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), &file).unwrap();
+        assert!(read(&file).everything, "a link that leads nowhere is there");
+        fs::remove_file(&file).unwrap();
         fs::create_dir(&file).unwrap();
         assert!(read(&file).everything);
+    }
+
+    #[test]
+    fn a_pipe_stops_everything_and_nobody_waits_for_what_it_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("drawbridge.db.paused");
+        let made = std::process::Command::new("mkfifo").arg(&file).status();
+        assert!(made.unwrap().success());
+        assert!(read(&file).everything);
+        assert_eq!(paused_by(&file, "acme"), None);
+        assert!(pause(&file, Some("acme"), "why").unwrap().stops("acme"));
+        assert!(resume(&file, None, "anna").unwrap().is_nothing());
     }
 
     #[test]

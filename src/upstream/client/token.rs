@@ -5,7 +5,7 @@
 //! in a `Debug` text, a log line or an error.
 
 use std::{
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
@@ -117,6 +117,10 @@ const SETTLES: Duration = Duration::from_secs(1);
 
 /// A shorter one would be found in words that have nothing to do with it.
 const SHORTEST: usize = 6;
+
+/// What servers take as one header, at most; tokens of some identity providers have
+/// several thousand.
+const LONGEST: u64 = 16 * 1024;
 
 /// A credential at work.
 #[derive(Debug)]
@@ -263,8 +267,7 @@ fn read(source: &TokenSource) -> Result<SecretString, String> {
         TokenSource::Literal(value) => (value.expose_secret().to_owned(), "token".to_owned()),
         TokenSource::File(path) => {
             let place = format!("token file {}", path.display());
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| format!("{place} cannot be read: {error}"))?;
+            let text = text_of(path).map_err(|error| format!("{place} cannot be read: {error}"))?;
             (text, place)
         }
         TokenSource::Env(name) => {
@@ -285,6 +288,20 @@ fn read(source: &TokenSource) -> Result<SecretString, String> {
         ));
     }
     Ok(text.to_owned().into())
+}
+
+/// Not of a pipe, whose writer would have to be waited for.
+fn text_of(path: &Path) -> io::Result<String> {
+    let data = std::fs::metadata(path)?;
+    if !data.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    if data.len() > LONGEST {
+        return Err(io::Error::other(format!(
+            "it is longer than a token, which has {LONGEST} bytes at most"
+        )));
+    }
+    std::fs::read_to_string(path)
 }
 
 fn header_of(scheme: &Scheme, value: &SecretString) -> Option<HeaderValue> {
@@ -409,7 +426,12 @@ mod tests {
         let token = Token::new(TokenSource::File(path.clone()), Scheme::Bearer);
         token.header().unwrap();
         assert_eq!(token.trouble(), None);
-        for (text, told) in [("", "empty"), ("a\nb", "more than one line")] {
+        let long = "x".repeat(200_000);
+        for (text, told) in [
+            ("", "empty"),
+            ("a\nb", "more than one line"),
+            (&*long, "longer than a token"),
+        ] {
             std::fs::write(&path, text).unwrap();
             tokio::time::advance(LOOK).await;
             let reason = token.trouble().unwrap();
