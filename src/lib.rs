@@ -109,6 +109,9 @@
 //! What was sent in the last minute is in a file beside the store, so that the
 //! limits of an application hold across a restart.
 
+// What a test's helper takes and gives is what its callers have and need.
+#![cfg_attr(test, allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps))]
+
 #[macro_use]
 mod point;
 

@@ -7,8 +7,6 @@
 //! time are judged, is
 //! `DRAWBRIDGE_BACKLOG=100000 DRAWBRIDGE_PROGRAM=target/release/drawbridge cargo test --workspace --test main backlog -- --nocapture`.
 
-#![allow(clippy::print_stdout)]
-
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},

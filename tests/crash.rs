@@ -5,8 +5,6 @@
 //! 1,000 at the named points that only a debug build has, is
 //! `DRAWBRIDGE_KILLS=1000 DRAWBRIDGE_PROGRAM=target/release/drawbridge cargo test --workspace --test main crash:: -- --nocapture --test-threads 1`.
 
-#![allow(clippy::print_stdout)]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{

@@ -7,8 +7,6 @@
 //! `DRAWBRIDGE_LOAD_SECONDS=600 cargo test --release --workspace --test main load:: -- --nocapture`,
 //! at 200 writes/s.
 
-#![allow(clippy::print_stdout)]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,

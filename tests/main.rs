@@ -3,6 +3,10 @@
 //! Everything comes in by the front door. `front` speaks to the server byte by
 //! byte; the rest starts whole processes with the harness in `support`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// Figures, for whoever asks with `--nocapture`.
+#![allow(clippy::print_stdout)]
+// What a helper takes and gives is what its callers have and need.
+#![allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps)]
 #![allow(unreachable_pub)]
 
 use drawbridge::simulator::Call;

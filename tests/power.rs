@@ -8,8 +8,6 @@
 //! Sixty images in the ordinary test run. The long form is
 //! `DRAWBRIDGE_IMAGES=500 cargo test --workspace --test main power -- --nocapture`.
 
-#![allow(clippy::print_stdout)]
-
 use std::{collections::BTreeSet, path::Path};
 
 use drawbridge::{scim::resource::ResourceId, store};

@@ -6,8 +6,6 @@
 //! Three hundred in the ordinary test run. The long form is
 //! `DRAWBRIDGE_STORM=2000 cargo test --release --test main storm -- --nocapture`.
 
-#![allow(clippy::print_stdout)]
-
 use std::{
     collections::BTreeSet,
     sync::atomic::{AtomicUsize, Ordering},

@@ -54,6 +54,10 @@ pub struct Tenant {
     _application: Option<(Process, TempDir)>,
 }
 
+#[expect(
+    clippy::unused_async,
+    reason = "whatever starts a world is awaited, whether it waits by now or not"
+)]
 impl World {
     /// An empty application and a bridge with no guard between it and a test.
     pub async fn start() -> Self {

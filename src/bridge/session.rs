@@ -244,6 +244,7 @@ pub(super) fn known(of: ResourceType, id: &str) -> Result<ResourceId, Failure> {
     ResourceId::exact(id).ok_or_else(|| missing(of, id))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 pub(super) fn store_failed(error: StoreError) -> Failure {
     tracing::error!(%error, "the store failed");
     match error {

@@ -55,7 +55,6 @@ const CONNECTION: &str = "demo";
 /// that it stays up, for you to try requests of your own. Nothing leaves this
 /// machine and nothing is left behind.
 #[derive(Debug, Args)]
-#[allow(clippy::struct_excessive_bools)] // Each is a switch of the command line.
 pub(super) struct Demo {
     /// End after the flows; the exit status is 0 only if all went as expected.
     #[arg(long)]

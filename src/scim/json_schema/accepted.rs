@@ -242,12 +242,11 @@ impl Reader {
         });
         let list =
             |item: Value| json!({"type": "array", "items": item, "maxItems": limits.members});
-        let mut whole = match self.strict {
-            true => json!({"anyOf": [list(member), {"type": "null"}]}),
-            false => {
-                let member = json!({"anyOf": [member, id]});
-                json!({"anyOf": [list(member.clone()), member, {"enum": [null, "", {}]}]})
-            }
+        let mut whole = if self.strict {
+            json!({"anyOf": [list(member), {"type": "null"}]})
+        } else {
+            let member = json!({"anyOf": [member, id]});
+            json!({"anyOf": [list(member.clone()), member, {"enum": [null, "", {}]}]})
         };
         annotate(definition, &mut whole);
         whole

@@ -1,8 +1,4 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![allow(
-    clippy::needless_pass_by_value,
-    reason = "JSON is written where it is used"
-)]
 
 use serde_json::json;
 

@@ -3,6 +3,10 @@
 //! (with an extension that claims everything there is to claim) and tries what
 //! its definition promises and what it forbids.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "only a closure takes claims of any lifetime"
+)]
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;

@@ -17,7 +17,6 @@ use super::{
     withdrawal::withdrawn,
 };
 
-#[allow(clippy::struct_excessive_bools)]
 struct Refused {
     desired: bool,
     /// `None`: the account was made anew since it was handed out, so what was refused

@@ -1,6 +1,8 @@
 //! A process that ends with a backlog and one that takes over at once, against
 //! an application that counts on: nothing that the second one sends is too much.
 
+#![allow(clippy::print_stdout)]
+
 use std::{path::Path, sync::Arc, time::SystemTime};
 
 use super::{
