@@ -218,8 +218,8 @@ pub const DONE: &str = "done";
 /// What a lane has to do next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pending {
-    User(UserTurn),
-    Group(GroupTurn),
+    User(Box<UserTurn>),
+    Group(Box<GroupTurn>),
     /// A user whose account is not there yet.
     Staged(ResourceId),
 }

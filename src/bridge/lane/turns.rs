@@ -143,7 +143,7 @@ impl Lanes {
             pause,
             waits,
             ..
-        } = first_if(takes, work).await?;
+        } = first_if(takes, Box::pin(work)).await?;
         point!("user-turn.worked");
         if let Some(id) = &learned.upstream_id
             && self.0.store.is_bound_elsewhere(key, id.clone()).await?
@@ -187,8 +187,8 @@ impl Lanes {
         }
         let failed = self.0.well.note(&learned.calls);
         let progress = converge::did_something(&learned.calls);
-        let left = learned.calls.iter().rev();
-        let left = left.filter_map(|(_, _, took)| took.left.clone()).next();
+        let mut left = learned.calls.iter().rev();
+        let left = left.find_map(|(_, _, took)| took.left.clone());
         let waits = waits.or(left.map(|reason| Waits {
             users: vec![key],
             group: None,
@@ -265,7 +265,7 @@ impl Lanes {
         };
         let (upstream, people) = (self.0.upstream.as_ref(), self.0.people.as_ref());
         let work = send(upstream, people, turn, &since, doubts);
-        let (mut learned, pause) = first_if(first, work).await;
+        let (mut learned, pause) = first_if(first, Box::pin(work)).await;
         let pause = spared.add_to(&mut learned, pause);
         let now = Instant::now();
         let failed = self.0.well.note(&learned.calls);

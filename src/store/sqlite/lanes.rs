@@ -76,9 +76,11 @@ pub(super) fn pending(
     };
     for lane in lanes.into_iter().take(most) {
         pending.extend(match lane {
-            Lane::User(key) => user_turn::prepare(db, key)?.map(|(_, turn)| Pending::User(turn)),
+            Lane::User(key) => {
+                user_turn::prepare(db, key)?.map(|(_, turn)| Pending::User(Box::new(turn)))
+            }
             Lane::Group(key) => match group_turn::prepare(db, key, PREVIEWED)? {
-                Some((_, turn)) => Some(Pending::Group(families::counted(db, turn)?)),
+                Some((_, turn)) => Some(Pending::Group(Box::new(families::counted(db, turn)?))),
                 None => None,
             },
         });
