@@ -123,7 +123,7 @@ pub fn pause(path: &Path, connection: Option<&str>, why: &str) -> io::Result<Pau
     let why: String = why.chars().filter(|c| !c.is_control()).collect();
     let mut text = text_or_none(path);
     if now.everything && text.trim().is_empty() && path.exists() {
-        text = "*\n".to_owned();
+        text = "*\n".into();
     }
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');

@@ -74,7 +74,7 @@ impl<'t, 'i> From<&'t Spanned<DeValue<'i>>> for Value<'t, 'i> {
     }
 }
 
-impl<'t, 'i> Value<'t, 'i> {
+impl<'t> Value<'t, '_> {
     fn visit<V: Visitor<'t>>(&self, visitor: V) -> Result<V::Value, Fault> {
         let value = match self.what {
             What::Table(table) => return visitor.visit_map(Entries::of(table)),

@@ -75,15 +75,12 @@ impl Doubts {
             return true;
         }
         let digest = drift::digest(&lost.gone);
-        match self.0.iter_mut().find(|doubt| doubt.of() == list) {
-            Some(doubt) => {
-                doubt.again(digest, now);
-                doubt.is_believed()
-            }
-            None => {
-                self.0.push(Shrunk::first(list, digest, now));
-                false
-            }
+        if let Some(doubt) = self.0.iter_mut().find(|doubt| doubt.of() == list) {
+            doubt.again(digest, now);
+            doubt.is_believed()
+        } else {
+            self.0.push(Shrunk::first(list, digest, now));
+            false
         }
     }
 

@@ -149,8 +149,8 @@ impl Assignable {
             text("description", false, "What it is for."),
         ];
         [
-            document(self.urn(), self.name(), draft),
-            document(self.okta_urn(), self.okta_name(), okta),
+            document(self.urn(), self.name(), &draft),
+            document(self.okta_urn(), self.okta_name(), &okta),
         ]
     }
 
@@ -168,7 +168,7 @@ impl Assignable {
     }
 }
 
-fn document(urn: &str, name: &str, attributes: Vec<Value>) -> Value {
+fn document(urn: &str, name: &str, attributes: &[Value]) -> Value {
     json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"],
         "id": urn,

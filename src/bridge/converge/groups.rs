@@ -288,7 +288,7 @@ impl Turn<'_> {
         self.leave(rest);
         let mut removals = removals.into_iter();
         let mut halves = Vec::new();
-        while let Some(removal) = removals.next() {
+        for removal in removals.by_ref() {
             if let Next::Stop(_) = self.send(removal, &mut halves).await {
                 break;
             }

@@ -34,7 +34,7 @@ pub(in crate::bridge) struct People {
     began: Option<Instant>,
     /// How far what the application shows may lag behind.
     read_lag: Duration,
-    people: Mutex<HashMap<String, Arc<Turnstile<Told>>>>,
+    told: Mutex<HashMap<String, Arc<Turnstile<Told>>>>,
 }
 
 /// What was last told of one user.
@@ -59,14 +59,14 @@ impl People {
         Self {
             began: sent_lately.then(Instant::now),
             read_lag,
-            people: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
     /// Waits until nothing is sent about a user; nothing else is, then.
     pub(in crate::bridge) async fn alone(&self, account: &str) -> OwnedMutexGuard<Told> {
         let turnstile = {
-            let people = self.people.lock();
+            let people = self.told.lock();
             let mut people = people.unwrap_or_else(PoisonError::into_inner);
             if people.len() >= FEW && people.len().is_multiple_of(FEW / 4) {
                 people.retain(|_, person| is_remembered(person));
@@ -81,7 +81,7 @@ impl People {
 #[cfg(test)]
 impl People {
     pub(super) fn remembered(&self) -> usize {
-        self.people.lock().map_or(0, |people| people.len())
+        self.told.lock().map_or(0, |people| people.len())
     }
 }
 

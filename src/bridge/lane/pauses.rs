@@ -62,7 +62,7 @@ impl Lanes {
             return;
         }
         if self.with(lane, |state| state.kicked) == Some(false) {
-            let _ = tokio::time::timeout(wait - first, notify.notified()).await;
+            let _ = tokio::time::timeout(wait.saturating_sub(first), notify.notified()).await;
         }
     }
 
@@ -114,7 +114,7 @@ impl Lanes {
                 }
             }
             Pause::Look => {
-                rest_unless(&notify, backed_off(LOOKS, attempts.saturating_sub(1))).await
+                rest_unless(&notify, backed_off(LOOKS, attempts.saturating_sub(1))).await;
             }
             Pause::HandedOver => {
                 let wait = backed_off(HAND_OVER, attempts.saturating_sub(1));

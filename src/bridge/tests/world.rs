@@ -326,24 +326,24 @@ impl World {
         let answer = match (act, id) {
             (Act::CreateUser(user), _) => {
                 let made = session.create_user(account(user)).await;
-                self.learn(&self.users, user, &made);
+                Self::learn(&self.users, user, &made);
                 made
             }
             (Act::CreateGroup(group, members), _) => {
                 let made = session
                     .create_group(body(group, Some(self.ids(members))))
                     .await;
-                self.learn(&self.groups, group, &made);
+                Self::learn(&self.groups, group, &made);
                 made
             }
             (_, None) => return End::Needless,
             (Act::DeleteUser(user), Some(id)) => {
                 let gone = session.delete_user(&id, Precondition::default()).await;
-                return self.forget(&self.users, user, gone, since);
+                return Self::forget(&self.users, user, gone, since);
             }
             (Act::DeleteGroup(group), Some(id)) => {
                 let gone = session.delete_group(&id, Precondition::default()).await;
-                return self.forget(&self.groups, group, gone, since);
+                return Self::forget(&self.groups, group, gone, since);
             }
             (act, Some(id)) => self.change(session, act, &id).await,
         };
@@ -419,19 +419,13 @@ impl World {
         asked.is_some_and(|it| matches!(it.ended, End::Done { pending: false, .. }))
     }
 
-    fn learn(
-        &self,
-        known: &Mutex<BTreeMap<String, String>>,
-        name: &str,
-        made: &Result<Written, Failure>,
-    ) {
+    fn learn(known: &Mutex<BTreeMap<String, String>>, name: &str, made: &Result<Written, Failure>) {
         if let Ok(written) = made {
             lock(known).insert(name.to_owned(), written.resource.id.to_string());
         }
     }
 
     fn forget(
-        &self,
         known: &Mutex<BTreeMap<String, String>>,
         name: &str,
         gone: Result<(), Failure>,

@@ -77,14 +77,14 @@ fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
         query(
             "filter",
             "Which resources (RFC 7644 section 3.4.2.2).",
-            json!({
+            &json!({
                 "type": "string", "format": "scim-filter", "minLength": 1, "maxLength": connection.limits.filter,
             }),
         ),
         query(
             "sortBy",
             "The attribute to sort by (RFC 7644 section 3.4.2.3); without it the order is that of creation.",
-            json!({"type": "string", "format": "scim-attribute"}),
+            &json!({"type": "string", "format": "scim-attribute"}),
         ),
         query(
             "sortOrder",
@@ -92,7 +92,7 @@ fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
                 true => "Ascending unless it is descending.",
                 false => "Ascending unless it is descending; in any letter case.",
             },
-            match strict {
+            &match strict {
                 true => json!({"type": "string", "enum": ["ascending", "descending"]}),
                 false => json!({"type": "string", "enum": ["ascending", "descending", ""]}),
             },
@@ -100,29 +100,29 @@ fn queries(connection: &Connection<'_>) -> Vec<(String, Value)> {
         query(
             "cursor",
             "Asks for pages by cursor (RFC 9865): empty for the first page, else the nextCursor or previousCursor of an answer to the same query. Not together with startIndex, and with the same count for every page.",
-            json!({"type": "string", "format": "scim-cursor"}),
+            &json!({"type": "string", "format": "scim-cursor"}),
         ),
         query(
             "startIndex",
             "The first of the page, counted from 1; less counts as 1.",
-            json!({"type": "integer", "default": 1}),
+            &json!({"type": "integer", "default": 1}),
         ),
         query(
             "count",
             "The most resources of the page; more than the maximum counts as the maximum, less than 0 as 0.",
-            json!({
+            &json!({
                 "type": "integer", "default": crate::scim::query::DEFAULT_COUNT,
             }),
         ),
         query(
             "attributes",
             "What to show besides what is always shown: names joined by commas (RFC 7644 section 3.9).",
-            names.clone(),
+            &names,
         ),
         query(
             "excludedAttributes",
             "What not to show, of what is not always shown: names joined by commas.",
-            names,
+            &names,
         ),
     ]
 }
@@ -145,7 +145,7 @@ fn headers() -> Vec<(String, Value)> {
     ]
 }
 
-fn query(name: &str, description: &str, schema: Value) -> (String, Value) {
+fn query(name: &str, description: &str, schema: &Value) -> (String, Value) {
     (
         name.to_owned(),
         json!({"name": name, "in": "query", "description": description, "schema": schema}),

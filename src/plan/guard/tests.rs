@@ -422,7 +422,7 @@ proptest! {
     #[test]
     fn a_leaver_is_held_by_what_goes_in_all_and_the_first_by_nothing(guard in guards(), history in histories()) {
         let History { leavers, from_all, users, .. } = history;
-        let alone = History { leavers, from_all, users, ..History::default() };
+        let alone = History { from_all, leavers, users, ..History::default() };
         let held = |history| guard.judge(Taking::Access, history).is_err();
         prop_assert_eq!(held(&history), held(&alone));
         let most = guard.removals.most(users);

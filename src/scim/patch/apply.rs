@@ -53,12 +53,11 @@ fn cost(change: &AttributeChange, attributes: &Map<String, Value>) -> u64 {
     };
     let length = |list: Option<&Value>| list.and_then(Value::as_array).map_or(0, Vec::len) as u64;
     let there = length(place.and_then(|place| place.get(&path.attribute)));
-    match &path.filter {
-        Some(filter) => there * filter.comparisons() * OF_FILTER,
-        None => {
-            let given = length(change.value.as_ref());
-            given * (there + given)
-        }
+    if let Some(filter) = &path.filter {
+        there * filter.comparisons() * OF_FILTER
+    } else {
+        let given = length(change.value.as_ref());
+        given * (there + given)
     }
 }
 

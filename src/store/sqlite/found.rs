@@ -126,7 +126,7 @@ pub(super) fn follow_alone(
     db: &Connection,
     connection: i64,
     user: ResourceId,
-    account: (String, String),
+    account: &(String, String),
     actor: &Actor,
 ) -> Result<bool> {
     let import = Import {
@@ -139,7 +139,7 @@ pub(super) fn follow_alone(
     if !users::live(db, connection, user)?.as_ref().is_some_and(its) {
         return Ok(false);
     }
-    follow(db, std::slice::from_ref(&account), &import)?;
+    follow(db, std::slice::from_ref(account), &import)?;
     let address = users::live(db, connection, user)?.and_then(|user| user.account_key);
     Ok(address.as_ref() == Some(&account.1))
 }

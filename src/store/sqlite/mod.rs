@@ -936,7 +936,8 @@ impl Store for Sqlite {
         address: String,
         actor: Actor,
     ) -> Result<bool, StoreError> {
-        let follow = move |db: &_| found::follow_alone(db, c.0, user, (account, address), &actor);
+        let account = (account, address);
+        let follow = move |db: &_| found::follow_alone(db, c.0, user, &account, &actor);
         Ok(self.writer.write(follow).await?)
     }
 

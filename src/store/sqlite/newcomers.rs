@@ -63,11 +63,9 @@ pub(super) async fn believe(
 }
 
 /// Those who are believed, and of each group how many are not.
-fn sort(
-    db: &Connection,
-    import: &Import,
-    found: Vec<Newcomers>,
-) -> Result<(Vec<Newcomers>, Vec<(i64, u64)>)> {
+type Sorted = (Vec<Newcomers>, Vec<(i64, u64)>);
+
+fn sort(db: &Connection, import: &Import, found: Vec<Newcomers>) -> Result<Sorted> {
     let (mut believed, mut counts) = (Vec::new(), Vec::new());
     for Newcomers { group, users } in found {
         let (mut left, mut back) = (Vec::new(), 0);

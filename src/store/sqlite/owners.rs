@@ -304,7 +304,7 @@ fn list(db: &Connection, connection: i64, most: usize) -> Result<Vec<Elsewhere>>
     if !shares {
         return Ok(Vec::new());
     }
-    let mut select = db.prepare_cached(concat!(
+    let mut select = db.prepare_cached(
         "SELECT g.id, o.name, 0 FROM connections c JOIN groups g ON g.connection = c.key
              JOIN owners w ON w.site = c.site AND w.kind = 0 AND w.name = g.upstream_name
              JOIN connections o ON o.key = w.connection
@@ -314,8 +314,8 @@ fn list(db: &Connection, connection: i64, most: usize) -> Result<Vec<Elsewhere>>
              JOIN owners w ON w.site = c.site AND w.kind = 1 AND w.name = u.account_key
              JOIN connections o ON o.key = w.connection
          WHERE c.key = ?1 AND w.connection <> ?1 AND u.tombstone IS NULL
-         LIMIT ?2"
-    ))?;
+         LIMIT ?2",
+    )?;
     let rows = select.query_map([connection, most], |row| {
         Ok(Elsewhere {
             of: if row.get(2)? {

@@ -72,7 +72,7 @@ impl Trial for Trying<'_> {
             self.db,
             self.connection,
             user,
-            (account, address),
+            &(account, address),
             self.actor,
         );
         self.tell(followed)

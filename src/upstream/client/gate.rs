@@ -104,7 +104,7 @@ struct Kind {
 /// One call that was refused.
 #[derive(Debug)]
 struct One {
-    one: u64,
+    call: u64,
     tried: Instant,
     /// Another one of its kind was taken since.
     alone: bool,
@@ -133,7 +133,7 @@ impl Kind {
     fn tries(&mut self, one: u64) -> Goes {
         let closed = self.is_closed();
         let last = self.last == one;
-        let known = self.ones.iter_mut().find(|it| it.one == one);
+        let known = self.ones.iter_mut().find(|it| it.call == one);
         let tried = match known {
             None if closed => return self.has_turn(one),
             Some(it) if it.alone && closed => return self.has_turn(one),
@@ -293,7 +293,7 @@ impl Closed {
             next: now,
         });
         let was_closed = kind.is_closed();
-        match kind.ones.iter_mut().find(|it| it.one == about.one) {
+        match kind.ones.iter_mut().find(|it| it.call == about.one) {
             Some(known) if known.alone => return true,
             Some(known) => known.tried = now,
             None => {
@@ -301,7 +301,7 @@ impl Closed {
                     kind.ones.remove(0);
                 }
                 kind.ones.push(One {
-                    one: about.one,
+                    call: about.one,
                     tried: now,
                     alone: false,
                 });
@@ -335,7 +335,7 @@ impl Closed {
             if kind.is_closed() {
                 tracing::info!(%method, path, "the application takes such calls again");
             }
-            kind.ones.retain(|it| it.one != about.one);
+            kind.ones.retain(|it| it.call != about.one);
             kind.queue.clear();
             for other in &mut kind.ones {
                 other.alone = true;

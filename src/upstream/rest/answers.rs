@@ -299,7 +299,10 @@ mod tests {
         assert_eq!(found[0].account.as_deref(), Some("Eve@example.com"));
         assert_eq!(found[1].upstream_id.as_deref(), Some("7"));
         for odd in [json!({}), json!(null), json!([]), json!({ "id": "" })] {
-            assert!(members(&[odd.clone()], &shape).is_err(), "{odd}");
+            assert!(
+                members(std::slice::from_ref(&odd), &shape).is_err(),
+                "{odd}"
+            );
         }
     }
 }

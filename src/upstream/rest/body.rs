@@ -160,7 +160,9 @@ pub(super) fn is_of_member(hole: &str) -> bool {
 fn number(name: &str, text: &str) -> Result<Value, String> {
     let number = text.parse::<i64>().map(Value::from);
     let number = number.or_else(|_| text.parse::<u64>().map(Value::from));
-    let number = number.ok().filter(|number| number.to_string() == text);
+    let number = number
+        .ok()
+        .filter(|number| number.to_string().as_str() == text);
     number.ok_or_else(|| format!("what is known for {{{name}}} is no number"))
 }
 

@@ -92,12 +92,11 @@ impl<'a> Sent<'a> {
     /// Whom an entry names, if it names one person. Where nobody says whether a
     /// text is an id or an account, it must not be one's id and another's name.
     fn who(&self, entry: &Value) -> Option<UserKey> {
-        let (id, account) = match (text_of(entry), self.shape.text) {
-            (Some(text), None) => (Some(text.clone()), Some(text)),
-            _ => {
-                let found = member(entry, self.shape)?;
-                (found.upstream_id, found.account)
-            }
+        let (id, account) = if let (Some(text), None) = (text_of(entry), self.shape.text) {
+            (Some(text.clone()), Some(text))
+        } else {
+            let found = member(entry, self.shape)?;
+            (found.upstream_id, found.account)
         };
         let id = id.and_then(|id| self.ids.get(id.as_str()).copied());
         let account = account.and_then(|it| self.accounts.get(&it.to_lowercase()).copied());

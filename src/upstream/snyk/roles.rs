@@ -98,12 +98,11 @@ pub fn step_up(
 /// was given by somebody in Snyk.
 pub fn step_down(own: &str, counts: Option<&str>, now: Option<&Membership>) -> Step {
     match (now.filter(|now| now.role_id == own), counts) {
-        (None, _) => Step::Nothing,
         (Some(now), Some(role)) if now.role_id != role => Step::Update {
             membership: now.id.clone(),
             role: role.into(),
         },
-        (Some(_), Some(_)) => Step::Nothing,
+        (None, _) | (Some(_), Some(_)) => Step::Nothing,
         (Some(now), None) => Step::Delete {
             membership: now.id.clone(),
         },

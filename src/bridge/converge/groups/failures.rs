@@ -111,11 +111,11 @@ impl Turn<'_> {
                 self.take_for_gone()
             }
             Operation::AddMembers { group, members } => {
-                self.members_failed(group, members, true, error, stack);
+                self.members_failed(&group, members, true, error, stack);
                 Next::GoOn
             }
             Operation::RemoveMembers { group, members } => {
-                self.members_failed(group, members, false, error, stack);
+                self.members_failed(&group, members, false, error, stack);
                 Next::GoOn
             }
             _ => Next::GoOn,
@@ -148,14 +148,14 @@ impl Turn<'_> {
 
     pub(super) fn members_failed(
         &mut self,
-        group: String,
+        group: &str,
         mut members: Vec<Principal>,
         add: bool,
         error: &UpstreamError,
         stack: &mut Vec<Operation>,
     ) {
         let make = |members| {
-            let group = group.clone();
+            let group = group.to_owned();
             if add {
                 Operation::AddMembers { group, members }
             } else {

@@ -12,7 +12,7 @@ async fn who_was_said_no_to_is_looked_at_until_that_can_lag_no_longer() {
     for _ in 0..6 {
         assert_eq!(look(), Some(Pause::BackOff));
     }
-    tokio::time::advance(LAG - Duration::from_millis(1)).await;
+    tokio::time::advance(LAG.saturating_sub(Duration::from_millis(1))).await;
     assert_eq!(look(), Some(Pause::BackOff));
     tokio::time::advance(Duration::from_millis(1)).await;
     assert_eq!(look(), None);

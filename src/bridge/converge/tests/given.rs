@@ -209,7 +209,7 @@ fn renamed() -> GroupTurn {
     let mut work = nameless(Existence::Present);
     work.work.made = true;
     change(&mut work, |given| {
-        (given.known, given.renamed) = (true, true)
+        (given.known, given.renamed) = (true, true);
     });
     work
 }

@@ -50,7 +50,7 @@ async fn a_look_is_believed_after_so_long_as_the_connection_says_that_it_may_lag
         for (wait, left) in [
             (Duration::ZERO, Some(lag)),
             (
-                lag - Duration::from_millis(1),
+                lag.saturating_sub(Duration::from_millis(1)),
                 Some(Duration::from_millis(1)),
             ),
             (Duration::from_millis(1), None),

@@ -41,7 +41,7 @@ async fn what_was_done_lately_or_before_this_process_may_not_be_shown_yet() {
     let lately = since(&scene, 1);
     assert_eq!(lately.read_lag(), LAG);
     let passes = async || {
-        tokio::time::advance(LAG - millis(1)).await;
+        tokio::time::advance(LAG.saturating_sub(millis(1))).await;
         assert!(lately.done_lately());
         tokio::time::advance(millis(1)).await;
         assert!(!lately.done_lately());

@@ -384,7 +384,7 @@ fn perform(
             let held = stock.groups.get_mut(group).ok_or_else(missing)?;
             *held = names().collect();
         }
-        _ => {}
+        Operation::RenameGroup { .. } => {}
     }
     Ok(())
 }

@@ -213,7 +213,7 @@ fn fields(account: String) -> Act {
 fn draw(accounts: &[String], groups: &[String], acts: &mut Vec<Act>) {
     let account = pick(accounts).clone();
     let group = pick(groups).clone();
-    let some: BTreeSet<String> = (0..1 + below(4)).map(|_| pick(accounts).clone()).collect();
+    let some: BTreeSet<String> = (0..=below(4)).map(|_| pick(accounts).clone()).collect();
     match below(24) {
         0..7 => acts.push(Act::Add(group, some)),
         7..12 => acts.push(Act::Remove(group, some)),

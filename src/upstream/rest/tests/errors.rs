@@ -83,7 +83,7 @@ async fn an_error_with_an_empty_list_of_who_failed_is_one_of_the_whole_call() {
             "unknown",
         ),
         (200, r#"{"error":null}"#, "done"),
-        (200, r#"{}"#, "done"),
+        (200, "{}", "done"),
     ] {
         let script = [GROUP, (added, status, answer)];
         let (application, script) = scripted(&[within, success], &script).await;

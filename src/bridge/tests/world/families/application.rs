@@ -171,11 +171,15 @@ impl Roles {
     /// of a family one has one and the other the other two.
     pub(super) fn shared(self) -> [Self; 2] {
         let mut own = [(); 2].map(|()| [Vec::new(), Vec::new()]);
-        for family in 0..FAMILIES.len() {
+        let [one, other] = &mut own;
+        for (one, other) in one.iter_mut().zip(other) {
             let (alone, side) = (below(ROLES.len() as u64), below(2));
             for (rank, at) in (0..ROLES.len()).zip(0_u64..) {
-                let whose = side ^ u64::from(at == alone);
-                own[usize::try_from(whose).unwrap()][family].push(rank);
+                let whose = match (side == 1) != (at == alone) {
+                    false => &mut *one,
+                    true => &mut *other,
+                };
+                whose.push(rank);
             }
         }
         let [one, other] = own;
