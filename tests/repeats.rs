@@ -115,7 +115,7 @@ async fn a_hundred_same_changes_are_one_effect_and_at_most_one_call() {
 async fn a_hundred_same_deletions_delete_once() {
     let world = World::start().await;
     let ann = world.user("ann").await;
-    let id = world.group("Developers", &[ann.clone()]).await;
+    let id = world.group("Developers", std::slice::from_ref(&ann)).await;
     for path in [format!("/Groups/{id}"), format!("/Users/{ann}")] {
         let (seen, calls) = world.calls_of(at_once(&world, "DELETE", &path, None)).await;
         assert_eq!(seen, BTreeMap::from([(204, 1), (404, MANY - 1)]), "{path}");

@@ -109,7 +109,8 @@ async fn a_group_that_the_other_one_has_deleted_is_shown_no_more_and_made_again_
     let path = format!("/Groups/{}", pair.team);
     world.send("DELETE", &path, None).await.expect(204);
     world.turn_to(&mut other);
-    let more = json!([{ "op": "add", "path": "members", "value": values(&[b.clone()]) }]);
+    let more =
+        json!([{ "op": "add", "path": "members", "value": values(std::slice::from_ref(&b)) }]);
     world.patch(&theirs, more).await.expect(404);
     assert_eq!(world.get(filter).await.expect(200).body["totalResults"], 0);
     assert_eq!(world.upstream_members("team").await, None);
@@ -125,7 +126,7 @@ async fn is_one_application(application: Application) {
     let Pair { world, same, .. } = Pair::of(application, "").await;
     let filter = "/Groups?filter=displayName%20eq%20%22team%22";
     let team = format!("/Groups/{}", found(&world, filter).await);
-    let removal = json!([{ "op": "remove", "path": "members", "value": values(&[same.clone()]) }]);
+    let removal = json!([{ "op": "remove", "path": "members", "value": values(std::slice::from_ref(&same)) }]);
     let path = format!("/Users/{same}");
     let ((gone, ended), calls) = world
         .calls_of(async {

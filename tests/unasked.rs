@@ -223,10 +223,10 @@ async fn what_an_inactive_user_is_asked_for_in_is_given_though_it_was_gone() {
         let dev = id_of(&world, "Groups?filter=displayName%20eq%20%22dev%22").await;
         let ben = format!("Users?filter=userName%20eq%20%22{}%22", address("ben"));
         let ben = id_of(&world, &ben).await;
-        let (op, who) = if !whole {
-            ("add", vec![ann.clone()])
-        } else {
+        let (op, who) = if whole {
             ("replace", vec![ann.clone(), ben])
+        } else {
+            ("add", vec![ann.clone()])
         };
         let asks = json!([{ "op": op, "path": "members", "value": values(&who) }]);
         world

@@ -118,7 +118,10 @@ impl Player<'_> {
     fn asked_address(&self, request: &Request) -> Option<String> {
         let body = self.variables.value(request.body.as_ref()?).ok()?;
         let mut operations = body["Operations"].as_array()?.iter();
-        let about = |path: &str| path.starts_with("emails") && path.ends_with(".value");
+        let about = |path: &str| {
+            let parts = path.rsplit_once('.');
+            parts.is_some_and(|(of, part)| of.starts_with("emails") && part == "value")
+        };
         let found = operations.find(|it| it["path"].as_str().is_some_and(about))?;
         found["value"].as_str().map(str::to_owned)
     }

@@ -48,6 +48,7 @@ pub(super) async fn beside(bench: &mut Bench) -> Result<(), String> {
     }
     let ids: Arc<[String]> = bench.world.users(count).await?.into();
     let group = bench.world.group("beside lists", &[]).await?;
+    let group = format!("/Groups/{group}");
     let caller = bench.world.caller.clone();
     let reads = Arc::new(reads(caller.clone(), ids.clone()));
     let writes = Arc::new(writes(caller.clone(), group, ids));
@@ -78,8 +79,7 @@ fn reads(caller: Caller, ids: Arc<[String]>) -> impl Traffic {
 }
 
 /// `PATCHes` of one member each: some hundred join, and then they leave.
-fn writes(caller: Caller, group: String, ids: Arc<[String]>) -> impl Traffic {
-    let path = format!("/Groups/{group}");
+fn writes(caller: Caller, path: String, ids: Arc<[String]>) -> impl Traffic {
     move |number: u64, out: &mut Vec<u8>| {
         let number = place(number, 2 * MOVED);
         let id = &ids[number % MOVED..=number % MOVED];

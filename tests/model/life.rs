@@ -127,7 +127,7 @@ impl Life {
     }
 
     /// What happens to them.
-    fn events(&self, state: &State, actions: &mut Vec<Action>) {
+    fn events(state: &State, actions: &mut Vec<Action>) {
         let left = &state.left;
         let all = (1 << left.pairs) - 1;
         if left.requests > 0 {
@@ -182,7 +182,7 @@ impl Model for Life {
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         if state.wrong.is_none() {
             self.steps(state, actions);
-            self.events(state, actions);
+            Self::events(state, actions);
         }
     }
 

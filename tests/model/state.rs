@@ -31,7 +31,6 @@ pub(super) enum Sent {
 }
 
 /// A row of `memberships` with its row of `doubts`, and the membership itself.
-#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Pair {
     pub(super) desired: bool,
@@ -125,7 +124,7 @@ pub(super) struct Call {
 
 impl Call {
     /// What the call makes of a pair, if anything.
-    pub(super) fn makes(&self, pair: usize) -> Option<bool> {
+    pub(super) fn makes(self, pair: usize) -> Option<bool> {
         let named = has(self.named, pair);
         (named || self.whole).then_some(named && self.adds)
     }

@@ -53,7 +53,7 @@ impl Scene {
         }
     }
 
-    async fn offer(&mut self, before: &[(u8, &str)], now: &[(u8, &str)]) {
+    fn offer(&mut self, before: &[(u8, &str)], now: &[(u8, &str)]) {
         let (before, now) = (offered(before), offered(now));
         self.world.reconfigure(|text| text.replace(&before, &now));
         self.world.import();
@@ -92,7 +92,7 @@ async fn nothing_is_open(world: &World) {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_leaves_is_out_of_a_snyk_group_that_is_configured_no_more() {
     let mut scene = Scene::new("").await;
-    scene.offer(&BOTH, &BOTH[..2]).await;
+    scene.offer(&BOTH, &BOTH[..2]);
     assert!(!roles(&scene.world, "ben").await.is_empty(), "it is kept");
     for id in [&scene.ann, &scene.mel] {
         activate(&scene.world, id, false).await.expect(200);
@@ -107,7 +107,7 @@ async fn who_leaves_is_out_of_a_snyk_group_that_is_configured_no_more() {
     activate(&scene.world, &scene.ann, true).await.expect(200);
     nothing_is_open(&scene.world).await;
     assert_eq!(roles(&scene.world, "ann").await, just(VIEWER));
-    scene.offer(&BOTH[..2], &BOTH).await;
+    scene.offer(&BOTH[..2], &BOTH);
     eventually("ann has both again", async || {
         roles(&scene.world, "ann").await.len() == 2
     })
@@ -137,7 +137,7 @@ async fn labs_fails(own: &str, failure: Value, why: &str, configured: bool) {
     let mut scene = Scene::new(own).await;
     let mut rest = json!({});
     if !configured {
-        scene.offer(&BOTH, &BOTH[..2]).await;
+        scene.offer(&BOTH, &BOTH[..2]);
     }
     let rule = json!({ "target": snyk_group(2), "failure": failure });
     scene.world.faults(json!({ "rules": [rule] })).await;
@@ -304,7 +304,7 @@ async fn who_leaves_is_out_of_a_snyk_group_that_was_not_listed_for_a_while() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_out_of_the_configuration_is_told_and_is_no_alarm() {
     let mut scene = Scene::new("").await;
-    scene.offer(&BOTH, &BOTH[..2]).await;
+    scene.offer(&BOTH, &BOTH[..2]);
     for arguments in [
         &["reconcile"][..],
         &["reconcile", "--apply"],
@@ -326,7 +326,7 @@ async fn what_is_left_out_of_the_configuration_is_told_and_is_no_alarm() {
         json!({ "accounts": 0, "groups": 0, "memberships": 0 })
     );
 
-    scene.offer(&BOTH[..2], &BOTH).await;
+    scene.offer(&BOTH[..2], &BOTH);
     let (said, wrong, ok) = scene.world.run(&["reconcile"]);
     assert!(ok && !said.contains("left out"), "{said} {wrong}");
 }

@@ -56,7 +56,9 @@ fn is_valid(before: &Attributes, after: Attributes, of: ResourceType, limits: &L
     let text = serde_json::to_vec(&after).unwrap();
     let put = match of {
         ResourceType::User => user_from_json(&text, &SCHEMAS, limits).map(|read| read.taken),
-        _ => group_from_json(&text, &SCHEMAS, limits).map(|read| read.taken.attributes),
+        ResourceType::Group => {
+            group_from_json(&text, &SCHEMAS, limits).map(|read| read.taken.attributes)
+        }
     };
     let put = put.and_then(|put| replaced(before, put, of, &SCHEMAS));
     assert_eq!(put, Ok(after));

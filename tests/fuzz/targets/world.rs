@@ -59,7 +59,7 @@ pub(super) fn id() -> ResourceId {
 pub(super) fn resources(of: ResourceType) -> &'static [Attributes] {
     match of {
         ResourceType::User => &*USERS,
-        _ => std::slice::from_ref(&*GROUP),
+        ResourceType::Group => std::slice::from_ref(&*GROUP),
     }
 }
 
