@@ -24,6 +24,7 @@ use pass::Purpose;
 
 pub(super) mod first;
 mod given;
+mod lost;
 mod pass;
 mod returned;
 mod shown;
@@ -244,19 +245,22 @@ impl Session {
                 self.connection.agree();
             }
             if !found.is_drift() && !self.has_gone_groups().await? {
+                let lost = self.lose(order).await?;
                 let found = Drifted {
                     applied: true,
                     accounts_let_go: self.retry_ends(order).await?,
+                    families_lost: lost,
                     ..found
                 };
                 let kept = store.keep_drifted(key, found.clone()).await;
                 return kept.map_err(store_failed).map(|()| found);
             }
         }
+        let lost = self.lose(order).await?;
         let let_go = self.retry_ends(order).await?;
         let mut found = self.read_all(Purpose::Repair(order.shrunk)).await?;
-        if found.accounts_let_go != let_go {
-            found.accounts_let_go = let_go;
+        if (found.accounts_let_go, &found.families_lost) != (let_go, &lost) {
+            (found.accounts_let_go, found.families_lost) = (let_go, lost);
             let kept = store.keep_drifted(key, found.clone()).await;
             kept.map_err(store_failed)?;
         }

@@ -31,7 +31,9 @@ const LOOKS: u32 = 60;
 /// two readings shows is not believed. A group
 /// that lost more than half of its members is only told until three
 /// reconciliations, ten minutes apart, show the same, or --shrunk says that it is
-/// true. Where the first one since the start finds more than one in twenty
+/// true. With --shrunk also a Snyk Group is taken to be gone that is not listed and that
+/// Snyk answers is not there: what is known of it is forgotten, and whoever leaves waits
+/// for it no more. Where the first one since the start finds more than one in twenty
 /// missing, nothing is put right and recovery begins: see `drawbridge help recovery`.
 ///
 /// Needs a running server, which also does this by itself, as often as
@@ -48,7 +50,8 @@ pub(super) struct Reconcile {
     #[arg(long)]
     apply: bool,
     /// Also in groups that lost more than half of their members, and accounts
-    /// that are back, or were found late, and too many to be ended at once.
+    /// that are back, or were found late, and too many to be ended at once; and
+    /// take Snyk Groups that are not visible any more to be gone.
     #[arg(long, requires = "apply")]
     shrunk: bool,
     #[command(flatten)]
@@ -351,6 +354,14 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
         let line = format!(
             "{} users who left, and had an account that the guard rails kept, are being ended",
             number("accounts_let_go")
+        );
+        screen.paragraph(Tone::Plain, "    ", &line);
+    }
+    for family in found["families_lost"].as_array().into_iter().flatten() {
+        let line = format!(
+            "{} is not there any more, as the application answers, and is taken to be gone: \
+             whoever was to leave it has, and who is asked for in its groups has nothing of it",
+            family.as_str().unwrap_or_default()
         );
         screen.paragraph(Tone::Plain, "    ", &line);
     }

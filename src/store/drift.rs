@@ -72,6 +72,9 @@ pub struct Drifted {
     /// Users who left, whose end the guard rails kept, and who are ended as an operator
     /// says so.
     pub accounts_let_go: u64,
+    /// Families that the application does not show any more and that are gone as an
+    /// operator says, by its ids.
+    pub families_lost: Vec<String>,
     /// Users and Groups that were deleted here, of whom an account, or one of its name,
     /// is there.
     pub users_returned: u64,

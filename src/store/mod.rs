@@ -497,6 +497,16 @@ pub trait Store:
     ) -> Result<Vec<Reconcilable>, StoreError>;
     /// Has a group that is one of these, and is shown again, looked after.
     async fn find_group(&self, group: GroupKey, actor: Actor) -> Result<Repaired, StoreError>;
+    /// Families of which a live group is here that is not known to be gone.
+    async fn families(&self, c: ConnectionKey) -> Result<Vec<String>, StoreError>;
+    /// One of these is gone, as an operator says: nobody has anything of it any more,
+    /// until the application shows it again. Returns the lanes of who waited for it.
+    async fn lose_family(
+        &self,
+        c: ConnectionKey,
+        family: String,
+        actor: Actor,
+    ) -> Result<Vec<Lane>, StoreError>;
     /// Every pair of a group whose user the application can know.
     async fn pairs(&self, group: GroupKey) -> Result<Vec<Pair>, StoreError>;
     /// Live, active users whose account is known to be there, after a key, in

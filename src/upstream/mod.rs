@@ -198,6 +198,11 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     async fn has(&self, _group: &str, _who: &Principal) -> Result<Option<bool>, UpstreamError> {
         Ok(None)
     }
+    /// Whether a family is neither listed nor there when it is asked for, by its name.
+    /// No proof that it is gone: the credential may have lost it.
+    async fn is_unseen(&self, _family: &str) -> Result<bool, UpstreamError> {
+        Ok(false)
+    }
     /// Where the application gives groups their ids: those that are called
     /// exactly so and did not come into being before `since`, where it tells.
     async fn groups_called(

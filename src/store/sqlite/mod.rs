@@ -66,6 +66,7 @@ mod lanes;
 mod late;
 mod leaving;
 mod list;
+mod lost;
 mod members;
 mod memberships;
 mod migrate;
@@ -765,6 +766,21 @@ impl Store for Sqlite {
     async fn find_group(&self, group: GroupKey, actor: Actor) -> Result<Repaired, StoreError> {
         let write = self.writer.write(move |db| gone::find(db, group, &actor));
         Ok(write.await?)
+    }
+
+    async fn families(&self, c: ConnectionKey) -> Result<Vec<String>, StoreError> {
+        let read = move |db: &Connection| lost::families(db, c.0);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn lose_family(
+        &self,
+        c: ConnectionKey,
+        family: String,
+        actor: Actor,
+    ) -> Result<Vec<Lane>, StoreError> {
+        let lose = move |db: &Connection| lost::lose(db, c.0, &family, &actor);
+        Ok(self.writer.write(lose).await?)
     }
 
     async fn pairs(&self, group: GroupKey) -> Result<Vec<Pair>, StoreError> {

@@ -12,6 +12,7 @@ use super::{
     families::{learn, look_again_at},
     fault::Result,
     groups,
+    lost::known_gone,
     row::id_at,
 };
 
@@ -81,11 +82,13 @@ fn stored(db: &Connection, connection: i64, name: &str) -> Result<Option<(i64, b
 /// known to be gone: whoever leaves has nothing there, whether or not the configuration
 /// names them, or the application lists them just now.
 pub(super) fn families_of(db: &Connection, user: i64) -> Result<Vec<String>> {
-    let mut select = db.prepare_cached(
+    let mut select = db.prepare_cached(concat!(
         "SELECT DISTINCT g.family FROM memberships m JOIN groups g ON g.key = m.group_key
          WHERE m.user_key = ?1 AND g.family IS NOT NULL AND g.tombstone IS NULL
-           AND (g.offered = 0 OR g.existence <> 0) AND (m.desired = 1 OR m.observed <> 0)",
-    )?;
+           AND (g.offered = 0 OR g.existence <> 0) AND (m.desired = 1 OR m.observed <> 0)
+           AND NOT ",
+        known_gone!()
+    ))?;
     let families = select.query_map([user], |row| row.get(0))?;
     Ok(families.collect::<rusqlite::Result<_>>()?)
 }

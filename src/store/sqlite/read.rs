@@ -226,9 +226,10 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
              WHERE connection = ?1 AND tombstone IS NOT NULL AND account_key IS NOT NULL
                AND refused IS NOT NULL",
         )?,
-        refused_groups: count(
-            "SELECT count(*) FROM groups WHERE connection = ?1 AND refused IS NOT NULL",
-        )?,
+        refused_groups: count(concat!(
+            "SELECT count(*) FROM groups g WHERE connection = ?1 AND refused IS NOT NULL AND NOT ",
+            refusals::let_go!()
+        ))?,
         refused_memberships: refusals::count(db, connection)?,
         leaving_users: count(
             "SELECT count(*) FROM users

@@ -47,6 +47,14 @@ macro_rules! user_refused {
 }
 pub(super) use user_refused;
 
+/// Whether a group `g` is left out of the configuration and gone: nobody misses it.
+macro_rules! let_go {
+    () => {
+        "(g.offered = 0 AND g.tombstone IS NULL AND g.existence = 0 AND g.made = 1)"
+    };
+}
+pub(super) use let_go;
+
 /// Such memberships, of live groups that were not refused themselves.
 macro_rules! with_their_users {
     () => {
@@ -188,8 +196,12 @@ pub(super) fn resources(
         ),
         (
             ResourceType::Group,
-            "SELECT id, tombstone IS NOT NULL, 1, existence = 1, modified, refused FROM groups
-             WHERE connection = ?1 AND refused IS NOT NULL ORDER BY tombstone IS NULL LIMIT ?2",
+            concat!(
+                "SELECT id, tombstone IS NOT NULL, 1, existence = 1, modified, refused
+                 FROM groups g WHERE connection = ?1 AND refused IS NOT NULL AND NOT ",
+                let_go!(),
+                " ORDER BY tombstone IS NULL LIMIT ?2"
+            ),
         ),
         (
             ResourceType::User,

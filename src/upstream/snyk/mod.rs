@@ -255,6 +255,11 @@ impl Upstream for Snyk {
         Ok(Some(found.iter().any(has)))
     }
 
+    async fn is_unseen(&self, family: &str) -> Result<bool, UpstreamError> {
+        let listed = self.group_ids().await?;
+        Ok(!listed.iter().any(|it| it == family) && self.api.group(family).await?.is_none())
+    }
+
     async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
         self.one_user(account).await
     }

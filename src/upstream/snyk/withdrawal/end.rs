@@ -26,7 +26,8 @@ impl Snyk {
             whys.push(format!("of another one it is refused: {reason}"));
         }
         if !self.api.condition().unreachable {
-            note_left(format!("{}; {REMEDY}", whys.join("; ")));
+            let remedy = remedy(failed.values());
+            note_left(format!("{}; {REMEDY}{remedy}", whys.join("; ")));
         }
         let is_unclear = |error: &&UpstreamError| matches!(error, UpstreamError::Unknown { .. });
         let is_denied = |error: &UpstreamError| matches!(error, UpstreamError::Denied { .. });
@@ -113,15 +114,27 @@ impl End {
 const REMEDY: &str = "everything else was taken away, and it is tried again; let the credential \
     read the Snyk Group, or take the user out there by hand";
 
+/// And about one that may have been deleted, where one of these errors says so.
+pub(in super::super) fn remedy<'a>(
+    mut errors: impl Iterator<Item = &'a UpstreamError>,
+) -> &'static str {
+    if errors.any(is_not_shown) { GONE } else { "" }
+}
+
+const GONE: &str = "; if it was deleted in Snyk, take it out of the configuration, where it is \
+    there, and say so with `drawbridge reconcile --apply --shrunk`";
+
+fn is_not_shown(error: &UpstreamError) -> bool {
+    matches!(error, UpstreamError::Later { reason, .. } if reason == NOT_SHOWN)
+}
+
 /// Why something is not ended or not known yet, in words of this side.
 pub(in super::super) fn why(error: &UpstreamError) -> &'static str {
     match error {
         UpstreamError::Denied { .. } | UpstreamError::Rejected { .. } => {
             "nothing is known, as Snyk refuses to let the credential read or change it"
         }
-        UpstreamError::Later { reason, .. } if reason == NOT_SHOWN => {
-            "nothing is known, as it is not visible to the credential"
-        }
+        error if is_not_shown(error) => "nothing is known, as it is not visible to the credential",
         UpstreamError::Unknown { .. } => "it is not known whether the user has left it",
         _ => "nothing is known, as it cannot be read or changed now",
     }
