@@ -166,12 +166,13 @@ impl Lanes {
         forget_idle(&mut lanes, self.0.read_lag);
     }
 
-    /// What waits for a look at a group; true where it is the end of access.
-    pub(super) fn waits(&self) -> Vec<(bool, Waits)> {
+    /// What waits for a look at a group; the lane of a user where it is the end of
+    /// access.
+    pub(super) fn waits(&self) -> Vec<(Lane, Waits)> {
         let lanes = self.lock();
-        let waits = lanes.iter().filter_map(|(lane, state)| {
-            Some((matches!(lane, Lane::User(_)), state.waits.clone()?))
-        });
+        let waits = lanes
+            .iter()
+            .filter_map(|(lane, state)| Some((*lane, state.waits.clone()?)));
         waits.collect()
     }
 

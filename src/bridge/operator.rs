@@ -419,12 +419,20 @@ impl Operator {
 
     async fn who_waits(&self, connection: &Connection) -> Result<Vec<Waiting>, StoreError> {
         let mut waiting = Vec::new();
-        for (access, waits) in connection.lanes.waits() {
-            let users = waits.users.into_iter().take(SHOWN - waiting.len());
+        for (lane, waits) in connection.lanes.waits() {
+            let (users, group) = match lane {
+                Lane::User(_) => (waits.users, None),
+                // Who is out by the end of their access waits for no turn of the group.
+                Lane::Group(key) => {
+                    let open = self.bridge.store.open_pairs(key, waits.users).await?;
+                    (open, waits.group)
+                }
+            };
+            let users = users.into_iter().take(SHOWN - waiting.len());
             let users = self.bridge.store.user_ids(users.collect()).await?;
             waiting.extend(users.into_iter().map(|user| Waiting {
                 user,
-                group: waits.group.filter(|_| !access),
+                group,
                 reason: waits.reason.clone(),
             }));
         }

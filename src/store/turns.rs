@@ -343,6 +343,8 @@ pub struct UserLearned {
     pub meanwhile: bool,
     /// That has come to its end.
     pub withdrawn: bool,
+    /// Why nothing could be sent, in words of this side.
+    pub left: Option<String>,
     pub calls: Vec<(Operation, String, Took)>,
 }
 

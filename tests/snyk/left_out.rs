@@ -4,6 +4,8 @@
 
 use super::*;
 
+mod deleted;
+
 const SOON: &str = "read_lag = \"1s\"\nlate_writes = \"1s\"\nsync_wait = \"500ms\"";
 
 /// By the name that Snyk has for it.
@@ -274,6 +276,57 @@ async fn who_was_never_linked_waits_for_all_snyk_groups_and_is_told_of_the_one()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn so_does_who_must_have_nothing_and_was_never_linked() {
+    let own = format!("{LINK}\n{}", offered(&BOTH));
+    let world = snyk_with(SOON, &own).await;
+    let rule = json!({ "target": snyk_group(2), "failure": status(403) });
+    world.faults(json!({ "rules": [rule] })).await;
+    let mut new = user("new");
+    new["active"] = false.into();
+    let made = world.send("POST", "/Users", Some(new)).await.expect(201);
+    let new = made.body["id"].as_str().unwrap().to_owned();
+    eventually("it is told what is not known", async || {
+        waits_for_labs(&world, &new).await
+    })
+    .await;
+    world.faults(json!({})).await;
+    nothing_is_open(&world).await;
+    assert_eq!(here(&world).await["waiting"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_from_a_snyk_group_that_cannot_be_read_is_told_of() {
+    let scene = Scene::new("").await;
+    let world = scene.world;
+    let labs = role_of(&world, "Labs", MEMBER).await;
+    let rule = json!({ "target": snyk_group(2), "failure": status(403) });
+    world.faults(json!({ "rules": [rule] })).await;
+    remove(&world, &labs, &scene.ann).await.expect(204);
+    eventually("it is told for want of what ann stays", async || {
+        waits_for_labs(&world, &scene.ann).await
+    })
+    .await;
+    let here_now = here(&world).await;
+    let group = labs.trim_start_matches("/Groups/");
+    assert_eq!(here_now["waiting"][0]["group"], group, "{here_now}");
+    assert_eq!(here_now["pending"]["memberships"], 1, "{here_now}");
+    let (said, ..) = world.run(&["status"]);
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = format!(
+        "User {} in Group {group}, remove, waits: of the Snyk",
+        scene.ann
+    );
+    assert!(said.contains(&told), "{said}");
+    world.faults(json!({})).await;
+    eventually("ann is out of Labs", async || {
+        roles(&world, "ann").await == just(VIEWER)
+    })
+    .await;
+    nothing_is_open(&world).await;
+    assert_eq!(here(&world).await["waiting"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_leaves_is_out_of_a_snyk_group_that_was_not_listed_for_a_while() {
     let world = snyk_with(SOON, LINK).await;
     let mel = id_of_user(&world, "mel").await;
@@ -299,83 +352,6 @@ async fn who_leaves_is_out_of_a_snyk_group_that_was_not_listed_for_a_while() {
     assert!(!roles(&world, "mel").await.is_empty());
     eventually("mel is out", async || roles(&world, "mel").await.is_empty()).await;
     nothing_is_open(&world).await;
-}
-
-/// The company, of which Labs was deleted.
-fn without_labs() -> Value {
-    let mut company = company();
-    let groups = company["groups"].as_array_mut().unwrap();
-    groups.retain(|team| team["name"] != "Labs");
-    company
-}
-
-/// As long as nobody says that Labs is gone, it is not; then it is told.
-async fn is_gone_as_an_operator_says(world: &World, waits: &[&String]) {
-    eventually("it is told who waits, and what to do", async || {
-        let here = here(world).await;
-        let all = here["waiting"].as_array().unwrap();
-        waits.iter().all(|id| {
-            let mut of = all.iter().filter(|it| it["user"] == **id);
-            of.any(|it| {
-                let reason = it["reason"].as_str().unwrap();
-                reason.contains(&snyk_group(2)) && reason.contains("--apply --shrunk")
-            })
-        })
-    })
-    .await;
-    world.run(&["reconcile", "--apply"]);
-    assert_eq!(here(world).await["pending"]["users"], waits.len());
-    let (said, wrong, _) = world.run(&["reconcile", "--apply", "--shrunk"]);
-    let told = format!("{} is not there any more", snyk_group(2));
-    assert!(said.contains(&told), "{said} {wrong}");
-    nothing_is_open(world).await;
-    assert_eq!(here(world).await["waiting"], json!([]));
-    let (audit, ..) = world.run(&["audit", "export"]);
-    let lost = format!("\"lost\":\"{}\"", snyk_group(2));
-    assert!(audit.replace(' ', "").contains(&lost), "{audit}");
-    assert!(world.log().contains("is gone, as an operator says"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_a_snyk_group_that_was_left_out_and_deleted_is_done_when_an_operator_says_so()
-{
-    let mut scene = Scene::new("").await;
-    scene.offer(&BOTH, &BOTH[..2]).await;
-    scene.world.seed(without_labs()).await;
-    for id in [&scene.ann, &scene.mel] {
-        activate(&scene.world, id, false).await.expect(200);
-    }
-    scene.delete(&scene.ben).await;
-    let all = [&scene.ann, &scene.ben, &scene.mel];
-    is_gone_as_an_operator_says(&scene.world, &all).await;
-    let (said, _, ok) = scene.world.run(&["status"]);
-    assert!(ok, "{said}");
-    let (said, ..) = scene.world.run(&["reconcile", "--apply", "--shrunk"]);
-    assert!(
-        !said.contains("not there any more"),
-        "it is said once: {said}"
-    );
-
-    // The token had only lost it.
-    scene.world.seed(company()).await;
-    activate(&scene.world, &scene.ann, true).await.expect(200);
-    scene.offer(&BOTH[..2], &BOTH).await;
-    eventually("ann has both again", async || {
-        roles(&scene.world, "ann").await.len() == 2
-    })
-    .await;
-    scene.world.run(&["reconcile", "--apply"]);
-    scene.is_out(&["mel"]).await;
-    nothing_is_open(&scene.world).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn so_is_who_waits_for_one_that_is_listed_no_more() {
-    let world = snyk_with(SOON, LINK).await;
-    let mel = id_of_user(&world, "mel").await;
-    world.seed(without_labs()).await;
-    activate(&world, &mel, false).await.expect(200);
-    is_gone_as_an_operator_says(&world, &[&mel]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,7 +93,8 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
         // lags behind.
         work.observed.existence = Existence::Unknown;
     } else if turn.unsure {
-        let found = match upstream.user(&work.principal.account).await {
+        let (found, noted) = noting(upstream.user(&work.principal.account)).await;
+        let found = match found {
             Ok(found) => found,
             // A creation that only finds knows whether what could be read is enough, and
             // tells why if it is not.
@@ -101,7 +102,10 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
                 unread = true;
                 None
             }
-            Err(error) => return (learned, pause_after(&error)),
+            Err(error) => {
+                learned.left = noted.left;
+                return (learned, pause_after(&error));
+            }
         };
         // Who is looked for may not be shown yet.
         learned.had_nothing = !was_there && !work.wanted.active && found.is_none();
@@ -315,9 +319,13 @@ async fn given_since(
     work: &UserWork,
     learned: UserLearned,
 ) -> (UserLearned, Pause) {
-    let found = match upstream.user(&work.principal.account).await {
+    let (found, noted) = noting(upstream.user(&work.principal.account)).await;
+    let found = match found {
         Ok(found) => found.filter(|found| !found.idle),
-        Err(error) => return (learned, pause_after(&error)),
+        Err(error) => {
+            let left = noted.left;
+            return (UserLearned { left, ..learned }, pause_after(&error));
+        }
     };
     let Some(mut found) = found else {
         let nothing = UserLearned {

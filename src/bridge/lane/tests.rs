@@ -319,8 +319,8 @@ async fn it_is_told_for_whom_a_lane_waits_and_whether_that_is_the_end_of_access(
     };
     lanes.lock().insert(Lane::User(UserKey(2)), user);
     let mut told = lanes.waits();
-    told.sort_unstable_by_key(|(ends, _)| *ends);
-    assert_eq!(told, [(false, going), (true, ending)]);
+    told.sort_unstable_by_key(|(lane, _)| *lane == Lane::User(UserKey(2)));
+    assert_eq!(told, [(LANE, going), (Lane::User(UserKey(2)), ending)]);
 }
 
 #[tokio::test(start_paused = true)]

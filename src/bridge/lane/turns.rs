@@ -20,6 +20,7 @@ use crate::{
         operation::Operation,
         state::{ConnectionKey, Existence, GroupKey, UserKey},
     },
+    scim::resource::ResourceId,
     store::{Counting, GroupLearned, GroupTurn, Lane, Store, StoreError, UserLearned},
     upstream::{Upstream, ahead},
 };
@@ -105,6 +106,7 @@ impl Lanes {
             None => None,
         };
         let Some(turn) = self.0.store.begin_user_turn(key).await? else {
+            self.with(Lane::User(key), |state| state.waits = None);
             return Ok(None);
         };
         point!("user-turn.taken");
@@ -189,6 +191,7 @@ impl Lanes {
         let progress = converge::did_something(&learned.calls);
         let mut left = learned.calls.iter().rev();
         let left = left.find_map(|(_, _, took)| took.left.clone());
+        let left = left.or(learned.left.clone());
         let waits = waits.or(left.map(|reason| Waits {
             users: vec![key],
             group: None,
@@ -235,6 +238,7 @@ impl Lanes {
     ) -> Result<Option<Pause>, StoreError> {
         let limit = turn_limit(self.0.people.is_some());
         let Some(mut turn) = self.0.store.begin_group_turn(key, limit).await? else {
+            self.with(Lane::Group(key), |state| state.waits = None);
             return Ok(None);
         };
         point!("turn.taken");
@@ -257,6 +261,7 @@ impl Lanes {
             Existence::Absent
         };
         let was_there = turn.work.observed;
+        let id = turn.work.id;
         let since = SinceSeq {
             lanes: self,
             store: self.0.store.as_ref(),
@@ -294,6 +299,7 @@ impl Lanes {
             // As it would be made now it is tried at once, and that is the answer.
             summary.group_refused = None;
         }
+        let waits = waits.or_else(|| stay(&learned, id));
         self.with(Lane::Group(key), |state| {
             state.waits = waits;
             summary.tell(state, seq);
@@ -399,6 +405,23 @@ impl Lanes {
         let open = open.iter().copied().collect();
         Ok(self.0.store.staged_among(open).await?.into_iter().collect())
     }
+}
+
+/// Who is not taken out of a group for now, as the application says of it.
+fn stay(learned: &GroupLearned, group: ResourceId) -> Option<Waits> {
+    let mut users = Vec::new();
+    let mut why = None;
+    for (operation, _, took) in &learned.calls {
+        if let (Operation::RemoveMembers { members, .. }, Some(left)) = (operation, &took.left) {
+            users.extend(members.iter().map(|member| member.user));
+            why = why.or(Some(left));
+        }
+    }
+    why.map(|reason| Waits {
+        users,
+        group: Some(group),
+        reason: reason.clone(),
+    })
 }
 
 /// Most pairs in one turn; `single`: each is a call.

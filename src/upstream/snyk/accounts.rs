@@ -164,15 +164,19 @@ impl Snyk {
         account: &str,
     ) -> Result<Option<RemoteUser>, UpstreamError> {
         let account = account.to_lowercase();
-        let mut found: Vec<RemoteUser> = Vec::new();
+        let (mut found, mut unread) = (Vec::<RemoteUser>::new(), Unread::default());
         for group in self.group_ids().await? {
             let which = Which::OfEmail(&account);
-            let shown = self.look(&group, which, Priority::Ordinary).await?;
-            found.extend(shown.iter().map(of_membership));
+            match self.look(&group, which, Priority::Ordinary).await {
+                Ok(shown) => found.extend(shown.iter().map(of_membership)),
+                Err(error) => unread.add(group, error),
+            }
         }
+        // Another one may have the address there.
+        self.all_read(&unread)?;
         if found.is_empty() && self.settings.sso != Sso::Ignore {
             let (users, unread) = self.sso_users().await?;
-            unread.first()?;
+            self.all_read(&unread)?;
             let same = users.iter().filter(|it| it.email == account && it.active);
             found.extend(same.map(of_sso));
         }

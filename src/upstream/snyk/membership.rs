@@ -229,7 +229,10 @@ impl Snyk {
     async fn lower(&self, pair: Pair<'_>) -> Result<MemberOutcome, UpstreamError> {
         let user = match &pair.who.upstream_id {
             Some(id) => Some(id.clone()),
-            None => self.id_in(pair.group, &pair.who.account).await?,
+            None => {
+                let found = self.id_in(pair.group, &pair.who.account).await;
+                found.map_err(|error| self.stays_for(pair.group, error))?
+            }
         };
         let Some(user) = user else { return Ok(Seen) };
         if let Some(end) = self.lower_user(pair, &user).await? {
@@ -255,7 +258,8 @@ impl Snyk {
             return done.map(Some);
         }
         for _ in 0..LOOKS {
-            let now = self.now(pair.group, user, Priority::Revocation).await?;
+            let now = self.now(pair.group, user, Priority::Revocation).await;
+            let now = now.map_err(|error| self.stays_for(pair.group, error))?;
             if now.is.is_none() {
                 return Ok(None);
             }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::{
     Snyk,
     membership::{NOT_SHOWN, later},
-    withdrawal::why,
+    withdrawal::{remedy, why},
 };
 use crate::upstream::{UpstreamError, client::note_left};
 
@@ -50,7 +50,8 @@ impl Snyk {
             .map(|(group, error)| format!("of the Snyk Group {group} {}", why(error)));
         let reason = whys.collect::<Vec<_>>().join("; ");
         if !self.api.condition().unreachable {
-            note_left(format!("{reason}; {REMEDY}"));
+            let gone = remedy(failed.values());
+            note_left(format!("{reason}; {REMEDY}{gone}"));
         }
         let is_denied = |error: &UpstreamError| matches!(error, UpstreamError::Denied { .. });
         if failed.values().all(is_denied) {
@@ -66,6 +67,24 @@ impl Snyk {
         })
     }
 }
+
+impl Snyk {
+    /// Tells why a membership stays for now, where its Snyk Group cannot be read.
+    pub(super) fn stays_for(&self, group: &str, error: UpstreamError) -> UpstreamError {
+        let waits = matches!(
+            error,
+            UpstreamError::Later { .. } | UpstreamError::Denied { .. }
+        );
+        if waits && !self.api.condition().unreachable {
+            let (why, gone) = (why(&error), remedy(std::iter::once(&error)));
+            note_left(format!("of the Snyk Group {group} {why}; {STAYS}{gone}"));
+        }
+        error
+    }
+}
+
+const STAYS: &str = "it is tried again; let the credential read the Snyk Group, or take the user \
+    out there by hand";
 
 /// What to do about a Snyk Group that cannot be read.
 const REMEDY: &str = "whose account it is cannot be told without it, and it is tried again; let \

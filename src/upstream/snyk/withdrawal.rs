@@ -30,8 +30,8 @@ use crate::{
 
 mod end;
 
-pub(super) use end::why;
 use end::{End, half_done};
+pub(super) use end::{remedy, why};
 
 /// So often it is looked for what was not there any more as it was shown.
 const ROUNDS: usize = 2;
