@@ -184,11 +184,19 @@ impl ConnectionStatus {
         AsAsked::of(counts.users + counts.leaving_users, open)
     }
 
-    /// Memberships, and those that are to go.
+    /// Memberships, and those that are to go. Not those of a group that the
+    /// configuration leaves out: who has one keeps it, and nobody is given it, so
+    /// whether it is there is neither known nor to be done.
     pub fn memberships_as_asked(&self) -> AsAsked {
         let counts = &self.counts;
-        let all = counts.memberships + counts.leaving_memberships;
-        AsAsked::of(all, counts.pending_memberships + counts.stopped_memberships)
+        let all = counts
+            .memberships
+            .saturating_sub(counts.left_out_memberships);
+        let open = counts.pending_memberships + counts.stopped_memberships;
+        AsAsked::of(
+            all + counts.leaving_memberships,
+            open.saturating_sub(counts.left_out_open),
+        )
     }
 
     /// How many seconds the memberships that are pending take at least, at the

@@ -16,6 +16,10 @@ pub struct Counts {
     /// Such as are not as asked because the whole group was refused, with which
     /// they are told, or their user.
     pub stopped_memberships: u64,
+    /// Memberships of groups that the configuration leaves out, and such of them as are
+    /// among those that are pending or stopped.
+    pub left_out_memberships: u64,
+    pub left_out_open: u64,
     /// Of those that are pending or refused, such as are live no more, or asked for
     /// no more.
     pub leaving_users: u64,

@@ -249,6 +249,14 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
             " AND g.refused IS NULL AND NOT ",
             refusals::user_refused!()
         ))?,
+        left_out_memberships: count(
+            "SELECT coalesce(sum(members), 0) FROM groups
+             WHERE connection = ?1 AND tombstone IS NULL AND offered = 0",
+        )?,
+        left_out_open: count(concat!(
+            open_pairs!(),
+            " AND g.offered = 0 AND m.desired = 1"
+        ))?,
         stopped_memberships: count(concat!(
             open_pairs!(),
             " AND (g.refused IS NOT NULL OR ",
