@@ -399,7 +399,8 @@ pub trait Store:
     ) -> Result<Option<Counting>, StoreError>;
     /// What a call about such a pair is about to give, where that is another group
     /// of the family, by the application's name. False, and nothing is written, when
-    /// nobody is asked for in that any more: what counts is another one by now.
+    /// nobody is asked for in that any more: what counts is another one by now. Of the
+    /// group itself: that other one was refused, and the call gives what it is about.
     async fn note_giving(
         &self,
         key: GroupKey,

@@ -205,15 +205,15 @@ impl Each<'_> {
             ..member
         };
         let mut counts = counting.counts.as_ref();
-        if let Some(unsent) = self.is_overtaken(member.user, counts).await {
+        if let Some(unsent) = self.is_overtaken(member.user, counts, None).await {
             return (unsent, None);
         }
         let mut result = self.send(&member, wanted, counts, calls).await;
         if counts != counting.at_most.as_ref() && result.as_ref().is_err_and(is_refusal) {
             // Perhaps it is the other group that is refused: that has a pair of
             // its own, and this one is to be judged by itself.
-            counts = counting.at_most.as_ref();
-            if let Some(unsent) = self.is_overtaken(member.user, counts).await {
+            let before = std::mem::replace(&mut counts, counting.at_most.as_ref());
+            if let Some(unsent) = self.is_overtaken(member.user, counts, before).await {
                 return (unsent, None);
             }
             result = self.send(&member, wanted, counts, calls).await;
@@ -242,10 +242,21 @@ impl Each<'_> {
     }
 
     /// What is about to be given is written down where that is another group than
-    /// this one. How the pair ends where nobody is asked for in that any more.
-    async fn is_overtaken(&self, user: UserKey, counts: Option<&Alternative>) -> Option<Is> {
-        let other = counts.filter(|it| it.name != self.group)?;
-        match self.counts.gives(user, &other.name).await {
+    /// this one, or was to be `before`. How the pair ends where nobody is asked for in
+    /// that any more.
+    async fn is_overtaken(
+        &self,
+        user: UserKey,
+        counts: Option<&Alternative>,
+        before: Option<&Alternative>,
+    ) -> Option<Is> {
+        let other = |it: &&Alternative| it.name != self.group;
+        let gives = match (counts.filter(other), before.filter(other)) {
+            (Some(other), _) => &other.name,
+            (None, Some(_)) => &self.group,
+            (None, None) => return None,
+        };
+        match self.counts.gives(user, gives).await {
             Ok(true) => None,
             Ok(false) => Some(Is::Waits(SHORT)),
             Err(error) => {

@@ -25,10 +25,18 @@ use super::{
 
 /// See [`crate::store::Store::note_giving`].
 pub(super) fn note(db: &Connection, group: i64, user: i64, gives: &str) -> Result<bool> {
+    let gives_own = db
+        .prepare_cached("SELECT 1 FROM groups WHERE key = ?1 AND upstream_name = ?2")?
+        .exists(params![group, gives])?;
+    if gives_own {
+        db.prepare_cached("DELETE FROM giving WHERE group_key = ?1 AND user_key = ?2")?
+            .execute([group, user])?;
+        return Ok(true);
+    }
     let written = db
         .prepare_cached(
-            "INSERT OR REPLACE INTO giving (group_key, user_key, gives)
-             SELECT o.key, m.user_key, g.key FROM groups o
+            "INSERT OR REPLACE INTO giving (group_key, user_key, gives, open)
+             SELECT o.key, m.user_key, g.key, 1 FROM groups o
              JOIN groups g ON g.connection = o.connection AND g.upstream_name = ?3
                  AND g.tombstone IS NULL
              JOIN memberships m ON m.group_key = g.key AND m.user_key = ?2
@@ -123,8 +131,11 @@ fn forget(
              SELECT 1 FROM memberships m WHERE m.group_key = gives AND m.user_key = giving.user_key
                  AND m.desired = 1 AND m.observed <> 1))",
     )?;
+    let mut close =
+        db.prepare_cached("UPDATE giving SET open = 0 WHERE group_key = ?1 AND user_key = ?2")?;
     for (user, gives) in last {
         forget.execute(params![group, user.0, done.contains(user), gives])?;
+        close.execute([group, user.0])?;
     }
     // Not of a turn that is not over: its calls may be on their way.
     let mut settled = db.prepare_cached(

@@ -251,12 +251,16 @@ pub(super) fn note_pairs(db: &Connection, group: i64, at: Millis) -> Result<()> 
 }
 
 /// Every pair that a call may have named which was on its way when the process
-/// ended. Which way it went is not known of one whose account was made anew since.
+/// ended. Which way it went is not known of one whose account was made anew since; one
+/// that gives another group of a family can only have taken this one away.
 fn note_handed_out(db: &Connection, group: i64, at: Millis) -> Result<()> {
     let sql = format!(
         "INSERT INTO doubts (user_key, group_key, sent, since)
-         SELECT user_key, group_key, coalesce(sent, 2), ?2 FROM memberships
-         WHERE group_key = ?1 AND desired <> observed AND observed = 2
+         SELECT m.user_key, m.group_key, iif(v.open = 1, 0, coalesce(m.sent, 2)), ?2
+         FROM memberships m
+         LEFT JOIN giving v ON v.group_key = m.group_key AND v.user_key = m.user_key
+         WHERE m.group_key = ?1 AND m.desired <> m.observed AND m.observed = 2
+           AND NOT (v.open IS 1 AND m.sent IS 1)
          {NOTE}"
     );
     db.prepare_cached(&sql)?.execute(params![group, at])?;

@@ -110,3 +110,52 @@ async fn what_a_call_gave_whose_process_died_is_in_doubt_though_its_own_end_is_d
     assert!(lanes.await.unwrap().contains(&Lane::Group(roles.admin)));
     assert!(roles.is_open(roles.admin, ann).await);
 }
+
+#[tokio::test]
+async fn a_call_whose_process_died_may_have_given_what_it_was_to_give_and_nothing_else() {
+    // What was said of the call, and whether it may have given the pair's own group.
+    for (said, gives_own) in [
+        (&["admin"][..], false),
+        // That one was refused, so the own one was sent.
+        (&["admin", "viewer"], true),
+        (&[], true),
+    ] {
+        let (roles, users) = Roles::new(&[], &[]).await;
+        let (ann, store, c) = (&users[0], &roles.scene.store, roles.scene.c);
+        roles.both_asked(ann).await;
+        for other in said {
+            assert!(roles.gives(roles.viewer, ann, other).await);
+        }
+        store.note_interrupted(c, 3_000).await.unwrap();
+        roles.set(roles.viewer, ann, false).await;
+        roles.confirm(roles.viewer).await;
+        let lanes = store.recheck_late(c, (3_500, i64::MIN), HOUR, 10_000);
+        lanes.await.unwrap();
+        assert_eq!(
+            roles.is_open(roles.viewer, ann).await,
+            gives_own,
+            "{said:?}"
+        );
+        assert!(roles.is_open(roles.admin, ann).await);
+    }
+}
+
+#[tokio::test]
+async fn what_an_answered_call_gave_says_nothing_of_a_later_one_whose_process_died() {
+    let (roles, users) = Roles::new(&[], &[]).await;
+    let (ann, store, c) = (&users[0], &roles.scene.store, roles.scene.c);
+    let [viewer, _] = roles.both_asked(ann).await;
+    assert!(roles.gives(roles.viewer, ann, "admin").await);
+    // What is given stays known, as the pair of that group is handed out.
+    roles.gave(&viewer, "admin", "done").await;
+    roles.set(roles.viewer, ann, false).await;
+    roles.confirm(roles.viewer).await;
+    roles.set(roles.viewer, ann, true).await;
+    roles.turn(roles.viewer).await.unwrap();
+    store.note_interrupted(c, 3_000).await.unwrap();
+    roles.set(roles.viewer, ann, false).await;
+    roles.confirm(roles.viewer).await;
+    let lanes = store.recheck_late(c, (3_500, i64::MIN), HOUR, 10_000);
+    lanes.await.unwrap();
+    assert!(roles.is_open(roles.viewer, ann).await);
+}
