@@ -176,9 +176,11 @@ fn deleted(
                  SELECT u.tombstone AS at FROM users u
                  WHERE u.connection = ?1 AND u.account_key = ?2 AND u.account_key IS NOT NULL
                    AND u.tombstone IS NOT NULL
+                   AND (u.upstream_id = ?3 OR u.upstream_id IS NULL OR ?3 IS NULL)
                  UNION ALL
                  SELECT a.at FROM departed d JOIN audit a ON a.number = d.number
                  WHERE d.connection = ?1 AND d.account_key = ?2
+                   AND (d.upstream_id = ?3 OR d.upstream_id IS NULL OR ?3 IS NULL)
                  UNION ALL
                  SELECT a.at FROM departed d JOIN audit a ON a.number = d.number
                  WHERE d.connection = ?1 AND d.upstream_id = ?3 AND d.upstream_id IS NOT NULL)",
@@ -186,13 +188,15 @@ fn deleted(
         .query_row(params![connection, account, id], |row| row.get(0))?)
 }
 
-/// Deleted users who are known to have had this account, by its address or its id.
+/// Deleted users who are known to have had this account, by its id, and by its address
+/// where one of the two ids is not known: another account may have the address by now.
 const HAD: &str = "SELECT key FROM users
      WHERE connection = ?1 AND account_key = ?2 AND account_key IS NOT NULL
-       AND tombstone IS NOT NULL
+       AND tombstone IS NOT NULL AND (upstream_id = ?3 OR upstream_id IS NULL OR ?3 IS NULL)
      UNION
      SELECT user_key FROM departed
      WHERE connection = ?1 AND account_key = ?2 AND user_key IS NOT NULL
+       AND (upstream_id = ?3 OR upstream_id IS NULL OR ?3 IS NULL)
      UNION
      SELECT user_key FROM departed
      WHERE connection = ?1 AND upstream_id = ?3 AND upstream_id IS NOT NULL
@@ -221,10 +225,16 @@ fn formers(db: &Connection, connection: i64, user: i64) -> Result<Vec<(i64, Reso
             }
         }
     }
-    let mut select = db.prepare_cached("SELECT id FROM users WHERE key = ?1")?;
+    // Who was noted before the account's id was known may have had another one.
+    let mut select = db.prepare_cached(
+        "SELECT id FROM users u WHERE key = ?1 AND (?2 IS NULL OR coalesce(upstream_id, had, (
+             SELECT upstream_id FROM departed WHERE user_key = u.key), ?2) = ?2)",
+    )?;
     let mut formers = Vec::with_capacity(keys.len());
     for key in keys {
-        let id = select.query_row([key], |row| row.get(0)).optional()?;
+        let id = select
+            .query_row(params![key, account.1], |row| row.get(0))
+            .optional()?;
         formers.extend(id.map(|id| (key, ResourceId::from_bytes(id))));
     }
     Ok(formers)

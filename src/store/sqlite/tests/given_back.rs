@@ -1,7 +1,7 @@
 //! What was taken away from somebody is remembered of the account, whoever has it here
 //! by now (reliability: H-15).
 use super::*;
-use crate::store::Whose;
+use crate::store::{FoundUser, ImportMark, Whose};
 
 impl Scene {
     async fn whose(&self, group: &GroupWritten, name: &str) -> Whose {
@@ -64,4 +64,42 @@ async fn what_ended_with_who_was_deleted_was_taken_away_from_whoever_is_made_ane
     scene.change(&group, remove(&it)).await.unwrap();
     let told = user_of(&third, Some(actor().at));
     assert_eq!(scene.whose(&group, "ann").await, told);
+}
+
+impl Scene {
+    /// An import shows the account of an address with this id; whose it is then.
+    async fn shows(&self, name: &str, id: &str) -> ResourceId {
+        let found = FoundUser {
+            upstream_id: Some(id.into()),
+            ..imports::found_user(name)
+        };
+        let (store, mark) = (&self.store, ImportMark(i64::MAX));
+        let import = store.import(self.c, mark, vec![found], Vec::new(), None, actor());
+        import.await.unwrap();
+        let shown = vec![(Some(id.to_owned()), None)];
+        store.users_shown(self.c, shown).await.unwrap()[0]
+    }
+}
+
+#[tokio::test]
+async fn nothing_was_taken_away_from_another_account_that_has_the_address_by_now() {
+    for id in ["1", "2"] {
+        let scene = Scene::new().await;
+        let ann = scene.member("ann").await;
+        assert_eq!(scene.shows("ann", "1").await, ann.resource.id);
+        let group = scene.settled_group("dev", &[ann.resource.id]).await;
+        scene.leaves(&ann, &group, 2_000).await;
+        let member = (Some(id.to_owned()), Some("ann@example.com".to_owned()));
+        let whose = async || {
+            let whose = scene.store.whose(scene.c, group.key, vec![member.clone()]);
+            whose.await.unwrap()[0]
+        };
+        let is_it = id == "1";
+        let told = whose().await;
+        assert_eq!(matches!(told, Whose::Deleted(_)), is_it, "{told:?}");
+        let anew = scene.shows("ann", id).await;
+        assert_ne!(anew, ann.resource.id);
+        let removed = is_it.then_some(2_000);
+        assert_eq!(whose().await, Whose::User { id: anew, removed });
+    }
 }
