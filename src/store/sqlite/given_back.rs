@@ -10,7 +10,6 @@ use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
-use serde::Deserialize;
 
 use crate::{
     plan::state::{ConnectionKey, GroupKey},
@@ -18,24 +17,14 @@ use crate::{
     store::{Millis, StoreError, Taken, Whose},
 };
 
-use super::{Sqlite, audit, fault::Result, found, newcomers::Newcomer, users::User};
-
-#[derive(Deserialize)]
-struct Change {
-    #[serde(default)]
-    added: Vec<String>,
-    #[serde(default)]
-    removed: Vec<String>,
-}
-
-/// The last that was done about a membership here.
-#[derive(Clone, Copy)]
-struct Last {
-    /// The row of the audit that tells it, or the one before.
-    number: i64,
-    /// When it was taken away, if it was.
-    ended: Option<Millis>,
-}
+use super::{
+    Sqlite, audit,
+    fault::Result,
+    found,
+    newcomers::Newcomer,
+    said::{self, Last},
+    users::User,
+};
 
 /// Users who are members unasked, by their places.
 #[derive(Default)]
@@ -119,26 +108,7 @@ impl People {
     }
 
     fn read_changes(&mut self, db: &Connection, group: i64) -> Result<()> {
-        if self.places.is_empty() {
-            return Ok(());
-        }
-        let mut select = db.prepare_cached(
-            "SELECT number, at, detail FROM audit
-             WHERE resource = (SELECT id FROM groups WHERE key = ?1) AND action = 'change_group'
-             ORDER BY number",
-        )?;
-        let mut rows = select.query([group])?;
-        while let Some(row) = rows.next()? {
-            let number = row.get(0)?;
-            let at = row.get(1)?;
-            let detail = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
-            let change: Change = serde_json::from_str(detail)?;
-            for (ids, ended) in [(change.added, None), (change.removed, Some(at))] {
-                let ours = ids.iter().filter_map(|id| self.places.get(id));
-                self.last
-                    .extend(ours.map(|place| (*place, Last { number, ended })));
-            }
-        }
+        self.last = said::last(db, group, &self.places)?;
         Ok(())
     }
 
@@ -274,6 +244,7 @@ impl Taken for Sqlite {
         group: GroupKey,
         members: Vec<(Option<String>, Option<String>)>,
     ) -> std::result::Result<Vec<Whose>, StoreError> {
+        while self.writer.write(move |db| said::keep(db, group.0)).await? {}
         let read = move |db: &Connection| whose(db, c.0, group.0, &members);
         Ok(self.readers.read_apart(read).await?)
     }

@@ -41,7 +41,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0029_returned.sql"),
     include_str!("../migrations/0030_giving.sql"),
     include_str!("../migrations/0031_formers.sql"),
-    include_str!("../migrations/0032_giving_open.sql"),
+    include_str!("../migrations/0032_said.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

@@ -87,6 +87,7 @@ mod refusals;
 mod removals;
 mod returned;
 mod row;
+mod said;
 mod scans;
 mod seats;
 mod sharing;

@@ -17,6 +17,7 @@ use super::{
     import::{self, Import},
     late,
     readers::Readers,
+    said,
     writer::Writer,
 };
 
@@ -42,6 +43,10 @@ pub(super) async fn believe(
 ) -> std::result::Result<(u64, u64), StoreError> {
     if found.is_empty() {
         return Ok((0, 0));
+    }
+    for Newcomers { group, .. } in &found {
+        let group = *group;
+        while writer.write(move |db| said::keep(db, group)).await? {}
     }
     let by = import.clone();
     let sort = readers.read_apart(move |db| sort(db, &by, found));

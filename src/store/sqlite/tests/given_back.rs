@@ -1,7 +1,9 @@
 //! What was taken away from somebody is remembered of the account, whoever has it here
 //! by now (reliability: H-15).
+use rusqlite::Connection;
+
 use super::*;
-use crate::store::{FoundUser, ImportMark, Whose};
+use crate::store::{FoundUser, ImportMark, Whose, sqlite::said};
 
 impl Scene {
     async fn whose(&self, group: &GroupWritten, name: &str) -> Whose {
@@ -102,4 +104,31 @@ async fn nothing_was_taken_away_from_another_account_that_has_the_address_by_now
         let removed = is_it.then_some(2_000);
         assert_eq!(whose().await, Whose::User { id: anew, removed });
     }
+}
+
+#[tokio::test]
+async fn a_long_history_of_a_group_is_read_once_and_says_the_same() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let group = scene.settled_group("dev", &[]).await;
+    let (of_ann, of_bob) = ([ann.resource.id], [bob.resource.id]);
+    for _ in 0..said::FEW {
+        scene.change(&group, add(&of_ann)).await.unwrap();
+        scene.change(&group, remove(&of_ann)).await.unwrap();
+    }
+    let db = Connection::open(scene.folder.path().join("d.db")).unwrap();
+    let read = || said::unkept(&db, group.key.0).unwrap();
+    assert_eq!(read(), said::FEW, "and more");
+    let at = Some(actor().at);
+    assert_eq!(scene.whose(&group, "ann").await, user_of(&ann, at));
+    assert_eq!(read(), 0, "nothing of it is read again");
+    assert_eq!(scene.whose(&group, "ann").await, user_of(&ann, at));
+    assert_eq!(scene.whose(&group, "bob").await, user_of(&bob, None));
+    // What comes since is read beside what is kept.
+    scene.change(&group, add(&of_ann)).await.unwrap();
+    scene.change(&group, add(&of_bob)).await.unwrap();
+    scene.change(&group, remove(&of_bob)).await.unwrap();
+    assert_eq!(scene.whose(&group, "ann").await, user_of(&ann, None));
+    assert_eq!(scene.whose(&group, "bob").await, user_of(&bob, at));
+    assert_eq!(read(), 3);
 }
