@@ -20,11 +20,13 @@ mod application;
 mod checker;
 mod families;
 mod history;
+mod operators;
 mod planted;
 
 use application::{Application, Kind, Lie, OWN_NAME};
 use checker::{Evidence, Shown};
 use history::{Act, End, Entry, Step};
+use operators::{Flaw, Operators};
 
 use crate::{
     bridge::{
@@ -85,6 +87,8 @@ struct World {
     /// What clients know: ids by name.
     users: Mutex<BTreeMap<String, String>>,
     groups: Mutex<BTreeMap<String, String>>,
+    /// Who acts beside them, in worlds that have operators.
+    operators: Option<Operators>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -103,10 +107,23 @@ fn run(seed: u64, lie: Lie) -> Evidence {
 
 fn run_with(seed: u64, lie: Lie, kind: Kind) -> Evidence {
     simulated::seed(seed);
+    pass(lie, kind, None)
+}
+
+/// The same with operators, and guard rails in most of them.
+fn run_operated(seed: u64, flaw: Flaw) -> Evidence {
+    simulated::seed(seed);
+    let kind = *pick(&[Kind::Ends, Kind::Ends, Kind::Keeps]);
+    pass(Lie::None, kind, Some(flaw))
+}
+
+fn pass(lie: Lie, kind: Kind, operated: Option<Flaw>) -> Evidence {
     simulated::at(DAWN);
     store::simulated::pace(Some(simulated::disk));
     let folder = folder();
     let (accounts, groups) = (names("u", 6), names("g", 3));
+    let file = folder.path().join("world.db");
+    let operators = operated.map(|flaw| Operators::new(&file, flaw, (&accounts, &groups)));
     let late_by = Millis::try_from(LATE.as_millis()).unwrap();
     let world = Arc::new(World {
         app: Arc::new(Application::new((lie, kind), &accounts, &groups, late_by)),
@@ -114,12 +131,12 @@ fn run_with(seed: u64, lie: Lie, kind: Kind) -> Evidence {
         history: Mutex::default(),
         users: Mutex::default(),
         groups: Mutex::default(),
+        operators,
     });
     let mut crashes: Vec<u64> = (0..below(4)).map(|_| below(15_000)).collect();
     if lie != Lie::None {
         crashes.clear();
     }
-    let file = folder.path().join("world.db");
     let evidence = loop {
         if let Some(evidence) = live(&world, &file, crashes.pop()) {
             break evidence;
@@ -153,9 +170,15 @@ fn live(world: &Arc<World>, file: &Path, dies_after: Option<u64>) -> Option<Evid
         simulated::begin(now());
         let store = store::open(file).unwrap();
         world.look_up(&*store).await;
+        if let Some(operators) = &world.operators {
+            operators.begin_life(&*store, &world.app).await;
+        }
         let bridge = start(world, Arc::clone(&store), engine).await;
         let clients = (0..CLIENTS).map(|_| client(Arc::clone(world), Arc::clone(&bridge)));
-        let clients = futures_util::future::join_all(clients);
+        let clients = futures_util::future::join(
+            futures_util::future::join_all(clients),
+            operators::work(Arc::clone(world), Arc::clone(&bridge)),
+        );
         let death = tokio::time::sleep(Duration::from_millis(dies_after.unwrap_or(NEVER)));
         let evidence = tokio::select! {
             biased;
@@ -167,6 +190,9 @@ fn live(world: &Arc<World>, file: &Path, dies_after: Option<u64>) -> Option<Evid
     });
     drop(runtime);
     world.app.fall();
+    if let Some(operators) = &world.operators {
+        operators.other.fall();
+    }
     let ended = now();
     for entry in lock(&world.history).iter_mut() {
         // What was on its way died with the bridge.
@@ -180,21 +206,30 @@ async fn start(
     store: Arc<dyn Store>,
     engine: tokio::runtime::Handle,
 ) -> Arc<Bridge> {
-    let setup = Setup {
-        name: CONNECTION.into(),
-        upstream: Arc::clone(&world.app) as Arc<dyn Upstream>,
+    let setup = |name: &str, app: &Arc<Application>, guard| Setup {
+        name: name.into(),
+        upstream: Arc::clone(app) as Arc<dyn Upstream>,
         policy: Policy {
             sync_wait: SYNC_WAIT,
             import_at_start: false,
             late_writes: LATE,
-            guard: Arc::new(Guard::off()),
+            guard: Arc::new(guard),
             ..Policy::default()
         },
         tokens: Tokens::fixed("of-no-use-here-0123456789-abcdefghij").unwrap(),
     };
-    Bridge::start(store, vec![setup], engine, Switch::none())
-        .await
-        .unwrap()
+    let (setups, switch) = match &world.operators {
+        None => {
+            let only = setup(CONNECTION, &world.app, Guard::off());
+            (vec![only], Switch::none())
+        }
+        Some(operators) => {
+            let it = setup(CONNECTION, &world.app, operators.guard_at_work());
+            let other = setup(operators::OTHER, &operators.other, Guard::off());
+            (vec![it, other], operators.switch())
+        }
+    };
+    Bridge::start(store, setups, engine, switch).await.unwrap()
 }
 
 /// Works off the world's requests, one after another.
@@ -212,6 +247,7 @@ async fn client(world: Arc<World>, bridge: Arc<Bridge>) {
                 start: now(),
                 end: Millis::MAX,
                 ended: End::Unheard,
+                approved: false,
             });
             history.len() - 1
         };
@@ -226,8 +262,13 @@ async fn client(world: Arc<World>, bridge: Arc<Bridge>) {
                 }
             }
         };
-        let entry = &mut lock(&world.history)[place];
-        (entry.end, entry.ended) = (now(), ended);
+        {
+            let entry = &mut lock(&world.history)[place];
+            (entry.end, entry.ended) = (now(), ended.clone());
+        }
+        if world.operators.is_some() {
+            world.read_back(&session, &act, &ended).await;
+        }
     }
 }
 
@@ -282,8 +323,13 @@ async fn named(
 impl World {
     /// What a client finds again by a filter, once the bridge is back.
     async fn look_up(&self, store: &dyn Store) {
-        *lock(&self.users) = named(store, CONNECTION, ResourceType::User, "userName").await;
-        *lock(&self.groups) = named(store, CONNECTION, ResourceType::Group, OWN_NAME).await;
+        let users = named(store, CONNECTION, ResourceType::User, "userName").await;
+        let groups = named(store, CONNECTION, ResourceType::Group, OWN_NAME).await;
+        if let Some(operators) = &self.operators {
+            let all = users.iter().chain(&groups);
+            all.for_each(|(name, id)| operators.know(id, name));
+        }
+        (*lock(&self.users), *lock(&self.groups)) = (users, groups);
     }
 
     /// The request with those members only that a client has ids of.
@@ -326,14 +372,14 @@ impl World {
         let answer = match (act, id) {
             (Act::CreateUser(user), _) => {
                 let made = session.create_user(account(user)).await;
-                Self::learn(&self.users, user, &made);
+                self.learn(&self.users, user, &made);
                 made
             }
             (Act::CreateGroup(group, members), _) => {
                 let made = session
                     .create_group(body(group, Some(self.ids(members))))
                     .await;
-                Self::learn(&self.groups, group, &made);
+                self.learn(&self.groups, group, &made);
                 made
             }
             (_, None) => return End::Needless,
@@ -372,11 +418,16 @@ impl World {
         };
         let operations = match act {
             Act::PutUser(user) => {
-                return session.replace_user(id, account(user), any, b"").await;
+                let raw = json!({ "userName": user }).to_string();
+                let user = account(user);
+                return session.replace_user(id, user, any, raw.as_bytes()).await;
             }
             Act::Put(group, set) => {
-                let body = body(group, Some(self.ids(set)));
-                return session.replace_group(id, body, any, b"").await;
+                let ids = self.ids(set);
+                let values: Vec<Value> = ids.iter().map(|id| json!({ "value": id })).collect();
+                let raw = json!({ "displayName": group, "members": values }).to_string();
+                let body = body(group, Some(ids));
+                return session.replace_group(id, body, any, raw.as_bytes()).await;
             }
             Act::Activate(..) | Act::Role(..) | Act::Title(..) => {
                 let operation = match act {
@@ -388,25 +439,29 @@ impl World {
                 let mut operation = object(operation);
                 operation.entry("op").or_insert("replace".into());
                 let operations = json!([operation]);
-                let patch = parsed(&session.schemas(), ResourceType::User, &operations);
-                return session.patch_user(id, patch, any, b"").await;
+                let (patch, raw) = parsed(&session.schemas(), ResourceType::User, &operations);
+                return session.patch_user(id, patch, any, raw.as_bytes()).await;
             }
             Act::Add(_, set) => members("add", set),
             Act::Remove(_, set) => members("remove", set),
             Act::Replace(_, set) => members("replace", set),
-            _ => {
-                let mut name = format!("name {}", below(1_000));
-                let group = act.group().unwrap();
-                if !self.is_made(group) {
+            Act::Rename(group) => {
+                let number = below(1_000);
+                let name = match &self.operators {
+                    // Where writes are stopped it may be made by that name.
+                    Some(_) if number < 500 => group.to_uppercase(),
+                    Some(_) => group.clone(),
+                    None if self.is_made(group) => format!("name {number}"),
                     // Should its creation be refused, the next try has the new name,
                     // which is another group to whoever judges.
-                    name.clone_from(group);
-                }
+                    None => group.clone(),
+                };
                 json!([{ "op": "replace", "path": "displayName", "value": name }])
             }
+            other => panic!("{other:?} is no change"),
         };
-        let patch = parsed(&session.schemas(), ResourceType::Group, &operations);
-        session.patch_group(id, patch, any, b"").await
+        let (patch, raw) = parsed(&session.schemas(), ResourceType::Group, &operations);
+        session.patch_group(id, patch, any, raw.as_bytes()).await
     }
 
     /// Whether a client knows that a group was made as it asked for.
@@ -419,9 +474,18 @@ impl World {
         asked.is_some_and(|it| matches!(it.ended, End::Done { pending: false, .. }))
     }
 
-    fn learn(known: &Mutex<BTreeMap<String, String>>, name: &str, made: &Result<Written, Failure>) {
+    fn learn(
+        &self,
+        known: &Mutex<BTreeMap<String, String>>,
+        name: &str,
+        made: &Result<Written, Failure>,
+    ) {
         if let Ok(written) = made {
-            lock(known).insert(name.to_owned(), written.resource.id.to_string());
+            let id = written.resource.id.to_string();
+            if let Some(operators) = &self.operators {
+                operators.know(&id, name);
+            }
+            lock(known).insert(name.to_owned(), id);
         }
     }
 
@@ -431,14 +495,17 @@ impl World {
         gone: Result<(), Failure>,
         since: Millis,
     ) -> End {
-        if gone.is_err() {
-            return End::Refused;
+        if let Err(failure) = gone {
+            return history::refused(&failure, &[]);
         }
         lock(known).remove(name);
+        let waited = now() - since >= Millis::try_from(SYNC_WAIT.as_millis()).unwrap();
+        let stopped = |it: &Operators| it.is_stopped_within(since, now());
         End::Done {
             version: None,
-            // A deletion does not say it; it was waited for this long.
-            pending: now() - since >= Millis::try_from(SYNC_WAIT.as_millis()).unwrap(),
+            // A deletion does not say it; it was waited for this long, or not at all
+            // where all writes were stopped.
+            pending: waited || self.operators.as_ref().is_some_and(stopped),
         }
     }
 
@@ -509,7 +576,12 @@ impl World {
             .filter(|it| it.of == ResourceType::Group && it.asked == RefusedAct::Create);
         let not_made = creations.filter_map(|it| name_of(&self.groups, it.id));
         let history = lock(&self.history).clone();
+        let operated = match &self.operators {
+            Some(operators) => Some(operators.seen(store, &self.app).await),
+            None => None,
+        };
         Evidence {
+            operated,
             history,
             log: self.app.log(),
             shown: self.shown(store).await,
@@ -548,15 +620,15 @@ fn body(name: &str, members: Option<Vec<String>>) -> GroupBody {
     }
 }
 
-fn parsed(schemas: &Schemas, of: ResourceType, operations: &Value) -> patch::Patch {
+/// As it is taken, and as it was sent.
+fn parsed(schemas: &Schemas, of: ResourceType, operations: &Value) -> (patch::Patch, String) {
     let body = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
         "Operations": operations,
     });
-    let limits = Limits::default();
-    patch::parse(body.to_string().as_bytes(), of, schemas, &limits)
-        .unwrap()
-        .taken
+    let (limits, raw) = (Limits::default(), body.to_string());
+    let parsed = patch::parse(raw.as_bytes(), of, schemas, &limits);
+    (parsed.unwrap().taken, raw)
 }
 
 /// Worlds that ended wrong once: each kind of mistake that was found, while
@@ -569,6 +641,7 @@ const FOUND_KEEPING: [u64; 16] = [
 ];
 
 const FOUND_WITH_ROLES: [u64; 7] = [125, 297, 319, 357, 781, 909, 1999];
+const FOUND_WITH_OPERATORS: [u64; 0] = [];
 
 /// Which worlds are run, as the environment has it.
 fn seeds(found: &[u64]) -> Vec<u64> {
@@ -594,6 +667,11 @@ fn no_world_whose_accounts_cannot_be_ended_leaves_access_or_loses_it_for_good() 
 }
 
 #[test]
+fn no_world_with_operators_sends_what_is_stopped_takes_what_is_held_or_hides_what_it_did() {
+    judge_all(&FOUND_WITH_OPERATORS, |seed| run_operated(seed, Flaw::None));
+}
+
+#[test]
 fn no_world_whose_accounts_have_roles_and_titles_leaves_one_that_is_not_asked_for() {
     judge_worlds(Kind::Roles, &FOUND_WITH_ROLES);
 }
@@ -603,12 +681,17 @@ fn no_world_whose_accounts_have_roles_and_titles_leaves_one_that_is_not_asked_fo
 const SLOW: Millis = 300_000;
 
 fn judge_worlds(kind: Kind, found: &[u64]) {
+    judge_all(found, |seed| run_with(seed, Lie::None, kind));
+}
+
+fn judge_all(found: &[u64], run: impl Fn(u64) -> Evidence) {
     let (only, seeds) = (std::env::var_os("WORLD"), seeds(found));
     let (began, count) = (std::time::Instant::now(), seeds.len());
     let mut bad = Vec::new();
     let (mut longest, mut told, mut undone) = (0, 0, 0);
+    let mut came_to = [0; 4];
     for seed in seeds {
-        let evidence = run_with(seed, Lie::None, kind);
+        let evidence = run(seed);
         longest = longest.max(evidence.settled_in);
         undone = undone.max(evidence.longest_undone());
         if evidence.settled_in > SLOW {
@@ -616,6 +699,13 @@ fn judge_worlds(kind: Kind, found: &[u64]) {
                 "WORLD={seed}: as wanted only after {} ms",
                 evidence.settled_in
             );
+        }
+        if let Some(seen) = &evidence.operated {
+            let this = seen.came_to(&evidence).into_iter();
+            came_to
+                .iter_mut()
+                .zip(this)
+                .for_each(|(sum, it)| *sum += it);
         }
         told += evidence.told.len() as u64 + evidence.told_whole;
         let verdict = evidence.verdict();
@@ -641,6 +731,13 @@ fn judge_worlds(kind: Kind, found: &[u64]) {
          {told} refusals told; what landed late after it stood for {undone} ms at most",
         began.elapsed()
     );
+    let [stops, held, stopped, approved] = came_to;
+    if stops > 0 {
+        println!(
+            "{stops} times of two seconds without a write; {held} requests held, {stopped} refused \
+             by a rail, {approved} approved"
+        );
+    }
     assert!(bad.is_empty(), "run again with WORLD=n: {bad:?}");
 }
 

@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -56,6 +59,43 @@ pub(super) struct Change {
     /// By a call that was given up long ago, or with the account, or by an
     /// application that leaves somebody out of a replacement.
     pub(super) aside: bool,
+}
+
+/// A call that was to write, as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Attempt {
+    pub(super) at: Millis,
+    /// As the audit calls it.
+    pub(super) what: &'static str,
+    /// The group or the account.
+    pub(super) of: String,
+    pub(super) members: usize,
+    /// It did not leave, as all writes were stopped.
+    pub(super) braked: bool,
+}
+
+impl Attempt {
+    fn of(operation: &Operation, braked: bool) -> Self {
+        let (what, of) = match operation {
+            Operation::CreateUser { account, .. } => ("create_user", account),
+            Operation::DeactivateUser { principal } => ("deactivate_user", &principal.account),
+            Operation::SetRole { principal, .. } => ("set_role", &principal.account),
+            Operation::UpsertProfile { account, .. } => ("upsert_profile", account),
+            Operation::CreateGroup { name, .. } => ("create_group", name),
+            Operation::DeleteGroup { name } => ("delete_group", name),
+            Operation::RenameGroup { name, .. } => ("rename_group", name),
+            Operation::AddMembers { group, .. } => ("add_members", group),
+            Operation::RemoveMembers { group, .. } => ("remove_members", group),
+            Operation::ReplaceMembers { group, .. } => ("replace_members", group),
+        };
+        Self {
+            at: now(),
+            what,
+            of: of.clone(),
+            members: members_of(operation).len(),
+            braked,
+        }
+    }
 }
 
 /// What an application can do.
@@ -118,6 +158,8 @@ struct World {
     log: Vec<Change>,
     /// When a call that writes came in.
     calls: Vec<Millis>,
+    /// All that were to write, those too that did not come in.
+    attempts: Vec<Attempt>,
     /// When one last had an answer that left something open.
     unclear: Millis,
     faults: u64,
@@ -132,6 +174,7 @@ pub(super) struct Application {
     schemas: Arc<Schemas>,
     nature: Nature,
     lie: Lie,
+    braked: AtomicBool,
     world: Mutex<World>,
 }
 
@@ -433,6 +476,7 @@ impl Application {
                 refused: bad,
             },
             lie,
+            braked: AtomicBool::new(false),
             world: Mutex::new(World {
                 stock: Stock::default(),
                 past: Vec::new(),
@@ -440,6 +484,7 @@ impl Application {
                 cut: Vec::new(),
                 log: Vec::new(),
                 calls: Vec::new(),
+                attempts: Vec::new(),
                 unclear: now(),
                 refused: BTreeSet::new(),
                 haunts: lie == Lie::Haunts,
@@ -473,6 +518,18 @@ impl Application {
 
     pub(super) fn calls(&self) -> Vec<Millis> {
         self.lock().calls.clone()
+    }
+
+    pub(super) fn attempts(&self) -> Vec<Attempt> {
+        self.lock().attempts.clone()
+    }
+
+    /// Whether it may leave.
+    fn passes(&self, operation: &Operation) -> bool {
+        let braked = self.braked.load(SeqCst);
+        let attempt = Attempt::of(operation, braked);
+        self.lock().attempts.push(attempt);
+        !braked
     }
 
     /// When something was last left open: what may be said once more because

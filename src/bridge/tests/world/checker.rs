@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     application::{Change, PLAIN, Stock},
     history::{Act, End, Entry, Surety},
+    operators::Seen,
 };
 use crate::upstream::Millis;
 
@@ -46,6 +47,8 @@ pub(super) struct Evidence {
     pub(super) settled_in: Millis,
     /// When that was.
     pub(super) well: Millis,
+    /// What went on beside the requests, in a world with operators.
+    pub(super) operated: Option<Seen>,
 }
 
 /// The longest that what landed late may stand where nothing fails: it is put right
@@ -75,6 +78,9 @@ impl Evidence {
         self.end_state(&mut found);
         self.fields(&mut found);
         self.way(&mut found);
+        if let Some(seen) = &self.operated {
+            seen.judge(self, &mut found);
+        }
         let stood = self.longest_undone();
         if stood > STANDS {
             found.push(format!("zombie: what landed late stood for {stood} ms"));
@@ -125,15 +131,26 @@ impl Evidence {
         value: impl Fn(&Act) -> Option<bool>,
         surety: impl Fn(&Entry) -> Surety,
     ) -> BTreeSet<bool> {
+        self.possible_within((until, until), sure, value, surety)
+    }
+
+    /// The same of a time that is only known to lie between two.
+    pub(super) fn possible_within(
+        &self,
+        (from, until): (Millis, Millis),
+        sure: Surety,
+        value: impl Fn(&Act) -> Option<bool>,
+        surety: impl Fn(&Entry) -> Surety,
+    ) -> BTreeSet<bool> {
         let begun = self.history.iter().filter(|entry| entry.start <= until);
         let touching: Vec<(&Entry, bool)> = begun
-            .filter(|entry| entry.ended != End::Needless)
+            .filter(|entry| !entry.is_void())
             .filter_map(|entry| Some((entry, value(&entry.act)?)))
             .collect();
         let certain: Vec<&Entry> = touching
             .iter()
             .map(|(entry, _)| *entry)
-            .filter(|entry| surety(entry) >= sure && entry.end < until)
+            .filter(|entry| surety(entry) >= sure && entry.end < from)
             .collect();
         let not_overtaken = |entry: &Entry| !certain.iter().any(|c| c.start > entry.end);
         let mut values: BTreeSet<bool> = touching
@@ -226,7 +243,7 @@ impl Evidence {
             // A creation whose answer is its refusal leaves nothing.
             let made = |entry: &Entry| {
                 let creates = matches!(&entry.act, Act::CreateGroup(name, _) if name == group);
-                creates && !matches!(entry.ended, End::Refused | End::Needless)
+                creates && entry.ended != End::Refused && !entry.is_void()
             };
             if members.is_some() && !self.history.iter().any(made) {
                 found.push(format!(
@@ -268,7 +285,7 @@ impl Evidence {
             };
             let alone = |account: &str| {
                 let others = self.history.iter().filter(|other| *other != entry);
-                let mut others = others.filter(|other| other.ended != End::Needless);
+                let mut others = others.filter(|other| !other.is_void());
                 let touches = |other: &Entry| other.act.pair(group, account).is_some();
                 let mut before = false;
                 let clear = others.all(|other| {
@@ -340,7 +357,8 @@ impl Evidence {
             }
             for account in there.difference(&wanted).filter(|account| active(account)) {
                 let told = |pair| self.told.contains_key(&pair);
-                if !self.keeps || !told((group.clone(), account.clone())) {
+                let stays = self.operated.as_ref().is_some_and(|it| it.may_stay(group));
+                if !(self.keeps || stays) || !told((group.clone(), account.clone())) {
                     found.push(format!("phantom: {account} in {group}"));
                 }
             }

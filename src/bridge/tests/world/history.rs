@@ -43,6 +43,13 @@ pub(super) enum End {
     /// Everything but these.
     AllBut(BTreeSet<String>),
     Refused,
+    /// By a guard rail, before anything was changed.
+    Stopped {
+        /// As this it waits for an operator.
+        held: Option<String>,
+    },
+    /// It could not be taken, and is to be sent again.
+    Failed(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +58,8 @@ pub(super) struct Entry {
     pub(super) start: Millis,
     pub(super) end: Millis,
     pub(super) ended: End,
+    /// An operator let it pass.
+    pub(super) approved: bool,
 }
 
 /// How sure an entry makes a value.
@@ -73,6 +82,26 @@ impl Act {
             | Self::Put(group, _)
             | Self::Rename(group)
             | Self::DeleteGroup(group) => Some(group),
+            _ => None,
+        }
+    }
+
+    pub(super) fn user(&self) -> Option<&String> {
+        match self {
+            Self::CreateUser(user)
+            | Self::PutUser(user)
+            | Self::Activate(user, _)
+            | Self::DeleteUser(user)
+            | Self::Role(user, _)
+            | Self::Title(user, _) => Some(user),
+            _ => None,
+        }
+    }
+
+    /// Who leaves by it.
+    pub(super) fn ends(&self) -> Option<&String> {
+        match self {
+            Self::Activate(user, false) | Self::DeleteUser(user) => Some(user),
             _ => None,
         }
     }
@@ -130,6 +159,11 @@ impl Act {
 }
 
 impl Entry {
+    /// It changes nothing, as whoever sent it was told.
+    pub(super) fn is_void(&self) -> bool {
+        matches!(self.ended, End::Needless | End::Stopped { .. })
+    }
+
     pub(super) fn surety(&self) -> Surety {
         match &self.ended {
             // What a deleted user was a member of is worked off later.
@@ -154,13 +188,21 @@ pub(super) fn refused(failure: &Failure, known: &[(String, String)]) -> End {
     match failure {
         Failure::Problem(problem) => {
             let text = &problem.detail;
+            let is_nothing = text.contains("othing was changed");
+            if problem.status == 403 && is_nothing {
+                let held = text.split_once("It is held as ");
+                let held = held.and_then(|(_, id)| id.split(' ').next());
+                return End::Stopped {
+                    held: held.map(str::to_owned),
+                };
+            }
             if !text.contains("every other change") {
                 return End::Refused;
             }
             let named = known.iter().filter(|(_, id)| text.contains(id.as_str()));
             End::AllBut(named.map(|(name, _)| name.clone()).collect())
         }
-        _ => End::Refused,
+        other => End::Failed(other.to_string()),
     }
 }
 

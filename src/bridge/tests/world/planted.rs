@@ -6,7 +6,8 @@ use super::{
     application::{Change, Kind, Lie},
     checker::Evidence,
     history::{Act, End, Entry},
-    run, run_with,
+    operators::Flaw,
+    run, run_operated, run_with,
 };
 
 /// How many seeds a lie is given to come out.
@@ -161,6 +162,7 @@ fn half_a_request_is_half_a_request() {
             start: end + 1,
             end: end + 2,
             ended: End::Unheard,
+            approved: false,
         });
     }
     finds(&evidence, "half a request");
@@ -247,5 +249,80 @@ fn what_landed_late_and_stood_for_long_is_a_zombie() {
             is_one,
             "{verdict:?}"
         );
+    }
+}
+
+fn is_found(flaw: Flaw, word: &str) -> bool {
+    (0..60)
+        .map(|seed| run_operated(seed, flaw).verdict())
+        .any(|verdict| verdict.iter().any(|found| found.contains(word)))
+}
+
+#[test]
+fn a_bridge_that_heeds_no_switch_sends_while_all_is_stopped() {
+    for word in [
+        "sent while all is stopped",
+        "waits while all is stopped",
+        "the other connection",
+    ] {
+        assert!(is_found(Flaw::Deaf, word), "{word}");
+    }
+}
+
+#[test]
+fn a_bridge_without_guard_rails_takes_what_is_to_be_held_and_what_is_protected() {
+    for word in [
+        "not held",
+        "protected, and ended",
+        "protected, and taken out",
+        "the last of",
+    ] {
+        assert!(is_found(Flaw::Unguarded, word), "{word}");
+    }
+}
+
+#[test]
+fn what_is_tampered_with_in_a_world_with_operators_is_found() {
+    type Tamper = fn(&mut super::operators::Seen, &mut Vec<Entry>);
+    let plants: [(Tamper, &str); 8] = [
+        (|seen, _| seen.lose_a_record(), "the audit is broken"),
+        (|seen, _| seen.lose_a_call(), "recorded, and never sent"),
+        (|seen, _| seen.invent_a_call(), "sent without a record"),
+        (|seen, _| seen.forget_a_change(), "records of"),
+        (
+            |seen, _| seen.show_what_was_before(),
+            "before its own write",
+        ),
+        (
+            |seen, _| seen.show_a_stranger(),
+            "is not what was asked for",
+        ),
+        (
+            |seen, _| seen.hide_a_user(),
+            "nobody asked for what is read",
+        ),
+        (
+            |_, history| hold_a_leaver(history),
+            "a single leaver is held",
+        ),
+    ];
+    for (plant, word) in plants {
+        let caught = SEEDS
+            .map(|seed| run_operated(seed, Flaw::None))
+            .any(|mut evidence| {
+                let seen = evidence.operated.as_mut().unwrap();
+                plant(seen, &mut evidence.history);
+                evidence.verdict().iter().any(|found| found.contains(word))
+            });
+        assert!(caught, "{word}");
+    }
+}
+
+/// The first who left, as if a guard rail had held it.
+fn hold_a_leaver(history: &mut [Entry]) {
+    if let Some(leaver) = history.iter_mut().find(|it| it.act.ends().is_some()) {
+        leaver.ended = End::Stopped {
+            held: Some("it".into()),
+        };
     }
 }

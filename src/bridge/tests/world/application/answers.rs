@@ -1,6 +1,9 @@
 //! What the application answers, each call with the fate that it is given.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
@@ -67,7 +70,9 @@ impl Upstream for Application {
     fn group_name(&self, name: &str) -> Result<String, Problem> {
         Ok(name.to_lowercase())
     }
-    fn brake(&self, _: bool) {}
+    fn brake(&self, stopped: bool) {
+        self.braked.store(stopped, SeqCst);
+    }
     fn condition(&self) -> Condition {
         Condition::default()
     }
@@ -127,6 +132,12 @@ impl Upstream for Application {
         let mut fate = fate(faults);
         if self.lie == Lie::TooLate && chance(20) {
             fate = Fate::Late;
+        }
+        if !self.passes(operation) {
+            return Err(UpstreamError::Later {
+                after: Some(Duration::from_secs(1)),
+                reason: "the operator has stopped all writes".into(),
+            });
         }
         if matches!(fate, Fate::NotNow) {
             return Err(not_now());

@@ -92,8 +92,8 @@ impl One {
             (Step::Make(true), Some(_)) | (_, None) => Ok(true),
             (Step::Make(false) | Step::Leave, Some(id)) => {
                 let operations = json!([{ "op": "replace", "path": "active", "value": false }]);
-                let patch = parsed(&session.schemas(), ResourceType::User, &operations);
-                let done = session.patch_user(&id, patch, any, b"").await;
+                let (patch, raw) = parsed(&session.schemas(), ResourceType::User, &operations);
+                let done = session.patch_user(&id, patch, any, raw.as_bytes()).await;
                 done.map(|it| it.pending)
             }
             (Step::Delete, Some(id)) => session.delete_user(&id, any).await.map(|()| true),

@@ -125,8 +125,8 @@ impl Side {
             Act::Activate(user, on) => {
                 let id = self.id(user)?;
                 let operations = json!([{ "op": "replace", "path": "active", "value": on }]);
-                let patch = parsed(&session.schemas(), ResourceType::User, &operations);
-                let done = session.patch_user(&id, patch, any, b"").await;
+                let (patch, raw) = parsed(&session.schemas(), ResourceType::User, &operations);
+                let done = session.patch_user(&id, patch, any, raw.as_bytes()).await;
                 done.map(|written| written.pending)
             }
             Act::Add(group, users) | Act::Remove(group, users) => {
@@ -144,9 +144,9 @@ impl Side {
                     "remove"
                 };
                 let operations = json!([{ "op": op, "path": "members", "value": values }]);
-                let patch = parsed(&session.schemas(), ResourceType::Group, &operations);
+                let (patch, raw) = parsed(&session.schemas(), ResourceType::Group, &operations);
                 let id = lock(&self.groups)[group].clone();
-                let done = session.patch_group(&id, patch, any, b"").await;
+                let done = session.patch_group(&id, patch, any, raw.as_bytes()).await;
                 done.map(|written| written.pending)
             }
         })

@@ -1,0 +1,472 @@
+//! What must hold in a world with operators, beside what holds in every world: by
+//! what was asked and answered, the calls that came, and the audit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{
+    super::{
+        checker::Evidence,
+        history::{Act, End, Entry, Surety},
+    },
+    Life, Read, Saw, Seen,
+};
+use crate::{
+    plan::guard::Guard,
+    store::audit::{AuditRow, Walk},
+    upstream::Millis,
+};
+
+/// In this time what the file says is known.
+pub(super) const SEEN: Millis = 1_000;
+/// And in this nothing is sent any more (G-9).
+const STOPPED: Millis = 2_000;
+/// A turn that was under way has ended by then, and nothing is even tried.
+const QUIET: Millis = 20_000;
+/// Nobody is kept waiting where nothing can come.
+const SOON: Millis = 1_000;
+
+type Found = Vec<String>;
+
+impl Seen {
+    pub(in super::super) fn judge(&self, evidence: &Evidence, found: &mut Found) {
+        found.extend(self.wrong.iter().cloned());
+        self.stops(evidence, found);
+        self.probes(found);
+        if let Some(guard) = &self.guard {
+            self.rails(guard, evidence, found);
+            self.least(guard, evidence, found);
+        }
+        for read in &self.reads {
+            self.read(read, evidence, found);
+        }
+        self.audit(evidence, found);
+    }
+
+    /// What this world came to: times of two seconds in which all was stopped, and
+    /// requests that were held, stopped without that, and approved.
+    pub(in super::super) fn came_to(&self, evidence: &Evidence) -> [usize; 4] {
+        let stops = self.stops.iter();
+        let long = stops.filter(|it| it.until.saturating_sub(it.since) > STOPPED);
+        let count =
+            |of: &dyn Fn(&Entry) -> bool| evidence.history.iter().filter(|it| of(it)).count();
+        [
+            long.count(),
+            count(&|it| matches!(&it.ended, End::Stopped { held: Some(_) })),
+            count(&|it| it.ended == End::Stopped { held: None }),
+            count(&|it| it.approved && matches!(it.ended, End::Done { .. })),
+        ]
+    }
+
+    /// What may be left there of whom it was refused to take out: the last of a group
+    /// that keeps some.
+    pub(in super::super) fn may_stay(&self, group: &str) -> bool {
+        let guard = self.guard.as_ref();
+        guard.is_some_and(|guard| guard.protected.least([group]).is_some())
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &AuditRow> {
+        self.lives.iter().flat_map(|life| &life.rows)
+    }
+
+    // ---- the kill switch
+
+    fn stops(&self, evidence: &Evidence, found: &mut Found) {
+        let attempts = self.lives.iter().flat_map(|life| &life.attempts);
+        for (stops, attempts) in [
+            (&self.stops, attempts.collect::<Vec<_>>()),
+            (&self.others_stops, self.others.iter().collect()),
+        ] {
+            for stop in stops {
+                for attempt in &attempts {
+                    let most = if attempt.braked { QUIET } else { STOPPED };
+                    if attempt.at > stop.since + most && attempt.at < stop.until {
+                        found.push(format!("sent while all is stopped: {attempt:?}, {stop:?}"));
+                    }
+                }
+            }
+            for attempt in attempts.iter().filter(|it| it.braked) {
+                let held = |stop: &super::Stop| stop.overlaps(attempt.at - SEEN, attempt.at);
+                if !stops.iter().any(held) {
+                    found.push(format!("held back while nothing is stopped: {attempt:?}"));
+                }
+            }
+        }
+        for entry in &evidence.history {
+            if let End::Failed(why) = &entry.ended {
+                found.push(format!(
+                    "not accepted: {:?} at {}: {why}",
+                    entry.act, entry.start
+                ));
+            }
+            let within =
+                |stop: &&super::Stop| entry.start > stop.since + STOPPED && entry.end < stop.until;
+            let waits = entry.ended != End::Unheard && entry.end.saturating_sub(entry.start) > SOON;
+            if waits && self.stops.iter().any(|stop| within(&stop)) {
+                found.push(format!("waits while all is stopped: {entry:?}"));
+            }
+        }
+    }
+
+    /// The other connection is stopped when it is meant, and else never.
+    fn probes(&self, found: &mut Found) {
+        for probe in &self.probes {
+            let (from, until) = (probe.start - SEEN, probe.end);
+            let mut stops = self.others_stops.iter();
+            let whole = |stop: &super::Stop| stop.since < from && stop.until > until;
+            let right = if probe.pending {
+                stops.any(|stop| stop.overlaps(from, until))
+            } else {
+                !stops.any(whole)
+            };
+            if !right {
+                found.push(format!(
+                    "the other connection: {probe:?} {:?}",
+                    self.others_stops
+                ));
+            }
+        }
+    }
+
+    // ---- the guard rails
+
+    fn rails(&self, guard: &Guard, evidence: &Evidence, found: &mut Found) {
+        if self.rows().any(|row| row.action == "begin_recovery") {
+            found.push("in recovery without a reason".to_owned());
+        }
+        for entry in &evidence.history {
+            if let Some(user) = entry.act.ends() {
+                let protected = guard.protected.is_user([user.as_str()]);
+                if protected && matches!(entry.ended, End::Done { .. } | End::AllBut(_)) {
+                    found.push(format!("protected, and ended: {entry:?}"));
+                }
+                let held = matches!(&entry.ended, End::Stopped { held: Some(_) });
+                if held && !self.left_lately(guard, entry, evidence) {
+                    found.push(format!("a single leaver is held: {entry:?}"));
+                }
+            }
+            self.not_held(guard, entry, evidence, found);
+        }
+    }
+
+    /// Whether anybody else left within the window.
+    fn left_lately(&self, guard: &Guard, entry: &Entry, evidence: &Evidence) -> bool {
+        let within = Millis::try_from(guard.removals.within.as_millis()).unwrap();
+        let mut others = evidence.history.iter();
+        others.any(|other| {
+            let begun = other.start <= entry.end && other.end >= entry.start - within;
+            other.act.ends().is_some() && begun && !other.is_void() && other != entry
+        })
+    }
+
+    /// What a request took at once is not more than the rails let pass.
+    fn not_held(&self, guard: &Guard, entry: &Entry, evidence: &Evidence, found: &mut Found) {
+        let End::Done {
+            version: Some((id, version)),
+            ..
+        } = &entry.ended
+        else {
+            return;
+        };
+        let changes = |row: &&AuditRow| {
+            row.action == "change_group" && row.resource.is_some_and(|it| it.to_string() == *id)
+        };
+        let mut rows = self.rows().filter(changes).map(detail);
+        let Some(detail) = rows.find(|detail| detail["version"] == *version) else {
+            return;
+        };
+        let gone = detail["removed"].as_array().into_iter().flatten();
+        let gone = gone.filter_map(|id| self.names.get(id.as_str()?));
+        let active: Vec<&String> = gone
+            .filter(|user| {
+                let when = (entry.start, entry.end);
+                let value = |act: &Act| act.account(user);
+                let may =
+                    evidence.possible_within(when, Surety::Acknowledged, value, Entry::surety);
+                may == BTreeSet::from([true])
+            })
+            .collect();
+        if active
+            .iter()
+            .any(|it| guard.protected.is_user([it.as_str()]))
+        {
+            found.push(format!("protected, and taken out: {entry:?}"));
+        }
+        let users = u64::try_from(evidence.history.len()).unwrap().min(6);
+        let most = guard.group_removals.most(users);
+        if guard.enabled && !entry.approved && active.len() as u64 > most {
+            found.push(format!("not held, and takes {active:?}: {entry:?}"));
+        }
+    }
+
+    /// A group that keeps its last members is left with them by every call of ours
+    /// that was not given up before.
+    fn least(&self, guard: &Guard, evidence: &Evidence, found: &mut Found) {
+        let mut members: BTreeMap<&String, BTreeSet<&String>> = BTreeMap::new();
+        let mut active: BTreeSet<&String> = BTreeSet::new();
+        let mut log = evidence.log.iter().peekable();
+        while let Some(first) = log.next() {
+            let mut changes = vec![first];
+            while let Some(next) = log.next_if(|it| it.at == first.at) {
+                changes.push(next);
+            }
+            let count = |members: &BTreeMap<&String, BTreeSet<&String>>,
+                         active: &BTreeSet<&String>,
+                         group: &String| {
+                let them = members.get(group).into_iter().flatten();
+                them.filter(|it| active.contains(*it)).count() as u64
+            };
+            let (were, was) = (members.clone(), active.clone());
+            for change in &changes {
+                let set = match &change.group {
+                    Some(group) => members.entry(group).or_default(),
+                    None => &mut active,
+                };
+                if change.present {
+                    set.insert(&change.account);
+                } else {
+                    set.remove(&change.account);
+                }
+            }
+            let ours = changes.iter().all(|it| !it.aside || it.group.is_some());
+            let ours = ours && changes.iter().any(|it| !it.aside && !it.present);
+            for group in were.keys() {
+                let Some(least) = guard.protected.least([group.as_str()]) else {
+                    continue;
+                };
+                let (before, after) = (count(&were, &was, group), count(&members, &active, group));
+                if ours && after < before && after < least {
+                    found.push(format!(
+                        "the last of {group} went: {after} of {least} are left at {}",
+                        first.at
+                    ));
+                }
+            }
+        }
+    }
+
+    // ---- what is read
+
+    fn read(&self, read: &Read, evidence: &Evidence, found: &mut Found) {
+        if let Some((told, shown)) = read.versions
+            && shown < told
+        {
+            found.push(format!("reads what was before its own write: {read:?}"));
+        }
+        let may = |value: &dyn Fn(&Act) -> Option<bool>, surety: &dyn Fn(&Entry) -> Surety| {
+            let when = (read.at, read.at);
+            evidence.possible_within(when, Surety::Acknowledged, value, surety)
+        };
+        match &read.shown {
+            Saw::User(user, active) => {
+                let may = may(&|act| act.account(user), &Entry::surety);
+                if !may.contains(&active.unwrap_or(false)) {
+                    found.push(format!("nobody asked for what is read: {read:?}"));
+                }
+            }
+            Saw::Group(group, id, members) => {
+                let exists = may(&|act| act.existence(group), &Entry::surety);
+                if !exists.contains(&members.is_some()) {
+                    found.push(format!("nobody asked for what is read: {read:?}"));
+                }
+                let none = BTreeSet::new();
+                let shown = members.as_ref().unwrap_or(&none);
+                for user in self.names.values().collect::<BTreeSet<_>>() {
+                    let may = may(&|act| act.pair(group, user), &|entry| entry.surety_of(user));
+                    let right = may.contains(&shown.contains(user));
+                    if !right && !self.put_back(id, read.at) {
+                        found.push(format!("{user} is not what was asked for: {read:?}"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a turn of a group was refused something, so that it is as before.
+    fn put_back(&self, group: &str, before: Millis) -> bool {
+        self.rows().any(|row| {
+            let its = row.resource.is_some_and(|it| it.to_string() == group);
+            let refused = || {
+                let detail = detail(row);
+                detail["refused"].as_u64() > Some(0) || detail["group_refused"] == true
+            };
+            its && row.action == "group_turn" && row.at <= before && refused()
+        })
+    }
+
+    // ---- the audit
+
+    fn audit(&self, evidence: &Evidence, found: &mut Found) {
+        let mut walk = Walk::default();
+        for row in self.rows() {
+            if let Err(why) = walk.step(row) {
+                found.push(format!("the audit is broken: {why}"));
+                break;
+            }
+        }
+        if walk.unchained > 0 {
+            found.push("records of the audit are not bound".to_owned());
+        }
+        for (n, life) in self.lives.iter().enumerate() {
+            self.calls(life, self.lives.get(n + 1), found);
+        }
+        for entry in &evidence.history {
+            self.change(entry, found);
+        }
+    }
+
+    /// Every change that was answered with its version has one record.
+    fn change(&self, entry: &Entry, found: &mut Found) {
+        let End::Done {
+            version: Some((id, version)),
+            ..
+        } = &entry.ended
+        else {
+            return;
+        };
+        let records = self.rows().filter(|row| {
+            let its = row.resource.is_some_and(|it| it.to_string() == *id);
+            let is_change = ["create_user", "change_user", "create_group", "change_group"]
+                .contains(&row.action.as_str());
+            its && is_change && detail(row)["version"] == *version
+        });
+        let count = records.count();
+        if count != 1 {
+            found.push(format!("{count} records of {entry:?}"));
+        }
+    }
+
+    /// Every call of a life has one record, but for those of turns that its end cut
+    /// off, each of which the next one tells as interrupted.
+    fn calls(&self, life: &Life, next: Option<&Life>, found: &mut Found) {
+        let mut sent: BTreeMap<Call, i64> = BTreeMap::new();
+        for attempt in &life.attempts {
+            let call = (
+                Some(attempt.of.clone()),
+                attempt.what.to_owned(),
+                attempt.members,
+            );
+            *sent.entry(call).or_default() += 1;
+        }
+        for call in life.rows.iter().flat_map(|row| self.calls_of(row)) {
+            *sent.entry(call).or_default() -= 1;
+        }
+        let rows = next.map_or(&[][..], |next| &next.rows);
+        let rows = rows
+            .iter()
+            .filter(|row| is_ours(row) && is_interrupted(row));
+        let cut: BTreeSet<Option<String>> = rows.map(|row| self.name_of(row)).collect();
+        let mut nameless: BTreeMap<(String, usize), i64> = BTreeMap::new();
+        for ((of, what, members), more) in &sent {
+            if of.is_none() {
+                nameless.insert((what.clone(), *members), -more);
+            }
+        }
+        for ((of, what, members), more) in sent.into_iter().filter(|it| it.0.0.is_some()) {
+            let theirs = nameless.entry((what.clone(), members)).or_default();
+            let by_them = more.clamp(0, (*theirs).max(0));
+            *theirs -= by_them;
+            let more = more - by_them;
+            if more < 0 {
+                found.push(format!(
+                    "recorded, and never sent: {what} of {members}, {of:?}"
+                ));
+            } else if more > 0 && !cut.contains(&of) && !cut.contains(&None) {
+                found.push(format!(
+                    "sent without a record: {what} of {members}, {of:?}"
+                ));
+            }
+        }
+        for (call, _) in nameless.iter().filter(|(_, more)| **more > 0) {
+            found.push(format!("recorded, and never sent: {call:?}"));
+        }
+    }
+
+    /// Nobody was told the id of what the application refused to make.
+    fn name_of(&self, row: &AuditRow) -> Option<String> {
+        self.names.get(&row.resource?.to_string()).cloned()
+    }
+
+    /// The calls of a turn that ended.
+    fn calls_of(&self, row: &AuditRow) -> Vec<Call> {
+        if !is_ours(row) || is_interrupted(row) {
+            return Vec::new();
+        }
+        let name = self.name_of(row);
+        let calls = detail(row)["calls"].as_array().cloned();
+        let call = |call: Value| {
+            let members = call["members"].as_array().map_or(0, Vec::len);
+            let what = call["operation"].as_str().unwrap_or_default().to_owned();
+            (name.clone(), what, members)
+        };
+        calls.unwrap_or_default().into_iter().map(call).collect()
+    }
+}
+
+/// Of whom, where that is known, what, and of how many members.
+type Call = (Option<String>, String, usize);
+
+/// A turn of the connection whose world it is.
+fn is_ours(row: &AuditRow) -> bool {
+    row.action.ends_with("_turn") && row.connection == super::CONNECTION
+}
+
+fn is_interrupted(row: &AuditRow) -> bool {
+    detail(row)["calls"][0]["outcome"] == "interrupted"
+}
+
+fn detail(row: &AuditRow) -> Value {
+    serde_json::from_str(&row.detail).unwrap()
+}
+
+/// What the judge must find, put into the evidence of a good world.
+impl Seen {
+    fn last_life(&mut self) -> &mut Life {
+        self.lives.last_mut().unwrap()
+    }
+
+    pub(in super::super) fn lose_a_record(&mut self) {
+        self.last_life().rows.remove(0);
+    }
+
+    pub(in super::super) fn lose_a_call(&mut self) {
+        self.last_life().attempts.pop();
+    }
+
+    pub(in super::super) fn invent_a_call(&mut self) {
+        let attempts = &mut self.last_life().attempts;
+        attempts.extend(attempts.last().cloned());
+    }
+
+    pub(in super::super) fn forget_a_change(&mut self) {
+        let rows = self.lives.iter_mut().flat_map(|life| &mut life.rows);
+        for row in rows.filter(|row| row.action == "change_group") {
+            row.action = "nothing".into();
+        }
+    }
+
+    pub(in super::super) fn show_what_was_before(&mut self) {
+        let mut reads = self.reads.iter_mut();
+        if let Some((_, shown)) = reads.find_map(|read| read.versions.as_mut()) {
+            *shown = 0;
+        }
+    }
+
+    pub(in super::super) fn show_a_stranger(&mut self) {
+        self.names.insert("nobody".into(), "nobody".into());
+        for read in &mut self.reads {
+            if let Saw::Group(_, _, Some(members)) = &mut read.shown {
+                members.insert("nobody".into());
+            }
+        }
+    }
+
+    pub(in super::super) fn hide_a_user(&mut self) {
+        for read in &mut self.reads {
+            if let Saw::User(_, active) = &mut read.shown {
+                *active = active.map(|active| !active);
+            }
+        }
+    }
+}
