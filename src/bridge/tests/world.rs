@@ -133,6 +133,17 @@ fn pass(lie: Lie, kind: Kind, operated: Option<Flaw>) -> Evidence {
         groups: Mutex::default(),
         operators,
     });
+    if world.operators.is_some() {
+        // So that what operators do comes while there is something to be done.
+        let slower = *pick(&[1, 4, 10]);
+        let mut steps = lock(&world.steps);
+        let slow = |step: &Step| Step {
+            wait: step.wait * slower,
+            ..step.clone()
+        };
+        let all: Vec<Step> = steps.as_slice().iter().map(slow).collect();
+        *steps = all.into_iter();
+    }
     let mut crashes: Vec<u64> = (0..below(4)).map(|_| below(15_000)).collect();
     if lie != Lie::None {
         crashes.clear();

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     bridge::{
-        Bridge, Declined, Guard, Limit, Operator, Protected, Session, Switch,
+        Bridge, Declined, Failure, Guard, Limit, Operator, Protected, Session, Switch,
         switch::{self, FLAG},
     },
     scim::resource::{Attributes, ResourceType},
@@ -49,7 +49,7 @@ enum Deed {
     Resume(Option<&'static str>),
     Approve,
     Reject,
-    /// Makes a user by the other connection.
+    /// Makes a user by the other connection, and looks at the status.
     Probe,
 }
 
@@ -84,6 +84,13 @@ enum Saw {
     Group(String, String, Option<BTreeSet<String>>),
 }
 
+/// Whether the status told that each of the two connections is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Told {
+    at: Millis,
+    paused: [bool; 2],
+}
+
 /// A user made by the other connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Probe {
@@ -95,6 +102,7 @@ pub(super) struct Probe {
 /// From one start of the bridge to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Life {
+    began: Millis,
     rows: Vec<AuditRow>,
     attempts: Vec<Attempt>,
 }
@@ -107,6 +115,7 @@ pub(super) struct Seen {
     others_stops: Vec<Stop>,
     reads: Vec<Read>,
     probes: Vec<Probe>,
+    told: Vec<Told>,
     lives: Vec<Life>,
     /// Every id there ever was, and whose.
     names: BTreeMap<String, String>,
@@ -154,17 +163,17 @@ fn rails(accounts: &[String], groups: &[String]) -> Guard {
 
 fn deeds() -> Vec<(u64, Deed)> {
     let whom = || *pick(&[None, Some(CONNECTION), Some(CONNECTION), Some(OTHER)]);
-    let deed = || match below(12) {
+    let deed = || match below(14) {
         0..3 => Deed::Pause(whom()),
         3..5 => Deed::Resume(whom()),
         5 => Deed::Resume(None),
-        6..8 => Deed::Approve,
-        8 => Deed::Reject,
+        6..9 => Deed::Approve,
+        9..11 => Deed::Reject,
         _ => Deed::Probe,
     };
     let count = 6 + below(12);
     (0..count)
-        .map(|_| (*pick(&[0, 200, 1_000, 3_000, 6_000]), deed()))
+        .map(|_| (*pick(&[0, 200, 1_000, 3_000, 6_000, 6_000, 40_000]), deed()))
         .collect()
 }
 
@@ -224,7 +233,10 @@ impl Operators {
     /// What was recorded up to now is of the life before.
     pub(super) async fn begin_life(&self, store: &dyn Store, app: &Application) {
         self.note_life(store, app).await;
-        lock(&self.seen).lives.push(Life::default());
+        lock(&self.seen).lives.push(Life {
+            began: now(),
+            ..Life::default()
+        });
     }
 
     async fn note_life(&self, store: &dyn Store, app: &Application) {
@@ -274,6 +286,15 @@ impl Operators {
         }
         let id = pick(&holds).1.id.to_string();
         let held = operator.hold(&id).await.unwrap();
+        if chance(50)
+            && let Err(error) = operator.rehearse(&id).await
+            && !matches!(
+                error,
+                Declined::Failed(Failure::Problem(_) | Failure::Stopped(_))
+            )
+        {
+            self.is_wrong(format!("a held request cannot be rehearsed: {error}"));
+        }
         let act = world.act_of(&*operator.bridge.store, &held.request).await;
         if approve {
             let deletes = matches!(act, Some(Act::DeleteGroup(_) | Act::DeleteUser(_)));
@@ -324,7 +345,13 @@ impl Operators {
         lock(&self.seen).wrong.push(what);
     }
 
-    async fn probe(&self, session: &Session) {
+    async fn probe(&self, operator: &Operator, session: &Session) {
+        let status = operator.status().await.unwrap();
+        let paused = [CONNECTION, OTHER].map(|name| {
+            let mut all = status.connections.iter();
+            all.any(|it| it.name == name && it.paused)
+        });
+        lock(&self.seen).told.push(Told { at: now(), paused });
         let (start, name) = {
             let seen = lock(&self.seen);
             (
@@ -373,7 +400,7 @@ pub(super) async fn work(world: Arc<World>, bridge: Arc<Bridge>) {
             Deed::Resume(whom) => operators.turn(false, whom),
             Deed::Approve => operators.decide(&world, &operator, true).await,
             Deed::Reject => operators.decide(&world, &operator, false).await,
-            Deed::Probe => operators.probe(&session).await,
+            Deed::Probe => operators.probe(&operator, &session).await,
         }
     }
     operators.turn(false, None);

@@ -253,7 +253,8 @@ fn what_landed_late_and_stood_for_long_is_a_zombie() {
 }
 
 fn is_found(flaw: Flaw, word: &str) -> bool {
-    (0..60)
+    SEEDS
+        .chain(20..60)
         .map(|seed| run_operated(seed, flaw).verdict())
         .any(|verdict| verdict.iter().any(|found| found.contains(word)))
 }
@@ -284,7 +285,13 @@ fn a_bridge_without_guard_rails_takes_what_is_to_be_held_and_what_is_protected()
 #[test]
 fn what_is_tampered_with_in_a_world_with_operators_is_found() {
     type Tamper = fn(&mut super::operators::Seen, &mut Vec<Entry>);
-    let plants: [(Tamper, &str); 8] = [
+    let plants: [(Tamper, &str); 11] = [
+        (|seen, _| seen.tell_otherwise(), "the status tells"),
+        (|seen, _| seen.forget_who_stopped_it(), "records of pause"),
+        (
+            |_, history| hold_a_leaver(history),
+            "no record of what is held",
+        ),
         (|seen, _| seen.lose_a_record(), "the audit is broken"),
         (|seen, _| seen.lose_a_call(), "recorded, and never sent"),
         (|seen, _| seen.invent_a_call(), "sent without a record"),

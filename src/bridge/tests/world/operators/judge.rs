@@ -34,6 +34,8 @@ impl Seen {
         found.extend(self.wrong.iter().cloned());
         self.stops(evidence, found);
         self.probes(found);
+        self.told(found);
+        self.decisions(evidence, found);
         if let Some(guard) = &self.guard {
             self.rails(guard, evidence, found);
             self.least(guard, evidence, found);
@@ -129,7 +131,89 @@ impl Seen {
         }
     }
 
+    /// The status tells what is stopped, and the audit who did it.
+    fn told(&self, found: &mut Found) {
+        let both = [&self.stops, &self.others_stops];
+        for told in &self.told {
+            for (paused, stops) in told.paused.into_iter().zip(both) {
+                let since = told.at - SEEN;
+                let whole = stops
+                    .iter()
+                    .any(|it| it.since < since && it.until > told.at);
+                let partly = stops.iter().any(|it| it.overlaps(since, told.at));
+                if whole && !paused || paused && !partly {
+                    found.push(format!(
+                        "the status tells {told:?}, and so it is: {stops:?}"
+                    ));
+                }
+            }
+        }
+        let records = |action: &str, since: Millis| {
+            let rows = self.rows().filter(|row| {
+                // Who resumed is not known any more when the next has stopped something.
+                let is_named = row.actor == "operator (says anna)" || action == "resume";
+                let by = row.action == action && is_named;
+                by && row.connection == super::CONNECTION
+            });
+            rows.filter(|row| (since..=since + SEEN).contains(&row.at))
+                .count()
+        };
+        for (n, stop) in self.stops.iter().enumerate() {
+            let lived = |at: Millis| {
+                let mut others = self.lives.iter().map(|life| life.began);
+                // The bridge was there for as long as it needs to see it.
+                !others.any(|began| (at - SEEN..=at + SEEN).contains(&began))
+            };
+            let before = n.checked_sub(1).map_or(0, |n| self.stops[n].until);
+            let after = self.stops.get(n + 1).map_or(Millis::MAX, |next| next.since);
+            let is_long = stop.until.saturating_sub(stop.since) > SEEN;
+            for (action, at, seen) in [
+                ("pause", stop.since, stop.since - before > SEEN),
+                (
+                    "resume",
+                    stop.until,
+                    after.saturating_sub(stop.until) > SEEN,
+                ),
+            ] {
+                if is_long && seen && at < Millis::MAX && lived(at) && records(action, at) != 1 {
+                    found.push(format!(
+                        "{} records of {action} at {at}",
+                        records(action, at)
+                    ));
+                }
+            }
+        }
+    }
+
     // ---- the guard rails
+
+    /// Each request that is held is recorded as that once, and decided once at most.
+    fn decisions(&self, evidence: &Evidence, found: &mut Found) {
+        let mut holds: BTreeMap<String, [usize; 2]> = BTreeMap::new();
+        for row in self.rows() {
+            let place = match row.action.as_str() {
+                "hold" => 0,
+                "approve_hold" | "reject_hold" if row.actor == "operator anna" => 1,
+                _ => continue,
+            };
+            let id = detail(row)["hold"].as_str().unwrap_or_default().to_owned();
+            holds.entry(id).or_default()[place] += 1;
+        }
+        for (id, [held, decided]) in &holds {
+            if *held != 1 || *decided > 1 {
+                found.push(format!(
+                    "{id} is held {held} times and decided {decided} times"
+                ));
+            }
+        }
+        for entry in &evidence.history {
+            if let End::Stopped { held: Some(id) } = &entry.ended
+                && !holds.contains_key(id)
+            {
+                found.push(format!("no record of what is held: {entry:?}"));
+            }
+        }
+    }
 
     fn rails(&self, guard: &Guard, evidence: &Evidence, found: &mut Found) {
         if self.rows().any(|row| row.action == "begin_recovery") {
@@ -363,7 +447,11 @@ impl Seen {
                 nameless.insert((what.clone(), *members), -more);
             }
         }
-        for ((of, what, members), more) in sent.into_iter().filter(|it| it.0.0.is_some()) {
+        let is_cut = |of: &Option<String>| cut.contains(of) || cut.contains(&None);
+        let named = sent.into_iter().filter(|it| it.0.0.is_some());
+        // Those that were cut off come last: what is nobody's by name may be theirs.
+        let (last, first): (Vec<_>, Vec<_>) = named.partition(|it| is_cut(&it.0.0));
+        for ((of, what, members), more) in first.into_iter().chain(last) {
             let theirs = nameless.entry((what.clone(), members)).or_default();
             let by_them = more.clamp(0, (*theirs).max(0));
             *theirs -= by_them;
@@ -372,7 +460,7 @@ impl Seen {
                 found.push(format!(
                     "recorded, and never sent: {what} of {members}, {of:?}"
                 ));
-            } else if more > 0 && !cut.contains(&of) && !cut.contains(&None) {
+            } else if more > 0 && !is_cut(&of) {
                 found.push(format!(
                     "sent without a record: {what} of {members}, {of:?}"
                 ));
@@ -459,6 +547,19 @@ impl Seen {
             if let Saw::Group(_, _, Some(members)) = &mut read.shown {
                 members.insert("nobody".into());
             }
+        }
+    }
+
+    pub(in super::super) fn tell_otherwise(&mut self) {
+        for told in &mut self.told {
+            told.paused = told.paused.map(|paused| !paused);
+        }
+    }
+
+    pub(in super::super) fn forget_who_stopped_it(&mut self) {
+        let rows = self.lives.iter_mut().flat_map(|life| &mut life.rows);
+        for row in rows.filter(|row| row.action == "pause") {
+            row.actor = "operator".into();
         }
     }
 
