@@ -652,7 +652,7 @@ const FOUND_KEEPING: [u64; 16] = [
 ];
 
 const FOUND_WITH_ROLES: [u64; 7] = [125, 297, 319, 357, 781, 909, 1999];
-const FOUND_WITH_OPERATORS: [u64; 0] = [];
+const FOUND_WITH_OPERATORS: [u64; 1] = [246];
 
 /// Which worlds are run, as the environment has it.
 fn seeds(found: &[u64]) -> Vec<u64> {

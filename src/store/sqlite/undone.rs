@@ -26,6 +26,9 @@ struct Refused {
     managed: bool,
     leaver: bool,
     again: bool,
+    /// It is what a late call may have left of somebody who is here, and was not
+    /// refused before.
+    left_behind: bool,
     /// It was not known before the turn what is there, and a refusal does not tell.
     unclear: bool,
     /// It was there before that.
@@ -83,7 +86,8 @@ fn refused(db: &Connection, (group, user): (i64, i64)) -> Result<Option<Refused>
         "SELECT m.desired, m.sent, m.seq, m.managed,
              u.tombstone IS NOT NULL OR m.doubted, m.doubted, m.before = 2, ",
         withdrawn!(),
-        " AND m.doubted <> 1, u.tombstone IS NOT NULL, m.stood
+        " AND m.doubted <> 1, u.tombstone IS NOT NULL, m.stood,
+             m.doubted = 1 AND u.tombstone IS NULL
          FROM memberships m JOIN users u ON u.key = m.user_key
          WHERE m.group_key = ?1 AND m.user_key = ?2"
     ))?;
@@ -99,6 +103,7 @@ fn refused(db: &Connection, (group, user): (i64, i64)) -> Result<Option<Refused>
             withdrawn: row.get(7)?,
             deleted: row.get(8)?,
             stood: row.get(9)?,
+            left_behind: row.get(10)?,
         })
     });
     Ok(pair.optional()?)
@@ -178,6 +183,17 @@ fn settle(
         if pair.stood || giving::may_have_given(db, group.key, user)? {
             return take_away(db, group, user, (back, next), at);
         }
+    }
+    if !desired && there && pair.left_behind && group.family.is_none() {
+        // Nobody asks for it again, and nobody would be told: once more, at once. A 2
+        // in `doubted` says that this was done.
+        db.prepare_cached(
+            "UPDATE memberships SET observed = 2, doubted = 2, before = NULL, sent = NULL,
+                 reread = 0, stood = 0
+             WHERE group_key = ?1 AND user_key = ?2",
+        )?
+        .execute([group.key, user])?;
+        return Ok(());
     }
     if !desired && (!there || pair.leaver) {
         db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2")?
