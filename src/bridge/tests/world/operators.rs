@@ -27,7 +27,9 @@ use crate::{
     upstream::Millis,
 };
 
+mod audit;
 mod judge;
+mod tampered;
 
 /// The connection beside the one whose world it is.
 pub(super) const OTHER: &str = "other";
