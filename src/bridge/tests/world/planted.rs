@@ -252,40 +252,44 @@ fn what_landed_late_and_stood_for_long_is_a_zombie() {
     }
 }
 
-fn is_found(flaw: Flaw, word: &str) -> bool {
-    SEEDS
-        .chain(20..60)
-        .map(|seed| run_operated(seed, flaw).verdict())
-        .any(|verdict| verdict.iter().any(|found| found.contains(word)))
+/// Which of these no world with that flaw comes to.
+fn not_found<'w>(flaw: Flaw, words: &[&'w str]) -> Vec<&'w str> {
+    let mut left = words.to_vec();
+    for seed in SEEDS.chain(20..60) {
+        if left.is_empty() {
+            break;
+        }
+        let verdict = run_operated(seed, flaw).verdict();
+        left.retain(|word| !verdict.iter().any(|found| found.contains(word)));
+    }
+    left
 }
 
 #[test]
 fn a_bridge_that_heeds_no_switch_sends_while_all_is_stopped() {
-    for word in [
+    let words = [
         "sent while all is stopped",
         "waits while all is stopped",
         "the other connection",
-    ] {
-        assert!(is_found(Flaw::Deaf, word), "{word}");
-    }
+    ];
+    assert_eq!(not_found(Flaw::Deaf, &words), [""; 0]);
 }
 
 #[test]
 fn a_bridge_without_guard_rails_takes_what_is_to_be_held_and_what_is_protected() {
-    for word in [
+    let words = [
         "not held",
         "protected, and ended",
         "protected, and taken out",
         "the last of",
-    ] {
-        assert!(is_found(Flaw::Unguarded, word), "{word}");
-    }
+    ];
+    assert_eq!(not_found(Flaw::Unguarded, &words), [""; 0]);
 }
 
 #[test]
 fn what_is_tampered_with_in_a_world_with_operators_is_found() {
     type Tamper = fn(&mut super::operators::Seen, &mut Vec<Entry>);
-    let plants: [(Tamper, &str); 11] = [
+    let mut plants: Vec<(Tamper, &str)> = vec![
         (|seen, _| seen.tell_otherwise(), "the status tells"),
         (|seen, _| seen.forget_who_stopped_it(), "records of pause"),
         (
@@ -313,16 +317,20 @@ fn what_is_tampered_with_in_a_world_with_operators_is_found() {
             "a single leaver is held",
         ),
     ];
-    for (plant, word) in plants {
-        let caught = SEEDS
-            .map(|seed| run_operated(seed, Flaw::None))
-            .any(|mut evidence| {
-                let seen = evidence.operated.as_mut().unwrap();
-                plant(seen, &mut evidence.history);
-                evidence.verdict().iter().any(|found| found.contains(word))
-            });
-        assert!(caught, "{word}");
+    for seed in SEEDS {
+        if plants.is_empty() {
+            break;
+        }
+        let good = run_operated(seed, Flaw::None);
+        plants.retain(|(plant, word)| {
+            let mut evidence = good.clone();
+            let seen = evidence.operated.as_mut().unwrap();
+            plant(seen, &mut evidence.history);
+            !evidence.verdict().iter().any(|found| found.contains(word))
+        });
     }
+    let left: Vec<&str> = plants.into_iter().map(|(_, word)| word).collect();
+    assert_eq!(left, [""; 0]);
 }
 
 /// The first who left, as if a guard rail had held it.
