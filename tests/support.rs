@@ -38,6 +38,8 @@ const OTHER_TOKEN: &str = "another-upstream-token-for-tests-fedcba98765";
 /// A bridge and its application.
 pub struct World {
     pub client: Client,
+    /// To the application, by hand.
+    hand: Client,
     pub base: String,
     pub token: String,
     upstream: String,
@@ -238,8 +240,11 @@ impl World {
             .collect();
         let bridge = start_bridge(&dir);
         let client = Client::builder().timeout(ANSWER);
+        // While a command runs, nobody here sees that an idle connection was closed.
+        let by_hand = Client::builder().timeout(ANSWER).pool_max_idle_per_host(0);
         let world = Self {
             client: client.build().expect("a client"),
+            hand: by_hand.build().expect("a client"),
             base: format!("{}/acme/scim/v2", bridge.address()),
             token: tokens[0].clone(),
             upstream,

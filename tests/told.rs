@@ -7,6 +7,8 @@ use serde_json::json;
 
 use crate::support::{Application, World, address, values};
 
+/// What is to happen must have happened after this long.
+const PATIENCE: Duration = Duration::from_secs(30);
 const SOON: &str = "read_lag = \"100ms\"";
 
 fn reconciles(world: &World, more: &[&str]) -> (String, bool) {
@@ -144,4 +146,11 @@ async fn groups_that_cannot_be_read_stop_none_however_many_they_are_in_a_row() {
         "{said}"
     );
     assert!(said.contains("1 memberships are missing"), "{said}");
+    world.faults(json!({})).await;
+    let end = Instant::now() + PATIENCE;
+    while !reconciles(&world, &["--apply"]).1 {
+        assert!(Instant::now() < end, "what can be read again is told");
+    }
+    let all = [address("r0"), address("r1")].into();
+    world.until_upstream_has("open", &all).await;
 }

@@ -21,7 +21,7 @@ impl World {
 
     async fn control(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let mut request = self
-            .client
+            .hand
             .request(method, format!("{}/_simulator/{path}", self.upstream));
         if let Some(body) = body {
             request = request.json(&body);
@@ -35,7 +35,7 @@ impl World {
     pub async fn as_administrator(&self, method: &str, path: &str, body: Value) -> Value {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let mut request = self
-            .client
+            .hand
             .request(method, format!("{}{path}", self.upstream));
         if path.starts_with("/rest/") {
             // Snyk takes nothing else.
