@@ -154,3 +154,37 @@ async fn groups_that_cannot_be_read_stop_none_however_many_they_are_in_a_row() {
     let all = [address("r0"), address("r1")].into();
     world.until_upstream_has("open", &all).await;
 }
+
+#[tokio::test]
+async fn a_group_for_which_the_application_always_asks_for_a_pause_stops_no_others() {
+    let world = World::with(SOON, &["--empty"]).await;
+    let users = world.users("r", 2).await;
+    for name in ["first", "shut", "open"] {
+        world.group(name, &users).await;
+    }
+    by_hand(&world, "DELETE", "open", &[address("r1")]).await;
+    let reads = |status: u16, target: Option<&str>| {
+        let failure = json!({ "status": { "status": status } });
+        json!({ "operation": "get_members", "target": target, "failure": failure })
+    };
+    world.faults(json!({ "rules": [reads(503, Some("shut"))] })).await;
+    let end = Instant::now() + PATIENCE;
+    let said = loop {
+        let (said, ok) = reconciles(&world, &["--apply"]);
+        assert!(!ok && said.contains("1 groups could not be read"), "{said}");
+        assert!(said.contains("shut ("), "{said}");
+        if said.contains("1 memberships are missing") && !said.contains("it was written") {
+            break said;
+        }
+        assert!(Instant::now() < end, "{said}");
+    };
+    assert!(said.contains("2 groups compared"), "{said}");
+    let all = [address("r0"), address("r1")].into();
+    world.until_upstream_has("open", &all).await;
+    // With every call answered so it is down, and that is told as before.
+    let failure = json!({ "status": { "status": 503 } });
+    let down = json!({ "failure": failure });
+    world.faults(json!({ "rules": [down] })).await;
+    let (said, ok) = reconciles(&world, &["--apply"]);
+    assert!(!ok && said.contains("nothing was changed"), "{said}");
+}

@@ -407,6 +407,11 @@ impl UpstreamError {
         matches!(self, Self::Later { reason, .. } if reason == STOPPED)
     }
 
+    /// Whether it was sent, and the application asked for a pause instead of doing it.
+    pub(crate) fn is_put_off(&self) -> bool {
+        matches!(self, Self::Later { reason, .. } if reason.starts_with("answered "))
+    }
+
     /// In a word, for the audit.
     pub fn word(&self) -> &'static str {
         match self {

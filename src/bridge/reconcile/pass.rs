@@ -484,8 +484,7 @@ impl Pass<'_> {
             match has {
                 Ok(Some(true)) => {}
                 Ok(_) => still.push(user),
-                Err(error) if self.is_of_one_group(&error) => return Ok(Some(error)),
-                Err(error) => return Err(self.unreadable(&error)),
+                Err(error) => return Ok(Some(self.of_one_group(error).await?)),
             }
         }
         *gone = still;
@@ -559,8 +558,7 @@ impl Pass<'_> {
         connection.lanes.when_quiet().await;
         let shown = match connection.upstream.members(&group.name).await {
             Ok(members) => members,
-            Err(error) if self.is_of_one_group(&error) => return Ok(Err(error)),
-            Err(error) => return Err(self.unreadable(&error)),
+            Err(error) => return Ok(Err(self.of_one_group(error).await?)),
         };
         (self.read_any, self.in_a_row) = (true, 0);
         // Asked after the reading: what changed meanwhile is not settled.

@@ -5,7 +5,8 @@
 //! An application that is down as a whole ends the reading: when it is, the circuit
 //! of the shared client says, and so does a reading of which nothing came. That calls
 //! of one kind fail, as some reads of members do, ends none of which anything came
-//! lately: each of them then waits for its try.
+//! lately: each of them then waits for its try. One that asks for a pause whenever a
+//! certain group is read, and takes other calls after that, is not down either.
 
 use std::collections::HashSet;
 
@@ -44,9 +45,24 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether a failure is about the group that was read and says nothing of the
-    /// others.
-    pub(super) fn is_of_one_group(&self, error: &UpstreamError) -> bool {
+    /// Gives back a failure that says nothing of the other groups; else the reading
+    /// ends. That a pause was asked for says nothing of them where the next call, one
+    /// of another kind, is taken.
+    pub(super) async fn of_one_group(
+        &self,
+        error: UpstreamError,
+    ) -> Result<UpstreamError, Failure> {
+        if error.is_put_off() && self.in_a_row < IN_A_ROW && !self.only_shown() {
+            self.group_names().await?;
+            return Ok(error);
+        }
+        if self.is_of_one_group(&error) {
+            return Ok(error);
+        }
+        Err(self.unreadable(&error))
+    }
+
+    fn is_of_one_group(&self, error: &UpstreamError) -> bool {
         let upstream = &self.session.connection.upstream;
         let some_can_be_read = || {
             let condition = upstream.condition();
