@@ -27,7 +27,7 @@ use crate::{
         state::{ConnectionKey, UserKey},
     },
     store::{Lane, Millis, Store, StoreError},
-    upstream::{Upstream, behind, noting_faults},
+    upstream::{Heard, Upstream, behind, noting_faults},
 };
 
 pub(super) mod brink;
@@ -282,9 +282,9 @@ impl Lanes {
                 state.crowd = 0;
             });
             let started = Instant::now();
-            let (turn, fault) = self.turn(lane, &mut doubts, behind.is_some()).await;
+            let (turn, heard) = self.turn(lane, &mut doubts, behind.is_some()).await;
             drop(behind);
-            self.count(lane, &mut streak, &turn, fault);
+            self.count(lane, &mut streak, &turn, heard);
             let pause = match turn {
                 Ok(Some(pause)) => pause,
                 Ok(None) => {
@@ -328,13 +328,13 @@ impl Lanes {
         }
     }
 
-    /// One turn, behind all others or not, and what fault was heard last in it.
+    /// One turn, behind all others or not, and what faults were heard in it.
     async fn turn(
         &self,
         lane: Lane,
         doubts: &mut Doubts,
         is_behind: bool,
-    ) -> (Result<Option<Pause>, StoreError>, Option<String>) {
+    ) -> (Result<Option<Pause>, StoreError>, Heard) {
         // It is large, and every layer around it would move it.
         let turn = noting_faults(Box::pin(async {
             match lane {

@@ -55,7 +55,7 @@ pub(super) use pace::Priority;
 pub use pace::ledger::Ledger;
 pub(super) use proof::{Proof, is_set, is_unexplained, refusal, says_no};
 pub(super) use reply::Reply;
-pub use sent::{Noted, Sent, noting, noting_faults};
+pub use sent::{Heard, Noted, Sent, noting, noting_faults};
 pub(super) use sent::{note_ended, note_left};
 pub(super) use token::Scheme;
 use token::Token;
@@ -485,7 +485,8 @@ impl Client {
             UpstreamError::Rejected { reason }
         } else {
             self.tally.unanswered.fetch_add(1, Relaxed);
-            self.pace.trouble(what);
+            self.pace.unanswered(what);
+            sent::note_unanswered();
             unclear(reason)
         }
     }

@@ -29,7 +29,7 @@ pub mod snyk;
 mod tests;
 
 pub use client::{
-    Ledger, Noted, Sent, ahead, behind, in_background, looking_ahead, noting, noting_faults,
+    Heard, Ledger, Noted, Sent, ahead, behind, in_background, looking_ahead, noting, noting_faults,
 };
 
 /// Milliseconds since 1970, UTC.

@@ -13,7 +13,10 @@ use tokio::{
 };
 
 use super::{Lanes, Pause};
-use crate::store::{Lane, StoreError};
+use crate::{
+    store::{Lane, StoreError},
+    upstream::Heard,
+};
 
 /// Turns that failed in a row, before others go first: of what takes access away,
 /// where others of its kind are done and where none is, and of anything else.
@@ -21,23 +24,34 @@ const TAKING: u32 = 5;
 const TAKING_ALL: u32 = 8;
 const GIVING: u32 = 2;
 /// So many lanes are in such a turn at once, of those that take access away and of
-/// the others each: an addition that hangs keeps no removal waiting. Who is in one
-/// waits for its calls, and so does what is asked for meanwhile.
+/// the others, and of each of them of those whose calls are answered and of those
+/// whose are not: who hangs keeps only its like waiting. Who is in one waits for its
+/// calls, and so does what is asked for meanwhile.
 const AT_ONCE: usize = 2;
 /// After so many it is told.
 const TOLD: u32 = 3;
 
 #[derive(Debug)]
 pub(super) struct Retries {
-    taking: Semaphore,
-    giving: Semaphore,
+    taking: Places,
+    giving: Places,
+}
+
+#[derive(Debug)]
+struct Places {
+    answered: Semaphore,
+    unanswered: Semaphore,
 }
 
 impl Default for Retries {
     fn default() -> Self {
+        let places = || Places {
+            answered: Semaphore::new(AT_ONCE),
+            unanswered: Semaphore::new(AT_ONCE),
+        };
         Self {
-            taking: Semaphore::new(AT_ONCE),
-            giving: Semaphore::new(AT_ONCE),
+            taking: places(),
+            giving: places(),
         }
     }
 }
@@ -47,6 +61,8 @@ impl Default for Retries {
 pub(super) struct Streak {
     pub(super) tries: u32,
     began: Option<Instant>,
+    /// In the last of them some call was never answered.
+    unanswered: bool,
 }
 
 impl Streak {
@@ -59,7 +75,7 @@ impl Streak {
     pub(super) fn is_forgiven(&mut self) {
         *self = Self {
             tries: self.tries.min(1),
-            began: None,
+            ..Self::default()
         };
     }
 }
@@ -94,7 +110,15 @@ impl Lanes {
             streak.tries < GIVING
         };
         let Retries { taking, giving } = &self.0.retries;
-        let places = if takes { taking } else { giving };
+        let Places {
+            answered,
+            unanswered,
+        } = if takes { taking } else { giving };
+        let places = if streak.unanswered {
+            unanswered
+        } else {
+            answered
+        };
         while !stays && !is_new() {
             tokio::select! {
                 biased;
@@ -105,13 +129,13 @@ impl Lanes {
         None
     }
 
-    /// Counts a turn that ended so; `fault` is what was heard in it.
+    /// Counts a turn that ended so.
     pub(super) fn count(
         &self,
         lane: Lane,
         streak: &mut Streak,
         turn: &Result<Option<Pause>, StoreError>,
-        fault: Option<String>,
+        heard: Heard,
     ) {
         self.with(lane, |state| {
             match turn {
@@ -121,6 +145,7 @@ impl Lanes {
                         *streak = Streak::default();
                     }
                     streak.fails();
+                    streak.unanswered = heard.unanswered;
                 }
                 _ => return,
             }
@@ -128,7 +153,7 @@ impl Lanes {
             state.failing = (streak.tries > 0).then(|| Failing {
                 lane,
                 tries: streak.tries,
-                reason: fault.or_else(|| before?.reason),
+                reason: heard.fault.or_else(|| before?.reason),
             });
         });
     }

@@ -64,6 +64,8 @@ enum Ahead {
     Look,
     /// None: it is behind everything.
     Nobody,
+    /// And a part of what takes access away.
+    Overdue,
 }
 
 tokio::task_local! {
@@ -83,14 +85,18 @@ pub async fn looking_ahead<F: Future>(work: F) -> F::Output {
 }
 
 /// Whatever is asked within failed again and again, so it yields to everything,
-/// also where it takes access away.
+/// also where it takes access away; but that is told apart still.
 pub async fn behind<F: Future>(work: F) -> F::Output {
     put(Ahead::Nobody, work).await
 }
 
 async fn put<F: Future>(place: Ahead, work: F) -> F::Output {
     let before = AHEAD.try_with(|it| *it).ok();
-    let place = before.filter(|it| *it == Ahead::Nobody).unwrap_or(place);
+    let place = match (before, place) {
+        (Some(Ahead::Nobody), Ahead::Removal) => Ahead::Overdue,
+        (Some(before @ (Ahead::Nobody | Ahead::Overdue)), _) => before,
+        _ => place,
+    };
     AHEAD.scope(place, work).await
 }
 
@@ -98,8 +104,10 @@ async fn put<F: Future>(place: Ahead, work: F) -> F::Output {
 /// reached.
 pub(super) fn or_background(priority: Priority, away: bool) -> Priority {
     let ahead = AHEAD.try_with(|it| *it).ok();
-    if ahead == Some(Ahead::Nobody) {
-        return Priority::Retry;
+    match ahead {
+        Some(Ahead::Nobody) if priority != Priority::Revocation => return Priority::Retry,
+        Some(Ahead::Nobody | Ahead::Overdue) => return Priority::Overdue,
+        _ => {}
     }
     if ahead == Some(Ahead::Removal) || ahead == Some(Ahead::Look) && !away {
         return Priority::Revocation;
@@ -132,7 +140,7 @@ pub(in crate::upstream) async fn shared<T: Send + Sync + 'static, E>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Priority::{Background, Ordinary, Retry, Revocation};
+    use Priority::{Background, Ordinary, Overdue, Retry, Revocation};
 
     #[tokio::test]
     async fn what_is_done_in_the_background_yields_unless_it_takes_access_away() {
@@ -161,10 +169,14 @@ mod tests {
     #[tokio::test]
     async fn what_is_behind_everything_stays_there() {
         behind(async {
-            for priority in [Ordinary, Revocation, Background] {
-                assert_eq!(or_background(priority, false), Retry);
-                ahead(async { assert_eq!(or_background(priority, true), Retry) }).await;
-                looking_ahead(async { assert_eq!(or_background(priority, false), Retry) }).await;
+            for (priority, place) in [
+                (Ordinary, Retry),
+                (Revocation, Overdue),
+                (Background, Retry),
+            ] {
+                assert_eq!(or_background(priority, false), place);
+                ahead(async { assert_eq!(or_background(priority, true), Overdue) }).await;
+                looking_ahead(async { assert_eq!(or_background(priority, false), place) }).await;
             }
         })
         .await;

@@ -60,14 +60,34 @@ pub(in crate::upstream) enum Priority {
     Background,
     /// It failed again and again.
     Retry,
+    /// So did this, and it takes access away.
+    Overdue,
+    /// It takes access away, and nobody answered when it was sent last.
+    Unanswered,
 }
+
+/// How many there are.
+const PRIORITIES: usize = 6;
 
 impl Priority {
     /// A pause up to this long is waited for.
     pub(super) fn patience(self) -> Duration {
         match self {
-            Self::Revocation | Self::Ordinary | Self::Retry => Duration::from_secs(1),
             Self::Background => Duration::from_secs(120),
+            _ => Duration::from_secs(1),
+        }
+    }
+
+    fn takes(self) -> bool {
+        matches!(self, Self::Revocation | Self::Overdue | Self::Unanswered)
+    }
+
+    /// Of a call that nobody answered last time: it may hold its slot for long again.
+    fn unanswered(self) -> Self {
+        if self.takes() {
+            Self::Unanswered
+        } else {
+            Self::Retry
         }
     }
 }
@@ -116,7 +136,7 @@ pub(super) struct Pace {
 pub(super) struct Party {
     number: Number,
     /// First come, first served, within each priority.
-    gates: [tokio::sync::Mutex<()>; 4],
+    gates: [tokio::sync::Mutex<()>; PRIORITIES],
 }
 
 #[derive(Debug)]
@@ -222,6 +242,7 @@ impl Pace {
         what: What,
     ) -> Result<Turn<'_>, Refusal> {
         self.state().quiet((priority, what), Instant::now())?;
+        let priority = self.state().place(priority, what);
         let _waiting = Waiting::new(self, party.number, priority);
         let _gate = party.gates[priority as usize].lock().await;
         loop {
@@ -296,9 +317,14 @@ impl Pace {
         self.state().silence.unreachable(Instant::now())
     }
 
-    /// A call ended in a fault of the application, or without an answer.
+    /// A call ended in a fault of the application.
     pub(super) fn trouble(&self, what: What) {
-        self.change(|state| state.silence.trouble(what, Instant::now()));
+        self.change(|state| state.silence.trouble(what, true, Instant::now()));
+    }
+
+    /// Nobody answered it.
+    pub(super) fn unanswered(&self, what: What) {
+        self.change(|state| state.silence.trouble(what, false, Instant::now()));
     }
 
     /// A call was taken up.
@@ -339,6 +365,14 @@ impl State {
             return Ok(after);
         }
         Err(Refusal { after, reason })
+    }
+
+    fn place(&self, priority: Priority, what: What) -> Priority {
+        if self.silence.is_unanswered(what) {
+            priority.unanswered()
+        } else {
+            priority
+        }
     }
 
     fn note_silence(&self, pause: Duration) {

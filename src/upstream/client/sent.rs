@@ -7,7 +7,16 @@ use std::{cell::RefCell, future::Future};
 
 tokio::task_local! {
     static NOTED: RefCell<Noted>;
-    static FAULT: RefCell<Option<String>>;
+    static FAULT: RefCell<Heard>;
+}
+
+/// Of the faults of some work.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// How the last call ended of which nobody knows what it did.
+    pub fault: Option<String>,
+    /// Some call was never answered, so that the work may take as long again.
+    pub unanswered: bool,
 }
 
 /// In the order in which it ended.
@@ -55,9 +64,8 @@ pub(in crate::upstream) fn note_left(what: String) {
     with(|all| all.left = Some(what));
 }
 
-/// Does some work, and tells how the last call of it ended of which nobody knows
-/// what it did.
-pub async fn noting_faults<F: Future>(work: F) -> (F::Output, Option<String>) {
+/// Does some work, and tells of its faults.
+pub async fn noting_faults<F: Future>(work: F) -> (F::Output, Heard) {
     let work = async {
         let output = work.await;
         (output, FAULT.with(RefCell::take))
@@ -66,7 +74,11 @@ pub async fn noting_faults<F: Future>(work: F) -> (F::Output, Option<String>) {
 }
 
 pub(super) fn note_fault(fault: impl FnOnce() -> String) {
-    let _ = FAULT.try_with(|last| *last.borrow_mut() = Some(fault()));
+    let _ = FAULT.try_with(|heard| heard.borrow_mut().fault = Some(fault()));
+}
+
+pub(super) fn note_unanswered() {
+    let _ = FAULT.try_with(|heard| heard.borrow_mut().unanswered = true);
 }
 
 #[cfg(test)]
@@ -75,13 +87,24 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_fault_is_told_to_whoever_asks() {
-        let work = async {
+        let work = async || {
             note_fault(|| "one".to_owned());
             noting(async { note_fault(|| "another".to_owned()) }).await;
         };
-        assert_eq!(noting_faults(work).await.1.as_deref(), Some("another"));
+        let fault = Some("another".to_owned());
+        let heard = |unanswered| Heard {
+            fault: fault.clone(),
+            unanswered,
+        };
+        assert_eq!(noting_faults(work()).await.1, heard(false));
+        let unanswered = async {
+            note_unanswered();
+            work().await;
+        };
+        assert_eq!(noting_faults(unanswered).await.1, heard(true));
         note_fault(|| "nobody asks".to_owned());
-        assert_eq!(noting_faults(async {}).await.1, None);
+        note_unanswered();
+        assert_eq!(noting_faults(async {}).await.1, Heard::default());
     }
 
     #[tokio::test]

@@ -4,7 +4,11 @@ use super::{
     super::retries::{Failing, Streak},
     *,
 };
-use crate::{plan::operation::Operation, store::Took, upstream::DONE};
+use crate::{
+    plan::operation::Operation,
+    store::Took,
+    upstream::{DONE, Heard},
+};
 
 fn call(word: &str) -> (Operation, String, Took) {
     let name = "dev".to_owned();
@@ -18,13 +22,21 @@ fn call(word: &str) -> (Operation, String, Took) {
 
 /// A lane after so many turns that failed.
 fn failed(lanes: &Lanes, takes: bool, tries: u32) -> Streak {
+    failed_so(lanes, takes, tries, false)
+}
+
+fn failed_so(lanes: &Lanes, takes: bool, tries: u32, unanswered: bool) -> Streak {
     let kinds = lanes.0.well.note(&[call("unknown")]);
     lanes.with(LANE, |state| {
         (state.takes, state.failed, state.progress) = (takes, kinds, false);
     });
     let mut streak = Streak::default();
     for _ in 0..tries {
-        lanes.count(LANE, &mut streak, &Ok(Some(Pause::BackOff)), None);
+        let heard = Heard {
+            fault: None,
+            unanswered,
+        };
+        lanes.count(LANE, &mut streak, &Ok(Some(Pause::BackOff)), heard);
     }
     streak
 }
@@ -105,13 +117,34 @@ async fn what_takes_access_away_waits_for_no_addition_that_hangs() {
     assert!(removal.await.is_ok_and(|place| place.is_some()));
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_is_answered_waits_for_none_whose_calls_hang() {
+    let (lanes, _folder) = lanes(scripted(all_done));
+    for (takes, tries) in [(false, 2), (true, 8)] {
+        let hangs = failed_so(&lanes, takes, tries, true);
+        let first = lanes.behind(LANE, &hangs).await;
+        let second = lanes.behind(LANE, &hangs).await;
+        assert!(first.is_some() && second.is_some());
+        let minute = Duration::from_secs(60);
+        let third = tokio::time::timeout(minute, lanes.behind(LANE, &hangs));
+        assert!(third.await.is_err(), "those wait for each other");
+        let answered = failed(&lanes, takes, tries);
+        let other = tokio::time::timeout(minute, lanes.behind(LANE, &answered));
+        assert!(other.await.is_ok_and(|place| place.is_some()), "{takes}");
+    }
+}
+
 #[tokio::test]
 async fn what_fails_in_a_row_is_counted_and_told_with_its_reason() {
     let (lanes, _folder) = lanes(scripted(all_done));
     let mut streak = Streak::default();
     let mut turn = |pause: Option<Pause>, progress: bool, fault: Option<&str>| {
         lanes.with(LANE, |state| state.progress = progress);
-        lanes.count(LANE, &mut streak, &Ok(pause), fault.map(str::to_owned));
+        let heard = Heard {
+            fault: fault.map(str::to_owned),
+            ..Heard::default()
+        };
+        lanes.count(LANE, &mut streak, &Ok(pause), heard);
         (streak.tries, lanes.failing())
     };
     let told = |tries, reason: &str| {

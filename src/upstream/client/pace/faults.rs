@@ -33,6 +33,8 @@ pub(super) struct Faults {
     taken: u64,
     /// Which calls failed, and how many were taken before they did first.
     failed: HashMap<u64, u64>,
+    /// Those of them that nobody answered.
+    unanswered: HashSet<u64>,
 }
 
 /// Faults with no call taken in between.
@@ -89,11 +91,26 @@ impl Faults {
         self.failed.contains_key(&what.one)
     }
 
-    pub(super) fn note(&mut self, what: What) {
+    /// Whether nobody answered this very call last time.
+    pub(super) fn are_silence(&self, what: What) -> bool {
+        self.unanswered.contains(&what.one)
+    }
+
+    pub(super) fn forget_unanswered(&mut self) {
+        self.unanswered.clear();
+    }
+
+    pub(super) fn note(&mut self, what: What, answered: bool) {
         self.all.note(what.kind);
         if self.failed.len() >= REMEMBERED && !self.are_of(what) {
             // Whoever fails again is known again the time after that.
             self.failed.clear();
+            self.unanswered.clear();
+        }
+        if answered {
+            self.unanswered.remove(&what.one);
+        } else {
+            self.unanswered.insert(what.one);
         }
         let first = *self.failed.entry(what.one).or_insert(self.taken);
         if first == self.taken {
@@ -104,6 +121,7 @@ impl Faults {
     /// It was taken.
     pub(super) fn welcome(&mut self, what: What) {
         self.failed.remove(&what.one);
+        self.unanswered.remove(&what.one);
         self.taken += 1;
         self.begin_again();
     }
@@ -126,7 +144,7 @@ mod tests {
     fn until_stopped(faults: &mut Faults, calls: &[What], kind: u64) -> u32 {
         let calls = calls.iter().cycle().take(1_000);
         for (count, what) in (1..).zip(calls) {
-            faults.note(*what);
+            faults.note(*what, true);
             if faults.stop(call(kind, 0)) {
                 return count;
             }
@@ -160,7 +178,7 @@ mod tests {
         let well = call(1, 100);
         let mut faults = Faults::default();
         for (count, what) in (1..).zip(&broken) {
-            faults.note(*what);
+            faults.note(*what, true);
             // They are new, and something else is taken now and then.
             if count % 9 == 0 {
                 faults.welcome(well);
@@ -170,7 +188,7 @@ mod tests {
         faults.welcome(well);
         for _ in 0..10 {
             for what in broken.iter().take(ANY_FAULTS as usize - 1) {
-                faults.note(*what);
+                faults.note(*what, true);
                 assert!(!faults.are_enough(), "{faults:?}");
             }
             faults.welcome(well);
@@ -191,7 +209,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let mut faults = Faults::default();
-        (0..10_000).for_each(|one| faults.note(call(1, one)));
+        (0..10_000).for_each(|one| faults.note(call(1, one), true));
         assert!(faults.failed.len() <= REMEMBERED);
     }
 }

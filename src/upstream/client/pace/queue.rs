@@ -4,10 +4,13 @@
 //! when nothing else waits, and once in so many ordinary calls all the same:
 //! it yields, and does not starve. So does what failed again and again, to
 //! everything: however much of it there is, it gets a tenth of what is sent, as
-//! long as anything else waits. Connections that share a credential take
+//! long as anything else waits, by turns what takes access away and what does not.
+//! The first may have the slot of revocations too, which nobody else needs then.
+//! What nobody answered last time may hold its slot for long again: it has none of
+//! those, however urgent, and no more than half of the others. Connections that share a credential take
 //! turns, so that the backlog of one does not stand before the other's calls.
 
-use super::Priority;
+use super::{PRIORITIES, Priority};
 
 /// So many ordinary calls go before one of the background that waits, and so
 /// many of any kind before one that failed again and again.
@@ -20,19 +23,21 @@ pub(super) type Number = usize;
 pub(super) struct Queue {
     slots: usize,
     /// In flight, by priority.
-    flying: [usize; 4],
+    flying: [usize; PRIORITIES],
     parties: Vec<Party>,
     turns: u64,
     /// Ordinary calls since the last of the background.
     yielded: u32,
     /// All calls since the last that failed again and again.
     retried: u32,
+    /// That one took access away.
+    retook: bool,
 }
 
 #[derive(Debug, Default)]
 struct Party {
     /// By priority.
-    waiting: [usize; 4],
+    waiting: [usize; PRIORITIES],
     /// The last turn it had.
     last: u64,
 }
@@ -41,11 +46,12 @@ impl Queue {
     pub(super) fn new(concurrency: u32) -> Self {
         Self {
             slots: slots(concurrency),
-            flying: [0; 4],
+            flying: [0; PRIORITIES],
             parties: Vec::new(),
             turns: 0,
             yielded: 0,
             retried: 0,
+            retook: false,
         }
     }
 
@@ -69,7 +75,7 @@ impl Queue {
 
     /// Whether one who waits is the first, and has a slot.
     pub(super) fn may_go(&self, party: Number, priority: Priority) -> bool {
-        self.first() == Some((party, priority)) && self.has_slot(priority)
+        self.first() == Some((party, priority))
     }
 
     pub(super) fn go(&mut self, party: Number, priority: Priority) {
@@ -77,29 +83,40 @@ impl Queue {
         self.parties[party].last = self.turns;
         self.flying[priority as usize] += 1;
         self.yielded = match priority {
-            Priority::Revocation | Priority::Retry => self.yielded,
             Priority::Ordinary => self.yielded.saturating_add(1),
             Priority::Background => 0,
+            _ => self.yielded,
         };
-        self.retried = match priority {
-            Priority::Retry => 0,
-            _ => self.retried.saturating_add(1),
-        };
+        if matches!(priority, Priority::Retry | Priority::Overdue) {
+            (self.retried, self.retook) = (0, priority == Priority::Overdue);
+        } else {
+            self.retried = self.retried.saturating_add(1);
+        }
     }
 
     pub(super) fn end(&mut self, priority: Priority) {
         self.flying[priority as usize] -= 1;
     }
 
+    /// Of those for whom there is a slot.
     fn first(&self) -> Option<(Number, Priority)> {
-        let next = |priority| Some((self.next_party(priority)?, priority));
+        let next = |priority| {
+            let party = self.next_party(priority)?;
+            self.has_slot(priority).then_some((party, priority))
+        };
         let (second, third) = if self.yielded < YIELDS {
             (Priority::Ordinary, Priority::Background)
         } else {
             (Priority::Background, Priority::Ordinary)
         };
-        let retry = || next(Priority::Retry);
+        let retries = if self.retook {
+            [Priority::Retry, Priority::Overdue]
+        } else {
+            [Priority::Overdue, Priority::Retry]
+        };
+        let retry = || retries.into_iter().find_map(next);
         next(Priority::Revocation)
+            .or_else(|| next(Priority::Unanswered))
             .or_else(|| retry().filter(|_| self.retried >= YIELDS))
             .or_else(|| next(second))
             .or_else(|| next(third))
@@ -115,10 +132,17 @@ impl Queue {
     }
 
     fn has_slot(&self, priority: Priority) -> bool {
+        let of = |priority: Priority| self.flying[priority as usize];
         let flying: usize = self.flying.iter().sum();
-        let others = flying - self.flying[Priority::Revocation as usize];
+        let others = flying - of(Priority::Revocation) - of(Priority::Overdue);
+        let has_other = others < (self.slots - 1).max(1);
+        let few = (self.slots.saturating_sub(2) / 2).max(1);
         flying < self.slots
-            && (priority == Priority::Revocation || others < (self.slots - 1).max(1))
+            && match priority {
+                Priority::Revocation | Priority::Overdue => true,
+                Priority::Ordinary | Priority::Background => has_other,
+                Priority::Retry | Priority::Unanswered => has_other && of(priority) < few,
+            }
     }
 }
 
@@ -129,7 +153,7 @@ fn slots(concurrency: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Priority::{Background, Ordinary, Retry, Revocation};
+    use Priority::{Background, Ordinary, Overdue, Retry, Revocation, Unanswered};
 
     /// For one connection, number 0.
     fn queue(concurrency: u32) -> Queue {
@@ -177,6 +201,49 @@ mod tests {
             assert_eq!((order.len(), retries), (200, 20), "{others:?}");
             queue.wait(0, Revocation);
             assert!(queue.may_go(0, Revocation) && !queue.may_go(0, Retry));
+        }
+    }
+
+    #[test]
+    fn of_what_failed_again_and_again_every_other_one_takes_access_away() {
+        let mut queue = queue(4);
+        [Retry, Overdue, Ordinary].map(|priority| queue.wait(0, priority));
+        let order = order(&mut queue, 200);
+        for priority in [Retry, Overdue] {
+            let count = order.iter().filter(|it| it.1 == priority).count();
+            assert_eq!(count, 10, "{priority:?}");
+        }
+        queue.wait(0, Revocation);
+        assert!(queue.may_go(0, Revocation) && !queue.may_go(0, Overdue));
+    }
+
+    /// So many of one kind go at once.
+    fn fill(queue: &mut Queue, priority: Priority) -> usize {
+        queue.wait(0, priority);
+        let mut count = 0;
+        while queue.may_go(0, priority) {
+            queue.go(0, priority);
+            count += 1;
+        }
+        queue.wait_no_more(0, priority);
+        count
+    }
+
+    #[test]
+    fn what_may_hang_again_has_some_slots_only_and_none_of_those_of_removals() {
+        for (slots, few) in [(1, 1), (2, 1), (3, 1), (4, 1), (8, 3)] {
+            for hangs in [Retry, Unanswered] {
+                let mut queue = queue(slots);
+                assert_eq!(fill(&mut queue, hangs), few, "{hangs:?} of {slots}");
+                let left = (slots as usize).saturating_sub(few + 1);
+                assert_eq!(fill(&mut queue, Ordinary), left, "beside {hangs:?}");
+                assert_eq!(fill(&mut queue, hangs), 0);
+                assert_eq!(fill(&mut queue, Revocation), usize::from(slots > 1));
+            }
+            let mut queue = queue(slots);
+            let others = fill(&mut queue, Ordinary);
+            assert_eq!(fill(&mut queue, Unanswered), 0);
+            assert_eq!(fill(&mut queue, Overdue), slots as usize - others);
         }
     }
 

@@ -105,7 +105,7 @@ impl Rate {
     /// How long until a call may go, as far as is known; `None` when one may
     /// go now.
     pub(super) fn wait(&mut self, priority: Priority, now: Instant) -> Option<Duration> {
-        let revokes = priority == Priority::Revocation;
+        let revokes = matches!(priority, Priority::Revocation | Priority::Unanswered);
         let share = self.sharing.at(now);
         let full = self.windows.iter_mut();
         let full = full

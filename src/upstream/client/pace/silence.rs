@@ -30,6 +30,8 @@ const OTHERS_FIRST: Duration = Duration::from_secs(1);
 /// So long those of kinds that failed wait for one of a kind that did not, and came
 /// too early: who was refused comes again some while after the time it was told.
 const HELD: Duration = Duration::from_secs(20);
+/// But what takes access away no longer than another try would have been waited for.
+const HELD_TAKING: Duration = PROBE;
 /// The longest own back-off, where a time was asked for and where none was.
 const ASKED: Duration = Duration::from_secs(10);
 const UNASKED: Duration = Duration::from_secs(60);
@@ -98,13 +100,13 @@ impl Silence {
         let left = |until: Option<Instant>, lead: Duration| {
             until
                 .map(|until| match priority {
-                    Priority::Revocation => until,
-                    Priority::Ordinary | Priority::Background | Priority::Retry => until + lead,
+                    Priority::Revocation | Priority::Unanswered => until,
+                    _ => until + lead,
                 })
                 .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
         };
         let throttled = left(self.throttled, self.lead).max(left(self.probed, REMOVALS_FIRST));
-        let unreachable = self.next_try(what, now);
+        let unreachable = self.next_try((priority, what), now);
         let unreachable = left(unreachable, REMOVALS_FIRST);
         if !unreachable.is_zero() && self.may_be_well(what) && !self.is_held(now) {
             self.held = Some(now + HELD);
@@ -121,6 +123,11 @@ impl Silence {
         self.failures >= CIRCUIT || self.faults.stop(what)
     }
 
+    /// Whether nobody answered this very call last time.
+    pub(super) fn is_unanswered(&self, what: What) -> bool {
+        self.faults.are_silence(what)
+    }
+
     /// Whether it is only tried because calls of other kinds failed.
     fn may_be_well(&self, what: What) -> bool {
         self.failures < CIRCUIT && self.faults.are_of_all() && !self.faults.are_of_kind(what)
@@ -130,13 +137,15 @@ impl Silence {
         self.held.is_some_and(|until| now < until)
     }
 
-    fn next_try(&self, what: What, now: Instant) -> Option<Instant> {
+    fn next_try(&self, (priority, what): (Priority, What), now: Instant) -> Option<Instant> {
         let next = self.unreachable.filter(|_| self.stops(what))?;
         if self.failures >= CIRCUIT {
             return Some(next);
         }
         let yields = self.faults.are_of_all() && self.faults.are_of_kind(what);
         let held = self.held.filter(|until| yields && now < *until);
+        let longest = priority.takes().then_some(next + HELD_TAKING);
+        let held = held.map(|until| longest.map_or(until, |longest| until.min(longest)));
         let next = held.map_or(next, |until| next.max(until));
         let failed = self.faults.are_of(what);
         Some(if failed { next + OTHERS_FIRST } else { next })
@@ -244,8 +253,8 @@ impl Silence {
     }
 
     /// A call ended in a fault of the application, or without an answer.
-    pub(super) fn trouble(&mut self, what: What, now: Instant) {
-        self.faults.note(what);
+    pub(super) fn trouble(&mut self, what: What, answered: bool, now: Instant) {
+        self.faults.note(what, answered);
         self.reached();
         if self.is_unreachable() {
             self.unreachable = Some(now + PROBE);
@@ -254,6 +263,10 @@ impl Silence {
 
     /// A call sent then was taken up: the own back-off starts over.
     pub(super) fn welcome(&mut self, what: What, sent: Instant) {
+        if self.is_all_down() {
+            // Nobody was answered then.
+            self.faults.forget_unanswered();
+        }
         self.faults.welcome(what);
         self.held = None;
         self.reached();

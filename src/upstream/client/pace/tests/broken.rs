@@ -32,6 +32,7 @@ async fn broken(pace: Arc<Alone>, what: What, looks: bool, sent: Arc<StdMutex<us
         let priority = match (tries, what.kind) {
             (0..2, MAKES) => Priority::Ordinary,
             (0..5, ENDS) => Priority::Revocation,
+            (_, ENDS) => Priority::Overdue,
             _ => Priority::Retry,
         };
         let look = call(LOOKS, what.one + 1_000);
@@ -216,6 +217,87 @@ async fn who_is_waited_for_and_does_not_come_again_holds_the_others_for_a_while_
             .await
             .is_err()
     );
-    let took = waits(&pace, Priority::Revocation, call(1, 70)).await;
-    assert!((15 * SECOND..=21 * SECOND).contains(&took), "{took:?}");
+    let took = async |priority| waits(&pace, priority, call(1, 70)).await;
+    let (gives, takes) = tokio::join!(took(Priority::Ordinary), took(Priority::Overdue));
+    assert!(
+        takes <= 12 * SECOND,
+        "not much longer than one try: {takes:?}"
+    );
+    assert!(gives >= takes, "{gives:?}");
+    // And what only gives waits for all of it.
+    (0..FAULTS).for_each(|one| pace.trouble(call(u64::from(one % 2), 20 + u64::from(one))));
+    let again = pace.0.turn(&pace.1, Priority::Ordinary, well);
+    assert!(again.await.is_err());
+    let gives = took(Priority::Ordinary).await;
+    assert!((15 * SECOND..=22 * SECOND).contains(&gives), "{gives:?}");
+}
+
+/// So many calls at once, of which those that hang are answered by nobody.
+fn few_slots(concurrency: u32) -> Arc<Alone> {
+    Arc::new(Alone::new(&Limits {
+        concurrency,
+        ..limits(20, None)
+    }))
+}
+
+/// Tries again and again, and nobody answers.
+async fn hangs(pace: Arc<Alone>, priority: Priority, what: What) {
+    loop {
+        match pace.0.turn(&pace.1, priority, what).await {
+            Ok(turn) => {
+                sleep(10 * SECOND).await;
+                pace.unanswered(what);
+                drop(turn);
+            }
+            Err(refusal) => sleep(refusal.after).await,
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn additions_that_hang_keep_no_removal_waiting_however_often_it_failed() {
+    for concurrency in [2, 3, 4, 8] {
+        let pace = few_slots(concurrency);
+        for one in 0..12 {
+            tokio::spawn(hangs(pace.clone(), Priority::Ordinary, call(MAKES, one)));
+        }
+        for number in 0..10 {
+            sleep(7 * SECOND).await;
+            for (priority, one) in [(Priority::Revocation, 100), (Priority::Overdue, 200)] {
+                let took = waits(&pace, priority, call(ENDS, one + number)).await;
+                assert!(took <= SECOND, "{concurrency} {priority:?}: {took:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_hung_before_leave_slots_to_those_that_did_not() {
+    for concurrency in [3, 4, 8] {
+        let pace = few_slots(concurrency);
+        let kinds = [
+            (Priority::Ordinary, MAKES),
+            (Priority::Revocation, ENDS),
+            (Priority::Background, LOOKS),
+        ];
+        for (priority, kind) in kinds {
+            for one in 0..3 {
+                pace.unanswered(call(kind, one));
+                tokio::spawn(hangs(pace.clone(), priority, call(kind, one)));
+            }
+        }
+        let others = if concurrency > 3 {
+            &kinds[..]
+        } else {
+            &kinds[1..2]
+        };
+        for number in 0..20 {
+            sleep(3 * SECOND).await;
+            for (priority, kind) in others {
+                let took = waits(&pace, *priority, call(*kind, 100 + number)).await;
+                assert!(took <= SECOND, "{concurrency} {priority:?}: {took:?}");
+            }
+        }
+    }
 }
