@@ -160,8 +160,19 @@ impl Lanes {
 
     /// Starts or wakes a lane.
     pub(super) fn kick(&self, lane: Lane) {
+        self.kick_so(lane, |_| {});
+    }
+
+    /// The same for what was asked for just now: that waits for no rest of a lane that
+    /// went round for something else.
+    pub(super) fn ask(&self, lane: Lane) {
+        self.kick_so(lane, |state| state.asked = true);
+    }
+
+    fn kick_so(&self, lane: Lane, note: impl FnOnce(&mut State)) {
         let mut lanes = self.lock();
         let state = lanes.entry(lane).or_insert_with(State::new);
+        note(state);
         self.wake(lane, state);
         forget_idle(&mut lanes, self.0.read_lag);
     }
@@ -277,7 +288,7 @@ impl Lanes {
             self.0.switch.until(&self.0.connection, true).await;
             let behind = self.behind(lane, &streak).await;
             self.with(lane, |state| {
-                state.kicked = false;
+                (state.kicked, state.asked) = (false, false);
                 state.arrivals = 0;
                 state.crowd = 0;
             });

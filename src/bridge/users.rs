@@ -234,10 +234,10 @@ impl Session {
     /// After the second step: what the deleted User was a member of, and itself.
     pub(super) fn wake_after_deletion(&self, written: &UserWritten) {
         for group in &written.groups {
-            self.connection.lanes.kick(Lane::Group(*group));
+            self.connection.lanes.ask(Lane::Group(*group));
         }
         if written.dirty {
-            self.connection.lanes.kick(Lane::User(written.key));
+            self.connection.lanes.ask(Lane::User(written.key));
         }
     }
 
@@ -390,7 +390,7 @@ impl Session {
             self.open_is_fine()?;
         }
         for group in written.groups {
-            self.connection.lanes.kick(Lane::Group(group));
+            self.connection.lanes.ask(Lane::Group(group));
         }
         Ok(Written {
             resource: written.resource,

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     AWAY, AWAY_TAKING, BACK_OFF, CREDENTIAL_LOOK, DENIED_PAUSE, HAND_OVER, LEAST_GAP,
-    LONGEST_LINGER, LOOKS, Lanes,
+    LONGEST_LINGER, LOOKS, Lanes, State,
 };
 use crate::{
     bridge::{clock, converge::Pause},
@@ -53,7 +53,8 @@ impl Lanes {
         let first = wait.min(LOOKS.1);
         tokio::time::sleep(LEAST_GAP).await;
         let asked = async {
-            while self.with(lane, |state| state.arrivals == 0) == Some(true) {
+            let none = |state: &mut State| state.arrivals == 0 && !state.asked;
+            while self.with(lane, none) == Some(true) {
                 notify.notified().await;
             }
         };

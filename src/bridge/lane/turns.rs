@@ -326,12 +326,20 @@ impl Lanes {
         }
     }
 
-    /// A turn that left everything as it was wakes its own lane not once more.
-    fn kick_but(&self, mut woken: Vec<Lane>, own: Lane, rounds: Option<u32>) {
+    /// A turn that left everything as it was wakes its own lane not once more. What one
+    /// that had something else to do than before leaves to others is news to them.
+    pub(super) fn kick_but(&self, mut woken: Vec<Lane>, own: Lane, rounds: Option<u32>) {
         if rounds.is_some_and(|rounds| rounds > 0) {
             woken.retain(|lane| *lane != own);
+            return self.kick_all(woken);
         }
-        self.kick_all(woken);
+        for lane in woken {
+            self.kick_so(lane, |state| {
+                if lane != own {
+                    state.is_nudged();
+                }
+            });
+        }
     }
 
     pub(in crate::bridge) fn kick_all(&self, lanes: Vec<Lane>) {

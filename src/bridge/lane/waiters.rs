@@ -10,7 +10,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{KEEP_IDLE, KEPT_REFUSALS, retries::Failing, well::Kind};
+use super::{KEEP_IDLE, KEPT_REFUSALS, LOOKS, retries::Failing, well::Kind};
 use crate::{plan::state::UserKey, scim::resource::ResourceId, store::GroupLearned};
 
 /// How a request's change ended.
@@ -52,6 +52,10 @@ pub(super) struct State {
     /// What the last turn had to do, and how many had the same before it.
     pub(super) round: Option<u64>,
     pub(super) rounds: u32,
+    /// Something was asked for since the last turn began.
+    pub(super) asked: bool,
+    /// When a turn of another lane last made it so.
+    pub(super) nudged: Option<Instant>,
     /// Its last back-off ended early, as others of its kind were done.
     pub(super) woken: bool,
     /// Requests that came since the last turn began.
@@ -103,6 +107,8 @@ impl State {
             failing: None,
             round: None,
             rounds: 0,
+            asked: false,
+            nudged: None,
             woken: false,
             arrivals: 0,
             crowd: 0,
@@ -138,6 +144,14 @@ impl State {
         };
         self.round = Some(round);
         self.rounds
+    }
+
+    /// A turn of another lane has left something for this one. Which may be the other
+    /// side of what goes round here, so it counts as asked for now and then only.
+    pub(super) fn is_nudged(&mut self) {
+        if self.nudged.is_none_or(|at| at.elapsed() >= LOOKS.1) {
+            (self.asked, self.nudged) = (true, Some(Instant::now()));
+        }
     }
 
     /// After so long what is the same to do has come anew.

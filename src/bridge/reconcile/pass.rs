@@ -611,7 +611,7 @@ impl Pass<'_> {
 
     fn wake(&self, repaired: Repaired) {
         for lane in repaired.lanes {
-            self.session.connection.lanes.kick(lane);
+            self.session.connection.lanes.ask(lane);
         }
     }
 

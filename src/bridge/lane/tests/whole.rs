@@ -164,3 +164,43 @@ async fn a_lane_whose_turns_change_nothing_does_not_go_round_at_full_pace() {
     tokio::time::sleep(millis(250)).await;
     assert!(calls() > before);
 }
+
+/// How long a lane rests that went round so often, with something done meanwhile.
+async fn rests(lanes: &Lanes, lane: Lane, meanwhile: impl FnOnce()) -> Duration {
+    lanes.with(lane, |state| {
+        (state.kicked, state.asked, state.arrivals) = (false, false, 0);
+    });
+    let rest = async {
+        let began = Instant::now();
+        lanes.rest_from_rounds(lane, 8).await;
+        began.elapsed()
+    };
+    let act = async {
+        tokio::time::sleep(millis(500)).await;
+        meanwhile();
+    };
+    tokio::join!(rest, act).0
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_now_waits_for_no_rest_and_lanes_that_wake_each_other_do() {
+    let (lanes, _folder) = lanes(scripted(all_done));
+    let user = Lane::User(UserKey(1));
+    let rests = async |meanwhile: &dyn Fn()| rests(&lanes, LANE, meanwhile).await;
+    let at_once = millis(510);
+    let five = Duration::from_secs(5);
+    assert!(rests(&|| lanes.kick(LANE)).await >= five);
+    assert!(rests(&|| lanes.ask(LANE)).await <= at_once);
+    // So is what the new turn of another lane leaves to it, and not of one that goes
+    // round as well, nor again and again.
+    let left = |rounds| lanes.kick_but(vec![LANE], user, Some(rounds));
+    assert!(rests(&|| left(3)).await >= five);
+    assert!(rests(&|| left(0)).await <= at_once);
+    assert!(rests(&|| left(0)).await >= five);
+    assert!(
+        rests(&|| left(0)).await <= at_once,
+        "after a while it may be"
+    );
+    let own = |rounds| lanes.kick_but(vec![LANE], LANE, Some(rounds));
+    assert!(rests(&|| own(0)).await >= five);
+}
