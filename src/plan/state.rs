@@ -85,6 +85,10 @@ pub struct ObservedAccount {
     /// had one, or a call has named them of which no answer came.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub may_have: BTreeSet<String>,
+    /// A profile that was refused of an account that a rule keeps, so that it is not
+    /// sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<BTreeMap<String, String>>,
 }
 
 impl ObservedAccount {

@@ -14,7 +14,7 @@ const ASKS: &str = concat!(
       JOIN memberships m ON m.user_key = o.key AND m.managed = 1
       JOIN groups g ON g.key = m.group_key AND g.upstream_name = ?4
       WHERE m.desired = 1 AND o.wants = 1 AND o.tombstone IS NULL AND g.tombstone IS NULL
-         OR m.observed <> 0 AND (m.desired = 0 OR o.dirty = 1)"
+         OR m.observed <> 0 AND (m.desired = 0 OR o.dirty = 1 AND o.refused IS NULL)"
 );
 
 /// A group, as the others at its tenant know it too.

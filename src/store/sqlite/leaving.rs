@@ -14,7 +14,7 @@ use crate::{
 use super::{
     addresses, audit,
     fault::Result,
-    given_back, giving, gone, guard, holdings, late, owners, refusals, removals,
+    given_back, giving, gone, guard, holdings, late, owners, protected, refusals, removals,
     row::check,
     seats,
     users::{self, UNJUDGED, User},
@@ -80,7 +80,13 @@ pub(super) fn restore(
         if row.account.role != user.account.role {
             removals::take_back(db, removals::ROLE, user.key)?;
         }
+        // What its attributes were refused for lets nobody go who is kept.
+        let kept = user.refused.take().filter(|why| why == protected::REASON);
         users::put(db, &mut user, row, actor.at)?;
+        if kept.is_some() {
+            user.refused = kept;
+            users::save(db, &user)?;
+        }
         "restore_user"
     } else {
         forget_account(&mut user);

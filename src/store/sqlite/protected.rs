@@ -397,7 +397,8 @@ fn keep_least(
         for user in keys(
             db,
             "SELECT u.key FROM memberships m JOIN users u ON u.key = m.user_key
-             WHERE m.group_key = ?1 AND m.desired = 1 AND u.dirty = 1 AND u.wants = 0",
+             WHERE m.group_key = ?1 AND m.desired = 1 AND u.dirty = 1 AND u.wants = 0
+               AND u.refused IS NULL",
             key,
         )? {
             if keeps(Kept::User(user))

@@ -144,7 +144,8 @@ pub(super) const WAITS: &str =
 
 /// Who was about to lose an account that is rather somebody else's.
 fn withhold_leavers(db: &Connection, connection: i64) -> Result<()> {
-    let leaving = "SELECT key FROM users WHERE connection = ?1 AND dirty = 1 AND wants = 0";
+    let leaving = "SELECT key FROM users
+         WHERE connection = ?1 AND dirty = 1 AND wants = 0 AND refused IS NULL";
     for key in keys(db, leaving, connection)? {
         if let Some(mut user) = users::by_key(db, key)? {
             user.refused = Some(WAITS.to_owned());

@@ -62,7 +62,7 @@ const ENDS: &str = concat!(
     "SELECT 1 FROM ",
     same_person!(),
     " JOIN users e ON e.key = x.key
-     WHERE e.dirty = 1 AND (e.tombstone IS NOT NULL OR e.wants = 0)"
+     WHERE e.dirty = 1 AND e.refused IS NULL AND (e.tombstone IS NOT NULL OR e.wants = 0)"
 );
 const PAIRS: &str = concat!(
     "SELECT m.group_key, m.user_key FROM ",

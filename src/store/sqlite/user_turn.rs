@@ -28,12 +28,16 @@ pub(super) fn begin(db: &Connection, key: UserKey) -> Result<Option<UserTurn>> {
     let Some((mut user, turn)) = prepare(db, key)? else {
         return Ok(None);
     };
-    let stays = user.account.active == (user.observed.existence == Existence::Present);
-    user.unsure = user.unsure.max(if stays { 1 } else { 2 });
+    // Of one that is kept it stays unknown, or known, whether it was ended before.
+    let is_kept = user.is_kept();
+    if !is_kept {
+        let stays = user.account.active == (user.observed.existence == Existence::Present);
+        user.unsure = user.unsure.max(if stays { 1 } else { 2 });
+    }
     user.observed.inherit(&turn.work.observed);
     user.turn = Some(user.version);
     users::save(db, &user)?;
-    if !user.account.active {
+    if !user.account.active && !is_kept {
         db.prepare_cached("UPDATE users SET stood = 0 WHERE key = ?1")?
             .execute([user.key])?;
     }
@@ -89,15 +93,20 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
         return Ok(None);
     }
     let mut observed = user.observed.clone();
-    if user.account.active {
+    let wanted = user.wanted();
+    if wanted.active {
         // It is about to be named.
         let fields = user.account.profile.keys().cloned();
         observed.may_have.extend(fields);
-        observed.may_have_role |= user.account.role.is_some();
+        observed.may_have_role |= wanted.role.is_some();
+    }
+    if user.is_kept() {
+        // Nor is it given a plain role, where none is known.
+        observed.may_have_role = false;
     }
     let work = UserWork {
         principal,
-        wanted: user.account.clone(),
+        wanted,
         observed,
         deleted: user.tombstone.is_some(),
         memberships: withdrawal::groups_of(db, &user)?,
@@ -110,7 +119,8 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
         asked: user.modified,
         begun: withdrawal::is_begun(&user),
         formerly: leaving::formerly(db, &user)?,
-        unsure: user.unsure > 0 || user.observed.existence == Existence::Unknown,
+        unsure: !user.is_kept()
+            && (user.unsure > 0 || user.observed.existence == Existence::Unknown),
         unjudged: user.unsure == UNJUDGED,
     };
     Ok(Some((user, turn)))
@@ -138,6 +148,7 @@ pub(super) fn end(
     let overtaken = user.turn.take().is_some_and(|begun| begun != user.version);
     let known_as = user.upstream_id.clone();
     let was_there = user.observed.existence == Existence::Present;
+    let is_kept = user.is_kept();
     if learned.found && user.account.active {
         // It was looked for to be ended, and is not taken for what was made.
         (learned.observed, learned.upstream_id) = (None, None);
@@ -146,7 +157,7 @@ pub(super) fn end(
         let before = std::mem::replace(&mut user.observed, observed);
         user.observed.inherit(&before);
     }
-    if learned.settled {
+    if learned.settled && !is_kept {
         user.unsure = 0;
     }
     note_unanswered(db, user.key, &learned.calls, at)?;
@@ -160,7 +171,9 @@ pub(super) fn end(
         user.upstream_id = learned.upstream_id;
     }
     let refused = learned.refused.is_some();
-    if !overtaken && refused {
+    if !overtaken && refused && is_kept {
+        user.observed.refused = Some(user.account.profile.clone());
+    } else if !overtaken && refused {
         user.refused = learned.refused;
     }
     user.staged = learned.staged && !overtaken;

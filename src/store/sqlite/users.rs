@@ -97,10 +97,35 @@ impl User {
 
     /// The lane has work. A user the application cannot know never has.
     pub(super) fn dirty(&self) -> bool {
-        self.account_key.is_some()
-            && self.refused.is_none()
-            && (self.unsure > 0
-                || differs(&self.account, &self.observed) && !self.waits() && !self.has_left())
+        let open = match self.refused {
+            None => {
+                self.unsure > 0
+                    || differs(&self.account, &self.observed) && !self.waits() && !self.has_left()
+            }
+            Some(_) => {
+                self.is_kept()
+                    && profile_differs(&self.account, &self.observed)
+                    && self.observed.refused.as_ref() != Some(&self.account.profile)
+            }
+        };
+        self.account_key.is_some() && open
+    }
+
+    /// It is not ended, or not lowered, as it is protected; and it is there.
+    pub(super) fn is_kept(&self) -> bool {
+        self.refused.as_deref() == Some(protected::REASON)
+            && self.tombstone.is_none()
+            && self.observed.existence == Existence::Present
+            && self.unsure < SOUGHT
+    }
+
+    /// What is to be there: of an account that is kept all but its end and its role.
+    pub(super) fn wanted(&self) -> Account {
+        let mut wanted = self.account.clone();
+        if self.is_kept() {
+            (wanted.active, wanted.role) = (true, self.observed.role.clone());
+        }
+        wanted
     }
 
     /// Without the account having been ended.
@@ -234,9 +259,10 @@ fn differs(wanted: &Account, observed: &ObservedAccount) -> bool {
         None => observed.lacks_plain_role(),
         wanted => *wanted != observed.role,
     };
-    if role_differs {
-        return true;
-    }
+    role_differs || profile_differs(wanted, observed)
+}
+
+fn profile_differs(wanted: &Account, observed: &ObservedAccount) -> bool {
     let seen = observed.profile.as_ref();
     let changed = |(key, value)| seen.and_then(|it| it.get(key)) != Some(value);
     wanted.profile.iter().any(changed) || !observed.to_clear(&wanted.profile).is_empty()

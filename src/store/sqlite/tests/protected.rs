@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     plan::guard::{Guard, Protected, Protection, Roles},
-    store::{RefusedAct, Watch},
+    store::{RefusedAct, UserTurn, Watch},
 };
 
 impl Scene {
@@ -470,7 +470,23 @@ async fn a_role_that_was_lowered_before_its_user_was_protected_stays() {
     scene.give_as(id, "user", Some("red"), by()).await.unwrap();
     let more = scene.give_as(id, "guest", None, by()).await;
     assert_eq!(protection(more), Protection::Role(id));
+    // That change is sent without the role, also after an end of the process.
+    let both = [Lane::User(ann.key), Lane::User(bob.key)];
+    assert_eq!(scene.lanes().await, both);
+    let scene = scene.reopen().await;
+    assert_eq!(scene.store.uphold(scene.c, by()).await, Ok(1));
+    assert_eq!(scene.lanes().await, both);
+    let turn = scene.take(ann.key).await;
+    let wanted = &turn.work.wanted;
+    assert_eq!((wanted.active, &wanted.role), (true, &None));
+    assert!(
+        !turn.work.observed.may_have_role,
+        "nor is a plain one given"
+    );
+    assert_eq!(wanted.profile["team"], "red");
+    scene.sends(ann.key, &turn, None).await;
     assert_eq!(scene.lanes().await, [Lane::User(bob.key)]);
+    assert_eq!(scene.kept().await, [id], "it is told still");
     let dev = scene.settled_group("dev", &[id]).await;
     assert_eq!(
         scene.members(&dev).await,
@@ -481,6 +497,75 @@ async fn a_role_that_was_lowered_before_its_user_was_protected_stays() {
     assert_eq!(scene.store.uphold(scene.c, keeping(&[])).await, Ok(0));
     let wanted = scene.take(ann.key).await.work.wanted;
     assert_eq!(wanted.role.as_deref(), Some("user"));
+}
+
+impl Scene {
+    /// The profile of such a turn arrives, or is refused.
+    async fn sends(&self, key: UserKey, turn: &UserTurn, refused: Option<&str>) {
+        let mut observed = turn.work.observed.clone();
+        if refused.is_none() {
+            observed.profile = Some(turn.work.wanted.profile.clone());
+        }
+        let learned = UserLearned {
+            observed: Some(observed),
+            settled: true,
+            refused: refused.map(str::to_owned),
+            ..UserLearned::default()
+        };
+        let end = self.store.end_user_turn(key, learned, 4_000);
+        end.await.unwrap();
+    }
+
+    /// Who is told as refused because of a protection.
+    async fn kept(&self) -> Vec<ResourceId> {
+        let told = self.store.refused_resources(self.c, 10).await.unwrap();
+        let told = told.iter();
+        let kept = told.filter(|it| it.reason.starts_with("it is protected here"));
+        kept.map(|it| it.id).collect()
+    }
+}
+
+#[tokio::test]
+async fn who_is_kept_from_an_end_is_sent_what_else_is_asked_for() {
+    let scene = Scene::new().await;
+    let ann = scene.member("m0").await;
+    let id = ann.resource.id;
+    scene.give(id, "boss", Some("blue")).await;
+    scene.confirm_user(ann.key).await;
+    let dev = scene.settled_group("dev", &[id]).await;
+    scene.deactivate(id, actor()).await.unwrap();
+    let by = || keeping(&["m0"]);
+    assert_eq!(scene.store.uphold(scene.c, by()).await, Ok(1));
+    assert_eq!(scene.lanes().await, []);
+    scene.give_as(id, "boss", Some("red"), by()).await.unwrap();
+    assert_eq!(scene.lanes().await, [Lane::User(ann.key)]);
+    // No end is on its way by that.
+    assert_eq!(scene.store.oldest_revocation(scene.c).await, Ok(None));
+    let turn = scene.take(ann.key).await;
+    let wanted = &turn.work.wanted;
+    assert!(wanted.active && !turn.unsure, "nothing is ended or made");
+    assert_eq!(wanted.role, turn.work.observed.role);
+    assert_eq!(wanted.profile["team"], "red");
+    // What the application refuses of it is not sent again, and lets nobody go.
+    scene.sends(ann.key, &turn, Some("no such team")).await;
+    assert_eq!(
+        (scene.lanes().await, scene.kept().await),
+        (vec![], vec![id])
+    );
+    scene
+        .give_as(id, "boss", Some("green"), by())
+        .await
+        .unwrap();
+    let turn = scene.take(ann.key).await;
+    scene.sends(ann.key, &turn, None).await;
+    assert_eq!(
+        (scene.lanes().await, scene.kept().await),
+        (vec![], vec![id])
+    );
+    assert_eq!(scene.members(&dev).await, [id]);
+    // When the protection ends the end is what was asked for.
+    assert_eq!(scene.store.uphold(scene.c, keeping(&[])).await, Ok(0));
+    assert!(!scene.take(ann.key).await.work.wanted.active);
 }
 
 #[tokio::test]
