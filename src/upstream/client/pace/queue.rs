@@ -66,6 +66,11 @@ impl Queue {
     }
 
     pub(super) fn wait(&mut self, party: Number, priority: Priority) {
+        if priority == Priority::Retry && !self.waits(priority) {
+            // Before it nobody was kept waiting: what has not failed goes first, and
+            // shows whether all of its kind do.
+            self.retried = 0;
+        }
         self.parties[party].waiting[priority as usize] += 1;
     }
 
@@ -121,6 +126,11 @@ impl Queue {
             .or_else(|| next(second))
             .or_else(|| next(third))
             .or_else(retry)
+    }
+
+    fn waits(&self, priority: Priority) -> bool {
+        let mut parties = self.parties.iter();
+        parties.any(|party| party.waiting[priority as usize] > 0)
     }
 
     /// Whoever had no turn for the longest.
@@ -202,6 +212,17 @@ mod tests {
             queue.wait(0, Revocation);
             assert!(queue.may_go(0, Revocation) && !queue.may_go(0, Retry));
         }
+    }
+
+    #[test]
+    fn what_failed_before_is_not_due_at_once_after_a_time_without_any() {
+        let mut queue = queue(4);
+        queue.wait(0, Ordinary);
+        assert_eq!(order(&mut queue, 50), [(0, Ordinary); 50]);
+        queue.wait(0, Retry);
+        let order = order(&mut queue, 10);
+        assert_eq!(order[..9], [(0, Ordinary); 9]);
+        assert_eq!(order[9], (0, Retry));
     }
 
     #[test]
