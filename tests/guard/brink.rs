@@ -255,7 +255,20 @@ async fn a_lower_site_role_of_before_the_protection_is_told_and_not_sent() {
     let detail = again.body["detail"].as_str().unwrap();
     assert!(detail.contains("it is protected here"), "{detail}");
     world.patch(&user, give("Auditors")).await.expect(403);
-    assert_eq!(writes(&world).await, Vec::<Value>::new());
+    // All else of it is sent.
+    let department = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department";
+    let moves = json!([{ "op": "replace", "path": department, "value": "Platform" }]);
+    world.patch(&user, moves).await.expect(200);
+    let end = Instant::now() + Duration::from_secs(10);
+    while !world.state().await.to_string().contains("\"Platform\"") {
+        assert!(Instant::now() < end, "the department does not arrive");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    until_refused(&world, 1).await;
+    for call in writes(&world).await {
+        let path = call["path"].as_str().unwrap();
+        assert!(path.contains("/data/people"), "{call:#}");
+    }
     world.patch(&user, give("Administrators")).await.expect(200);
     until_refused(&world, 0).await;
     world.overlook().await;
