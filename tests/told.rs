@@ -167,7 +167,9 @@ async fn a_group_for_which_the_application_always_asks_for_a_pause_stops_no_othe
         let failure = json!({ "status": { "status": status } });
         json!({ "operation": "get_members", "target": target, "failure": failure })
     };
-    world.faults(json!({ "rules": [reads(503, Some("shut"))] })).await;
+    world
+        .faults(json!({ "rules": [reads(503, Some("shut"))] }))
+        .await;
     let end = Instant::now() + PATIENCE;
     let said = loop {
         let (said, ok) = reconciles(&world, &["--apply"]);
