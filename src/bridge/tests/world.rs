@@ -396,11 +396,11 @@ impl World {
             (_, None) => return End::Needless,
             (Act::DeleteUser(user), Some(id)) => {
                 let gone = session.delete_user(&id, Precondition::default()).await;
-                return Self::forget(&self.users, user, gone, since);
+                return self.forget(&self.users, user, gone, since);
             }
             (Act::DeleteGroup(group), Some(id)) => {
                 let gone = session.delete_group(&id, Precondition::default()).await;
-                return Self::forget(&self.groups, group, gone, since);
+                return self.forget(&self.groups, group, gone, since);
             }
             (act, Some(id)) => self.change(session, act, &id).await,
         };
@@ -501,6 +501,7 @@ impl World {
     }
 
     fn forget(
+        &self,
         known: &Mutex<BTreeMap<String, String>>,
         name: &str,
         gone: Result<(), Failure>,

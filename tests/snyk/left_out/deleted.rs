@@ -42,7 +42,7 @@ async fn is_gone_as_an_operator_says(world: &World, waits: &[&String]) {
 async fn who_waits_for_a_snyk_group_that_was_left_out_and_deleted_is_done_when_an_operator_says_so()
 {
     let mut scene = Scene::new("").await;
-    scene.offer(&BOTH, &BOTH[..2]).await;
+    scene.offer(&BOTH, &BOTH[..2]);
     scene.world.seed(without_labs()).await;
     for id in [&scene.ann, &scene.mel] {
         activate(&scene.world, id, false).await.expect(200);
@@ -61,7 +61,7 @@ async fn who_waits_for_a_snyk_group_that_was_left_out_and_deleted_is_done_when_a
     // The token had only lost it.
     scene.world.seed(company()).await;
     activate(&scene.world, &scene.ann, true).await.expect(200);
-    scene.offer(&BOTH[..2], &BOTH).await;
+    scene.offer(&BOTH[..2], &BOTH);
     eventually("ann has both again", async || {
         roles(&scene.world, "ann").await.len() == 2
     })

@@ -228,7 +228,9 @@ mod tests {
     #[test]
     fn of_what_failed_again_and_again_every_other_one_takes_access_away() {
         let mut queue = queue(4);
-        [Retry, Overdue, Ordinary].map(|priority| queue.wait(0, priority));
+        for priority in [Retry, Overdue, Ordinary] {
+            queue.wait(0, priority);
+        }
         let order = order(&mut queue, 200);
         for priority in [Retry, Overdue] {
             let count = order.iter().filter(|it| it.1 == priority).count();
