@@ -12,6 +12,8 @@ use crate::{
     store::{RefusedAct, UserTurn, Watch},
 };
 
+mod ends;
+
 impl Scene {
     /// Users whose accounts are there.
     async fn accounts(&self, prefix: &str, count: usize) -> Vec<ResourceId> {
