@@ -32,6 +32,7 @@ mod disk;
 mod edges;
 mod faults;
 mod filters;
+mod foreign;
 mod front;
 mod fuzz;
 mod gone;

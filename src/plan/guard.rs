@@ -145,6 +145,14 @@ impl Protected {
                 .any(|name| self.users.contains(&fold_case(name)))
     }
 
+    /// What its groups are called by.
+    pub fn group_names(&self) -> impl Iterator<Item = &str> {
+        self.groups
+            .iter()
+            .chain(self.least_members.keys())
+            .map(String::as_str)
+    }
+
     /// How many active members a group keeps; `None` when it is not protected.
     pub fn least<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Option<u64> {
         if !self.has_groups() {

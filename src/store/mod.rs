@@ -61,8 +61,8 @@ pub(crate) use sqlite::simulated;
 pub use sqlite::{noted_head, open};
 pub use taken::{Taken, Whose};
 pub use turns::{
-    Alternative, Counting, DONE, GroupLearned, GroupTurn, Lane, NotOffered, Pending, Standing,
-    Took, UNANSWERED, UserLearned, UserTurn, Withdrawn,
+    Alternative, Counting, DONE, GroupLearned, GroupTurn, Guess, Lane, NotOffered, Pending,
+    Standing, Took, UNANSWERED, UserLearned, UserTurn, Withdrawn,
 };
 
 /// Milliseconds since 1970, UTC; for display and audit, never for ordering.

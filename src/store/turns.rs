@@ -66,6 +66,7 @@ impl GroupTurn {
             (&work.name, &work.naming),
             (named(&work.adds), named(&work.removes), work.alone),
             (self.seq, self.more, self.doubted, self.mistakable),
+            &self.guess,
         ))
     }
 }
@@ -105,6 +106,18 @@ pub struct GroupTurn {
     pub before: Vec<GroupKey>,
     /// What may still land on this name is, perhaps, a call about one of those.
     pub mistakable: bool,
+    /// The deletion has no other ground than a creation of which no answer came.
+    pub guess: Option<Guess>,
+}
+
+/// What speaks against that what has a group's name is what a creation has made of
+/// which no answer came, before it was looked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Guess {
+    /// Why it is another one's, whatever is in it.
+    pub anothers: Option<String>,
+    /// A look has shown others in it: one that is empty now proves nothing.
+    pub others: bool,
 }
 
 /// What a pair of a family comes to at this moment.
@@ -260,6 +273,8 @@ pub struct GroupLearned {
     /// The application does not have it any more, and why nothing is done about
     /// that: it is not made again before somebody is asked for in it.
     pub gone: Option<String>,
+    /// What has its name was not made from here, and is left alone; and why.
+    pub foreign: Option<String>,
     /// The id that the application gave it.
     pub name: Option<String>,
     /// What the application calls it now; and whether it is yet to be told.

@@ -1,7 +1,7 @@
 //! Groups that the application knows by an id that it gives. A creation of which
 //! no answer came has left a group whose id nobody told: it is found again by
 //! what it was called, among those that no row has and that are not older than
-//! the request, and never made twice. What somebody else has made is not taken
+//! the request, with nobody in them but who was asked for, and never made twice. What somebody else has made is not taken
 //! over (reliability: R-04).
 
 use super::{Pause, groups::Turn, pause_after, refusal};
@@ -80,11 +80,14 @@ impl Turn<'_> {
         let since = given.since.saturating_sub(super::CLOCKS_APART);
         let found = self.upstream.groups_called(title, since).await;
         let found = found.map_err(|error| pause_after(&error))?;
-        let names = found.into_iter().map(|group| group.name).collect();
-        self.since.without_row(names).await.map_err(|error| {
+        let names = found.iter().map(|group| group.name.clone()).collect();
+        let free = self.since.without_row(names).await.map_err(|error| {
             tracing::error!(%error, "a lane cannot use the store");
             Pause::BackOff
-        })
+        })?;
+        let found = found.into_iter().filter(|it| free.contains(&it.name));
+        let ours = self.perhaps_ours(found).await;
+        ours.map_err(|error| pause_after(&error))
     }
 
     /// What a group that is there is called, where that is said from here.

@@ -19,11 +19,12 @@ use crate::{
         operation::Operation,
         state::{Existence, GroupKey, GroupWork, Principal, UserKey},
     },
-    store::{GroupLearned, GroupTurn, StoreError},
-    upstream::{RemoteGroup, Upstream, UpstreamError, noting},
+    store::{GroupLearned, GroupTurn, Guess, StoreError},
+    upstream::{Upstream, UpstreamError, noting},
 };
 
 mod failures;
+mod foreign;
 mod learned;
 
 /// Where the connection says nothing else. A removal is not given up before a
@@ -89,6 +90,7 @@ pub(in crate::bridge) async fn group_turn(
         named: turn.named,
         before: turn.before,
         mistakable: turn.mistakable,
+        guess: turn.guess,
         learned: GroupLearned::default(),
         open: open(&turn.work),
         left_out: HashSet::new(),
@@ -120,6 +122,8 @@ pub(super) struct Turn<'a> {
     before: Vec<GroupKey>,
     /// See [`GroupTurn::mistakable`].
     mistakable: bool,
+    /// See [`GroupTurn::guess`].
+    guess: Option<Guess>,
     pub(super) work: GroupWork,
     pub(super) learned: GroupLearned,
     /// Pairs nothing final was learned about yet.
@@ -175,6 +179,12 @@ impl Turn<'_> {
         {
             return pause;
         }
+        if !self.work.wanted
+            && !self.work.kept
+            && let Some(pause) = self.look_for_guess().await
+        {
+            return pause;
+        }
         let plan = plan_group(&self.work, self.upstream.capabilities());
         tell(&plan);
         if plan.operations.is_empty() && !plan.losses.is_empty() {
@@ -219,26 +229,6 @@ impl Turn<'_> {
     fn is_there(&mut self) {
         self.work.observed = Existence::Present;
         self.learned.existence = Some(Existence::Present);
-    }
-
-    /// Whether one that is shown is what a creation of which no answer came has made.
-    /// It may be one that was deleted here, as long as a call about it can land
-    /// (reliability: H-12).
-    async fn recognize(&mut self, found: RemoteGroup) -> Option<Pause> {
-        match self.is_foreign(&found).await {
-            Ok(false) => {
-                self.is_there();
-                None
-            }
-            Ok(true) if self.mistakable => Some(self.nothing_sent(Pause::Look)),
-            Ok(true) => {
-                self.refuse_creation(&UpstreamError::Exists {
-                    reason: "the group that is there holds others than those asked for".into(),
-                });
-                Some(Pause::None)
-            }
-            Err(error) => Some(self.nothing_sent(pause_after(&error))),
-        }
     }
 
     /// Sends the operations; a batch that was refused whole is halved until the

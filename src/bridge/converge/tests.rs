@@ -292,6 +292,7 @@ fn group(adds: std::ops::Range<u8>, removes: std::ops::Range<u8>) -> GroupTurn {
         named: Vec::new(),
         before: Vec::new(),
         mistakable: false,
+        guess: None,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     },
     plan::{
         operation::Operation,
-        state::{ConnectionKey, Existence, GroupKey, UserKey},
+        state::{ConnectionKey, Existence, GroupKey, Naming, UserKey},
     },
     scim::resource::ResourceId,
     store::{Counting, GroupLearned, GroupTurn, Lane, Store, StoreError, UserLearned},
@@ -242,6 +242,7 @@ impl Lanes {
             return Ok(None);
         };
         point!("turn.taken");
+        self.protect(&mut turn);
         let takes = !turn.work.wanted || !turn.work.removes.is_empty();
         let rounds = self.with(Lane::Group(key), |state| {
             state.takes = takes;
@@ -313,6 +314,25 @@ impl Lanes {
             self.wake_others(self.0.store.open_elsewhere(key).await?);
         }
         Ok(Some(pause))
+    }
+
+    /// What is protected is nobody's guess. Of a group that is deleted only the
+    /// application's name is left, and an operator writes the other one, perhaps.
+    fn protect(&self, turn: &mut GroupTurn) {
+        let (protected, upstream) = (&self.0.guard.protected, &self.0.upstream);
+        let Some(guess) = turn.guess.as_mut().filter(|_| protected.has_groups()) else {
+            return;
+        };
+        let work = &turn.work;
+        let (name, id) = (work.name.as_str(), work.id.to_string());
+        let title = match &work.naming {
+            Naming::Given(given) => given.made_as.as_deref().unwrap_or(&given.title),
+            Naming::Rule => name,
+        };
+        let is_called = |it: &str| upstream.group_name(it).is_ok_and(|it| it == name);
+        if protected.least([name, title, &id]).is_some() || protected.group_names().any(is_called) {
+            guess.anothers = Some("it is protected (protected_groups, least_members)".into());
+        }
     }
 
     /// Of other connections at the tenant.

@@ -22,7 +22,7 @@ use super::{
     groups::{self, Group},
     holdings, lanes,
     late::{self, Sent},
-    named_again, naming, protected, recovery, seats, sharing, undone,
+    named_again, naming, perhaps, protected, recovery, seats, sharing, undone,
     users::principal_at,
     withdrawal,
 };
@@ -117,9 +117,10 @@ pub(super) fn prepare(
         more: open.more,
         doubted: late::is_doubted(db, &group)?,
         family: group.family.clone(),
-        named: named(db, &group)?,
+        named: perhaps::named(db, &group)?,
         before: named_again::before_it(db, &group)?,
         mistakable: late::is_doubted_by_another(db, &group)?,
+        guess: perhaps::guess(db, &group)?,
         work: GroupWork {
             group: key,
             id: group.id,
@@ -136,24 +137,6 @@ pub(super) fn prepare(
         },
     };
     Ok(Some((group, turn)))
-}
-
-/// Not only those who are open: who is inactive by now may be in it.
-fn named(db: &Connection, group: &Group) -> Result<Vec<Principal>> {
-    if group.made || group.existence != Existence::Unknown || group.tombstone.is_some() {
-        return Ok(Vec::new());
-    }
-    let mut select = db.prepare_cached(
-        "SELECT u.key, u.id, u.account_key, u.upstream_id
-         FROM memberships m JOIN users u ON u.key = m.user_key
-         WHERE m.group_key = ?1 AND m.observed <> 0 AND u.account_key IS NOT NULL",
-    )?;
-    let mut rows = select.query([group.key])?;
-    let mut named = Vec::new();
-    while let Some(row) = rows.next()? {
-        named.push(principal_at(row)?);
-    }
-    Ok(named)
 }
 
 #[derive(Default)]
@@ -382,6 +365,7 @@ pub(super) fn end(
     if group != before {
         groups::save(db, &group)?;
     }
+    perhaps::learn(db, &group, learned)?;
     if group.tombstone.is_some() {
         // They do not wait for its end.
         left.extend(lanes::deleted_members(db, group.key)?);
@@ -420,6 +404,7 @@ fn record(
         "undone": undone,
         "group_refused": learned.group_refused.is_some(),
         "gone": learned.gone.is_some() && group.is_gone(),
+        "foreign": learned.foreign,
         "version": group.version,
     });
     let number = audit::record_turn(
@@ -582,6 +567,7 @@ fn note_unanswered(
     let mut pairs = false;
     for (operation, ..) in unanswered {
         pairs = true;
+        perhaps::note(db, group.key, operation)?;
         match operation {
             Operation::CreateGroup { .. } => {
                 // A read that lags may show one that was there before.

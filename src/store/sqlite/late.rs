@@ -23,7 +23,7 @@ use super::{
     fault::Result,
     giving, gone,
     groups::{self, Group},
-    lanes, protected, recovery,
+    lanes, perhaps, protected, recovery,
     users::{self, User},
     withdrawal,
 };
@@ -281,6 +281,7 @@ pub(super) fn note_interrupted(db: &Connection, connection: i64, at: Millis) -> 
         })?
         .collect::<rusqlite::Result<_>>()?;
     for (group, existence, seq, replaces) in groups {
+        perhaps::note_interrupted(db, group, replaces)?;
         note_handed_out(db, group, at)?;
         if replaces {
             note_members(db, group, at)?;
@@ -434,6 +435,9 @@ pub(super) fn recheck(db: &Connection, connection: i64, when: &When) -> Result<V
         };
         open.extend(lane.filter(|lane| !open.contains(lane)));
         left.extend((doubt.user > ITSELF).then_some(doubt.user));
+        if ended {
+            perhaps::forget(db, doubt.group)?;
+        }
     }
     open.extend(lanes::finish_all(db, left)?);
     Ok(open)
@@ -499,7 +503,10 @@ fn reopen_family(db: &Connection, row: &Group, user: i64, doubt: &Doubt) -> Resu
 fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<Option<Lane>> {
     let may_be_ours =
         row.family.is_none() || row.key == doubt.group && doubt.sent != Sent::Absent as i64;
+    let (asked, was_made) = (row.key, row.made);
     let row = bearer(db, row)?;
+    // Nobody can be in somebody else's by the creation of one that never was.
+    let may_be_ours = may_be_ours && (was_made || row.ours || row.key == asked);
     let group = row.key;
     let lane = Some(Lane::Group(GroupKey(group)));
     // In one that is deleted only of who leaves, and as long as it is there.
@@ -517,14 +524,12 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
         .query_row([group, user], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let desired = pair.map(|(desired, _)| desired);
-    // In a family a call about another of its groups may have taken it away; who was
-    // only found in one is not put there again.
-    let needless = if row.family.is_some() {
-        pair.is_some_and(|(desired, managed)| desired == 1 && !managed)
-    } else {
-        let wanted = desired == Some(1) && !withdrawal::is_withdrawn(db, user)?;
-        i64::from(wanted) == doubt.sent
-    };
+    // Who was only found in it is not put there again: nobody here has asked for that,
+    // and whoever takes them out there means it. In a family a call about another of
+    // its groups may have taken it away.
+    let found = pair.is_some_and(|(desired, managed)| desired == 1 && !managed);
+    let wanted = desired == Some(1) && !withdrawal::is_withdrawn(db, user)?;
+    let needless = found || row.family.is_none() && i64::from(wanted) == doubt.sent;
     // No call named an account that never was, and none could take it out.
     let nameable = |user: &User| user.account_key.is_some() && !user.never_there();
     if needless {
@@ -603,12 +608,12 @@ fn reopen_newer(db: &Connection, group: i64, seq: i64) -> Result<Option<Lane>> {
     let row = bearer(db, row)?;
     let now = row.key;
     // All members of a successor are newer. A removal that is still to be said may be
-    // refused, and is then as unclear.
+    // refused, and is then as unclear. Who was only found is not put there again.
     let (group, seq) = (now, if now == group { seq } else { -1 });
     let reopened = db
         .prepare_cached(
             "UPDATE memberships SET observed = 2, stood = desired
-             WHERE group_key = ?1 AND seq > ?2 AND observed = 1
+             WHERE group_key = ?1 AND seq > ?2 AND observed = 1 AND managed = 1
                AND group_key IN (
                    SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)",
         )?
@@ -655,6 +660,13 @@ fn reopen_group(db: &Connection, key: i64, doubt: &Doubt, ended: bool) -> Result
     let wanted = doubted.tombstone.is_none();
     if i64::from(wanted) == doubt.sent || doubted.read_only.is_some() {
         return Ok(None);
+    }
+    if doubted.key != key && !doubted.ours && !perhaps::is_asked_for(db, doubted.key)? {
+        // It was only found, and nobody here asks for it or for anybody in it.
+        return Ok(None);
+    }
+    if !wanted && doubted.existence == Existence::Absent {
+        perhaps::note_deleted(db, doubted.key)?;
     }
     doubted.existence = Existence::Unknown;
     groups::save(db, &doubted)?;

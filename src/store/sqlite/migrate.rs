@@ -42,6 +42,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0030_giving.sql"),
     include_str!("../migrations/0031_formers.sql"),
     include_str!("../migrations/0032_said.sql"),
+    include_str!("../migrations/0033_perhaps_ours.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

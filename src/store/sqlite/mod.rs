@@ -78,6 +78,7 @@ mod newcomers;
 mod noted;
 mod offered;
 mod owners;
+mod perhaps;
 mod protected;
 mod read;
 mod readers;

@@ -71,20 +71,19 @@ pub(super) fn must_wait(db: &Connection, group: &Group) -> Result<bool> {
             .exists(params![group.connection, group.upstream_name])?)
 }
 
-/// Those of the name that were deleted last, newest first, where it is not known
+/// The others of the name that were deleted last, newest first, where it is not known
 /// whether this one was made: what is shown may be one of them yet.
 pub(super) fn before_it(db: &Connection, group: &Group) -> Result<Vec<GroupKey>> {
-    if group.made || group.tombstone.is_some() || group.id_known.is_some() {
+    if group.made && group.tombstone.is_none() || group.id_known.is_some() {
         return Ok(Vec::new());
     }
     let mut select = db.prepare_cached(
         "SELECT key FROM groups
-         WHERE connection = ?1 AND upstream_name = ?2 AND tombstone IS NOT NULL
+         WHERE connection = ?1 AND upstream_name = ?2 AND tombstone IS NOT NULL AND key <> ?3
          ORDER BY tombstone DESC LIMIT 1000",
     )?;
-    let keys = select.query_map(params![group.connection, group.upstream_name], |row| {
-        row.get(0).map(GroupKey)
-    })?;
+    let parameters = params![group.connection, group.upstream_name, group.key];
+    let keys = select.query_map(parameters, |row| row.get(0).map(GroupKey))?;
     Ok(keys.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -151,6 +151,16 @@ pub(super) fn was_taken(
     Ok(told > 0)
 }
 
+/// The same of a group of ours that shares its site with others, or not.
+pub(super) fn is_anothers(db: &Connection, group: &Group) -> Result<bool> {
+    let site: Option<String> = db
+        .prepare_cached("SELECT site FROM connections WHERE key = ?1")?
+        .query_row([group.connection], |row| row.get(0))?;
+    site.map_or(Ok(false), |site| {
+        is_others(db, &site, group.connection, &group.upstream_name)
+    })
+}
+
 /// Whether another connection manages a group.
 pub(super) fn is_others(db: &Connection, site: &str, connection: i64, name: &str) -> Result<bool> {
     is_others_of(db, site, connection, (Kind::Group, name))

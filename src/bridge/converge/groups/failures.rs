@@ -2,7 +2,7 @@
 //! and for what was to follow.
 
 use super::{
-    super::{Pause, identities::Identities, pause_after, refusal, remade::makes_nobodys},
+    super::{Pause, pause_after, refusal, remade::makes_nobodys},
     Next, Turn, members_of,
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
         operation::Operation,
         state::{Existence, Principal},
     },
-    upstream::{RemoteGroup, UpstreamError},
+    upstream::UpstreamError,
 };
 
 impl Turn<'_> {
@@ -127,23 +127,6 @@ impl Turn<'_> {
         for gone in std::mem::take(&mut self.work.removes) {
             self.absent(gone.user);
         }
-    }
-
-    /// Whether a group cannot be what a creation of which no answer came has
-    /// made: another directory's, or one with members of whom none was asked
-    /// for. Such a group is never taken over (reliability: R-04).
-    pub(super) async fn is_foreign(&self, found: &RemoteGroup) -> Result<bool, UpstreamError> {
-        if found.read_only.is_some() {
-            return Ok(true);
-        }
-        if found.member_count == Some(0) {
-            return Ok(false);
-        }
-        let members = self.upstream.members(&self.work.name).await?;
-        let listed = Identities::of_members(&members);
-        let open = self.work.adds.iter().chain(&self.work.removes);
-        let mut asked_for = open.chain(&self.named);
-        Ok(!members.is_empty() && !asked_for.any(|principal| listed.has(principal)))
     }
 
     pub(super) fn members_failed(

@@ -113,6 +113,22 @@ async fn what_an_unanswered_creation_made_is_found_and_nothing_is_sent() {
 }
 
 #[tokio::test]
+async fn what_is_called_so_and_holds_others_is_not_what_was_made() {
+    for wanted in [true, false] {
+        let app = called(&["g7"]);
+        app.members.lock().unwrap().push_back(vec![RemoteMember {
+            account: Some("another@example.com".into()),
+            ..RemoteMember::default()
+        }]);
+        let mut work = nameless(Existence::Unknown);
+        (work.work.wanted, work.doubted) = (wanted, true);
+        let (learned, pause) = turn(&app, work).await;
+        assert_eq!((sent(&app), pause), (vec![], Pause::Look));
+        assert_eq!((learned.name, learned.existence), (None, None));
+    }
+}
+
+#[tokio::test]
 async fn it_is_looked_for_by_what_it_was_called_then_and_called_as_it_is_now() {
     let app = called(&["g7"]);
     let mut work = nameless(Existence::Unknown);

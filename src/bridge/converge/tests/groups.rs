@@ -58,7 +58,8 @@ async fn is_ours(found: RemoteGroup, members: &[u8]) -> bool {
 #[tokio::test]
 async fn a_group_that_only_others_are_in_is_not_what_was_made() {
     assert!(!is_ours(there(&[77]), &[77]).await);
-    assert!(is_ours(there(&[77, 1]), &[77, 1]).await, "one asked for");
+    assert!(!is_ours(there(&[77, 1]), &[77, 1]).await, "and another");
+    assert!(is_ours(there(&[1]), &[1]).await, "one asked for");
     assert!(is_ours(there(&[10]), &[10]).await, "and taken back since");
     assert!(is_ours(there(&[]), &[77]).await, "it was not read");
     assert!(is_ours(there(&[77]), &[]).await, "they left meanwhile");

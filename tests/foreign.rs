@@ -1,0 +1,229 @@
+//! What somebody has made in the application by hand, and a creation of which no answer
+//! came was about as well: it is not taken over, not written and not ended, whatever
+//! becomes of that creation (reliability: R-04).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::support::{Application, World, address, eventually, group};
+
+const GROUPS: &str = "/api/v2/groupmanagement/group";
+const USERS: &str = "/api/v2/usermanagement/user";
+const SOON: &str =
+    "late_writes = \"2s\"\nread_lag = \"200ms\"\nsync_wait = \"1s\"\nguard = { enabled = true }";
+
+fn addresses(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| address(name)).collect()
+}
+
+fn silence(operation: &str) -> Value {
+    json!({ "operation": operation, "failure": { "status": { "status": 503 } } })
+}
+
+async fn once(world: &World, operation: &str) {
+    let mut rule = silence(operation);
+    rule["next"] = 1.into();
+    world.faults(json!({ "rules": [rule] })).await;
+}
+
+async fn account_by_hand(world: &World, name: &str, role: &str) {
+    let body =
+        json!({ "firstName": "By", "lastName": "Hand", "email": address(name), "siteRole": role });
+    world.as_administrator("POST", USERS, body).await;
+}
+
+async fn group_by_hand(world: &World, name: &str, members: &[&str]) {
+    let members: Vec<String> = members.iter().map(|name| address(name)).collect();
+    let body = json!({ "name": name, "groupMemberEmailAddresses": members });
+    world.as_administrator("POST", GROUPS, body).await;
+}
+
+/// Until no call can land any more, and what may have landed was looked for.
+async fn until_settled(world: &World) {
+    let nothing = json!({ "users": 0, "groups": 0, "memberships": 0 });
+    eventually("it is settled", async || {
+        let connection = &world.status().await["connections"][0];
+        connection["unsettled"] == nothing && connection["pending"] == nothing
+    })
+    .await;
+}
+
+async fn sent(world: &World, operations: &[&str]) -> usize {
+    let calls = world.calls().await;
+    let name = |call: &Value| call["operation"].as_str().unwrap_or_default().to_owned();
+    let sent = calls.iter().map(name);
+    sent.filter(|it| operations.contains(&it.as_str())).count()
+}
+
+/// What a client does about a Group that is there already, or is made by hand since.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Story {
+    /// It is answered that there is one.
+    Refused,
+    /// It was answered 201, is refused later, and deleted by the client.
+    RefusedLater,
+    /// It was answered 201 and deleted before anything was found out.
+    Unclear,
+    /// The same, and the bridge was killed meanwhile.
+    Killed,
+    /// One of those in it is asked for, too.
+    Among,
+    /// It was made and deleted from here, and made by hand then.
+    MadeSince,
+}
+
+impl Story {
+    async fn tell(self, world: &mut World, ids: &[String]) {
+        let body = group("finance", ids);
+        if self == Self::MadeSince {
+            once(world, "create_group").await;
+            let made = world.post("/Groups", body).await.expect(201).id();
+            world
+                .until_upstream_has("finance", &addresses(&["u0", "u1"]))
+                .await;
+            let path = format!("/Groups/{made}");
+            world.send("DELETE", &path, None).await.expect(204);
+            eventually("it is gone", async || {
+                world.upstream_members("finance").await.is_none()
+            })
+            .await;
+            group_by_hand(world, "finance", &["h0", "h1", "h2"]).await;
+            return;
+        }
+        group_by_hand(world, "finance", &["h0", "h1", "h2"]).await;
+        match self {
+            Self::Refused => {
+                once(world, "create_group").await;
+                world.post("/Groups", body).await.expect(409);
+            }
+            Self::Among => {
+                once(world, "create_group").await;
+                account_by_hand(world, "h3", "Users").await;
+                let among = json!({ "members": [world.state().await["users"].as_array().unwrap()
+                    .iter().find(|it| it["email"] == address("u0")).unwrap()["id"]] });
+                let path = format!("{GROUPS}/finance/members");
+                world.as_administrator("POST", &path, among).await;
+                world.post("/Groups", body).await.expect(409);
+            }
+            _ => {
+                let looks = ["create_group", "get_group", "find_group"].map(silence);
+                let slow = json!({ "rules": looks });
+                world.faults(slow).await;
+                let made = world.post("/Groups", body).await.expect(201).id();
+                let path = format!("/Groups/{made}");
+                if self == Self::RefusedLater {
+                    world.faults(json!({})).await;
+                    eventually("it is refused", async || {
+                        let connection = &world.status().await["connections"][0];
+                        connection["refused"]["groups"] == 1
+                    })
+                    .await;
+                }
+                if self == Self::Killed {
+                    world.kill_bridge();
+                    world.faults(json!({})).await;
+                    world.start_bridge();
+                }
+                world.send("DELETE", &path, None).await.expect(204);
+                world.faults(json!({})).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_was_made_by_hand_is_not_deleted_for_a_creation_without_an_answer() {
+    use Story::{Among, Killed, MadeSince, Refused, RefusedLater, Unclear};
+    let rows = [
+        (Application::Opsera, Refused),
+        (Application::Opsera, RefusedLater),
+        (Application::Opsera, Unclear),
+        (Application::Opsera, Killed),
+        (Application::Opsera, Among),
+        (Application::Opsera, MadeSince),
+        (Application::Declared, Refused),
+        (Application::DeclaredById, Unclear),
+    ];
+    let rows = rows.map(|(application, story)| async move {
+        let mut world = World::of(application, SOON).await;
+        let ids = world.users("u", 2).await;
+        for name in ["h0", "h1", "h2"] {
+            account_by_hand(&world, name, "Users").await;
+        }
+        story.tell(&mut world, &ids).await;
+        let deleted = usize::from(story == MadeSince);
+        until_settled(&world).await;
+        let mut members = addresses(&["h0", "h1", "h2"]);
+        members.extend((story == Among).then(|| address("u0")));
+        let has = world.upstream_members("finance").await;
+        assert_eq!(has, Some(members), "{story:?}");
+        let writes = ["delete_group", "add_members", "remove_members"];
+        let by_hand = usize::from(story == Among);
+        assert_eq!(sent(&world, &writes).await, deleted + by_hand, "{story:?}");
+        // What is left alone is told.
+        let told = world.run(&["audit", "export"]).0;
+        assert!(told.contains("holds others than those asked for"), "{told}");
+        world.overlook().await;
+    });
+    futures_util::future::join_all(rows).await;
+}
+
+/// And what is ours by all that is seen is found and deleted, when it comes late.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_such_a_creation_has_made_is_deleted_when_it_lands() {
+    for named in [0, 2] {
+        let world = World::with(SOON, &["--empty"]).await;
+        let ids = world.users("u", 2).await;
+        let lost = ["get_group"].map(silence).to_vec();
+        let late = json!({ "operation": "create_group", "failure": "error_after" });
+        let rules = [lost, vec![late]].concat();
+        world.faults(json!({ "rules": rules })).await;
+        let made = world.post("/Groups", group("finance", &ids[..named]));
+        let path = format!("/Groups/{}", made.await.expect(201).id());
+        world.send("DELETE", &path, None).await.expect(204);
+        assert!(world.upstream_members("finance").await.is_some());
+        world.faults(json!({})).await;
+        eventually("it is deleted", async || {
+            world.upstream_members("finance").await.is_none()
+        })
+        .await;
+        world.overlook().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_only_found_in_a_group_is_not_put_there_again_nor_taken_out() {
+    let mut world = World::with(SOON, &["--empty"]).await;
+    let ids = world.users("u", 2).await;
+    for name in ["h0", "h1", "h2"] {
+        account_by_hand(&world, name, "Users").await;
+    }
+    group_by_hand(&world, "finance", &["h0", "h1", "h2"]).await;
+    once(&world, "create_group").await;
+    let body = group("finance", &ids);
+    world.post("/Groups", body).await.expect(409);
+    world.import();
+    let shown = world.get("/Groups").await.expect(200).body;
+    assert_eq!(
+        shown["Resources"][0]["members"].as_array().unwrap().len(),
+        3
+    );
+    // Somebody goes by hand, and somebody who was asked for comes by hand.
+    let state = world.state().await;
+    let id = |name: &str| {
+        let users = state["users"].as_array().unwrap();
+        let user = users.iter().find(|it| it["email"] == address(name));
+        json!({ "members": [user.unwrap()["id"]] })
+    };
+    let path = format!("{GROUPS}/finance/members");
+    world.as_administrator("DELETE", &path, id("h1")).await;
+    world.as_administrator("POST", &path, id("u0")).await;
+    world.forget_calls().await;
+    until_settled(&world).await;
+    let has = world.upstream_members("finance").await;
+    assert_eq!(has, Some(addresses(&["h0", "h2", "u0"])));
+    let writes = ["delete_group", "add_members", "remove_members"];
+    assert_eq!(sent(&world, &writes).await, 0);
+    world.overlook().await;
+}
