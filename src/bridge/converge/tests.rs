@@ -472,6 +472,7 @@ fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
         asked: 0,
         begun: false,
         formerly: None,
+        said: Vec::new(),
         unsure,
         unjudged: false,
     }
