@@ -8,6 +8,7 @@ use crate::support::{World, address, values};
 
 mod brink;
 mod deciding;
+mod deletions;
 mod recovery;
 mod shapes;
 

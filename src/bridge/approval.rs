@@ -10,7 +10,7 @@ use super::{
     session::store_failed,
 };
 use crate::{
-    plan::guard::{Deed, Effect, Rehearsal},
+    plan::guard::{Deed, Effect, Guard, Rehearsal},
     scim::{
         bulk::{Act, BulkRequest, Verb},
         error::Problem,
@@ -28,6 +28,14 @@ pub struct HeldRequest {
     pub connection: String,
     pub hold: Hold,
     pub request: Request,
+}
+
+impl HeldRequest {
+    /// What was shown of it is what is approved.
+    fn approved(&self) -> impl FnOnce(Arc<Guard>) -> Watch + use<> {
+        let seen = self.hold.plan.removed;
+        move |guard| Watch::Approved(guard, seen)
+    }
 }
 
 /// What became of an approved request.
@@ -103,7 +111,7 @@ impl Operator {
     /// Does it, once, and waits for the application as any request does.
     pub async fn approve(&self, id: &str) -> Result<Approved, Declined> {
         let held = self.waiting(id).await?;
-        let session = self.session(&held, Watch::Approved)?;
+        let session = self.session(&held, held.approved())?;
         let done = session.again(act_of(&held)?, held.hold.id).await;
         match done {
             Ok(written) => {
@@ -145,7 +153,7 @@ impl Operator {
     pub async fn rehearse(&self, id: &str) -> Result<(Rehearsal, Rehearsed), Declined> {
         let held = self.waiting(id).await?;
         let effect = self.effect(&held).await?;
-        let session = self.session(&held, Watch::Approved)?;
+        let session = self.session(&held, held.approved())?;
         let request = BulkRequest::of(act_of(&held)?);
         let any = vec![Ok(Precondition::default())];
         Ok((effect, session.rehearse(request, any).await?))
@@ -181,7 +189,7 @@ impl Operator {
     fn session(
         &self,
         held: &HeldRequest,
-        watch: impl FnOnce(Arc<crate::plan::guard::Guard>) -> Watch,
+        watch: impl FnOnce(Arc<Guard>) -> Watch,
     ) -> Result<Session, Declined> {
         let connection = Arc::clone(self.connection(&held.connection)?);
         Ok(Session {

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::{
     Failure, Session, Stopped, Written, clock,
+    doomed::deletes_group,
     held::Asked,
     session::{Deadline, store_failed, write_failed},
     users::not_deleted,
@@ -33,7 +34,7 @@ use crate::{
         },
     },
     store::{
-        GroupWritten, HoldId, Lane, Precondition, UserWritten, WriteError,
+        GroupWritten, HoldId, Lane, Others, Precondition, UserWritten, WriteError,
         bulk::{Outcome, Unit, Write, Wrote},
     },
 };
@@ -127,6 +128,8 @@ struct Work<'s> {
     /// Operations of which it cannot be told now whether the account has the new
     /// address by now.
     unread: HashMap<usize, Failure>,
+    /// Who is in Groups that are to be deleted besides their members.
+    others: HashMap<usize, Others>,
     /// The held request that this is.
     closes: Option<HoldId>,
     most_errors: usize,
@@ -156,6 +159,7 @@ impl<'s> Work<'s> {
             bodies: vec![String::new(); request.operations.len()],
             stopped: Vec::new(),
             unread: HashMap::new(),
+            others: HashMap::new(),
             closes,
             dropped: vec![0; request.operations.len()],
             when: when.into_iter().map(Some).collect(),
@@ -250,9 +254,21 @@ impl Work<'_> {
         }
     }
 
+    async fn look_into_doomed(&mut self, part: &Units) {
+        let until = self.session.half(self.until);
+        for place in part.iter().flatten() {
+            if let Some(act) = self.operations.get(*place).and_then(deletes_group)
+                && let Some(others) = self.session.others_in(&act.id, until).await
+            {
+                self.others.insert(*place, others);
+            }
+        }
+    }
+
     /// One transaction, then the answers of the application.
     async fn part(&mut self, part: Units) {
         self.follow_accounts(&part).await;
+        self.look_into_doomed(&part).await;
         let units = self.units(&part);
         let left = self.most_errors.saturating_sub(self.errors());
         let outcomes = match self.session.write_all(units, left).await {
@@ -403,7 +419,12 @@ impl Work<'_> {
             }
             (Verb::Delete, Group) => {
                 let decide = session.deleting_group();
-                Write::DeleteGroup { id, when, decide }
+                Write::DeleteGroup {
+                    id,
+                    when,
+                    decide,
+                    others: self.others.get(&place).copied(),
+                }
             }
         };
         if let Some(slot) = self.dropped.get_mut(place) {

@@ -24,6 +24,7 @@ pub(super) use roles::{Counts, family_turn};
 pub(super) use users::{end_but, note_begun, user_turn};
 
 mod anew;
+mod doomed;
 mod doubts;
 mod given;
 mod gone;

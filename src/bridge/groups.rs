@@ -15,7 +15,8 @@ use crate::{
         resource::{Attributes, GroupBody, ResourceType::Group, replaced},
     },
     store::{
-        Actor, DecideGroup, GroupChange, GroupRow, GroupWritten, Lane, Precondition, StoredGroup,
+        Actor, DecideGroup, GroupChange, GroupRow, GroupWritten, KEPT, Lane, Precondition,
+        StoredGroup,
     },
 };
 
@@ -174,10 +175,12 @@ impl Session {
 
     async fn delete_group_whole(&self, id: &str, when: Precondition) -> Result<(), Failure> {
         let key = known(Group, id)?;
+        let until = self.half(self.deadline());
+        let others = self.others_in(id, until).await;
         let decide = self.deleting_group();
         let store = &self.bridge.store;
         let written = store
-            .delete_group(self.connection.key, key, when, decide, self.actor())
+            .delete_group(self.connection.key, key, when, decide, others, self.actor())
             .await;
         self.settle_group(written.map_err(|e| write_failed(e, Group, id))?)
             .await
@@ -365,6 +368,13 @@ fn ours_only(can: &Capabilities, act: Act) -> String {
 }
 
 pub(super) fn group_refused(reason: &str, written: &GroupWritten) -> Problem {
+    if written.deleted && reason.ends_with(KEPT) {
+        let detail = format!(
+            "{reason}; the Group is deleted here and stays there until then; every reconciliation \
+             that repairs looks again"
+        );
+        return Problem::new(403, detail);
+    }
     if written.deleted {
         let detail = format!(
             "{reason}; the Group is deleted here and still there: take away what keeps it there, or \

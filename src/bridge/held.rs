@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What may wait for an operator in one connection.
-const ROOM: Room = Room {
+pub(super) const ROOM: Room = Room {
     holds: 1_000,
     bytes: 64 * 1024 * 1024,
 };
@@ -64,7 +64,6 @@ impl Asked {
 
     /// As it is kept. The same JSON written otherwise is the same request.
     fn request(&self) -> Option<Request> {
-        let method = method(self.verb);
         let id = ResourceId::parse(&self.id)?;
         let body = if self.verb == Verb::Delete {
             String::new()
@@ -72,18 +71,32 @@ impl Asked {
             let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
             body.to_string()
         };
-        let mut digest = Sha256::new();
-        for part in [method, self.of.name(), &id.to_string(), &body] {
-            digest.update(part.as_bytes());
-            digest.update([0]);
-        }
-        Some(Request {
-            method: method.to_owned(),
-            of: self.of,
-            id,
-            body,
-            digest: digest.finalize().into(),
-        })
+        Some(of_parts(self.verb, self.of, id, body))
+    }
+}
+
+pub(super) fn new_id() -> HoldId {
+    HoldId(clock::new_id())
+}
+
+/// The deletion of a Group, as a request of its own.
+pub(super) fn deletion(id: ResourceId) -> Request {
+    of_parts(Verb::Delete, ResourceType::Group, id, String::new())
+}
+
+fn of_parts(verb: Verb, of: ResourceType, id: ResourceId, body: String) -> Request {
+    let method = method(verb);
+    let mut digest = Sha256::new();
+    for part in [method, of.name(), &id.to_string(), &body] {
+        digest.update(part.as_bytes());
+        digest.update([0]);
+    }
+    Request {
+        method: method.to_owned(),
+        of,
+        id,
+        body,
+        digest: digest.finalize().into(),
     }
 }
 
@@ -145,7 +158,7 @@ impl Session {
             return Failure::Internal;
         };
         let rule = excess.over.rule.as_str();
-        let id = HoldId(clock::new_id());
+        let id = new_id();
         let store = &self.bridge.store;
         let first = excess.clone();
         let kept = store

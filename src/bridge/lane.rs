@@ -31,6 +31,7 @@ use crate::{
 };
 
 pub(super) mod brink;
+mod doomed;
 mod found;
 mod pauses;
 mod places;
@@ -107,6 +108,7 @@ struct Inner {
     /// Whether an account that was ended can come back.
     returns: bool,
     failed: found::Failed,
+    looked: doomed::Looked,
     well: well::Well,
     retries: Retries,
     /// What was done before is not known.
@@ -143,6 +145,7 @@ impl Lanes {
             places,
             returns,
             failed: found::Failed::default(),
+            looked: doomed::Looked::default(),
             well: well::Well::default(),
             retries: Retries::default(),
             began: Instant::now(),

@@ -31,6 +31,7 @@ mod clock;
 mod converge;
 mod credentials;
 mod cursor;
+mod doomed;
 pub mod events;
 mod groups;
 mod held;

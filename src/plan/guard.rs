@@ -418,6 +418,8 @@ pub enum Protection {
     Renamed(ResourceType, ResourceId),
     /// Would be deleted.
     Group(ResourceId),
+    /// Would be deleted with somebody in it who is a member only there.
+    Within(ResourceId),
     /// Would keep fewer active members than this who are known to be there in
     /// the application.
     Least(ResourceId, u64),

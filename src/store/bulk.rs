@@ -3,8 +3,8 @@
 //! each write means is said at the method of the same name.
 
 use super::{
-    DecideGroup, DecideUser, GroupChange, GroupRow, GroupWritten, HoldId, Precondition, UserRow,
-    UserWritten, WriteError,
+    DecideGroup, DecideUser, GroupChange, GroupRow, GroupWritten, HoldId, Others, Precondition,
+    UserRow, UserWritten, WriteError,
 };
 use crate::scim::resource::ResourceId;
 
@@ -38,6 +38,7 @@ pub enum Write {
         id: ResourceId,
         when: Precondition,
         decide: DecideGroup,
+        others: Option<Others>,
     },
     /// A change that says the whole resource.
     Put(Box<Write>),

@@ -25,9 +25,9 @@ pub enum Watch {
     #[default]
     Off,
     On(Arc<Guard>),
-    /// An operator has seen what it takes away: only what is protected is in
-    /// its way.
-    Approved(Arc<Guard>),
+    /// An operator has seen what it takes away, and from how many: only what is
+    /// protected is in its way, and of a deletion of a group whoever came since.
+    Approved(Arc<Guard>, u64),
     /// Nothing is written: the write ends in what it would have done.
     Rehearsed(Arc<Guard>),
 }
@@ -37,7 +37,7 @@ impl Watch {
     pub fn guard(&self) -> Option<&Guard> {
         match self {
             Self::Off => None,
-            Self::On(guard) | Self::Approved(guard) => {
+            Self::On(guard) | Self::Approved(guard, _) => {
                 Some(guard.as_ref()).filter(|guard| !guard.is_idle())
             }
             Self::Rehearsed(guard) => Some(guard),
@@ -177,6 +177,34 @@ impl Watched {
     pub fn is_near(&self) -> bool {
         self.stay.len() <= self.rail.least().saturating_mul(2)
     }
+}
+
+/// A group that is to be deleted, for a look at who is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doomed {
+    pub group: GroupKey,
+    /// The application's name for it.
+    pub name: String,
+}
+
+/// A member as a look shows it: the application's id, the account, or both.
+pub type ShownMember = (Option<String>, Option<String>);
+
+/// Who is in a group that is to be deleted and no member of it here, as a look
+/// showed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Others {
+    pub count: u64,
+    /// Somebody is in it whom nobody takes away.
+    pub protected: Option<Protection>,
+}
+
+/// The deletion of a group as a request, should it have to wait after all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Late {
+    pub id: HoldId,
+    pub request: Request,
+    pub room: Room,
 }
 
 /// Whether a request was kept.
@@ -361,6 +389,33 @@ pub trait Guarding {
         before: Millis,
         actor: Actor,
     ) -> Result<Vec<Watched>, StoreError>;
+
+    /// The group at which a look comes before its deletion is judged; none where
+    /// the guard of the actor does not ask for it, or nothing can be there. Also a
+    /// deleted one, where an operator asks.
+    async fn doomed(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        actor: Actor,
+    ) -> Result<Option<Doomed>, StoreError>;
+    /// Who that look showed besides its members.
+    async fn others(
+        &self,
+        group: GroupKey,
+        shown: Vec<ShownMember>,
+        actor: Actor,
+    ) -> Result<Others, StoreError>;
+    /// Right before the deletion of a group is sent: why it stays, by who is shown in
+    /// it. What is more than was judged is judged anew, and waits for an operator as
+    /// a request of its own where it is too much.
+    async fn keeps(
+        &self,
+        group: GroupKey,
+        shown: Vec<ShownMember>,
+        late: Late,
+        actor: Actor,
+    ) -> Result<Option<String>, StoreError>;
 
     // ---- recovery
 

@@ -46,8 +46,8 @@ pub use drift::{
 };
 pub use found::{FoundGroup, FoundUser, Gone, ImportMark, Imported, Unseen};
 pub use guard::{
-    Age, Guarding, Hold, HoldId, HoldState, KEPT, Kept, Rail, Recovery, Request, Room, Watch,
-    Watched, Why,
+    Age, Doomed, Guarding, Hold, HoldId, HoldState, KEPT, Kept, Late, Others, Rail, Recovery,
+    Request, Room, ShownMember, Watch, Watched, Why,
 };
 pub use lists::{Among, Item, ListError, Listing, Mark, Members, Select, Start};
 pub use resources::{
@@ -277,13 +277,16 @@ pub trait Store:
         change: GroupChange,
         actor: Actor,
     ) -> Result<GroupWritten, WriteError>;
-    /// `decide` may refuse; its row is ignored. Tombstones the group.
+    /// `decide` may refuse; its row is ignored. Tombstones the group. `others`: who
+    /// is in it besides its members, where that was looked at. One that is deleted
+    /// and was kept by the guard rails goes on when an operator approves.
     async fn delete_group(
         &self,
         c: ConnectionKey,
         id: ResourceId,
         when: Precondition,
         decide: DecideGroup,
+        others: Option<Others>,
         actor: Actor,
     ) -> Result<GroupWritten, WriteError>;
 

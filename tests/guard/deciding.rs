@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{World, address, values};
 
 /// The id in a refusal.
-fn hold_of(refused: &Value) -> String {
+pub(super) fn hold_of(refused: &Value) -> String {
     let detail = refused["detail"].as_str().unwrap();
     let (_, rest) = detail.split_once("It is held as ").expect(detail);
     rest.split(' ').next().unwrap().to_owned()

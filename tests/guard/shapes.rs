@@ -406,7 +406,9 @@ async fn a_group_of_ten_is_not_emptied_in_any_shape_and_one_of_nine_is() {
                 going: &[],
                 staying: &[],
             };
-            let (status, calls) = world.calls_of(empty(&case, shape)).await;
+            let (status, mut calls) = world.calls_of(empty(&case, shape)).await;
+            // Who is in it is looked at before it is deleted.
+            calls.retain(|call| call["method"] != "GET");
             let members = world.upstream_members(&name).await.unwrap_or_default();
             if size < 10 {
                 assert!([200, 204].contains(&status), "{shape} of {size}: {status}");

@@ -3,7 +3,10 @@
 //! that it wakes ([`ahead`]) (reliability: G-10). Nothing is written here and
 //! nothing sent.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use tokio::sync::oneshot;
 
@@ -23,7 +26,8 @@ use crate::{
         resource::{ResourceId, ResourceType},
     },
     store::{
-        Lane, Pending, StoreError, UserWritten, Watch, WriteError, bulk::Outcome, trial::Trial,
+        Lane, Others, Pending, StoreError, UserWritten, Watch, WriteError, bulk::Outcome,
+        trial::Trial,
     },
 };
 
@@ -80,9 +84,10 @@ impl Session {
     ) -> Result<Rehearsed, Failure> {
         request.resolve(&self.schemas(), || clock::new_id().to_string());
         let moves = self.moves(&request.operations).await;
+        let others = self.others_ahead(&request.operations).await;
         let mut shown = Shown::default();
         for round in 1.. {
-            let asked = (request.clone(), when.clone(), moves.clone());
+            let asked = (request.clone(), when.clone(), moves.clone(), others.clone());
             let known = Arc::new(shown);
             let seen = Arc::clone(&known);
             let told = self.try_out(move |session, trial| foresee(session, trial, asked, seen));
@@ -109,8 +114,10 @@ impl Session {
             watch: Watch::Rehearsed(Arc::clone(&self.connection.policy.guard)),
             ..self.clone()
         };
+        let others = session.others_ahead(&request.operations).await;
         let judged = session.try_out(move |session, trial| {
             let (mut work, parts) = Work::begin(session, request, when, None);
+            work.others = others;
             let Some(part) = parts.into_iter().next() else {
                 return Ok(Ok(None));
             };
@@ -174,13 +181,17 @@ impl Session {
     }
 }
 
+/// A request, and what was found out before.
+type Asked = (BulkRequest, Vec<When>, Moves, HashMap<usize, Others>);
+
 fn foresee(
     session: &Session,
     trial: &dyn Trial,
-    (request, when, moves): (BulkRequest, Vec<When>, Moves),
+    (request, when, moves, others): Asked,
     shown: Arc<Shown>,
 ) -> Result<(Rehearsed, BTreeSet<String>), StoreError> {
     let (mut work, parts) = Work::begin(session, request, when, None);
+    work.others = others;
     let mut ahead = Ahead::new(session, trial, shown);
     for part in parts {
         if work.errors() >= work.most_errors {

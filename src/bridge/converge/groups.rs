@@ -19,8 +19,9 @@ use crate::{
         operation::Operation,
         state::{Existence, GroupKey, GroupWork, Principal, UserKey},
     },
+    scim::resource::ResourceId,
     store::{GroupLearned, GroupTurn, Guess, StoreError},
-    upstream::{Upstream, UpstreamError, noting},
+    upstream::{RemoteGroup, RemoteMember, Upstream, UpstreamError, noting},
 };
 
 mod failures;
@@ -68,6 +69,20 @@ pub(in crate::bridge) trait Since: Send + Sync {
     /// a look shows before that tells of another one of their name (reliability: H-12).
     fn shown_for(&self, _before: &[GroupKey]) -> Option<Duration> {
         None
+    }
+
+    /// Whether it is looked who is in the group before it is deleted there.
+    fn looks_into(&self) -> bool {
+        false
+    }
+
+    /// Why it stays, by who is in it.
+    async fn keeps(
+        &self,
+        _id: ResourceId,
+        _listed: Vec<RemoteMember>,
+    ) -> Result<Option<String>, StoreError> {
+        Ok(None)
     }
 
     /// How far what the application shows may lag behind (reliability: H-12).
@@ -307,6 +322,9 @@ impl Turn<'_> {
                 return Next::GoOn;
             }
         };
+        if let Some(instead) = self.kept(&operation).await {
+            return instead;
+        }
         let Some(operation) = self.nobody_unasked(operation).await else {
             halves.extend(self.difference());
             return Next::GoOn;

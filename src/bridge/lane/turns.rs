@@ -22,7 +22,7 @@ use crate::{
     },
     scim::resource::ResourceId,
     store::{Counting, GroupLearned, GroupTurn, Lane, Store, StoreError, UserLearned},
-    upstream::{Upstream, ahead},
+    upstream::{RemoteMember, Upstream, ahead},
 };
 
 /// What became of the pairs of a group since they were handed out.
@@ -45,6 +45,18 @@ impl Since for SinceSeq<'_> {
 
     async fn is_anothers(&self, id: &str) -> Result<bool, StoreError> {
         self.store.is_anothers(self.key, id.to_owned()).await
+    }
+
+    fn looks_into(&self) -> bool {
+        self.lanes.looks_into(self.key)
+    }
+
+    async fn keeps(
+        &self,
+        id: ResourceId,
+        listed: Vec<RemoteMember>,
+    ) -> Result<Option<String>, StoreError> {
+        self.lanes.keeps((self.key, id), listed).await
     }
 
     fn read_lag(&self) -> Duration {

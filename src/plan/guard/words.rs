@@ -123,6 +123,11 @@ impl fmt::Display for Protection {
                 "the Group {id} is protected by the bridge's configuration and is not deleted \
                  (protected_groups, least_members)"
             ),
+            Self::Within(id) => write!(
+                f,
+                "somebody whom the bridge's configuration protects is in the Group {id} in the \
+                 application, so it is not deleted (protected_users)"
+            ),
             Self::Least(id, least) => write!(
                 f,
                 "the Group {id} is protected by the bridge's configuration: it would keep fewer than \

@@ -97,9 +97,12 @@ fn one(db: &Connection, c: i64, write: Write, actor: &Actor) -> Result<Wrote> {
         Write::ChangeGroup { id, when, change } => {
             Wrote::Group(groups::change(db, c, id, &when, change, actor)?)
         }
-        Write::DeleteGroup { id, when, decide } => {
-            Wrote::Group(groups::delete(db, c, id, &when, decide, actor)?)
-        }
+        Write::DeleteGroup {
+            id,
+            when,
+            decide,
+            others,
+        } => Wrote::Group(groups::delete(db, c, id, &when, (decide, others), actor)?),
         Write::Put(write) => {
             let put = true;
             let actor = Actor {

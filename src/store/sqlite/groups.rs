@@ -13,13 +13,13 @@ use crate::{
         resource::{Attributes, ResourceId},
     },
     store::{
-        Actor, DecideGroup, GroupChange, GroupRow, GroupWritten, Lane, Meta, Millis, Precondition,
-        Resource, StoredGroup, WriteError,
+        Actor, DecideGroup, GroupChange, GroupRow, GroupWritten, Lane, Meta, Millis, Others,
+        Precondition, Resource, StoredGroup, WriteError,
     },
 };
 
 use super::{
-    aside, audit,
+    aside, audit, doomed,
     fault::{Fault, Result},
     gone, guard, lanes,
     members::{Flushed, Named},
@@ -160,7 +160,7 @@ impl Group {
         })
     }
 
-    fn written(self, changed: bool, flushed: Flushed) -> GroupWritten {
+    pub(super) fn written(self, changed: bool, flushed: Flushed) -> GroupWritten {
         GroupWritten {
             key: GroupKey(self.key),
             changed,
@@ -575,15 +575,17 @@ pub(super) fn delete(
     connection: i64,
     id: ResourceId,
     when: &Precondition,
-    decide: DecideGroup,
+    (decide, others): (DecideGroup, Option<Others>),
     actor: &Actor,
 ) -> Result<GroupWritten> {
-    let mut group = live(db, connection, id)?.ok_or(WriteError::Missing)?;
+    let Some(mut group) = live(db, connection, id)? else {
+        return doomed::go_on(db, (connection, id), others, actor);
+    };
     check(when, group.version)?;
     let stored = group.stored(false)?;
     decide(&stored)?;
     owners::claim_group(db, &group)?;
-    guard::group_goes(db, &group, actor)?;
+    guard::group_goes(db, &group, others, actor)?;
     gone::doubt(db, &mut group)?;
     let title = stored.row.attributes.text("displayName");
     let title = title.filter(|_| group.never_was());

@@ -13,7 +13,7 @@ use crate::{
         Attributes, ResourceId,
         ResourceType::{Group as GroupType, User as UserType},
     },
-    store::{Actor, GroupRow, UserRow, Watch, WriteError},
+    store::{Actor, GroupRow, Others, UserRow, Watch, WriteError},
 };
 
 use super::{
@@ -67,8 +67,14 @@ pub(super) fn members_go(
     judge(db, actor, place(group, size), (taking, &going), effect)
 }
 
-/// Judges the end of a group, as it is before.
-pub(super) fn group_goes(db: &Connection, group: &Group, actor: &Actor) -> Result<()> {
+/// Judges the end of a group, as it is before, with whoever else is in it: as a look
+/// showed, or where there was none as the last reading did.
+pub(super) fn group_goes(
+    db: &Connection,
+    group: &Group,
+    others: Option<Others>,
+    actor: &Actor,
+) -> Result<()> {
     let Some(guard) = actor.watch.guard() else {
         return Ok(());
     };
@@ -76,28 +82,42 @@ pub(super) fn group_goes(db: &Connection, group: &Group, actor: &Actor) -> Resul
         return Err(WriteError::Protected(Protection::Group(group.id)).into());
     }
     keep_protected_members(db, guard, group.key)?;
+    if let Some(protection) = others.and_then(|it| it.protected) {
+        return Err(WriteError::Protected(protection).into());
+    }
+    let strangers = others.map_or(count(group.strangers), |it| it.count);
+    let size = count(group.members).saturating_add(strangers);
     let effect = || {
         Ok(Effect {
             of: GroupType,
             id: group.id,
             act: Deed::Delete,
             added: 0,
-            removed: count(group.members),
+            removed: size,
             adds: Vec::new(),
             removes: listed_members(db, group.key)?,
             left: 0,
         })
     };
-    let taking = Taking::Group {
-        size: count(group.members),
+    let place = Place {
+        connection: group.connection,
+        group: Some((group.key, size)),
     };
-    judge(
-        db,
-        actor,
-        place(group, group.members),
-        (taking, &[]),
-        effect,
-    )
+    let taking = Taking::Group { size };
+    if let Watch::Approved(guard, seen) = &actor.watch
+        && size > *seen
+    {
+        // It is not what was approved.
+        let history = removals::history(db, guard, place, actor.at)?;
+        return match guard.judge(taking, &history) {
+            Ok(()) => Ok(()),
+            Err(over) => {
+                let effect = effect()?;
+                Err(WriteError::Held(Box::new(Excess { over, effect })).into())
+            }
+        };
+    }
+    judge(db, actor, place, (taking, &[]), effect)
 }
 
 /// A protected group must not be renamed into one that is not.
@@ -201,7 +221,7 @@ fn judge(
     effect: impl FnOnce() -> Result<Effect>,
 ) -> Result<()> {
     match &actor.watch {
-        Watch::Off | Watch::Approved(_) => Ok(()),
+        Watch::Off | Watch::Approved(..) => Ok(()),
         Watch::On(guard) => {
             if !guard.enabled || taking.is_nothing() {
                 return Ok(());
@@ -286,7 +306,8 @@ pub(super) fn is_protected(row: &Row<'_>, guard: &Guard) -> rusqlite::Result<boo
     Ok(guard.protected.is_user([id.as_str(), name(1)?, name(2)?]))
 }
 
-/// With a group its members would go, and a protected one does not.
+/// With a group its members would go, and whoever is yet to be taken out; a protected
+/// one does not.
 pub(super) fn keep_protected_members(db: &Connection, guard: &Guard, group: i64) -> Result<()> {
     if guard.protected.users.is_empty() {
         return Ok(());
@@ -294,7 +315,7 @@ pub(super) fn keep_protected_members(db: &Connection, guard: &Guard, group: i64)
     let mut select = db.prepare_cached(
         "SELECT u.id, u.user_name_key, u.account_key
          FROM memberships m CROSS JOIN users u ON u.key = m.user_key
-         WHERE m.group_key = ?1 AND m.desired = 1",
+         WHERE m.group_key = ?1 AND (m.desired = 1 OR m.observed <> 0)",
     )?;
     let mut rows = select.query([group])?;
     while let Some(row) = rows.next()? {
@@ -415,7 +436,7 @@ pub(super) fn keep_least_in_groups_of(db: &Connection, guard: &Guard, user: &Use
         .try_for_each(|group| keep_least(db, guard, group, user.key))
 }
 
-fn listed_members(db: &Connection, group: i64) -> Result<Vec<ResourceId>> {
+pub(super) fn listed_members(db: &Connection, group: i64) -> Result<Vec<ResourceId>> {
     let mut select = db.prepare_cached(
         "SELECT user_id FROM memberships WHERE group_key = ?1 AND desired = 1 LIMIT ?2",
     )?;

@@ -6,16 +6,16 @@ use async_trait::async_trait;
 use crate::{
     plan::{
         guard::{Excess, Protection},
-        state::{ConnectionKey, UserKey},
+        state::{ConnectionKey, GroupKey, UserKey},
     },
     scim::resource::ResourceId,
     store::{
-        Actor, Age, Guarding, Hold, HoldId, HoldState, Kept, Lane, Millis, Recovery, Request, Room,
-        StoreError, Watched, Why,
+        Actor, Age, Doomed, Guarding, Hold, HoldId, HoldState, Kept, Lane, Late, Millis, Others,
+        Recovery, Request, Room, ShownMember, StoreError, Watched, Why,
     },
 };
 
-use super::{Sqlite, age, held, protected, recovery, watched};
+use super::{Sqlite, age, doomed, held, protected, recovery, watched};
 
 #[async_trait]
 impl Guarding for Sqlite {
@@ -99,6 +99,38 @@ impl Guarding for Sqlite {
         let read =
             move |db: &rusqlite::Connection| watched::of_lane(db, lane, &going, before, &actor);
         Ok(self.readers.read(read)?)
+    }
+
+    async fn doomed(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        actor: Actor,
+    ) -> Result<Option<Doomed>, StoreError> {
+        Ok(self.readers.read(|db| doomed::find(db, c.0, id, &actor))?)
+    }
+
+    async fn others(
+        &self,
+        group: GroupKey,
+        shown: Vec<ShownMember>,
+        actor: Actor,
+    ) -> Result<Others, StoreError> {
+        let read = move |db: &rusqlite::Connection| doomed::others(db, group.0, &shown, &actor);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn keeps(
+        &self,
+        group: GroupKey,
+        shown: Vec<ShownMember>,
+        late: Late,
+        actor: Actor,
+    ) -> Result<Option<String>, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| doomed::keeps(db, group.0, &shown, &late, &actor));
+        Ok(write.await?)
     }
 
     async fn age(&self, fresh: ResourceId, now: Millis) -> Result<Age, StoreError> {

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     plan::guard::{Excess, Protection},
     scim::resource::ResourceId,
-    store::{Actor, Hold, HoldId, HoldState, Kept, Millis, Request, Room},
+    store::{Actor, Hold, HoldId, HoldState, Kept, Millis, Request, Room, Watch},
 };
 
 use super::{
@@ -36,11 +36,24 @@ pub(super) fn keep(
         })
         .optional()?;
     if let Some((id, over, plan)) = before {
-        let excess = Excess {
+        let mut shown = Excess {
             over: serde_json::from_str(&over)?,
             effect: serde_json::from_str(&plan)?,
         };
-        return Ok(Kept::Before(HoldId(id), Box::new(excess)));
+        if matches!(actor.watch, Watch::Approved(..)) && shown.effect != excess.effect {
+            // It is more by now, and that is what is approved the next time.
+            db.prepare_cached(
+                "UPDATE held SET over = ?3, plan = ?4 WHERE connection = ?1 AND id = ?2",
+            )?
+            .execute(params![
+                connection,
+                id.as_bytes(),
+                serde_json::to_string(&excess.over)?,
+                serde_json::to_string(&excess.effect)?,
+            ])?;
+            shown = excess.clone();
+        }
+        return Ok(Kept::Before(HoldId(id), Box::new(shown)));
     }
     let size = i64::try_from(request.body.len()).unwrap_or(i64::MAX);
     if !has_room(db, connection, size, room)? {
@@ -101,6 +114,25 @@ fn group_key(db: &Connection, connection: i64, id: ResourceId) -> Result<Option<
         .optional()?)
 }
 
+/// What an operator said of such requests before: of how many one was approved, and
+/// whether one was rejected.
+pub(super) fn decided(
+    db: &Connection,
+    connection: i64,
+    digest: &[u8; 32],
+) -> Result<(Option<u64>, bool)> {
+    let (approved, rejected): (Option<i64>, bool) = db
+        .prepare_cached(
+            "SELECT max(CASE state WHEN 'approved' THEN plan ->> '$.removed' END),
+                 coalesce(max(state = 'rejected'), 0)
+             FROM held WHERE connection = ?1 AND digest = ?2",
+        )?
+        .query_row(params![connection, digest], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    Ok((approved.and_then(|it| u64::try_from(it).ok()), rejected))
+}
+
 pub(super) fn note_protected(
     db: &Connection,
     connection: i64,
@@ -112,6 +144,7 @@ pub(super) fn note_protected(
         Protection::Role(id) => (id, "role"),
         Protection::Renamed(_, id) => (id, "renamed"),
         Protection::Group(id) => (id, "group"),
+        Protection::Within(id) => (id, "member"),
         Protection::Least(id, _) => (id, "least_members"),
     };
     audit::record(

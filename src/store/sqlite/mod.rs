@@ -29,7 +29,7 @@ use crate::{
 use super::{
     Actor, Counting, Counts, DecideGroup, DecideUser, Delay, Drifted, FoundGroup, FoundUser, Gone,
     GroupChange, GroupLearned, GroupRow, GroupTurn, GroupWritten, Health, Holdings, ImportMark,
-    Imported, Lane, ListError, Listing, Members, Millis, NotOffered, Pending, Precondition,
+    Imported, Lane, ListError, Listing, Members, Millis, NotOffered, Others, Pending, Precondition,
     Reconcilable, Refused, RefusedResource, Repaired, Resource, Seat, SeenToken, Select, Settle,
     Standing, Store, StoreError, StoredUser, Unseen, UserLearned, UserRow, UserTurn, UserWritten,
     WriteError,
@@ -46,6 +46,7 @@ mod audit;
 mod brought_in;
 mod bulk;
 mod candidate;
+mod doomed;
 mod families;
 mod fault;
 mod file;
@@ -425,11 +426,12 @@ impl Store for Sqlite {
         id: ResourceId,
         when: Precondition,
         decide: DecideGroup,
+        others: Option<Others>,
         actor: Actor,
     ) -> Result<GroupWritten, WriteError> {
         let write = self
             .writer
-            .write(move |db| groups::delete(db, c.0, id, &when, decide, &actor));
+            .write(move |db| groups::delete(db, c.0, id, &when, (decide, others), &actor));
         Ok(write.await?)
     }
 

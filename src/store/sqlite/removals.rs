@@ -186,6 +186,16 @@ pub(super) fn record(
     Ok(())
 }
 
+/// What was counted as taken from a group since then, as far as it is remembered.
+pub(super) fn from_group_since(db: &Connection, group: i64, since: Millis) -> Result<u64> {
+    let sum: i64 = db
+        .prepare_cached(
+            "SELECT coalesce(sum(in_group), 0) FROM removals WHERE group_key = ?1 AND at >= ?2",
+        )?
+        .query_row([group, since], |row| row.get(0))?;
+    Ok(count(sum))
+}
+
 /// Stand for a user's access, and for its site role, where a group could stand.
 pub(super) const ACCESS: i64 = 0;
 pub(super) const ROLE: i64 = -1;

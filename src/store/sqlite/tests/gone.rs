@@ -355,7 +355,7 @@ impl Gone {
     async fn is_deleted(&self) {
         let keep = Box::new(|_: &_| Ok(None));
         let (store, id) = (&self.scene.store, self.group.resource.id);
-        let delete = store.delete_group(self.scene.c, id, always(), keep, actor());
+        let delete = store.delete_group(self.scene.c, id, always(), keep, None, actor());
         delete.await.unwrap();
     }
 

@@ -182,7 +182,7 @@ async fn a_deleted_user_is_a_leaver_and_a_deleted_group_a_removal_of_all() {
         let decide = Box::new(|_: &crate::store::StoredGroup| Ok(None));
         scene
             .store
-            .delete_group(scene.c, group.resource.id, always(), decide, at(0))
+            .delete_group(scene.c, group.resource.id, always(), decide, None, at(0))
     };
     let Err(WriteError::Held(excess)) = delete(&large).await else {
         panic!("not held")
@@ -359,7 +359,7 @@ async fn a_hold_is_closed_with_the_write_that_does_it_or_not_at_all() {
     let (hold, group, ids) = held(&scene, 0).await;
     let approve = |change: GroupChange| {
         let by = Actor {
-            watch: Watch::Approved(Arc::default()),
+            watch: Watch::Approved(Arc::default(), u64::MAX),
             ..actor()
         };
         let unit = Unit {

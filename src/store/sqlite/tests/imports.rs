@@ -305,7 +305,7 @@ async fn a_found_group_is_not_ours_and_says_why_it_must_not_be_written() {
     });
     let delete = scene
         .store
-        .delete_group(scene.c, group, always(), refuse, actor());
+        .delete_group(scene.c, group, always(), refuse, None, actor());
     assert!(matches!(delete.await, Err(WriteError::Problem(_))));
     let ann = scene.named(ResourceType::User, 0).await;
     let delete = scene.store.delete_user(scene.c, ann, always(), actor());

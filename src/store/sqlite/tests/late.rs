@@ -198,7 +198,7 @@ async fn a_successor_of_a_group_is_looked_at_and_in_the_end_its_members_are_said
     let keep = Box::new(|_: &_| Ok(None));
     let delete = scene
         .store
-        .delete_group(scene.c, old.resource.id, always(), keep, actor());
+        .delete_group(scene.c, old.resource.id, always(), keep, None, actor());
     delete.await.unwrap();
     let deletion = |turn: &GroupTurn| Operation::DeleteGroup {
         name: turn.work.name.clone(),

@@ -27,9 +27,10 @@ async fn groups_are_those_wanted_now_oldest_first() {
         [vec!["Z", "A", "Gone"], vec!["Z", "Gone"]]
     );
     let decide = Box::new(|_: &_| Ok(None));
-    let deleted = scene
-        .store
-        .delete_group(scene.c, gone.resource.id, always(), decide, actor());
+    let deleted =
+        scene
+            .store
+            .delete_group(scene.c, gone.resource.id, always(), decide, None, actor());
     deleted.await.unwrap();
     scene.change(&late, remove(&ids[1..])).await.unwrap();
     assert_eq!(scene.groups_of(&[&a], 100).await, [vec!["Z", "A"]]);
@@ -167,7 +168,7 @@ async fn a_user_is_read_with_all_its_groups_however_many() {
     let gone = gone.unwrap().resource.id;
     let deleted = scene
         .store
-        .delete_group(scene.c, gone, always(), decide, actor());
+        .delete_group(scene.c, gone, always(), decide, None, actor());
     deleted.await.unwrap();
     for (user, count) in [(&alone, 0), (&few, 2), (&many, 69)] {
         let (read, groups) = scene.store.user(scene.c, user.id).await.unwrap().unwrap();

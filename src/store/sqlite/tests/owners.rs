@@ -131,7 +131,9 @@ async fn a_group_that_is_gone_and_a_connection_that_is_gone_let_go() {
     assert!(is_elsewhere(make(&scene, other, "team").await));
     let (id, when) = (team.resource.id, Precondition::default());
     let keep = Box::new(|_: &crate::store::StoredGroup| Ok(None));
-    let gone = scene.store.delete_group(scene.c, id, when, keep, actor());
+    let gone = scene
+        .store
+        .delete_group(scene.c, id, when, keep, None, actor());
     gone.await.unwrap();
     make(&scene, other, "team").await.unwrap();
     assert!(is_elsewhere(make(&scene, scene.c, "team").await));
@@ -295,7 +297,7 @@ async fn who_deleted_a_group_makes_it_again_while_another_one_still_shows_it() {
     );
     let gone = scene
         .store
-        .delete_group(scene.c, id, always(), keep, actor());
+        .delete_group(scene.c, id, always(), keep, None, actor());
     gone.await.unwrap();
     scene.confirm_group(&team).await;
     // What it shows is not there, so nobody was ever seen in it.

@@ -32,7 +32,7 @@ impl Scene {
         let decide = Box::new(|_: &crate::store::StoredGroup| Ok(None));
         let id = group.resource.id;
         self.store
-            .delete_group(self.c, id, always(), decide, by)
+            .delete_group(self.c, id, always(), decide, None, by)
             .await
     }
 }
@@ -80,7 +80,7 @@ async fn what_is_protected_is_not_taken_away_by_any_path() {
         ..Guard::off()
     };
     let approved = Actor {
-        watch: Watch::Approved(Arc::new(guard.clone())),
+        watch: Watch::Approved(Arc::new(guard.clone()), u64::MAX),
         ..actor()
     };
     for by in [watched(guard, 0), approved] {
@@ -102,7 +102,7 @@ async fn what_is_protected_is_not_taken_away_by_any_path() {
         let id = group.resource.id;
         let deleted = scene
             .store
-            .delete_group(scene.c, id, always(), decide, by.clone());
+            .delete_group(scene.c, id, always(), decide, None, by.clone());
         assert_eq!(stopped(deleted.await), Protection::Group(id));
         for left in [
             scene.deactivate(ids[0], by.clone()).await,

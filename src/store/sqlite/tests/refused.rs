@@ -99,7 +99,7 @@ async fn a_deleted_group_that_the_application_keeps_is_told_and_tried_again() {
     let id = group.resource.id;
     let delete = scene
         .store
-        .delete_group(scene.c, id, always(), keep, actor());
+        .delete_group(scene.c, id, always(), keep, None, actor());
     delete.await.unwrap();
     scene.refuse_group(group.key).await;
     let reason = "it is in use".to_owned();

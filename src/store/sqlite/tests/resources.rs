@@ -322,7 +322,7 @@ async fn a_group_of_the_name_of_one_that_is_being_deleted_waits_until_that_is_go
     let keep = Box::new(|_: &_| Ok(None));
     let gone = scene
         .store
-        .delete_group(scene.c, group.resource.id, always(), keep, actor())
+        .delete_group(scene.c, group.resource.id, always(), keep, None, actor())
         .await
         .unwrap();
     assert!(gone.dirty);
@@ -351,7 +351,7 @@ async fn a_group_that_never_was_is_deleted_without_work() {
     let keep = Box::new(|_: &_| Ok(None));
     let gone = scene
         .store
-        .delete_group(scene.c, group.resource.id, always(), keep, actor())
+        .delete_group(scene.c, group.resource.id, always(), keep, None, actor())
         .await
         .unwrap();
     assert!(!gone.dirty);

@@ -239,7 +239,7 @@ async fn a_group_that_was_only_found_is_shown_no_more_when_the_other_one_has_del
         let (both, bob) = found_by_the_other(asks).await;
         let store = &both.scene.store;
         let decide: DecideGroup = Box::new(|_| Ok(None));
-        let gone = store.delete_group(both.c[0], both.groups[0].1, always(), decide, actor());
+        let gone = store.delete_group(both.c[0], both.groups[0].1, always(), decide, None, actor());
         gone.await.unwrap();
         let told = |turn: GroupTurn| GroupLearned {
             existence: (word != UNANSWERED).then_some(Existence::Absent),

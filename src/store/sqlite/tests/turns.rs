@@ -189,7 +189,7 @@ async fn pairs_written_since_a_turn_was_handed_out_are_told() {
     let id = group.resource.id;
     let delete = scene
         .store
-        .delete_group(scene.c, id, always(), keep, actor());
+        .delete_group(scene.c, id, always(), keep, None, actor());
     delete.await.unwrap();
     assert_eq!(written().await.unwrap(), [ann.key, bob.key, cat.key]);
 }
@@ -273,9 +273,10 @@ async fn a_group_deleted_while_it_is_made_is_unmade() {
     let group = scene.group("dev", &[ann.resource.id]).await;
     let turn = scene.begin(group.key).await;
     let keep = Box::new(|_: &_| Ok(None));
-    let delete = scene
-        .store
-        .delete_group(scene.c, group.resource.id, always(), keep, actor());
+    let delete =
+        scene
+            .store
+            .delete_group(scene.c, group.resource.id, always(), keep, None, actor());
     assert!(delete.await.unwrap().dirty, "it may be there");
     let learned = GroupLearned {
         existence: Some(Existence::Present),

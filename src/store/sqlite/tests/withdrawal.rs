@@ -295,7 +295,7 @@ async fn access_has_ended_when_earlier_removals_and_deleted_groups_are_gone_too(
     let any = Box::new(|_: &_| Ok(None));
     let delete = scene
         .store
-        .delete_group(scene.c, ops.resource.id, always(), any, actor());
+        .delete_group(scene.c, ops.resource.id, always(), any, None, actor());
     delete.await.unwrap();
     scene.set_active(&ann, "ann", false).await;
     scene.withdraw(ann.key).await;

@@ -152,7 +152,7 @@ impl Pair {
             12 => {
                 let decide = Box::new(|_: &_| Ok(None));
                 store
-                    .delete_group(c, id, always(), decide, actor())
+                    .delete_group(c, id, always(), decide, None, actor())
                     .await
                     .is_ok()
             }

@@ -13,9 +13,10 @@ async fn recovery_withholds_what_was_about_to_go_and_nothing_else() {
     let other = scene.settled_group("old", &ids).await;
     scene.change(&group, remove(&ids[..1])).await.unwrap();
     let decide = Box::new(|_: &crate::store::StoredGroup| Ok(None));
-    let deleted = scene
-        .store
-        .delete_group(scene.c, other.resource.id, always(), decide, actor());
+    let deleted =
+        scene
+            .store
+            .delete_group(scene.c, other.resource.id, always(), decide, None, actor());
     deleted.await.unwrap();
     let settle = |address: &str, doubt| {
         let settled = scene
@@ -66,9 +67,10 @@ async fn before_the_application_was_seen_only_who_leaves_is_taken_out() {
     };
     assert_eq!(start(true).await, Ok(None));
     let decide = Box::new(|_: &crate::store::StoredGroup| Ok(None));
-    let deleted = scene
-        .store
-        .delete_group(scene.c, other.resource.id, always(), decide, actor());
+    let deleted =
+        scene
+            .store
+            .delete_group(scene.c, other.resource.id, always(), decide, None, actor());
     deleted.await.unwrap();
     scene.change(&group, remove(&ids[..1])).await.unwrap();
     let gone = scene

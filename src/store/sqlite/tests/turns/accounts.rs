@@ -173,9 +173,10 @@ async fn the_end_of_a_deleted_group_lets_a_successor_go_on() {
     let new = scene.user("ann").await;
     scene.confirm_user(old.key).await;
     let keep = Box::new(|_: &_| Ok(None));
-    let delete = scene
-        .store
-        .delete_group(scene.c, group.resource.id, always(), keep, actor());
+    let delete =
+        scene
+            .store
+            .delete_group(scene.c, group.resource.id, always(), keep, None, actor());
     assert!(delete.await.unwrap().dirty);
     let turn = scene.begin(group.key).await;
     assert!(!turn.work.wanted && turn.work.removes.is_empty());
@@ -190,9 +191,10 @@ async fn whose_account_has_ended_does_not_wait_for_the_deletion_of_a_group() {
     let old = scene.member("ann").await;
     let group = scene.settled_group("dev", &[old.resource.id]).await;
     let keep = Box::new(|_: &_| Ok(None));
-    let delete = scene
-        .store
-        .delete_group(scene.c, group.resource.id, always(), keep, actor());
+    let delete =
+        scene
+            .store
+            .delete_group(scene.c, group.resource.id, always(), keep, None, actor());
     delete.await.unwrap();
     scene.delete(&old).await;
     let new = scene.user("ann").await;

@@ -130,7 +130,7 @@ async fn a_group_refused_at_its_creation_stays_until_that_is_the_answer() {
     let id = group.resource.id;
     let deleted = scene
         .store
-        .delete_group(scene.c, id, always(), keep, actor());
+        .delete_group(scene.c, id, always(), keep, None, actor());
     assert!(!deleted.await.unwrap().dirty);
     let group = scene.group("dev", &[ann.resource.id]).await;
     let turn = scene.begin(group.key).await;
