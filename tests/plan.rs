@@ -140,3 +140,51 @@ async fn a_request_in_a_file_is_judged_and_not_done() {
     let (_, wrong) = plan(&world, &["--connection", "nobody"]);
     assert!(wrong.contains("no connection"), "{wrong}");
 }
+
+#[tokio::test]
+async fn who_waits_for_an_account_is_told_after_it_and_then_added() {
+    let world = World::start().await;
+    let users = world.users("p", 2).await;
+    let group = world.group("planned", &users[..1]).await;
+    world.run(&["pause"]);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while world.status().await["everythingPaused"] != true {
+        assert!(std::time::Instant::now() < end);
+    }
+    let new = world.user("new").await;
+    let add = |id: &String| json!([{ "op": "add", "path": "members", "value": values(std::slice::from_ref(id)) }]);
+    let path = format!("/Groups/{group}");
+    world.patch(&path, add(&new)).await;
+    let of_group = |told: &Value| {
+        let all = told["pending"].as_array().expect("a list");
+        let all = all.iter().filter(|it| it["id"] == json!(group));
+        let one = |it: &Value| {
+            let operation = &it["operations"][0];
+            let who = operation["members"][0]["id"].as_str().expect("an id");
+            assert_eq!(operation["operation"], "add_members", "{it:#}");
+            (who.to_owned(), it["waitsFor"].clone())
+        };
+        all.map(one).collect::<Vec<_>>()
+    };
+    let waits = (new.clone(), json!("accounts"));
+    let (told, wrong) = plan(&world, &["--connection", "acme"]);
+    let creates = &told["pending"][0]["operations"][0]["operation"];
+    assert_eq!(creates, "create_user", "{told:#} {wrong}");
+    assert_eq!(of_group(&told), std::slice::from_ref(&waits), "{told:#}");
+    let (told, _) = plan(&world, &["--connection", "acme", "--group", &group]);
+    assert_eq!(of_group(&told), std::slice::from_ref(&waits), "{told:#}");
+    // Who has an account waits for nobody.
+    world.patch(&path, add(&users[1])).await;
+    let (told, _) = plan(&world, &["--connection", "acme", "--group", &group]);
+    assert_eq!(
+        of_group(&told),
+        [(users[1].clone(), Value::Null), waits],
+        "{told:#}"
+    );
+
+    world.run(&["resume"]);
+    let all = ["p0", "p1", "new"].map(crate::support::address);
+    world.until_upstream_has("planned", &all.into()).await;
+    let (told, _) = plan(&world, &["--connection", "acme"]);
+    assert_eq!(told["pending"], json!([]));
+}

@@ -40,6 +40,8 @@ pub struct Preview {
     /// An earlier call's end is not known: the application is asked first, and
     /// some of this may turn out to be done.
     pub unsure: bool,
+    /// Accounts are made first, or appear.
+    pub waits: bool,
 }
 
 impl Operator {
@@ -65,6 +67,7 @@ impl Operator {
                 looks: Vec::new(),
                 calls: Vec::new(),
                 unsure: turn.unsure,
+                waits: false,
             },
             Pending::Group(turn) => Preview {
                 of: ResourceType::Group,
@@ -73,6 +76,16 @@ impl Operator {
                 looks: Vec::new(),
                 calls: Vec::new(),
                 unsure: turn.work.observed == crate::plan::state::Existence::Unknown,
+                waits: false,
+            },
+            Pending::Waiting(turn) => Preview {
+                of: ResourceType::Group,
+                id: turn.work.id,
+                plan: plan_group(&turn.work, can),
+                looks: Vec::new(),
+                calls: Vec::new(),
+                unsure: false,
+                waits: true,
             },
             Pending::Staged(id) => Preview {
                 of: ResourceType::User,
@@ -90,6 +103,7 @@ impl Operator {
                 looks: Vec::new(),
                 calls: Vec::new(),
                 unsure: false,
+                waits: false,
             },
         };
         let pending = pending.map_err(store_failed)?;

@@ -236,6 +236,8 @@ pub const DONE: &str = "done";
 pub enum Pending {
     User(Box<UserTurn>),
     Group(Box<GroupTurn>),
+    /// Additions to a group that wait for accounts which are yet to be made.
+    Waiting(Box<GroupTurn>),
     /// A user whose account is not there yet.
     Staged(ResourceId),
 }

@@ -139,6 +139,47 @@ pub(super) fn prepare(
     Ok(Some((group, turn)))
 }
 
+/// What is added to a group as soon as accounts are there that are yet to be made, as
+/// a turn of its own.
+pub(super) fn waiting(db: &Connection, key: GroupKey, limit: usize) -> Result<Option<GroupTurn>> {
+    let waits = |group: &Group| {
+        let live = group.tombstone.is_none() && group.read_only.is_none();
+        live && group.refused.is_none() && !aside::is_nameless(group)
+    };
+    let Some(group) = groups::by_key(db, key.0)?.filter(waits) else {
+        return Ok(None);
+    };
+    let open = open_pairs(db, WAITING, group.key, false, limit)?;
+    if open.adds.is_empty() || named_again::must_wait(db, &group)? {
+        return Ok(None);
+    }
+    Ok(Some(GroupTurn {
+        seq: group.seq.cast_unsigned(),
+        more: open.more,
+        doubted: false,
+        family: group.family.clone(),
+        named: Vec::new(),
+        before: Vec::new(),
+        mistakable: false,
+        guess: None,
+        work: GroupWork {
+            group: key,
+            id: group.id,
+            name: group.upstream_name,
+            // What is to be done before that is told before that.
+            naming: Naming::Rule,
+            wanted: true,
+            kept: false,
+            observed: Existence::Present,
+            made: true,
+            adds: open.adds,
+            removes: Vec::new(),
+            alone: 0,
+            full: None,
+        },
+    }))
+}
+
 #[derive(Default)]
 struct Open {
     adds: Vec<Principal>,
@@ -188,6 +229,13 @@ const NEW_LEAVERS: &str = concat!(
     " AND u.withdrawn <> 0 AND m.sent IS NULL"
 );
 const NEW_WORK: &str = concat!("SELECT 1 ", workable!(), " AND m.sent IS NULL");
+/// Whose account is not refused, and not there yet.
+const WAITING: &str = "SELECT u.key, u.id, u.account_key, u.upstream_id, 1, m.seq, m.desired
+     FROM memberships m INDEXED BY memberships_open JOIN users u ON u.key = m.user_key
+     WHERE m.group_key = ?1 AND m.desired <> m.observed AND m.desired = 1
+       AND u.account_key IS NOT NULL AND u.tombstone IS NULL AND u.wants = 1
+       AND u.withdrawn = 0 AND u.refused IS NULL AND NOT (u.existence = 1 AND u.unsure < 2)
+     LIMIT ?3";
 const ANY_OPEN: &str = "SELECT 1 FROM memberships INDEXED BY memberships_open
      WHERE group_key = ?1 AND desired <> observed";
 const MARK: &str = "UPDATE memberships SET before = observed, sent = ?3, observed = 2,

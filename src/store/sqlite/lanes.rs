@@ -75,15 +75,20 @@ pub(super) fn pending(
             .collect(),
     };
     for lane in lanes.into_iter().take(most) {
-        pending.extend(match lane {
+        match lane {
             Lane::User(key) => {
-                user_turn::prepare(db, key)?.map(|(_, turn)| Pending::User(Box::new(turn)))
+                let turn = user_turn::prepare(db, key)?;
+                pending.extend(turn.map(|(_, turn)| Pending::User(Box::new(turn))));
             }
-            Lane::Group(key) => match group_turn::prepare(db, key, PREVIEWED)? {
-                Some((_, turn)) => Some(Pending::Group(Box::new(families::counted(db, turn)?))),
-                None => None,
-            },
-        });
+            Lane::Group(key) => {
+                if let Some((_, turn)) = group_turn::prepare(db, key, PREVIEWED)? {
+                    pending.push(Pending::Group(Box::new(families::counted(db, turn)?)));
+                }
+                if let Some(turn) = group_turn::waiting(db, key, PREVIEWED)? {
+                    pending.push(Pending::Waiting(Box::new(families::counted(db, turn)?)));
+                }
+            }
+        }
     }
     Ok(pending)
 }
