@@ -185,12 +185,14 @@ async fn replace_and_delete(play: &mut Play<'_>, group: &str, known: &[String]) 
     })
     .await;
     play.step(Step {
-        says: "The group is no longer pushed: Okta deletes it.".into(),
+        says: "The group is no longer pushed: Okta deletes it. First it is read, as whoever was \
+               put in by hand would go with it."
+            .into(),
         method: Method::DELETE,
         path: format!("/Groups/{group}"),
         body: None,
         status: 204,
-        calls: 1,
+        calls: 2,
     })
     .await;
     let gone = play.members_upstream(UPSTREAM_NAME).is_none();
