@@ -497,6 +497,64 @@ async fn who_is_deactivated_leaves_the_sso_connection_where_that_is_wanted() {
     .await;
 }
 
+async fn signs_in(world: &World, name: &str) -> bool {
+    let state = world.state().await;
+    let users = state["users"].as_array().unwrap().clone();
+    let is = |user: &&Value| user["email"] == address(name);
+    users.iter().find(is).unwrap()["active"] == true
+}
+
+/// One Snyk Group whose SSO connections cannot be read keeps nobody in the others.
+#[tokio::test]
+async fn sso_connections_that_cannot_be_read_keep_nobody_in_the_others() {
+    let world = snyk_with("", "sso = \"remove\"").await;
+    let mel = id_of_user(&world, "mel").await;
+    let example = format!("10000000-0000-4000-8000-{:012x}", 1);
+    let rule = json!({
+        "failure": { "status": { "status": 403 } },
+        "operation": "list_sso_connections", "target": example,
+    });
+    world.faults(json!({ "rules": [rule] })).await;
+    activate(&world, &mel, false).await;
+    eventually("mel is out of all that can be read", async || {
+        !signs_in(&world, "mel").await && roles(&world, "mel").await.is_empty()
+    })
+    .await;
+    eventually("it is told of the other one", async || {
+        let waiting = world.status().await["connections"][0]["waiting"].to_string();
+        waiting.contains("SSO connections") && waiting.contains(&example)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_stays_as_the_last_administrator_can_sign_in_with_sso() {
+    let world = snyk_with("", "sso = \"remove\"").await;
+    let root = id_of_user(&world, "root").await;
+    let words = "the user stays in the SSO connections";
+    reason(activate(&world, &root, false).await, 400, words);
+    assert_eq!(roles(&world, "root").await, just(ADMIN));
+    assert!(signs_in(&world, "root").await);
+}
+
+#[tokio::test]
+async fn what_sso_refuses_undoes_nothing_of_the_end() {
+    let world = snyk_with("", "sso = \"remove\"").await;
+    let mel = id_of_user(&world, "mel").await;
+    let rule = json!({
+        "failure": { "status": { "status": 409 } }, "operation": "delete_sso_user",
+    });
+    world.faults(json!({ "rules": [rule] })).await;
+    let words = "everything else was taken away";
+    reason(activate(&world, &mel, false).await, 400, words);
+    assert!(roles(&world, "mel").await.is_empty());
+    let mel_here = world.get(&format!("/Users/{mel}")).await.expect(200).body;
+    assert_eq!(mel_here["active"], false);
+    world.faults(json!({ "rules": [] })).await;
+    activate(&world, &mel, false).await.expect(200);
+    eventually("mel is out of SSO", async || !signs_in(&world, "mel").await).await;
+}
+
 #[tokio::test]
 async fn groups_are_not_made_renamed_or_deleted_and_the_answer_says_why() {
     let world = snyk().await;

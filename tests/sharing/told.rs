@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::roles::{ELSEWHERE, SOON, is_clean};
 use crate::{
-    snyk::{LINK, activate, add, company, id_of_user, reason, remove, role, role_of},
+    snyk::{LINK, activate, add, company, id_of_user, reason, remove, role, role_of, roles},
     support::{Application, Tenant, World},
 };
 
@@ -103,4 +103,31 @@ async fn who_has_another_role_by_one_connection_is_not_shown_in_the_former_by_th
     // It is the first one's place.
     let members = role(&world, MEMBER).await;
     reason(add(&world, &members, &mel).await, 400, ELSEWHERE);
+}
+
+/// Also of who has no access just then by the one that only found it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_other_one_has_taken_away_since_is_given_back_to_nobody() {
+    let (mut world, mut other) = two().await;
+    let first = id_of_user(&world, "mel").await;
+    activate(&world, &first, false).await.expect(200);
+    is_clean(&world).await;
+    assert!(roles(&world, "mel").await.is_empty());
+    world.turn_to(&mut other);
+    let (labs, mel) = (
+        role_of(&world, "Labs", MEMBER).await,
+        id_of_user(&world, "mel").await,
+    );
+    add(&world, &labs, &mel).await.expect(204);
+    is_clean(&world).await;
+    remove(&world, &labs, &mel).await.expect(204);
+    is_clean(&world).await;
+    assert!(roles(&world, "mel").await.is_empty());
+    world.turn_to(&mut other);
+    assert_eq!(shown(&world, "Labs", MEMBER).await, BTreeSet::new());
+    activate(&world, &first, true).await.expect(200);
+    is_clean(&world).await;
+    let left = [format!("Example/{MEMBER}")].into();
+    assert_eq!(roles(&world, "mel").await, left);
+    assert_eq!(shown(&world, "Labs", MEMBER).await, BTreeSet::new());
 }

@@ -55,12 +55,13 @@ pub(super) fn replaced(
          FROM connections c JOIN connections e ON e.site = c.site AND e.key <> c.key
              JOIN groups g ON g.connection = e.key AND g.tombstone IS NULL
                  AND g.upstream_name = ?2
-             JOIN memberships m ON m.group_key = g.key AND m.desired = 1 AND m.observed = 1
-             JOIN users o ON o.key = m.user_key AND o.tombstone IS NULL AND o.wants = 1
-         WHERE c.key = ?1 AND (m.managed = 0 OR c.site_accounts = 0 OR NOT EXISTS (
-             SELECT 1 FROM users u WHERE u.connection = c.key
-                 AND u.account_key = o.account_key AND u.account_key IS NOT NULL
-                 AND (u.wants = 0 OR u.tombstone IS NOT NULL)))",
+             JOIN memberships m ON m.group_key = g.key AND m.desired = 1
+             JOIN users o ON o.key = m.user_key AND o.tombstone IS NULL
+         WHERE c.key = ?1 AND (m.managed = 0 AND (m.observed = 1 OR m.sent IS NULL)
+             OR m.observed = 1 AND o.wants = 1 AND (c.site_accounts = 0 OR NOT EXISTS (
+                 SELECT 1 FROM users u WHERE u.connection = c.key
+                     AND u.account_key = o.account_key AND u.account_key IS NOT NULL
+                     AND (u.wants = 0 OR u.tombstone IS NOT NULL))))",
     )?;
     let mut rows = select.query(params![group.connection, group.upstream_name])?;
     let mut gone = Vec::new();

@@ -168,22 +168,24 @@ pub(super) fn there_at(row: &Row<'_>) -> rusqlite::Result<There> {
 
 /// Memberships of other connections at the tenant of the user `u`, of the same
 /// account: by its id, and where that is not known, or accounts are known by their
-/// address, by its key. Not of who is to have no access there: that is looked at
-/// before it is given back. And not what is asked for on an account that is being
+/// address, by its key. What was only found, whoever is to have access there, as it
+/// would be given back otherwise, unless it is being said right now. What is asked
+/// for there only of who is to have access, and not on an account that is being
 /// ended: that is open again when it is made anew.
 macro_rules! known_elsewhere {
     () => {
         "SELECT m.group_key, m.user_key, m.managed FROM users u
              JOIN connections c ON c.key = u.connection
              JOIN connections e ON e.site = c.site AND e.key <> c.key
-             JOIN users o ON o.connection = e.key AND o.tombstone IS NULL AND o.wants = 1
+             JOIN users o ON o.connection = e.key AND o.tombstone IS NULL
                  AND (o.upstream_id = u.upstream_id AND o.upstream_id IS NOT NULL
                      OR o.account_key = u.account_key AND o.account_key IS NOT NULL
                          AND (c.site_accounts = 1 OR o.upstream_id IS NULL
                              OR u.upstream_id IS NULL))
-             JOIN memberships m ON m.user_key = o.key AND m.desired = 1 AND m.observed = 1
-                 AND (m.managed = 0 OR c.site_accounts = 0
-                     OR u.wants = 1 AND u.tombstone IS NULL)
+             JOIN memberships m ON m.user_key = o.key AND m.desired = 1
+                 AND (m.managed = 0 AND (m.observed = 1 OR m.sent IS NULL)
+                     OR m.observed = 1 AND o.wants = 1 AND (c.site_accounts = 0
+                         OR u.wants = 1 AND u.tombstone IS NULL))
              JOIN groups g ON g.key = m.group_key AND g.tombstone IS NULL
          WHERE u.key = ?1 AND "
     };
@@ -257,7 +259,8 @@ fn exchanged(
 
 /// An account was ended, and with it all that it had but what was spared. Of groups
 /// of families only those in which this connection ends anything. What others ask for
-/// waits until the account is made anew.
+/// waits until the account is made anew. Who is to have no access there either may
+/// have lost it by that connection, which gives it back: what went is named then.
 pub(super) fn ended(db: &Connection, user: &User, who: &Principal, at: Millis) -> Result<()> {
     if !shares(db, user.connection)? {
         return Ok(());
@@ -266,7 +269,7 @@ pub(super) fn ended(db: &Connection, user: &User, who: &Principal, at: Millis) -
     let spared = serde_json::to_string(&spared)?;
     let mut select = db.prepare_cached(concat!(
         known_elsewhere!(),
-        "m.managed = 0 AND g.upstream_name NOT IN (SELECT value FROM json_each(?2))
+        "m.managed = 0 AND o.wants = 1 AND m.observed = 1 AND g.upstream_name NOT IN (SELECT value FROM json_each(?2))
          AND (g.family IS NULL OR g.family NOT IN (SELECT value FROM json_each(?2))
              AND EXISTS (SELECT 1 FROM groups own
                  WHERE own.connection = u.connection AND own.family = g.family
@@ -276,12 +279,13 @@ pub(super) fn ended(db: &Connection, user: &User, who: &Principal, at: Millis) -
     are_gone(db, pairs.collect::<rusqlite::Result<_>>()?, at)
 }
 
-/// Of an end that is not done as a whole, what was ended by it: by the account, of
-/// which another connection may know the address alone.
+/// What was ended by an end, named one by one: by the account, of which another
+/// connection may know the address alone. What is asked for there is open again only
+/// where the end is not done as a whole.
 pub(super) fn ended_in_part(
     db: &Connection,
     user: &User,
-    ended: &[(String, String)],
+    (ended, whole): (&[(String, String)], bool),
     at: Millis,
 ) -> Result<()> {
     if ended.is_empty() || !shares(db, user.connection)? {
@@ -290,18 +294,20 @@ pub(super) fn ended_in_part(
     let mut select = db.prepare_cached(
         "SELECT m.group_key, m.user_key, m.managed FROM connections c
              JOIN connections e ON e.site = c.site AND e.key <> c.key
-             JOIN users o ON o.connection = e.key AND o.tombstone IS NULL AND o.wants = 1
+             JOIN users o ON o.connection = e.key AND o.tombstone IS NULL
                  AND (o.upstream_id = ?2 AND o.upstream_id IS NOT NULL
                      OR o.account_key = ?3 AND o.account_key IS NOT NULL
                          AND o.upstream_id IS NULL)
-             JOIN memberships m ON m.user_key = o.key AND m.desired = 1 AND m.observed = 1
+             JOIN memberships m ON m.user_key = o.key AND m.desired = 1
+                 AND (m.managed = 0 AND (m.observed = 1 OR m.sent IS NULL)
+                     OR m.observed = 1 AND o.wants = 1 AND NOT ?5)
              JOIN groups g ON g.key = m.group_key AND g.tombstone IS NULL
                  AND g.upstream_name = ?4
          WHERE c.key = ?1",
     )?;
     let mut gone = Vec::new();
     for (account, group) in ended {
-        let known = params![user.connection, account, user.account_key, group];
+        let known = params![user.connection, account, user.account_key, group, whole];
         let pairs = select.query_map(known, there_at)?;
         gone.extend(pairs.collect::<rusqlite::Result<Vec<_>>>()?);
     }

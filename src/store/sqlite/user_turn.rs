@@ -194,9 +194,7 @@ pub(super) fn end(
     point!("user-turn.saved");
     let ended = learned.settled && !refused;
     for (operation, outcome, took) in &learned.calls {
-        if !ended {
-            sharing::ended_in_part(db, &user, &took.ended, at)?;
-        }
+        sharing::ended_in_part(db, &user, (&took.ended, ended), at)?;
         if let Operation::DeactivateUser { principal } = operation
             && ended
             && outcome != UNANSWERED

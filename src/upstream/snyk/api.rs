@@ -293,14 +293,14 @@ impl Api {
         self.all(list, |_, _| {}, one).await
     }
 
-    /// Off-boarding: the user is taken out of the SSO connection. One who is
-    /// not in it is as good as gone.
+    /// Off-boarding: the user is taken out of the SSO connection. False of one who is
+    /// not in it, which is as good as gone.
     pub async fn delete_sso_user(
         &self,
         group: &str,
         sso: &str,
         user: &str,
-    ) -> Result<(), UpstreamError> {
+    ) -> Result<bool, UpstreamError> {
         let write = Write {
             method: Method::DELETE,
             template: SSO_USER,
@@ -310,7 +310,8 @@ impl Api {
             priority: Priority::Revocation,
         };
         match self.write(write).await {
-            Ok(_) | Err(UpstreamError::Missing { .. }) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(UpstreamError::Missing { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }

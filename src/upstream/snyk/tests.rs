@@ -317,6 +317,61 @@ async fn what_can_be_withdrawn_is_withdrawn_and_the_rest_is_told() {
     script.all_was_asked();
 }
 
+/// As [`giving`], where whoever leaves is taken out of the SSO connection, too.
+fn leaving_sso(script: &Script) -> Arc<dyn Upstream> {
+    let groups =
+        format!("sso = \"remove\"\n[[groups]]\ngroup = \"{GROUP}\"\nrole_id = \"{VIEWER}\"");
+    let upstream = open(Settings {
+        base_url: Some(format!("http://{}/rest", script.address)),
+        token: TokenSource::Literal("a-token".to_owned().into()),
+        ..toml::from_str(&groups).unwrap()
+    });
+    upstream.unwrap()
+}
+
+fn connections() -> (String, u16, Value) {
+    let path = format!("GET /rest/groups/{GROUP}/sso_connections?limit=100&version=2025-11-05");
+    let one = json!({ "id": "sso-1", "attributes": { "name": "SSO" } });
+    (path, 200, json!({ "data": [one] }))
+}
+
+fn leave_sso(status: u16) -> (String, u16, Value) {
+    let path =
+        format!("DELETE /rest/groups/{GROUP}/sso_connections/sso-1/users/old?version=2025-11-05");
+    (path, status, Value::Null)
+}
+
+#[tokio::test]
+async fn who_is_not_let_out_of_the_sso_connection_is_out_of_the_rest() {
+    let one = membership("m-1", "old", VIEWER);
+    let lines = [
+        look("user_id=old", std::slice::from_ref(&one)),
+        delete("m-1", 204),
+        connections(),
+        leave_sso(400),
+        look("user_id=old", &[]),
+        look(BY_EMAIL, &[]),
+        connections(),
+        leave_sso(422),
+    ];
+    let script = script(&lines).await;
+    let upstream = leaving_sso(&script);
+    let Err(UpstreamError::Partly { reason }) = withdraw(&upstream).await else {
+        panic!("the membership has gone")
+    };
+    assert!(
+        reason.contains("SSO connections of the Snyk Group"),
+        "{reason}"
+    );
+    // When nothing is left but that, nothing can be done.
+    let refused = withdraw(&upstream).await;
+    assert!(
+        matches!(refused, Err(UpstreamError::Barred { .. })),
+        "{refused:?}"
+    );
+    script.all_was_asked();
+}
+
 #[tokio::test]
 async fn two_users_of_one_address_are_nobody() {
     let two = [

@@ -4,7 +4,7 @@
 //! user has something or is shown to. Each Snyk Group is left by itself: what one
 //! refuses, or cannot be read of it, keeps nobody in the others, is told by name,
 //! and once something went nothing is told to be undone. Where somebody is the last
-//! administrator that one membership stays. What waits for a look at a group keeps
+//! administrator that one membership stays, and the right to sign in. What waits for a look at a group keeps
 //! that alone.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +30,7 @@ use crate::{
 
 mod end;
 
-use end::{End, half_done};
+use end::{End, unread};
 pub(super) use end::{remedy, why};
 
 /// So often it is looked for what was not there any more as it was shown.
@@ -73,15 +73,16 @@ impl Snyk {
                 reason: "what was sent before the start may count still".into(),
             }));
         }
-        let (found, users) = (end.found, std::mem::take(&mut end.users));
-        let left = end.left()?;
-        if self.settings.sso == Sso::Remove && who.keeps.is_empty() {
+        let found = end.found;
+        let is_whole = end.refused.is_none() || end.begun;
+        if self.settings.sso == Sso::Remove && who.keeps.is_empty() && is_whole {
             own.retain(|group| !shares(who, group));
-            for user in &users {
-                self.leave_sso(&own, user).await.map_err(half_done)?;
-            }
+            self.leave_all_sso(&own, &mut end).await;
         }
-        match left {
+        if let Some(error) = self.unended(&mut end) {
+            return Err(end.broken_off(error));
+        }
+        match end.left()? {
             None if found => Ok(Outcome::default()),
             None => Ok(outcome(who, MemberOutcome::Seen)),
             Some(reason) => Err(UpstreamError::Partly { reason }),
@@ -208,6 +209,7 @@ impl Snyk {
     ) -> Result<bool, UpstreamError> {
         end.found |= !memberships.is_empty();
         (end.refused, end.waits) = (None, None);
+        end.stay.clear();
         let mut leave = match self.may_go(group, memberships).await? {
             Permit::Given(leave) => leave,
             Permit::NotYet(wait) => {
@@ -215,6 +217,13 @@ impl Snyk {
                 return Ok(true);
             }
             Permit::Never(reason) => {
+                end.stay
+                    .extend(memberships.iter().map(|it| it.user_id.clone()));
+                let stays = match self.settings.sso {
+                    Sso::Remove => "; the user stays in the SSO connections, to sign in for that",
+                    Sso::Ignore | Sso::Link => "",
+                };
+                let reason = format!("{reason}{stays}");
                 end.refused = Some(UpstreamError::Barred { reason });
                 return Ok(true);
             }
@@ -292,14 +301,49 @@ impl Snyk {
         }
     }
 
-    async fn leave_sso(&self, groups: &[String], user: &str) -> Result<(), UpstreamError> {
-        for group in groups {
-            for sso in self.api.sso_connections(group).await? {
-                self.api.delete_sso_user(group, &sso.id, user).await?;
-            }
+    /// Out of the SSO connections of each Snyk Group, but for whoever stays as the last
+    /// who administers one, and could not sign in to do so.
+    async fn leave_all_sso(&self, groups: &[String], end: &mut End) {
+        let users: Vec<String> = end.users.difference(&end.stay).cloned().collect();
+        let ends = groups.iter().map(|group| self.leave_sso(group, &users));
+        let ends: Vec<_> = ends.collect();
+        let mut ends = stream::iter(ends).buffer_unordered(AT_ONCE);
+        while let Some(one) = ends.next().await {
+            end.add(one);
         }
         *self.sso_users.lock().await = None;
-        Ok(())
+    }
+
+    async fn leave_sso(&self, group: &str, users: &[String]) -> End {
+        let mut end = End::default();
+        if users.is_empty() {
+            return end;
+        }
+        let connections = match self.api.sso_connections(group).await {
+            Ok(connections) => connections,
+            Err(error) => {
+                end.fails_sso(group, unread(error));
+                return end;
+            }
+        };
+        for sso in &connections {
+            for user in users {
+                match self.api.delete_sso_user(group, &sso.id, user).await {
+                    Ok(true) => end.begun = true,
+                    Ok(false) => {}
+                    Err(
+                        error @ (UpstreamError::Later { .. }
+                        | UpstreamError::Denied { .. }
+                        | UpstreamError::Unknown { .. }),
+                    ) => end.fails_sso(group, error),
+                    Err(error) => {
+                        tracing::warn!(%group, %error, "a user stays among the SSO users");
+                        end.refused_sso.insert(group.to_owned());
+                    }
+                }
+            }
+        }
+        end
     }
 }
 

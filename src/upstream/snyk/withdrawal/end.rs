@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::super::{Snyk, membership::NOT_SHOWN};
+use super::super::{
+    Snyk,
+    membership::{NOT_SHOWN, later},
+};
 use crate::upstream::{UpstreamError, client::note_left};
 
 impl Snyk {
@@ -14,7 +17,8 @@ impl Snyk {
     /// Which Snyk Groups these are is told, unless Snyk is away altogether.
     pub(super) fn unended(&self, end: &mut End) -> Option<UpstreamError> {
         let failed = std::mem::take(&mut end.failed);
-        if failed.is_empty() {
+        let of_sso = std::mem::take(&mut end.failed_sso);
+        if failed.is_empty() && of_sso.is_empty() {
             return None;
         }
         let whys = failed.iter().map(|(group, error)| {
@@ -22,6 +26,13 @@ impl Snyk {
             format!("of the Snyk Group {group} {}", why(error))
         });
         let mut whys: Vec<String> = whys.collect();
+        whys.extend(of_sso.iter().map(|(group, error)| {
+            tracing::warn!(%group, %error, "a user who leaves may be among the SSO users still");
+            let why = why(error);
+            format!("of the SSO connections of the Snyk Group {group} {why}")
+        }));
+        whys.extend(end.sso_reason());
+        let failed: Vec<UpstreamError> = failed.into_values().chain(of_sso.into_values()).collect();
         if let Some(UpstreamError::Barred { reason }) = &end.refused {
             whys.push(format!("of another one it is refused: {reason}"));
         }
@@ -31,17 +42,12 @@ impl Snyk {
         }
         let is_unclear = |error: &&UpstreamError| matches!(error, UpstreamError::Unknown { .. });
         let is_denied = |error: &UpstreamError| matches!(error, UpstreamError::Denied { .. });
-        let unclear = failed.values().find(is_unclear);
-        let denied = || {
-            failed
-                .values()
-                .next()
-                .filter(|_| failed.values().all(is_denied))
-        };
+        let unclear = failed.iter().find(is_unclear);
+        let denied = || failed.first().filter(|_| failed.iter().all(is_denied));
         if let Some(error) = unclear.or_else(denied) {
             return Some(error.clone());
         }
-        let after = failed.values().map(|error| match error {
+        let after = failed.iter().map(|error| match error {
             UpstreamError::Later { after, .. } => *after,
             _ => None,
         });
@@ -68,6 +74,12 @@ pub(super) struct End {
     pub(super) waits: Option<Duration>,
     /// What could not be read or got no answer, by the ids of the Snyk Groups.
     pub(super) failed: BTreeMap<String, UpstreamError>,
+    /// The same of its SSO connections.
+    pub(super) failed_sso: BTreeMap<String, UpstreamError>,
+    /// The ids of the Snyk Groups out of whose SSO connections somebody is not let.
+    pub(super) refused_sso: BTreeSet<String>,
+    /// The ids of those who stay as the last who administer a Snyk Group.
+    pub(super) stay: BTreeSet<String>,
 }
 
 impl End {
@@ -80,14 +92,19 @@ impl End {
         for (group, error) in other.failed {
             self.fails(&group, error);
         }
+        for (group, error) in other.failed_sso {
+            self.fails_sso(&group, error);
+        }
+        self.refused_sso.extend(other.refused_sso);
+        self.stay.extend(other.stay);
     }
 
     pub(super) fn fails(&mut self, group: &str, error: UpstreamError) {
-        // What may have been done counts most.
-        let unclear = matches!(error, UpstreamError::Unknown { .. });
-        if unclear || !self.failed.contains_key(group) {
-            self.failed.insert(group.to_owned(), error);
-        }
+        note_failed(&mut self.failed, group, error);
+    }
+
+    pub(super) fn fails_sso(&mut self, group: &str, error: UpstreamError) {
+        note_failed(&mut self.failed_sso, group, error);
     }
 
     pub(super) fn broken_off(&self, error: UpstreamError) -> UpstreamError {
@@ -96,17 +113,56 @@ impl End {
 
     /// Why something stays, where others have gone; an error if none has.
     pub(super) fn left(self) -> Result<Option<String>, UpstreamError> {
-        match self.refused {
-            None => Ok(None),
-            Some(error) if !self.begun => Err(error),
-            Some(UpstreamError::Barred { reason }) => Ok(Some(reason)),
+        let mut whys: Vec<String> = Vec::new();
+        match &self.refused {
+            Some(error) if !self.begun => return Err(error.clone()),
+            Some(UpstreamError::Barred { reason }) => whys.push(reason.clone()),
             Some(error) => {
                 tracing::warn!(%error, "a membership stays");
                 let reason = "it refused to end one of the memberships; its own words are in the \
                               bridge's log";
-                Ok(Some(reason.to_owned()))
+                whys.push(reason.into());
             }
+            None => {}
         }
+        whys.extend(self.sso_reason());
+        if whys.is_empty() {
+            return Ok(None);
+        }
+        let reason = whys.join("; ");
+        if self.begun {
+            Ok(Some(reason))
+        } else {
+            Err(UpstreamError::Barred { reason })
+        }
+    }
+
+    fn sso_reason(&self) -> Option<String> {
+        let groups: Vec<&str> = self.refused_sso.iter().map(String::as_str).collect();
+        (!groups.is_empty()).then(|| {
+            format!(
+                "it refused to take the user out of the SSO connections of the Snyk Group {}; its \
+                 own words are in the bridge's log",
+                groups.join(" and ")
+            )
+        })
+    }
+}
+
+fn note_failed(failed: &mut BTreeMap<String, UpstreamError>, group: &str, error: UpstreamError) {
+    // What may have been done counts most.
+    let unclear = matches!(error, UpstreamError::Unknown { .. });
+    if unclear || !failed.contains_key(group) {
+        failed.insert(group.to_owned(), error);
+    }
+}
+
+/// Nothing was written by a look.
+pub(super) fn unread(error: UpstreamError) -> UpstreamError {
+    match error {
+        UpstreamError::Unknown { reason } => later(&reason),
+        UpstreamError::Missing { .. } => later(NOT_SHOWN),
+        other => other,
     }
 }
 
@@ -141,7 +197,7 @@ pub(in super::super) fn why(error: &UpstreamError) -> &'static str {
 }
 
 /// Something was taken away already, so it is open what the whole came to.
-pub(super) fn half_done(error: UpstreamError) -> UpstreamError {
+fn half_done(error: UpstreamError) -> UpstreamError {
     match error {
         UpstreamError::Later { reason, .. } | UpstreamError::Denied { reason } => {
             UpstreamError::Unknown { reason }
