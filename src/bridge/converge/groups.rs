@@ -21,7 +21,7 @@ use crate::{
     },
     scim::resource::ResourceId,
     store::{GroupLearned, GroupTurn, Guess, StoreError},
-    upstream::{RemoteGroup, RemoteMember, Upstream, UpstreamError, noting},
+    upstream::{RemoteMember, Upstream, UpstreamError, noting},
 };
 
 mod failures;

@@ -37,7 +37,7 @@ impl Snyk {
             whys.push(format!("of another one it is refused: {reason}"));
         }
         if !self.api.condition().unreachable {
-            let remedy = remedy(failed.values());
+            let remedy = remedy(failed.iter());
             note_left(format!("{}; {REMEDY}{remedy}", whys.join("; ")));
         }
         let is_unclear = |error: &&UpstreamError| matches!(error, UpstreamError::Unknown { .. });
