@@ -19,6 +19,7 @@ use script::Script;
 mod declarations;
 mod doubts;
 mod errors;
+mod names;
 mod pitfalls;
 pub(in crate::upstream) mod script;
 
