@@ -105,7 +105,7 @@ const ROWS: [Row; 53] = [
     ),
     gauge(
         "refused_memberships",
-        "Memberships that the application refused after the answer.",
+        "Memberships that the application refused, until they are asked for again.",
         |c| c.counts.refused_memberships,
     ),
     gauge(
