@@ -41,31 +41,11 @@ impl Rest {
             };
             found.push(reading(Name::FindUser, nobody));
         }
-        found.extend(self.about_names().map(good));
         if found.iter().all(|finding| finding.ok) {
             let untried = "the right to write is not tried, because trying would change something";
             found.push(good(untried.into()));
         }
         found
-    }
-
-    /// Where a call takes something away by name, and no list tells which account
-    /// an id has by then.
-    fn about_names(&self) -> Option<String> {
-        let by_name = |(name, id): (Name, &str)| {
-            let operation = self.settings.operation(name);
-            operation.is_some_and(|operation| !operation.holes().contains(id))
-        };
-        let takes = [
-            (Name::DeactivateUser, "user.id"),
-            (Name::RemoveMembers, "member.id"),
-        ];
-        let blind = !self.settings.has(Name::ListUsers) || self.settings.user.id.is_none();
-        (blind && takes.into_iter().any(by_name)).then(|| {
-            "accounts are ended, or members removed, by name, and whose a name is by then cannot \
-             be looked up: list_users with user.id would tell it"
-                .to_owned()
-        })
     }
 }
 

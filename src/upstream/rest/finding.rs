@@ -7,7 +7,7 @@
 use super::{
     Rest,
     answers::{self, ID, SPELLED},
-    calls::{later, rejected},
+    calls::later,
     memory::Thing,
     operation::Name,
     paging::unclear,
@@ -178,66 +178,6 @@ impl Rest {
             return Err(later("a reading misses the account, and may lag behind"));
         }
         Ok(found)
-    }
-
-    /// What an account of a known id is called now, before a call takes something
-    /// from it by name: the name may be somebody else's. `None` where the id is
-    /// gone and the name is another's. Where no reading shows ids, it is the name
-    /// that is known.
-    pub(super) async fn name_now(
-        &self,
-        id: &str,
-        account: &str,
-    ) -> Result<Option<String>, UpstreamError> {
-        let mut has_another = false;
-        if self.settings.has(Name::FindUser) {
-            let found = match self.account(account).await {
-                // It answers whom it knows by a former name; the list tells.
-                Err(UpstreamError::Unknown { .. }) if self.lists_users() => None,
-                found => found?,
-            };
-            match found.map(|user| user.upstream_id) {
-                Some(now) if now.as_deref().is_none_or(|now| now == id) => {
-                    return Ok(Some(account.to_owned()));
-                }
-                Some(_) => has_another = true,
-                None => {}
-            }
-        }
-        if has_another && !self.lists_users() {
-            return Err(rejected(
-                "another account has this name by now, and no list tells where the one is that \
-                 is known"
-                    .into(),
-            ));
-        }
-        self.name_among(&self.users().await?, has_another, id, account)
-    }
-
-    /// The same, of all users.
-    pub(super) fn name_among(
-        &self,
-        all: &[RemoteUser],
-        has_another: bool,
-        id: &str,
-        account: &str,
-    ) -> Result<Option<String>, UpstreamError> {
-        let mut users = all.iter();
-        if let Some(user) = users.find(|user| user.upstream_id.as_deref() == Some(id)) {
-            return Ok(Some(user.account.clone()));
-        }
-        let known = account.to_lowercase();
-        let is_another = |it: &RemoteUser| it.account == known && it.upstream_id.is_some();
-        if !has_another && !all.iter().any(is_another) {
-            return Ok(Some(account.to_owned()));
-        }
-        if self.memory.is_gone(Thing::Id(id.to_owned())) {
-            return Ok(None);
-        }
-        Err(later(
-            "another account has this name, and a reading misses the one that is known, and may \
-             lag behind",
-        ))
     }
 
     /// Users as they were read, from here on in the lower case that the engine

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     plan::state::{Principal, UserKey},
-    upstream::{MemberOutcome, Outcome, Upstream, UpstreamError},
+    upstream::{MemberOutcome, Outcome, UpstreamError},
 };
 
 impl Rest {
@@ -52,9 +52,7 @@ impl Rest {
                     Place::Nowhere => Err(UpstreamError::Missing { reason }),
                     // Who is in the one that has the name now is not known.
                     Place::Elsewhere => Err(UpstreamError::Missed { reason }),
-                    Place::Here if self.was_renewed(name, members, &told).await? => {
-                        Err(later(reason))
-                    }
+                    Place::Here if self.was_renewed(members, &told).await? => Err(later(reason)),
                     Place::Here if name == Name::RemoveMembers => unsettled(members, reason),
                     Place::Here => Err(rejected(reason)),
                 }
@@ -91,36 +89,19 @@ impl Rest {
 
     /// What is filled in of members. Ids that are wanted and not known are
     /// looked up, one by one; `Missing` is one who is nowhere. Whoever has another
-    /// address by now than the one that is known here is given nothing, and what
-    /// is taken away by name is taken from the account of the id.
+    /// address by now than the one that is known here is given nothing.
     pub(super) async fn told(
         &self,
         name: Name,
         members: &[Principal],
     ) -> Result<Vec<Told>, UpstreamError> {
         let wants_ids = self.declared(name)?.holes().contains("member.id");
-        let takes = name == Name::RemoveMembers;
-        let all = match members {
-            [_, _, ..] if takes && !wants_ids && self.lists_users() => {
-                Some(self.users().await.map_err(unsent)?)
-            }
-            _ => None,
-        };
         let mut told = Vec::with_capacity(members.len());
         for member in members {
             let known = member.upstream_id.as_deref();
             let mut id = known.map(|id| self.memory.live_id(&member.account, id));
-            let mut account = member.account.clone();
-            if let Some(id) = id.as_ref().filter(|_| takes && !wants_ids) {
-                let now = match &all {
-                    Some(all) => self.name_among(all, false, id, &account),
-                    None => self.name_now(id, &account).await.map_err(unsent),
-                };
-                account = now?.ok_or_else(|| UpstreamError::Missing {
-                    reason: "there is no account of one of the members".into(),
-                })?;
-            }
-            if let Some(id) = id.as_ref().filter(|_| !takes) {
+            let gives = wants_ids && name != Name::RemoveMembers;
+            if let Some(id) = id.as_ref().filter(|_| gives) {
                 let moved = self.has_another_address(id, &member.account).await;
                 if moved.map_err(unsent)? {
                     return Err(barred(MOVED));
@@ -129,7 +110,7 @@ impl Rest {
             if wants_ids && id.is_none() {
                 id = self.id_of(name, member, members.len()).await?;
             }
-            let mut values = vec![("member.account", self.memory.spelled(&account))];
+            let mut values = vec![("member.account", self.memory.spelled(&member.account))];
             values.extend(id.map(|id| ("member.id", id)));
             told.push(values);
         }
@@ -160,20 +141,15 @@ impl Rest {
     }
 
     /// Whether the one who was told is known there by another id, because the
-    /// account was made anew; the next call tells that one. Of a call by name it
-    /// would be somebody else's.
+    /// account was made anew; the next call tells that one.
     async fn was_renewed(
         &self,
-        name: Name,
         members: &[Principal],
         told: &[Told],
     ) -> Result<bool, UpstreamError> {
         let ([member], [told]) = (members, told) else {
             return Ok(false);
         };
-        if !self.declared(name)?.holes().contains("member.id") {
-            return Ok(false);
-        }
         let sent = told.iter().find(|(hole, _)| *hole == "member.id");
         let (Some((_, sent)), Some(known)) = (sent, &member.upstream_id) else {
             return Ok(false);

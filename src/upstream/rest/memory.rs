@@ -27,8 +27,6 @@ pub(super) enum Thing {
     Group(String),
     /// In lower case.
     Account(String),
-    /// An account, by its id.
-    Id(String),
 }
 
 /// A group as it was last read.
@@ -179,7 +177,6 @@ impl Memory {
 
     /// The account of an id has this address.
     pub(super) fn has_address(&self, id: &str, account: &str) {
-        self.there(&Thing::Id(id.to_owned()));
         put(&self.addresses, id.to_owned(), account.to_lowercase());
     }
 

@@ -19,7 +19,6 @@ use script::Script;
 mod declarations;
 mod doubts;
 mod errors;
-mod names;
 mod pitfalls;
 pub(in crate::upstream) mod script;
 

@@ -118,19 +118,10 @@ impl Rest {
         &self,
         principal: &Principal,
     ) -> Result<Outcome, UpstreamError> {
-        let (name, mut account) = (Name::DeactivateUser, principal.account.as_str());
-        let by_id = self.declared(name)?.holes().contains("user.id");
+        let (name, account) = (Name::DeactivateUser, principal.account.as_str());
         let known = principal.upstream_id.as_deref();
         let mut id = known.map(|id| self.memory.live_id(account, id));
-        let now;
-        if let (Some(id), false) = (&id, by_id) {
-            now = self.name_now(id, account).await.map_err(unsent)?;
-            let Some(now) = &now else {
-                return Ok(Outcome::default());
-            };
-            account = now;
-        }
-        if id.is_none() && by_id {
+        if id.is_none() && self.declared(name)?.holes().contains("user.id") {
             match self.sure_account(account).await.map_err(unsent)? {
                 Some(found) if found.active => id = found.upstream_id,
                 found => return Ok(of_account(found.and_then(|it| it.upstream_id))),
@@ -144,10 +135,7 @@ impl Rest {
             None | Some(RemoteUser { active: false, .. }) => Ok(Outcome::default()),
             // It was made anew.
             Some(found)
-                if by_id
-                    && id.is_some()
-                    && found.upstream_id.is_some()
-                    && found.upstream_id != id =>
+                if id.is_some() && found.upstream_id.is_some() && found.upstream_id != id =>
             {
                 self.end(account, found.upstream_id.as_deref()).await
             }
