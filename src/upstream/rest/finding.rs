@@ -219,6 +219,33 @@ impl Rest {
         Ok(found.and_then(|it| it.upstream_id).as_deref() != Some(id))
     }
 
+    /// The account of an id, whatever its address is by now, where a list shows it.
+    pub(super) async fn account_of(&self, id: &str) -> Result<Option<RemoteUser>, UpstreamError> {
+        let all = self.users().await?;
+        let has_id = |user: &RemoteUser| user.upstream_id.as_deref() == Some(id);
+        Ok(all.into_iter().find(has_id))
+    }
+
+    /// Where the account of an id is by now, if it is elsewhere than at the address
+    /// that it is known by here; that one may be somebody else's then. Without a search
+    /// it is asked only where a reading has shown another address.
+    pub(super) async fn has_moved(
+        &self,
+        id: &str,
+        account: &str,
+    ) -> Result<Option<RemoteUser>, UpstreamError> {
+        let looks = self.settings.has(Name::FindUser) || self.memory.has_another(id, account);
+        if !looks || self.settings.user.known_by == KnownBy::Id {
+            return Ok(None);
+        }
+        let found = self.look_for_account(account).await?;
+        if found.is_some_and(|it| it.upstream_id.is_none_or(|it| it == id)) {
+            return Ok(None);
+        }
+        let now = self.account_of(id).await?;
+        Ok(now.filter(|it| it.account != account.to_lowercase()))
+    }
+
     /// Whether the search for a user names it in its path, so that the answer
     /// is that one or none.
     fn finds_one(&self) -> bool {

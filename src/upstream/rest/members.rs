@@ -100,17 +100,24 @@ impl Rest {
         for member in members {
             let known = member.upstream_id.as_deref();
             let mut id = known.map(|id| self.memory.live_id(&member.account, id));
-            let gives = wants_ids && name != Name::RemoveMembers;
-            if let Some(id) = id.as_ref().filter(|_| gives) {
-                let moved = self.has_another_address(id, &member.account).await;
-                if moved.map_err(unsent)? {
-                    return Err(barred(MOVED));
+            let mut spelled = self.memory.spelled(&member.account);
+            if let Some(id) = &id {
+                let takes = name == Name::RemoveMembers;
+                let moved = self.has_another_address(id, &member.account);
+                if !(takes && wants_ids) && moved.await.map_err(unsent)? {
+                    if !takes {
+                        return Err(barred(MOVED));
+                    }
+                    // Who has the address by now is not who is taken out.
+                    if let Some(now) = self.account_of(id).await.map_err(unsent)? {
+                        spelled = self.memory.spelled(&now.account);
+                    }
                 }
             }
             if wants_ids && id.is_none() {
                 id = self.id_of(name, member, members.len()).await?;
             }
-            let mut values = vec![("member.account", self.memory.spelled(&member.account))];
+            let mut values = vec![("member.account", spelled)];
             values.extend(id.map(|id| ("member.id", id)));
             told.push(values);
         }

@@ -192,6 +192,9 @@ impl<'a> Pages<'a> {
             ));
         }
         match (total, has_more(paging, answer)?) {
+            (Some(total), Some(false)) if total > self.entries => Err(unclear(
+                "the answer says that there is no other page, and that the list holds more",
+            )),
             (_, Some(more)) => Ok(more),
             (Some(total), None) if count == 0 && total > self.entries => Err(unclear(
                 "the list is cut off: it holds fewer entries than it says",
@@ -207,7 +210,14 @@ impl<'a> Pages<'a> {
             return Ok(false);
         }
         let found = paging.next.as_ref().and_then(|next| next.of(answer));
-        let Some(next) = found.and_then(text_of) else {
+        let said = found.filter(|it| !matches!(it, Value::Null | Value::Bool(false)));
+        let next = found.and_then(text_of);
+        if said.is_some_and(|it| it.as_str() != Some("")) && next.is_none() {
+            return Err(unclear(
+                "what leads to the next page is neither a text nor a number: point next at that",
+            ));
+        }
+        let Some(next) = next else {
             return match more {
                 Some(true) => Err(unclear("there is another page, and no way to it")),
                 _ => Ok(false),
@@ -294,6 +304,13 @@ mod tests {
         );
         let round = [(json!({ "next": "x" }), 2), (json!({ "next": "x" }), 2)];
         assert!(asked(paging, &round).is_err(), "the same page again");
+        for odd in [json!({ "href": "?after=x" }), json!(["x"]), json!(true)] {
+            assert!(asked(paging, &[(json!({ "next": odd }), 2)]).is_err());
+        }
+        for end in [json!(""), json!(false)] {
+            let read = asked(paging, &[(json!({ "next": end }), 2)]).unwrap();
+            assert_eq!(read.len(), 1);
+        }
         let more = format!("{paging}\nmore = \"/more\"");
         let last = [(json!({ "next": "x", "more": false }), 2)];
         assert_eq!(asked(&more, &last).unwrap().len(), 1);
@@ -364,6 +381,9 @@ mod tests {
             asked(offset, &[(total(), 2), (total(), 0)]).is_err(),
             "cut off"
         );
+        let both = format!("{offset}\nmore = \"/more\"");
+        let cut = json!({ "total": 3, "more": false });
+        assert!(asked(&both, &[(cut, 2)]).is_err(), "it says otherwise");
     }
     #[test]
     fn a_list_that_changes_or_never_ends_is_none() {

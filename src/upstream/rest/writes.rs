@@ -127,6 +127,16 @@ impl Rest {
                 found => return Ok(of_account(found.and_then(|it| it.upstream_id))),
             }
         }
+        if let Some(id) = id.as_deref()
+            && !self.declared(name)?.holes().contains("user.id")
+            && let Some(now) = self.has_moved(id, account).await.map_err(unsent)?
+        {
+            // The call names an account by its address, and theirs is another by now.
+            return match now.active {
+                true => self.end(&now.account, Some(id)).await,
+                false => Ok(of_account(Some(id.to_owned()))),
+            };
+        }
         let reason = match self.end(account, id.as_deref()).await {
             Err(UpstreamError::Missing { reason }) => reason,
             ended => return ended,

@@ -501,3 +501,63 @@ async fn a_success_that_tells_an_error_is_none_unless_a_row_or_a_list_explains_i
     assert!(application.groups().await.is_err(), "and nobody is gone");
     script.all_was_asked();
 }
+
+/// Calls name accounts by their addresses, though ids are known.
+const BY_ADDRESS: [(&str, &str); 3] = [
+    ("\"/users/{user.id}\"", "\"/users/{user.account}\""),
+    (
+        "[{ id = \"{member.id}\" }]",
+        "[{ mail = \"{member.account}\" }]",
+    ),
+    ("/members/{member.id}", "/members/{member.account}"),
+];
+const ANOTHERS: &str = r#"{"rows":[{"id":9,"mail":"u1@example.com","on":true}]}"#;
+const MOVED: &str = r#"{"rows":[{"id":9,"mail":"u1@example.com","on":true},
+    {"id":5,"mail":"Old@example.com","on":true}]}"#;
+
+#[tokio::test]
+async fn who_leaves_is_ended_by_the_address_of_their_id_and_not_who_has_theirs_by_now() {
+    for (shown, listed, ended_there) in [
+        (ANN, None, "DELETE /v1/users/u1%40example.com"),
+        (ANOTHERS, Some(MOVED), "DELETE /v1/users/Old%40example.com"),
+        (NONE, Some(MOVED), "DELETE /v1/users/Old%40example.com"),
+        // Nobody else has the id: the account was made anew.
+        (
+            ANOTHERS,
+            Some(ANOTHERS),
+            "DELETE /v1/users/u1%40example.com",
+        ),
+    ] {
+        let mut script = vec![(SEARCH, 200, shown)];
+        // A search that finds nothing is followed by a look into the list.
+        script.extend((shown == NONE).then_some(("GET /v1/users", 200, MOVED)));
+        script.extend(listed.map(|list| ("GET /v1/users", 200, list)));
+        script.push((ended_there, 200, ""));
+        let (application, script) = scripted(&BY_ADDRESS, &script).await;
+        assert_eq!(ended(application.apply(&end(Some("5"))).await), "done");
+        script.all_was_asked();
+    }
+}
+
+#[tokio::test]
+async fn whom_a_reading_shows_elsewhere_is_taken_out_there_and_given_nothing_by_address() {
+    let ann = [principal(1, Some("5"))];
+    let crew = ("GET /v1/groups", 200, CREW);
+    let (application, script) = scripted(
+        &BY_ADDRESS,
+        &[
+            ("GET /v1/users", 200, MOVED),
+            crew,
+            (SEARCH, 200, ANOTHERS),
+            (SEARCH, 200, ANOTHERS),
+            ("GET /v1/users", 200, MOVED),
+            ("DELETE /v1/groups/7/members/Old%40example.com", 200, ""),
+        ],
+    )
+    .await;
+    application.users().await.unwrap();
+    let given = application.apply(&add(&ann)).await;
+    assert_eq!(ended(given), "barred", "somebody else has the address");
+    assert_eq!(ended(application.apply(&remove(&ann)).await), "done");
+    script.all_was_asked();
+}
