@@ -238,7 +238,11 @@ impl Rest {
         if !looks || self.settings.user.known_by == KnownBy::Id {
             return Ok(None);
         }
-        let found = self.look_for_account(account).await?;
+        let found = match self.look_for_account(account).await {
+            // It is the look that is refused, and nothing else: as without a search.
+            Err(UpstreamError::Rejected { .. } | UpstreamError::Barred { .. }) => return Ok(None),
+            found => found?,
+        };
         if found.is_some_and(|it| it.upstream_id.is_none_or(|it| it == id)) {
             return Ok(None);
         }
