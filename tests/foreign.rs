@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Application, World, address, eventually, group, user};
+use crate::support::{Application, World, address, eventually, group};
 
 const GROUPS: &str = "/api/v2/groupmanagement/group";
 const USERS: &str = "/api/v2/usermanagement/user";
@@ -225,72 +225,5 @@ async fn who_was_only_found_in_a_group_is_not_put_there_again_nor_taken_out() {
     assert_eq!(has, Some(addresses(&["h0", "h2", "u0"])));
     let writes = ["delete_group", "add_members", "remove_members"];
     assert_eq!(sent(&world, &writes).await, 0);
-    world.overlook().await;
-}
-
-async fn account(world: &World, name: &str) -> Value {
-    let state = world.state().await;
-    let users = state["users"].as_array().unwrap();
-    let user = users.iter().find(|it| it["email"] == address(name));
-    user.unwrap().clone()
-}
-
-/// As the clear answer would have been; and where the User is deleted before anything
-/// was found out, the account stays as it was made.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_account_made_by_hand_is_not_taken_for_what_a_creation_without_an_answer_made() {
-    let rows = [
-        (Application::Opsera, "Other", "Administrators", false),
-        (Application::Opsera, "Other", "Administrators", true),
-        (Application::Declared, "Other", "Users", false),
-    ];
-    let rows = rows.map(|(application, given, role, deleted)| async move {
-        let world = World::of(application, SOON).await;
-        let body = json!({ "firstName": given, "lastName": "Family", "email": address("boss"), "siteRole": role });
-        world.as_administrator("POST", USERS, body).await;
-        let before = account(&world, "boss").await;
-        world.forget_calls().await;
-        if deleted {
-            world.faults(json!({ "rules": [silence("create_user"), silence("get_user")] })).await;
-            let made = world.post("/Users", user("boss")).await.expect(201).id();
-            world.send("DELETE", &format!("/Users/{made}"), None).await.expect(204);
-            world.faults(json!({})).await;
-        } else {
-            once(&world, "create_user").await;
-            let no = world.post("/Users", user("boss")).await.expect(409);
-            assert!(no.body["detail"].to_string().contains("not managed here"), "{no:?}");
-        }
-        until_settled(&world).await;
-        assert_eq!(account(&world, "boss").await, before);
-        let writes = ["deactivate_user", "set_role", "create_person", "update_person"];
-        assert_eq!(sent(&world, &writes).await, 0);
-        world.overlook().await;
-    });
-    futures_util::future::join_all(rows).await;
-}
-
-/// Also where something else is asked for of it before that is known.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_account_that_such_a_creation_made_is_known_again_by_what_it_said() {
-    let world = World::with(SOON, &["--empty"]).await;
-    let late = json!({ "operation": "create_user", "failure": "error_after" });
-    let rules = json!({ "rules": [late, silence("get_user")] });
-    world.faults(rules).await;
-    let path = format!(
-        "/Users/{}",
-        world.post("/Users", user("ann")).await.expect(201).id()
-    );
-    let name = json!([{ "op": "replace", "path": "name.givenName", "value": "Anna" }]);
-    let renamed = world.patch(&path, name).await.status;
-    assert!(renamed.is_success(), "{renamed}");
-    world.faults(json!({})).await;
-    until_settled(&world).await;
-    let connection = &world.status().await["connections"][0];
-    assert_eq!(connection["refused"]["users"], 0, "{connection:#}");
-    world.send("DELETE", &path, None).await.expect(204);
-    eventually("it is ended", async || {
-        account(&world, "ann").await["active"] == false
-    })
-    .await;
     world.overlook().await;
 }

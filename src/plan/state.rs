@@ -89,27 +89,6 @@ pub struct ObservedAccount {
     /// sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<BTreeMap<String, String>>,
-    /// What creations have said of which it is not known whether one was done.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub said: Vec<Said>,
-}
-
-/// What a creation says of an account.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Said {
-    pub role: Option<String>,
-    pub fields: BTreeMap<String, String>,
-}
-
-impl Said {
-    pub fn of(wanted: &Account) -> Self {
-        let mut fields = wanted.profile.clone();
-        fields.extend(wanted.creation.clone());
-        Self {
-            role: wanted.role.clone(),
-            fields,
-        }
-    }
 }
 
 impl ObservedAccount {
@@ -131,15 +110,6 @@ impl ObservedAccount {
     pub fn inherit(&mut self, before: &Self) {
         self.may_have_role |= before.may_have_role;
         self.may_have.extend(before.may_have.iter().cloned());
-        for said in &before.said {
-            self.may_be_made_as(said.clone());
-        }
-    }
-
-    pub fn may_be_made_as(&mut self, said: Said) {
-        if !self.said.contains(&said) {
-            self.said.push(said);
-        }
     }
 
     /// Of whom no role is said: whether the plain one is, as another may be there.

@@ -6,8 +6,8 @@ use crate::{
     plan::{
         operation::Operation,
         state::{
-            Existence, Family, GroupKey, GroupWork, Holding, ObservedAccount, Principal, Said,
-            UserKey, UserWork,
+            Existence, Family, GroupKey, GroupWork, Holding, ObservedAccount, Principal, UserKey,
+            UserWork,
         },
     },
     scim::resource::ResourceId,
@@ -38,9 +38,6 @@ pub struct UserTurn {
     /// The account that the last user had who was deleted with this address, by the
     /// application's id, where this one has none yet.
     pub formerly: Option<String>,
-    /// What the creations of before have said of which it is not known whether one was
-    /// done: an account that is there already is one of them only if it can be.
-    pub said: Vec<Said>,
 }
 
 impl UserTurn {

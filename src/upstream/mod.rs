@@ -14,7 +14,7 @@ use crate::{
         capability::Capabilities,
         guard::Roles,
         operation::Operation,
-        state::{Account, Family, Holding, Principal, Said, UserKey},
+        state::{Account, Family, Holding, Principal, UserKey},
     },
     scim::{catalog::Catalog, error::Problem, resource::Attributes, schema::Schemas},
 };
@@ -163,12 +163,6 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// put back to when its role is taken away.
     fn plain_role(&self) -> Option<&str>;
 
-    /// Pure: whether an account that is shown can be what a creation has made that
-    /// said this. What is not shown, or not said, speaks for nothing.
-    fn can_be_made_as(&self, _found: &RemoteUser, _said: &Said) -> bool {
-        true
-    }
-
     /// Pure: which site roles can do no more than which, for the guard.
     fn roles(&self) -> Roles {
         Roles::new(self.plain_role(), &[])
@@ -284,17 +278,6 @@ pub struct RemoteUser {
     /// Other fields by the application's names, lists joined in `lists`.
     pub fields: BTreeMap<String, String>,
     pub lists: BTreeMap<String, Vec<String>>,
-}
-
-impl RemoteUser {
-    /// Whether a field is shown with another value than a creation said; applications
-    /// may write it differently.
-    fn contradicts(&self, field: &str, said: Option<&str>) -> bool {
-        let alike = |value: &str| value.trim().to_lowercase();
-        let shown = self.fields.get(field).map(|it| alike(it));
-        let shown = shown.filter(|it| !it.is_empty());
-        matches!((shown, said), (Some(shown), Some(said)) if shown != alike(said))
-    }
 }
 
 /// A profile record as the application shows it, its fields by the names of

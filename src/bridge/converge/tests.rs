@@ -472,7 +472,6 @@ fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
         asked: 0,
         begun: false,
         formerly: None,
-        said: Vec::new(),
         unsure,
         unjudged: false,
     }

@@ -11,7 +11,7 @@ use crate::{
         capability::Capabilities,
         decide::plan_user,
         operation::Operation,
-        state::{Account, Existence, ObservedAccount, Principal, Said, UserWork},
+        state::{Account, Existence, ObservedAccount, Principal, UserWork},
     },
     store::{Took, UserLearned, UserTurn, Withdrawn},
     upstream::{MemberOutcome, Millis, Outcome, RemoteUser, Upstream, UpstreamError, noting},
@@ -94,7 +94,7 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
         work.observed.existence = Existence::Unknown;
     } else if turn.unsure {
         let (found, noted) = noting(upstream.user(&work.principal.account)).await;
-        let mut found = match found {
+        let found = match found {
             Ok(found) => found,
             // A creation that only finds knows whether what could be read is enough, and
             // tells why if it is not.
@@ -109,24 +109,13 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
         };
         // Who is looked for may not be shown yet.
         learned.had_nothing = !was_there && !work.wanted.active && found.is_none();
-        let leaves = work.deleted && !was_there;
-        let anothers = |found: &&RemoteUser| {
-            leaves && is_anothers(upstream, found, (&turn.said, turn.since, &work))
-        };
-        if found.as_ref().filter(anothers).is_some() {
-            // Nobody asks for anything of it, and only a creation was about it.
-            tracing::warn!(user = %work.principal.id, "the account is there and is not what a creation without an answer can have made; it is not ended");
-            found = None;
-        }
         if !was_there && let Some(found) = &found {
             if !work.wanted.active {
                 let refused = which_is_meant(upstream, found, &work.principal);
                 let leaver = found_leaver(found, &work, learned);
                 return (refused.unwrap_or(leaver), Pause::None);
             }
-            if is_older(found, turn.since)
-                || !can_be_ours(upstream, found, (&turn.said, &work.wanted))
-            {
+            if is_older(found, turn.since) {
                 let not_ours = UserLearned {
                     about: learned.about,
                     ..not_ours(upstream.capabilities(), &work)
@@ -311,30 +300,6 @@ fn is_older(found: &RemoteUser, since: Millis) -> bool {
         .is_some_and(|created| created < since - CLOCKS_APART)
 }
 
-/// Whether it can be the account that such a creation has made. One that somebody has
-/// made by hand since, with the role and the names that were asked for, cannot be told
-/// from it where the application does not tell who made it.
-fn can_be_ours(
-    upstream: &dyn Upstream,
-    found: &RemoteUser,
-    (said, wanted): (&[Said], &Account),
-) -> bool {
-    if said.is_empty() {
-        return upstream.can_be_made_as(found, &Said::of(wanted));
-    }
-    said.iter().any(|it| upstream.can_be_made_as(found, it))
-}
-
-/// Of who was deleted while it was not known whether a creation was done.
-fn is_anothers(
-    upstream: &dyn Upstream,
-    found: &RemoteUser,
-    (said, since, work): (&[Said], Millis, &UserWork),
-) -> bool {
-    let can_be = || can_be_ours(upstream, found, (said, &work.wanted));
-    !said.is_empty() && (is_older(found, since) || !can_be())
-}
-
 /// Who must have nothing has an account, whoever made it and when. It is ended by
 /// the next turn, which is guarded as the end of any other.
 fn found_leaver(found: &RemoteUser, work: &UserWork, learned: UserLearned) -> UserLearned {
@@ -398,7 +363,7 @@ fn which_is_meant(
 /// Nothing was made, and nothing is touched.
 fn not_ours(can: &Capabilities, work: &UserWork) -> UserLearned {
     let exists = UpstreamError::Exists {
-        reason: "the account is older than the request for it, or not what was asked for".into(),
+        reason: "the account is older than the request for it".into(),
     };
     UserLearned {
         observed: Some(ObservedAccount {

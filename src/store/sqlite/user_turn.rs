@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     plan::{
         operation::Operation,
-        state::{Existence, Said, UserKey, UserWork},
+        state::{Existence, UserKey, UserWork},
     },
     store::{Lane, Millis, Took, UNANSWERED, UserLearned, UserTurn},
 };
@@ -99,9 +99,6 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
         let fields = user.account.profile.keys().cloned();
         observed.may_have.extend(fields);
         observed.may_have_role |= wanted.role.is_some();
-        if observed.existence == Existence::Absent && !observed.deactivated {
-            observed.may_be_made_as(Said::of(&wanted));
-        }
     }
     if user.is_kept() {
         // Nor is it given a plain role, where none is known.
@@ -122,7 +119,6 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
         asked: user.modified,
         begun: withdrawal::is_begun(&user),
         formerly: leaving::formerly(db, &user)?,
-        said: user.observed.said.clone(),
         unsure: !user.is_kept()
             && (user.unsure > 0 || user.observed.existence == Existence::Unknown),
         unjudged: user.unsure == UNJUDGED,
@@ -166,7 +162,6 @@ pub(super) fn end(
     }
     note_unanswered(db, user.key, &learned.calls, at)?;
     if learned.settled && !late::is_doubted_account(db, user.key)? {
-        user.observed.said.clear();
         user.observed.may_have_role = false;
         if user.observed.profile.is_some() {
             user.observed.may_have.clear();

@@ -21,7 +21,7 @@ use crate::{
         capability::{Act, Capabilities},
         guard::Roles,
         operation::Operation,
-        state::{Principal, Said, UserKey},
+        state::{Principal, UserKey},
     },
     scim::{catalog::Catalog, error::Problem, resource::Attributes, schema::Schemas},
 };
@@ -91,13 +91,6 @@ impl Upstream for Opsera {
 
     fn plain_role(&self) -> Option<&str> {
         Some(&self.settings.default_role)
-    }
-
-    fn can_be_made_as(&self, found: &RemoteUser, said: &Said) -> bool {
-        let role = said.role.as_ref().unwrap_or(&self.settings.default_role);
-        let names = ["firstName", "lastName"];
-        let name = |field: &&str| found.contradicts(field, said.fields.get(*field).map(|it| &**it));
-        !found.contradicts("siteRole", Some(role)) && !names.iter().any(name)
     }
 
     fn roles(&self) -> Roles {

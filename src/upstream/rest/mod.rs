@@ -17,14 +17,13 @@ use super::{
     RemoteUser, Tenant, Upstream, UpstreamError, ahead, client::Client,
 };
 use crate::{
-    plan::{capability::Capabilities, operation::Operation, state::Said},
+    plan::{capability::Capabilities, operation::Operation},
     scim::{error::Problem, resource::Attributes, schema::Schemas},
 };
 use answers::ID;
 use memory::Memory;
 use operation::Name;
 use paging::unclear;
-use template::hole_of_user;
 
 mod answers;
 mod body;
@@ -117,19 +116,6 @@ impl Upstream for Rest {
 
     fn project(&self, user: &Attributes) -> Result<Projection, Problem> {
         mapping::project(user, &self.settings)
-    }
-
-    /// What it is known by is what it was found by.
-    fn can_be_made_as(&self, found: &RemoteUser, said: &Said) -> bool {
-        let Ok(creation) = self.declared(Name::CreateUser) else {
-            return true;
-        };
-        let holes = creation.holes();
-        let is_said = |field: &str| hole_of_user(field).is_some_and(|it| holes.contains(&it));
-        let names = ["givenName", "familyName"];
-        let mut named = names.into_iter().filter(|field| is_said(field));
-        let value = |field: &str| said.fields.get(field).map(|it| &**it);
-        !named.any(|field| found.contradicts(field, value(field)))
     }
 
     fn plain_role(&self) -> Option<&str> {
