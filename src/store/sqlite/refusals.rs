@@ -24,17 +24,14 @@ use super::{
 
 /// Of refusals `r` those that are told. A removal that was refused and is tried
 /// once more, because the user's access ends, is pending then and nothing else;
-/// should it be refused again, or the user return, it is told again. An inactive user
-/// is to have nothing, so an addition is told no more until the user is active again.
+/// should it be refused again, or the user return, it is told again.
 macro_rules! told {
     () => {
         "NOT (r.wanted = 0 AND EXISTS (
              SELECT 1 FROM memberships m JOIN users w ON w.key = m.user_key
              WHERE m.group_key = r.group_key AND m.user_key = r.user_key AND m.desired = 1
                AND m.observed = 2 AND w.withdrawn <> 0
-               AND (w.refused IS NULL OR w.withdrawn = 3)))
-         AND NOT (r.wanted = 1 AND EXISTS (
-             SELECT 1 FROM users w WHERE w.key = r.user_key AND w.wants = 0))"
+               AND (w.refused IS NULL OR w.withdrawn = 3)))"
     };
 }
 
