@@ -90,9 +90,10 @@ impl Turn<'_> {
         self.nothing_sent(Pause::None)
     }
 
-    /// Another directory's is never ours.
+    /// Another directory's is never ours. Where groups are made and called as is said
+    /// from here, it is their members alone that cannot be written.
     async fn whose(&self, found: &RemoteGroup, name: &str) -> Result<Whose, UpstreamError> {
-        if found.read_only.is_some() {
+        if found.read_only.is_some() && !self.is_given() {
             return Ok(Whose::Others);
         }
         if found.member_count == Some(0) {
