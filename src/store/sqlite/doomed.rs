@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::{
     plan::{
-        guard::{Deed, Effect, Excess, Guard, Protection, Taking},
+        guard::{Excess, Guard, Protection, Taking},
         state::{Existence, GroupKey},
     },
-    scim::resource::{ResourceId, ResourceType},
+    scim::resource::ResourceId,
     store::{
         Actor, Doomed, GroupWritten, KEPT, Kept, Late, Others, ShownMember, Watch, WriteError,
     },
@@ -22,7 +22,7 @@ use super::{
     fault::{Fault, Result},
     found,
     groups::{self, Group},
-    guard::{self, is_protected, keep_protected_members, listed_members},
+    guard::{self, is_protected, keep_protected_members},
     held, leaving,
     members::Flushed,
     removals::{self, Place},
@@ -227,16 +227,7 @@ pub(super) fn keeps(
     if rejected {
         return Ok(Some(format!("{why}; an operator has rejected that{KEPT}")));
     }
-    let effect = Effect {
-        of: ResourceType::Group,
-        id: group.id,
-        act: Deed::Delete,
-        added: 0,
-        removed: size,
-        adds: Vec::new(),
-        removes: listed_members(db, group.key)?,
-        left: 0,
-    };
+    let effect = guard::deletion(db, &group, size)?;
     let excess = Excess { over, effect };
     let (request, room) = (&late.request, late.room);
     let kept = held::keep(db, group.connection, late.id, request, &excess, room, actor)?;

@@ -87,18 +87,7 @@ pub(super) fn group_goes(
     }
     let strangers = others.map_or(count(group.strangers), |it| it.count);
     let size = count(group.members).saturating_add(strangers);
-    let effect = || {
-        Ok(Effect {
-            of: GroupType,
-            id: group.id,
-            act: Deed::Delete,
-            added: 0,
-            removed: size,
-            adds: Vec::new(),
-            removes: listed_members(db, group.key)?,
-            left: 0,
-        })
-    };
+    let effect = || deletion(db, group, size);
     let place = Place {
         connection: group.connection,
         group: Some((group.key, size)),
@@ -436,7 +425,22 @@ pub(super) fn keep_least_in_groups_of(db: &Connection, guard: &Guard, user: &Use
         .try_for_each(|group| keep_least(db, guard, group, user.key))
 }
 
-pub(super) fn listed_members(db: &Connection, group: i64) -> Result<Vec<ResourceId>> {
+/// What the end of a group does to so many members, of whom those are listed that are
+/// known here.
+pub(super) fn deletion(db: &Connection, group: &Group, removed: u64) -> Result<Effect> {
+    Ok(Effect {
+        of: GroupType,
+        id: group.id,
+        act: Deed::Delete,
+        added: 0,
+        removed,
+        adds: Vec::new(),
+        removes: listed_members(db, group.key)?,
+        left: 0,
+    })
+}
+
+fn listed_members(db: &Connection, group: i64) -> Result<Vec<ResourceId>> {
     let mut select = db.prepare_cached(
         "SELECT user_id FROM memberships WHERE group_key = ?1 AND desired = 1 LIMIT ?2",
     )?;
