@@ -367,3 +367,58 @@ fn every_command_explains_itself() {
     assert!(reader.wait().unwrap().success());
     assert!(out.contains("drawbridge demo"), "{out}");
 }
+
+#[test]
+fn every_command_refuses_the_name_of_no_connection_and_tells_those_that_there_are() {
+    let folder = configured("http://127.0.0.1:9");
+    let path = folder.path();
+    let file = path.join("drawbridge.toml");
+    let one = fs::read_to_string(&file).unwrap();
+    let (listen, connection) = one.split_once('\n').unwrap();
+    let another = connection.replace("acme", "globex");
+    fs::write(&file, format!("{listen}\n{connection}{another}")).unwrap();
+    for name in ["acme", "globex"] {
+        assert_eq!(run(path, &["token", "create", name]).0, 0);
+    }
+    let server = Started::new(path, &["serve"], "SCIM base URL: ");
+    let running: [&[&str]; 13] = [
+        &["check", "--connection"],
+        &["import", "--connection"],
+        &["pause", "--connection"],
+        &["resume", "--connection"],
+        &["reconcile", "--connection"],
+        &["reconcile", "--apply", "--connection"],
+        &["plan", "--connection"],
+        &["plan", "--request", "drawbridge.toml", "--connection"],
+        &["recovery", "end", "--connection"],
+        &["audit", "export", "--connection"],
+        &["audit", "export", "--after", "1000000", "--connection"],
+        &["token", "create"],
+        &["token", "list"],
+    ];
+    for command in running {
+        let (status, said) = run(path, &[command, &["nope"]].concat());
+        assert_eq!(status, 2, "{command:?}: {said}");
+        let told = "there is no connection \"nope\" in drawbridge.toml; there are: acme, globex";
+        assert!(said.contains(told), "{command:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{command:?}: {said}");
+    }
+    // Whoever is configured and has done nothing has no records.
+    assert_eq!(run(path, &["audit", "export", "--connection", "acme"]).0, 0);
+    assert_eq!(run(path, &["pause", "--connection", "globex"]).0, 0);
+    let records = || run(path, &["audit", "export", "--connection", "globex"]);
+    while !records().1.contains("\"pause\"") {}
+    assert_eq!(server.terminate().0, Some(0));
+
+    // What it did is told when it is gone, and nothing else of it is known.
+    fs::write(&file, one).unwrap();
+    let (status, said) = records();
+    assert!(status == 0 && said.contains("\"pause\""), "{said}");
+    let (status, said) = run(path, &["audit", "export", "--connection", "nope"]);
+    assert!(
+        status == 2 && said.contains("there are: acme, globex"),
+        "{said}"
+    );
+    let (status, said) = run(path, &["token", "list", "globex"]);
+    assert!(status == 2 && said.contains("there are: acme\n"), "{said}");
+}

@@ -50,7 +50,7 @@ enum Act {
         /// Only what follows the record of this number.
         #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         after: i64,
-        /// Only this connection.
+        /// Only this connection, which may be one that is not configured any more.
         #[arg(long, value_name = "NAME")]
         connection: Option<String>,
         #[command(flatten)]
@@ -108,6 +108,22 @@ impl Source {
             }
             Self::File(store) => Ok(store.audit(after, PAGE).await?),
         }
+    }
+
+    /// Refuses a name that is neither in the configuration nor in any record: what
+    /// a connection did is told also when it is configured no more.
+    async fn knows(&self, config: &ConfigFile, name: &str) -> Result<(), Failed> {
+        let mut known = config.connections()?;
+        let mut after = 0;
+        while !known.contains(name) {
+            let page = self.page(after).await?;
+            let Some(last) = page.last() else {
+                return Err(config.no_connection(name, &known));
+            };
+            after = last.number;
+            known.extend(page.into_iter().map(|row| row.connection));
+        }
+        Ok(())
     }
 }
 
@@ -191,6 +207,9 @@ async fn export(
     connection: Option<&str>,
 ) -> Result<(), Failed> {
     let source = Source::find(config)?;
+    if let Some(name) = connection {
+        source.knows(config, name).await?;
+    }
     let screen = Screen::new();
     loop {
         let page = source.page(after).await?;

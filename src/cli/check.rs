@@ -47,22 +47,7 @@ impl Check {
             let text = format!("{count} to mend in the configuration\n{problems}");
             Failed::usage(text)
         })?;
-        let chosen: Vec<&Connection> = config
-            .connections
-            .iter()
-            .filter(|connection| {
-                self.connection
-                    .as_ref()
-                    .is_none_or(|name| *name == connection.name)
-            })
-            .collect();
-        if chosen.is_empty() {
-            return Err(Failed::usage(format!(
-                "there is no connection {:?} in {}",
-                self.connection.as_deref().unwrap_or_default(),
-                path.display()
-            )));
-        }
+        let chosen = self.config.chosen(&config, self.connection.as_deref())?;
         let mut report = Report {
             screen: Screen::new(),
             wrong: 0,

@@ -178,6 +178,9 @@ fn plain(text: &str) -> Result<&str, Failed> {
 
 impl Plan {
     pub(super) fn run(&self) -> Result<(), Failed> {
+        if let Some(name) = &self.connection {
+            self.config.knows(name)?;
+        }
         let plan = match (&self.id, &self.connection, &self.request) {
             (Some(id), ..) => {
                 let path = path_of(id, "/plan")?;
@@ -211,10 +214,8 @@ impl Plan {
 impl Recovery {
     pub(super) fn run(&self) -> Result<(), Failed> {
         let RecoveryAct::End { connection, config } = &self.act;
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        if !connection.bytes().all(plain) {
-            return Err(Failed::usage("that is no name of a connection"));
-        }
+        config.knows(connection)?;
+        let connection = plain(connection)?;
         let server = Server::find(config)?;
         let path = format!("/recovery/{connection}/end");
         let told = app::command_runtime()?.block_on(server.post(&path, None))?;

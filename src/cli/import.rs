@@ -12,7 +12,7 @@ use crate::{
         Bridge, Progress,
         switch::{self, Switch},
     },
-    config::{self, Config, Connection},
+    config::{self, Config},
     console::beside,
     store::{Returned, StoreError},
     telemetry,
@@ -52,6 +52,7 @@ impl Import {
     }
 
     async fn import(&self, config: &Config) -> Result<(), Failed> {
+        let chosen = self.config.chosen(config, self.connection.as_deref())?;
         let store = app::open_store(&config.store).map_err(|error| match error {
             StartError::Store {
                 source: StoreError::Unavailable(_),
@@ -65,21 +66,6 @@ impl Import {
             },
             other => Failed::from(other),
         })?;
-        let chosen: Vec<&Connection> = config
-            .connections
-            .iter()
-            .filter(|connection| {
-                self.connection
-                    .as_ref()
-                    .is_none_or(|name| *name == connection.name)
-            })
-            .collect();
-        if chosen.is_empty() {
-            return Err(Failed::usage(format!(
-                "there is no connection {:?}",
-                self.connection.as_deref().unwrap_or_default()
-            )));
-        }
         let setups = chosen
             .iter()
             .map(|connection| app::set_up(connection))

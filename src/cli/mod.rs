@@ -1,8 +1,10 @@
 //! The commands, one file each. The only room that writes to the terminal.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, Connection};
 
 mod audit;
 mod check;
@@ -59,6 +61,46 @@ struct ConfigFile {
         env = "DRAWBRIDGE_CONFIG"
     )]
     config: PathBuf,
+}
+
+impl ConfigFile {
+    /// The names of the connections, in order.
+    fn connections(&self) -> Result<BTreeSet<String>, Failed> {
+        let names = config::connection_names(&self.config);
+        names.map_err(|problems| Failed::usage(problems.to_string()))
+    }
+
+    /// Refuses the name of a connection that there is not.
+    fn knows(&self, connection: &str) -> Result<(), Failed> {
+        let known = self.connections()?;
+        if known.contains(connection) {
+            return Ok(());
+        }
+        Err(self.no_connection(connection, &known))
+    }
+
+    /// The connection of a name, or with `None` all of them.
+    fn chosen<'c>(
+        &self,
+        config: &'c Config,
+        name: Option<&str>,
+    ) -> Result<Vec<&'c Connection>, Failed> {
+        name.map_or(Ok(()), |name| self.knows(name))?;
+        let is_chosen = |it: &&Connection| name.is_none_or(|name| name == it.name);
+        Ok(config.connections.iter().filter(is_chosen).collect())
+    }
+
+    fn no_connection(&self, name: &str, known: &BTreeSet<String>) -> Failed {
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let known = match &known[..] {
+            [] => "there is none in it".to_owned(),
+            known => format!("there are: {}", known.join(", ")),
+        };
+        Failed::usage(format!(
+            "there is no connection {name:?} in {}; {known}",
+            self.config.display()
+        ))
+    }
 }
 
 /// A command that could not do what was asked.

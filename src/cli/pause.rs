@@ -7,7 +7,6 @@ use clap::Args;
 use super::{ConfigFile, Failed, operator, screen::remark};
 use crate::{
     bridge::switch::{self, Paused},
-    config,
     console::beside,
 };
 
@@ -60,22 +59,15 @@ impl Resume {
 
 fn file(config: &ConfigFile, connection: Option<&str>) -> Result<std::path::PathBuf, Failed> {
     if let Some(name) = connection {
-        let known = config::token_files(&config.config)
-            .map_err(|problems| Failed::usage(problems.to_string()))?;
-        if !known.contains_key(name) {
-            return Err(Failed::usage(format!(
-                "there is no connection {name:?} in {}",
-                config.config.display()
-            )));
-        }
+        config.knows(name)?;
     }
     Ok(beside(&operator::store(config)?, switch::FLAG))
 }
 
 fn tell(now: Paused, config: &ConfigFile) {
     // Who cannot read the configuration has said so before.
-    let now = match config::token_files(&config.config) {
-        Ok(known) => now.among(known.keys()),
+    let now = match config.connections() {
+        Ok(known) => now.among(known),
         Err(_) => now,
     };
     for name in &now.unknown {

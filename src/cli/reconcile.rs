@@ -11,7 +11,7 @@ use super::{
     operator::Server,
     screen::{Screen, Tone, progress},
 };
-use crate::{app, config};
+use crate::app;
 
 /// How often a running reconciliation is asked where it stands.
 const LOOK: Duration = Duration::from_millis(250);
@@ -97,12 +97,12 @@ const UNREAD: &str = "groups could not be read";
 
 impl Reconcile {
     pub(super) fn run(&self) -> Result<(), Failed> {
-        let known = config::token_files(&self.config.config)
-            .map_err(|problems| Failed::usage(problems.to_string()))?;
-        let chosen: Vec<String> = match &self.connection {
-            None => known.into_keys().collect(),
-            Some(name) if known.contains_key(name) => vec![name.clone()],
-            Some(name) => return Err(Failed::usage(format!("there is no connection {name:?}"))),
+        let chosen = match &self.connection {
+            None => self.config.connections()?,
+            Some(name) => {
+                self.config.knows(name)?;
+                [name.clone()].into()
+            }
         };
         let server = Server::find(&self.config)?;
         app::command_runtime()?.block_on(async {

@@ -86,12 +86,11 @@ impl Token {
 fn file(config: &ConfigFile, connection: &str) -> Result<PathBuf, Failed> {
     let mut files = config::token_files(&config.config)
         .map_err(|problems| Failed::usage(problems.to_string()))?;
+    config.knows(connection)?;
     files.remove(connection).ok_or_else(|| {
-        let known: Vec<&str> = files.keys().map(String::as_str).collect();
         Failed::usage(format!(
-            "there is no connection {connection:?} with a token file in {}; known: {}",
+            "connection {connection:?} has no token file in {}",
             config.config.display(),
-            known.join(", ")
         ))
     })
 }

@@ -6,7 +6,7 @@
 //! them. Relative paths are relative to the file.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -98,26 +98,40 @@ pub fn read(path: &Path) -> Result<Config, Problems> {
     parse(path, &text)
 }
 
+/// The names of the connections. Nothing else has to be in order for this.
+pub fn connection_names(path: &Path) -> Result<BTreeSet<String>, Problems> {
+    let names = |connection: file::Connection| Some(connection.name?.into_inner());
+    Ok(of_connections(path, names)?.collect())
+}
+
 /// The token files by connection name. Nothing else has to be in order for
 /// this, no secret has to be there: tokens are often made first.
 pub fn token_files(path: &Path) -> Result<BTreeMap<String, PathBuf>, Problems> {
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let files = of_connections(path, move |connection| {
+        let name = connection.name?.into_inner();
+        Some((name, folder.join(connection.tokens?.file?)))
+    });
+    Ok(files?.collect())
+}
+
+/// What is said of each connection, as far as it is said.
+fn of_connections<T>(
+    path: &Path,
+    said: impl Fn(file::Connection) -> Option<T>,
+) -> Result<impl Iterator<Item = T>, Problems> {
     let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
     let mut problems = Problems::default();
-    let mut files = None;
+    let mut found = None;
     if let Some((document, mut table)) = Document::parse(path, &text, &mut problems) {
         take_upstreams(table.get_mut());
-        let folder = path.parent().unwrap_or(Path::new(""));
         let file: Option<file::File> = document.read(table, "", &mut problems);
-        files = file.map(|file| {
+        found = file.map(|file| {
             let connections = file.connection.into_iter().map(Spanned::into_inner);
-            let named = connections.filter_map(|connection| {
-                let name = connection.name?.into_inner();
-                Some((name, folder.join(connection.tokens?.file?)))
-            });
-            named.collect()
+            connections.filter_map(said)
         });
     }
-    problems.or_else(files)
+    problems.or_else(found)
 }
 
 /// The store's file. Nothing else has to be in order for this.
