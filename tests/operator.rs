@@ -339,3 +339,32 @@ async fn who_stops_the_writes_and_has_no_name_is_told_by_the_number_of_the_accou
         names[2].1 = Some("lena");
     }
 }
+
+#[tokio::test]
+async fn who_let_the_writes_go_on_is_recorded_though_they_are_stopped_again_at_once() {
+    let world = World::start().await;
+    let by = |name: &str, command: &[&str]| {
+        let (said, wrong, ok) = world.run_as(&[("USER", Some(name)), ("SUDO_USER", None)], command);
+        assert!(ok, "{said}{wrong}");
+    };
+    by("anna", &["pause"]);
+    until(&world, "paused", |c| c["paused"] == true).await;
+    for again in 0..4 {
+        by(&format!("bob{again}"), &["resume"]);
+        by(&format!("carol{again}"), &["pause", "--connection", "acme"]);
+    }
+    let who = |action: &str| {
+        let told = actors(&world, action).into_iter().map(|line| {
+            let at = line.find("(says ").expect("a name") + 6;
+            line[at..].split(')').next().expect("an end").to_owned()
+        });
+        told.collect::<Vec<_>>()
+    };
+    let end = Instant::now() + Duration::from_secs(10);
+    while who("\"pause\"").len() < 5 {
+        assert!(Instant::now() < end, "{:?}", who("\"pause\""));
+    }
+    assert_eq!(who("\"resume\""), ["bob0", "bob1", "bob2", "bob3"]);
+    let stopped = ["anna", "carol0", "carol1", "carol2", "carol3"];
+    assert_eq!(who("\"pause\""), stopped);
+}

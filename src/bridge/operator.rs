@@ -5,9 +5,13 @@
 //! answered 2xx and is not yet in the application is counted here, so that
 //! nothing is pending in silence.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::{Bridge, Connection, bearer, clock, switch::Paused, token::Tokens};
+use super::{
+    Bridge, Connection, bearer, clock,
+    switch::{Paused, Recorded},
+    token::Tokens,
+};
 use crate::{
     plan::state::ConnectionKey,
     scim::resource::{ResourceId, ResourceType},
@@ -338,25 +342,10 @@ impl Bridge {
     /// Follows the switch and passes it on to every application.
     pub(super) fn heed_switch(self: &Arc<Self>) {
         let connections = self.connections.clone();
-        let store = Arc::clone(&self.store);
-        let engine = self.engine.clone();
-        let switch = self.switch.clone();
         tell_unknown(&self.switch.paused());
-        self.switch.watch(&self.engine, move |before, paused| {
-            let mut turned = Vec::new();
-            let resumed_by = switch.resumed_by();
+        let tell = move |paused: &Paused| {
             for connection in &connections {
-                let stopped = paused.stops(&connection.name);
-                connection.upstream.brake(stopped);
-                if before.stops(&connection.name) != stopped {
-                    let who = if stopped {
-                        switch.paused_by(&connection.name)
-                    } else {
-                        resumed_by.clone()
-                    };
-                    let who = who.unwrap_or_default();
-                    turned.push((connection.key, stopped, Called::Said(&who).told()));
-                }
+                connection.upstream.brake(paused.stops(&connection.name));
             }
             tracing::warn!(
                 everything = paused.everything,
@@ -364,9 +353,19 @@ impl Bridge {
                 "the kill switch has changed"
             );
             tell_unknown(paused);
-            let store = Arc::clone(&store);
-            engine.spawn(async move { record(&*store, turned).await });
-        });
+        };
+        let keys = self.connections.iter().map(|it| (it.name.clone(), it.key));
+        let keys: HashMap<String, ConnectionKey> = keys.collect();
+        let (store, engine) = (Arc::clone(&self.store), self.engine.clone());
+        let keep = move |turns: Vec<Recorded>| {
+            let turns = turns.into_iter().filter_map(|(name, stopped, who)| {
+                let who = Called::Said(&who.unwrap_or_default()).told();
+                Some((*keys.get(&name)?, stopped, who))
+            });
+            let (store, turns) = (Arc::clone(&store), turns.collect());
+            engine.spawn(async move { record(&*store, turns).await });
+        };
+        self.switch.watch(&self.engine, tell, keep);
     }
 }
 

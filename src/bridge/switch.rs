@@ -19,6 +19,11 @@ use std::{
 };
 
 use tokio::sync::watch;
+use turns::{Record, Turn};
+
+mod turns;
+
+pub(super) use turns::Recorded;
 
 /// What the file is called, after the store's name and a dot.
 pub const FLAG: &str = "paused";
@@ -118,8 +123,6 @@ fn text_or_none(path: &Path) -> String {
 /// there is no room for that, everything is stopped: an empty file needs none.
 pub fn pause(path: &Path, connection: Option<&str>, why: &str) -> io::Result<Paused> {
     let mut now = read(path);
-    // Nobody's word about an earlier time.
-    let _ = fs::remove_file(resumed_by(path));
     let why: String = why.chars().filter(|c| !c.is_control()).collect();
     let mut text = text_or_none(path);
     if now.everything && text.trim().is_empty() && path.exists() {
@@ -139,13 +142,23 @@ pub fn pause(path: &Path, connection: Option<&str>, why: &str) -> io::Result<Pau
         if let Err(error) = replace(path, &text) {
             fs::File::create(path).map_err(|_| error)?;
         }
+        let who = why.split_whitespace().next().unwrap_or_default();
+        turns::note(path, &turn(true, connection, who));
         now = read(path);
     }
     Ok(now)
 }
 
+fn turn(stops: bool, connection: Option<&str>, who: &str) -> Turn {
+    Turn {
+        stops,
+        connection: connection.map(str::to_owned),
+        who: who.to_owned(),
+    }
+}
+
 /// Lets one connection go on, or with `None` all of them. `who` is kept beside
-/// the file until a running server has recorded it.
+/// the file for a running server to record.
 pub fn resume(path: &Path, connection: Option<&str>, who: &str) -> io::Result<Paused> {
     let left = match (connection, read(path)) {
         (None, _) => String::new(),
@@ -162,9 +175,7 @@ pub fn resume(path: &Path, connection: Option<&str>, who: &str) -> io::Result<Pa
             lines.map(|line| format!("{line}\n")).collect()
         }
     };
-    if path.exists() {
-        fs::write(resumed_by(path), who)?;
-    }
+    let stopped = path.exists();
     // A file without a name stops everything, whatever is said in it.
     if names(&left).next().is_none() {
         match fs::remove_file(path) {
@@ -174,12 +185,10 @@ pub fn resume(path: &Path, connection: Option<&str>, who: &str) -> io::Result<Pa
     } else {
         replace(path, &left)?;
     }
+    if stopped {
+        turns::note(path, &turn(false, connection, who));
+    }
     Ok(read(path))
-}
-
-/// Where it is said who resumed.
-fn resumed_by(path: &Path) -> PathBuf {
-    path.with_extension("resumed")
 }
 
 /// Who stopped a connection, as the file says it: the first word that is for
@@ -227,27 +236,14 @@ impl Switch {
 
     /// Reads the file at once; [`Self::watch`] goes on reading it.
     pub fn at(file: PathBuf) -> Self {
-        // Whoever resumed while nothing ran is not who does it next.
-        let _ = fs::remove_file(resumed_by(&file));
+        // Whoever turned it while nothing ran is not who does it next.
+        let _ = fs::remove_file(turns::beside(&file));
         let now = watch::Sender::new(read(&file));
         Self {
             file: Some(file),
             known: Arc::default(),
             now,
         }
-    }
-
-    /// Who stopped a connection, where the file says it.
-    pub(super) fn paused_by(&self, connection: &str) -> Option<String> {
-        paused_by(self.file.as_ref()?, connection)
-    }
-
-    /// Who resumed, where that was said; nobody is told of twice.
-    pub(super) fn resumed_by(&self) -> Option<String> {
-        let said = resumed_by(self.file.as_ref()?);
-        let who = text_at(&said).ok().flatten()?;
-        let _ = fs::remove_file(said);
-        Some(who)
     }
 
     /// The same where these are the connections.
@@ -260,29 +256,35 @@ impl Switch {
         self
     }
 
-    /// Follows the file for as long as the runtime lives; tells every change,
-    /// as it was and as it is.
+    /// Follows the file for as long as the runtime lives. `tell` hears how it is
+    /// after every change, `record` what was done since the last look.
     pub(super) fn watch(
         &self,
         engine: &tokio::runtime::Handle,
-        tell: impl Fn(&Paused, &Paused) + Send + 'static,
+        tell: impl Fn(&Paused) + Send + 'static,
+        record: impl Fn(Vec<Recorded>) + Send + 'static,
     ) {
         let Some(file) = self.file.clone() else {
             return;
         };
         let (now, known) = (self.now.clone(), Arc::clone(&self.known));
+        let mut turned = Record::of(&file, &known, &now.borrow());
         engine.spawn(async move {
             let mut tick = tokio::time::interval(LOOK);
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 tick.tick().await;
                 let seen = read(&file).among(known.iter());
-                let mut before = seen.clone();
                 if now.send_if_modified(|paused| {
-                    std::mem::swap(paused, &mut before);
-                    *paused != before
+                    let changed = *paused != seen;
+                    paused.clone_from(&seen);
+                    changed
                 }) {
-                    tell(&before, &seen);
+                    tell(&seen);
+                }
+                let turns = turned.next(&seen, |connection| paused_by(&file, connection));
+                if !turns.is_empty() {
+                    record(turns);
                 }
             }
         });
