@@ -464,8 +464,13 @@ fn write_pair(
     flushed: &mut Flushed,
 ) -> Result<bool> {
     let Some(was) = pair.was else {
+        let left = !pair.desired && refusals::ask_left(db, (group, user), seq)?;
         // Also of who is said not to be in it: what was refused is so then.
         refusals::forget(db, group, user)?;
+        if left {
+            flushed.again = true;
+            return Ok(true);
+        }
         if pair.desired {
             db.prepare_cached(INSERT)?
                 .execute(params![group, user, pair.id, seq])?;

@@ -4,6 +4,8 @@
 //! can ask again for the end of what is deleted here, so that is tried again
 //! with every reconciliation that repairs.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, params};
 use serde_json::json;
 
@@ -18,6 +20,7 @@ use super::{
     fault::Result,
     groups,
     protected::{REASON, told},
+    recovery,
     row::id_at,
     upheld, users,
 };
@@ -103,6 +106,67 @@ pub(super) fn forget_unasked(db: &Connection, group: i64) -> Result<()> {
     )?
     .execute([group])?;
     Ok(())
+}
+
+/// Removals that were refused and that no row tells of any more: what a late call has
+/// left of somebody, and what took it away again was refused as well. They are told
+/// until one of them succeeds, or somebody is asked for there.
+const LEFT: &str = "SELECT r.group_key, r.user_key
+     FROM refusals r JOIN groups g ON g.key = r.group_key JOIN users u ON u.key = r.user_key
+     WHERE g.connection = ?1 AND r.wanted = 0 AND r.reason <> ?2
+       AND g.tombstone IS NULL AND g.read_only IS NULL AND g.refused IS NULL
+       AND u.tombstone IS NULL AND NOT EXISTS (
+           SELECT 1 FROM memberships m
+           WHERE m.group_key = r.group_key AND m.user_key = r.user_key)";
+
+/// A row again for what was left, with what `doubted` says of it: 2 where nobody asks.
+fn reopen(db: &Connection, (group, user): (i64, i64), doubted: i64, withheld: bool) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO memberships (group_key, user_key, user_id, desired, observed, managed, seq,
+             doubted, withheld)
+         SELECT g.key, u.key, u.id, 0, 2, 1, g.seq, ?3, ?4
+         FROM groups g JOIN users u ON u.key = ?2 WHERE g.key = ?1",
+    )?
+    .execute(params![group, user, doubted, withheld])?;
+    Ok(())
+}
+
+/// Has every removal of what was left tried once more.
+fn retry_left(db: &Connection, connection: i64, actor: &Actor) -> Result<Vec<Lane>> {
+    let left: Vec<(i64, i64)> = db
+        .prepare_cached(LEFT)?
+        .query_map(params![connection, REASON], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let withheld = recovery::withholds(db, connection, actor.at)?;
+    for pair in &left {
+        reopen(db, *pair, 2, withheld)?;
+    }
+    let groups: BTreeSet<i64> = left.into_iter().map(|(group, _)| group).collect();
+    Ok(groups
+        .into_iter()
+        .map(|it| Lane::Group(GroupKey(it)))
+        .collect())
+}
+
+/// Somebody is asked to be out of a group of whom no row tells. Whether something of
+/// theirs was left there: then it is an ordinary removal, and its answer is theirs.
+pub(super) fn ask_left(db: &Connection, (group, user): (i64, i64), seq: i64) -> Result<bool> {
+    let is_left = db
+        .prepare_cached(
+            "SELECT 1 FROM refusals WHERE group_key = ?1 AND user_key = ?2 AND wanted = 0
+             AND reason <> ?3",
+        )?
+        .exists(params![group, user, REASON])?;
+    if is_left {
+        reopen(db, (group, user), 0, false)?;
+        db.prepare_cached(
+            "UPDATE memberships SET seq = ?3 WHERE group_key = ?1 AND user_key = ?2",
+        )?
+        .execute(params![group, user, seq])?;
+    }
+    Ok(is_left)
 }
 
 /// The user or the group is gone.
@@ -229,7 +293,7 @@ pub(super) fn resources(
 }
 
 /// Has every end that was refused tried once more: of accounts that must not
-/// be there, and of groups that are deleted here.
+/// be there, of groups that are deleted here, and of what late calls left.
 pub(super) fn retry_ends(db: &Connection, connection: i64, actor: &Actor) -> Result<Vec<Lane>> {
     let keys = |sql: &str| -> Result<Vec<i64>> {
         let mut select = db.prepare_cached(sql)?;
@@ -265,6 +329,7 @@ pub(super) fn retry_ends(db: &Connection, connection: i64, actor: &Actor) -> Res
         let detail = json!({ "ends": lanes.len() });
         audit::record(db, connection, actor, "try_again", None, &detail)?;
     }
+    lanes.extend(retry_left(db, connection, actor)?);
     lanes.extend(upheld::of_deleted(db, connection, actor)?);
     Ok(lanes)
 }

@@ -38,6 +38,13 @@ struct Refused {
     deleted: bool,
 }
 
+impl Refused {
+    /// Nobody asks for its end again, so it is tried once more, at once.
+    fn goes_once_more(&self, group: &Group) -> bool {
+        self.left_behind && group.family.is_none()
+    }
+}
+
 /// Returns how many pairs went back.
 pub(super) fn undo(
     db: &Connection,
@@ -72,6 +79,9 @@ pub(super) fn undo(
             refusals::note(db, key, sent, reason, at)?;
         }
         settle(db, group, user.0, (&pair, sent), (back, at))?;
+        if !sent && !pair.desired && pair.leaver && !pair.deleted && !pair.goes_once_more(group) {
+            refusals::note(db, key, false, reason, at)?;
+        }
     }
     if undone > 0 {
         group.seq += 1;
@@ -184,9 +194,8 @@ fn settle(
             return take_away(db, group, user, (back, next), at);
         }
     }
-    if !desired && there && pair.left_behind && group.family.is_none() {
-        // Nobody asks for it again, and nobody would be told: once more, at once. A 2
-        // in `doubted` says that this was done.
+    if !desired && there && pair.goes_once_more(group) {
+        // A 2 in `doubted` says that this was done.
         db.prepare_cached(
             "UPDATE memberships SET observed = 2, doubted = 2, before = NULL, sent = NULL,
                  reread = 0, stood = 0
@@ -196,6 +205,7 @@ fn settle(
         return Ok(());
     }
     if !desired && (!there || pair.leaver) {
+        // Of who is here and stays there the refusal is told, see `refusals::left`.
         db.prepare_cached("DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2")?
             .execute([group.key, user])?;
         return Ok(());

@@ -7,6 +7,8 @@ use crate::{
     store::{GroupTurn, UNANSWERED, Unsettled, Why},
 };
 
+mod left;
+
 /// Long after everything that is noted here, and all reads of it.
 pub(super) const LATER: i64 = 60_000;
 
