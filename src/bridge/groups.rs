@@ -332,7 +332,8 @@ impl Session {
                     whole: None,
                     members,
                 }) => {
-                    return Err(Failure::Problem(self.members_refused(members).await));
+                    let all = written.touched.len() + usize::from(written.dirty);
+                    return Err(Failure::Problem(self.members_refused(members, all).await));
                 }
                 // Who has no account yet is kept, as a staged User is, and
                 // nothing that could confirm it is under way.

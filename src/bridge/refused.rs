@@ -15,9 +15,14 @@ use crate::{
 
 impl Session {
     /// Names refused members by the ids the identity provider knows, each behind
-    /// the reason of its own.
-    pub(super) async fn members_refused(&self, members: Vec<(UserKey, String)>) -> Problem {
+    /// the reason of its own. `all`: of so many changes of the request.
+    pub(super) async fn members_refused(
+        &self,
+        members: Vec<(UserKey, String)>,
+        all: usize,
+    ) -> Problem {
         let kept = are_kept(&members);
+        let rest = what_became(members.len(), all);
         let mut told = Vec::new();
         for (reason, keys) in by_reason(members) {
             let ids = self.bridge.store.user_ids(keys).await;
@@ -27,16 +32,18 @@ impl Session {
             });
             told.push(named(&reason, &ids));
         }
-        only_others_applied(&told, kept)
+        problem(&told, rest, kept)
     }
 }
 
 /// The same, of those whose ids are known already.
 pub(super) fn foreseen(
     members: Vec<(UserKey, String)>,
+    all: usize,
     id: impl Fn(UserKey) -> Option<ResourceId>,
 ) -> Problem {
     let kept = are_kept(&members);
+    let rest = what_became(members.len(), all);
     let told: Vec<String> = by_reason(members)
         .into_iter()
         .map(|(reason, keys)| {
@@ -44,11 +51,29 @@ pub(super) fn foreseen(
             named(&reason, &ids)
         })
         .collect();
-    only_others_applied(&told, kept)
+    problem(&told, rest, kept)
 }
 
 fn named(reason: &str, ids: &[ResourceId]) -> String {
-    format!("{reason}, for these members: {}", some_of(ids))
+    let who = if ids.len() == 1 {
+        "this member"
+    } else {
+        "these members"
+    };
+    format!("{reason}, for {who}: {}", some_of(ids))
+}
+
+/// What became of those who were refused, and of what else was asked for, if anything
+/// was; that may be open still, and is kept.
+fn what_became(refused: usize, all: usize) -> &'static str {
+    match (refused, all > refused) {
+        (1, false) => "the membership is as it was",
+        (1, true) => "that membership is as it was, every other change of this request stands",
+        (_, false) => "their memberships are as they were",
+        (_, true) => {
+            "their memberships are as they were, every other change of this request stands"
+        }
+    }
 }
 
 /// Whether every reason is the guard's.
@@ -56,11 +81,8 @@ fn are_kept(members: &[(UserKey, String)]) -> bool {
     members.iter().all(|(_, reason)| reason.ends_with(KEPT))
 }
 
-fn only_others_applied(told: &[String], kept: bool) -> Problem {
-    let detail = format!(
-        "{}; their membership is as it was, every other change of this request was applied",
-        told.join("; ")
-    );
+fn problem(told: &[String], rest: &str, kept: bool) -> Problem {
+    let detail = format!("{}; {rest}", told.join("; "));
     if kept {
         Problem::new(403, detail)
     } else {
@@ -115,6 +137,21 @@ mod tests {
             ("b".to_owned(), vec![UserKey(2)]),
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn nothing_is_said_of_other_changes_where_there_are_none() {
+        let id = ResourceId::from_bytes([1; 16]);
+        let told = |refused: u8, all| {
+            let members = (0..refused).map(|user| (UserKey(user.into()), "no".to_owned()));
+            foreseen(members.collect(), all, |_| Some(id)).detail
+        };
+        let said = format!("no, for this member: {id}; the membership is as it was");
+        assert_eq!(told(1, 1), said);
+        let others = ", every other change of this request stands";
+        assert!(told(1, 2).ends_with(others));
+        assert!(told(2, 3).ends_with(others));
+        assert!(told(2, 2).ends_with("; their memberships are as they were"));
     }
 
     #[test]

@@ -76,7 +76,8 @@ pub(super) fn is_hearsay(status: StatusCode, body: &[u8]) -> bool {
 }
 
 fn is_page(body: &[u8]) -> bool {
-    body.trim_ascii_start().starts_with(b"<")
+    let marked = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    marked.trim_ascii_start().starts_with(b"<")
 }
 
 /// What a status other than 2xx and the throttling ones means.

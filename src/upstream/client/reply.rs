@@ -60,7 +60,7 @@ impl Reply {
     fn value(&self) -> Result<Value, UpstreamError> {
         let text =
             std::str::from_utf8(&self.body).map_err(|_| unclear("the reply is not UTF-8"))?;
-        let text = text.trim();
+        let text = text.trim_start_matches('\u{feff}').trim();
         match text.as_bytes().first() {
             None => Ok(Value::Null),
             Some(b'<') => Err(unclear("the reply is a web page, not JSON")),

@@ -1,6 +1,7 @@
 //! One call of a declared application: what is filled in and where, and every
 //! page of a list.
 
+use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::{
@@ -10,9 +11,13 @@ use super::{
     operation::{Name, Operation},
     paging::{MOST, Pages, Pairs, unclear},
     settings::KnownBy,
+    signs,
     template::Values,
 };
-use crate::upstream::{UpstreamError, client::Call};
+use crate::upstream::{
+    UpstreamError,
+    client::{Call, Meaning},
+};
 
 /// What a call is about besides the placeholders of one thing.
 #[derive(Debug, Default)]
@@ -81,15 +86,31 @@ impl Rest {
             &self.settings.member,
         );
         let single = told.len() < 2;
-        let judge = |status: reqwest::StatusCode, body: &[u8]| {
+        let judge = |status: StatusCode, body: &[u8]| {
             meaning::of(rows, (name, single), status.as_u16(), body)
                 .or_else(|| operation.beside_what_is_made(name, (status, body), told, shape))
+                .or_else(|| self.is_doubtful(name, operation, (status, body), told.len()))
         };
         let reply = self.client.send_judged(call, &judge).await?;
         Ok(Answer {
             value: reply.json()?,
             was_so: reply.was_so(),
         })
+    }
+
+    /// What a success means that tells no error where one is looked for, and yet has
+    /// a sign of one.
+    fn is_doubtful(
+        &self,
+        name: Name,
+        operation: &Operation,
+        (status, body): (StatusCode, &[u8]),
+        members: usize,
+    ) -> Option<Meaning> {
+        let is_judged = name.writes() && operation.proof(name).lacks(status, body).is_some();
+        let is_open = status.is_success() && !is_judged;
+        let doubt = || signs::doubt(name, operation, &self.settings, (body, members));
+        (is_open && doubt()).then_some(Meaning::Unknown)
     }
 
     /// A whole list, page after page.

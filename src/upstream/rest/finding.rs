@@ -13,7 +13,21 @@ use super::{
     paging::unclear,
     settings::KnownBy,
 };
+use crate::plan::state::Principal;
 use crate::upstream::{RemoteGroup, RemoteUser, Upstream, UpstreamError};
+
+/// So many members are looked for one by one.
+const FEW: usize = 3;
+
+/// Where an account is whose id is known.
+pub(super) enum Whereabouts {
+    /// Where it was, as far as can be seen.
+    Known,
+    /// At another address.
+    At(RemoteUser),
+    /// Nothing shows it, and another account has its address.
+    Anothers,
+}
 
 /// Where a group is.
 pub(super) enum Place {
@@ -226,28 +240,73 @@ impl Rest {
         Ok(all.into_iter().find(has_id))
     }
 
-    /// Where the account of an id is by now, if it is elsewhere than at the address
-    /// that it is known by here; that one may be somebody else's then. Without a search
-    /// it is asked only where a reading has shown another address.
-    pub(super) async fn has_moved(
+    /// Where the account of an id is by now, which may be elsewhere than at the address
+    /// that it is known by here; that one may be somebody else's then. It is looked for
+    /// by whatever shows accounts, unless something has just shown it.
+    pub(super) async fn whereabouts(
         &self,
         id: &str,
         account: &str,
-    ) -> Result<Option<RemoteUser>, UpstreamError> {
-        let looks = self.settings.has(Name::FindUser) || self.memory.has_another(id, account);
-        if !looks || self.settings.user.known_by == KnownBy::Id {
-            return Ok(None);
+    ) -> Result<Whereabouts, UpstreamError> {
+        let searches = self.settings.has(Name::FindUser);
+        let known = self.memory.knows_where(id, account, !searches);
+        if known || self.settings.user.known_by == KnownBy::Id {
+            return Ok(Whereabouts::Known);
         }
-        let found = match self.look_for_account(account).await {
-            // It is the look that is refused, and nothing else: as without a search.
-            Err(UpstreamError::Rejected { .. } | UpstreamError::Barred { .. }) => return Ok(None),
+        let mut all = None;
+        let found = if searches {
+            self.look_for_account(account).await
+        } else {
+            let account = account.to_lowercase();
+            let listed = self.users().await;
+            listed.map(|list| {
+                let list = all.insert(list).iter();
+                list.clone().find(|user| user.account == account).cloned()
+            })
+        };
+        let found = match found {
+            // It is the look that is refused, and nothing else: as without one.
+            Err(UpstreamError::Rejected { .. } | UpstreamError::Barred { .. }) => {
+                return Ok(Whereabouts::Known);
+            }
             found => found?,
         };
-        if found.is_some_and(|it| it.upstream_id.is_none_or(|it| it == id)) {
-            return Ok(None);
+        if found
+            .as_ref()
+            .is_some_and(|it| it.upstream_id.as_deref().is_none_or(|it| it == id))
+        {
+            return Ok(Whereabouts::Known);
         }
-        let now = self.account_of(id).await?;
-        Ok(now.filter(|it| it.account != account.to_lowercase()))
+        let has_id = |user: &RemoteUser| user.upstream_id.as_deref() == Some(id);
+        let now = match all {
+            Some(all) => all.into_iter().find(has_id),
+            None => self.account_of(id).await?,
+        };
+        Ok(match (now, found) {
+            (Some(now), _) if now.account != account.to_lowercase() => Whereabouts::At(now),
+            (None, Some(_)) => Whereabouts::Anothers,
+            _ => Whereabouts::Known,
+        })
+    }
+
+    /// Before several are taken out of a group by their addresses, with which ones it
+    /// shows its members: one look instead of one for each.
+    pub(super) async fn look_at_addresses(
+        &self,
+        group: &str,
+        members: &[Principal],
+    ) -> Result<(), UpstreamError> {
+        let (shape, all) = (&self.settings.member, !self.settings.has(Name::FindUser));
+        let shows = shape.id.is_some() && shape.account.is_some();
+        let is_open = |member: &&Principal| {
+            let id = member.upstream_id.as_deref();
+            id.is_some_and(|id| !self.memory.knows_where(id, &member.account, all))
+        };
+        let open = members.iter().filter(is_open).count();
+        if shows && self.settings.user.known_by != KnownBy::Id && open > FEW {
+            self.members(group).await?;
+        }
+        Ok(())
     }
 
     /// Whether the search for a user names it in its path, so that the answer

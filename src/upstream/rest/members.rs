@@ -7,7 +7,7 @@ use super::{
     Rest, answers,
     body::Told,
     calls::{About, barred, later, rejected, unsent},
-    finding::Place,
+    finding::{Place, Whereabouts},
     operation::Name,
     outcomes,
 };
@@ -29,6 +29,10 @@ impl Rest {
         }
         let id = self.id_for(name, group).await.map_err(unsent)?;
         let values = self.values_of_group(group, id.as_deref());
+        if self.takes_by_address(name)? {
+            let looked = self.look_at_addresses(group, members).await;
+            looked.map_err(unsent)?;
+        }
         let told = match self.told(name, members).await {
             Err(UpstreamError::Missing { reason }) if name == Name::RemoveMembers => {
                 return unsettled(members, reason);
@@ -59,6 +63,12 @@ impl Rest {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a call takes members out whom it names by their addresses alone.
+    fn takes_by_address(&self, name: Name) -> Result<bool, UpstreamError> {
+        let wants_ids = self.declared(name)?.holes().contains("member.id");
+        Ok(name == Name::RemoveMembers && !wants_ids)
     }
 
     /// What an answer says of those who were sent.
@@ -102,16 +112,18 @@ impl Rest {
             let mut id = known.map(|id| self.memory.live_id(&member.account, id));
             let mut spelled = self.memory.spelled(&member.account);
             if let Some(id) = &id {
-                let takes = name == Name::RemoveMembers;
-                let moved = self.has_another_address(id, &member.account);
-                if !(takes && wants_ids) && moved.await.map_err(unsent)? {
-                    if !takes {
+                let account = &member.account;
+                if name != Name::RemoveMembers {
+                    let moved = self.has_another_address(id, account).await;
+                    if moved.map_err(unsent)? {
                         return Err(barred(MOVED));
                     }
+                } else if !wants_ids
+                    && let Whereabouts::At(now) =
+                        self.whereabouts(id, account).await.map_err(unsent)?
+                {
                     // Who has the address by now is not who is taken out.
-                    if let Some(now) = self.account_of(id).await.map_err(unsent)? {
-                        spelled = self.memory.spelled(&now.account);
-                    }
+                    spelled = self.memory.spelled(&now.account);
                 }
             }
             if wants_ids && id.is_none() {

@@ -18,6 +18,8 @@ use crate::upstream::client::Moment;
 pub(super) const LAG: Duration = Duration::from_secs(10);
 /// Readings rely on an id for so long.
 const RECENT: Duration = Duration::from_secs(10 * 60);
+/// Where there is nothing but a list of all accounts, it is read once in so long.
+const LISTED: Duration = Duration::from_secs(60);
 /// Entries of each kind that are kept.
 const MOST: usize = 100_000;
 
@@ -55,8 +57,10 @@ pub(super) struct Memory {
     /// By the lower case that the engine knows them in, where it is another.
     spelled: Mutex<HashMap<String, String>>,
     renewed: Mutex<HashMap<String, Renewed>>,
-    /// By the ids of accounts, in lower case.
-    addresses: Mutex<HashMap<String, String>>,
+    /// By the ids of accounts, in lower case, and when that was shown.
+    addresses: Mutex<HashMap<String, (String, Moment)>>,
+    /// When all accounts were read last.
+    listed: Mutex<Option<Moment>>,
 }
 
 impl Memory {
@@ -68,6 +72,7 @@ impl Memory {
             spelled: Mutex::default(),
             renewed: Mutex::default(),
             addresses: Mutex::default(),
+            listed: Mutex::default(),
         }
     }
 
@@ -177,14 +182,32 @@ impl Memory {
 
     /// The account of an id has this address.
     pub(super) fn has_address(&self, id: &str, account: &str) {
-        put(&self.addresses, id.to_owned(), account.to_lowercase());
+        let shown = (account.to_lowercase(), Moment::now());
+        put(&self.addresses, id.to_owned(), shown);
+    }
+
+    /// Every account that there is was shown.
+    pub(super) fn listed(&self) {
+        *locked(&self.listed) = Some(Moment::now());
+    }
+
+    /// Whether it is known where the account of an id is without another look: it was
+    /// shown with this address right now, or all of them were lately.
+    pub(super) fn knows_where(&self, id: &str, account: &str, all: bool) -> bool {
+        if self.has_another(id, account) {
+            return false;
+        }
+        let addresses = locked(&self.addresses);
+        let shown = addresses.get(id).map(|(_, shown)| shown);
+        let lately = shown.is_some_and(|it| it.is_within(self.lag / 5));
+        lately || all && locked(&self.listed).is_some_and(|it| it.is_within(LISTED))
     }
 
     /// Whether it was last shown with another one than this.
     pub(super) fn has_another(&self, id: &str, account: &str) -> bool {
         let addresses = locked(&self.addresses);
         let shown = addresses.get(id);
-        shown.is_some_and(|shown| *shown != account.to_lowercase())
+        shown.is_some_and(|(shown, _)| *shown != account.to_lowercase())
     }
 
     /// An account has another id by now, because it was made anew.
@@ -275,5 +298,23 @@ mod tests {
         memory.has_address("1", "Ann");
         assert!(memory.has_another("1", "bob"));
         assert!(!memory.has_another("1", "aNN") && !memory.has_another("2", "bob"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_an_account_is_is_known_from_a_look_for_a_while() {
+        let memory = Memory::new(LAG);
+        let wait = |span| tokio::time::advance(span + Duration::from_millis(1));
+        let known = |all| memory.knows_where("1", "Ann", all);
+        assert!(!known(true));
+        memory.has_address("1", "ann");
+        assert!(known(false));
+        assert!(!memory.knows_where("1", "bob", false));
+        wait(LAG / 5).await;
+        assert!(!known(false) && !known(true));
+        memory.listed();
+        assert!(known(true) && !known(false));
+        assert!(!memory.knows_where("1", "bob", true), "it is elsewhere");
+        wait(LISTED).await;
+        assert!(!known(true));
     }
 }

@@ -43,6 +43,7 @@ mod pointer;
 mod problems;
 mod schemas;
 pub mod settings;
+mod signs;
 mod template;
 #[cfg(test)]
 pub(in crate::upstream) mod tests;
@@ -141,7 +142,9 @@ impl Upstream for Rest {
             return Ok(Vec::new());
         }
         let rows = self.all(Name::ListUsers, &[]).await?;
-        Ok(self.known(answers::users(&rows, &self.settings.user)?))
+        let users = self.known(answers::users(&rows, &self.settings.user)?);
+        self.memory.listed();
+        Ok(users)
     }
 
     async fn profiles(&self) -> Result<Vec<RemoteProfile>, UpstreamError> {

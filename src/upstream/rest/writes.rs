@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Rest,
+    Rest, answers,
     calls::{About, Answer, barred, later, rejected, unsent},
-    finding::Place,
+    finding::{Place, Whereabouts},
     members::all_are,
     operation::Name,
     paging::unclear,
@@ -31,7 +31,7 @@ impl Rest {
     ) -> Result<Outcome, UpstreamError> {
         if let (Some(id), true) = (before, self.settings.has(Name::ReactivateUser)) {
             let id = self.memory.live_id(account, id);
-            match self.activate(account, Some(id)).await {
+            match self.activate_known(account, id).await {
                 Err(UpstreamError::Missing { .. }) => {}
                 answer => return answer,
             }
@@ -91,12 +91,63 @@ impl Rest {
         self.activate(account, found.upstream_id).await
     }
 
+    /// The one of an id. A call that names it by its address goes to where it is by
+    /// now, and to nobody else who has that.
+    async fn activate_known(&self, account: &str, id: String) -> Result<Outcome, UpstreamError> {
+        let operation = self.declared(Name::ReactivateUser)?;
+        if !operation.holes().contains("user.id") {
+            match self.whereabouts(&id, account).await.map_err(unsent)? {
+                Whereabouts::Known => {}
+                Whereabouts::At(now) if now.active => return Ok(of_account(Some(id))),
+                Whereabouts::At(now) => return self.activate(&now.account, Some(id)).await,
+                Whereabouts::Anothers => {
+                    return Err(UpstreamError::Missing {
+                        reason: "another account has its address".into(),
+                    });
+                }
+            }
+        }
+        self.activate(account, Some(id)).await
+    }
+
     async fn activate(&self, account: &str, id: Option<String>) -> Result<Outcome, UpstreamError> {
         let spelled = self.memory.spelled(account);
         let mut values = vec![("user.account", spelled.as_str())];
         values.extend(id.as_deref().map(|id| ("user.id", id)));
         let call = self.call(Name::ReactivateUser, &values, About::default());
-        call.await.map(|_| of_account(id.clone()))
+        let answer = call.await?;
+        self.is_so(&answer, (account, id.as_deref()), true).await?;
+        Ok(of_account(id))
+    }
+
+    /// A success that shows the account as it was is looked at before it is believed.
+    async fn is_so(
+        &self,
+        answer: &Answer,
+        (account, id): (&str, Option<&str>),
+        active: bool,
+    ) -> Result<(), UpstreamError> {
+        let shape = &self.settings.user;
+        let says = shape.active.is_some() && answer.value.is_object();
+        let shown = says
+            .then(|| answers::user(&answer.value, shape).ok())
+            .flatten();
+        let differs = |user: &RemoteUser| {
+            let same = match (id, user.upstream_id.as_deref()) {
+                (Some(id), Some(shown)) => id == shown,
+                _ => user.account.to_lowercase() == account.to_lowercase(),
+            };
+            same && user.active != active
+        };
+        if !shown.as_ref().is_some_and(differs) {
+            return Ok(());
+        }
+        let found = self.look_for_account(account).await;
+        if found.is_ok_and(|found| found.is_none_or(|found| !differs(&found))) {
+            return Ok(());
+        }
+        let word = if active { "inactive" } else { "active" };
+        Err(unclear(format!("the account is shown as {word} still")))
     }
 
     /// The id of an account that was just made, where calls will want it; not
@@ -129,7 +180,7 @@ impl Rest {
         }
         if let Some(id) = id.as_deref()
             && !self.declared(name)?.holes().contains("user.id")
-            && let Some(now) = self.has_moved(id, account).await.map_err(unsent)?
+            && let Whereabouts::At(now) = self.whereabouts(id, account).await.map_err(unsent)?
         {
             // The call names an account by its address, and theirs is another by now.
             return match now.active {
@@ -158,7 +209,9 @@ impl Rest {
         let mut values = vec![("user.account", spelled.as_str())];
         values.extend(id.map(|id| ("user.id", id)));
         let call = self.call(Name::DeactivateUser, &values, About::default());
-        call.await.map(|_| of_account(id.map(str::to_owned)))
+        let answer = call.await?;
+        self.is_so(&answer, (account, id), false).await?;
+        Ok(of_account(id.map(str::to_owned)))
     }
 
     /// Of those who are told with the creation nothing is believed that the

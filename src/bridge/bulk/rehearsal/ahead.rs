@@ -182,7 +182,8 @@ impl<'t> Ahead<'t> {
             operations = plan_group(&work, self.can()).operations;
         }
         let id_of = |user: UserKey| ids.get(&user).copied();
-        self.note_refused(key, &learned, id_of);
+        let all = work.adds.len() + work.removes.len();
+        self.note_refused(key, (&learned, all), id_of);
         let whole = learned.group_refused.iter().map(|it| (None, it.clone()));
         let members = learned.refused.iter();
         let members = members.map(|(user, reason)| (id_of(*user), reason.clone()));
@@ -204,13 +205,13 @@ impl<'t> Ahead<'t> {
     fn note_refused(
         &mut self,
         key: GroupKey,
-        learned: &GroupLearned,
+        (learned, all): (&GroupLearned, usize),
         id: impl Fn(UserKey) -> Option<ResourceId>,
     ) {
         let refused = match &learned.group_refused {
             Some(reason) => Refused::Whole(reason.clone()),
             None if learned.refused.is_empty() => return,
-            None => Refused::Members(refused::foreseen(learned.refused.clone(), id)),
+            None => Refused::Members(refused::foreseen(learned.refused.clone(), all, id)),
         };
         self.refused.insert(Lane::Group(key), refused);
     }

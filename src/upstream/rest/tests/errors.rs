@@ -158,3 +158,62 @@ async fn a_list_of_members_says_not_that_a_group_was_made() {
         assert_eq!(created(list, status, answer).await, end, "{list} {answer}");
     }
 }
+
+#[tokio::test]
+async fn a_success_with_an_undeclared_sign_of_a_failure_is_looked_at() {
+    let added = "POST /v1/groups/g1/members [{\"id\":\"11\"},{\"id\":\"22\"}]";
+    let undeclared = ("batch = 10, applied = \"/added\"", "batch = 10");
+    let add = Operation::AddMembers {
+        group: "Crew".into(),
+        members: both(),
+    };
+    for (answer, end) in [
+        (r#"{"status":"error"}"#, "unclear"),
+        (r#"{"code":403,"message":"you may not"}"#, "unclear"),
+        (r#"{"results":[{"id":"11","status":403}]}"#, "unclear"),
+        (r#"{"added":["11"]}"#, "unclear"),
+        ("\u{feff}<html>sign in</html>", "unclear"),
+        (r#"{"added":["11","22"],"message":"done"}"#, "done"),
+    ] {
+        let script = [GROUP, (added, 200, answer)];
+        let (application, script) = scripted(&[undeclared], &script).await;
+        assert_eq!(ended(application.apply(&add).await), end, "{answer}");
+        script.all_was_asked();
+    }
+    let page = [(GROUP.0, 200, r#"{"status":"error","rows":[]}"#)];
+    let (application, script) = scripted(&[], &page).await;
+    assert!(application.groups().await.is_err(), "and nobody is gone");
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn an_end_whose_answer_shows_the_account_active_is_looked_at() {
+    let there = r#"{"id":5,"mail":"u1@example.com","on":true}"#;
+    let search = "GET /v1/users?q=mail%20eq%20%22u1%40example.com%22";
+    let ended_at = "DELETE /v1/users/5";
+    let end_of = Operation::DeactivateUser {
+        principal: principal(1, Some("5")),
+    };
+    for (answer, shown, end) in [
+        (there, Some("true"), "unclear"),
+        (there, Some("false"), "done"),
+        (
+            r#"{"id":5,"mail":"u1@example.com","on":false}"#,
+            None,
+            "done",
+        ),
+        (
+            r#"{"id":9,"mail":"admin@example.com","on":true}"#,
+            None,
+            "done",
+        ),
+    ] {
+        let rows =
+            shown.map(|on| format!(r#"{{"rows":[{{"id":5,"mail":"u1@example.com","on":{on}}}]}}"#));
+        let mut script = vec![(ended_at, 200, answer)];
+        script.extend(rows.as_ref().map(|rows| (search, 200, rows.as_str())));
+        let (application, script) = scripted(&[], &script).await;
+        assert_eq!(ended(application.apply(&end_of).await), end, "{answer}");
+        script.all_was_asked();
+    }
+}
