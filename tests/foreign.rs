@@ -227,3 +227,120 @@ async fn who_was_only_found_in_a_group_is_not_put_there_again_nor_taken_out() {
     assert_eq!(sent(&world, &writes).await, 0);
     world.overlook().await;
 }
+
+/// `finance` was made by a creation of which no answer came, and somebody was put into
+/// it by hand before it was looked at. Its Group is the one that was asked for.
+async fn made_unheard_with_another(world: &World, ids: &[String]) -> String {
+    account_by_hand(world, "x", "Users").await;
+    let made = json!({ "operation": "create_group", "failure": "error_after", "next": 1 });
+    let rules = [silence("get_group"), made];
+    world.faults(json!({ "rules": rules })).await;
+    let made = world.post("/Groups", group("finance", ids)).await;
+    with_finance(world, "POST", "x").await;
+    made.expect(201).id()
+}
+
+async fn with_finance(world: &World, method: &str, name: &str) {
+    let state = world.state().await;
+    let users = state["users"].as_array().unwrap();
+    let user = users.iter().find(|it| it["email"] == address(name));
+    let path = format!("{GROUPS}/finance/members");
+    let members = json!({ "members": [user.unwrap()["id"]] });
+    world.as_administrator(method, &path, members).await;
+}
+
+async fn left_alone(world: &World) -> Vec<Value> {
+    let status = world.status().await;
+    let told = status["connections"][0]["leftAlone"].as_array();
+    told.unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_ours_and_is_left_alone_is_told_until_it_is_gone() {
+    let world = World::with(SOON, &["--empty"]).await;
+    let ids = world.users("u", 2).await;
+    let id = made_unheard_with_another(&world, &ids).await;
+    let path = format!("/Groups/{id}");
+    world.send("DELETE", &path, None).await.expect(204);
+    world.faults(json!({})).await;
+    until_settled(&world).await;
+    let has = world.upstream_members("finance").await;
+    assert_eq!(has, Some(addresses(&["u0", "u1", "x"])));
+    let told = left_alone(&world).await;
+    assert_eq!(
+        (told.len(), &told[0]["group"], &told[0]["name"]),
+        (1, &json!(id), &json!("finance"))
+    );
+    let (text, _, well) = world.run(&["status"]);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(!well, "{text}");
+    assert!(text.contains("a group finance that may be what"), "{text}");
+    assert!(text.contains("delete it there"), "{text}");
+    // A reading that shows it changes nothing, and one that does not ends that.
+    world.run(&["reconcile"]);
+    assert_eq!(left_alone(&world).await.len(), 1);
+    let path = format!("{GROUPS}/finance");
+    world.as_administrator("DELETE", &path, json!({})).await;
+    eventually("it is told no more", async || {
+        world.run(&["reconcile"]);
+        left_alone(&world).await.is_empty()
+    })
+    .await;
+    let (text, _, well) = world.run(&["status"]);
+    assert!(well, "{text}");
+    world.overlook().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_left_alone_is_taken_over_when_it_is_asked_for_without_others_in_it() {
+    let world = World::with(SOON, &["--empty"]).await;
+    let ids = world.users("u", 2).await;
+    let id = made_unheard_with_another(&world, &ids).await;
+    let path = format!("/Groups/{id}");
+    world.send("DELETE", &path, None).await.expect(204);
+    world.faults(json!({})).await;
+    until_settled(&world).await;
+    let again = group("finance", &ids);
+    let refused = world.post("/Groups", again.clone()).await.expect(409);
+    let told = refused.body["detail"].as_str().unwrap().to_owned();
+    assert!(told.contains("have the others taken out there"), "{told}");
+    assert_eq!(left_alone(&world).await.len(), 1);
+    with_finance(&world, "DELETE", "x").await;
+    world.post("/Groups", again).await.expect(201);
+    world
+        .until_upstream_has("finance", &addresses(&["u0", "u1"]))
+        .await;
+    until_settled(&world).await;
+    assert_eq!(left_alone(&world).await, Vec::<Value>::new());
+    let (text, _, well) = world.run(&["status"]);
+    assert!(well, "{text}");
+    world.overlook().await;
+}
+
+/// Whoever asked for it is answered that it was refused, and those whom it was to have
+/// are in it: that is told to both.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_refused_after_it_was_made_unheard_is_told() {
+    let own = SOON.replace("sync_wait = \"1s\"", "sync_wait = \"8s\"");
+    let world = World::with(&own, &["--empty"]).await;
+    let ids = world.users("u", 2).await;
+    account_by_hand(&world, "x", "Users").await;
+    let made = json!({ "operation": "create_group", "failure": "error_after", "next": 1 });
+    let rules = [silence("get_group"), made];
+    world.faults(json!({ "rules": rules })).await;
+    let by_hand = async {
+        world
+            .until_upstream_has("finance", &addresses(&["u0", "u1"]))
+            .await;
+        with_finance(&world, "POST", "x").await;
+        world.faults(json!({})).await;
+    };
+    let asked = world.post("/Groups", group("finance", &ids));
+    let (answered, ()) = tokio::join!(asked, by_hand);
+    let told = answered.expect(409).body["detail"].to_string();
+    assert!(told.contains("of which no answer came"), "{told}");
+    until_settled(&world).await;
+    assert_eq!(left_alone(&world).await.len(), 1);
+    assert!(!world.run(&["status"]).2);
+    world.overlook().await;
+}

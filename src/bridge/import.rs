@@ -160,6 +160,8 @@ impl Session {
         };
         self.doubt_a_first_import(&found).await?;
         if unread == 0 {
+            let listed = |name: &str| names.iter().any(|it| it == name);
+            self.forget_left_alone(listed, since).await?;
             let gone = store.forget_beside(self.connection.key, since, names, actor.clone());
             gone.await.map_err(store_failed)?;
         }

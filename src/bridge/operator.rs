@@ -16,9 +16,9 @@ use crate::{
     plan::state::ConnectionKey,
     scim::resource::{ResourceId, ResourceType},
     store::{
-        Actor, Counts, Delay, Drifted, Elsewhere, Health, Imported, Lane, Left, Millis, NotOffered,
-        Place, Recovery, Refused, RefusedResource, Returned, Store, StoreError, Twins, Watch,
-        audit::AuditRow,
+        Actor, Counts, Delay, Drifted, Elsewhere, Health, Imported, Lane, Left, LeftAlone, Millis,
+        NotOffered, Place, Recovery, Refused, RefusedResource, Returned, Store, StoreError, Twins,
+        Watch, audit::AuditRow,
     },
     upstream::Condition,
 };
@@ -128,6 +128,9 @@ pub struct ConnectionStatus {
     /// Groups that the configuration offers no more, and that somebody is asked for
     /// in, for which nothing can be done; at most so many.
     pub not_offered: Vec<NotOffered>,
+    /// What may be what creations have made of which no answer came, and is left
+    /// alone; at most so many.
+    pub left_alone: Vec<LeftAlone>,
     /// Each membership is a call of its own.
     pub single: bool,
     /// For how long something is open that takes access away.
@@ -513,6 +516,7 @@ impl Operator {
                 places: store.places_elsewhere(connection.key, SHOWN).await?,
                 shown_again: store.shown_again(connection.key).await?,
                 not_offered: store.not_offered(connection.key, SHOWN).await?,
+                left_alone: store.left_alone(connection.key, SHOWN).await?,
                 single: connection.upstream.has_families(),
                 revocation_open: self.bridge.revocation_open(connection.key).await?,
                 recovery: self.bridge.store.recovery(connection.key).await?,

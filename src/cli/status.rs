@@ -71,6 +71,7 @@ fn is_well(connection: &Value) -> bool {
         && readings::are_well(connection)
         && collisions(connection).next().is_none()
         && several(connection).next().is_none()
+        && left_alone(connection).next().is_none()
         && connection["waiting"].as_array().is_none_or(Vec::is_empty)
         && connection["held"] == 0
         && connection["recovery"].is_null()
@@ -103,6 +104,11 @@ fn several(connection: &Value) -> impl Iterator<Item = (Option<&str>, &str, &str
             it["of"].as_str()?,
         ))
     })
+}
+
+/// What may have been made from here and is left alone.
+fn left_alone(connection: &Value) -> impl Iterator<Item = &Value> {
+    connection["leftAlone"].as_array().into_iter().flatten()
 }
 
 /// Those of some counts that are not zero.
@@ -200,6 +206,7 @@ fn show(screen: Screen, status: &Value) {
         }
         show_collisions(screen, connection);
         show_several(screen, connection);
+        show_left_alone(screen, connection);
         readings::show(screen, connection);
         for what in ["pending", "refused", "staged"] {
             let counts = counts(&connection[what]);
@@ -295,6 +302,24 @@ fn show_several(screen: Screen, connection: &Value) {
              application, and the next import believes it"
         );
         screen.paragraph(Tone::Bad, "  ", &text);
+    }
+}
+
+fn show_left_alone(screen: Screen, connection: &Value) {
+    let text = |of: &Value| of.as_str().unwrap_or_default().to_owned();
+    for group in left_alone(connection).take(SHOWN) {
+        let line = format!(
+            "the application has a group {} that may be what the creation of Group {} has made, of \
+             which no answer came; that Group is none here any more, and what is there stays ({}; \
+             since {}): look who is in it; delete it there, or take out whoever was not \
+             asked for and create the Group here again. This is told until an import or \
+             reconciliation does not show it, or somebody asks for it here",
+            text(&group["name"]),
+            text(&group["group"]),
+            text(&group["reason"]),
+            text(&group["at"]),
+        );
+        screen.paragraph(Tone::Bad, "  ", &line);
     }
 }
 

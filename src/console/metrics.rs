@@ -32,7 +32,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 53] = [
+const ROWS: [Row; 54] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -137,6 +137,11 @@ const ROWS: [Row; 53] = [
         "managed_elsewhere",
         "Users and groups that another connection manages, a hundred at most.",
         |c| c.elsewhere.len() as u64,
+    ),
+    gauge(
+        "left_alone",
+        "Groups that may have been made from here and are left alone, a hundred at most.",
+        |c| c.left_alone.len() as u64,
     ),
     gauge("held", "Requests that wait for an operator.", |c| {
         c.counts.held

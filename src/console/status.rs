@@ -123,6 +123,12 @@ fn connection(of: &ConnectionStatus) -> Value {
             "name": it.name,
             "memberships": it.asked,
         })).collect::<Vec<_>>(),
+        "leftAlone": of.left_alone.iter().map(|it| json!({
+            "group": it.group.to_string(),
+            "name": it.title,
+            "at": time(it.at),
+            "reason": it.why,
+        })).collect::<Vec<_>>(),
         "held": counts.held,
         "recovery": of.recovery.map(|recovery| json!({
             "why": recovery.why.to_string(),

@@ -54,15 +54,15 @@ pub use resources::{
     Actor, DecideGroup, DecideUser, GroupChange, GroupRow, GroupWritten, Meta, Precondition,
     Resource, StoredGroup, StoredUser, UserRow, UserWritten, WriteError,
 };
-pub use returned::{Again, Returned, Returning};
+pub use returned::{Again, LeftAlone, Returned, Returning};
 pub use sharing::{Elsewhere, Place, Seat, Sharing, Site};
 #[cfg(test)]
 pub(crate) use sqlite::simulated;
 pub use sqlite::{noted_head, open};
 pub use taken::{Taken, Whose};
 pub use turns::{
-    Alternative, Counting, DONE, GroupLearned, GroupTurn, Guess, Lane, NotOffered, Pending,
-    Standing, Took, UNANSWERED, UserLearned, UserTurn, Withdrawn,
+    Alternative, Another, Counting, DONE, GroupLearned, GroupTurn, Guess, Lane, NotOffered,
+    Pending, Remains, Standing, Took, UNANSWERED, UserLearned, UserTurn, Withdrawn,
 };
 
 /// Milliseconds since 1970, UTC; for display and audit, never for ordering.

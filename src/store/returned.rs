@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::{ImportMark, Millis, StoreError};
-use crate::plan::state::ConnectionKey;
+use crate::{plan::state::ConnectionKey, scim::resource::ResourceId};
 
 /// How many of each a reading has shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,6 +44,18 @@ pub struct Again {
     pub shown: bool,
 }
 
+/// What is there and may be what a creation has made of which no answer came: nothing is
+/// done about it from here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftAlone {
+    /// The Group that was asked for; it is deleted here, or never was.
+    pub group: ResourceId,
+    /// What that was to be called.
+    pub title: String,
+    pub why: String,
+    pub at: Millis,
+}
+
 /// What of a reading was deleted here before the reading began.
 #[async_trait]
 pub trait Returning: Send + Sync {
@@ -59,6 +71,24 @@ pub trait Returning: Send + Sync {
     /// Users and Groups as which an import has found what was deleted here, and of which
     /// nobody has asked for anything since, as long as they are known to be there.
     async fn shown_again(&self, c: ConnectionKey) -> Result<Returned, StoreError>;
+
+    /// What is left alone, newest first, at most so many: until it is gone there, or
+    /// somebody asks for it here.
+    async fn left_alone(&self, c: ConnectionKey, most: usize)
+    -> Result<Vec<LeftAlone>, StoreError>;
+    /// The application's names for such as was seen before.
+    async fn left_alone_before(
+        &self,
+        c: ConnectionKey,
+        since: ImportMark,
+    ) -> Result<Vec<String>, StoreError>;
+    /// It is gone, if it was not seen since.
+    async fn forget_left_alone(
+        &self,
+        c: ConnectionKey,
+        name: String,
+        since: ImportMark,
+    ) -> Result<(), StoreError>;
 
     /// Of accounts that are in use, by their keys and ids.
     async fn users_again(

@@ -66,7 +66,7 @@ impl GroupTurn {
             (&work.name, &work.naming),
             (named(&work.adds), named(&work.removes), work.alone),
             (self.seq, self.more, self.doubted, self.mistakable),
-            &self.guess,
+            (&self.guess, self.remains),
         ))
     }
 }
@@ -108,6 +108,9 @@ pub struct GroupTurn {
     pub mistakable: bool,
     /// The deletion has no other ground than a creation of which no answer came.
     pub guess: Option<Guess>,
+    /// What may be ours by its name is there, as was seen before: the application's no
+    /// to a creation tells nothing before that was looked at again.
+    pub remains: bool,
 }
 
 /// What speaks against that what has a group's name is what a creation has made of
@@ -115,9 +118,40 @@ pub struct GroupTurn {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Guess {
     /// Why it is another one's, whatever is in it.
-    pub anothers: Option<String>,
+    pub anothers: Option<Another>,
     /// A look has shown others in it: one that is empty now proves nothing.
     pub others: bool,
+    /// Whoever asked for it was answered that it was refused.
+    pub withdrawn: bool,
+}
+
+/// Why nothing is done about what has a group's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Another {
+    Found,
+    Managed,
+    Protected,
+}
+
+impl Another {
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Found => "import has found it",
+            Self::Managed => "another connection of this bridge manages it",
+            Self::Protected => "it is protected (protected_groups, least_members)",
+        }
+    }
+}
+
+/// What is there and may be what a creation has made of which no answer came, and is
+/// left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remains {
+    /// The application's name for it.
+    pub name: String,
+    /// What the group was to be called.
+    pub title: String,
+    pub why: String,
 }
 
 /// What a pair of a family comes to at this moment.
@@ -277,6 +311,8 @@ pub struct GroupLearned {
     pub gone: Option<String>,
     /// What has its name was not made from here, and is left alone; and why.
     pub foreign: Option<String>,
+    /// Of such as that what may be ours all the same: it is told.
+    pub remains: Vec<Remains>,
     /// The id that the application gave it.
     pub name: Option<String>,
     /// What the application calls it now; and whether it is yet to be told.

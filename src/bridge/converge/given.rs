@@ -4,7 +4,11 @@
 //! the request, with nobody in them but who was asked for, and never made twice. What somebody else has made is not taken
 //! over (reliability: R-04).
 
-use super::{Pause, groups::Turn, pause_after, refusal};
+use super::{
+    Pause,
+    groups::{OTHERS, Turn},
+    pause_after, refusal,
+};
 use crate::{
     plan::{
         operation::Operation,
@@ -12,6 +16,8 @@ use crate::{
     },
     upstream::{Outcome, RemoteGroup, UpstreamError},
 };
+
+const SEVERAL: &str = "several groups are called so, and one of them may be the one that was made";
 
 impl Turn<'_> {
     /// Finds out which group a creation has made that may have been done; the
@@ -39,15 +45,15 @@ impl Turn<'_> {
                 Some(self.nothing_sent(Pause::None))
             }
             _ if self.work.wanted => {
+                self.tell_all(&found);
                 self.refuse_creation(&UpstreamError::Exists {
-                    reason: "several groups are called so, and one of them may be the one that \
-                             was made"
-                        .into(),
+                    reason: SEVERAL.into(),
                 });
                 Some(Pause::None)
             }
             _ => {
                 tracing::warn!(group = %self.work.id, "several groups may be one that was made and is not wanted any more; none is deleted");
+                self.tell_all(&found);
                 self.learned.existence = Some(Existence::Absent);
                 Some(Pause::None)
             }
@@ -73,7 +79,13 @@ impl Turn<'_> {
         });
     }
 
-    async fn candidates(&self, given: &Given) -> Result<Vec<String>, Pause> {
+    fn tell_all(&mut self, found: &[String]) {
+        for name in found {
+            self.remains(name.clone(), self.title(), SEVERAL);
+        }
+    }
+
+    async fn candidates(&mut self, given: &Given) -> Result<Vec<String>, Pause> {
         let Some(title) = &given.made_as else {
             return Ok(Vec::new());
         };
@@ -86,8 +98,18 @@ impl Turn<'_> {
             Pause::BackOff
         })?;
         let found = found.into_iter().filter(|it| free.contains(&it.name));
-        let ours = self.perhaps_ours(found).await;
-        ours.map_err(|error| pause_after(&error))
+        let looks = self.looks(found).await;
+        let looks = looks.map_err(|error| pause_after(&error))?;
+        let answered = self.guess.as_ref().is_none_or(|guess| guess.withdrawn);
+        let mut ours = Vec::new();
+        for (name, look) in looks {
+            if !look.is_others() {
+                ours.push(name);
+            } else if look.may_be_ours(answered, false) {
+                self.remains(name, title.clone(), OTHERS);
+            }
+        }
+        Ok(ours)
     }
 
     /// What a group that is there is called, where that is said from here.
@@ -156,6 +178,15 @@ impl Turn<'_> {
         self.learned.existence = Some(Existence::Absent);
         self.learned.group_refused = Some(refusal(self.upstream.capabilities(), act, &missing));
         self.nothing_sent(Pause::None)
+    }
+
+    /// What people call it, where that is known.
+    pub(super) fn title(&self) -> String {
+        let title = match &self.work.naming {
+            Naming::Given(given) => given.made_as.as_ref().unwrap_or(&given.title),
+            Naming::Rule => &self.work.name,
+        };
+        title.clone()
     }
 
     pub(super) fn is_given(&self) -> bool {

@@ -28,6 +28,8 @@ mod failures;
 mod foreign;
 mod learned;
 
+pub(super) use foreign::OTHERS;
+
 /// Where the connection says nothing else. A removal is not given up before a
 /// read can lag no more (reliability: H-12), as giving it up wrongly would leave
 /// somebody with access; nor is an addition of which the application's own list
@@ -106,6 +108,7 @@ pub(in crate::bridge) async fn group_turn(
         before: turn.before,
         mistakable: turn.mistakable,
         guess: turn.guess,
+        remains: turn.remains,
         learned: GroupLearned::default(),
         open: open(&turn.work),
         left_out: HashSet::new(),
@@ -138,7 +141,9 @@ pub(super) struct Turn<'a> {
     /// See [`GroupTurn::mistakable`].
     mistakable: bool,
     /// See [`GroupTurn::guess`].
-    guess: Option<Guess>,
+    pub(super) guess: Option<Guess>,
+    /// See [`GroupTurn::remains`]; not any more when a look has shown nothing.
+    remains: bool,
     pub(super) work: GroupWork,
     pub(super) learned: GroupLearned,
     /// Pairs nothing final was learned about yet.
@@ -235,6 +240,7 @@ impl Turn<'_> {
             }
             Ok(None) => {
                 self.work.observed = Existence::Absent;
+                self.remains = false;
                 None
             }
             Err(error) => Some(self.nothing_sent(pause_after(&error))),

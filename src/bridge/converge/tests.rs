@@ -293,6 +293,7 @@ fn group(adds: std::ops::Range<u8>, removes: std::ops::Range<u8>) -> GroupTurn {
         before: Vec::new(),
         mistakable: false,
         guess: None,
+        remains: false,
     }
 }
 

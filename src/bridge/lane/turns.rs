@@ -21,7 +21,7 @@ use crate::{
         state::{ConnectionKey, Existence, GroupKey, Naming, UserKey},
     },
     scim::resource::ResourceId,
-    store::{Counting, GroupLearned, GroupTurn, Lane, Store, StoreError, UserLearned},
+    store::{Another, Counting, GroupLearned, GroupTurn, Lane, Store, StoreError, UserLearned},
     upstream::{RemoteMember, Upstream, ahead},
 };
 
@@ -343,7 +343,7 @@ impl Lanes {
         };
         let is_called = |it: &str| upstream.group_name(it).is_ok_and(|it| it == name);
         if protected.least([name, title, &id]).is_some() || protected.group_names().any(is_called) {
-            guess.anothers = Some("it is protected (protected_groups, least_members)".into());
+            guess.anothers = Some(Another::Protected);
         }
     }
 

@@ -239,6 +239,8 @@ impl Pass<'_> {
         let (store, connection) = (&self.session.bridge.store, &self.session.connection);
         let names = self.group_names().await?;
         self.tell_groups_again(&names).await?;
+        let listed = |name: &str| names.contains(name);
+        self.session.forget_left_alone(listed, self.since).await?;
         self.gone_groups(&names).await?;
         // The application may list groups that are none of this connection's.
         let all = self.found.groups + self.groups_left().await?;

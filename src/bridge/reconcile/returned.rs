@@ -36,6 +36,26 @@ impl Session {
         Ok(again)
     }
 
+    /// What was left alone is told until it is gone, as a list and a look show.
+    pub(in crate::bridge) async fn forget_left_alone(
+        &self,
+        listed: impl Fn(&str) -> bool + Send,
+        since: ImportMark,
+    ) -> Result<(), Failure> {
+        let (store, c) = (&self.bridge.store, self.connection.key);
+        let names = store.left_alone_before(c, since).await;
+        for name in names.map_err(store_failed)? {
+            // What cannot be looked at now is told until the next reading.
+            if !listed(&name)
+                && let Ok(None) = self.connection.upstream.group(&name).await
+            {
+                let forgotten = store.forget_left_alone(c, name, since).await;
+                forgotten.map_err(store_failed)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn groups_again(
         &self,
         names: &HashSet<String>,

@@ -587,6 +587,7 @@ impl World {
             .into_iter()
             .filter(|it| it.of == ResourceType::Group && it.asked == RefusedAct::Create);
         let not_made = creations.filter_map(|it| name_of(&self.groups, it.id));
+        let left_alone = store.left_alone(key, 1_000).await.unwrap();
         let history = lock(&self.history).clone();
         let operated = match &self.operators {
             Some(operators) => Some(operators.seen(store, &self.app).await),
@@ -601,6 +602,7 @@ impl World {
             told: told.collect(),
             told_whole: counts.refused_users + counts.refused_groups,
             not_made: not_made.collect(),
+            left_alone: left_alone.into_iter().map(|it| it.title).collect(),
             gone: store.gone_groups(key, GroupKey(0), 9).await.unwrap().len(),
             keeps: self.app.keeps_accounts(),
             calls: self.app.calls(),
@@ -653,7 +655,7 @@ const FOUND_KEEPING: [u64; 16] = [
 ];
 
 const FOUND_WITH_ROLES: [u64; 7] = [125, 297, 319, 357, 781, 909, 1999];
-const FOUND_WITH_OPERATORS: [u64; 1] = [246];
+const FOUND_WITH_OPERATORS: [u64; 2] = [246, 80610];
 
 /// Which worlds are run, as the environment has it.
 fn seeds(found: &[u64]) -> Vec<u64> {

@@ -22,7 +22,7 @@ use super::{
     groups::{self, Group},
     holdings, lanes,
     late::{self, Sent},
-    named_again, naming, perhaps, protected, recovery, seats, sharing, undone,
+    left_alone, named_again, naming, perhaps, protected, recovery, seats, sharing, undone,
     users::principal_at,
     withdrawal,
 };
@@ -121,6 +121,7 @@ pub(super) fn prepare(
         before: named_again::before_it(db, &group)?,
         mistakable: late::is_doubted_by_another(db, &group)?,
         guess: perhaps::guess(db, &group)?,
+        remains: left_alone::is_noted(db, &group)?,
         work: GroupWork {
             group: key,
             id: group.id,
@@ -162,6 +163,7 @@ pub(super) fn waiting(db: &Connection, key: GroupKey, limit: usize) -> Result<Op
         before: Vec::new(),
         mistakable: false,
         guess: None,
+        remains: false,
         work: GroupWork {
             group: key,
             id: group.id,
@@ -414,6 +416,7 @@ pub(super) fn end(
         groups::save(db, &group)?;
     }
     perhaps::learn(db, &group, learned)?;
+    left_alone::learn(db, &group, learned, at)?;
     if group.tombstone.is_some() {
         // They do not wait for its end.
         left.extend(lanes::deleted_members(db, group.key)?);

@@ -21,9 +21,9 @@ use crate::{
 use super::{
     aside, audit, doomed,
     fault::{Fault, Result},
-    gone, guard, lanes,
+    gone, guard, lanes, left_alone,
     members::{Flushed, Named},
-    named_again, naming, owners, refusals, returned,
+    named_again, naming, owners, perhaps, refusals, returned,
     row::{check, existence_code, existence_of, id_at},
     upheld,
 };
@@ -517,6 +517,7 @@ pub(super) fn change(
     let changed = moved || next.is_some();
     if changed || flushed.adopted > 0 {
         returned::is_asked_for_group(db, group.key)?;
+        left_alone::forget(db, &group)?;
     }
     if changed || tried_again || let_go || flushed.adopted > 0 || flushed.again {
         group.asked = group.seq;
@@ -630,6 +631,7 @@ pub(super) fn withdraw(
     };
     let stored = group.stored(false)?;
     bury(db, &mut group, actor.at)?;
+    perhaps::note_withdrawn(db, group.key)?;
     if let Some(title) = stored.row.attributes.text("displayName") {
         aside::leave_name(db, title, &group, actor)?;
     }

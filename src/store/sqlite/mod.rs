@@ -66,6 +66,7 @@ mod import;
 mod lanes;
 mod late;
 mod leaving;
+mod left_alone;
 mod list;
 mod lost;
 mod members;

@@ -10,7 +10,7 @@ use crate::{
         operation::Operation,
         state::{Existence, Principal},
     },
-    store::{GroupLearned, Guess},
+    store::{Another, GroupLearned, Guess},
 };
 
 use super::{fault::Result, groups::Group, owners, users::principal_at};
@@ -103,25 +103,38 @@ pub(super) fn note_deleted(db: &Connection, group: i64) -> Result<()> {
     Ok(())
 }
 
+/// Whoever asked for a group was answered that it was refused.
+pub(super) fn note_withdrawn(db: &Connection, group: i64) -> Result<()> {
+    db.prepare_cached("UPDATE groups SET withdrawn = 1 WHERE key = ?1")?
+        .execute([group])?;
+    Ok(())
+}
+
 /// See [`crate::store::GroupTurn::guess`].
 pub(super) fn guess(db: &Connection, group: &Group) -> Result<Option<Guess>> {
     if group.tombstone.is_none() || group.existence != Existence::Unknown {
         return Ok(None);
     }
-    let (others, was_deleted): (bool, bool) = db
-        .prepare_cached("SELECT others, was_deleted FROM groups WHERE key = ?1")?
-        .query_row([group.key], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (others, was_deleted, withdrawn): (bool, bool, bool) = db
+        .prepare_cached("SELECT others, was_deleted, withdrawn FROM groups WHERE key = ?1")?
+        .query_row([group.key], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
     if group.made && !was_deleted {
         return Ok(None);
     }
     let anothers = if is_found(db, group)? {
-        Some("import has found it".to_owned())
+        Some(Another::Found)
     } else if owners::is_anothers(db, group)? {
-        Some("another connection of this bridge manages it".to_owned())
+        Some(Another::Managed)
     } else {
         None
     };
-    Ok(Some(Guess { anothers, others }))
+    Ok(Some(Guess {
+        anothers,
+        others,
+        withdrawn,
+    }))
 }
 
 /// Whether a row that was found has the name.

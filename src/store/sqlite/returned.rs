@@ -14,10 +14,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     plan::state::ConnectionKey,
     scim::resource::ResourceId,
-    store::{Again, ImportMark, Millis, Returned, Returning, StoreError},
+    store::{Again, ImportMark, LeftAlone, Millis, Returned, Returning, StoreError},
 };
 
-use super::{Sqlite, fault::Result, owners};
+use super::{Sqlite, fault::Result, left_alone, owners};
 
 /// What became here of something that a reading shows and that nobody has here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,12 +57,27 @@ fn deleted(db: &Connection, connection: i64, name: &str, mirror: bool) -> Result
     Ok(row.optional()?)
 }
 
+/// Whether something was done about a deleted one of the name after a reading began,
+/// which may show it from before that: also one of which nobody knew whether it was made.
+fn went_since(db: &Connection, connection: i64, name: &str, since: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM groups WHERE connection = ?1 AND upstream_name = ?2
+               AND tombstone IS NOT NULL AND existence = 0 AND ours = 1 AND others = 0
+               AND turned > ?3",
+        )?
+        .exists(params![connection, name, since])?)
+}
+
 pub(super) fn group(
     db: &Connection,
     (connection, mirror): (i64, bool),
     name: &str,
     since: i64,
 ) -> Result<Before> {
+    if went_since(db, connection, name, since)? {
+        return Ok(Before::Outdated);
+    }
     let Some(deleted) = deleted(db, connection, name, mirror)? else {
         return Ok(Before::Unknown);
     };
@@ -304,6 +319,34 @@ impl Returning for Sqlite {
             Ok(found?)
         };
         Ok(self.readers.read(read)?)
+    }
+
+    async fn left_alone(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> std::result::Result<Vec<LeftAlone>, StoreError> {
+        let read = move |db: &Connection| left_alone::all(db, c.0, most);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn left_alone_before(
+        &self,
+        c: ConnectionKey,
+        since: ImportMark,
+    ) -> std::result::Result<Vec<String>, StoreError> {
+        let read = move |db: &Connection| left_alone::before(db, c.0, since.0);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn forget_left_alone(
+        &self,
+        c: ConnectionKey,
+        name: String,
+        since: ImportMark,
+    ) -> std::result::Result<(), StoreError> {
+        let write = move |db: &Connection| left_alone::forget_gone(db, c.0, &name, since.0);
+        Ok(self.writer.write(write).await?)
     }
 
     async fn users_again(

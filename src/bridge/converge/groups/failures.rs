@@ -73,10 +73,12 @@ impl Turn<'_> {
                 if matches!(error, UpstreamError::Exists { .. })
                     && ((self.work.made && !self.is_given())
                         || self.doubted
+                        || self.remains
                         || self.since.shown_for(&self.before).is_some()) =>
             {
                 // Ours, and the read that did not show it lags behind; or one that
-                // was deleted here, of which that is not seen everywhere yet.
+                // was deleted here, of which that is not seen everywhere yet; or what
+                // was left alone, and may be ours by who is in it now.
                 self.look_again()
             }
             Operation::CreateGroup { .. } => {

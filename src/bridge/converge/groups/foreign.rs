@@ -8,6 +8,7 @@
 use super::{super::identities::Identities, Pause, Turn, pause_after};
 use crate::{
     plan::state::Existence,
+    store::{Another, Remains},
     upstream::{RemoteGroup, UpstreamError},
 };
 
@@ -20,26 +21,65 @@ enum Whose {
     Others,
 }
 
+/// What a look at a group has shown.
+pub(in crate::bridge::converge) struct Look {
+    whose: Whose,
+    /// Of those whom a creation of which no answer came may have named: how many there
+    /// are, and are in it.
+    named: usize,
+    named_there: usize,
+}
+
+impl Look {
+    pub(in crate::bridge::converge) fn is_others(&self) -> bool {
+        self.whose == Whose::Others
+    }
+
+    /// Whether it may be what such a creation has made, whoever is in it. Where whoever
+    /// asked for it was answered no, only if that has put people into it (`answered`);
+    /// `others`: it has held others, so that it proves nothing that nobody is in it.
+    pub(in crate::bridge::converge) fn may_be_ours(&self, answered: bool, others: bool) -> bool {
+        match self.whose {
+            Whose::Empty => !others,
+            Whose::Ours | Whose::Others if self.named == 0 => !answered,
+            Whose::Ours | Whose::Others if answered => self.named_there == self.named,
+            Whose::Ours | Whose::Others => self.named_there > 0,
+        }
+    }
+}
+
 impl Turn<'_> {
     /// Whether one that is shown is what a creation of which no answer came has made.
     /// It may be one that was deleted here, as long as a call about it can land
     /// (reliability: H-12).
     pub(super) async fn recognize(&mut self, found: RemoteGroup) -> Option<Pause> {
-        match self.whose(&found, &self.work.name).await {
-            Ok(Whose::Ours | Whose::Empty) => {
-                self.is_there();
-                None
-            }
-            Ok(Whose::Others) if self.mistakable => Some(self.nothing_sent(Pause::Look)),
-            Ok(Whose::Others) => {
-                self.learned.foreign = Some(OTHERS.into());
-                self.refuse_creation(&UpstreamError::Exists {
-                    reason: OTHERS.into(),
-                });
-                Some(Pause::None)
-            }
-            Err(error) => Some(self.nothing_sent(pause_after(&error))),
+        let look = match self.look_into(&found).await {
+            Ok(look) => look,
+            Err(error) => return Some(self.nothing_sent(pause_after(&error))),
+        };
+        if !look.is_others() {
+            self.is_there();
+            return None;
         }
+        if self.mistakable {
+            return Some(self.nothing_sent(Pause::Look));
+        }
+        self.learned.foreign = Some(OTHERS.into());
+        let may_be_ours = look.may_be_ours(true, false);
+        if may_be_ours {
+            self.remains(found.name, self.work.name.clone(), OTHERS);
+        }
+        if may_be_ours || self.remains {
+            let app = &self.upstream.capabilities().application;
+            let reason = format!("{app} {PERHAPS}");
+            tracing::warn!(group = %self.work.id, "{reason}");
+            self.refuse_to_make(reason);
+        } else {
+            self.refuse_creation(&UpstreamError::Exists {
+                reason: OTHERS.into(),
+            });
+        }
+        Some(Pause::None)
     }
 
     /// Looks right before a deletion that has no other ground than such a creation; the
@@ -47,10 +87,11 @@ impl Turn<'_> {
     /// is looked at again, unless it is ours: that is deleted at once (reliability: H-12).
     pub(super) async fn look_for_guess(&mut self) -> Option<Pause> {
         let guess = self.guess.clone()?;
-        if let Some(reason) = guess.anothers {
-            return Some(self.leave_alone(&reason));
+        let anothers = guess.anothers;
+        if let Some(managed @ Another::Managed) = anothers {
+            return Some(self.leave_alone(managed.why()));
         }
-        if self.work.observed != Existence::Unknown {
+        if anothers.is_none() && self.work.observed != Existence::Unknown {
             // It was found by what it is called, and looked at.
             return None;
         }
@@ -58,30 +99,36 @@ impl Turn<'_> {
             Ok(found) => found,
             Err(error) => return Some(self.nothing_sent(pause_after(&error))),
         };
-        let whose = match &found {
-            Some(found) => match self.whose(found, &self.work.name).await {
-                Ok(whose) => Some(whose),
+        let look = match &found {
+            Some(found) => match self.look_into(found).await {
+                Ok(look) => Some(look),
                 Err(error) => return Some(self.nothing_sent(pause_after(&error))),
             },
             None => None,
         };
-        match whose {
+        match look.as_ref().map(|look| look.whose) {
+            _ if anothers.is_some() => {}
             Some(Whose::Ours) => return None,
             Some(Whose::Empty) if !guess.others => return None,
             _ => {}
         }
         let shown_before = self.since.shown_for(&self.before).is_some();
-        if self.since.done_lately() || shown_before {
+        let lags = self.since.done_lately() || shown_before;
+        if lags && (look.is_some() || anothers.is_none()) {
             return Some(self.nothing_sent(Pause::Look));
         }
-        if whose.is_some() {
-            return Some(self.leave_alone(OTHERS));
+        let why = anothers.map_or(OTHERS, Another::why);
+        if let Some(look) = look {
+            if look.may_be_ours(guess.withdrawn, guess.others) {
+                self.remains(self.work.name.clone(), self.title(), why);
+            }
+            return Some(self.leave_alone(why));
         }
         self.learned.existence = Some(Existence::Absent);
         Some(self.nothing_sent(Pause::None))
     }
 
-    /// Nothing is there that a call of ours has made.
+    /// Nothing is there that a call of ours has made, or nobody knows that.
     fn leave_alone(&mut self, reason: &str) -> Pause {
         let (group, name) = (&self.work.id, &self.work.name);
         tracing::warn!(%group, name, reason, "a group that a creation without an answer may have made is not deleted");
@@ -90,41 +137,65 @@ impl Turn<'_> {
         self.nothing_sent(Pause::None)
     }
 
-    /// Another directory's is never ours. Where groups are made and called as is said
-    /// from here, it is their members alone that cannot be written.
-    async fn whose(&self, found: &RemoteGroup, name: &str) -> Result<Whose, UpstreamError> {
-        if found.read_only.is_some() && !self.is_given() {
-            return Ok(Whose::Others);
-        }
-        if found.member_count == Some(0) {
-            return Ok(Whose::Empty);
-        }
-        let members = self.upstream.members(name).await?;
-        let open = self.work.adds.iter().chain(&self.work.removes);
-        let asked_for = Identities::of_principals(open.chain(&self.named));
-        Ok(if members.is_empty() {
-            Whose::Empty
-        } else if members.iter().all(|member| asked_for.has_member(member)) {
-            Whose::Ours
-        } else {
-            Whose::Others
-        })
+    /// It is told, until it is gone or asked for.
+    pub(in crate::bridge::converge) fn remains(&mut self, name: String, title: String, why: &str) {
+        self.learned.remains.push(Remains {
+            name,
+            title,
+            why: why.to_owned(),
+        });
     }
 
-    /// The names of those of some groups that may be ours.
-    pub(in crate::bridge::converge) async fn perhaps_ours(
+    /// Another directory's is never ours. Where groups are made and called as is said
+    /// from here, it is their members alone that cannot be written.
+    async fn look_into(&self, found: &RemoteGroup) -> Result<Look, UpstreamError> {
+        let look = |whose, named_there| Look {
+            whose,
+            named: self.named.len(),
+            named_there,
+        };
+        if found.read_only.is_some() && !self.is_given() {
+            return Ok(Look {
+                named: 1,
+                ..look(Whose::Others, 0)
+            });
+        }
+        if found.member_count == Some(0) {
+            return Ok(look(Whose::Empty, 0));
+        }
+        let members = self.upstream.members(&found.name).await?;
+        if members.is_empty() {
+            return Ok(look(Whose::Empty, 0));
+        }
+        let open = self.work.adds.iter().chain(&self.work.removes);
+        let asked_for = Identities::of_principals(open.chain(&self.named));
+        let ours = members.iter().all(|member| asked_for.has_member(member));
+        let whose = if ours { Whose::Ours } else { Whose::Others };
+        let there = Identities::of_members(&members);
+        let named_there = self.named.iter().filter(|it| there.has(it)).count();
+        Ok(look(whose, named_there))
+    }
+
+    /// Some groups, and what a look at each shows.
+    pub(in crate::bridge::converge) async fn looks(
         &self,
         found: impl Iterator<Item = RemoteGroup> + Send,
-    ) -> Result<Vec<String>, UpstreamError> {
-        let mut ours = Vec::new();
+    ) -> Result<Vec<(String, Look)>, UpstreamError> {
+        let mut looks = Vec::new();
         for group in found {
-            if self.whose(&group, &group.name).await? != Whose::Others {
-                ours.push(group.name);
-            }
+            let look = self.look_into(&group).await?;
+            looks.push((group.name, look));
         }
-        Ok(ours)
+        Ok(looks)
     }
 }
 
 /// Why what is there is not ours.
-const OTHERS: &str = "the group that is there holds others than those asked for";
+pub(in crate::bridge::converge) const OTHERS: &str =
+    "the group that is there holds others than those asked for";
+
+/// What is said of it where it may be ours all the same.
+const PERHAPS: &str = "has a group of this name already, in which are others than those asked \
+    for, and it may be what a creation of before has made, of which no answer came (create the \
+    group); have the others taken out there, or ask for them too, and create it again, or have it \
+    deleted there";

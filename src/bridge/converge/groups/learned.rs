@@ -82,7 +82,14 @@ impl Turn<'_> {
     }
 
     pub(in crate::bridge::converge) fn refuse_creation(&mut self, error: &UpstreamError) {
-        let reason = refusal(self.upstream.capabilities(), "create the group", error);
+        self.refuse_to_make(refusal(
+            self.upstream.capabilities(),
+            "create the group",
+            error,
+        ));
+    }
+
+    pub(super) fn refuse_to_make(&mut self, reason: String) {
         self.learned.existence = Some(Existence::Absent);
         self.learned.group_refused = Some(reason.clone());
         self.nobody_else();

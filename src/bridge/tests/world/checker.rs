@@ -34,6 +34,9 @@ pub(super) struct Evidence {
     pub(super) told_whole: u64,
     /// Groups that the status tells as refused when they were to be made.
     pub(super) not_made: BTreeSet<String>,
+    /// Groups of which the status tells that they may be there by a creation that
+    /// nobody answered.
+    pub(super) left_alone: BTreeSet<String>,
     /// Groups that are believed to have been deleted there by somebody else, which
     /// nobody does.
     pub(super) gone: usize,
@@ -337,12 +340,16 @@ impl Evidence {
                     self.shown.groups.contains_key(group),
                     self.stock.groups.contains_key(group),
                 );
-                if shown != there {
+                if shown != there && !(there && self.left_alone.contains(group)) {
                     found.push(format!(
                         "{group}: in SCIM {shown}, in the application {there}"
                     ));
                 }
             }
+        }
+        let gone = |group: &&String| !self.stock.groups.contains_key(*group);
+        for group in self.left_alone.iter().filter(gone) {
+            found.push(format!("told to be left alone, and not there: {group}"));
         }
         for (group, members) in &self.shown.groups {
             let none = BTreeSet::new();
