@@ -20,16 +20,47 @@ use crate::{
     plan::state::Principal,
     upstream::{
         RemoteUser, UpstreamError,
-        client::{Moment, Priority, shared},
+        client::{Moment, Priority, note_left, shared},
     },
 };
 
-/// A list of SSO users answers everybody who asks within so long: it has no
-/// filter, and an account that is not in it yet is looked for again.
+/// A list of SSO users, which has no filter, answers whoever is found in it within
+/// so long.
 const SHARED: Duration = Duration::from_secs(60);
+/// That somebody is not in it is believed for so long, or for so many times what it
+/// took to read: who signs in is found soon, and the pace is left to others.
+const MISSED: Duration = Duration::from_secs(5);
+const SHARE: u32 = 10;
 
 /// The users of all SSO connections, once read.
-pub(super) type SsoUsers = tokio::sync::Mutex<Option<(Moment, Arc<Vec<SsoUser>>)>>;
+pub(super) type SsoUsers = tokio::sync::Mutex<Option<Listed>>;
+
+#[derive(Debug)]
+pub(super) struct Listed {
+    began: Moment,
+    took: Duration,
+    users: Arc<Vec<SsoUser>>,
+}
+
+impl Listed {
+    fn serves(&self, sought: &Sought<'_>) -> bool {
+        let missed = (self.took * SHARE).clamp(MISSED, SHARED);
+        match sought {
+            Sought::One(is) if self.users.iter().any(is) => self.began.is_within(SHARED),
+            Sought::One(_) | Sought::Anew => self.began.is_within(missed),
+            Sought::Since(asked) => self.began.is_within(asked.age()),
+        }
+    }
+}
+
+/// What a list is read for.
+enum Sought<'a> {
+    One(&'a (dyn Fn(&SsoUser) -> bool + Sync)),
+    /// An answer of Snyk has just contradicted who is in it.
+    Anew,
+    /// Something ends by who is in it, and who is not.
+    Since(Moment),
+}
 
 impl Snyk {
     /// The Snyk Groups of the connection: those of the configuration, or all
@@ -41,7 +72,7 @@ impl Snyk {
         shared("groups", question, async {
             let configured = self.families.configured();
             if configured.is_empty() {
-                return self.api.groups().await;
+                return self.found_groups().await;
             }
             let mut groups = Vec::with_capacity(configured.len());
             for id in configured {
@@ -59,11 +90,30 @@ impl Snyk {
         if !configured.is_empty() {
             return Ok(configured);
         }
-        let groups = self.api.groups().await.map_err(|error| match error {
-            UpstreamError::Unknown { reason } => later(&reason),
-            other => other,
-        })?;
+        let groups = self.found_groups().await.map_err(unwritten)?;
         Ok(groups.into_iter().map(|group| group.id).collect())
+    }
+
+    /// All that are visible, if some of them are those that are known. By the key of
+    /// another organization people with the same addresses are others: nobody is
+    /// linked, found or ended by it.
+    async fn found_groups(&self) -> Result<Vec<Group>, UpstreamError> {
+        let groups = self.api.groups().await?;
+        if !self.families.are_others(&groups) {
+            return Ok(groups);
+        }
+        note_left(OTHERS.into());
+        Err(later(OTHERS))
+    }
+
+    /// Whether a Snyk Group is among those that are visible, whichever these are.
+    pub(super) async fn lists(&self, group: &str) -> Result<bool, UpstreamError> {
+        let configured = self.families.configured();
+        if !configured.is_empty() {
+            return Ok(configured.iter().any(|it| it == group));
+        }
+        let groups = self.api.groups().await.map_err(unwritten)?;
+        Ok(groups.iter().any(|it| it.id == group))
     }
 
     /// All memberships of a Snyk Group. Questions of one piece of background
@@ -175,10 +225,10 @@ impl Snyk {
         // Another one may have the address there.
         self.all_read(&unread)?;
         if found.is_empty() && self.settings.sso != Sso::Ignore {
-            let (users, unread) = self.sso_users().await?;
+            let is_it = |it: &SsoUser| it.email == account && it.active;
+            let (users, unread) = self.sso_users(Sought::One(&is_it)).await?;
             self.all_read(&unread)?;
-            let same = users.iter().filter(|it| it.email == account && it.active);
-            found.extend(same.map(of_sso));
+            found.extend(users.iter().filter(|it| is_it(it)).map(of_sso));
         }
         let first = found.first().and_then(|it| it.upstream_id.clone());
         let are_one = found.iter().all(|it| it.upstream_id == first);
@@ -204,17 +254,16 @@ impl Snyk {
         }
         let (mut ids, mut unread) = self.ids_in_groups(&account, Priority::Ordinary).await?;
         if ids.is_empty() && self.settings.sso != Sso::Ignore {
-            let (users, more) = self.sso_users().await?;
+            let is_it = |user: &SsoUser| user.email == account && user.active;
+            let (users, more) = self.sso_users(Sought::One(&is_it)).await?;
             unread.extend(more);
-            let same = users
-                .iter()
-                .filter(|user| user.email == account && user.active);
+            let same = users.iter().filter(|user| is_it(user));
             ids = same.map(|user| user.id.clone()).collect();
         }
         if let Some(known) = known {
             // Who was withdrawn is shown nowhere, and is there all the same.
             let unseen = ids.is_empty() && self.settings.sso != Sso::Remove;
-            if unseen || ids.contains(known) || self.is_shown(known).await? {
+            if unseen || ids.contains(known) || self.is_shown(known, None).await? {
                 return Ok(known.to_owned());
             }
         }
@@ -236,15 +285,16 @@ impl Snyk {
         if self.settings.sso == Sso::Remove || self.memory.are_twins(account) {
             return Ok(false);
         }
-        if self.is_shown(id).await? {
+        if self.is_shown(id, None).await? {
             return Ok(false);
         }
         if self.settings.sso == Sso::Ignore {
             return Ok(true);
         }
-        let (users, unread) = self.sso_users().await?;
+        let is_it = |user: &SsoUser| user.id == id;
+        let (users, unread) = self.sso_users(Sought::One(&is_it)).await?;
         self.all_read(&unread)?;
-        Ok(users.iter().all(|user| user.id != id))
+        Ok(!users.iter().any(is_it))
     }
 
     /// Who has the address of an account now that was linked before and is not
@@ -255,6 +305,7 @@ impl Snyk {
             return Ok(None);
         };
         let account = who.account.to_lowercase();
+        let asked = Moment::now();
         if self.memory.are_twins(&account) {
             // The other one may be somebody else.
             return Ok(None);
@@ -267,7 +318,7 @@ impl Snyk {
         if ids.is_empty() {
             return Ok(None);
         }
-        if self.is_shown(linked).await? {
+        if self.is_shown(linked, Some(asked)).await? {
             return Ok(None);
         }
         if ids.len() > 1 {
@@ -277,8 +328,9 @@ impl Snyk {
     }
 
     /// Whether an account is there, whatever its address: in a Snyk Group, or among
-    /// those who can sign in. It is not only where all of them could be read.
-    async fn is_shown(&self, id: &str) -> Result<bool, UpstreamError> {
+    /// those who can sign in, also since then. It is not only where all of them could
+    /// be read.
+    async fn is_shown(&self, id: &str, since: Option<Moment>) -> Result<bool, UpstreamError> {
         let mut unread = Unread::default();
         for group in self.group_ids().await? {
             let which = Which::OfUser(id);
@@ -289,8 +341,10 @@ impl Snyk {
             }
         }
         if self.settings.sso != Sso::Ignore {
-            let (users, more) = self.sso_users().await?;
-            if users.iter().any(|user| user.id == id && user.active) {
+            let is_it = |user: &SsoUser| user.id == id && user.active;
+            let sought = since.map_or(Sought::One(&is_it), Sought::Since);
+            let (users, more) = self.sso_users(sought).await?;
+            if users.iter().any(is_it) {
                 return Ok(true);
             }
             unread.extend(more);
@@ -308,7 +362,7 @@ impl Snyk {
         if self.settings.sso == Sso::Ignore || self.memory.are_twins(&account) {
             return Ok(None);
         }
-        let (users, unread) = self.sso_users().await?;
+        let (users, unread) = self.sso_users(Sought::Anew).await?;
         let is_linked = |it: &&SsoUser| Some(&it.id) == who.upstream_id.as_ref();
         let active = users.iter().filter(|it| it.active);
         if active.clone().any(|it| is_linked(&it)) {
@@ -351,18 +405,25 @@ impl Snyk {
         }
     }
 
-    /// A list of them that is not old. Whoever asks while it is read waits for
-    /// it. One that is not whole serves nobody else.
-    async fn sso_users(&self) -> Result<(Arc<Vec<SsoUser>>, Unread), UpstreamError> {
+    /// A list of them that is not too old for what is sought. Whoever asks while it is
+    /// read waits for it. One that is not whole serves nobody else.
+    async fn sso_users(
+        &self,
+        sought: Sought<'_>,
+    ) -> Result<(Arc<Vec<SsoUser>>, Unread), UpstreamError> {
         let mut kept = self.sso_users.lock().await;
-        if let Some((_, users)) = kept.as_ref().filter(|(when, _)| when.is_within(SHARED)) {
-            return Ok((Arc::clone(users), Unread::default()));
+        if let Some(list) = kept.as_ref().filter(|list| list.serves(&sought)) {
+            return Ok((Arc::clone(&list.users), Unread::default()));
         }
         let began = Moment::now();
         let (users, unread) = self.read_sso_users().await?;
         let users = Arc::new(users);
         if unread.first().is_ok() {
-            *kept = Some((began, Arc::clone(&users)));
+            *kept = Some(Listed {
+                began,
+                took: began.age(),
+                users: Arc::clone(&users),
+            });
         }
         Ok((users, unread))
     }
@@ -396,6 +457,11 @@ impl Snyk {
     }
 }
 
+/// Why nothing is done by a credential.
+const OTHERS: &str = "none of the Snyk Groups that are known here is visible to the credential, which \
+    shows others: it is that of another organization; put back the one of this, or name the Snyk \
+    Groups that are meant under groups in the configuration";
+
 /// Why an account is not linked.
 const NOBODY: &str = "Snyk shows no user with this e-mail address to the bridge; users come by \
     signing in to Snyk, and are found then";
@@ -405,6 +471,14 @@ pub(super) fn not_one() -> UpstreamError {
         reason: "several users have this e-mail address in Snyk, and it cannot be told which one \
                  is meant"
             .into(),
+    }
+}
+
+/// Nothing was written by a look.
+fn unwritten(error: UpstreamError) -> UpstreamError {
+    match error {
+        UpstreamError::Unknown { reason } => later(&reason),
+        other => other,
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Families {
     /// By the id of the Snyk Group. A role that nobody has any more stays known,
     /// as it stays a SCIM Group.
     seen: Mutex<HashMap<String, Seen>>,
+    /// The ids of the Snyk Groups that the connection is known to be about.
+    known: Mutex<BTreeSet<String>>,
 }
 
 /// What was seen of one Snyk Group.
@@ -70,7 +72,21 @@ impl Families {
             precedence: settings.precedence.clone(),
             template: settings.display_name.clone(),
             seen: Mutex::default(),
+            known: Mutex::default(),
         }
+    }
+
+    /// Whether all of these Snyk Groups, which the credential shows, are others than
+    /// those that are known: then it is that of another organization. They are known
+    /// from here on if not.
+    pub(super) fn are_others(&self, shown: &[Group]) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = |group: &Group| known.contains(&group.id);
+        if !known.is_empty() && !shown.is_empty() && !shown.iter().any(is_known) {
+            return true;
+        }
+        known.extend(shown.iter().map(|group| group.id.clone()));
+        false
     }
 
     /// The Snyk Groups of the configuration, each once; none if they are to be
@@ -98,6 +114,10 @@ impl Families {
 
     /// A role that somebody had once; what is seen is told more of than it.
     pub(super) fn recall(&self, group: &str, role: &str, name: &str) {
+        let known = self.known.lock();
+        known
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(group.to_owned());
         let mut seen = self.seen();
         let seen = seen.entry(group.to_owned()).or_default();
         if !seen.roles.contains_key(role) {

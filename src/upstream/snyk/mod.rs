@@ -256,8 +256,7 @@ impl Upstream for Snyk {
     }
 
     async fn is_unseen(&self, family: &str) -> Result<bool, UpstreamError> {
-        let listed = self.group_ids().await?;
-        Ok(!listed.iter().any(|it| it == family) && self.api.group(family).await?.is_none())
+        Ok(!self.lists(family).await? && self.api.group(family).await?.is_none())
     }
 
     async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {

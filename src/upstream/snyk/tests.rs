@@ -579,3 +579,156 @@ async fn a_refusal_is_told_without_remarks_on_what_can_be_done() {
     assert_eq!(add(&upstream).await, Err(UpstreamError::Barred { reason }));
     script.all_was_asked();
 }
+
+/// As [`giving`], where users of SSO connections are linked.
+fn linking_sso(script: &Script) -> Arc<dyn Upstream> {
+    let groups =
+        format!("sso = \"link\"\n[[groups]]\ngroup = \"{GROUP}\"\nrole_id = \"{VIEWER}\"");
+    let upstream = open(Settings {
+        base_url: Some(format!("http://{}/rest", script.address)),
+        token: TokenSource::Literal("a-token".to_owned().into()),
+        ..toml::from_str(&groups).unwrap()
+    });
+    upstream.unwrap()
+}
+
+fn sso_users(ids: &[&str]) -> (String, u16, Value) {
+    let path =
+        format!("GET /rest/groups/{GROUP}/sso_connections/sso-1/users?limit=100&version=2025-11-05");
+    let attributes = json!({ "email": "ann@example.com", "active": true });
+    let one = |id: &&str| json!({ "id": id, "attributes": attributes });
+    let users: Vec<Value> = ids.iter().map(one).collect();
+    (path, 200, json!({ "data": users }))
+}
+
+fn link() -> Operation {
+    Operation::CreateUser {
+        account: "ann@example.com".into(),
+        role: None,
+        fields: std::collections::BTreeMap::new(),
+        upstream_id: None,
+    }
+}
+
+#[tokio::test]
+async fn whether_the_linked_account_is_there_still_is_read_for_the_end_of_another_one() {
+    let new = membership("m-new", "new", VIEWER);
+    let new = std::slice::from_ref(&new);
+    let script = script(&[
+        look(BY_EMAIL, &[]),
+        connections(),
+        sso_users(&["old"]),
+        look("user_id=old", &[]),
+        look(BY_EMAIL, new),
+        look("user_id=old", &[]),
+        // Somebody has deleted the linked one by now.
+        connections(),
+        sso_users(&["new"]),
+        look("user_id=new", new),
+        delete("m-new", 204),
+    ])
+    .await;
+    let upstream = linking_sso(&script);
+    let linked = upstream.apply(&link()).await.unwrap();
+    assert_eq!(linked.upstream_id.as_deref(), Some("old"));
+    withdraw(&upstream).await.unwrap();
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn one_list_serves_whoever_asks_for_those_who_are_in_it_and_are_not_for_a_while() {
+    let script = script(&[
+        look(BY_EMAIL, &[]),
+        connections(),
+        sso_users(&[]),
+        look(BY_EMAIL, &[]),
+    ])
+    .await;
+    let upstream = linking_sso(&script);
+    for _ in 0..2 {
+        let staged = upstream.apply(&link()).await;
+        assert!(
+            matches!(staged, Err(UpstreamError::Staged { .. })),
+            "{staged:?}"
+        );
+    }
+    script.all_was_asked();
+}
+
+/// A connection to all Snyk Groups that are visible.
+fn finding(script: &Script) -> Arc<dyn Upstream> {
+    let upstream = open(Settings {
+        base_url: Some(format!("http://{}/rest", script.address)),
+        token: TokenSource::Literal("a-token".to_owned().into()),
+        ..toml::from_str("").unwrap()
+    });
+    upstream.unwrap()
+}
+
+fn groups(ids: &[&str]) -> (String, u16, Value) {
+    let one = |id: &&str| json!({ "id": id, "attributes": { "name": "Example" } });
+    let all: Vec<Value> = ids.iter().map(one).collect();
+    let path = "GET /rest/groups?limit=100&version=2025-11-05".to_owned();
+    (path, 200, json!({ "data": all }))
+}
+
+/// As the store has it of an import before the start.
+fn recalled(upstream: &Arc<dyn Upstream>, group: &str) {
+    let role = format!("{group}/{VIEWER}");
+    let fields = [("roleName".to_owned(), "group_viewer".to_owned())].into();
+    let shown = upstream.group_attributes(&RemoteGroup {
+        name: role.clone(),
+        fields,
+        ..RemoteGroup::default()
+    });
+    upstream.recall(&role, &shown);
+}
+
+#[tokio::test]
+async fn by_the_key_of_another_organization_nobody_is_found_linked_or_ended() {
+    const OTHER: &str = "10000000-0000-4000-9000-000000000001";
+    let others = || groups(&[OTHER]);
+    let script = script(&[others(), others(), others(), others()]).await;
+    let upstream = finding(&script);
+    recalled(&upstream, GROUP);
+    let told = |error: UpstreamError| {
+        let UpstreamError::Later { reason, .. } = error else {
+            panic!("{error:?}")
+        };
+        assert!(reason.contains("another organization"), "{reason}");
+    };
+    told(upstream.users().await.unwrap_err());
+    told(upstream.user("ann@example.com").await.unwrap_err());
+    told(upstream.apply(&link()).await.unwrap_err());
+    told(withdraw(&upstream).await.unwrap_err());
+    script.all_was_asked();
+}
+
+#[tokio::test]
+async fn a_snyk_group_more_or_less_is_no_other_organization() {
+    const OTHER: &str = "10000000-0000-4000-9000-000000000001";
+    let at = |(path, status, answer): (String, u16, Value), group: &str| {
+        (path.replace(GROUP, group), status, answer)
+    };
+    let had = |id: &str| look("user_id=old", &[membership(id, "old", VIEWER)]);
+    let script = script(&[
+        groups(&[GROUP]),
+        had("m-1"),
+        delete("m-1", 204),
+        // Another one comes, and the first one is gone.
+        groups(&[GROUP, OTHER]),
+        had("m-2"),
+        at(look("user_id=old", &[]), OTHER),
+        delete("m-2", 204),
+        groups(&[OTHER]),
+        at(had("m-3"), OTHER),
+        at(delete("m-3", 204), OTHER),
+    ])
+    .await;
+    let upstream = finding(&script);
+    recalled(&upstream, GROUP);
+    for _ in 0..3 {
+        withdraw(&upstream).await.unwrap();
+    }
+    script.all_was_asked();
+}
