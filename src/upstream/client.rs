@@ -46,7 +46,7 @@ mod sent;
 mod token;
 
 use address::base_url;
-pub(super) use address::placeholders;
+pub(super) use address::{placeholders, spelled_once};
 pub(super) use background::shared;
 pub use background::{ahead, behind, in_background, looking_ahead};
 pub(super) use failure::{Meaning, text as failure_text};
@@ -211,7 +211,7 @@ impl Client {
     pub(super) fn tenant(&self) -> Option<Tenant> {
         let credential = self.token.header().ok()?;
         Some(Tenant::of(&[
-            self.base.as_str().as_bytes(),
+            spelled_once(self.base.as_str()).as_bytes(),
             credential.as_bytes(),
         ]))
     }

@@ -155,6 +155,14 @@ fn encode(value: &str, into: &mut String) {
     }
 }
 
+/// An address in the one spelling by which two that lead to the same place are equal:
+/// without the scheme's own port, the last slash and capitals.
+pub(in crate::upstream) fn spelled_once(base_url: &str) -> String {
+    let url = Url::parse(base_url).map(String::from);
+    let url = url.unwrap_or_else(|_| base_url.to_owned());
+    url.trim_end_matches('/').to_lowercase()
+}
+
 /// What one credential is counted for together: an application of this kind,
 /// whichever of its addresses is written. Each port of this machine is a server
 /// of its own, under all names of the machine itself.
@@ -177,6 +185,19 @@ mod tests {
     fn path_of(value: &str) -> Result<String, String> {
         fill(&base(), "/group/{name}/members", &[("name", value)], &[])
             .map(|url| url.as_str().replace("https://app.example.com", ""))
+    }
+
+    #[test]
+    fn an_address_is_spelled_once() {
+        for (spelling, once) in [
+            ("https://api.snyk.io/rest", "https://api.snyk.io/rest"),
+            ("https://API.snyk.io:443/rest/", "https://api.snyk.io/rest"),
+            ("http://127.0.0.1:80/rest", "http://127.0.0.1/rest"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("https://app.opsera.io:443", "https://app.opsera.io"),
+        ] {
+            assert_eq!(spelled_once(spelling), once, "{spelling}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::{
     Condition, Finding, Ledger, Millis, Outcome, Projection, RemoteGroup, RemoteMember,
     RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
-    client::{Call, Client, Priority, Proof},
+    client::{Call, Client, Priority, Proof, spelled_once},
 };
 use crate::{
     plan::{capability::Capabilities, operation::Operation, state::Account},
@@ -93,11 +93,8 @@ impl Upstream for Hydden {
     }
 
     fn fingerprint(&self) -> String {
-        format!(
-            "{} {}",
-            self.capabilities.application,
-            self.base.to_lowercase()
-        )
+        let base = spelled_once(&self.base);
+        format!("{} {base}", self.capabilities.application)
     }
 
     fn project(&self, user: &Attributes) -> Result<Projection, Problem> {

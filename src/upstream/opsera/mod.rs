@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::{
     Condition, Finding, Ledger, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember,
     RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
-    client::{Call, Client, Priority, Proof},
+    client::{Call, Client, Priority, Proof, spelled_once},
 };
 use crate::{
     plan::{
@@ -229,12 +229,8 @@ impl Upstream for Opsera {
     }
 
     fn fingerprint(&self) -> String {
-        let address = self.settings.base_url.trim_end_matches('/');
-        format!(
-            "{} {}",
-            self.capabilities().application,
-            address.to_lowercase()
-        )
+        let address = spelled_once(&self.settings.base_url);
+        format!("{} {address}", self.capabilities().application)
     }
 
     fn is_refused(&self) -> bool {

@@ -81,8 +81,8 @@ fn withdraws(act: Act, settings: &Settings) -> bool {
         && settings.has(Name::RemoveMembers)
 }
 
-const INSTEAD: &str =
-    "deactivation takes every membership away that was asked for, and activation gives them back";
+const INSTEAD: &str = "deactivation takes every membership away, also one that was only found, and activation gives \
+     them back";
 
 const LINKED: &str = "the account that is there is taken; none is made";
 

@@ -14,7 +14,8 @@ use tokio::sync::watch;
 
 use super::{
     Condition, Finding, Ledger, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile,
-    RemoteUser, Tenant, Upstream, UpstreamError, ahead, client::Client,
+    RemoteUser, Tenant, Upstream, UpstreamError, ahead,
+    client::{Client, spelled_once},
 };
 use crate::{
     plan::{capability::Capabilities, operation::Operation},
@@ -103,8 +104,8 @@ impl Upstream for Rest {
     }
 
     fn fingerprint(&self) -> String {
-        let address = self.settings.base_url.trim_end_matches('/');
-        format!("{} {}", self.settings.name, address.to_lowercase())
+        let address = spelled_once(&self.settings.base_url);
+        format!("{} {address}", self.settings.name)
     }
 
     fn lists_users(&self) -> bool {

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::upstream::{
     Lags, UpstreamError,
-    client::{Moment, Priority},
+    client::{Moment, Priority, spelled_once},
 };
 
 /// Of the whole process, by where Snyk is.
@@ -108,7 +108,7 @@ struct Leaving {
 
 /// What all connections to one Snyk share.
 pub(super) fn shared(base: &str) -> Arc<Administrators> {
-    let base = base.trim_end_matches('/').to_lowercase();
+    let base = spelled_once(base);
     let mut all = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     all.retain(|(_, known)| known.strong_count() > 0);
     let known = all.iter().find(|(at, _)| *at == base);

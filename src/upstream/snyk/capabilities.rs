@@ -46,7 +46,7 @@ fn row(act: Act, settings: &Settings) -> Capability {
             true,
             Id,
             Documented,
-            "the memberships that are asked for are put there again",
+            "the memberships that are asked for, and those that were only found, are given again",
         ),
         Act::RenameUser | Act::UpdateProfile => row(false, Id, Documented, NO_PROFILE),
         Act::SetRole => row(false, Id, Documented, NO_ROLE),

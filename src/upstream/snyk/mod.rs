@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::{
     Condition, Finding, Lags, Ledger, Outcome, Projection, RemoteGroup, RemoteMember,
     RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
-    client::{Moment, Priority},
+    client::{Moment, Priority, spelled_once},
 };
 use crate::{
     plan::{
@@ -165,7 +165,7 @@ impl Upstream for Snyk {
     }
 
     fn fingerprint(&self) -> String {
-        let base = self.base.trim_end_matches('/').to_lowercase();
+        let base = spelled_once(&self.base);
         format!("{} {base}", self.capabilities.application)
     }
 

@@ -582,8 +582,7 @@ async fn a_refusal_is_told_without_remarks_on_what_can_be_done() {
 
 /// As [`giving`], where users of SSO connections are linked.
 fn linking_sso(script: &Script) -> Arc<dyn Upstream> {
-    let groups =
-        format!("sso = \"link\"\n[[groups]]\ngroup = \"{GROUP}\"\nrole_id = \"{VIEWER}\"");
+    let groups = format!("sso = \"link\"\n[[groups]]\ngroup = \"{GROUP}\"\nrole_id = \"{VIEWER}\"");
     let upstream = open(Settings {
         base_url: Some(format!("http://{}/rest", script.address)),
         token: TokenSource::Literal("a-token".to_owned().into()),
@@ -593,8 +592,9 @@ fn linking_sso(script: &Script) -> Arc<dyn Upstream> {
 }
 
 fn sso_users(ids: &[&str]) -> (String, u16, Value) {
-    let path =
-        format!("GET /rest/groups/{GROUP}/sso_connections/sso-1/users?limit=100&version=2025-11-05");
+    let path = format!(
+        "GET /rest/groups/{GROUP}/sso_connections/sso-1/users?limit=100&version=2025-11-05"
+    );
     let attributes = json!({ "email": "ann@example.com", "active": true });
     let one = |id: &&str| json!({ "id": id, "attributes": attributes });
     let users: Vec<Value> = ids.iter().map(one).collect();
