@@ -276,7 +276,8 @@ fn why(delay: &Delay) -> String {
 /// Somebody who is to lose access and does not yet, or is to get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    pub user: ResourceId,
+    /// Without, it is the end of the group that waits.
+    pub user: Option<ResourceId>,
     /// It is the membership in this group that waits, and not the end of the user.
     pub group: Option<ResourceId>,
     pub reason: String,
@@ -431,6 +432,14 @@ impl Operator {
         let mut waiting = Vec::new();
         for (lane, waits) in connection.lanes.waits() {
             let (users, group) = match lane {
+                Lane::Group(_) if waits.users.is_empty() && waiting.len() < SHOWN => {
+                    waiting.push(Waiting {
+                        user: None,
+                        group: waits.group,
+                        reason: waits.reason,
+                    });
+                    continue;
+                }
                 Lane::User(_) => (waits.users, None),
                 // Who is out by the end of their access waits for no turn of the group.
                 Lane::Group(key) => {
@@ -441,7 +450,7 @@ impl Operator {
             let users = users.into_iter().take(SHOWN - waiting.len());
             let users = self.bridge.store.user_ids(users.collect()).await?;
             waiting.extend(users.into_iter().map(|user| Waiting {
-                user,
+                user: Some(user),
                 group,
                 reason: waits.reason.clone(),
             }));
@@ -449,7 +458,7 @@ impl Operator {
         let left = SHOWN - waiting.len();
         let delayed = self.bridge.store.delayed(connection.key, left).await?;
         waiting.extend(delayed.into_iter().map(|(user, delay)| Waiting {
-            user,
+            user: Some(user),
             group: None,
             reason: why(&delay),
         }));

@@ -348,10 +348,10 @@ fn show_waiting(screen: Screen, connection: &Value) {
     let text = |of: &Value| of.as_str().unwrap_or_default().to_owned();
     let all = connection["waiting"].as_array().into_iter().flatten();
     for waits in all.take(SHOWN) {
-        let user = text(&waits["user"]);
-        let what = match waits["group"].as_str() {
-            Some(group) => format!("User {user} in Group {group}, remove"),
-            None => format!("User {user}"),
+        let what = match (waits["user"].as_str(), waits["group"].as_str()) {
+            (Some(user), Some(group)) => format!("User {user} in Group {group}, remove"),
+            (None, Some(group)) => format!("Group {group}, delete"),
+            (user, None) => format!("User {}", user.unwrap_or_default()),
         };
         let line = format!("{what}, waits: {}", text(&waits["reason"]));
         screen.paragraph(Tone::Bad, "    ", &line);

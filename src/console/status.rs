@@ -87,7 +87,7 @@ fn connection(of: &ConnectionStatus) -> Value {
             "reason": refused.reason,
         })).collect::<Vec<_>>(),
         "waiting": of.waiting.iter().map(|waits| json!({
-            "user": waits.user.to_string(),
+            "user": waits.user.map(|user| user.to_string()),
             "group": waits.group.map(|group| group.to_string()),
             "reason": waits.reason,
         })).collect::<Vec<_>>(),

@@ -235,6 +235,11 @@ async fn a_deletion_that_an_operator_rejected_is_not_held_again() {
     let id = listed["held"][0]["id"].as_str().unwrap().to_owned();
     let (code, told) = world.operate("POST", &format!("/held/{id}/reject")).await;
     assert_eq!(code, 200, "{told}");
+    let reason = refusal(&world).await.unwrap();
+    assert!(
+        reason.contains("an operator has rejected") && !reason.contains("held"),
+        "{reason}"
+    );
     world.run(&["reconcile", "--apply"]);
     let rejected = async || {
         let reason = refusal(&world).await;
@@ -268,4 +273,37 @@ async fn members_of_a_group_that_left_count_no_more() {
     put_in(&world, &strangers(0, 2)).await;
     delete(&world, &group).await.expect(204);
     assert_eq!(size(&world).await, None);
+}
+
+/// Nothing is sent, so nobody asks what became of it: it says what it waits for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_that_waits_for_a_look_says_so() {
+    for status in [400, 403] {
+        let rules = "sync_wait = \"300ms\"\nguard = {}";
+        let world = World::with(rules, &["--empty"]).await;
+        let failure = json!({ "status": { "status": status } });
+        let blind = json!({ "rules": [{ "failure": failure, "operation": "get_members" }] });
+        let ids = world.users("m", 2).await;
+        let group = world.group("dev", &ids).await;
+        world.faults(blind).await;
+        delete(&world, &group).await.expect(204);
+        eventually("it is told", async || {
+            let waits = world.status().await["connections"][0]["waiting"][0].clone();
+            let reason = waits["reason"].as_str().unwrap_or_default();
+            waits["group"] == json!(group) && reason.contains("looked at before it is deleted")
+        })
+        .await;
+        let said = world.run(&["status"]).0;
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let waits = format!("Group {group}, delete, waits: who is in it");
+        assert!(said.contains(&waits), "{said}");
+        assert!(!said.contains("what became of it"), "{said}");
+        world.faults(json!({})).await;
+        if status == 400 {
+            eventually("it is deleted", async || size(&world).await.is_none()).await;
+            let told = world.status().await;
+            assert_eq!(told["connections"][0]["waiting"], json!([]));
+        }
+        world.overlook().await;
+    }
 }

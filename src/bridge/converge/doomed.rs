@@ -23,7 +23,12 @@ impl Turn<'_> {
             Ok(listed) => listed,
             // What answers the deletion is the proof.
             Err(UpstreamError::Missing { .. }) => return None,
-            Err(error) => return Some(Next::Stop(pause_after(&error))),
+            Err(error) => {
+                let group = &self.work.id;
+                tracing::info!(%group, %error, "who is in a group that is to be deleted cannot be read");
+                self.since.cannot_look();
+                return Some(Next::Stop(pause_after(&error)));
+            }
         };
         match self.since.keeps(self.work.id, listed).await {
             Ok(None) => None,

@@ -73,6 +73,9 @@ pub(in crate::bridge) trait Since: Send + Sync {
         None
     }
 
+    /// It could not be looked who is in the group, so it is not deleted yet.
+    fn cannot_look(&self) {}
+
     /// Whether it is looked who is in the group before it is deleted there.
     fn looks_into(&self) -> bool {
         false

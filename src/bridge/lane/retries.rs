@@ -150,10 +150,11 @@ impl Lanes {
                 _ => return,
             }
             let before = state.failing.take();
+            let waits = state.waits.as_ref().map(|waits| waits.reason.clone());
             state.failing = (streak.tries > 0).then(|| Failing {
                 lane,
                 tries: streak.tries,
-                reason: heard.fault.or_else(|| before?.reason),
+                reason: heard.fault.or(waits).or_else(|| before?.reason),
             });
         });
     }

@@ -2,7 +2,7 @@
 //! turns do is shown by simulated worlds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
@@ -194,6 +194,7 @@ async fn a_request_wakes_its_lane_and_whoever_is_gone_is_not_waited_for() {
         store: lanes.0.store.as_ref(),
         key: GroupKey(1),
         seq: 1,
+        unread: AtomicBool::new(false),
     };
     assert!(!since.is_overtaken());
     drop(lanes.wait(LANE, 1, vec![UserKey(1)], false));

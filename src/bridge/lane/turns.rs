@@ -1,7 +1,11 @@
 //! The turns of a lane: what the store hands out is sent, and what was learned of
 //! it is kept and told.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -31,6 +35,8 @@ pub(super) struct SinceSeq<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) key: GroupKey,
     pub(super) seq: u64,
+    /// It could not be looked who is in the group before it is deleted.
+    pub(super) unread: AtomicBool,
 }
 
 #[async_trait]
@@ -45,6 +51,10 @@ impl Since for SinceSeq<'_> {
 
     async fn is_anothers(&self, id: &str) -> Result<bool, StoreError> {
         self.store.is_anothers(self.key, id.to_owned()).await
+    }
+
+    fn cannot_look(&self) {
+        self.unread.store(true, Ordering::Relaxed);
     }
 
     fn looks_into(&self) -> bool {
@@ -84,6 +94,20 @@ impl Since for SinceSeq<'_> {
         kicked == Some(true)
     }
 }
+
+impl SinceSeq<'_> {
+    fn unread(&self, group: ResourceId) -> Option<Waits> {
+        self.unread.load(Ordering::Relaxed).then(|| Waits {
+            users: Vec::new(),
+            group: Some(group),
+            reason: UNREAD.to_owned(),
+        })
+    }
+}
+
+/// Why a deletion waits.
+const UNREAD: &str = "who is in it is looked at before it is deleted (guard), and the application \
+    does not let its members be read now; it is tried again, and nothing is deleted before";
 
 #[async_trait]
 impl Counts for SinceSeq<'_> {
@@ -280,6 +304,7 @@ impl Lanes {
             store: self.0.store.as_ref(),
             key,
             seq,
+            unread: AtomicBool::new(false),
         };
         let (upstream, people) = (self.0.upstream.as_ref(), self.0.people.as_ref());
         let work = send(upstream, people, turn, &since, doubts);
@@ -313,6 +338,7 @@ impl Lanes {
             summary.group_refused = None;
         }
         let waits = waits.or_else(|| stay(&learned, id));
+        let waits = waits.or_else(|| since.unread(id));
         self.with(Lane::Group(key), |state| {
             state.waits = waits;
             summary.tell(state, seq);

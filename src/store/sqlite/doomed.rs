@@ -3,7 +3,7 @@
 //! I-24, I-26, G-3). So a look comes before the deletion is judged, and another one
 //! before it is sent, if that is later: whoever came since is judged then.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
 use crate::{
@@ -13,7 +13,8 @@ use crate::{
     },
     scim::resource::ResourceId,
     store::{
-        Actor, Doomed, GroupWritten, KEPT, Kept, Late, Others, ShownMember, Watch, WriteError,
+        Actor, Doomed, GroupWritten, HoldId, HoldState, KEPT, Kept, Late, Others, ShownMember,
+        Watch, WriteError,
     },
 };
 
@@ -225,7 +226,7 @@ pub(super) fn keeps(
     };
     let why = format!("more are in the Group than when its deletion was asked for: {over}");
     if rejected {
-        return Ok(Some(format!("{why}; an operator has rejected that{KEPT}")));
+        return Ok(Some(format!("{why}; {REJECTED}{KEPT}")));
     }
     let effect = guard::deletion(db, &group, size)?;
     let excess = Excess { over, effect };
@@ -233,8 +234,36 @@ pub(super) fn keeps(
     let kept = held::keep(db, group.connection, late.id, request, &excess, room, actor)?;
     Ok(Some(match kept {
         Kept::New(id) | Kept::Before(id, _) => {
-            format!("{why}; it is held as {id} for an operator (drawbridge held show {id}){KEPT}")
+            format!("{why}; {}{KEPT}", held_as(&id.to_string()))
         }
         Kept::NoRoom => format!("{why}; too many requests are held to keep it as one{KEPT}"),
     }))
+}
+
+/// What is said of a deletion that was rejected when it was judged, or is.
+const REJECTED: &str = "an operator has rejected that";
+const EXPIRED: &str =
+    "nobody has decided about it in time (a reconciliation that repairs asks again)";
+
+fn held_as(hold: &str) -> String {
+    format!("it is held as {hold} for an operator (drawbridge held show {hold})")
+}
+
+/// Why a deletion stays that was held when it was to be sent, and is no more.
+pub(super) fn note_decided(
+    db: &Connection,
+    connection: i64,
+    hold: HoldId,
+    state: HoldState,
+) -> Result<()> {
+    let now = match state {
+        HoldState::Rejected => REJECTED,
+        _ => EXPIRED,
+    };
+    db.prepare_cached(
+        "UPDATE groups SET refused = replace(refused, ?2, ?3)
+         WHERE connection = ?1 AND tombstone IS NOT NULL AND instr(refused, ?2) > 0",
+    )?
+    .execute(params![connection, held_as(&hold.to_string()), now])?;
+    Ok(())
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 use super::{
-    audit,
+    audit, doomed,
     fault::{Fault, Result},
     row::id_at,
 };
@@ -271,6 +271,9 @@ pub(super) fn decide(
         HoldState::Open => return Err(Fault::broken("a decision that decides nothing")),
     };
     let resource = resource.as_deref().and_then(ResourceId::parse);
+    if state != HoldState::Approved {
+        doomed::note_decided(db, connection, id, state)?;
+    }
     let detail = json!({ "hold": id.to_string() });
     audit::record(db, connection, actor, action, resource, &detail)
 }

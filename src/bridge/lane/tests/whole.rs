@@ -18,6 +18,7 @@ fn since(scene: &Scene, seq: u64) -> SinceSeq<'_> {
         store: scene.store(),
         key: scene.group.key,
         seq,
+        unread: AtomicBool::new(false),
     }
 }
 

@@ -209,6 +209,42 @@ async fn a_group_that_was_deleted_while_the_application_was_read_is_not_found_ag
     assert_eq!(seen.returned.groups, 0);
 }
 
+/// Also one of which no answer told that it was made.
+#[tokio::test]
+async fn a_group_that_was_made_unheard_and_deleted_while_it_was_read_is_not_found() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let group = scene.group("dev", &[ann.resource.id]).await;
+    let store = &scene.store;
+    let turn = store.begin_group_turn(group.key, 10).await.unwrap();
+    let unheard = GroupLearned {
+        existence: Some(Existence::Unknown),
+        ..GroupLearned::default()
+    };
+    let end = store.end_group_turn(group.key, turn.unwrap().seq, unheard, 9);
+    end.await.unwrap();
+    let read = scene.mark().await;
+    scene.delete_group(&group, actor()).await.unwrap();
+    let turn = store.begin_group_turn(group.key, 10).await.unwrap();
+    let turn = turn.unwrap();
+    assert!(turn.guess.is_some());
+    let call = Operation::DeleteGroup {
+        name: turn.work.name.clone(),
+    };
+    let learned = GroupLearned {
+        existence: Some(Existence::Absent),
+        calls: vec![(call, "done".into(), 1.into())],
+        ..GroupLearned::default()
+    };
+    let end = store.end_group_turn(group.key, turn.seq, learned, 9);
+    end.await.unwrap();
+    let listing = || vec![found_group("dev", &["ann"])];
+    let seen = scene.import_read_at(read, &["ann"], listing()).await;
+    assert_eq!(seen.groups_new, 0);
+    let seen = scene.import(&["ann"], listing()).await;
+    assert_eq!(seen.groups_new, 1);
+}
+
 #[tokio::test]
 async fn an_account_that_was_given_up_while_the_application_was_read_is_not_found_again() {
     let scene = Scene::new().await;
