@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Application, World, address, eventually, group};
+use crate::support::{Application, World, address, eventually, group, user};
 
 const GROUPS: &str = "/api/v2/groupmanagement/group";
 const USERS: &str = "/api/v2/usermanagement/user";
@@ -342,5 +342,19 @@ async fn a_group_that_is_refused_after_it_was_made_unheard_is_told() {
     until_settled(&world).await;
     assert_eq!(left_alone(&world).await.len(), 1);
     assert!(!world.run(&["status"]).2);
+    world.overlook().await;
+}
+
+/// The address is the user's, so it is the same person's account, and is given and ended
+/// as that; who reads the audit sees that an administrator may have made it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_may_be_made_by_hand_and_is_taken_for_ours_stands_in_the_audit() {
+    let world = World::with(SOON, &["--empty"]).await;
+    account_by_hand(&world, "u", "Users").await;
+    once(&world, "create_user").await;
+    world.post("/Users", user("u")).await.expect(201);
+    let told = world.run(&["audit", "export"]).0;
+    let taken = r#""taken_over":{"differs":true,"older":false}"#;
+    assert!(told.contains(taken), "{told}");
     world.overlook().await;
 }

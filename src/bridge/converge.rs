@@ -33,6 +33,7 @@ mod identities;
 mod people;
 mod remade;
 mod roles;
+mod taken_over;
 mod users;
 
 /// How far the application's clock may be from ours.

@@ -62,7 +62,7 @@ pub use sqlite::{noted_head, open};
 pub use taken::{Taken, Whose};
 pub use turns::{
     Alternative, Another, Counting, DONE, GroupLearned, GroupTurn, Guess, Lane, NotOffered,
-    Pending, Remains, Standing, Took, UNANSWERED, UserLearned, UserTurn, Withdrawn,
+    Pending, Remains, Standing, TakenOver, Took, UNANSWERED, UserLearned, UserTurn, Withdrawn,
 };
 
 /// Milliseconds since 1970, UTC; for display and audit, never for ordering.

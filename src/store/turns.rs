@@ -382,6 +382,9 @@ pub struct UserLearned {
     pub upstream_id: Option<String>,
     /// Who must have nothing has an account of which nothing was known.
     pub found: bool,
+    /// An account that is there is taken for what a creation has made of which no answer
+    /// came.
+    pub taken_over: Option<TakenOver>,
     /// Refused for good: the row is not tried again until the next write.
     pub refused: Option<String>,
     /// The account is not there and cannot be made: the row is not tried again
@@ -399,6 +402,15 @@ pub struct UserLearned {
     /// Why nothing could be sent, in words of this side.
     pub left: Option<String>,
     pub calls: Vec<(Operation, String, Took)>,
+}
+
+/// What speaks against that it was made from here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TakenOver {
+    /// The application shows other names than were asked for.
+    pub differs: bool,
+    /// It is older than the request for it.
+    pub older: bool,
 }
 
 /// A lane with work.

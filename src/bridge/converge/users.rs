@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use super::{CLOCKS_APART, Pause, STANDS, Told, pause_after, refusal, tell, took, word};
+use super::{
+    CLOCKS_APART, Pause, STANDS, Told, pause_after, refusal, taken_over, tell, took, word,
+};
 use crate::{
     plan::{
         capability::Capabilities,
@@ -111,6 +113,7 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
         learned.had_nothing = !was_there && !work.wanted.active && found.is_none();
         if !was_there && let Some(found) = &found {
             if !work.wanted.active {
+                learned.taken_over = taken_over::tell(upstream, found, (&work, turn.since));
                 let refused = which_is_meant(upstream, found, &work.principal);
                 let leaver = found_leaver(found, &work, learned);
                 return (refused.unwrap_or(leaver), Pause::None);
@@ -122,6 +125,7 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
                 };
                 return (not_ours, Pause::None);
             }
+            learned.taken_over = taken_over::tell(upstream, found, (&work, turn.since));
         }
         let observed = seen(found.as_ref(), &work.observed, was_there);
         // Where an address can be that of several accounts, who is linked stays so.
@@ -183,7 +187,11 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
                         (Operation::CreateUser { .. }, End::AsGood)
                     );
                 match end {
-                    End::AsGood => {}
+                    End::AsGood => {
+                        if matches!(operation, Operation::CreateUser { .. }) && !returning {
+                            learned.taken_over.get_or_insert_default();
+                        }
+                    }
                     End::Staged => {
                         learned.staged = true;
                         break;
@@ -294,7 +302,7 @@ fn seen(found: Option<&RemoteUser>, before: &ObservedAccount, was_there: bool) -
 
 /// Whether an account was there before anybody asked us for it, so that the
 /// creation of which no answer came cannot have made it (reliability: R-02).
-fn is_older(found: &RemoteUser, since: Millis) -> bool {
+pub(super) fn is_older(found: &RemoteUser, since: Millis) -> bool {
     found
         .created
         .is_some_and(|created| created < since - CLOCKS_APART)

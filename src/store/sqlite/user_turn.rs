@@ -215,6 +215,14 @@ pub(super) fn end(
     if learned.staged {
         detail["staged"] = true.into();
     }
+    if let Some(taken) = learned.taken_over {
+        let taken_over = json!({ "differs": taken.differs, "older": taken.older });
+        if taken.differs || taken.older {
+            let (by, detail) = (sharing::engine(at), json!({ "taken_over": taken_over }));
+            audit::record(db, user.connection, &by, "drift", Some(user.id), &detail)?;
+        }
+        detail["taken_over"] = taken_over;
+    }
     if learned.withdraws {
         detail["withdraws"] = true.into();
     }

@@ -45,6 +45,36 @@ fn fields(of: &[(&str, &str)]) -> BTreeMap<String, String> {
     of.iter().map(own).collect()
 }
 
+/// It may be an administrator's all the same, and that is told.
+#[tokio::test]
+async fn an_account_that_is_taken_for_what_was_made_is_told_with_what_speaks_against_it() {
+    let names = |of: [&str; 2]| -> BTreeMap<String, String> {
+        let names = ["firstName", "lastName"].into_iter().zip(of);
+        names.map(|(key, of)| (key.into(), of.into())).collect()
+    };
+    let differs = async |shown: [&str; 2]| {
+        let mut app = scripted(all_done);
+        app.user = found(None);
+        app.user.as_mut().unwrap().fields = names(shown);
+        let mut turn = unsure(true, Existence::Absent);
+        turn.work.wanted.creation = names(["Jose\u{301}  Maria", "Wolfeschlegelsteinhausen"]);
+        let learned = alone(&app, turn).await;
+        assert!(learned.refused.is_none());
+        let taken = learned.taken_over.unwrap();
+        assert!(!taken.older);
+        taken.differs
+    };
+    assert!(!differs(["JOS\u{c9} MARIA", "Other"]).await);
+    assert!(!differs(["Other", "wolfeschlegel"]).await, "cut off");
+    assert!(!differs(["", ""]).await, "nothing is shown");
+    assert!(differs(["By", "Hand"]).await);
+    assert!(differs(["By", ""]).await);
+    let mut app = scripted(all_done);
+    app.user = found(Some(SINCE - 300_001));
+    let learned = alone(&app, unsure(false, Existence::Absent)).await;
+    assert!(learned.found && learned.taken_over.unwrap().older);
+}
+
 #[tokio::test]
 async fn an_account_that_is_older_than_the_request_for_it_is_not_what_was_made() {
     let mut app = scripted(all_done);
