@@ -403,3 +403,50 @@ fn told(world: &World) -> (String, bool) {
     let (said, _, ok) = world.run(&["status"]);
     (said.split_whitespace().collect::<Vec<_>>().join(" "), ok)
 }
+
+#[tokio::test]
+async fn who_is_told_as_missing_and_is_asked_for_once_more_is_put_there_again() {
+    let world = World::with(SOON, &["--empty"]).await;
+    let users = world.users("m", 4).await;
+    let group = world.group("watched", &users).await;
+    let path = format!("/Groups/{group}");
+    let add = |named: &[String]| {
+        let value = crate::support::values(named);
+        json!([{ "op": "add", "path": "members", "value": value }])
+    };
+    takes_out(&world, "watched", &["m1", "m2"]).await;
+    world.forget_calls().await;
+    // What is not known to be missing is as it is.
+    world.patch(&path, add(&users[..1])).await.expect(204);
+    let put = crate::support::group("watched", &users);
+    world.put(&path, put.clone()).await.expect(200);
+    assert_eq!(writes(&world).await, 0);
+
+    let (said, ok) = reconciles(&world, &[]);
+    assert!(!ok && said.contains("2 memberships are missing"), "{said}");
+    world.patch(&path, add(&users[..2])).await.expect(204);
+    let three = addresses(&["m0", "m1", "m3"]);
+    world.until_upstream_has("watched", &three).await;
+    assert_eq!(writes(&world).await, 1);
+    world.put(&path, put.clone()).await.expect(200);
+    let all = addresses(&["m0", "m1", "m2", "m3"]);
+    world.until_upstream_has("watched", &all).await;
+    assert_eq!(writes(&world).await, 2);
+
+    // Once it is there again nothing is left to do.
+    world.put(&path, put.clone()).await.expect(200);
+    world.patch(&path, add(&users)).await.expect(204);
+    assert_eq!(writes(&world).await, 2);
+    // Also when somebody else has put it there.
+    takes_out(&world, "watched", &["m3"]).await;
+    let (said, ok) = reconciles(&world, &[]);
+    assert!(!ok && said.contains("1 memberships are missing"), "{said}");
+    let back = json!({ "members": [address("m3")] });
+    let there = "/api/v2/groupmanagement/group/watched/members";
+    world.as_administrator("POST", there, back).await;
+    let (said, ok) = reconciles(&world, &[]);
+    assert!(ok, "{said}");
+    world.forget_calls().await;
+    world.put(&path, put).await.expect(200);
+    assert_eq!(writes(&world).await, 0);
+}

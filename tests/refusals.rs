@@ -253,3 +253,31 @@ async fn whoever_waits_until_a_deletion_can_take_effect_no_more_is_told_that() {
     assert_eq!(accounts(&world).await, [address("a")]);
     world.overlook().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_to_who_is_inactive_by_now_is_told_when_they_are_active_again() {
+    let world = World::start().await;
+    let users = world.users("u", 2).await;
+    let group = world.group("crew", &users[1..]).await;
+    let join = json!([{ "op": "add", "path": "members", "value": values(&users[..1]) }]);
+    world.faults(refusing()).await;
+    world
+        .patch(&format!("/Groups/{group}"), join)
+        .await
+        .expect(400);
+    world.faults(json!({})).await;
+    let ann = format!("/Users/{}", users[0]);
+    let told = |refused: u64| {
+        until_told(&world, "refused memberships", move |status| {
+            let listed = status["refusedMemberships"].as_array().map_or(0, Vec::len);
+            status["refused"]["memberships"] == refused && listed as u64 == refused
+        })
+    };
+    told(1).await;
+    for (now, refused) in [(false, 0), (true, 1), (false, 0)] {
+        world.patch(&ann, active(now)).await.expect(200);
+        told(refused).await;
+    }
+    let (said, wrong, ok) = world.run(&["status"]);
+    assert!(ok && !said.contains("REJECTED"), "{said}{wrong}");
+}

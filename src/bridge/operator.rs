@@ -509,6 +509,8 @@ impl Operator {
         for connection in &self.bridge.connections {
             let reconciling = connection.reconciling();
             let drifted = store.drifted(connection.key).await?;
+            let mut refused = store.refusals(connection.key, SHOWN).await?;
+            refused.retain(|it| !it.sleeps);
             // While one goes on, what is kept has no end yet.
             let ended = drifted.as_ref().and_then(|last| last.ended);
             connections.push(ConnectionStatus {
@@ -517,7 +519,7 @@ impl Operator {
                 paused: paused.stops(&connection.name),
                 condition: connection.upstream.condition(),
                 counts: self.bridge.store.counts(connection.key).await?,
-                refused: self.bridge.store.refusals(connection.key, SHOWN).await?,
+                refused,
                 refused_resources: store.refused_resources(connection.key, SHOWN).await?,
                 waiting: self.who_waits(connection).await?,
                 failing: self.who_fails(connection).await?,

@@ -29,6 +29,8 @@ pub struct Pair {
     pub observed: Existence,
     /// Asked for by an identity provider, not only found.
     pub managed: bool,
+    /// A reconciliation has told that it is not there, and left it so.
+    pub missed: bool,
 }
 
 impl Pair {
@@ -268,6 +270,7 @@ mod tests {
             desired: true,
             has_access: true,
             withdrawn: false,
+            missed: false,
             observed: Existence::Present,
             managed: true,
         }

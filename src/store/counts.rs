@@ -53,6 +53,9 @@ pub struct Refused {
     pub wanted: bool,
     pub at: Millis,
     pub reason: String,
+    /// It is of somebody who is inactive by now and is to have nothing: told when they
+    /// are active again.
+    pub sleeps: bool,
 }
 
 /// What was asked for of a user or group that the application refused.

@@ -190,7 +190,8 @@ pub trait Store:
         group: Option<ResourceId>,
         most: usize,
     ) -> Result<Vec<Pending>, StoreError>;
-    /// Memberships that the application refused, newest first, at most so many.
+    /// Memberships that the application refused, newest first, at most so many; those
+    /// that sleep last.
     async fn refusals(&self, c: ConnectionKey, most: usize) -> Result<Vec<Refused>, StoreError>;
     /// When the oldest thing was asked for that takes access away and is not
     /// done yet, as far as is known; what waits for an operator aside.
@@ -554,6 +555,9 @@ pub trait Store:
         how: Settle,
         actor: Actor,
     ) -> Result<Repaired, StoreError>;
+    /// Notes who of a group is told as missing and left so, and of nobody else any more.
+    /// Whoever asks for them once more has them put there again.
+    async fn note_missing(&self, group: GroupKey, missing: Vec<UserKey>) -> Result<(), StoreError>;
     /// Ends accounts again that were ended and are back, within what the guard
     /// of the actor lets pass; `believed`: an operator has seen how many it is.
     async fn end_again(

@@ -307,6 +307,7 @@ impl Pass<'_> {
             Err(error) => return Ok(Some(error)),
         };
         if drift.is_empty() {
+            self.note_missing(group, &pairs, &drift).await?;
             self.count(&drift, &unasked);
             if !drift.unasked.is_empty() {
                 self.tell(group, &pairs, (&drift, unasked), None);
@@ -334,6 +335,7 @@ impl Pass<'_> {
             .extend(who.map(|principal| (principal.user, principal.id)));
         self.count(&drift, &unasked);
         if drift.is_empty() {
+            self.note_missing(group, &pairs, &drift).await?;
             if !drift.unasked.is_empty() {
                 self.tell(group, &pairs, (&drift, unasked), None);
             }
@@ -371,6 +373,7 @@ impl Pass<'_> {
             }
             self.wake(repaired);
         }
+        self.note_missing(group, pairs, &drift).await?;
         self.found.left += left as u64;
         self.tell(group, pairs, (&drift, unasked), held);
         Ok(())
@@ -548,6 +551,24 @@ impl Pass<'_> {
             .settle_drift(group.group, self.since, drift, how, self.actor())
             .await;
         repaired.map_err(store_failed)
+    }
+
+    /// Who is missing and is left so is put there again when they are asked for once more.
+    async fn note_missing(
+        &self,
+        group: &Reconcilable,
+        pairs: &[Pair],
+        drift: &GroupDrift,
+    ) -> Result<(), Failure> {
+        let missing: HashSet<UserKey> = drift.missing.iter().chain(&drift.gone).copied().collect();
+        let known = pairs.iter().filter(|pair| pair.missed);
+        let known: HashSet<UserKey> = known.map(|pair| pair.principal.user).collect();
+        if missing == known {
+            return Ok(());
+        }
+        let (store, missing) = (&self.session.bridge.store, missing.into_iter().collect());
+        let noted = store.note_missing(group.group, missing).await;
+        noted.map_err(store_failed)
     }
 
     /// With those of the members nobody asked for who are users here; or why this

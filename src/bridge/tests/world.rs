@@ -578,9 +578,13 @@ impl World {
         };
         let refused = store.refusals(key, 1_000).await.unwrap().into_iter();
         self.look_up(store).await;
+        let shown = self.shown(store).await;
         let told = refused.filter_map(|it| {
             let group = name_of(&self.groups, it.group)?;
-            Some(((group, name_of(&self.users, it.user)?), it.at))
+            let user = name_of(&self.users, it.user)?;
+            // Only of who is inactive it may be told later.
+            let is_told = !it.sleeps || shown.users.get(&user) == Some(&false);
+            is_told.then_some(((group, user), it.at))
         });
         let refused = store.refused_resources(key, 1_000).await.unwrap();
         let creations = refused
@@ -597,7 +601,6 @@ impl World {
             operated,
             history,
             log: self.app.log(),
-            shown: self.shown(store).await,
             stock: self.app.stock(),
             told: told.collect(),
             told_whole: counts.refused_users + counts.refused_groups,
@@ -605,6 +608,7 @@ impl World {
             left_alone: left_alone.into_iter().map(|it| it.title).collect(),
             gone: store.gone_groups(key, GroupKey(0), 9).await.unwrap().len(),
             keeps: self.app.keeps_accounts(),
+            shown,
             calls: self.app.calls(),
             calm: Millis::MAX,
             settled_in: 0,

@@ -245,7 +245,7 @@ const MARK: &str = "UPDATE memberships SET before = observed, sent = ?3, observe
      WHERE group_key = ?1 AND user_key = ?2";
 /// Not of a pair that is not handed out any more: its account was made anew since.
 const PRESENT: &str = "UPDATE memberships SET observed = 1, before = NULL, sent = NULL, reread = 0,
-         stood = 0
+         stood = 0, missing = 0
      WHERE group_key = ?1 AND user_key = ?2 AND sent IS NOT NULL";
 /// For showing what a turn costs.
 #[cfg(test)]

@@ -29,9 +29,11 @@ const MEMBERS: &str = "SELECT user_id, user_key * 16 + (found <> 0) * 8 + observ
 const LEAVING: &str = "SELECT user_id, user_key * 16 + (found <> 0) * 8 + observed * 2 + managed
      FROM memberships INDEXED BY memberships_open
      WHERE group_key = ?1 AND desired <> observed AND desired = 0";
+const MISSING: &str = "SELECT user_key FROM memberships INDEXED BY memberships_missing
+     WHERE group_key = ?1 AND missing = 1";
 const RESOLVE: &str =
     "SELECT key FROM users WHERE id = ?1 AND connection = ?2 AND tombstone IS NULL";
-const PAIR: &str = "SELECT desired, observed, managed, found <> 0 FROM memberships
+const PAIR: &str = "SELECT desired, observed, managed, found <> 0, missing FROM memberships
      WHERE group_key = ?1 AND user_key = ?2";
 const INSERT: &str =
     "INSERT INTO memberships (group_key, user_key, user_id, desired, observed, managed, seq)
@@ -43,7 +45,8 @@ const CHANGE: &str = "UPDATE memberships SET desired = ?3, managed = 1, seq = ?4
          withheld = 0, reread = 0, found = 0
      WHERE group_key = ?1 AND user_key = ?2";
 const AGAIN: &str = "UPDATE memberships SET seq = ?3 WHERE group_key = ?1 AND user_key = ?2";
-const OPEN: &str = "UPDATE memberships SET observed = 2 WHERE group_key = ?1 AND user_key = ?2";
+const OPEN: &str = "UPDATE memberships SET observed = 2, missing = 0
+     WHERE group_key = ?1 AND user_key = ?2";
 const DOUBT: &str = "UPDATE memberships SET desired = 0, observed = 2, managed = 1, seq = ?3,
          doubted = 0, withheld = 0, reread = 0, found = 0
      WHERE group_key = ?1 AND user_key = ?2";
@@ -51,8 +54,9 @@ const WORKABLE: &str = "SELECT account_key IS NOT NULL AND (wants OR NOT ?2), di
      FROM users WHERE key = ?1";
 /// For showing what a change costs.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 12] = [
-    MEMBERS, LEAVING, RESOLVE, PAIR, INSERT, ADOPT, DELETE, CHANGE, AGAIN, OPEN, DOUBT, WORKABLE,
+pub(super) const STATEMENTS: [&str; 13] = [
+    MEMBERS, LEAVING, MISSING, RESOLVE, PAIR, INSERT, ADOPT, DELETE, CHANGE, AGAIN, OPEN, DOUBT,
+    WORKABLE,
 ];
 
 /// The pairs a request named, with what becomes of them.
@@ -98,17 +102,20 @@ struct Was {
     managed: bool,
     /// Taken away as what was only found: see `unasked`.
     found: bool,
+    /// Told as missing, and left so: see `reconcile`.
+    missing: bool,
 }
 
 impl Was {
     /// The key of the user and the state of the pair, from the number that a
-    /// list gives.
+    /// list gives, but for who is missing.
     fn packed(number: i64, desired: bool) -> (i64, Self) {
         let was = Self {
             desired,
             observed: number >> 1 & 3,
             managed: number & 1 == 1,
             found: number >> 3 & 1 == 1,
+            missing: false,
         };
         (number >> 4, was)
     }
@@ -305,13 +312,16 @@ impl<'db> Named<'db> {
         steps: u64,
         mut take: impl FnMut(&[u8; 16], bool) -> Option<bool>,
     ) -> Result<()> {
+        let missing = self.missing()?;
         let mut select = self.db.prepare_cached(list)?;
         let mut rows = select.query([self.group])?;
         while let Some(row) = rows.next()? {
             self.spend(steps)?;
             let id: [u8; 16] = row.get(0)?;
-            let (key, was) = Was::packed(row.get(1)?, desired_now);
-            let Some(desired) = take(&id, was.observed == 1 && was.managed && !was.found) else {
+            let (key, mut was) = Was::packed(row.get(1)?, desired_now);
+            was.missing = missing.contains(&key);
+            let in_order = was.observed == 1 && was.managed && !was.found && !was.missing;
+            let Some(desired) = take(&id, in_order) else {
                 continue;
             };
             self.pairs.entry(key).or_insert(Pair {
@@ -323,6 +333,13 @@ impl<'db> Named<'db> {
             });
         }
         Ok(())
+    }
+
+    /// Who is told as missing, mostly nobody.
+    fn missing(&self) -> Result<HashSet<i64>> {
+        let mut select = self.db.prepare_cached(MISSING)?;
+        let rows = select.query_map([self.group], |row| row.get(0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// A live user of the connection.
@@ -352,6 +369,7 @@ impl<'db> Named<'db> {
                     observed: row.get(1)?,
                     managed: row.get(2)?,
                     found: row.get(3)?,
+                    missing: row.get(4)?,
                 })
             })
             .optional()?;
@@ -498,11 +516,16 @@ fn write_pair(
         if doubted {
             db.prepare_cached(OPEN)?.execute([group, user])?;
         }
-        if doubted || was.observed == UNKNOWN {
+        let lost = pair.asserted && was.observed == 1 && was.missing;
+        if lost {
+            // It is asked for once more, and is known not to be there.
+            db.prepare_cached(OPEN)?.execute([group, user])?;
+        }
+        if doubted || lost || was.observed == UNKNOWN {
             db.prepare_cached(AGAIN)?.execute([group, user, seq])?;
             flushed.again = true;
         }
-        return Ok(doubted || was.observed != i64::from(was.desired));
+        return Ok(doubted || lost || was.observed != i64::from(was.desired));
     }
     refusals::forget(db, group, user)?;
     if pair.desired {

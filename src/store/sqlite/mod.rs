@@ -839,6 +839,13 @@ impl Store for Sqlite {
         Ok(write.await?)
     }
 
+    async fn note_missing(&self, group: GroupKey, missing: Vec<UserKey>) -> Result<(), StoreError> {
+        let write = self
+            .writer
+            .write(move |db| reconcile::note_missing(db, group, &missing));
+        Ok(write.await?)
+    }
+
     async fn settle_drift(
         &self,
         group: GroupKey,

@@ -61,7 +61,7 @@ pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
         "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired, m.observed, m.managed,
              u.wants, ",
         withdrawal::withdrawn!(),
-        " FROM memberships m JOIN users u ON u.key = m.user_key
+        ", m.missing FROM memberships m JOIN users u ON u.key = m.user_key
          WHERE m.group_key = ?1 AND u.account_key IS NOT NULL"
     ))?;
     let mut rows = select.query([group])?;
@@ -83,6 +83,7 @@ pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
             managed,
             has_access: row.get(7)?,
             withdrawn,
+            missed: row.get(9)?,
         });
     }
     Ok(pairs)
@@ -238,7 +239,7 @@ pub(super) fn settle_group(
     // Not of somebody who was deactivated since the reading began. It may be there
     // again by now, so that it is not believed to be out.
     let mut again = db.prepare_cached(
-        "UPDATE memberships SET observed = 2
+        "UPDATE memberships SET observed = 2, missing = 0
          WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND observed = 1 AND managed = 1
            AND (SELECT wants FROM users WHERE key = user_key)",
     )?;
@@ -294,6 +295,24 @@ pub(super) fn settle_group(
         .lanes
         .extend((repaired.wanted_again > 0).then_some(Lane::Group(key)));
     Ok(repaired)
+}
+
+/// Notes who of a group is told as missing and left so, and of nobody else any more.
+/// Of who was put there after the reading it costs a call too many, once.
+pub(super) fn note_missing(db: &Connection, key: GroupKey, missing: &[UserKey]) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE memberships INDEXED BY memberships_missing SET missing = 0
+         WHERE group_key = ?1 AND missing = 1",
+    )?
+    .execute([key.0])?;
+    let mut note = db.prepare_cached(
+        "UPDATE memberships SET missing = 1
+         WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND observed = 1",
+    )?;
+    for user in missing {
+        note.execute([key.0, user.0])?;
+    }
+    Ok(())
 }
 
 /// Whether a turn of the group, or of another of its family, ended later.

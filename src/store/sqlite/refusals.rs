@@ -38,6 +38,19 @@ macro_rules! told {
     };
 }
 
+/// Of refusals `r` of users `u` those that sleep: an inactive user is to have nothing,
+/// so an addition is told no more until the user is active again; unless the pair is
+/// there after all, or may be.
+macro_rules! sleeps {
+    () => {
+        "(r.wanted = 1 AND u.wants = 0
+             AND NOT EXISTS (SELECT 1 FROM memberships m WHERE m.group_key = r.group_key
+                 AND m.user_key = r.user_key AND m.observed <> 0)
+             AND NOT EXISTS (SELECT 1 FROM doubts d WHERE d.group_key = r.group_key
+                 AND d.user_key = r.user_key))"
+    };
+}
+
 /// Whether a membership `m` waits for a user that was refused: nobody is put into a
 /// group who has no account.
 macro_rules! user_refused {
@@ -186,15 +199,17 @@ pub(super) fn list(db: &Connection, connection: i64, most: usize) -> Result<Vec<
     let mut found = Vec::new();
     for sql in [
         concat!(
-            "SELECT g.id, u.id, r.wanted, r.at, r.reason
+            "SELECT g.id, u.id, r.wanted, r.at, r.reason, ",
+            sleeps!(),
+            " AS sleeps
              FROM refusals r JOIN groups g ON g.key = r.group_key
                  JOIN users u ON u.key = r.user_key
              WHERE g.connection = ?1 AND ",
             told!(),
-            " ORDER BY r.at DESC LIMIT ?2"
+            " ORDER BY sleeps, r.at DESC LIMIT ?2"
         ),
         concat!(
-            "SELECT g.id, u.id, 1, u.modified, 'it waits for the User, who was refused: ' || u.refused ",
+            "SELECT g.id, u.id, 1, u.modified, 'it waits for the User, who was refused: ' || u.refused, 0 ",
             with_their_users!(),
             " LIMIT ?2"
         ),
@@ -208,6 +223,7 @@ pub(super) fn list(db: &Connection, connection: i64, most: usize) -> Result<Vec<
                 wanted: row.get(2)?,
                 at: row.get(3)?,
                 reason: told(row.get(4)?),
+                sleeps: row.get(5)?,
             })
         })?;
         for row in rows {
@@ -217,14 +233,17 @@ pub(super) fn list(db: &Connection, connection: i64, most: usize) -> Result<Vec<
     Ok(found)
 }
 
-/// How many there are to be listed.
+/// How many there are to be told.
 pub(super) fn count(db: &Connection, connection: i64) -> Result<u64> {
     let mut count = 0;
     for sql in [
         concat!(
             "SELECT count(*) FROM refusals r JOIN groups g ON g.key = r.group_key
+                 JOIN users u ON u.key = r.user_key
              WHERE g.connection = ?1 AND ",
-            told!()
+            told!(),
+            " AND NOT ",
+            sleeps!()
         ),
         concat!("SELECT count(*) ", with_their_users!()),
     ] {

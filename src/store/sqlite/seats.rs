@@ -415,6 +415,7 @@ const OPEN: &str = "SELECT g.id, u.id, u.key, g.family FROM groups g
      SELECT g.id, u.id, u.key, g.family FROM groups g
          JOIN refusals r ON r.group_key = g.key JOIN users u ON u.key = r.user_key
      WHERE g.connection = ?1 AND g.family IS NOT NULL AND g.tombstone IS NULL AND r.wanted = 1
+         AND u.wants = 1
      LIMIT ?2";
 
 /// See [`crate::store::Sharing::places_elsewhere`].

@@ -206,3 +206,44 @@ async fn an_account_that_was_made_anew_is_known_by_its_new_id() {
     learn("new").await.unwrap();
     assert_eq!(leaves().await.as_deref(), Some("new"));
 }
+
+#[tokio::test]
+async fn who_is_noted_as_missing_is_open_again_when_asked_for_and_nobody_else() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let both = [ann.resource.id, bob.resource.id];
+    let dev = scene.settled_group("dev", &both).await;
+    let note = async |missing: &[UserKey]| {
+        let noted = scene.store.note_missing(dev.key, missing.to_vec());
+        noted.await.unwrap();
+        let pairs = scene.store.pairs(dev.key).await.unwrap();
+        pairs.iter().filter(|pair| pair.missed).count()
+    };
+    for ask in [add, replace] {
+        assert_eq!(note(&[ann.key, bob.key]).await, 2);
+        assert_eq!(note(&[]).await, 0, "they are there again");
+        let asked = scene.change(&dev, ask(&both)).await.unwrap();
+        assert!(asked.touched.is_empty() && !asked.changed);
+        assert_eq!(note(&[ann.key]).await, 1);
+        let asked = scene.change(&dev, ask(&both)).await.unwrap();
+        assert_eq!((asked.touched, asked.changed), (vec![ann.key], false));
+        let turn = scene.store.begin_group_turn(dev.key, 9).await.unwrap();
+        let turn = turn.unwrap();
+        let added: Vec<_> = turn.work.adds.iter().map(|it| it.user).collect();
+        assert_eq!(added, [ann.key]);
+        let learned = GroupLearned {
+            present: added,
+            ..GroupLearned::default()
+        };
+        let end = scene
+            .store
+            .end_group_turn(dev.key, turn.seq, learned, 2_000);
+        end.await.unwrap();
+    }
+    assert_eq!(note(&[]).await, 0);
+    // Taken out is taken out, whatever was told.
+    assert_eq!(note(&[ann.key]).await, 1);
+    scene.change(&dev, remove(&both[..1])).await.unwrap();
+    let turn = scene.store.begin_group_turn(dev.key, 9).await.unwrap();
+    assert_eq!(turn.unwrap().work.removes.len(), 1);
+}

@@ -224,3 +224,40 @@ async fn who_was_refused_in_a_group_and_is_not_to_be_in_it_is_told_no_more() {
         assert_eq!(told().await, 0);
     }
 }
+
+#[tokio::test]
+async fn who_was_refused_in_a_group_and_is_to_have_nothing_is_told_when_they_are_active_again() {
+    for is_there in [false, true] {
+        let scene = Scene::new().await;
+        let ann = scene.member("ann").await;
+        let team = scene.settled_group("team", &[]).await;
+        scene.change(&team, add(&[ann.resource.id])).await.unwrap();
+        let turn = scene.store.begin_group_turn(team.key, 9).await.unwrap();
+        // What was contradicted may have been done.
+        let learned = GroupLearned {
+            refused: vec![(ann.key, "nobody knows which".into())],
+            contradicted: is_there.then_some(ann.key).into_iter().collect(),
+            ..GroupLearned::default()
+        };
+        let seq = turn.unwrap().seq;
+        let end = scene.store.end_group_turn(team.key, seq, learned, 2_000);
+        end.await.unwrap();
+        let told = async || {
+            let counts = scene.store.counts(scene.c).await.unwrap();
+            let listed = scene.store.refusals(scene.c, 9).await.unwrap();
+            let sleeping = listed.iter().filter(|it| it.sleeps).count();
+            (listed.len(), sleeping, counts.refused_memberships)
+        };
+        assert_eq!(told().await, (1, 0, 1));
+        for active in [false, true] {
+            scene.set_active(&ann, "ann", active).await;
+            let sleeps = !active && !is_there;
+            let expected = (1, usize::from(sleeps), u64::from(!sleeps));
+            assert_eq!(
+                told().await,
+                expected,
+                "active: {active}, there: {is_there}"
+            );
+        }
+    }
+}

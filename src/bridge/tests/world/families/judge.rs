@@ -112,6 +112,15 @@ impl Side {
             }
         }
         drop(asked);
+        // What an inactive user was refused is told when they are active again.
+        let hidden = shown.refused.iter().filter(|it| it.sleeps);
+        let hidden = hidden.filter(|it| {
+            let awake = shown.users.values();
+            awake
+                .into_iter()
+                .any(|(id, active)| *id == it.user && *active)
+        });
+        found.extend(hidden.map(|it| format!("told nowhere: {it:?}")));
         let refused = shown.refused.iter();
         let refused = refused.filter(|_| self.app.kind() != Kind::Hands);
         let refused = refused.filter(|it| other.is_none() || !it.reason.contains(ELSEWHERE));
