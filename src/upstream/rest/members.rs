@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     plan::state::{Principal, UserKey},
-    upstream::{MemberOutcome, Outcome, UpstreamError},
+    upstream::{MemberOutcome, Outcome, Upstream, UpstreamError},
 };
 
 impl Rest {
@@ -33,7 +33,7 @@ impl Rest {
             let looked = self.look_at_addresses(group, members).await;
             looked.map_err(unsent)?;
         }
-        let told = match self.told(name, members).await {
+        let told = match self.told_as_shown(name, (group, members)).await {
             Err(UpstreamError::Missing { reason }) if name == Name::RemoveMembers => {
                 return unsettled(members, reason);
             }
@@ -63,6 +63,31 @@ impl Rest {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The address that the account of an id has by now, as far as can be seen.
+    async fn address_of(&self, id: &str, account: &str) -> Result<String, UpstreamError> {
+        if let Some(shown) = self.memory.address_lately(id) {
+            return Ok(self.memory.spelled(&shown));
+        }
+        Ok(match self.whereabouts(id, account).await.map_err(unsent)? {
+            Whereabouts::At(now) => self.memory.spelled(&now.account),
+            Whereabouts::Known | Whereabouts::Anothers => self.memory.spelled(account),
+        })
+    }
+
+    /// The same, of whom a group shows where nothing else does.
+    async fn told_as_shown(
+        &self,
+        name: Name,
+        (group, members): (&str, &[Principal]),
+    ) -> Result<Vec<Told>, UpstreamError> {
+        let told = self.told(name, members).await;
+        let is_open = matches!(&told, Err(UpstreamError::Later { .. }));
+        if is_open && self.takes_by_address(name)? && self.members(group).await.is_ok() {
+            return self.told(name, members).await;
+        }
+        told
     }
 
     /// Whether a call takes members out whom it names by their addresses alone.
@@ -118,12 +143,9 @@ impl Rest {
                     if moved.map_err(unsent)? {
                         return Err(barred(MOVED));
                     }
-                } else if !wants_ids
-                    && let Whereabouts::At(now) =
-                        self.whereabouts(id, account).await.map_err(unsent)?
-                {
+                } else if !wants_ids {
                     // Who has the address by now is not who is taken out.
-                    spelled = self.memory.spelled(&now.account);
+                    spelled = self.address_of(id, account).await?;
                 }
             }
             if wants_ids && id.is_none() {

@@ -186,6 +186,13 @@ impl Memory {
         put(&self.addresses, id.to_owned(), shown);
     }
 
+    /// With which address the account of an id was shown right now.
+    pub(super) fn address_lately(&self, id: &str) -> Option<String> {
+        let addresses = locked(&self.addresses);
+        let (address, shown) = addresses.get(id)?;
+        shown.is_within(self.lag / 5).then(|| address.clone())
+    }
+
     /// Every account that there is was shown.
     pub(super) fn listed(&self) {
         *locked(&self.listed) = Some(Moment::now());
@@ -197,9 +204,7 @@ impl Memory {
         if self.has_another(id, account) {
             return false;
         }
-        let addresses = locked(&self.addresses);
-        let shown = addresses.get(id).map(|(_, shown)| shown);
-        let lately = shown.is_some_and(|it| it.is_within(self.lag / 5));
+        let lately = self.address_lately(id).is_some();
         lately || all && locked(&self.listed).is_some_and(|it| it.is_within(LISTED))
     }
 

@@ -549,8 +549,6 @@ async fn whom_a_reading_shows_elsewhere_is_taken_out_there_and_given_nothing_by_
             ("GET /v1/users", 200, MOVED),
             crew,
             (SEARCH, 200, ANOTHERS),
-            (SEARCH, 200, ANOTHERS),
-            ("GET /v1/users", 200, MOVED),
             ("DELETE /v1/groups/7/members/Old%40example.com", 200, ""),
         ],
     )
@@ -581,6 +579,27 @@ async fn a_removal_by_address_looks_first_for_whose_that_is() {
         assert_eq!(ended(application.apply(&remove(&ann)).await), "done");
         script.all_was_asked();
     }
+}
+
+#[tokio::test]
+async fn a_search_that_fails_keeps_nobody_in_a_group_that_shows_their_address() {
+    let ann = [principal(1, Some("5"))];
+    let (application, script) = scripted(
+        &BY_ADDRESS,
+        &[
+            ("GET /v1/groups", 200, CREW),
+            (SEARCH, 500, ""),
+            (
+                "GET /v1/groups/7/members",
+                200,
+                r#"[{"id":5,"mail":"new@example.com"}]"#,
+            ),
+            ("DELETE /v1/groups/7/members/new%40example.com", 200, ""),
+        ],
+    )
+    .await;
+    assert_eq!(ended(application.apply(&remove(&ann)).await), "done");
+    script.all_was_asked();
 }
 
 #[tokio::test]
