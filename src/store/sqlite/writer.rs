@@ -322,6 +322,24 @@ pub(crate) mod simulated {
         db.execute_batch(forgets).unwrap();
     }
 
+    /// Who may have been given which group, for all that a process knew that is gone:
+    /// pairs that it had taken in hand, whether or not it came to send them.
+    pub(crate) fn in_hand(file: &Path) -> Vec<(String, String)> {
+        let db = Connection::open(file).unwrap();
+        let mut select = db
+            .prepare(
+                "SELECT g.upstream_name, u.account_key FROM (
+                     SELECT group_key, user_key FROM memberships WHERE sent = 1
+                     UNION SELECT gives, user_key FROM giving) pair
+                 JOIN groups g ON g.key = pair.group_key
+                 JOIN users u ON u.key = pair.user_key
+                 WHERE u.account_key IS NOT NULL",
+            )
+            .unwrap();
+        let pairs = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        pairs.unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
     pub(super) async fn heed<T>(mut answer: Receiver<T>) -> Receiver<T> {
         let Some(pace) = PACE.get() else {
             return answer;

@@ -285,6 +285,13 @@ impl Roles {
         self.lock().may_give.contains(&given)
     }
 
+    /// The bridge died between taking a pair in hand and the answer, or the call.
+    pub(super) fn was_in_hand(&self, group: &str, account: &str) {
+        let (family, rank) = parts(group);
+        let given = Write::Give(rank);
+        self.lock().note_given(account, &family, &given);
+    }
+
     pub(super) fn is_refused(&self, account: &str, family: &str) -> bool {
         let of = (account.to_owned(), family.to_owned());
         self.lock().refused.contains(&of)

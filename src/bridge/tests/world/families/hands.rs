@@ -1,8 +1,9 @@
 //! Somebody in the application who gives roles by hand, mostly to whom a call of
 //! the bridge was refused, while other calls about them may land yet. What was
 //! given so stays, unless a call whose outcome is not known could have given just
-//! that, or somebody asked for its end: a role that nobody asked for is nobody's
-//! to take away or to lower.
+//! that (also one of which the bridge died, and cannot know whether it made it), or
+//! somebody asked for its end: a role that nobody asked for is nobody's to take away
+//! or to lower.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
