@@ -142,3 +142,18 @@ async fn an_account_that_has_another_address_by_now_is_nobody_elses() {
     let labs = [format!("Labs/{VIEWER}")].into();
     assert_eq!(roles(&world, "eva").await, labs);
 }
+
+#[tokio::test]
+async fn what_somebody_waits_for_whose_right_to_sign_in_was_ended_is_counted() {
+    let mut world = snyk_with("sync_wait = \"1s\"", "sso = \"remove\"").await;
+    let vic = id_of_user(&world, "vic").await;
+    let had = roles(&world, "vic").await;
+    activate(&world, &vic, false).await.expect(200);
+    nothing_is_open(&world).await;
+    world.kill_and_restart();
+    activate(&world, &vic, true).await.expect(200);
+    eventually("it waits", async || staged(&world).await == 1).await;
+    let pending = world.status().await["connections"][0]["pending"].clone();
+    assert_eq!(roles(&world, "vic").await, BTreeSet::new());
+    assert_eq!(pending["memberships"], had.len(), "{had:?}");
+}

@@ -198,6 +198,14 @@ macro_rules! open_pairs {
     };
 }
 
+/// What the account of a user had that was ended, where a new one is waited for: all of
+/// it is put there when that appears.
+const OF_ACCOUNTS_TO_COME: &str = "SELECT count(*) FROM users u
+     JOIN memberships m ON m.user_key = u.key JOIN groups g ON g.key = m.group_key
+     WHERE u.connection = ?1 AND u.dirty = 2 AND u.wants = 1 AND u.existence = 0
+       AND m.desired = 1 AND m.observed = 1
+       AND g.tombstone IS NULL AND g.read_only IS NULL AND g.refused IS NULL";
+
 pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
     let count = |sql: &str| -> Result<u64> {
         let count: i64 = db
@@ -248,7 +256,7 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
             open_pairs!(),
             " AND g.refused IS NULL AND NOT ",
             refusals::user_refused!()
-        ))?,
+        ))? + count(OF_ACCOUNTS_TO_COME)?,
         left_out_memberships: count(
             "SELECT coalesce(sum(members), 0) FROM groups
              WHERE connection = ?1 AND tombstone IS NULL AND offered = 0",
