@@ -183,7 +183,9 @@ impl Upstream for Hydden {
             Operation::RenameGroup { name, title } => {
                 let at = [("id", name.as_str())];
                 let answer = self.write(Name::UpdateGroup, &at, Some(title)).await?;
-                answers::written(answer, Some(name), title)?;
+                if let Err(unclear) = answers::written(answer, Some(name), title) {
+                    self.is_called(&at, title).await.map_err(|()| unclear)?;
+                }
                 Ok(Outcome::default())
             }
             Operation::DeleteGroup { name } => {
@@ -251,6 +253,13 @@ impl Hydden {
             }
             after = Some(next);
         }
+    }
+
+    /// What the answer to a change has not shown, the group itself may.
+    async fn is_called(&self, at: Values<'_>, title: &str) -> Result<(), ()> {
+        let found = self.call(Name::GetGroup, at, &[]).await.map_err(|_| ())?;
+        let id = at.first().map(|(_, id)| *id);
+        answers::written(found, id, title).map(|_| ()).map_err(|_| ())
     }
 
     async fn call(

@@ -44,6 +44,8 @@ impl Name {
         match self {
             Self::CreateGroup => &[201],
             Self::DeleteGroup => &[204],
+            // Whether it was done is looked at where the answer does not show it.
+            Self::UpdateGroup => &[200, 204],
             _ => &[200],
         }
     }

@@ -28,18 +28,36 @@ async fn a_group_is_called_otherwise_when_the_answer_shows_it() {
         name: "grp-1".into(),
         title: "New".into(),
     };
+    let call = "PUT /api/v1/groups/grp-1 {\"name\":\"New\"}";
     for (status, answer, end) in [
         (200, r#"{"id":"grp-1","name":"New"}"#, "done"),
-        (200, r#"{"id":"grp-1","name":"Old"}"#, "unknown"),
-        (200, r#"{"id":"grp-2","name":"New"}"#, "unknown"),
         (202, r#"{"id":"grp-1","name":"New"}"#, "unknown"),
-        (200, "", "unknown"),
         (200, ERROR, "rejected"),
     ] {
-        let call = "PUT /api/v1/groups/grp-1 {\"name\":\"New\"}";
         let (script, upstream) = hydden(&[(call, status, answer)]).await;
         assert_eq!(ended(&upstream.apply(&rename).await), end, "{answer}");
         script.all_was_asked();
+    }
+    // Where it does not, the group does, or it stays open.
+    for (status, answer) in [
+        (200, r#"{"id":"grp-1","name":"Old"}"#),
+        (200, r#"{"id":"grp-2","name":"New"}"#),
+        (200, r#"{"group":{"id":"grp-1","name":"New"}}"#),
+        (200, ""),
+        (204, ""),
+    ] {
+        for (status_now, now, end) in [
+            (200, r#"{"id":"grp-1","name":"New"}"#, "done"),
+            (200, r#"{"id":"grp-1","name":"Old"}"#, "unknown"),
+            (200, r#"{"id":"grp-2","name":"New"}"#, "unknown"),
+            (404, ERROR, "unknown"),
+        ] {
+            let look = ("GET /api/v1/groups/grp-1", status_now, now);
+            let (script, upstream) = hydden(&[(call, status, answer), look]).await;
+            let end_is = upstream.apply(&rename).await;
+            assert_eq!(ended(&end_is), end, "{status} {answer} {now}");
+            script.all_was_asked();
+        }
     }
 }
 
