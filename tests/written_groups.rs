@@ -283,3 +283,34 @@ async fn the_table_and_the_schemas_say_what_is_written() {
     assert_eq!(mutability("displayName"), Some(json!("readWrite")));
     assert_eq!(mutability("members"), Some(json!("readOnly")));
 }
+
+#[tokio::test]
+async fn a_name_that_somebody_gave_there_is_told_and_the_one_that_is_said_here_given_again() {
+    let world = written("2m").await;
+    let made = world.post("/Groups", group("New", &[])).await.expect(201);
+    let path = format!("/Groups/{}", made.id());
+    // Two that are called the same are told apart where they are listed, and are no news.
+    world.post("/Groups", group("Crews", &[])).await.expect(201);
+    let put = |id: &str, name: &str| {
+        let at = format!("/api/v1/groups/{id}");
+        (at, json!({ "name": name }))
+    };
+    for (at, name) in [put("grp-3", "By hand"), put("grp-1", "Crews")] {
+        world.as_administrator("PUT", &at, name).await;
+    }
+    let (said, wrong, _) = world.run(&["reconcile"]);
+    let told = said.matches("another name in the application").count();
+    assert_eq!(told, 1, "{said}{wrong}");
+    assert!(said.contains(made.id().as_str()), "{said}");
+    let by_hand = pair("grp-3", "By hand");
+    let (crews, mine) = (pair("grp-1", "Crews"), pair("grp-4", "Crews"));
+    assert_eq!(there(&world).await, [crews.clone(), by_hand, mine.clone()]);
+
+    let (said, wrong, _) = world.run(&["reconcile", "--apply"]);
+    assert!(!said.contains("another name"), "{said}{wrong}");
+    let again = [crews, pair("grp-3", "New"), mine];
+    until_there(&world, &again).await;
+    assert_eq!(world.get(&path).await.expect(200).body["displayName"], "New");
+    let (_, calls) = world.calls_of(async { world.run(&["reconcile", "--apply"]) }).await;
+    assert!(calls.iter().all(|it| it["method"] == "GET"), "{calls:?}");
+}

@@ -20,6 +20,9 @@ pub struct Reconcilable {
     pub id: ResourceId,
     /// The application's name for it.
     pub name: String,
+    /// What one that was made from here is called, where the application gives ids
+    /// and it has been told.
+    pub title: Option<String>,
 }
 
 /// What a reconciliation found, or has found so far; lists are cut at

@@ -502,6 +502,15 @@ pub trait Store:
     ) -> Result<Vec<Reconcilable>, StoreError>;
     /// Has a group that is one of these, and is shown again, looked after.
     async fn find_group(&self, group: GroupKey, actor: Actor) -> Result<Repaired, StoreError>;
+    /// Has a group called in the application as it is here, where it is called so
+    /// still and no turn of it ended that a reading did not see.
+    async fn call_again(
+        &self,
+        group: GroupKey,
+        title: String,
+        since: ImportMark,
+        actor: Actor,
+    ) -> Result<Repaired, StoreError>;
     /// Families of which a live group is here that is not known to be gone.
     async fn families(&self, c: ConnectionKey) -> Result<Vec<String>, StoreError>;
     /// One of these is gone, as an operator says: nobody has anything of it any more,

@@ -24,6 +24,7 @@ use crate::{
     upstream::{RemoteMember, RemoteUser, UpstreamError},
 };
 
+mod titles;
 mod unread;
 
 /// Groups, or accounts, asked of the store at a time.
@@ -237,7 +238,8 @@ impl Pass<'_> {
 
     async fn groups(&mut self) -> Result<(), Failure> {
         let (store, connection) = (&self.session.bridge.store, &self.session.connection);
-        let names = self.group_names().await?;
+        let titles = self.titles().await?;
+        let names = titles.keys().cloned().collect();
         self.tell_groups_again(&names).await?;
         let listed = |name: &str| names.contains(name);
         self.session.forget_left_alone(listed, self.since).await?;
@@ -256,6 +258,7 @@ impl Pass<'_> {
             for group in page {
                 let listed = names.contains(&group.name);
                 let unread = self.group(&group, listed).await?;
+                self.compare_title(&group, &titles).await?;
                 self.found.after = group.group.0;
                 self.found.groups += 1;
                 self.in_a_row += u64::from(unread.is_some());
@@ -380,9 +383,7 @@ impl Pass<'_> {
     }
 
     async fn group_names(&self) -> Result<HashSet<String>, Failure> {
-        let listed = self.session.connection.upstream.groups().await;
-        let listed = listed.map_err(|error| self.unreadable(&error))?;
-        Ok(listed.into_iter().map(|group| group.name).collect())
+        Ok(self.titles().await?.into_keys().collect())
     }
 
     /// Such that were deleted here and are there.

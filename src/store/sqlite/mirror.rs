@@ -276,6 +276,7 @@ pub(super) fn groups_after(
             group: GroupKey(row.get(0)?),
             id: ResourceId::from_bytes(row.get(1)?),
             name: row.get(2)?,
+            title: None,
         };
         Ok((group, row.get(3)?))
     })?;

@@ -773,6 +773,17 @@ impl Store for Sqlite {
         Ok(write.await?)
     }
 
+    async fn call_again(
+        &self,
+        group: GroupKey,
+        title: String,
+        since: ImportMark,
+        actor: Actor,
+    ) -> Result<Repaired, StoreError> {
+        let write = move |db: &Connection| naming::call_again(db, group, &title, since.0, &actor);
+        Ok(self.writer.write(write).await?)
+    }
+
     async fn families(&self, c: ConnectionKey) -> Result<Vec<String>, StoreError> {
         let read = move |db: &Connection| lost::families(db, c.0);
         Ok(self.readers.read_apart(read).await?)

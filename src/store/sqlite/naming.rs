@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 use crate::{
-    plan::state::{Existence, Given, Naming},
+    plan::state::{Existence, Given, GroupKey, Naming},
     scim::resource::{Attributes, ResourceId},
-    store::{Actor, GroupLearned, GroupRow, Millis, Watch, WriteError},
+    store::{Actor, GroupLearned, GroupRow, Lane, Millis, Repaired, Watch, WriteError},
 };
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     fault::{Fault, Result},
     groups::{self, Group},
     import::in_savepoint,
-    lanes,
+    lanes, reconcile,
 };
 
 /// What stands for a name that is not known.
@@ -75,6 +75,34 @@ fn title(group: &Group) -> Result<String> {
     let attributes: Attributes = serde_json::from_str(&group.attributes)?;
     let title = attributes.text("displayName").unwrap_or_default();
     Ok(title.to_owned())
+}
+
+/// See [`crate::store::Store::call_again`].
+pub(super) fn call_again(
+    db: &Connection,
+    key: GroupKey,
+    called: &str,
+    since: i64,
+    actor: &Actor,
+) -> Result<Repaired> {
+    let mut repaired = Repaired::default();
+    let settled = |group: &Group| {
+        let is_there = group.tombstone.is_none() && group.existence == Existence::Present;
+        is_there && group.id_known.is_some() && !group.renamed && group.refused.is_none()
+    };
+    let group = groups::by_key(db, key.0)?.filter(settled);
+    let Some(mut group) = group.filter(|it| title(it).is_ok_and(|is| is == called)) else {
+        return Ok(repaired);
+    };
+    if reconcile::was_turned(db, &group, since)? {
+        return Ok(repaired);
+    }
+    group.renamed = true;
+    save(db, &group)?;
+    let (connection, id) = (group.connection, Some(group.id));
+    audit::record(db, connection, actor, "drift", id, &json!({ "renamed": true }))?;
+    repaired.lanes.push(Lane::Group(key));
+    Ok(repaired)
 }
 
 /// Takes over what a turn learned of a group's id and of what it is called. False

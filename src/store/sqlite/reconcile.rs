@@ -36,7 +36,10 @@ pub(super) fn groups_after(
     most: usize,
 ) -> Result<Vec<Reconcilable>> {
     let mut select = db.prepare_cached(
-        "SELECT key, id, upstream_name FROM groups
+        "SELECT key, id, upstream_name,
+             CASE WHEN ours = 1 AND id_known IS NOT NULL AND renamed = 0 AND refused IS NULL
+                 THEN attributes ->> '$.displayName' END
+         FROM groups
          WHERE connection = ?1 AND key > ?2 AND tombstone IS NULL AND existence = 1
            AND read_only IS NULL
          ORDER BY key LIMIT ?3",
@@ -46,12 +49,13 @@ pub(super) fn groups_after(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Of the columns key, id and upstream name.
+/// Of the columns key, id, upstream name and title.
 pub(super) fn reconcilable_at(row: &Row<'_>) -> rusqlite::Result<Reconcilable> {
     Ok(Reconcilable {
         group: GroupKey(row.get(0)?),
         id: ResourceId::from_bytes(row.get(1)?),
         name: row.get(2)?,
+        title: row.get(3)?,
     })
 }
 
@@ -316,7 +320,7 @@ pub(super) fn note_missing(db: &Connection, key: GroupKey, missing: &[UserKey]) 
 }
 
 /// Whether a turn of the group, or of another of its family, ended later.
-fn was_turned(db: &Connection, group: &Group, since: i64) -> Result<bool> {
+pub(super) fn was_turned(db: &Connection, group: &Group, since: i64) -> Result<bool> {
     let mut turned = db.prepare_cached("SELECT 1 FROM groups WHERE key = ?1 AND turned > ?2")?;
     for key in families::siblings(db, group)?
         .into_iter()
