@@ -138,3 +138,87 @@ async fn a_group_whose_members_cannot_be_read_is_told() {
     assert!(!well && said.contains(line), "{said}");
     assert_eq!(metric(&world, "import_unread").await, 1);
 }
+
+fn crews() -> Value {
+    let names = [address("ann"), address("ben")];
+    let users = names.iter().map(|name| json!({ "email": name }));
+    let groups = ["alpha", "beta", "gamma"].map(|it| json!({ "name": it, "members": names }));
+    json!({ "users": users.collect::<Vec<_>>(), "groups": groups })
+}
+
+/// The number of members of each Group, by its name.
+async fn shown(world: &World) -> Vec<(String, usize)> {
+    let groups = world.get("/Groups").await.expect(200).body;
+    let groups = groups["Resources"].as_array().cloned().unwrap_or_default();
+    let shown = groups.iter().map(|group| {
+        let name = group["displayName"].as_str().expect("a name").to_owned();
+        let members = group["members"].as_array();
+        (name, members.map_or(0, Vec::len))
+    });
+    let mut shown: Vec<_> = shown.collect();
+    shown.sort();
+    shown
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_cannot_be_read_for_a_while_keeps_no_other_from_being_imported() {
+    for failure in [
+        json!({ "status": { "status": 503 } }),
+        json!({ "status": { "status": 503, "retry_after": "1" } }),
+        json!({ "status": { "status": 500 } }),
+        json!("error_before"),
+    ] {
+        let settings = "import = \"start\"\nread_lag = \"100ms\"";
+        let mut world = World::with(settings, &["--empty"]).await;
+        let imported = async |world: &World| {
+            eventually("it is imported", async || {
+                connection(world).await["lastImport"]["lastGood"].is_string()
+            })
+            .await;
+        };
+        let rule = json!({ "operation": "get_members", "target": "beta", "failure": failure });
+        let all = |n| {
+            ["alpha", "beta", "gamma"]
+                .map(|name| (name.to_owned(), n))
+                .to_vec()
+        };
+        world.stop_bridge();
+        world.seed(crews()).await;
+        world.faults(json!({ "rules": [rule.clone()] })).await;
+        world.start_bridge();
+        imported(&world).await;
+        let mut others = all(2);
+        others.remove(1);
+        assert_eq!(shown(&world).await, others, "{failure}");
+        let last = connection(&world).await["lastImport"].clone();
+        assert_eq!(last["unread"], 1, "{last:#}");
+        assert_eq!(last["unreadGroups"][0]["name"], "beta", "{last:#}");
+        let (said, well) = told(&world);
+        let line = "1 groups are here as they were, because their members cannot be read beta:";
+        assert!(!well && said.contains(line), "{said}");
+        world.stop_bridge();
+        let (said, wrong, ok) = world.run(&["import"]);
+        assert!(ok && said.contains("beta: "), "{said}{wrong}");
+
+        world.faults(json!({})).await;
+        world.start_bridge();
+        imported(&world).await;
+        assert_eq!(shown(&world).await, all(2), "{failure}");
+        let last = connection(&world).await["lastImport"].clone();
+        assert_eq!(last["unreadGroups"], json!([]), "{last:#}");
+
+        // What is known of it is kept, and is not taken for nobody being in it.
+        world.stop_bridge();
+        world.faults(json!({ "rules": [rule] })).await;
+        world.forget_calls().await;
+        world.start_bridge();
+        imported(&world).await;
+        assert_eq!(shown(&world).await, all(2), "{failure}");
+        assert_eq!(connection(&world).await["lastImport"]["unread"], 1);
+        let calls = world.calls().await;
+        assert!(
+            calls.iter().all(|call| call["method"] == "GET"),
+            "{calls:#?}"
+        );
+    }
+}

@@ -21,11 +21,15 @@ use crate::{
         looking_ahead,
     },
 };
+use aside::sooner;
 use gone::Reading;
 
+mod aside;
 mod gone;
 mod left_over;
 mod twins;
+
+pub use aside::UnreadGroup;
 
 /// So many accounts in one transaction.
 const PORTION: usize = 500;
@@ -45,6 +49,8 @@ impl Bridge {
             }
             let every = connection.policy.import_every;
             self.engine.spawn(async move {
+                // Imports in a row that left a group aside that may be read soon.
+                let mut aside = 0;
                 loop {
                     // Removals wait for it, so it comes first, before what is added.
                     let look = looking_ahead(session.look_first()).await;
@@ -61,7 +67,9 @@ impl Bridge {
                             if seen.back > 0 {
                                 session.wake_open().await;
                             }
-                            until_next(every, &seen)
+                            let passes = session.connection.unread_passes();
+                            aside = if passes { aside + 1 } else { 0 };
+                            sooner(until_next(every, &seen), aside)
                         }
                         Err(error) => {
                             tracing::warn!(%error, connection = %session.connection.name, "import failed");
@@ -214,51 +222,15 @@ impl Session {
             groups: groups.len(),
             users: users.len(),
         };
-        let mut read = Vec::with_capacity(groups.len());
-        let mut unread = None;
-        for (done, group) in groups.iter().enumerate() {
-            progress(at(done));
-            if group.unreadable {
-                read.push((group.clone(), Vec::new()));
-                continue;
-            }
-            match upstream.members(&group.name).await {
-                Ok(members) => read.push((group.clone(), members)),
-                Err(error) if self.is_of_one_group(&error) => unread = Some(error),
-                Err(error) => return Err(self.unreadable(&error)),
-            }
-        }
-        let left = groups.len() - read.len();
-        if let Some(error) = unread {
-            // None of several is no matter of one.
-            if read.is_empty() && groups.len() > 1 {
-                return Err(self.unreadable(&error));
-            }
-            tracing::warn!(
-                connection = %self.connection.name, groups = left, %error,
-                "groups whose members cannot be read are left as they are"
-            );
-        }
-        progress(at(groups.len()));
+        let read = self
+            .read_groups(&groups, &|done| progress(at(done)))
+            .await?;
+        let left = (groups.len() - read.len()) as u64;
         Ok(Reading {
             users,
             groups: read,
-            unread: left as u64,
+            unread: left,
         })
-    }
-
-    /// Whether a failure is about the group that was read and says nothing of the
-    /// others. Of what is only shown a group that is not read would be gone.
-    fn is_of_one_group(&self, error: &UpstreamError) -> bool {
-        let upstream = &self.connection.upstream;
-        let of_one = match error {
-            UpstreamError::Rejected { .. }
-            | UpstreamError::Missing { .. }
-            | UpstreamError::Barred { .. } => true,
-            UpstreamError::Denied { .. } => !upstream.is_refused(),
-            _ => false,
-        };
-        of_one && !upstream.capabilities().only_shows()
     }
 
     /// Says what an identity provider cannot see of what is there, and what it has

@@ -42,6 +42,7 @@ mod offered;
 mod operator;
 mod pretend;
 mod preview;
+mod reads;
 pub mod reconcile;
 mod recovery;
 mod refused;
@@ -59,7 +60,7 @@ pub use crate::{
 pub use approval::{Approved, Declined, HeldRequest};
 pub use bulk::{BulkAnswer, Foreseen, Look, Rehearsed, Then};
 pub use held::Stopped;
-pub use import::Progress;
+pub use import::{Progress, UnreadGroup};
 use lane::{Lanes, Places};
 pub use lists::{Listed, Paging};
 pub use operator::{
@@ -156,6 +157,8 @@ pub struct Connection {
     /// Since the start: see [`Self::dropped_attributes`].
     dropped_attributes: AtomicU64,
     imported: watch::Sender<Option<LastRead>>,
+    /// By the last import that came to its end.
+    unread: watch::Sender<Vec<UnreadGroup>>,
     reconciling: Mutex<reconcile::Reconciling>,
 }
 
@@ -290,6 +293,7 @@ impl Bridge {
                 budget,
                 dropped_attributes: AtomicU64::new(0),
                 imported: watch::Sender::new(None),
+                unread: watch::Sender::default(),
                 reconciling: Mutex::default(),
             }));
         }

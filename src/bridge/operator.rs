@@ -8,7 +8,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
-    Bridge, Connection, bearer, clock,
+    Bridge, Connection, UnreadGroup, bearer, clock,
     switch::{Paused, Recorded},
     token::Tokens,
 };
@@ -144,6 +144,8 @@ pub struct ConnectionStatus {
     pub request_budget: u32,
     pub requests_refused: u64,
     pub last_import: Option<LastRead>,
+    /// Groups whose members it could not read, at most so many.
+    pub unread_groups: Vec<UnreadGroup>,
     /// What was deleted here and is here again, as an import has found it.
     pub shown_again: Returned,
     /// Why the last reconciliation since the start came to no end, and when that was.
@@ -536,6 +538,7 @@ impl Operator {
                 request_budget: connection.budget.per_second(),
                 requests_refused: connection.budget.refused(),
                 last_import: connection.last_import(),
+                unread_groups: connection.unread_groups().into_iter().take(SHOWN).collect(),
                 twins: store.twins(connection.key, SHOWN).await?,
                 several: self.with_several(connection).await?,
                 unreconciled: reconciling.failure(),

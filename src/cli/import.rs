@@ -161,6 +161,10 @@ async fn one(
             seen.unread
         );
         Screen::new().line(Tone::Bad, &text);
+        for group in session.unread_groups() {
+            let text = format!("  {}: {}", group.name, group.error);
+            Screen::new().line(Tone::Bad, &text);
+        }
     }
     if seen.several > 0 {
         let text = format!(

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Entered, broken, reconcile, time};
 use crate::{
-    bridge::{AsAsked, ConnectionStatus, LastRead, Status},
+    bridge::{AsAsked, ConnectionStatus, LastRead, Status, UnreadGroup},
     store::{Returned, Seat},
 };
 
@@ -147,13 +147,17 @@ fn connection(of: &ConnectionStatus) -> Value {
         },
         "returned": returned(of.returned()),
         "lastReconciliation": of.drifted.as_ref().map(reconcile::found),
-        "lastImport": of.last_import.as_ref().map(last_import),
+        "lastImport": of.last_import.as_ref().map(|last| last_import(last, &of.unread_groups)),
     })
 }
 
 /// What it saw is told where it came to its end.
-fn last_import(last: &LastRead) -> Value {
+fn last_import(last: &LastRead, unread: &[UnreadGroup]) -> Value {
     let seen = last.result.as_ref().ok();
+    let unread: Vec<_> = unread
+        .iter()
+        .map(|group| json!({ "name": group.name, "reason": group.error.to_string() }))
+        .collect();
     json!({
         "at": time(last.at),
         "users": seen.map(|seen| seen.users_seen),
@@ -161,6 +165,7 @@ fn last_import(last: &LastRead) -> Value {
         "unshown": seen.map(|seen| seen.unshown),
         "doubted": seen.map(|seen| seen.doubted),
         "unread": seen.map(|seen| seen.unread),
+        "unreadGroups": seen.map(|_| unread),
         "several": seen.map(|seen| seen.several),
         "returned": seen.map(|seen| returned(seen.returned)),
         "error": last.result.as_ref().err(),

@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::{Failure, Session, clock, session::store_failed};
+use super::super::{Failure, Session, clock, reads::Reads, session::store_failed};
 use super::{DriftPolicy, given::Unasked};
 use crate::{
     plan::{
@@ -65,10 +65,8 @@ struct Pass<'a> {
     members: u64,
     /// Who is in a group again whose access was ended by taking memberships away.
     back: HashMap<UserKey, ResourceId>,
-    /// Some group could be read, and why the last one could not.
-    read_any: bool,
-    /// Groups in a row that could not.
-    in_a_row: u64,
+    reads: Reads,
+    /// Why the last group that could not be read could not.
     failed: Option<UpstreamError>,
 }
 
@@ -86,8 +84,7 @@ impl Session {
             since: since.map_err(store_failed)?,
             members: counts.map_err(store_failed)?.memberships,
             back: HashMap::new(),
-            read_any: applied && before.applied && before.goes_on(),
-            in_a_row: 0,
+            reads: Reads::after(applied && before.applied && before.goes_on()),
             failed: None,
             // What is told is of now, and a look that an earlier process began
             // says nothing of how it stands after its end.
@@ -261,7 +258,9 @@ impl Pass<'_> {
                 self.compare_title(&group, &titles).await?;
                 self.found.after = group.group.0;
                 self.found.groups += 1;
-                self.in_a_row += u64::from(unread.is_some());
+                if unread.is_some() {
+                    self.reads.failed();
+                }
                 aside.extend(unread.map(|_| group));
                 let read = self.found.groups;
                 connection.note(|now| now.groups_read = read);
@@ -584,7 +583,7 @@ impl Pass<'_> {
             Ok(members) => members,
             Err(error) => return Ok(Err(self.of_one_group(error).await?)),
         };
-        (self.read_any, self.in_a_row) = (true, 0);
+        self.reads.read();
         // Asked after the reading: what changed meanwhile is not settled.
         let pairs = self.session.bridge.store.pairs(group.group).await;
         let pairs = pairs.map_err(store_failed)?;

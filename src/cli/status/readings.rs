@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     super::screen::{Screen, Tone},
-    counts,
+    SHOWN, counts,
 };
 
 /// Whether both could read the application, and found everything as it should be
@@ -67,7 +67,7 @@ fn show_import(screen: Screen, last: &Value) {
         ),
         (
             "unread",
-            "groups are here as they were, because their members cannot be read; the log says why",
+            "groups are here as they were, because their members cannot be read",
         ),
     ] {
         let count = last[number].as_u64().unwrap_or(0);
@@ -75,6 +75,12 @@ fn show_import(screen: Screen, last: &Value) {
             let text = format!("at the last import: {count} {what}");
             screen.paragraph(Tone::Bad, "  ", &text);
         }
+    }
+    let unread = last["unreadGroups"].as_array().into_iter().flatten();
+    for group in unread.take(SHOWN) {
+        let text = |key: &str| group[key].as_str().unwrap_or_default();
+        let text = format!("{}: {}", text("name"), text("reason"));
+        screen.paragraph(Tone::Bad, "    ", &text);
     }
 }
 
