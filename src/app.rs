@@ -83,12 +83,10 @@ fn remedy(error: &StoreError) -> &'static str {
 
 /// A file that could not be left where others are to find it.
 fn unwritten(path: &Path, error: &io::Error) -> StartError {
-    let remedy = match error.kind() {
-        io::ErrorKind::StorageFull => "the disk is full; make room on it, and start again",
-        _ => "its folder must be writable for the user that runs drawbridge",
-    };
     let path = path.display();
-    StartError::Operator(format!("cannot write {path}: {error}; {remedy}"))
+    StartError::Operator(format!(
+        "cannot write {path}: {error}; its folder must be writable for the user that runs drawbridge"
+    ))
 }
 
 fn lines(errors: &[StartError]) -> String {
@@ -259,10 +257,22 @@ pub struct Running {
     operators: Option<Operators>,
 }
 
+/// Where the disk is full, commands find the server as soon as there is room.
+async fn leave_later(access: Access, store: PathBuf) {
+    loop {
+        tokio::time::sleep(SICK_PULSE).await;
+        if access.leave(&store).is_ok() {
+            return;
+        }
+    }
+}
+
 /// The operator's side at work.
 #[derive(Debug)]
 struct Operators {
     stop: oneshot::Sender<()>,
+    /// Leaves the access, where that could not be done at once.
+    leaving: Option<JoinHandle<()>>,
     /// The store that the access lies beside.
     store: PathBuf,
 }
@@ -322,6 +332,8 @@ impl Running {
             .with_subscriber(NoSubscriber::default())
             .await
             .map_err(StartError::Unguarded)?;
+        // Readiness is right with the first answer; the store's health is what it comes to.
+        let _ = store.pulse().await;
         let (server, addresses) =
             http::server(Arc::clone(&bridge), front).map_err(StartError::Listen)?;
         let (stop, stopped) = oneshot::channel();
@@ -363,8 +375,15 @@ impl Running {
             url: format!("http://{address}"),
             token,
         };
-        let left = access.leave(&config.store);
-        left.map_err(|error| unwritten(&Access::file_of(&config.store), &error))?;
+        let leaving = match access.leave(&config.store) {
+            Ok(()) => None,
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let store = config.store.display();
+                tracing::warn!(%error, %store, "commands do not find this server before there is room on the disk");
+                Some(tokio::spawn(leave_later(access, config.store.clone())))
+            }
+            Err(error) => return Err(unwritten(&Access::file_of(&config.store), &error)),
+        };
         let handle = server.handle();
         tokio::spawn(server);
         let (stop, stopped) = oneshot::channel();
@@ -375,6 +394,7 @@ impl Running {
         });
         self.operators = Some(Operators {
             stop,
+            leaving,
             store: config.store.clone(),
         });
         Ok(())
@@ -410,6 +430,10 @@ impl Running {
         }
         self.bridge.close();
         if let Some(operators) = self.operators.take() {
+            if let Some(leaving) = operators.leaving {
+                leaving.abort();
+                let _ = leaving.await;
+            }
             Access::take_away(&operators.store);
             let _ = operators.stop.send(());
         }

@@ -284,3 +284,39 @@ async fn a_start_on_a_full_disk_says_that_it_is_full_and_where_and_nothing_of_pa
         1
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_it_starts_after_a_kill_reads_and_recovers_by_itself() {
+    let mut world = World::start().await;
+    let disk = Disk::under(&mut world);
+    let users = world.users("u", 2).await;
+    let id = world.group("Developers", &users[..1]).await;
+    let path = format!("/Groups/{id}");
+    world.kill_bridge();
+    disk.is_full_but_for_the_index();
+    disk.start(&mut world);
+    assert!(!world.is_ready().await, "with the first answer");
+    assert_eq!(
+        world.members(&id).await,
+        users[..1].iter().cloned().collect()
+    );
+    world.forget_calls().await;
+    cannot_be_kept(&world.patch(&path, member("add", &users[1])).await);
+    cannot_be_kept(&world.send("DELETE", &path, None).await);
+    assert_eq!(world.calls().await, Vec::<Value>::new());
+    assert!(world.log().contains("make room on it"), "{}", world.log());
+    disk.is_well();
+    until_ready_is(&world, true).await;
+    world
+        .patch(&path, member("add", &users[1]))
+        .await
+        .expect(204);
+    let both = [address("u0"), address("u1")].into();
+    world.until_upstream_has("developers", &both).await;
+    let end = Instant::now() + SOON;
+    while !world.command(&["status"]).0 {
+        assert!(Instant::now() < end, "{:?}", world.command(&["status"]));
+    }
+    let said = world.command(&["audit", "verify"]);
+    assert!(said.0, "{}", said.1);
+}

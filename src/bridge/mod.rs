@@ -298,8 +298,17 @@ impl Bridge {
             }));
         }
         sharing::wake(&engine, woken, &connections);
-        // Only now that a doubt is written down may what caused it be forgotten.
-        store.note_age(clock::now()).await?;
+        // Only now that a doubt is written down may what caused it be forgotten. Where
+        // there is no room for that now, it is noted later, or doubted once more.
+        match store.note_age(clock::now()).await {
+            Err(StoreError::Unavailable(error)) => {
+                tracing::warn!(
+                    error,
+                    "how far the store has come could not be noted beside it"
+                );
+            }
+            noted => noted?,
+        }
         let bridge = Arc::new(Self {
             store,
             connections,

@@ -2,8 +2,9 @@
  * whose name begins with bridge.db.
  *
  * The file that DISK_TROUBLE names says what fails, a line for each kind:
- * `write 28` (cutting too), `fill 28` (writing alone), `sync 5` (the number is
- * an errno). It is read at every call, so
+ * `write 28` (cutting too), `fill 28` (writing alone), `rest 28` (the same but for
+ * the index of the log, which keeps its room over a kill), `sync 5` (the number is an
+ * errno). It is read at every call, so
  * trouble begins when it is written and ends when it is emptied.
  *
  * Into the file that DISK_RECORD names is written, in the order in which it
@@ -63,6 +64,13 @@ static int trouble(int fd, const char *kind)
     return found ? atoi(found + strlen(kind)) : 0;
 }
 
+static int is_index(int fd)
+{
+    char name[4096];
+    const char *end = of_store(fd, name);
+    return end && !strcmp(end, "-shm");
+}
+
 #define FAIL_IN(kind) \
     do { \
         int wrong = trouble(fd, kind); \
@@ -118,6 +126,8 @@ static void answered(const void *bytes, size_t length)
         REAL(name); \
         FAIL_IN("write "); \
         FAIL_IN("fill "); \
+        if (!is_index(fd)) \
+            FAIL_IN("rest "); \
         char file = taped(fd); \
         if (!file) \
             return real(fd, bytes, length, offset); \
@@ -172,6 +182,8 @@ ssize_t write(int fd, const void *bytes, size_t length)
     REAL(write);
     FAIL_IN("write ");
     FAIL_IN("fill ");
+    if (!is_index(fd))
+        FAIL_IN("rest ");
     answered(bytes, length);
     return real(fd, bytes, length);
 }

@@ -29,10 +29,15 @@ impl Disk {
         };
         load(&disk.path("shim.so"), "tests/disk/shim.c");
         disk.is_well();
-        let environment = disk.environment();
+        disk.start(world);
+        disk
+    }
+
+    /// Starts the bridge on this disk.
+    pub fn start(&self, world: &mut World) {
+        let environment = self.environment();
         let environment: Vec<_> = environment.iter().map(|(k, v)| (*k, v.as_path())).collect();
         world.start_bridge_with(&environment);
-        disk
     }
 
     /// What puts a program on this disk.
@@ -52,6 +57,11 @@ impl Disk {
     /// From now on nothing more finds room, though files can still be made.
     pub fn is_full(&self) {
         self.trouble(&format!("fill {ENOSPC}"));
+    }
+
+    /// The same for all that has no room yet.
+    pub fn is_full_but_for_the_index(&self) {
+        self.trouble(&format!("rest {ENOSPC}"));
     }
 
     /// From now on every sync of the store fails so.

@@ -34,7 +34,7 @@ use crate::{
 
 use super::{
     audit,
-    fault::{Fault, Result},
+    fault::{FULL, Fault, Result},
     row::id_at,
 };
 
@@ -133,7 +133,12 @@ fn write(path: &Path, mut note: Note) -> Result<()> {
 }
 
 fn failed(path: &Path, error: &io::Error) -> Fault {
-    StoreError::Unavailable(format!("{}: {error}", place(path, ".mark").display())).into()
+    let path = place(path, ".mark");
+    let text = match error.kind() {
+        io::ErrorKind::StorageFull => format!("{}: {FULL} ({error})", path.display()),
+        _ => format!("{}: {error}", path.display()),
+    };
+    StoreError::Unavailable(text).into()
 }
 
 /// Compares, and gives a database its id that has none. The note stays as it
