@@ -182,6 +182,14 @@ async fn labs_fails(own: &str, failure: Value, why: &str, configured: bool) {
     assert_eq!(here(&scene.world).await["waiting"], json!([]));
 }
 
+/// Labs can be read again, and whoever waited for that is a viewer and nothing else.
+async fn is_in_labs_no_more(world: &World, name: &str) {
+    world.faults(json!({})).await;
+    eventually(name, async || roles(world, name).await == just(VIEWER)).await;
+    nothing_is_open(world).await;
+    assert_eq!(here(world).await["waiting"], json!([]));
+}
+
 fn status(status: u16) -> Value {
     json!({ "status": { "status": status } })
 }
@@ -266,13 +274,7 @@ async fn who_was_never_linked_waits_for_all_snyk_groups_and_is_told_of_the_one()
     .await;
     add(&world, &viewer, &new).await.expect(204);
     assert!(roles(&world, "new").await.is_empty());
-    world.faults(json!({})).await;
-    eventually("she is found", async || {
-        roles(&world, "new").await == just(VIEWER)
-    })
-    .await;
-    nothing_is_open(&world).await;
-    assert_eq!(here(&world).await["waiting"], json!([]));
+    is_in_labs_no_more(&world, "new").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,13 +319,7 @@ async fn a_removal_from_a_snyk_group_that_cannot_be_read_is_told_of() {
         scene.ann
     );
     assert!(said.contains(&told), "{said}");
-    world.faults(json!({})).await;
-    eventually("ann is out of Labs", async || {
-        roles(&world, "ann").await == just(VIEWER)
-    })
-    .await;
-    nothing_is_open(&world).await;
-    assert_eq!(here(&world).await["waiting"], json!([]));
+    is_in_labs_no_more(&world, "ann").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
