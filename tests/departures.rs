@@ -178,3 +178,73 @@ async fn a_stop_does_not_wait_for_an_application_that_does_not_answer() {
     let both = [address("u0"), address("u1")].into();
     world.until_upstream_has("developers", &both).await;
 }
+
+/// The DELETE of a User, alone or in a bulk request, is under way: access is taken away
+/// here, and the application does not answer.
+async fn user_is_leaving(world: &World, id: &str, bulk: bool, version: Option<&str>) -> Asked {
+    let silence = json!({ "rules": [{ "failure": "silent", "writes": true }] });
+    world.faults(silence).await;
+    let path = format!("/Users/{id}");
+    let (base, client) = (&world.base, &world.client);
+    let request = if bulk {
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+            "Operations": [{ "method": "DELETE", "path": path }],
+        });
+        let request = client.post(format!("{base}/Bulk")).body(body.to_string());
+        request.header("content-type", "application/scim+json")
+    } else {
+        client.delete(format!("{base}{path}"))
+    };
+    let request = match version {
+        Some(tag) => request.header("if-match", tag),
+        None => request,
+    };
+    let asked = tokio::spawn(request.bearer_auth(&world.token).send());
+    let end = Instant::now() + Duration::from_secs(5);
+    while world.get(&path).await.expect(200).body["active"] != false {
+        assert!(Instant::now() < end, "it is not under way");
+    }
+    asked
+}
+
+type Asked = tokio::task::JoinHandle<reqwest::Result<reqwest::Response>>;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_of_a_user_that_a_kill_cuts_short_is_done_or_not_begun() {
+    for bulk in [false, true] {
+        let mut world = World::with("sync_wait = \"20s\"", &["--empty"]).await;
+        let users = world.users("u", 2).await;
+        let id = world.group("Developers", &users).await;
+        let asked = user_is_leaving(&world, &users[0], bulk, None).await;
+        world.kill_bridge();
+        assert!(asked.await.unwrap().is_err(), "it was answered");
+        world.faults(json!({})).await;
+        world.start_bridge();
+        world.get(&format!("/Users/{}", users[0])).await.expect(404);
+        assert_eq!(world.members(&id).await, [users[1].clone()].into());
+        world
+            .until_upstream_has("developers", &[address("u1")].into())
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_is_written_while_a_deletion_waits_is_not_deleted_over_it() {
+    let mut world = World::with("sync_wait = \"20s\"", &["--empty"]).await;
+    let users = world.users("u", 2).await;
+    let path = format!("/Users/{}", users[0]);
+    let activated = json!([{ "op": "replace", "path": "active", "value": true }]);
+    // Cut short, a deletion is not done over what was written since.
+    let asked = user_is_leaving(&world, &users[0], false, None).await;
+    world.faults(json!({})).await;
+    let silent = json!({ "rules": [{ "failure": "silent", "operation": "deactivate_user" }] });
+    world.faults(silent).await;
+    world.patch(&path, activated.clone()).await.expect(200);
+    world.kill_bridge();
+    let _ = asked.await.unwrap();
+    world.faults(json!({})).await;
+    world.start_bridge();
+    assert_eq!(world.get(&path).await.expect(200).body["active"], true);
+    world.overlook().await;
+}

@@ -390,7 +390,7 @@ impl Work<'_> {
             }
             (Verb::Delete, User) => {
                 let decide = session.leaving_user();
-                Write::ChangeUser { id, when, decide }
+                Write::BeginDeletion { id, when, decide }
             }
             (Verb::Create, Group) => {
                 let new = session.new_group(

@@ -276,6 +276,7 @@ impl Bridge {
                 ),
             );
             recovery::settle_in(&*store, key, &setup, doubt).await?;
+            recovery::finish_deletions(&*store, key, &setup).await?;
             recovery::uphold(&*store, key, &setup).await?;
             recovery::note_ends(&*store, key, &setup).await?;
             lanes.know_others(others.clone());

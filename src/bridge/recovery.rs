@@ -79,6 +79,23 @@ pub(super) async fn settle_in(
     Ok(())
 }
 
+/// Before the lanes of a connection start: what was being deleted as the process
+/// ended is deleted.
+pub(super) async fn finish_deletions(
+    store: &dyn Store,
+    key: ConnectionKey,
+    setup: &Setup,
+) -> Result<(), StoreError> {
+    let done = store.finish_deletions(key, guarded(setup)).await?;
+    if done > 0 {
+        tracing::info!(
+            connection = %setup.name, done,
+            "Users whose deletion was cut short by the end of the process are deleted"
+        );
+    }
+    Ok(())
+}
+
 /// Before the lanes of a connection start: nothing is sent against what is
 /// protected now, whatever was accepted before (reliability: I-24).
 pub(super) async fn uphold(

@@ -196,19 +196,26 @@ impl Session {
     }
 
     async fn delete_user_whole(&self, id: &str, when: Precondition) -> Result<(), Failure> {
+        let (key, store) = (known(User, id)?, &self.bridge.store);
         let leaving = self.leaving_user();
-        let written = self.write_user(id, when, leaving, false).await?;
+        let named = when.if_match.is_some();
+        let begun = store
+            .begin_deletion(self.connection.key, key, when, leaving, self.actor())
+            .await;
+        let written = begun.map_err(|e| write_failed(e, User, id))?;
+        // Whoever names a version deletes none that came after it.
+        let still = Precondition {
+            if_match: named.then(|| vec![written.resource.meta.version]),
+            if_none_match: None,
+        };
         self.settle_user(written)
             .await
             .map_err(|refused| match refused {
                 Failure::Problem(problem) => Failure::Problem(not_deleted(problem)),
                 other => other,
             })?;
-        let key = known(User, id)?;
-        let store = &self.bridge.store;
-        let any = Precondition::default();
         let written = store
-            .delete_user(self.connection.key, key, any, self.actor())
+            .delete_user(self.connection.key, key, still, self.actor())
             .await;
         self.wake_after_deletion(&written.map_err(|e| write_failed(e, User, id))?);
         Ok(())

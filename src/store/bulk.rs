@@ -19,6 +19,12 @@ pub enum Write {
         when: Precondition,
         decide: DecideUser,
     },
+    /// See [`super::Store::begin_deletion`].
+    BeginDeletion {
+        id: ResourceId,
+        when: Precondition,
+        decide: DecideUser,
+    },
     DeleteUser {
         id: ResourceId,
         when: Precondition,

@@ -242,6 +242,19 @@ pub trait Store:
         decide: DecideUser,
         actor: Actor,
     ) -> Result<UserWritten, WriteError>;
+    /// The first step of a deletion: as [`Store::change_user`], and that it is one is
+    /// written with it.
+    async fn begin_deletion(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        when: Precondition,
+        decide: DecideUser,
+        actor: Actor,
+    ) -> Result<UserWritten, WriteError>;
+    /// At start, before any lane: the second step of deletions that the end of the
+    /// process cut short, unless the user was written since. Returns how many.
+    async fn finish_deletions(&self, c: ConnectionKey, actor: Actor) -> Result<u64, StoreError>;
     /// Tombstones the user, wants its account inactive and every membership gone.
     async fn delete_user(
         &self,

@@ -11,7 +11,7 @@ use crate::store::{
 
 use super::{
     fault::{Fault, Result},
-    groups, held, leaving, users,
+    begun, groups, held, leaving, users,
 };
 
 /// Works the units off in order, until there were `most_errors` of them: every
@@ -83,6 +83,9 @@ fn one(db: &Connection, c: i64, write: Write, actor: &Actor) -> Result<Wrote> {
         Write::CreateUser { id, row } => Wrote::User(users::create(db, c, id, &row, actor)?),
         Write::ChangeUser { id, when, decide } => {
             Wrote::User(users::change(db, c, id, &when, decide, actor)?)
+        }
+        Write::BeginDeletion { id, when, decide } => {
+            Wrote::User(begun::begin(db, c, id, &when, decide, actor)?)
         }
         Write::DeleteUser { id, when } => Wrote::User(leaving::delete(db, c, id, &when, actor)?),
         Write::CreateGroup {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    addresses, audit,
+    addresses, audit, begun,
     fault::Result,
     given_back, giving, gone, guard, holdings, late, owners, protected, refusals, removals,
     row::check,
@@ -39,6 +39,7 @@ pub(super) fn delete(
     owners::claim_account(db, connection, user.account_key.as_deref())?;
     guard::user_changed(db, &user, &before, None, actor)?;
     let groups = bury(db, &mut user, actor.at)?;
+    begun::end(db, UserKey(user.key))?;
     audit::record(
         db,
         connection,
@@ -67,6 +68,7 @@ pub(super) fn restore(
     if user.version.cast_unsigned() != version {
         return Ok(());
     }
+    begun::end(db, key)?;
     let gave = before.is_none_or(|row| row.account.active);
     let ended = user.observed.deactivated || user.withdrawn == Withdrawal::InPart;
     if gave && !user.account.active && ended && user.refused.is_some() {

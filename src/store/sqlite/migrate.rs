@@ -45,6 +45,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0033_perhaps_ours.sql"),
     include_str!("../migrations/0034_left_alone.sql"),
     include_str!("../migrations/0035_missing.sql"),
+    include_str!("../migrations/0036_deletions.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

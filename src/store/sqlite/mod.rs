@@ -43,6 +43,7 @@ mod age;
 mod aside;
 mod askers;
 mod audit;
+mod begun;
 mod brought_in;
 mod bulk;
 mod candidate;
@@ -364,6 +365,27 @@ impl Store for Sqlite {
             .writer
             .write(move |db| users::change(db, c.0, id, &when, decide, &actor));
         Ok(write.await?)
+    }
+
+    async fn begin_deletion(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        when: Precondition,
+        decide: DecideUser,
+        actor: Actor,
+    ) -> Result<UserWritten, WriteError> {
+        let write = self
+            .writer
+            .write(move |db| begun::begin(db, c.0, id, &when, decide, &actor));
+        Ok(write.await?)
+    }
+
+    async fn finish_deletions(&self, c: ConnectionKey, actor: Actor) -> Result<u64, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| begun::finish(db, c.0, &actor));
+        Ok(write.await? as u64)
     }
 
     async fn delete_user(
