@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Application, World, address, eventually, group, user};
+use crate::support::{Application, World, address, eventually, group, user, values};
 
 const GROUPS: &str = "/api/v2/groupmanagement/group";
 const USERS: &str = "/api/v2/usermanagement/user";
@@ -172,7 +172,7 @@ async fn a_group_that_was_made_by_hand_is_not_deleted_for_a_creation_without_an_
 /// And what is ours by all that is seen is found and deleted, when it comes late.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_such_a_creation_has_made_is_deleted_when_it_lands() {
-    for named in [0, 2] {
+    for named in [1, 2] {
         let world = World::with(SOON, &["--empty"]).await;
         let ids = world.users("u", 2).await;
         let lost = ["get_group"].map(silence).to_vec();
@@ -190,6 +190,65 @@ async fn a_group_that_such_a_creation_has_made_is_deleted_when_it_lands() {
         .await;
         world.overlook().await;
     }
+}
+
+/// Nobody is in it, and nothing but its name tells whose it is: it is used, and not
+/// deleted, whether it was taken over before or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_group_that_was_made_by_hand_is_not_deleted_for_such_a_creation() {
+    let rows = [
+        (Application::Opsera, true),
+        (Application::Declared, true),
+        (Application::DeclaredById, false),
+    ];
+    let rows = rows.map(|(application, taken_over)| async move {
+        let world = World::of(application, SOON).await;
+        group_by_hand(&world, "finance", &[]).await;
+        let mut rules = vec![silence("create_group")];
+        if !taken_over {
+            rules.extend(["get_group", "find_group"].map(silence));
+        } else {
+            rules[0]["next"] = 1.into();
+        }
+        world.faults(json!({ "rules": rules })).await;
+        let made = world.post("/Groups", group("finance", &[])).await;
+        let path = format!("/Groups/{}", made.expect(201).id());
+        if taken_over {
+            until_settled(&world).await;
+        }
+        world.send("DELETE", &path, None).await.expect(204);
+        world.faults(json!({})).await;
+        until_settled(&world).await;
+        assert!(world.upstream_members("finance").await.is_some());
+        assert_eq!(sent(&world, &["delete_group"]).await, 0);
+        let told = left_alone(&world).await;
+        assert!(
+            told[0]["reason"]
+                .to_string()
+                .contains("nothing but its name"),
+            "{told:?}"
+        );
+        world.overlook().await;
+    });
+    futures_util::future::join_all(rows).await;
+}
+
+/// Who was put into it from here makes it ours.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_over_empty_and_filled_from_here_is_deleted() {
+    let world = World::with(SOON, &["--empty"]).await;
+    let ids = world.users("u", 2).await;
+    group_by_hand(&world, "finance", &[]).await;
+    once(&world, "create_group").await;
+    let made = world.post("/Groups", group("finance", &[])).await;
+    let path = format!("/Groups/{}", made.expect(201).id());
+    until_settled(&world).await;
+    let add = json!([{ "op": "add", "path": "members", "value": values(&ids) }]);
+    world.patch(&path, add).await.expect(204);
+    world.send("DELETE", &path, None).await.expect(204);
+    until_settled(&world).await;
+    assert_eq!(world.upstream_members("finance").await, None);
+    assert_eq!(left_alone(&world).await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Application, World, group, values};
+use crate::support::{Application, World, eventually, group, values};
 
 /// Ann leads; the crew is inside the department; Eve is suspended.
 fn company() -> Value {
@@ -328,6 +328,37 @@ async fn what_cannot_be_read_stays_as_it_was_and_holds_up_nothing_else() {
         let before = before.to_string().replace(&base, &world.base);
         assert_eq!(after.to_string(), before);
     }
+}
+
+#[tokio::test]
+async fn members_whose_accounts_are_on_no_list_are_told_with_their_groups() {
+    let mut world = World::of(Application::Hydden, "import = \"start\"").await;
+    world.seed(company()).await;
+    let left_out = json!({ "left_out": { "ids": ["acc-2"] } });
+    let rule = json!({ "operation": "list_accounts", "failure": left_out });
+    world.faults(json!({ "rules": [rule] })).await;
+    world.stop_bridge();
+    let (said, wrong, ok) = world.run(&["import"]);
+    let told = "1 members are not shown, because the application's list of accounts does not have \
+                their accounts; most in Crew (1)";
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(ok && words(&said).contains(told), "{said} {wrong}");
+    world.start_bridge();
+    eventually("it is told", async || {
+        let status = world.status().await;
+        status["connections"][0]["lastImport"]["users"].is_u64()
+    })
+    .await;
+    let crew = find(&world, "Groups", "displayName eq \"Crew\"").await;
+    let last = world.status().await["connections"][0]["lastImport"].clone();
+    assert_eq!(
+        (&last["membersUnknown"], &last["unshown"]),
+        (&json!(1), &json!(1))
+    );
+    let named = json!([{ "group": crew["id"], "name": "Crew", "members": 1 }]);
+    assert_eq!(last["withUnknown"], named);
+    let (text, _, well) = world.run(&["status"]);
+    assert!(well && words(&text).contains(told), "a note: {text}");
 }
 
 pub fn read_again(world: &mut World) {

@@ -314,3 +314,46 @@ async fn a_name_that_somebody_gave_there_is_told_and_the_one_that_is_said_here_g
     let (_, calls) = world.calls_of(async { world.run(&["reconcile", "--apply"]) }).await;
     assert!(calls.iter().all(|it| it["method"] == "GET"), "{calls:?}");
 }
+
+/// It has the name of a group that somebody else has made since the last import, and
+/// whose members are in it through another one.
+#[tokio::test]
+async fn a_group_whose_members_are_in_it_through_others_is_not_taken_over_nor_deleted() {
+    let world = written("2s").await;
+    world
+        .seed(json!({
+            "users": [{ "email": "ann@example.com" }],
+            "groups": [
+                { "name": "Crew", "members": ["ann@example.com"] },
+                { "name": "New", "members": [], "nested": ["Crew"] },
+            ],
+        }))
+        .await;
+    let before = there(&world).await;
+    world
+        .faults(once(json!({ "status": { "status": 502 } }), "create_group"))
+        .await;
+    let made = world.post("/Groups", group("New", &[])).await.expect(201);
+    let path = format!("/Groups/{}", made.id());
+    world.send("DELETE", &path, None).await.expect(204);
+    until_there(&world, &before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_connection_has_made_is_neither_taken_over_nor_deleted() {
+    let settings = "import = \"never\"\nread_lag = \"50ms\"\nlate_writes = \"2s\"";
+    let company = json!({ "users": [{ "email": "ann@example.com" }] });
+    let own = ["write_groups = true"; 2];
+    let (mut world, mut other) = World::pair_of(Application::Hydden, settings, own, company).await;
+    world.turn_to(&mut other);
+    world.post("/Groups", group("New", &[])).await.expect(201);
+    let before = there(&world).await;
+    world.turn_to(&mut other);
+    world
+        .faults(once(json!({ "status": { "status": 502 } }), "create_group"))
+        .await;
+    let refused = world.post("/Groups", group("New", &[])).await.expect(409);
+    let told = refused.body["detail"].as_str().unwrap().to_owned();
+    assert!(told.contains("another connection of this bridge"), "{told}");
+    assert_eq!(there(&world).await, before);
+}

@@ -15,7 +15,7 @@ use crate::{
         drift,
         state::{Existence, ObservedAccount},
     },
-    store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, UserRow, Watch},
+    store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, UserRow, Watch, WithUnknown},
     upstream::{
         RemoteGroup, RemoteMember, RemoteProfile, RemoteUser, UpstreamError, in_background,
         looking_ahead,
@@ -188,7 +188,7 @@ impl Session {
             doubted,
             unread,
             several,
-            unshown: seen.unshown + twins.len() as u64 + left_out,
+            unshown: seen.unshown + twins.len() as u64 + left_out + seen.members_unknown,
             ..seen
         }))
     }
@@ -243,9 +243,10 @@ impl Session {
                  gone; see drawbridge reconcile"
             );
         }
-        if seen.unshown > 0 {
+        let unshown = seen.unshown.saturating_sub(seen.members_unknown);
+        if unshown > 0 {
             tracing::warn!(
-                connection = %self.connection.name, unshown = seen.unshown,
+                connection = %self.connection.name, unshown,
                 "users or groups of the application are not shown, because others have names that \
                  SCIM does not tell from theirs, or the same address, or because they cannot be read \
                  or their ids not told apart (they stay as they are); correct them there, and with \
@@ -253,6 +254,13 @@ impl Session {
             );
         }
         seen
+    }
+
+    /// See [`crate::store::Store::with_unknown`].
+    pub async fn with_unknown(&self, most: usize) -> Result<Vec<WithUnknown>, Failure> {
+        let of = self.connection.key;
+        let found = self.bridge.store.with_unknown(of, most).await;
+        found.map_err(store_failed)
     }
 
     /// The profile records by account. A token that may not read them, or a

@@ -18,7 +18,7 @@ use crate::{
     store::{
         Actor, Counts, Delay, Drifted, Elsewhere, Health, Imported, Lane, Left, LeftAlone, Millis,
         NotOffered, Place, Recovery, Refused, RefusedResource, Returned, Store, StoreError, Twins,
-        Watch, audit::AuditRow,
+        Watch, WithUnknown, audit::AuditRow,
     },
     upstream::Condition,
 };
@@ -131,6 +131,9 @@ pub struct ConnectionStatus {
     /// What may be what creations have made of which no answer came, and is left
     /// alone; at most so many.
     pub left_alone: Vec<LeftAlone>,
+    /// Groups with members that are no User, as the application's list of accounts does
+    /// not have theirs; at most so many.
+    pub with_unknown: Vec<WithUnknown>,
     /// Each membership is a call of its own.
     pub single: bool,
     /// For how long something is open that takes access away.
@@ -530,6 +533,7 @@ impl Operator {
                 shown_again: store.shown_again(connection.key).await?,
                 not_offered: store.not_offered(connection.key, SHOWN).await?,
                 left_alone: store.left_alone(connection.key, SHOWN).await?,
+                with_unknown: store.with_unknown(connection.key, SHOWN).await?,
                 single: connection.upstream.has_families(),
                 revocation_open: self.bridge.revocation_open(connection.key).await?,
                 recovery: self.bridge.store.recovery(connection.key).await?,

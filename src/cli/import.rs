@@ -5,6 +5,7 @@ use clap::Args;
 use super::{
     ConfigFile, Failed,
     screen::{Screen, Tone, progress},
+    status::{NAMED, members_unknown},
 };
 use crate::{
     app::{self, StartError},
@@ -175,11 +176,18 @@ async fn one(
         );
         Screen::new().line(Tone::Bad, &text);
     }
-    if seen.unshown > 0 {
+    if seen.members_unknown > 0 {
+        let groups = session.with_unknown(NAMED).await.unwrap_or_default();
+        let named = groups.iter().map(|it| (it.name.as_str(), it.members));
+        let text = members_unknown(seen.members_unknown, named);
+        Screen::new().line(Tone::Plain, &text);
+    }
+    let unshown = seen.unshown.saturating_sub(seen.members_unknown);
+    if unshown > 0 {
         let text = format!(
             "{} users or groups are not shown, because others have names here that SCIM does not \
              tell from theirs, or the same address, or because they cannot be read",
-            seen.unshown
+            unshown
         );
         Screen::new().line(Tone::Bad, &text);
     }

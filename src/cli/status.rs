@@ -12,6 +12,8 @@ use crate::app;
 
 mod readings;
 
+pub(super) use readings::{NAMED, members_unknown};
+
 /// Show how a running server stands: what is pending, refused or paused, and
 /// how it goes with each application.
 ///

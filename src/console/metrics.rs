@@ -178,7 +178,7 @@ const ROWS: [Row; 54] = [
     ),
     gauge(
         "import_unshown",
-        "Users and groups that the last import could not show: others have names that compare equal.",
+        "Users, groups and members that the last import could not show: others have names that compare equal, or their accounts are on no list.",
         |c| imported(c, |seen| seen.unshown),
     ),
     gauge(

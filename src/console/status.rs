@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Entered, broken, reconcile, time};
 use crate::{
     bridge::{AsAsked, ConnectionStatus, LastRead, Status, UnreadGroup},
-    store::{Returned, Seat},
+    store::{Returned, Seat, WithUnknown},
 };
 
 pub(super) async fn show(operator: Entered) -> HttpResponse {
@@ -147,12 +147,14 @@ fn connection(of: &ConnectionStatus) -> Value {
         },
         "returned": returned(of.returned()),
         "lastReconciliation": of.drifted.as_ref().map(reconcile::found),
-        "lastImport": of.last_import.as_ref().map(|last| last_import(last, &of.unread_groups)),
+        "lastImport": of.last_import.as_ref().map(|last| {
+            last_import(last, &of.unread_groups, &of.with_unknown)
+        }),
     })
 }
 
 /// What it saw is told where it came to its end.
-fn last_import(last: &LastRead, unread: &[UnreadGroup]) -> Value {
+fn last_import(last: &LastRead, unread: &[UnreadGroup], with_unknown: &[WithUnknown]) -> Value {
     let seen = last.result.as_ref().ok();
     let unread: Vec<_> = unread
         .iter()
@@ -163,6 +165,12 @@ fn last_import(last: &LastRead, unread: &[UnreadGroup]) -> Value {
         "users": seen.map(|seen| seen.users_seen),
         "groups": seen.map(|seen| seen.groups_seen),
         "unshown": seen.map(|seen| seen.unshown),
+        "membersUnknown": seen.map(|seen| seen.members_unknown),
+        "withUnknown": with_unknown.iter().map(|it| json!({
+            "group": it.group.to_string(),
+            "name": it.name,
+            "members": it.members,
+        })).collect::<Vec<_>>(),
         "doubted": seen.map(|seen| seen.doubted),
         "unread": seen.map(|seen| seen.unread),
         "unreadGroups": seen.map(|_| unread),

@@ -42,9 +42,11 @@ pub struct Imported {
     pub groups_seen: u64,
     pub groups_new: u64,
     pub members_new: u64,
+    /// Members whose accounts are not on the list of accounts, so that no User is them.
     pub members_unknown: u64,
     /// Users and groups that are not shown as they are, because others have
-    /// names that compare equal, or the same address.
+    /// names that compare equal, or the same address; an import counts such members,
+    /// too.
     pub unshown: u64,
     /// What is not there any more and not believed to be gone.
     pub doubted: u64,
@@ -57,6 +59,14 @@ pub struct Imported {
     pub several: u64,
     /// What is there though it was taken away here before the reading began.
     pub returned: Returned,
+}
+
+/// A group with members whose accounts are not on the list of accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WithUnknown {
+    pub group: ResourceId,
+    pub name: String,
+    pub members: u64,
 }
 
 /// A membership that was only found and is about to be taken away.

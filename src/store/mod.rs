@@ -44,7 +44,7 @@ pub use counts::{Counts, Delay, Refused, RefusedAct, RefusedResource, Unsettled}
 pub use drift::{
     DeletedBack, Drifted, DriftedGroup, GivenBack, Left, Reconcilable, Repaired, Settle,
 };
-pub use found::{FoundGroup, FoundUser, Gone, ImportMark, Imported, Unseen};
+pub use found::{FoundGroup, FoundUser, Gone, ImportMark, Imported, Unseen, WithUnknown};
 pub use guard::{
     Age, Doomed, Guarding, Hold, HoldId, HoldState, KEPT, Kept, Late, Others, Rail, Recovery,
     Request, Room, ShownMember, Watch, Watched, Why,
@@ -483,9 +483,25 @@ pub trait Store:
         names: Vec<String>,
     ) -> Result<Vec<String>, StoreError>;
 
+    /// Groups in which members are that are no User, as their accounts are on no list;
+    /// those with the most of them first, at most so many.
+    async fn with_unknown(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> Result<Vec<WithUnknown>, StoreError>;
+
+    /// Those of the application's names for groups that another connection at the same
+    /// tenant has for groups that were made by it.
+    async fn made_elsewhere(
+        &self,
+        key: GroupKey,
+        names: Vec<String>,
+    ) -> Result<Vec<String>, StoreError>;
+
     /// Whether the application's id for a group that was just made is one that
-    /// another group of the connection has: one that was there before, or that was
-    /// made from here.
+    /// another group has: of the connection, one that was there before or was made
+    /// from here; of another one at the same tenant, one that was made by it.
     async fn is_anothers(&self, key: GroupKey, name: String) -> Result<bool, StoreError>;
 
     /// The ids of some users, deleted ones too; for telling which members were

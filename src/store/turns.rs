@@ -66,7 +66,7 @@ impl GroupTurn {
             (&work.name, &work.naming),
             (named(&work.adds), named(&work.removes), work.alone),
             (self.seq, self.more, self.doubted, self.mistakable),
-            (&self.guess, self.remains),
+            (&self.guess, self.remains, self.shown_absent),
         ))
     }
 }
@@ -111,6 +111,9 @@ pub struct GroupTurn {
     /// What may be ours by its name is there, as was seen before: the application's no
     /// to a creation tells nothing before that was looked at again.
     pub remains: bool,
+    /// A look has shown nothing by its name since, or right before, a creation was sent:
+    /// what is there by now came with that one, as far as can be known.
+    pub shown_absent: bool,
 }
 
 /// What speaks against that what has a group's name is what a creation has made of
@@ -123,6 +126,9 @@ pub struct Guess {
     pub others: bool,
     /// Whoever asked for it was answered that it was refused.
     pub withdrawn: bool,
+    /// Nothing but the name says that it is ours: it may have been there before the
+    /// creation, and that nobody is in it proves nothing.
+    pub unproven: bool,
 }
 
 /// Why nothing is done about what has a group's name.
@@ -309,6 +315,11 @@ pub struct GroupLearned {
     /// The application does not have it any more, and why nothing is done about
     /// that: it is not made again before somebody is asked for in it.
     pub gone: Option<String>,
+    /// What was found was taken over because nobody is in it, and nothing else says that
+    /// it was made from here.
+    pub unproven: bool,
+    /// See [`GroupTurn::shown_absent`], where that is news.
+    pub shown_absent: bool,
     /// What has its name was not made from here, and is left alone; and why.
     pub foreign: Option<String>,
     /// Of such as that what may be ours all the same: it is told.

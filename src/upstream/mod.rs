@@ -304,6 +304,8 @@ pub struct RemoteGroup {
     pub unreadable: bool,
     /// The alternatives it is one of; its members are written singly then.
     pub family: Option<Family>,
+    /// When it was made, where the application shows that.
+    pub created: Option<Millis>,
     /// Other fields by the application's names.
     pub fields: BTreeMap<String, String>,
 }

@@ -6,7 +6,7 @@
 
 use super::{
     Pause,
-    groups::{OTHERS, Turn},
+    groups::{OTHERS, Turn, UNPROVEN},
     pause_after, refusal,
 };
 use crate::{
@@ -14,10 +14,23 @@ use crate::{
         operation::Operation,
         state::{Existence, Given, Naming},
     },
+    store::StoreError,
     upstream::{Outcome, RemoteGroup, UpstreamError},
 };
 
 const SEVERAL: &str = "several groups are called so, and one of them may be the one that was made";
+
+/// Of another connection no more is said: whoever reads this may be of another company.
+const ELSEWHERE: &str = "has a group of this name already, which another connection of this bridge \
+    manages (create the group); choose another displayName or ask the bridge's administrator";
+
+/// What is called as the group was to be.
+struct Candidates {
+    /// What it may be by who is in it, and whether more than that tells so.
+    ours: Vec<(String, bool)>,
+    /// Another connection has made one of them.
+    elsewhere: bool,
+}
 
 impl Turn<'_> {
     /// Finds out which group a creation has made that may have been done; the
@@ -33,10 +46,28 @@ impl Turn<'_> {
             Ok(found) => found,
             Err(pause) => return Some(self.nothing_sent(pause)),
         };
-        match &found[..] {
-            [one] => {
+        let names: Vec<String> = found.ours.iter().map(|(name, _)| name.clone()).collect();
+        match &found.ours[..] {
+            [(one, proven)] if *proven || self.work.wanted || self.work.kept => {
+                self.learned.unproven = !proven;
+                if let Some(guess) = &mut self.guess {
+                    guess.unproven = false;
+                }
                 self.adopt(one.clone(), given);
                 None
+            }
+            [] if found.elsewhere && self.work.wanted => {
+                let app = &self.upstream.capabilities().application;
+                self.refuse_to_make(format!("{app} {ELSEWHERE}"));
+                Some(Pause::None)
+            }
+            [(one, _)] => {
+                self.remains(one.clone(), self.title(), UNPROVEN);
+                if self.doubted {
+                    return Some(self.nothing_sent(Pause::Look));
+                }
+                self.learned.existence = Some(Existence::Absent);
+                Some(self.nothing_sent(Pause::None))
             }
             // It may still come to be.
             [] if self.doubted => Some(self.nothing_sent(Pause::Look)),
@@ -45,7 +76,7 @@ impl Turn<'_> {
                 Some(self.nothing_sent(Pause::None))
             }
             _ if self.work.wanted => {
-                self.tell_all(&found);
+                self.tell_all(&names);
                 self.refuse_creation(&UpstreamError::Exists {
                     reason: SEVERAL.into(),
                 });
@@ -53,7 +84,7 @@ impl Turn<'_> {
             }
             _ => {
                 tracing::warn!(group = %self.work.id, "several groups may be one that was made and is not wanted any more; none is deleted");
-                self.tell_all(&found);
+                self.tell_all(&names);
                 self.learned.existence = Some(Existence::Absent);
                 Some(Pause::None)
             }
@@ -85,31 +116,53 @@ impl Turn<'_> {
         }
     }
 
-    async fn candidates(&mut self, given: &Given) -> Result<Vec<String>, Pause> {
+    async fn candidates(&mut self, given: &Given) -> Result<Candidates, Pause> {
         let Some(title) = &given.made_as else {
-            return Ok(Vec::new());
+            return Ok(Candidates {
+                ours: Vec::new(),
+                elsewhere: false,
+            });
         };
         let since = given.since.saturating_sub(super::CLOCKS_APART);
         let found = self.upstream.groups_called(title, since).await;
         let found = found.map_err(|error| pause_after(&error))?;
+        if found.is_empty() {
+            self.note_absent();
+        }
         let names = found.iter().map(|group| group.name.clone()).collect();
-        let free = self.since.without_row(names).await.map_err(|error| {
+        let (free, elsewhere) = self.free_of(names).await.map_err(|error| {
             tracing::error!(%error, "a lane cannot use the store");
             Pause::BackOff
         })?;
-        let found = found.into_iter().filter(|it| free.contains(&it.name));
+        let found = found
+            .into_iter()
+            .filter(|it| free.contains(&it.name) && !elsewhere.contains(&it.name));
         let looks = self.looks(found).await;
         let looks = looks.map_err(|error| pause_after(&error))?;
         let answered = self.guess.as_ref().is_none_or(|guess| guess.withdrawn);
         let mut ours = Vec::new();
-        for (name, look) in looks {
+        for (group, look) in looks {
             if !look.is_others() {
-                ours.push(name);
+                let proven = !look.is_empty() || group.created.is_some() || self.shown_absent;
+                ours.push((group.name, proven));
             } else if look.may_be_ours(answered, false) {
-                self.remains(name, title.clone(), OTHERS);
+                self.remains(group.name, title.clone(), OTHERS);
             }
         }
-        Ok(ours)
+        if ours.iter().any(|(_, proven)| *proven) {
+            ours.retain(|(_, proven)| *proven);
+        }
+        Ok(Candidates {
+            ours,
+            elsewhere: !elsewhere.is_empty(),
+        })
+    }
+
+    /// Those that no row of the connection has, and those that another one has made.
+    async fn free_of(&self, names: Vec<String>) -> Result<(Vec<String>, Vec<String>), StoreError> {
+        let free = self.since.without_row(names).await?;
+        let elsewhere = self.since.made_elsewhere(free.clone()).await?;
+        Ok((free, elsewhere))
     }
 
     /// What a group that is there is called, where that is said from here.

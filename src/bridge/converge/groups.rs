@@ -28,7 +28,7 @@ mod failures;
 mod foreign;
 mod learned;
 
-pub(super) use foreign::OTHERS;
+pub(super) use foreign::{OTHERS, UNPROVEN};
 
 /// Where the connection says nothing else. A removal is not given up before a
 /// read can lag no more (reliability: H-12), as giving it up wrongly would leave
@@ -90,6 +90,12 @@ pub(in crate::bridge) trait Since: Send + Sync {
         Ok(None)
     }
 
+    /// Those of the application's names for groups that another connection at the same
+    /// tenant has for what was made by it.
+    async fn made_elsewhere(&self, _names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// How far what the application shows may lag behind (reliability: H-12).
     fn read_lag(&self) -> Duration {
         READ_LAG
@@ -112,6 +118,7 @@ pub(in crate::bridge) async fn group_turn(
         mistakable: turn.mistakable,
         guess: turn.guess,
         remains: turn.remains,
+        shown_absent: turn.shown_absent,
         learned: GroupLearned::default(),
         open: open(&turn.work),
         left_out: HashSet::new(),
@@ -147,6 +154,8 @@ pub(super) struct Turn<'a> {
     pub(super) guess: Option<Guess>,
     /// See [`GroupTurn::remains`]; not any more when a look has shown nothing.
     remains: bool,
+    /// See [`GroupTurn::shown_absent`].
+    pub(super) shown_absent: bool,
     pub(super) work: GroupWork,
     pub(super) learned: GroupLearned,
     /// Pairs nothing final was learned about yet.
@@ -244,10 +253,16 @@ impl Turn<'_> {
             Ok(None) => {
                 self.work.observed = Existence::Absent;
                 self.remains = false;
+                self.note_absent();
                 None
             }
             Err(error) => Some(self.nothing_sent(pause_after(&error))),
         }
+    }
+
+    /// A look has shown nothing.
+    pub(super) fn note_absent(&mut self) {
+        self.learned.shown_absent = !self.shown_absent;
     }
 
     fn is_there(&mut self) {

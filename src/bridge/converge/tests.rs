@@ -29,7 +29,7 @@ use crate::{
         resource::{Attributes, ResourceId},
         schema::Schemas,
     },
-    store::{GroupLearned, GroupTurn, StoreError, UserLearned, UserTurn, Withdrawn},
+    store::{GroupLearned, GroupTurn, Guess, StoreError, UserLearned, UserTurn, Withdrawn},
     upstream::{
         Condition, Finding, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember,
         RemoteProfile, RemoteUser, Upstream,
@@ -294,6 +294,7 @@ fn group(adds: std::ops::Range<u8>, removes: std::ops::Range<u8>) -> GroupTurn {
         mistakable: false,
         guess: None,
         remains: false,
+        shown_absent: false,
     }
 }
 

@@ -57,6 +57,10 @@ impl Since for SinceSeq<'_> {
         self.unread.store(true, Ordering::Relaxed);
     }
 
+    async fn made_elsewhere(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        self.store.made_elsewhere(self.key, names).await
+    }
+
     fn looks_into(&self) -> bool {
         self.lanes.looks_into(self.key)
     }

@@ -8,6 +8,9 @@ use super::{
     SHOWN, counts,
 };
 
+/// So many groups are named where some are told of.
+pub(in crate::cli) const NAMED: usize = 5;
+
 /// Whether both could read the application, and found everything as it should be
 /// or put it right. The other readings of an application that are to agree before
 /// it is believed are still to come.
@@ -56,6 +59,14 @@ fn show_failed(screen: Screen, connection: &Value) {
 }
 
 fn show_import(screen: Screen, last: &Value) {
+    let unknown = last["membersUnknown"].as_u64().unwrap_or(0);
+    if unknown > 0 {
+        let groups = last["withUnknown"].as_array().into_iter().flatten();
+        let named = groups.map(|it| (it["name"].as_str(), it["members"].as_u64()));
+        let named = named.map(|(name, count)| (name.unwrap_or_default(), count.unwrap_or(0)));
+        let text = members_unknown(unknown, named);
+        screen.paragraph(Tone::Plain, "  ", &format!("at the last import: {text}"));
+    }
     for (number, what) in [
         (
             "unshown",
@@ -70,7 +81,10 @@ fn show_import(screen: Screen, last: &Value) {
             "groups are here as they were, because their members cannot be read",
         ),
     ] {
-        let count = last[number].as_u64().unwrap_or(0);
+        let mut count = last[number].as_u64().unwrap_or(0);
+        if number == "unshown" {
+            count = count.saturating_sub(unknown);
+        }
         if count > 0 {
             let text = format!("at the last import: {count} {what}");
             screen.paragraph(Tone::Bad, "  ", &text);
@@ -81,6 +95,25 @@ fn show_import(screen: Screen, last: &Value) {
         let text = |key: &str| group[key].as_str().unwrap_or_default();
         let text = format!("{}: {}", text("name"), text("reason"));
         screen.paragraph(Tone::Bad, "    ", &text);
+    }
+}
+
+/// So many members are no User, and the groups that have the most of them.
+pub(in crate::cli) fn members_unknown<'a>(
+    count: u64,
+    named: impl Iterator<Item = (&'a str, u64)>,
+) -> String {
+    let named: Vec<String> = named
+        .take(NAMED)
+        .map(|(name, members)| format!("{name} ({members})"))
+        .collect();
+    let text = format!(
+        "{count} members are not shown, because the application's list of accounts does not have \
+         their accounts"
+    );
+    match named.is_empty() {
+        true => text,
+        false => format!("{text}; most in {}", named.join(", ")),
     }
 }
 

@@ -121,6 +121,7 @@ pub(super) fn prepare(
         before: named_again::before_it(db, &group)?,
         mistakable: late::is_doubted_by_another(db, &group)?,
         guess: perhaps::guess(db, &group)?,
+        shown_absent: perhaps::is_shown_absent(db, &group)?,
         remains: left_alone::is_noted(db, &group)?,
         work: GroupWork {
             group: key,
@@ -164,6 +165,7 @@ pub(super) fn waiting(db: &Connection, key: GroupKey, limit: usize) -> Result<Op
         mistakable: false,
         guess: None,
         remains: false,
+        shown_absent: false,
         work: GroupWork {
             group: key,
             id: group.id,

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::{
     plan::state::{Existence, GroupKey},
     scim::resource::ResourceId,
-    store::{Actor, FoundGroup, FoundUser, Gone, Imported, StoreError},
+    store::{Actor, FoundGroup, FoundUser, Gone, Imported, StoreError, WithUnknown},
 };
 
 use super::{
@@ -27,6 +27,7 @@ use super::{
     readers::Readers,
     recovery,
     returned::{self, Before},
+    row::id_at,
     shown::Shown,
     users::{self, User},
     writer::Writer,
@@ -554,6 +555,28 @@ pub(super) fn record_found(
         )?;
     }
     Ok(())
+}
+
+/// See [`crate::store::Store::with_unknown`].
+pub(super) fn with_unknown(
+    db: &Connection,
+    connection: i64,
+    most: usize,
+) -> Result<Vec<WithUnknown>> {
+    let mut select = db.prepare_cached(
+        "SELECT id, coalesce(json_extract(attributes, '$.displayName'), upstream_name), strangers
+         FROM groups WHERE connection = ?1 AND tombstone IS NULL AND strangers > 0
+         ORDER BY strangers DESC, key LIMIT ?2",
+    )?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = select.query_map(params![connection, most], |row| {
+        Ok(WithUnknown {
+            group: id_at(row, 0)?,
+            name: row.get(1)?,
+            members: row.get::<_, i64>(2)?.unsigned_abs(),
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// How many of a group's members are no users here; nothing that anybody has.

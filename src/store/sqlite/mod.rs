@@ -32,7 +32,7 @@ use super::{
     Imported, Lane, ListError, Listing, Members, Millis, NotOffered, Others, Pending, Precondition,
     Reconcilable, Refused, RefusedResource, Repaired, Resource, Seat, SeenToken, Select, Settle,
     Standing, Store, StoreError, StoredUser, Unseen, UserLearned, UserRow, UserTurn, UserWritten,
-    WriteError,
+    WithUnknown, WriteError,
     audit::AuditRow,
     bulk::{Outcome, Unit},
     trial::Script,
@@ -676,6 +676,24 @@ impl Store for Sqlite {
         names: Vec<String>,
     ) -> Result<Vec<String>, StoreError> {
         let read = move |db: &Connection| naming::without_row(db, key.0, names);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn with_unknown(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> Result<Vec<WithUnknown>, StoreError> {
+        let read = move |db: &Connection| import::with_unknown(db, c.0, most);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
+    async fn made_elsewhere(
+        &self,
+        key: GroupKey,
+        names: Vec<String>,
+    ) -> Result<Vec<String>, StoreError> {
+        let read = move |db: &Connection| naming::made_elsewhere(db, key.0, names);
         Ok(self.readers.read_apart(read).await?)
     }
 

@@ -160,7 +160,31 @@ pub(super) fn is_anothers(db: &Connection, key: i64, name: &str) -> Result<bool>
              WHERE g.key = ?1 AND (o.tombstone IS NULL OR o.existence <> 0)
                AND (o.ours = 1 OR o.key < g.key)",
         )?
+        .exists(params![key, name])?
+        || is_made_elsewhere(db, key, name)?)
+}
+
+/// What another connection has only found may be ours all the same.
+fn is_made_elsewhere(db: &Connection, key: i64, name: &str) -> Result<bool> {
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM groups g JOIN connections c ON c.key = g.connection
+             JOIN connections e ON e.site = c.site AND e.key <> c.key
+             JOIN groups o ON o.connection = e.key AND o.upstream_name = ?2
+             WHERE g.key = ?1 AND o.ours = 1 AND (o.tombstone IS NULL OR o.existence <> 0)",
+        )?
         .exists(params![key, name])?)
+}
+
+/// Those of the application's names that another connection has for what it has made.
+pub(super) fn made_elsewhere(db: &Connection, key: i64, names: Vec<String>) -> Result<Vec<String>> {
+    let mut made = Vec::new();
+    for name in names {
+        if is_made_elsewhere(db, key, &name)? {
+            made.push(name);
+        }
+    }
+    Ok(made)
 }
 
 /// What import has shown in the meantime is this one.

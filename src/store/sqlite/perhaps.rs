@@ -10,10 +10,18 @@ use crate::{
         operation::Operation,
         state::{Existence, Principal},
     },
-    store::{Another, GroupLearned, Guess},
+    store::{Another, DONE, GroupLearned, Guess},
 };
 
 use super::{fault::Result, groups::Group, owners, users::principal_at};
+
+/// What `groups.others` tells, where it is not 0: a look has shown others in what has
+/// the group's name, and nothing since that it is ours;
+const OTHERS: i64 = 1;
+/// it was taken over because nobody was in it, and nothing else tells that it is ours;
+const UNPROVEN: i64 = 2;
+/// a look has shown nothing by its name.
+const SHOWN_ABSENT: i64 = 3;
 
 /// Whom an unanswered call may have put there.
 pub(super) fn note(db: &Connection, group: i64, operation: &Operation) -> Result<()> {
@@ -59,14 +67,36 @@ pub(super) fn forget(db: &Connection, group: i64) -> Result<()> {
 
 /// What a turn says of that.
 pub(super) fn learn(db: &Connection, group: &Group, learned: &GroupLearned) -> Result<()> {
+    let before: i64 = db
+        .prepare_cached("SELECT others FROM groups WHERE key = ?1")?
+        .query_row([group.key], |row| row.get(0))?;
     let others = match learned.existence {
-        _ if learned.foreign.is_some() => true,
-        Some(Existence::Present) => false,
-        _ => return forget(db, group.key),
+        _ if learned.foreign.is_some() => OTHERS,
+        _ if before == UNPROVEN => i64::from(!fills(learned)) * UNPROVEN,
+        Some(Existence::Present) if learned.unproven && !fills(learned) => UNPROVEN,
+        Some(Existence::Present) => 0,
+        _ if learned.shown_absent && before == 0 => SHOWN_ABSENT,
+        _ => before,
     };
-    db.prepare_cached("UPDATE groups SET others = ?2 WHERE key = ?1 AND others <> ?2")?
-        .execute(params![group.key, others])?;
+    if others != before {
+        db.prepare_cached("UPDATE groups SET others = ?2 WHERE key = ?1")?
+            .execute(params![group.key, others])?;
+    }
     forget(db, group.key)
+}
+
+/// Whether it is ours by what was done: it was made, or somebody was put into it.
+fn fills(learned: &GroupLearned) -> bool {
+    learned.calls.iter().any(|(operation, outcome, _)| {
+        let gives = match operation {
+            Operation::CreateGroup { .. } => true,
+            Operation::AddMembers { members, .. } | Operation::ReplaceMembers { members, .. } => {
+                !members.is_empty()
+            }
+            _ => false,
+        };
+        gives && outcome == DONE
+    })
 }
 
 /// Whom a creation may have named, where it is not known whether it made the group.
@@ -112,15 +142,17 @@ pub(super) fn note_withdrawn(db: &Connection, group: i64) -> Result<()> {
 
 /// See [`crate::store::GroupTurn::guess`].
 pub(super) fn guess(db: &Connection, group: &Group) -> Result<Option<Guess>> {
-    if group.tombstone.is_none() || group.existence != Existence::Unknown {
+    if group.tombstone.is_none() || group.existence == Existence::Absent {
         return Ok(None);
     }
-    let (others, was_deleted, withdrawn): (bool, bool, bool) = db
+    let (others, was_deleted, withdrawn): (i64, bool, bool) = db
         .prepare_cached("SELECT others, was_deleted, withdrawn FROM groups WHERE key = ?1")?
         .query_row([group.key], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
-    if group.made && !was_deleted {
+    let doubtful = matches!(others, OTHERS | UNPROVEN);
+    let unknown = group.existence == Existence::Unknown;
+    if others != UNPROVEN && !unknown || group.made && !was_deleted && !doubtful {
         return Ok(None);
     }
     let anothers = if is_found(db, group)? {
@@ -132,9 +164,17 @@ pub(super) fn guess(db: &Connection, group: &Group) -> Result<Option<Guess>> {
     };
     Ok(Some(Guess {
         anothers,
-        others,
+        others: others == OTHERS,
         withdrawn,
+        unproven: others == UNPROVEN || others == 0 && !was_deleted,
     }))
+}
+
+/// See [`crate::store::GroupTurn::shown_absent`].
+pub(super) fn is_shown_absent(db: &Connection, group: &Group) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT others = ?2 OR was_deleted FROM groups WHERE key = ?1")?
+        .query_row([group.key, SHOWN_ABSENT], |row| row.get(0))?)
 }
 
 /// Whether a row that was found has the name.

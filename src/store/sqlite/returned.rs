@@ -63,7 +63,7 @@ fn went_since(db: &Connection, connection: i64, name: &str, since: i64) -> Resul
     Ok(db
         .prepare_cached(
             "SELECT 1 FROM groups WHERE connection = ?1 AND upstream_name = ?2
-               AND tombstone IS NOT NULL AND existence = 0 AND ours = 1 AND others = 0
+               AND tombstone IS NOT NULL AND existence = 0 AND ours = 1 AND others IN (0, 3)
                AND turned > ?3",
         )?
         .exists(params![connection, name, since])?)

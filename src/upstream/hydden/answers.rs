@@ -105,7 +105,8 @@ pub(super) fn groups(list: Vec<Entry<Group>>) -> Result<Vec<RemoteGroup>, Upstre
     Ok(groups.chain(left_out).collect())
 }
 
-/// Those that are called exactly so and are not older, where their age is told.
+/// Those that are called exactly so and are not older. Of one whose age is not told, or
+/// cannot be read, nothing is known.
 pub(super) fn called(list: Vec<Group>, title: &str, since: Millis) -> Vec<RemoteGroup> {
     let same = list.into_iter().filter(|group| group.name == title);
     let young = same.filter(|group| {
@@ -214,6 +215,7 @@ fn user(account: Account, called: String) -> RemoteUser {
 }
 
 fn group(found: Group, called: String) -> RemoteGroup {
+    let created = moment(found.created_at.as_deref());
     let privileged = found.is_privileged.map(|it| it.to_string());
     RemoteGroup {
         read_only: Some(NO_MEMBERS.to_owned()),
@@ -222,6 +224,7 @@ fn group(found: Group, called: String) -> RemoteGroup {
         synced: false,
         unreadable: false,
         family: None,
+        created,
         fields: texts([
             ("displayName", Some(called)),
             ("description", found.description),

@@ -24,7 +24,7 @@ use crate::{
 };
 use answers::unclear;
 use operations::Name;
-use wire::{Group, Page};
+use wire::{Group, Members, Page};
 
 mod answers;
 mod capabilities;
@@ -139,8 +139,7 @@ impl Upstream for Hydden {
     }
 
     async fn members(&self, group: &str) -> Result<Vec<RemoteMember>, UpstreamError> {
-        let answer = self.call(Name::GetMembers, &[("id", group)], &[]).await?;
-        answers::members(&answers::read(answer, "list of members")?)
+        answers::members(&self.everybody_in(group).await?)
     }
 
     async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
@@ -158,14 +157,23 @@ impl Upstream for Hydden {
         Ok(found.transpose()?.map(answers::one_group))
     }
 
-    /// What the search finds may only be like it, and names need not be unique.
+    /// What the search finds may only be like it, and names need not be unique. Who is in
+    /// one through another group counts: whether the record's own number says so is not
+    /// documented.
     async fn groups_called(
         &self,
         title: &str,
         since: Millis,
     ) -> Result<Vec<RemoteGroup>, UpstreamError> {
         let found: Vec<Group> = self.all(Name::ListGroups, &[("search", title)]).await?;
-        Ok(answers::called(found, title, since))
+        let mut found = answers::called(found, title, since);
+        for group in &mut found {
+            if group.member_count.is_none_or(|count| count == 0) {
+                let listed = self.everybody_in(&group.name).await?;
+                group.member_count = Some(listed.count.unwrap_or(listed.members.len() as u64));
+            }
+        }
+        Ok(found)
     }
 
     /// Nothing is planned for what the table cannot do; if it were, it would
@@ -225,6 +233,11 @@ impl Upstream for Hydden {
 }
 
 impl Hydden {
+    async fn everybody_in(&self, group: &str) -> Result<Members, UpstreamError> {
+        let answer = self.call(Name::GetMembers, &[("id", group)], &[]).await?;
+        answers::read(answer, "list of members")
+    }
+
     /// A whole list, page after page.
     async fn all<T: DeserializeOwned>(
         &self,

@@ -273,6 +273,7 @@ fn read_group(row: &Value, wire: &Wire) -> Result<RemoteGroup, UpstreamError> {
         synced,
         unreadable: false,
         family: None,
+        created: None,
         fields: BTreeMap::new(),
     })
 }

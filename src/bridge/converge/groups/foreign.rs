@@ -1,7 +1,10 @@
 //! What has the name of a group of which it is not known whether it was made: ours, as a
 //! creation of which no answer came has made it, or somebody else's. That is looked at,
 //! and only what nobody is in but who was asked for is ours: it is not taken over
-//! otherwise, and not deleted (reliability: R-04). One in which somebody was put by hand
+//! otherwise, and not deleted (reliability: R-04). What is empty is taken over, as it
+//! would be made twice otherwise, and is deleted only where more than its name says that
+//! it is ours: when it was made, that a look showed nothing before, or who was put into
+//! it from here. One in which somebody was put by hand
 //! before the look is taken for theirs, too; so is one of an application that puts
 //! others into it by itself.
 
@@ -35,6 +38,10 @@ impl Look {
         self.whose == Whose::Others
     }
 
+    pub(in crate::bridge::converge) fn is_empty(&self) -> bool {
+        self.whose == Whose::Empty
+    }
+
     /// Whether it may be what such a creation has made, whoever is in it. Where whoever
     /// asked for it was answered no, only if that has put people into it (`answered`);
     /// `others`: it has held others, so that it proves nothing that nobody is in it.
@@ -58,6 +65,7 @@ impl Turn<'_> {
             Err(error) => return Some(self.nothing_sent(pause_after(&error))),
         };
         if !look.is_others() {
+            self.learned.unproven = look.is_empty() && !self.shown_absent;
             self.is_there();
             return None;
         }
@@ -91,7 +99,7 @@ impl Turn<'_> {
         if let Some(managed @ Another::Managed) = anothers {
             return Some(self.leave_alone(managed.why()));
         }
-        if anothers.is_none() && self.work.observed != Existence::Unknown {
+        if anothers.is_none() && !guess.unproven && self.work.observed != Existence::Unknown {
             // It was found by what it is called, and looked at.
             return None;
         }
@@ -109,7 +117,7 @@ impl Turn<'_> {
         match look.as_ref().map(|look| look.whose) {
             _ if anothers.is_some() => {}
             Some(Whose::Ours) => return None,
-            Some(Whose::Empty) if !guess.others => return None,
+            Some(Whose::Empty) if !guess.others && !guess.unproven => return None,
             _ => {}
         }
         let shown_before = self.since.shown_for(&self.before).is_some();
@@ -117,13 +125,18 @@ impl Turn<'_> {
         if lags && (look.is_some() || anothers.is_none()) {
             return Some(self.nothing_sent(Pause::Look));
         }
-        let why = anothers.map_or(OTHERS, Another::why);
+        let why = match (&look, anothers) {
+            (_, Some(another)) => another.why(),
+            (Some(look), None) if look.is_empty() && !guess.others => UNPROVEN,
+            _ => OTHERS,
+        };
         if let Some(look) = look {
             if look.may_be_ours(guess.withdrawn, guess.others) {
                 self.remains(self.work.name.clone(), self.title(), why);
             }
             return Some(self.leave_alone(why));
         }
+        self.note_absent();
         self.learned.existence = Some(Existence::Absent);
         Some(self.nothing_sent(Pause::None))
     }
@@ -165,7 +178,10 @@ impl Turn<'_> {
         }
         let members = self.upstream.members(&found.name).await?;
         if members.is_empty() {
-            return Ok(look(Whose::Empty, 0));
+            // Those whom it counts and does not list are in it through other groups.
+            let counted = found.member_count.is_some_and(|count| count > 0);
+            let whose = if counted { Whose::Others } else { Whose::Empty };
+            return Ok(look(whose, 0));
         }
         let open = self.work.adds.iter().chain(&self.work.removes);
         let asked_for = Identities::of_principals(open.chain(&self.named));
@@ -180,11 +196,11 @@ impl Turn<'_> {
     pub(in crate::bridge::converge) async fn looks(
         &self,
         found: impl Iterator<Item = RemoteGroup> + Send,
-    ) -> Result<Vec<(String, Look)>, UpstreamError> {
+    ) -> Result<Vec<(RemoteGroup, Look)>, UpstreamError> {
         let mut looks = Vec::new();
         for group in found {
             let look = self.look_into(&group).await?;
-            looks.push((group.name, look));
+            looks.push((group, look));
         }
         Ok(looks)
     }
@@ -193,6 +209,10 @@ impl Turn<'_> {
 /// Why what is there is not ours.
 pub(in crate::bridge::converge) const OTHERS: &str =
     "the group that is there holds others than those asked for";
+
+/// Why what nobody is in is left where it is.
+pub(in crate::bridge::converge) const UNPROVEN: &str = "nobody is in the group that is there, and nothing but its name tells that it was made from \
+     here";
 
 /// What is said of it where it may be ours all the same.
 const PERHAPS: &str = "has a group of this name already, in which are others than those asked \

@@ -89,7 +89,7 @@ impl Turn<'_> {
         ));
     }
 
-    pub(super) fn refuse_to_make(&mut self, reason: String) {
+    pub(in crate::bridge::converge) fn refuse_to_make(&mut self, reason: String) {
         self.learned.existence = Some(Existence::Absent);
         self.learned.group_refused = Some(reason.clone());
         self.nobody_else();

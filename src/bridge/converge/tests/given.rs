@@ -11,6 +11,7 @@ fn called(names: &[&str]) -> Scripted {
     });
     let group = |name: &&str| RemoteGroup {
         name: (*name).into(),
+        created: Some(1),
         ..RemoteGroup::default()
     };
     app.called = names.iter().map(group).collect();
@@ -181,6 +182,109 @@ async fn one_that_is_not_wanted_any_more_is_found_and_deleted() {
     let (learned, _) = turn(&app, work).await;
     assert_eq!(sent(&app), [Operation::DeleteGroup { name: "g7".into() }]);
     assert_eq!(learned.existence, Some(Existence::Absent));
+}
+
+/// It may have been there before, where its age is not told: it is used, as it would be
+/// made twice otherwise, and not deleted.
+#[tokio::test]
+async fn an_empty_one_without_an_age_is_taken_over_and_never_deleted_for_that() {
+    let ageless = || {
+        let mut app = called(&["g7"]);
+        app.called[0].created = None;
+        app
+    };
+    let app = ageless();
+    let (learned, _) = turn(&app, nameless(Existence::Unknown)).await;
+    assert_eq!(learned.name.as_deref(), Some("g7"));
+    assert!(learned.unproven);
+    for doubted in [true, false] {
+        let app = ageless();
+        let mut work = nameless(Existence::Unknown);
+        (work.work.wanted, work.doubted) = (false, doubted);
+        let (learned, pause) = turn(&app, work).await;
+        let told: Vec<&str> = learned.remains.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!((told, sent(&app)), (vec!["g7"], vec![]));
+        assert_eq!(pause == Pause::Look, doubted);
+    }
+    // A look has shown nothing before.
+    let app = ageless();
+    let mut work = nameless(Existence::Unknown);
+    (work.work.wanted, work.shown_absent) = (false, true);
+    work.guess = Some(Guess {
+        unproven: true,
+        ..Guess::default()
+    });
+    turn(&app, work).await;
+    assert_eq!(sent(&app), [Operation::DeleteGroup { name: "g7".into() }]);
+    // What was taken over so and is deleted later.
+    let mut app = ageless();
+    app.group = Some(app.called[0].clone());
+    let mut work = nameless(Existence::Present);
+    (work.work.wanted, work.work.made) = (false, true);
+    work.work.name = "g7".into();
+    change(&mut work, |given| given.known = true);
+    work.guess = Some(Guess {
+        unproven: true,
+        ..Guess::default()
+    });
+    let (learned, _) = turn(&app, work).await;
+    assert_eq!((sent(&app), learned.remains.len()), (vec![], 1));
+    assert!(learned.foreign.is_some());
+}
+
+#[tokio::test]
+async fn one_with_an_age_is_ours_before_those_without() {
+    let mut app = called(&["g6", "g7"]);
+    app.called[0].created = None;
+    let (learned, _) = turn(&app, nameless(Existence::Unknown)).await;
+    assert_eq!(learned.name.as_deref(), Some("g7"));
+    assert!(!learned.unproven);
+}
+
+#[tokio::test]
+async fn one_that_counts_members_and_lists_none_is_not_what_was_made() {
+    for wanted in [true, false] {
+        let mut app = called(&["g7"]);
+        app.called[0].member_count = Some(2);
+        let mut work = nameless(Existence::Unknown);
+        (work.work.wanted, work.doubted) = (wanted, true);
+        let (learned, pause) = turn(&app, work).await;
+        assert_eq!((sent(&app), pause), (vec![], Pause::Look));
+        assert_eq!((learned.name, learned.existence), (None, None));
+    }
+}
+
+/// Every group is another connection's.
+struct Elsewhere;
+
+#[async_trait]
+impl Since for Elsewhere {
+    async fn written(&self, _: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        Ok(names)
+    }
+
+    async fn made_elsewhere(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        Ok(names)
+    }
+}
+
+#[tokio::test]
+async fn what_another_connection_has_made_is_not_taken_over_nor_deleted() {
+    let app = called(&["g7"]);
+    let work = nameless(Existence::Unknown);
+    let (learned, _) = group_turn(&app, work, &Elsewhere, &mut Doubts::new()).await;
+    let refused = learned.group_refused.unwrap();
+    assert!(refused.contains("another connection"), "{refused}");
+    assert_eq!((learned.name, sent(&app)), (None, vec![]));
+    let mut work = nameless(Existence::Unknown);
+    work.work.wanted = false;
+    let (learned, _) = group_turn(&app, work, &Elsewhere, &mut Doubts::new()).await;
+    assert_eq!(learned.existence, Some(Existence::Absent));
+    assert_eq!((sent(&app), learned.remains.len()), (vec![], 0));
 }
 
 #[tokio::test]
