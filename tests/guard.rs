@@ -11,6 +11,7 @@ mod deciding;
 mod deletions;
 mod recovery;
 mod shapes;
+mod shown;
 
 /// With the guard as `serve` has it.
 const ON: &str = "guard = {}";

@@ -33,8 +33,12 @@ pub struct HeldRequest {
 impl HeldRequest {
     /// What was shown of it is what is approved.
     fn approved(&self) -> impl FnOnce(Arc<Guard>) -> Watch + use<> {
-        let seen = self.hold.plan.removed;
-        move |guard| Watch::Approved(guard, seen)
+        let hold = self.hold.id;
+        move |guard| Watch::Approved(guard, hold)
+    }
+
+    fn when(&self) -> Precondition {
+        self.request.when.clone()
     }
 }
 
@@ -112,8 +116,8 @@ impl Operator {
     pub async fn approve(&self, id: &str) -> Result<Approved, Declined> {
         let held = self.waiting(id).await?;
         let session = self.session(&held, held.approved())?;
-        let done = session.again(act_of(&held)?, held.hold.id).await;
-        match done {
+        let done = session.again(act_of(&held)?, held.when(), held.hold.id);
+        match done.await.map_err(|failure| told(failure, &held)) {
             Ok(written) => {
                 tracing::info!(hold = %held.hold.id, operator = self.name(), "a held request was approved");
                 Ok(Approved {
@@ -155,15 +159,15 @@ impl Operator {
         let effect = self.effect(&held).await?;
         let session = self.session(&held, held.approved())?;
         let request = BulkRequest::of(act_of(&held)?);
-        let any = vec![Ok(Precondition::default())];
-        Ok((effect, session.rehearse(request, any).await?))
+        let rehearsed = session.rehearse(request, vec![Ok(held.when())]).await?;
+        Ok((effect, rehearsed))
     }
 
     async fn effect(&self, held: &HeldRequest) -> Result<Rehearsal, Declined> {
         let session = self.session(held, Watch::Rehearsed)?;
         let request = BulkRequest::of(act_of(held)?);
-        let any = vec![Ok(Precondition::default())];
-        let effect = session.takes_away(request, any).await?;
+        let effect = session.takes_away(request, vec![Ok(held.when())]).await;
+        let effect = effect.map_err(|failure| told(failure, held))?;
         // It would change nothing.
         Ok(effect.unwrap_or_else(|| Rehearsal {
             effect: Effect {
@@ -199,6 +203,32 @@ impl Operator {
             connection,
         })
     }
+}
+
+/// What a sender would repeat is the sender's to repeat, and an operator's to drop.
+fn told(failure: Failure, held: &HeldRequest) -> Failure {
+    let Failure::Stale(now) = failure else {
+        return failure;
+    };
+    let named = held.request.when.if_match.iter().flatten();
+    let named: Vec<String> = named.map(|it| format!("W/\"{it}\"")).collect();
+    let asked = if named.is_empty() {
+        "that the sender ruled out (If-None-Match)".to_owned()
+    } else {
+        format!(
+            "and the sender asked for this only at {} (If-Match)",
+            named.join(", ")
+        )
+    };
+    let of = held.request.of.name();
+    Failure::Problem(Problem::new(
+        412,
+        format!(
+            "the {of} is at version W/\"{now}\" now, {asked}, so nothing was changed. Reject the \
+             request (drawbridge held reject {}); what is still to be done the sender asks for anew",
+            held.hold.id
+        ),
+    ))
 }
 
 /// The store found it decided, inside its transaction.

@@ -22,6 +22,7 @@ use super::{
     users::not_deleted,
 };
 use crate::{
+    plan::guard::Moved,
     scim::{
         bulk::{self, Act, BulkRequest, Operation, Verb},
         dropped::Taken,
@@ -71,11 +72,16 @@ impl Session {
 
     /// Does a held request, as the only operation; it waits no more when it
     /// is done.
-    pub(super) async fn again(&self, act: Act, closes: HoldId) -> Result<Option<Written>, Failure> {
+    pub(super) async fn again(
+        &self,
+        act: Act,
+        when: Precondition,
+        closes: HoldId,
+    ) -> Result<Option<Written>, Failure> {
         let session = self.clone();
         let request = BulkRequest::of(act);
         self.whole(async move {
-            let when = vec![Ok(Precondition::default())];
+            let when = vec![Ok(when)];
             let answers = session.bulk_whole(request, when, Some(closes)).await;
             let answer = answers.into_iter().next();
             answer.map_or(Err(Failure::Internal), |answer| answer.outcome)
@@ -115,7 +121,7 @@ fn share(end: Deadline, waits: usize) -> Deadline {
 struct Work<'s> {
     session: &'s Session,
     operations: Vec<Operation>,
-    when: Vec<Option<Result<Precondition, Problem>>>,
+    when: Vec<When>,
     outcomes: Vec<Option<Result<Option<Written>, Failure>>>,
     /// Whether what the operation is about was there after it.
     made: Vec<bool>,
@@ -162,7 +168,7 @@ impl<'s> Work<'s> {
             others: HashMap::new(),
             closes,
             dropped: vec![0; request.operations.len()],
-            when: when.into_iter().map(Some).collect(),
+            when,
             most_errors: request.fail_on_errors.unwrap_or(usize::MAX),
             operations: request.operations,
             until: session.deadline(),
@@ -355,12 +361,12 @@ impl Work<'_> {
     /// One operation as a write, decided as the single request would be.
     fn write(&mut self, place: usize) -> Result<Write, WriteError> {
         let session = self.session;
-        let when = self.when.get_mut(place).and_then(Option::take);
+        let when = self.when_of(place);
         let Some(operation) = self.operations.get_mut(place) else {
             return Err(WriteError::Missing);
         };
         let act = operation.act.as_mut().map_err(|problem| problem.clone())?;
-        let when = when.unwrap_or_else(|| Ok(Precondition::default()))?;
+        let when = when?;
         let text = match act.verb {
             Verb::Delete => String::new(),
             _ => std::mem::take(&mut act.data).to_string(),
@@ -485,16 +491,38 @@ impl Work<'_> {
             .unwrap_or_default()
     }
 
+    fn when_of(&self, place: usize) -> When {
+        let when = self.when.get(place).cloned();
+        when.unwrap_or_else(|| Ok(Precondition::default()))
+    }
+
+    /// Whether a later operation of the same transaction wrote the same resource.
+    fn is_written_after(&self, place: usize) -> bool {
+        let aim = self.aim(place);
+        let after = place.saturating_add(1)..self.operations.len();
+        after
+            .into_iter()
+            .any(|later| self.made.get(later) == Some(&true) && self.aim(later) == aim)
+    }
+
     /// What is held is an operation of its own, whatever came with it.
     async fn tell_stopped(&mut self) {
-        for (place, stopped) in std::mem::take(&mut self.stopped) {
+        for (place, mut stopped) in std::mem::take(&mut self.stopped) {
+            if let Stopped::Over(excess) = &mut stopped
+                && self.is_written_after(place)
+            {
+                // Whether that asks for otherwise is not known, so it is shown once more.
+                excess.moved = Moved::default();
+            }
             let verb = self.operations.get(place).map(|o| &o.act);
             let Some(verb) = verb.and_then(|act| Some(act.as_ref().ok()?.verb)) else {
                 continue;
             };
             let (of, id) = self.aim(place);
             let body = self.bodies.get_mut(place).map(std::mem::take);
-            let asked = Asked::new(verb, of, &id, body.unwrap_or_default().as_bytes());
+            let when = self.when_of(place).unwrap_or_default();
+            let body = body.unwrap_or_default();
+            let asked = Asked::new(verb, of, &id, (body.as_bytes(), &when));
             let told = self.session.stopped(&asked, stopped).await;
             self.settle(place, Err(told));
         }

@@ -69,7 +69,7 @@ impl Session {
         body: &[u8],
     ) -> Result<Written, Failure> {
         let session = self.clone();
-        let asked = Asked::new(Verb::Replace, Group, id, body);
+        let asked = Asked::new(Verb::Replace, Group, id, (body, &when));
         self.judged(asked, move |id| async move {
             session.replace_group_whole(&id, group, when).await
         })
@@ -108,7 +108,7 @@ impl Session {
         body: &[u8],
     ) -> Result<Written, Failure> {
         let session = self.clone();
-        let asked = Asked::new(Verb::Patch, Group, id, body);
+        let asked = Asked::new(Verb::Patch, Group, id, (body, &when));
         self.judged(asked, move |id| async move {
             session.patch_group_whole(&id, patch, when).await
         })
@@ -166,7 +166,7 @@ impl Session {
     /// identity provider's to delete (its members can be removed).
     pub async fn delete_group(&self, id: &str, when: Precondition) -> Result<(), Failure> {
         let session = self.clone();
-        let asked = Asked::new(Verb::Delete, Group, id, &[]);
+        let asked = Asked::new(Verb::Delete, Group, id, (&[], &when));
         self.judged(asked, move |id| async move {
             session.delete_group_whole(&id, when).await
         })

@@ -15,7 +15,7 @@ use crate::{
         error::Problem,
         resource::{ResourceId, ResourceType},
     },
-    store::{HoldId, Kept, Request, Room, Watch},
+    store::{HoldId, Kept, Precondition, Request, Room, Watch},
 };
 
 /// What may wait for an operator in one connection.
@@ -36,6 +36,7 @@ pub enum Stopped {
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Over(excess) if excess.anew.is_some() => write!(f, "{excess}"),
             Self::Over(excess) => write!(f, "{}", excess.over),
             Self::Protected(what) => write!(f, "{what}; nothing was changed"),
             Self::Rehearsed(plan) => write!(f, "it would do this: {}", plan.effect),
@@ -50,15 +51,22 @@ pub(super) struct Asked {
     of: ResourceType,
     id: String,
     body: Vec<u8>,
+    when: Precondition,
 }
 
 impl Asked {
-    pub(super) fn new(verb: Verb, of: ResourceType, id: &str, body: &[u8]) -> Self {
+    pub(super) fn new(
+        verb: Verb,
+        of: ResourceType,
+        id: &str,
+        (body, when): (&[u8], &Precondition),
+    ) -> Self {
         Self {
             verb,
             of,
             id: id.to_owned(),
             body: body.to_owned(),
+            when: when.clone(),
         }
     }
 
@@ -71,7 +79,10 @@ impl Asked {
             let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
             body.to_string()
         };
-        Some(of_parts(self.verb, self.of, id, body))
+        Some(Request {
+            when: self.when.clone(),
+            ..of_parts(self.verb, self.of, id, body)
+        })
     }
 }
 
@@ -97,6 +108,7 @@ fn of_parts(verb: Verb, of: ResourceType, id: ResourceId, body: String) -> Reque
         id,
         body,
         digest: digest.finalize().into(),
+        when: Precondition::default(),
     }
 }
 
@@ -183,6 +195,10 @@ impl Session {
 
     fn held_as(&self, excess: &Excess, id: Option<HoldId>) -> String {
         let end = match id {
+            Some(id) if excess.anew.is_some() => format!(
+                "It is shown anew: look at it with `drawbridge held show {id}`, then approve it \
+                 again or reject it"
+            ),
             Some(id) => format!(
                 "It is held as {id} for an operator, who can approve or reject it (drawbridge held \
                  show {id})"
@@ -192,9 +208,7 @@ impl Session {
                 .to_owned(),
         };
         format!(
-            "this request takes away too much at once: {}. It would take away {}. Nothing was \
-             changed, here or in {}. {end}",
-            excess.over,
+            "{excess}. It would take away {}. Nothing was changed, here or in {}. {end}",
             excess.effect,
             self.application()
         )

@@ -57,7 +57,7 @@ impl Session {
         body: &[u8],
     ) -> Result<Written, Failure> {
         let session = self.clone();
-        let asked = Asked::new(Verb::Replace, User, id, body);
+        let asked = Asked::new(Verb::Replace, User, id, (body, &when));
         self.judged(asked, move |id| async move {
             session.replace_user_whole(&id, user, when).await
         })
@@ -111,7 +111,7 @@ impl Session {
         body: &[u8],
     ) -> Result<Written, Failure> {
         let session = self.clone();
-        let asked = Asked::new(Verb::Patch, User, id, body);
+        let asked = Asked::new(Verb::Patch, User, id, (body, &when));
         self.judged(asked, move |id| async move {
             session.patch_user_whole(&id, patch, when).await
         })
@@ -188,7 +188,7 @@ impl Session {
     /// vanished user with access; then deletes the User and its memberships.
     pub async fn delete_user(&self, id: &str, when: Precondition) -> Result<(), Failure> {
         let session = self.clone();
-        let asked = Asked::new(Verb::Delete, User, id, &[]);
+        let asked = Asked::new(Verb::Delete, User, id, (&[], &when));
         self.judged(asked, move |id| async move {
             session.delete_user_whole(&id, when).await
         })

@@ -14,8 +14,8 @@ use crate::app;
 /// Requests that would have taken away too much at once, and wait for you.
 ///
 /// They were refused, and nothing was changed. An approved request runs against
-/// what is there by then, once, whatever the limits say; what is protected
-/// stays so. Nobody approves by waiting: after seven days a request is dropped.
+/// what is there by then, once, whatever the limits say, and takes away nobody who
+/// was not shown; what is protected stays so. Nobody approves by waiting: after seven days a request is dropped.
 #[derive(Debug, Args)]
 pub(super) struct Held {
     #[command(subcommand)]
@@ -260,6 +260,10 @@ fn list(screen: Screen, all: bool, json: bool, config: &ConfigFile) -> Result<()
         screen.line(tone, &line);
         let takes = format!("takes away {}", text(&hold["takesAway"]));
         screen.in_brief(240, Tone::Plain, "  ", &takes);
+        if let Some(at) = hold["changedAt"].as_str() {
+            let changed = format!("changed since it was held; this is what it would do at {at}");
+            screen.line(Tone::Plain, &format!("  {changed}"));
+        }
         screen.in_brief(240, Tone::Quiet, "  ", &text(&hold["why"]));
     }
     Ok(())

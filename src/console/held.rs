@@ -5,7 +5,11 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Entered, plan::lay_calls, time};
+use super::{
+    Entered,
+    plan::{lay_answers, lay_calls},
+    time,
+};
 use crate::bridge::{Declined, Failure, HeldRequest, Hold, Rehearsal};
 
 #[derive(Debug, Deserialize)]
@@ -31,6 +35,7 @@ pub(super) async fn plan(operator: Entered, id: web::Path<String>) -> HttpRespon
     told(operator.0.rehearse(&id).await.map(|(effect, plan)| {
         let mut told = rehearsed(&effect);
         lay_calls(&mut told, &plan);
+        lay_answers(&mut told, &plan);
         told
     }))
 }
@@ -69,6 +74,7 @@ fn document(connection: &str, hold: &Hold) -> Value {
         "why": hold.over.to_string(),
         "takesAway": hold.plan.to_string(),
         "plan": hold.plan,
+        "changedAt": hold.anew.map(time),
     })
 }
 

@@ -195,16 +195,20 @@ fn of_host(path: &str, public_url: Option<&str>) -> Result<Option<String>, Probl
 
 /// What a request would be answered, and what would be sent for it.
 fn foretold(plan: &Rehearsed) -> Value {
-    let answers: Vec<Value> = plan.operations.iter().map(answer).collect();
     let mut told = match &plan.effect {
         Some(effect) => rehearsed(effect),
         // Of several each has an answer of its own.
-        None if answers.len() > 1 => json!({}),
+        None if plan.operations.len() > 1 => json!({}),
         None => json!({ "takesAway": "nothing", "plan": null, "rule": null, "why": null }),
     };
-    told["answers"] = answers.into();
+    lay_answers(&mut told, plan);
     lay_calls(&mut told, plan);
     told
+}
+
+pub(super) fn lay_answers(told: &mut Value, plan: &Rehearsed) {
+    let answers: Vec<Value> = plan.operations.iter().map(answer).collect();
+    told["answers"] = answers.into();
 }
 
 pub(super) fn lay_calls(told: &mut Value, plan: &Rehearsed) {

@@ -405,6 +405,23 @@ pub struct Rehearsal {
 pub struct Excess {
     pub over: Over,
     pub effect: Effect,
+    pub moved: Moved,
+    /// An operator has approved another one.
+    pub anew: Option<Anew>,
+}
+
+/// Everybody who loses something by a write, and whom it adds to a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Moved {
+    pub takes: Vec<ResourceId>,
+    pub gives: Vec<ResourceId>,
+}
+
+/// Of how many more that is than what was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anew {
+    pub takes: u64,
+    pub gives: u64,
 }
 
 /// Something that is protected, and how (G-5).

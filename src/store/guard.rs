@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{Actor, Lane, Millis, StoreError};
+use super::{Actor, Lane, Millis, Precondition, StoreError};
 use crate::{
     plan::{
         guard::{Effect, Excess, Guard, Over, Protection},
@@ -25,9 +25,9 @@ pub enum Watch {
     #[default]
     Off,
     On(Arc<Guard>),
-    /// An operator has seen what it takes away, and from how many: only what is
-    /// protected is in its way, and of a deletion of a group whoever came since.
-    Approved(Arc<Guard>, u64),
+    /// An operator has seen what this held request does: only what is protected is in
+    /// its way, and whoever was not shown.
+    Approved(Arc<Guard>, HoldId),
     /// Nothing is written: the write ends in what it would have done.
     Rehearsed(Arc<Guard>),
 }
@@ -37,10 +37,8 @@ impl Watch {
     pub fn guard(&self) -> Option<&Guard> {
         match self {
             Self::Off => None,
-            Self::On(guard) | Self::Approved(guard, _) => {
-                Some(guard.as_ref()).filter(|guard| !guard.is_idle())
-            }
-            Self::Rehearsed(guard) => Some(guard),
+            Self::On(guard) => Some(guard.as_ref()).filter(|guard| !guard.is_idle()),
+            Self::Approved(guard, _) | Self::Rehearsed(guard) => Some(guard),
         }
     }
 }
@@ -64,8 +62,10 @@ pub struct Request {
     pub id: ResourceId,
     /// JSON; empty for a DELETE.
     pub body: String,
-    /// The same for the same request.
+    /// The same for the same request, whatever version it is for.
     pub digest: [u8; 32],
+    /// Which version it is for.
+    pub when: Precondition,
 }
 
 /// What became of a held request.
@@ -100,8 +100,9 @@ pub struct Hold {
     pub actor: String,
     pub method: String,
     pub over: Over,
-    /// What it would have done when it came.
+    /// What it would have done when it came, or when it was shown anew.
     pub plan: Effect,
+    pub anew: Option<Millis>,
 }
 
 /// How many requests wait at most, and how large they are together.

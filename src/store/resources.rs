@@ -1,5 +1,7 @@
 //! Users and groups as they are kept, and how a write of one ends.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     plan::{
         guard::{Excess, Protection, Rehearsal},
@@ -35,7 +37,8 @@ pub struct Resource {
 }
 
 /// `If-Match` / `If-None-Match` on a write, compared inside the transaction.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Precondition {
     /// The write happens only when the version is one of these.
     pub if_match: Option<Vec<u64>>,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Deed, Effect, Over, Protection, ResourceType, Rule};
+use super::{Anew, Deed, Effect, Excess, Over, Protection, ResourceType, Rule};
 
 /// Ids that a text names.
 const SHOWN: usize = 20;
@@ -49,6 +49,35 @@ impl fmt::Display for Over {
                  access is taken away"
             ),
         }
+    }
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Anew { takes, gives }) = self.anew else {
+            return write!(f, "this request takes away too much at once: {}", self.over);
+        };
+        write!(f, "this request is not what was shown any more: ")?;
+        if self.effect.of == ResourceType::User {
+            return write!(
+                f,
+                "the User was written again after it was held, and stays active by that"
+            );
+        }
+        if takes > 0 {
+            write!(
+                f,
+                "it takes away {takes} who were not among those shown, or were asked for since"
+            )?;
+        }
+        if gives > 0 {
+            let and = if takes > 0 { ", and " } else { "" };
+            write!(
+                f,
+                "{and}it adds {gives} who were not among those shown, or were taken out since"
+            )?;
+        }
+        write!(f, "; {}", self.over)
     }
 }
 

@@ -228,8 +228,13 @@ pub(super) fn keeps(
     if rejected {
         return Ok(Some(format!("{why}; {REJECTED}{KEPT}")));
     }
-    let effect = guard::deletion(db, &group, size)?;
-    let excess = Excess { over, effect };
+    let (effect, moved) = guard::deletion(db, &group, size)?;
+    let excess = Excess {
+        over,
+        effect,
+        moved,
+        anew: None,
+    };
     let (request, room) = (&late.request, late.room);
     let kept = held::keep(db, group.connection, late.id, request, &excess, room, actor)?;
     Ok(Some(match kept {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    aside, audit, doomed,
+    approved, aside, audit, doomed,
     fault::{Fault, Result},
     gone, guard, lanes, left_alone,
     members::{Flushed, Named},
@@ -456,6 +456,7 @@ pub(super) fn change(
     let replaced = |change: &MemberChange| matches!(change, MemberChange::Replace(_));
     let whole = change.members.iter().any(replaced);
     let mut named = Named::new(db, &group);
+    let mut wishes = approved::wishes(db, &group, &change.members, actor)?;
     for change in change.members {
         named.apply(change)?;
     }
@@ -490,6 +491,9 @@ pub(super) fn change(
         owners::claim_group(db, &group)?;
     }
     guard::members_go(db, &group, size, &flushed, actor)?;
+    if let Some(wishes) = &mut wishes {
+        wishes.forget_shown(db, &flushed.removed)?;
+    }
     let kept = (&*flushed.kept, flushed.kept_named);
     let let_go = upheld::members_go(db, &group, kept, actor)?;
     if group.made && group.existence != Existence::Present {

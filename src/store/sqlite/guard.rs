@@ -8,7 +8,7 @@
 use rusqlite::{Connection, Row, params};
 
 use crate::{
-    plan::guard::{Deed, Effect, Excess, Guard, LISTED, Protection, Rehearsal, Taking},
+    plan::guard::{Deed, Effect, Excess, Guard, LISTED, Moved, Protection, Rehearsal, Taking},
     scim::resource::{
         Attributes, ResourceId,
         ResourceType::{Group as GroupType, User as UserType},
@@ -17,6 +17,7 @@ use crate::{
 };
 
 use super::{
+    approved,
     fault::Result,
     groups::Group,
     members::Flushed,
@@ -34,7 +35,8 @@ pub(super) fn members_go(
     actor: &Actor,
 ) -> Result<()> {
     let rehearsed = matches!(actor.watch, Watch::Rehearsed(_));
-    let looks = !flushed.removed.is_empty() || rehearsed;
+    let approved = matches!(actor.watch, Watch::Approved(..));
+    let looks = !flushed.removed.is_empty() || rehearsed || approved && flushed.moved();
     let Some(guard) = actor.watch.guard().filter(|_| looks) else {
         return Ok(());
     };
@@ -52,8 +54,8 @@ pub(super) fn members_go(
         size: count(size),
         left,
     };
-    let effect = || {
-        Ok(Effect {
+    let whole = || {
+        let effect = Effect {
             of: GroupType,
             id: group.id,
             act: Deed::Change,
@@ -62,9 +64,14 @@ pub(super) fn members_go(
             adds: flushed.added.iter().take(LISTED).copied().collect(),
             removes: flushed.removed.iter().take(LISTED).copied().collect(),
             left: count(group.members),
-        })
+        };
+        let moved = Moved {
+            takes: flushed.removed.clone(),
+            gives: flushed.added.clone(),
+        };
+        Ok((effect, moved))
     };
-    judge(db, actor, place(group, size), (taking, &going), effect)
+    judge(db, actor, place(group, size), (taking, &going), whole)
 }
 
 /// Judges the end of a group, as it is before, with whoever else is in it: as a look
@@ -87,26 +94,13 @@ pub(super) fn group_goes(
     }
     let strangers = others.map_or(count(group.strangers), |it| it.count);
     let size = count(group.members).saturating_add(strangers);
-    let effect = || deletion(db, group, size);
+    let whole = || deletion(db, group, size);
     let place = Place {
         connection: group.connection,
         group: Some((group.key, size)),
     };
     let taking = Taking::Group { size };
-    if let Watch::Approved(guard, seen) = &actor.watch
-        && size > *seen
-    {
-        // It is not what was approved.
-        let history = removals::history(db, guard, place, actor.at)?;
-        return match guard.judge(taking, &history) {
-            Ok(()) => Ok(()),
-            Err(over) => {
-                let effect = effect()?;
-                Err(WriteError::Held(Box::new(Excess { over, effect })).into())
-            }
-        };
-    }
-    judge(db, actor, place, (taking, &[]), effect)
+    judge(db, actor, place, (taking, &[]), whole)
 }
 
 /// A protected group must not be renamed into one that is not.
@@ -160,8 +154,8 @@ pub(super) fn user_changed(
     } else if !lowered && !matches!(actor.watch, Watch::Rehearsed(_)) {
         return Ok(());
     }
-    let effect = || {
-        Ok(Effect {
+    let whole = || {
+        let effect = Effect {
             of: UserType,
             id: user.id,
             act: match after {
@@ -175,7 +169,13 @@ pub(super) fn user_changed(
             adds: Vec::new(),
             removes: Vec::new(),
             left: 0,
-        })
+        };
+        let loses = ends || lowered;
+        let moved = Moved {
+            takes: loses.then_some(user.id).into_iter().collect(),
+            gives: Vec::new(),
+        };
+        Ok((effect, moved))
     };
     let place = Place {
         connection: user.connection,
@@ -188,7 +188,7 @@ pub(super) fn user_changed(
     } else {
         Taking::Nothing
     };
-    judge(db, actor, place, (taking, &[user.key]), effect)
+    judge(db, actor, place, (taking, &[user.key]), whole)
 }
 
 /// Whether a user who has access, and keeps it, can do less by its site role.
@@ -207,10 +207,26 @@ fn judge(
     actor: &Actor,
     place: Place,
     (taking, from): (Taking, &[i64]),
-    effect: impl FnOnce() -> Result<Effect>,
+    whole: impl FnOnce() -> Result<(Effect, Moved)>,
 ) -> Result<()> {
     match &actor.watch {
-        Watch::Off | Watch::Approved(..) => Ok(()),
+        Watch::Off => Ok(()),
+        Watch::Approved(guard, hold) => {
+            let (effect, moved) = whole()?;
+            let shown = approved::shown(db, place.connection, *hold)?;
+            let Some(anew) = shown.misses(&effect, &moved) else {
+                return Ok(());
+            };
+            let history = removals::history(db, guard, place, actor.at)?;
+            let excess = Excess {
+                // It may be little by now, and is still not what was approved.
+                over: guard.judge(taking, &history).err().unwrap_or(shown.over),
+                effect,
+                moved,
+                anew: Some(anew),
+            };
+            Err(WriteError::Held(Box::new(excess)).into())
+        }
         Watch::On(guard) => {
             if !guard.enabled || taking.is_nothing() {
                 return Ok(());
@@ -218,8 +234,14 @@ fn judge(
             removals::count_anew(db, place, from)?;
             let history = removals::history(db, guard, place, actor.at)?;
             if let Err(over) = guard.judge(taking, &history) {
-                let effect = effect()?;
-                return Err(WriteError::Held(Box::new(Excess { over, effect })).into());
+                let (effect, moved) = whole()?;
+                let excess = Excess {
+                    over,
+                    effect,
+                    moved,
+                    anew: None,
+                };
+                return Err(WriteError::Held(Box::new(excess)).into());
             }
             removals::record(db, guard, place, (taking, from), actor.at)
         }
@@ -227,7 +249,7 @@ fn judge(
             removals::count_anew(db, place, from)?;
             let history = removals::history(db, guard, place, actor.at)?;
             let rehearsal = Rehearsal {
-                effect: effect()?,
+                effect: whole()?.0,
                 over: guard.judge(taking, &history).err(),
             };
             Err(WriteError::Rehearsed(Box::new(rehearsal)).into())
@@ -427,24 +449,25 @@ pub(super) fn keep_least_in_groups_of(db: &Connection, guard: &Guard, user: &Use
 
 /// What the end of a group does to so many members, of whom those are listed that are
 /// known here.
-pub(super) fn deletion(db: &Connection, group: &Group, removed: u64) -> Result<Effect> {
-    Ok(Effect {
+pub(super) fn deletion(db: &Connection, group: &Group, removed: u64) -> Result<(Effect, Moved)> {
+    let takes = members(db, group.key)?;
+    let effect = Effect {
         of: GroupType,
         id: group.id,
         act: Deed::Delete,
         added: 0,
         removed,
         adds: Vec::new(),
-        removes: listed_members(db, group.key)?,
+        removes: takes.iter().take(LISTED).copied().collect(),
         left: 0,
-    })
+    };
+    let gives = Vec::new();
+    Ok((effect, Moved { takes, gives }))
 }
 
-fn listed_members(db: &Connection, group: i64) -> Result<Vec<ResourceId>> {
-    let mut select = db.prepare_cached(
-        "SELECT user_id FROM memberships WHERE group_key = ?1 AND desired = 1 LIMIT ?2",
-    )?;
-    let most = i64::try_from(LISTED).unwrap_or(i64::MAX);
-    let ids = select.query_map([group, most], |row| id_at(row, 0))?;
+fn members(db: &Connection, group: i64) -> Result<Vec<ResourceId>> {
+    let mut select =
+        db.prepare_cached("SELECT user_id FROM memberships WHERE group_key = ?1 AND desired = 1")?;
+    let ids = select.query_map([group], |row| id_at(row, 0))?;
     Ok(ids.collect::<rusqlite::Result<_>>()?)
 }

@@ -5,13 +5,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
 use crate::{
-    plan::guard::{Excess, Protection},
+    plan::guard::{Excess, Moved, Protection},
     scim::resource::ResourceId,
     store::{Actor, Hold, HoldId, HoldState, Kept, Millis, Request, Room, Watch},
 };
 
 use super::{
-    audit, doomed,
+    approved, audit, doomed,
     fault::{Fault, Result},
     row::id_at,
 };
@@ -36,26 +36,26 @@ pub(super) fn keep(
         })
         .optional()?;
     if let Some((id, over, plan)) = before {
-        let mut shown = Excess {
-            over: serde_json::from_str(&over)?,
-            effect: serde_json::from_str(&plan)?,
-        };
-        if matches!(actor.watch, Watch::Approved(..)) && shown.effect != excess.effect {
-            // It is more by now, and that is what is approved the next time.
-            db.prepare_cached(
-                "UPDATE held SET over = ?3, plan = ?4 WHERE connection = ?1 AND id = ?2",
-            )?
+        if matches!(actor.watch, Watch::Approved(..)) {
+            show_anew(db, (connection, id), request, excess, actor)?;
+            return Ok(Kept::Before(HoldId(id), Box::new(excess.clone())));
+        }
+        // Which version it is for is as it was said last.
+        db.prepare_cached("UPDATE held SET conditions = ?3 WHERE connection = ?1 AND id = ?2")?
             .execute(params![
                 connection,
                 id.as_bytes(),
-                serde_json::to_string(&excess.over)?,
-                serde_json::to_string(&excess.effect)?,
+                serde_json::to_string(&request.when)?
             ])?;
-            shown = excess.clone();
-        }
+        let shown = Excess {
+            over: serde_json::from_str(&over)?,
+            effect: serde_json::from_str(&plan)?,
+            moved: Moved::default(),
+            anew: None,
+        };
         return Ok(Kept::Before(HoldId(id), Box::new(shown)));
     }
-    let size = i64::try_from(request.body.len()).unwrap_or(i64::MAX);
+    let size = size_of(request, excess);
     if !has_room(db, connection, size, room)? {
         return Ok(Kept::NoRoom);
     }
@@ -66,8 +66,8 @@ pub(super) fn keep(
     };
     db.prepare_cached(
         "INSERT INTO held (connection, id, at, state, blocks, bytes, digest, actor, method, resource,
-             over, plan, body)
-         VALUES (?1, ?2, ?3, 'open', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             over, plan, body, target, takes, gives, conditions)
+         VALUES (?1, ?2, ?3, 'open', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?
     .execute(params![
         connection,
@@ -82,6 +82,10 @@ pub(super) fn keep(
         serde_json::to_string(&excess.over)?,
         serde_json::to_string(&excess.effect)?,
         request.body,
+        request.id.as_bytes(),
+        approved::packed(&excess.moved.takes),
+        approved::packed(&excess.moved.gives),
+        serde_json::to_string(&request.when)?,
     ])?;
     let detail = json!({
         "hold": id.to_string(),
@@ -93,6 +97,40 @@ pub(super) fn keep(
     });
     audit::record(db, connection, actor, "hold", Some(request.id), &detail)?;
     Ok(Kept::New(id))
+}
+
+/// With the ids of whom it moves, without which it cannot be approved.
+fn size_of(request: &Request, excess: &Excess) -> i64 {
+    let Moved { takes, gives } = &excess.moved;
+    let ids = takes.len().saturating_add(gives.len()).saturating_mul(16);
+    i64::try_from(request.body.len().saturating_add(ids)).unwrap_or(i64::MAX)
+}
+
+/// It is something else by now, and that is what is approved the next time.
+fn show_anew(
+    db: &Connection,
+    (connection, id): (i64, ResourceId),
+    request: &Request,
+    excess: &Excess,
+    actor: &Actor,
+) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE held SET over = ?3, plan = ?4, takes = ?5, gives = ?6, bytes = ?7, anew = ?8,
+             target = ?9
+         WHERE connection = ?1 AND id = ?2",
+    )?
+    .execute(params![
+        connection,
+        id.as_bytes(),
+        serde_json::to_string(&excess.over)?,
+        serde_json::to_string(&excess.effect)?,
+        approved::packed(&excess.moved.takes),
+        approved::packed(&excess.moved.gives),
+        size_of(request, excess),
+        actor.at,
+        request.id.as_bytes(),
+    ])?;
+    Ok(())
 }
 
 fn has_room(db: &Connection, connection: i64, size: i64, room: Room) -> Result<bool> {
@@ -158,7 +196,7 @@ pub(super) fn note_protected(
 }
 
 const COLUMNS: &str =
-    "id, at, state, decided, decided_by, actor, method, over, plan, resource, digest, body";
+    "id, at, state, decided, decided_by, actor, method, over, plan, anew, digest, body, conditions";
 
 pub(super) fn list(
     db: &Connection,
@@ -198,6 +236,7 @@ pub(super) fn find(
         id: hold.plan.id,
         digest: row.get(10)?,
         body: row.get(11)?,
+        when: serde_json::from_str(&row.get::<_, String>(12)?)?,
     };
     Ok(Some((hold, request)))
 }
@@ -215,6 +254,7 @@ fn hold_at(row: &Row<'_>) -> Result<Hold> {
         method: text(6)?,
         over: serde_json::from_str(&text(7)?)?,
         plan: serde_json::from_str(&text(8)?)?,
+        anew: row.get(9)?,
     })
 }
 
@@ -237,7 +277,8 @@ pub(super) fn state(db: &Connection, connection: i64, id: HoldId) -> Result<Opti
     state.map(|state| state_of(&state)).transpose()
 }
 
-/// Ends the wait of a request, if it still waits. Its body is needed no more.
+/// Ends the wait of a request, if it still waits. Its body is needed no more, nor whom
+/// it moves.
 pub(super) fn decide(
     db: &Connection,
     connection: i64,
@@ -247,7 +288,8 @@ pub(super) fn decide(
 ) -> Result<()> {
     let resource = db
         .prepare_cached(
-            "UPDATE held SET state = ?3, decided = ?4, decided_by = ?5, body = '', bytes = 0
+            "UPDATE held SET state = ?3, decided = ?4, decided_by = ?5, body = '', bytes = 0,
+                 takes = NULL, gives = NULL
              WHERE connection = ?1 AND id = ?2 AND state = 'open' RETURNING plan ->> '$.id'",
         )?
         .query_row(

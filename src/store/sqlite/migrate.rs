@@ -46,6 +46,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0034_left_alone.sql"),
     include_str!("../migrations/0035_missing.sql"),
     include_str!("../migrations/0036_deletions.sql"),
+    include_str!("../migrations/0037_shown.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

@@ -40,6 +40,7 @@ use super::{
 
 mod addresses;
 mod age;
+mod approved;
 mod aside;
 mod askers;
 mod audit;

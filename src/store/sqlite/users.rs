@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    audit,
+    approved, audit,
     fault::{Fault, Result},
     given_back, guard, lanes, leaving, owners, protected, recovery, removals, returned,
     row::{check, existence_code, id_at},
@@ -564,6 +564,7 @@ pub(super) fn change(
         } else {
             upheld::removals_of(db, &user, actor)?
         };
+        approved::user_is_asked_for(db, &user, actor)?;
         let mut written = user.written(Some(before), false);
         written.groups = groups;
         return Ok(written);
@@ -593,6 +594,7 @@ pub(super) fn change(
         owners::claim_account(db, connection, user.account_key.as_deref())?;
     }
     guard::user_changed(db, &user, &judged, Some(&next), actor)?;
+    approved::user_is_asked_for(db, &user, actor)?;
     let returns = was_withdrawn && user.account.active;
     if before.account.active && !user.account.active || returns {
         lanes::keep_open_adds(db, user.key)?;

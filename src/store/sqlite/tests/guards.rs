@@ -7,7 +7,7 @@ use rusqlite::{Connection, StatementStatus};
 
 use super::*;
 use crate::{
-    plan::guard::{Deed, Guard, Rule},
+    plan::guard::{Deed, Excess, Guard, Moved, Rule},
     store::{Age, HoldId, HoldState, Kept, Request, Room, UserWritten, Watch, Why},
 };
 
@@ -204,6 +204,7 @@ fn request(n: u8, body: &str) -> Request {
         id: id(7),
         body: body.into(),
         digest: [n; 32],
+        when: always(),
     }
 }
 
@@ -218,7 +219,8 @@ async fn the_same_request_is_kept_once_and_no_more_than_there_is_room_for() {
     };
     let room = Room {
         holds: 2,
-        bytes: 10,
+        // Each with eleven ids.
+        bytes: 10 + 2 * 11 * 16,
     };
     let keep = |n, body: &str| {
         let hold = HoldId(id(100 + u64::from(n)));
@@ -235,7 +237,11 @@ async fn the_same_request_is_kept_once_and_no_more_than_there_is_room_for() {
     let (first, one) = keep(1, "1234").await;
     assert_eq!(first, Kept::New(one));
     let again = keep(1, "1234").await.0;
-    assert_eq!(again, Kept::Before(one, excess.clone()));
+    let shown = Excess {
+        moved: Moved::default(),
+        ..(*excess).clone()
+    };
+    assert_eq!(again, Kept::Before(one, Box::new(shown)));
     assert_eq!(
         keep(2, "1234567").await.0,
         Kept::NoRoom,
@@ -359,7 +365,7 @@ async fn a_hold_is_closed_with_the_write_that_does_it_or_not_at_all() {
     let (hold, group, ids) = held(&scene, 0).await;
     let approve = |change: GroupChange| {
         let by = Actor {
-            watch: Watch::Approved(Arc::default(), u64::MAX),
+            watch: Watch::Approved(Arc::default(), hold),
             ..actor()
         };
         let unit = Unit {
@@ -395,6 +401,50 @@ async fn a_hold_is_closed_with_the_write_that_does_it_or_not_at_all() {
     let decided = WriteError::Decided(HoldState::Approved);
     assert_eq!(again, Outcome::Refused(0, decided));
     assert_eq!(scene.members(&group).await.len(), 9);
+}
+
+#[tokio::test]
+async fn what_was_held_without_whom_it_takes_away_is_shown_anew_once() {
+    use crate::store::bulk::{Outcome, Unit, Write};
+    let scene = Scene::new().await;
+    let (hold, group, ids) = held(&scene, 0).await;
+    let db = Connection::open(scene.folder.path().join("d.db")).unwrap();
+    db.execute(
+        "UPDATE held SET target = NULL, takes = NULL, gives = NULL",
+        [],
+    )
+    .unwrap();
+    let by = Actor {
+        watch: Watch::Approved(Arc::default(), hold),
+        ..actor()
+    };
+    let approve = || {
+        let change = Write::ChangeGroup {
+            id: group.resource.id,
+            when: always(),
+            change: remove(&ids[..11]),
+        };
+        let unit = Unit {
+            writes: vec![change],
+            needs: Vec::new(),
+            closes: Some(hold),
+        };
+        let done = scene
+            .store
+            .write_all(scene.c, vec![unit], usize::MAX, by.clone());
+        async move { done.await.unwrap().remove(0) }
+    };
+    let Outcome::Refused(0, WriteError::Held(excess)) = approve().await else {
+        panic!("done unseen")
+    };
+    assert_eq!(excess.anew.map(|it| it.takes), Some(11));
+    let room = Room { holds: 0, bytes: 0 };
+    let request = request(1, "{}");
+    let kept = scene
+        .store
+        .hold(scene.c, HoldId(id(101)), request, *excess, room, by.clone());
+    assert!(matches!(kept.await.unwrap(), Kept::Before(same, _) if same == hold));
+    assert!(matches!(approve().await, Outcome::Done(_)));
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ async fn what_is_protected_is_not_taken_away_by_any_path() {
         ..Guard::off()
     };
     let approved = Actor {
-        watch: Watch::Approved(Arc::new(guard.clone()), u64::MAX),
+        watch: Watch::Approved(Arc::new(guard.clone()), crate::store::HoldId(id(100))),
         ..actor()
     };
     for by in [watched(guard, 0), approved] {
