@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Application, World, address, user};
+use crate::support::{Application, World, address, user, values};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaver_has_the_first_try_of_an_application_that_answers_look_ups_with_faults() {
@@ -557,4 +557,57 @@ async fn who_leaves_a_group_that_stayed_and_is_gone_all_the_same_has_left() {
         .until_upstream_has("crew", &addresses(&["m1", "m2"]))
         .await;
     world.overlook().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_waits_for_no_additions_of_others_where_each_is_a_call() {
+    let rules = "sync_wait = \"100ms\"";
+    let world = World::of(Application::DeclaredForEver, rules).await;
+    let leavers = world.users("x", 4).await;
+    let newcomers = world.users("m", 80).await;
+    let dev = world.group("dev", &leavers).await;
+    let all = ["x0", "x1", "x2", "x3"];
+    world.until_upstream_has("dev", &addresses(&all)).await;
+    world.faults(json!({ "latency_ms": 50 })).await;
+    world.forget_calls().await;
+    let path = format!("/Groups/{dev}");
+    let of_dev = async || {
+        let calls = world.calls().await;
+        let is_one = |call: &Value| {
+            let path = call["path"].as_str().unwrap_or_default();
+            call["method"] != "GET" && path.contains("/dev/members")
+        };
+        let calls = calls.into_iter().filter(is_one);
+        calls
+            .map(|call| call["method"].as_str().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let addition = json!([{ "op": "add", "path": "members", "value": values(&newcomers) }]);
+    world.patch(&path, addition).await;
+    let end = Instant::now() + Duration::from_secs(20);
+    while of_dev().await.len() < 3 {
+        assert!(Instant::now() < end, "nobody is added");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let gone = format!("members[value eq \"{}\"]", leavers[0]);
+    let removal = json!([{ "op": "remove", "path": gone }]);
+    world.patch(&path, removal).await;
+    let [_, ends, goes, _] = &leavers[..] else {
+        panic!("four were made")
+    };
+    world
+        .patch(&format!("/Users/{ends}"), active(false))
+        .await
+        .expect(200);
+    let goes = format!("/Users/{goes}");
+    world.send("DELETE", &goes, None).await.expect(204);
+    until_told(&world, "the end", nothing_is_pending).await;
+    let calls = of_dev().await;
+    let removals = calls.iter().filter(|call| *call == "DELETE").count();
+    let last = calls.iter().rposition(|call| call == "DELETE");
+    assert_eq!((removals, calls.len()), (3, 83), "{calls:?}");
+    assert!(last < Some(40), "{calls:?}");
+    let mut there: BTreeSet<String> = (0..80).map(|n| address(&format!("m{n}"))).collect();
+    there.insert(address("x3"));
+    assert_eq!(world.upstream_members("dev").await, Some(there));
 }

@@ -49,9 +49,11 @@ use waiters::{State, Waiter};
 
 /// Most pairs in one turn: bounds memory and the size of one transaction.
 const TURN_LIMIT: usize = 5_000;
-/// Where each pair is a call of its own: what takes access away must not wait
-/// for the end of a first synchronization.
+/// The same in a family, where each pair is a call of its own.
 const SINGLE_LIMIT: usize = 200;
+/// After so many calls a turn leaves the rest of its additions to the next one, so
+/// that what was done is recorded.
+const LONG: usize = 50;
 /// An idle lane is forgotten after this long; its last refusals with it.
 const KEEP_IDLE: Duration = Duration::from_secs(10);
 /// Refusals a lane remembers for requests that ask late.
@@ -233,6 +235,7 @@ impl Lanes {
 
     fn wake(&self, lane: Lane, state: &mut State) {
         state.kicked = true;
+        state.kicks = state.kicks.wrapping_add(1);
         if state.running {
             state.notify.notify_one();
         } else {

@@ -175,9 +175,16 @@ fn change_members(work: &GroupWork, can: &Capabilities, plan: &mut Plan) {
     // Access that is taken away waits for nothing; who replaces others comes
     // before them, so that the group is not empty in between.
     let (alone, replaced) = work.removes.split_at(work.alone.min(work.removes.len()));
+    // A call is filled with others, so that they do not take one more.
+    let first = match replaced {
+        [] => work.adds.len(),
+        _ => work.first.next_multiple_of(can.batch(Act::AddMembers)),
+    };
+    let (first, others) = work.adds.split_at(first.min(work.adds.len()));
     remove(work, can, plan, alone);
-    add(work, can, plan, &work.adds);
+    add(work, can, plan, first);
     remove(work, can, plan, replaced);
+    add(work, can, plan, others);
 }
 
 /// A replacement needs a look first, at whom else it would take out.
@@ -319,6 +326,7 @@ mod tests {
             adds: make(0, adds),
             removes: make(100, removes),
             alone: 0,
+            first: adds,
             full: None,
         }
     }
@@ -457,6 +465,23 @@ mod tests {
             plan_group(&few, &singly(true)).operations[..],
             [Operation::ReplaceMembers { .. }]
         ));
+    }
+
+    #[test]
+    fn additions_of_other_requests_come_after_a_replacement_in_no_more_calls() {
+        let directions = |first, batch| {
+            let work = GroupWork {
+                first,
+                ..group(5, 2)
+            };
+            let can = able(&[(Act::AddMembers, batch), (Act::RemoveMembers, 2)]);
+            directions(&plan_group(&work, &can))
+        };
+        assert_eq!(directions(2, 1), [true, true, false, true, true, true]);
+        assert_eq!(directions(1, 2), [true, false, true, true]);
+        assert_eq!(directions(2, 2), [true, false, true, true]);
+        assert_eq!(directions(3, 2), [true, true, false, true]);
+        assert_eq!(directions(1, 9), [true, false]);
     }
 
     #[test]

@@ -276,6 +276,9 @@ pub struct GroupWork {
     /// So many of them, the first, were asked for by requests that add nobody:
     /// they wait for no addition.
     pub alone: usize,
+    /// So many of the additions, the first, are of requests that remove somebody,
+    /// too: no removal waits for the others.
+    pub first: usize,
     /// The whole desired set, filled in when [`prefers_replace`] said so.
     pub full: Option<Vec<Principal>>,
 }

@@ -405,6 +405,9 @@ pub trait Store:
         seq: u64,
         users: Vec<UserKey>,
     ) -> Result<Vec<UserKey>, StoreError>;
+    /// Whether somebody is to be taken out of the group whom no turn was handed out
+    /// for that yet.
+    async fn has_new_removal(&self, key: GroupKey) -> Result<bool, StoreError>;
     /// What a pair of a family that was handed out towards `wanted` comes to now;
     /// `None` when that is not wanted any more, or cannot be sent. Takes the user's
     /// place for what is wanted, if it is free.

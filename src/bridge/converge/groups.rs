@@ -4,6 +4,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    iter,
     time::Duration,
 };
 
@@ -11,7 +12,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{
-    Doubts, Pause, identities::Identities, pause_after, remade::makes_nobodys, tell, took, word,
+    Doubts, Pause, identities::Identities, pause_after, remade::makes_nobodys, tell, took,
+    was_done, word,
 };
 use crate::{
     plan::{
@@ -59,6 +61,16 @@ pub(in crate::bridge) trait Since: Send + Sync {
     /// Whether something else was asked for of the group meanwhile.
     fn is_overtaken(&self) -> bool {
         false
+    }
+
+    /// Whether somebody is to be taken out of it whom the turn does not have.
+    async fn takes(&self) -> bool {
+        false
+    }
+
+    /// After how many calls the rest of its additions is left to the next turn.
+    fn long(&self) -> usize {
+        usize::MAX
     }
 
     /// Whether something was done, or may have been, that a look may not show yet
@@ -195,6 +207,12 @@ impl Turn<'_> {
             .take(work.alone)
             .filter(|it| sent(it))
             .count();
+        work.first = work
+            .adds
+            .iter()
+            .take(work.first)
+            .filter(|it| sent(it))
+            .count();
         work.adds.retain(sent);
         work.removes.retain(sent);
         work.full = None;
@@ -283,6 +301,13 @@ impl Turn<'_> {
             if !self.work.wanted && self.is_absent() {
                 break;
             }
+            if self
+                .gives_way(&operation, operations.as_slice(), &halves)
+                .await
+            {
+                self.leave(iter::once(operation).chain(operations).chain(halves));
+                return Pause::None;
+            }
             let gives = gives(&operation);
             if let Next::Stop(pause) = self.send(operation, &mut halves).await {
                 return self.stop(gives, operations.chain(halves), pause).await;
@@ -325,6 +350,26 @@ impl Turn<'_> {
         }
         self.leave(removals.chain(halves));
         pause
+    }
+
+    /// Whether the rest is left to the next turn, which takes away first. Whatever
+    /// else is asked for, some additions were done, or the same ones would be tried
+    /// again and again. A turn ends for its length alone where nobody is open whom
+    /// a reading at its end would have to settle.
+    async fn gives_way(&self, next: &Operation, rest: &[Operation], halves: &[Operation]) -> bool {
+        let is_add = |it: &Operation| matches!(it, Operation::AddMembers { .. });
+        let gave = |it: &Operation| is_add(it) || matches!(it, Operation::CreateGroup { .. });
+        let learned = &self.learned;
+        let mut calls = learned.calls.iter();
+        let got_on =
+            !learned.refused.is_empty() || calls.any(|call| gave(&call.0) && was_done(call));
+        if !is_add(next) || !got_on {
+            return false;
+        }
+        let is_long = learned.calls.len() >= self.since.long();
+        let left = || iter::once(next).chain(rest).map(|it| members_of(it).len());
+        is_long && halves.is_empty() && self.open.len() == left().sum::<usize>()
+            || self.since.takes().await
     }
 
     /// They go with the next turn.

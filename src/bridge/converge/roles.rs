@@ -10,7 +10,10 @@
 //! look at one user, and not at the list.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -50,6 +53,10 @@ pub(in crate::bridge) trait Counts: Send + Sync {
     async fn counting(&self, user: UserKey, wanted: bool) -> Result<Option<Counting>, StoreError>;
     /// See [`crate::store::Store::note_giving`].
     async fn gives(&self, user: UserKey, group: &str) -> Result<bool, StoreError>;
+    /// Whether somebody is to be taken out of the group whom the turn does not have.
+    async fn takes(&self) -> bool {
+        false
+    }
 }
 
 /// Works one turn of such a group off.
@@ -67,6 +74,7 @@ pub(in crate::bridge) async fn family_turn(
         group: turn.work.name,
         family,
         stopped: Mutex::default(),
+        got_on: AtomicBool::new(false),
     };
     let removes = turn.work.removes.into_iter().map(|member| (member, false));
     let adds = turn.work.adds.into_iter().map(|member| (member, true));
@@ -152,6 +160,8 @@ struct Each<'a> {
     family: &'a Family,
     /// Nothing more is sent in this turn.
     stopped: Mutex<Option<Pause>>,
+    /// Some addition came to an end.
+    got_on: AtomicBool,
 }
 
 impl Each<'_> {
@@ -175,6 +185,9 @@ impl Each<'_> {
             }
             None => (Is::Unsent, None),
         };
+        if wanted && matches!(is, Is::AsWanted(_) | Is::Refused(_)) {
+            self.got_on.store(true, Ordering::Relaxed);
+        }
         End {
             user,
             is,
@@ -226,9 +239,14 @@ impl Each<'_> {
         (self.learn(wanted, counts, result, told), holding)
     }
 
+    /// Whether the other additions are left to the next turn, which takes away first.
+    async fn gives_way(&self) -> bool {
+        self.got_on.load(Ordering::Relaxed) && self.counts.takes().await
+    }
+
     /// What is to be sent; `None` when nothing is.
     async fn counting(&self, user: UserKey, wanted: bool) -> Option<Counting> {
-        if self.stopped().is_some() {
+        if self.stopped().is_some() || wanted && self.gives_way().await {
             return None;
         }
         match self.counts.counting(user, wanted).await {

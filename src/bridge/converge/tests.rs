@@ -138,9 +138,12 @@ impl Scripted {
     }
 
     fn removes_singly(&mut self) {
-        let removal = |row: &&mut Capability| row.act == Act::RemoveMembers;
-        if let Some(row) = self.can.rows.iter_mut().find(removal) {
-            row.batch = 1;
+        self.takes_at_once(Act::RemoveMembers, 1);
+    }
+
+    fn takes_at_once(&mut self, act: Act, batch: usize) {
+        if let Some(row) = self.can.rows.iter_mut().find(|row| row.act == act) {
+            row.batch = batch;
         }
     }
 
@@ -280,6 +283,7 @@ fn group(adds: std::ops::Range<u8>, removes: std::ops::Range<u8>) -> GroupTurn {
             kept: false,
             observed: Existence::Present,
             made: false,
+            first: adds.len(),
             adds: adds.map(principal).collect(),
             removes: removes.map(principal).collect(),
             alone: 0,

@@ -195,6 +195,8 @@ async fn a_request_wakes_its_lane_and_whoever_is_gone_is_not_waited_for() {
         key: GroupKey(1),
         seq: 1,
         unread: AtomicBool::new(false),
+        kicks: 0.into(),
+        takes: false.into(),
     };
     assert!(!since.is_overtaken());
     drop(lanes.wait(LANE, 1, vec![UserKey(1)], false));

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashSet,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{
-    BOUND, Lanes, SINGLE_LIMIT, STORE_PAUSE, TURN_LIMIT,
+    BOUND, LONG, Lanes, SINGLE_LIMIT, STORE_PAUSE, TURN_LIMIT,
     brink::{self, Kept},
     waiters::{Refusal, Settled, Summary, Waiter, Waits},
 };
@@ -37,6 +37,30 @@ pub(super) struct SinceSeq<'a> {
     pub(super) seq: u64,
     /// It could not be looked who is in the group before it is deleted.
     pub(super) unread: AtomicBool,
+    /// How often the lane was woken before it was last looked what for.
+    pub(super) kicks: AtomicU64,
+    /// Somebody is to be taken out whom this turn does not have.
+    pub(super) takes: AtomicBool,
+}
+
+impl SinceSeq<'_> {
+    /// Only what woke the lane can have asked for that, so the store is read once
+    /// for each time it was woken, at most.
+    async fn has_new_removal(&self) -> bool {
+        if self.takes.load(Ordering::Relaxed) {
+            return true;
+        }
+        let kicks = self.lanes.kicks(Lane::Group(self.key));
+        if self.kicks.swap(kicks, Ordering::Relaxed) == kicks {
+            return false;
+        }
+        match self.store.has_new_removal(self.key).await {
+            Ok(true) => self.takes.store(true, Ordering::Relaxed),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "a lane cannot use the store"),
+        }
+        self.takes.load(Ordering::Relaxed)
+    }
 }
 
 #[async_trait]
@@ -97,6 +121,14 @@ impl Since for SinceSeq<'_> {
         let kicked = self.lanes.with(Lane::Group(self.key), |state| state.kicked);
         kicked == Some(true)
     }
+
+    async fn takes(&self) -> bool {
+        self.has_new_removal().await
+    }
+
+    fn long(&self) -> usize {
+        LONG
+    }
 }
 
 impl SinceSeq<'_> {
@@ -133,6 +165,10 @@ impl Counts for SinceSeq<'_> {
         self.store
             .note_giving(self.key, user, group.to_owned())
             .await
+    }
+
+    async fn takes(&self) -> bool {
+        self.has_new_removal().await
     }
 }
 
@@ -277,6 +313,7 @@ impl Lanes {
         doubts: &mut Doubts,
     ) -> Result<Option<Pause>, StoreError> {
         let limit = turn_limit(self.0.people.is_some());
+        let kicks = self.kicks(Lane::Group(key));
         let Some(mut turn) = self.0.store.begin_group_turn(key, limit).await? else {
             self.with(Lane::Group(key), |state| state.waits = None);
             return Ok(None);
@@ -309,6 +346,8 @@ impl Lanes {
             key,
             seq,
             unread: AtomicBool::new(false),
+            kicks: kicks.into(),
+            takes: AtomicBool::new(false),
         };
         let (upstream, people) = (self.0.upstream.as_ref(), self.0.people.as_ref());
         let work = send(upstream, people, turn, &since, doubts);
@@ -375,6 +414,10 @@ impl Lanes {
         if protected.least([name, title, &id]).is_some() || protected.group_names().any(is_called) {
             guess.anothers = Some(Another::Protected);
         }
+    }
+
+    fn kicks(&self, lane: Lane) -> u64 {
+        self.with(lane, |state| state.kicks).unwrap_or_default()
     }
 
     /// Of other connections at the tenant.

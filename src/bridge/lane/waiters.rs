@@ -39,6 +39,8 @@ pub(in crate::bridge) struct Waits {
 pub(super) struct State {
     pub(super) running: bool,
     pub(super) kicked: bool,
+    /// How often it was.
+    pub(super) kicks: u64,
     /// The last turn was to take access away.
     pub(super) takes: bool,
     /// What it did not send, and why.
@@ -100,6 +102,7 @@ impl State {
         Self {
             running: false,
             kicked: false,
+            kicks: 0,
             takes: false,
             waits: None,
             failed: HashSet::new(),

@@ -135,6 +135,7 @@ pub(super) fn prepare(
             adds: open.adds,
             removes: open.removes,
             alone: open.alone,
+            first: open.first,
             full,
         },
     };
@@ -179,6 +180,7 @@ pub(super) fn waiting(db: &Connection, key: GroupKey, limit: usize) -> Result<Op
             adds: open.adds,
             removes: Vec::new(),
             alone: 0,
+            first: 0,
             full: None,
         },
     }))
@@ -189,6 +191,7 @@ struct Open {
     adds: Vec<Principal>,
     removes: Vec<Principal>,
     alone: usize,
+    first: usize,
     more: bool,
 }
 
@@ -232,6 +235,11 @@ const NEW_LEAVERS: &str = concat!(
     workable!(),
     " AND u.withdrawn <> 0 AND m.sent IS NULL"
 );
+const NEW_REMOVAL: &str = concat!(
+    "SELECT 1 ",
+    workable!(),
+    " AND NOT (m.desired AND NOT u.withdrawn) AND m.sent IS NOT 0"
+);
 const NEW_WORK: &str = concat!("SELECT 1 ", workable!(), " AND m.sent IS NULL");
 /// Whose account is not refused, and not there yet.
 const WAITING: &str = "SELECT u.key, u.id, u.account_key, u.upstream_id, 1, m.seq, m.desired
@@ -251,24 +259,24 @@ const PRESENT: &str = "UPDATE memberships SET observed = 1, before = NULL, sent 
      WHERE group_key = ?1 AND user_key = ?2 AND sent IS NOT NULL";
 /// For showing what a turn costs.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 5] = [OPEN_PAIRS, NEW_WORK, ANY_OPEN, MARK, PRESENT];
+pub(super) const STATEMENTS: [&str; 6] =
+    [OPEN_PAIRS, NEW_WORK, NEW_REMOVAL, ANY_OPEN, MARK, PRESENT];
 
 fn open_pairs(db: &Connection, sql: &str, group: i64, unseen: bool, limit: usize) -> Result<Open> {
     let mut select = db.prepare_cached(sql)?;
     let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     let mut rows = select.query(params![group, unseen, one_more])?;
     let mut open = Open::default();
-    let mut adding = HashSet::new();
+    let mut adding = Vec::new();
     let mut removing = Vec::new();
     while let Some(row) = rows.next()? {
-        if open.adds.len() + removing.len() == limit {
+        if adding.len() + removing.len() == limit {
             open.more = true;
             break;
         }
         let (wanted, seq): (bool, i64) = (row.get(4)?, row.get(5)?);
         if wanted {
-            adding.insert(seq);
-            open.adds.push(principal_at(row)?);
+            adding.push((seq, principal_at(row)?));
         } else {
             // Who loses access makes room for nobody.
             let replaced = !row.get::<_, bool>(6)?;
@@ -276,10 +284,16 @@ fn open_pairs(db: &Connection, sql: &str, group: i64, unseen: bool, limit: usize
         }
     }
     // One request's changes have one number.
+    let adds: HashSet<i64> = adding.iter().map(|(seq, _)| *seq).collect();
     let (replaced, alone): (Vec<_>, Vec<_>) = removing
         .into_iter()
-        .partition(|(seq, _)| seq.is_some_and(|seq| adding.contains(&seq)));
-    open.alone = alone.len();
+        .partition(|(seq, _)| seq.is_some_and(|seq| adds.contains(&seq)));
+    let replace: HashSet<i64> = replaced.iter().filter_map(|(seq, _)| *seq).collect();
+    let (first, others): (Vec<_>, Vec<_>) = adding
+        .into_iter()
+        .partition(|(seq, _)| replace.contains(seq));
+    (open.alone, open.first) = (alone.len(), first.len());
+    open.adds = first.into_iter().chain(others).map(|(_, it)| it).collect();
     open.removes = alone
         .into_iter()
         .chain(replaced)
@@ -695,6 +709,20 @@ fn refuse(group: &mut Group, reason: &str) {
 
 fn has_open_pairs(db: &Connection, group: i64) -> Result<bool> {
     Ok(db.prepare_cached(ANY_OPEN)?.exists([group])?)
+}
+
+/// Nothing is handed out of one that is refused, or that others look after.
+pub(super) fn has_new_removal(db: &Connection, key: i64) -> Result<bool> {
+    let Some(group) = groups::by_key(db, key)?.filter(|it| it.read_only.is_none()) else {
+        return Ok(false);
+    };
+    if group.tombstone.is_none() && group.refused.is_some() {
+        return Ok(false);
+    }
+    let unseen = recovery::is_unseen(db, group.connection)?;
+    Ok(db
+        .prepare_cached(NEW_REMOVAL)?
+        .exists(params![key, unseen])?)
 }
 
 /// Work that the ended turn did not have: it had no room for it, or it came

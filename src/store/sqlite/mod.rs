@@ -563,6 +563,11 @@ impl Store for Sqlite {
             .read(|db| lanes::written_since(db, key.0, seq, users))?)
     }
 
+    async fn has_new_removal(&self, key: GroupKey) -> Result<bool, StoreError> {
+        let read = |db: &Connection| group_turn::has_new_removal(db, key.0);
+        Ok(self.readers.read(read)?)
+    }
+
     async fn counting(
         &self,
         key: GroupKey,

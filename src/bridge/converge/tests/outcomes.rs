@@ -83,6 +83,104 @@ async fn finding_bad_members_gives_way_to_what_else_is_asked_for_and_gets_on() {
     assert_eq!((added, refused, left.work.adds.len()), (96, 32, 0));
 }
 
+/// Somebody is to be taken out of the group after so many looks for that; and how
+/// many calls are many.
+struct Removing(AtomicUsize, usize);
+
+#[async_trait]
+impl Since for Removing {
+    async fn written(&self, _: Vec<UserKey>) -> Result<Vec<UserKey>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn without_row(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
+        Ok(names)
+    }
+
+    async fn takes(&self) -> bool {
+        !is_left(&self.0)
+    }
+
+    fn long(&self) -> usize {
+        self.1
+    }
+}
+
+const NEVER: usize = usize::MAX;
+
+/// One turn after the other, each with what the one before it left.
+async fn turns(app: &Scripted, mut left: GroupTurn, since: &Removing) -> Vec<(usize, usize)> {
+    let mut turns = Vec::new();
+    while !left.work.adds.is_empty() || !left.work.removes.is_empty() {
+        let before = app.calls();
+        let (learned, pause) = group_turn(app, left.clone(), since, &mut Doubts::new()).await;
+        assert_eq!(pause, Pause::None);
+        let done = learned.present.len() + learned.absent.len() + learned.refused.len();
+        let all = left.work.adds.len() + left.work.removes.len();
+        assert_eq!(done + learned.unsent.len(), all, "nobody is unknown");
+        assert!(done > 0, "it gets on");
+        turns.push((app.calls() - before, done));
+        let is_left = |member: &Principal| learned.unsent.contains(&member.user);
+        left.work.adds.retain(is_left);
+        left.work.removes.retain(is_left);
+    }
+    turns
+}
+
+#[tokio::test]
+async fn additions_give_way_to_a_removal_that_is_asked_for_meanwhile() {
+    let mut app = scripted(all_done);
+    app.takes_at_once(Act::AddMembers, 1);
+    let after_two = Removing(AtomicUsize::new(2), NEVER);
+    let turns_of = turns(&app, group(0..9, 0..0), &after_two).await;
+    assert_eq!(
+        turns_of,
+        [(3, 3), (1, 1), (1, 1), (1, 1), (1, 1), (1, 1), (1, 1)]
+    );
+    let never = Removing(AtomicUsize::new(NEVER), NEVER);
+    assert_eq!(turns(&app, group(0..9, 0..0), &never).await, [(9, 9)]);
+}
+
+#[tokio::test]
+async fn who_is_replaced_goes_after_whoever_replaces_him_also_when_turns_give_way() {
+    let mut app = scripted(all_done);
+    app.takes_at_once(Act::AddMembers, 2);
+    let always = Removing(AtomicUsize::new(0), NEVER);
+    let turns_of = turns(&app, group(0..6, 9..10), &always).await;
+    assert_eq!(turns_of, [(1, 2), (1, 2), (2, 3)]);
+    let last = app.sent.lock().unwrap().pop();
+    assert!(matches!(last, Some(Operation::RemoveMembers { .. })));
+}
+
+#[tokio::test]
+async fn additions_that_give_way_get_on_however_often_the_first_of_them_are_refused() {
+    let mut app = refuses(|user| user == 1);
+    app.takes_at_once(Act::AddMembers, 4);
+    let always = Removing(AtomicUsize::new(0), NEVER);
+    let turns_of = turns(&app, group(0..16, 0..0), &always).await;
+    // The last turn has nothing left to give way with, and finds the bad one.
+    assert_eq!(turns_of, [(2, 4), (2, 4), (6, 8)]);
+}
+
+#[tokio::test]
+async fn what_many_calls_have_done_is_recorded_before_the_others_are_sent() {
+    let after_four = || Removing(AtomicUsize::new(NEVER), 4);
+    let mut app = scripted(all_done);
+    app.takes_at_once(Act::AddMembers, 1);
+    let turns_of = turns(&app, group(0..10, 0..0), &after_four()).await;
+    assert_eq!(turns_of, [(4, 4), (4, 4), (2, 2)]);
+    // Each end would be a reading more.
+    let mut app = scripted(|_| Ok(Outcome::default()));
+    app.takes_at_once(Act::AddMembers, 1);
+    let members = (0..10).map(|n| RemoteMember {
+        account: Some(principal(n).account),
+        ..RemoteMember::default()
+    });
+    app.members.lock().unwrap().push_back(members.collect());
+    let turns_of = turns(&app, group(0..10, 0..0), &after_four()).await;
+    assert_eq!(turns_of, [(10, 10)]);
+}
+
 #[tokio::test]
 async fn an_unclear_end_leaves_its_members_unknown_and_returns_what_was_not_sent() {
     let app = scripted(|operation| match operation {

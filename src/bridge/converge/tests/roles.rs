@@ -13,6 +13,8 @@ pub(super) struct Asked {
     overtaken: Vec<UserKey>,
     /// Nobody is asked for in it any more.
     given_up: Option<String>,
+    /// Somebody is to be taken out of the group.
+    takes: bool,
 }
 
 #[async_trait]
@@ -24,6 +26,10 @@ impl Counts for Asked {
 
     async fn gives(&self, _: UserKey, group: &str) -> Result<bool, StoreError> {
         Ok(self.given_up.as_deref() != Some(group))
+    }
+
+    async fn takes(&self) -> bool {
+        self.takes
     }
 }
 
@@ -116,6 +122,22 @@ async fn each_pair_is_a_call_with_what_counts_and_removals_go_first() {
     ];
     assert_eq!(sent(&app), calls);
     assert_eq!(learned.calls.len(), 4);
+}
+
+#[tokio::test]
+async fn additions_to_a_role_give_way_to_a_removal_that_is_asked_for_meanwhile() {
+    let app = scripted(all_done);
+    let asked = Asked {
+        takes: true,
+        ..asked(role("viewer", 1), role("viewer", 1))
+    };
+    let people = People::new(false, READ_LAG);
+    let (learned, pause) = told(&app, group(0..30, 100..102), &asked, &people).await;
+    assert_eq!(pause, Pause::None);
+    assert_eq!(sorted(learned.absent), [100, 101]);
+    assert_eq!(sorted(learned.present), [0], "it gets on");
+    assert_eq!(sorted(learned.unsent), (1..30).collect::<Vec<_>>());
+    assert_eq!(app.calls(), 3);
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ fn since(scene: &Scene, seq: u64) -> SinceSeq<'_> {
         key: scene.group.key,
         seq,
         unread: AtomicBool::new(false),
+        kicks: 0.into(),
+        takes: false.into(),
     }
 }
 

@@ -195,6 +195,54 @@ async fn pairs_written_since_a_turn_was_handed_out_are_told() {
 }
 
 #[tokio::test]
+async fn it_is_told_whether_somebody_is_to_be_taken_out_whom_no_turn_has() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let cat = scene.member("cat").await;
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    let is_new = || scene.store.has_new_removal(group.key);
+    scene.change(&group, add(&[bob.resource.id])).await.unwrap();
+    let turn = scene.begin(group.key).await;
+    scene.change(&group, add(&[cat.resource.id])).await.unwrap();
+    assert!(!is_new().await.unwrap(), "that is an addition");
+    let out = remove(&[ann.resource.id]);
+    scene.change(&group, out).await.unwrap();
+    assert!(is_new().await.unwrap());
+    let learned = GroupLearned {
+        unsent: vec![bob.key],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, learned).await;
+    let turn = scene.begin(group.key).await;
+    let sides = (turn.work.adds.len(), turn.work.removes.len());
+    assert_eq!((sides, turn.work.alone), ((2, 1), 1));
+    assert!(!is_new().await.unwrap(), "this turn has it");
+    // Who is on the way in may have come in already.
+    scene.set_active(&bob, "bob", false).await;
+    scene.withdraw(bob.key).await;
+    assert!(is_new().await.unwrap());
+}
+
+#[tokio::test]
+async fn additions_of_a_request_that_removes_somebody_come_before_the_others() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let (cat, dan) = (scene.member("cat").await, scene.member("dan").await);
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    let others = add(&[bob.resource.id, cat.resource.id]);
+    scene.change(&group, others).await.unwrap();
+    let swap = change(vec![
+        MemberChange::Add(texts(&[dan.resource.id])),
+        MemberChange::Remove(texts(&[ann.resource.id])),
+    ]);
+    scene.change(&group, swap).await.unwrap();
+    let work = scene.begin(group.key).await.work;
+    let adds: Vec<_> = work.adds.iter().map(|it| it.user).collect();
+    assert_eq!(adds, [dan.key, bob.key, cat.key]);
+    assert_eq!((work.first, work.alone, work.removes.len()), (1, 0, 1));
+}
+
+#[tokio::test]
 async fn what_was_not_sent_is_as_before() {
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;
