@@ -17,6 +17,7 @@ mod by_hand;
 mod configured;
 mod faults;
 mod left_out;
+mod misread;
 mod planned;
 mod protected;
 mod restart;

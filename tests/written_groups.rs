@@ -310,8 +310,13 @@ async fn a_name_that_somebody_gave_there_is_told_and_the_one_that_is_said_here_g
     assert!(!said.contains("another name"), "{said}{wrong}");
     let again = [crews, pair("grp-3", "New"), mine];
     until_there(&world, &again).await;
-    assert_eq!(world.get(&path).await.expect(200).body["displayName"], "New");
-    let (_, calls) = world.calls_of(async { world.run(&["reconcile", "--apply"]) }).await;
+    assert_eq!(
+        world.get(&path).await.expect(200).body["displayName"],
+        "New"
+    );
+    let (_, calls) = world
+        .calls_of(async { world.run(&["reconcile", "--apply"]) })
+        .await;
     assert!(calls.iter().all(|it| it["method"] == "GET"), "{calls:?}");
 }
 

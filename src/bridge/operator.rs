@@ -285,6 +285,8 @@ pub struct Waiting {
     pub user: Option<ResourceId>,
     /// It is the membership in this group that waits, and not the end of the user.
     pub group: Option<ResourceId>,
+    /// Whether it is to come to be.
+    pub wanted: bool,
     pub reason: String,
 }
 
@@ -457,6 +459,7 @@ impl Operator {
             waiting.extend(users.into_iter().map(|user| Waiting {
                 user: Some(user),
                 group,
+                wanted: waits.wanted,
                 reason: waits.reason.clone(),
             }));
         }
@@ -465,6 +468,7 @@ impl Operator {
         waiting.extend(delayed.into_iter().map(|(user, delay)| Waiting {
             user: Some(user),
             group: None,
+            wanted: true,
             reason: why(&delay),
         }));
         Ok(waiting)

@@ -351,7 +351,10 @@ fn show_waiting(screen: Screen, connection: &Value) {
     let all = connection["waiting"].as_array().into_iter().flatten();
     for waits in all.take(SHOWN) {
         let what = match (waits["user"].as_str(), waits["group"].as_str()) {
-            (Some(user), Some(group)) => format!("User {user} in Group {group}, remove"),
+            (Some(user), Some(group)) => {
+                let asked = text(&waits["asked"]);
+                format!("User {user} in Group {group}, {asked}")
+            }
             (None, Some(group)) => format!("Group {group}, delete"),
             (user, None) => format!("User {}", user.unwrap_or_default()),
         };

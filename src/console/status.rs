@@ -89,6 +89,7 @@ fn connection(of: &ConnectionStatus) -> Value {
         "waiting": of.waiting.iter().map(|waits| json!({
             "user": waits.user.map(|user| user.to_string()),
             "group": waits.group.map(|group| group.to_string()),
+            "asked": waits.group.map(|_| if waits.wanted { "add" } else { "remove" }),
             "reason": waits.reason,
         })).collect::<Vec<_>>(),
         "failing": of.failing.iter().map(|failing| json!({

@@ -306,6 +306,7 @@ fn waits(watched: &Watched, verdict: &Verdict, users: &[UserKey]) -> Option<Wait
     (!users.is_empty()).then(|| Waits {
         users: users.to_vec(),
         group: Some(id),
+        wanted: false,
         reason: format!(
             "at least {least} must stay in the Group {id}, and {why}; it is looked at again"
         ),

@@ -312,6 +312,7 @@ async fn it_is_told_for_whom_a_lane_waits_and_whether_that_is_the_end_of_access(
     let waits = |user| Waits {
         users: vec![UserKey(user)],
         group: Some(clock::new_id()),
+        wanted: false,
         reason: "nobody is shown".into(),
     };
     let (going, ending) = (waits(1), waits(2));

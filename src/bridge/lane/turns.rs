@@ -271,6 +271,7 @@ impl Lanes {
         let waits = waits.or(left.map(|reason| Waits {
             users: vec![key],
             group: None,
+            wanted: false,
             reason,
         }));
         self.with(Lane::User(key), |state| {
@@ -520,12 +521,22 @@ impl Lanes {
     }
 }
 
-/// Who is not taken out of a group for now, as the application says of it.
+/// Who is not taken out of a group for now, as the application says of it; else who
+/// is not put into it.
 fn stay(learned: &GroupLearned, group: ResourceId) -> Option<Waits> {
+    waits(learned, group, false).or_else(|| waits(learned, group, true))
+}
+
+fn waits(learned: &GroupLearned, group: ResourceId, wanted: bool) -> Option<Waits> {
     let mut users = Vec::new();
     let mut why = None;
     for (operation, _, took) in &learned.calls {
-        if let (Operation::RemoveMembers { members, .. }, Some(left)) = (operation, &took.left) {
+        let members = match operation {
+            Operation::RemoveMembers { members, .. } if !wanted => members,
+            Operation::AddMembers { members, .. } if wanted => members,
+            _ => continue,
+        };
+        if let Some(left) = &took.left {
             users.extend(members.iter().map(|member| member.user));
             why = why.or(Some(left));
         }
@@ -533,6 +544,7 @@ fn stay(learned: &GroupLearned, group: ResourceId) -> Option<Waits> {
     why.map(|reason| Waits {
         users,
         group: Some(group),
+        wanted,
         reason: reason.clone(),
     })
 }

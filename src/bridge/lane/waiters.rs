@@ -27,11 +27,14 @@ pub(in crate::bridge) enum Settled {
 }
 
 /// Who is not taken out of a group yet, or whose account is not ended, because of
-/// what that group shows; or of what is left of an end that cannot be done now.
+/// what that group shows; or of what is left of an end that cannot be done now; or
+/// who is not put into one for a reason that is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::bridge) struct Waits {
     pub(in crate::bridge) users: Vec<UserKey>,
     pub(in crate::bridge) group: Option<ResourceId>,
+    /// Whether they are to be in it.
+    pub(in crate::bridge) wanted: bool,
     pub(in crate::bridge) reason: String,
 }
 

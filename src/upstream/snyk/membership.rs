@@ -20,7 +20,7 @@ use crate::{
     upstream::{
         MemberOutcome::{self, Applied, Seen, Waits},
         Outcome, UpstreamError,
-        client::Priority,
+        client::{Priority, note_left},
     },
 };
 
@@ -155,14 +155,29 @@ impl Snyk {
     }
 
     async fn raise_user(&self, pair: Pair<'_>, user: &str) -> Result<MemberOutcome, UpstreamError> {
+        if let Some(waits) = self.awaits_try(pair, user) {
+            return Ok(waits);
+        }
+        let done = self.raise_once(pair, user).await;
+        if matches!(done, Ok(Applied | Seen)) {
+            self.conflicts.settle(pair.group, user);
+            self.unshown.settle(pair.group, user);
+        }
+        done
+    }
+
+    async fn raise_once(&self, pair: Pair<'_>, user: &str) -> Result<MemberOutcome, UpstreamError> {
         let counts = pair.counts.unwrap_or(pair.own);
         self.recall_holding(pair, user);
         if self.is_given(pair, user, true) {
             return Ok(Seen);
         }
+        // Why it was not as a look, or what is known, has shown it.
+        let mut exists = None;
+        let mut missing = None;
         if self.memory.membership(pair.group, user).is_none() && !pair.who.has {
             match self.create(pair.group, user, counts).await {
-                Err(UpstreamError::Exists { .. }) => {}
+                Err(UpstreamError::Exists { reason }) => exists = Some(reason),
                 done => return done.map(|()| Applied),
             }
         }
@@ -171,19 +186,24 @@ impl Snyk {
         }
         for _ in 0..LOOKS {
             let now = self.now(pair.group, user, Priority::Ordinary).await?;
+            if let (None, Some(reason)) = (&now.is, &exists) {
+                return self.conflict(pair, user, reason);
+            }
             if self.families.place(pair.group, pair.own).is_none() {
                 self.know_roles(pair.group).await?;
             }
             let standing = |now: &Membership| self.standing(pair, now);
             let step = now.step(|now| step_up(pair.own, counts, now, standing));
             match self.take(pair, user, &now, step, Priority::Ordinary).await {
-                // It was not as the look has shown it.
-                Err(UpstreamError::Exists { .. }) => {}
-                Err(UpstreamError::Missing { .. }) if now.is.is_some() => {}
+                Err(UpstreamError::Exists { reason }) => exists = Some(reason),
+                Err(UpstreamError::Missing { reason }) if now.is.is_some() => {
+                    missing = Some(reason);
+                }
                 done => return done,
             }
         }
-        Ok(Waits(self.lags().read_lag))
+        let reason = missing.or(exists).unwrap_or_default();
+        self.conflict(pair, user, &reason)
     }
 
     pub(super) fn standing(&self, pair: Pair<'_>, now: &Membership) -> Standing {
@@ -234,7 +254,10 @@ impl Snyk {
                 found.map_err(|error| self.stays_for(pair.group, error))?
             }
         };
-        let Some(user) = user else { return Ok(Seen) };
+        let Some(user) = user else {
+            return Ok(self.not_shown(pair, &pair.who.account).unwrap_or(Seen));
+        };
+        self.conflicts.settle(pair.group, &user);
         if let Some(end) = self.lower_user(pair, &user).await? {
             return Ok(end);
         }
@@ -244,7 +267,7 @@ impl Snyk {
         }
     }
 
-    /// `None`: the user is not in the Snyk Group.
+    /// `None`: the user is not in the Snyk Group, as far as looks can tell.
     async fn lower_user(
         &self,
         pair: Pair<'_>,
@@ -254,15 +277,22 @@ impl Snyk {
         if self.is_given(pair, user, false) {
             return Ok(Some(Seen));
         }
+        if let Some(waits) = self.awaits_look(pair, user) {
+            return Ok(Some(waits));
+        }
         if let Some(done) = self.lower_as_told(pair, user).await {
             return done.map(Some);
         }
+        let mut missing = None;
         for _ in 0..LOOKS {
             let now = self.now(pair.group, user, Priority::Revocation).await;
             let now = now.map_err(|error| self.stays_for(pair.group, error))?;
             if now.is.is_none() {
-                return Ok(None);
+                // What is not found either is another witness.
+                let waits = || self.not_shown(pair, user);
+                return Ok(missing.map_or_else(waits, |_| None));
             }
+            self.unshown.settle(pair.group, user);
             let step = now.step(|now| step_down(pair.own, pair.counts, now));
             match self
                 .take(pair, user, &now, step, Priority::Revocation)
@@ -270,9 +300,17 @@ impl Snyk {
             {
                 // Gone between the look and the call, or another one is in its
                 // place.
-                Err(UpstreamError::Missing { .. }) => {}
+                Err(UpstreamError::Missing { reason }) => missing = Some(reason),
                 done => return done.map(Some),
             }
+        }
+        if let Some(reason) = missing {
+            tracing::warn!(group = pair.group, %user, %reason, "Snyk does not find what it shows");
+            note_left(format!(
+                "of the Snyk Group {} Snyk shows a membership of the user, and {reason} \
+                to its end; it is tried again",
+                pair.group
+            ));
         }
         Ok(Some(Waits(self.lags().read_lag)))
     }
@@ -397,7 +435,11 @@ impl Snyk {
     }
 
     async fn create(&self, group: &str, user: &str, role: &str) -> Result<(), UpstreamError> {
-        let id = self.api.create(group, user, role).await?;
+        let made = self.api.create(group, user, role).await;
+        if matches!(made, Err(UpstreamError::Unknown { .. })) {
+            self.unshown.may_be_there(group, user);
+        }
+        let id = made?;
         self.note_given(group, user, role);
         self.memory.done(group, user, (&id, role), "");
         Ok(())
@@ -434,6 +476,7 @@ impl Snyk {
         match &gone {
             Ok(()) => {
                 self.memory.ended(group, user, membership);
+                self.unshown.settle(group, user);
                 self.several.forget(group, user);
             }
             Err(UpstreamError::Missing { .. }) => self.memory.forget(group, user),

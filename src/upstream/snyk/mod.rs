@@ -33,6 +33,7 @@ pub mod api;
 mod as_told;
 mod capabilities;
 mod check;
+mod conflicts;
 mod count;
 mod families;
 mod lately;
@@ -48,6 +49,7 @@ mod several;
 #[cfg(test)]
 mod tests;
 mod unread;
+mod unshown;
 mod wire;
 mod withdrawal;
 mod words;
@@ -67,6 +69,8 @@ pub fn open(settings: Settings) -> Result<Arc<dyn Upstream>, String> {
         families: Families::new(&settings),
         memory: Memory::sharing(&administrators.common),
         lately: lately::Lately::default(),
+        unshown: unshown::Unshown::default(),
+        conflicts: conflicts::Conflicts::default(),
         administrators,
         lags: OnceLock::new(),
         sso_users: accounts::SsoUsers::default(),
@@ -86,6 +90,8 @@ struct Snyk {
     families: Families,
     memory: Memory,
     lately: lately::Lately,
+    unshown: unshown::Unshown,
+    conflicts: conflicts::Conflicts,
     administrators: Arc<Administrators>,
     lags: OnceLock<Lags>,
     sso_users: accounts::SsoUsers,

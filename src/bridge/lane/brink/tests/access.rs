@@ -27,6 +27,7 @@ impl Scene {
             waits: Some(Waits {
                 users: vec![turn.work.principal.user],
                 group: Some(id),
+                wanted: false,
                 reason,
             }),
             keeps: Vec::new(),

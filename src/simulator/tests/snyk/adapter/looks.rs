@@ -70,6 +70,43 @@ async fn a_removal_goes_out_although_a_lagging_look_would_not_show_the_member() 
 }
 
 #[actix_web::test]
+async fn of_who_was_read_to_be_there_a_look_that_shows_nothing_is_no_proof() {
+    for (lag, again) in [
+        (Duration::ZERO, Ok(MemberOutcome::Applied)),
+        (LAG, Ok(MemberOutcome::Waits(LAG))),
+    ] {
+        let stand = Stand::new(|_| {}).await;
+        stand.upstream.begin(&crate::upstream::Lags {
+            read_lag: lag,
+            ..crate::upstream::Lags::default()
+        });
+        stand.read().await;
+        let ids = vec![email("ben")];
+        stand.fails(Failure::LeftOut { ids }, "list_memberships");
+        let unshown = stand.remove(MEMBER, "ben", None).await;
+        assert_eq!(unshown, Ok(MemberOutcome::Waits(lag)));
+        assert_eq!(stand.called(), ["list_memberships"]);
+        let end = stand.remove(MEMBER, "ben", None).await;
+        match (&end, &again) {
+            (Ok(MemberOutcome::Waits(rest)), Ok(MemberOutcome::Waits(_))) => {
+                assert!(*rest <= lag);
+                assert_eq!(stand.called(), [""; 0], "it is too early");
+            }
+            _ => {
+                assert_eq!(end, again);
+                assert_eq!(stand.called(), ["list_memberships", "delete_membership"]);
+            }
+        }
+    }
+    // Where nothing is known one look is enough.
+    let stand = Stand::new(|_| {}).await;
+    let nobody = stand.remove(MEMBER, "cat", None).await;
+    assert_eq!(nobody, Ok(MemberOutcome::Seen));
+}
+
+const LAG: Duration = Duration::from_secs(3_600);
+
+#[actix_web::test]
 async fn what_a_look_soon_after_the_start_shows_of_another_connection_is_no_refusal() {
     let company = with_an_auditor();
     for (sent_lately, lag, refused) in [(true, 3_600, false), (true, 0, true), (false, 3_600, true)]
