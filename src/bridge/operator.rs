@@ -443,6 +443,7 @@ impl Operator {
                     waiting.push(Waiting {
                         user: None,
                         group: waits.group,
+                        wanted: false,
                         reason: waits.reason,
                     });
                     continue;

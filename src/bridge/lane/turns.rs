@@ -136,6 +136,7 @@ impl SinceSeq<'_> {
         self.unread.load(Ordering::Relaxed).then(|| Waits {
             users: Vec::new(),
             group: Some(group),
+            wanted: false,
             reason: UNREAD.to_owned(),
         })
     }

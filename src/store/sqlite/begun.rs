@@ -51,7 +51,12 @@ pub(super) fn finish(db: &Connection, connection: i64, actor: &Actor) -> Result<
              FROM deletions d JOIN users u ON u.key = d.user_key WHERE u.connection = ?1",
         )?
         .query_map([connection], |row| {
-            Ok((UserKey(row.get(0)?), id_at(row, 1)?, row.get(2)?, row.get(3)?))
+            Ok((
+                UserKey(row.get(0)?),
+                id_at(row, 1)?,
+                row.get(2)?,
+                row.get(3)?,
+            ))
         })?
         .collect::<rusqlite::Result<Vec<(UserKey, ResourceId, String, bool)>>>()?;
     let mut done = 0;

@@ -10,8 +10,9 @@ use crate::store::{
 };
 
 use super::{
+    begun,
     fault::{Fault, Result},
-    begun, groups, held, leaving, users,
+    groups, held, leaving, users,
 };
 
 /// Works the units off in order, until there were `most_errors` of them: every

@@ -383,9 +383,7 @@ impl Store for Sqlite {
     }
 
     async fn finish_deletions(&self, c: ConnectionKey, actor: Actor) -> Result<u64, StoreError> {
-        let write = self
-            .writer
-            .write(move |db| begun::finish(db, c.0, &actor));
+        let write = self.writer.write(move |db| begun::finish(db, c.0, &actor));
         Ok(write.await? as u64)
     }
 

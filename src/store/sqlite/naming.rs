@@ -100,7 +100,14 @@ pub(super) fn call_again(
     group.renamed = true;
     save(db, &group)?;
     let (connection, id) = (group.connection, Some(group.id));
-    audit::record(db, connection, actor, "drift", id, &json!({ "renamed": true }))?;
+    audit::record(
+        db,
+        connection,
+        actor,
+        "drift",
+        id,
+        &json!({ "renamed": true }),
+    )?;
     repaired.lanes.push(Lane::Group(key));
     Ok(repaired)
 }

@@ -272,7 +272,9 @@ impl Hydden {
     async fn is_called(&self, at: Values<'_>, title: &str) -> Result<(), ()> {
         let found = self.call(Name::GetGroup, at, &[]).await.map_err(|_| ())?;
         let id = at.first().map(|(_, id)| *id);
-        answers::written(found, id, title).map(|_| ()).map_err(|_| ())
+        answers::written(found, id, title)
+            .map(|_| ())
+            .map_err(|_| ())
     }
 
     async fn call(

@@ -19,7 +19,9 @@ impl Pass<'_> {
         let listed = self.session.connection.upstream.groups().await;
         let listed = listed.map_err(|error| self.unreadable(&error))?;
         let listed = listed.into_iter();
-        Ok(listed.map(|it| (it.name.clone(), self.called(&it))).collect())
+        Ok(listed
+            .map(|it| (it.name.clone(), self.called(&it)))
+            .collect())
     }
 
     fn called(&self, group: &RemoteGroup) -> String {
