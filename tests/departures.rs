@@ -235,16 +235,49 @@ async fn a_user_who_is_written_while_a_deletion_waits_is_not_deleted_over_it() {
     let users = world.users("u", 2).await;
     let path = format!("/Users/{}", users[0]);
     let activated = json!([{ "op": "replace", "path": "active", "value": true }]);
-    // Cut short, a deletion is not done over what was written since.
     let asked = user_is_leaving(&world, &users[0], false, None).await;
-    world.faults(json!({})).await;
-    let silent = json!({ "rules": [{ "failure": "silent", "operation": "deactivate_user" }] });
-    world.faults(silent).await;
-    world.patch(&path, activated.clone()).await.expect(200);
+    // The application stays silent, so this one waits as well.
+    let (base, client) = (&world.base, &world.client);
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": activated,
+    });
+    let request = client.patch(format!("{base}{path}")).body(body.to_string());
+    let request = request.header("content-type", "application/scim+json");
+    let written = tokio::spawn(request.bearer_auth(&world.token).send());
+    let end = Instant::now() + Duration::from_secs(5);
+    while world.get(&path).await.expect(200).body["active"] != true {
+        assert!(Instant::now() < end, "it is not written");
+    }
     world.kill_bridge();
-    let _ = asked.await.unwrap();
+    assert!(asked.await.unwrap().is_err() && written.await.unwrap().is_err());
     world.faults(json!({})).await;
     world.start_bridge();
     assert_eq!(world.get(&path).await.expect(200).body["active"], true);
+    world.overlook().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_of_one_version_of_a_user_deletes_no_later_one() {
+    let world = World::with("sync_wait = \"20s\"", &["--empty"]).await;
+    let users = world.users("u", 1).await;
+    let path = format!("/Users/{}", users[0]);
+    let version = world.get(&path).await.expect(200).body["meta"]["version"].clone();
+    let version = version.as_str().expect("a version");
+    let asked = user_is_leaving(&world, &users[0], false, Some(version)).await;
+    let title = json!([{ "op": "replace", "path": "nickName", "value": "Ann" }]);
+    let later = world.patch(&path, title);
+    let answered = async {
+        let end = Instant::now() + Duration::from_secs(5);
+        while world.get(&path).await.expect(200).body["nickName"] != "Ann" {
+            assert!(Instant::now() < end, "it is not written");
+        }
+        world.faults(json!({})).await;
+        asked.await.unwrap().expect("an answer").status().as_u16()
+    };
+    let (later, answered) = tokio::join!(later, answered);
+    later.expect(200);
+    assert_eq!(answered, 412);
+    world.get(&path).await.expect(200);
     world.overlook().await;
 }

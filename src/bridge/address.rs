@@ -1,5 +1,5 @@
-//! The address of a user who has an account that is known by it: where an application
-//! has no way to change it, another one would be somebody else's, and whatever is
+//! The address of a user whose account was found by it: where an application has
+//! no way to change it, another one would be somebody else's, and whatever is
 //! asked for later would be done to the old one. So it is refused, with the
 //! reason that the table of capabilities has, unless the account has that
 //! address in the application by now, or the user leaves. Any other attribute may change, and an
@@ -43,10 +43,10 @@ pub(super) fn keeps(
     ))
 }
 
-/// Whether the application has no way to change the addresses that accounts are
-/// known by.
+/// Whether the application has no way to change addresses by which it is found
+/// who is who.
 pub(super) fn is_fixed(upstream: &dyn Upstream) -> bool {
-    !upstream.capabilities().can(Act::RenameUser)
+    upstream.finds_accounts() && !upstream.capabilities().can(Act::RenameUser)
 }
 
 /// The address that a change gives a user who is linked to an account with

@@ -10,8 +10,8 @@ use super::{
     run, run_operated, run_with,
 };
 
-/// How many seeds a lie is given to come out.
-const SEEDS: std::ops::Range<u64> = 0..20;
+/// How many seeds a lie is given to come out untold.
+const SEEDS: std::ops::Range<u64> = 0..60;
 
 fn is_caught(lie: Lie, word: &str) -> bool {
     SEEDS
