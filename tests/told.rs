@@ -190,3 +190,20 @@ async fn a_group_for_which_the_application_always_asks_for_a_pause_stops_no_othe
     let (said, ok) = reconciles(&world, &["--apply"]);
     assert!(!ok && said.contains("nothing was changed"), "{said}");
 }
+
+/// The application has no way to change the address of an account, and says so nowhere.
+#[tokio::test]
+async fn an_account_that_keeps_the_address_of_before_is_told() {
+    let world = World::start().await;
+    let ann = world.users("ann", 1).await.remove(0);
+    let path = format!("/Users/{ann}");
+    let renamed = |name: &str| json!([{ "op": "replace", "value": { "userName": address(name) } }]);
+    let told = async || world.status().await["connections"][0]["otherAddress"].clone();
+    assert_eq!(told().await, json!([]));
+    world.patch(&path, renamed("bob")).await.expect(200);
+    assert_eq!(told().await, json!([ann]));
+    let (said, wrong, ok) = world.run(&["status"]);
+    assert!(ok && said.contains("another address"), "{said}{wrong}");
+    world.patch(&path, renamed("ann0")).await.expect(200);
+    assert_eq!(told().await, json!([]));
+}

@@ -17,8 +17,8 @@ use crate::{
     scim::resource::{ResourceId, ResourceType},
     store::{
         Actor, Counts, Delay, Drifted, Elsewhere, Health, Imported, Lane, Left, LeftAlone, Millis,
-        NotOffered, Place, Recovery, Refused, RefusedResource, Returned, Store, StoreError, Twins,
-        Watch, WithUnknown, audit::AuditRow,
+        NotOffered, Place, Recovery, Refused, RefusedResource, Returned, Store, StoreError,
+        StoredUser, Twins, Watch, WithUnknown, audit::AuditRow,
     },
     upstream::Condition,
 };
@@ -131,6 +131,9 @@ pub struct ConnectionStatus {
     /// What may be what creations have made of which no answer came, and is left
     /// alone; at most so many.
     pub left_alone: Vec<LeftAlone>,
+    /// Active Users whose account has another address in the application than is said
+    /// here, as it cannot be changed there; at most so many.
+    pub other_address: Vec<ResourceId>,
     /// Groups with members that are no User, as the application's list of accounts does
     /// not have theirs; at most so many.
     pub with_unknown: Vec<WithUnknown>,
@@ -507,6 +510,24 @@ impl Operator {
         Ok(several)
     }
 
+    async fn with_other_address(
+        &self,
+        connection: &Connection,
+    ) -> Result<Vec<ResourceId>, StoreError> {
+        let users = self
+            .bridge
+            .store
+            .said_otherwise(connection.key, SHOWN)
+            .await?;
+        let project = |user: &_| connection.upstream.project(user).ok()?.key;
+        let differs = |user: &StoredUser| {
+            let said = project(&user.row.attributes);
+            user.row.account.active && said.is_some() && said != user.row.account_key
+        };
+        let differing = users.into_iter().filter(differs);
+        Ok(differing.map(|user| user.id).collect())
+    }
+
     /// Rows of the audit after a number, oldest first.
     pub async fn audit(&self, after: i64, most: usize) -> Result<Vec<AuditRow>, StoreError> {
         self.bridge.store.audit(after, most).await
@@ -538,6 +559,7 @@ impl Operator {
                 shown_again: store.shown_again(connection.key).await?,
                 not_offered: store.not_offered(connection.key, SHOWN).await?,
                 left_alone: store.left_alone(connection.key, SHOWN).await?,
+                other_address: self.with_other_address(connection).await?,
                 with_unknown: store.with_unknown(connection.key, SHOWN).await?,
                 single: connection.upstream.has_families(),
                 revocation_open: self.bridge.revocation_open(connection.key).await?,

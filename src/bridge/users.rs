@@ -285,7 +285,9 @@ impl Session {
             projection.account.role = plain.map(str::to_owned);
         }
         let kept = stored.and_then(|s| s.row.account_key.clone());
-        let account_key = if stored.is_some_and(|stored| self.may_follow(stored)) {
+        // The store keeps the one of whoever has an account, and knows that another was said.
+        let says = |stored: &StoredUser| stored.linked || self.may_follow(stored);
+        let account_key = if stored.is_some_and(says) {
             projection.key.or(kept)
         } else {
             kept.or(projection.key)

@@ -209,6 +209,7 @@ fn show(screen: Screen, status: &Value) {
         show_collisions(screen, connection);
         show_several(screen, connection);
         show_left_alone(screen, connection);
+        show_other_address(screen, connection);
         readings::show(screen, connection);
         for what in ["pending", "refused", "staged"] {
             let counts = counts(&connection[what]);
@@ -322,6 +323,20 @@ fn show_left_alone(screen: Screen, connection: &Value) {
             text(&group["at"]),
         );
         screen.paragraph(Tone::Bad, "  ", &line);
+    }
+}
+
+/// What is as the application's table of capabilities says is no fault of its state.
+fn show_other_address(screen: Screen, connection: &Value) {
+    let all = connection["otherAddress"].as_array();
+    for user in all.into_iter().flatten().take(SHOWN) {
+        let line = format!(
+            "note: the account of User {} has another address in the application than is said \
+             here; it cannot be changed from here, and access stays with that account: have it changed \
+             there, or delete the User and make it anew",
+            user.as_str().unwrap_or_default()
+        );
+        screen.paragraph(Tone::Plain, "  ", &line);
     }
 }
 

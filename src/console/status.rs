@@ -124,6 +124,7 @@ fn connection(of: &ConnectionStatus) -> Value {
             "name": it.name,
             "memberships": it.asked,
         })).collect::<Vec<_>>(),
+        "otherAddress": of.other_address.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "leftAlone": of.left_alone.iter().map(|it| json!({
             "group": it.group.to_string(),
             "name": it.title,

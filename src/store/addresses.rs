@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 
-use super::{Lane, StoreError};
+use super::{Lane, StoreError, StoredUser};
 use crate::{
     plan::state::{ConnectionKey, UserKey},
     scim::resource::ResourceId,
@@ -56,6 +56,13 @@ pub struct LeftOver {
 
 #[async_trait]
 pub trait Addresses {
+    /// Users of whom another address was said than their account was known by then,
+    /// those who were written last first, at most so many. It may be theirs by now.
+    async fn said_otherwise(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> Result<Vec<StoredUser>, StoreError>;
     /// Those of some accounts that users have who must have nothing.
     async fn left_over(
         &self,

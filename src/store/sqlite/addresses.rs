@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     plan::state::{ConnectionKey, Existence, Principal, UserKey},
-    store::{Addresses, Lane, LeftOver, ShownAccount, StoreError, Twins},
+    store::{Addresses, Lane, LeftOver, ShownAccount, StoreError, StoredUser, Twins},
 };
 
 use super::{
@@ -270,8 +270,47 @@ pub(super) fn forget(db: &Connection, connection: i64, ended: &Principal) -> Res
     Ok(())
 }
 
+/// Another address is said of a user than the account has.
+pub(super) fn note_otherwise(db: &Connection, user: i64) -> Result<()> {
+    db.prepare_cached("UPDATE users SET said_otherwise = 1 WHERE key = ?1 AND said_otherwise = 0")?
+        .execute([user])?;
+    Ok(())
+}
+
+fn said_otherwise(db: &Connection, connection: i64, most: usize) -> Result<Vec<StoredUser>> {
+    let keys = db
+        .prepare_cached(
+            "SELECT key FROM users
+             WHERE connection = ?1 AND said_otherwise = 1 AND tombstone IS NULL
+             ORDER BY modified DESC LIMIT ?2",
+        )?
+        .query_map(
+            params![connection, i64::try_from(most).unwrap_or(i64::MAX)],
+            |row| row.get(0),
+        )?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    let mut found = Vec::with_capacity(keys.len());
+    for key in keys {
+        found.extend(
+            users::by_key(db, key)?
+                .map(|user| user.stored())
+                .transpose()?,
+        );
+    }
+    Ok(found)
+}
+
 #[async_trait]
 impl Addresses for Sqlite {
+    async fn said_otherwise(
+        &self,
+        c: ConnectionKey,
+        most: usize,
+    ) -> std::result::Result<Vec<StoredUser>, StoreError> {
+        let read = move |db: &Connection| said_otherwise(db, c.0, most);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
     async fn left_over(
         &self,
         c: ConnectionKey,

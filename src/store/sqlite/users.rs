@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    approved, audit,
+    addresses, approved, audit,
     fault::{Fault, Result},
     given_back, guard, lanes, leaving, owners, protected, recovery, removals, returned,
     row::{check, existence_code, id_at},
@@ -532,8 +532,10 @@ pub(super) fn change(
     check(when, user.version)?;
     let before = user.row()?;
     let stored = user.stored()?;
+    let mut otherwise = false;
     let next = decide(&stored)?.map(|mut row| {
         let kept = before.account_key.clone();
+        otherwise = stored.linked && row.account_key.is_some() && row.account_key != kept;
         row.account_key = if stored.linked {
             kept.or(row.account_key)
         } else {
@@ -582,6 +584,9 @@ pub(super) fn change(
         upheld = None;
     }
     put(db, &mut user, &next, actor.at)?;
+    if otherwise {
+        addresses::note_otherwise(db, user.key)?;
+    }
     returned::is_asked_for_user(db, user.key)?;
     let as_before = next.account.active == before.account.active && same_role;
     if upheld.is_some() && (as_before || !user.account.active) {
