@@ -258,26 +258,33 @@ async fn a_user_who_is_written_while_a_deletion_waits_is_not_deleted_over_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deletion_of_one_version_of_a_user_deletes_no_later_one() {
-    let world = World::with("sync_wait = \"20s\"", &["--empty"]).await;
-    let users = world.users("u", 1).await;
-    let path = format!("/Users/{}", users[0]);
-    let version = world.get(&path).await.expect(200).body["meta"]["version"].clone();
-    let version = version.as_str().expect("a version");
-    let asked = user_is_leaving(&world, &users[0], false, Some(version)).await;
-    let title = json!([{ "op": "replace", "path": "nickName", "value": "Ann" }]);
-    let later = world.patch(&path, title);
-    let answered = async {
-        let end = Instant::now() + Duration::from_secs(5);
-        while world.get(&path).await.expect(200).body["nickName"] != "Ann" {
-            assert!(Instant::now() < end, "it is not written");
-        }
-        world.faults(json!({})).await;
-        asked.await.unwrap().expect("an answer").status().as_u16()
-    };
-    let (later, answered) = tokio::join!(later, answered);
-    later.expect(200);
-    assert_eq!(answered, 412);
-    world.get(&path).await.expect(200);
-    world.overlook().await;
+async fn a_deletion_of_one_version_deletes_nobody_who_was_given_access_again_meanwhile() {
+    for (name, value, answer) in [
+        ("nickName", json!("Ann"), 204),
+        ("active", json!(true), 412),
+    ] {
+        let world = World::with("sync_wait = \"20s\"", &["--empty"]).await;
+        let users = world.users("u", 1).await;
+        let path = format!("/Users/{}", users[0]);
+        let user = world.get(&path).await.expect(200).body;
+        let version = user["meta"]["version"].as_str().expect("a version");
+        let asked = user_is_leaving(&world, &users[0], false, Some(version)).await;
+        let change = json!([{ "op": "replace", "path": name, "value": value }]);
+        let answered = async {
+            let end = Instant::now() + Duration::from_secs(5);
+            while world.get(&path).await.expect(200).body[name] != value {
+                assert!(Instant::now() < end, "it is not written");
+            }
+            world.faults(json!({})).await;
+            asked.await.unwrap().expect("an answer").status().as_u16()
+        };
+        let (later, answered) = tokio::join!(world.patch(&path, change), answered);
+        later.expect(200);
+        assert_eq!(answered, answer, "{name}");
+        world
+            .get(&path)
+            .await
+            .expect(if answer == 204 { 404 } else { 200 });
+        world.overlook().await;
+    }
 }

@@ -7,7 +7,7 @@ use super::{
     converge::STANDS,
     held::Asked,
     lane::Settled,
-    session::{Deadline, Waiting, known, write_failed},
+    session::{Deadline, Waiting, known, store_failed, write_failed},
 };
 use crate::{
     plan::{capability::Act, state::UserKey},
@@ -17,7 +17,9 @@ use crate::{
         patch::Patch,
         resource::{Attributes, ResourceType::User, replaced},
     },
-    store::{Actor, DecideUser, KEPT, Lane, Precondition, StoredUser, UserRow, UserWritten},
+    store::{
+        Actor, DecideUser, KEPT, Lane, Precondition, StoredUser, UserRow, UserWritten, WriteError,
+    },
 };
 
 impl Session {
@@ -203,20 +205,35 @@ impl Session {
             .begin_deletion(self.connection.key, key, when, leaving, self.actor())
             .await;
         let written = begun.map_err(|e| write_failed(e, User, id))?;
-        // Whoever names a version deletes none that came after it.
-        let still = Precondition {
-            if_match: named.then(|| vec![written.resource.meta.version]),
-            if_none_match: None,
-        };
+        let mut version = written.resource.meta.version;
         self.settle_user(written)
             .await
             .map_err(|refused| match refused {
                 Failure::Problem(problem) => Failure::Problem(not_deleted(problem)),
                 other => other,
             })?;
-        let written = store
-            .delete_user(self.connection.key, key, still, self.actor())
-            .await;
+        // Whoever names a version deletes nobody who was given access again meanwhile.
+        let written = loop {
+            let still = Precondition {
+                if_match: named.then(|| vec![version]),
+                if_none_match: None,
+            };
+            let connection = self.connection.key;
+            match store
+                .delete_user(connection, key, still, self.actor())
+                .await
+            {
+                Err(WriteError::Stale(now)) if named => {
+                    let stored = store.stored_user(connection, key).await;
+                    let stored = stored.map_err(store_failed)?;
+                    if stored.is_none_or(|user| user.row.account.active) {
+                        break Err(WriteError::Stale(now));
+                    }
+                    version = now;
+                }
+                done => break done,
+            }
+        };
         self.wake_after_deletion(&written.map_err(|e| write_failed(e, User, id))?);
         Ok(())
     }

@@ -262,7 +262,7 @@ pub trait Store:
         actor: Actor,
     ) -> Result<UserWritten, WriteError>;
     /// At start, before any lane: the second step of deletions that the end of the
-    /// process cut short, unless the user was written since. Returns how many.
+    /// process cut short, unless the user is to have access again. Returns how many.
     async fn finish_deletions(&self, c: ConnectionKey, actor: Actor) -> Result<u64, StoreError>;
     /// Tombstones the user, wants its account inactive and every membership gone.
     async fn delete_user(

@@ -28,57 +28,48 @@ pub(super) fn begin(
 ) -> Result<UserWritten> {
     let written = users::change(db, connection, id, when, decide, actor)?;
     if written.changed {
-        let version = written.resource.meta.version.cast_signed();
-        db.prepare_cached("INSERT OR REPLACE INTO deletions VALUES (?1, ?2, ?3)")?
-            .execute(params![written.key.0, version, actor.name])?;
+        db.prepare_cached("INSERT OR REPLACE INTO deletions VALUES (?1, ?2)")?
+            .execute(params![written.key.0, actor.name])?;
     }
     Ok(written)
 }
 
-/// It was answered, one way or the other.
+/// It was answered, one way or the other, or the User is to have access again.
 pub(super) fn end(db: &Connection, user: UserKey) -> Result<()> {
     db.prepare_cached("DELETE FROM deletions WHERE user_key = ?1")?
         .execute([user.0])?;
     Ok(())
 }
 
-/// The second step of those that were cut short; how many there were. Whoever was
-/// written since, stays.
+/// The second step of those that were cut short; how many there were.
 pub(super) fn finish(db: &Connection, connection: i64, actor: &Actor) -> Result<usize> {
     let begun = db
         .prepare_cached(
-            "SELECT u.key, u.id, d.actor, d.version = u.version AND u.tombstone IS NULL
-             FROM deletions d JOIN users u ON u.key = d.user_key WHERE u.connection = ?1",
+            "SELECT u.key, u.id, d.actor FROM deletions d JOIN users u ON u.key = d.user_key
+             WHERE u.connection = ?1",
         )?
         .query_map([connection], |row| {
-            Ok((
-                UserKey(row.get(0)?),
-                id_at(row, 1)?,
-                row.get(2)?,
-                row.get(3)?,
-            ))
+            Ok((UserKey(row.get(0)?), id_at(row, 1)?, row.get(2)?))
         })?
-        .collect::<rusqlite::Result<Vec<(UserKey, ResourceId, String, bool)>>>()?;
+        .collect::<rusqlite::Result<Vec<(UserKey, ResourceId, String)>>>()?;
     let mut done = 0;
-    for (user, id, name, goes) in begun {
-        if goes {
-            let actor = Actor {
-                name,
-                ..actor.clone()
-            };
-            let tell = |sql: &str| db.prepare_cached(sql)?.execute([]);
-            tell("SAVEPOINT deletion")?;
-            match leaving::delete(db, connection, id, &Precondition::default(), &actor) {
-                Ok(_) => done += 1,
-                // A guard rail stands before it: as if it had been refused.
-                Err(Fault::Refused(why)) if !matches!(why, WriteError::Store(_)) => {
-                    tell("ROLLBACK TO deletion")?;
-                    tracing::warn!(%id, %why, "a deletion that was cut short stays undone");
-                }
-                Err(fault) => return Err(fault),
+    for (user, id, name) in begun {
+        let actor = Actor {
+            name,
+            ..actor.clone()
+        };
+        let tell = |sql: &str| db.prepare_cached(sql)?.execute([]);
+        tell("SAVEPOINT deletion")?;
+        match leaving::delete(db, connection, id, &Precondition::default(), &actor) {
+            Ok(_) => done += 1,
+            // A guard rail stands before it: as if it had been refused.
+            Err(Fault::Refused(why)) if !matches!(why, WriteError::Store(_)) => {
+                tell("ROLLBACK TO deletion")?;
+                tracing::warn!(%id, %why, "a deletion that was cut short stays undone");
             }
-            tell("RELEASE deletion")?;
+            Err(fault) => return Err(fault),
         }
+        tell("RELEASE deletion")?;
         end(db, user)?;
     }
     Ok(done)

@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    addresses, approved, audit,
+    addresses, approved, audit, begun,
     fault::{Fault, Result},
     given_back, guard, lanes, leaving, owners, protected, recovery, removals, returned,
     row::{check, existence_code, id_at},
@@ -586,6 +586,9 @@ pub(super) fn change(
     put(db, &mut user, &next, actor.at)?;
     if otherwise {
         addresses::note_otherwise(db, user.key)?;
+    }
+    if user.account.active {
+        begun::end(db, UserKey(user.key))?;
     }
     returned::is_asked_for_user(db, user.key)?;
     let as_before = next.account.active == before.account.active && same_role;
