@@ -179,6 +179,30 @@ async fn a_stop_does_not_wait_for_an_application_that_does_not_answer() {
     world.until_upstream_has("developers", &both).await;
 }
 
+/// Answered that it is not confirmed, a deletion is none that a start goes on with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_was_answered_503_is_not_done_at_a_later_start() {
+    for bulk in [false, true] {
+        let settings = "sync_wait = \"300ms\"\nack = \"confirmed\"\nlate_writes = \"1s\"";
+        let mut world = World::with(settings, &["--empty"]).await;
+        let users = world.users("u", 2).await;
+        let id = world.group("Developers", &users).await;
+        let asked = user_is_leaving(&world, &users[0], bulk, None).await;
+        let answer = asked.await.unwrap().expect("an answer");
+        let status = answer.status().as_u16();
+        let body: Value = answer.json().await.expect("an object");
+        let of_one = body["Operations"][0]["status"].as_str();
+        assert_eq!(of_one.unwrap_or(&status.to_string()), "503", "{body}");
+        world.kill_bridge();
+        world.faults(json!({})).await;
+        world.start_bridge();
+        let user = world.get(&format!("/Users/{}", users[0])).await.expect(200);
+        assert_eq!(user.body["active"], false);
+        assert_eq!(world.members(&id).await.len(), 2);
+        world.overlook().await;
+    }
+}
+
 /// The DELETE of a User, alone or in a bulk request, is under way: access is taken away
 /// here, and the application does not answer.
 async fn user_is_leaving(world: &World, id: &str, bulk: bool, version: Option<&str>) -> Asked {
@@ -189,7 +213,7 @@ async fn user_is_leaving(world: &World, id: &str, bulk: bool, version: Option<&s
     let request = if bulk {
         let body = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
-            "Operations": [{ "method": "DELETE", "path": path }],
+            "Operations": [{ "method": "DELETE", "path": path, "version": version }],
         });
         let request = client.post(format!("{base}/Bulk")).body(body.to_string());
         request.header("content-type", "application/scim+json")
@@ -197,8 +221,8 @@ async fn user_is_leaving(world: &World, id: &str, bulk: bool, version: Option<&s
         client.delete(format!("{base}{path}"))
     };
     let request = match version {
-        Some(tag) => request.header("if-match", tag),
-        None => request,
+        Some(tag) if !bulk => request.header("if-match", tag),
+        _ => request,
     };
     let asked = tokio::spawn(request.bearer_auth(&world.token).send());
     let end = Instant::now() + Duration::from_secs(5);
@@ -259,16 +283,19 @@ async fn a_user_who_is_written_while_a_deletion_waits_is_not_deleted_over_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_of_one_version_deletes_nobody_who_was_given_access_again_meanwhile() {
-    for (name, value, answer) in [
-        ("nickName", json!("Ann"), 204),
-        ("active", json!(true), 412),
+    let nick = ("nickName", json!("Ann"), 204);
+    for (bulk, (name, value, answer)) in [
+        (false, nick.clone()),
+        (false, ("active", json!(true), 412)),
+        (true, nick),
+        (true, ("active", json!(true), 412)),
     ] {
         let world = World::with("sync_wait = \"20s\"", &["--empty"]).await;
         let users = world.users("u", 1).await;
         let path = format!("/Users/{}", users[0]);
         let user = world.get(&path).await.expect(200).body;
         let version = user["meta"]["version"].as_str().expect("a version");
-        let asked = user_is_leaving(&world, &users[0], false, Some(version)).await;
+        let asked = user_is_leaving(&world, &users[0], bulk, Some(version)).await;
         let change = json!([{ "op": "replace", "path": name, "value": value }]);
         let answered = async {
             let end = Instant::now() + Duration::from_secs(5);
@@ -276,7 +303,11 @@ async fn a_deletion_of_one_version_deletes_nobody_who_was_given_access_again_mea
                 assert!(Instant::now() < end, "it is not written");
             }
             world.faults(json!({})).await;
-            asked.await.unwrap().expect("an answer").status().as_u16()
+            let answer = asked.await.unwrap().expect("an answer");
+            let status = answer.status().as_u16();
+            let body: Value = answer.json().await.unwrap_or_default();
+            let of_one = body["Operations"][0]["status"].as_str();
+            of_one.map_or(status, |it| it.parse().expect("a status"))
         };
         let (later, answered) = tokio::join!(world.patch(&path, change), answered);
         later.expect(200);

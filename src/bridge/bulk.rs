@@ -396,7 +396,13 @@ impl Work<'_> {
             }
             (Verb::Delete, User) => {
                 let decide = session.leaving_user();
-                Write::BeginDeletion { id, when, decide }
+                let closes = self.closes;
+                Write::BeginDeletion {
+                    id,
+                    when,
+                    decide,
+                    closes,
+                }
             }
             (Verb::Create, Group) => {
                 let new = session.new_group(
@@ -491,7 +497,7 @@ impl Work<'_> {
             .unwrap_or_default()
     }
 
-    fn when_of(&self, place: usize) -> When {
+    pub(super) fn when_of(&self, place: usize) -> When {
         let when = self.when.get(place).cloned();
         when.unwrap_or_else(|| Ok(Precondition::default()))
     }

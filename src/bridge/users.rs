@@ -7,7 +7,7 @@ use super::{
     converge::STANDS,
     held::Asked,
     lane::Settled,
-    session::{Deadline, Waiting, known, store_failed, write_failed},
+    session::{Deadline, Waiting, known, write_failed},
 };
 use crate::{
     plan::{capability::Act, state::UserKey},
@@ -15,11 +15,9 @@ use crate::{
         bulk::Verb,
         error::{Problem, ScimType},
         patch::Patch,
-        resource::{Attributes, ResourceType::User, replaced},
+        resource::{Attributes, ResourceId, ResourceType::User, replaced},
     },
-    store::{
-        Actor, DecideUser, KEPT, Lane, Precondition, StoredUser, UserRow, UserWritten, WriteError,
-    },
+    store::{Actor, DecideUser, KEPT, Lane, Precondition, StoredUser, UserRow, UserWritten},
 };
 
 impl Session {
@@ -205,37 +203,27 @@ impl Session {
             .begin_deletion(self.connection.key, key, when, leaving, self.actor())
             .await;
         let written = begun.map_err(|e| write_failed(e, User, id))?;
-        let mut version = written.resource.meta.version;
-        self.settle_user(written)
-            .await
-            .map_err(|refused| match refused {
-                Failure::Problem(problem) => Failure::Problem(not_deleted(problem)),
-                other => other,
-            })?;
-        // Whoever names a version deletes nobody who was given access again meanwhile.
-        let written = loop {
-            let still = Precondition {
-                if_match: named.then(|| vec![version]),
-                if_none_match: None,
-            };
-            let connection = self.connection.key;
-            match store
-                .delete_user(connection, key, still, self.actor())
+        let answered = match self.settle_user(written).await {
+            Ok(_) => store
+                .end_deletion(self.connection.key, key, named, self.actor())
                 .await
-            {
-                Err(WriteError::Stale(now)) if named => {
-                    let stored = store.stored_user(connection, key).await;
-                    let stored = stored.map_err(store_failed)?;
-                    if stored.is_none_or(|user| user.row.account.active) {
-                        break Err(WriteError::Stale(now));
-                    }
-                    version = now;
-                }
-                done => break done,
-            }
+                .map_err(|e| write_failed(e, User, id)),
+            Err(Failure::Problem(problem)) => Err(Failure::Problem(not_deleted(problem))),
+            Err(other) => Err(other),
         };
-        self.wake_after_deletion(&written.map_err(|e| write_failed(e, User, id))?);
+        if answered.is_err() {
+            self.forget_deletions(vec![key]).await;
+        }
+        self.wake_after_deletion(&answered?);
         Ok(())
+    }
+
+    /// Of clients that were answered that their User is not deleted, a start deletes none.
+    pub(super) async fn forget_deletions(&self, ids: Vec<ResourceId>) {
+        let store = &self.bridge.store;
+        if let Err(error) = store.forget_deletions(self.connection.key, ids).await {
+            tracing::error!(%error, "a deletion that was not done may be done at the next start");
+        }
     }
 
     /// The first step of a deletion: the account is taken away.

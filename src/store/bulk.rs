@@ -24,10 +24,12 @@ pub enum Write {
         id: ResourceId,
         when: Precondition,
         decide: DecideUser,
+        closes: Option<HoldId>,
     },
-    DeleteUser {
+    /// See [`super::Store::end_deletion`].
+    EndDeletion {
         id: ResourceId,
-        when: Precondition,
+        named: bool,
     },
     CreateGroup {
         id: ResourceId,

@@ -261,6 +261,21 @@ pub trait Store:
         decide: DecideUser,
         actor: Actor,
     ) -> Result<UserWritten, WriteError>;
+    /// The second step, once the first was answered. `named`: whoever deletes named a
+    /// version, so nobody is deleted who was given access again since: stale then.
+    async fn end_deletion(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        named: bool,
+        actor: Actor,
+    ) -> Result<UserWritten, WriteError>;
+    /// The clients were answered otherwise: a start is not to take the second step.
+    async fn forget_deletions(
+        &self,
+        c: ConnectionKey,
+        ids: Vec<ResourceId>,
+    ) -> Result<(), StoreError>;
     /// At start, before any lane: the second step of deletions that the end of the
     /// process cut short, unless the user is to have access again. Returns how many.
     async fn finish_deletions(&self, c: ConnectionKey, actor: Actor) -> Result<u64, StoreError>;

@@ -11,7 +11,7 @@ use crate::{
     plan::state::{GroupKey, UserKey},
     scim::{error::Problem, resource::ResourceId},
     store::{
-        GroupWritten, Precondition, UserRow, UserWritten,
+        GroupWritten, UserRow, UserWritten,
         bulk::{Outcome, Unit, Write, Wrote},
     },
 };
@@ -119,7 +119,8 @@ impl Work<'_> {
 
     /// The second step of the deletions, for those whose account is gone.
     pub(super) async fn bury(&mut self, part: Units) {
-        let gone = self.gone(part);
+        self.forget_undone(&part).await;
+        let gone = self.gone(part.clone());
         if gone.is_empty() {
             return;
         }
@@ -134,6 +135,7 @@ impl Work<'_> {
                 self.session.wake_after_deletion(&written);
             }
         }
+        self.forget_undone(&part).await;
         self.tell_stopped().await;
     }
 
@@ -149,13 +151,32 @@ impl Work<'_> {
             .collect()
     }
 
+    /// Of those whose first step is answered with an error there is no second one.
+    async fn forget_undone(&self, part: &Units) {
+        let places = part.iter().flatten();
+        let undone = places.filter(|place| {
+            let done = matches!(self.outcomes.get(**place), Some(Some(Ok(_))));
+            self.deletes_user(**place) && !done
+        });
+        let ids = undone.filter_map(|place| {
+            let act = self.operations.get(*place)?.act.as_ref().ok()?;
+            ResourceId::exact(&act.id)
+        });
+        let ids: Vec<ResourceId> = ids.collect();
+        if !ids.is_empty() {
+            self.session.forget_deletions(ids).await;
+        }
+    }
+
     pub(super) fn burials(&self, gone: &[(usize, ResourceId)]) -> Vec<Unit> {
         gone.iter()
-            .map(|(_, id)| Unit {
+            .map(|(place, id)| Unit {
                 needs: Vec::new(),
-                writes: vec![Write::DeleteUser {
+                writes: vec![Write::EndDeletion {
                     id: *id,
-                    when: Precondition::default(),
+                    named: self
+                        .when_of(*place)
+                        .is_ok_and(|when| when.if_match.is_some()),
                 }],
                 closes: self.closes,
             })

@@ -367,7 +367,10 @@ impl Each<'_> {
                 Is::AsWanted(wanted)
             }
             Some(MemberOutcome::Seen) => self.seen(wanted, told),
-            Some(MemberOutcome::Waits(wait)) => Is::Waits(wait),
+            Some(MemberOutcome::Waits(wait)) if wanted => Is::Waits(wait),
+            // A look has shown something else than is known: who is asked for again
+            // meanwhile is not there for certain.
+            Some(MemberOutcome::Waits(wait)) => Is::Doubted(wait.min(READ_LAG)),
             // As `is_open` has it.
             Some(MemberOutcome::LeftOut | MemberOutcome::Unknown) | None => {
                 told.unclear();

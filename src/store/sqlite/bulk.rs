@@ -12,7 +12,7 @@ use crate::store::{
 use super::{
     begun,
     fault::{Fault, Result},
-    groups, held, leaving, users,
+    groups, held, users,
 };
 
 /// Works the units off in order, until there were `most_errors` of them: every
@@ -85,10 +85,13 @@ fn one(db: &Connection, c: i64, write: Write, actor: &Actor) -> Result<Wrote> {
         Write::ChangeUser { id, when, decide } => {
             Wrote::User(users::change(db, c, id, &when, decide, actor)?)
         }
-        Write::BeginDeletion { id, when, decide } => {
-            Wrote::User(begun::begin(db, c, id, &when, decide, actor)?)
-        }
-        Write::DeleteUser { id, when } => Wrote::User(leaving::delete(db, c, id, &when, actor)?),
+        Write::BeginDeletion {
+            id,
+            when,
+            decide,
+            closes,
+        } => Wrote::User(begun::begin(db, c, id, &when, decide, closes, actor)?),
+        Write::EndDeletion { id, named } => Wrote::User(begun::complete(db, c, id, named, actor)?),
         Write::CreateGroup {
             id,
             row,

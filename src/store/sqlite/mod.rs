@@ -373,7 +373,29 @@ impl Store for Sqlite {
     ) -> Result<UserWritten, WriteError> {
         let write = self
             .writer
-            .write(move |db| begun::begin(db, c.0, id, &when, decide, &actor));
+            .write(move |db| begun::begin(db, c.0, id, &when, decide, None, &actor));
+        Ok(write.await?)
+    }
+
+    async fn end_deletion(
+        &self,
+        c: ConnectionKey,
+        id: ResourceId,
+        named: bool,
+        actor: Actor,
+    ) -> Result<UserWritten, WriteError> {
+        let write = self
+            .writer
+            .write(move |db| begun::complete(db, c.0, id, named, &actor));
+        Ok(write.await?)
+    }
+
+    async fn forget_deletions(
+        &self,
+        c: ConnectionKey,
+        ids: Vec<ResourceId>,
+    ) -> Result<(), StoreError> {
+        let write = self.writer.write(move |db| begun::forget(db, c.0, &ids));
         Ok(write.await?)
     }
 

@@ -89,7 +89,7 @@ impl Rest {
         let judge = |status: StatusCode, body: &[u8]| {
             meaning::of(rows, (name, single), status.as_u16(), body)
                 .or_else(|| operation.beside_what_is_made(name, (status, body), told, shape))
-                .or_else(|| self.is_doubtful(name, operation, (status, body), told.len()))
+                .or_else(|| self.is_doubtful(name, operation, (status, body)))
         };
         let reply = self.client.send_judged(call, &judge).await?;
         Ok(Answer {
@@ -105,11 +105,10 @@ impl Rest {
         name: Name,
         operation: &Operation,
         (status, body): (StatusCode, &[u8]),
-        members: usize,
     ) -> Option<Meaning> {
         let is_judged = name.writes() && operation.proof(name).lacks(status, body).is_some();
         let is_open = status.is_success() && !is_judged;
-        let doubt = || signs::doubt(name, operation, &self.settings, (body, members));
+        let doubt = || signs::doubt(name, operation, &self.settings, body);
         (is_open && doubt()).then_some(Meaning::Unknown)
     }
 

@@ -81,16 +81,23 @@ impl Snyk {
     /// A look shows nothing of a user. What is waited for before that is believed, if
     /// something says that a membership is there, and no call of ours ended it.
     pub(super) fn not_shown(&self, pair: Pair<'_>, user: &str) -> Option<MemberOutcome> {
-        let known = self.memory.membership(pair.group, user);
+        let wait = self.missed(pair.group, user, pair.who.has);
+        wait.map(MemberOutcome::Waits)
+    }
+
+    /// The same of whoever leaves a Snyk Group altogether; `has`: they are known to be
+    /// in it.
+    pub(super) fn missed(&self, group: &str, user: &str, has: bool) -> Option<Duration> {
+        let known = self.memory.membership(group, user);
         let known = known.is_some_and(|it| !self.memory.has_ended(&it.id, RECENT));
-        if !known && !pair.who.has && !self.unshown.is_awaited(pair.group, user) {
+        if !known && !has && !self.unshown.is_awaited(group, user) {
             return None;
         }
-        let wait = self.unshown.missed(pair.group, user, self.lags().read_lag);
+        let wait = self.unshown.missed(group, user, self.lags().read_lag);
         if wait.is_none() {
-            self.memory.forget(pair.group, user);
+            self.memory.forget(group, user);
         }
-        wait.map(MemberOutcome::Waits)
+        wait
     }
 }
 

@@ -181,6 +181,11 @@ impl Snyk {
                 None => self.memberships_of(group, Which::OfUser(user), who).await,
             };
             let ended = match looked {
+                Ok(memberships) if memberships.is_empty() => {
+                    // One look may have missed it.
+                    end.waits = end.waits.max(self.missed(group, user, false));
+                    return end;
+                }
                 Ok(memberships) => self.end_each(group, &memberships, &mut end).await,
                 Err(error) => Err(error),
             };

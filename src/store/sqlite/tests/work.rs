@@ -165,9 +165,9 @@ impl Pair {
                 made.await.is_ok()
             }
             _ => {
-                let when = always();
+                let named = false;
                 let unit = bulk::Unit {
-                    writes: vec![bulk::Write::DeleteUser { id, when }],
+                    writes: vec![bulk::Write::EndDeletion { id, named }],
                     needs: Vec::new(),
                     closes: None,
                 };

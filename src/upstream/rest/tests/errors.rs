@@ -171,7 +171,7 @@ async fn a_success_with_an_undeclared_sign_of_a_failure_is_looked_at() {
         (r#"{"status":"error"}"#, "unclear"),
         (r#"{"code":403,"message":"you may not"}"#, "unclear"),
         (r#"{"results":[{"id":"11","status":403}]}"#, "unclear"),
-        (r#"{"added":["11"]}"#, "unclear"),
+        (r#"{"added":["11"]}"#, "done"),
         ("\u{feff}<html>sign in</html>", "unclear"),
         (r#"{"added":["11","22"],"message":"done"}"#, "done"),
     ] {
