@@ -203,6 +203,13 @@ async fn a_deletion_that_was_answered_503_is_not_done_at_a_later_start() {
     }
 }
 
+async fn until_shown(world: &World, path: &str, (name, value): (&str, &Value)) {
+    let end = Instant::now() + Duration::from_secs(5);
+    while world.get(path).await.expect(200).body[name] != *value {
+        assert!(Instant::now() < end, "{name} is not written");
+    }
+}
+
 /// The DELETE of a User, alone or in a bulk request, is under way: access is taken away
 /// here, and the application does not answer.
 async fn user_is_leaving(world: &World, id: &str, bulk: bool, version: Option<&str>) -> Asked {
@@ -225,10 +232,7 @@ async fn user_is_leaving(world: &World, id: &str, bulk: bool, version: Option<&s
         _ => request,
     };
     let asked = tokio::spawn(request.bearer_auth(&world.token).send());
-    let end = Instant::now() + Duration::from_secs(5);
-    while world.get(&path).await.expect(200).body["active"] != false {
-        assert!(Instant::now() < end, "it is not under way");
-    }
+    until_shown(world, &path, ("active", &json!(false))).await;
     asked
 }
 
@@ -269,10 +273,7 @@ async fn a_user_who_is_written_while_a_deletion_waits_is_not_deleted_over_it() {
     let request = client.patch(format!("{base}{path}")).body(body.to_string());
     let request = request.header("content-type", "application/scim+json");
     let written = tokio::spawn(request.bearer_auth(&world.token).send());
-    let end = Instant::now() + Duration::from_secs(5);
-    while world.get(&path).await.expect(200).body["active"] != true {
-        assert!(Instant::now() < end, "it is not written");
-    }
+    until_shown(&world, &path, ("active", &json!(true))).await;
     world.kill_bridge();
     assert!(asked.await.unwrap().is_err() && written.await.unwrap().is_err());
     world.faults(json!({})).await;
@@ -298,10 +299,7 @@ async fn a_deletion_of_one_version_deletes_nobody_who_was_given_access_again_mea
         let asked = user_is_leaving(&world, &users[0], bulk, Some(version)).await;
         let change = json!([{ "op": "replace", "path": name, "value": value }]);
         let answered = async {
-            let end = Instant::now() + Duration::from_secs(5);
-            while world.get(&path).await.expect(200).body[name] != value {
-                assert!(Instant::now() < end, "it is not written");
-            }
+            until_shown(&world, &path, (name, &value)).await;
             world.faults(json!({})).await;
             let answer = asked.await.unwrap().expect("an answer");
             let status = answer.status().as_u16();
