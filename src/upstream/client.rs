@@ -53,7 +53,9 @@ pub(super) use failure::{Meaning, text as failure_text};
 pub(super) use moment::Moment;
 pub(super) use pace::Priority;
 pub use pace::ledger::Ledger;
-pub(super) use proof::{Proof, is_set, is_unexplained, refusal, says_no};
+pub(super) use proof::{
+    Proof, is_error, is_set, is_unexplained, is_word_of_success, plain, refusal, says_no,
+};
 pub(super) use reply::Reply;
 pub use sent::{Heard, Noted, Sent, noting, noting_faults};
 pub(super) use sent::{note_ended, note_left};

@@ -2,7 +2,7 @@
 //! otherwise: that it was refused, that it is not done yet, that it was done in part.
 
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::failure::Meaning;
 
@@ -24,6 +24,12 @@ pub(in crate::upstream) enum Proof<'a> {
 
 const NOT_YET: u16 = 202;
 const IN_PART: u16 = 207;
+/// Where an error says what it is.
+const CODES: [&str; 2] = ["status", "code"];
+/// What a request is called, in an error as in any answer.
+const CALLED: [&str; 5] = ["id", "logid", "requestid", "traceid", "correlationid"];
+/// Words for no error.
+const GOOD: [&str; 4] = ["ok", "success", "none", "noerror"];
 
 impl Proof<'_> {
     /// What a success of something that was to be changed means where it is none.
@@ -80,7 +86,7 @@ pub(in crate::upstream) fn refusal(answer: &Value) -> Meaning {
 }
 
 fn own_status(error: &Value) -> Option<u64> {
-    let status = ["status", "code"].iter().find_map(|key| error.get(key))?;
+    let status = CODES.iter().find_map(|key| error.get(key))?;
     let text = || status.as_str().and_then(|text| text.trim().parse().ok());
     status.as_u64().or_else(text)
 }
@@ -99,14 +105,51 @@ fn says_no_beside(answer: &Value, explained: Option<&str>) -> bool {
     let errors = errors.filter(|key| explained != Some(**key));
     let errors = errors.filter_map(|key| answer.get(key));
     let flags = ["success", "ok"].iter().filter_map(|key| answer.get(key));
-    errors.into_iter().any(is_set) || flags.into_iter().any(|flag| *flag == Value::Bool(false))
+    errors.into_iter().any(is_error) || flags.into_iter().any(|flag| *flag == Value::Bool(false))
+}
+
+/// Something where an error would be, unless that says of itself that it is none.
+pub(in crate::upstream) fn is_error(value: &Value) -> bool {
+    is_set(value) && !value.as_object().is_some_and(is_of_success)
+}
+
+/// What is always there, with a code that says that all is well. Nothing else in it may
+/// say anything, but for what the request is called.
+fn is_of_success(error: &Map<String, Value>) -> bool {
+    let codes = CODES.iter().filter_map(|key| error.get(*key));
+    let codes: Vec<_> = codes.collect();
+    let mut others = error
+        .iter()
+        .filter(|(key, _)| !CODES.contains(&key.as_str()) && !CALLED.contains(&&*plain(key)));
+    !codes.is_empty() && codes.into_iter().all(is_good) && others.all(|(_, it)| says_nothing(it))
+}
+
+fn is_good(code: &Value) -> bool {
+    code.as_f64() == Some(0.0) || code.as_str().is_some_and(is_word_of_success)
+}
+
+fn says_nothing(value: &Value) -> bool {
+    !is_set(value) || value.as_str().is_some_and(is_word_of_success)
+}
+
+/// A word for no error.
+pub(in crate::upstream) fn is_word_of_success(word: &str) -> bool {
+    let word = plain(word);
+    let zeros = !word.is_empty() && word.chars().all(|c| c == '0');
+    zeros || GOOD.contains(&word.as_str())
+}
+
+/// Letters and digits alone, small.
+pub(in crate::upstream) fn plain(text: &str) -> String {
+    let kept = text.chars().filter(|c| c.is_alphanumeric());
+    kept.flat_map(char::to_lowercase).collect()
 }
 
 /// Whether an error stands where a list of who failed is to be, and nobody is in that.
 pub(in crate::upstream) fn is_unexplained(answer: &Value, at: &str) -> bool {
     let key = at.split('/').nth(1).unwrap_or_default();
-    let is_error = ["error", "errors"].contains(&key) && answer.get(key).is_some_and(is_set);
-    is_error && !answer.pointer(at).is_some_and(is_set)
+    let told = ["error", "errors"].contains(&key) && answer.get(key).is_some_and(is_error);
+    told && !answer.pointer(at).is_some_and(is_set)
 }
 
 /// What of an answer is left without lists and objects that hold nothing, however
@@ -152,12 +195,30 @@ mod tests {
 
     #[test]
     fn an_error_in_a_success_is_a_refusal_unless_it_may_have_been_done() {
+        let refused = Some(Meaning::Rejected);
         for (body, means) in [
             ("", None),
             ("no JSON", None),
             (r#"{"error":null,"errors":[],"ok":true}"#, None),
             (r#"{"error":"","success":true}"#, None),
             (r#"{"error":0}"#, None),
+            (r#"{"error":{"code":"ok"}}"#, None),
+            (r#"{"error":{"code":"OK","message":""}}"#, None),
+            (r#"{"error":{"code":0,"message":"success"}}"#, None),
+            (r#"{"error":{"code":"0000","status":0,"details":[]}}"#, None),
+            (r#"{"error":{"code":"ok","log_id":"20260102AB"}}"#, None),
+            (r#"{"errors":{"code":"NO_ERROR"}}"#, None),
+            (r#"{"error":{"code":"ok"},"ok":false}"#, refused),
+            (r#"{"error":{"code":"ok"},"errors":["no"]}"#, refused),
+            (r#"{"error":{"code":0,"message":"you may not"}}"#, refused),
+            (r#"{"error":{"code":"ok","status":403}}"#, refused),
+            (r#"{"error":{"code":0,"details":[{"reason":"no"}]}}"#, refused),
+            (r#"{"error":{"code":"oknot"}}"#, refused),
+            (r#"{"error":{"code":"","message":""}}"#, refused),
+            (r#"{"error":{"message":"ok"}}"#, refused),
+            (r#"{"error":{"log_id":"0"}}"#, refused),
+            (r#"{"error":{"code":0,"invalid":"11"}}"#, refused),
+            (r#"{"errors":[{"code":0}]}"#, refused),
             (r#"{"error":"no"}"#, Some(Meaning::Rejected)),
             (r#"{"error":{"code":"FORBIDDEN"}}"#, Some(Meaning::Rejected)),
             (r#"{"errors":[{"status":"403"}]}"#, Some(Meaning::Rejected)),
@@ -227,6 +288,16 @@ mod tests {
             ),
             ("/errors/of", r#"{"errors":[{"detail":"no"}]}"#, refused),
             ("/failed", r#"{"failed":[],"errors":["no"]}"#, refused),
+            (
+                "/error/failed",
+                r#"{"error":{"failed":[],"code":"ok"}}"#,
+                None,
+            ),
+            (
+                "/error/failed",
+                r#"{"error":{"failed":[{"id":"1"}],"code":"ok"}}"#,
+                None,
+            ),
         ] {
             let proof = Proof::Excepted(Some(at));
             assert_eq!(meaning(proof, 200, body), means, "{at} {body}");

@@ -9,7 +9,7 @@ use super::{
     operation::{Name, Operation},
     settings::Settings,
 };
-use crate::upstream::client::is_set;
+use crate::upstream::client::{is_error, is_set, is_word_of_success, plain};
 
 /// What holds what an answer says of itself, and not what it is about.
 const ENVELOPES: [&str; 6] = ["status", "meta", "result", "response", "header", "head"];
@@ -161,7 +161,7 @@ fn values<'a>(of: &'a Plain<'a>, keys: &'a [&str]) -> impl Iterator<Item = &'a V
 
 fn flagged(of: &Plain<'_>) -> bool {
     values(of, &YES).any(is_no)
-        || values(of, &NO).any(is_told)
+        || values(of, &NO).any(|it| is_told(it) && is_error(it))
         || values(of, &["failed"]).any(|it| *it == Value::Bool(true))
 }
 
@@ -229,17 +229,9 @@ fn is_no(value: &Value) -> bool {
 
 /// Something is there, and is not a word for nothing.
 fn is_told(value: &Value) -> bool {
-    let nothing = [
-        "ok", "no", "none", "null", "false", "success", "noerror", "na",
-    ];
-    let is_nothing = |word: &str| word.chars().all(|c| c == '0') || nothing.contains(&word);
-    is_set(value) && !value.as_str().is_some_and(|word| is_nothing(&plain(word)))
-}
-
-/// Letters and digits alone, small.
-fn plain(text: &str) -> String {
-    let kept = text.chars().filter(|c| c.is_alphanumeric());
-    kept.flat_map(char::to_lowercase).collect()
+    let nothing = ["", "no", "null", "false", "na"];
+    let is_nothing = |word: &str| is_word_of_success(word) || nothing.contains(&&*plain(word));
+    is_set(value) && !value.as_str().is_some_and(is_nothing)
 }
 
 #[cfg(test)]
@@ -281,6 +273,10 @@ mod tests {
             r#"{"Error":"no right"}"#,
             r#"{"Errors":[{"x":1}]}"#,
             r#"{"hasErrors":true}"#,
+            r#"{"error":{"code":"ok","message":"no right"}}"#,
+            r#"{"error":{"code":0,"details":["no right"]}}"#,
+            r#"{"error":{"message":"success"}}"#,
+            r#"{"failure":{"code":7}}"#,
             r#"{"is_error":true}"#,
             r#"{"errcode":40013,"errmsg":"invalid"}"#,
             r#"{"status":"error"}"#,
@@ -323,6 +319,11 @@ mod tests {
             r#"{"error":null,"errors":[],"success":true,"ok":1}"#,
             r#"{"error":"","hasErrors":false,"failed":[],"failures":0}"#,
             r#"{"error":"none","errors":{}}"#,
+            r#"{"error":{"code":"ok"}}"#,
+            r#"{"error":{"code":"ok","message":"","log_id":"20260102AB"}}"#,
+            r#"{"error":{"code":0,"message":"success"}}"#,
+            r#"{"meta":{"error":{"code":"0"}},"data":[]}"#,
+            r#"{"failure":{"code":0},"errors":{"code":"none"}}"#,
             r#"{"errcode":0,"errmsg":"ok"}"#,
             r#"{"errorCode":"0000"}"#,
             r#"{"head":{"errorCode":"000000"}}"#,
