@@ -241,6 +241,35 @@ async fn what_the_application_refuses_is_refused_and_is_as_before() {
     until_there(&world, &[crew()]).await;
 }
 
+/// A success says so, and the group keeps its name.
+#[tokio::test]
+async fn a_name_that_is_not_taken_is_said_again_more_and_more_seldom_and_told() {
+    let world = written("1s").await;
+    let made = world.post("/Groups", group("New", &[])).await.expect(201);
+    let path = format!("/Groups/{}", made.id());
+    let nothing = json!({ "status": { "status": 204 } });
+    let rule = json!({ "failure": nothing, "operation": "update_group" });
+    world.faults(json!({ "rules": [rule] })).await;
+    let ((), calls) = world
+        .calls_of(async {
+            let told = rename(&world, &path, "Newer").await.expect(204);
+            assert_eq!(told.headers["drawbridge-pending"], "true");
+            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        })
+        .await;
+    let puts = calls.iter().filter(|it| it["method"] == "PUT").count();
+    assert!((2..=4).contains(&puts), "{puts} of {calls:#?}");
+    let status = world.status().await;
+    let connection = &status["connections"][0];
+    assert_eq!(connection["pending"]["groups"], 1, "{connection:#}");
+    let failing = &connection["failing"][0];
+    assert_eq!(failing["id"], made.id(), "{connection:#}");
+    let reason = failing["reason"].as_str().unwrap();
+    assert!(reason.contains("no look shows it"), "{reason}");
+    world.faults(json!({ "rules": [] })).await;
+    until_there(&world, &[crew(), pair("grp-3", "Newer")]).await;
+}
+
 #[tokio::test]
 async fn a_group_that_somebody_deleted_there_is_not_made_again_before_it_is_asked_for() {
     let world = written("2m").await;

@@ -58,7 +58,7 @@ pub(super) use proof::{
 };
 pub(super) use reply::Reply;
 pub use sent::{Heard, Noted, Sent, noting, noting_faults};
-pub(super) use sent::{note_ended, note_left};
+pub(super) use sent::{note_ended, note_fault, note_left};
 pub(super) use token::Scheme;
 use token::Token;
 pub use token::TokenSource;
@@ -343,7 +343,7 @@ impl Client {
                     tokio::time::sleep(wait).await;
                 }
                 UpstreamError::Unknown { reason } => {
-                    sent::note_fault(|| format!("{} {}: {reason}", call.method, call.template));
+                    note_fault(|| format!("{} {}: {reason}", call.method, call.template));
                     return Err(UpstreamError::Unknown { reason });
                 }
                 other => return Err(other),

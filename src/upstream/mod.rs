@@ -354,6 +354,9 @@ pub enum MemberOutcome {
     LeftOut,
     /// The application told nothing of it: read, once reads cannot lag any more.
     Unknown,
+    /// It was taken on and not done yet, or done in part: read until it is shown. It may
+    /// be done whatever is asked for meanwhile, and is not refused.
+    Open,
 }
 
 /// A failed call, named by what to do next.

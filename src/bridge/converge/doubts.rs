@@ -16,6 +16,10 @@ const SOON: u8 = 4;
 /// What is left of a lag is waited for so long at least.
 const LEAST: Duration = Duration::from_millis(250);
 
+/// A name is said again after so long, then after twice as long, and so on.
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(900);
+
 #[derive(Debug, Clone, Copy)]
 struct Doubt {
     /// Which way it was sent.
@@ -27,11 +31,21 @@ struct Doubt {
     since: Instant,
     /// The application's own list left it out, so it need not be waited for.
     told: bool,
+    /// It took a call on, and may be doing it still.
+    open: bool,
 }
 
-/// Those of one lane.
+/// Those of one lane, and of what its group is called.
 #[derive(Debug, Default)]
-pub(in crate::bridge) struct Doubts(HashMap<UserKey, Doubt>);
+pub(in crate::bridge) struct Doubts(HashMap<UserKey, Doubt>, Option<Title>);
+
+/// What a group was to be called by calls of which it is not known what they did.
+#[derive(Debug)]
+struct Title {
+    title: String,
+    sends: u32,
+    sent: Instant,
+}
 
 impl Doubts {
     pub(in crate::bridge) fn new() -> Self {
@@ -44,14 +58,42 @@ impl Doubts {
         self.0.retain(|user, doubt| same(user, doubt.add));
     }
 
+    /// Whatever looks show, it is not believed that it is not done: a call was taken on.
+    pub(super) fn leave_open(&mut self, user: UserKey) {
+        if let Some(doubt) = self.0.get_mut(&user) {
+            doubt.open = true;
+        }
+    }
+
     pub(super) fn forget(&mut self, user: UserKey) {
         self.0.remove(&user);
     }
 
+    /// A call was to give the group this name, and was done or not, as far as is known.
+    pub(super) fn titled(&mut self, title: &str, done: bool) {
+        let before = self.1.take().filter(|it| it.title == title);
+        self.1 = (!done).then(|| Title {
+            title: title.to_owned(),
+            sends: before.map_or(1, |it| it.sends.saturating_add(1)),
+            sent: Instant::now(),
+        });
+    }
+
+    /// Whether it is only looked what the group is called, as that was said lately:
+    /// the less it helps, the longer.
+    pub(super) fn only_looks_at(&self, title: &str, lag: Duration) -> bool {
+        self.1.as_ref().is_some_and(|it| {
+            let wait = FIRST.saturating_mul(2_u32.saturating_pow(it.sends.min(16) - 1));
+            it.title == title && it.sent.elapsed() < wait.clamp(lag, LONGEST.max(lag))
+        })
+    }
+
     /// Whether it is only looked what became of the last call.
     pub(super) fn only_looks(&self, user: UserKey, lag: Duration) -> bool {
-        let waits =
-            |it: &Doubt| !it.told && (it.sends >= 2 || it.sends == 1 && it.sent.elapsed() < lag);
+        let waits = |it: &Doubt| {
+            let lately = it.sends >= 1 && it.sent.elapsed() < lag;
+            !it.told && (lately || it.sends >= 2 && !it.open)
+        };
         self.0.get(&user).is_some_and(waits)
     }
 
@@ -72,6 +114,7 @@ impl Doubts {
             sent: Instant::now(),
             since: Instant::now(),
             told,
+            open: false,
         });
         doubt.looks = doubt.looks.saturating_add(1);
         if sent {
@@ -80,6 +123,7 @@ impl Doubts {
         }
         let left = lag.saturating_sub(doubt.sent.elapsed());
         let believed = match doubt.sends {
+            _ if doubt.open => false,
             _ if doubt.told => doubt.looks >= 2,
             // It said no to every one of them, and goes on being asked.
             0 => doubt.looks >= 2 && doubt.since.elapsed() >= lag,
@@ -88,7 +132,7 @@ impl Doubts {
         match (believed, doubt.looks) {
             (true, _) => None,
             (_, ..SOON) => Some(Pause::BackOff),
-            _ if doubt.sends == 0 => Some(Pause::BackOff),
+            _ if doubt.sends == 0 || doubt.open => Some(Pause::BackOff),
             _ => Some(Pause::Within(left.max(LEAST))),
         }
     }

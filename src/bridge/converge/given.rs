@@ -174,6 +174,35 @@ impl Turn<'_> {
         given.renamed |= shown.text("displayName") != Some(given.title.as_str());
     }
 
+    /// What it is to be called, where it is not, as far as is known.
+    pub(super) fn open_title(&self) -> Option<&str> {
+        match &self.work.naming {
+            Naming::Given(given) if given.renamed && self.work.wanted => Some(&given.title),
+            _ => None,
+        }
+    }
+
+    /// Looks whether it is called as was said a moment ago, which is said again later
+    /// where that is not so; the end of the turn where nothing can be seen.
+    pub(super) async fn look_at_title(&mut self) -> Option<Pause> {
+        let found = match self.upstream.group(&self.work.name).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return None,
+            Err(error) => return Some(self.nothing_sent(pause_after(&error))),
+        };
+        let shown = self.upstream.group_attributes(&found);
+        let Naming::Given(given) = &mut self.work.naming else {
+            return None;
+        };
+        given.renamed = false;
+        if shown.text("displayName") == Some(given.title.as_str()) {
+            self.learned.titled = Some(given.title.clone());
+        } else {
+            self.learned.title_open = true;
+        }
+        None
+    }
+
     /// An answer that does not tell the id of the group that it made is none, and
     /// one that tells another group's would put members into that, or delete it.
     pub(super) async fn named(

@@ -22,7 +22,7 @@ use crate::{
         state::{Existence, GroupKey, GroupWork, Principal, UserKey},
     },
     scim::resource::ResourceId,
-    store::{GroupLearned, GroupTurn, Guess, StoreError},
+    store::{GroupLearned, GroupTurn, Guess, StoreError, UNANSWERED},
     upstream::{RemoteMember, Upstream, UpstreamError, noting},
 };
 
@@ -41,6 +41,10 @@ pub(in crate::bridge) const READ_LAG: Duration = Duration::from_secs(10);
 /// A turn that isolates bad members makes so many calls before it gives way to
 /// what else was asked for: more than finding one takes.
 const OWN_TIME: usize = 32;
+
+/// How many times as long a turn is that ends with a reading, so that what its calls
+/// did is seen.
+const WORTH_A_LOOK: usize = 4;
 
 /// What became of a turn's pairs since it was handed out. A turn may take as
 /// many calls as it has batches, and what nobody wants any more is not sent
@@ -136,12 +140,23 @@ pub(in crate::bridge) async fn group_turn(
         left_out: HashSet::new(),
         only_looked: HashSet::new(),
         not_counted: HashSet::new(),
+        taken_on: HashSet::new(),
+        looks_at_title: false,
         work: turn.work,
     };
     doubts.keep(&turn.open);
     turn.only_look(doubts);
+    turn.looks_at_title = turn
+        .open_title()
+        .is_some_and(|title| doubts.only_looks_at(title, since.read_lag()));
     let pause = turn.run().await;
+    for (operation, word, _) in &turn.learned.calls {
+        if let Operation::RenameGroup { title, .. } = operation {
+            doubts.titled(title, word != UNANSWERED);
+        }
+    }
     let pause = turn.settle_by_reading(pause, doubts).await;
+    turn.note_taken_on();
     // What nothing was said about and was never sent goes back as it was.
     (turn.learned, pause)
 }
@@ -178,6 +193,10 @@ pub(super) struct Turn<'a> {
     only_looked: HashSet<UserKey>,
     /// Those of whom a call was answered with a no: no look is going to show it.
     not_counted: HashSet<UserKey>,
+    /// Those whose call was taken on, and may be done later.
+    taken_on: HashSet<UserKey>,
+    /// Its name was said a moment ago, so it is only looked whether it has it.
+    looks_at_title: bool,
 }
 
 /// What to do after a call of a group turn.
@@ -235,6 +254,12 @@ impl Turn<'_> {
         {
             return pause;
         }
+        if self.looks_at_title
+            && self.work.observed == Existence::Present
+            && let Some(pause) = self.look_at_title().await
+        {
+            return pause;
+        }
         let plan = plan_group(&self.work, self.upstream.capabilities());
         tell(&plan);
         if plan.operations.is_empty() && !plan.losses.is_empty() {
@@ -242,8 +267,12 @@ impl Turn<'_> {
             return Pause::None;
         }
         let renames = |it: &Operation| matches!(it, Operation::RenameGroup { .. });
-        self.learned.title_open = plan.operations.iter().any(renames);
-        self.send_all(plan.operations).await
+        let looked = self.learned.title_open;
+        self.learned.title_open |= plan.operations.iter().any(renames);
+        match self.send_all(plan.operations).await {
+            Pause::None if looked => Pause::BackOff,
+            pause => pause,
+        }
     }
 
     /// Finds out whether it is there; the end of the turn where nothing can be done
@@ -355,7 +384,8 @@ impl Turn<'_> {
     /// Whether the rest is left to the next turn, which takes away first. Whatever
     /// else is asked for, some additions were done, or the same ones would be tried
     /// again and again. A turn ends for its length alone where nobody is open whom
-    /// a reading at its end would have to settle.
+    /// a reading at its end would have to settle, or after so many calls that one is
+    /// little beside them.
     async fn gives_way(&self, next: &Operation, rest: &[Operation], halves: &[Operation]) -> bool {
         let is_add = |it: &Operation| matches!(it, Operation::AddMembers { .. });
         let gave = |it: &Operation| is_add(it) || matches!(it, Operation::CreateGroup { .. });
@@ -367,9 +397,10 @@ impl Turn<'_> {
             return false;
         }
         let is_long = learned.calls.len() >= self.since.long();
+        let is_very_long = learned.calls.len() >= self.since.long().saturating_mul(WORTH_A_LOOK);
         let left = || iter::once(next).chain(rest).map(|it| members_of(it).len());
-        is_long && halves.is_empty() && self.open.len() == left().sum::<usize>()
-            || self.since.takes().await
+        let is_unclear = || self.open.len() > left().sum::<usize>();
+        is_long && halves.is_empty() && (is_very_long || !is_unclear()) || self.since.takes().await
     }
 
     /// They go with the next turn.
@@ -546,7 +577,11 @@ impl Turn<'_> {
                     let sent =
                         !self.only_looked.contains(&user) && !self.not_counted.contains(&user);
                     let lag = self.since.read_lag();
-                    if let Some(wait) = doubts.contradicted((user, add), (sent, told), lag) {
+                    let wait = doubts.contradicted((user, add), (sent, told), lag);
+                    if self.taken_on.contains(&user) {
+                        doubts.leave_open(user);
+                    }
+                    if let Some(wait) = wait {
                         pause = sooner(pause, wait);
                         continue;
                     }

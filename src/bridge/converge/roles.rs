@@ -372,7 +372,7 @@ impl Each<'_> {
             // meanwhile is not there for certain.
             Some(MemberOutcome::Waits(wait)) => Is::Doubted(wait.min(READ_LAG)),
             // As `is_open` has it.
-            Some(MemberOutcome::LeftOut | MemberOutcome::Unknown) | None => {
+            Some(MemberOutcome::LeftOut | MemberOutcome::Unknown | MemberOutcome::Open) | None => {
                 told.unclear();
                 Is::Open
             }

@@ -661,6 +661,10 @@ fn reopen_group(db: &Connection, key: i64, doubt: &Doubt, ended: bool) -> Result
     if i64::from(wanted) == doubt.sent || doubted.read_only.is_some() {
         return Ok(None);
     }
+    if doubted.key == key && doubted.renamed && doubted.existence == Existence::Present {
+        // It is open still, and said again in its own time.
+        return Ok(None);
+    }
     if doubted.key != key && !doubted.ours && !perhaps::is_asked_for(db, doubted.key)? {
         // It was only found, and nobody here asks for it or for anybody in it.
         return Ok(None);

@@ -212,7 +212,10 @@ mod tests {
             (r#"{"error":{"code":"ok"},"errors":["no"]}"#, refused),
             (r#"{"error":{"code":0,"message":"you may not"}}"#, refused),
             (r#"{"error":{"code":"ok","status":403}}"#, refused),
-            (r#"{"error":{"code":0,"details":[{"reason":"no"}]}}"#, refused),
+            (
+                r#"{"error":{"code":0,"details":[{"reason":"no"}]}}"#,
+                refused,
+            ),
             (r#"{"error":{"code":"oknot"}}"#, refused),
             (r#"{"error":{"code":"","message":""}}"#, refused),
             (r#"{"error":{"message":"ok"}}"#, refused),

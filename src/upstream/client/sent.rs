@@ -73,7 +73,7 @@ pub async fn noting_faults<F: Future>(work: F) -> (F::Output, Heard) {
     FAULT.scope(RefCell::default(), work).await
 }
 
-pub(super) fn note_fault(fault: impl FnOnce() -> String) {
+pub(in crate::upstream) fn note_fault(fault: impl FnOnce() -> String) {
     let _ = FAULT.try_with(|heard| heard.borrow_mut().fault = Some(fault()));
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::{
     Condition, Finding, Ledger, Millis, Outcome, Projection, RemoteGroup, RemoteMember,
     RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
-    client::{Call, Client, Priority, Proof, spelled_once},
+    client::{Call, Client, Priority, Proof, note_fault, spelled_once},
 };
 use crate::{
     plan::{capability::Capabilities, operation::Operation, state::Account},
@@ -70,6 +70,10 @@ struct Hydden {
     schemas: Arc<Schemas>,
     page_size: String,
 }
+
+/// For who is told why it is tried again.
+const NOT_CALLED: &str =
+    "PUT of the group was answered with success, and no look shows it with its new name";
 
 type Values<'a> = &'a [(&'a str, &'a str)];
 
@@ -192,7 +196,11 @@ impl Upstream for Hydden {
                 let at = [("id", name.as_str())];
                 let answer = self.write(Name::UpdateGroup, &at, Some(title)).await?;
                 if let Err(unclear) = answers::written(answer, Some(name), title) {
-                    self.is_called(&at, title).await.map_err(|()| unclear)?;
+                    let called = self.is_called(&at, title).await;
+                    called.map_err(|()| {
+                        note_fault(|| NOT_CALLED.to_owned());
+                        unclear
+                    })?;
                 }
                 Ok(Outcome::default())
             }

@@ -1,6 +1,8 @@
 //! One call of a declared application: what is filled in and where, and every
 //! page of a list.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -34,6 +36,8 @@ pub(super) struct Answer {
     pub(super) value: Value,
     /// Nothing was left to do.
     pub(super) was_so: bool,
+    /// A success that is to come, or is one in part, and says no more.
+    pub(super) is_open: bool,
 }
 
 impl Rest {
@@ -86,16 +90,36 @@ impl Rest {
             &self.settings.member,
         );
         let single = told.len() < 2;
+        let open = AtomicBool::new(false);
         let judge = |status: StatusCode, body: &[u8]| {
-            meaning::of(rows, (name, single), status.as_u16(), body)
+            let meaning = meaning::of(rows, (name, single), status.as_u16(), body)
                 .or_else(|| operation.beside_what_is_made(name, (status, body), told, shape))
-                .or_else(|| self.is_doubtful(name, operation, (status, body)))
+                .or_else(|| self.is_doubtful(name, operation, (status, body)));
+            let is_open = meaning.is_none() && self.is_open(name, operation, (status, body));
+            open.fetch_or(is_open, Relaxed);
+            meaning.or_else(|| is_open.then_some(Meaning::Success))
         };
         let reply = self.client.send_judged(call, &judge).await?;
+        let is_open = open.into_inner();
         Ok(Answer {
-            value: reply.json()?,
+            value: if is_open { Value::Null } else { reply.json()? },
             was_so: reply.was_so(),
+            is_open,
         })
+    }
+
+    /// Whether an answer to a change of members promises, or did a part, without a word
+    /// of who or against it. A replacement says of nobody whether it is done.
+    fn is_open(
+        &self,
+        name: Name,
+        operation: &Operation,
+        (status, body): (StatusCode, &[u8]),
+    ) -> bool {
+        let by_status = matches!(name, Name::AddMembers | Name::RemoveMembers)
+            && operation.proof(name).lacks(status, body) == Some(Meaning::Unknown)
+            && operation.proof(name).lacks(StatusCode::OK, body).is_none();
+        by_status && !signs::doubt(name, operation, &self.settings, body)
     }
 
     /// What a success means that tells no error where one is looked for, and yet has

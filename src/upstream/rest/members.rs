@@ -45,6 +45,7 @@ impl Rest {
         };
         match self.call(name, &values, about).await {
             Ok(answer) if answer.was_so => Ok(all_are(&MemberOutcome::Applied, members)),
+            Ok(answer) if answer.is_open => Ok(all_are(&MemberOutcome::Open, members)),
             Ok(answer) => self.outcome(name, &answer.value, members, &told),
             Err(UpstreamError::Exists { reason }) if name == Name::AddMembers => {
                 unsettled(members, reason)
@@ -117,7 +118,10 @@ impl Rest {
         let keys = members.iter().map(|member| member.user);
         let sent: Vec<_> = keys.zip(told).collect();
         Ok(Outcome {
-            members: outcomes::of(answer, lists, &sent, &self.settings.member),
+            members: match &operation.applied_count {
+                Some(at) => outcomes::counted(answer, at, &sent),
+                None => outcomes::of(answer, lists, &sent, &self.settings.member),
+            },
             ..Outcome::default()
         })
     }

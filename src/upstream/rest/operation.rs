@@ -55,6 +55,8 @@ pub struct Operation {
     /// The list of those members for whom it was done, or was not.
     pub applied: Option<Pointer>,
     pub failed: Option<Pointer>,
+    /// How many members it was done for.
+    pub applied_count: Option<Pointer>,
     /// No public document says that it can be done.
     pub assumed: bool,
 }
@@ -258,6 +260,12 @@ impl Operation {
     pub(super) fn method(&self, name: Name) -> Method {
         let said = self.method.as_ref().map(|verb| verb.0.clone());
         said.unwrap_or_else(|| name.usual_method())
+    }
+
+    /// Whether answers say for whom it was done, or for how many.
+    pub(super) fn tells_members(&self) -> bool {
+        let told = [&self.applied, &self.failed, &self.applied_count];
+        told.into_iter().any(Option::is_some)
     }
 
     /// Everything that is filled in anywhere.

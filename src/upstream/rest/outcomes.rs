@@ -52,6 +52,23 @@ pub(super) fn of(
     all.collect()
 }
 
+/// The same where answers tell how many were done. Whoever was so already need not be
+/// among them, so any other number than that of those who were sent is no word of one.
+pub(super) fn counted(
+    answer: &Value,
+    at: &Pointer,
+    sent: &[(UserKey, &Told)],
+) -> Vec<(UserKey, MemberOutcome)> {
+    let count = at.text(answer).and_then(|text| text.trim().parse().ok());
+    let outcome = if count == Some(sent.len()) {
+        MemberOutcome::Applied
+    } else {
+        MemberOutcome::Unknown
+    };
+    let all = sent.iter().map(|(user, _)| (*user, outcome.clone()));
+    all.collect()
+}
+
 /// Whether what stands where an error would is a list of who failed, all of them
 /// sent, or nothing at all.
 pub(super) fn explains(answer: &Value, failed: &Pointer, told: &[Told], shape: &Member) -> bool {
@@ -161,6 +178,35 @@ mod tests {
         }
         let none = |lists| of(&json!({}), lists, &[(UserKey(1), &Told::new())], &shape());
         assert_eq!(none((None, None))[0].1, MemberOutcome::Applied);
+    }
+
+    #[test]
+    fn all_are_done_when_as_many_are_counted_and_nobody_is_known_to_be_otherwise() {
+        let at: Settings = toml::from_str("user = { id = \"/data/count\" }").unwrap();
+        let at = at.user.id.unwrap();
+        let told = [Told::new(), Told::new()];
+        let sent: Vec<_> = [1, 2].map(UserKey).into_iter().zip(&told).collect();
+        for (count, done) in [
+            (json!(2), true),
+            (json!("2"), true),
+            (json!(1), false),
+            (json!(0), false),
+            (json!(3), false),
+            (json!(-2), false),
+            (json!(null), false),
+            (json!([1, 2]), false),
+            (json!("two"), false),
+        ] {
+            let found = counted(&json!({ "data": { "count": count } }), &at, &sent);
+            let is = if done {
+                MemberOutcome::Applied
+            } else {
+                MemberOutcome::Unknown
+            };
+            assert_eq!(found, [1, 2].map(|n| (UserKey(n), is.clone())), "{count}");
+        }
+        let found = counted(&json!({}), &at, &sent);
+        assert!(found.iter().all(|it| it.1 == MemberOutcome::Unknown));
     }
 
     #[test]

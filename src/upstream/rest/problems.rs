@@ -300,6 +300,10 @@ fn about_keys(name: Name, operation: &Operation, told: &mut Vec<String>) {
             operation.applied.is_some() && !names_members(name),
         ),
         ("failed", operation.failed.is_some() && !names_members(name)),
+        (
+            "applied_count",
+            operation.applied_count.is_some() && !names_members(name),
+        ),
         ("batch", operation.batch.is_some() && !names_members(name)),
     ];
     for (key, _) in misplaced.iter().filter(|(_, wrong)| *wrong) {
@@ -307,6 +311,10 @@ fn about_keys(name: Name, operation: &Operation, told: &mut Vec<String>) {
     }
     if operation.applied.is_some() && operation.failed.is_some() {
         told.push(".failed: two lists for one thing: keep applied, or failed".into());
+    }
+    let lists = operation.applied.is_some() || operation.failed.is_some();
+    if operation.applied_count.is_some() && lists && names_members(name) {
+        told.push(".applied_count: a list says more than a number: take it out".into());
     }
 }
 

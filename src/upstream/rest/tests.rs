@@ -212,10 +212,10 @@ fn ended(came: Result<Outcome, UpstreamError>) -> &'static str {
     match came {
         Ok(outcome) => {
             let mut all = outcome.members.iter();
-            if all.any(|it| it.1 == MemberOutcome::Unknown) {
-                "unknown"
-            } else {
-                "done"
+            match all.find(|it| matches!(it.1, MemberOutcome::Unknown | MemberOutcome::Open)) {
+                Some((_, MemberOutcome::Open)) => "open",
+                Some(_) => "unknown",
+                None => "done",
             }
         }
         Err(UpstreamError::Missing { .. }) => "missing",

@@ -243,7 +243,7 @@ impl Rest {
         let id = self.id_of_new(&answer, operation.id.as_ref(), group)?;
         self.memory.made(group, id.as_deref());
         let mut outcome = all_are(&MemberOutcome::Unknown, members);
-        if operation.applied.is_some() || operation.failed.is_some() {
+        if operation.tells_members() {
             let said = self.outcome(name, &answer.value, &sent, &told)?.members;
             outcome
                 .members

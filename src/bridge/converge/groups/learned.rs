@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use super::{
     super::{Pause, refusal},
-    Next, Turn,
+    Next, Turn, members_of,
 };
 use crate::{
     plan::{
         operation::{Operation, Plan},
         state::{Existence, Principal, UserKey},
     },
+    store::UNANSWERED,
     upstream::{MemberOutcome, UpstreamError},
 };
 
@@ -58,12 +59,27 @@ impl Turn<'_> {
             if *outcome == MemberOutcome::LeftOut {
                 self.left_out.insert(*user);
             }
+            if *outcome == MemberOutcome::Open {
+                self.taken_on.insert(*user);
+            }
             if *outcome == MemberOutcome::Applied {
                 match self.open.get(user).map(|(_, add)| *add) {
                     Some(true) => self.present(*user),
                     Some(false) => self.absent(*user),
                     None => {}
                 }
+            }
+        }
+    }
+
+    /// A call that was taken on may land later than what is asked for next, as one that
+    /// was not answered, unless a reading has shown that it is done (reliability: H-05).
+    pub(super) fn note_taken_on(&mut self) {
+        let (open, taken_on) = (&self.open, &self.taken_on);
+        let waits = |user: &UserKey| taken_on.contains(user) && open.contains_key(user);
+        for (operation, word, _) in &mut self.learned.calls {
+            if members_of(operation).iter().any(waits) {
+                UNANSWERED.clone_into(word);
             }
         }
     }

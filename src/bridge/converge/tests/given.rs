@@ -45,6 +45,48 @@ fn sent(app: &Scripted) -> Vec<Operation> {
     app.sent.lock().unwrap().clone()
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_name_that_does_not_take_effect_is_looked_at_and_said_more_and_more_seldom() {
+    let mut app = called(&[]);
+    app.answer = Box::new(|_| {
+        Err(UpstreamError::Unknown {
+            reason: "called as before".into(),
+        })
+    });
+    app.group = Some(RemoteGroup {
+        name: "g9".into(),
+        ..RemoteGroup::default()
+    });
+    let mut work = nameless(Existence::Present);
+    work.work.name = "g9".into();
+    change(&mut work, |given| {
+        (given.known, given.renamed) = (true, true)
+    });
+    let mut doubts = Doubts::new();
+    let mut said = Vec::new();
+    for second in 0..200 {
+        let before = app.calls();
+        let (learned, pause) =
+            group_turn(&app, work.clone(), &Written::default(), &mut doubts).await;
+        assert_eq!((learned.title_open, pause), (true, Pause::BackOff));
+        assert_eq!(learned.titled, None);
+        said.extend((app.calls() > before).then_some(second));
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(said, [0, 10, 20, 30, 40, 56, 88, 152]);
+    // Another name is said at once, and one that is shown is done.
+    change(&mut work, |given| given.title = "Other".into());
+    let before = app.calls();
+    group_turn(&app, work.clone(), &Written::default(), &mut doubts).await;
+    assert_eq!(app.calls(), before + 1);
+    let shown = app.group.as_mut().unwrap();
+    shown.fields.insert("title".into(), "Other".into());
+    let (learned, pause) = group_turn(&app, work, &Written::default(), &mut doubts).await;
+    assert_eq!((app.calls(), pause), (before + 1, Pause::None));
+    let learned = (learned.titled.as_deref(), learned.title_open);
+    assert_eq!(learned, (Some("Other"), false));
+}
+
 #[tokio::test]
 async fn the_answer_to_a_creation_tells_the_id() {
     let app = called(&["not looked for"]);

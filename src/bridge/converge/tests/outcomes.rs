@@ -179,6 +179,18 @@ async fn what_many_calls_have_done_is_recorded_before_the_others_are_sent() {
     app.members.lock().unwrap().push_back(members.collect());
     let turns_of = turns(&app, group(0..10, 0..0), &after_four()).await;
     assert_eq!(turns_of, [(10, 10)]);
+    // After many more one reading is little beside them.
+    let everybody = || {
+        let member = |n| RemoteMember {
+            account: Some(principal(n).account),
+            ..RemoteMember::default()
+        };
+        (0..20).map(member).collect()
+    };
+    let readings = VecDeque::from([everybody(), everybody()]);
+    *app.members.lock().unwrap() = readings;
+    let turns_of = turns(&app, group(0..20, 0..0), &after_four()).await;
+    assert_eq!(turns_of, [(16, 16), (4, 4)]);
 }
 
 #[tokio::test]
@@ -282,6 +294,52 @@ async fn looks_that_may_lag_contradict_nobody_of_whom_the_application_said_nothi
         assert!(pause != Pause::None);
     }
     assert_eq!(app.calls(), 1);
+}
+
+/// Takes everything on, and does it some time.
+fn taking_on() -> Scripted {
+    scripted(|operation| {
+        let outcome = |user| (user, MemberOutcome::Open);
+        Ok(Outcome {
+            members: members_of(operation).into_iter().map(outcome).collect(),
+            ..Outcome::default()
+        })
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_on_is_looked_for_and_neither_believed_nor_refused() {
+    let app = taking_on();
+    let mut doubts = Doubts::new();
+    let mut sent = Vec::new();
+    for _ in 0..12 {
+        let work = group(0..1, 0..0);
+        let (learned, pause) = group_turn(&app, work, &Written::default(), &mut doubts).await;
+        assert!(learned.refused.is_empty() && learned.present.is_empty());
+        assert_eq!(pause, Pause::BackOff);
+        // It may land after what is asked for next.
+        assert!(learned.calls.iter().all(|call| call.1 == UNANSWERED));
+        sent.push(app.calls());
+        tokio::time::advance(READ_LAG / 4).await;
+    }
+    assert_eq!(sent, [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]);
+    let shown = RemoteMember {
+        account: Some(principal(0).account),
+        ..RemoteMember::default()
+    };
+    app.members.lock().unwrap().push_back(vec![shown]);
+    let (learned, pause) =
+        group_turn(&app, group(0..1, 0..0), &Written::default(), &mut doubts).await;
+    assert_eq!((sorted(learned.present), pause), (vec![0], Pause::None));
+    assert_eq!(learned.read, [UserKey(0)]);
+}
+
+#[tokio::test]
+async fn what_was_taken_on_and_is_shown_at_once_was_answered() {
+    let app = taking_on();
+    let (learned, pause) = turn(&app, group(0..0, 10..12)).await;
+    assert_eq!((sorted(learned.absent), pause), (vec![10, 11], Pause::None));
+    assert!(learned.calls.iter().all(|call| call.1 == DONE));
 }
 
 #[tokio::test]

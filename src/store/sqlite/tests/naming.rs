@@ -159,7 +159,14 @@ async fn a_rename_is_open_over_a_restart_until_it_is_confirmed() {
     };
     scene.learn(group.key, &turn, unanswered).await;
     assert_eq!(scene.lanes().await, [Lane::Group(group.key)]);
+    // It is said again in its own time, and not whenever it may have landed.
+    let early = scene
+        .store
+        .recheck_late(scene.c, (0, 5_000), 5_000, 10)
+        .await;
+    assert_eq!(early.unwrap(), []);
     let turn = scene.turn_of(group.key).await;
+    assert_eq!(turn.work.observed, Existence::Present);
     let done = GroupLearned {
         titled: Some("Newer".into()),
         ..GroupLearned::default()

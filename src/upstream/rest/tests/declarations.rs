@@ -213,6 +213,16 @@ const WRONG: &[(&str, &str, &str)] = &[
         "operations.delete_group.id: ",
     ),
     (
+        "delete_group = { ",
+        "delete_group = { applied_count = \"/x\", ",
+        "operations.delete_group.applied_count: ",
+    ),
+    (
+        "applied = \"/added\"",
+        "applied = \"/added\", applied_count = \"/x\"",
+        "operations.add_members.applied_count: ",
+    ),
+    (
         "applied = \"/added\"",
         "applied = \"/added\", failed = \"/x\"",
         "operations.add_members.failed: ",

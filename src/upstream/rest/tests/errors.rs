@@ -217,3 +217,80 @@ async fn an_end_whose_answer_shows_the_account_active_is_looked_at() {
         script.all_was_asked();
     }
 }
+
+#[tokio::test]
+async fn a_change_of_members_that_is_promised_or_done_in_part_is_looked_for() {
+    let undeclared = ("batch = 10, applied = \"/added\"", "batch = 10");
+    let success = (
+        "errors = [{ on",
+        "errors = [{ status = 202, means = \"success\" }, { on",
+    );
+    let failed = ("applied = \"/added\"", "failed = \"/errors\"");
+    let added = "POST /v1/groups/g1/members [{\"id\":\"11\"},{\"id\":\"22\"}]";
+    let removed = "DELETE /v1/groups/g1/members/22";
+    let add = Operation::AddMembers {
+        group: "Crew".into(),
+        members: both(),
+    };
+    let remove = Operation::RemoveMembers {
+        group: "Crew".into(),
+        members: both().split_off(1),
+    };
+    let (plain, listed) = (&[undeclared][..], &[][..]);
+    for (changes, status, answer, end) in [
+        (plain, 202, r#"{"status":"queued","jobId":5}"#, "open"),
+        (plain, 202, "", "open"),
+        (plain, 202, "accepted", "open"),
+        (plain, 207, "{}", "open"),
+        (listed, 202, r#"{"added":["11","22"]}"#, "open"),
+        (&[failed], 202, "{}", "open"),
+        // What says more than that is taken for what it says.
+        (&[failed], 207, "{}", "done"),
+        (&[undeclared, success], 202, "{}", "done"),
+        (plain, 202, r#"{"error":"no"}"#, "rejected"),
+        (plain, 202, r#"{"error":{"code":503}}"#, "unclear"),
+        (plain, 202, r#"{"status":"failed"}"#, "unclear"),
+    ] {
+        let script = [GROUP, (added, status, answer)];
+        let (application, script) = scripted(changes, &script).await;
+        let ends = application.apply(&add).await;
+        assert_eq!(ended(ends), end, "{status} {answer}");
+        script.all_was_asked();
+    }
+    for (status, end) in [(202, "open"), (200, "done")] {
+        let script = [GROUP, (removed, status, "{}")];
+        let (application, script) = scripted(&[], &script).await;
+        assert_eq!(ended(application.apply(&remove).await), end);
+        script.all_was_asked();
+    }
+}
+
+#[tokio::test]
+async fn fewer_than_were_sent_are_looked_for_where_answers_tell_how_many_were_done() {
+    let counted = ("applied = \"/added\"", "applied_count = \"/count\"");
+    let added = "POST /v1/groups/g1/members [{\"id\":\"11\"},{\"id\":\"22\"}]";
+    let add = Operation::AddMembers {
+        group: "Crew".into(),
+        members: both(),
+    };
+    for (answer, end) in [
+        (r#"{"count":2}"#, "done"),
+        (r#"{"count":1}"#, "unknown"),
+        (r#"{"count":0,"message":"in already"}"#, "unknown"),
+        ("{}", "unknown"),
+        (r#"{"count":2,"error":"no"}"#, "rejected"),
+        (r#"{"count":2,"error":{"code":"ok"}}"#, "done"),
+    ] {
+        let script = [GROUP, (added, 200, answer)];
+        let (application, script) = scripted(&[counted], &script).await;
+        assert_eq!(ended(application.apply(&add).await), end, "{answer}");
+        script.all_was_asked();
+    }
+    let count = "applied_count = \"/count\"";
+    for (answer, end) in [
+        (r#"{"id":9,"count":2}"#, "done"),
+        (r#"{"id":9,"count":1}"#, "unknown"),
+    ] {
+        assert_eq!(created(count, 201, answer).await, end, "{answer}");
+    }
+}
