@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{World, address, group, user, values};
+use crate::support::{Application, World, address, group, user, values};
 
 fn rule(failure: Value, operation: &str, next: u64) -> Value {
     json!({ "rules": [{ "failure": failure, "operation": operation, "next": next }] })
@@ -504,4 +504,37 @@ async fn who_waits_for_the_application_is_answered_when_the_bridge_is_told_to_en
     world
         .until_upstream_has("developers", &addresses("u", 0..2))
         .await;
+}
+
+#[tokio::test]
+async fn a_change_of_members_that_is_only_promised_is_looked_for_before_it_is_said_again() {
+    for application in [Application::Declared, Application::DeclaredById] {
+        let world = World::of(application, "read_lag = \"400ms\"").await;
+        let users = world.users("p", 2).await;
+        let crew = world.group("crew", &users[..1]).await;
+        let path = format!("/Groups/{crew}");
+        for (op, operation, there) in [
+            ("add", "add_members", &["p0", "p1"][..]),
+            ("remove", "remove_members", &["p0"]),
+        ] {
+            let promise = json!({ "status": { "status": 202 } });
+            let rule = json!({ "failure": promise, "operation": operation, "next": 1 });
+            world.faults(json!({ "rules": [rule] })).await;
+            let change = json!([{ "op": op, "path": "members", "value": values(&users[1..]) }]);
+            let (answer, calls) = world.calls_of(world.patch(&path, change)).await;
+            answer.expect(204);
+            let expected = there.iter().map(|name| address(name)).collect();
+            world.until_upstream_has("crew", &expected).await;
+            let told: Vec<&str> = calls
+                .iter()
+                .filter_map(|call| call["operation"].as_str())
+                .collect();
+            let said: Vec<usize> = (0..told.len()).filter(|n| told[*n] == operation).collect();
+            let [first, second] = said[..] else {
+                panic!("it is said twice: {told:?}");
+            };
+            assert!(told[first..second].contains(&"get_members"), "{told:?}");
+        }
+        assert!(world.run(&["status"]).2);
+    }
 }

@@ -58,6 +58,33 @@ impl Doubts {
         self.0.retain(|user, doubt| same(user, doubt.add));
     }
 
+    /// Leaves those who were sent since `began` to the look of a later turn, unless that
+    /// may come so late that they would be sent again; whether it does.
+    pub(super) fn put_off(
+        &mut self,
+        open: &HashMap<UserKey, (Principal, bool)>,
+        began: Instant,
+        lag: Duration,
+    ) -> bool {
+        let waits = |it: &Doubt| it.sends == 1 && !it.told && it.sent.elapsed() < lag / 2;
+        let known = open.keys().filter_map(|user| self.0.get(user));
+        if began.elapsed() >= lag / 2 || !known.into_iter().all(waits) {
+            return false;
+        }
+        for (user, (_, add)) in open {
+            self.0.entry(*user).or_insert(Doubt {
+                add: *add,
+                looks: 0,
+                sends: 1,
+                sent: began,
+                since: began,
+                told: false,
+                open: false,
+            });
+        }
+        true
+    }
+
     /// Whatever looks show, it is not believed that it is not done: a call was taken on.
     pub(super) fn leave_open(&mut self, user: UserKey) {
         if let Some(doubt) = self.0.get_mut(&user) {

@@ -142,6 +142,8 @@ pub(in crate::bridge) async fn group_turn(
         not_counted: HashSet::new(),
         taken_on: HashSet::new(),
         looks_at_title: false,
+        gave_way: false,
+        began: Instant::now(),
         work: turn.work,
     };
     doubts.keep(&turn.open);
@@ -197,6 +199,9 @@ pub(super) struct Turn<'a> {
     taken_on: HashSet<UserKey>,
     /// Its name was said a moment ago, so it is only looked whether it has it.
     looks_at_title: bool,
+    /// It ends for a removal that it does not have.
+    gave_way: bool,
+    began: Instant,
 }
 
 /// What to do after a call of a group turn.
@@ -386,7 +391,12 @@ impl Turn<'_> {
     /// again and again. A turn ends for its length alone where nobody is open whom
     /// a reading at its end would have to settle, or after so many calls that one is
     /// little beside them.
-    async fn gives_way(&self, next: &Operation, rest: &[Operation], halves: &[Operation]) -> bool {
+    async fn gives_way(
+        &mut self,
+        next: &Operation,
+        rest: &[Operation],
+        halves: &[Operation],
+    ) -> bool {
         let is_add = |it: &Operation| matches!(it, Operation::AddMembers { .. });
         let gave = |it: &Operation| is_add(it) || matches!(it, Operation::CreateGroup { .. });
         let learned = &self.learned;
@@ -400,7 +410,11 @@ impl Turn<'_> {
         let is_very_long = learned.calls.len() >= self.since.long().saturating_mul(WORTH_A_LOOK);
         let left = || iter::once(next).chain(rest).map(|it| members_of(it).len());
         let is_unclear = || self.open.len() > left().sum::<usize>();
-        is_long && halves.is_empty() && (is_very_long || !is_unclear()) || self.since.takes().await
+        if is_long && halves.is_empty() && (is_very_long || !is_unclear()) {
+            return true;
+        }
+        self.gave_way = self.since.takes().await;
+        self.gave_way
     }
 
     /// They go with the next turn.
@@ -554,6 +568,9 @@ impl Turn<'_> {
         if self.open.is_empty() || pause != Pause::None || self.is_absent() {
             return pause;
         }
+        if self.gave_way && self.is_put_off(doubts) {
+            return pause;
+        }
         let listed = match self.upstream.members(&self.work.name).await {
             Ok(listed) => listed,
             Err(UpstreamError::Missing { .. }) => return self.without_list().await,
@@ -599,6 +616,19 @@ impl Turn<'_> {
             doubts.forget(user);
         }
         pause
+    }
+
+    /// Where a turn ends for a removal, the next one has the look at whom it sent too.
+    fn is_put_off(&self, doubts: &mut Doubts) -> bool {
+        let mut open = self.open.keys();
+        let is_told =
+            |user: &UserKey| self.left_out.contains(user) || self.not_counted.contains(user);
+        if open.any(is_told) || !doubts.put_off(&self.open, self.began, self.since.read_lag()) {
+            return false;
+        }
+        let taken_on = self.open.keys().filter(|it| self.taken_on.contains(it));
+        taken_on.for_each(|user| doubts.leave_open(*user));
+        true
     }
 }
 

@@ -296,6 +296,49 @@ async fn looks_that_may_lag_contradict_nobody_of_whom_the_application_said_nothi
     assert_eq!(app.calls(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_gives_way_to_a_removal_leaves_its_look_to_the_next_one() {
+    let everybody = || {
+        let member = |n| RemoteMember {
+            account: Some(principal(n).account),
+            ..RemoteMember::default()
+        };
+        (0..9).map(member).collect::<Vec<_>>()
+    };
+    let after_two = || Removing(AtomicUsize::new(2), NEVER);
+    for (late, is_read) in [(Duration::ZERO, false), (READ_LAG / 2, true)] {
+        // Its answers say nothing of anybody.
+        let mut app = scripted(|_| Ok(Outcome::default()));
+        app.takes_at_once(Act::AddMembers, 1);
+        *app.members.lock().unwrap() = [everybody(), everybody()].into();
+        let readings = |app: &Scripted| 2 - app.members.lock().unwrap().len();
+        let mut doubts = Doubts::new();
+        let asked = group(0..9, 0..0);
+        let (first, pause) = group_turn(&app, asked, &after_two(), &mut doubts).await;
+        assert_eq!((app.calls(), readings(&app), pause), (3, 0, Pause::None));
+        assert_eq!((first.unsent.len(), first.present.len()), (6, 0));
+        // Another one is to be taken out. Who waits for a look has it in time.
+        tokio::time::advance(late).await;
+        let mut asked = group(0..9, 20..21);
+        asked.work.alone = 1;
+        let (second, pause) = group_turn(&app, asked, &after_two(), &mut doubts).await;
+        let read = usize::from(is_read);
+        assert_eq!((readings(&app), pause), (read, Pause::None));
+        let mut asked = group(0..9, 20..21);
+        let is_open = |it: &Principal| {
+            let mut done = second.present.iter().chain(&second.absent);
+            !done.any(|user| *user == it.user)
+        };
+        asked.work.adds.retain(is_open);
+        asked.work.removes.retain(is_open);
+        let (third, pause) = group_turn(&app, asked, &Written::default(), &mut doubts).await;
+        assert_eq!((readings(&app), pause), (read + 1, Pause::None));
+        assert_eq!(app.calls(), 10, "nobody is sent twice");
+        let present = second.present.len() + third.present.len();
+        assert_eq!((present, second.absent.len() + third.absent.len()), (9, 1));
+    }
+}
+
 /// Takes everything on, and does it some time.
 fn taking_on() -> Scripted {
     scripted(|operation| {
