@@ -436,7 +436,8 @@ impl Snyk {
 
     async fn create(&self, group: &str, user: &str, role: &str) -> Result<(), UpstreamError> {
         let made = self.api.create(group, user, role).await;
-        if matches!(made, Err(UpstreamError::Unknown { .. })) {
+        // It may have been made, or is said to have been there before.
+        if let Err(UpstreamError::Unknown { .. } | UpstreamError::Exists { .. }) = made {
             self.unshown.may_be_there(group, user);
         }
         let id = made?;

@@ -4,6 +4,8 @@
 //! order.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -205,12 +207,55 @@ async fn what_another_connection_has_ended_is_not_there_though_a_look_shows_it()
     script.all_was_asked();
 }
 
+/// Snyk says that the membership is there before its looks show it.
+#[tokio::test]
+async fn what_an_addition_was_refused_for_is_looked_at_twice_before_it_counts_as_out() {
+    let refused = || create("old", 409, Value::Null);
+    let (nothing, is) = (
+        || look("user_id=old", &[]),
+        membership("m-1", "old", VIEWER),
+    );
+    let (script, upstream) = snyk(&[
+        refused(),
+        nothing(),
+        nothing(),
+        look("user_id=old", &[is]),
+        delete("m-1", 204),
+        // No look has told anything of that addition.
+        refused(),
+        unread(nothing()),
+        nothing(),
+    ])
+    .await;
+    upstream.begin(&Lags {
+        read_lag: Duration::from_millis(20),
+        ..Lags::default()
+    });
+    let waits = |done: Result<MemberOutcome, UpstreamError>| {
+        assert!(matches!(done, Ok(MemberOutcome::Waits(_))), "{done:?}");
+    };
+    waits(add(&upstream).await);
+    waits(remove(&upstream).await);
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert_eq!(remove(&upstream).await, Ok(MemberOutcome::Applied));
+    let later = add(&upstream).await;
+    assert!(
+        matches!(later, Err(UpstreamError::Later { .. })),
+        "{later:?}"
+    );
+    waits(remove(&upstream).await);
+    script.all_was_asked();
+}
+
+fn unread((path, ..): (String, u16, Value)) -> (String, u16, Value) {
+    (path, 404, Value::Null)
+}
+
 #[tokio::test]
 async fn a_snyk_group_that_is_not_shown_for_a_while_is_waited_for() {
-    let missing = |(path, ..): (String, u16, Value)| (path, 404, Value::Null);
     let (script, upstream) = snyk(&[
         create("old", 404, Value::Null),
-        missing(look(BY_EMAIL, &[])),
+        unread(look(BY_EMAIL, &[])),
     ])
     .await;
     let later = add(&upstream).await;

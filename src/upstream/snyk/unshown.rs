@@ -14,8 +14,9 @@ use crate::upstream::{MemberOutcome, client::Moment};
 /// Those that nobody came back to are forgotten when there are so many.
 const MANY: usize = 1_024;
 
-/// When a look first showed nothing; none yet of who may be there by a call of ours
-/// that nobody answered. By the ids of the Snyk Group and the user.
+/// When a look first showed nothing; none yet of who may be there by an addition that
+/// nobody answered, or that was refused as if they were. By the ids of the Snyk Group
+/// and the user.
 #[derive(Debug, Default)]
 pub(super) struct Unshown(Mutex<HashMap<(String, String), Option<Moment>>>);
 
