@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::support::{Application, Tenant, World, address, eventually, group, user, values};
 
 mod left_out;
+mod raised;
 pub(crate) mod roles;
 mod told;
 

@@ -31,6 +31,7 @@ pub(super) async fn of(
         let members = vec![Principal {
             counts: counting.counts.map(|it| it.name),
             given_up: counting.given_up,
+            fallback: counting.fallback,
             ..member.clone()
         }];
         let group = work.name.clone();

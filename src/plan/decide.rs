@@ -283,6 +283,7 @@ mod tests {
             twins: Vec::new(),
             has: false,
             holding: None,
+            fallback: None,
         }
     }
 

@@ -266,6 +266,7 @@ mod tests {
                 twins: Vec::new(),
                 has: false,
                 holding: None,
+                fallback: None,
             },
             desired: true,
             has_access: true,

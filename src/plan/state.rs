@@ -197,6 +197,22 @@ pub struct Principal {
     /// In such a call, which one that is, as an answer of the application told.
     #[serde(skip)]
     pub holding: Option<Holding>,
+    /// In [`Operation::RemoveMembers`] of such a group, what the user is to have where
+    /// nothing counts.
+    ///
+    /// [`Operation::RemoveMembers`]: super::operation::Operation::RemoveMembers
+    #[serde(skip)]
+    pub fallback: Option<Fallback>,
+}
+
+/// What a user had of a [`Family`] before a call of this connection, by what another
+/// one has found. It is fallen back to only from the very same membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fallback {
+    /// The application's name of the group.
+    pub group: String,
+    /// See [`Holding::id`].
+    pub id: String,
 }
 
 /// What a user has of a [`Family`], as an answer of the application told.
@@ -210,6 +226,8 @@ pub struct Holding {
     pub group: String,
     /// How long ago that was told; `None`: it may be another group by now.
     pub age: Option<Duration>,
+    /// The application's names of groups that it was before calls of this process.
+    pub formerly: Vec<String>,
 }
 
 /// Everything the plan needs to know of one user.

@@ -218,6 +218,7 @@ fn by_email(names: &[&str]) -> Vec<Principal> {
             twins: Vec::new(),
             has: false,
             holding: None,
+            fallback: None,
         })
         .collect()
 }

@@ -6,8 +6,8 @@ use crate::{
     plan::{
         operation::Operation,
         state::{
-            Existence, Family, GroupKey, GroupWork, Holding, ObservedAccount, Principal, UserKey,
-            UserWork,
+            Existence, Fallback, Family, GroupKey, GroupWork, Holding, ObservedAccount, Principal,
+            UserKey, UserWork,
         },
     },
     scim::resource::ResourceId,
@@ -190,6 +190,10 @@ pub struct Counting {
     /// time is missing where it may be another group of it by now.
     pub holding: Option<Holding>,
     pub told: Option<Millis>,
+    /// See [`Principal::fallback`].
+    ///
+    /// [`Principal::fallback`]: crate::plan::state::Principal::fallback
+    pub fallback: Option<Fallback>,
 }
 
 impl Counting {
@@ -211,6 +215,7 @@ impl Counting {
             has: false,
             holding: None,
             told: None,
+            fallback: None,
         }
     }
 
@@ -227,6 +232,7 @@ impl Counting {
             has: self.has,
             holding: self.holding,
             told: self.told,
+            fallback: self.fallback,
             ..Self::of(self.rank, among)
         }
     }

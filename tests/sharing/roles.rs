@@ -16,12 +16,12 @@ use crate::{
     support::{Application, Tenant, World, eventually, values},
 };
 
-const ADMIN: &str = "group_admin";
-const VIEWER: &str = "group_viewer";
+pub(super) const ADMIN: &str = "group_admin";
+pub(super) const VIEWER: &str = "group_viewer";
 pub(super) const SOON: &str = "read_lag = \"1s\"\nlate_writes = \"1s\"";
 pub(crate) const ELSEWHERE: &str = "asked for elsewhere in this bridge";
 
-fn just(role: &str) -> String {
+pub(super) fn just(role: &str) -> String {
     let group = format!("10000000-0000-4000-8000-{:012x}", 1);
     format!("{LINK}\ngroups = [{{ group = \"{group}\", role = \"{role}\" }}]")
 }
@@ -37,13 +37,13 @@ pub(crate) async fn two_of_all(connection: &str) -> (World, Tenant) {
     World::pair_of(Application::Snyk, connection, [LINK; 2], company()).await
 }
 
-async fn example(world: &World, name: &str) -> BTreeSet<String> {
+pub(super) async fn example(world: &World, name: &str) -> BTreeSet<String> {
     let mut all = roles(world, name).await;
     all.retain(|role| role.starts_with("Example/"));
     all
 }
 
-fn is(role: &str) -> BTreeSet<String> {
+pub(super) fn is(role: &str) -> BTreeSet<String> {
     [format!("Example/{role}")].into()
 }
 

@@ -205,9 +205,10 @@ impl Each<'_> {
         calls: &mut Vec<Call>,
     ) -> (Is, Option<(Option<Holding>, Instant)>) {
         match (counting.seat, wanted) {
-            (Seat::Free, _) => {}
+            // Whoever is about to leave it asks for nothing there.
+            (Seat::Free, _) | (Seat::Leaving, false) => {}
             // What may have come of a call of ours is theirs by now.
-            (_, false) => return (Is::AsWanted(false), None),
+            (Seat::Taken, false) => return (Is::AsWanted(false), None),
             (Seat::Leaving, true) => return (Is::HandedOver, None),
             (Seat::Taken, true) => return (Is::Refused(ASKED_ELSEWHERE.into()), None),
         }
@@ -215,6 +216,7 @@ impl Each<'_> {
             given_up: counting.given_up.clone(),
             has: counting.has,
             holding: counting.holding.clone(),
+            fallback: counting.fallback.clone(),
             ..member
         };
         let mut counts = counting.counts.as_ref();

@@ -269,6 +269,7 @@ fn principal(n: u8) -> Principal {
         twins: Vec::new(),
         has: false,
         holding: None,
+        fallback: None,
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     audit,
     fault::Result,
     groups::Group,
-    holdings, seats,
+    holdings, raised, seats,
     users::{self, User},
 };
 
@@ -95,7 +95,13 @@ pub(super) fn counting(
         Counting::default()
     };
     let (holding, told) = holdings::of(db, group, user)?.unzip();
+    let fallback = if own.active && !wanted {
+        raised::fallback(db, group, user)?
+    } else {
+        None
+    };
     Ok(Some(Counting {
+        fallback,
         seat,
         kept: own.kept,
         has: holdings::is_any(db, group, user)?,

@@ -561,7 +561,7 @@ fn closed_members(reason: &str) -> Problem {
 /// Writes the pairs and what the group counts of them; a new version when a
 /// member came or went.
 fn settle(named: Named<'_>, group: &mut Group, skip_unknown: bool, at: Millis) -> Result<Flushed> {
-    let flushed = named.flush(group.seq + 1)?;
+    let flushed = named.flush(group.seq + 1, at)?;
     if !skip_unknown && !flushed.unknown.is_empty() {
         return Err(WriteError::UnknownMembers(flushed.unknown).into());
     }

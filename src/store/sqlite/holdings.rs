@@ -83,6 +83,7 @@ pub(super) fn of(
             id: row.get(1)?,
             group: row.get(2)?,
             age: None,
+            formerly: Vec::new(),
         };
         let certain: bool = row.get(4)?;
         let at: Millis = row.get(3)?;

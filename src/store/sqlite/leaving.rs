@@ -14,7 +14,7 @@ use crate::{
 use super::{
     addresses, audit, begun,
     fault::Result,
-    given_back, giving, gone, guard, holdings, late, owners, protected, refusals, removals,
+    given_back, giving, gone, guard, holdings, late, owners, protected, raised, refusals, removals,
     row::check,
     seats,
     users::{self, UNJUDGED, User},
@@ -126,6 +126,7 @@ fn bury(db: &Connection, user: &mut User, at: Millis) -> Result<Vec<GroupKey>> {
     let looked_for = was_ended_before(db, user, at)?;
     given_back::note_left(db, user, at)?;
     let groups = leave_groups(db, user, at)?;
+    raised::give_up_all(db, user.key, at)?;
     refusals::forget_user(db, user.key)?;
     db.prepare_cached("DELETE FROM user_emails WHERE user_key = ?1")?
         .execute([user.key])?;

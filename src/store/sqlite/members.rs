@@ -16,10 +16,10 @@ use crate::{
         patch::MemberChange,
         resource::ResourceId,
     },
-    store::{Seat, WriteError},
+    store::{Millis, Seat, WriteError},
 };
 
-use super::{families, fault::Result, groups::Group, refusals, seats, upheld, withdrawal};
+use super::{families, fault::Result, groups::Group, raised, refusals, seats, upheld, withdrawal};
 
 // The statements of a change; each but the lists finds its row by key.
 // A whole list is read in two values for each row, because that is what it
@@ -300,6 +300,18 @@ impl<'db> Named<'db> {
             hit.then_some(false)
         })?;
         self.hits += hits;
+        for (key, id) in raised::users_of(self.db, self.group)? {
+            if filter.matches_member(&text_of(id)) {
+                self.hits += 1;
+                self.pairs.entry(key).or_insert(Pair {
+                    id,
+                    was: None,
+                    desired: false,
+                    asserted: false,
+                    taken_out: true,
+                });
+            }
+        }
         Ok(())
     }
 
@@ -388,8 +400,26 @@ impl<'db> Named<'db> {
         }
     }
 
+    /// Who is not to be in it is fallen back into it by nobody else's removal either.
+    fn give_up_raised(&self, at: Millis) -> Result<()> {
+        if self.family.is_none() {
+            return Ok(());
+        }
+        for (user, _) in raised::users_of(self.db, self.group)? {
+            let goes = match self.pairs.get(&user) {
+                Some(pair) => !pair.desired,
+                None => self.whole,
+            };
+            if goes {
+                raised::give_up(self.db, (self.group, user), at)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the pairs that differ from what is stored.
-    pub(super) fn flush(self, seq: i64) -> Result<Flushed> {
+    pub(super) fn flush(self, seq: i64, at: Millis) -> Result<Flushed> {
+        self.give_up_raised(at)?;
         let mut flushed = Flushed {
             unknown: self.unknown,
             ..Flushed::default()

@@ -48,6 +48,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0036_deletions.sql"),
     include_str!("../migrations/0037_shown.sql"),
     include_str!("../migrations/0038_said_otherwise.sql"),
+    include_str!("../migrations/0039_raised.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

@@ -79,6 +79,7 @@ mod offered;
 mod owners;
 mod perhaps;
 mod protected;
+mod raised;
 mod read;
 mod readers;
 mod reconcile;

@@ -25,7 +25,7 @@ use super::{
     fault::Result,
     gone_elsewhere,
     groups::{self, Group},
-    seats,
+    raised, seats,
     users::User,
 };
 
@@ -217,6 +217,8 @@ pub(super) fn taken_away(
         gone.extend(pairs.collect::<rusqlite::Result<Vec<_>>>()?);
     }
     if let Some(family) = &group.family {
+        raised::settle(db, group, &family.name, learned, at)?;
+        raised::note(db, group, &family.name, learned)?;
         gone.extend(exchanged(db, (group.key, &family.name), learned)?);
     }
     gone.extend(gone_elsewhere::replaced(db, group, learned)?);
@@ -265,6 +267,7 @@ pub(super) fn ended(db: &Connection, user: &User, who: &Principal, at: Millis) -
     if !shares(db, user.connection)? {
         return Ok(());
     }
+    raised::ended(db, user.key)?;
     let spared: Vec<&String> = who.elsewhere.iter().chain(&who.keeps).collect();
     let spared = serde_json::to_string(&spared)?;
     let mut select = db.prepare_cached(concat!(
@@ -373,6 +376,14 @@ pub(super) fn note(
         "wanted_again": again,
         "version": group.version,
     });
+    let id = Some(group.id);
+    audit::record(db, group.connection, &engine(at), "drift", id, &detail)?;
+    turned(db, group.key)
+}
+
+/// Somebody is found in it again who was not shown meanwhile.
+pub(super) fn note_found(db: &Connection, group: &Group, at: Millis) -> Result<()> {
+    let detail = json!({ "found_again": 1, "version": group.version });
     let id = Some(group.id);
     audit::record(db, group.connection, &engine(at), "drift", id, &detail)?;
     turned(db, group.key)

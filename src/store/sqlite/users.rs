@@ -228,6 +228,7 @@ impl User {
             twins: Vec::new(),
             has: false,
             holding: None,
+            fallback: None,
         })
     }
 
@@ -706,5 +707,6 @@ pub(super) fn principal_at(row: &Row<'_>) -> rusqlite::Result<Principal> {
         twins: Vec::new(),
         has: false,
         holding: None,
+        fallback: None,
     })
 }

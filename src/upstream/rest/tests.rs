@@ -73,6 +73,7 @@ fn principal(n: u8, id: Option<&str>) -> Principal {
         twins: Vec::new(),
         has: false,
         holding: None,
+        fallback: None,
     }
 }
 

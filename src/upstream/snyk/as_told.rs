@@ -212,6 +212,7 @@ impl Snyk {
             account: user.clone(),
             group: name(group, role),
             age: Some(known.age()),
+            formerly: known.formerly().map(|it| name(group, it)).collect(),
             id: known.id,
         })
     }

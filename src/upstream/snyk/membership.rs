@@ -44,6 +44,17 @@ pub(super) struct Pair<'a> {
     pub(super) who: &'a Principal,
 }
 
+impl<'a> Pair<'a> {
+    /// What another connection has found, which a call of ours has changed. Of a
+    /// membership that was made since nothing was found.
+    fn falls_back(&self, now: &Now) -> Option<&'a str> {
+        let before = self.who.fallback.as_ref()?;
+        let (group, role) = ids(&before.group)?;
+        let same = now.all().all(|it| it.id == before.id);
+        (same && group == self.group).then_some(role)
+    }
+}
+
 impl Snyk {
     pub(super) async fn add(&self, name: &str, who: &Principal) -> Result<Outcome, UpstreamError> {
         let pair = self.pair(name, who).ok_or_else(not_configured)?;
@@ -293,7 +304,10 @@ impl Snyk {
                 return Ok(missing.map_or_else(waits, |_| None));
             }
             self.unshown.settle(pair.group, user);
-            let step = now.step(|now| step_down(pair.own, pair.counts, now));
+            // That is no reason to stay in what is taken away.
+            let before = pair.falls_back(&now).filter(|_| missing.is_none());
+            let counts = pair.counts.or(before);
+            let step = now.step(|now| step_down(pair.own, counts, now));
             match self
                 .take(pair, user, &now, step, Priority::Revocation)
                 .await
@@ -301,6 +315,11 @@ impl Snyk {
                 // Gone between the look and the call, or another one is in its
                 // place.
                 Err(UpstreamError::Missing { reason }) => missing = Some(reason),
+                Err(UpstreamError::Rejected { reason } | UpstreamError::Exists { reason })
+                    if pair.counts.is_none() && before.is_some() =>
+                {
+                    missing = Some(reason);
+                }
                 done => return done.map(Some),
             }
         }

@@ -61,6 +61,11 @@ impl Known {
         self.told().filter(|_| self.heard.is_within(span))
     }
 
+    /// What it was before calls of ours.
+    pub(super) fn formerly(&self) -> impl Iterator<Item = &str> {
+        self.earlier.iter().map(|role| &**role)
+    }
+
     pub(super) fn was(&self, role: &str) -> bool {
         self.earlier.iter().any(|it| **it == *role)
     }

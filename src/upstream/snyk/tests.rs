@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    plan::state::UserKey,
+    plan::state::{Fallback, UserKey},
     scim::resource::ResourceId,
     upstream::{MemberOutcome, client::TokenSource, rest::tests::script::Script},
 };
@@ -111,6 +111,7 @@ fn ann() -> Principal {
         twins: Vec::new(),
         has: false,
         holding: None,
+        fallback: None,
     }
 }
 
@@ -247,17 +248,68 @@ async fn what_an_addition_was_refused_for_is_looked_at_twice_before_it_counts_as
     script.all_was_asked();
 }
 
+/// Another connection had found the lesser role.
+#[tokio::test]
+async fn what_was_raised_here_is_made_what_another_connection_had_found() {
+    let fallback = Fallback {
+        group: format!("{GROUP}/{MEMBER}"),
+        id: "m-1".into(),
+    };
+    let had = |id: &str| look("user_id=old", &[membership(id, "old", VIEWER)]);
+    let lowered = |status: u16| {
+        let path = format!("PATCH /rest/groups/{GROUP}/memberships/m-1?version=2025-11-05");
+        let body = wire::role_update("m-1", MEMBER);
+        (format!("{path} {body}"), status, Value::Null)
+    };
+    let ends = [
+        vec![had("m-1"), lowered(204)],
+        // It was made anew since.
+        vec![had("m-2"), delete("m-2", 204)],
+        // There is no such role any more.
+        vec![had("m-1"), lowered(404), had("m-1"), delete("m-1", 204)],
+        vec![had("m-1"), lowered(400), had("m-1"), delete("m-1", 204)],
+    ];
+    for (place, lines) in ends.iter().enumerate() {
+        let (script, upstream) = snyk(lines).await;
+        let operation = Operation::RemoveMembers {
+            group: role(),
+            members: vec![Principal {
+                fallback: Some(fallback.clone()),
+                ..ann()
+            }],
+        };
+        let done = upstream.apply(&operation).await.unwrap();
+        assert_eq!(done.members[0].1, MemberOutcome::Applied, "{place}");
+        let has = done.holding.map(|it| (it.group, it.formerly));
+        let lowered = (fallback.group.clone(), vec![role()]);
+        assert_eq!(has, (place == 0).then_some(lowered));
+        script.all_was_asked();
+    }
+    // What counts by the connection's own groups counts first.
+    let (_, upstream) = snyk(&[]).await;
+    for (counts, is) in [(Some(ADMIN), ADMIN), (None, MEMBER)] {
+        let who = Principal {
+            counts: counts.map(|it| format!("{GROUP}/{it}")),
+            fallback: Some(fallback.clone()),
+            ..ann()
+        };
+        let removal = Operation::RemoveMembers {
+            group: role(),
+            members: vec![who],
+        };
+        let said = upstream.call(&removal, Some(&role())).unwrap();
+        assert!(said.ends_with(is), "{said}");
+    }
+}
+
 fn unread((path, ..): (String, u16, Value)) -> (String, u16, Value) {
     (path, 404, Value::Null)
 }
 
 #[tokio::test]
 async fn a_snyk_group_that_is_not_shown_for_a_while_is_waited_for() {
-    let (script, upstream) = snyk(&[
-        create("old", 404, Value::Null),
-        unread(look(BY_EMAIL, &[])),
-    ])
-    .await;
+    let (script, upstream) =
+        snyk(&[create("old", 404, Value::Null), unread(look(BY_EMAIL, &[]))]).await;
     let later = add(&upstream).await;
     assert!(
         matches!(later, Err(UpstreamError::Later { .. })),

@@ -34,7 +34,11 @@ impl Snyk {
         };
         let role = |name: &str| ids(name).map(|(_, role)| role.to_owned());
         let (has, counts) = (has.and_then(role), who.counts.as_deref().and_then(role));
-        let to = counts.or_else(|| wanted.then(|| own.to_owned()));
+        let before = who.fallback.as_ref().filter(|_| !wanted);
+        let before = || before.and_then(|it| role(&it.group));
+        let to = counts
+            .or_else(|| wanted.then(|| own.to_owned()))
+            .or_else(before);
         let place = |role: &str| self.families.place(group, role);
         let stays = match &has {
             Some(has) if wanted => place(has).is_some_and(|at| Some(at) <= place(own)),

@@ -15,6 +15,7 @@ fn seat(group: &str) -> Holding {
         id: format!("seat in {group}"),
         group: group.into(),
         age: None,
+        formerly: Vec::new(),
     }
 }
 

@@ -150,6 +150,7 @@ async fn who_has_another_group_of_a_family_now_is_said_again_where_the_former_is
             id: "m-1".into(),
             group: group.into(),
             age: Some(Duration::ZERO),
+            formerly: Vec::new(),
         };
         let learned = |_| GroupLearned {
             present: (told != Some("member"))

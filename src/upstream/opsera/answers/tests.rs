@@ -34,6 +34,7 @@ fn principal(n: i64, account: &str, id: Option<&str>) -> Principal {
         twins: Vec::new(),
         has: false,
         holding: None,
+        fallback: None,
     }
 }
 

@@ -9,6 +9,7 @@ fn holding(id: &str, group: &str) -> Holding {
         id: id.into(),
         group: group.into(),
         age: Some(std::time::Duration::from_secs(1)),
+        formerly: Vec::new(),
     }
 }
 
