@@ -24,6 +24,7 @@ mod restart;
 mod several;
 mod swapped;
 mod unknown;
+mod unlisted;
 
 const ADMIN: &str = "group_admin";
 const VIEWER: &str = "group_viewer";

@@ -46,6 +46,8 @@ pub(super) enum Purpose {
 const TOO_MUCH: &str = "too many memberships would end at once by this, which is rather a bad reading than a change; it is believed when three reconciliations, ten minutes apart, agree, or with `drawbridge reconcile --apply --shrunk`";
 const GONE: &str =
     "the group is not there any more; it is never made again without being asked for";
+/// Of a family, as a credential may have lost it.
+const NOT_SHOWN: &str = "the application does not show the group, which proves nothing of it; who is in it stays as is known";
 const OVERTAKEN: &str = "it was written while this went on; a later reconciliation puts it right";
 const PROTECTED: &str = "some of it is protected here and does not end because it is gone there; `drawbridge reconcile --apply --shrunk` accepts it";
 
@@ -301,7 +303,9 @@ impl Pass<'_> {
         }
         if !listed {
             let present = |pair: &Pair| pair.observed == Existence::Present;
-            self.gone(group, present).await?;
+            let families = self.session.connection.upstream.has_families();
+            let why = if families { NOT_SHOWN } else { GONE };
+            self.gone(group, present, why).await?;
             return Ok(None);
         }
         let (pairs, drift, unasked) = match self.compare(group).await? {
@@ -420,7 +424,7 @@ impl Pass<'_> {
                 } else if !listed && begins {
                     // What is known raises no doubt of the whole application.
                     let counts = self.purpose != Purpose::Look;
-                    self.gone(&group, |_| counts).await?;
+                    self.gone(&group, |_| counts, GONE).await?;
                 } else if listed && self.repairs() {
                     let found = store.find_group(group.group, self.actor()).await;
                     self.wake(found.map_err(store_failed)?);
@@ -434,6 +438,7 @@ impl Pass<'_> {
         &mut self,
         group: &Reconcilable,
         there: impl Fn(&Pair) -> bool,
+        why: &'static str,
     ) -> Result<(), Failure> {
         let pairs = self.session.bridge.store.pairs(group.group).await;
         let pairs = pairs.map_err(store_failed)?;
@@ -443,7 +448,7 @@ impl Pass<'_> {
         self.found.groups_missing += 1;
         self.found.without_group += there;
         let nothing = (&GroupDrift::default(), Unasked::default());
-        self.tell(group, &[], nothing, Some(GONE));
+        self.tell(group, &[], nothing, Some(why));
         Ok(())
     }
 

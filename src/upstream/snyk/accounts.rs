@@ -106,13 +106,14 @@ impl Snyk {
         Err(later(OTHERS))
     }
 
-    /// Whether a Snyk Group is among those that are visible, whichever these are.
+    /// Whether a Snyk Group is among those that are visible. The key of another
+    /// organization proves of none that it is not there.
     pub(super) async fn lists(&self, group: &str) -> Result<bool, UpstreamError> {
         let configured = self.families.configured();
         if !configured.is_empty() {
             return Ok(configured.iter().any(|it| it == group));
         }
-        let groups = self.api.groups().await.map_err(unwritten)?;
+        let groups = self.found_groups().await.map_err(unwritten)?;
         Ok(groups.iter().any(|it| it.id == group))
     }
 

@@ -777,7 +777,7 @@ fn recalled(upstream: &Arc<dyn Upstream>, group: &str) {
 async fn by_the_key_of_another_organization_nobody_is_found_linked_or_ended() {
     const OTHER: &str = "10000000-0000-4000-9000-000000000001";
     let others = || groups(&[OTHER]);
-    let script = script(&[others(), others(), others(), others()]).await;
+    let script = script(&[others(), others(), others(), others(), others()]).await;
     let upstream = finding(&script);
     recalled(&upstream, GROUP);
     let told = |error: UpstreamError| {
@@ -790,6 +790,7 @@ async fn by_the_key_of_another_organization_nobody_is_found_linked_or_ended() {
     told(upstream.user("ann@example.com").await.unwrap_err());
     told(upstream.apply(&link()).await.unwrap_err());
     told(withdraw(&upstream).await.unwrap_err());
+    told(upstream.is_unseen(GROUP).await.unwrap_err());
     script.all_was_asked();
 }
 
