@@ -12,7 +12,7 @@ use crate::{
     support::{Application, Tenant, World, address, eventually, values},
 };
 
-const FOUND: [&str; 8] = ["v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7"];
+const FOUND: [&str; 9] = ["v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8"];
 
 /// `acme` gives viewers, of whom it has found some, and the other one, whose turn it
 /// is, administrators.
@@ -90,7 +90,7 @@ async fn so_it_is_where_the_lesser_role_is_managed_by_the_one_that_found_it() {
     assert!(shows(&world, "vic").await);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_taken_away_meanwhile_is_not_fallen_back_to() {
     let (mut world, mut other) = two().await;
     for name in FOUND {
@@ -108,12 +108,20 @@ async fn what_was_taken_away_meanwhile_is_not_fallen_back_to() {
     let path = format!("/Users/{}", ids[3]);
     world.send("DELETE", &path, None).await.expect(204);
     // In Snyk, where somebody gave the higher role anew.
-    anew(&world, FOUND[4]).await;
+    by_hand(&world, FOUND[4], By::Making).await;
+    // Or lowered the one that is there, and it was given once more from here.
+    by_hand(&world, FOUND[8], By::Lowering).await;
     // It ends with who is to have nothing by the one that raised.
     world.turn_to(&mut other);
+    eventually("it is given once more", async || {
+        world.run(&["reconcile", "--apply", "--connection", "globex"]);
+        example(&world, FOUND[8]).await == is(ADMIN)
+    })
+    .await;
+    is_clean(&world).await;
     let fifth = id_of_user(&world, FOUND[5]).await;
     activate(&world, &fifth, false).await.expect(200);
-    for name in &FOUND[..5] {
+    for name in FOUND[..5].iter().chain(&FOUND[8..]) {
         assert_eq!(let_go(&world, name).await, BTreeSet::new(), "{name}");
     }
     assert!(example(&world, FOUND[5]).await.is_empty());
@@ -129,30 +137,43 @@ async fn what_was_taken_away_meanwhile_is_not_fallen_back_to() {
     assert_eq!(example(&world, "vic").await, is(VIEWER));
 }
 
-/// Takes somebody out of Example, and makes them an administrator of it again.
-async fn anew(world: &World, name: &str) {
-    let group = "10000000-0000-4000-8000-000000000001";
-    let (path, version) = (
-        format!("/rest/groups/{group}/memberships"),
-        "version=2025-11-05",
-    );
+enum By {
+    Making,
+    Lowering,
+}
+
+/// Somebody in Snyk makes the membership of an administrator of Example anew, or makes
+/// it that of a member.
+async fn by_hand(world: &World, name: &str, by: By) {
+    let path = "/rest/groups/10000000-0000-4000-8000-000000000001/memberships";
+    let version = "version=2025-11-05";
     let list = format!("{path}?{version}&limit=100");
     let shown = world.as_administrator("GET", &list, Value::Null).await;
     let mut all = shown["data"].as_array().unwrap().iter();
     let email = json!(address(name));
     let of = |it: &&Value| it["relationships"]["user"]["data"]["attributes"]["email"] == email;
     let its = all.find(of).unwrap();
-    let id = |of: &str| its["relationships"][of]["data"]["id"].clone();
-    let one = |of: &str, id: Value| json!({ "data": { "type": of, "id": id } });
-    let body = json!({ "data": { "type": "group_membership", "relationships": {
-        "group": one("group", group.into()),
-        "user": one("user", id("user")),
-        "role": one("group_role", id("role")),
-    } } });
+    let one = |of: &str, id: &Value| json!({ "data": { "type": of, "id": id } });
+    let id = |of: &str| &its["relationships"][of]["data"]["id"];
     let own = format!("{path}/{}?{version}", its["id"].as_str().unwrap());
-    world.as_administrator("DELETE", &own, Value::Null).await;
-    let own = format!("{path}?{version}");
-    world.as_administrator("POST", &own, body).await;
+    match by {
+        By::Making => {
+            let body = json!({ "data": { "type": "group_membership", "relationships": {
+                "group": one("group", &json!(path.split('/').nth(3))),
+                "user": one("user", id("user")),
+                "role": one("group_role", id("role")),
+            } } });
+            world.as_administrator("DELETE", &own, Value::Null).await;
+            let all = format!("{path}?{version}");
+            world.as_administrator("POST", &all, body).await;
+        }
+        By::Lowering => {
+            let member = json!(format!("30000000-0000-4000-8000-{:012x}", 3));
+            let body = json!({ "data": { "type": "group_membership", "id": its["id"],
+                "relationships": { "role": one("group_role", &member) } } });
+            world.as_administrator("PATCH", &own, body).await;
+        }
+    }
 }
 
 /// The call that falls back is not answered, and its role is taken away meanwhile.

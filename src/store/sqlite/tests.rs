@@ -42,6 +42,7 @@ mod mirror;
 mod naming;
 mod owners;
 mod protected;
+mod raised;
 mod refused;
 mod removals;
 mod replacing;
