@@ -197,6 +197,19 @@ async fn whom_another_connection_has_to_let_go_first_is_not_sent_and_is_asked_fo
 }
 
 #[tokio::test]
+async fn who_is_to_be_out_is_looked_at_unless_another_connection_asks_for_them() {
+    for (seat, calls) in [(Seat::Free, 1), (Seat::Leaving, 1), (Seat::Taken, 0)] {
+        let app = scripted(all_done);
+        let mut asked = Asked::default();
+        asked.counting.seat = seat;
+        let people = People::new(false, READ_LAG);
+        let (learned, pause) = told(&app, group(0..0, 7..8), &asked, &people).await;
+        assert_eq!((app.calls(), pause), (calls, Pause::None), "{seat:?}");
+        assert_eq!(sorted(learned.absent), [7]);
+    }
+}
+
+#[tokio::test]
 async fn not_now_stops_the_turn_and_what_is_unclear_does_not() {
     let count = AtomicUsize::new(0);
     let app = scripted(
