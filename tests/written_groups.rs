@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     hydden::{find, ids, read_again},
-    support::{Application, World, group},
+    support::{Application, World, eventually, group},
 };
 
 async fn written(late_writes: &str) -> World {
@@ -190,6 +190,33 @@ async fn a_group_that_is_deleted_before_its_creation_was_answered_does_not_stay(
     let path = format!("/Groups/{}", made.id());
     world.send("DELETE", &path, None).await.expect(204);
     until_there(&world, &[crew()]).await;
+}
+
+/// Somebody else made it shortly before, and the creation was not done.
+#[tokio::test]
+async fn an_empty_group_that_was_made_before_it_was_asked_for_is_used_and_not_deleted() {
+    let world = written("2m").await;
+    let theirs = json!({ "name": "New" });
+    world
+        .as_administrator("POST", "/api/v1/groups", theirs)
+        .await;
+    // So that their age differs, also in whole seconds.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    world
+        .faults(once(json!("reset_before"), "create_group"))
+        .await;
+    let made = world.post("/Groups", group("New", &[])).await.expect(201);
+    let path = format!("/Groups/{}", made.id());
+    rename(&world, &path, "Newer").await.expect(204);
+    let expected = [crew(), pair("grp-3", "Newer")];
+    until_there(&world, &expected).await;
+    world.send("DELETE", &path, None).await.expect(204);
+    let left_alone = async || world.status().await["connections"][0]["leftAlone"].clone();
+    eventually("it is told", async || {
+        left_alone().await[0]["name"] == "Newer"
+    })
+    .await;
+    assert_eq!(there(&world).await, expected);
 }
 
 #[tokio::test]

@@ -14,11 +14,14 @@ use crate::{
         operation::Operation,
         state::{Existence, Given, Naming},
     },
-    store::StoreError,
+    store::{Millis, StoreError},
     upstream::{Outcome, RemoteGroup, UpstreamError},
 };
 
 const SEVERAL: &str = "several groups are called so, and one of them may be the one that was made";
+
+/// What an application may leave of a moment that it tells in whole seconds.
+const TICK: Millis = 1_000;
 
 /// Of another connection no more is said: whoever reads this may be of another company.
 const ELSEWHERE: &str = "has a group of this name already, which another connection of this bridge \
@@ -143,17 +146,21 @@ impl Turn<'_> {
         let mut ours = Vec::new();
         for (group, look) in looks {
             if !look.is_others() {
-                let proven = !look.is_empty() || group.created.is_some() || self.shown_absent;
-                ours.push((group.name, proven));
+                // By clocks that differ it may be older than what was asked for.
+                let is_newer = |created| created > given.since.saturating_sub(TICK);
+                let newer = group.created.is_some_and(is_newer);
+                let proven = !look.is_empty() || self.shown_absent || newer;
+                let likely = proven || group.created.is_some();
+                ours.push((likely, (group.name, proven)));
             } else if look.may_be_ours(answered, false) {
                 self.remains(group.name, title.clone(), OTHERS);
             }
         }
-        if ours.iter().any(|(_, proven)| *proven) {
-            ours.retain(|(_, proven)| *proven);
+        if ours.iter().any(|(likely, _)| *likely) {
+            ours.retain(|(likely, _)| *likely);
         }
         Ok(Candidates {
-            ours,
+            ours: ours.into_iter().map(|(_, one)| one).collect(),
             elsewhere: !elsewhere.is_empty(),
         })
     }

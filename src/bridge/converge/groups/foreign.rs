@@ -3,8 +3,8 @@
 //! and only what nobody is in but who was asked for is ours: it is not taken over
 //! otherwise, and not deleted (reliability: R-04). What is empty is taken over, as it
 //! would be made twice otherwise, and is deleted only where more than its name says that
-//! it is ours: when it was made, that a look showed nothing before, or who was put into
-//! it from here. One in which somebody was put by hand
+//! it is ours: that it was made after it was asked for here, that a look showed nothing
+//! before, or who was put into it from here. One in which somebody was put by hand
 //! before the look is taken for theirs, too; so is one of an application that puts
 //! others into it by itself.
 

@@ -218,30 +218,48 @@ async fn a_replacement_after_a_new_name_leaves_out_who_was_written_since() {
 
 #[tokio::test]
 async fn one_that_is_not_wanted_any_more_is_found_and_deleted() {
-    let app = called(&["g7"]);
-    let mut work = nameless(Existence::Unknown);
-    work.work.wanted = false;
-    let (learned, _) = turn(&app, work).await;
-    assert_eq!(sent(&app), [Operation::DeleteGroup { name: "g7".into() }]);
-    assert_eq!(learned.existence, Some(Existence::Absent));
+    // Made after it was asked for, as far as an application tells that that counts in
+    // seconds.
+    for since in [1, 1_000] {
+        let app = called(&["g7"]);
+        let mut work = nameless(Existence::Unknown);
+        work.work.wanted = false;
+        change(&mut work, |given| given.since = since);
+        let (learned, _) = turn(&app, work).await;
+        assert_eq!(sent(&app), [Operation::DeleteGroup { name: "g7".into() }]);
+        assert_eq!(learned.existence, Some(Existence::Absent));
+    }
 }
 
-/// It may have been there before, where its age is not told: it is used, as it would be
-/// made twice otherwise, and not deleted.
+/// It may have been there before, where its age is not told, or is older than what was
+/// asked for but for clocks that differ: it is used, as it would be made twice otherwise,
+/// and not deleted.
 #[tokio::test]
-async fn an_empty_one_without_an_age_is_taken_over_and_never_deleted_for_that() {
-    let ageless = || {
+async fn an_empty_one_that_may_be_older_is_taken_over_and_never_deleted_for_that() {
+    for age in [None, Some(1)] {
+        an_empty_one_is_only_used(age).await;
+    }
+}
+
+fn asked_for(observed: Existence) -> GroupTurn {
+    let mut work = nameless(observed);
+    change(&mut work, |given| given.since = 1_001);
+    work
+}
+
+async fn an_empty_one_is_only_used(age: Option<Millis>) {
+    let aged = || {
         let mut app = called(&["g7"]);
-        app.called[0].created = None;
+        app.called[0].created = age;
         app
     };
-    let app = ageless();
-    let (learned, _) = turn(&app, nameless(Existence::Unknown)).await;
+    let app = aged();
+    let (learned, _) = turn(&app, asked_for(Existence::Unknown)).await;
     assert_eq!(learned.name.as_deref(), Some("g7"));
     assert!(learned.unproven);
     for doubted in [true, false] {
-        let app = ageless();
-        let mut work = nameless(Existence::Unknown);
+        let app = aged();
+        let mut work = asked_for(Existence::Unknown);
         (work.work.wanted, work.doubted) = (false, doubted);
         let (learned, pause) = turn(&app, work).await;
         let told: Vec<&str> = learned.remains.iter().map(|it| it.name.as_str()).collect();
@@ -249,8 +267,8 @@ async fn an_empty_one_without_an_age_is_taken_over_and_never_deleted_for_that() 
         assert_eq!(pause == Pause::Look, doubted);
     }
     // A look has shown nothing before.
-    let app = ageless();
-    let mut work = nameless(Existence::Unknown);
+    let app = aged();
+    let mut work = asked_for(Existence::Unknown);
     (work.work.wanted, work.shown_absent) = (false, true);
     work.guess = Some(Guess {
         unproven: true,
@@ -259,9 +277,9 @@ async fn an_empty_one_without_an_age_is_taken_over_and_never_deleted_for_that() 
     turn(&app, work).await;
     assert_eq!(sent(&app), [Operation::DeleteGroup { name: "g7".into() }]);
     // What was taken over so and is deleted later.
-    let mut app = ageless();
+    let mut app = aged();
     app.group = Some(app.called[0].clone());
-    let mut work = nameless(Existence::Present);
+    let mut work = asked_for(Existence::Present);
     (work.work.wanted, work.work.made) = (false, true);
     work.work.name = "g7".into();
     change(&mut work, |given| given.known = true);
@@ -281,6 +299,10 @@ async fn one_with_an_age_is_ours_before_those_without() {
     let (learned, _) = turn(&app, nameless(Existence::Unknown)).await;
     assert_eq!(learned.name.as_deref(), Some("g7"));
     assert!(!learned.unproven);
+    // Also one that may be older.
+    let (learned, _) = turn(&app, asked_for(Existence::Unknown)).await;
+    assert_eq!(learned.name.as_deref(), Some("g7"));
+    assert!(learned.unproven);
 }
 
 #[tokio::test]
