@@ -417,3 +417,23 @@ async fn an_account_that_may_be_made_by_hand_and_is_taken_for_ours_stands_in_the
     assert!(told.contains(taken), "{told}");
     world.overlook().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_left_alone_and_another_connection_has_is_told_no_more() {
+    let (mut world, _other) = World::pair_with(SOON).await;
+    let ids = world.users("u", 2).await;
+    let id = made_unheard_with_another(&world, &ids).await;
+    let path = format!("/Groups/{id}");
+    world.send("DELETE", &path, None).await.expect(204);
+    world.faults(json!({})).await;
+    until_settled(&world).await;
+    assert_eq!(left_alone(&world).await.len(), 1);
+    world.stop_bridge();
+    let (said, wrong, ok) = world.run(&["import", "--connection", "globex"]);
+    assert!(ok, "{said} {wrong}");
+    world.start_bridge();
+    assert_eq!(left_alone(&world).await, Vec::<Value>::new());
+    let (text, _, well) = world.run(&["status"]);
+    assert!(well, "{text}");
+    world.overlook().await;
+}

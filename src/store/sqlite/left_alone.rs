@@ -63,13 +63,20 @@ pub(super) fn is_noted(db: &Connection, group: &Group) -> Result<bool> {
         .exists(params![group.connection, group.upstream_name])?)
 }
 
-/// See [`crate::store::Returning::left_alone`]. Not what is told as refused.
+/// See [`crate::store::Returning::left_alone`]. Not what is told as refused, nor what
+/// another connection to the same tenant has.
 pub(super) fn all(db: &Connection, connection: i64, most: usize) -> Result<Vec<LeftAlone>> {
     let mut select = db.prepare_cached(
         "SELECT l.id, l.title, l.why, l.at FROM left_alone l
          WHERE l.connection = ?1 AND NOT EXISTS (
              SELECT 1 FROM groups g WHERE g.id = l.id AND g.tombstone IS NULL
                AND g.refused IS NOT NULL)
+           AND NOT EXISTS (
+               SELECT 1 FROM connections c
+                   JOIN connections o ON o.site = c.site AND o.key <> c.key
+                   JOIN groups g ON g.connection = o.key
+               WHERE c.key = l.connection AND g.upstream_name = l.name
+                 AND g.tombstone IS NULL AND g.existence = 1)
          ORDER BY l.at DESC LIMIT ?2",
     )?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
