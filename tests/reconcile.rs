@@ -398,6 +398,12 @@ async fn what_a_reconciliation_left_is_told_until_it_is_no_more() {
     }
 }
 
+/// Memberships that the last reconciliation left, without those put back since.
+async fn left(world: &World) -> u64 {
+    let last = &world.status().await["connections"][0]["lastReconciliation"];
+    last["left"]["memberships"].as_u64().unwrap()
+}
+
 /// What `status` says.
 fn told(world: &World) -> (String, bool) {
     let (said, _, ok) = world.run(&["status"]);
@@ -424,14 +430,25 @@ async fn who_is_told_as_missing_and_is_asked_for_once_more_is_put_there_again() 
 
     let (said, ok) = reconciles(&world, &[]);
     assert!(!ok && said.contains("2 memberships are missing"), "{said}");
+    assert_eq!(left(&world).await, 2);
     world.patch(&path, add(&users[..2])).await.expect(204);
     let three = addresses(&["m0", "m1", "m3"]);
     world.until_upstream_has("watched", &three).await;
     assert_eq!(writes(&world).await, 1);
+    // It is told no more, and nobody has to read everything again for that.
+    assert_eq!(left(&world).await, 1);
+    let (said, ok) = told(&world);
+    assert!(
+        !ok && said.contains("people may lack access: 1 memberships"),
+        "{said}"
+    );
     world.put(&path, put.clone()).await.expect(200);
     let all = addresses(&["m0", "m1", "m2", "m3"]);
     world.until_upstream_has("watched", &all).await;
     assert_eq!(writes(&world).await, 2);
+    assert_eq!(left(&world).await, 0);
+    let (said, ok) = told(&world);
+    assert!(ok, "{said}");
 
     // Once it is there again nothing is left to do.
     world.put(&path, put.clone()).await.expect(200);

@@ -49,6 +49,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0037_shown.sql"),
     include_str!("../migrations/0038_said_otherwise.sql"),
     include_str!("../migrations/0039_raised.sql"),
+    include_str!("../migrations/0040_as_shown.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

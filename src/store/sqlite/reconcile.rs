@@ -407,17 +407,46 @@ fn who_ended(db: &Connection, key: UserKey) -> Result<Option<User>> {
 /// has not ended.
 pub(super) fn keep(db: &Connection, connection: i64, drifted: &Drifted) -> Result<()> {
     db.prepare_cached(
-        "INSERT INTO reconciliations (connection, state) VALUES (?1, ?2)
-         ON CONFLICT DO UPDATE SET state = excluded.state",
+        "INSERT INTO reconciliations (connection, state, noted) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET state = excluded.state, noted = excluded.noted",
     )?
-    .execute(params![connection, serde_json::to_string(drifted)?])?;
+    .execute(params![
+        connection,
+        serde_json::to_string(drifted)?,
+        noted_missing(db, connection)?
+    ])?;
     Ok(())
 }
 
+/// What was left then, without what was put there again since, or needs it no more.
 pub(super) fn kept(db: &Connection, connection: i64) -> Result<Option<Drifted>> {
-    let state: Option<String> = db
-        .prepare_cached("SELECT state FROM reconciliations WHERE connection = ?1")?
-        .query_row([connection], |row| row.get(0))
+    let kept: Option<(String, i64)> = db
+        .prepare_cached("SELECT state, noted FROM reconciliations WHERE connection = ?1")?
+        .query_row([connection], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    Ok(state.and_then(|state| serde_json::from_str(&state).ok()))
+    let Some((state, noted)) = kept else {
+        return Ok(None);
+    };
+    let Ok(mut drifted) = serde_json::from_str::<Drifted>(&state) else {
+        return Ok(None);
+    };
+    if drifted.left > 0 {
+        let put_back = noted.saturating_sub(noted_missing(db, connection)?);
+        let put_back = u64::try_from(put_back).unwrap_or(0);
+        drifted.left = drifted.left.saturating_sub(put_back);
+    }
+    Ok(Some(drifted))
+}
+
+/// See [`note_missing`]; not of who has no access.
+fn noted_missing(db: &Connection, connection: i64) -> Result<i64> {
+    Ok(db
+        .prepare_cached(
+            "SELECT count(*) FROM memberships m INDEXED BY memberships_missing
+                 CROSS JOIN groups g ON g.key = m.group_key
+                 CROSS JOIN users u ON u.key = m.user_key
+             WHERE m.missing = 1 AND m.desired = 1 AND g.connection = ?1
+               AND g.tombstone IS NULL AND u.wants = 1",
+        )?
+        .query_row([connection], |row| row.get(0))?)
 }
