@@ -117,9 +117,10 @@ impl Operator {
         let held = self.waiting(id).await?;
         let session = self.session(&held, held.approved())?;
         let done = session.again(act_of(&held)?, held.when(), held.hold.id);
-        match done.await.map_err(|failure| told(failure, &held)) {
+        match done.await {
             Ok(written) => {
-                tracing::info!(hold = %held.hold.id, operator = self.name(), "a held request was approved");
+                let left_out = written.as_ref().map_or(0, |it| it.skipped.len());
+                tracing::info!(hold = %held.hold.id, operator = self.name(), left_out, "a held request was approved");
                 Ok(Approved {
                     paused: self.bridge.switch.stops(&held.connection),
                     written,
@@ -127,8 +128,8 @@ impl Operator {
             }
             // Somebody else was faster.
             Err(failure) => match self.hold(id).await?.hold.state {
-                HoldState::Open => Err(failure.into()),
-                HoldState::Approved if !is_decided(&failure) => Err(failure.into()),
+                HoldState::Open => Err(waits_on(failure, &held).into()),
+                HoldState::Approved if !is_decided(&failure) => Err(told(failure, &held).into()),
                 state => Err(Declined::Decided(state)),
             },
         }
@@ -167,7 +168,7 @@ impl Operator {
         let session = self.session(held, Watch::Rehearsed)?;
         let request = BulkRequest::of(act_of(held)?);
         let effect = session.takes_away(request, vec![Ok(held.when())]).await;
-        let effect = effect.map_err(|failure| told(failure, held))?;
+        let effect = effect.map_err(|failure| waits_on(failure, held))?;
         // It would change nothing.
         Ok(effect.unwrap_or_else(|| Rehearsal {
             effect: Effect {
@@ -175,6 +176,7 @@ impl Operator {
                 removed: 0,
                 adds: Vec::new(),
                 removes: Vec::new(),
+                sets: Vec::new(),
                 act: Deed::Change,
                 ..held.hold.plan.clone()
             },
@@ -200,6 +202,8 @@ impl Operator {
             bridge: Arc::clone(&self.bridge),
             actor: self.name().to_owned(),
             watch: watch(Arc::clone(&connection.policy.guard)),
+            // It was known when the request came, or it would not have been held.
+            skips_unknown: true,
             connection,
         })
     }
@@ -229,6 +233,21 @@ fn told(failure: Failure, held: &HeldRequest) -> Failure {
             held.hold.id
         ),
     ))
+}
+
+/// What cannot be done now, and perhaps never any more, is an operator's to drop.
+fn waits_on(failure: Failure, held: &HeldRequest) -> Failure {
+    match told(failure, held) {
+        Failure::Problem(mut problem) if matches!(problem.status, 400 | 404 | 409) => {
+            problem.detail = format!(
+                "{}. The request waits on: where it cannot be done any more, reject it (drawbridge \
+                 held reject {}); what is still to be done the sender asks for anew",
+                problem.detail, held.hold.id
+            );
+            Failure::Problem(problem)
+        }
+        other => other,
+    }
 }
 
 /// The store found it decided, inside its transaction.

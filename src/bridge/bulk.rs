@@ -409,7 +409,7 @@ impl Work<'_> {
                     session.taken(group_from_json(body, &schemas, limits)?, &mut dropped),
                 )?;
                 let (row, members) = new;
-                let skip_unknown = session.policy().skip_unknown_members;
+                let skip_unknown = session.skips_unknown;
                 Write::CreateGroup {
                     id,
                     row,

@@ -49,7 +49,7 @@ impl Session {
 
     async fn create_group_whole(&self, group: GroupBody) -> Result<Written, Failure> {
         let (row, members) = self.new_group(group)?;
-        let skip = self.policy().skip_unknown_members;
+        let skip = self.skips_unknown;
         let (c, id) = (self.connection.key, clock::new_id());
         let written = self
             .bridge
@@ -140,7 +140,7 @@ impl Session {
         GroupChange {
             decide,
             members,
-            skip_unknown: self.policy().skip_unknown_members,
+            skip_unknown: self.skips_unknown,
             closed: self.closed_members(),
         }
     }

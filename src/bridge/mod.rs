@@ -190,6 +190,8 @@ pub struct Session {
     actor: String,
     /// How its writes are watched.
     watch: Watch,
+    /// Who is named as a member and is no User is left out and told, and not refused.
+    skips_unknown: bool,
 }
 
 /// A request that was not done, named by what its sender does next.
@@ -358,6 +360,7 @@ impl Bridge {
         Ok(Session {
             bridge: Arc::clone(self),
             watch: Watch::On(Arc::clone(&connection.policy.guard)),
+            skips_unknown: connection.policy.skip_unknown_members,
             connection: Arc::clone(connection),
             actor: token.as_str().to_owned(),
         })
@@ -377,6 +380,7 @@ impl Bridge {
         Some(Session {
             bridge: Arc::clone(self),
             watch: Watch::On(Arc::clone(&connection.policy.guard)),
+            skips_unknown: connection.policy.skip_unknown_members,
             connection,
             actor: actor.to_owned(),
         })

@@ -138,6 +138,7 @@ impl Operator {
             bridge: Arc::clone(&self.bridge),
             actor: self.name().to_owned(),
             watch: Watch::On(Arc::clone(&connection.policy.guard)),
+            skips_unknown: connection.policy.skip_unknown_members,
             connection: Arc::clone(connection),
         }
     }

@@ -130,6 +130,15 @@ impl Held {
                     _ => "approved and done",
                 };
                 screen.line(Tone::Good, told);
+                let left_out = done["leftOut"].as_array().map_or(&[][..], Vec::as_slice);
+                let left_out: Vec<_> = left_out.iter().filter_map(Value::as_str).collect();
+                if !left_out.is_empty() {
+                    let told = format!(
+                        "left out, as they are no Users any more: {}",
+                        left_out.join(", ")
+                    );
+                    screen.line(Tone::Bad, &told);
+                }
                 Ok(())
             }
             Act::Reject(one) => {

@@ -47,6 +47,7 @@ pub(super) async fn approve(operator: Entered, id: web::Path<String>) -> HttpRes
             "changed": written.is_none_or(|it| it.changed),
             "pending": written.is_some_and(|it| it.pending),
             "paused": approved.paused,
+            "leftOut": written.map_or(&[][..], |it| it.skipped.as_slice()),
         })
     }))
 }

@@ -369,6 +369,7 @@ pub struct Effect {
     pub of: ResourceType,
     pub id: ResourceId,
     pub act: Deed,
+    /// Members of a group; of a user who loses access, the groups it is in.
     pub added: u64,
     pub removed: u64,
     /// Of those who are added and removed, the first so many.
@@ -376,6 +377,9 @@ pub struct Effect {
     pub removes: Vec<ResourceId>,
     /// The members of the group afterwards.
     pub left: u64,
+    /// Names of the attributes that it changes.
+    #[serde(default)]
+    pub sets: Vec<String>,
 }
 
 /// The most ids in a plan.
@@ -413,15 +417,27 @@ pub struct Excess {
 /// Everybody who loses something by a write, and whom it adds to a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Moved {
+    /// With a user who loses access, the groups it is in.
     pub takes: Vec<ResourceId>,
     pub gives: Vec<ResourceId>,
+    /// The attributes that it changes, each with a digest of the value it has before.
+    pub sets: BTreeMap<String, [u8; 32]>,
 }
 
-/// Of how many more that is than what was shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// By how much that is more than what was shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Anew {
     pub takes: u64,
     pub gives: u64,
+    /// Groups of a user who loses access.
+    pub groups: u64,
+    pub sets: Vec<String>,
+}
+
+impl Anew {
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Something that is protected, and how (G-5).

@@ -210,6 +210,7 @@ fn the_words_name_the_numbers_and_the_key() {
         adds: Vec::new(),
         removes: vec![ResourceId::from_bytes([2; 16]); 22],
         left: 3,
+        sets: vec!["displayName".to_owned()],
     };
     assert!(effect.to_string().ends_with(" and 2 more"), "{effect}");
     let text = serde_json::to_string(&effect).unwrap();
@@ -250,6 +251,7 @@ fn what_is_done_and_what_is_protected_is_told_by_id() {
         adds: Vec::new(),
         removes: removes.to_vec(),
         left: 0,
+        sets: Vec::new(),
     };
     let told = [
         (
@@ -262,22 +264,33 @@ fn what_is_done_and_what_is_protected_is_told_by_id() {
             vec![],
             format!("the Group {id} and its 0 members"),
         ),
-        (
-            Deed::Deactivate,
-            vec![other],
-            format!("the access of the Group {id}"),
-        ),
     ];
     for (act, removes, words) in told {
         assert_eq!(effect(act, &removes).to_string(), words);
     }
-    // A user who is only changed has the same access as before.
-    let user = Effect {
+    let user = |act, groups| Effect {
         of: ResourceType::User,
-        ..effect(Deed::Change, &[])
+        ..effect(act, groups)
     };
-    let nothing = format!("nothing of the access of the User {id}");
-    assert_eq!(user.to_string(), nothing);
+    let told = [
+        // A user who is only changed has the same access as before.
+        (
+            user(Deed::Change, &[]),
+            format!("nothing of the access of the User {id}"),
+        ),
+        (
+            user(Deed::Deactivate, &[]),
+            format!("the access of the User {id}"),
+        ),
+        (
+            user(Deed::Deactivate, &[other]),
+            format!("the access of the User {id}, who is in 1 Groups: {other}"),
+        ),
+        (user(Deed::Delete, &[]), format!("the User {id}")),
+    ];
+    for (effect, words) in told {
+        assert_eq!(effect.to_string(), words);
+    }
     let all = effect(Deed::Change, &[other; 20]).to_string();
     assert!(all.ends_with(&other.to_string()), "{all}");
     for protection in [

@@ -54,30 +54,51 @@ impl fmt::Display for Over {
 
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(Anew { takes, gives }) = self.anew else {
+        let Some(anew) = &self.anew else {
             return write!(f, "this request takes away too much at once: {}", self.over);
         };
-        write!(f, "this request is not what was shown any more: ")?;
-        if self.effect.of == ResourceType::User {
-            return write!(
-                f,
-                "the User was written again after it was held, and stays active by that"
-            );
+        let why = anew.reasons(self.effect.of).join(", and ");
+        write!(f, "this request is not what was shown any more: {why}")?;
+        match self.effect.of {
+            ResourceType::User => Ok(()),
+            ResourceType::Group => write!(f, "; {}", self.over),
         }
-        if takes > 0 {
-            write!(
-                f,
+    }
+}
+
+impl Anew {
+    fn reasons(&self, of: ResourceType) -> Vec<String> {
+        let Self {
+            takes,
+            gives,
+            groups,
+            sets,
+        } = self;
+        let mut reasons = Vec::new();
+        match (*takes > 0, of) {
+            (true, ResourceType::User) => reasons.push(
+                "the User was written again after it was held, and stays active by that".to_owned(),
+            ),
+            (true, ResourceType::Group) => reasons.push(format!(
                 "it takes away {takes} who were not among those shown, or were asked for since"
-            )?;
+            )),
+            (false, _) if *groups > 0 => reasons.push(format!(
+                "the User is in {groups} Groups that were not among those shown"
+            )),
+            (false, _) => {}
         }
-        if gives > 0 {
-            let and = if takes > 0 { ", and " } else { "" };
-            write!(
-                f,
-                "{and}it adds {gives} who were not among those shown, or were taken out since"
-            )?;
+        if *gives > 0 {
+            reasons.push(format!(
+                "it adds {gives} who were not among those shown, or were taken out since"
+            ));
         }
-        write!(f, "; {}", self.over)
+        if !sets.is_empty() {
+            let sets = sets.join(", ");
+            reasons.push(format!(
+                "it changes what was not shown, or was changed since: {sets}"
+            ));
+        }
+        reasons
     }
 }
 
@@ -103,12 +124,16 @@ impl fmt::Display for Effect {
         let (of, id) = (self.of.name(), self.id);
         match self.act {
             Deed::Lower => return write!(f, "what the site role of the {of} {id} allows"),
-            Deed::Deactivate => return write!(f, "the access of the {of} {id}"),
             Deed::Change if self.of == ResourceType::User => {
                 return write!(f, "nothing of the access of the {of} {id}");
             }
+            Deed::Deactivate => write!(f, "the access of the {of} {id}")?,
+            Deed::Delete if self.of == ResourceType::User => write!(f, "the {of} {id}")?,
             Deed::Delete => write!(f, "the {of} {id} and its {} members", self.removed)?,
             Deed::Change => write!(f, "{} members of the {of} {id}", self.removed)?,
+        }
+        if self.of == ResourceType::User && self.removed > 0 {
+            write!(f, ", who is in {} Groups", self.removed)?;
         }
         let shown: Vec<String> = self
             .removes

@@ -1,49 +1,57 @@
 //! What an approval is for: an operator has seen whom a held request takes away, and
 //! whom it adds, and nobody else goes or comes by it. Who was asked for otherwise since
-//! is as if not shown, so that the last word is not undone unseen.
+//! is as if not shown, so that the last word is not undone unseen; and so is an attribute
+//! that has another value than it had.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
 
 use crate::{
     plan::guard::{Anew, Deed, Effect, Moved, Over},
-    scim::{patch::MemberChange, resource::ResourceId},
+    scim::{
+        patch::MemberChange,
+        resource::{
+            Attributes, ResourceId,
+            ResourceType::{Group, User},
+        },
+    },
     store::{Actor, HoldId, Watch, WriteError},
 };
 
-use super::{fault::Result, groups::Group, row::id_at, users::User};
+use super::{fault::Result, groups, row::id_at, users};
 
 /// What was shown of a held request.
 pub(super) struct Shown {
     pub(super) over: Over,
     removed: u64,
-    moved: Moved,
+    takes: Vec<ResourceId>,
+    gives: Vec<ResourceId>,
+    sets: Vec<[u8; 32]>,
 }
 
 pub(super) fn shown(db: &Connection, connection: i64, hold: HoldId) -> Result<Shown> {
     let found = db
         .prepare_cached(
-            "SELECT over, plan, takes, gives FROM held WHERE connection = ?1 AND id = ?2",
+            "SELECT over, plan, takes, gives, sets FROM held WHERE connection = ?1 AND id = ?2",
         )?
         .query_row(params![connection, hold.0.as_bytes()], |row| {
-            let ids = |column| row.get::<_, Option<Vec<u8>>>(column);
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get::<_, String>(1)?,
-                Moved {
-                    takes: unpacked(ids(2)?),
-                    gives: unpacked(ids(3)?),
-                },
-            ))
+            let text = |column| row.get::<_, String>(column);
+            let bytes = |column| row.get::<_, Option<Vec<u8>>>(column);
+            Ok((text(0)?, text(1)?, bytes(2)?, bytes(3)?, bytes(4)?))
         })
         .optional()?;
-    let (over, plan, moved) = found.ok_or(WriteError::Missing)?;
+    let (over, plan, takes, gives, sets) = found.ok_or(WriteError::Missing)?;
     let plan: Effect = serde_json::from_str(&plan)?;
+    let sets = sets.unwrap_or_default();
+    let (sets, _) = sets.as_chunks();
     Ok(Shown {
         over: serde_json::from_str(&over)?,
         removed: plan.removed,
-        moved,
+        takes: unpacked(takes),
+        gives: unpacked(gives),
+        sets: sets.to_vec(),
     })
 }
 
@@ -55,18 +63,53 @@ impl Shown {
             Deed::Delete => effect.removed.saturating_sub(self.removed),
             Deed::Change | Deed::Deactivate | Deed::Lower => 0,
         };
-        let anew = Anew {
-            takes: beside(&moved.takes, &self.moved.takes).max(more),
-            gives: beside(&moved.gives, &self.moved.gives),
+        let (takes, groups) = match effect.of {
+            Group => (beside(&moved.takes, &self.takes).max(more), 0),
+            User => {
+                let (user, groups): (Vec<_>, Vec<_>) =
+                    moved.takes.iter().partition(|id| **id == effect.id);
+                (beside(user, &self.takes), beside(groups, &self.takes))
+            }
         };
-        (anew.takes > 0 || anew.gives > 0).then_some(anew)
+        let unshown = |(_, was): &(&String, &[u8; 32])| !self.sets.contains(was);
+        let anew = Anew {
+            takes,
+            gives: beside(&moved.gives, &self.gives),
+            groups,
+            sets: moved
+                .sets
+                .iter()
+                .filter(unshown)
+                .map(|(name, _)| name.clone())
+                .collect(),
+        };
+        (!anew.is_nothing()).then_some(anew)
     }
 }
 
 /// How many are not among those who were shown, who are in order.
-fn beside(ids: &[ResourceId], shown: &[ResourceId]) -> u64 {
-    let unshown = ids.iter().filter(|id| shown.binary_search(id).is_err());
-    unshown.count() as u64
+fn beside<'i>(ids: impl IntoIterator<Item = &'i ResourceId>, shown: &[ResourceId]) -> u64 {
+    let unshown = |id: &&ResourceId| shown.binary_search(id).is_err();
+    ids.into_iter().filter(unshown).count() as u64
+}
+
+/// What becomes otherwise, and how it was.
+pub(super) fn sets(before: &Attributes, after: &Attributes) -> BTreeMap<String, [u8; 32]> {
+    let names = before.0.keys().chain(after.0.keys());
+    let differs = |name: &&String| before.0.get(*name) != after.0.get(*name);
+    let was = |name: &String| {
+        let was = before.0.get(name).map(ToString::to_string);
+        let digest = Sha256::new()
+            .chain_update(name)
+            .chain_update([0])
+            .chain_update(was.unwrap_or_default());
+        (name.clone(), digest.finalize().into())
+    };
+    names.filter(differs).map(was).collect()
+}
+
+pub(super) fn packed_sets(sets: &BTreeMap<String, [u8; 32]>) -> Vec<u8> {
+    sets.values().flatten().copied().collect()
 }
 
 pub(super) fn packed(ids: &[ResourceId]) -> Vec<u8> {
@@ -82,7 +125,7 @@ fn unpacked(ids: Option<Vec<u8>>) -> Vec<ResourceId> {
 }
 
 /// Whoever is written and stays active is asked for, whatever waits to end or lower them.
-pub(super) fn user_is_asked_for(db: &Connection, user: &User, actor: &Actor) -> Result<()> {
+pub(super) fn user_is_asked_for(db: &Connection, user: &users::User, actor: &Actor) -> Result<()> {
     if user.account.active && matches!(actor.watch, Watch::On(_)) {
         db.prepare_cached("UPDATE held SET takes = NULL WHERE target = ?1 AND state = 'open'")?
             .execute([user.id.as_bytes()])?;
@@ -103,7 +146,7 @@ pub(super) struct Wishes {
 /// `None` where nothing is held of it.
 pub(super) fn wishes(
     db: &Connection,
-    group: &Group,
+    group: &groups::Group,
     changes: &[MemberChange],
     actor: &Actor,
 ) -> Result<Option<Wishes>> {
@@ -167,25 +210,20 @@ impl Wishes {
             self.leaves.insert(*id);
         }
         for hold in &self.holds {
-            let (takes, gives) = db
+            let (mut takes, mut gives) = db
                 .prepare_cached("SELECT takes, gives FROM held WHERE id = ?1")?
                 .query_row([hold.as_bytes()], |row| {
                     Ok((unpacked(row.get(0)?), unpacked(row.get(1)?)))
                 })?;
-            let mut left = Moved { takes, gives };
-            let before = (left.takes.len(), left.gives.len());
-            left.takes.retain(|id| !self.joins.contains(id));
-            left.gives.retain(|id| {
+            let before = (takes.len(), gives.len());
+            takes.retain(|id| !self.joins.contains(id));
+            gives.retain(|id| {
                 let out = self.leaves.contains(id) || self.whole && !self.joins.contains(id);
                 !out
             });
-            if before != (left.takes.len(), left.gives.len()) {
+            if before != (takes.len(), gives.len()) {
                 db.prepare_cached("UPDATE held SET takes = ?2, gives = ?3 WHERE id = ?1")?
-                    .execute(params![
-                        hold.as_bytes(),
-                        packed(&left.takes),
-                        packed(&left.gives)
-                    ])?;
+                    .execute(params![hold.as_bytes(), packed(&takes), packed(&gives)])?;
             }
         }
         Ok(())

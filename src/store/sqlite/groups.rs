@@ -490,7 +490,9 @@ pub(super) fn change(
     } else if flushed.claims() || renames {
         owners::claim_group(db, &group)?;
     }
-    guard::members_go(db, &group, size, &flushed, actor)?;
+    let sets = next.as_ref();
+    let sets = sets.map(|next| (&stored.row.attributes, &next.attributes));
+    guard::members_go(db, &group, size, &flushed, sets, actor)?;
     if let Some(wishes) = &mut wishes {
         wishes.forget_shown(db, &flushed.removed)?;
     }

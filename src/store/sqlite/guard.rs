@@ -26,17 +26,20 @@ use super::{
     users::User,
 };
 
-/// Judges the members that went from a group; `size` is how many it had.
+/// Judges the members that went from a group; `size` is how many it had, `sets` its
+/// attributes before and after, where they change.
 pub(super) fn members_go(
     db: &Connection,
     group: &Group,
     size: i64,
     flushed: &Flushed,
+    sets: Option<(&Attributes, &Attributes)>,
     actor: &Actor,
 ) -> Result<()> {
     let rehearsed = matches!(actor.watch, Watch::Rehearsed(_));
     let approved = matches!(actor.watch, Watch::Approved(..));
-    let looks = !flushed.removed.is_empty() || rehearsed || approved && flushed.moved();
+    let changed = flushed.moved() || sets.is_some();
+    let looks = !flushed.removed.is_empty() || rehearsed || approved && changed;
     let Some(guard) = actor.watch.guard().filter(|_| looks) else {
         return Ok(());
     };
@@ -55,6 +58,8 @@ pub(super) fn members_go(
         left,
     };
     let whole = || {
+        let sets = sets.map(|(before, after)| approved::sets(before, after));
+        let sets = sets.unwrap_or_default();
         let effect = Effect {
             of: GroupType,
             id: group.id,
@@ -64,10 +69,12 @@ pub(super) fn members_go(
             adds: flushed.added.iter().take(LISTED).copied().collect(),
             removes: flushed.removed.iter().take(LISTED).copied().collect(),
             left: count(group.members),
+            sets: sets.keys().cloned().collect(),
         };
         let moved = Moved {
             takes: flushed.removed.clone(),
             gives: flushed.added.clone(),
+            sets,
         };
         Ok((effect, moved))
     };
@@ -151,10 +158,25 @@ pub(super) fn user_changed(
     }
     if ends {
         keep_least_in_groups_of(db, guard, user)?;
-    } else if !lowered && !matches!(actor.watch, Watch::Rehearsed(_)) {
-        return Ok(());
+    } else if !lowered {
+        let looks = match actor.watch {
+            Watch::Rehearsed(_) => true,
+            // What it is called was shown too.
+            Watch::Approved(..) => after.is_some(),
+            Watch::On(_) | Watch::Off => false,
+        };
+        if !looks {
+            return Ok(());
+        }
     }
     let whole = || {
+        let sets = after.map(|after| approved::sets(&before.attributes, &after.attributes));
+        let sets = sets.unwrap_or_default();
+        let groups = if ends {
+            groups_of(db, user.key)?
+        } else {
+            Vec::new()
+        };
         let effect = Effect {
             of: UserType,
             id: user.id,
@@ -165,15 +187,17 @@ pub(super) fn user_changed(
                 Some(_) => Deed::Change,
             },
             added: 0,
-            removed: 0,
+            removed: groups.len() as u64,
             adds: Vec::new(),
-            removes: Vec::new(),
+            removes: groups.iter().take(LISTED).copied().collect(),
             left: 0,
+            sets: sets.keys().cloned().collect(),
         };
         let loses = ends || lowered;
         let moved = Moved {
-            takes: loses.then_some(user.id).into_iter().collect(),
+            takes: loses.then_some(user.id).into_iter().chain(groups).collect(),
             gives: Vec::new(),
+            sets,
         };
         Ok((effect, moved))
     };
@@ -460,9 +484,22 @@ pub(super) fn deletion(db: &Connection, group: &Group, removed: u64) -> Result<(
         adds: Vec::new(),
         removes: takes.iter().take(LISTED).copied().collect(),
         left: 0,
+        sets: Vec::new(),
     };
-    let gives = Vec::new();
-    Ok((effect, Moved { takes, gives }))
+    let moved = Moved {
+        takes,
+        ..Moved::default()
+    };
+    Ok((effect, moved))
+}
+
+fn groups_of(db: &Connection, user: i64) -> Result<Vec<ResourceId>> {
+    let mut select = db.prepare_cached(
+        "SELECT g.id FROM memberships m JOIN groups g ON g.key = m.group_key
+         WHERE m.user_key = ?1 AND m.desired = 1 AND g.tombstone IS NULL ORDER BY g.key",
+    )?;
+    let ids = select.query_map([user], |row| id_at(row, 0))?;
+    Ok(ids.collect::<rusqlite::Result<_>>()?)
 }
 
 fn members(db: &Connection, group: i64) -> Result<Vec<ResourceId>> {

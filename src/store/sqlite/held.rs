@@ -66,8 +66,9 @@ pub(super) fn keep(
     };
     db.prepare_cached(
         "INSERT INTO held (connection, id, at, state, blocks, bytes, digest, actor, method, resource,
-             over, plan, body, target, takes, gives, conditions)
-         VALUES (?1, ?2, ?3, 'open', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+             over, plan, body, target, takes, gives, conditions, sets)
+         VALUES (?1, ?2, ?3, 'open', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+             ?17)",
     )?
     .execute(params![
         connection,
@@ -86,6 +87,7 @@ pub(super) fn keep(
         approved::packed(&excess.moved.takes),
         approved::packed(&excess.moved.gives),
         serde_json::to_string(&request.when)?,
+        approved::packed_sets(&excess.moved.sets),
     ])?;
     let detail = json!({
         "hold": id.to_string(),
@@ -101,9 +103,10 @@ pub(super) fn keep(
 
 /// With the ids of whom it moves, without which it cannot be approved.
 fn size_of(request: &Request, excess: &Excess) -> i64 {
-    let Moved { takes, gives } = &excess.moved;
+    let Moved { takes, gives, sets } = &excess.moved;
     let ids = takes.len().saturating_add(gives.len()).saturating_mul(16);
-    i64::try_from(request.body.len().saturating_add(ids)).unwrap_or(i64::MAX)
+    let moved = ids.saturating_add(sets.len().saturating_mul(32));
+    i64::try_from(request.body.len().saturating_add(moved)).unwrap_or(i64::MAX)
 }
 
 /// It is something else by now, and that is what is approved the next time.
@@ -116,7 +119,7 @@ fn show_anew(
 ) -> Result<()> {
     db.prepare_cached(
         "UPDATE held SET over = ?3, plan = ?4, takes = ?5, gives = ?6, bytes = ?7, anew = ?8,
-             target = ?9
+             target = ?9, sets = ?10
          WHERE connection = ?1 AND id = ?2",
     )?
     .execute(params![
@@ -129,6 +132,7 @@ fn show_anew(
         size_of(request, excess),
         actor.at,
         request.id.as_bytes(),
+        approved::packed_sets(&excess.moved.sets),
     ])?;
     Ok(())
 }
@@ -289,7 +293,7 @@ pub(super) fn decide(
     let resource = db
         .prepare_cached(
             "UPDATE held SET state = ?3, decided = ?4, decided_by = ?5, body = '', bytes = 0,
-                 takes = NULL, gives = NULL
+                 takes = NULL, gives = NULL, sets = NULL
              WHERE connection = ?1 AND id = ?2 AND state = 'open' RETURNING plan ->> '$.id'",
         )?
         .query_row(

@@ -437,7 +437,7 @@ async fn what_was_held_without_whom_it_takes_away_is_shown_anew_once() {
     let Outcome::Refused(0, WriteError::Held(excess)) = approve().await else {
         panic!("done unseen")
     };
-    assert_eq!(excess.anew.map(|it| it.takes), Some(11));
+    assert_eq!(excess.anew.as_ref().map(|it| it.takes), Some(11));
     let room = Room { holds: 0, bytes: 0 };
     let request = request(1, "{}");
     let kept = scene
