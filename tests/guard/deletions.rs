@@ -301,8 +301,11 @@ async fn a_deletion_that_waits_for_a_look_says_so() {
         world.faults(json!({})).await;
         if status == 400 {
             eventually("it is deleted", async || size(&world).await.is_none()).await;
-            let told = world.status().await;
-            assert_eq!(told["connections"][0]["waiting"], json!([]));
+            // The answer to that is yet to be noted.
+            eventually("nothing waits", async || {
+                world.status().await["connections"][0]["waiting"] == json!([])
+            })
+            .await;
         }
         world.overlook().await;
     }
