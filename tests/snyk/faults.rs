@@ -186,9 +186,22 @@ impl Crowd {
         found
     }
 
+    async fn is_silent(&self) -> bool {
+        let status = self.world.status().await;
+        let left = &status["connections"][0]["application"]["silentForSeconds"];
+        left.as_u64().is_some_and(|seconds| seconds > 0)
+    }
+
     /// Waits until Snyk is as SCIM says, and stays so.
     async fn quiesce(&self) {
         self.world.faults(json!({})).await;
+        // A 429 that says nothing usable is a minute of silence, of which nothing
+        // can be expected.
+        let silent = Instant::now() + Duration::from_secs(90);
+        while self.is_silent().await {
+            assert!(Instant::now() < silent, "nobody asks for that any more");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
         let end = Instant::now() + Duration::from_secs(90);
         let mut calm = 0;
         loop {
@@ -232,7 +245,8 @@ impl Writer {
             .patch(format!("{base}{}", self.groups[place]))
             .bearer_auth(&self.token)
             .header("content-type", "application/scim+json")
-            .timeout(Duration::from_secs(10))
+            // Whoever gives up does not know what comes of it after the next one.
+            .timeout(Duration::from_secs(120))
             .body(body.to_string());
         let answer = request.send().await;
         let done = answer.is_ok_and(|answer| answer.status() == 204);
