@@ -72,6 +72,8 @@ pub(in crate::bridge) struct Scripted {
     pub(in crate::bridge) unlisted: bool,
     /// Nobody answers there.
     pub(in crate::bridge) away: bool,
+    /// Looks at an account that do not show it before others do.
+    unshown: AtomicUsize,
     /// Looks at members that fail before others do not.
     pub(in crate::bridge) failing: AtomicUsize,
     /// Looks at the credential until there is another one.
@@ -123,6 +125,7 @@ pub(in crate::bridge) fn scripted(
         called: Vec::new(),
         families: false,
         withheld: Vec::new(),
+        unshown: AtomicUsize::new(0),
         failing: AtomicUsize::new(0),
         asked_for: Mutex::default(),
         blind: false,
@@ -223,6 +226,9 @@ impl Upstream for Scripted {
     }
     async fn user(&self, _: &str) -> Result<Option<RemoteUser>, UpstreamError> {
         self.looked()?;
+        if is_left(&self.unshown) {
+            return Ok(None);
+        }
         Ok(self.user.clone())
     }
     async fn group(&self, _: &str) -> Result<Option<RemoteGroup>, UpstreamError> {

@@ -189,7 +189,18 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
                 match end {
                     End::AsGood => {
                         if matches!(operation, Operation::CreateUser { .. }) && !returning {
-                            learned.taken_over.get_or_insert_default();
+                            let asked = (&work, turn.since);
+                            let found = exists(upstream, &work).await.filter(|_| !was_there);
+                            if found.as_ref().is_some_and(|it| is_older(it, turn.since)) {
+                                let not_ours = UserLearned {
+                                    about: learned.about,
+                                    calls: learned.calls,
+                                    ..not_ours(upstream.capabilities(), &work)
+                                };
+                                return (not_ours, Pause::None);
+                            }
+                            let told = found.and_then(|it| taken_over::tell(upstream, &it, asked));
+                            learned.taken_over = Some(told.unwrap_or_default());
                         }
                     }
                     End::Staged => {
@@ -306,6 +317,15 @@ pub(super) fn is_older(found: &RemoteUser, since: Millis) -> bool {
     found
         .created
         .is_some_and(|created| created < since - CLOCKS_APART)
+}
+
+/// What was not shown before a creation found it: by now it may be, with its age.
+async fn exists(upstream: &dyn Upstream, work: &UserWork) -> Option<RemoteUser> {
+    if upstream.finds_accounts() {
+        return None;
+    }
+    let found = upstream.user(&work.principal.account).await;
+    found.ok().flatten()
 }
 
 /// Who must have nothing has an account, whoever made it and when. It is ended by

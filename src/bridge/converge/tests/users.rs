@@ -105,6 +105,36 @@ async fn an_account_that_is_older_than_the_request_for_it_is_not_what_was_made()
     }
 }
 
+/// A look that lagged did not show it, and the creation was answered that it exists.
+#[tokio::test]
+async fn what_exists_and_is_older_than_the_request_is_not_ours_though_no_look_showed_it() {
+    for (created, is_ours) in [
+        (Some(SINCE - 300_001), false),
+        (Some(SINCE), true),
+        (None, true),
+    ] {
+        let mut app = scripted(|_| {
+            Err(UpstreamError::Exists {
+                reason: "409".into(),
+            })
+        });
+        app.user = found(created);
+        app.unshown = 1.into();
+        let learned = alone(&app, unsure(true, Existence::Absent)).await;
+        assert_eq!(learned.refused.is_none(), is_ours, "{created:?}");
+        let there = learned.observed.unwrap().existence == Existence::Present;
+        assert_eq!((there, learned.settled), (is_ours, true), "{created:?}");
+        assert_eq!(
+            (learned.taken_over.is_some(), learned.calls.len()),
+            (is_ours, 1)
+        );
+        // One that was ours before is known, however old it is.
+        app.unshown = 1.into();
+        let learned = alone(&app, unsure(true, Existence::Unknown)).await;
+        assert!(learned.refused.is_none(), "{created:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_look_shows_no_role_and_no_profile_so_they_are_sent_again() {
     let mut app = scripted(all_done);
