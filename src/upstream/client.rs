@@ -395,6 +395,7 @@ impl Client {
             silent_for,
             per_second: self.pace.per_second(),
             per_minute: self.pace.per_minute(),
+            at_once: self.pace.at_once(),
             calls: self.tally.calls.load(Relaxed),
             throttled: self.tally.throttled.load(Relaxed),
             unanswered: self.tally.unanswered.load(Relaxed),
@@ -508,7 +509,7 @@ impl Client {
             self.tally.throttled.fetch_add(1, Relaxed);
             let after = match status {
                 StatusCode::TOO_MANY_REQUESTS => self.pace.too_many(turn, asked),
-                _ => self.pace.busy(turn, asked),
+                _ => self.pace.busy(turn, what, asked),
             };
             let reason = format!("answered {}", status.as_u16());
             if call.writes && !failure::is_untouched(status) {
@@ -527,7 +528,7 @@ impl Client {
         if meaning == Some(Meaning::Later) {
             self.tally.throttled.fetch_add(1, Relaxed);
             return Err(UpstreamError::Later {
-                after: Some(self.pace.busy(turn, asked)),
+                after: Some(self.pace.busy(turn, what, asked)),
                 reason: format!("answered {}, not now", status.as_u16()),
             });
         }

@@ -477,6 +477,8 @@ pub struct Condition {
     pub per_second: u32,
     /// And no more of them in any minute, where that is limited too.
     pub per_minute: Option<u32>,
+    /// How many calls are under way at once, at most.
+    pub at_once: u32,
     /// Calls sent, and how many of them were answered 429 or 503, or not at
     /// all.
     pub calls: u64,

@@ -24,6 +24,7 @@ use silence::Silence;
 use window::Sent;
 
 mod doubt;
+mod early;
 mod faults;
 pub(super) mod ledger;
 mod past;
@@ -189,12 +190,10 @@ impl Pace {
         let Some(book) = ledger.book(origin, credential) else {
             return;
         };
-        let (calls, silence) = book.past();
+        let (calls, silences) = book.past();
         let now = Instant::now();
         state.rate.remember(&calls, now);
-        if let Some(left) = silence {
-            state.silence.remember(left, now);
-        }
+        state.silence.remember(silences, now);
         state.book = Some(book);
     }
 
@@ -206,6 +205,11 @@ impl Pace {
     /// The limit of each minute beside that, where there is one.
     pub(super) fn per_minute(&self) -> Option<u32> {
         self.state().rate.per_minute()
+    }
+
+    /// Calls in flight, at most.
+    pub(super) fn at_once(&self) -> u32 {
+        u32::try_from(self.state().queue.slots()).unwrap_or(u32::MAX)
     }
 
     /// Whether nobody answers there, and how long silence was asked for.
@@ -299,16 +303,18 @@ impl Pace {
             let in_a_row = state.silence.is_in_a_row();
             state.rate.refused(in_a_row, pause, now);
         }
-        state.note_silence(pause);
+        state.note_silence(pause, true);
         pause
     }
 
-    /// It is busy; how long nothing is sent.
-    pub(super) fn busy(&self, turn: &Turn<'_>, asked: Option<Duration>) -> Duration {
+    /// It is busy; how long nothing is sent but what takes access away, of which
+    /// it is found out whether that is taken.
+    pub(super) fn busy(&self, turn: &Turn<'_>, what: What, asked: Option<Duration>) -> Duration {
         let mut state = self.state();
         let now = Instant::now();
-        let pause = state.silence.throttled(turn.call.at, asked, now);
-        state.note_silence(pause);
+        let call = (turn.priority, what, turn.call.at);
+        let pause = state.silence.busy(call, asked, now);
+        state.note_silence(pause, false);
         pause
     }
 
@@ -375,9 +381,9 @@ impl State {
         }
     }
 
-    fn note_silence(&self, pause: Duration) {
+    fn note_silence(&self, pause: Duration, whole: bool) {
         if let Some(book) = &self.book {
-            book.be_silent(pause);
+            book.be_silent(pause, whole);
         }
     }
 }

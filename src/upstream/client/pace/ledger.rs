@@ -158,19 +158,20 @@ impl Page {
 
 impl Book {
     /// How long ago calls were sent at least, and how many, the latest first;
-    /// and what is left of the silence that was asked for.
-    pub(super) fn past(&self) -> (Vec<(Duration, u32)>, Option<Duration>) {
+    /// and what is left of the silence that was asked for of everything, and of all
+    /// but what takes access away.
+    pub(super) fn past(&self) -> (Vec<(Duration, u32)>, [Option<Duration>; 2]) {
         let now = self.ledger.now();
         let mut past = self.lock();
-        (past.calls(now), past.silence(now))
+        (past.calls(now), past.silences(now))
     }
 
     pub(super) fn send(&self) {
         self.change(Past::send);
     }
 
-    pub(super) fn be_silent(&self, pause: Duration) {
-        self.change(|past, now| past.be_silent(pause, now));
+    pub(super) fn be_silent(&self, pause: Duration, whole: bool) {
+        self.change(|past, now| past.be_silent(pause, whole, now));
     }
 
     fn change(&self, change: impl FnOnce(&mut Past, u64)) {
@@ -234,7 +235,7 @@ mod tests {
         let second = ledger.book("https://a.example", b"another").unwrap();
         (0..7).for_each(|_| first.send());
         again.send();
-        second.be_silent(Duration::from_secs(60));
+        second.be_silent(Duration::from_secs(60), true);
         let text = String::from_utf8(std::fs::read(&path).unwrap()).unwrap();
         assert!(!text.contains("secret") && !text.contains("example"));
 
@@ -242,7 +243,7 @@ mod tests {
         let book = |origin, credential| ledger.book(origin, credential).unwrap();
         assert_eq!(count(&book("https://a.example", b"secret")), 8);
         let silent = book("https://a.example", b"another").past();
-        assert_eq!(silent, (Vec::new(), Some(Duration::from_secs(60))));
+        assert_eq!(silent, (Vec::new(), [Some(Duration::from_secs(60)), None]));
         assert_eq!(count(&book("https://b.example", b"secret")), 0);
     }
 

@@ -16,13 +16,42 @@ const SLOTS: u64 = 128;
 pub(super) struct Past {
     calls: BTreeMap<u64, u32>,
     silence: Silence,
+    /// What takes access away may go before that.
+    busy: Silence,
 }
+
+/// Stands before it in the text.
+const BUSY: &str = "busy";
 
 /// In milliseconds, so long and until then.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Silence {
     pause: u64,
     until: u64,
+}
+
+impl Silence {
+    /// A shorter one does not shorten a longer one.
+    fn ask(&mut self, pause: Duration, now: u64) {
+        let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        if self.left(now) < Some(Duration::from_millis(pause)) {
+            let until = now.saturating_add(pause);
+            *self = Self { pause, until };
+        }
+    }
+
+    fn left(self, now: u64) -> Option<Duration> {
+        let left = self.until.saturating_sub(now);
+        Some(left.min(self.pause))
+            .filter(|left| *left > 0)
+            .map(Duration::from_millis)
+    }
+
+    fn parse<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Self> {
+        let pause = words.next()?.parse().ok()?;
+        let until = words.next()?.parse().ok()?;
+        Some(Self { pause, until })
+    }
 }
 
 impl Past {
@@ -32,14 +61,15 @@ impl Past {
         self.add(now / SLOT, 1);
     }
 
-    /// Silence was asked for; a shorter one does not shorten a longer one.
-    pub(super) fn be_silent(&mut self, pause: Duration, now: u64) {
+    /// Silence was asked for, of what takes access away too or not.
+    pub(super) fn be_silent(&mut self, pause: Duration, whole: bool, now: u64) {
         self.settle(now);
-        let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        if self.silence(now) < Some(Duration::from_millis(pause)) {
-            let until = now.saturating_add(pause);
-            self.silence = Silence { pause, until };
-        }
+        let asked = if whole {
+            &mut self.silence
+        } else {
+            &mut self.busy
+        };
+        asked.ask(pause, now);
     }
 
     /// How long ago calls were sent at least, and how many; the latest first.
@@ -50,18 +80,15 @@ impl Past {
         latest.map(|(slot, count)| (age(*slot), *count)).collect()
     }
 
-    /// What is left of the silence.
-    pub(super) fn silence(&self, now: u64) -> Option<Duration> {
-        let left = self.silence.until.saturating_sub(now);
-        Some(left.min(self.silence.pause))
-            .filter(|left| *left > 0)
-            .map(Duration::from_millis)
+    /// What is left of the silence of everything, and of that of all but removals.
+    pub(super) fn silences(&self, now: u64) -> [Option<Duration>; 2] {
+        [self.silence.left(now), self.busy.left(now)]
     }
 
     /// Whether nothing of it matters any more.
     pub(super) fn is_over(&mut self, now: u64) -> bool {
         self.settle(now);
-        self.calls.is_empty() && self.silence(now).is_none()
+        self.calls.is_empty() && self.silences(now) == [None, None]
     }
 
     fn add(&mut self, slot: u64, more: u32) {
@@ -81,6 +108,10 @@ impl Past {
     pub(super) fn text(&self) -> String {
         let Silence { pause, until } = self.silence;
         let mut text = format!("{pause} {until}");
+        if self.busy != Silence::default() {
+            let Silence { pause, until } = self.busy;
+            let _ = write!(text, " {BUSY} {pause} {until}");
+        }
         for (slot, count) in &self.calls {
             // Writing to a string cannot fail.
             let _ = write!(text, " {slot}:{count}");
@@ -90,9 +121,12 @@ impl Past {
 
     /// `None` for what was not written by [`Self::text`].
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split_ascii_whitespace();
-        let pause = words.next()?.parse().ok()?;
-        let until = words.next()?.parse().ok()?;
+        let mut words = text.split_ascii_whitespace().peekable();
+        let silence = Silence::parse(&mut words)?;
+        let busy = match words.next_if_eq(&BUSY) {
+            Some(_) => Silence::parse(&mut words)?,
+            None => Silence::default(),
+        };
         let call = |word: &str| {
             let (slot, count) = word.split_once(':')?;
             let slot: u64 = slot.parse().ok()?;
@@ -102,7 +136,8 @@ impl Past {
         };
         Some(Self {
             calls: words.map(call).collect::<Option<_>>()?,
-            silence: Silence { pause, until },
+            silence,
+            busy,
         })
     }
 }
@@ -137,10 +172,10 @@ mod tests {
         for second in 0..60 {
             past.send(NOW + second * 1_000);
         }
-        past.be_silent(MINUTE, NOW);
+        past.be_silent(MINUTE, true, NOW);
         let hour_before = NOW - 3_600_000;
         assert_eq!(past.calls(hour_before), [(Duration::ZERO, 60)]);
-        assert_eq!(past.silence(hour_before), Some(MINUTE));
+        assert_eq!(past.silences(hour_before), [Some(MINUTE), None]);
         past.send(hour_before);
         assert_eq!(all(&mut past, hour_before + 61_000), 61);
         assert_eq!(all(&mut past, hour_before + 66_000), 0);
@@ -150,17 +185,23 @@ mod tests {
 
     #[test]
     fn a_silence_lasts_as_long_as_was_asked_for() {
-        let mut past = Past::default();
-        past.be_silent(MINUTE, NOW);
-        past.be_silent(Duration::from_secs(1), NOW + 1_000);
-        assert_eq!(past.silence(NOW + 59_000), Some(Duration::from_secs(1)));
-        assert_eq!(past.silence(NOW + 60_000), None);
+        let past = Past::default();
+        for (whole, place) in [(true, 0), (false, 1)] {
+            let mut past = past.clone();
+            past.be_silent(MINUTE, whole, NOW);
+            past.be_silent(Duration::from_secs(1), whole, NOW + 1_000);
+            let left = |at| past.silences(at)[place];
+            assert_eq!(left(NOW + 59_000), Some(Duration::from_secs(1)));
+            assert_eq!(past.silences(NOW + 59_000)[1 - place], None);
+            assert_eq!(left(NOW + 60_000), None);
+        }
     }
 
     #[test]
     fn the_text_is_bounded_and_says_the_same_again() {
         let mut past = Past::default();
-        past.be_silent(MINUTE, u64::MAX / 2);
+        past.be_silent(MINUTE, true, u64::MAX / 2);
+        past.be_silent(MINUTE, false, u64::MAX / 2);
         for slot in 0..10_000 {
             past.add(u64::MAX / 2 / SLOT + slot, u32::MAX);
             past.settle(u64::MAX / 2 + slot * SLOT);
@@ -172,7 +213,16 @@ mod tests {
 
     #[test]
     fn what_is_no_such_text_is_nothing() {
-        for text in ["", "1", "a b", "0 0 1", "0 0 1:", "0 0 1:-1", "0 0 1:2:3"] {
+        for text in [
+            "",
+            "1",
+            "a b",
+            "0 0 1",
+            "0 0 1:",
+            "0 0 1:-1",
+            "0 0 1:2:3",
+            "0 0 busy 1",
+        ] {
             assert_eq!(Past::parse(text), None, "{text:?}");
         }
         let end = u64::MAX;

@@ -59,6 +59,10 @@ impl Queue {
         self.slots = self.slots.min(slots(concurrency));
     }
 
+    pub(super) fn slots(&self) -> usize {
+        self.slots
+    }
+
     /// One more connection.
     pub(super) fn join(&mut self) -> Number {
         self.parties.push(Party::default());

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::{
     super::retry_after::LONGEST,
     Priority,
+    early::Early,
     faults::{Faults, What},
 };
 use crate::upstream::STOPPED;
@@ -23,7 +24,7 @@ const REMOVALS_FIRST: Duration = Duration::from_millis(500);
 /// tries.
 pub(super) const CIRCUIT: u32 = 3;
 /// The pause between two such tries.
-const PROBE: Duration = Duration::from_secs(5);
+pub(super) const PROBE: Duration = Duration::from_secs(5);
 /// Who failed last time tries so much later than who did not: what fails by
 /// itself shows nothing.
 const OTHERS_FIRST: Duration = Duration::from_secs(1);
@@ -44,6 +45,8 @@ pub(super) struct Silence {
     penalty: Option<Duration>,
     /// Asked for by the application.
     throttled: Option<Instant>,
+    /// What takes access away goes before that.
+    early: Early,
     /// How much later than this others go than who takes access away.
     lead: Duration,
     /// In a row.
@@ -97,15 +100,17 @@ impl Silence {
         (priority, what): (Priority, What),
         now: Instant,
     ) -> (Duration, &'static str) {
+        let is_first = matches!(priority, Priority::Revocation | Priority::Unanswered);
         let left = |until: Option<Instant>, lead: Duration| {
             until
-                .map(|until| match priority {
-                    Priority::Revocation | Priority::Unanswered => until,
-                    _ => until + lead,
-                })
+                .map(|until| if is_first { until } else { until + lead })
                 .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
         };
-        let throttled = left(self.throttled, self.lead).max(left(self.probed, REMOVALS_FIRST));
+        let early = is_first.then(|| self.early.turn(what, now));
+        let throttled = self
+            .throttled
+            .map(|until| early.map_or(until, |it| it.min(until)));
+        let throttled = left(throttled, self.lead).max(left(self.probed, REMOVALS_FIRST));
         let unreachable = self.next_try((priority, what), now);
         let unreachable = left(unreachable, REMOVALS_FIRST);
         if !unreachable.is_zero() && self.may_be_well(what) && !self.is_held(now) {
@@ -159,15 +164,19 @@ impl Silence {
                 self.held = None;
             }
         }
-        if self.throttles >= CIRCUIT {
+        if self.asked(now).is_some() {
+            self.early.goes(what, now);
+        } else if self.throttles >= CIRCUIT {
             self.probed = Some(now + PROBE);
         }
     }
 
     /// Whether a call sent then can tell something that is not known. What was
-    /// sent before the application asked for silence was just as early.
+    /// sent before the application asked for silence was just as early, and so is
+    /// what is sent before that is over.
     pub(super) fn is_news(&self, sent: Instant) -> bool {
-        self.heard.is_none_or(|heard| heard <= sent)
+        let is_after = |at: Option<Instant>| at.is_none_or(|at| at <= sent);
+        is_after(self.heard) && is_after(self.throttled)
     }
 
     /// The application answered 429 to a call sent then; how long nothing is
@@ -183,16 +192,27 @@ impl Silence {
         let least = self.penalty.filter(|_| self.shorter && self.is_news(sent));
         self.shorter |= usable.is_some_and(|usable| Some(usable) < self.penalty);
         let usable = usable.max(least);
-        self.throttled(sent, usable.or(self.penalty).or(asked), now)
+        let pause = self.throttled(sent, usable.or(self.penalty).or(asked), now);
+        self.early.none_before(self.throttled);
+        pause
     }
 
-    /// It is busy or asks for silence; how long it will be.
-    pub(super) fn throttled(
+    /// It is busy, as it answered to a call sent then; how long other calls wait.
+    pub(super) fn busy(
         &mut self,
-        sent: Instant,
+        (priority, what, sent): (Priority, What, Instant),
         asked: Option<Duration>,
         now: Instant,
     ) -> Duration {
+        if self.asked(now).is_none() {
+            self.early.begin();
+        }
+        let pause = self.throttled(sent, asked, now);
+        self.early.busy(what, (priority.takes(), pause), now);
+        pause
+    }
+
+    fn throttled(&mut self, sent: Instant, asked: Option<Duration>, now: Instant) -> Duration {
         if self.is_news(sent) {
             self.throttles = self.throttles.saturating_add(1);
         }
@@ -224,9 +244,18 @@ impl Silence {
         }
     }
 
-    /// Another process was asked for silence, and so much of it is left.
-    pub(super) fn remember(&mut self, left: Duration, now: Instant) {
-        self.be_silent(left.min(LONGEST), now);
+    /// Another process was asked for silence, and so much of it is left: of that of
+    /// everything, and of that of all but what takes access away.
+    pub(super) fn remember(&mut self, left: [Option<Duration>; 2], now: Instant) {
+        let [whole, busy] = left.map(|left| left.map(|left| left.min(LONGEST)));
+        if let Some(left) = whole {
+            self.be_silent(left, now);
+            self.early.none_before(Some(now + left));
+        }
+        if let Some(left) = busy {
+            self.be_silent(left, now);
+            self.early.none_before(Some(now + left.min(PROBE)));
+        }
     }
 
     /// Whether the last refusal was not the first since a call was taken up.
@@ -270,6 +299,7 @@ impl Silence {
         self.faults.welcome(what);
         self.held = None;
         self.reached();
+        self.early.welcome(what);
         if self.is_news(sent) {
             self.throttles = 0;
             self.shorter = false;
@@ -349,7 +379,10 @@ mod tests {
         let later = start + seconds(10);
         silence.too_many(later, None, later);
         assert_eq!(silence.throttles, 2);
+        // Nor does one that went before the pause was over.
         silence.welcome(CALL, later);
+        assert_eq!(silence.throttles, 2);
+        silence.welcome(CALL, later + seconds(10));
         assert_eq!(silence.throttles, 0);
     }
 
@@ -381,6 +414,7 @@ mod tests {
         // Being busy is another matter.
         let mut silence = Silence::new(Some(minute));
         let now = Instant::now();
-        assert!(silence.throttled(now, None, now) < seconds(1));
+        let reads = (Priority::Ordinary, CALL, now);
+        assert!(silence.busy(reads, None, now) < seconds(1));
     }
 }

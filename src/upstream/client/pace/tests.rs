@@ -10,6 +10,7 @@ use std::{
 use super::{faults::FAULTS, silence::CIRCUIT, *};
 
 mod broken;
+mod early;
 mod limits;
 mod restart;
 
@@ -118,7 +119,7 @@ async fn a_long_pause_is_given_back_and_a_short_one_slept_through() {
     let turn = pace.turn(Priority::Ordinary).await.unwrap();
     let pause = pace.too_many(&turn, Some(Duration::from_secs(30)));
     assert_eq!(pause, Duration::from_secs(30));
-    pace.busy(&turn, Some(Duration::from_secs(2)));
+    pace.busy(&turn, what(1), Some(Duration::from_secs(2)));
     drop(turn);
     let urgent = pace.turn(Priority::Revocation).await.unwrap_err();
     let ordinary = pace.turn(Priority::Ordinary).await.unwrap_err();

@@ -132,3 +132,33 @@ async fn a_silence_that_was_asked_for_outlasts_the_process() {
     sleep(refusal.after).await;
     assert!(pace.turn(Priority::Revocation).await.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn removals_find_out_after_a_restart_too_whether_a_pause_of_others_is_theirs() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = folder.path().join("calls");
+    for (whole, first) in [(false, 5 * SECOND), (true, MINUTE)] {
+        let pace = begun(&limits(10, None), Some(&ledger));
+        let turn = pace.turn(Priority::Background).await.unwrap();
+        if whole {
+            pace.too_many(&turn, Some(MINUTE));
+        } else {
+            pace.busy(&turn, what(1), Some(MINUTE));
+        }
+        drop(turn);
+        drop(pace);
+        let pace = begun(&limits(10, None), Some(&ledger));
+        let start = Instant::now();
+        let ordinary = pace.turn(Priority::Ordinary).await.unwrap_err();
+        assert!(ordinary.after > MINUTE - SECOND);
+        while let Err(refusal) = pace.turn(Priority::Revocation).await {
+            sleep(refusal.after).await;
+        }
+        let took = start.elapsed();
+        assert!(
+            (first - SECOND / 10..first + SECOND).contains(&took),
+            "{took:?}"
+        );
+        sleep(2 * MINUTE).await;
+    }
+}
