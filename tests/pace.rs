@@ -1,11 +1,14 @@
 //! The limit of a minute outlives the process: what one has sent, the next one
 //! counts. The application counts too, and refuses what is too much.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{World, group};
+use crate::support::{World, address, eventually, group, values};
 
 #[tokio::test]
 async fn a_bridge_that_is_killed_under_backlog_keeps_to_the_minute_it_began() {
@@ -66,4 +69,78 @@ async fn one_credential_has_one_pace_however_its_address_is_spelled() {
     let told =
         "connection globex has the same credential at another address: both keep to one pace";
     assert!(said.contains(told), "{said}");
+}
+
+#[tokio::test]
+async fn a_pause_that_one_call_was_asked_for_holds_up_no_removal() {
+    let world = World::with("sync_wait = \"100ms\"", &["--empty"]).await;
+    let ids = world.users("u", 4).await;
+    let team = format!("/Groups/{}", world.group("team", &ids[..2]).await);
+    let has = |names: &[&str]| names.iter().map(|name| address(name)).collect();
+    world.until_upstream_has("team", &has(&["u0", "u1"])).await;
+    world.forget_calls().await;
+    let busy = json!({ "status": { "status": 503, "retry_after": "600" } });
+    let rule = json!({ "failure": busy, "operation": "add_members", "next": 1 });
+    world.faults(json!({ "rules": [rule] })).await;
+    let add = |of: &[String]| json!([{ "op": "add", "path": "members", "value": values(of) }]);
+    world.patch(&team, add(&ids[2..3])).await.expect(204);
+    eventually("the application asks for a pause", async || {
+        let status = world.status().await;
+        status["connections"][0]["application"]["silentForSeconds"].as_u64() > Some(500)
+    })
+    .await;
+    // Of the very group, and of who leaves altogether.
+    let out = format!("members[value eq \"{}\"]", ids[0]);
+    let out = json!([{ "op": "remove", "path": out }]);
+    world.patch(&team, out).await.expect(204);
+    world.until_upstream_has("team", &has(&["u1"])).await;
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    let path = format!("/Users/{}", ids[1]);
+    world.patch(&path, off).await.expect(200);
+    let is_ended = |call: &Value| call["operation"] == "deactivate_user" && call["status"] == 200;
+    eventually("the account is ended", async || {
+        world.calls().await.iter().any(is_ended)
+    })
+    .await;
+    // Nothing else is sent.
+    world.patch(&team, add(&ids[3..])).await.expect(204);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let calls = world.calls().await;
+    let operation = |call: &Value| call["operation"].as_str().unwrap_or_default().to_owned();
+    let sent: BTreeSet<String> = calls.iter().map(operation).collect();
+    let allowed = ["add_members", "remove_members", "deactivate_user"].map(str::to_owned);
+    assert!(sent.is_subset(&allowed.into()), "{calls:#?}");
+    let added = calls
+        .iter()
+        .filter(|call| call["operation"] == "add_members");
+    assert_eq!(added.count(), 1, "{calls:#?}");
+}
+
+#[tokio::test]
+async fn of_a_backlog_that_a_kill_ends_few_are_looked_up_one_by_one() {
+    let pace = "requests_per_second = 20\nburst = 1";
+    let mut world = World::behind("sync_wait = \"1ms\"", pace).await;
+    let ids = world.users("many", 150).await;
+    for n in 0..60 {
+        let team = group(&format!("team-{n}"), &ids[n..=n]);
+        world.post("/Groups", team).await.expect(201);
+    }
+    world.forget_calls().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.kill_and_restart();
+    eventually("all of them are there", async || {
+        let status = world.status().await;
+        let pending = &status["connections"][0]["pending"];
+        pending["users"] == 0 && pending["groups"] == 0
+    })
+    .await;
+    let calls = world.calls().await;
+    let looks = |kind: &str| {
+        let is_look =
+            |call: &&Value| call["method"] == "GET" && call["path"].to_string().contains(kind);
+        calls.iter().filter(is_look).count()
+    };
+    println!("{} and {} looked up", looks("user"), looks("group"));
+    assert!((1..=32).contains(&looks("user")), "{}", looks("user"));
+    assert!(looks("group") <= 32, "{}", looks("group"));
 }

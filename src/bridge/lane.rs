@@ -33,6 +33,7 @@ use crate::{
 pub(super) mod brink;
 mod doomed;
 mod found;
+mod open;
 mod pauses;
 mod places;
 mod retries;
@@ -40,6 +41,7 @@ mod turns;
 mod waiters;
 mod well;
 
+use open::{Open, Place};
 use pauses::recovery;
 pub(super) use places::Places;
 use retries::{Retries, Streak};
@@ -66,6 +68,8 @@ const LOOKS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 const HAND_OVER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Least time between two attempts when new work interrupts a back-off.
 const LEAST_GAP: Duration = Duration::from_millis(100);
+/// The same where that takes access away and others are to wait.
+const TAKING_GAP: Duration = Duration::from_secs(1);
 /// By how much later a lane tries again for every time it found the application
 /// away, and at most: thousands of them need not look every time.
 const AWAY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
@@ -113,6 +117,7 @@ struct Inner {
     looked: doomed::Looked,
     well: well::Well,
     retries: Retries,
+    open: Open,
     /// What was done before is not known.
     began: Instant,
     others: OnceLock<Others>,
@@ -135,6 +140,7 @@ impl Lanes {
     ) -> Self {
         let families = upstream.has_families();
         Self(Arc::new(Inner {
+            open: Open::of(upstream.condition().at_once),
             people: families.then(|| People::new(sent_lately, read_lag)),
             connection,
             switch,
@@ -293,13 +299,18 @@ impl Lanes {
             }
             self.0.switch.until(&self.0.connection, true).await;
             let behind = self.behind(lane, &streak).await;
+            let place = match &behind {
+                Some(_) => None,
+                None => self.place(lane).await,
+            };
             self.with(lane, |state| {
                 (state.kicked, state.asked) = (false, false);
                 state.arrivals = 0;
                 state.crowd = 0;
             });
             let started = Instant::now();
-            let (turn, heard) = self.turn(lane, &mut doubts, behind.is_some()).await;
+            let place = (place, behind.is_some());
+            let (turn, heard) = self.turn(lane, &mut doubts, place).await;
             drop(behind);
             self.count(lane, &mut streak, &turn, heard);
             let pause = match turn {
@@ -350,13 +361,16 @@ impl Lanes {
         &self,
         lane: Lane,
         doubts: &mut Doubts,
-        is_behind: bool,
+        (place, is_behind): (Option<Place>, bool),
     ) -> (Result<Option<Pause>, StoreError>, Heard) {
         // It is large, and every layer around it would move it.
         let turn = noting_faults(Box::pin(async {
             match lane {
-                Lane::User(key) => self.user_turn(key).await,
-                Lane::Group(key) => self.group_turn(key, doubts).await,
+                Lane::User(key) => {
+                    let _place = place;
+                    self.user_turn(key).await
+                }
+                Lane::Group(key) => self.group_turn(key, doubts, place).await,
             }
         }));
         if is_behind {

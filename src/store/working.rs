@@ -87,6 +87,9 @@ pub trait Working: Send + Sync {
     /// Whether somebody is to be taken out of the group whom no turn was handed out
     /// for that yet.
     async fn has_new_removal(&self, key: GroupKey) -> Result<bool, StoreError>;
+    /// Whether the next turn of a lane is to take access away; `None` where it has
+    /// nothing to do.
+    async fn next_takes(&self, lane: Lane) -> Result<Option<bool>, StoreError>;
     /// What a pair of a family that was handed out towards `wanted` comes to now;
     /// `None` when that is not wanted any more, or cannot be sent. Takes the user's
     /// place for what is wanted, if it is free.

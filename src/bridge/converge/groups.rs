@@ -78,6 +78,9 @@ pub(in crate::bridge) trait Since: Send + Sync {
         usize::MAX
     }
 
+    /// Something was sent.
+    fn sent(&self) {}
+
     /// Whether something was done, or may have been, that a look may not show yet
     /// (reliability: H-12).
     fn done_lately(&self) -> bool {
@@ -446,6 +449,7 @@ impl Turn<'_> {
         };
         let started = Instant::now();
         let (result, noted) = noting(self.upstream.apply(&operation)).await;
+        self.since.sent();
         let result = self.named(&operation, result).await;
         let call = (
             operation.clone(),

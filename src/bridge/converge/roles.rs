@@ -57,6 +57,8 @@ pub(in crate::bridge) trait Counts: Send + Sync {
     async fn takes(&self) -> bool {
         false
     }
+    /// Something was sent.
+    fn sent(&self) {}
 }
 
 /// Works one turn of such a group off.
@@ -344,6 +346,7 @@ impl Each<'_> {
         };
         let started = Instant::now();
         let (result, noted) = noting(self.upstream.apply(&operation)).await;
+        self.counts.sent();
         let word = match &result {
             Ok(outcome) if is_open(outcome) => UNANSWERED.into(),
             result => word(result),

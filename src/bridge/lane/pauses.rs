@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     AWAY, AWAY_TAKING, BACK_OFF, CREDENTIAL_LOOK, DENIED_PAUSE, HAND_OVER, LEAST_GAP,
-    LONGEST_LINGER, LOOKS, Lanes, State,
+    LONGEST_LINGER, LOOKS, Lanes, State, TAKING_GAP,
 };
 use crate::{
     bridge::{clock, converge::Pause},
@@ -87,16 +87,14 @@ impl Lanes {
                     (true, true) => AWAY_TAKING.0,
                     (true, false) => (AWAY.0 * attempts).min(AWAY.1),
                 };
-                tokio::time::sleep(wait.min(BACK_OFF.1) + clock::jitter(most)).await;
+                let rest = tokio::time::sleep(wait.min(BACK_OFF.1) + clock::jitter(most));
+                self.rest_unless_it_takes((lane, takes), &notify, rest)
+                    .await;
             }
             Pause::UntilAccepted => {
-                let end = Instant::now() + DENIED_PAUSE;
-                while Instant::now() < end {
-                    tokio::time::sleep(CREDENTIAL_LOOK).await;
-                    if !self.0.upstream.is_refused() {
-                        return;
-                    }
-                }
+                let rest = self.until_accepted();
+                self.rest_unless_it_takes((lane, takes), &notify, rest)
+                    .await;
             }
             Pause::Within(wait) => rest_unless(&notify, wait).await,
             Pause::BackOff => {
@@ -121,6 +119,44 @@ impl Lanes {
                 let wait = backed_off(HAND_OVER, attempts.saturating_sub(1));
                 rest_unless(&notify, wait).await;
             }
+        }
+    }
+
+    async fn until_accepted(&self) {
+        let end = Instant::now() + DENIED_PAUSE;
+        while Instant::now() < end {
+            tokio::time::sleep(CREDENTIAL_LOOK).await;
+            if !self.0.upstream.is_refused() {
+                return;
+            }
+        }
+    }
+
+    /// What was asked for, or refused, was so for what was sent. It ends early when it is
+    /// woken to take access away, which may not wait for that; less often where that was
+    /// a part of what was sent.
+    async fn rest_unless_it_takes(
+        &self,
+        (lane, took): (Lane, bool),
+        notify: &Notify,
+        rest: impl Future<Output = ()>,
+    ) {
+        let gap = if took { LOOKS.1 } else { TAKING_GAP };
+        let woken = async {
+            tokio::time::sleep(gap).await;
+            loop {
+                notify.notified().await;
+                // Where nobody answers it is the same for all.
+                let away = self.0.upstream.condition().unreachable;
+                if !away && self.next_takes(lane).await == Some(true) {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = rest => {}
+            () = woken => {}
         }
     }
 }

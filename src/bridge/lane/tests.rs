@@ -21,6 +21,7 @@ use crate::{
     store::{self, GroupLearned, StoreError},
 };
 
+mod open;
 mod retries;
 mod whole;
 
@@ -197,6 +198,7 @@ async fn a_request_wakes_its_lane_and_whoever_is_gone_is_not_waited_for() {
         unread: AtomicBool::new(false),
         kicks: 0.into(),
         takes: false.into(),
+        place: Mutex::default(),
     };
     assert!(!since.is_overtaken());
     drop(lanes.wait(LANE, 1, vec![UserKey(1)], false));

@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashSet,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,6 +16,7 @@ use tokio::time::Instant;
 use super::{
     BOUND, LONG, Lanes, SINGLE_LIMIT, STORE_PAUSE, TURN_LIMIT,
     brink::{self, Kept},
+    open::Place,
     waiters::{Refusal, Settled, Summary, Waiter, Waits},
 };
 use crate::{
@@ -41,9 +45,15 @@ pub(super) struct SinceSeq<'a> {
     pub(super) kicks: AtomicU64,
     /// Somebody is to be taken out whom this turn does not have.
     pub(super) takes: AtomicBool,
+    /// Until its first call was answered.
+    pub(super) place: Mutex<Option<Place>>,
 }
 
 impl SinceSeq<'_> {
+    fn leave_place(&self) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Only what woke the lane can have asked for that, so the store is read once
     /// for each time it was woken, at most.
     async fn has_new_removal(&self) -> bool {
@@ -129,6 +139,10 @@ impl Since for SinceSeq<'_> {
     fn long(&self) -> usize {
         LONG
     }
+
+    fn sent(&self) {
+        self.leave_place();
+    }
 }
 
 impl SinceSeq<'_> {
@@ -166,6 +180,10 @@ impl Counts for SinceSeq<'_> {
         self.store
             .note_giving(self.key, user, group.to_owned())
             .await
+    }
+
+    fn sent(&self) {
+        self.leave_place();
     }
 
     async fn takes(&self) -> bool {
@@ -313,6 +331,7 @@ impl Lanes {
         &self,
         key: GroupKey,
         doubts: &mut Doubts,
+        place: Option<Place>,
     ) -> Result<Option<Pause>, StoreError> {
         let limit = turn_limit(self.0.people.is_some());
         let kicks = self.kicks(Lane::Group(key));
@@ -350,6 +369,7 @@ impl Lanes {
             unread: AtomicBool::new(false),
             kicks: kicks.into(),
             takes: AtomicBool::new(false),
+            place: Mutex::new(place),
         };
         let (upstream, people) = (self.0.upstream.as_ref(), self.0.people.as_ref());
         let work = send(upstream, people, turn, &since, doubts);

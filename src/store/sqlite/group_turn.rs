@@ -240,6 +240,12 @@ const NEW_REMOVAL: &str = concat!(
     workable!(),
     " AND NOT (m.desired AND NOT u.withdrawn) AND m.sent IS NOT 0"
 );
+const ANY_REMOVAL: &str = concat!(
+    "SELECT 1 ",
+    workable!(),
+    " AND NOT (m.desired AND NOT u.withdrawn)"
+);
+const ANY_WORK: &str = concat!("SELECT 1 ", workable!());
 const NEW_WORK: &str = concat!("SELECT 1 ", workable!(), " AND m.sent IS NULL");
 /// Whose account is not refused, and not there yet.
 const WAITING: &str = "SELECT u.key, u.id, u.account_key, u.upstream_id, 1, m.seq, m.desired
@@ -259,8 +265,16 @@ const PRESENT: &str = "UPDATE memberships SET observed = 1, before = NULL, sent 
      WHERE group_key = ?1 AND user_key = ?2 AND sent IS NOT NULL";
 /// For showing what a turn costs.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 6] =
-    [OPEN_PAIRS, NEW_WORK, NEW_REMOVAL, ANY_OPEN, MARK, PRESENT];
+pub(super) const STATEMENTS: [&str; 8] = [
+    OPEN_PAIRS,
+    NEW_WORK,
+    NEW_REMOVAL,
+    ANY_REMOVAL,
+    ANY_WORK,
+    ANY_OPEN,
+    MARK,
+    PRESENT,
+];
 
 fn open_pairs(db: &Connection, sql: &str, group: i64, unseen: bool, limit: usize) -> Result<Open> {
     let mut select = db.prepare_cached(sql)?;
@@ -711,18 +725,32 @@ fn has_open_pairs(db: &Connection, group: i64) -> Result<bool> {
     Ok(db.prepare_cached(ANY_OPEN)?.exists([group])?)
 }
 
-/// Nothing is handed out of one that is refused, or that others look after.
 pub(super) fn has_new_removal(db: &Connection, key: i64) -> Result<bool> {
-    let Some(group) = groups::by_key(db, key)?.filter(|it| it.read_only.is_none()) else {
-        return Ok(false);
+    let group = handed_out(db, key)?;
+    group.map_or(Ok(false), |group| any_of(db, NEW_REMOVAL, &group))
+}
+
+/// By its own deletion, too.
+pub(super) fn next_takes(db: &Connection, key: i64) -> Result<Option<bool>> {
+    let Some(group) = handed_out(db, key)? else {
+        return Ok(None);
     };
-    if group.tombstone.is_none() && group.refused.is_some() {
-        return Ok(false);
+    let dirty = group.dirty();
+    if dirty && group.tombstone.is_some() || any_of(db, ANY_REMOVAL, &group)? {
+        return Ok(Some(true));
     }
+    Ok((dirty || any_of(db, ANY_WORK, &group)?).then_some(false))
+}
+
+/// Nothing is handed out of one that is refused, or that others look after.
+fn handed_out(db: &Connection, key: i64) -> Result<Option<Group>> {
+    let group = groups::by_key(db, key)?.filter(|it| it.read_only.is_none());
+    Ok(group.filter(|it| it.tombstone.is_some() || it.refused.is_none()))
+}
+
+fn any_of(db: &Connection, sql: &str, group: &Group) -> Result<bool> {
     let unseen = recovery::is_unseen(db, group.connection)?;
-    Ok(db
-        .prepare_cached(NEW_REMOVAL)?
-        .exists(params![key, unseen])?)
+    Ok(db.prepare_cached(sql)?.exists(params![group.key, unseen])?)
 }
 
 /// Work that the ended turn did not have: it had no room for it, or it came

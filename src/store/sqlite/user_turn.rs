@@ -73,6 +73,11 @@ fn intended(work: &UserWork) -> Value {
         .collect()
 }
 
+pub(super) fn next_takes(db: &Connection, key: i64) -> Result<Option<bool>> {
+    let user = users::by_key(db, key)?.filter(User::dirty);
+    Ok(user.map(|user| !user.wanted().active))
+}
+
 /// What a turn would be handed out; writes nothing.
 pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, UserTurn)>> {
     let Some(user) = users::by_key(db, key.0)?.filter(User::dirty) else {

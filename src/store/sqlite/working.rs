@@ -92,6 +92,14 @@ impl Working for Sqlite {
         Ok(self.readers.read(read)?)
     }
 
+    async fn next_takes(&self, lane: Lane) -> Result<Option<bool>, StoreError> {
+        let read = |db: &Connection| match lane {
+            Lane::User(key) => user_turn::next_takes(db, key.0),
+            Lane::Group(key) => group_turn::next_takes(db, key.0),
+        };
+        Ok(self.readers.read(read)?)
+    }
+
     async fn counting(
         &self,
         key: GroupKey,

@@ -191,9 +191,17 @@ impl Scene {
     }
 
     pub(in crate::bridge::lane) async fn deactivate(&self, n: usize) {
-        let decide = |stored: &store::StoredUser| {
+        self.write(n, |account| account.active = false).await;
+    }
+
+    pub(in crate::bridge::lane) async fn write(
+        &self,
+        n: usize,
+        change: impl Fn(&mut Account) + Send + Sync + 'static,
+    ) {
+        let decide = move |stored: &store::StoredUser| {
             let mut row = stored.row.clone();
-            row.account.active = false;
+            change(&mut row.account);
             Ok(Some(row))
         };
         let id = self.users[n].resource.id;

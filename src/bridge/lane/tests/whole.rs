@@ -21,6 +21,7 @@ fn since(scene: &Scene, seq: u64) -> SinceSeq<'_> {
         unread: AtomicBool::new(false),
         kicks: 0.into(),
         takes: false.into(),
+        place: Mutex::default(),
     }
 }
 

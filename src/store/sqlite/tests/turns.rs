@@ -205,6 +205,10 @@ async fn it_is_told_whether_somebody_is_to_be_taken_out_whom_no_turn_has() {
     let turn = scene.begin(group.key).await;
     scene.change(&group, add(&[cat.resource.id])).await.unwrap();
     assert!(!is_new().await.unwrap(), "that is an addition");
+    let takes = async |lane| scene.store.next_takes(lane).await.unwrap();
+    let lane = Lane::Group(group.key);
+    assert_eq!(takes(lane).await, Some(false));
+    assert_eq!(takes(Lane::User(bob.key)).await, None, "nothing to do");
     let out = remove(&[ann.resource.id]);
     scene.change(&group, out).await.unwrap();
     assert!(is_new().await.unwrap());
@@ -217,8 +221,10 @@ async fn it_is_told_whether_somebody_is_to_be_taken_out_whom_no_turn_has() {
     let sides = (turn.work.adds.len(), turn.work.removes.len());
     assert_eq!((sides, turn.work.alone), ((2, 1), 1));
     assert!(!is_new().await.unwrap(), "this turn has it");
+    assert_eq!(takes(lane).await, Some(true), "and is to do it");
     // Who is on the way in may have come in already.
     scene.set_active(&bob, "bob", false).await;
+    assert_eq!(takes(Lane::User(bob.key)).await, Some(true));
     scene.withdraw(bob.key).await;
     assert!(is_new().await.unwrap());
 }
