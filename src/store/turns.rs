@@ -26,8 +26,10 @@ pub struct UserTurn {
     /// The account of who must have nothing is looked for, and the guard is to be
     /// asked before it is ended; see [`Store::may_end`](super::Store::may_end).
     pub unjudged: bool,
-    /// When the row was made; an account that is older was not made for it.
-    pub since: Millis,
+    /// When the row was made; an account that is older was not made for it. `None`
+    /// where somebody who was deleted here had the account and the application has
+    /// confirmed its end: it may keep its age when it is made anew.
+    pub since: Option<Millis>,
     /// How the withdrawal of the memberships ended, if it has.
     pub withdrawn: Option<Withdrawn>,
     /// When what is wanted of it was asked for.

@@ -13,7 +13,7 @@ use std::{
     sync::{
         Arc,
         atomic::{
-            AtomicBool, AtomicU64,
+            AtomicBool, AtomicI64, AtomicU64,
             Ordering::{Relaxed, SeqCst},
         },
     },
@@ -28,7 +28,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{Condition, DONE, Tenant, UpstreamError};
+use super::{Condition, DONE, Millis, Tenant, UpstreamError};
 use gate::{About, Gate};
 use pace::{Limits, Pace, Party, Refusal, Turn, What};
 
@@ -205,6 +205,8 @@ struct Tally {
     calls: AtomicU64,
     throttled: AtomicU64,
     unanswered: AtomicU64,
+    /// How far the application's clock was behind at its last answer, in milliseconds.
+    behind: AtomicI64,
 }
 
 impl Client {
@@ -281,6 +283,11 @@ impl Client {
             braked: AtomicBool::new(false),
             tally: Tally::default(),
         })
+    }
+
+    /// How far the application's clock is behind, by what it told last.
+    pub(super) fn clock_behind(&self) -> Millis {
+        self.tally.behind.load(Relaxed)
     }
 
     /// The whole address of a call, without its query.
@@ -503,6 +510,9 @@ impl Client {
     ) -> Result<Reply, UpstreamError> {
         let status = reply.status();
         let asked = reply::asked_to_wait(reply.headers());
+        if let Some(behind) = reply::clock_behind(reply.headers(), jiff::Timestamp::now()) {
+            self.tally.behind.store(behind, Relaxed);
+        }
         let request_id = reply::request_id(reply.headers(), self.request_id.as_deref());
         let body = reply::read_body(reply, self.reply_limit_mib).await;
         if failure::is_throttle(status) {

@@ -136,6 +136,11 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// How far the application's clock is behind, by its last answer; an hour at most.
+    fn clock_behind(&self) -> Millis {
+        0
+    }
+
     /// Pure: whether [`Self::users`] tells of everybody; where not, nobody is
     /// missed because it does not.
     fn lists_users(&self) -> bool {

@@ -17,7 +17,7 @@ use crate::{
 pub(super) fn tell(
     upstream: &dyn Upstream,
     found: &RemoteUser,
-    (work, since): (&UserWork, Millis),
+    (work, since): (&UserWork, Option<Millis>),
 ) -> Option<TakenOver> {
     if upstream.finds_accounts() || upstream.has_families() {
         return None;

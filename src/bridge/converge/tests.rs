@@ -59,6 +59,8 @@ pub(in crate::bridge) struct Scripted {
     pub(in crate::bridge) members: Mutex<VecDeque<Vec<RemoteMember>>>,
     pub(in crate::bridge) group: Option<RemoteGroup>,
     user: Option<RemoteUser>,
+    /// How far its clock is.
+    behind: Millis,
     /// What is found by what it is called.
     called: Vec<RemoteGroup>,
     pub(in crate::bridge) families: bool,
@@ -122,6 +124,7 @@ pub(in crate::bridge) fn scripted(
         members: Mutex::default(),
         group: None,
         user: None,
+        behind: 0,
         called: Vec::new(),
         families: false,
         withheld: Vec::new(),
@@ -166,6 +169,9 @@ impl Upstream for Scripted {
     }
     fn has_families(&self) -> bool {
         self.families
+    }
+    fn clock_behind(&self) -> Millis {
+        self.behind
     }
     fn offers(&self, name: &str) -> bool {
         !self.withheld.iter().any(|it| it == name)
@@ -480,7 +486,7 @@ fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
             memberships: Vec::new(),
         },
         version: 1,
-        since: 0,
+        since: Some(0),
         withdrawn: None,
         asked: 0,
         begun: false,

@@ -83,6 +83,8 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
     if let Some(id) = &turn.formerly {
         upstream.recall_account(&work.principal.account, id);
     }
+    // By the application's clock.
+    let since = turn.since.map(|since| since - upstream.clock_behind());
     let mut unread = false;
     // Unknown is the end of an account that was there.
     let was_there = work.observed.existence != Existence::Absent || work.observed.deactivated;
@@ -113,19 +115,19 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
         learned.had_nothing = !was_there && !work.wanted.active && found.is_none();
         if !was_there && let Some(found) = &found {
             if !work.wanted.active {
-                learned.taken_over = taken_over::tell(upstream, found, (&work, turn.since));
+                learned.taken_over = taken_over::tell(upstream, found, (&work, since));
                 let refused = which_is_meant(upstream, found, &work.principal);
                 let leaver = found_leaver(found, &work, learned);
                 return (refused.unwrap_or(leaver), Pause::None);
             }
-            if is_older(found, turn.since) {
+            if is_older(found, since) {
                 let not_ours = UserLearned {
                     about: learned.about,
                     ..not_ours(upstream.capabilities(), &work)
                 };
                 return (not_ours, Pause::None);
             }
-            learned.taken_over = taken_over::tell(upstream, found, (&work, turn.since));
+            learned.taken_over = taken_over::tell(upstream, found, (&work, since));
         }
         let observed = seen(found.as_ref(), &work.observed, was_there);
         // Where an address can be that of several accounts, who is linked stays so.
@@ -313,10 +315,9 @@ fn seen(found: Option<&RemoteUser>, before: &ObservedAccount, was_there: bool) -
 
 /// Whether an account was there before anybody asked us for it, so that the
 /// creation of which no answer came cannot have made it (reliability: R-02).
-pub(super) fn is_older(found: &RemoteUser, since: Millis) -> bool {
-    found
-        .created
-        .is_some_and(|created| created < since - CLOCKS_APART)
+pub(super) fn is_older(found: &RemoteUser, since: Option<Millis>) -> bool {
+    let both = found.created.zip(since);
+    both.is_some_and(|(created, since)| created < since - CLOCKS_APART)
 }
 
 /// What was not shown before a creation found it: by now it may be, with its age.

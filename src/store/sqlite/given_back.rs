@@ -220,6 +220,19 @@ pub(super) fn note_formers(db: &Connection, key: i64, user: &User) -> Result<()>
     Ok(())
 }
 
+/// Whether one of those who had the account before had it ended, as the application
+/// has confirmed.
+pub(super) fn was_ended(db: &Connection, user: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached(
+            "WITH RECURSIVE had (key) AS (
+                 SELECT former FROM formers WHERE user_key = ?1
+                 UNION SELECT f.former FROM had JOIN formers f ON f.user_key = had.key)
+             SELECT 1 FROM had JOIN users u ON u.key = had.key WHERE u.ended IS NOT NULL",
+        )?
+        .exists([user])?)
+}
+
 /// The memberships that are about to end because their user is deleted.
 pub(super) fn note_left(db: &Connection, user: &User, at: Millis) -> Result<()> {
     if user.never_there() {

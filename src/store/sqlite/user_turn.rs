@@ -15,7 +15,7 @@ use crate::{
 use super::{
     addresses, audit,
     fault::Result,
-    holdings, lanes,
+    given_back, holdings, lanes,
     late::{self, Sent},
     leaving, offered, seats, sharing, unasked,
     users::{self, UNJUDGED, User},
@@ -116,10 +116,11 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
         deleted: user.tombstone.is_some(),
         memberships: withdrawal::groups_of(db, &user)?,
     };
+    let is_had_again = user.unsure > 0 && given_back::was_ended(db, user.key)?;
     let turn = UserTurn {
         work,
         version: user.version.cast_unsigned(),
-        since: user.created,
+        since: (!is_had_again).then_some(user.created),
         withdrawn: withdrawal::outcome(db, &user)?,
         asked: user.modified,
         begun: withdrawal::is_begun(&user),

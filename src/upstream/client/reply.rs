@@ -11,7 +11,7 @@ use reqwest::{
 use serde_json::Value;
 
 use super::{failure, proof, retry_after, unclear};
-use crate::upstream::UpstreamError;
+use crate::upstream::{Millis, UpstreamError};
 
 /// A reply with a 2xx status.
 #[derive(Debug)]
@@ -75,12 +75,21 @@ impl Reply {
 /// clock where it tells it, because only the distance matters.
 pub(super) fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let now = headers
-        .get(DATE)
-        .and_then(|date| date.to_str().ok())
-        .and_then(retry_after::http_date)
-        .unwrap_or_else(Timestamp::now);
-    retry_after::parse(text, now)
+    retry_after::parse(text, sent_at(headers).unwrap_or_else(Timestamp::now))
+}
+
+fn sent_at(headers: &HeaderMap) -> Option<Timestamp> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    retry_after::http_date(date)
+}
+
+/// A clock that is further behind is none.
+const SLOWEST: Millis = 60 * 60 * 1_000;
+
+/// How far the sender's clock is behind, where it tells it.
+pub(super) fn clock_behind(headers: &HeaderMap, now: Timestamp) -> Option<Millis> {
+    let behind = now.as_millisecond() - sent_at(headers)?.as_millisecond();
+    Some(if behind > SLOWEST { 0 } else { behind.max(0) })
 }
 
 /// The application's own name for a request, as a remark to be quoted to its
@@ -134,5 +143,18 @@ mod tests {
         assert_eq!(asked_to_wait(&headers), Some(Duration::from_secs(7)));
         headers.insert(RETRY_AFTER, HeaderValue::from_static("12"));
         assert_eq!(asked_to_wait(&headers), Some(Duration::from_secs(12)));
+    }
+
+    #[test]
+    fn how_far_a_clock_is_behind_is_told_by_its_date_within_reason() {
+        let now = retry_after::http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let behind = |date: &'static str| {
+            let headers = [(DATE, HeaderValue::from_static(date))];
+            clock_behind(&headers.into_iter().collect(), now)
+        };
+        assert_eq!(behind("Sun, 06 Nov 1994 08:39:37 GMT"), Some(600_000));
+        assert_eq!(behind("Sun, 06 Nov 1994 08:59:37 GMT"), Some(0), "ahead");
+        assert_eq!(behind("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0), "unset");
+        assert_eq!(clock_behind(&HeaderMap::new(), now), None);
     }
 }

@@ -92,6 +92,10 @@ impl Upstream for Hydden {
         self.client.budget()
     }
 
+    fn clock_behind(&self) -> Millis {
+        self.client.clock_behind()
+    }
+
     fn tenants(&self) -> Vec<Tenant> {
         vec![Tenant::of(&[self.fingerprint().as_bytes()])]
     }

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use super::{
-    Condition, Finding, Ledger, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember,
-    RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
+    Condition, Finding, Ledger, MemberOutcome, Millis, Outcome, Projection, RemoteGroup,
+    RemoteMember, RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
     client::{Call, Client, Priority, Proof, spelled_once},
 };
 use crate::{
@@ -220,6 +220,10 @@ impl Upstream for Opsera {
 
     fn budget(&self) -> Option<Tenant> {
         self.client.budget()
+    }
+
+    fn clock_behind(&self) -> Millis {
+        self.client.clock_behind()
     }
 
     fn tenants(&self) -> Vec<Tenant> {

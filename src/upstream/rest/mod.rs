@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Condition, Finding, Ledger, Outcome, Projection, RemoteGroup, RemoteMember, RemoteProfile,
-    RemoteUser, Tenant, Upstream, UpstreamError, ahead,
+    Condition, Finding, Ledger, Millis, Outcome, Projection, RemoteGroup, RemoteMember,
+    RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError, ahead,
     client::{Client, spelled_once},
 };
 use crate::{
@@ -95,6 +95,10 @@ impl Upstream for Rest {
 
     fn budget(&self) -> Option<Tenant> {
         self.client.budget()
+    }
+
+    fn clock_behind(&self) -> Millis {
+        self.client.clock_behind()
     }
 
     fn tenants(&self) -> Vec<Tenant> {

@@ -7,7 +7,7 @@ const SINCE: Millis = 1_800_000_000_000;
 
 fn unsure(active: bool, existence: Existence) -> UserTurn {
     UserTurn {
-        since: SINCE,
+        since: Some(SINCE),
         ..user(active, existence, true)
     }
 }
@@ -133,6 +133,32 @@ async fn what_exists_and_is_older_than_the_request_is_not_ours_though_no_look_sh
         let learned = alone(&app, unsure(true, Existence::Unknown)).await;
         assert!(learned.refused.is_none(), "{created:?}");
     }
+}
+
+#[tokio::test]
+async fn an_account_that_was_ended_here_is_what_was_made_however_old_it_is() {
+    let mut app = scripted(all_done);
+    app.user = found(Some(0));
+    let turn = UserTurn {
+        since: None,
+        ..unsure(true, Existence::Absent)
+    };
+    let learned = alone(&app, turn).await;
+    assert!(learned.refused.is_none() && learned.settled);
+    assert_eq!(learned.observed.unwrap().existence, Existence::Present);
+    assert!(!learned.taken_over.unwrap().older);
+}
+
+#[tokio::test]
+async fn what_was_made_by_a_clock_that_is_behind_is_not_older_than_the_request() {
+    let mut app = scripted(all_done);
+    app.behind = 600_000;
+    app.user = found(Some(SINCE - 900_000));
+    let learned = alone(&app, unsure(true, Existence::Absent)).await;
+    assert!(learned.refused.is_none());
+    app.user = found(Some(SINCE - 900_001));
+    let learned = alone(&app, unsure(true, Existence::Absent)).await;
+    assert!(learned.refused.is_some());
 }
 
 #[tokio::test]

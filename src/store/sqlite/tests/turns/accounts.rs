@@ -1,7 +1,7 @@
 //! Accounts that end, come back or are made anew, and their successors.
 
 use super::*;
-use crate::store::Site;
+use crate::store::{DONE, Site};
 
 impl Scene {
     /// The account of `ann` ends and is made anew.
@@ -149,6 +149,63 @@ async fn a_successor_waits_until_its_predecessor_is_worked_off() {
     assert_eq!(woken, [Lane::User(new.key)]);
     assert!(begin(new.key).await.unwrap().is_some());
     assert_eq!(scene.members(&group).await, [], "and inherits nothing");
+}
+
+#[tokio::test]
+async fn whose_account_was_ended_here_before_has_it_however_old_it_is() {
+    let scene = Scene::new().await;
+    let old = scene.member("ann").await;
+    let again = async || {
+        let new = scene.user("ann").await;
+        let begin = async || scene.store.begin_user_turn(new.key).await.unwrap().unwrap();
+        assert!(begin().await.since.is_some(), "nothing was asked for yet");
+        let turn = begin().await;
+        assert!(turn.unsure);
+        (new, turn.since)
+    };
+    scene.delete(&old).await;
+    let turn = scene.store.begin_user_turn(old.key).await.unwrap().unwrap();
+    let end = Operation::DeactivateUser {
+        principal: turn.work.principal.clone(),
+    };
+    let learned = UserLearned {
+        observed: Some(ObservedAccount {
+            existence: Existence::Absent,
+            deactivated: true,
+            ..turn.work.observed
+        }),
+        settled: true,
+        calls: vec![(end, DONE.into(), 1.into())],
+        ..UserLearned::default()
+    };
+    let end = scene.store.end_user_turn(old.key, learned, 2_000);
+    end.await.unwrap();
+    let (new, since) = again().await;
+    assert_eq!(since, None);
+    // Also where whoever was made anew never had it.
+    let refused = UserLearned {
+        settled: true,
+        refused: Some("no".into()),
+        ..UserLearned::default()
+    };
+    let end = scene.store.end_user_turn(new.key, refused, 2_000);
+    end.await.unwrap();
+    scene.delete(&new).await;
+    if let Some(turn) = scene.store.begin_user_turn(new.key).await.unwrap() {
+        let nothing = UserLearned {
+            settled: true,
+            observed: Some(turn.work.observed),
+            ..UserLearned::default()
+        };
+        let end = scene.store.end_user_turn(new.key, nothing, 2_000);
+        end.await.unwrap();
+    }
+    assert_eq!(again().await.1, None);
+    // Nobody else's.
+    let bob = scene.user("bob").await;
+    scene.store.begin_user_turn(bob.key).await.unwrap();
+    let turn = scene.store.begin_user_turn(bob.key).await.unwrap();
+    assert!(turn.unwrap().since.is_some());
 }
 
 #[tokio::test]
