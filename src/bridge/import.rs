@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use super::{Bridge, Failure, Session, clock, reconcile::first, session::store_failed};
 use crate::{
     plan::{
@@ -77,12 +79,33 @@ impl Bridge {
                         }
                     };
                     match pause {
-                        Some(pause) => tokio::time::sleep(pause).await,
+                        Some(pause) => session.wait(pause).await,
                         None => return,
                     }
                 }
             });
         }
+    }
+}
+
+impl Session {
+    /// Until the next import. While removals wait for the first look, that is tried
+    /// again meanwhile: what was confirmed by now it can compare, where a failed
+    /// import left it nothing.
+    async fn wait(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while self.is_unseen().await && Instant::now() + first::AGAIN < until {
+            tokio::time::sleep(first::AGAIN).await;
+            if let Err(error) = looking_ahead(self.look_first()).await {
+                tracing::warn!(%error, connection = %self.connection.name, "the first look failed");
+            }
+        }
+        tokio::time::sleep_until(until).await;
+    }
+
+    async fn is_unseen(&self) -> bool {
+        let unseen = self.bridge.store.is_unseen(self.connection.key).await;
+        unseen.unwrap_or(false)
     }
 }
 

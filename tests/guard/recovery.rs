@@ -523,6 +523,36 @@ async fn a_removal_waits_for_a_look_that_works_and_who_leaves_does_not() {
     assert_eq!(why(&world).await, None);
 }
 
+/// What is confirmed since is something to compare.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_import_that_fails_keeps_a_removal_waiting_for_no_minute() {
+    let rules = "guard = {}\nimport = \"start\"\nread_lag = \"100ms\"\nsync_wait = \"200ms\"";
+    let mut world = World::with(rules, &["--empty"]).await;
+    world.stop_bridge();
+    world.put_store(None);
+    let unreadable = json!({ "rules": [{ "failure": "error_before", "operation": "list_users" }] });
+    world.faults(unreadable).await;
+    tokio::task::block_in_place(|| world.start_bridge());
+    let end = Instant::now() + Duration::from_secs(20);
+    while world.status().await["connections"][0]["lastImport"]["error"].is_null() {
+        assert!(Instant::now() < end, "{}", world.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let ids = world.users("m", 6).await;
+    let group = world.group("dev", &ids).await;
+    let gone = json!([{ "op": "remove", "path": "members", "value": values(&ids[..1]) }]);
+    let path = format!("/Groups/{group}");
+    world.patch(&path, gone).await.expect(204);
+    let members = async || world.upstream_members("dev").await.unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while members().await.contains(&address("m0")) {
+        assert!(Instant::now() < end, "{}", world.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(members().await.len(), 5);
+    assert_eq!(world.status().await["connections"][0]["unseen"], false);
+}
+
 /// What the import finds is what there is to compare, so it comes first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_reconciliation_of_a_new_database_compares_what_was_imported() {
