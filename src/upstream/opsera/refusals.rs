@@ -98,7 +98,9 @@ pub(super) fn or_exists(error: UpstreamError) -> UpstreamError {
     }
 }
 
-/// Whether a refusal of one member only says that nothing was left to do.
+/// Whether a refusal of one member may only say that nothing was left to do: in words,
+/// or, of an addition, by a 409 whatever its words, or a 404 that does not say what is
+/// missing.
 pub(super) fn was_so(error: &UpstreamError, name: Name) -> bool {
     let (UpstreamError::Rejected { reason }
     | UpstreamError::Exists { reason }
@@ -107,10 +109,15 @@ pub(super) fn was_so(error: &UpstreamError, name: Name) -> bool {
         return false;
     };
     match name {
-        Name::AddMembers => says(
-            reason,
-            &["already a member", "already in", "already member"],
-        ),
+        Name::AddMembers => {
+            let of = &["group", "user", "member", "identifier"];
+            matches!(error, UpstreamError::Exists { .. })
+                || matches!(error, UpstreamError::Missing { .. }) && !says(reason, of)
+                || says(
+                    reason,
+                    &["already a member", "already in", "already member"],
+                )
+        }
         Name::RemoveMembers => says(reason, &["not a member", "not in the group", "not member"]),
         _ => false,
     }
@@ -214,6 +221,22 @@ mod tests {
         assert!(was_so(&outside, Name::RemoveMembers));
         assert!(!was_so(&outside, Name::AddMembers));
         assert!(!was_so(&outside, Name::ReplaceMembers));
+        // A 409 to an addition is worth a look in any language.
+        let taken = UpstreamError::Exists {
+            reason: "answered 409: bereits vorhanden".into(),
+        };
+        assert!(was_so(&taken, Name::AddMembers) && !was_so(&taken, Name::RemoveMembers));
+        for (reason, is_worth_it) in [
+            ("answered 404", true),
+            ("answered 404: Group not found", false),
+            ("answered 404: User not found", false),
+        ] {
+            assert_eq!(
+                was_so(&missing(reason), Name::AddMembers),
+                is_worth_it,
+                "{reason}"
+            );
+        }
     }
 
     #[test]
