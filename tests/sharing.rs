@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::support::{Application, Tenant, World, address, eventually, group, user, values};
 
+mod ended;
 mod left_out;
 mod raised;
 pub(crate) mod roles;
@@ -276,7 +277,11 @@ async fn shown_after(application: Application, tenant: &str, ends: bool) -> [boo
         (format!("/Groups/{team}"), out, 204)
     };
     world.patch(&path, change).await.expect(status);
-    eventually("it is written down", async || world.run(&["status"]).2).await;
+    let nothing = json!({ "users": 0, "groups": 0, "memberships": 0 });
+    eventually("it is written down", async || {
+        world.status().await["connections"][0]["pending"] == nothing
+    })
+    .await;
     world.turn_to(&mut other);
     let shown = [theirs, mine].map(|group| {
         let world = &world;

@@ -195,7 +195,8 @@ impl ConnectionStatus {
     /// Users, and those that are to go.
     pub fn users_as_asked(&self) -> AsAsked {
         let counts = &self.counts;
-        let open = counts.pending_users + counts.staged_users + counts.refused_users;
+        let open =
+            counts.pending_users + counts.staged_users + counts.refused_users + counts.ended_users;
         AsAsked::of(counts.users + counts.leaving_users, open)
     }
 
@@ -207,7 +208,8 @@ impl ConnectionStatus {
         let all = counts
             .memberships
             .saturating_sub(counts.left_out_memberships);
-        let open = counts.pending_memberships + counts.stopped_memberships;
+        let open =
+            counts.pending_memberships + counts.stopped_memberships + counts.ended_memberships;
         AsAsked::of(
             all + counts.leaving_memberships,
             open.saturating_sub(counts.left_out_open),
@@ -256,7 +258,7 @@ impl ConnectionStatus {
     }
 }
 
-fn why(delay: &Delay) -> String {
+pub(super) fn why(delay: &Delay) -> String {
     match delay {
         Delay::Predecessor => {
             "a User with the same account was deleted, and is not gone from the application yet"
@@ -277,6 +279,23 @@ fn why(delay: &Delay) -> String {
             "the account could not be ended when it was deactivated, and can be now; it is when that \
              is asked for again, or with `drawbridge reconcile --apply`"
                 .to_owned()
+        }
+        Delay::EndedElsewhere => {
+            "another connection of this bridge manages the account and has ended it; what is asked \
+             for of the user in groups here is there again when that one makes it anew"
+                .to_owned()
+        }
+        Delay::SameName => {
+            "a Group of the same displayName was deleted, and is not gone from the application yet"
+                .to_owned()
+        }
+        Delay::FirstLook => {
+            "nobody is taken out of a group before the application was looked at for the first time \
+             since the start"
+                .to_owned()
+        }
+        Delay::Recovery => {
+            "nothing is removed from groups before `drawbridge recovery end`".to_owned()
         }
     }
 }

@@ -16,6 +16,10 @@ pub struct Counts {
     /// Such as are not as asked because the whole group was refused, with which
     /// they are told, or their user.
     pub stopped_memberships: u64,
+    /// Users with an account that another connection has ended, of whom something is
+    /// asked for in groups, and those memberships that are not open by themselves.
+    pub ended_users: u64,
+    pub ended_memberships: u64,
     /// Memberships of groups that the configuration leaves out, and such of them as are
     /// among those that are pending or stopped.
     pub left_out_memberships: u64,
@@ -101,4 +105,12 @@ pub enum Delay {
     PredecessorUnsettled,
     /// The account could not be ended when that was asked for, and could be now.
     Unended,
+    /// Another connection of the tenant manages the account, and has ended it.
+    EndedElsewhere,
+    /// A group of the same name was deleted here, and is not gone yet.
+    SameName,
+    /// The application was not looked at since the start.
+    FirstLook,
+    /// Recovery has not ended.
+    Recovery,
 }

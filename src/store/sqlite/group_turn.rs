@@ -208,6 +208,7 @@ macro_rules! workable {
          WHERE m.group_key = ?1 AND m.desired <> m.observed AND u.account_key IS NOT NULL
            AND CASE m.desired AND NOT u.withdrawn
              WHEN 1 THEN u.tombstone IS NULL AND u.wants = 1 AND u.existence = 1 AND u.unsure < 2
+               AND u.ended_elsewhere IS NULL
              ELSE m.withheld = 0 AND (NOT ?2 OR u.wants = 0 OR u.tombstone IS NOT NULL)
                AND (u.withdrawn = 0 OR CASE m.desired
                  WHEN 1 THEN m.observed = 2 AND m.managed = 1
@@ -252,7 +253,8 @@ const WAITING: &str = "SELECT u.key, u.id, u.account_key, u.upstream_id, 1, m.se
      FROM memberships m INDEXED BY memberships_open JOIN users u ON u.key = m.user_key
      WHERE m.group_key = ?1 AND m.desired <> m.observed AND m.desired = 1
        AND u.account_key IS NOT NULL AND u.tombstone IS NULL AND u.wants = 1
-       AND u.withdrawn = 0 AND u.refused IS NULL AND NOT (u.existence = 1 AND u.unsure < 2)
+       AND u.withdrawn = 0 AND u.refused IS NULL AND NOT (u.existence = 1 AND u.unsure < 2
+           AND u.ended_elsewhere IS NULL)
      LIMIT ?3";
 const ANY_OPEN: &str = "SELECT 1 FROM memberships INDEXED BY memberships_open
      WHERE group_key = ?1 AND desired <> observed";

@@ -17,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    aside, audit, families,
+    aside, audit, ended_elsewhere, families,
     fault::Result,
     found::{self, Listed, Whose},
     gone,
@@ -254,6 +254,10 @@ fn import_user(
         }
         Whose::Users(user) => {
             let returned = active && returned::is_user(db, user.key)?;
+            if active {
+                let shown = (import.since, import.actor.at);
+                ended_elsewhere::is_shown(db, user.key, shown)?;
+            }
             return Ok((learn_user(db, *user, found)?, returned));
         }
         Whose::Leavers => return Ok((Found::AsBefore, false)),

@@ -50,6 +50,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0038_said_otherwise.sql"),
     include_str!("../migrations/0039_raised.sql"),
     include_str!("../migrations/0040_as_shown.sql"),
+    include_str!("../migrations/0041_ended_elsewhere.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

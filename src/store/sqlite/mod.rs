@@ -43,6 +43,7 @@ mod brought_in;
 mod bulk;
 mod candidate;
 mod doomed;
+mod ended_elsewhere;
 mod families;
 mod fault;
 mod file;

@@ -176,6 +176,18 @@ pub(super) fn is_others_account(
     is_others_of(db, site, connection, (Kind::Account, account))
 }
 
+/// Whether a connection itself manages an account.
+pub(super) fn manages_account(
+    db: &Connection,
+    connection: i64,
+    account: Option<&str>,
+) -> Result<bool> {
+    let sql = "SELECT 1 FROM owners w JOIN connections c ON c.site = w.site
+         WHERE c.key = ?1 AND w.kind = ?2 AND w.name = ?3 AND w.connection = ?1";
+    let of = params![connection, Kind::Account.code(), account];
+    Ok(db.prepare_cached(sql)?.exists(of)?)
+}
+
 fn is_others_of(
     db: &Connection,
     site: &str,

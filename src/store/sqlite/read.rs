@@ -14,7 +14,7 @@ use crate::{
     store::{Counts, Members, Meta, Resource},
 };
 
-use super::{families, fault::Result, late, refusals, row::id_at};
+use super::{ended_elsewhere, families, fault::Result, late, refusals, row::id_at};
 
 pub(super) fn resource(
     db: &Connection,
@@ -265,6 +265,8 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
             open_pairs!(),
             " AND g.offered = 0 AND m.desired = 1"
         ))?,
+        ended_users: count(ended_elsewhere::USERS)?,
+        ended_memberships: count(ended_elsewhere::MEMBERSHIPS)?,
         stopped_memberships: count(concat!(
             open_pairs!(),
             " AND (g.refused IS NOT NULL OR ",

@@ -63,7 +63,7 @@ pub(super) fn reconcilable_at(row: &Row<'_>) -> rusqlite::Result<Reconcilable> {
 pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
     let mut select = db.prepare_cached(concat!(
         "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired, m.observed, m.managed,
-             u.wants, ",
+             u.wants AND u.ended_elsewhere IS NULL, ",
         withdrawal::withdrawn!(),
         ", m.missing FROM memberships m JOIN users u ON u.key = m.user_key
          WHERE m.group_key = ?1 AND u.account_key IS NOT NULL"
@@ -204,7 +204,7 @@ pub(super) fn accounts_after(
     let mut select = db.prepare_cached(
         "SELECT key, id, account_key FROM users
          WHERE connection = ?1 AND key > ?2 AND tombstone IS NULL AND account_key IS NOT NULL
-           AND existence = 1 AND unsure = 0 AND wants = 1
+           AND existence = 1 AND unsure = 0 AND wants = 1 AND ended_elsewhere IS NULL
          ORDER BY key LIMIT ?3",
     )?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);

@@ -21,7 +21,7 @@ use crate::{
 };
 
 use super::{
-    audit,
+    audit, ended_elsewhere,
     fault::Result,
     gone_elsewhere,
     groups::{self, Group},
@@ -46,6 +46,7 @@ macro_rules! others {
         )
     };
 }
+pub(super) use others;
 
 /// Groups that another connection manages, in which a user was only found, and for
 /// which nobody there asks any more: it was taken out since that was read.
@@ -77,7 +78,12 @@ pub(super) fn let_go(db: &Connection, user: &User, known_as: Option<&str>) -> Re
 
 /// The account of a user was made; `known_as` is the id that it had before. What
 /// was only found is for whoever ended it to put back, but for what is let go.
-pub(super) fn want_again(db: &Connection, user: &User, known_as: Option<&str>) -> Result<()> {
+pub(super) fn want_again(
+    db: &Connection,
+    user: &User,
+    known_as: Option<&str>,
+    at: Millis,
+) -> Result<()> {
     let others: Vec<(i64, Option<String>)> = db
         .prepare_cached(concat!(
             "SELECT o.key, o.upstream_id FROM ",
@@ -102,6 +108,7 @@ pub(super) fn want_again(db: &Connection, user: &User, known_as: Option<&str>) -
                  OR desired = 0 AND (sent IS NOT NULL OR observed = 1))",
         )?
         .execute([other])?;
+        ended_elsewhere::is_back(db, other, at)?;
     }
     Ok(())
 }
@@ -268,6 +275,7 @@ pub(super) fn ended(db: &Connection, user: &User, who: &Principal, at: Millis) -
         return Ok(());
     }
     raised::ended(db, user.key)?;
+    ended_elsewhere::note(db, user, at)?;
     let spared: Vec<&String> = who.elsewhere.iter().chain(&who.keeps).collect();
     let spared = serde_json::to_string(&spared)?;
     let mut select = db.prepare_cached(concat!(

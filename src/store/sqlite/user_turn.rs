@@ -213,7 +213,7 @@ pub(super) fn end(
         settle_pairs(db, user.key)?;
     }
     if learned.recreated || !was_there && user.observed.existence == Existence::Present {
-        sharing::want_again(db, &user, known_as.as_deref())?;
+        sharing::want_again(db, &user, known_as.as_deref(), at)?;
     }
     audit::close_intent(db, LANE, user.key)?;
     let mut detail =

@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    addresses, approved, audit, begun,
+    addresses, approved, audit, begun, ended_elsewhere,
     fault::{Fault, Result},
     given_back, guard, lanes, leaving, owners, protected, recovery, removals, returned,
     row::{check, existence_code, id_at},
@@ -584,6 +584,10 @@ pub(super) fn change(
     if upheld.as_deref() == Some(protected::REASON) && upheld::may_go(db, &user, actor)? {
         upheld = None;
     }
+    let ended = ended_elsewhere::is_noted(db, user.key)?;
+    if ended {
+        ended_elsewhere::take_over(db, &mut user)?;
+    }
     put(db, &mut user, &next, actor.at)?;
     if otherwise {
         addresses::note_otherwise(db, user.key)?;
@@ -599,7 +603,7 @@ pub(super) fn change(
     }
     point!("user.changed");
     // What the application does not hold is everybody's own.
-    if next.account != before.account {
+    if next.account != before.account || ended {
         owners::claim_account(db, connection, user.account_key.as_deref())?;
     }
     guard::user_changed(db, &user, &judged, Some(&next), actor)?;

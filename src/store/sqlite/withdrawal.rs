@@ -17,6 +17,7 @@ use crate::{
 };
 
 use super::{
+    ended_elsewhere,
     fault::Result,
     lanes,
     row::id_at,
@@ -329,14 +330,15 @@ pub(super) fn delayed(
     most: usize,
 ) -> Result<Vec<(ResourceId, Delay)>> {
     let mut delayed = Vec::new();
-    for (unended, sql) in [
+    for (known, sql) in [
         (
-            true,
+            Some(Delay::Unended),
             "SELECT id, NULL, 0 FROM users
              WHERE connection = ?1 AND withdrawn = 5 AND withdrawn <> 0 LIMIT ?2",
         ),
+        (Some(Delay::EndedElsewhere), ended_elsewhere::ASKED),
         (
-            false,
+            None,
             "SELECT u.id, max(o.refused),
                  max(o.dirty = 1 OR EXISTS (
                      SELECT 1 FROM memberships m
@@ -352,11 +354,11 @@ pub(super) fn delayed(
         let left = i64::try_from(most.saturating_sub(delayed.len())).unwrap_or(i64::MAX);
         let mut select = db.prepare_cached(sql)?;
         let rows = select.query_map(params![connection, left], |row| {
-            let why = match row.get(1)? {
-                _ if unended => Delay::Unended,
-                Some(reason) => Delay::PredecessorRefused(reason),
-                None if row.get(2)? => Delay::PredecessorUnsettled,
-                None => Delay::Predecessor,
+            let why = match (&known, row.get(1)?) {
+                (Some(why), _) => why.clone(),
+                (None, Some(reason)) => Delay::PredecessorRefused(reason),
+                (None, None) if row.get(2)? => Delay::PredecessorUnsettled,
+                (None, None) => Delay::Predecessor,
             };
             Ok((id_at(row, 0)?, why))
         })?;
