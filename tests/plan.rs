@@ -69,6 +69,41 @@ async fn the_next_calls_are_told_and_then_made() {
     assert_eq!(methods, ["POST", "DELETE"], "{calls:#?}");
 }
 
+#[tokio::test]
+async fn what_waits_for_something_else_is_told_with_what_it_waits_for() {
+    let world = World::start().await;
+    let users = world.users("p", 2).await;
+    let id = world.group("planned", &users).await;
+    world.run(&["pause"]);
+    world
+        .send("DELETE", &format!("/Groups/{id}"), None)
+        .await
+        .expect(204);
+    let same = world.group("planned", &users[1..]).await;
+    world
+        .send("DELETE", &format!("/Users/{}", users[0]), None)
+        .await
+        .expect(204);
+    let anew = world.user("p0").await;
+    let (told, wrong) = plan(&world, &["--connection", "acme"]);
+    let all = told["pending"].as_array().expect(&wrong);
+    for (id, what) in [
+        (anew, "same account was deleted"),
+        (same.clone(), "same displayName"),
+    ] {
+        let lane = all.iter().find(|lane| lane["id"] == id.as_str());
+        let lane = lane.unwrap_or_else(|| panic!("{told:#}"));
+        let why = lane["waitsFor"].as_str().expect("a reason");
+        assert!(why.contains(what), "{why}");
+        assert_eq!(lane["operations"], json!([]));
+    }
+    let (told, _) = plan(&world, &["--connection", "acme", "--group", &same]);
+    assert_eq!(told["pending"][0]["id"], same.as_str(), "{told:#}");
+    world.run(&["resume"]);
+    let left = [crate::support::address("p1")];
+    world.until_upstream_has("planned", &left.into()).await;
+}
+
 /// A whole group or user, which takes away what it leaves out.
 async fn put_is_rehearsed(world: &World, id: &str, users: &[String]) {
     let rehearse = |path: String, body: Value| {

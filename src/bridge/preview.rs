@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     Connection, Failure, Look, Operator, Rehearsed, Session, approval::Declined, bulk::When, calls,
-    session::store_failed,
+    operator::why, session::store_failed,
 };
 use crate::{
     plan::{
@@ -40,8 +40,8 @@ pub struct Preview {
     /// An earlier call's end is not known: the application is asked first, and
     /// some of this may turn out to be done.
     pub unsure: bool,
-    /// Accounts are made first, or appear.
-    pub waits: bool,
+    /// What has to be first: accounts are made, or appear; or why nothing is sent.
+    pub waits: Option<String>,
 }
 
 impl Operator {
@@ -67,7 +67,7 @@ impl Operator {
                 looks: Vec::new(),
                 calls: Vec::new(),
                 unsure: turn.unsure,
-                waits: false,
+                waits: None,
             },
             Pending::Group(turn) => Preview {
                 of: ResourceType::Group,
@@ -76,7 +76,7 @@ impl Operator {
                 looks: Vec::new(),
                 calls: Vec::new(),
                 unsure: turn.work.observed == crate::plan::state::Existence::Unknown,
-                waits: false,
+                waits: None,
             },
             Pending::Waiting(turn) => Preview {
                 of: ResourceType::Group,
@@ -85,7 +85,7 @@ impl Operator {
                 looks: Vec::new(),
                 calls: Vec::new(),
                 unsure: false,
-                waits: true,
+                waits: Some("accounts".into()),
             },
             Pending::Staged(id) => Preview {
                 of: ResourceType::User,
@@ -103,7 +103,19 @@ impl Operator {
                 looks: Vec::new(),
                 calls: Vec::new(),
                 unsure: false,
-                waits: false,
+                waits: None,
+            },
+            Pending::Delayed(of, id, delay) => Preview {
+                of,
+                id,
+                plan: Plan {
+                    operations: Vec::new(),
+                    losses: Vec::new(),
+                },
+                looks: Vec::new(),
+                calls: Vec::new(),
+                unsure: false,
+                waits: Some(why(&delay)),
             },
         };
         let pending = pending.map_err(store_failed)?;

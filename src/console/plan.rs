@@ -122,7 +122,7 @@ fn preview(of: &Preview) -> Value {
         "resourceType": of.of.name(),
         "id": of.id.to_string(),
         "asksFirst": of.unsure,
-        "waitsFor": of.waits.then_some("accounts"),
+        "waitsFor": of.waits,
         "looksFirst": of.looks.iter().map(look).collect::<Vec<_>>(),
         "operations": of.plan.operations,
         "calls": of.calls,

@@ -10,10 +10,10 @@ use crate::{
             UserKey, UserWork,
         },
     },
-    scim::resource::ResourceId,
+    scim::resource::{ResourceId, ResourceType},
 };
 
-use super::{Millis, Seat};
+use super::{Delay, Millis, Seat};
 
 /// One turn of a user's lane. The row is marked in flight (observed unsure)
 /// in the same transaction that handed this out.
@@ -285,6 +285,8 @@ pub enum Pending {
     Waiting(Box<GroupTurn>),
     /// A user whose account is not there yet.
     Staged(ResourceId),
+    /// Nothing of it is sent before something else is done.
+    Delayed(ResourceType, ResourceId, Delay),
 }
 
 /// What a group turn learned, written in one transaction.

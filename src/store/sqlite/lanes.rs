@@ -1,16 +1,19 @@
 //! Which lanes have work, from the partial indexes on what differs. A lane
 //! that is named here may still find that it must wait; its turn says so.
 
-use rusqlite::{Connection, OptionalExtension};
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     plan::state::{GroupKey, UserKey},
-    scim::resource::ResourceId,
-    store::{Lane, Millis, Pending},
+    scim::resource::{ResourceId, ResourceType},
+    store::{Delay, Lane, Millis, Pending},
 };
 
 use super::{
-    families, fault::Result, group_turn, groups, leaving, row::id_at, user_turn, withdrawal,
+    families, fault::Result, group_turn, groups, leaving, named_again, recovery, row::id_at,
+    user_turn, users, withdrawal,
 };
 
 /// The id of what a lane is about, a deleted one too.
@@ -54,6 +57,8 @@ pub(super) fn open(db: &Connection, connection: i64) -> Result<Vec<Lane>> {
 
 /// The most pairs of one group in a preview.
 const PREVIEWED: usize = 1_000;
+/// Of so many users who wait it is told why.
+const MOST_DELAYED: usize = 1_000;
 
 /// What the next turns would be handed out, without handing it out.
 pub(super) fn pending(
@@ -74,23 +79,58 @@ pub(super) fn pending(
             .into_iter()
             .collect(),
     };
+    let delayed = withdrawal::delayed(db, connection, MOST_DELAYED)?;
+    let delayed: HashMap<ResourceId, Delay> = delayed.into_iter().collect();
     for lane in lanes.into_iter().take(most) {
         match lane {
-            Lane::User(key) => {
-                let turn = user_turn::prepare(db, key)?;
-                pending.extend(turn.map(|(_, turn)| Pending::User(Box::new(turn))));
-            }
+            Lane::User(key) => match user_turn::prepare(db, key)? {
+                Some((_, turn)) => pending.push(Pending::User(Box::new(turn))),
+                None => {
+                    let user = users::by_key(db, key.0)?.map(|user| user.id);
+                    let why = user.and_then(|id| Some((id, delayed.get(&id)?)));
+                    let told = |(id, why): (_, &Delay)| {
+                        Pending::Delayed(ResourceType::User, id, why.clone())
+                    };
+                    pending.extend(why.map(told));
+                }
+            },
             Lane::Group(key) => {
+                let before = pending.len();
                 if let Some((_, turn)) = group_turn::prepare(db, key, PREVIEWED)? {
                     pending.push(Pending::Group(Box::new(families::counted(db, turn)?)));
                 }
                 if let Some(turn) = group_turn::waiting(db, key, PREVIEWED)? {
                     pending.push(Pending::Waiting(Box::new(families::counted(db, turn)?)));
                 }
+                if pending.len() == before {
+                    pending.extend(why_group_waits(db, key)?);
+                }
             }
         }
     }
     Ok(pending)
+}
+
+/// Of a group of which nothing is handed out.
+fn why_group_waits(db: &Connection, key: GroupKey) -> Result<Option<Pending>> {
+    let Some(group) = groups::by_key(db, key.0)? else {
+        return Ok(None);
+    };
+    let removes = |withheld: bool| {
+        let sql = "SELECT 1 FROM memberships INDEXED BY memberships_open
+             WHERE group_key = ?1 AND desired <> observed AND desired = 0 AND withheld = ?2";
+        db.prepare_cached(sql)?.exists(params![key.0, withheld])
+    };
+    let why = if named_again::must_wait(db, &group)? {
+        Delay::SameName
+    } else if removes(true)? {
+        Delay::Recovery
+    } else if recovery::is_unseen(db, group.connection)? && removes(false)? {
+        Delay::FirstLook
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(Pending::Delayed(ResourceType::Group, group.id, why)))
 }
 
 fn staged(db: &Connection, connection: i64, most: usize) -> Result<Vec<Pending>> {

@@ -108,7 +108,7 @@ impl<'t> Looks<'t> {
         match turn {
             Pending::Group(turn) => _ = self.spare(&mut turn.clone())?,
             Pending::User(turn) => _ = self.keep_user(turn, upstream)?,
-            Pending::Waiting(_) | Pending::Staged(_) => {}
+            Pending::Waiting(_) | Pending::Staged(_) | Pending::Delayed(..) => {}
         }
         Ok(self.told())
     }
