@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{Application, World, address, eventually, group, values};
+use crate::support::{Application, World, address, eventually, group, user, values};
 
 const SOON: &str = "read_lag = \"100ms\"\nsync_wait = \"2s\"\nimport = \"start\"";
 const GROUPS: &str = "/api/v2/groupmanagement/group";
@@ -91,6 +91,39 @@ async fn gives_back(world: &World, name: &str) -> String {
     let all = state["users"].as_array().unwrap();
     let account = all.iter().find(|user| user["email"] == address(name));
     account.unwrap()["id"].as_str().unwrap().to_owned()
+}
+
+/// Who was deleted is in it still, and is who has the account anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_still_to_be_taken_away_was_given_back_by_nobody() {
+    let mut world = World::with(SOON, &["--empty"]).await;
+    let users = world.users("u", 2).await;
+    world.group("crew", &users).await;
+    let (_, said, ok) = world.run(&["pause"]);
+    assert!(
+        ok && said.contains("are stopped.") && !said.contains("within"),
+        "{said}"
+    );
+    let path = format!("/Users/{}", users[0]);
+    world.send("DELETE", &path, None).await.expect(204);
+    world.post("/Users", user("u0")).await.expect(201);
+    world.stop_bridge();
+    world.start_bridge();
+    until_imported(&world).await;
+    assert_eq!(
+        world.upstream_members("crew").await,
+        Some(accounts(&["u0", "u1"]))
+    );
+    let nothing = json!({ "users": 0, "groups": 0, "memberships": 0 });
+    assert_eq!(world.status().await["connections"][0]["returned"], nothing);
+    world.run(&["resume"]);
+    until_nothing_is_open(&world).await;
+    assert_eq!(
+        world.upstream_members("crew").await,
+        Some(accounts(&["u1"]))
+    );
+    let (said, well) = says(&world, &["status"]);
+    assert!(well, "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,9 +15,9 @@ use super::{
     fault::Result,
     given_back, groups,
     import::{self, Import},
-    late,
+    late, leaving,
     readers::Readers,
-    said,
+    said, users,
     writer::Writer,
 };
 
@@ -80,9 +80,11 @@ fn sort(db: &Connection, import: &Import, found: Vec<Newcomers>) -> Result<Sorte
                 left.push((user, id));
             } else if !late::is_doubted_pair(db, (group, user))?
                 && !late::is_doubted_account(db, user)?
+                && !is_not_gone(db, user)?
             {
                 // Otherwise a call that was given up may have put them there, and what
-                // comes of that is looked at in time.
+                // comes of that is looked at in time; or it is what whoever had the
+                // account before has still.
                 back += 1;
             }
         }
@@ -93,6 +95,14 @@ fn sort(db: &Connection, import: &Import, found: Vec<Newcomers>) -> Result<Sorte
         believed.push(Newcomers { group, users: left });
     }
     Ok((believed, counts))
+}
+
+/// Whether somebody who was deleted here with the account has something left to do.
+fn is_not_gone(db: &Connection, user: i64) -> Result<bool> {
+    match users::by_key(db, user)? {
+        Some(user) => leaving::must_wait(db, &user),
+        None => Ok(false),
+    }
 }
 
 fn write(db: &Connection, key: i64, users: &[Newcomer], import: &Import) -> Result<u64> {
