@@ -70,7 +70,10 @@ pub(super) async fn settle_in(
         }
         return Ok(());
     }
-    let fingerprint = setup.upstream.fingerprint();
+    let mut fingerprint = setup.upstream.fingerprint();
+    if let Some(known_by) = setup.upstream.known_by() {
+        fingerprint = format!("{fingerprint}, {known_by}");
+    }
     let looks = setup.policy.import_at_start && !setup.upstream.capabilities().only_shows();
     let settled = store.settle_in(key, fingerprint, doubt, looks, guarded(setup));
     if let Some(recovery) = settled.await? {

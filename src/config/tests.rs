@@ -391,7 +391,7 @@ fn the_example_of_a_declared_application_leaves_no_key_out() {
     let operation = format!("list_users = {{ {odd}, paging = {{ style = \"page\", {odd} }} }}");
     let text = format!(
         "[[connection]]\n[connection.upstream]\nkind = \"rest\"\n{odd}\n\
-         user = {{ {odd} }}\nmember = {{ {odd} }}\nerrors = [{{ means = \"done\", {odd} }}]\n\
+         user = {{ {odd} }}\nmember = {{ only = {{ at = \"\", {odd} }}, {odd} }}\nerrors = [{{ means = \"done\", {odd} }}]\n\
          [connection.upstream.group]\n{odd}\n\
          [[connection.upstream.group.read_only]]\nat = \"\"\nnote = \"x\"\n{odd}\n\
          [connection.upstream.operations]\n{operation}\n"
@@ -411,7 +411,7 @@ fn the_example_of_a_declared_application_leaves_no_key_out() {
             );
         }
     }
-    assert_eq!(tables, 8, "every table told its keys");
+    assert_eq!(tables, 9, "every table told its keys");
 }
 
 #[test]

@@ -310,7 +310,7 @@ impl fmt::Display for Why {
                 "many removals wait since the bridge was stopped, which is more than an hour ago, or \
                  the whole disk was put back to then"
             }
-            Self::AnotherApplication => "the connection led to another application before",
+            Self::AnotherApplication => "the connection led to another application before, or knew what is there by something else",
             Self::TooMuchDrift => {
                 "more than one in twenty of the memberships or accounts are not as they should be"
             }

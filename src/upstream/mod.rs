@@ -123,6 +123,12 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
         self.capabilities().application.to_string()
     }
 
+    /// Pure: by what it knows users and groups, where the configuration says that: by
+    /// anything else, what is stored of one could be another's.
+    fn known_by(&self) -> Option<String> {
+        None
+    }
+
     /// Pure: by what connections at one tenant of the application are known: two
     /// that have any of it in common are at the same one. None where that cannot
     /// be known. A name that an administrator gave is the last. Not to be kept.

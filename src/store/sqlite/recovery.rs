@@ -29,9 +29,12 @@ pub(super) fn settle_in(
     let before: Option<String> = db
         .prepare_cached("SELECT fingerprint FROM connections WHERE key = ?1")?
         .query_row([connection], |row| row.get(0))?;
-    let other = before
-        .as_deref()
-        .is_some_and(|before| before != fingerprint);
+    // A version before this one knew the beginning of it.
+    let is_same = |before: &str| {
+        let more = fingerprint.strip_prefix(before);
+        more.is_some_and(|more| more.is_empty() || more.starts_with(", "))
+    };
+    let other = before.as_deref().is_some_and(|before| !is_same(before));
     let doubt = match doubt {
         Some(Why::LongStopped) if !waits_much(db, connection, actor)? => None,
         doubt => doubt,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     paging::unclear,
     pointer::{Pointer, text_of},
-    settings::{Group, KnownBy, Member, Plain, ReadOnly, User},
+    settings::{Group, KnownBy, Member, Only, Plain, ReadOnly, User},
 };
 use crate::upstream::{RemoteGroup, RemoteMember, RemoteUser, UpstreamError};
 
@@ -138,22 +138,52 @@ pub(super) fn group(row: &Value, shape: &Group) -> Result<RemoteGroup, UpstreamE
 
 impl ReadOnly {
     fn fits(&self, row: &Value) -> bool {
-        let said = match self.at.of(row) {
-            Some(Value::Bool(flag)) => flag.to_string(),
-            Some(other) => text_of(other).unwrap_or_default(),
-            None => String::new(),
-        };
-        let same = |word: &String| word.eq_ignore_ascii_case(&said);
-        self.is.as_ref().is_none_or(same) && !self.is_not.as_ref().is_some_and(same)
+        let said = said(&self.at, row).unwrap_or_default();
+        is_meant(&said, self.is.as_deref(), self.is_not.as_deref())
     }
+}
+
+impl Only {
+    /// Where nothing is said, nobody knows of whom the entry is.
+    fn fits(&self, row: &Value) -> Result<bool, UpstreamError> {
+        let said = said(&self.at, row);
+        if said.is_none() && self.is.is_some() {
+            return Err(unclear(format!(
+                "a member without what is at {}, which tells whether it is one",
+                self.at
+            )));
+        }
+        let said = said.unwrap_or_default();
+        Ok(is_meant(&said, self.is.as_deref(), self.is_not.as_deref()))
+    }
+}
+
+/// The text, number or flag that is there.
+fn said(at: &Pointer, row: &Value) -> Option<String> {
+    match at.of(row)? {
+        Value::Bool(flag) => Some(flag.to_string()),
+        other => text_of(other),
+    }
+}
+
+fn is_meant(said: &str, is: Option<&str>, is_not: Option<&str>) -> bool {
+    let same = |word: &str| word.eq_ignore_ascii_case(said);
+    is.is_none_or(same) && !is_not.is_some_and(same)
 }
 
 /// Every member of a group, none of them twice, spelled as they are there.
 pub(super) fn members(rows: &[Value], shape: &Member) -> Result<Vec<RemoteMember>, UpstreamError> {
-    let members = rows.iter().map(|row| {
-        member(row, shape).ok_or_else(|| unclear("a member without what it is known by"))
-    });
-    let members = members.collect::<Result<Vec<_>, _>>()?;
+    let mut members = Vec::with_capacity(rows.len());
+    for row in rows {
+        if shape
+            .only
+            .as_ref()
+            .map_or(Ok(true), |only| only.fits(row))?
+        {
+            let of = member(row, shape);
+            members.push(of.ok_or_else(|| unclear("a member without what it is known by"))?);
+        }
+    }
     let accounts = members.iter().filter_map(|it| it.account.as_ref());
     once(accounts.map(|it| it.to_lowercase()), "members")?;
     once(
@@ -286,6 +316,24 @@ mod tests {
             let found = candidates(&answer, Some(&at)).ok().map(|it| it.len());
             assert_eq!(found, count, "{answer}");
         }
+    }
+
+    #[test]
+    fn entries_of_another_kind_are_no_members() {
+        let of = |only: &str, rows: &[Value]| {
+            let text = format!("member = {{ id = \"/id\", only = {{ at = \"/type\", {only} }} }}");
+            let shape = toml::from_str::<Settings>(&text).unwrap().member;
+            let found = members(rows, &shape).ok()?;
+            Some(found.into_iter().filter_map(|it| it.upstream_id).collect())
+        };
+        let row = |kind: &str, id: u8| json!({ "type": kind, "id": id });
+        let mixed = [row("User", 8), row("group", 8), row("group", 9)];
+        let eight = Some(vec!["8".to_owned()]);
+        assert_eq!(of("is = \"user\"", &mixed), eight);
+        assert_eq!(of("is_not = \"group\"", &mixed), eight);
+        let unsaid = [json!({ "id": 8 })];
+        assert_eq!(of("is = \"user\"", &unsaid), None, "nobody knows");
+        assert_eq!(of("is_not = \"group\"", &unsaid), eight);
     }
 
     #[test]

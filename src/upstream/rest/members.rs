@@ -46,7 +46,14 @@ impl Rest {
         match self.call(name, &values, about).await {
             Ok(answer) if answer.was_so => Ok(all_are(&MemberOutcome::Applied, members)),
             Ok(answer) if answer.is_open => Ok(all_are(&MemberOutcome::Open, members)),
-            Ok(answer) => self.outcome(name, &answer.value, members, &told),
+            Ok(answer) => {
+                let outcome = self.outcome(name, &answer.value, members, &told)?;
+                let is_left_out = matches!(&outcome.members[..], [(_, MemberOutcome::LeftOut)]);
+                if is_left_out && self.was_renewed(members, &told).await? {
+                    return Err(later(RENEWED));
+                }
+                Ok(outcome)
+            }
             Err(UpstreamError::Exists { reason }) if name == Name::AddMembers => {
                 unsettled(members, reason)
             }
@@ -208,6 +215,9 @@ impl Rest {
         Ok(live.is_some())
     }
 }
+
+/// Of whom the answer told nothing, and why.
+const RENEWED: &str = "the account was made anew and has another id";
 
 /// Why an account is given nothing.
 const MOVED: &str = "it shows another address for the account that this member was linked to, \

@@ -112,6 +112,10 @@ impl Upstream for Rest {
         format!("{} {address}", self.settings.name)
     }
 
+    fn known_by(&self) -> Option<String> {
+        Some(self.settings.identities())
+    }
+
     fn lists_users(&self) -> bool {
         self.settings.has(Name::ListUsers)
     }
@@ -172,7 +176,7 @@ impl Upstream for Rest {
         let rows = self.all(Name::ListMembers, &values).await;
         let rows = rows.inspect_err(|_| self.memory.doubt(group))?;
         let mut members = answers::members(&rows, &self.settings.member)?;
-        if self.is_cut_off(group, members.len()).await? {
+        if self.is_cut_off(group, rows.len()).await? {
             return Err(unclear(
                 "the list of members is cut off: the group says at group.member_count that it has more",
             ));

@@ -220,20 +220,56 @@ fn about_rows(settings: &Settings, found: &mut Vec<String>) {
         if row.means != Means::Done {
             continue;
         }
-        if let Some(status) = row.status.0.iter().find(|it| is_nothing_done(**it, row)) {
-            found.push(format!(
-                "errors[{at}].means: {status} does not say that something was done: write what it means, or add at or text"
-            ));
-        }
+        let calls: Vec<Name> = match row.on.as_slice() {
+            [] => settings.operations.keys().copied().collect(),
+            named => named.to_vec(),
+        };
+        let told = row
+            .status
+            .0
+            .iter()
+            .filter_map(|it| why_not_done(*it, row, &calls));
+        found.extend(told.take(1).map(|why| format!("errors[{at}].means: {why}")));
     }
 }
 
-/// A redirect or a refused credential never, a fault or a refusal unless it says
-/// so, but for what tells that something is there, or is not.
-fn is_nothing_done(status: u16, row: &Row) -> bool {
-    let bare = row.at.is_none() && row.text.is_none();
-    matches!(status, 300..=399 | 401 | 407)
-        || (bare && status >= 400 && !matches!(status, 404 | 409 | 410))
+/// Whose end it is that what the call names is not there, and of whom that it is.
+const ENDS: [Name; 3] = [Name::RemoveMembers, Name::DeactivateUser, Name::DeleteGroup];
+const GIFTS: [Name; 2] = [Name::AddMembers, Name::ReactivateUser];
+
+/// A redirect or a refused credential says nowhere that something was done, and a
+/// fault or a refusal only where it says so itself; by its status alone, what tells that
+/// something is not there only to a call that ends it, and that it is there only to one
+/// that gives it.
+fn why_not_done(status: u16, row: &Row, calls: &[Name]) -> Option<String> {
+    let says = row.at.is_some() || row.text.is_some();
+    let of: &[Name] = match status {
+        300..=399 | 401 | 407 => &[],
+        _ if says => return None,
+        404 | 410 => &ENDS,
+        409 => &GIFTS,
+        400.. => &[],
+        _ => return None,
+    };
+    let keys = |names: &[Name]| {
+        names
+            .iter()
+            .map(|it| it.key())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let other = calls.iter().find(|it| !of.contains(it));
+    match other {
+        _ if of.is_empty() => Some(format!(
+            "{status} does not say that something was done: write what it means, or add at or text"
+        )),
+        Some(other) => Some(format!(
+            "{status} does not say of operations.{} that it was done: name in on none but {}, or add at or text",
+            other.key(),
+            keys(of)
+        )),
+        None => None,
+    }
 }
 
 /// Whether one row fits every answer that another one does.

@@ -166,6 +166,16 @@ impl Settings {
 
     fn about_members(&self, found: &mut Vec<String>) {
         let member = &self.member;
+        let only = member.only.as_ref();
+        if only.is_some_and(|it| it.is.is_some() == it.is_not.is_some()) {
+            found
+                .push("member.only: says nothing, or two things: write either is or is_not".into());
+        }
+        if only.is_some() && member.text.is_some() {
+            found.push(
+                "member.only: a text says nothing of itself: take out only, or member.text".into(),
+            );
+        }
         if member.id.is_none() && member.account.is_none() && member.text.is_none() {
             found.push("member: says nothing, so no member can be recognized: add member.id or member.account, or member.text where the list holds texts".into());
         }

@@ -235,6 +235,20 @@ pub struct Member {
     pub account: Option<Pointer>,
     /// What it is where it is a text alone.
     pub text: Option<Plain>,
+    /// Which entries of `list_members` are users at all.
+    pub only: Option<Only>,
+}
+
+/// Entries of a list of members that are users: others may have ids of their own kind.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Only {
+    pub at: Pointer,
+    /// As of [`ReadOnly`].
+    #[serde(default)]
+    pub is: Option<String>,
+    #[serde(default)]
+    pub is_not: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -245,6 +259,25 @@ pub enum Plain {
 }
 
 impl Settings {
+    /// What users, groups and members are known by: by anything else, what is stored of
+    /// one would be another's.
+    pub(super) fn identities(&self) -> String {
+        let at = |it: &Option<Pointer>| it.as_ref().map_or("-", Pointer::as_str).to_owned();
+        let (user, group, member) = (&self.user, &self.group, &self.member);
+        format!(
+            "users by {:?} {} {}, groups by {:?} {} {}, members by {} {} {:?}",
+            user.known_by,
+            at(&user.id),
+            at(&user.account),
+            group.known_by,
+            at(&group.id),
+            at(&group.name),
+            at(&member.id),
+            at(&member.account),
+            member.text
+        )
+    }
+
     pub(super) fn operation(&self, name: Name) -> Option<&Operation> {
         self.operations.get(&name)
     }

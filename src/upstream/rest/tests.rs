@@ -341,6 +341,33 @@ async fn linked_accounts_are_found_and_none_is_made() {
     script.all_was_asked();
 }
 
+#[test]
+fn whatever_things_are_known_by_is_told_and_nothing_else() {
+    let of = |changes: &[(&str, &str)]| open(with(changes)).unwrap().known_by();
+    let (user, group) = ("user = { id = \"/id\"", "group = { id = \"/id\"");
+    let others = [
+        of(&[]),
+        of(&[(user, "user = { id = \"/key\"")]),
+        of(&[(user, "user = { known_by = \"name\", id = \"/id\"")]),
+        of(&[(
+            "account = \"/mail\", active",
+            "account = \"/login\", active",
+        )]),
+        of(&[(group, "group = { id = \"/key\"")]),
+        of(&[("name = \"/name\" }", "name = \"/title\" }")]),
+        of(&[("member = { id = \"/id\"", "member = { id = \"/user/id\"")]),
+        of(&[("account = \"/mail\" }", "account = \"/user/mail\" }")]),
+        of(&[("account = \"/mail\" }", "text = \"id\" }")]),
+    ];
+    let different: std::collections::HashSet<_> = others.iter().collect();
+    assert_eq!(different.len(), others.len(), "{others:#?}");
+    let same = [
+        ("token = \"a-token\"", "token = \"b\"\nburst = 7"),
+        ("active = \"/on\"", "active = \"/up\""),
+    ];
+    assert_eq!(of(&same), others[0]);
+}
+
 #[tokio::test]
 async fn groups_that_are_fixed_are_known_without_a_call() {
     let fixed = [

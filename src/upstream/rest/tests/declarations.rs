@@ -128,6 +128,16 @@ const WRONG: &[(&str, &str, &str)] = &[
         "group.read_only[0]: ",
     ),
     (
+        "member = { ",
+        "member = { only = { at = \"/type\" }, ",
+        "member.only: says nothing",
+    ),
+    (
+        "member = { ",
+        "member = { text = \"id\", only = { at = \"/type\", is = \"user\" }, ",
+        "member.only: a text",
+    ),
+    (
         "member = { id = \"/id\", account = \"/mail\" }",
         "",
         "member: says nothing",

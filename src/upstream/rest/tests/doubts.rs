@@ -164,6 +164,38 @@ async fn an_account_that_was_made_anew_is_told_by_its_new_id() {
     script.all_was_asked();
 }
 
+/// The id of one that is there no more, or one that is as it was.
+#[tokio::test]
+async fn whom_a_list_leaves_out_is_told_by_their_new_id_if_they_have_one() {
+    let members = [principal(1, Some("4"))];
+    let group = ("GET /v1/groups", 200, CREW);
+    let failed = ("applied = \"/added\"", "failed = \"/failed\"");
+    let same = r#"{"rows":[{"id":4,"mail":"u1@example.com","on":true}]}"#;
+    for (change, none, all) in [
+        (None, r#"{"added":[]}"#, r#"{"added":["5"]}"#),
+        (Some(failed), r#"{"failed":[{"id":4}]}"#, r#"{"failed":[]}"#),
+    ] {
+        let gives = |id: &str| format!("POST /v1/groups/7/members [{{\"id\":\"{id}\"}}]");
+        let (before, after) = (gives("4"), gives("5"));
+        let script = [
+            group,
+            (&before, 200, none),
+            // It is still the account's: a reading tells why it is left out.
+            (SEARCH, 200, same),
+            (&before, 200, none),
+            (SEARCH, 200, ANN),
+            (&after, 200, all),
+        ];
+        let changes: Vec<_> = change.into_iter().collect();
+        let (application, script) = scripted(&changes, &script).await;
+        let kept = application.apply(&add(&members)).await.unwrap().members;
+        assert_eq!(kept, [(UserKey(1), MemberOutcome::LeftOut)]);
+        assert_eq!(ended(application.apply(&add(&members)).await), "later");
+        assert_eq!(ended(application.apply(&add(&members)).await), "done");
+        script.all_was_asked();
+    }
+}
+
 const MEMBERS: &str = "GET /v1/groups/7/members";
 const GIVES: &str = "POST /v1/groups/7/members [{\"id\":\"11\"}]";
 

@@ -134,7 +134,56 @@ const PITFALLS: &[(&str, &str, &str)] = &[
         "status = [400, 404]",
         "errors[0].means: 400",
     ),
+    (
+        "on = [\"add_members\"], status = 200, at = \"/oops\", text = \"already\"",
+        "status = 404",
+        "errors[0].means: 404 does not say of operations.list_users",
+    ),
 ];
+
+/// Which calls may take a status alone for their end.
+#[test]
+fn a_status_alone_says_done_of_those_calls_only_that_want_just_that() {
+    let ends = ["deactivate_user", "delete_group", "remove_members"];
+    let gifts = ["reactivate_user", "add_members"];
+    let row = "{ on = [\"add_members\"], status = 200, at = \"/oops\", text = \"already\"";
+    for name in Name::ALL.map(Name::key) {
+        // It is none of the others.
+        if name == "find_group" || name == "replace_members" {
+            continue;
+        }
+        for (status, says) in [
+            (404, ends.contains(&name)),
+            (410, ends.contains(&name)),
+            (409, gifts.contains(&name)),
+        ] {
+            for (more, fine) in [
+                ("", says),
+                (", text = \"x\"", true),
+                (", at = \"/x\"", true),
+            ] {
+                let changed = format!("{{ on = [\"{name}\"], status = {status}{more}");
+                let told = with(&[(row, &changed)]).problems();
+                let named = format!("errors[0].means: {status} does not say of operations.{name}");
+                let is_told = told.iter().any(|it| it.starts_with(&named));
+                assert_eq!(
+                    (is_told, told.is_empty()),
+                    (!fine, fine),
+                    "{changed}: {told:?}"
+                );
+            }
+        }
+    }
+    let all = with(&[(row, "{ status = 409, text = \"is in it\"")]);
+    assert_eq!(all.problems(), Vec::<String>::new());
+    // One of several is enough.
+    let both = "{ on = [\"add_members\", \"remove_members\"], status = [404, 409]";
+    let told = with(&[(row, both)]).problems();
+    assert!(
+        told[0].contains("404 does not say of operations.add_members"),
+        "{told:?}"
+    );
+}
 
 #[test]
 fn what_would_silently_be_wrong_is_said_with_its_key_and_a_remedy() {

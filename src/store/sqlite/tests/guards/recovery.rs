@@ -24,9 +24,11 @@ async fn recovery_withholds_what_was_about_to_go_and_nothing_else() {
             .settle_in(scene.c, address.to_owned(), doubt, true, at(5_000));
         async move { settled.await.unwrap().map(|it| it.why) }
     };
-    assert_eq!(settle("one", None).await, None);
-    assert_eq!(settle("one", None).await, None);
-    assert_eq!(settle("two", None).await, Some(Why::AnotherApplication));
+    for same in ["one", "one", "one, users by id", "one, users by id"] {
+        assert_eq!(settle(same, None).await, None);
+    }
+    let another = "one, users by email";
+    assert_eq!(settle(another, None).await, Some(Why::AnotherApplication));
     // It has begun, and its reason stays what it was.
     let doubt = Some(Why::OlderDatabase);
     assert_eq!(settle("two", doubt).await, Some(Why::AnotherApplication));
