@@ -27,6 +27,7 @@ pub(super) async fn of(
         let Some(counting) = counting.filter(|it| it.seat == Seat::Free) else {
             continue;
         };
+        let counting = counting.without_found(|name| upstream.is_made_anew(&work.name, name));
         let counting = counting.offered(|name| upstream.offers(name));
         let members = vec![Principal {
             counts: counting.counts.map(|it| it.name),

@@ -128,6 +128,8 @@ pub struct ConnectionStatus {
     /// Groups that the configuration offers no more, and that somebody is asked for
     /// in, for which nothing can be done; at most so many.
     pub not_offered: Vec<NotOffered>,
+    /// Groups that are there no more, as another one is called so.
+    pub replaced: Vec<NotOffered>,
     /// What may be what creations have made of which no answer came, and is left
     /// alone; at most so many.
     pub left_alone: Vec<LeftAlone>,
@@ -563,11 +565,14 @@ impl Operator {
             refused.retain(|it| !it.sleeps);
             // While one goes on, what is kept has no end yet.
             let ended = drifted.as_ref().and_then(|last| last.ended);
+            let condition = connection.upstream.condition();
+            let replaced = condition.replaced.clone();
+            let replaced = store.asked_for_in(connection.key, replaced, SHOWN).await?;
             connections.push(ConnectionStatus {
                 name: connection.name.clone(),
                 application: connection.upstream.capabilities().application.to_string(),
                 paused: paused.stops(&connection.name),
-                condition: connection.upstream.condition(),
+                condition,
                 counts: self.bridge.store.counts(connection.key).await?,
                 refused,
                 refused_resources: store.refused_resources(connection.key, SHOWN).await?,
@@ -577,6 +582,7 @@ impl Operator {
                 places: store.places_elsewhere(connection.key, SHOWN).await?,
                 shown_again: store.shown_again(connection.key).await?,
                 not_offered: store.not_offered(connection.key, SHOWN).await?,
+                replaced,
                 left_alone: store.left_alone(connection.key, SHOWN).await?,
                 other_address: self.with_other_address(connection).await?,
                 with_unknown: store.with_unknown(connection.key, SHOWN).await?,

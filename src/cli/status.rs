@@ -74,6 +74,7 @@ fn is_well(connection: &Value) -> bool {
         && collisions(connection).next().is_none()
         && several(connection).next().is_none()
         && left_alone(connection).next().is_none()
+        && replaced(connection).next().is_none()
         && connection["waiting"].as_array().is_none_or(Vec::is_empty)
         && connection["held"] == 0
         && connection["recovery"].is_null()
@@ -190,6 +191,7 @@ fn show(screen: Screen, status: &Value) {
         show_elsewhere(screen, connection);
         show_places(screen, connection);
         show_not_offered(screen, connection);
+        show_replaced(screen, connection);
         if let Some(why) = connection["recovery"]["why"].as_str() {
             let text = format!("in recovery, nothing is removed from groups: {why}");
             screen.paragraph(Tone::Bad, "  ", &text);
@@ -413,6 +415,26 @@ fn show_elsewhere(screen: Screen, connection: &Value) {
             by.join(", ")
         );
         screen.paragraph(Tone::Quiet, "  ", &text);
+    }
+}
+
+/// Groups whose role was made anew, so that another Group stands for it.
+fn replaced(connection: &Value) -> impl Iterator<Item = &Value> {
+    connection["replaced"].as_array().into_iter().flatten()
+}
+
+fn show_replaced(screen: Screen, connection: &Value) {
+    for group in replaced(connection).take(SHOWN) {
+        let text = |key: &str| group[key].as_str().unwrap_or_default();
+        let text = format!(
+            "{} memberships are asked for in Group {} ({}), and its role is another one of the same \
+             name now, for which another Group stands: ask for them there, then take them out of this \
+             one",
+            group["memberships"],
+            text("group"),
+            text("name"),
+        );
+        screen.paragraph(Tone::Bad, "  ", &text);
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Entered, broken, reconcile, time};
 use crate::{
     bridge::{AsAsked, ConnectionStatus, LastRead, Status, UnreadGroup},
-    store::{Returned, Seat, WithUnknown},
+    store::{NotOffered, Returned, Seat, WithUnknown},
 };
 
 pub(super) async fn show(operator: Entered) -> HttpResponse {
@@ -16,6 +16,10 @@ pub(super) async fn show(operator: Entered) -> HttpResponse {
         Ok(status) => HttpResponse::Ok().json(document(&status)),
         Err(error) => broken(&error),
     }
+}
+
+fn not_offered(it: &NotOffered) -> Value {
+    json!({ "group": it.group.to_string(), "name": it.name, "memberships": it.asked })
 }
 
 fn document(status: &Status) -> Value {
@@ -119,11 +123,8 @@ fn connection(of: &ConnectionStatus) -> Value {
             "by": it.by,
             "letsGo": it.seat == Seat::Leaving,
         })).collect::<Vec<_>>(),
-        "notOffered": of.not_offered.iter().map(|it| json!({
-            "group": it.group.to_string(),
-            "name": it.name,
-            "memberships": it.asked,
-        })).collect::<Vec<_>>(),
+        "notOffered": of.not_offered.iter().map(not_offered).collect::<Vec<_>>(),
+        "replaced": of.replaced.iter().map(not_offered).collect::<Vec<_>>(),
         "otherAddress": of.other_address.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "leftAlone": of.left_alone.iter().map(|it| json!({
             "group": it.group.to_string(),

@@ -221,6 +221,21 @@ impl Counting {
         }
     }
 
+    /// The same without what was only found and stands in the place of this group, which
+    /// is there no more: it is no other one that the user is to keep.
+    #[must_use]
+    pub fn without_found(mut self, stands_in: impl Fn(&str) -> bool) -> Self {
+        self.among.retain(|it| it.asked || !stands_in(&it.name));
+        let Self {
+            counts, at_most, ..
+        } = Self::of(self.rank, self.among.clone());
+        Self {
+            counts,
+            at_most,
+            ..self
+        }
+    }
+
     /// The same among the groups that the application offers still.
     #[must_use]
     pub fn offered(self, offers: impl Fn(&str) -> bool) -> Self {
@@ -260,8 +275,8 @@ pub struct Standing {
     pub family: Option<Family>,
 }
 
-/// A group of a family that the configuration offers no more, and how many are asked
-/// for in it: whoever has it keeps it, and nobody is given it.
+/// A group of a family that the configuration offers no more, or that is there no more,
+/// and how many are asked for in it: whoever has it keeps it, and nobody is given it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotOffered {
     pub group: ResourceId,

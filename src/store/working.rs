@@ -132,6 +132,13 @@ pub trait Working: Send + Sync {
         c: ConnectionKey,
         most: usize,
     ) -> Result<Vec<NotOffered>, StoreError>;
+    /// Those of these names that somebody is asked for in; at most so many.
+    async fn asked_for_in(
+        &self,
+        c: ConnectionKey,
+        names: Vec<String>,
+        most: usize,
+    ) -> Result<Vec<NotOffered>, StoreError>;
     /// Whether the guard of the actor lets the account of a user be ended that nobody
     /// was known to have, and counts it if so; why not.
     async fn may_end(&self, user: UserKey, actor: Actor) -> Result<Option<String>, StoreError>;

@@ -407,6 +407,7 @@ impl Client {
             throttled: self.tally.throttled.load(Relaxed),
             unanswered: self.tally.unanswered.load(Relaxed),
             several: Vec::new(),
+            replaced: Vec::new(),
         }
     }
 

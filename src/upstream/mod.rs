@@ -123,6 +123,12 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
         self.capabilities().application.to_string()
     }
 
+    /// Pure: whether a group of a family is called what another one is, or was that is
+    /// there no more: one was made anew in the place of the other.
+    fn is_made_anew(&self, _group: &str, _other: &str) -> bool {
+        false
+    }
+
     /// Pure: by what it knows users and groups, where the configuration says that: by
     /// anything else, what is stored of one could be another's.
     fn known_by(&self) -> Option<String> {
@@ -497,6 +503,9 @@ pub struct Condition {
     pub unanswered: u64,
     /// Whom the last readings showed with several groups of a family.
     pub several: Vec<Several>,
+    /// Groups of a family that are there no more, as another one is called so; by the
+    /// application's names for them.
+    pub replaced: Vec<String>,
 }
 
 /// Somebody whom the application shows with several groups of a family, which

@@ -165,3 +165,54 @@ async fn what_was_open_when_its_role_was_left_out_is_given_when_that_is_offered_
         json!([])
     );
 }
+
+/// As if the role that the bridge knows had been deleted in Snyk while it did not run,
+/// and made anew with its name and another id.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_loses_a_role_that_was_made_anew_by_the_group_of_the_one_before() {
+    let viewer = offered(&[VIEWER]);
+    let own = format!("import = \"start\"\n{SOON}");
+    let mut world = snyk_with(&own, &format!("{LINK}\n{viewer}")).await;
+    let (ann, vic) = (
+        id_of_user(&world, "ann").await,
+        id_of_user(&world, "vic").await,
+    );
+    let before = role(&world, VIEWER).await;
+    add(&world, &before, &ann).await.expect(204);
+    world.stop_bridge();
+    let before_it = "substr({}, 1, 36) || '/an-id-before'";
+    for (table, column) in [("groups", "upstream_name"), ("holdings", "name")] {
+        let other = before_it.replace("{}", column);
+        world.tamper(&format!("UPDATE {table} SET {column} = {other}"));
+    }
+    world.start_bridge();
+    let told = async |world: &World| {
+        let status = world.status().await;
+        status["connections"][0]["replaced"].clone()
+    };
+    let group = before.trim_start_matches("/Groups/");
+    eventually("it is told", async || {
+        let told = told(&world).await;
+        told[0]["group"] == group && told[0]["memberships"] == 1
+    })
+    .await;
+    let (said, _, well) = world.run(&["status"]);
+    assert!(!well && said.contains("another Group stands"), "{said}");
+    // Who was asked for there, and who was only found.
+    for user in [&ann, &vic] {
+        let kept = remove(&world, &before, user).await;
+        reason(kept, 400, "is another one now");
+        assert!(world.members(group).await.contains(user));
+    }
+    assert_eq!(example(&world, "ann").await, just(VIEWER));
+    // The remedy.
+    let groups = world.groups().await;
+    let now = groups.iter().find(|it| it["id"] != group).unwrap();
+    let now = format!("/Groups/{}", now["id"].as_str().unwrap());
+    add(&world, &now, &ann).await.expect(204);
+    remove(&world, &before, &ann).await.expect(204);
+    assert_eq!(example(&world, "ann").await, just(VIEWER));
+    assert_eq!(told(&world).await, json!([]));
+    remove(&world, &now, &ann).await.expect(204);
+    assert!(example(&world, "ann").await.is_empty());
+}

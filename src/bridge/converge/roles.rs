@@ -254,7 +254,10 @@ impl Each<'_> {
             return None;
         }
         match self.counts.counting(user, wanted).await {
-            Ok(counting) => counting.map(|it| it.offered(|name| self.upstream.offers(name))),
+            Ok(counting) => counting.map(|it| {
+                it.without_found(|name| self.upstream.is_made_anew(&self.group, name))
+                    .offered(|name| self.upstream.offers(name))
+            }),
             Err(error) => {
                 tracing::error!(%error, "a lane cannot use the store");
                 self.stop(Pause::BackOff);

@@ -4,7 +4,7 @@
 //! open when it comes back, and is not refused meanwhile for what the configuration
 //! lacks. Who was only found in one is not given it again.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::store::{NotOffered, Standing};
 
@@ -15,6 +15,22 @@ use super::{
     lost::known_gone,
     row::id_at,
 };
+
+/// Some groups of families of a connection that somebody is asked for in.
+macro_rules! asked_in {
+    ($which:literal) => {
+        concat!(
+            "SELECT g.id, g.upstream_name, count(*)
+             FROM groups g JOIN memberships m ON m.group_key = g.key
+             JOIN users u ON u.key = m.user_key
+             WHERE g.connection = ?1 AND g.family IS NOT NULL AND g.tombstone IS NULL
+               AND ",
+            $which,
+            " AND m.desired = 1 AND m.managed = 1 AND u.wants = 1
+             GROUP BY g.key LIMIT ?2"
+        )
+    };
+}
 
 /// See [`crate::store::Store::note_offered`].
 pub(super) fn note(db: &Connection, connection: i64, standings: &[Standing]) -> Result<u64> {
@@ -47,23 +63,37 @@ pub(super) fn note(db: &Connection, connection: i64, standings: &[Standing]) -> 
 
 /// See [`crate::store::Store::not_offered`].
 pub(super) fn not(db: &Connection, connection: i64, most: usize) -> Result<Vec<NotOffered>> {
-    let mut select = db.prepare_cached(
-        "SELECT g.id, g.upstream_name, count(*)
-         FROM groups g JOIN memberships m ON m.group_key = g.key
-         JOIN users u ON u.key = m.user_key
-         WHERE g.connection = ?1 AND g.family IS NOT NULL AND g.tombstone IS NULL
-           AND g.offered = 0 AND m.desired = 1 AND m.managed = 1 AND u.wants = 1
-         GROUP BY g.key LIMIT ?2",
-    )?;
+    let mut select = db.prepare_cached(asked_in!("g.offered = 0"))?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = select.query_map(params![connection, most], |row| {
-        Ok(NotOffered {
-            group: id_at(row, 0)?,
-            name: row.get(1)?,
-            asked: row.get::<_, i64>(2)?.cast_unsigned(),
-        })
-    })?;
+    let rows = select.query_map(params![connection, most], row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// See [`crate::store::Store::asked_for_in`].
+pub(super) fn asked_for_in(
+    db: &Connection,
+    connection: i64,
+    names: &[String],
+    most: usize,
+) -> Result<Vec<NotOffered>> {
+    let mut select = db.prepare_cached(asked_in!("g.upstream_name = ?3"))?;
+    let mut found = Vec::new();
+    for name in names {
+        let rows = select.query_map(params![connection, 1, name], row)?;
+        found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+        if found.len() >= most {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn row(row: &Row<'_>) -> rusqlite::Result<NotOffered> {
+    Ok(NotOffered {
+        group: id_at(row, 0)?,
+        name: row.get(1)?,
+        asked: row.get::<_, i64>(2)?.cast_unsigned(),
+    })
 }
 
 fn stored(db: &Connection, connection: i64, name: &str) -> Result<Option<(i64, bool)>> {

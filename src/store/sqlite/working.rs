@@ -171,6 +171,16 @@ impl Working for Sqlite {
         Ok(self.readers.read_apart(read).await?)
     }
 
+    async fn asked_for_in(
+        &self,
+        c: ConnectionKey,
+        names: Vec<String>,
+        most: usize,
+    ) -> Result<Vec<NotOffered>, StoreError> {
+        let read = move |db: &Connection| offered::asked_for_in(db, c.0, &names, most);
+        Ok(self.readers.read_apart(read).await?)
+    }
+
     async fn is_bound_elsewhere(&self, user: UserKey, id: String) -> Result<bool, StoreError> {
         let bound = self
             .readers

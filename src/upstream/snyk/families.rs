@@ -42,6 +42,8 @@ struct Seen {
     roles: BTreeMap<String, String>,
     /// Those of them that only a process before this one has seen.
     recalled: BTreeSet<String>,
+    /// Those that are there no more, by the name that another one has now.
+    replaced: BTreeMap<String, String>,
     /// All of its memberships were read once.
     whole: bool,
 }
@@ -52,10 +54,23 @@ impl Seen {
             return;
         }
         // One that was made anew has another id.
-        let (roles, recalled) = (&mut self.roles, &mut self.recalled);
-        roles.retain(|other, known| !(recalled.contains(other) && is_same_name(known, name)));
-        recalled.retain(|other| roles.contains_key(other));
-        roles.insert(id.to_owned(), name.to_owned());
+        let recalled = self.recalled.clone();
+        self.replace(name, |other| recalled.contains(other));
+        self.replaced.remove(id);
+        self.roles.insert(id.to_owned(), name.to_owned());
+    }
+
+    /// What goes of the roles of one name, because another one has it.
+    fn replace(&mut self, name: &str, goes: impl Fn(&String) -> bool) {
+        let (roles, replaced) = (&mut self.roles, &mut self.replaced);
+        roles.retain(|id, known| {
+            let gone = is_same_name(known, name) && goes(id);
+            if gone {
+                replaced.insert(id.clone(), known.clone());
+            }
+            !gone
+        });
+        self.recalled.retain(|other| roles.contains_key(other));
     }
 }
 
@@ -126,10 +141,55 @@ impl Families {
         }
     }
 
-    /// The same of all of its memberships.
+    /// The same of all of its memberships: a role that is configured by a name is that
+    /// of which somebody has it now.
     pub(super) fn learn_all(&self, group: &str, memberships: &[Membership]) {
         self.learn(group, memberships);
-        self.seen().entry(group.to_owned()).or_default().whole = true;
+        let mut seen = self.seen();
+        let seen = seen.entry(group.to_owned()).or_default();
+        seen.whole = true;
+        let had: HashMap<&str, &str> = memberships
+            .iter()
+            .map(|it| (it.role_id.as_str(), it.role_name.as_str()))
+            .collect();
+        for name in had.values().filter(|name| self.is_by_name(group, name)) {
+            seen.replace(name, |id| !had.contains_key(id.as_str()));
+        }
+    }
+
+    fn is_by_name(&self, group: &str, name: &str) -> bool {
+        let mut by_name = self.of_group(group).filter(|one| one.role_id.is_none());
+        by_name.any(|one| one.role.as_ref().is_some_and(|it| is_same_name(it, name)))
+    }
+
+    /// Whether what somebody has is by its name what a role was once, or is configured
+    /// to be, and is another one.
+    pub(super) fn is_made_anew(&self, group: &str, role: &str, (id, is): (&str, &str)) -> bool {
+        if id == role {
+            return false;
+        }
+        let seen = self.seen();
+        let Some(seen) = seen.get(group) else {
+            return false;
+        };
+        let by_name = |it: &&String| self.is_by_name(group, it);
+        let named = seen.replaced.get(role);
+        let named = named.or_else(|| seen.roles.get(role).filter(by_name));
+        named.is_some_and(|named| is_same_name(named, is))
+    }
+
+    /// What a role was called that is there no more, as another one has its name.
+    pub(super) fn was_called(&self, group: &str, role: &str) -> Option<String> {
+        self.seen().get(group)?.replaced.get(role).cloned()
+    }
+
+    /// The SCIM Groups of such roles.
+    pub(super) fn replaced(&self) -> Vec<String> {
+        let seen = self.seen();
+        let all = seen
+            .iter()
+            .flat_map(|(group, seen)| seen.replaced.keys().map(move |role| name(group, role)));
+        all.collect()
     }
 
     pub(super) fn knows_all(&self, group: &str) -> bool {
@@ -519,6 +579,36 @@ mod tests {
             families.name_of(GROUP, "r1").as_deref(),
             Some("group_admin")
         );
+    }
+
+    /// Before the start, or while somebody looks on.
+    #[test]
+    fn a_role_that_is_configured_by_a_name_is_the_one_that_has_it_now() {
+        let by_name = format!("[[groups]]\ngroup = \"{GROUP}\"\nrole = \"reader\"");
+        let by_id = format!("[[groups]]\ngroup = \"{GROUP}\"\nrole_id = \"r1\"");
+        let both = [membership("r1", "reader"), membership("r2", "Reader")];
+        for (config, recalled) in [(&by_name, true), (&by_name, false), (&by_id, false)] {
+            let families = families(config);
+            if recalled {
+                families.recall(GROUP, "r1", "reader");
+            } else {
+                families.learn_all(GROUP, &both[..1]);
+            }
+            let is_anew = || families.is_made_anew(GROUP, "r1", ("r2", "Reader"));
+            assert!(!families.is_made_anew(GROUP, "r1", ("r1", "reader")));
+            families.learn_all(GROUP, &both[1..]);
+            let replaced = config == &by_name;
+            assert_eq!(is_anew(), replaced, "{config}");
+            assert!(!families.is_made_anew(GROUP, "r2", ("r2", "Reader")));
+            let is = if replaced { "r2" } else { "r1" };
+            assert_eq!(families.roles(GROUP)[0].id, is);
+            let gone = replaced.then(|| name(GROUP, "r1"));
+            assert_eq!(families.replaced(), gone.into_iter().collect::<Vec<_>>());
+            // The one before is there again, too.
+            families.learn_all(GROUP, &both);
+            assert_eq!(families.replaced(), [""; 0]);
+            assert_eq!(is_anew(), replaced, "which of them is meant nobody knows");
+        }
     }
 
     #[test]

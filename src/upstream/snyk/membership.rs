@@ -109,7 +109,9 @@ impl Snyk {
         let user = user.ok_or_else(not_configured)?;
         let now = self.now(pair.group, &user, Priority::Ordinary).await?;
         let has = now.all().all(|it| it.role_id == pair.own) && now.is.is_some();
-        if has { Ok(()) } else { Err(not_configured()) }
+        let before = self.families.was_called(pair.group, pair.own);
+        let why = || before.map_or_else(not_configured, |name| made_anew(pair.group, &name));
+        if has { Ok(()) } else { Err(why()) }
     }
 
     /// What an addition comes to that Snyk answers with 404. The Snyk Group may not be
@@ -308,6 +310,13 @@ impl Snyk {
             let before = pair.falls_back(&now).filter(|_| missing.is_none());
             let counts = pair.counts.or(before);
             let step = now.step(|now| step_down(pair.own, counts, now));
+            if step == Ok(Step::Nothing)
+                && let Some(now) = &now.is
+                && pair.counts != Some(&now.role_id)
+                && self.is_another(pair, now)
+            {
+                return Err(made_anew(pair.group, &now.role_name));
+            }
             match self
                 .take(pair, user, &now, step, Priority::Revocation)
                 .await
@@ -332,6 +341,12 @@ impl Snyk {
             ));
         }
         Ok(Some(Waits(self.lags().read_lag)))
+    }
+
+    /// Whether the user has what was made anew in the place of the pair's role.
+    fn is_another(&self, pair: Pair<'_>, now: &Membership) -> bool {
+        let is = (now.role_id.as_str(), now.role_name.as_str());
+        self.families.is_made_anew(pair.group, pair.own, is)
     }
 
     /// Takes a step, or says why it waits.
@@ -527,6 +542,17 @@ const TWICE: &str = "Snyk shows two memberships of the user in the Snyk Group, a
 fn not_configured() -> UpstreamError {
     UpstreamError::Barred {
         reason: "this Group is not among the groups of the connection's configuration".into(),
+    }
+}
+
+/// Why somebody is neither given nor rid of a role that is another one now.
+fn made_anew(group: &str, role: &str) -> UpstreamError {
+    UpstreamError::Barred {
+        reason: format!(
+            "the role {role:?} of the Snyk Group {group} is another one now, and this Group stands for \
+             the one before; ask for the user in the Group that stands for it now, or change their \
+             role in Snyk"
+        ),
     }
 }
 

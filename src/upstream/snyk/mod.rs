@@ -148,6 +148,14 @@ impl Upstream for Snyk {
         ids(name).is_some_and(|(group, role)| self.families.offers(group, role))
     }
 
+    fn is_made_anew(&self, group: &str, other: &str) -> bool {
+        let (Some((of, role)), Some((same, other))) = (ids(group), ids(other)) else {
+            return false;
+        };
+        let called = self.families.name_of(of, other);
+        of == same && called.is_some_and(|it| self.families.is_made_anew(of, role, (other, &it)))
+    }
+
     fn family(&self, name: &str) -> Option<Family> {
         ids(name).and_then(|(group, role)| self.families.family(group, role))
     }
@@ -343,6 +351,7 @@ impl Upstream for Snyk {
     fn condition(&self) -> Condition {
         Condition {
             several: self.several.told(),
+            replaced: self.families.replaced(),
             ..self.api.condition()
         }
     }

@@ -46,6 +46,45 @@ async fn what_an_addition_was_refused_for_is_looked_at_twice_before_it_counts_as
     script.all_was_asked();
 }
 
+/// With the name that is configured, and another id than its SCIM Group has.
+#[tokio::test]
+async fn nobody_is_out_of_a_role_that_was_made_anew_while_they_have_the_new_one() {
+    const NEW: &str = "30000000-0000-4000-8000-000000000009";
+    let mut is = membership("m-1", "old", NEW);
+    is["relationships"]["role"]["data"]["attributes"]["name"] = json!("Group Viewer");
+    let has = || look("user_id=old", &[is.clone()]);
+    let script = script(&[has(), has(), has()]).await;
+    let groups = format!("[[groups]]\ngroup = \"{GROUP}\"\nrole = \"group_viewer\"");
+    let upstream = open(Settings {
+        base_url: Some(format!("http://{}/rest", script.address)),
+        token: TokenSource::Literal("a-token".to_owned().into()),
+        ..toml::from_str(&groups).unwrap()
+    })
+    .unwrap();
+    recalled(&upstream, GROUP);
+    let barred = |done: Result<MemberOutcome, UpstreamError>| {
+        let Err(UpstreamError::Barred { reason }) = done else {
+            panic!("{done:?}")
+        };
+        assert!(reason.contains("is another one now"), "{reason}");
+    };
+    assert_eq!(upstream.condition().replaced, [""; 0]);
+    barred(remove(&upstream).await);
+    assert_eq!(upstream.condition().replaced, [role()]);
+    barred(add(&upstream).await);
+    // Who is asked for in that one is to have it.
+    let removal = Operation::RemoveMembers {
+        group: role(),
+        members: vec![Principal {
+            counts: Some(format!("{GROUP}/{NEW}")),
+            ..ann()
+        }],
+    };
+    let done = upstream.apply(&removal).await.unwrap().members.remove(0).1;
+    assert_eq!(done, MemberOutcome::Seen);
+    script.all_was_asked();
+}
+
 /// Another connection had found the lesser role.
 #[tokio::test]
 async fn what_was_raised_here_is_made_what_another_connection_had_found() {
