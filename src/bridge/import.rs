@@ -172,7 +172,7 @@ impl Session {
             twins.extend(known.map(|it| it.account.clone()));
         }
         twins::disown(&mut reading, &twins);
-        let (left_out, unread) = (reading.left_out(), reading.unread);
+        let (left_out, unread) = (reading.left_out(), reading.unread.len() as u64);
         let several = reading.several();
         let names = reading.groups.iter().map(|(group, _)| group.name.clone());
         let names: Vec<String> = names.collect();
@@ -248,11 +248,12 @@ impl Session {
         let read = self
             .read_groups(&groups, &|done| progress(at(done)))
             .await?;
-        let left = (groups.len() - read.len()) as u64;
+        let met: HashSet<&str> = read.iter().map(|(group, _)| group.name.as_str()).collect();
+        let unread = groups.iter().filter(|it| !met.contains(it.name.as_str()));
         Ok(Reading {
             users,
+            unread: unread.cloned().collect(),
             groups: read,
-            unread: left,
         })
     }
 

@@ -41,10 +41,6 @@ impl Reads {
         upstream: &dyn Upstream,
         error: UpstreamError,
     ) -> Result<UpstreamError, UpstreamError> {
-        // What is only shown is read from lists of everything.
-        if upstream.capabilities().only_shows() {
-            return Err(error);
-        }
         if error.is_put_off() && self.in_a_row < IN_A_ROW {
             return upstream.groups().await.map(|_| error);
         }

@@ -82,7 +82,8 @@ impl Check {
                     let found = runtime.block_on(upstream.check());
                     found.iter().for_each(|finding| report.say(finding));
                     if found.iter().all(|finding| finding.ok) {
-                        report.say(&runtime.block_on(reading::finding(&*upstream)));
+                        let read = runtime.block_on(reading::findings(&*upstream));
+                        read.iter().for_each(|finding| report.say(finding));
                     }
                     report.table(upstream.capabilities());
                 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     ConfigFile, Failed,
-    screen::{Screen, Tone, progress},
+    screen::{Screen, Tone, called, progress},
     status::{NAMED, members_unknown},
 };
 use crate::{
@@ -163,7 +163,8 @@ async fn one(
         );
         Screen::new().line(Tone::Bad, &text);
         for group in session.unread_groups() {
-            let text = format!("  {}: {}", group.name, group.error);
+            let called = called(&group.name, &group.shown_as);
+            let text = format!("  {called}: {}", group.error);
             Screen::new().line(Tone::Bad, &text);
         }
     }

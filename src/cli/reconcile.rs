@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     ConfigFile, Failed,
     operator::Server,
-    screen::{Screen, Tone, progress},
+    screen::{Screen, Tone, called, progress},
 };
 use crate::app;
 
@@ -375,10 +375,9 @@ fn show(name: &str, found: &Value, paused: bool) -> bool {
     show_again(screen, found);
     for group in found["details"].as_array().into_iter().flatten() {
         let text = |key: &str| group[key].as_str().unwrap_or_default();
-        screen.line(
-            Tone::Heading,
-            &format!("  {} ({})", text("name"), text("group")),
-        );
+        let called = called(text("name"), text("shown_as"));
+        let heading = format!("  {called} ({})", text("group"));
+        screen.line(Tone::Heading, &heading);
         let back = || group["given_back"].as_array().into_iter().flatten();
         for (sign, key) in [("-", "missing"), ("~", "gone"), ("?", "unasked_users")] {
             let named = group[key].as_array().into_iter().flatten();

@@ -98,6 +98,15 @@ pub(super) fn progress(text: &str) {
     }
 }
 
+/// A group by its displayName and the application's name for it.
+pub(super) fn called(name: &str, shown_as: &str) -> String {
+    if shown_as.is_empty() || shown_as == name {
+        name.to_owned()
+    } else {
+        format!("{shown_as}, {name}")
+    }
+}
+
 /// A day, for expiry dates.
 pub(super) fn day(at: Millis) -> String {
     Timestamp::from_millisecond(at).map_or_else(

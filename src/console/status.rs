@@ -161,7 +161,10 @@ fn last_import(last: &LastRead, unread: &[UnreadGroup], with_unknown: &[WithUnkn
     let seen = last.result.as_ref().ok();
     let unread: Vec<_> = unread
         .iter()
-        .map(|group| json!({ "name": group.name, "reason": group.error.to_string() }))
+        .map(|group| {
+            let reason = group.error.to_string();
+            json!({ "name": group.name, "displayName": group.shown_as, "reason": reason })
+        })
         .collect();
     json!({
         "at": time(last.at),

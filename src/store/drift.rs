@@ -20,6 +20,8 @@ pub struct Reconcilable {
     pub id: ResourceId,
     /// The application's name for it.
     pub name: String,
+    /// Its displayName here.
+    pub shown_as: String,
     /// What one that was made from here is called, where the application gives ids
     /// and it has been told.
     pub title: Option<String>,
@@ -193,6 +195,9 @@ impl Left {
 pub struct DriftedGroup {
     pub group: String,
     pub name: String,
+    /// Its displayName here.
+    #[serde(default)]
+    pub shown_as: String,
     /// Ids of users.
     pub missing: Vec<String>,
     pub gone: Vec<String>,

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -194,6 +195,13 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// a SCIM resource, for import.
     fn user_attributes(&self, remote: &RemoteUser, profile: Option<&RemoteProfile>) -> Attributes;
     fn group_attributes(&self, remote: &RemoteGroup) -> Attributes;
+
+    /// Pure: the displayName that it gets; empty where there is none.
+    fn shown_as(&self, remote: &RemoteGroup) -> String {
+        let attributes = self.group_attributes(remote).0;
+        let name = attributes.get("displayName").and_then(Value::as_str);
+        name.unwrap_or_default().to_owned()
+    }
 
     /// Pure: the read-only attributes that say how the application knows a
     /// group (its slug), laid into what was written. Called for every write.

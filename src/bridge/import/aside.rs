@@ -21,6 +21,8 @@ type Read = (RemoteGroup, Vec<RemoteMember>);
 pub struct UnreadGroup {
     /// The application's name for it.
     pub name: String,
+    /// Its displayName.
+    pub shown_as: String,
     pub error: UpstreamError,
 }
 
@@ -142,6 +144,7 @@ impl Session {
             }
             unread.push(UnreadGroup {
                 name: group.name.clone(),
+                shown_as: self.connection.upstream.shown_as(group),
                 error,
             });
         }

@@ -26,11 +26,19 @@ const PAGE: usize = 500;
 pub(super) struct Reading {
     pub(super) users: Vec<RemoteUser>,
     pub(super) groups: Vec<(RemoteGroup, Vec<RemoteMember>)>,
-    /// Groups whose members could not be read.
-    pub(super) unread: u64,
+    /// Groups that are there and whose members could not be read.
+    pub(super) unread: Vec<RemoteGroup>,
 }
 
 impl Reading {
+    /// Every group that is there.
+    pub(super) fn listed(&self) -> impl Iterator<Item = &RemoteGroup> {
+        self.groups
+            .iter()
+            .map(|(group, _)| group)
+            .chain(&self.unread)
+    }
+
     /// How many are there and could not be read.
     pub(super) fn left_out(&self) -> u64 {
         let users = self.users.iter().filter(|user| user.unreadable).count();
@@ -118,10 +126,7 @@ impl Session {
     async fn lost(&self, reading: &Reading, known: &Known) -> Result<Vec<(List, Lost)>, Failure> {
         let mut lost = vec![
             (List::Accounts, self.lost_accounts(&reading.users).await?),
-            (
-                List::Groups,
-                lost_groups(known, reading.groups.iter().map(|(group, _)| group)),
-            ),
+            (List::Groups, lost_groups(known, reading.listed())),
         ];
         let read = reading.groups.iter().filter(|(group, _)| !group.unreadable);
         for (group, members) in read {

@@ -184,7 +184,7 @@ mod tests {
                 group(true, vec![member("1", "ann@x"), member("2", "twin@x")]),
                 group(true, vec![member("3", "Twin@x"), member("1", "ann@x")]),
             ],
-            unread: 0,
+            unread: Vec::new(),
         };
         let twins = of(&reading);
         assert_eq!(twins, HashSet::from(["twin@x".to_owned()]));
@@ -204,7 +204,7 @@ mod tests {
         let reading = Reading {
             users: vec![user("1", "ann@x")],
             groups: vec![group(false, vec![member("m7", "ann@x")])],
-            unread: 0,
+            unread: Vec::new(),
         };
         assert!(of(&reading).is_empty());
     }

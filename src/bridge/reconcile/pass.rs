@@ -468,6 +468,7 @@ impl Pass<'_> {
         self.found.tell(DriftedGroup {
             group: group.id.to_string(),
             name: group.name.clone(),
+            shown_as: group.shown_as.clone(),
             left_out: Some(asked),
             ..DriftedGroup::default()
         });
@@ -622,6 +623,7 @@ impl Pass<'_> {
         let mut told = DriftedGroup {
             group: group.id.to_string(),
             name: group.name.clone(),
+            shown_as: group.shown_as.clone(),
             missing: ids(&drift.missing),
             gone: ids(&drift.gone),
             unasked: drift.unasked.len() as u64,

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{
-    super::screen::{Screen, Tone},
+    super::screen::{Screen, Tone, called},
     SHOWN, counts,
 };
 
@@ -93,7 +93,8 @@ fn show_import(screen: Screen, last: &Value) {
     let unread = last["unreadGroups"].as_array().into_iter().flatten();
     for group in unread.take(SHOWN) {
         let text = |key: &str| group[key].as_str().unwrap_or_default();
-        let text = format!("{}: {}", text("name"), text("reason"));
+        let called = called(text("name"), text("displayName"));
+        let text = format!("{called}: {}", text("reason"));
         screen.paragraph(Tone::Bad, "    ", &text);
     }
 }

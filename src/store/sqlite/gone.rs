@@ -220,7 +220,8 @@ pub(super) fn groups_after(
     most: usize,
 ) -> Result<Vec<Reconcilable>> {
     let mut select = db.prepare_cached(
-        "SELECT key, id, upstream_name, NULL FROM groups
+        "SELECT key, id, upstream_name, NULL, coalesce(attributes ->> '$.displayName', '')
+         FROM groups
          WHERE connection = ?1 AND key > ?2 AND tombstone IS NULL AND existence = 0 AND made = 1
            AND refused IS NOT NULL
          ORDER BY key LIMIT ?3",

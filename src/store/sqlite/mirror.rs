@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     plan::{
         listing::{Doubts, List},
-        state::{Existence, GroupKey},
+        state::Existence,
     },
     scim::resource::{Attributes, ResourceId},
     store::{FoundGroup, FoundUser, Gone, GroupRow, Millis, Reconcilable, StoreError},
@@ -28,6 +28,7 @@ use super::{
     groups::{self, Group},
     import::{Found, Import, in_savepoint},
     lanes,
+    reconcile::reconcilable_at,
     shown::Shown,
     users::{self, User},
     writer::Writer,
@@ -266,19 +267,14 @@ pub(super) fn groups_after(
     most: usize,
 ) -> Result<Vec<(Reconcilable, bool)>> {
     let mut select = db.prepare_cached(
-        "SELECT key, id, upstream_name, ours = 0 FROM groups
+        "SELECT key, id, upstream_name, NULL, coalesce(attributes ->> '$.displayName', ''), ours = 0
+         FROM groups
          WHERE connection = ?1 AND key > ?2 AND tombstone IS NULL AND existence = 1
          ORDER BY key LIMIT ?3",
     )?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let rows = select.query_map(params![connection, after, most], |row| {
-        let group = Reconcilable {
-            group: GroupKey(row.get(0)?),
-            id: ResourceId::from_bytes(row.get(1)?),
-            name: row.get(2)?,
-            title: None,
-        };
-        Ok((group, row.get(3)?))
+        Ok((reconcilable_at(row)?, row.get(5)?))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -38,7 +38,8 @@ pub(super) fn groups_after(
     let mut select = db.prepare_cached(
         "SELECT key, id, upstream_name,
              CASE WHEN ours = 1 AND id_known IS NOT NULL AND renamed = 0 AND refused IS NULL
-                 THEN attributes ->> '$.displayName' END
+                 THEN attributes ->> '$.displayName' END,
+             coalesce(attributes ->> '$.displayName', '')
          FROM groups
          WHERE connection = ?1 AND key > ?2 AND tombstone IS NULL AND existence = 1
            AND read_only IS NULL
@@ -49,13 +50,14 @@ pub(super) fn groups_after(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Of the columns key, id, upstream name and title.
+/// Of the columns key, id, upstream name, title and displayName.
 pub(super) fn reconcilable_at(row: &Row<'_>) -> rusqlite::Result<Reconcilable> {
     Ok(Reconcilable {
         group: GroupKey(row.get(0)?),
         id: ResourceId::from_bytes(row.get(1)?),
         name: row.get(2)?,
         title: row.get(3)?,
+        shown_as: row.get(4)?,
     })
 }
 

@@ -1,13 +1,16 @@
 //! The live test behind `drawbridge check`: what the bridge needs is read once,
-//! the smallest page of it, and every failure has a remedy.
+//! a small page of it, and every failure has a remedy.
 
 use super::{Hydden, operations::Name};
 use crate::upstream::{Finding, UpstreamError};
 
+/// So many of each kind are listed.
+const SOME: &str = "3";
+
 impl Hydden {
     pub(super) async fn findings(&self) -> Vec<Finding> {
         let base = &self.base;
-        let groups = self.first(Name::ListGroups).await;
+        let groups = self.some(Name::ListGroups).await;
         if let Err(error @ (UpstreamError::Later { .. } | UpstreamError::Unknown { .. })) = &groups
         {
             return vec![bad(
@@ -26,25 +29,39 @@ impl Hydden {
             ));
             return found;
         }
-        let first = groups.as_ref().ok().cloned().flatten();
+        let some = groups.as_ref().ok().cloned().unwrap_or_default();
         found.push(right(Name::ListGroups, groups.map(drop)));
-        if let Some(id) = first {
-            let members = self.call(Name::GetMembers, &[("id", &id)], &[]).await;
-            found.push(right(Name::GetMembers, members.map(drop)));
-        }
-        let accounts = self.first(Name::ListAccounts).await;
+        found.extend(self.of_some_group(&some).await);
+        let accounts = self.some(Name::ListAccounts).await;
         found.push(right(Name::ListAccounts, accounts.map(drop)));
         found
     }
 
-    /// The id of the first thing of a list, if it holds any.
-    async fn first(&self, name: Name) -> Result<Option<String>, UpstreamError> {
-        let page = self.call(name, &[], &[("limit", "1")]).await?;
+    /// What one group alone refuses is no matter of the token: what cannot be read
+    /// of all of these is.
+    async fn of_some_group(&self, ids: &[String]) -> Option<Finding> {
+        let mut last = None;
+        for id in ids {
+            let members = self.call(Name::GetMembers, &[("id", id)], &[]).await;
+            let is_read = members.is_ok();
+            last = Some(members.map(drop));
+            if is_read {
+                break;
+            }
+        }
+        last.map(|members| right(Name::GetMembers, members))
+    }
+
+    /// The ids of the first things of a list.
+    async fn some(&self, name: Name) -> Result<Vec<String>, UpstreamError> {
+        let page = self.call(name, &[], &[("limit", SOME)]).await?;
         let lists = ["groups", "accounts", "data"];
         let list = lists.iter().find_map(|key| page.get(key)?.as_array());
-        let first = list.and_then(|list| list.first());
-        let id = first.and_then(|first| first.get("id")?.as_str());
-        Ok(id.map(str::to_owned))
+        let ids = list
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it.get("id")?.as_str());
+        Ok(ids.map(str::to_owned).collect())
     }
 }
 

@@ -3,10 +3,12 @@
 //! is not tried, because trying would change something.
 
 use super::{Rest, operation::Name};
-use crate::upstream::{Finding, Upstream, UpstreamError};
+use crate::upstream::{Finding, RemoteGroup, Upstream, UpstreamError};
 
 /// An account that nobody has (RFC 2606).
 const NOBODY: &str = "drawbridge-check@example.invalid";
+/// Of so many groups the members are tried.
+const SOME: usize = 3;
 
 impl Rest {
     pub(super) async fn findings(&self) -> Vec<Finding> {
@@ -21,14 +23,11 @@ impl Rest {
             )];
         }
         let mut found = vec![good(format!("{base} answers"))];
-        let first = groups.as_ref().ok().and_then(|list| list.first().cloned());
+        let some: Vec<RemoteGroup> = groups.iter().flatten().take(SOME).cloned().collect();
         if self.settings.has(Name::ListGroups) {
             found.push(reading(Name::ListGroups, groups.map(|list| list.len())));
         }
-        if let Some(group) = first {
-            let members = self.members(&group.name).await;
-            found.push(reading(Name::ListMembers, members.map(|list| list.len())));
-        }
+        found.extend(self.of_some_group(&some).await);
         if self.settings.has(Name::ListUsers) {
             let users = self.users().await;
             found.push(reading(Name::ListUsers, users.map(|list| list.len())));
@@ -46,6 +45,21 @@ impl Rest {
             found.push(good(untried.into()));
         }
         found
+    }
+
+    /// What one group alone refuses is no matter of the token, or of what is declared:
+    /// what cannot be read of all of these is.
+    async fn of_some_group(&self, groups: &[RemoteGroup]) -> Option<Finding> {
+        let mut last = None;
+        for group in groups {
+            let members = self.members(&group.name).await;
+            let is_read = members.is_ok();
+            last = Some(members.map(|list| list.len()));
+            if is_read {
+                break;
+            }
+        }
+        last.map(|members| reading(Name::ListMembers, members))
     }
 }
 

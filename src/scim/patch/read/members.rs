@@ -10,6 +10,8 @@ use crate::scim::{
     members,
     patch::{MemberChange, Verb},
     path::Path,
+    resource::immutable,
+    schema::Mutability,
 };
 
 impl Reader<'_> {
@@ -22,10 +24,9 @@ impl Reader<'_> {
         if let Some(sub) = &path.sub_attribute
             && !(verb == Verb::Remove && path.filter.is_some() && sub == "value")
         {
-            return Err(Problem::bad(
-                ScimType::Mutability,
-                "a member cannot be changed in place; remove it and add another",
-            ));
+            return Err(
+                self.in_place("a member cannot be changed in place; remove it and add another")
+            );
         }
         let strict = self.reading.strict;
         if strict && verb == Verb::Remove && value.as_ref().is_some_and(|value| !value.is_null()) {
@@ -61,10 +62,8 @@ impl Reader<'_> {
             (Verb::Replace, None, Some(value)) => MemberChange::Replace(self.left(&value)?),
             (_, None, None) => return Err(no_value("members")),
             (Verb::Add, Some(_), _) if strict => {
-                return Err(Problem::bad(
-                    ScimType::Mutability,
-                    "a member cannot be changed in place; add members as the value",
-                ));
+                let remedy = "a member cannot be changed in place; add members as the value";
+                return Err(self.in_place(remedy));
             }
             (Verb::Add, Some(filter), _) => match filter.ids() {
                 Some(ids) => MemberChange::Add(self.counted(ids)?),
@@ -76,10 +75,8 @@ impl Reader<'_> {
                 }
             },
             (Verb::Replace, Some(_), _) => {
-                return Err(Problem::bad(
-                    ScimType::Mutability,
-                    "a member cannot be replaced in place; remove it and add another",
-                ));
+                let remedy = "a member cannot be replaced in place; remove it and add another";
+                return Err(self.in_place(remedy));
             }
         };
         // Neighbours of the same direction are one change.
@@ -90,6 +87,13 @@ impl Reader<'_> {
             (_, change) => self.patch.members.push(change),
         }
         Ok(())
+    }
+
+    /// Where nobody can be added or removed, that is no remedy: the reason is told.
+    fn in_place(&self, remedy: &str) -> Problem {
+        let members = self.schemas.kind(self.of).attribute(None, "members");
+        let kept = members.filter(|it| it.mutability == Mutability::Kept);
+        kept.map_or_else(|| Problem::bad(ScimType::Mutability, remedy), immutable)
     }
 
     /// Who is to be left. Only a list says that nobody is: anything else that
