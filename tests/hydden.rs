@@ -83,6 +83,13 @@ async fn a_change_of_members_is_refused_with_the_reason_and_without_a_call() {
                 json!([{ "op": "remove", "path": format!("members[value eq \"{}\"]", members[0]) }]),
                 json!([{ "op": "remove", "path": "members" }]),
                 json!([{ "op": "replace", "path": "members", "value": [] }]),
+                json!([{ "op": "replace", "path": format!("members[value eq \"{}\"].value", members[0]),
+                    "value": cat }]),
+                json!([{ "op": "replace", "path": format!("members[value eq \"{}\"].display", members[0]),
+                    "value": "Cat" }]),
+                json!([{ "op": "replace", "path": format!("members[value eq \"{}\"]", members[0]),
+                    "value": { "value": cat } }]),
+                json!([{ "op": "replace", "path": "members.value", "value": cat }]),
                 json!([{ "op": "add", "path": "members",
                     "value": [{ "value": "0197f3a2-1111-7222-8333-444455556666" }] }]),
             ] {

@@ -256,3 +256,53 @@ async fn a_name_that_an_identity_provider_has_here_is_counted_where_nothing_is_o
     world.start_bridge();
     assert_eq!(count(&world, "/Users?count=0").await, 1);
 }
+
+#[tokio::test]
+async fn a_group_whose_members_cannot_be_read_stays_as_it_was_and_stops_nothing_else() {
+    for failure in [
+        json!({ "status": { "status": 403 } }),
+        json!({ "status": { "status": 404 } }),
+        json!({ "status": { "status": 500 } }),
+        json!("wrong_types"),
+    ] {
+        let mut world = inventory(10, 3).await;
+        let rules = json!({ "rules": [
+            { "operation": "get_members", "target": "grp-1", "failure": failure },
+            left_out("list_accounts", &named("acc", 4..=4), None),
+            left_out("get_members", &named("acc", 4..=4), None),
+        ]});
+        world.faults(rules).await;
+        let newcomer = json!({ "name": "new", "email": "new@example.com" });
+        world
+            .as_administrator("POST", "/api/v1/accounts", newcomer)
+            .await;
+        world.stop_bridge();
+        let (said, wrong, ok) = world.run(&["import"]);
+        assert!(ok, "{said} {wrong}");
+        assert!(said.contains("  G1, grp-1: "), "{failure}: {said}");
+        world.start_bridge();
+        // Who left has, everywhere else, and who came is here.
+        for (name, members) in [("G1", 10), ("G2", 9), ("G3", 9)] {
+            let shown = ids(&group(&world, name).await).len();
+            assert_eq!(shown, members, "{name}, {failure}");
+        }
+        let gone = find(&world, "Users", "userName eq \"u4@example.com\"").await;
+        assert_eq!(gone["active"], false, "{failure}");
+        find(&world, "Users", "userName eq \"new@example.com\"").await;
+
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (checked, text) = world.command(&["check"]);
+        let text = words(&text);
+        let told = "the members of the group G1, grp-1 cannot be read";
+        assert!(!checked && text.contains(told), "{failure}: {text}");
+        assert!(text.contains("the members of 2 of them"), "{text}");
+        assert!(!text.contains("the token may not"), "{failure}: {text}");
+        let (compared, text) = world.command(&["reconcile"]);
+        assert!(!compared && text.contains("  G1, grp-1 ("), "{text}");
+
+        world.faults(json!({})).await;
+        read_again(&mut world);
+        assert_eq!(ids(&group(&world, "G1").await).len(), 10, "{failure}");
+        world.overlook().await;
+    }
+}

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{World, address, eventually, group, values};
+use crate::support::{World, address, eventually, group, user, values};
 
 #[tokio::test]
 async fn a_bridge_that_is_killed_under_backlog_keeps_to_the_minute_it_began() {
@@ -143,4 +143,95 @@ async fn of_a_backlog_that_a_kill_ends_few_are_looked_up_one_by_one() {
     println!("{} and {} looked up", looks("user"), looks("group"));
     assert!((1..=32).contains(&looks("user")), "{}", looks("user"));
     assert!(looks("group") <= 32, "{}", looks("group"));
+}
+
+/// The first call of this kind is answered 429, and silence asked for.
+fn silent(operation: &str) -> Value {
+    let status = json!({ "status": 429, "retry_after": "60" });
+    json!({ "rules": [{ "operation": operation, "next": 1, "failure": { "status": status } }] })
+}
+
+async fn silent_for(world: &World) -> u64 {
+    let status = world.status().await;
+    let left = &status["connections"][0]["application"]["silentForSeconds"];
+    left.as_u64().unwrap_or(0)
+}
+
+fn refused_check(world: &World) -> String {
+    let (well, said) = world.command(&["check"]);
+    assert!(!well, "{said}");
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn a_silence_that_a_server_was_asked_for_is_kept_by_check_beside_it_and_after_it() {
+    let mut world = World::behind("sync_wait = \"1ms\"", "requests_per_second = 20").await;
+    world.faults(silent("create_user")).await;
+    world.post("/Users", user("ann")).await;
+    eventually("silence is asked for", async || {
+        silent_for(&world).await > 0
+    })
+    .await;
+    world.forget_calls().await;
+    for stopped in [false, true] {
+        if stopped {
+            world.stop_bridge();
+        }
+        let said = refused_check(&world);
+        let told = "Opsera is asked nothing for";
+        assert!(said.contains(told) && said.contains("s more"), "{said}");
+        assert_eq!(world.calls().await, Vec::<Value>::new(), "{stopped}");
+    }
+    world.start_bridge();
+    world.overlook().await;
+}
+
+#[tokio::test]
+async fn a_silence_that_check_was_asked_for_is_kept_by_the_server_and_by_the_next_one() {
+    let mut world = World::behind("sync_wait = \"1ms\"", "requests_per_second = 20").await;
+    world.faults(silent("search_user")).await;
+    let said = refused_check(&world);
+    assert!(said.contains("Opsera is asked nothing for"), "{said}");
+    assert!(silent_for(&world).await > 50);
+    world.forget_calls().await;
+    world.post("/Users", user("ann")).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.calls().await, Vec::<Value>::new());
+
+    // And one that no server was there to hear of.
+    world.stop_bridge();
+    world.file("bridge.db.calls", "");
+    world.faults(silent("search_user")).await;
+    refused_check(&world);
+    world.forget_calls().await;
+    world.start_bridge();
+    assert!(silent_for(&world).await > 50);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.calls().await, Vec::<Value>::new());
+    world.overlook().await;
+}
+
+#[tokio::test]
+async fn a_server_at_its_limit_and_check_beside_it_keep_to_it_together() {
+    let world = World::behind("sync_wait = \"1ms\"", "requests_per_second = 5").await;
+    world.forget_calls().await;
+    world
+        .faults(json!({ "rate_limit": { "per_second": 5 } }))
+        .await;
+    world.users("many", 60).await;
+    for _ in 0..3 {
+        let (well, said) = world.command(&["check"]);
+        assert!(well, "{said}");
+    }
+    let calls = world.calls().await;
+    let refused = calls.iter().filter(|call| call["status"] == 429).count();
+    assert_eq!(refused, 0, "of {} calls", calls.len());
+    let of = |operation: &str| {
+        calls
+            .iter()
+            .filter(|it| it["operation"] == operation)
+            .count()
+    };
+    assert!(of("create_user") > 10, "the server was busy: {calls:#?}");
+    assert!(of("search_user") >= 3, "and so was check: {calls:#?}");
 }

@@ -37,6 +37,7 @@ mod groups;
 mod held;
 mod import;
 mod lane;
+mod lending;
 mod lists;
 mod offered;
 mod operator;

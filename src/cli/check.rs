@@ -1,6 +1,6 @@
 //! `drawbridge check`: everything that could be wrong, each with its remedy.
 
-use std::{fs, io::Read, path::Path};
+use std::{fs, io::Read, path::Path, time::Duration};
 
 use clap::Args;
 
@@ -14,9 +14,11 @@ use crate::{
     bridge::{are_named_apart, together, token},
     config::{self, Config, Connection},
     plan::capability::Capabilities,
-    upstream::{Finding, Tenant},
+    upstream::{Finding, PutOff, STOPPED, Tenant, Upstream, as_guest},
 };
+use beside::Beside;
 
+mod beside;
 mod reading;
 
 /// A token that ends sooner than this is worth a word.
@@ -62,6 +64,7 @@ impl Check {
             ));
         }
         let runtime = app::command_runtime()?;
+        let beside = runtime.block_on(Beside::find(&self.config, &config.store));
         for connection in chosen {
             report.heading(&format!("connection {}", connection.name));
             if connection.policy.limits.strict {
@@ -76,15 +79,11 @@ impl Check {
                     if let Err(error) = app::guards_something(connection, &*upstream) {
                         report.say(&bad(&error.to_string(), "correct or leave out the name"));
                     }
-                    for finding in beside(&config, connection) {
+                    for finding in at_same_tenant(&config, connection) {
                         report.say(&finding);
                     }
-                    let found = runtime.block_on(upstream.check());
+                    let found = runtime.block_on(live(&*upstream, &beside));
                     found.iter().for_each(|finding| report.say(finding));
-                    if found.iter().all(|finding| finding.ok) {
-                        let read = runtime.block_on(reading::findings(&*upstream));
-                        read.iter().for_each(|finding| report.say(finding));
-                    }
                     report.table(upstream.capabilities());
                 }
             }
@@ -93,8 +92,66 @@ impl Check {
     }
 }
 
+/// What the application itself tells, within what it allows all that is sent with the
+/// credential.
+async fn live(upstream: &dyn Upstream, beside: &Beside) -> Vec<Finding> {
+    let host = match beside {
+        Beside::Server(host) => Some(host.clone()),
+        Beside::Nobody(ledger) => {
+            upstream.remember(ledger);
+            None
+        }
+        Beside::Busy => {
+            return vec![bad(
+                "another command, or a server that is starting, sends calls now and counts them \
+                 for itself, so the application is not asked",
+                "check again when that command has ended, or the server runs",
+            )];
+        }
+        Beside::Unknown => None,
+    };
+    if let Some(put_off) = silence(upstream) {
+        return vec![not_now(upstream, &put_off)];
+    }
+    let asking = async {
+        let mut found = upstream.check().await;
+        if found.iter().all(|finding| finding.ok) {
+            found.extend(reading::findings(upstream).await);
+        }
+        found
+    };
+    let (found, put_off) = as_guest(host, asking).await;
+    if found.iter().all(|finding| finding.ok) {
+        return found;
+    }
+    // That nobody answers there is told by the call that found out.
+    let put_off = put_off.filter(|it| it.reason != STOPPED);
+    match put_off.or_else(|| silence(upstream)) {
+        Some(put_off) => vec![not_now(upstream, &put_off)],
+        None => found,
+    }
+}
+
+fn silence(upstream: &dyn Upstream) -> Option<PutOff> {
+    let after = upstream.condition().silent_for?;
+    let reason = "the application asked for a pause".to_owned();
+    (after > Duration::from_secs(1)).then_some(PutOff { after, reason })
+}
+
+fn not_now(upstream: &dyn Upstream, put_off: &PutOff) -> Finding {
+    let application = &upstream.capabilities().application;
+    let seconds = put_off.after.as_millis().div_ceil(1_000);
+    bad(
+        &format!(
+            "{application} is asked nothing for {seconds} s more: {}",
+            put_off.reason
+        ),
+        "check again after that; what a server sends meanwhile waits as well",
+    )
+}
+
 /// The other connections at the same tenant, as far as is known.
-fn beside(config: &Config, of: &Connection) -> Vec<Finding> {
+fn at_same_tenant(config: &Config, of: &Connection) -> Vec<Finding> {
     let connections = &config.connections;
     let tenants = connections.iter().map(|it| {
         let opened = app::open_upstream(it);

@@ -22,6 +22,7 @@ use serde_json::json;
 use crate::bridge::{Bridge, Called, Operator, token::Tokens};
 
 mod audit;
+mod calls;
 mod held;
 mod metrics;
 mod plan;
@@ -86,6 +87,7 @@ pub fn server(bridge: Arc<Bridge>, settings: Settings) -> io::Result<(Server, So
             .route("/audit", web::get().to(audit::page))
             .route("/reconcile", web::get().to(reconcile::show))
             .route("/reconcile", web::post().to(reconcile::begin))
+            .route("/calls", web::post().to(calls::turn))
             .route("/metrics", web::get().to(metrics::show))
             .route("/plan", web::get().to(plan::pending))
             .route("/plan", web::post().to(plan::request))

@@ -37,6 +37,7 @@ mod background;
 pub(super) mod bounds;
 mod failure;
 mod gate;
+mod guest;
 mod moment;
 mod pace;
 mod proof;
@@ -50,6 +51,7 @@ pub(super) use address::{placeholders, spelled_once};
 pub(super) use background::shared;
 pub use background::{ahead, behind, in_background, looking_ahead};
 pub(super) use failure::{Meaning, text as failure_text};
+pub use guest::{Host, PutOff, as_guest};
 pub(super) use moment::Moment;
 pub(super) use pace::Priority;
 pub use pace::ledger::Ledger;
@@ -392,6 +394,20 @@ impl Client {
         self.pace.remember(ledger, &self.site, credential);
     }
 
+    /// Another process that has this credential sends a call now.
+    pub(super) async fn lend(&self) -> Result<(), PutOff> {
+        let lent = self.pace.lend(&self.party).await;
+        lent.map_err(|refusal| PutOff {
+            after: refusal.after,
+            reason: refusal.reason.into(),
+        })
+    }
+
+    /// That process was asked for silence.
+    pub(super) fn be_silent(&self, pause: Duration) {
+        self.pace.be_silent(pause);
+    }
+
     pub(super) fn condition(&self) -> Condition {
         let (unreachable, silent_for) = self.pace.silences();
         Condition {
@@ -426,7 +442,8 @@ impl Client {
             .pace
             .turn(&self.party, priority, about.what())
             .await
-            .map_err(|refusal| later(&refusal))?;
+            .map_err(|refusal| guest::put_off(&refusal))?;
+        guest::turn(|| self.budget()).await?;
         // Asked last, because the turn may have been waited for.
         if call.writes && self.braked.load(SeqCst) {
             return Err(UpstreamError::Later {
@@ -522,6 +539,7 @@ impl Client {
                 StatusCode::TOO_MANY_REQUESTS => self.pace.too_many(turn, asked),
                 _ => self.pace.busy(turn, what, asked),
             };
+            guest::silence(|| self.budget(), after).await;
             let reason = format!("answered {}", status.as_u16());
             if call.writes && !failure::is_untouched(status) {
                 return Err(UpstreamError::Unknown { reason });

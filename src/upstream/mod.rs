@@ -30,7 +30,8 @@ pub mod snyk;
 mod tests;
 
 pub use client::{
-    Heard, Ledger, Noted, Sent, ahead, behind, in_background, looking_ahead, noting, noting_faults,
+    Heard, Host, Ledger, Noted, PutOff, Sent, ahead, as_guest, behind, in_background,
+    looking_ahead, noting, noting_faults,
 };
 
 /// Milliseconds since 1970, UTC.
@@ -49,6 +50,11 @@ impl Tenant {
             digest.update(part);
         }
         Self(digest.finalize().into())
+    }
+
+    /// By which another process names it.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The name that an administrator gave it, for connections of one kind.
@@ -265,6 +271,15 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// Calls that were noted there count as sent, and what is sent is noted, so
     /// that a restart keeps to the limit of a minute.
     fn remember(&self, _ledger: &Arc<Ledger>) {}
+
+    /// Another process that has this credential asks for one call, which is to be sent
+    /// at once and counts as sent from here.
+    async fn lend(&self) -> Result<(), PutOff> {
+        Ok(())
+    }
+
+    /// That process was asked for silence.
+    fn be_silent(&self, _pause: Duration) {}
 
     /// Changes when the application has come back after it could not be
     /// reached, so that nobody waits longer for it than it was away.

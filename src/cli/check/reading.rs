@@ -62,11 +62,12 @@ async fn whole(
         return Err(unread.swap_remove(0).1);
     }
     let mut told = vec![good(&format!(
-        "an import can read it: {} users, {} groups, and the members of {} of them, which is as \
-         many as are tried",
+        "an import can read it: {} users, {} groups, and the members of {} of them; {} were \
+         tried",
         users.len(),
         groups.len(),
-        some.len() - unread.len()
+        some.len() - unread.len(),
+        some.len()
     ))];
     told.extend(unread.into_iter().map(|(group, error)| {
         let called = called(&group.name, &upstream.shown_as(group));

@@ -106,13 +106,17 @@ pub(super) struct Turn<'a> {
     pace: &'a Pace,
     priority: Priority,
     call: Sent,
+    /// Who has it tells nothing of its end.
+    lent: bool,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.pace.change(|state| {
             state.queue.end(self.priority);
-            state.rate.answered(self.call, Instant::now());
+            if !self.lent {
+                state.rate.answered(self.call, Instant::now());
+            }
         });
     }
 }
@@ -283,6 +287,7 @@ impl Pace {
                     pace: self,
                     priority,
                     call: state.rate.take(now),
+                    lent: false,
                 }))
             }
             Some(wait) if wait <= LONG => Ok(Go::Wait(Some(wait))),
@@ -291,6 +296,23 @@ impl Pace {
                 reason: "as many calls as the application allows in a minute were made",
             }),
         }
+    }
+
+    /// Another process that has this credential sends a call now. It yields as what
+    /// nobody waits for, and may arrive as late as any.
+    pub(super) async fn lend(&self, party: &Party) -> Result<(), Refusal> {
+        let call = What { kind: 0, one: 0 };
+        let mut turn = self.soon(party, Priority::Background, call).await?;
+        turn.lent = true;
+        Ok(())
+    }
+
+    /// It was asked for silence.
+    pub(super) fn be_silent(&self, pause: Duration) {
+        self.change(|state| {
+            state.silence.remember(pause, Instant::now());
+            state.note_silence(pause);
+        });
     }
 
     /// The application answered 429; how long nothing is sent.

@@ -6,7 +6,7 @@
 //! Groups and accounts come in pages, members in one answer. What an answer
 //! means is in `answers`, what it looks like in SCIM in `mapping`.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{
-    Condition, Finding, Ledger, Millis, Outcome, Projection, RemoteGroup, RemoteMember,
+    Condition, Finding, Ledger, Millis, Outcome, Projection, PutOff, RemoteGroup, RemoteMember,
     RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
     client::{Call, Client, Priority, Proof, note_fault, spelled_once},
 };
@@ -229,6 +229,14 @@ impl Upstream for Hydden {
 
     fn remember(&self, ledger: &Arc<Ledger>) {
         self.client.remember(ledger);
+    }
+
+    async fn lend(&self) -> Result<(), PutOff> {
+        self.client.lend().await
+    }
+
+    fn be_silent(&self, pause: Duration) {
+        self.client.be_silent(pause);
     }
 
     fn recoveries(&self) -> Option<watch::Receiver<u64>> {

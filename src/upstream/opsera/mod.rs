@@ -5,14 +5,14 @@
 //! is in `answers`, what SCIM means there in `mapping`. Opsera's own SCIM
 //! endpoint is left alone on purpose.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use super::{
-    Condition, Finding, Ledger, MemberOutcome, Millis, Outcome, Projection, RemoteGroup,
+    Condition, Finding, Ledger, MemberOutcome, Millis, Outcome, Projection, PutOff, RemoteGroup,
     RemoteMember, RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
     client::{Call, Client, Priority, Proof, spelled_once},
 };
@@ -251,6 +251,14 @@ impl Upstream for Opsera {
 
     fn remember(&self, ledger: &Arc<Ledger>) {
         self.client.remember(ledger);
+    }
+
+    async fn lend(&self) -> Result<(), PutOff> {
+        self.client.lend().await
+    }
+
+    fn be_silent(&self, pause: Duration) {
+        self.client.be_silent(pause);
     }
 
     fn recoveries(&self) -> Option<watch::Receiver<u64>> {

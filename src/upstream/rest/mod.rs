@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Condition, Finding, Ledger, Millis, Outcome, Projection, RemoteGroup, RemoteMember,
+    Condition, Finding, Ledger, Millis, Outcome, Projection, PutOff, RemoteGroup, RemoteMember,
     RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError, ahead,
     client::{Client, spelled_once},
 };
@@ -258,6 +258,14 @@ impl Upstream for Rest {
 
     fn remember(&self, ledger: &Arc<Ledger>) {
         self.client.remember(ledger);
+    }
+
+    async fn lend(&self) -> Result<(), PutOff> {
+        self.client.lend().await
+    }
+
+    fn be_silent(&self, pause: Duration) {
+        self.client.be_silent(pause);
     }
 
     fn recoveries(&self) -> Option<watch::Receiver<u64>> {

@@ -5,13 +5,16 @@
 //! What is sent is in `api`, what a pair comes to in `membership`, who is who in
 //! `accounts`, the end of a user in `withdrawal`.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Condition, Finding, Lags, Ledger, Outcome, Projection, RemoteGroup, RemoteMember,
+    Condition, Finding, Lags, Ledger, Outcome, Projection, PutOff, RemoteGroup, RemoteMember,
     RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
     client::{Moment, Priority, spelled_once},
 };
@@ -342,6 +345,14 @@ impl Upstream for Snyk {
 
     fn remember(&self, ledger: &Arc<Ledger>) {
         self.api.client().remember(ledger);
+    }
+
+    async fn lend(&self) -> Result<(), PutOff> {
+        self.api.client().lend().await
+    }
+
+    fn be_silent(&self, pause: Duration) {
+        self.api.client().be_silent(pause);
     }
 
     fn recoveries(&self) -> Option<watch::Receiver<u64>> {

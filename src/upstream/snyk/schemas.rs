@@ -120,8 +120,9 @@ fn adjustments(can: &Capabilities) -> Vec<Adjustment> {
             USER,
             "active",
             format!(
-                "False withdraws all access: {}. True puts the memberships there again.",
-                can.note(Act::DeactivateUser)
+                "False withdraws all access: {}. True gives it back: {}.",
+                can.note(Act::DeactivateUser),
+                can.note(Act::ReactivateUser)
             ),
         ),
         note(
@@ -145,7 +146,9 @@ fn adjustments(can: &Capabilities) -> Vec<Adjustment> {
                 "members",
                 format!(
                     "Who has the role in the Snyk Group, or would have it without another Group \
-                     that stands before this one. {}.",
+                     that stands before this one. Adding: {}. Removing: {}. Replacing: {}.",
+                    can.note(Act::AddMembers),
+                    can.note(Act::RemoveMembers),
                     can.note(Act::ReplaceMembers)
                 ),
             )
@@ -184,6 +187,21 @@ mod tests {
         for adjustment in adjustments(&can) {
             let note = json!(adjustment.note).to_string();
             assert!(served.contains(note.trim_matches('"')), "{adjustment:?}");
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_table_is_told_in_its_words() {
+        let can = table(&Settings::default());
+        let served: Vec<String> = schemas(&can)
+            .documents()
+            .iter()
+            .map(Value::to_string)
+            .collect();
+        let served = served.concat();
+        for act in Act::ALL {
+            let note = json!(can.note(act)).to_string();
+            assert!(served.contains(note.trim_matches('"')), "{act:?}: {note}");
         }
     }
 

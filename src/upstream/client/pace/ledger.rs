@@ -61,6 +61,14 @@ impl Ledger {
         Self::open_at(path, SystemTime::now)
     }
 
+    /// For a command that is over soon: one that is there, and that no other process
+    /// has; that is [`io::ErrorKind::WouldBlock`].
+    pub fn join(path: &Path) -> io::Result<Arc<Self>> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        file.try_lock()?;
+        Self::of(file, SystemTime::now)
+    }
+
     pub(super) fn open_at(path: &Path, clock: fn() -> SystemTime) -> io::Result<Arc<Self>> {
         let file = OpenOptions::new()
             .read(true)
@@ -69,6 +77,12 @@ impl Ledger {
             .truncate(false)
             .mode(0o600)
             .open(path)?;
+        // Whoever joins learns from it that somebody is there; nobody waits for it.
+        let _ = file.try_lock();
+        Self::of(file, clock)
+    }
+
+    fn of(file: File, clock: fn() -> SystemTime) -> io::Result<Arc<Self>> {
         let mut bytes = Vec::new();
         (&file).take(MOST * PAGE as u64).read_to_end(&mut bytes)?;
         let mut pages = bytes.chunks(PAGE);
@@ -266,6 +280,26 @@ mod tests {
         }
         let length = std::fs::metadata(&path).unwrap().len();
         assert_eq!(length, 3 * PAGE as u64);
+    }
+
+    #[test]
+    fn who_joins_finds_what_was_sent_unless_somebody_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls");
+        let refused = |kind| assert_eq!(Ledger::join(&path).unwrap_err().kind(), kind);
+        refused(io::ErrorKind::NotFound);
+        let ledger = Ledger::open(&path).unwrap();
+        ledger.book("https://a.example", b"one").unwrap().send();
+        refused(io::ErrorKind::WouldBlock);
+        drop(ledger);
+        let joined = Ledger::join(&path).unwrap();
+        let book = joined.book("https://a.example", b"one").unwrap();
+        book.send();
+        assert_eq!(count(&book), 2);
+        refused(io::ErrorKind::WouldBlock);
+        // Who opens it waits for nobody.
+        let ledger = Ledger::open(&path).unwrap();
+        assert_eq!(count(&ledger.book("https://a.example", b"one").unwrap()), 2);
     }
 
     #[test]

@@ -176,3 +176,37 @@ async fn faults_alone_open_the_circuit_and_a_fault_now_and_then_does_not() {
     assert!(!pace.silences().0 && recoveries.has_changed().unwrap());
     assert!(pace.turn(Priority::Revocation).await.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_another_process_sends_counts_as_sent_here_and_as_late_as_any() {
+    let pace = paced(10, 10, 4);
+    let start = Instant::now();
+    for _ in 0..5 {
+        pace.lend(&pace.1).await.unwrap();
+    }
+    for _ in 0..5 {
+        drop(pace.turn(Priority::Ordinary).await.unwrap());
+    }
+    assert!(start.elapsed() < Duration::from_millis(100));
+    // The own ones were answered at once; five of them may go a second later, and
+    // the others not before a second that those may have been on their way.
+    for _ in 0..5 {
+        drop(pace.turn(Priority::Revocation).await.unwrap());
+    }
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    pace.lend(&pace.1).await.unwrap();
+    assert!(
+        start.elapsed() >= Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silence_that_another_process_was_asked_for_is_kept() {
+    let pace = paced(10, 10, 4);
+    pace.be_silent(Duration::from_secs(60));
+    let refusal = pace.turn(Priority::Revocation).await.unwrap_err();
+    assert_eq!(refusal.after, Duration::from_secs(60));
+    assert_eq!(pace.lend(&pace.1).await.unwrap_err().reason, refusal.reason);
+}
