@@ -223,6 +223,10 @@ impl Upstream for Hydden {
         self.client.is_refused()
     }
 
+    fn is_refused_all(&self) -> bool {
+        self.client.is_refused_all()
+    }
+
     fn brake(&self, stopped: bool) {
         self.client.brake(stopped);
     }
