@@ -1,12 +1,7 @@
 //! Who else sends calls with the same credentials: a running server, which is asked
 //! for each call, or nobody, and then the ledger of calls is kept.
 
-use std::{
-    io,
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -50,6 +45,23 @@ impl Beside {
 struct Running(Server);
 
 impl Running {
+    async fn once(&self, budget: &Tenant) -> Result<(), PutOff> {
+        let Some(answer) = self.ask(json!({ "budget": budget.hex() })).await else {
+            return Ok(());
+        };
+        let put_off = |millis| PutOff {
+            after: Duration::from_millis(millis),
+            reason: answer["reason"].as_str().unwrap_or_default().to_owned(),
+        };
+        if let Some(millis) = answer["afterMillis"].as_u64() {
+            return Err(put_off(millis));
+        }
+        match answer["at"].as_i64() {
+            Some(at) if now() - at > STALE => Err(put_off(0)),
+            _ => Ok(()),
+        }
+    }
+
     async fn ask(&self, question: Value) -> Option<Value> {
         let asked = self.0.post("/calls", Some(question.to_string())).await;
         // One that has ended, or does not know the question, counts nothing.
@@ -60,32 +72,21 @@ impl Running {
 #[async_trait]
 impl Host for Running {
     async fn turn(&self, budget: &Tenant) -> Result<(), PutOff> {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let question = json!({ "budget": budget.hex() });
-            let Ok(answer) = timeout(left, self.ask(question)).await else {
-                return Err(PutOff {
-                    after: PATIENCE,
-                    reason: "the running server needs all calls that the application allows".into(),
-                });
-            };
-            let Some(answer) = answer else { return Ok(()) };
-            let Some(after) = answer["afterMillis"].as_u64() else {
-                match answer["at"].as_i64() {
-                    Some(at) if now() - at > STALE => continue,
-                    _ => return Ok(()),
+        let asking = async {
+            loop {
+                match self.once(budget).await {
+                    Err(put_off) if put_off.after < PATIENCE => sleep(put_off.after).await,
+                    answered => return answered,
                 }
-            };
-            let after = Duration::from_millis(after);
-            if Instant::now() + after > end {
-                return Err(PutOff {
-                    after,
-                    reason: answer["reason"].as_str().unwrap_or_default().to_owned(),
-                });
             }
-            sleep(after).await;
-        }
+        };
+        let asked = timeout(PATIENCE, asking).await;
+        asked.unwrap_or_else(|_| {
+            Err(PutOff {
+                after: PATIENCE,
+                reason: "the running server needs all calls that the application allows".into(),
+            })
+        })
     }
 
     async fn silence(&self, budget: &Tenant, pause: Duration) {
