@@ -86,6 +86,7 @@
 //! connection's to give back, unless two looks right before show that it is gone. They stay desired; what is wanted of a pair is that
 //! it is desired and its user is not withdrawn. The user's lane waits for those of
 //! the groups, and an activation only makes the difference again.
+//! Of whoever was linked since the last import that is read first, once for everybody.
 //! Where the account can be ended and that waits for a look at a group, the same
 //! is done meanwhile, and the end of the account waits for none of them.
 //!

@@ -36,6 +36,8 @@ fn example(application: Application) -> Example {
         | Application::Declared
         | Application::DeclaredById
         | Application::DeclaredForEver
+        | Application::DeclaredLinked
+        | Application::DeclaredFound
         | Application::DeclaredInventory => Example {
             company: json!({
                 "users": users,

@@ -41,6 +41,7 @@ mod hazards;
 mod hydden;
 mod leavers;
 mod lifecycle;
+mod linked;
 mod lists;
 mod load;
 mod log;

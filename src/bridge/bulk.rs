@@ -42,6 +42,7 @@ use crate::{
 
 mod addresses;
 mod answers;
+mod linked;
 mod rehearsal;
 
 pub use rehearsal::{Foreseen, Look, Rehearsed, Then};
@@ -134,6 +135,8 @@ struct Work<'s> {
     /// Operations of which it cannot be told now whether the account has the new
     /// address by now.
     unread: HashMap<usize, Failure>,
+    /// Operations of which it cannot be told now whom they would have to take out.
+    unknown: HashMap<usize, Failure>,
     /// Who is in Groups that are to be deleted besides their members.
     others: HashMap<usize, Others>,
     /// The held request that this is.
@@ -165,6 +168,7 @@ impl<'s> Work<'s> {
             bodies: vec![String::new(); request.operations.len()],
             stopped: Vec::new(),
             unread: HashMap::new(),
+            unknown: HashMap::new(),
             others: HashMap::new(),
             closes,
             dropped: vec![0; request.operations.len()],
@@ -275,6 +279,7 @@ impl Work<'_> {
     async fn part(&mut self, part: Units) {
         self.follow_accounts(&part).await;
         self.look_into_doomed(&part).await;
+        self.know_members(&part).await;
         let units = self.units(&part);
         let left = self.most_errors.saturating_sub(self.errors());
         let outcomes = match self.session.write_all(units, left).await {
@@ -344,6 +349,7 @@ impl Work<'_> {
                 }
                 writes.push(match missing {
                     Some(need) => Write::Refused(depends_on(self.name(need)).into()),
+                    None if self.unknown.contains_key(place) => Write::Refused(WriteError::Missing),
                     None => self.write(*place).unwrap_or_else(Write::Refused),
                 });
             }
@@ -454,7 +460,8 @@ impl Work<'_> {
         let culprit = unit.get(at).copied().unwrap_or_default();
         let (of, id) = self.aim(culprit);
         let nests = matches!(error, WriteError::UnknownMembers(_)) && self.nests(culprit);
-        let mut why = self.unless_unread(culprit, write_failed(error, of, &id));
+        let why = self.unless_unread(culprit, write_failed(error, of, &id));
+        let mut why = self.unless_unknown(culprit, why);
         if let Failure::Stopped(stopped) = &why {
             self.stopped.push((culprit, (**stopped).clone()));
         }

@@ -265,6 +265,7 @@ impl Session {
         put: bool,
     ) -> Result<Written, Failure> {
         let key = known(Group, id)?;
+        self.know_members(id, &change.members).await?;
         let store = &self.bridge.store;
         let actor = Actor {
             put,

@@ -17,7 +17,7 @@ use crate::{
         drift,
         state::{Existence, ObservedAccount},
     },
-    store::{Actor, FoundGroup, FoundUser, GroupRow, Imported, UserRow, Watch, WithUnknown},
+    store::{self, Actor, FoundGroup, FoundUser, GroupRow, Imported, UserRow, Watch, WithUnknown},
     upstream::{
         RemoteGroup, RemoteMember, RemoteProfile, RemoteUser, UpstreamError, in_background,
         looking_ahead,
@@ -149,6 +149,7 @@ impl Session {
         // what is written upstream from here on is younger than what it shows.
         let since = store.import_mark(clock::now() - self.lag()).await;
         let since = since.map_err(store_failed)?;
+        let began = self.begin_reading().await?;
         let mut reading = self.read_whole(progress).await?;
         let (mut twins, mut left) = (HashSet::new(), Vec::new());
         if upstream.has_families() {
@@ -173,6 +174,7 @@ impl Session {
         }
         twins::disown(&mut reading, &twins);
         let (left_out, unread) = (reading.left_out(), reading.unread.len() as u64);
+        let whole = reading.whole;
         let several = reading.several();
         let names = reading.groups.iter().map(|(group, _)| group.name.clone());
         let names: Vec<String> = names.collect();
@@ -196,8 +198,16 @@ impl Session {
             let gone = store.forget_beside(self.connection.key, since, names, actor.clone());
             gone.await.map_err(store_failed)?;
         }
+        let linked = store.anyone_linked(self.connection.key).await;
+        let linked = linked.map_err(store_failed)?.then(|| found.clone());
         let seen = store.import(self.connection.key, since, users, found, gone, actor);
         let seen = seen.await.map_err(store_failed)?;
+        if let Some(found) = linked {
+            let reading = store::Reading { whole, ..began };
+            let lanes = store.learn_linked(self.connection.key, reading, found, self.actor());
+            let lanes = lanes.await.map_err(store_failed)?;
+            self.connection.lanes.kick_all(lanes);
+        }
         self.note_seen().await?;
         self.seek_unknown(&listed).await?;
         if upstream.has_families() {
@@ -249,11 +259,16 @@ impl Session {
             .read_groups(&groups, &|done| progress(at(done)))
             .await?;
         let met: HashSet<&str> = read.iter().map(|(group, _)| group.name.as_str()).collect();
-        let unread = groups.iter().filter(|it| !met.contains(it.name.as_str()));
+        let is_met = |it: &RemoteGroup| met.contains(it.name.as_str());
+        let whole = groups
+            .iter()
+            .all(|it| it.read_only.is_some() || !it.unreadable && is_met(it));
+        let unread = groups.iter().filter(|it| !is_met(it));
         Ok(Reading {
             users,
             unread: unread.cloned().collect(),
             groups: read,
+            whole,
         })
     }
 
@@ -341,7 +356,11 @@ impl Session {
         })
     }
 
-    fn found_group(&self, remote: &RemoteGroup, members: Vec<RemoteMember>) -> FoundGroup {
+    pub(super) fn found_group(
+        &self,
+        remote: &RemoteGroup,
+        members: Vec<RemoteMember>,
+    ) -> FoundGroup {
         let upstream = &self.connection.upstream;
         let mut attributes = upstream.group_attributes(remote);
         upstream.adorn_group(&mut attributes, &remote.name);

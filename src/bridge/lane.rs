@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     time::Instant,
 };
 
@@ -121,6 +121,8 @@ struct Inner {
     /// What was done before is not known.
     began: Instant,
     others: OnceLock<Others>,
+    /// Somebody may leave of whom it has to be read what they have.
+    unread: Notify,
 }
 
 /// Where lanes of other connections are woken.
@@ -158,6 +160,7 @@ impl Lanes {
             retries: Retries::default(),
             began: Instant::now(),
             others: OnceLock::new(),
+            unread: Notify::new(),
         }))
     }
 
@@ -167,6 +170,10 @@ impl Lanes {
 
     pub(super) fn know_others(&self, others: Others) {
         let _ = self.0.others.set(others);
+    }
+
+    pub(super) async fn when_somebody_leaves_unread(&self) {
+        self.0.unread.notified().await;
     }
 
     /// Starts or wakes a lane.

@@ -38,6 +38,7 @@ mod held;
 mod import;
 mod lane;
 mod lending;
+mod linked;
 mod lists;
 mod offered;
 mod operator;
@@ -161,6 +162,7 @@ pub struct Connection {
     /// By the last import that came to its end.
     unread: watch::Sender<Vec<UnreadGroup>>,
     reconciling: Mutex<reconcile::Reconciling>,
+    read_at: linked::ReadAt,
 }
 
 impl Connection {
@@ -299,6 +301,7 @@ impl Bridge {
                 imported: watch::Sender::new(None),
                 unread: watch::Sender::default(),
                 reconciling: Mutex::default(),
+                read_at: linked::ReadAt::default(),
             }));
         }
         sharing::wake(&engine, woken, &connections);
@@ -323,6 +326,7 @@ impl Bridge {
         });
         bridge.heed_switch();
         bridge.keep_watch();
+        bridge.read_for_leavers();
         Ok(bridge)
     }
 

@@ -82,6 +82,9 @@ impl Check {
                     for finding in at_same_tenant(&config, connection) {
                         report.say(&finding);
                     }
+                    for finding in leavers(connection, &*upstream) {
+                        report.say(&finding);
+                    }
                     let found = runtime.block_on(live(&*upstream, &beside));
                     found.iter().for_each(|finding| report.say(finding));
                     report.table(upstream.capabilities());
@@ -148,6 +151,41 @@ fn not_now(upstream: &dyn Upstream, put_off: &PutOff) -> Finding {
         ),
         "check again after that; what a server sends meanwhile waits as well",
     )
+}
+
+/// What makes ends of access slower, or finds them later, where accounts stay.
+fn leavers(connection: &Connection, upstream: &dyn Upstream) -> Vec<Finding> {
+    let can = upstream.capabilities();
+    if !can.withdraws() {
+        return Vec::new();
+    }
+    let application = &can.application;
+    let mut findings = Vec::new();
+    let mut say = |what: String, remedy: &str| {
+        findings.push(Finding {
+            remedy: Some(remedy.to_owned()),
+            ..good(&what)
+        });
+    };
+    if !upstream.lists_users() {
+        say(
+            format!(
+                "accounts of {application} cannot be ended or listed: what somebody has there is \
+                 read when they leave, or are taken out of a group"
+            ),
+            "declare list_users, so that an import knows it before",
+        );
+    }
+    if !connection.policy.import_at_start {
+        say(
+            format!(
+                "accounts of {application} cannot be ended, and nothing is imported: a membership \
+                 that was given there by hand outlives its User"
+            ),
+            "let it be imported now and then (import)",
+        );
+    }
+    findings
 }
 
 /// The other connections at the same tenant, as far as is known.

@@ -25,6 +25,7 @@ mod counts;
 mod drift;
 mod found;
 mod guard;
+mod linked;
 mod lists;
 mod observing;
 mod resources;
@@ -47,6 +48,7 @@ pub use guard::{
     Age, Doomed, Guarding, Hold, HoldId, HoldState, KEPT, Kept, Late, Others, Rail, Recovery,
     Request, Room, ShownMember, Watch, Watched, Why,
 };
+pub use linked::{Linked, Reading, Unsure};
 pub use lists::{Among, Item, ListError, Listing, Mark, Members, Select, Start};
 pub use observing::Observing;
 pub use resources::{
@@ -133,6 +135,7 @@ pub enum Health {
 pub trait Store:
     Addresses
     + Guarding
+    + Linked
     + Observing
     + Returning
     + Sharing

@@ -418,6 +418,9 @@ pub struct UserLearned {
     pub upstream_id: Option<String>,
     /// Who must have nothing has an account of which nothing was known.
     pub found: bool,
+    /// The account was there before it was known to be the user's, so what it is a member
+    /// of has to be read yet.
+    pub linked: bool,
     /// An account that is there is taken for what a creation has made of which no answer
     /// came.
     pub taken_over: Option<TakenOver>,

@@ -373,6 +373,8 @@ pub struct Outcome {
     /// The application's id of the account, or of the group that was made, where
     /// the answer tells it.
     pub upstream_id: Option<String>,
+    /// The account was there before, whoever made it.
+    pub linked: bool,
     /// What the member has of the family after a call that was done, where there is
     /// something and the answers tell it.
     pub holding: Option<Holding>,

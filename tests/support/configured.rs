@@ -11,6 +11,10 @@ pub enum Application {
     DeclaredById,
     /// The same without a call to deactivate a user.
     DeclaredForEver,
+    /// The same where Users are linked to the accounts that are there.
+    DeclaredLinked,
+    /// The same where accounts are on no list, and only found.
+    DeclaredFound,
     /// Hydden.Control as a declaration.
     DeclaredInventory,
     Snyk,
@@ -20,7 +24,12 @@ impl Application {
     /// The kind of the simulator.
     pub(super) fn kind(self) -> &'static str {
         match self {
-            Self::Opsera | Self::Declared | Self::DeclaredById | Self::DeclaredForEver => "opsera",
+            Self::Opsera
+            | Self::Declared
+            | Self::DeclaredById
+            | Self::DeclaredForEver
+            | Self::DeclaredLinked
+            | Self::DeclaredFound => "opsera",
             Self::Hydden | Self::DeclaredInventory => "hydden",
             Self::Snyk => "snyk",
         }
@@ -59,16 +68,9 @@ impl Application {
                 )
                 .replace("groupMemberEmailAddresses", "groupMemberUserIds")
                 .replace("batch = 1000\n", "batch = 1\n"),
-            Self::DeclaredForEver => {
-                let (before, rest) = opsera
-                    .split_once("[connection.upstream.operations.deactivate_user]")
-                    .expect("a call to deactivate a user");
-                let (_, after) = rest.split_once("\n\n").expect("a call after it");
-                let (after, _) = after
-                    .split_once("[connection.upstream.notes]")
-                    .expect("notes");
-                format!("{before}{after}")
-            }
+            Self::DeclaredForEver => for_ever(opsera),
+            Self::DeclaredLinked => linked(opsera),
+            Self::DeclaredFound => without(&linked(opsera), "operations.list_users"),
             Self::DeclaredInventory => include_str!("../data/hydden-as-rest.toml").to_owned(),
         };
         let line = |line: &str| match line.split(' ').next() {
@@ -78,6 +80,29 @@ impl Application {
         };
         Some(text.lines().map(line).collect())
     }
+}
+
+/// Without one of its tables.
+fn without(declaration: &str, table: &str) -> String {
+    let name = format!("[connection.upstream.{table}]");
+    let (before, rest) = declaration.split_once(&name).expect(table);
+    let after = rest.split_once("\n\n").map_or("", |(_, after)| after);
+    format!("{before}{after}")
+}
+
+fn for_ever(declaration: &str) -> String {
+    let unsaid = without(declaration, "notes");
+    without(&unsaid, "operations.deactivate_user")
+}
+
+fn linked(declaration: &str) -> String {
+    let unmade = without(&for_ever(declaration), "operations.create_user");
+    unmade
+        .replace(
+            "known_by = \"email\"\n",
+            "known_by = \"email\"\nlink = true\n",
+        )
+        .replace("[\"create_user\", \"create_group\"]", "[\"create_group\"]")
 }
 
 /// What most tests want, unless a test says otherwise.

@@ -27,6 +27,9 @@ pub(in crate::bridge) async fn user_turn(
     told: Option<&mut Told>,
 ) -> (UserLearned, Pause) {
     let (mut learned, pause) = work_off(upstream, turn).await;
+    // Somebody else may have made it, too.
+    let found = learned.found || learned.taken_over.is_some();
+    learned.linked |= found && upstream.capabilities().withdraws();
     match told {
         Some(told) => {
             let pause = judge_end(&mut learned, told).unwrap_or(pause);
@@ -162,6 +165,7 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
         match result {
             Ok(outcome) => {
                 learned.had_nothing = is_end_of_nothing(&operation, &outcome);
+                learned.linked |= outcome.linked;
                 learned.upstream_id = outcome.upstream_id.or(learned.upstream_id);
                 note_success(&operation, &work.wanted, &mut observed);
                 learned.recreated |= returning && matches!(operation, Operation::CreateUser { .. });

@@ -28,6 +28,8 @@ pub(super) struct Reading {
     pub(super) groups: Vec<(RemoteGroup, Vec<RemoteMember>)>,
     /// Groups that are there and whose members could not be read.
     pub(super) unread: Vec<RemoteGroup>,
+    /// Those of all that can be written could be.
+    pub(super) whole: bool,
 }
 
 impl Reading {

@@ -185,6 +185,7 @@ mod tests {
                 group(true, vec![member("3", "Twin@x"), member("1", "ann@x")]),
             ],
             unread: Vec::new(),
+            whole: true,
         };
         let twins = of(&reading);
         assert_eq!(twins, HashSet::from(["twin@x".to_owned()]));
@@ -205,6 +206,7 @@ mod tests {
             users: vec![user("1", "ann@x")],
             groups: vec![group(false, vec![member("m7", "ann@x")])],
             unread: Vec::new(),
+            whole: true,
         };
         assert!(of(&reading).is_empty());
     }

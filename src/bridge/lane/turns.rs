@@ -202,6 +202,11 @@ impl Lanes {
         };
         let Some(turn) = self.0.store.begin_user_turn(key).await? else {
             self.with(Lane::User(key), |state| state.waits = None);
+            if self.0.upstream.capabilities().withdraws()
+                && self.0.store.is_leaver_unread(key).await?
+            {
+                self.0.unread.notify_one();
+            }
             return Ok(None);
         };
         point!("user-turn.taken");

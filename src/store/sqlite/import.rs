@@ -129,7 +129,7 @@ async fn follow_addresses(writer: &Writer, import: &Import, users: &[FoundUser])
 
 /// What is told of a group is written with what it tells of: the row with its
 /// first members, and every further portion by itself.
-async fn import_group(
+pub(super) async fn import_group(
     writer: &Writer,
     mut found: FoundGroup,
     import: &Import,

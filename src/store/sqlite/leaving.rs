@@ -14,7 +14,8 @@ use crate::{
 use super::{
     addresses, audit, begun,
     fault::Result,
-    given_back, giving, gone, guard, holdings, late, owners, protected, raised, refusals, removals,
+    given_back, giving, gone, guard, holdings, late, linked, owners, protected, raised, refusals,
+    removals,
     row::check,
     seats,
     users::{self, UNJUDGED, User},
@@ -141,6 +142,9 @@ fn bury(db: &Connection, user: &mut User, at: Millis) -> Result<Vec<GroupKey>> {
         Withdrawal::Meanwhile | Withdrawal::Unended => Withdrawal::No,
         other => other,
     };
+    if user.withdrawn != Withdrawal::No && user.observed.existence == Existence::Present {
+        linked::note_left(db, user.key)?;
+    }
     user.tombstone = Some(at);
     user.version += 1;
     user.modified = at;
@@ -266,6 +270,14 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
                            AND (g.tombstone IS NULL OR u.withdrawn <> 0 OR u.existence <> 0)
                        OR g.tombstone IS NOT NULL AND u.withdrawn <> 0 AND m.managed = 1
                            AND m.observed <> 0))
+               -- Nor does it before a reading has told what the account has, where it stays;
+               -- of whoever has it next that one asks.
+               AND NOT EXISTS (SELECT 1 FROM linked l
+                   WHERE l.user_key = u.key AND u.withdrawn <> 0 AND u.existence = 1
+                     AND (l.waits = 1 OR NOT EXISTS (
+                       SELECT 1 FROM users s
+                       WHERE s.connection = u.connection AND s.account_key = u.account_key
+                         AND s.tombstone IS NULL)))
                -- What may still land here must not become the successor's, nor
                -- take away what the successor has; where the account stays it is
                -- the successor's to put right, and so is a role that comes late.
@@ -326,6 +338,7 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
         )?
         .query_row(params![connection, account], |row| row.get(0))
         .optional()?;
+    linked::hand_over(db, key, successor.filter(|_| stays))?;
     let Some(mut next) = successor
         .map(|key| users::by_key(db, key))
         .transpose()?

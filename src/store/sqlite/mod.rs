@@ -64,6 +64,7 @@ mod lanes;
 mod late;
 mod leaving;
 mod left_alone;
+mod linked;
 mod list;
 mod lost;
 mod members;

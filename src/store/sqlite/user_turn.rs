@@ -17,7 +17,7 @@ use super::{
     fault::Result,
     given_back, holdings, lanes,
     late::{self, Sent},
-    leaving, offered, seats, sharing, unasked,
+    leaving, linked, offered, seats, sharing, unasked,
     users::{self, UNJUDGED, User},
     withdrawal::{self, Withdrawal},
 };
@@ -165,6 +165,9 @@ pub(super) fn end(
     }
     if learned.settled && !is_kept {
         user.unsure = 0;
+    }
+    if learned.linked && user.observed.existence == Existence::Present {
+        linked::note(db, user.key)?;
     }
     note_unanswered(db, user.key, &learned.calls, at)?;
     if learned.settled && !late::is_doubted_account(db, user.key)? {

@@ -589,6 +589,12 @@ pub(super) fn change(
         ended_elsewhere::take_over(db, &mut user)?;
     }
     put(db, &mut user, &next, actor.at)?;
+    if user.account_key != before.account_key {
+        for before in leaving::predecessors(db, &user)? {
+            leaving::finish(db, before)?;
+            user = by_key(db, user.key)?.unwrap_or(user);
+        }
+    }
     if otherwise {
         addresses::note_otherwise(db, user.key)?;
     }

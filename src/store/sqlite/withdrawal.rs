@@ -20,6 +20,7 @@ use super::{
     ended_elsewhere,
     fault::Result,
     lanes,
+    linked::{self, unread},
     row::id_at,
     seats, unasked,
     users::{self, User},
@@ -87,7 +88,8 @@ const ARRIVED: &str = concat!(
      WHERE u.connection = ?1 AND u.withdrawn <> 0 AND u.withdrawn = 1
        AND NOT EXISTS (SELECT 1 FROM memberships m, groups g WHERE ",
     open!(),
-    ")"
+    ") AND NOT ",
+    unread!()
 );
 
 /// The account cannot be ended, so its memberships are: those that are known to
@@ -138,14 +140,24 @@ fn take_away(db: &Connection, user: &mut User, all: bool, how: Withdrawal) -> Re
     .execute([user.key])?;
     user.withdrawn = how;
     users::save(db, user)?;
+    if user.tombstone.is_some() {
+        linked::note_left(db, user.key)?;
+    }
+    let groups = open_groups(db, user.key)?;
+    Ok(groups.into_iter().map(Lane::Group).collect())
+}
+
+/// The groups for whose lanes a withdrawal waits.
+pub(super) fn open_groups(db: &Connection, user: i64) -> Result<Vec<GroupKey>> {
     let mut select = db.prepare_cached(OPEN)?;
-    let groups = select.query_map([user.key], |row| Ok(Lane::Group(GroupKey(row.get(0)?))))?;
+    let groups = select.query_map([user], |row| row.get(0).map(GroupKey))?;
     Ok(groups.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Whether it waits for the lanes of groups.
+/// Whether it waits for the lanes of groups, or for a reading of them.
 pub(super) fn is_open(db: &Connection, user: &User) -> Result<bool> {
-    Ok(user.withdrawn == Withdrawal::Begun && db.prepare_cached(OPEN)?.exists([user.key])?)
+    Ok(user.withdrawn == Withdrawal::Begun
+        && (db.prepare_cached(OPEN)?.exists([user.key])? || linked::is_unread(db, user.key)?))
 }
 
 /// How it ended, when it has.

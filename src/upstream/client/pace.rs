@@ -310,8 +310,8 @@ impl Pace {
     /// It was asked for silence.
     pub(super) fn be_silent(&self, pause: Duration) {
         self.change(|state| {
-            state.silence.remember(pause, Instant::now());
-            state.note_silence(pause);
+            state.silence.remember([Some(pause), None], Instant::now());
+            state.note_silence(pause, true);
         });
     }
 

@@ -75,7 +75,7 @@ impl Rest {
 
     async fn link(&self, account: &str) -> Result<Outcome, UpstreamError> {
         match self.look_for_account(account).await.map_err(unsent)? {
-            Some(found) if found.active => Ok(of_account(found.upstream_id)),
+            Some(found) if found.active => Ok(linked(found.upstream_id)),
             Some(found) => self.revive(account, found).await,
             None => Err(barred(
                 "there is no such account, and none is made from here",
@@ -88,7 +88,8 @@ impl Rest {
         if !self.settings.has(Name::ReactivateUser) {
             return Err(barred("the account that is there is not active"));
         }
-        self.activate(account, found.upstream_id).await
+        let id = self.activate(account, found.upstream_id).await?.upstream_id;
+        Ok(linked(id))
     }
 
     /// The one of an id. A call that names it by its address goes to where it is by
@@ -306,6 +307,14 @@ fn of_account(upstream_id: Option<String>) -> Outcome {
     Outcome {
         upstream_id,
         ..Outcome::default()
+    }
+}
+
+/// One that was there before.
+fn linked(upstream_id: Option<String>) -> Outcome {
+    Outcome {
+        linked: true,
+        ..of_account(upstream_id)
     }
 }
 

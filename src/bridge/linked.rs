@@ -1,0 +1,213 @@
+//! Who is linked to an account that was there already may be in groups in which an
+//! import has only counted them. While that is not known a removal would leave them
+//! there and be told as done. So the groups are read before anything is taken away: all
+//! of them, once for everybody, when somebody leaves and the account cannot be ended;
+//! the one group, where a request takes out of it.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use super::{
+    Bridge, Failure, Session, clock,
+    reads::Reads,
+    session::{COME_AGAIN, store_failed},
+};
+use crate::{
+    plan::state::GroupKey,
+    scim::{patch::MemberChange, resource::ResourceId},
+    store::{ImportMark, Millis, Reading},
+    upstream::{RemoteGroup, UpstreamError, ahead},
+};
+
+/// First and longest time until groups that could not be read are read again.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+
+/// When the groups were last read for a request; whoever holds it reads.
+pub(super) type ReadAt = tokio::sync::Mutex<HashMap<GroupKey, ImportMark>>;
+
+/// Whom a request takes out of a group.
+#[derive(Debug, Default)]
+struct Taken {
+    named: Vec<ResourceId>,
+    /// Everybody whom it does not name.
+    whole: bool,
+}
+
+impl Taken {
+    fn by(changes: &[MemberChange]) -> Self {
+        let mut taken = Self::default();
+        for change in changes {
+            taken.add(change);
+        }
+        taken
+    }
+
+    fn add(&mut self, change: &MemberChange) {
+        match change {
+            MemberChange::Add(_) => {}
+            MemberChange::Remove(ids) => {
+                let ids = ids.iter().filter_map(|id| ResourceId::parse(id));
+                self.named.extend(ids);
+            }
+            MemberChange::RemoveAll | MemberChange::Replace(_) | MemberChange::RemoveWhere(_) => {
+                self.whole = true
+            }
+            MemberChange::Hitting(change) => self.add(change),
+        }
+    }
+}
+
+impl Bridge {
+    /// Reads what leavers have of whom that is not known; the tasks live on the
+    /// engine's runtime and end with it.
+    pub(super) fn read_for_leavers(self: &Arc<Self>) {
+        for connection in &self.connections {
+            if !connection.upstream.capabilities().withdraws() {
+                continue;
+            }
+            if let Some(session) = self.own_session(&connection.name, "read of leavers") {
+                self.engine.spawn(session.read_for_leavers());
+            }
+        }
+    }
+}
+
+impl Session {
+    async fn read_for_leavers(self) {
+        let mut pause = AGAIN.0;
+        loop {
+            match ahead(self.read_for_those_who_wait()).await {
+                Ok(false) => {
+                    pause = AGAIN.0;
+                    self.connection.lanes.when_somebody_leaves_unread().await;
+                    continue;
+                }
+                Ok(true) => tracing::warn!(
+                    connection = %self.connection.name,
+                    "users leave, and some groups in which they may be cannot be read"
+                ),
+                Err(error) => tracing::warn!(
+                    connection = %self.connection.name, %error,
+                    "users leave, and the groups in which they may be cannot be read"
+                ),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(AGAIN.1);
+        }
+    }
+
+    /// Whether somebody still waits after it.
+    async fn read_for_those_who_wait(&self) -> Result<bool, Failure> {
+        let (store, c) = (&self.bridge.store, self.connection.key);
+        let _one = self.connection.read_at.lock().await;
+        if !store.leavers_unread(c).await.map_err(store_failed)? {
+            return Ok(false);
+        }
+        let mut reading = self.begin_reading().await?;
+        let upstream = self.connection.upstream.as_ref();
+        let groups = upstream.groups().await.map_err(|e| self.unreadable(&e))?;
+        let mut reads = Reads::after(false);
+        let mut found = Vec::with_capacity(groups.len());
+        reading.whole = true;
+        for group in groups.iter().filter(|group| group.read_only.is_none()) {
+            match upstream.members(&group.name).await {
+                Ok(members) => {
+                    reads.read();
+                    found.push(self.found_group(group, members));
+                }
+                Err(UpstreamError::Missing { .. }) => {}
+                Err(error) => {
+                    let of_one = reads.of_one_group(upstream, error).await;
+                    of_one.map_err(|error| self.unreadable(&error))?;
+                    reads.failed();
+                    reading.whole = false;
+                }
+            }
+        }
+        let lanes = store.learn_linked(c, reading, found, self.actor()).await;
+        self.connection.lanes.kick_all(lanes.map_err(store_failed)?);
+        store.leavers_unread(c).await.map_err(store_failed)
+    }
+
+    /// A reading that begins now, of no group yet.
+    pub(super) async fn begin_reading(&self) -> Result<Reading, Failure> {
+        let store = &self.bridge.store;
+        let began = store.import_mark(Millis::MAX).await.map_err(store_failed)?;
+        let since = store.import_mark(clock::now() - self.lag()).await;
+        Ok(Reading {
+            began,
+            since: since.map_err(store_failed)?,
+            whole: false,
+        })
+    }
+
+    /// Reads a group out of which a request takes somebody, where users may be in it of
+    /// whom that is not known. An error when it cannot be read now: what was only
+    /// taken away here would be told as done.
+    pub(super) async fn know_members(
+        &self,
+        id: &str,
+        changes: &[MemberChange],
+    ) -> Result<(), Failure> {
+        let Taken { named, whole } = Taken::by(changes);
+        let Some(id) = ResourceId::exact(id).filter(|_| whole || !named.is_empty()) else {
+            return Ok(());
+        };
+        let (store, c) = (&self.bridge.store, self.connection.key);
+        let unsure = store.unsure_in(c, id, named.clone(), whole).await;
+        if unsure.map_err(store_failed)?.is_none() {
+            return Ok(());
+        }
+        // It goes on when the answer does not wait any longer, and serves the next one.
+        let session = self.clone();
+        let read = async move { ahead(session.read_one(id, named, whole)).await };
+        let read = self.bridge.engine.spawn(read);
+        match tokio::time::timeout_at(self.deadline(), read).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a reading of a group ended abnormally");
+                Err(Failure::Internal)
+            }
+            Err(_) => Err(Failure::Later {
+                seconds: COME_AGAIN,
+                detail: format!(
+                    "who is in the Group in {} is being read, as Users may be in it of whom that \
+                     is not known yet; nothing was changed",
+                    self.application()
+                ),
+            }),
+        }
+    }
+
+    async fn read_one(
+        &self,
+        id: ResourceId,
+        named: Vec<ResourceId>,
+        whole: bool,
+    ) -> Result<(), Failure> {
+        let (store, c) = (&self.bridge.store, self.connection.key);
+        let mut read_at = self.connection.read_at.lock().await;
+        let unsure = store.unsure_in(c, id, named, whole).await;
+        let Some(unsure) = unsure.map_err(store_failed)? else {
+            return Ok(());
+        };
+        let last = read_at.get(&unsure.group);
+        if last.is_some_and(|last| *last >= unsure.number) {
+            return Ok(());
+        }
+        let reading = self.begin_reading().await?;
+        let group = RemoteGroup {
+            name: unsure.name,
+            ..RemoteGroup::default()
+        };
+        let members = match self.connection.upstream.members(&group.name).await {
+            Ok(members) => members,
+            Err(UpstreamError::Missing { .. }) => return Ok(()),
+            Err(error) => return Err(self.unreadable(&error)),
+        };
+        let found = vec![self.found_group(&group, members)];
+        let lanes = store.learn_linked(c, reading, found, self.actor()).await;
+        self.connection.lanes.kick_all(lanes.map_err(store_failed)?);
+        read_at.insert(unsure.group, reading.began);
+        Ok(())
+    }
+}
