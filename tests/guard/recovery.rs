@@ -529,7 +529,6 @@ async fn a_first_import_that_fails_keeps_a_removal_waiting_for_no_minute() {
     let rules = "guard = {}\nimport = \"start\"\nread_lag = \"100ms\"\nsync_wait = \"200ms\"";
     let mut world = World::with(rules, &["--empty"]).await;
     world.stop_bridge();
-    world.put_store(None);
     let unreadable = json!({ "rules": [{ "failure": "error_before", "operation": "list_users" }] });
     world.faults(unreadable).await;
     tokio::task::block_in_place(|| world.start_bridge());

@@ -7,7 +7,11 @@
 use rusqlite::{Connection, params};
 use serde_json::json;
 
-use crate::{plan::state::Existence, scim::resource::Attributes, store::Millis};
+use crate::{
+    plan::state::Existence,
+    scim::resource::Attributes,
+    store::{Millis, UserRow},
+};
 
 use super::{
     audit,
@@ -67,6 +71,13 @@ pub(super) fn is_noted(db: &Connection, key: i64) -> Result<bool> {
     Ok(db
         .prepare_cached("SELECT 1 FROM users WHERE key = ?1 AND ended_elsewhere IS NOT NULL")?
         .exists([key])?)
+}
+
+/// The row with what its attributes say, where they are asked for.
+pub(super) fn as_shown(row: &UserRow) -> UserRow {
+    let mut shown = row.clone();
+    shown.account.active = false;
+    shown
 }
 
 /// The account is this connection's from here on: it was ended, and is made anew if it

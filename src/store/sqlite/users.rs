@@ -544,7 +544,11 @@ pub(super) fn change(
         };
         row
     });
-    let Some(next) = next.filter(|next| *next != before) else {
+    let ended = ended_elsewhere::is_noted(db, user.key)?;
+    let next = next.filter(|next| *next != before);
+    // Whom another connection has ended is asked for as it is shown.
+    let next = next.or_else(|| ended.then(|| ended_elsewhere::as_shown(&before)));
+    let Some(next) = next else {
         // A refused or staged user is tried again when it is asked for again,
         // and not when it is only asked what would be.
         if matches!(actor.watch, Watch::Rehearsed(_)) {
@@ -584,7 +588,6 @@ pub(super) fn change(
     if upheld.as_deref() == Some(protected::REASON) && upheld::may_go(db, &user, actor)? {
         upheld = None;
     }
-    let ended = ended_elsewhere::is_noted(db, user.key)?;
     if ended {
         ended_elsewhere::take_over(db, &mut user)?;
     }
