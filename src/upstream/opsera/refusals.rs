@@ -99,8 +99,7 @@ pub(super) fn or_exists(error: UpstreamError) -> UpstreamError {
 }
 
 /// Whether a refusal of one member may only say that nothing was left to do: in words,
-/// or, of an addition, by a 409 whatever its words, or a 404 that does not say what is
-/// missing.
+/// or, of an addition, by a 409 whatever its words.
 pub(super) fn was_so(error: &UpstreamError, name: Name) -> bool {
     let (UpstreamError::Rejected { reason }
     | UpstreamError::Exists { reason }
@@ -110,9 +109,7 @@ pub(super) fn was_so(error: &UpstreamError, name: Name) -> bool {
     };
     match name {
         Name::AddMembers => {
-            let of = &["group", "user", "member", "identifier"];
             matches!(error, UpstreamError::Exists { .. })
-                || matches!(error, UpstreamError::Missing { .. }) && !says(reason, of)
                 || says(
                     reason,
                     &["already a member", "already in", "already member"],
@@ -226,17 +223,6 @@ mod tests {
             reason: "answered 409: bereits vorhanden".into(),
         };
         assert!(was_so(&taken, Name::AddMembers) && !was_so(&taken, Name::RemoveMembers));
-        for (reason, is_worth_it) in [
-            ("answered 404", true),
-            ("answered 404: Group not found", false),
-            ("answered 404: User not found", false),
-        ] {
-            assert_eq!(
-                was_so(&missing(reason), Name::AddMembers),
-                is_worth_it,
-                "{reason}"
-            );
-        }
     }
 
     #[test]
