@@ -62,7 +62,8 @@ async fn every_failure_is_named_by_what_to_do_next() {
         (status(401), "denied", false),
         (status(403), "denied", false),
         (status(404), "missing", false),
-        (status(409), "rejected", false),
+        // Of one member it may say that it is one already: looked at.
+        (status(409), "unlisted", false),
         (status(422), "rejected", false),
         (status(502), "unknown", false),
         (status(504), "unknown", false),
