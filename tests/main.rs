@@ -57,6 +57,7 @@ mod plan;
 mod power;
 mod projection;
 mod readings;
+mod recalled;
 mod reconcile;
 mod refusals;
 mod refused_groups;

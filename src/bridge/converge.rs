@@ -3,7 +3,7 @@
 //! The rows were marked unknown when the turn was handed out, so whatever
 //! happens here (a crash, a cut connection) leaves a row that is tried again.
 //! Only what the application confirmed, or a read showed, becomes known.
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::{
         operation::{Operation, Plan},
     },
     store::{Took, UNANSWERED},
-    upstream::{DONE, Millis, Noted, UpstreamError},
+    upstream::{DONE, Millis, Noted, UpstreamError, Wanted, if_wanted},
 };
 
 pub(super) use doubts::Doubts;
@@ -101,6 +101,14 @@ fn took(began: Instant, noted: Noted, result: &Result<impl Sized, UpstreamError>
         requests: (!told).then(|| requests.collect()),
         ended,
         left,
+    }
+}
+
+/// Does what is asked for, and tells whether it was kept back as it is so no more.
+async fn if_asked<F: Future>(wanted: Option<Arc<dyn Wanted>>, work: F) -> (F::Output, bool) {
+    match wanted {
+        Some(wanted) => if_wanted(wanted, work).await,
+        None => (work.await, false),
     }
 }
 

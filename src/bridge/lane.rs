@@ -39,6 +39,7 @@ mod places;
 mod retries;
 mod turns;
 mod waiters;
+mod wanted;
 mod well;
 
 use open::{Open, Place};
@@ -251,6 +252,7 @@ impl Lanes {
         state.kicks = state.kicks.wrapping_add(1);
         if state.running {
             state.notify.notify_one();
+            state.stirred.notify_waiters();
         } else {
             state.running = true;
             let lanes = self.clone();
@@ -306,9 +308,11 @@ impl Lanes {
             }
             self.0.switch.until(&self.0.connection, true).await;
             let behind = self.behind(lane, &streak).await;
-            let place = match &behind {
-                Some(_) => None,
-                None => self.place(lane).await,
+            let kept = self.with(lane, |state| state.place.take()).flatten();
+            let place = match (&behind, kept) {
+                (Some(_), _) => None,
+                (None, Some(place)) => Some(place),
+                (None, None) => self.place(lane).await,
             };
             self.with(lane, |state| {
                 (state.kicked, state.asked) = (false, false);

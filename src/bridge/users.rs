@@ -10,7 +10,10 @@ use super::{
     session::{Deadline, Waiting, known, write_failed},
 };
 use crate::{
-    plan::{capability::Act, state::UserKey},
+    plan::{
+        capability::Act,
+        state::{GroupKey, UserKey},
+    },
     scim::{
         bulk::Verb,
         error::{Problem, ScimType},
@@ -245,9 +248,7 @@ impl Session {
 
     /// After the second step: what the deleted User was a member of, and itself.
     pub(super) fn wake_after_deletion(&self, written: &UserWritten) {
-        for group in &written.groups {
-            self.connection.lanes.ask(Lane::Group(*group));
-        }
+        self.ask_groups(&written.groups);
         if written.dirty {
             self.connection.lanes.ask(Lane::User(written.key));
         }
@@ -347,18 +348,27 @@ impl Session {
                     let version = written.resource.meta.version;
                     self.take_back(written.key, version, written.before).await;
                 }
+                self.ask_groups(&written.groups);
                 Err(Failure::Problem(problem))
             }
         }
     }
 
-    /// Wakes the lane of a written User; `None` when there is nothing to do.
+    /// Wakes the lane of a written User; `None` when there is nothing to do. The lanes of
+    /// groups are woken before, as a call may wait there that is to be sent no more.
     pub(super) fn wait_for_user(&self, written: &UserWritten) -> Option<Waiting> {
+        self.ask_groups(&written.groups);
         let (lane, version) = (Lane::User(written.key), written.resource.meta.version);
         let lanes = &self.connection.lanes;
         written
             .dirty
             .then(|| lanes.wait(lane, version, Vec::new(), true))
+    }
+
+    pub(super) fn ask_groups(&self, groups: &[GroupKey]) {
+        for group in groups {
+            self.connection.lanes.ask(Lane::Group(*group));
+        }
     }
 
     /// Whether the change is still open at the end of the wait; an error when
@@ -403,9 +413,7 @@ impl Session {
         if pending {
             self.open_is_fine()?;
         }
-        for group in written.groups {
-            self.connection.lanes.ask(Lane::Group(group));
-        }
+        self.ask_groups(&written.groups);
         Ok(Written {
             resource: written.resource,
             changed: written.changed,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::{
-    plan::state::{ConnectionKey, GroupKey, UserKey},
+    plan::state::{Account, ConnectionKey, GroupKey, UserKey},
     scim::resource::ResourceId,
 };
 
@@ -84,6 +84,23 @@ pub trait Working: Send + Sync {
         seq: u64,
         users: Vec<UserKey>,
     ) -> Result<Vec<UserKey>, StoreError>;
+    /// Whether a group is to be there with all of these members still, who were to be
+    /// put into it at `seq`.
+    async fn gives_still(
+        &self,
+        key: GroupKey,
+        seq: u64,
+        users: Vec<UserKey>,
+    ) -> Result<bool, StoreError>;
+    /// Whether a user is to have the account still that was wanted in that version, by
+    /// the same address and with the same role.
+    async fn has_still(
+        &self,
+        key: UserKey,
+        version: u64,
+        wanted: Account,
+        account: String,
+    ) -> Result<bool, StoreError>;
     /// Whether somebody is to be taken out of the group whom no turn was handed out
     /// for that yet.
     async fn has_new_removal(&self, key: GroupKey) -> Result<bool, StoreError>;

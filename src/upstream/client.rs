@@ -41,6 +41,7 @@ mod guest;
 mod moment;
 mod pace;
 mod proof;
+mod recall;
 mod reply;
 mod retry_after;
 mod sent;
@@ -58,6 +59,8 @@ pub use pace::ledger::Ledger;
 pub(super) use proof::{
     Proof, is_error, is_set, is_unexplained, is_word_of_success, plain, refusal, says_no,
 };
+pub(crate) use recall::unless_recalled;
+pub use recall::{Wanted, if_wanted, is_recalled};
 pub(super) use reply::Reply;
 pub use sent::{Heard, Noted, Sent, noting, noting_faults};
 pub(super) use sent::{note_ended, note_fault, note_left};
@@ -346,7 +349,7 @@ impl Client {
                 UpstreamError::Denied { .. } if !renewed && self.token.renew() => renewed = true,
                 UpstreamError::Later { after, reason } => {
                     let wait = after.unwrap_or_default();
-                    if tries >= TRIES || wait >= priority.patience() {
+                    if tries >= TRIES || wait >= priority.patience() || is_recalled() {
                         return Err(UpstreamError::Later { after, reason });
                     }
                     tokio::time::sleep(wait).await;
@@ -438,14 +441,14 @@ impl Client {
         let authorization = self.token.header()?;
         let about = About::new(&call.method, call.template, url.as_str(), body.as_deref());
         self.gate.pass(about, &authorization)?;
-        let turn = self
-            .pace
-            .turn(&self.party, priority, about.what())
-            .await
-            .map_err(|refusal| guest::put_off(&refusal))?;
+        let turn = self.pace.turn(&self.party, priority, about.what());
+        let unused = |turn: Result<Turn<'_>, Refusal>| drop(turn.map(Turn::give_back));
+        let turn = unless_recalled(call.writes, turn, unused).await?;
+        let turn = turn.map_err(|refusal| guest::put_off(&refusal))?;
         guest::turn(|| self.budget()).await?;
         // Asked last, because the turn may have been waited for.
         if call.writes && self.braked.load(SeqCst) {
+            turn.give_back();
             return Err(UpstreamError::Later {
                 after: Some(SHORT_WAIT),
                 reason: "the operator has stopped all writes".into(),

@@ -29,9 +29,11 @@ pub mod snyk;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use client::unless_recalled;
 pub use client::{
-    Heard, Host, Ledger, Noted, PutOff, Sent, ahead, as_guest, behind, in_background,
-    looking_ahead, noting, noting_faults,
+    Heard, Host, Ledger, Noted, PutOff, Sent, Wanted, ahead, as_guest, behind, if_wanted,
+    in_background, is_recalled, looking_ahead, noting, noting_faults,
 };
 
 /// Milliseconds since 1970, UTC.

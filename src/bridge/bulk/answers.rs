@@ -41,6 +41,7 @@ impl Work<'_> {
             });
         let mut chains: Vec<Chain> = Vec::new();
         let mut by_key = HashMap::new();
+        let mut left = Vec::new();
         for (place, written, answer) in join_all(answers).await {
             let number = *by_key.entry(written.key).or_insert(chains.len());
             if number == chains.len() {
@@ -52,6 +53,7 @@ impl Work<'_> {
             let outcome = match answer {
                 Ok(pending) => session.user_settled(written, pending).map(Some),
                 Err(problem) => {
+                    left.extend(written.groups);
                     self.note_made(place, !self.creates(place));
                     Err(Failure::Problem(self.as_asked(place, problem)))
                 }
@@ -63,6 +65,7 @@ impl Work<'_> {
                 session.take_back(key, version, before).await;
             }
         }
+        session.ask_groups(&left);
         // A member that was just taken back is waited for by nobody.
         for (place, _, written) in &groups {
             if self.missing_need(*place).is_some() {

@@ -5,6 +5,7 @@
 use std::{
     collections::{HashMap, HashSet},
     iter,
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,8 +13,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{
-    Doubts, Pause, identities::Identities, pause_after, remade::makes_nobodys, tell, took,
-    was_done, word,
+    Doubts, Pause, identities::Identities, if_asked, pause_after, remade::makes_nobodys, tell,
+    took, was_done, word,
 };
 use crate::{
     plan::{
@@ -23,7 +24,7 @@ use crate::{
     },
     scim::resource::ResourceId,
     store::{GroupLearned, GroupTurn, Guess, StoreError, UNANSWERED},
-    upstream::{RemoteMember, Upstream, noting},
+    upstream::{RemoteMember, Upstream, UpstreamError, Wanted, noting},
 };
 
 mod failures;
@@ -78,8 +79,14 @@ pub(in crate::bridge) trait Since: Send + Sync {
         usize::MAX
     }
 
-    /// Something was sent.
-    fn sent(&self) {}
+    /// It was sent.
+    fn sent(&self, _operation: &Operation) {}
+
+    /// What it is to give, of which it is asked right before it is sent whether that is
+    /// wanted still.
+    fn wanted(&self, _operation: &Operation) -> Option<Arc<dyn Wanted>> {
+        None
+    }
 
     /// Whether something was done, or may have been, that a look may not show yet
     /// (reliability: H-12).
@@ -448,8 +455,13 @@ impl Turn<'_> {
             return Next::GoOn;
         };
         let started = Instant::now();
-        let (result, noted) = noting(self.upstream.apply(&operation)).await;
-        self.since.sent();
+        let sent = noting(self.upstream.apply(&operation));
+        let ((result, noted), recalled) = if_asked(self.since.wanted(&operation), sent).await;
+        if let (true, Err(error @ UpstreamError::Later { .. })) = (recalled, &result) {
+            self.failure(operation, error, halves);
+            return Next::Stop(Pause::None);
+        }
+        self.since.sent(&operation);
         let result = self.named(&operation, result).await;
         let call = (
             operation.clone(),

@@ -11,7 +11,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use super::{
     Pause,
     groups::READ_LAG,
-    pause_after,
+    if_asked, pause_after,
     people::{People, Told},
     refusal, took, word,
 };
@@ -34,7 +34,7 @@ use crate::{
         state::{Family, Holding, Principal, UserKey},
     },
     store::{Alternative, Counting, GroupLearned, GroupTurn, Seat, StoreError, Took, UNANSWERED},
-    upstream::{MemberOutcome, Outcome, Upstream, UpstreamError, noting},
+    upstream::{MemberOutcome, Outcome, Upstream, UpstreamError, Wanted, noting},
 };
 
 /// So many users at once.
@@ -57,8 +57,13 @@ pub(in crate::bridge) trait Counts: Send + Sync {
     async fn takes(&self) -> bool {
         false
     }
-    /// Something was sent.
-    fn sent(&self) {}
+    /// An addition or a removal was sent.
+    fn sent(&self, _gives: bool) {}
+    /// What an addition is to give, of which it is asked right before it is sent whether
+    /// that is wanted still.
+    fn wanted(&self, _member: &Principal) -> Option<Arc<dyn Wanted>> {
+        None
+    }
 }
 
 /// Works one turn of such a group off.
@@ -338,18 +343,25 @@ impl Each<'_> {
         calls: &mut Vec<Call>,
     ) -> Result<Outcome, UpstreamError> {
         let group = self.group.clone();
-        let members = vec![Principal {
+        let member = Principal {
             counts: counts.map(|it| it.name.clone()),
             ..member.clone()
-        }];
+        };
+        let asked = self.counts.wanted(&member).filter(|_| wanted);
+        let members = vec![member];
         let operation = if wanted {
             Operation::AddMembers { group, members }
         } else {
             Operation::RemoveMembers { group, members }
         };
         let started = Instant::now();
-        let (result, noted) = noting(self.upstream.apply(&operation)).await;
-        self.counts.sent();
+        let sent = noting(self.upstream.apply(&operation));
+        let ((result, noted), recalled) = if_asked(asked, sent).await;
+        if recalled && matches!(result, Err(UpstreamError::Later { .. })) {
+            self.stop(Pause::None);
+            return result;
+        }
+        self.counts.sent(wanted);
         let word = match &result {
             Ok(outcome) if is_open(outcome) => UNANSWERED.into(),
             result => word(result),

@@ -32,7 +32,7 @@ use crate::{
     store::{GroupLearned, GroupTurn, Guess, StoreError, UserLearned, UserTurn, Withdrawn},
     upstream::{
         Condition, Finding, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember,
-        RemoteProfile, RemoteUser, Upstream,
+        RemoteProfile, RemoteUser, Upstream, unless_recalled,
     },
 };
 
@@ -55,7 +55,7 @@ type Answer = Box<dyn Fn(&Operation) -> Result<Outcome, UpstreamError> + Send + 
 pub(in crate::bridge) struct Scripted {
     pub(in crate::bridge) can: Capabilities,
     answer: Answer,
-    sent: Mutex<Vec<Operation>>,
+    pub(in crate::bridge) sent: Mutex<Vec<Operation>>,
     pub(in crate::bridge) members: Mutex<VecDeque<Vec<RemoteMember>>>,
     pub(in crate::bridge) group: Option<RemoteGroup>,
     user: Option<RemoteUser>,
@@ -78,6 +78,8 @@ pub(in crate::bridge) struct Scripted {
     unshown: AtomicUsize,
     /// Looks at members that fail before others do not.
     pub(in crate::bridge) failing: AtomicUsize,
+    /// For how long what gives access waits before it leaves.
+    pub(in crate::bridge) waits: Duration,
     /// Looks at the credential until there is another one.
     pub(in crate::bridge) refused: AtomicUsize,
 }
@@ -134,6 +136,7 @@ pub(in crate::bridge) fn scripted(
         blind: false,
         unlisted: false,
         away: false,
+        waits: Duration::ZERO,
         refused: AtomicUsize::new(0),
     }
 }
@@ -252,6 +255,16 @@ impl Upstream for Scripted {
         Ok(self.called.clone())
     }
     async fn apply(&self, operation: &Operation) -> Result<Outcome, UpstreamError> {
+        use Operation::{AddMembers, CreateGroup, CreateUser, SetRole};
+        let gives = |it: &Operation| {
+            matches!(
+                it,
+                AddMembers { .. } | CreateGroup { .. } | CreateUser { .. } | SetRole { .. }
+            )
+        };
+        if !self.waits.is_zero() && gives(operation) {
+            unless_recalled(true, tokio::time::sleep(self.waits), drop).await?;
+        }
         self.sent.lock().unwrap().push(operation.clone());
         (self.answer)(operation)
     }

@@ -16,7 +16,9 @@ use crate::{
         state::{Account, Existence, ObservedAccount, Principal, UserWork},
     },
     store::{Took, UserLearned, UserTurn, Withdrawn},
-    upstream::{MemberOutcome, Millis, Outcome, RemoteUser, Upstream, UpstreamError, noting},
+    upstream::{
+        MemberOutcome, Millis, Outcome, RemoteUser, Upstream, UpstreamError, is_recalled, noting,
+    },
 };
 
 /// Works one user turn off. `told`: what was told lately of the user, where
@@ -414,6 +416,9 @@ type Sent = Result<Outcome, UpstreamError>;
 async fn send(upstream: &dyn Upstream, operation: &Operation, learned: &mut UserLearned) -> Sent {
     let started = Instant::now();
     let (result, noted) = noting(upstream.apply(operation)).await;
+    if is_recalled() && matches!(result, Err(UpstreamError::Later { .. })) {
+        return result;
+    }
     let call = (
         operation.clone(),
         word(&result),

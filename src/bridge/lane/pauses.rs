@@ -46,7 +46,11 @@ impl Lanes {
     /// whatever is wrong with that, it does not go on at full pace. Who asks ends the
     /// rest; another lane ends a long one, as that may be the other side of this.
     pub(super) async fn rest_from_rounds(&self, lane: Lane, rounds: u32) {
-        let Some(notify) = self.with(lane, |state| Arc::clone(&state.notify)) else {
+        let rests = |state: &mut State| {
+            state.place = None;
+            Arc::clone(&state.notify)
+        };
+        let Some(notify) = self.with(lane, rests) else {
             return;
         };
         let wait = backed_off(BACK_OFF, rounds);

@@ -2,7 +2,7 @@
 //! turns do is shown by simulated worlds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     bridge::converge::{
-        Since,
+        Counts, Since,
         tests::{Scripted, all_done, scripted},
     },
     plan::state::GroupKey,
@@ -23,6 +23,7 @@ use crate::{
 
 mod open;
 mod retries;
+mod wanted;
 mod whole;
 
 const LANE: Lane = Lane::Group(GroupKey(1));
@@ -190,16 +191,7 @@ fn lanes(app: Scripted) -> (Lanes, tempfile::TempDir) {
 #[tokio::test]
 async fn a_request_wakes_its_lane_and_whoever_is_gone_is_not_waited_for() {
     let (lanes, _folder) = lanes(scripted(all_done));
-    let since = SinceSeq {
-        lanes: &lanes,
-        store: lanes.0.store.as_ref(),
-        key: GroupKey(1),
-        seq: 1,
-        unread: AtomicBool::new(false),
-        kicks: 0.into(),
-        takes: false.into(),
-        place: Mutex::default(),
-    };
+    let since = SinceSeq::of(&lanes, (GroupKey(1), 1), 0, None);
     assert!(!since.is_overtaken());
     drop(lanes.wait(LANE, 1, vec![UserKey(1)], false));
     assert!(since.is_overtaken());

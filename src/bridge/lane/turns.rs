@@ -4,7 +4,7 @@
 use std::{
     collections::HashSet,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -18,6 +18,7 @@ use super::{
     brink::{self, Kept},
     open::Place,
     waiters::{Refusal, Settled, Summary, Waiter, Waits},
+    wanted::{Gives, PairsWanted, UserWanted},
 };
 use crate::{
     bridge::{
@@ -26,32 +27,78 @@ use crate::{
     },
     plan::{
         operation::Operation,
-        state::{ConnectionKey, Existence, GroupKey, Naming, UserKey},
+        state::{ConnectionKey, Existence, GroupKey, Naming, Principal, UserKey},
     },
     scim::resource::ResourceId,
     store::{Another, Counting, GroupLearned, GroupTurn, Lane, Store, StoreError, UserLearned},
-    upstream::{RemoteMember, Upstream, ahead},
+    upstream::{RemoteMember, Upstream, Wanted, ahead, if_wanted},
 };
 
 /// What became of the pairs of a group since they were handed out.
 pub(super) struct SinceSeq<'a> {
-    pub(super) lanes: &'a Lanes,
-    pub(super) store: &'a dyn Store,
-    pub(super) key: GroupKey,
-    pub(super) seq: u64,
+    lanes: &'a Lanes,
+    store: &'a dyn Store,
+    key: GroupKey,
+    seq: u64,
     /// It could not be looked who is in the group before it is deleted.
-    pub(super) unread: AtomicBool,
+    unread: AtomicBool,
     /// How often the lane was woken before it was last looked what for.
-    pub(super) kicks: AtomicU64,
+    kicks: AtomicU64,
     /// Somebody is to be taken out whom this turn does not have.
-    pub(super) takes: AtomicBool,
+    takes: AtomicBool,
     /// Until its first call was answered.
-    pub(super) place: Mutex<Option<Place>>,
+    place: Mutex<Option<Place>>,
+    /// How often the lane was woken before the turn was handed out.
+    began: u64,
+    /// An addition of this turn has given way.
+    gave_way: Arc<AtomicBool>,
 }
 
-impl SinceSeq<'_> {
-    fn leave_place(&self) {
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = None;
+impl<'a> SinceSeq<'a> {
+    /// Of a turn that was handed out with that number, after its lane was woken so often.
+    pub(super) fn of(
+        lanes: &'a Lanes,
+        (key, seq): (GroupKey, u64),
+        kicks: u64,
+        place: Option<Place>,
+    ) -> Self {
+        Self {
+            lanes,
+            store: lanes.0.store.as_ref(),
+            key,
+            seq,
+            unread: AtomicBool::new(false),
+            kicks: kicks.into(),
+            takes: AtomicBool::new(false),
+            place: Mutex::new(place),
+            began: kicks,
+            gave_way: Arc::default(),
+        }
+    }
+
+    fn leave_place(&self) -> Option<Place> {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        place.take()
+    }
+
+    fn asked(&self, gives: Gives, gives_way: bool) -> Arc<dyn Wanted> {
+        Arc::new(PairsWanted {
+            lanes: self.lanes.clone(),
+            key: self.key,
+            seq: self.seq,
+            gives,
+            kicks: self.began,
+            gave_way: gives_way.then(|| Arc::clone(&self.gave_way)),
+        })
+    }
+
+    /// Whatever was waited for before, an addition has got on.
+    fn note_sent(&self, gives: bool) {
+        drop(self.leave_place());
+        if gives {
+            self.lanes
+                .with(Lane::Group(self.key), |state| state.gave_way = 0);
+        }
     }
 
     /// Only what woke the lane can have asked for that, so the store is read once
@@ -140,8 +187,20 @@ impl Since for SinceSeq<'_> {
         LONG
     }
 
-    fn sent(&self) {
-        self.leave_place();
+    fn sent(&self, operation: &Operation) {
+        self.note_sent(matches!(operation, Operation::AddMembers { .. }));
+    }
+
+    fn wanted(&self, operation: &Operation) -> Option<Arc<dyn Wanted>> {
+        let (members, gives_way) = match operation {
+            Operation::CreateGroup { members, .. } | Operation::ReplaceMembers { members, .. } => {
+                (members, false)
+            }
+            Operation::AddMembers { members, .. } => (members, true),
+            _ => return None,
+        };
+        let users = members.iter().map(|it| it.user).collect();
+        Some(self.asked(Gives::Members(users), gives_way))
     }
 }
 
@@ -182,8 +241,12 @@ impl Counts for SinceSeq<'_> {
             .await
     }
 
-    fn sent(&self) {
-        self.leave_place();
+    fn sent(&self, gives: bool) {
+        self.note_sent(gives);
+    }
+
+    fn wanted(&self, member: &Principal) -> Option<Arc<dyn Wanted>> {
+        Some(self.asked(Gives::One(member.user, member.counts.clone()), true))
     }
 
     async fn takes(&self) -> bool {
@@ -200,6 +263,7 @@ impl Lanes {
             },
             None => None,
         };
+        let kicks = self.kicks(Lane::User(key));
         let Some(turn) = self.0.store.begin_user_turn(key).await? else {
             self.with(Lane::User(key), |state| state.waits = None);
             if self.0.upstream.capabilities().withdraws()
@@ -232,7 +296,21 @@ impl Lanes {
                 self.part(&turn, &mut kept, told.as_deref_mut()).await;
                 return Ok::<_, StoreError>(kept);
             }
-            let (learned, pause) = converge::user_turn(upstream, turn, told.as_deref_mut()).await;
+            let wanted = UserWanted {
+                lanes: self.clone(),
+                key,
+                version,
+                wanted: turn.work.wanted.clone(),
+                account: turn.work.principal.account.clone(),
+                kicks,
+            };
+            let turn = converge::user_turn(upstream, turn, told.as_deref_mut());
+            let (learned, pause) = if takes {
+                turn.await
+            } else {
+                let ((learned, pause), recalled) = if_wanted(Arc::new(wanted), turn).await;
+                (learned, if recalled { Pause::None } else { pause })
+            };
             Ok(Kept {
                 learned,
                 pause,
@@ -366,20 +444,12 @@ impl Lanes {
         };
         let was_there = turn.work.observed;
         let id = turn.work.id;
-        let since = SinceSeq {
-            lanes: self,
-            store: self.0.store.as_ref(),
-            key,
-            seq,
-            unread: AtomicBool::new(false),
-            kicks: kicks.into(),
-            takes: AtomicBool::new(false),
-            place: Mutex::new(place),
-        };
+        let since = SinceSeq::of(self, (key, seq), kicks, place);
         let (upstream, people) = (self.0.upstream.as_ref(), self.0.people.as_ref());
         let work = send(upstream, people, turn, &since, doubts);
         let (mut learned, pause) = first_if(first, Box::pin(work)).await;
         let pause = spared.add_to(&mut learned, pause);
+        let place = since.leave_place();
         let now = Instant::now();
         let failed = self.0.well.note(&learned.calls);
         let repeats = self.with(Lane::Group(key), |state| {
@@ -387,6 +457,9 @@ impl Lanes {
             state.progress = converge::did_something(&learned.calls);
             if learned.calls.iter().any(converge::was_done) {
                 state.done = Some(now);
+            }
+            if pause == Pause::None {
+                state.place = place;
             }
             state.repeats(&learned)
         });
@@ -443,7 +516,7 @@ impl Lanes {
         }
     }
 
-    fn kicks(&self, lane: Lane) -> u64 {
+    pub(super) fn kicks(&self, lane: Lane) -> u64 {
         self.with(lane, |state| state.kicks).unwrap_or_default()
     }
 

@@ -10,7 +10,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{KEEP_IDLE, KEPT_REFUSALS, LOOKS, retries::Failing, well::Kind};
+use super::{KEEP_IDLE, KEPT_REFUSALS, LOOKS, open::Place, retries::Failing, well::Kind};
 use crate::{plan::state::UserKey, scim::resource::ResourceId, store::GroupLearned};
 
 /// How a request's change ended.
@@ -68,6 +68,12 @@ pub(super) struct State {
     /// Requests that the last turn answered.
     pub(super) crowd: usize,
     pub(super) notify: Arc<Notify>,
+    /// The same for the calls of a turn that wait, which takes nothing from the other.
+    pub(super) stirred: Arc<Notify>,
+    /// How often in a row its additions have given way to removals before any was sent.
+    pub(super) gave_way: u32,
+    /// Of a turn that ended before it had sent anything.
+    pub(super) place: Option<Place>,
     pub(super) waiters: Vec<Waiter>,
     /// The newest change whose effect on the user or group itself is settled.
     pub(super) seen: u64,
@@ -119,6 +125,9 @@ impl State {
             arrivals: 0,
             crowd: 0,
             notify: Arc::new(Notify::new()),
+            stirred: Arc::new(Notify::new()),
+            gave_way: 0,
+            place: None,
             waiters: Vec::new(),
             seen: 0,
             refusals: Vec::new(),

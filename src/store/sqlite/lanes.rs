@@ -182,20 +182,24 @@ pub(super) fn open_groups_of(db: &Connection, user: i64) -> Result<Vec<GroupKey>
 /// Marks the open adds of a user that is deactivated as changed now: the
 /// application may refuse one that is in flight, and that must not take away
 /// what an activation restores (reliability: H-17, I-15). Likewise what is being
-/// taken away of one that is activated, of which nothing more is sent then.
-pub(super) fn keep_open_adds(db: &Connection, user: i64) -> Result<()> {
-    db.prepare_cached(
-        "UPDATE groups SET seq = seq + 1 WHERE key IN (
-             SELECT group_key FROM memberships
-             WHERE user_key = ?1 AND desired = 1 AND observed <> 1)",
-    )?
-    .execute([user])?;
+/// taken away of one that is activated, of which nothing more is sent then. Returns
+/// their groups, where such a call may wait to be sent.
+pub(super) fn keep_open_adds(db: &Connection, user: i64) -> Result<Vec<GroupKey>> {
+    let groups = db
+        .prepare_cached(
+            "UPDATE groups SET seq = seq + 1 WHERE key IN (
+                 SELECT group_key FROM memberships
+                 WHERE user_key = ?1 AND desired = 1 AND observed <> 1)
+             RETURNING key",
+        )?
+        .query_map([user], |row| row.get(0).map(GroupKey))?
+        .collect::<rusqlite::Result<_>>()?;
     db.prepare_cached(
         "UPDATE memberships SET seq = (SELECT seq FROM groups WHERE key = group_key)
          WHERE user_key = ?1 AND desired = 1 AND observed <> 1",
     )?
     .execute([user])?;
-    Ok(())
+    Ok(groups)
 }
 
 /// Drops every pair of a group that is gone. Returns its deleted members, who
@@ -265,6 +269,34 @@ pub(super) fn written_since(
         }
     }
     Ok(written)
+}
+
+/// See [`crate::store::Working::gives_still`]. Whoever's access ends has a pair that is
+/// written with it: see [`keep_open_adds`].
+pub(super) fn gives_still(
+    db: &Connection,
+    group: i64,
+    seq: i64,
+    users: &[UserKey],
+) -> Result<bool> {
+    let now: Option<i64> = db
+        .prepare_cached("SELECT seq FROM groups WHERE key = ?1 AND tombstone IS NULL")?
+        .query_row([group], |row| row.get(0))
+        .optional()?;
+    if now.is_none_or(|now| now == seq) {
+        return Ok(now.is_some());
+    }
+    let mut select = db.prepare_cached(
+        "SELECT 1 FROM memberships m JOIN users u ON u.key = m.user_key
+         WHERE m.group_key = ?1 AND m.user_key = ?2 AND m.desired = 1 AND u.tombstone IS NULL
+           AND u.wants = 1 AND u.withdrawn = 0 AND u.existence = 1 AND u.unsure < 2",
+    )?;
+    for user in users {
+        if !select.exists([group, user.0])? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Those of the named pairs that still differ.

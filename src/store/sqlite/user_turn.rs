@@ -18,7 +18,7 @@ use super::{
     given_back, holdings, lanes,
     late::{self, Sent},
     leaving, linked, offered, seats, sharing, unasked,
-    users::{self, UNJUDGED, User},
+    users::{self, SOUGHT, UNJUDGED, User},
     withdrawal::{self, Withdrawal},
 };
 
@@ -141,7 +141,9 @@ pub(super) fn end(
     let Some(mut user) = users::by_key(db, key.0)? else {
         return Ok(Vec::new());
     };
-    if learned.about.is_some() && learned.about != user.account_key && user.account_key.is_some() {
+    let moved =
+        learned.about.is_some() && learned.about != user.account_key && user.account_key.is_some();
+    if moved {
         // It is to be found by another address by now, of which nothing was
         // learned.
         learned = UserLearned {
@@ -164,7 +166,12 @@ pub(super) fn end(
         user.observed.inherit(&before);
     }
     if learned.settled && !is_kept {
+        let looked = user.unsure >= SOUGHT;
         user.unsure = 0;
+        if overtaken && !moved && !looked {
+            // Who is to have no account by now, and was not sent one.
+            user.seek(SOUGHT);
+        }
     }
     if learned.linked && user.observed.existence == Existence::Present {
         linked::note(db, user.key)?;

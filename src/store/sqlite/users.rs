@@ -618,8 +618,9 @@ pub(super) fn change(
     guard::user_changed(db, &user, &judged, Some(&next), actor)?;
     approved::user_is_asked_for(db, &user, actor)?;
     let returns = was_withdrawn && user.account.active;
+    let mut groups = Vec::new();
     if before.account.active && !user.account.active || returns {
-        lanes::keep_open_adds(db, user.key)?;
+        groups = lanes::keep_open_adds(db, user.key)?;
     }
     let mut detail = json!({
         "version": user.version,
@@ -630,11 +631,9 @@ pub(super) fn change(
         detail["put"] = true.into();
     }
     audit::record(db, connection, actor, "change_user", Some(id), &detail)?;
-    let groups = if !was_addable && user.addable() || returns {
-        lanes::open_groups_of(db, user.key)?
-    } else {
-        Vec::new()
-    };
+    if !was_addable && user.addable() || returns {
+        groups = lanes::open_groups_of(db, user.key)?;
+    }
     let mut written = user.written(Some(before), true);
     written.groups = groups;
     Ok(written)

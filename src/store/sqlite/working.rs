@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use crate::{
-    plan::state::{ConnectionKey, GroupKey, UserKey},
+    plan::state::{Account, ConnectionKey, GroupKey, UserKey},
     scim::resource::ResourceId,
     store::{
         Actor, Counting, GroupLearned, GroupRow, GroupTurn, Lane, Millis, NotOffered, Seat,
@@ -15,7 +15,9 @@ use crate::{
 
 use super::{
     Sqlite, families, giving, group_turn, holdings, lanes, late, naming, offered, protected, read,
-    removals, unasked, user_turn, users, withdrawal,
+    removals, unasked, user_turn,
+    users::{self, User},
+    withdrawal,
 };
 
 #[async_trait]
@@ -85,6 +87,34 @@ impl Working for Sqlite {
         Ok(self
             .readers
             .read(|db| lanes::written_since(db, key.0, seq, users))?)
+    }
+
+    async fn gives_still(
+        &self,
+        key: GroupKey,
+        seq: u64,
+        users: Vec<UserKey>,
+    ) -> Result<bool, StoreError> {
+        let seq = seq.cast_signed();
+        let read = |db: &Connection| lanes::gives_still(db, key.0, seq, &users);
+        Ok(self.readers.read(read)?)
+    }
+
+    async fn has_still(
+        &self,
+        key: UserKey,
+        version: u64,
+        wanted: Account,
+        account: String,
+    ) -> Result<bool, StoreError> {
+        let user = self.readers.read(|db| users::by_key(db, key.0))?;
+        let has = |user: User| {
+            let now = user.wanted();
+            user.version.cast_unsigned() == version
+                || (now.active, now.role) == (wanted.active, wanted.role)
+                    && user.account_key == Some(account)
+        };
+        Ok(user.filter(|it| it.tombstone.is_none()).is_some_and(has))
     }
 
     async fn has_new_removal(&self, key: GroupKey) -> Result<bool, StoreError> {

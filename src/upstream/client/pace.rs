@@ -108,13 +108,23 @@ pub(super) struct Turn<'a> {
     call: Sent,
     /// Who has it tells nothing of its end.
     lent: bool,
+    unused: bool,
+}
+
+impl Turn<'_> {
+    /// Nothing was sent, so another call may go instead.
+    pub(super) fn give_back(mut self) {
+        self.unused = true;
+    }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.pace.change(|state| {
             state.queue.end(self.priority);
-            if !self.lent {
+            if self.unused {
+                state.rate.unsent(self.call, Instant::now());
+            } else if !self.lent {
                 state.rate.answered(self.call, Instant::now());
             }
         });
@@ -288,6 +298,7 @@ impl Pace {
                     priority,
                     call: state.rate.take(now),
                     lent: false,
+                    unused: false,
                 }))
             }
             Some(wait) if wait <= LONG => Ok(Go::Wait(Some(wait))),

@@ -56,6 +56,11 @@ pub(super) fn note(sent: Sent) {
     with(|all| all.sent.push(sent));
 }
 
+/// Whether what left is noted here, and nothing has.
+pub(super) fn is_unsent() -> bool {
+    NOTED.try_with(|all| all.borrow().sent.is_empty()) == Ok(true)
+}
+
 pub(in crate::upstream) fn note_ended(account: &str, group: String) {
     with(|all| all.ended.push((account.to_owned(), group)));
 }

@@ -89,18 +89,14 @@ async fn a_group_that_has_sent_something_leaves_its_place_to_the_next() {
     let scene = scene(Guard::off(), scripted(all_done), 2).await;
     let [_, lane] = asked(&scene).await;
     let mut places = fill(&scene, |n| Lane::Group(GroupKey(n))).await;
-    let since = SinceSeq {
-        lanes: &scene.lanes,
-        store: scene.store(),
-        key: scene.group.key,
-        seq: 1,
-        unread: AtomicBool::new(false),
-        kicks: 0.into(),
-        takes: false.into(),
-        place: Mutex::new(places.pop().flatten()),
-    };
+    let since = SinceSeq::of(
+        &scene.lanes,
+        (scene.group.key, 1),
+        0,
+        places.pop().flatten(),
+    );
     assert_eq!(goes(&scene, lane).await, None);
-    Since::sent(&since);
+    Counts::sent(&since, true);
     assert_eq!(goes(&scene, lane).await, Some(true));
 }
 

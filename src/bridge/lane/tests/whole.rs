@@ -13,16 +13,7 @@ use crate::{
 const LAG: Duration = Duration::from_secs(10);
 
 fn since(scene: &Scene, seq: u64) -> SinceSeq<'_> {
-    SinceSeq {
-        lanes: &scene.lanes,
-        store: scene.store(),
-        key: scene.group.key,
-        seq,
-        unread: AtomicBool::new(false),
-        kicks: 0.into(),
-        takes: false.into(),
-        place: Mutex::default(),
-    }
+    SinceSeq::of(&scene.lanes, (scene.group.key, seq), 0, None)
 }
 
 #[tokio::test]

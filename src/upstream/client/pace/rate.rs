@@ -132,6 +132,15 @@ impl Rate {
         call
     }
 
+    /// It did not go after all.
+    pub(super) fn unsent(&mut self, call: Sent, now: Instant) {
+        for window in &mut self.windows {
+            window.give_back(call);
+        }
+        let each = Duration::from_secs(1) / self.per_second(now);
+        self.due = self.due.checked_sub(each).unwrap_or(self.due);
+    }
+
     /// It was answered, or given up. By as much as its answer took longer than
     /// answers take at best, it may have been late on its way.
     pub(super) fn answered(&mut self, call: Sent, now: Instant) {
@@ -200,6 +209,19 @@ mod tests {
             sent.iter().filter(|at| span.contains(at)).count()
         };
         sent.iter().map(within).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn a_call_that_did_not_go_takes_nothing_of_the_limit() {
+        let start = Instant::now();
+        let mut rate = rate(10, Some(60));
+        for n in 0..1_000 {
+            assert_eq!(rate.wait(ORDINARY, start), None, "{n}");
+            let call = rate.take(start);
+            rate.unsent(call, start);
+        }
+        assert_eq!(rate.best, Duration::ZERO);
+        assert_eq!(sent(&mut rate, ORDINARY, start, 900).len(), 10);
     }
 
     #[test]

@@ -113,6 +113,11 @@ impl Window {
         self.taken.insert(self.place(call));
     }
 
+    /// It was not sent.
+    pub(super) fn give_back(&mut self, call: Sent) {
+        self.taken.remove(&self.place(call));
+    }
+
     /// It is known better now how late the call was.
     pub(super) fn correct(&mut self, before: Sent, now: Sent) {
         if self.taken.remove(&self.place(before)) {

@@ -16,7 +16,7 @@ use crate::{
     scim::{error::Problem, resource::Attributes, schema::Schemas},
     upstream::{
         Condition, Finding, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember,
-        RemoteProfile, RemoteUser, Upstream, UpstreamError,
+        RemoteProfile, RemoteUser, Upstream, UpstreamError, unless_recalled,
     },
 };
 
@@ -132,6 +132,11 @@ impl Upstream for Application {
         let mut fate = fate(faults);
         if self.lie == Lie::TooLate && chance(20) {
             fate = Fate::Late;
+        }
+        if chance(10) {
+            // For the limit, as long as it is wanted.
+            let wait = Duration::from_millis(below(4_000));
+            unless_recalled(true, tokio::time::sleep(wait), drop).await?;
         }
         if !self.passes(operation) {
             return Err(UpstreamError::Later {

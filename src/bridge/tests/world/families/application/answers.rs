@@ -1,11 +1,14 @@
 //! What the application answers, to one call of a connection about anybody at a
 //! time.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{super::super::OWN_NAME, Kind, Roles, address, id_of, parts, remote};
+use super::{
+    super::super::{OWN_NAME, below, chance},
+    Kind, Roles, address, id_of, parts, remote,
+};
 use crate::{
     plan::{
         capability::Capabilities,
@@ -15,7 +18,7 @@ use crate::{
     scim::{error::Problem, resource::Attributes, schema::Schemas},
     upstream::{
         Condition, Finding, MemberOutcome, Outcome, Projection, RemoteGroup, RemoteMember,
-        RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
+        RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError, unless_recalled,
     },
 };
 
@@ -182,6 +185,11 @@ impl Upstream for Roles {
                 assert_eq!(members.len(), 1, "one user in one call");
                 let member = &members[0];
                 let _alone = Alone::new(self, &member.account);
+                if chance(10) {
+                    // For the limit, as long as it is wanted.
+                    let wait = Duration::from_millis(below(4_000));
+                    unless_recalled(true, tokio::time::sleep(wait), drop).await?;
+                }
                 Ok(one(member, self.change(group, member, true).await?))
             }
             Operation::RemoveMembers { group, members } => {
