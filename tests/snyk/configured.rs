@@ -206,8 +206,9 @@ async fn nobody_loses_a_role_that_was_made_anew_by_the_group_of_the_one_before()
     }
     assert_eq!(example(&world, "ann").await, just(VIEWER));
     // The remedy.
-    let groups = world.groups().await;
-    let now = groups.iter().find(|it| it["id"] != group).unwrap();
+    let groups = world.get("/Groups").await.expect(200).body;
+    let mut groups = groups["Resources"].as_array().unwrap().iter();
+    let now = groups.find(|it| it["id"] != group).unwrap();
     let now = format!("/Groups/{}", now["id"].as_str().unwrap());
     add(&world, &now, &ann).await.expect(204);
     remove(&world, &before, &ann).await.expect(204);
