@@ -210,8 +210,10 @@ async fn nobody_loses_a_role_that_was_made_anew_by_the_group_of_the_one_before()
     let mut groups = groups["Resources"].as_array().unwrap().iter();
     let now = groups.find(|it| it["id"] != group).unwrap();
     let now = format!("/Groups/{}", now["id"].as_str().unwrap());
-    add(&world, &now, &ann).await.expect(204);
-    remove(&world, &before, &ann).await.expect(204);
+    for user in [&ann, &vic] {
+        add(&world, &now, user).await.expect(204);
+        remove(&world, &before, user).await.expect(204);
+    }
     assert_eq!(example(&world, "ann").await, just(VIEWER));
     assert_eq!(told(&world).await, json!([]));
     remove(&world, &now, &ann).await.expect(204);

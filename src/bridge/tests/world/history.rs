@@ -33,7 +33,8 @@ pub(super) enum Act {
 pub(super) enum End {
     /// Nobody knows: the client left, or the bridge died.
     Unheard,
-    /// There was nothing to be asked, or nobody to ask.
+    /// There was nothing to be asked, or nobody to ask; or the application could not be
+    /// read, without which nothing is changed.
     Needless,
     Done {
         /// The resource and its version, when it was changed.
@@ -202,6 +203,7 @@ pub(super) fn refused(failure: &Failure, known: &[(String, String)]) -> End {
             let named = known.iter().filter(|(_, id)| text.contains(id.as_str()));
             End::AllBut(named.map(|(name, _)| name.clone()).collect())
         }
+        Failure::Later { detail, .. } if detail.contains("could not be read") => End::Needless,
         other => End::Failed(other.to_string()),
     }
 }
