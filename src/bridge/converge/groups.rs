@@ -458,6 +458,11 @@ impl Turn<'_> {
         let sent = noting(self.upstream.apply(&operation));
         let ((result, noted), recalled) = if_asked(self.since.wanted(&operation), sent).await;
         if let (true, Err(error @ UpstreamError::Later { .. })) = (recalled, &result) {
+            if !noted.sent.is_empty() {
+                let took = took(started, noted, &result);
+                let call = (operation.clone(), word(&result), took);
+                self.learned.calls.push(call);
+            }
             self.failure(operation, error, halves);
             return Next::Stop(Pause::None);
         }

@@ -359,6 +359,10 @@ impl Each<'_> {
         let ((result, noted), recalled) = if_asked(asked, sent).await;
         if recalled && matches!(result, Err(UpstreamError::Later { .. })) {
             self.stop(Pause::None);
+            if !noted.sent.is_empty() {
+                let took = took(started, noted, &result);
+                calls.push((operation, word(&result), took));
+            }
             return result;
         }
         self.counts.sent(wanted);

@@ -416,7 +416,9 @@ type Sent = Result<Outcome, UpstreamError>;
 async fn send(upstream: &dyn Upstream, operation: &Operation, learned: &mut UserLearned) -> Sent {
     let started = Instant::now();
     let (result, noted) = noting(upstream.apply(operation)).await;
-    if is_recalled() && matches!(result, Err(UpstreamError::Later { .. })) {
+    let is_kept_back = is_recalled() && matches!(result, Err(UpstreamError::Later { .. }));
+    // A try before it may have been put off by the application.
+    if is_kept_back && noted.sent.is_empty() {
         return result;
     }
     let call = (
