@@ -216,6 +216,40 @@ async fn a_replaced_list_and_a_removal_reach_who_was_only_counted_and_strangers_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_whole_list_reaches_who_came_into_a_group_after_it_was_read_and_was_linked_then() {
+    for application in BOTH {
+        let (world, _) = linked(application, SOON).await;
+        let stay: &[&str] = match application {
+            Application::DeclaredFound => &["old"],
+            _ => &[],
+        };
+        let list = |members: Value| {
+            json!({
+                "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+                "displayName": "crew", "members": members,
+            })
+        };
+        let (crew, dev) = (group(&world, "crew").await, group(&world, "dev").await);
+        let broken =
+            json!({ "rules": [{ "failure": "error_before", "operation": "get_members" }] });
+        world.faults(broken).await;
+        world.put(&crew, list(json!([]))).await.expect(503);
+        world.faults(json!({})).await;
+        world.put(&crew, list(json!([]))).await.expect(200);
+        assert_eq!(world.upstream_members("crew").await, Some(addresses(stay)));
+        let none = json!([{ "op": "replace", "path": "members", "value": [] }]);
+        world.patch(&dev, none).await.expect(204);
+        assert_eq!(world.upstream_members("dev").await, Some(addresses(stay)));
+        // It is known by then.
+        let again = world.put(&crew, list(json!([])));
+        let (answer, calls) = world.calls_of(again).await;
+        answer.expect(200);
+        assert_eq!(readings(&calls), 0, "{calls:#?}");
+        world.overlook().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whom_somebody_put_into_a_group_before_they_were_deleted_the_next_import_takes_out() {
     for application in BOTH {
         let (mut world, ids) = linked(application, SOON).await;

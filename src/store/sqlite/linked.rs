@@ -307,20 +307,19 @@ fn unsure_in(
     group: ResourceId,
     (named, whole): (&[ResourceId], bool),
 ) -> Result<Option<Unsure>> {
-    let group: Option<(i64, String, bool)> = db
+    let group: Option<(i64, String)> = db
         .prepare_cached(
-            "SELECT key, upstream_name, strangers > 0 FROM groups
+            "SELECT key, upstream_name FROM groups
              WHERE connection = ?1 AND id = ?2 AND tombstone IS NULL AND read_only IS NULL
                AND existence = 1",
         )?
         .query_row(params![connection, group.as_bytes()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            Ok((row.get(0)?, row.get(1)?))
         })
         .optional()?;
-    let Some((key, name, strangers)) = group else {
+    let Some((key, name)) = group else {
         return Ok(None);
     };
-    let all = whole && strangers;
     let named: HashSet<ResourceId> = named.iter().copied().collect();
     let mut select = db.prepare_cached(
         "SELECT u.id, l.number FROM linked l JOIN users u ON u.key = l.user_key
@@ -332,7 +331,7 @@ fn unsure_in(
     let mut last = None;
     for one in linked {
         let (id, number) = one?;
-        if all || named.contains(&id) {
+        if whole || named.contains(&id) {
             last = last.max(Some(number));
         }
     }
