@@ -4,7 +4,11 @@
 //! of them, once for everybody, when somebody leaves and the account cannot be ended;
 //! the one group, where a request takes out of it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use super::{
     Bridge, Failure, Session, clock,
@@ -14,15 +18,19 @@ use super::{
 use crate::{
     plan::state::GroupKey,
     scim::{patch::MemberChange, resource::ResourceId},
-    store::{ImportMark, Millis, Reading},
+    store::{FoundGroup, ImportMark, Millis, Reading},
     upstream::{RemoteGroup, UpstreamError, ahead},
 };
 
 /// First and longest time until groups that could not be read are read again.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 
-/// When the groups were last read for a request; whoever holds it reads.
-pub(super) type ReadAt = tokio::sync::Mutex<HashMap<GroupKey, ImportMark>>;
+/// What of a reading is believed at once: who leaves does not wait until all is read.
+const PORTION: usize = 10;
+
+/// When each group was last read for a request; whoever holds it reads that one.
+pub(super) type ReadAt = std::sync::Mutex<HashMap<GroupKey, LastRead>>;
+type LastRead = Arc<tokio::sync::Mutex<Option<ImportMark>>>;
 
 /// Whom a request takes out of a group.
 #[derive(Debug, Default)]
@@ -98,7 +106,6 @@ impl Session {
     /// Whether somebody still waits after it.
     async fn read_for_those_who_wait(&self) -> Result<bool, Failure> {
         let (store, c) = (&self.bridge.store, self.connection.key);
-        let _one = self.connection.read_at.lock().await;
         if !store.leavers_unread(c).await.map_err(store_failed)? {
             return Ok(false);
         }
@@ -106,26 +113,38 @@ impl Session {
         let upstream = self.connection.upstream.as_ref();
         let groups = upstream.groups().await.map_err(|e| self.unreadable(&e))?;
         let mut reads = Reads::after(false);
-        let mut found = Vec::with_capacity(groups.len());
-        reading.whole = true;
+        let mut found = Vec::with_capacity(PORTION);
+        let mut whole = true;
         for group in groups.iter().filter(|group| group.read_only.is_none()) {
             match upstream.members(&group.name).await {
                 Ok(members) => {
                     reads.read();
                     found.push(self.found_group(group, members));
+                    if found.len() == PORTION {
+                        self.learn(reading, std::mem::take(&mut found)).await?;
+                    }
                 }
                 Err(UpstreamError::Missing { .. }) => {}
                 Err(error) => {
-                    let of_one = reads.of_one_group(upstream, error).await;
-                    of_one.map_err(|error| self.unreadable(&error))?;
+                    if let Err(error) = reads.of_one_group(upstream, error).await {
+                        self.learn(reading, found).await?;
+                        return Err(self.unreadable(&error));
+                    }
                     reads.failed();
-                    reading.whole = false;
+                    whole = false;
                 }
             }
         }
+        reading.whole = whole;
+        self.learn(reading, found).await?;
+        store.leavers_unread(c).await.map_err(store_failed)
+    }
+
+    async fn learn(&self, reading: Reading, found: Vec<FoundGroup>) -> Result<(), Failure> {
+        let (store, c) = (&self.bridge.store, self.connection.key);
         let lanes = store.learn_linked(c, reading, found, self.actor()).await;
         self.connection.lanes.kick_all(lanes.map_err(store_failed)?);
-        store.leavers_unread(c).await.map_err(store_failed)
+        Ok(())
     }
 
     /// A reading that begins now, of no group yet.
@@ -185,13 +204,22 @@ impl Session {
         whole: bool,
     ) -> Result<(), Failure> {
         let (store, c) = (&self.bridge.store, self.connection.key);
-        let mut read_at = self.connection.read_at.lock().await;
+        let unsure = store.unsure_in(c, id, named.clone(), whole).await;
+        let Some(unsure) = unsure.map_err(store_failed)? else {
+            return Ok(());
+        };
+        let last = {
+            let all = self.connection.read_at.lock();
+            let mut all = all.unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(unsure.group).or_default())
+        };
+        let mut last = last.lock().await;
+        // Whoever had it before may have read it.
         let unsure = store.unsure_in(c, id, named, whole).await;
         let Some(unsure) = unsure.map_err(store_failed)? else {
             return Ok(());
         };
-        let last = read_at.get(&unsure.group);
-        if last.is_some_and(|last| *last >= unsure.number) {
+        if last.is_some_and(|last| last >= unsure.number) {
             return Ok(());
         }
         let reading = self.begin_reading().await?;
@@ -205,9 +233,8 @@ impl Session {
             Err(error) => return Err(self.unreadable(&error)),
         };
         let found = vec![self.found_group(&group, members)];
-        let lanes = store.learn_linked(c, reading, found, self.actor()).await;
-        self.connection.lanes.kick_all(lanes.map_err(store_failed)?);
-        read_at.insert(unsure.group, reading.began);
+        self.learn(reading, found).await?;
+        *last = Some(reading.began);
         Ok(())
     }
 }

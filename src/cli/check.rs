@@ -106,8 +106,8 @@ async fn live(upstream: &dyn Upstream, beside: &Beside) -> Vec<Finding> {
         }
         Beside::Busy => {
             return vec![bad(
-                "another command, or a server that is starting, sends calls now and counts them \
-                 for itself, so the application is not asked",
+                "another command, or a server that is starting or does not answer, sends calls now \
+                 and counts them for itself, so the application is not asked",
                 "check again when that command has ended, or the server runs",
             )];
         }

@@ -13,6 +13,8 @@ use crate::{
     upstream::{Host, Ledger, PutOff, Tenant},
 };
 
+/// A server that does not answer for so long is stuck.
+const ALIVE: Duration = Duration::from_secs(5);
 /// So long a turn is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A turn that came longer ago is none any more.
@@ -29,10 +31,13 @@ pub(super) enum Beside {
 
 impl Beside {
     pub(super) async fn find(config: &ConfigFile, store: &Path) -> Self {
-        if let Ok(server) = Server::find(config)
-            && server.get("/livez").await.is_ok()
-        {
-            return Self::Server(Arc::new(Running(server)));
+        if let Ok(server) = Server::find(config) {
+            match timeout(ALIVE, server.get("/livez")).await {
+                Ok(Ok(_)) => return Self::Server(Arc::new(Running(server))),
+                Ok(Err(_)) => {}
+                // It counts for itself what it has sent.
+                Err(_) => return Self::Busy,
+            }
         }
         match Ledger::join(&console::beside(store, "calls")) {
             Ok(ledger) => Self::Nobody(ledger),
