@@ -299,6 +299,16 @@ async fn made_unheard_with_another(world: &World, ids: &[String]) -> String {
     made.expect(201).id()
 }
 
+/// It is deleted, and stays for whom it holds.
+async fn deleted_and_left(world: &World, ids: &[String]) -> String {
+    let id = made_unheard_with_another(world, ids).await;
+    let path = format!("/Groups/{id}");
+    world.send("DELETE", &path, None).await.expect(204);
+    world.faults(json!({})).await;
+    until_settled(world).await;
+    id
+}
+
 async fn with_finance(world: &World, method: &str, name: &str) {
     let state = world.state().await;
     let users = state["users"].as_array().unwrap();
@@ -318,11 +328,7 @@ async fn left_alone(world: &World) -> Vec<Value> {
 async fn what_may_be_ours_and_is_left_alone_is_told_until_it_is_gone() {
     let world = World::with(SOON, &["--empty"]).await;
     let ids = world.users("u", 2).await;
-    let id = made_unheard_with_another(&world, &ids).await;
-    let path = format!("/Groups/{id}");
-    world.send("DELETE", &path, None).await.expect(204);
-    world.faults(json!({})).await;
-    until_settled(&world).await;
+    let id = deleted_and_left(&world, &ids).await;
     let has = world.upstream_members("finance").await;
     assert_eq!(has, Some(addresses(&["u0", "u1", "x"])));
     let told = left_alone(&world).await;
@@ -354,11 +360,7 @@ async fn what_may_be_ours_and_is_left_alone_is_told_until_it_is_gone() {
 async fn what_was_left_alone_is_taken_over_when_it_is_asked_for_without_others_in_it() {
     let world = World::with(SOON, &["--empty"]).await;
     let ids = world.users("u", 2).await;
-    let id = made_unheard_with_another(&world, &ids).await;
-    let path = format!("/Groups/{id}");
-    world.send("DELETE", &path, None).await.expect(204);
-    world.faults(json!({})).await;
-    until_settled(&world).await;
+    deleted_and_left(&world, &ids).await;
     let again = group("finance", &ids);
     let refused = world.post("/Groups", again.clone()).await.expect(409);
     let told = refused.body["detail"].as_str().unwrap().to_owned();
@@ -422,11 +424,7 @@ async fn an_account_that_may_be_made_by_hand_and_is_taken_for_ours_stands_in_the
 async fn what_was_left_alone_and_another_connection_has_is_told_no_more() {
     let (mut world, _other) = World::pair_with(SOON).await;
     let ids = world.users("u", 2).await;
-    let id = made_unheard_with_another(&world, &ids).await;
-    let path = format!("/Groups/{id}");
-    world.send("DELETE", &path, None).await.expect(204);
-    world.faults(json!({})).await;
-    until_settled(&world).await;
+    deleted_and_left(&world, &ids).await;
     assert_eq!(left_alone(&world).await.len(), 1);
     world.stop_bridge();
     let (said, wrong, ok) = world.run(&["import", "--connection", "globex"]);

@@ -41,6 +41,14 @@ fn told(world: &World, arguments: &[&str]) -> (String, bool) {
     (said + &wrong, ok)
 }
 
+/// Behind guard rails: the members of a group, and its id.
+async fn dev_of_thirty() -> (World, Vec<String>, String) {
+    let world = World::with("guard = {}", &["--empty"]).await;
+    let ids = world.users("m", 30).await;
+    let id = world.group("dev", &ids).await;
+    (world, ids, id)
+}
+
 async fn approved(world: &World, hold: &str) {
     let (code, told) = act(world, hold, "/approve").await;
     assert_eq!(code, 200, "{told}");
@@ -96,11 +104,10 @@ async fn who_is_made_anew_or_asked_for_again_counts_as_another() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fewer_than_were_shown_go_at_once() {
-    let world = World::with("guard = {}", &["--empty"]).await;
-    let ids = world.users("m", 30).await;
-    let id = world.group("dev", &ids).await;
+    let (world, ids, id) = dev_of_thirty().await;
+    let path = format!("/Groups/{id}");
     let keeps = group("dev", &ids[..18]);
-    let refused = world.put(&format!("/Groups/{id}"), keeps).await;
+    let refused = world.put(&path, keeps).await;
     let hold = hold_of(&refused.expect(403).body);
     for gone in &ids[25..27] {
         world
@@ -136,9 +143,7 @@ async fn who_was_taken_out_since_is_not_put_back_unseen() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_asked_for_one_version_is_not_done_to_another() {
-    let world = World::with("guard = {}", &["--empty"]).await;
-    let ids = world.users("m", 30).await;
-    let id = world.group("dev", &ids).await;
+    let (world, ids, id) = dev_of_thirty().await;
     let path = format!("/Groups/{id}");
     let of = |version: &Value| {
         json!({ "Operations": [{ "method": "PUT", "path": path, "version": version,
@@ -197,9 +202,7 @@ async fn whoever_is_to_be_active_after_all_is_not_ended_unseen() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_group_is_called_since_is_not_undone_unseen() {
-    let world = World::with("guard = {}", &["--empty"]).await;
-    let ids = world.users("m", 30).await;
-    let id = world.group("dev", &ids).await;
+    let (world, ids, id) = dev_of_thirty().await;
     let path = format!("/Groups/{id}");
     let title = |to: &str| json!([{ "op": "replace", "path": "externalId", "value": to }]);
     world.patch(&path, title("first")).await.expect(204);
@@ -230,9 +233,7 @@ async fn what_a_group_is_called_since_is_not_undone_unseen() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_only_names_are_left_of_is_not_undone_unseen_either() {
-    let world = World::with("guard = {}", &["--empty"]).await;
-    let ids = world.users("m", 30).await;
-    let id = world.group("dev", &ids).await;
+    let (world, ids, id) = dev_of_thirty().await;
     let path = format!("/Groups/{id}");
     let keeps = group("dev", &ids[..18]);
     let hold = hold_of(&world.put(&path, keeps).await.expect(403).body);
