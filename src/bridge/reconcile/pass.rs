@@ -14,16 +14,17 @@ use super::super::{Failure, Session, clock, reads::Reads, session::store_failed}
 use super::{DriftPolicy, given::Unasked};
 use crate::{
     plan::{
-        drift::{self, GroupDrift, Pair, Shown, Shrunk},
-        state::{Existence, GroupKey, Principal, UserKey},
+        drift::{self, GroupDrift, Pair, Shown},
+        state::{Existence, GroupKey, UserKey},
     },
     scim::resource::ResourceId,
-    store::{
-        Actor, Again, Drifted, DriftedGroup, Holdings, ImportMark, Reconcilable, Repaired, Settle,
-    },
-    upstream::{RemoteMember, RemoteUser, UpstreamError},
+    store::{Actor, Drifted, DriftedGroup, ImportMark, Reconcilable, Repaired},
+    upstream::{RemoteMember, UpstreamError},
 };
 
+mod accounts;
+mod believed;
+mod gone;
 mod titles;
 mod unread;
 
@@ -31,7 +32,6 @@ mod unread;
 const PAGE: usize = 500;
 /// How many groups are done before it is written down how far it came.
 const CHECKPOINT: u64 = 20;
-const TOO_SHORT: &str = "more than half of it is gone at once, which is rather a bad reading than a change; it is believed when three reconciliations, ten minutes apart, agree, or with `drawbridge reconcile --apply --shrunk`";
 
 /// What a reading is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,6 @@ pub(super) enum Purpose {
     Repair(bool),
 }
 
-const TOO_MUCH: &str = "too many memberships would end at once by this, which is rather a bad reading than a change; it is believed when three reconciliations, ten minutes apart, agree, or with `drawbridge reconcile --apply --shrunk`";
 const GONE: &str =
     "the group is not there any more; it is never made again without being asked for";
 /// Of a family, as a credential may have lost it.
@@ -53,9 +52,6 @@ const PROTECTED: &str = "some of it is protected here and does not end because i
 
 /// What is remembered of a group, how it differs, and who is there unasked.
 type Compared = (Vec<Pair>, GroupDrift, Unasked);
-
-/// Whose account is gone, whose is back, and which are there of who was deleted.
-type Accounts = (HashSet<UserKey>, HashMap<UserKey, ResourceId>, Vec<Again>);
 
 struct Pass<'a> {
     session: &'a Session,
@@ -119,120 +115,6 @@ impl Session {
 impl Pass<'_> {
     fn repairs(&self) -> bool {
         matches!(self.purpose, Purpose::Repair(_))
-    }
-
-    /// Accounts that are gone are told; those that are back are ended again, if
-    /// they are neither protected nor too many.
-    async fn accounts(&mut self) -> Result<(), Failure> {
-        let (mut missing, mut back, mut again) = self.compare_accounts().await?;
-        if !missing.is_empty() || !back.is_empty() || !again.is_empty() {
-            self.until_a_read_cannot_lag().await;
-            let (missing_still, back_still, again_still) = self.compare_accounts().await?;
-            missing.retain(|user| missing_still.contains(user));
-            back.retain(|user, _| back_still.contains_key(user));
-            again.retain(|one| again_still.contains(one));
-        }
-        self.found.users_returned = again.len() as u64;
-        again.truncate(Drifted::SHOWN);
-        self.found.users_again = again;
-        self.found.accounts_missing = missing.len() as u64;
-        self.found.accounts_back = 0;
-        (self.found.accounts_held, self.found.accounts_protected) = (0, 0);
-        self.found.back.clear();
-        self.end_again(back).await
-    }
-
-    /// Access that was ended here and is there again, as an account or, where none
-    /// can be ended, as memberships.
-    async fn end_again(&mut self, back: HashMap<UserKey, ResourceId>) -> Result<(), Failure> {
-        self.found.accounts_back += back.len() as u64;
-        let ids = back.values().map(ToString::to_string);
-        self.found.back.extend(ids);
-        self.found.back.truncate(Drifted::SHOWN);
-        if !self.repairs() {
-            self.found.accounts_held += back.len() as u64;
-        } else if !back.is_empty() {
-            let users = back.into_keys().collect();
-            let believed = self.purpose == Purpose::Repair(true);
-            let store = &self.session.bridge.store;
-            let repaired = store.end_again(users, believed, self.actor()).await;
-            let repaired = repaired.map_err(store_failed)?;
-            self.found.accounts_held += repaired.held as u64;
-            self.found.accounts_protected += repaired.protected as u64;
-            if repaired.held > 0 {
-                tracing::warn!(
-                    connection = %self.session.connection.name, held = repaired.held,
-                    "accounts that were ended are back, too many to be ended again without an operator"
-                );
-            }
-            self.wake(repaired);
-        }
-        Ok(())
-    }
-
-    async fn compare_accounts(&mut self) -> Result<Accounts, Failure> {
-        let (store, c) = (&self.session.bridge.store, self.session.connection.key);
-        if !self.session.connection.upstream.lists_users() {
-            return Ok(Accounts::default());
-        }
-        let listed = self.session.connection.upstream.users().await;
-        let listed = listed.map_err(|error| self.unreadable(&error))?;
-        self.session.find_staged(&listed).await?;
-        if self.repairs() {
-            self.learn_ids(&listed).await?;
-        }
-        let again = self.session.users_again(&listed, self.since).await?;
-        // Who is there without any membership was not given anything back.
-        let active = listed.into_iter().filter(|user| user.active && !user.idle);
-        let mut there: HashMap<String, Holdings> = HashMap::new();
-        for user in active {
-            let has = there.entry(user.account.to_lowercase()).or_default();
-            has.extend(user.has);
-        }
-        let by_members = self.session.connection.upstream.has_families();
-        let mut missing = HashSet::new();
-        let mut after = UserKey(0);
-        self.found.accounts = 0;
-        loop {
-            let page = store.accounts(c, after, PAGE).await.map_err(store_failed)?;
-            let Some((last, ..)) = page.last() else { break };
-            after = *last;
-            self.found.accounts += page.len() as u64;
-            if by_members {
-                // What is there of it are its memberships.
-                continue;
-            }
-            let gone = page
-                .into_iter()
-                .filter(|(_, _, key)| !there.contains_key(key));
-            missing.extend(gone.map(|(user, ..)| user));
-        }
-        if self.only_shown() {
-            // Whoever is back there is back here with the next import.
-            return Ok((missing, HashMap::new(), again));
-        }
-        let accounts = there.into_iter().collect();
-        let back = store.ended(c, accounts).await.map_err(store_failed)?;
-        Ok((missing, back.into_iter().collect(), again))
-    }
-
-    /// What is to be ended must not be asked for by an id of before.
-    async fn learn_ids(&self, listed: &[RemoteUser]) -> Result<(), Failure> {
-        let active = listed.iter().filter(|user| user.active);
-        let shown = active
-            .filter_map(|user| Some((user.account.to_lowercase(), user.upstream_id.clone()?)));
-        // Of an address that several have none is the one.
-        let mut ids: HashMap<String, HashSet<String>> = HashMap::new();
-        for (account, id) in shown {
-            ids.entry(account).or_default().insert(id);
-        }
-        ids.retain(|_, ids| ids.len() == 1);
-        let shown = ids.into_iter();
-        let shown =
-            shown.flat_map(|(account, ids)| ids.into_iter().map(move |id| (account.clone(), id)));
-        let (store, c) = (&self.session.bridge.store, self.session.connection.key);
-        let learned = store.learn_ids(c, shown.collect(), self.actor()).await;
-        learned.map_err(store_failed)
     }
 
     async fn groups(&mut self) -> Result<(), Failure> {
@@ -401,180 +283,6 @@ impl Pass<'_> {
         again.truncate(Drifted::SHOWN);
         self.found.groups_again = again;
         Ok(())
-    }
-
-    /// Those that are known to be gone are told as long as they are; what is
-    /// shown again is looked after by its own lane.
-    async fn gone_groups(&mut self, names: &HashSet<String>) -> Result<(), Failure> {
-        let store = &self.session.bridge.store;
-        let mut after = GroupKey(0);
-        // Told once, where this goes on from a checkpoint.
-        let begins = self.found.after == 0;
-        loop {
-            let page = store.gone_groups(self.session.connection.key, after, PAGE);
-            let page = page.await.map_err(store_failed)?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = last.group;
-            for group in page {
-                let listed = names.contains(&group.name);
-                if !listed && begins && self.is_left_out(&group) {
-                    self.left_out(&group).await?;
-                } else if !listed && begins {
-                    // What is known raises no doubt of the whole application.
-                    let counts = self.purpose != Purpose::Look;
-                    self.gone(&group, |_| counts, GONE).await?;
-                } else if listed && self.repairs() {
-                    let found = store.find_group(group.group, self.actor()).await;
-                    self.wake(found.map_err(store_failed)?);
-                }
-            }
-        }
-    }
-
-    /// Tells of it, and of how many are not there because of that.
-    async fn gone(
-        &mut self,
-        group: &Reconcilable,
-        there: impl Fn(&Pair) -> bool,
-        why: &'static str,
-    ) -> Result<(), Failure> {
-        let pairs = self.session.bridge.store.pairs(group.group).await;
-        let pairs = pairs.map_err(store_failed)?;
-        let counts = |pair: &&Pair| pair.desired && !pair.sleeps() && there(pair);
-        let there = pairs.iter().filter(counts).count() as u64;
-        self.found.compared += there;
-        self.found.groups_missing += 1;
-        self.found.without_group += there;
-        let nothing = (&GroupDrift::default(), Unasked::default());
-        self.tell(group, &[], nothing, Some(why));
-        Ok(())
-    }
-
-    fn is_left_out(&self, group: &Reconcilable) -> bool {
-        !self.session.connection.upstream.offers(&group.name)
-    }
-
-    /// What the configuration names no more is not read, and nobody is given it: a
-    /// choice, and none of the application's.
-    async fn left_out(&mut self, group: &Reconcilable) -> Result<(), Failure> {
-        let pairs = self.session.bridge.store.pairs(group.group).await;
-        let pairs = pairs.map_err(store_failed)?;
-        let asked = |pair: &&Pair| pair.desired && pair.managed && !pair.sleeps();
-        let asked = pairs.iter().filter(asked).count() as u64;
-        self.found.groups_left_out += 1;
-        self.found.asked_in_left_out += asked;
-        self.found.tell(DriftedGroup {
-            group: group.id.to_string(),
-            name: group.name.clone(),
-            shown_as: group.shown_as.clone(),
-            left_out: Some(asked),
-            ..DriftedGroup::default()
-        });
-        Ok(())
-    }
-
-    /// Two readings of one list may be cut off in one way, so that whom a look
-    /// at the user itself shows is not gone.
-    async fn ask_about(
-        &self,
-        group: &Reconcilable,
-        pairs: &[Pair],
-        gone: &mut Vec<UserKey>,
-    ) -> Result<Option<UpstreamError>, Failure> {
-        let upstream = &self.session.connection.upstream;
-        let principals = pairs.iter().map(|pair| &pair.principal);
-        let who: HashMap<UserKey, &Principal> = principals.map(|it| (it.user, it)).collect();
-        let mut still = Vec::with_capacity(gone.len());
-        for user in gone.drain(..) {
-            let has = match who.get(&user) {
-                Some(principal) => upstream.has(&group.name, principal).await,
-                None => Ok(None),
-            };
-            match has {
-                Ok(Some(true)) => {}
-                Ok(_) => still.push(user),
-                Err(error) => return Ok(Some(self.of_one_group(error).await?)),
-            }
-        }
-        *gone = still;
-        Ok(None)
-    }
-
-    /// What of it may be believed, and why not the rest; counts this reading. A
-    /// membership that ends here because of a reading is believed least: in a
-    /// group of which nothing is left, and where it is too much of all of them.
-    fn believed(
-        &mut self,
-        group: GroupKey,
-        drift: &GroupDrift,
-    ) -> (GroupDrift, Option<&'static str>) {
-        let accepts = self.session.connection.policy.drift == DriftPolicy::Accept;
-        let ends = drift.gone.len() + if accepts { drift.missing.len() } else { 0 };
-        let in_all = self.found.ended_here + ends as u64;
-        let too_much = ends > 0 && (drift.emptied || drift::is_doubtful(in_all, self.members));
-        let agreed = !(drift.shrunk || too_much) || self.is_agreed(group, drift);
-        if agreed {
-            self.found.ended_here = in_all;
-            (drift.clone(), None)
-        } else if drift.shrunk || accepts {
-            let why = if drift.shrunk { TOO_SHORT } else { TOO_MUCH };
-            (GroupDrift::default(), Some(why))
-        } else {
-            // To be put there again: nothing ends by it.
-            let missing = drift.missing.clone();
-            let missing = GroupDrift {
-                missing,
-                ..GroupDrift::default()
-            };
-            (missing, Some(TOO_MUCH))
-        }
-    }
-
-    /// Whether enough readings showed the same, or an operator says so.
-    fn is_agreed(&mut self, group: GroupKey, drift: &GroupDrift) -> bool {
-        let (now, shrunk) = (clock::now(), &mut self.found.shrunk);
-        let before = shrunk.iter_mut().find(|it| it.of() == group);
-        let agreeing = if let Some(before) = before {
-            before.again(drift.digest(), now);
-            before.is_believed()
-        } else {
-            shrunk.push(Shrunk::first(group, drift.digest(), now));
-            false
-        };
-        agreeing || self.purpose == Purpose::Repair(true)
-    }
-
-    /// Does what the connection's `drift` says.
-    async fn settle(&self, group: &Reconcilable, drift: GroupDrift) -> Result<Repaired, Failure> {
-        let how = Settle {
-            accept: self.session.connection.policy.drift == DriftPolicy::Accept,
-            believed: self.purpose == Purpose::Repair(true),
-        };
-        let store = &self.session.bridge.store;
-        let repaired = store
-            .settle_drift(group.group, self.since, drift, how, self.actor())
-            .await;
-        repaired.map_err(store_failed)
-    }
-
-    /// Who is missing and is left so is put there again when they are asked for once more.
-    async fn note_missing(
-        &self,
-        group: &Reconcilable,
-        pairs: &[Pair],
-        drift: &GroupDrift,
-    ) -> Result<(), Failure> {
-        let missing: HashSet<UserKey> = drift.missing.iter().chain(&drift.gone).copied().collect();
-        let known = pairs.iter().filter(|pair| pair.missed);
-        let known: HashSet<UserKey> = known.map(|pair| pair.principal.user).collect();
-        if missing == known {
-            return Ok(());
-        }
-        let (store, missing) = (&self.session.bridge.store, missing.into_iter().collect());
-        let noted = store.note_missing(group.group, missing).await;
-        noted.map_err(store_failed)
     }
 
     /// With those of the members nobody asked for who are users here; or why this

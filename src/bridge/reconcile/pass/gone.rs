@@ -1,0 +1,84 @@
+//! Groups that are not listed any more: those that are known to be gone, and those
+//! that the configuration leaves out.
+
+use std::collections::HashSet;
+
+use super::{Failure, GONE, GroupDrift, PAGE, Pass, Purpose, Reconcilable, Unasked, store_failed};
+use crate::{
+    plan::{drift::Pair, state::GroupKey},
+    store::DriftedGroup,
+};
+
+impl Pass<'_> {
+    /// Those that are known to be gone are told as long as they are; what is
+    /// shown again is looked after by its own lane.
+    pub(super) async fn gone_groups(&mut self, names: &HashSet<String>) -> Result<(), Failure> {
+        let store = &self.session.bridge.store;
+        let mut after = GroupKey(0);
+        // Told once, where this goes on from a checkpoint.
+        let begins = self.found.after == 0;
+        loop {
+            let page = store.gone_groups(self.session.connection.key, after, PAGE);
+            let page = page.await.map_err(store_failed)?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = last.group;
+            for group in page {
+                let listed = names.contains(&group.name);
+                if !listed && begins && self.is_left_out(&group) {
+                    self.left_out(&group).await?;
+                } else if !listed && begins {
+                    // What is known raises no doubt of the whole application.
+                    let counts = self.purpose != Purpose::Look;
+                    self.gone(&group, |_| counts, GONE).await?;
+                } else if listed && self.repairs() {
+                    let found = store.find_group(group.group, self.actor()).await;
+                    self.wake(found.map_err(store_failed)?);
+                }
+            }
+        }
+    }
+
+    /// Tells of it, and of how many are not there because of that.
+    pub(super) async fn gone(
+        &mut self,
+        group: &Reconcilable,
+        there: impl Fn(&Pair) -> bool,
+        why: &'static str,
+    ) -> Result<(), Failure> {
+        let pairs = self.session.bridge.store.pairs(group.group).await;
+        let pairs = pairs.map_err(store_failed)?;
+        let counts = |pair: &&Pair| pair.desired && !pair.sleeps() && there(pair);
+        let there = pairs.iter().filter(counts).count() as u64;
+        self.found.compared += there;
+        self.found.groups_missing += 1;
+        self.found.without_group += there;
+        let nothing = (&GroupDrift::default(), Unasked::default());
+        self.tell(group, &[], nothing, Some(why));
+        Ok(())
+    }
+
+    pub(super) fn is_left_out(&self, group: &Reconcilable) -> bool {
+        !self.session.connection.upstream.offers(&group.name)
+    }
+
+    /// What the configuration names no more is not read, and nobody is given it: a
+    /// choice, and none of the application's.
+    pub(super) async fn left_out(&mut self, group: &Reconcilable) -> Result<(), Failure> {
+        let pairs = self.session.bridge.store.pairs(group.group).await;
+        let pairs = pairs.map_err(store_failed)?;
+        let asked = |pair: &&Pair| pair.desired && pair.managed && !pair.sleeps();
+        let asked = pairs.iter().filter(asked).count() as u64;
+        self.found.groups_left_out += 1;
+        self.found.asked_in_left_out += asked;
+        self.found.tell(DriftedGroup {
+            group: group.id.to_string(),
+            name: group.name.clone(),
+            shown_as: group.shown_as.clone(),
+            left_out: Some(asked),
+            ..DriftedGroup::default()
+        });
+        Ok(())
+    }
+}
