@@ -1,5 +1,5 @@
 //! Calls that are not answered with what was done: those that nothing is heard of
-//! (`src/store/sqlite/group_turn.rs` and `late.rs`), those that are refused (`undone.rs`),
+//! (`src/store/sqlite/group_turn/end.rs` and `late.rs`), those that are refused (`undone.rs`),
 //! and what was under way when the process ended.
 
 use super::{

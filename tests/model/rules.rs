@@ -7,7 +7,7 @@ pub(super) enum Rule {
     /// What is sent is marked on disk before (`group_turn.rs`, `mark`).
     MarkBeforeSending,
     /// An answer tells of what was sent, not of what is wanted meanwhile
-    /// (`group_turn.rs`, `settle_pairs`).
+    /// (`group_turn/end.rs`, `settle_pairs`).
     OlderIsNotNewer,
     /// What was asked for otherwise since the turn began is not sent
     /// (`converge/groups.rs`, `still_wanted`; H-02).
@@ -15,25 +15,25 @@ pub(super) enum Rule {
     /// One turn of a group at a time (`lane.rs`, `wake`; H-09, I-28).
     OneTurnAtATime,
     /// A call without an answer leaves unknown what it was about
-    /// (`group_turn.rs`, `note_unanswered`; H-04).
+    /// (`group_turn/end.rs`, `note_unanswered`; H-04).
     NeverAssume,
     /// Of a batch each is done or not (`converge/groups.rs`, `note_outcomes`; H-06).
     ItemByItem,
-    /// What was not sent is as it was before (`group_turn.rs`, `as_before`).
+    /// What was not sent is as it was before (`group_turn/end.rs`, `as_before`).
     UnsentIsAsBefore,
     /// What was on its way at the end of a process is unknown, and may land
     /// (`late.rs`, `note_interrupted`; H-08).
     CrashIsUnknown,
-    /// When no late call can land any more it is said once more (`late.rs`,
-    /// `recheck`; H-05).
+    /// When no late call can land any more it is said once more
+    /// (`late/recheck.rs`, `recheck`; H-05).
     RecheckLate,
     /// But not while a call about it is on its way, which may have been done before
-    /// the late one (`late.rs`, `recheck`).
+    /// the late one (`late/recheck.rs`, `recheck`).
     RecheckAfterAnswer,
     /// What is to go the same way is as unclear, as long as it is still to be said and
-    /// may be refused (`late.rs`, `reopen_pair`).
+    /// may be refused (`late/recheck.rs`, `reopen_pair`).
     OpenIsUnclear,
-    /// A removal waits for no late call (`group_turn.rs`, `open_pairs`; H-05).
+    /// A removal waits for no late call (`group_turn/open.rs`, `open_pairs`; H-05).
     RemoveAtOnce,
     /// What an early read shows is said once more (`late.rs`, `note_read`; H-12).
     EarlyReadIsNoProof,
