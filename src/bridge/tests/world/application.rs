@@ -18,13 +18,16 @@ use crate::{
     plan::{
         capability::{Act, Capabilities, Capability, Certainty, Identifier},
         operation::Operation,
-        state::Principal,
     },
     scim::schema::Schemas,
-    upstream::{MemberOutcome, Millis, Outcome, UpstreamError},
+    upstream::{Millis, UpstreamError},
 };
 
+mod acts;
 mod answers;
+mod state;
+
+use state::{World, members_of};
 
 /// Whoever is not said to have a role has this one.
 pub(super) const PLAIN: &str = "plain";
@@ -149,26 +152,6 @@ struct Nature {
     refused: BTreeSet<(String, String)>,
 }
 
-struct World {
-    stock: Stock,
-    past: Vec<(Millis, Stock)>,
-    coming: Vec<(Millis, Operation)>,
-    /// On their way when the bridge died, with their numbers.
-    cut: Vec<(usize, Operation)>,
-    log: Vec<Change>,
-    /// When a call that writes came in.
-    calls: Vec<Millis>,
-    /// All that were to write, those too that did not come in.
-    attempts: Vec<Attempt>,
-    /// When one last had an answer that left something open.
-    unclear: Millis,
-    faults: u64,
-    /// What comes late comes of its own accord.
-    haunts: bool,
-    /// Removals that were refused.
-    refused: BTreeSet<(String, String)>,
-}
-
 pub(super) struct Application {
     can: Capabilities,
     schemas: Arc<Schemas>,
@@ -253,183 +236,6 @@ fn exists() -> UpstreamError {
     UpstreamError::Exists {
         reason: "409".into(),
     }
-}
-
-impl World {
-    /// Changes the stock, and tells the log in what, and what of it was not
-    /// what it was asked for now.
-    fn change(
-        &mut self,
-        at: Millis,
-        aside: impl Fn(&str, bool) -> bool,
-        change: impl FnOnce(&mut Stock),
-    ) {
-        let before = self.stock.clone();
-        change(&mut self.stock);
-        let left = |account: &str| before.is_active(account) && !self.stock.is_active(account);
-        let mut told = Vec::new();
-        let mut tell = |group: Option<&String>, account: &String, present| {
-            told.push(Change {
-                at,
-                group: group.cloned(),
-                account: account.clone(),
-                present,
-                aside: aside(account, present) || (group.is_some() && left(account)),
-            });
-        };
-        let none = BTreeSet::new();
-        let names: BTreeSet<_> = before
-            .groups
-            .keys()
-            .chain(self.stock.groups.keys())
-            .collect();
-        for name in names {
-            let was = before.groups.get(name).unwrap_or(&none);
-            let is = self.stock.groups.get(name).unwrap_or(&none);
-            was.difference(is).for_each(|a| tell(Some(name), a, false));
-            is.difference(was).for_each(|a| tell(Some(name), a, true));
-        }
-        for (account, (active, _)) in &self.stock.accounts {
-            if before.is_active(account) != *active {
-                tell(None, account, *active);
-            }
-        }
-        self.log.extend(told);
-        if before != self.stock {
-            self.past.push((at, before));
-        }
-    }
-
-    /// What was to come by now has come.
-    fn settle(&mut self) {
-        let now = now();
-        let (due, coming) = std::mem::take(&mut self.coming)
-            .into_iter()
-            .partition(|(at, _)| *at <= now);
-        self.coming = coming;
-        let mut due: Vec<_> = due;
-        due.sort_by_key(|(at, _)| *at);
-        for (at, operation) in due {
-            let members = members_of(&operation);
-            let haunts = self.haunts;
-            self.change(
-                at,
-                |_, _| !haunts,
-                |stock| {
-                    let _ = perform(stock, &operation, &members, false);
-                },
-            );
-        }
-    }
-
-    /// What a read shows that lags behind.
-    fn seen(&mut self, lag: Millis) -> Stock {
-        self.settle();
-        let then = now() - lag;
-        let shown = self.past.iter().find(|(until, _)| *until > then);
-        shown.map_or_else(|| self.stock.clone(), |(_, stock)| stock.clone())
-    }
-}
-
-fn members_of(operation: &Operation) -> Vec<Principal> {
-    match operation {
-        Operation::CreateGroup { members, .. }
-        | Operation::AddMembers { members, .. }
-        | Operation::RemoveMembers { members, .. }
-        | Operation::ReplaceMembers { members, .. } => members.clone(),
-        _ => Vec::new(),
-    }
-}
-
-fn is_account(operation: &Operation) -> bool {
-    matches!(operation, Operation::CreateUser { .. })
-}
-
-/// Does what is asked with those of its members that are to be done.
-fn perform(
-    stock: &mut Stock,
-    operation: &Operation,
-    members: &[Principal],
-    forgets: bool,
-) -> Result<(), UpstreamError> {
-    let names = || members.iter().map(|member| member.account.clone());
-    match operation {
-        Operation::CreateUser {
-            account,
-            role,
-            fields,
-            ..
-        } => {
-            if stock.is_active(account) {
-                return Err(exists());
-            }
-            let made = now();
-            let held = stock
-                .accounts
-                .entry(account.clone())
-                .or_insert((true, made));
-            held.0 = true;
-            let role = role.as_deref().unwrap_or(PLAIN).to_owned();
-            let fields = (role, fields.get("title").cloned());
-            stock.fields.insert(account.clone(), fields);
-        }
-        Operation::SetRole { principal, role } => {
-            if !stock.is_active(&principal.account) {
-                return Err(missing());
-            }
-            let held = stock.fields.get_mut(&principal.account);
-            held.ok_or_else(missing)?.0.clone_from(role);
-        }
-        Operation::UpsertProfile {
-            account, fields, ..
-        } => {
-            if !stock.is_active(account) {
-                return Err(missing());
-            }
-            let held = stock.fields.get_mut(account).ok_or_else(missing)?;
-            if let Some(title) = fields.get("title") {
-                held.1 = Some(title.clone()).filter(|it| !it.is_empty());
-            }
-        }
-        Operation::DeactivateUser { principal } => {
-            if !stock.is_active(&principal.account) {
-                return Err(missing());
-            }
-            if let Some(held) = stock.accounts.get_mut(&principal.account) {
-                held.0 = false;
-            }
-            if forgets {
-                for members in stock.groups.values_mut() {
-                    members.remove(&principal.account);
-                }
-            }
-        }
-        Operation::CreateGroup { name, .. } => {
-            if stock.groups.contains_key(name) {
-                return Err(exists());
-            }
-            stock.groups.insert(name.clone(), names().collect());
-        }
-        Operation::DeleteGroup { name } => {
-            stock.groups.remove(name).ok_or_else(missing)?;
-        }
-        Operation::AddMembers { group, .. } => {
-            let held = stock.groups.get_mut(group).ok_or_else(missing)?;
-            held.extend(names());
-        }
-        Operation::RemoveMembers { group, .. } => {
-            let held = stock.groups.get_mut(group).ok_or_else(missing)?;
-            names().for_each(|name| {
-                held.remove(&name);
-            });
-        }
-        Operation::ReplaceMembers { group, .. } => {
-            let held = stock.groups.get_mut(group).ok_or_else(missing)?;
-            *held = names().collect();
-        }
-        Operation::RenameGroup { .. } => {}
-    }
-    Ok(())
 }
 
 /// A call on its way: when the bridge dies meanwhile, it may still land.
@@ -542,19 +348,6 @@ impl Application {
         !self.lock().coming.is_empty()
     }
 
-    /// Only calls about members are refused for no reason, and removals once:
-    /// what is refused again is given up.
-    fn refuses(&self, operation: &Operation) -> bool {
-        let members = members_of(operation);
-        let mut world = self.lock();
-        let Operation::RemoveMembers { group, .. } = operation else {
-            return !members.is_empty();
-        };
-        let pairs = members.into_iter().map(|it| (group.clone(), it.account));
-        let fresh = pairs.filter(|pair| world.refused.insert(pair.clone()));
-        fresh.count() > 0
-    }
-
     /// What becomes of calls whose bridge died, in the order in which they were
     /// made: that in which a runtime ends its tasks is not the same every time.
     pub(super) fn fall(&self) {
@@ -565,136 +358,5 @@ impl Application {
                 self.lands_later(operation);
             }
         }
-    }
-
-    fn lands_later(&self, operation: Operation) {
-        let most = self.nature.late_by.unsigned_abs();
-        let by = match self.lie {
-            Lie::TooLate => most * 4,
-            _ => below(most * 9 / 10),
-        };
-        let at = now() + Millis::try_from(by).unwrap();
-        self.lock().coming.push((at, operation));
-    }
-
-    /// Whom an application that does the rest leaves out.
-    fn cannot(&self, world: &World, operation: &Operation, member: &Principal) -> bool {
-        let bad = |group: &String| {
-            let pair = (group.clone(), member.account.clone());
-            world.faults > 0 && self.nature.refused.contains(&pair)
-        };
-        match operation {
-            Operation::AddMembers { group, .. } | Operation::ReplaceMembers { group, .. } => {
-                bad(group) || !world.stock.is_active(&member.account)
-            }
-            Operation::CreateGroup { .. } => !world.stock.is_active(&member.account),
-            _ => false,
-        }
-    }
-
-    /// Does it, or says why not; `partly` leaves some of it undone or untold.
-    fn act(&self, operation: &Operation, partly: bool) -> Result<Outcome, UpstreamError> {
-        let mut world = self.lock();
-        world.settle();
-        let members = members_of(operation);
-        let (out, mut done): (Vec<_>, Vec<_>) = members
-            .iter()
-            .cloned()
-            .partition(|member| self.cannot(&world, operation, member));
-        let whole = matches!(operation, Operation::CreateGroup { .. }) || self.nature.strict;
-        if !out.is_empty() && whole {
-            return Err(refused());
-        }
-        let mut told = done.clone();
-        if partly && !matches!(operation, Operation::CreateGroup { .. }) {
-            done.retain(|_| chance(60));
-            told.retain(|member| done.contains(member) && chance(60));
-        }
-        let mut scratch = world.stock.clone();
-        match perform(&mut scratch, operation, &done, self.nature.forgets) {
-            Err(UpstreamError::Exists { .. }) if self.nature.keeps && is_account(operation) => {}
-            other => other?,
-        }
-        self.lie_about(&mut world, operation, &done);
-        let outcome = |member: &Principal| {
-            let applied = told.contains(member);
-            let outcome = if applied {
-                MemberOutcome::Applied
-            } else {
-                MemberOutcome::LeftOut
-            };
-            (member.user, outcome)
-        };
-        Ok(Outcome {
-            members: members.iter().map(outcome).collect(),
-            ..Outcome::default()
-        })
-    }
-
-    /// Does it, unless this is one that lies.
-    fn lie_about(&self, world: &mut World, operation: &Operation, done: &[Principal]) {
-        let forgets = self.nature.forgets;
-        let untrue = match (self.lie, operation) {
-            (Lie::AddsNothing, Operation::AddMembers { .. })
-            | (Lie::RemovesNothing, Operation::RemoveMembers { .. })
-            | (Lie::DeactivatesNothing, Operation::DeactivateUser { .. })
-            | (Lie::CreatesNothing, Operation::CreateUser { .. })
-            | (Lie::DeletesNothing, Operation::DeleteGroup { .. }) => true,
-            (Lie::ClearsFirst, Operation::AddMembers { group, .. }) => {
-                let before = world.stock.groups.get(group).cloned().unwrap_or_default();
-                world.change(
-                    now(),
-                    |_, _| false,
-                    |stock| {
-                        stock.groups.insert(group.clone(), BTreeSet::new());
-                    },
-                );
-                world.change(
-                    now(),
-                    |_, _| false,
-                    |stock| {
-                        stock.groups.insert(group.clone(), before);
-                    },
-                );
-                false
-            }
-            _ => false,
-        };
-        if untrue && chance(30) {
-            return;
-        }
-        // Who is named and goes all the same is left out of a replacement that
-        // was done in part.
-        let named = members_of(operation);
-        let replaces = matches!(operation, Operation::ReplaceMembers { .. });
-        let aside = |account: &str, present: bool| {
-            replaces && !present && named.iter().any(|it| it.account == account)
-        };
-        world.change(now(), aside, |stock| {
-            let _ = perform(stock, operation, done, forgets);
-        });
-        if let (Lie::Haunts, Operation::RemoveMembers { group, members }) = (self.lie, operation) {
-            let back = Operation::AddMembers {
-                group: group.clone(),
-                members: members.clone(),
-            };
-            world.coming.push((now() + 4_000, back));
-        }
-    }
-
-    async fn look(&self) -> Result<Stock, UpstreamError> {
-        tokio::time::sleep(Duration::from_millis(1 + below(30))).await;
-        let faults = self.lock().faults;
-        if chance(faults / 2) {
-            return Err(if chance(50) { not_now() } else { lost() });
-        }
-        let lag = Millis::try_from(below(self.nature.lag + 1)).unwrap();
-        Ok(self.lock().seen(lag))
-    }
-
-    async fn takes_its_time(&self) {
-        let slow = self.lock().faults > 0 && chance(5);
-        let most = if slow { 8_000 } else { 60 };
-        tokio::time::sleep(Duration::from_millis(1 + below(most))).await;
     }
 }

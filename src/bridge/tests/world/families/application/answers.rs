@@ -7,7 +7,9 @@ use async_trait::async_trait;
 
 use super::{
     super::super::{OWN_NAME, below, chance},
-    Kind, Roles, address, id_of, parts, remote,
+    Kind, Roles, address,
+    calls::remote,
+    id_of, parts,
 };
 use crate::{
     plan::{
