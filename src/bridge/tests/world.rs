@@ -8,7 +8,7 @@
 //! `WORLDS=10000 cargo test --release --workspace --lib no_world_ -- --nocapture`.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::Path,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -18,29 +18,27 @@ use serde_json::{Map, Value, json};
 
 mod application;
 mod checker;
+mod clients;
+mod ends;
 mod families;
 mod history;
 mod operators;
 mod planted;
 
 use application::{Application, Kind, Lie, OWN_NAME};
-use checker::{Evidence, Shown};
-use history::{Act, End, Entry, Step};
+use checker::Evidence;
+use history::{End, Entry, Step};
 use operators::{Flaw, Operators};
 
 use crate::{
-    bridge::{
-        Bridge, Failure, Guard, Policy, Session, Setup, Switch, Written, clock::simulated,
-        token::Tokens,
-    },
-    plan::state::GroupKey,
+    bridge::{Bridge, Guard, Policy, Setup, Switch, clock::simulated, token::Tokens},
     scim::{
         json::Limits,
         patch,
-        resource::{Attributes, GroupBody, ResourceId, ResourceType},
+        resource::{Attributes, ResourceId, ResourceType},
         schema::Schemas,
     },
-    store::{self, Among, Item, Precondition, RefusedAct, Select, Start, Store},
+    store::{self, Among, Item, Select, Start, Store},
     upstream::{Millis, Upstream},
 };
 
@@ -342,300 +340,10 @@ impl World {
         }
         (*lock(&self.users), *lock(&self.groups)) = (users, groups);
     }
-
-    /// The request with those members only that a client has ids of.
-    fn within_reach(&self, act: Act) -> Act {
-        let users = lock(&self.users);
-        let known = |set: BTreeSet<String>| {
-            let known = set.into_iter().filter(|name| users.contains_key(name));
-            known.collect::<BTreeSet<_>>()
-        };
-        match act {
-            Act::CreateGroup(group, set) => Act::CreateGroup(group, known(set)),
-            Act::Add(group, set) => Act::Add(group, known(set)),
-            Act::Remove(group, set) => Act::Remove(group, known(set)),
-            Act::Replace(group, set) => Act::Replace(group, known(set)),
-            Act::Put(group, set) => Act::Put(group, known(set)),
-            other => other,
-        }
-    }
-
-    fn ids(&self, set: &BTreeSet<String>) -> Vec<String> {
-        let users = lock(&self.users);
-        set.iter()
-            .filter_map(|name| users.get(name).cloned())
-            .collect()
-    }
-
-    async fn ask(&self, session: &Session, act: &Act) -> End {
-        let since = now();
-        let id = match act.group() {
-            Some(group) => lock(&self.groups).get(group).cloned(),
-            None => match act {
-                Act::PutUser(user)
-                | Act::Activate(user, _)
-                | Act::DeleteUser(user)
-                | Act::Role(user, _)
-                | Act::Title(user, _) => lock(&self.users).get(user).cloned(),
-                _ => None,
-            },
-        };
-        let answer = match (act, id) {
-            (Act::CreateUser(user), _) => {
-                let made = session.create_user(account(user)).await;
-                self.learn(&self.users, user, &made);
-                made
-            }
-            (Act::CreateGroup(group, members), _) => {
-                let made = session
-                    .create_group(body(group, Some(self.ids(members))))
-                    .await;
-                self.learn(&self.groups, group, &made);
-                made
-            }
-            (_, None) => return End::Needless,
-            (Act::DeleteUser(user), Some(id)) => {
-                let gone = session.delete_user(&id, Precondition::default()).await;
-                return self.forget(&self.users, user, gone, since);
-            }
-            (Act::DeleteGroup(group), Some(id)) => {
-                let gone = session.delete_group(&id, Precondition::default()).await;
-                return self.forget(&self.groups, group, gone, since);
-            }
-            (act, Some(id)) => self.change(session, act, &id).await,
-        };
-        match answer {
-            Ok(written) => done(&written),
-            Err(failure) => {
-                let users = lock(&self.users);
-                let known: Vec<_> = users
-                    .iter()
-                    .map(|(n, id)| (n.clone(), id.clone()))
-                    .collect();
-                history::refused(&failure, &known)
-            }
-        }
-    }
-
-    async fn change(&self, session: &Session, act: &Act, id: &str) -> Result<Written, Failure> {
-        let any = Precondition::default();
-        let members = |op: &str, set| {
-            let values: Vec<Value> = self
-                .ids(set)
-                .iter()
-                .map(|id| json!({ "value": id }))
-                .collect();
-            json!([{ "op": op, "path": "members", "value": values }])
-        };
-        let operations = match act {
-            Act::PutUser(user) => {
-                let raw = json!({ "userName": user }).to_string();
-                let user = account(user);
-                return session.replace_user(id, user, any, raw.as_bytes()).await;
-            }
-            Act::Put(group, set) => {
-                let ids = self.ids(set);
-                let values: Vec<Value> = ids.iter().map(|id| json!({ "value": id })).collect();
-                let raw = json!({ "displayName": group, "members": values }).to_string();
-                let body = body(group, Some(ids));
-                return session.replace_group(id, body, any, raw.as_bytes()).await;
-            }
-            Act::Activate(..) | Act::Role(..) | Act::Title(..) => {
-                let operation = match act {
-                    Act::Activate(_, on) => json!({ "path": "active", "value": on }),
-                    Act::Role(_, role) => json!({ "path": "userType", "value": role }),
-                    Act::Title(_, Some(title)) => json!({ "path": "title", "value": title }),
-                    _ => json!({ "op": "remove", "path": "title" }),
-                };
-                let mut operation = object(operation);
-                operation.entry("op").or_insert("replace".into());
-                let operations = json!([operation]);
-                let (patch, raw) = parsed(&session.schemas(), ResourceType::User, &operations);
-                return session.patch_user(id, patch, any, raw.as_bytes()).await;
-            }
-            Act::Add(_, set) => members("add", set),
-            Act::Remove(_, set) => members("remove", set),
-            Act::Replace(_, set) => members("replace", set),
-            Act::Rename(group) => {
-                let number = below(1_000);
-                let name = match &self.operators {
-                    // Where writes are stopped it may be made by that name.
-                    Some(_) if number < 500 => group.to_uppercase(),
-                    Some(_) => group.clone(),
-                    None if self.is_made(group) => format!("name {number}"),
-                    // Should its creation be refused, the next try has the new name,
-                    // which is another group to whoever judges.
-                    None => group.clone(),
-                };
-                json!([{ "op": "replace", "path": "displayName", "value": name }])
-            }
-            other => panic!("{other:?} is no change"),
-        };
-        let (patch, raw) = parsed(&session.schemas(), ResourceType::Group, &operations);
-        session.patch_group(id, patch, any, raw.as_bytes()).await
-    }
-
-    /// Whether a client knows that a group was made as it asked for.
-    fn is_made(&self, group: &String) -> bool {
-        let history = lock(&self.history);
-        let asked = history.iter().rfind(|entry| {
-            let creates = matches!(&entry.act, Act::CreateGroup(name, _) if name == group);
-            creates && !matches!(entry.ended, End::Refused | End::Needless)
-        });
-        asked.is_some_and(|it| matches!(it.ended, End::Done { pending: false, .. }))
-    }
-
-    fn learn(
-        &self,
-        known: &Mutex<BTreeMap<String, String>>,
-        name: &str,
-        made: &Result<Written, Failure>,
-    ) {
-        if let Ok(written) = made {
-            let id = written.resource.id.to_string();
-            if let Some(operators) = &self.operators {
-                operators.know(&id, name);
-            }
-            lock(known).insert(name.to_owned(), id);
-        }
-    }
-
-    fn forget(
-        &self,
-        known: &Mutex<BTreeMap<String, String>>,
-        name: &str,
-        gone: Result<(), Failure>,
-        since: Millis,
-    ) -> End {
-        if let Err(failure) = gone {
-            return history::refused(&failure, &[]);
-        }
-        lock(known).remove(name);
-        let waited = now() - since >= Millis::try_from(SYNC_WAIT.as_millis()).unwrap();
-        let stopped = |it: &Operators| it.is_stopped_within(since, now());
-        End::Done {
-            version: None,
-            // A deletion does not say it; it was waited for this long, or not at all
-            // where all writes were stopped.
-            pending: waited || self.operators.as_ref().is_some_and(stopped),
-        }
-    }
-
-    async fn shown(&self, store: &dyn Store) -> Shown {
-        let c = store.connection(CONNECTION).await.unwrap();
-        let mut shown = Shown::default();
-        let mut by_id = BTreeMap::new();
-        for (id, it) in listed(store, CONNECTION, ResourceType::User).await {
-            let name = it.text("userName").unwrap().to_owned();
-            by_id.insert(id.to_string(), name.clone());
-            let text = |of: &str| it.text(of).map(str::to_owned);
-            let fields = (text("userType"), text("title"));
-            shown.fields.insert(name.clone(), fields);
-            shown.users.insert(name, it.active());
-        }
-        for (id, it) in listed(store, CONNECTION, ResourceType::Group).await {
-            let members = store.members(c, id).await.unwrap().unwrap();
-            let members = members.ids.iter().map(|id| by_id[&id.to_string()].clone());
-            let name = it.text(OWN_NAME).unwrap().to_owned();
-            shown.groups.insert(name, members.collect());
-        }
-        shown
-    }
-
-    /// No more faults: waits until all is as wanted, and then for some calm.
-    async fn end(&self, bridge: &Bridge, store: &dyn Store) -> Evidence {
-        self.app.be_well();
-        let from = now();
-        let again = LATE + READ_LAG + Duration::from_secs(15);
-        tokio::time::sleep(again).await;
-        let again = Millis::try_from(again.as_millis()).unwrap();
-        let open = || self.app.awaits_late_calls() || now() < self.app.unclear() + again;
-        let evidence = async || Evidence {
-            well: from,
-            ..self.evidence(bridge, store).await
-        };
-        let mut seen = evidence().await;
-        while now() < from + PATIENCE && (open() || !seen.verdict().is_empty()) {
-            tokio::time::sleep(Duration::from_secs(15)).await;
-            seen = evidence().await;
-        }
-        let calm = now();
-        tokio::time::sleep(CALM).await;
-        Evidence {
-            calm,
-            settled_in: calm - from,
-            ..evidence().await
-        }
-    }
-
-    async fn evidence(&self, bridge: &Bridge, store: &dyn Store) -> Evidence {
-        let key = bridge.connections[0].key;
-        let counts = store.counts(key).await.unwrap();
-        let name_of = |known: &Mutex<BTreeMap<String, String>>, id: ResourceId| {
-            let known = lock(known);
-            let found = known.iter().find(|(_, held)| **held == id.to_string());
-            found.map(|(name, _)| name.clone())
-        };
-        let refused = store.refusals(key, 1_000).await.unwrap().into_iter();
-        self.look_up(store).await;
-        let shown = self.shown(store).await;
-        let told = refused.filter_map(|it| {
-            let group = name_of(&self.groups, it.group)?;
-            let user = name_of(&self.users, it.user)?;
-            // Only of who is inactive it may be told later.
-            let is_told = !it.sleeps || shown.users.get(&user) == Some(&false);
-            is_told.then_some(((group, user), it.at))
-        });
-        let refused = store.refused_resources(key, 1_000).await.unwrap();
-        let creations = refused
-            .into_iter()
-            .filter(|it| it.of == ResourceType::Group && it.asked == RefusedAct::Create);
-        let not_made = creations.filter_map(|it| name_of(&self.groups, it.id));
-        let left_alone = store.left_alone(key, 1_000).await.unwrap();
-        let history = lock(&self.history).clone();
-        let operated = match &self.operators {
-            Some(operators) => Some(operators.seen(store, &self.app).await),
-            None => None,
-        };
-        Evidence {
-            operated,
-            history,
-            log: self.app.log(),
-            stock: self.app.stock(),
-            told: told.collect(),
-            told_whole: counts.refused_users + counts.refused_groups,
-            not_made: not_made.collect(),
-            left_alone: left_alone.into_iter().map(|it| it.title).collect(),
-            gone: store.gone_groups(key, GroupKey(0), 9).await.unwrap().len(),
-            keeps: self.app.keeps_accounts(),
-            shown,
-            calls: self.app.calls(),
-            calm: Millis::MAX,
-            settled_in: 0,
-            well: Millis::MAX,
-        }
-    }
-}
-
-fn done(written: &Written) -> End {
-    let resource = &written.resource;
-    End::Done {
-        version: written
-            .changed
-            .then(|| (resource.id.to_string(), resource.meta.version)),
-        pending: written.pending,
-    }
 }
 
 fn account(name: &str) -> Attributes {
     Attributes(object(json!({ "userName": name })))
-}
-
-fn body(name: &str, members: Option<Vec<String>>) -> GroupBody {
-    GroupBody {
-        attributes: Attributes(object(json!({ "displayName": name }))),
-        members,
-    }
 }
 
 /// As it is taken, and as it was sent.

@@ -13,7 +13,9 @@ use std::{
 use super::{
     Application, CONNECTION, Kind, LATE, Lie, OWN_NAME, World, account,
     application::Attempt,
-    below, chance, done, history,
+    below, chance,
+    clients::done,
+    history,
     history::{Act, End, Entry},
     lock, named, now, pick,
 };
