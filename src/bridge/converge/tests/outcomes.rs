@@ -1,6 +1,6 @@
 //! What becomes of each member of a turn, by answers and looks.
 
-use super::*;
+use super::{scripted::is_left, *};
 
 #[tokio::test]
 async fn one_add_and_one_remove_call_settle_everything() {
