@@ -13,7 +13,9 @@ use crate::{
     upstream::{MemberOutcome, client::TokenSource, rest::tests::script::Script},
 };
 
+mod anew;
 mod removals;
+mod sso;
 
 const GROUP: &str = "10000000-0000-4000-8000-000000000001";
 const ADMIN: &str = "30000000-0000-4000-8000-000000000001";
@@ -141,75 +143,17 @@ async fn withdraw(upstream: &Arc<dyn Upstream>) -> Result<Outcome, UpstreamError
     upstream.apply(&operation).await
 }
 
-#[tokio::test]
-async fn an_account_that_was_made_anew_is_the_one_that_is_taken_out() {
-    let new = membership("m-new", "new", VIEWER);
-    let new = std::slice::from_ref(&new);
-    let lines = [
-        look("user_id=old", &[]),
-        look(BY_EMAIL, new),
-        look("user_id=old", &[]),
-        look("user_id=new", new),
-        delete("m-new", 204),
-    ];
-    let (script, upstream) = snyk(&lines).await;
-    assert_eq!(remove(&upstream).await, Ok(MemberOutcome::Applied));
-    script.all_was_asked();
-    let (script, upstream) = snyk(&lines).await;
-    withdraw(&upstream).await.unwrap();
-    script.all_was_asked();
-}
-
-#[tokio::test]
-async fn an_account_that_was_made_anew_is_the_one_that_is_added() {
-    let made = json!({ "data": { "id": "m-new" } });
-    let (script, upstream) = snyk(&[
-        create("old", 404, Value::Null),
-        look(BY_EMAIL, &[membership("m-other", "new", MEMBER)]),
-        look("user_id=old", &[]),
-        create("new", 201, made),
-    ])
-    .await;
-    assert_eq!(add(&upstream).await, Ok(MemberOutcome::Applied));
-    script.all_was_asked();
-}
-
-#[tokio::test]
-async fn another_account_of_the_address_is_left_alone_while_the_linked_one_is_there() {
-    let (script, upstream) = snyk(&[
-        look("user_id=old", &[]),
-        look(BY_EMAIL, &[membership("m-new", "new", VIEWER)]),
-        // By another address.
-        look("user_id=old", &[membership("m-old", "old", MEMBER)]),
-    ])
-    .await;
-    assert_eq!(remove(&upstream).await, Ok(MemberOutcome::Seen));
-    script.all_was_asked();
-}
-
-#[tokio::test]
-async fn what_another_connection_has_ended_is_not_there_though_a_look_shows_it() {
-    let viewer = membership("m-1", "old", VIEWER);
-    let shown = || look("user_id=old", std::slice::from_ref(&viewer));
-    let exists = || {
-        let (path, ..) = create("old", 409, Value::Null);
-        (path.replace(VIEWER, MEMBER), 409, Value::Null)
-    };
-    let lines = [shown(), delete("m-1", 204), exists(), shown()];
-    let script = script(&lines).await;
-    let (one, other) = (giving(VIEWER, &script), giving(MEMBER, &script));
-    assert_eq!(remove(&one).await, Ok(MemberOutcome::Applied));
-    let operation = Operation::AddMembers {
-        group: format!("{GROUP}/{MEMBER}"),
-        members: vec![ann()],
-    };
-    let added = other.apply(&operation).await.unwrap().members;
-    assert!(matches!(added[0].1, MemberOutcome::Waits(_)), "{added:?}");
-    script.all_was_asked();
-}
-
 fn unread((path, ..): (String, u16, Value)) -> (String, u16, Value) {
     (path, 404, Value::Null)
+}
+
+fn link() -> Operation {
+    Operation::CreateUser {
+        account: "ann@example.com".into(),
+        role: None,
+        fields: std::collections::BTreeMap::new(),
+        upstream_id: None,
+    }
 }
 
 #[tokio::test]
@@ -220,18 +164,6 @@ async fn a_snyk_group_that_is_not_shown_for_a_while_is_waited_for() {
     assert!(
         matches!(later, Err(UpstreamError::Later { .. })),
         "{later:?}"
-    );
-    script.all_was_asked();
-}
-
-#[tokio::test]
-async fn an_answer_about_somebody_else_is_no_answer() {
-    let other = json!({ "data": membership("m-ben", "ben", VIEWER) });
-    let (script, upstream) = snyk(&[create("old", 201, other)]).await;
-    let unclear = add(&upstream).await;
-    assert!(
-        matches!(unclear, Err(UpstreamError::Unknown { .. })),
-        "{unclear:?}"
     );
     script.all_was_asked();
 }
@@ -309,95 +241,6 @@ async fn what_can_be_withdrawn_is_withdrawn_and_the_rest_is_told() {
         matches!(refused, Err(UpstreamError::Barred { .. })),
         "{refused:?}"
     );
-    script.all_was_asked();
-}
-
-/// As [`giving`], where whoever leaves is taken out of the SSO connection, too.
-fn leaving_sso(script: &Script) -> Arc<dyn Upstream> {
-    let groups =
-        format!("sso = \"remove\"\n[[groups]]\ngroup = \"{GROUP}\"\nrole_id = \"{VIEWER}\"");
-    let upstream = open(Settings {
-        base_url: Some(format!("http://{}/rest", script.address)),
-        token: TokenSource::Literal("a-token".to_owned().into()),
-        ..toml::from_str(&groups).unwrap()
-    });
-    upstream.unwrap()
-}
-
-fn connections() -> (String, u16, Value) {
-    let path = format!("GET /rest/groups/{GROUP}/sso_connections?limit=100&version=2025-11-05");
-    let one = json!({ "id": "sso-1", "attributes": { "name": "SSO" } });
-    (path, 200, json!({ "data": [one] }))
-}
-
-fn leave_sso(status: u16) -> (String, u16, Value) {
-    let path =
-        format!("DELETE /rest/groups/{GROUP}/sso_connections/sso-1/users/old?version=2025-11-05");
-    (path, status, Value::Null)
-}
-
-#[tokio::test]
-async fn who_is_not_let_out_of_the_sso_connection_is_out_of_the_rest() {
-    let one = membership("m-1", "old", VIEWER);
-    let lines = [
-        look("user_id=old", std::slice::from_ref(&one)),
-        delete("m-1", 204),
-        connections(),
-        leave_sso(400),
-        look("user_id=old", &[]),
-        look(BY_EMAIL, &[]),
-        connections(),
-        leave_sso(422),
-    ];
-    let script = script(&lines).await;
-    let upstream = leaving_sso(&script);
-    let Err(UpstreamError::Partly { reason }) = withdraw(&upstream).await else {
-        panic!("the membership has gone")
-    };
-    assert!(
-        reason.contains("SSO connections of the Snyk Group"),
-        "{reason}"
-    );
-    // When nothing is left but that, nothing can be done.
-    let refused = withdraw(&upstream).await;
-    assert!(
-        matches!(refused, Err(UpstreamError::Barred { .. })),
-        "{refused:?}"
-    );
-    script.all_was_asked();
-}
-
-#[tokio::test]
-async fn two_users_of_one_address_are_nobody() {
-    let two = [
-        membership("m-1", "one", VIEWER),
-        membership("m-2", "two", VIEWER),
-    ];
-    let (script, upstream) = snyk(&[
-        group(),
-        look("", &two),
-        look(BY_EMAIL, &two),
-        look(BY_EMAIL, &two),
-        look("user_id=old", &[]),
-    ])
-    .await;
-    let all = upstream.users().await.unwrap();
-    assert_eq!(all.len(), 2, "an import sees that they are two");
-    let one = upstream.user("ann@example.com").await.unwrap().unwrap();
-    assert_eq!(one.upstream_id, None);
-    let link = Operation::CreateUser {
-        account: "ann@example.com".into(),
-        role: None,
-        fields: std::collections::BTreeMap::new(),
-        upstream_id: None,
-    };
-    let linked = upstream.apply(&link).await;
-    assert!(
-        matches!(linked, Err(UpstreamError::Barred { .. })),
-        "{linked:?}"
-    );
-    // Nor is one of them taken for a linked one that is not there any more.
-    assert_eq!(remove(&upstream).await, Ok(MemberOutcome::Seen));
     script.all_was_asked();
 }
 
@@ -572,81 +415,6 @@ async fn a_refusal_is_told_without_remarks_on_what_can_be_done() {
     let (script, upstream) = snyk(&[create("old", 400, refusal), look(BY_EMAIL, &[])]).await;
     let reason = "Snyk refused it; its own words are in the bridge's log".to_owned();
     assert_eq!(add(&upstream).await, Err(UpstreamError::Barred { reason }));
-    script.all_was_asked();
-}
-
-/// As [`giving`], where users of SSO connections are linked.
-fn linking_sso(script: &Script) -> Arc<dyn Upstream> {
-    let groups = format!("sso = \"link\"\n[[groups]]\ngroup = \"{GROUP}\"\nrole_id = \"{VIEWER}\"");
-    let upstream = open(Settings {
-        base_url: Some(format!("http://{}/rest", script.address)),
-        token: TokenSource::Literal("a-token".to_owned().into()),
-        ..toml::from_str(&groups).unwrap()
-    });
-    upstream.unwrap()
-}
-
-fn sso_users(ids: &[&str]) -> (String, u16, Value) {
-    let path = format!(
-        "GET /rest/groups/{GROUP}/sso_connections/sso-1/users?limit=100&version=2025-11-05"
-    );
-    let attributes = json!({ "email": "ann@example.com", "active": true });
-    let one = |id: &&str| json!({ "id": id, "attributes": attributes });
-    let users: Vec<Value> = ids.iter().map(one).collect();
-    (path, 200, json!({ "data": users }))
-}
-
-fn link() -> Operation {
-    Operation::CreateUser {
-        account: "ann@example.com".into(),
-        role: None,
-        fields: std::collections::BTreeMap::new(),
-        upstream_id: None,
-    }
-}
-
-#[tokio::test]
-async fn whether_the_linked_account_is_there_still_is_read_for_the_end_of_another_one() {
-    let new = membership("m-new", "new", VIEWER);
-    let new = std::slice::from_ref(&new);
-    let script = script(&[
-        look(BY_EMAIL, &[]),
-        connections(),
-        sso_users(&["old"]),
-        look("user_id=old", &[]),
-        look(BY_EMAIL, new),
-        look("user_id=old", &[]),
-        // Somebody has deleted the linked one by now.
-        connections(),
-        sso_users(&["new"]),
-        look("user_id=new", new),
-        delete("m-new", 204),
-    ])
-    .await;
-    let upstream = linking_sso(&script);
-    let linked = upstream.apply(&link()).await.unwrap();
-    assert_eq!(linked.upstream_id.as_deref(), Some("old"));
-    withdraw(&upstream).await.unwrap();
-    script.all_was_asked();
-}
-
-#[tokio::test]
-async fn one_list_serves_whoever_asks_for_those_who_are_in_it_and_are_not_for_a_while() {
-    let script = script(&[
-        look(BY_EMAIL, &[]),
-        connections(),
-        sso_users(&[]),
-        look(BY_EMAIL, &[]),
-    ])
-    .await;
-    let upstream = linking_sso(&script);
-    for _ in 0..2 {
-        let staged = upstream.apply(&link()).await;
-        assert!(
-            matches!(staged, Err(UpstreamError::Staged { .. })),
-            "{staged:?}"
-        );
-    }
     script.all_was_asked();
 }
 
