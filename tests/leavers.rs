@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Application, World, address, user, values};
 
+mod anew;
+mod stayed;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaver_has_the_first_try_of_an_application_that_answers_look_ups_with_faults() {
     let rules = "import = \"start\"\nsync_wait = \"300ms\"\nguard = { enabled = true }";
@@ -80,6 +83,11 @@ fn waits(told: &Value, user: &str, group: &str, why: &str) -> bool {
         })
     };
     of(Value::Null) && of(json!(group))
+}
+
+/// A rule by which the application answers an operation so.
+fn answers(operation: &str, status: u16) -> Value {
+    json!({ "failure": { "status": { "status": status } }, "operation": operation })
 }
 
 async fn has_account(world: &World, name: &str) -> bool {
@@ -233,170 +241,6 @@ async fn where_no_account_can_be_ended_only_the_group_that_cannot_be_read_waits(
     world.overlook().await;
 }
 
-/// A rule by which the application answers an operation so.
-fn answers(operation: &str, status: u16) -> Value {
-    json!({ "failure": { "status": { "status": status } }, "operation": operation })
-}
-
-/// Two members of `dev`, which is deleted here and stays there.
-async fn stays(world: &World, rules: &[Value]) -> (Vec<String>, String) {
-    let ids = world.users("m", 2).await;
-    let dev = world.group("dev", &ids).await;
-    world.faults(json!({ "rules": rules })).await;
-    let path = format!("/Groups/{dev}");
-    let deleted = world.send("DELETE", &path, None).await;
-    assert!(
-        [204, 400, 409].contains(&deleted.status.as_u16()),
-        "{deleted:?}"
-    );
-    world.get(&path).await.expect(404);
-    (ids, dev)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_leaves_is_taken_out_of_a_group_whose_deletion_was_refused_or_got_no_answer() {
-    let silent = json!({ "failure": "error_before", "operation": "delete_group" });
-    for (rule, refused) in [(answers("delete_group", 409), 1), (silent, 0)] {
-        let rules = "sync_wait = \"300ms\"";
-        let world = World::of(Application::DeclaredForEver, rules).await;
-        let (ids, _) = stays(&world, &[rule]).await;
-        let path = format!("/Users/{}", ids[0]);
-        world.patch(&path, active(false)).await.expect(200);
-        world.until_upstream_has("dev", &addresses(&["m1"])).await;
-        let nobody_waits = |told: &Value| told["pending"]["users"] == 0;
-        let told = until_told(&world, "the end", nobody_waits).await;
-        let counts = &told["refused"];
-        assert_eq!(
-            (&counts["users"], &counts["groups"]),
-            (&json!(0), &json!(refused))
-        );
-        let path = format!("/Users/{}", ids[1]);
-        world.send("DELETE", &path, None).await.expect(204);
-        world.until_upstream_has("dev", &addresses(&[])).await;
-        world.faults(json!({})).await;
-        world.overlook().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kill_leaves_nobody_who_leaves_in_a_group_whose_deletion_was_refused() {
-    let rules = "sync_wait = \"300ms\"";
-    let mut world = World::of(Application::DeclaredForEver, rules).await;
-    let no = answers("delete_group", 409);
-    let (ids, _) = stays(&world, std::slice::from_ref(&no)).await;
-    let both = [no.clone(), answers("remove_members", 429)];
-    world.faults(json!({ "rules": both })).await;
-    let path = format!("/Users/{}", ids[0]);
-    world.patch(&path, active(false)).await.expect(200);
-    world.kill_bridge();
-    world.faults(json!({ "rules": [no] })).await;
-    world.start_bridge();
-    world.until_upstream_has("dev", &addresses(&["m1"])).await;
-    world.overlook().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_leaves_and_cannot_be_taken_out_of_a_group_that_stays_is_told_by_name() {
-    let world = World::of(Application::DeclaredForEver, "").await;
-    let no = answers("delete_group", 409);
-    let both = [no.clone(), answers("remove_members", 400)];
-    let (ids, dev) = stays(&world, &both).await;
-    let path = format!("/Users/{}", ids[0]);
-    let refused = world.patch(&path, active(false)).await.expect(400);
-    let detail = refused.body["detail"].as_str().unwrap();
-    assert!(detail.contains("refused to remove the member"), "{detail}");
-    let told = here(&world).await;
-    assert_eq!(told["refusedResources"][0]["resourceType"], "Group");
-    let user = &told["refusedResources"][1];
-    assert_eq!(
-        (&user["id"], &user["asked"]),
-        (&json!(ids[0]), &json!("deactivate"))
-    );
-    let one = &told["refusedMemberships"][0];
-    let of = (&one["user"], &one["group"], &one["asked"]);
-    assert_eq!(of, (&json!(ids[0]), &json!(dev), &json!("remove")));
-    world.faults(json!({ "rules": [no] })).await;
-    world.patch(&path, active(false)).await.expect(200);
-    world.until_upstream_has("dev", &addresses(&["m1"])).await;
-    let told = here(&world).await;
-    assert_eq!(
-        (&told["refused"]["users"], &told["refusedMemberships"]),
-        (&json!(0), &json!([]))
-    );
-}
-
-fn addition(id: &str) -> Value {
-    json!([{ "op": "add", "path": "members", "value": [{ "value": id }] }])
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_is_made_anew_has_the_account_that_stayed_and_nothing_of_before() {
-    let mut world = World::of(Application::DeclaredForEver, "").await;
-    let mut ids = world.users("m", 2).await;
-    let dev = world.group("dev", &ids).await;
-    world.group("ops", &ids[..1]).await;
-    for _ in 0..2 {
-        let path = format!("/Users/{}", ids[0]);
-        world.send("DELETE", &path, None).await.expect(204);
-        is_only_in_adm(&world).await;
-        let again = world.post("/Users", user("m0")).await.expect(201).id();
-        assert_ne!(again, ids[0]);
-        assert!(nothing_is_pending(&here(&world).await));
-        assert_eq!(world.members(&dev).await, [ids[1].clone()].into());
-        let path = format!("/Groups/{dev}");
-        world.patch(&path, addition(&again)).await.expect(204);
-        let both = addresses(&["m0", "m1"]);
-        world.until_upstream_has("dev", &both).await;
-        ids[0] = again;
-    }
-    world.kill_and_restart();
-    world.import();
-    let (said, wrong, _) = world.run(&["reconcile", "--apply"]);
-    let both = addresses(&["m0", "m1"]);
-    assert_eq!(
-        world.upstream_members("dev").await,
-        Some(both),
-        "{said} {wrong}"
-    );
-    assert_eq!(world.upstream_members("ops").await, Some(addresses(&[])));
-    let filter = format!("/Users?filter=userName%20eq%20%22{}%22", address("m0"));
-    let found = world.get(&filter).await.expect(200).body;
-    assert_eq!(found["totalResults"], 1, "{found}");
-    assert_eq!(found["Resources"][0]["id"], ids[0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_is_made_anew_gets_what_is_asked_for_after_the_removals_of_the_one_before() {
-    let rules = "sync_wait = \"300ms\"";
-    let mut world = World::of(Application::DeclaredForEver, rules).await;
-    let ids = world.users("m", 2).await;
-    let dev = world.group("dev", &ids).await;
-    world.group("ops", &ids[..1]).await;
-    let rules = json!({ "rules": [answers("remove_members", 429)] });
-    world.faults(rules).await;
-    let path = format!("/Users/{}", ids[0]);
-    world.send("DELETE", &path, None).await.expect(204);
-    let again = world.post("/Users", user("m0")).await.expect(201).id();
-    let path = format!("/Groups/{dev}");
-    world.patch(&path, addition(&again)).await.expect(204);
-    world.kill_bridge();
-    world.faults(json!({})).await;
-    world.forget_calls().await;
-    world.start_bridge();
-    until_told(&world, "the end", nothing_is_pending).await;
-    let both = addresses(&["m0", "m1"]);
-    assert_eq!(world.upstream_members("dev").await, Some(both));
-    assert_eq!(world.upstream_members("ops").await, Some(addresses(&[])));
-    let calls = world.calls().await;
-    let of_dev = calls.iter().filter(|call| {
-        let path = call["path"].as_str().unwrap_or_default();
-        call["method"] != "GET" && path.ends_with("/dev/members")
-    });
-    let methods: Vec<&Value> = of_dev.map(|call| &call["method"]).collect();
-    assert_eq!(methods, [&json!("DELETE"), &json!("POST")]);
-    world.overlook().await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn whose_account_could_not_be_ended_is_told_when_it_can_be_and_ended_when_asked_for() {
     let rules = "sync_wait = \"300ms\"";
@@ -514,49 +358,6 @@ async fn a_kill_at_any_point_leaves_who_waits_for_a_group_in_nothing_else() {
         assert!(!has_account(&world, "m0").await, "{point}");
         world.overlook().await;
     }
-}
-
-/// The application refused to delete the group, and somebody did it there since.
-#[tokio::test(flavor = "multi_thread")]
-async fn who_leaves_a_group_that_stayed_and_is_gone_all_the_same_has_left() {
-    let rules = "read_lag = \"100ms\"\nlate_writes = \"1s\"\nsync_wait = \"300ms\"\nguard = { enabled = false }";
-    let world = World::of(Application::DeclaredForEver, rules).await;
-    let ids = world.users("m", 3).await;
-    let crew = world.group("crew", &ids).await;
-    let refused = json!({ "status": { "status": 400 } });
-    world
-        .faults(json!({ "rules": [{ "failure": refused, "operation": "delete_group" }] }))
-        .await;
-    let path = format!("/Groups/{crew}");
-    world.send("DELETE", &path, None).await.expect(400);
-    let nothing = json!({ "users": 0, "groups": 0, "memberships": 0 });
-    let told = until_told(&world, "it stays there", |it| {
-        it["refused"]["groups"] == 1 && it["unsettled"] == nothing
-    })
-    .await;
-    assert_eq!(told["refusedResources"][0]["id"], crew, "{told:#}");
-    world.faults(json!({})).await;
-    let there = "/api/v2/groupmanagement/group/crew";
-    world.as_administrator("DELETE", there, Value::Null).await;
-    world.forget_calls().await;
-    let user = format!("/Users/{}", ids[0]);
-    world.patch(&user, active(false)).await.expect(200);
-    until_told(&world, "all is done", |it| {
-        nothing_is_pending(it) && it["refused"]["groups"] == 0
-    })
-    .await;
-    // That one reading misses the group is not believed for a while.
-    let calls = world.calls().await;
-    assert!(calls.len() < 60, "{}: {calls:#?}", calls.len());
-    world.forget_calls().await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(world.calls().await, Vec::<Value>::new());
-    // Nothing keeps who has its name next.
-    world.group("crew", &ids[1..]).await;
-    world
-        .until_upstream_has("crew", &addresses(&["m1", "m2"]))
-        .await;
-    world.overlook().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
