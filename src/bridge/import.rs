@@ -204,7 +204,12 @@ impl Session {
         let seen = seen.await.map_err(store_failed)?;
         if let Some(found) = linked {
             let reading = store::Reading { whole, ..began };
-            let lanes = store.learn_linked(self.connection.key, reading, found, self.actor());
+            let lanes = store.learn_linked(
+                self.connection.key,
+                reading,
+                (found, Arc::default()),
+                self.actor(),
+            );
             let lanes = lanes.await.map_err(store_failed)?;
             self.connection.lanes.kick_all(lanes);
         }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     plan::state::GroupKey,
     scim::{patch::MemberChange, resource::ResourceId},
-    store::{FoundGroup, ImportMark, Millis, Reading},
+    store::{FoundGroup, ImportMark, Millis, Reading, TakenOut},
     upstream::{RemoteGroup, UpstreamError, ahead},
 };
 
@@ -32,35 +32,29 @@ const PORTION: usize = 10;
 pub(super) type ReadAt = std::sync::Mutex<HashMap<GroupKey, LastRead>>;
 type LastRead = Arc<tokio::sync::Mutex<Option<ImportMark>>>;
 
-/// Whom a request takes out of a group.
-#[derive(Debug, Default)]
-struct Taken {
-    named: Vec<ResourceId>,
-    /// Everybody whom it does not name.
-    whole: bool,
+/// Whom a request takes out of a group, whoever is in it.
+fn taken_by(changes: &[MemberChange]) -> TakenOut {
+    let mut taken = TakenOut::default();
+    for change in changes {
+        take(&mut taken, change);
+    }
+    taken
 }
 
-impl Taken {
-    fn by(changes: &[MemberChange]) -> Self {
-        let mut taken = Self::default();
-        for change in changes {
-            taken.add(change);
+fn take(taken: &mut TakenOut, change: &MemberChange) {
+    let parsed = |ids: &[String]| {
+        let parsed: Vec<_> = ids.iter().filter_map(|id| ResourceId::parse(id)).collect();
+        parsed.into_iter()
+    };
+    match change {
+        MemberChange::Add(ids) => taken.add(parsed(ids)),
+        MemberChange::Remove(ids) => taken.remove(parsed(ids)),
+        MemberChange::RemoveAll | MemberChange::RemoveWhere(_) => taken.remove_all(),
+        MemberChange::Replace(ids) => {
+            taken.remove_all();
+            taken.add(parsed(ids));
         }
-        taken
-    }
-
-    fn add(&mut self, change: &MemberChange) {
-        match change {
-            MemberChange::Add(_) => {}
-            MemberChange::Remove(ids) => {
-                let ids = ids.iter().filter_map(|id| ResourceId::parse(id));
-                self.named.extend(ids);
-            }
-            MemberChange::RemoveAll | MemberChange::Replace(_) | MemberChange::RemoveWhere(_) => {
-                self.whole = true
-            }
-            MemberChange::Hitting(change) => self.add(change),
-        }
+        MemberChange::Hitting(change) => take(taken, change),
     }
 }
 
@@ -112,6 +106,7 @@ impl Session {
         let mut reading = self.begin_reading().await?;
         let upstream = self.connection.upstream.as_ref();
         let groups = upstream.groups().await.map_err(|e| self.unreadable(&e))?;
+        let nobody = || Arc::new(TakenOut::default());
         let mut reads = Reads::after(false);
         let mut found = Vec::with_capacity(PORTION);
         let mut whole = true;
@@ -121,13 +116,14 @@ impl Session {
                     reads.read();
                     found.push(self.found_group(group, members));
                     if found.len() == PORTION {
-                        self.learn(reading, std::mem::take(&mut found)).await?;
+                        self.learn(reading, (std::mem::take(&mut found), nobody()))
+                            .await?;
                     }
                 }
                 Err(UpstreamError::Missing { .. }) => {}
                 Err(error) => {
                     if let Err(error) = reads.of_one_group(upstream, error).await {
-                        self.learn(reading, found).await?;
+                        self.learn(reading, (found, nobody())).await?;
                         return Err(self.unreadable(&error));
                     }
                     reads.failed();
@@ -136,14 +132,20 @@ impl Session {
             }
         }
         reading.whole = whole;
-        self.learn(reading, found).await?;
+        self.learn(reading, (found, nobody())).await?;
         store.leavers_unread(c).await.map_err(store_failed)
     }
 
-    async fn learn(&self, reading: Reading, found: Vec<FoundGroup>) -> Result<(), Failure> {
+    async fn learn(
+        &self,
+        reading: Reading,
+        (found, taken): (Vec<FoundGroup>, Arc<TakenOut>),
+    ) -> Result<(), Failure> {
         let (store, c) = (&self.bridge.store, self.connection.key);
-        let lanes = store.learn_linked(c, reading, found, self.actor()).await;
-        self.connection.lanes.kick_all(lanes.map_err(store_failed)?);
+        let lanes = store.learn_linked(c, reading, (found, taken), self.actor());
+        self.connection
+            .lanes
+            .kick_all(lanes.await.map_err(store_failed)?);
         Ok(())
     }
 
@@ -167,18 +169,18 @@ impl Session {
         id: &str,
         changes: &[MemberChange],
     ) -> Result<(), Failure> {
-        let Taken { named, whole } = Taken::by(changes);
-        let Some(id) = ResourceId::exact(id).filter(|_| whole || !named.is_empty()) else {
+        let taken = Arc::new(taken_by(changes));
+        let Some(id) = ResourceId::exact(id).filter(|_| !taken.is_nobody()) else {
             return Ok(());
         };
         let (store, c) = (&self.bridge.store, self.connection.key);
-        let unsure = store.unsure_in(c, id, named.clone(), whole).await;
+        let unsure = store.unsure_in(c, id, Arc::clone(&taken)).await;
         if unsure.map_err(store_failed)?.is_none() {
             return Ok(());
         }
         // It goes on when the answer does not wait any longer, and serves the next one.
         let session = self.clone();
-        let read = async move { ahead(session.read_one(id, named, whole)).await };
+        let read = async move { ahead(session.read_one(id, taken)).await };
         let read = self.bridge.engine.spawn(read);
         match tokio::time::timeout_at(self.deadline(), read).await {
             Ok(Ok(read)) => read,
@@ -197,14 +199,9 @@ impl Session {
         }
     }
 
-    async fn read_one(
-        &self,
-        id: ResourceId,
-        named: Vec<ResourceId>,
-        whole: bool,
-    ) -> Result<(), Failure> {
+    async fn read_one(&self, id: ResourceId, taken: Arc<TakenOut>) -> Result<(), Failure> {
         let (store, c) = (&self.bridge.store, self.connection.key);
-        let unsure = store.unsure_in(c, id, named.clone(), whole).await;
+        let unsure = store.unsure_in(c, id, Arc::clone(&taken)).await;
         let Some(unsure) = unsure.map_err(store_failed)? else {
             return Ok(());
         };
@@ -215,7 +212,7 @@ impl Session {
         };
         let mut last = last.lock().await;
         // Whoever had it before may have read it.
-        let unsure = store.unsure_in(c, id, named, whole).await;
+        let unsure = store.unsure_in(c, id, Arc::clone(&taken)).await;
         let Some(unsure) = unsure.map_err(store_failed)? else {
             return Ok(());
         };
@@ -233,7 +230,7 @@ impl Session {
             Err(error) => return Err(self.unreadable(&error)),
         };
         let found = vec![self.found_group(&group, members)];
-        self.learn(reading, found).await?;
+        self.learn(reading, (found, taken)).await?;
         *last = Some(reading.began);
         Ok(())
     }

@@ -2,6 +2,8 @@
 //! who is in a group, and knows of nobody who is linked to an account only later. What
 //! they have is read when something is to be taken away, once for all of them.
 
+use std::{collections::HashSet, sync::Arc};
+
 use async_trait::async_trait;
 
 use crate::{
@@ -32,6 +34,51 @@ pub struct Reading {
     pub whole: bool,
 }
 
+/// Whom the request that a group is read for takes out of it.
+#[derive(Debug, Clone, Default)]
+pub struct TakenOut {
+    named: HashSet<ResourceId>,
+    /// Everybody else but those.
+    but: Option<HashSet<ResourceId>>,
+}
+
+impl TakenOut {
+    pub fn add(&mut self, ids: impl Iterator<Item = ResourceId>) {
+        for id in ids {
+            self.named.remove(&id);
+            if let Some(but) = &mut self.but {
+                but.insert(id);
+            }
+        }
+    }
+
+    pub fn remove(&mut self, ids: impl Iterator<Item = ResourceId>) {
+        for id in ids {
+            self.named.insert(id);
+            if let Some(but) = &mut self.but {
+                but.remove(&id);
+            }
+        }
+    }
+
+    /// All who are in it, or who of them is not known.
+    pub fn remove_all(&mut self) {
+        self.but = Some(HashSet::new());
+    }
+
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        self.named.is_empty() && self.but.is_none()
+    }
+
+    /// Whether one is taken out who is in it.
+    #[must_use]
+    pub fn has(&self, id: ResourceId) -> bool {
+        let other = |but: &HashSet<ResourceId>| !but.contains(&id);
+        self.named.contains(&id) || self.but.as_ref().is_some_and(other)
+    }
+}
+
 #[async_trait]
 pub trait Linked: Send + Sync {
     /// Whether there is anybody of whom it is not known what they have.
@@ -40,22 +87,22 @@ pub trait Linked: Send + Sync {
     async fn leavers_unread(&self, c: ConnectionKey) -> Result<bool, StoreError>;
     /// Whether that of this user does.
     async fn is_leaver_unread(&self, user: UserKey) -> Result<bool, StoreError>;
-    /// Of a group out of which somebody is to be taken: these, and with `whole` whoever
-    /// else is in it.
+    /// Of a group out of which somebody is to be taken.
     async fn unsure_in(
         &self,
         c: ConnectionKey,
         group: ResourceId,
-        named: Vec<ResourceId>,
-        whole: bool,
+        taken: Arc<TakenOut>,
     ) -> Result<Option<Unsure>, StoreError>;
     /// Makes members of those users who are shown in a group; who must have nothing is
-    /// taken out again. Returns the lanes that have work because of it.
+    /// taken out again. A group that was written since what the reading shows tells only
+    /// of them and of who is taken out by the request that it is for: of whoever else
+    /// it shows it stays unknown. Returns the lanes that have work because of it.
     async fn learn_linked(
         &self,
         c: ConnectionKey,
         reading: Reading,
-        groups: Vec<FoundGroup>,
+        (groups, taken): (Vec<FoundGroup>, Arc<TakenOut>),
         actor: Actor,
     ) -> Result<Vec<Lane>, StoreError>;
 }

@@ -48,7 +48,7 @@ pub use guard::{
     Age, Doomed, Guarding, Hold, HoldId, HoldState, KEPT, Kept, Late, Others, Rail, Recovery,
     Request, Room, ShownMember, Watch, Watched, Why,
 };
-pub use linked::{Linked, Reading, Unsure};
+pub use linked::{Linked, Reading, TakenOut, Unsure};
 pub use lists::{Among, Item, ListError, Listing, Mark, Members, Select, Start};
 pub use observing::Observing;
 pub use resources::{

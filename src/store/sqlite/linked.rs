@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     plan::state::{ConnectionKey, Existence, GroupKey, UserKey},
     scim::resource::ResourceId,
-    store::{Actor, FoundGroup, ImportMark, Lane, Linked, Reading, StoreError, Unsure},
+    store::{Actor, FoundGroup, ImportMark, Lane, Linked, Reading, StoreError, TakenOut, Unsure},
 };
 
 use super::{
@@ -142,7 +142,7 @@ async fn learn(
     (writer, readers): (&Writer, &Arc<Readers>),
     import: Import,
     reading: Reading,
-    found: Vec<FoundGroup>,
+    (found, taken): (Vec<FoundGroup>, Arc<TakenOut>),
 ) -> std::result::Result<Vec<Lane>, StoreError> {
     let c = import.connection;
     let people = readers.read_apart(move |db| People::of(db, c)).await?;
@@ -166,8 +166,8 @@ async fn learn(
         let Some(key) = key else { continue };
         let who = but_taken_out((writer, readers), (c, key), who).await?;
         for portion in who.chunks(PORTION) {
-            let (portion, by) = (portion.to_vec(), import.clone());
-            let write = writer.write(move |db| make_members(db, key, &portion, &by));
+            let (portion, by, taken) = (portion.to_vec(), import.clone(), Arc::clone(&taken));
+            let write = writer.write(move |db| make_members(db, key, (&portion, &taken), &by));
             write.await?;
         }
     }
@@ -205,12 +205,19 @@ async fn but_taken_out(
     Ok(who)
 }
 
-fn make_members(db: &Connection, key: i64, who: &[Person], import: &Import) -> Result<()> {
+fn make_members(
+    db: &Connection,
+    key: i64,
+    (who, taken): (&[Person], &TakenOut),
+    import: &Import,
+) -> Result<()> {
     let there =
         |group: &groups::Group| group.read_only.is_none() && group.existence == Existence::Present;
     let Some(mut group) = groups::by_key(db, key)?.filter(there) else {
         return Ok(());
     };
+    // Perhaps it shows who was in it before, or in the one before it of that name.
+    let outdated = import::was_turned(db, key, import)?;
     let (mut added, mut met) = (0, 0);
     for person in who {
         // It may have been written, or have left, since it was read.
@@ -225,6 +232,11 @@ fn make_members(db: &Connection, key: i64, who: &[Person], import: &Import) -> R
             continue;
         }
         let leaves = !user.account.active && user.withdrawn != Withdrawal::No;
+        let loses = leaves || deleted || taken.has(ResourceId::from_bytes(person.id));
+        if outdated && !loses {
+            note(db, person.key)?;
+            continue;
+        }
         if deleted {
             if seats::is_anothers(db, person.key, key)? {
                 continue;
@@ -305,7 +317,7 @@ fn unsure_in(
     db: &Connection,
     connection: i64,
     group: ResourceId,
-    (named, whole): (&[ResourceId], bool),
+    taken: &TakenOut,
 ) -> Result<Option<Unsure>> {
     let group: Option<(i64, String)> = db
         .prepare_cached(
@@ -320,7 +332,6 @@ fn unsure_in(
     let Some((key, name)) = group else {
         return Ok(None);
     };
-    let named: HashSet<ResourceId> = named.iter().copied().collect();
     let mut select = db.prepare_cached(
         "SELECT u.id, l.number FROM linked l JOIN users u ON u.key = l.user_key
          WHERE u.connection = ?1 AND u.tombstone IS NULL AND u.existence = 1
@@ -331,7 +342,7 @@ fn unsure_in(
     let mut last = None;
     for one in linked {
         let (id, number) = one?;
-        if whole || named.contains(&id) {
+        if taken.has(id) {
             last = last.max(Some(number));
         }
     }
@@ -369,10 +380,9 @@ impl Linked for Sqlite {
         &self,
         c: ConnectionKey,
         group: ResourceId,
-        named: Vec<ResourceId>,
-        whole: bool,
+        taken: Arc<TakenOut>,
     ) -> std::result::Result<Option<Unsure>, StoreError> {
-        let read = |db: &Connection| unsure_in(db, c.0, group, (&named, whole));
+        let read = |db: &Connection| unsure_in(db, c.0, group, &taken);
         Ok(self.readers.read(read)?)
     }
 
@@ -380,7 +390,7 @@ impl Linked for Sqlite {
         &self,
         c: ConnectionKey,
         reading: Reading,
-        groups: Vec<FoundGroup>,
+        (groups, taken): (Vec<FoundGroup>, Arc<TakenOut>),
         actor: Actor,
     ) -> std::result::Result<Vec<Lane>, StoreError> {
         let import = Import {
@@ -389,6 +399,12 @@ impl Linked for Sqlite {
             mirror: false,
             actor,
         };
-        learn((&self.writer, &self.readers), import, reading, groups).await
+        learn(
+            (&self.writer, &self.readers),
+            import,
+            reading,
+            (groups, taken),
+        )
+        .await
     }
 }
