@@ -28,6 +28,7 @@ use super::{
     members::Flushed,
     removals::{self, Place},
     row::id_at,
+    users,
 };
 
 /// The rules that look at who is in a group; `None` where there are none.
@@ -119,7 +120,18 @@ fn one(
         let protection = protected.then_some(Protection::User(id_at(row, 0)?));
         Ok((row.get(3)?, protection))
     });
-    Ok(found.optional()?.unwrap_or_default())
+    let (loses, protection) = found.optional()?.unwrap_or_default();
+    Ok((loses && !is_yet_to_come(db, user)?, protection))
+}
+
+/// Whose account is shown there as somebody's who was deleted here with it.
+fn is_yet_to_come(db: &Connection, user: i64) -> Result<bool> {
+    let user = users::by_key(db, user)?;
+    let Some(user) = user.filter(|user| user.observed.existence == Existence::Absent) else {
+        return Ok(false);
+    };
+    let account = user.account_key.as_deref();
+    Ok(leaving::must_wait(db, &user)? || leaving::had_it_before(db, user.connection, account)?)
 }
 
 fn has_left(db: &Connection, connection: i64, account: Option<&str>) -> Result<bool> {

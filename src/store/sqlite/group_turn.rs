@@ -24,7 +24,7 @@ mod open;
 pub(super) use end::end;
 pub(super) use open::{has_new_removal, next_takes};
 
-use open::{LEAVERS, OPEN_PAIRS, WAITING, open_pairs};
+use open::{KEPT_REMOVALS, LEAVERS, OPEN_PAIRS, WAITING, open_pairs};
 
 const LANE: &str = "group";
 
@@ -98,10 +98,15 @@ pub(super) fn prepare(
         return Ok(None);
     }
     let unseen = recovery::is_unseen(db, group.connection)?;
-    // One that is deleted may stay there all the same, and who leaves does not.
+    // One that is deleted may stay there all the same, and who leaves does not, nor who
+    // was taken out of it before.
     let kept = !wanted && (group.refused.is_some() || unseen || is_withheld(db, group.key)?);
     let dirty = group.dirty() && !kept;
-    let pairs = if wanted { OPEN_PAIRS } else { LEAVERS };
+    let pairs = match (wanted, kept) {
+        (true, _) => OPEN_PAIRS,
+        (false, true) => KEPT_REMOVALS,
+        (false, false) => LEAVERS,
+    };
     let open = open_pairs(db, pairs, group.key, unseen, limit)?;
     if !dirty && open.adds.is_empty() && open.removes.is_empty() {
         return Ok(None);

@@ -470,6 +470,17 @@ pub(super) fn predecessors(db: &Connection, user: &User) -> Result<Vec<i64>> {
     Ok(keys.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Whether somebody who was deleted here had an account of that address last.
+pub(super) fn had_it_before(
+    db: &Connection,
+    connection: i64,
+    account: Option<&str>,
+) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM departed WHERE connection = ?1 AND account_key = ?2")?
+        .exists(params![connection, account])?)
+}
+
 pub(super) fn must_wait(db: &Connection, user: &User) -> Result<bool> {
     Ok(!predecessors(db, user)?.is_empty())
 }

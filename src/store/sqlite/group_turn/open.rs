@@ -58,10 +58,20 @@ pub(super) const LEAVERS: &str = concat!(
     workable!(),
     " AND u.withdrawn <> 0 LIMIT ?3"
 );
+pub(super) const KEPT_REMOVALS: &str = concat!(
+    "SELECT u.key, u.id, u.account_key, u.upstream_id, 0, m.seq, m.desired ",
+    workable!(),
+    " AND (u.withdrawn <> 0 OR m.desired = 0) LIMIT ?3"
+);
 const NEW_LEAVERS: &str = concat!(
     "SELECT 1 ",
     workable!(),
     " AND u.withdrawn <> 0 AND m.sent IS NULL"
+);
+const NEW_KEPT_REMOVALS: &str = concat!(
+    "SELECT 1 ",
+    workable!(),
+    " AND (u.withdrawn <> 0 OR m.desired = 0) AND m.sent IS NULL"
 );
 pub(super) const NEW_REMOVAL: &str = concat!(
     "SELECT 1 ",
@@ -170,8 +180,12 @@ fn any_of(db: &Connection, sql: &str, group: &Group) -> Result<bool> {
 pub(super) fn has_new_work(db: &Connection, group: &Group, untouched: bool) -> Result<bool> {
     let unseen = recovery::is_unseen(db, group.connection)?;
     if group.tombstone.is_some() {
+        let news = match group.refused {
+            Some(_) => NEW_KEPT_REMOVALS,
+            None => NEW_LEAVERS,
+        };
         let leavers = db
-            .prepare_cached(NEW_LEAVERS)?
+            .prepare_cached(news)?
             .exists(params![group.key, unseen])?;
         return Ok(leavers || !untouched && group.dirty());
     }
