@@ -151,6 +151,7 @@ impl Session {
         let since = since.map_err(store_failed)?;
         let began = self.begin_reading().await?;
         let mut reading = self.read_whole(progress).await?;
+        self.go_on_as_remade().await?;
         let (mut twins, mut left) = (HashSet::new(), Vec::new());
         if upstream.has_families() {
             self.leave_out_idle(&mut reading).await?;

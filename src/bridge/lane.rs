@@ -101,6 +101,7 @@ pub(super) struct Lanes(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     connection: String,
+    key: ConnectionKey,
     switch: Switch,
     store: Arc<dyn Store>,
     upstream: Arc<dyn Upstream>,
@@ -133,7 +134,7 @@ impl Lanes {
     /// `engine` is the runtime that carries the workers and the upstream calls;
     /// `sent_lately`: the process before this one may have sent something.
     pub(super) fn new(
-        connection: String,
+        (connection, key): (String, ConnectionKey),
         switch: Switch,
         store: Arc<dyn Store>,
         upstream: Arc<dyn Upstream>,
@@ -146,6 +147,7 @@ impl Lanes {
             open: Open::of(upstream.condition().at_once),
             people: families.then(|| People::new(sent_lately, read_lag)),
             connection,
+            key,
             switch,
             store,
             upstream,

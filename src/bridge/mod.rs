@@ -48,6 +48,7 @@ mod reads;
 pub mod reconcile;
 mod recovery;
 mod refused;
+mod remade;
 mod session;
 mod sharing;
 mod staged;
@@ -267,7 +268,7 @@ impl Bridge {
             let can = setup.upstream.capabilities();
             let returns = setup.policy.recreate || can.can(Act::ReactivateUser);
             let lanes = Lanes::new(
-                setup.name.clone(),
+                (setup.name.clone(), key),
                 switch.clone(),
                 Arc::clone(&store),
                 Arc::clone(&setup.upstream),

@@ -28,6 +28,7 @@ mod guard;
 mod linked;
 mod lists;
 mod observing;
+mod remade;
 mod resources;
 mod returned;
 mod sharing;
@@ -51,6 +52,7 @@ pub use guard::{
 pub use linked::{Linked, Reading, TakenOut, Unsure};
 pub use lists::{Among, Item, ListError, Listing, Mark, Members, Select, Start};
 pub use observing::Observing;
+pub use remade::{Adorn, Remaking, Successor, WentOn};
 pub use resources::{
     Actor, DecideGroup, DecideUser, GroupChange, GroupRow, GroupWritten, Meta, Precondition,
     Resource, StoredGroup, StoredUser, UserRow, UserWritten, WriteError,
@@ -137,6 +139,7 @@ pub trait Store:
     + Guarding
     + Linked
     + Observing
+    + Remaking
     + Returning
     + Sharing
     + Taken

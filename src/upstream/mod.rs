@@ -138,6 +138,15 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Pure: the groups of families that were made anew and are one by the configuration
+    /// still: each with the name of the one that it is now.
+    fn remade(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// The Group of one of them stands for that now, or why it does not.
+    fn note_remade(&self, _name: &str, _stays: Option<&str>) {}
+
     /// Pure: by what it knows users and groups, where the configuration says that: by
     /// anything else, what is stored of one could be another's.
     fn known_by(&self) -> Option<String> {

@@ -172,7 +172,7 @@ fn lanes(app: Scripted) -> (Lanes, tempfile::TempDir) {
     let (name, lag) = ("acme".to_owned(), Duration::from_secs(10));
     let app = Arc::new(app);
     let lanes = Lanes::new(
-        name,
+        (name, ConnectionKey(1)),
         Switch::none(),
         store,
         app,

@@ -16,6 +16,7 @@ use crate::{
     bridge::{
         clock,
         converge::{self, Counts, Doubts, Pause, People, Since},
+        remade,
     },
     plan::{
         operation::Operation,
@@ -194,6 +195,7 @@ impl Lanes {
     ) -> Result<Option<Pause>, StoreError> {
         let limit = turn_limit(self.0.people.is_some());
         let kicks = self.kicks(Lane::Group(key));
+        self.go_on_as_remade(Lane::Group(key)).await?;
         let Some(mut turn) = self.0.store.begin_group_turn(key, limit).await? else {
             self.with(Lane::Group(key), |state| state.waits = None);
             return Ok(None);
@@ -290,6 +292,20 @@ impl Lanes {
         if protected.least([name, title, &id]).is_some() || protected.group_names().any(is_called) {
             guess.anothers = Some(Another::Protected);
         }
+    }
+
+    /// Before a turn by a name that means nothing any more.
+    async fn go_on_as_remade(&self, own: Lane) -> Result<(), StoreError> {
+        if self.0.people.is_none() {
+            return Ok(());
+        }
+        let (of, inner) = ((self.0.connection.as_str(), self.0.key), &self.0);
+        let store = &*inner.store;
+        let by = (&*inner.guard, remade::ENGINE);
+        let mut lanes = remade::go_on(store, &inner.upstream, of, by).await?;
+        lanes.retain(|lane| *lane != own);
+        self.kick_all(lanes);
+        Ok(())
     }
 
     pub(super) fn kicks(&self, lane: Lane) -> u64 {

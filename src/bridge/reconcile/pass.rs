@@ -120,6 +120,9 @@ impl Pass<'_> {
     async fn groups(&mut self) -> Result<(), Failure> {
         let (store, connection) = (&self.session.bridge.store, &self.session.connection);
         let titles = self.titles().await?;
+        if self.repairs() {
+            self.session.go_on_as_remade().await?;
+        }
         let names = titles.keys().cloned().collect();
         self.tell_groups_again(&names).await?;
         let listed = |name: &str| names.contains(name);

@@ -87,6 +87,7 @@ mod readers;
 mod reconcile;
 mod recovery;
 mod refusals;
+mod remade;
 mod removals;
 mod returned;
 mod row;

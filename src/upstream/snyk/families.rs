@@ -5,14 +5,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use super::{
     api::{Group, Membership},
+    remade::Remade,
     roles::{is_same_name, order},
     settings::{OneGroup, Settings},
 };
-use crate::{plan::state::Family, upstream::RemoteGroup};
+use crate::{
+    plan::state::Family,
+    upstream::{RemoteGroup, client::Moment},
+};
 
 /// A role in a Snyk Group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +48,13 @@ struct Seen {
     /// Those of them that only a process before this one has seen.
     recalled: BTreeSet<String>,
     /// Those that are there no more, by the name that another one has now.
-    replaced: BTreeMap<String, String>,
-    /// All of its memberships were read once.
-    whole: bool,
+    replaced: Remade,
+    /// When all of its memberships were read last.
+    whole: Option<Moment>,
 }
+
+/// So long a reading of all is as good as another one.
+const READING_SERVES: Duration = Duration::from_secs(10);
 
 impl Seen {
     fn note(&mut self, id: &str, name: &str) {
@@ -66,7 +74,7 @@ impl Seen {
         roles.retain(|id, known| {
             let gone = is_same_name(known, name) && goes(id);
             if gone {
-                replaced.insert(id.clone(), known.clone());
+                replaced.insert(id, known);
             }
             !gone
         });
@@ -122,7 +130,10 @@ impl Families {
         let seen = seen.entry(group.to_owned()).or_default();
         // What could not be told from a name of ours is no SCIM Group.
         let named = |it: &&Membership| ids(&name(group, &it.role_id)).is_some();
-        for membership in memberships.iter().filter(named) {
+        let shown = memberships.iter().filter(named);
+        // What a look may show for a moment of one that is there no more is no news.
+        let shown = shown.filter(|it| !seen.replaced.is_moved(&it.role_id));
+        for membership in shown.collect::<Vec<_>>() {
             seen.note(&membership.role_id, &membership.role_name);
         }
     }
@@ -144,17 +155,22 @@ impl Families {
     /// The same of all of its memberships: a role that is configured by a name is that
     /// of which somebody has it now.
     pub(super) fn learn_all(&self, group: &str, memberships: &[Membership]) {
-        self.learn(group, memberships);
-        let mut seen = self.seen();
-        let seen = seen.entry(group.to_owned()).or_default();
-        seen.whole = true;
-        let had: HashMap<&str, &str> = memberships
+        let had: BTreeMap<&str, &str> = memberships
             .iter()
             .map(|it| (it.role_id.as_str(), it.role_name.as_str()))
             .collect();
+        if let Some(seen) = self.seen().get_mut(group) {
+            had.keys().for_each(|id| seen.replaced.remove(id));
+        }
+        self.learn(group, memberships);
+        let mut seen = self.seen();
+        let seen = seen.entry(group.to_owned()).or_default();
+        seen.whole = Some(Moment::now());
         for name in had.values().filter(|name| self.is_by_name(group, name)) {
             seen.replace(name, |id| !had.contains_key(id.as_str()));
         }
+        let by_name = |name: &str| self.is_by_name(group, name);
+        seen.replaced.learn(&had, by_name);
     }
 
     fn is_by_name(&self, group: &str, name: &str) -> bool {
@@ -173,14 +189,61 @@ impl Families {
             return false;
         };
         let by_name = |it: &&String| self.is_by_name(group, it);
-        let named = seen.replaced.get(role);
+        let named = seen.replaced.name_of(role);
         let named = named.or_else(|| seen.roles.get(role).filter(by_name));
         named.is_some_and(|named| is_same_name(named, is))
     }
 
     /// What a role was called that is there no more, as another one has its name.
     pub(super) fn was_called(&self, group: &str, role: &str) -> Option<String> {
-        self.seen().get(group)?.replaced.get(role).cloned()
+        self.seen().get(group)?.replaced.name_of(role).cloned()
+    }
+
+    /// The SCIM Groups of such roles that are to go on as another role, each with the
+    /// one of that.
+    pub(super) fn remade(&self) -> Vec<(String, String)> {
+        let seen = self.seen();
+        let all = seen.iter().flat_map(|(group, seen)| {
+            let open = seen.replaced.open();
+            open.map(move |(from, to)| (name(group, from), name(group, to)))
+        });
+        all.collect()
+    }
+
+    pub(super) fn is_remade(&self, group: &str, role: &str) -> bool {
+        let seen = self.seen();
+        seen.get(group).is_some_and(|it| it.replaced.is_open(role))
+    }
+
+    /// Whether a role may turn out to be such a one by a reading of all, as another one
+    /// of its name was seen.
+    pub(super) fn may_be_remade(&self, group: &str, role: &str) -> bool {
+        let seen = self.seen();
+        let Some(seen) = seen.get(group) else {
+            return false;
+        };
+        let was_read = seen
+            .whole
+            .as_ref()
+            .is_some_and(|it| it.is_within(READING_SERVES));
+        let named = seen.replaced.name_of(role).or_else(|| seen.roles.get(role));
+        let Some(named) = named.filter(|it| self.is_by_name(group, it)) else {
+            return false;
+        };
+        let mut roles = seen.roles.iter();
+        let other = roles.any(|(id, name)| id != role && is_same_name(name, named));
+        other && !was_read && seen.replaced.stays(role).is_none()
+    }
+
+    /// Why the SCIM Group of such a role does not go on as another one.
+    pub(super) fn stays(&self, group: &str, role: &str) -> Option<String> {
+        self.seen().get(group)?.replaced.stays(role).cloned()
+    }
+
+    pub(super) fn note_remade(&self, group: &str, role: &str, stays: Option<&str>) {
+        if let Some(seen) = self.seen().get_mut(group) {
+            seen.replaced.end(role, stays);
+        }
     }
 
     /// The SCIM Groups of such roles.
@@ -188,12 +251,12 @@ impl Families {
         let seen = self.seen();
         let all = seen
             .iter()
-            .flat_map(|(group, seen)| seen.replaced.keys().map(move |role| name(group, role)));
+            .flat_map(|(group, seen)| seen.replaced.told().map(move |role| name(group, role)));
         all.collect()
     }
 
     pub(super) fn knows_all(&self, group: &str) -> bool {
-        self.seen().get(group).is_some_and(|seen| seen.whole)
+        self.seen().get(group).is_some_and(|seen| seen.whole.is_some())
     }
 
     /// The name of a role, where it was seen.

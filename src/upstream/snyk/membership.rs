@@ -28,6 +28,8 @@ use crate::{
 const LOOKS: usize = 2;
 /// So often an addition is sent that is answered 404.
 const FINDS: usize = 2;
+/// After which a pair is sent again whose Group is to go on as another role.
+const SOON: Duration = Duration::from_millis(100);
 /// Why it is given up.
 const NOT_FOUND: &str = "Snyk answers that it does not find the user or the role, although it has \
     shown the user to the bridge, and the Snyk Group is there; ask again later";
@@ -109,9 +111,32 @@ impl Snyk {
         let user = user.ok_or_else(not_configured)?;
         let now = self.now(pair.group, &user, Priority::Ordinary).await?;
         let has = now.all().all(|it| it.role_id == pair.own) && now.is.is_some();
-        let before = self.families.was_called(pair.group, pair.own);
-        let why = || before.map_or_else(not_configured, |name| made_anew(pair.group, &name));
-        if has { Ok(()) } else { Err(why()) }
+        if has {
+            return Ok(());
+        }
+        Err(match self.families.was_called(pair.group, pair.own) {
+            Some(name) => self.made_anew_role(pair, &name).await,
+            None => not_configured(),
+        })
+    }
+
+    /// Why a pair of a role that was made anew is left as it is: its Group goes on as the
+    /// new role where the configuration means that, which a reading of all tells.
+    async fn made_anew_role(&self, pair: Pair<'_>, role: &str) -> UpstreamError {
+        let (group, own) = (pair.group, pair.own);
+        if self.families.may_be_remade(group, own)
+            && !self.families.is_remade(group, own)
+            && let Err(error) = self.read_all(group).await
+        {
+            return self.stays_for(group, only_looked(error));
+        }
+        if self.families.is_remade(group, own) {
+            return UpstreamError::Later {
+                after: Some(SOON),
+                reason: "the role was made anew in Snyk, and the Group goes on as that".into(),
+            };
+        }
+        made_anew(group, role, self.families.stays(group, own).as_deref())
     }
 
     /// What an addition comes to that Snyk answers with 404. The Snyk Group may not be
@@ -124,6 +149,12 @@ impl Snyk {
                     self.see_group(pair.group).await?;
                 }
                 done => return done,
+            }
+        }
+        if self.families.may_be_remade(pair.group, pair.own) {
+            self.read_all(pair.group).await.map_err(only_looked)?;
+            if let Some(name) = self.families.was_called(pair.group, pair.own) {
+                return Err(self.made_anew_role(pair, &name).await);
             }
         }
         Err(UpstreamError::Barred {
@@ -315,7 +346,7 @@ impl Snyk {
                 && pair.counts != Some(&now.role_id)
                 && self.is_another(pair, now)
             {
-                return Err(made_anew(pair.group, &now.role_name));
+                return Err(self.made_anew_role(pair, &now.role_name).await);
             }
             match self
                 .take(pair, user, &now, step, Priority::Revocation)
@@ -451,11 +482,7 @@ impl Snyk {
         priority: Priority,
     ) -> Result<Vec<Membership>, UpstreamError> {
         let found = self.api.look_up(group, which, priority).await;
-        let mut found = found.map_err(|error| match error {
-            UpstreamError::Unknown { reason } => later(&reason),
-            UpstreamError::Missing { .. } => later(NOT_SHOWN),
-            other => other,
-        })?;
+        let mut found = found.map_err(only_looked)?;
         self.families.learn(group, &found);
         if let (Which::OfUser(user), true) = (which, found.is_empty()) {
             self.memory.saw(group, user, None);
@@ -546,11 +573,12 @@ fn not_configured() -> UpstreamError {
 }
 
 /// Why somebody is neither given nor rid of a role that is another one now.
-fn made_anew(group: &str, role: &str) -> UpstreamError {
+fn made_anew(group: &str, role: &str, stays: Option<&str>) -> UpstreamError {
+    let why = stays.map_or_else(String::new, |why| format!(" ({why})"));
     UpstreamError::Barred {
         reason: format!(
             "the role {role:?} of the Snyk Group {group} is another one now, and this Group stands for \
-             the one before; ask for the user in the Group that stands for it now, or change their \
+             the one before{why}; ask for the user in the Group that stands for it now, or change their \
              role in Snyk"
         ),
     }
@@ -571,6 +599,14 @@ pub(super) fn outcome(who: &Principal, end: MemberOutcome) -> Outcome {
     Outcome {
         members: vec![(who.user, end)],
         ..Outcome::default()
+    }
+}
+
+fn only_looked(error: UpstreamError) -> UpstreamError {
+    match error {
+        UpstreamError::Unknown { reason } => later(&reason),
+        UpstreamError::Missing { .. } => later(NOT_SHOWN),
+        other => other,
     }
 }
 

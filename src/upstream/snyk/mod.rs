@@ -45,6 +45,7 @@ mod membership;
 mod memory;
 mod now;
 mod paging;
+mod remade;
 pub mod roles;
 mod schemas;
 pub mod settings;
@@ -157,6 +158,16 @@ impl Upstream for Snyk {
         };
         let called = self.families.name_of(of, other);
         of == same && called.is_some_and(|it| self.families.is_made_anew(of, role, (other, &it)))
+    }
+
+    fn remade(&self) -> Vec<(String, String)> {
+        self.families.remade()
+    }
+
+    fn note_remade(&self, name: &str, stays: Option<&str>) {
+        if let Some((group, role)) = ids(name) {
+            self.families.note_remade(group, role, stays);
+        }
     }
 
     fn family(&self, name: &str) -> Option<Family> {

@@ -117,7 +117,7 @@ async fn scene_of(guard: Guard, app: Scripted, members: usize, lag: Duration) ->
     let group = made.await.unwrap();
     let app = Arc::new(app);
     let lanes = Lanes::new(
-        "acme".into(),
+        ("acme".into(), c),
         Switch::none(),
         store,
         Arc::clone(&app) as Arc<dyn Upstream>,
