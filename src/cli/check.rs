@@ -87,6 +87,8 @@ impl Check {
                     }
                     let found = runtime.block_on(live(&*upstream, &beside));
                     found.iter().for_each(|finding| report.say(finding));
+                    let told = beside.findings(&connection.name);
+                    told.iter().for_each(|finding| report.say(finding));
                     report.table(upstream.capabilities());
                 }
             }
@@ -99,7 +101,7 @@ impl Check {
 /// credential.
 async fn live(upstream: &dyn Upstream, beside: &Beside) -> Vec<Finding> {
     let host = match beside {
-        Beside::Server(host) => Some(host.clone()),
+        Beside::Server(host, _) => Some(host.clone()),
         Beside::Nobody(ledger) => {
             upstream.remember(ledger);
             None

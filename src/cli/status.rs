@@ -419,20 +419,26 @@ fn show_elsewhere(screen: Screen, connection: &Value) {
 }
 
 /// Groups whose role was made anew, so that another Group stands for it.
-fn replaced(connection: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn replaced(connection: &Value) -> impl Iterator<Item = &Value> {
     connection["replaced"].as_array().into_iter().flatten()
+}
+
+pub(super) fn replaced_text(group: &Value) -> String {
+    let text = |key: &str| group[key].as_str().unwrap_or_default();
+    format!(
+        "{} memberships are asked for in Group {} ({}), and its role is another one of the same name \
+         now, for which another Group stands",
+        group["memberships"],
+        text("group"),
+        text("name"),
+    )
 }
 
 fn show_replaced(screen: Screen, connection: &Value) {
     for group in replaced(connection).take(SHOWN) {
-        let text = |key: &str| group[key].as_str().unwrap_or_default();
         let text = format!(
-            "{} memberships are asked for in Group {} ({}), and its role is another one of the same \
-             name now, for which another Group stands: ask for them there, then take them out of this \
-             one",
-            group["memberships"],
-            text("group"),
-            text("name"),
+            "{}: ask for them there, then take them out of this one",
+            replaced_text(group)
         );
         screen.paragraph(Tone::Bad, "  ", &text);
     }

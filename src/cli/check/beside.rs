@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::super::{ConfigFile, operator::Server, token::now};
+use super::super::{ConfigFile, operator::Server, status, token::now};
 use crate::{
     console,
-    upstream::{Host, Ledger, PutOff, Tenant},
+    upstream::{Finding, Host, Ledger, PutOff, Tenant},
 };
 
 /// A server that does not answer for so long is stuck.
@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const STALE: i64 = 500;
 
 pub(super) enum Beside {
-    Server(Arc<dyn Host>),
+    /// With what it tells of itself.
+    Server(Arc<dyn Host>, Value),
     Nobody(Arc<Ledger>),
     /// Another command, or a server that is starting.
     Busy,
@@ -33,7 +34,11 @@ impl Beside {
     pub(super) async fn find(config: &ConfigFile, store: &Path) -> Self {
         if let Ok(server) = Server::find(config) {
             match timeout(ALIVE, server.get("/livez")).await {
-                Ok(Ok(_)) => return Self::Server(Arc::new(Running(server))),
+                Ok(Ok(_)) => {
+                    let status = timeout(ALIVE, server.get("/status")).await;
+                    let status = status.ok().and_then(Result::ok).unwrap_or_default();
+                    return Self::Server(Arc::new(Running(server)), status);
+                }
                 Ok(Err(_)) => {}
                 // It counts for itself what it has sent.
                 Err(_) => return Self::Busy,
@@ -44,6 +49,24 @@ impl Beside {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Self::Busy,
             Err(_) => Self::Unknown,
         }
+    }
+}
+
+impl Beside {
+    /// What only a server can know, as it takes what was so before.
+    pub(super) fn findings(&self, connection: &str) -> Vec<Finding> {
+        let Self::Server(_, status) = self else {
+            return Vec::new();
+        };
+        let connections = status["connections"].as_array().into_iter().flatten();
+        let of = connections.filter(|it| it["name"] == connection);
+        let replaced = of.flat_map(status::replaced);
+        let found = replaced.map(|group| Finding {
+            ok: false,
+            what: status::replaced_text(group),
+            remedy: Some("ask for them there, then take them out of this one".into()),
+        });
+        found.collect()
     }
 }
 

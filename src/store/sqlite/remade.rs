@@ -80,7 +80,10 @@ fn live(db: &Connection, connection: i64, name: &str) -> Result<Option<Group>> {
         )?
         .query_row(params![connection, name], |row| row.get(0))
         .optional()?;
-    Ok(key.map(|key| groups::by_key(db, key)).transpose()?.flatten())
+    Ok(key
+        .map(|key| groups::by_key(db, key))
+        .transpose()?
+        .flatten())
 }
 
 /// Whether anybody but an import had to do with a Group.

@@ -256,7 +256,9 @@ impl Families {
     }
 
     pub(super) fn knows_all(&self, group: &str) -> bool {
-        self.seen().get(group).is_some_and(|seen| seen.whole.is_some())
+        self.seen()
+            .get(group)
+            .is_some_and(|seen| seen.whole.is_some())
     }
 
     /// The name of a role, where it was seen.
@@ -672,6 +674,41 @@ mod tests {
             assert_eq!(families.replaced(), [""; 0]);
             assert_eq!(is_anew(), replaced, "which of them is meant nobody knows");
         }
+    }
+
+    #[test]
+    fn only_a_whole_reading_tells_as_which_role_another_goes_on() {
+        let by_name = format!("[[groups]]\ngroup = \"{GROUP}\"\nrole = \"reader\"");
+        let one = |id: &str| membership(id, "reader");
+        let families = families(&by_name);
+        families.recall(GROUP, "r1", "reader");
+        families.learn(GROUP, &[one("r2")]);
+        assert_eq!(families.remade(), [], "one look is no reading");
+        assert!(families.may_be_remade(GROUP, "r1"));
+        families.learn_all(GROUP, &[one("r2"), one("r3")]);
+        assert_eq!(families.remade(), [], "which is meant nobody knows");
+        families.learn_all(GROUP, &[one("r2")]);
+        let goes_on = |from: &str, to: &str| (name(GROUP, from), name(GROUP, to));
+        let mut remade = families.remade();
+        remade.sort();
+        assert_eq!(remade, [goes_on("r1", "r2"), goes_on("r3", "r2")]);
+        families.note_remade(GROUP, "r3", None);
+        families.note_remade(GROUP, "r1", Some("so"));
+        assert_eq!(families.remade(), []);
+        assert_eq!(families.replaced(), [name(GROUP, "r1")]);
+        assert!(!families.may_be_remade(GROUP, "r1"));
+        // The next reading asks again.
+        families.learn_all(GROUP, &[one("r2")]);
+        assert_eq!(families.remade(), [goes_on("r1", "r2")]);
+        families.note_remade(GROUP, "r1", None);
+        assert_eq!(families.replaced(), [""; 0]);
+        // A look that lags shows it once more, and no call of before is a mistake.
+        families.learn(GROUP, &[one("r1")]);
+        assert_eq!(families.roles(GROUP)[0].id, "r2");
+        assert!(families.is_made_anew(GROUP, "r1", ("r2", "reader")));
+        // And made anew again.
+        families.learn_all(GROUP, &[one("r4")]);
+        assert_eq!(families.remade(), [goes_on("r2", "r4")]);
     }
 
     #[test]
