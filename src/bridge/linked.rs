@@ -103,6 +103,7 @@ impl Session {
         if !store.leavers_unread(c).await.map_err(store_failed)? {
             return Ok(false);
         }
+        self.keys_are_known().await?;
         let mut reading = self.begin_reading().await?;
         let upstream = self.connection.upstream.as_ref();
         let groups = upstream.groups().await.map_err(|e| self.unreadable(&e))?;
@@ -219,6 +220,7 @@ impl Session {
         if last.is_some_and(|last| last >= unsure.number) {
             return Ok(());
         }
+        self.keys_are_known().await?;
         let reading = self.begin_reading().await?;
         let group = RemoteGroup {
             name: unsure.name,

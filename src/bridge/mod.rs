@@ -36,6 +36,7 @@ pub mod events;
 mod groups;
 mod held;
 mod import;
+mod keys;
 mod lane;
 mod lending;
 mod linked;

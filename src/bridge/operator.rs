@@ -299,6 +299,11 @@ pub(super) fn why(delay: &Delay) -> String {
         Delay::Recovery => {
             "nothing is removed from groups before `drawbridge recovery end`".to_owned()
         }
+        Delay::Keys => {
+            "users or groups are known by something else than before, and nothing is sent before an \
+             import has learnt which is which, and `drawbridge recovery end`"
+                .to_owned()
+        }
     }
 }
 

@@ -231,6 +231,7 @@ impl Session {
 
     async fn reconcile_whole(&self, order: Order) -> Result<Drifted, Failure> {
         let (store, key) = (&self.bridge.store, self.connection.key);
+        self.keys_are_known().await?;
         if !order.apply || store.recovery(key).await.map_err(store_failed)?.is_some() {
             return self.read_all(Purpose::Tell).await;
         }

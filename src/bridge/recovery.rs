@@ -6,7 +6,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{
-    Bridge, Failure, Operator, Session, Setup, approval::Declined, clock, credentials::Noted,
+    Bridge, Failure, Operator, Session, Setup, approval::Declined, clock, credentials::Noted, keys,
     session::store_failed,
 };
 use crate::{
@@ -55,7 +55,7 @@ fn guarded(setup: &Setup) -> Actor {
 }
 
 /// Before the lanes of a connection start. Without the guard there is no
-/// recovery either.
+/// recovery either, but for keys that may be of others.
 pub(super) async fn settle_in(
     store: &dyn Store,
     key: ConnectionKey,
@@ -63,16 +63,16 @@ pub(super) async fn settle_in(
     doubt: Option<Why>,
 ) -> Result<(), StoreError> {
     let name = &setup.name;
-    if !setup.policy.guard.enabled {
+    let fingerprint = keys::identity(&*setup.upstream);
+    let former = keys::are_former(store, key, &*setup.upstream).await?;
+    let doubt = if former { Some(Why::OtherKeys) } else { doubt };
+    if !setup.policy.guard.enabled && !former {
         store.note_seen(key).await?;
+        keys::note(store, key, fingerprint, own()).await?;
         if store.end_recovery(key, own()).await?.is_some() {
             tracing::warn!(connection = %name, "recovery has ended: the guard is switched off");
         }
         return Ok(());
-    }
-    let mut fingerprint = setup.upstream.fingerprint();
-    if let Some(known_by) = setup.upstream.known_by() {
-        fingerprint = format!("{fingerprint}, {known_by}");
     }
     let looks = setup.policy.import_at_start && !setup.upstream.capabilities().only_shows();
     let settled = store.settle_in(key, fingerprint, doubt, looks, guarded(setup));
@@ -136,6 +136,14 @@ pub(super) async fn note_ends(
 }
 
 pub(super) fn tell(connection: &str, why: Why) {
+    if why == Why::OtherKeys {
+        tracing::warn!(
+            connection,
+            "in recovery: {why}; when it has, say `drawbridge recovery end --connection {connection}` \
+             (without the guard it ends by itself)"
+        );
+        return;
+    }
     let more = if why.is_foreign() {
         " and nobody's access is ended"
     } else {
@@ -251,6 +259,7 @@ impl Operator {
     /// goes on. False when there was no recovery.
     pub async fn end_recovery(&self, connection: &str) -> Result<bool, Declined> {
         let connection = self.connection(connection)?;
+        self.may_end(connection.key, &*connection.upstream).await?;
         let ended = self
             .bridge
             .store

@@ -113,4 +113,6 @@ pub enum Delay {
     FirstLook,
     /// Recovery has not ended.
     Recovery,
+    /// It is open whom and what the stored keys are of.
+    Keys,
 }

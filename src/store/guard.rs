@@ -250,10 +250,13 @@ pub enum Why {
     TooMuchDrift,
     /// It found hardly any of the accounts.
     AnotherTenant,
+    /// The same application, or another, by what it is configured to know things by:
+    /// stored keys may be of others, so nothing is sent at all.
+    OtherKeys,
 }
 
 impl Why {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NewDatabase,
         Self::OlderDatabase,
         Self::AnotherDatabase,
@@ -263,6 +266,7 @@ impl Why {
         Self::AnotherApplication,
         Self::TooMuchDrift,
         Self::AnotherTenant,
+        Self::OtherKeys,
     ];
 
     pub fn named(name: &str) -> Option<Self> {
@@ -287,6 +291,7 @@ impl Why {
             Self::AnotherApplication => "another_application",
             Self::TooMuchDrift => "too_much_drift",
             Self::AnotherTenant => "another_tenant",
+            Self::OtherKeys => "other_keys",
         }
     }
 }
@@ -310,12 +315,16 @@ impl fmt::Display for Why {
                 "many removals wait since the bridge was stopped, which is more than an hour ago, or \
                  the whole disk was put back to then"
             }
-            Self::AnotherApplication => "the connection led to another application before, or knew what is there by something else",
+            Self::AnotherApplication => "the connection led to another application before",
             Self::TooMuchDrift => {
                 "more than one in twenty of the memberships or accounts are not as they should be"
             }
             Self::AnotherTenant => {
                 "more than half of the accounts that should be there are not: rather another tenant"
+            }
+            Self::OtherKeys => {
+                "users or groups were known by something else before, so that what is stored of one \
+                 could be another's: nothing at all is sent, and an import learns anew which is which"
             }
         })
     }

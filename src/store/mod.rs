@@ -25,6 +25,7 @@ mod counts;
 mod drift;
 mod found;
 mod guard;
+mod keys;
 mod linked;
 mod lists;
 mod observing;
@@ -49,6 +50,7 @@ pub use guard::{
     Age, Doomed, Guarding, Hold, HoldId, HoldState, KEPT, Kept, Late, Others, Rail, Recovery,
     Request, Room, ShownMember, Watch, Watched, Why,
 };
+pub use keys::{Keyed, Keys, NewKey, is_same_application};
 pub use linked::{Linked, Reading, TakenOut, Unsure};
 pub use lists::{Among, Item, ListError, Listing, Mark, Members, Select, Start};
 pub use observing::Observing;
@@ -137,6 +139,7 @@ pub enum Health {
 pub trait Store:
     Addresses
     + Guarding
+    + Keys
     + Linked
     + Observing
     + Remaking

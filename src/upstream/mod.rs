@@ -153,6 +153,19 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// Pure: what a user or group was known by when `known_by` was `former`; `None`
+    /// where what is shown of it does not tell.
+    fn former_account(&self, _former: &str, _user: &RemoteUser) -> Option<String> {
+        None
+    }
+    fn former_group(&self, _former: &str, _group: &RemoteGroup) -> Option<String> {
+        None
+    }
+    /// Pure: whether the ids of accounts are what they were then.
+    fn keeps_ids(&self, _former: &str) -> bool {
+        false
+    }
+
     /// Pure: by what connections at one tenant of the application are known: two
     /// that have any of it in common are at the same one. None where that cannot
     /// be known. A name that an administrator gave is the last. Not to be kept.

@@ -14,7 +14,7 @@ use super::{
     aside, audit,
     fault::Result,
     groups::{self, Group},
-    late, left_alone, named_again, naming, perhaps, protected, recovery, seats,
+    keys, late, left_alone, named_again, naming, perhaps, protected, recovery, seats,
     users::principal_at,
 };
 
@@ -92,6 +92,9 @@ pub(super) fn prepare(
     let Some(group) = groups::by_key(db, key.0)?.filter(|it| it.read_only.is_none()) else {
         return Ok(None);
     };
+    if keys::are_open(db, group.connection)? {
+        return Ok(None);
+    }
     let wanted = group.tombstone.is_none();
     let refused = group.refused.is_some() || aside::is_nameless(&group);
     if wanted && refused || named_again::must_wait(db, &group)? {
@@ -157,7 +160,8 @@ pub(super) fn waiting(db: &Connection, key: GroupKey, limit: usize) -> Result<Op
         return Ok(None);
     };
     let open = open_pairs(db, WAITING, group.key, false, limit)?;
-    if open.adds.is_empty() || named_again::must_wait(db, &group)? {
+    let waits = named_again::must_wait(db, &group)? || keys::are_open(db, group.connection)?;
+    if open.adds.is_empty() || waits {
         return Ok(None);
     }
     Ok(Some(GroupTurn {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    families, fault::Result, group_turn, groups, leaving, named_again, recovery, row::id_at,
+    families, fault::Result, group_turn, groups, keys, leaving, named_again, recovery, row::id_at,
     user_turn, users, withdrawal,
 };
 
@@ -87,7 +87,8 @@ pub(super) fn pending(
                 Some((_, turn)) => pending.push(Pending::User(Box::new(turn))),
                 None => {
                     let user = users::by_key(db, key.0)?.map(|user| user.id);
-                    let why = user.and_then(|id| Some((id, delayed.get(&id)?)));
+                    let open = keys::are_open(db, connection)?.then_some(&Delay::Keys);
+                    let why = user.and_then(|id| Some((id, open.or(delayed.get(&id))?)));
                     let told = |(id, why): (_, &Delay)| {
                         Pending::Delayed(ResourceType::User, id, why.clone())
                     };
@@ -121,7 +122,12 @@ fn why_group_waits(db: &Connection, key: GroupKey) -> Result<Option<Pending>> {
              WHERE group_key = ?1 AND desired <> observed AND desired = 0 AND withheld = ?2";
         db.prepare_cached(sql)?.exists(params![key.0, withheld])
     };
-    let why = if named_again::must_wait(db, &group)? {
+    let differs = "SELECT 1 FROM memberships WHERE group_key = ?1 AND desired <> observed";
+    let why = if keys::are_open(db, group.connection)?
+        && (group.dirty() || db.prepare_cached(differs)?.exists([key.0])?)
+    {
+        Delay::Keys
+    } else if named_again::must_wait(db, &group)? {
         Delay::SameName
     } else if removes(true)? {
         Delay::Recovery

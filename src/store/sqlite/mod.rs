@@ -60,6 +60,7 @@ mod health;
 mod held;
 mod holdings;
 mod import;
+mod keys;
 mod lanes;
 mod late;
 mod leaving;

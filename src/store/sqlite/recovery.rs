@@ -7,7 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
-use crate::store::{Actor, Lane, Recovery, Why};
+use crate::store::{Actor, Lane, Recovery, Why, is_same_application};
 
 use super::{
     audit,
@@ -29,19 +29,18 @@ pub(super) fn settle_in(
     let before: Option<String> = db
         .prepare_cached("SELECT fingerprint FROM connections WHERE key = ?1")?
         .query_row([connection], |row| row.get(0))?;
-    // A version before this one knew the beginning of it.
-    let is_same = |before: &str| {
-        let more = fingerprint.strip_prefix(before);
-        more.is_some_and(|more| more.is_empty() || more.starts_with(", "))
-    };
-    let other = before.as_deref().is_some_and(|before| !is_same(before));
+    let is_other = |before: &str| !is_same_application(before, fingerprint);
+    let other = before.as_deref().is_some_and(is_other);
     let doubt = match doubt {
         Some(Why::LongStopped) if !waits_much(db, connection, actor)? => None,
         doubt => doubt,
     };
     let doubt = doubt.or(other.then_some(Why::AnotherApplication));
-    db.prepare_cached("UPDATE connections SET fingerprint = ?2 WHERE key = ?1")?
-        .execute(params![connection, fingerprint])?;
+    // What the keys are of is known by it until they are learnt anew.
+    if doubt != Some(Why::OtherKeys) {
+        db.prepare_cached("UPDATE connections SET fingerprint = ?2 WHERE key = ?1")?
+            .execute(params![connection, fingerprint])?;
+    }
     if let Some(why) = doubt {
         begin(db, connection, why, actor)?;
     }
@@ -110,14 +109,19 @@ pub(super) fn note_imported(db: &Connection, connection: i64) -> Result<()> {
     Ok(())
 }
 
-/// False when there is a recovery already.
+/// False when there is a recovery already that is for as much.
 pub(super) fn begin(db: &Connection, connection: i64, why: Why, actor: &Actor) -> Result<bool> {
     let began = db
         .prepare_cached(
             "UPDATE connections SET recovery = ?2, recovery_since = ?3, unseen = 0
-             WHERE key = ?1 AND recovery IS NULL",
+             WHERE key = ?1 AND (recovery IS NULL OR ?2 = ?4 AND recovery <> ?4)",
         )?
-        .execute(params![connection, why.as_str(), actor.at])?;
+        .execute(params![
+            connection,
+            why.as_str(),
+            actor.at,
+            Why::OtherKeys.as_str()
+        ])?;
     if began == 0 {
         return Ok(false);
     }

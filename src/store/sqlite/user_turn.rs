@@ -15,7 +15,7 @@ use crate::{
 use super::{
     addresses, audit,
     fault::Result,
-    given_back, holdings, lanes,
+    given_back, holdings, keys, lanes,
     late::{self, Sent},
     leaving, linked, offered, seats, sharing, unasked,
     users::{self, SOUGHT, UNJUDGED, User},
@@ -74,8 +74,10 @@ fn intended(work: &UserWork) -> Value {
 }
 
 pub(super) fn next_takes(db: &Connection, key: i64) -> Result<Option<bool>> {
-    let user = users::by_key(db, key)?.filter(User::dirty);
-    Ok(user.map(|user| !user.wanted().active))
+    let Some(user) = users::by_key(db, key)?.filter(User::dirty) else {
+        return Ok(None);
+    };
+    Ok((!keys::are_open(db, user.connection)?).then_some(!user.wanted().active))
 }
 
 /// What a turn would be handed out; writes nothing.
@@ -86,6 +88,9 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
     let Some(mut principal) = user.principal() else {
         return Ok(None);
     };
+    if keys::are_open(db, user.connection)? {
+        return Ok(None);
+    }
     if !user.account.active || user.tombstone.is_some() {
         principal.elsewhere = seats::spared(db, &user)?;
         principal.families = offered::families_of(db, user.key)?;

@@ -17,6 +17,8 @@ use crate::upstream::{RemoteGroup, RemoteMember, RemoteUser, UpstreamError};
 pub(super) const ID: &str = "id";
 /// The field of a group that holds what it is called.
 pub(super) const CALLED: &str = "displayName";
+/// The field of an account that is known by its id that holds its address or name.
+pub(super) const NAMED: &str = "named";
 /// The field of an account that holds it as it is spelled there.
 pub(super) const SPELLED: &str = "spelled";
 
@@ -70,6 +72,8 @@ pub(super) fn user(row: &Value, shape: &User) -> Result<RemoteUser, UpstreamErro
     let account = account.ok_or_else(|| unclear("a user without what it is known by"))?;
     let fields = shape.attributes.iter();
     let fields = fields.filter_map(|(shown, at)| Some((shown.name().to_owned(), at.text(row)?)));
+    let named = shape.account.as_ref().and_then(|at| at.text(row));
+    let named = named.filter(|_| shape.known_by == KnownBy::Id);
     let created = shape.created.as_ref().and_then(|at| at.text(row));
     Ok(RemoteUser {
         account,
@@ -77,7 +81,9 @@ pub(super) fn user(row: &Value, shape: &User) -> Result<RemoteUser, UpstreamErro
         created: created
             .and_then(|text| text.parse::<jiff::Timestamp>().ok())
             .map(jiff::Timestamp::as_millisecond),
-        fields: fields.collect(),
+        fields: fields
+            .chain(named.map(|named| (NAMED.to_owned(), named)))
+            .collect(),
         upstream_id: id,
         ..RemoteUser::default()
     })

@@ -32,6 +32,7 @@ mod calls;
 mod capabilities;
 mod check;
 mod finding;
+mod former;
 mod mapping;
 mod meaning;
 mod members;
@@ -114,6 +115,18 @@ impl Upstream for Rest {
 
     fn known_by(&self) -> Option<String> {
         Some(self.settings.identities())
+    }
+
+    fn former_account(&self, former: &str, user: &RemoteUser) -> Option<String> {
+        former::account(&self.settings, former, user)
+    }
+
+    fn former_group(&self, former: &str, group: &RemoteGroup) -> Option<String> {
+        former::group(&self.settings, former, group)
+    }
+
+    fn keeps_ids(&self, former: &str) -> bool {
+        former::keeps_ids(&self.settings, former)
     }
 
     fn lists_users(&self) -> bool {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use super::super::{
     fault::Result,
     groups::{self, Group},
-    recovery,
+    keys, recovery,
     users::principal_at,
 };
 use crate::plan::state::Principal;
@@ -167,7 +167,10 @@ pub(in super::super) fn next_takes(db: &Connection, key: i64) -> Result<Option<b
 /// Nothing is handed out of one that is refused, or that others look after.
 fn handed_out(db: &Connection, key: i64) -> Result<Option<Group>> {
     let group = groups::by_key(db, key)?.filter(|it| it.read_only.is_none());
-    Ok(group.filter(|it| it.tombstone.is_some() || it.refused.is_none()))
+    let Some(group) = group.filter(|it| it.tombstone.is_some() || it.refused.is_none()) else {
+        return Ok(None);
+    };
+    Ok((!keys::are_open(db, group.connection)?).then_some(group))
 }
 
 fn any_of(db: &Connection, sql: &str, group: &Group) -> Result<bool> {
@@ -178,6 +181,9 @@ fn any_of(db: &Connection, sql: &str, group: &Group) -> Result<bool> {
 /// Work that the ended turn did not have: it had no room for it, or it came
 /// meanwhile. What it had and did not finish waits for its own back-off.
 pub(super) fn has_new_work(db: &Connection, group: &Group, untouched: bool) -> Result<bool> {
+    if keys::are_open(db, group.connection)? {
+        return Ok(false);
+    }
     let unseen = recovery::is_unseen(db, group.connection)?;
     if group.tombstone.is_some() {
         let news = match group.refused {

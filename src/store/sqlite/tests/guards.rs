@@ -11,6 +11,7 @@ use crate::{
     store::{Age, HoldId, HoldState, Kept, Request, Room, UserWritten, Watch, Why},
 };
 
+mod keys;
 mod recovery;
 
 const HOUR: i64 = 3_600_000;
