@@ -397,6 +397,9 @@ pub struct Outcome {
     /// The application's id of the account, or of the group that was made, where
     /// the answer tells it.
     pub upstream_id: Option<String>,
+    /// A replacement was taken on and not done yet, which is [`MemberOutcome::Open`] of
+    /// everybody whom it changes; nobody is named.
+    pub open: bool,
     /// The account was there before, whoever made it.
     pub linked: bool,
     /// What the member has of the family after a call that was done, where there is

@@ -476,6 +476,11 @@ impl Turn<'_> {
         self.learned.calls.push(call);
         let named = members_of(&operation);
         match result {
+            // It says of everybody whether they are in it.
+            Ok(outcome) if outcome.open => {
+                self.taken_on.extend(self.open.keys());
+                Next::GoOn
+            }
             Ok(outcome) => {
                 self.note_title(&operation, outcome.upstream_id);
                 self.note_success(&operation, &outcome.members);

@@ -109,14 +109,14 @@ impl Rest {
     }
 
     /// Whether an answer to a change of members promises, or did a part, without a word
-    /// of who or against it. A replacement says of nobody whether it is done.
+    /// of who or against it.
     fn is_open(
         &self,
         name: Name,
         operation: &Operation,
         (status, body): (StatusCode, &[u8]),
     ) -> bool {
-        let by_status = matches!(name, Name::AddMembers | Name::RemoveMembers)
+        let by_status = name.changes_members()
             && operation.proof(name).lacks(status, body) == Some(Meaning::Unknown)
             && operation.proof(name).lacks(StatusCode::OK, body).is_none();
         by_status && !signs::doubt(name, operation, &self.settings, body)

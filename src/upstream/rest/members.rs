@@ -45,6 +45,10 @@ impl Rest {
         };
         match self.call(name, &values, about).await {
             Ok(answer) if answer.was_so => Ok(all_are(&MemberOutcome::Applied, members)),
+            Ok(answer) if answer.is_open && name == Name::ReplaceMembers => Ok(Outcome {
+                open: true,
+                ..Outcome::default()
+            }),
             Ok(answer) if answer.is_open => Ok(all_are(&MemberOutcome::Open, members)),
             Ok(answer) => {
                 let outcome = self.outcome(name, &answer.value, members, &told)?;

@@ -77,8 +77,10 @@ impl Turn<'_> {
     pub(super) fn note_taken_on(&mut self) {
         let (open, taken_on) = (&self.open, &self.taken_on);
         let waits = |user: &UserKey| taken_on.contains(user) && open.contains_key(user);
+        let some = taken_on.iter().any(waits);
         for (operation, word, _) in &mut self.learned.calls {
-            if members_of(operation).iter().any(waits) {
+            let replaces = matches!(operation, Operation::ReplaceMembers { .. });
+            if replaces && some || members_of(operation).iter().any(waits) {
                 UNANSWERED.clone_into(word);
             }
         }

@@ -71,3 +71,76 @@ async fn whoever_is_only_looked_at_is_sent_again_with_a_group_that_is_made() {
     assert_eq!(named(&app), [UserKey(0), UserKey(1)]);
     assert_eq!((sorted(learned.present), pause), (vec![0, 1], Pause::None));
 }
+
+/// Whole lists are cheaper, and each is taken on.
+fn takes_lists_on() -> Scripted {
+    let mut app = scripted(|_| {
+        Ok(Outcome {
+            open: true,
+            ..Outcome::default()
+        })
+    });
+    app.takes_at_once(Act::AddMembers, 1);
+    app.takes_at_once(Act::RemoveMembers, 1);
+    app
+}
+
+fn shown(of: std::ops::Range<u8>) -> Vec<RemoteMember> {
+    let member = |n| RemoteMember {
+        account: Some(principal(n).account),
+        ..RemoteMember::default()
+    };
+    of.map(member).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_list_that_is_always_only_taken_on_is_done_when_it_is_shown() {
+    let app = takes_lists_on();
+    let mut doubts = Doubts::new();
+    let work = |adds, removes| {
+        let mut work = group(adds, removes);
+        work.work.full = Some((0..3).map(principal).collect());
+        work
+    };
+    let mut turn = async |work, looks: &[std::ops::Range<u8>]| {
+        let looks = looks.iter().cloned().map(shown);
+        *app.members.lock().unwrap() = looks.collect();
+        let turn = group_turn(&app, work, &Written::default(), &mut doubts).await;
+        assert!(app.members.lock().unwrap().is_empty());
+        turn
+    };
+    // Who is in it before it is sent, and after that.
+    let (learned, pause) = turn(work(0..3, 3..6), &[3..6, 3..6]).await;
+    assert_eq!((learned.present, learned.absent), (vec![], vec![]));
+    assert_eq!(learned.calls[0].1, UNANSWERED, "it may be done late");
+    assert_ne!(pause, Pause::None);
+    assert_eq!(app.calls(), 1);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let (learned, pause) = turn(work(0..3, 3..6), &[2..4]).await;
+    assert_eq!(sorted(learned.present), [2], "it is being done");
+    assert_eq!(sorted(learned.absent), [4, 5]);
+    assert_ne!(pause, Pause::None);
+    let (learned, pause) = turn(work(0..2, 3..4), &[0..3]).await;
+    assert_eq!(sorted(learned.present), [0, 1]);
+    assert_eq!((sorted(learned.absent), pause), (vec![3], Pause::None));
+    assert_eq!((learned.refused, app.calls()), (vec![], 1));
+    // One that is shown never is sent again when looks lag no more, and refuses nobody.
+    for _ in 0..4 {
+        tokio::time::advance(READ_LAG * 2).await;
+        let (learned, _) = turn(work(0..3, 3..6), &[3..6, 3..6]).await;
+        assert_eq!(learned.refused, vec![]);
+    }
+    assert!(app.calls() > 2, "{}", app.calls());
+    // So is one that only takes somebody out.
+    let empties = || {
+        let mut work = group(0..0, 3..6);
+        work.work.full = Some(Vec::new());
+        work
+    };
+    for (after, absent) in [(3..6, vec![]), (0..0, vec![3, 4, 5])] {
+        *app.members.lock().unwrap() = [shown(3..6), shown(after)].into();
+        let (learned, _) =
+            group_turn(&app, empties(), &Written::default(), &mut Doubts::new()).await;
+        assert_eq!(sorted(learned.absent), absent);
+    }
+}
