@@ -535,6 +535,7 @@ impl Client {
             self.tally.behind.store(behind, Relaxed);
         }
         let request_id = reply::request_id(reply.headers(), self.request_id.as_deref());
+        let links = reply::links(reply.headers());
         let body = reply::read_body(reply, self.reply_limit_mib).await;
         if failure::is_throttle(status) {
             self.tally.throttled.fetch_add(1, Relaxed);
@@ -571,9 +572,9 @@ impl Client {
         }
         match meaning {
             None if status.is_success() => {
-                return Ok(Reply::new(body?, call.proof.reads_errors()));
+                return Ok(Reply::new(body?, links, call.proof.reads_errors()));
             }
-            Some(Meaning::Success) => return Ok(Reply::new(body?, false)),
+            Some(Meaning::Success) => return Ok(Reply::new(body?, links, false)),
             Some(Meaning::Done) => return Ok(Reply::nothing_to_do()),
             _ => {}
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::{
     Response,
-    header::{DATE, HeaderMap, RETRY_AFTER},
+    header::{DATE, HeaderMap, LINK, RETRY_AFTER},
 };
 use serde_json::Value;
 
@@ -18,15 +18,18 @@ use crate::upstream::{Millis, UpstreamError};
 pub(in crate::upstream) struct Reply {
     body: Vec<u8>,
     was_so: bool,
+    /// Its `Link` headers.
+    links: Vec<String>,
     /// An error in it is none of the caller's to judge.
     reads_errors: bool,
 }
 
 impl Reply {
-    pub(super) fn new(body: Vec<u8>, reads_errors: bool) -> Self {
+    pub(super) fn new(body: Vec<u8>, links: Vec<String>, reads_errors: bool) -> Self {
         Self {
             body,
             was_so: false,
+            links,
             reads_errors,
         }
     }
@@ -36,12 +39,17 @@ impl Reply {
         Self {
             body: Vec::new(),
             was_so: true,
+            links: Vec::new(),
             reads_errors: false,
         }
     }
 
     pub(in crate::upstream) fn was_so(&self) -> bool {
         self.was_so
+    }
+
+    pub(in crate::upstream) fn links(&self) -> &[String] {
+        &self.links
     }
 
     /// The body as JSON; an empty one is `null`, plain text is a JSON string.
@@ -69,6 +77,13 @@ impl Reply {
             Some(_) => Ok(serde_json::from_str(text).unwrap_or_else(|_| text.into())),
         }
     }
+}
+
+/// Every `Link` header, with whatever is no text in it.
+pub(super) fn links(headers: &HeaderMap) -> Vec<String> {
+    let all = headers.get_all(LINK).iter();
+    all.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .collect()
 }
 
 /// `Retry-After`, seconds or a date; a date is read against the sender's own

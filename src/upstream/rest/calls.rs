@@ -34,6 +34,8 @@ pub(super) struct About {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) value: Value,
+    /// Its `Link` headers.
+    pub(super) links: Vec<String>,
     /// Nothing was left to do.
     pub(super) was_so: bool,
     /// A success that is to come, or is one in part, and says no more.
@@ -103,6 +105,7 @@ impl Rest {
         let is_open = open.into_inner();
         Ok(Answer {
             value: if is_open { Value::Null } else { reply.json()? },
+            links: reply.links().to_vec(),
             was_so: reply.was_so(),
             is_open,
         })
@@ -154,9 +157,9 @@ impl Rest {
                 page_alone,
                 ..About::default()
             };
-            let answer = self.call(name, values, about).await?.value;
-            let rows = answers::list(&answer, operation.items.as_ref())?;
-            let goes_on = pages.goes_on(&answer, &rows)?;
+            let answer = self.call(name, values, about).await?;
+            let rows = answers::list(&answer.value, operation.items.as_ref())?;
+            let goes_on = pages.goes_on((&answer.value, &answer.links), &rows)?;
             all.extend(rows);
             if all.len() > MOST {
                 return Err(unclear("a list is longer than any that is believed"));

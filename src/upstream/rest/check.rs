@@ -2,7 +2,11 @@
 //! and what cannot be understood names the key to correct. The right to write
 //! is not tried, because trying would change something.
 
-use super::{Rest, operation::Name};
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{Rest, operation::Name, settings::Member};
 use crate::upstream::{Finding, RemoteGroup, Upstream, UpstreamError};
 
 /// An account that nobody has (RFC 2606).
@@ -28,6 +32,7 @@ impl Rest {
             found.push(reading(Name::ListGroups, groups.map(|list| list.len())));
         }
         found.extend(self.of_some_group(&some).await);
+        found.extend(self.of_kinds(&some).await);
         if self.settings.has(Name::ListUsers) {
             let users = self.users().await;
             found.push(reading(Name::ListUsers, users.map(|list| list.len())));
@@ -60,6 +65,92 @@ impl Rest {
             }
         }
         last.map(|members| reading(Name::ListMembers, members))
+    }
+
+    /// Where entries of the lists of members say of what kind they are, and nothing says
+    /// which of them are users. What cannot be read is told by the reading.
+    async fn of_kinds(&self, groups: &[RemoteGroup]) -> Option<Finding> {
+        if self.settings.member.only.is_some() {
+            return None;
+        }
+        let mut kinds = Kinds::default();
+        for group in groups {
+            let id = self.id_for(Name::ListMembers, &group.name).await.ok()?;
+            let values = self.values_of_group(&group.name, id.as_deref());
+            let rows = self.all(Name::ListMembers, &values).await.ok();
+            kinds.see(&rows.unwrap_or_default(), &self.settings.member);
+        }
+        kinds.told()
+    }
+}
+
+/// Keys that commonly say of what kind an entry is, without underscores.
+const KINDS: [&str; 7] = [
+    "type",
+    "kind",
+    "@odata.type",
+    "membertype",
+    "objecttype",
+    "principaltype",
+    "resourcetype",
+];
+/// Parts of words for somebody who may be a member.
+const USERS: [&str; 4] = ["user", "person", "people", "account"];
+
+/// The kinds of entries by where they stand, in the order of their places.
+#[derive(Debug, Default)]
+struct Kinds(BTreeMap<String, BTreeSet<String>>);
+
+impl Kinds {
+    /// Beside what tells a member, or at the top of the entry.
+    fn see(&mut self, rows: &[Value], shape: &Member) {
+        let parents = [&shape.id, &shape.account].into_iter().flatten();
+        let mut parents: Vec<&str> = parents
+            .filter_map(|at| at.as_str().rsplit_once('/'))
+            .map(|(parent, _)| parent)
+            .collect();
+        parents.push("");
+        for row in rows {
+            for parent in &parents {
+                let fields = row.pointer(parent).and_then(Value::as_object);
+                for (key, value) in fields.into_iter().flatten() {
+                    let plain = key.to_lowercase().replace('_', "");
+                    let Some(kind) = value.as_str().filter(|_| KINDS.contains(&plain.as_str()))
+                    else {
+                        continue;
+                    };
+                    let key = key.replace('~', "~0").replace('/', "~1");
+                    let kinds = self.0.entry(format!("{parent}/{key}")).or_default();
+                    kinds.insert(kind.to_owned());
+                }
+            }
+        }
+    }
+
+    /// A kind that is no user's is a member as long as nobody says that it is none.
+    fn told(self) -> Option<Finding> {
+        let is_user = |kind: &&String| {
+            let kind = kind.to_lowercase();
+            USERS.iter().any(|user| kind.contains(user))
+        };
+        let (at, kinds) = self.0.into_iter().max_by_key(|(_, kinds)| kinds.len())?;
+        let user = kinds.iter().find(is_user).map_or("user", String::as_str);
+        let remedy = format!("member.only = {{ at = {at:?}, is = {user:?} }}");
+        let all: Vec<String> = kinds.iter().map(|kind| format!("{kind:?}")).collect();
+        let what = format!(
+            "list members: entries say at {at} of what kind they are ({}), and all of them are taken \
+             for users",
+            all.join(", ")
+        );
+        if kinds.len() == 1 && kinds.iter().any(|kind| is_user(&kind)) {
+            return Some(good(format!(
+                "{what}; {remedy} keeps out what else may come"
+            )));
+        }
+        Some(bad(
+            what,
+            format!("say which are users, as their ids may be those of others: {remedy}"),
+        ))
     }
 }
 

@@ -33,6 +33,7 @@ mod capabilities;
 mod check;
 mod finding;
 mod former;
+mod links;
 mod mapping;
 mod meaning;
 mod members;

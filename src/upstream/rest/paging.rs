@@ -1,6 +1,6 @@
-//! From one page of a list to the next, in the four ways that are common: a
-//! cursor in the answer, a link in the answer, numbered pages, an offset. Of a
-//! link only the query is taken: the credential follows no address out of an
+//! From one page of a list to the next, in the five ways that are common: a
+//! cursor in the answer, a link in the answer or in its `Link` header, numbered pages,
+//! an offset. Of a link only the query is taken: the credential follows no address out of an
 //! answer. A page that is shorter than asked for is not the last one, because
 //! many applications cut pages; where pages are counted, an empty one is. A list
 //! that changes while it is read, or never ends, is none.
@@ -15,7 +15,10 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::pointer::{Pointer, text_of};
+use super::{
+    links,
+    pointer::{Pointer, text_of},
+};
 use crate::upstream::UpstreamError;
 
 /// How a list comes in parts.
@@ -50,8 +53,18 @@ pub struct Paging {
 pub enum Style {
     Cursor,
     Link,
+    /// In a header (RFC 8288).
+    #[serde(rename = "link_header")]
+    LinkHeader,
     Page,
     Offset,
+}
+
+impl Style {
+    /// The next page's query is told, and not put together here.
+    pub(super) fn is_link(self) -> bool {
+        matches!(self, Self::Link | Self::LinkHeader)
+    }
 }
 
 /// The most pages and entries of a list, so that one that never ends does.
@@ -106,7 +119,7 @@ impl<'a> Pages<'a> {
         let Some(paging) = self.paging else {
             return (Pairs::new(), false);
         };
-        if paging.style == Style::Link
+        if paging.style.is_link()
             && let Some(next) = &self.next
         {
             return (next.clone(), true);
@@ -124,10 +137,10 @@ impl<'a> Pages<'a> {
         (query, false)
     }
 
-    /// Takes an answer with these entries; whether there is another page.
+    /// Takes an answer and its `Link` headers, with these entries; whether there is another page.
     pub(super) fn goes_on(
         &mut self,
-        answer: &Value,
+        (answer, links): (&Value, &[String]),
         rows: &[Value],
     ) -> Result<bool, UpstreamError> {
         let Some(paging) = self.paging else {
@@ -139,7 +152,14 @@ impl<'a> Pages<'a> {
         self.entries = self.entries.saturating_add(count as u64);
         let goes_on = match paging.style {
             Style::Page | Style::Offset => self.counts_on(paging, answer, count)?,
-            Style::Cursor | Style::Link => self.is_led_on(paging, answer)?,
+            Style::Cursor | Style::Link => {
+                let next = led_to(paging, answer)?;
+                self.is_led_on(paging, answer, next)?
+            }
+            Style::LinkHeader => {
+                let next = links::next(links, &self.here).map_err(unclear)?;
+                self.is_led_on(paging, answer, next)?
+            }
         };
         let too_many = self.read >= MOST_PAGES || self.entries > MOST as u64;
         if goes_on && too_many {
@@ -204,18 +224,15 @@ impl<'a> Pages<'a> {
         }
     }
 
-    fn is_led_on(&mut self, paging: &Paging, answer: &Value) -> Result<bool, UpstreamError> {
+    fn is_led_on(
+        &mut self,
+        paging: &Paging,
+        answer: &Value,
+        next: Option<String>,
+    ) -> Result<bool, UpstreamError> {
         let more = has_more(paging, answer)?;
         if more == Some(false) {
             return Ok(false);
-        }
-        let found = paging.next.as_ref().and_then(|next| next.of(answer));
-        let said = found.filter(|it| !matches!(it, Value::Null | Value::Bool(false)));
-        let next = found.and_then(text_of);
-        if said.is_some_and(|it| it.as_str() != Some("")) && next.is_none() {
-            return Err(unclear(
-                "what leads to the next page is neither a text nor a number: point next at that",
-            ));
         }
         let Some(next) = next else {
             return match more {
@@ -227,17 +244,24 @@ impl<'a> Pages<'a> {
             return Err(unclear("the pages of a list do not come to an end"));
         }
         self.next = Some(match (paging.style, &paging.query) {
-            (Style::Link, _) => self.query_of(&next)?,
+            (Style::Link, _) => self.query_of(&next, false)?,
+            (Style::LinkHeader, _) => self.query_of(&next, true)?,
             (_, Some(key)) => vec![(key.clone(), next)],
             (_, None) => Pairs::new(),
         });
         Ok(true)
     }
 
-    /// Of a link to the next page of the same list, absolute or not.
-    fn query_of(&self, link: &str) -> Result<Pairs, UpstreamError> {
+    /// Of a link to the next page of the same list, absolute or not. A link in a body
+    /// may be written by somebody behind a gateway, who knows another origin.
+    fn query_of(&self, link: &str, same_origin: bool) -> Result<Pairs, UpstreamError> {
         let there = self.here.join(link);
         let there = there.map_err(|_| unclear("the link to the next page is no address"))?;
+        if same_origin && there.origin() != self.here.origin() {
+            return Err(unclear(
+                "the Link header leads to another host, port or scheme than base_url",
+            ));
+        }
         // Some leave out what a gateway puts before their paths.
         if there.path().len() < 2 || !self.here.path().ends_with(there.path()) {
             return Err(unclear("the link to the next page leads to another list"));
@@ -247,6 +271,19 @@ impl<'a> Pages<'a> {
             .map(|(key, value)| (key.into_owned(), value.into_owned()))
             .collect())
     }
+}
+
+/// The cursor or the link in an answer.
+fn led_to(paging: &Paging, answer: &Value) -> Result<Option<String>, UpstreamError> {
+    let found = paging.next.as_ref().and_then(|next| next.of(answer));
+    let said = found.filter(|it| !matches!(it, Value::Null | Value::Bool(false)));
+    let next = found.and_then(text_of);
+    if said.is_some_and(|it| it.as_str() != Some("")) && next.is_none() {
+        return Err(unclear(
+            "what leads to the next page is neither a text nor a number: point next at that",
+        ));
+    }
+    Ok(next)
 }
 
 /// What the answer says of another page, where it is asked.
@@ -287,7 +324,7 @@ mod tests {
             let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={value}")).collect();
             asked.push(pairs.join("&"));
             let rows: Vec<Value> = (0..*count).map(|n| json!([asked.len(), n])).collect();
-            if !pages.goes_on(answer, &rows)? {
+            if !pages.goes_on((answer, &[]), &rows)? {
                 return Ok(asked);
             }
         }
@@ -351,13 +388,65 @@ mod tests {
         }
     }
 
+    /// The queries that a list of one entry a page is asked with, by the `Link` headers
+    /// of its answers.
+    fn by_header(answers: &[&[&str]]) -> Result<Vec<String>, UpstreamError> {
+        let paging: Paging =
+            toml::from_str("style = \"link_header\"\nsize = \"n\"\nentries = 7").unwrap();
+        let mut pages = Pages::of(Some(&paging), Url::parse(HERE).unwrap());
+        let mut asked = Vec::new();
+        for links in answers {
+            let pairs = pages.query().0.into_iter();
+            let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={value}")).collect();
+            asked.push(pairs.join("&"));
+            let links: Vec<String> = links.iter().map(|it| (*it).to_owned()).collect();
+            if !pages.goes_on((&json!([]), &links), &[json!(asked.len())])? {
+                return Ok(asked);
+            }
+        }
+        Ok(asked)
+    }
+
+    #[test]
+    fn a_link_in_a_header_is_followed_on_the_same_list_of_the_same_origin() {
+        for link in [
+            "<https://api.example.com/rest/users?page=2&n=7>; rel=\"next\"",
+            "<https://API.example.com:443/rest/users?page=2&n=7>; rel=next",
+            "</rest/users?page=2&n=7>; rel=\"next\", </rest/users?page=9&n=7>; rel=\"last\"",
+            "<?page=2&n=7>; rel=next",
+            "<users?page=2&n=7>; rel=next",
+        ] {
+            let read = by_header(&[&[link], &["<?page=1>; rel=prev"], &[]]).unwrap();
+            assert_eq!(read, ["n=7", "page=2&n=7"], "{link}");
+        }
+        for link in [
+            "<https://evil.example.com/rest/users?page=2>; rel=next",
+            "<http://api.example.com/rest/users?page=2>; rel=next",
+            "<https://api.example.com:8443/rest/users?page=2>; rel=next",
+            "<//evil.example.com/rest/users?page=2>; rel=next",
+            "</rest/groups?page=2>; rel=next",
+            "<http://[>; rel=next",
+            "<?page=2; rel=next",
+        ] {
+            assert!(by_header(&[&[link]]).is_err(), "{link}");
+        }
+        let round: &[&str] = &["<?page=2>; rel=next"];
+        assert!(by_header(&[round, round]).is_err(), "the same page again");
+        let pages: Vec<String> = (0..=MOST_PAGES)
+            .map(|page| format!("<?page={page}>; rel=next"))
+            .collect();
+        let pages: Vec<[&str; 1]> = pages.iter().map(|page| [page.as_str()]).collect();
+        let pages: Vec<&[&str]> = pages.iter().map(|page| page.as_slice()).collect();
+        assert!(by_header(&pages).is_err(), "no end");
+    }
+
     proptest::proptest! {
         #[test]
         fn no_link_leads_anywhere_else(link in ".{0,60}") {
             let paging = "style = \"link\"\nnext = \"/next\"";
             let paging: Paging = toml::from_str(paging).unwrap();
             let mut pages = Pages::of(Some(&paging), Url::parse(HERE).unwrap());
-            let _ = pages.goes_on(&json!({ "next": link }), &[json!(1)]);
+            let _ = pages.goes_on((&json!({ "next": link }), &[]), &[json!(1)]);
             assert_eq!(pages.here.as_str(), HERE);
         }
     }
@@ -397,8 +486,8 @@ mod tests {
         let paging: Paging = toml::from_str("style = \"page\"\nquery = \"page\"").unwrap();
         let mut pages = Pages::of(Some(&paging), Url::parse(HERE).unwrap());
         let same = [json!({ "id": 1 }), json!({ "id": 2 })];
-        assert!(pages.goes_on(&json!({}), &same).unwrap());
-        assert!(pages.goes_on(&json!({}), &same).is_err());
+        assert!(pages.goes_on((&json!({}), &[]), &same).unwrap());
+        assert!(pages.goes_on((&json!({}), &[]), &same).is_err());
         let cursor = "style = \"cursor\"\nnext = \"/next\"\nquery = \"after\"";
         let empty = |n: usize| (json!({ "next": n }), 0);
         let pages: Vec<_> = (0..200).map(empty).collect();

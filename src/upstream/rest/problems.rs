@@ -333,11 +333,12 @@ fn names_members(name: Name) -> bool {
 }
 
 fn about_paging(paging: &Paging) -> impl Iterator<Item = String> {
-    let led = matches!(paging.style, Style::Cursor | Style::Link);
+    let header = paging.style == Style::LinkHeader;
+    let led = header || matches!(paging.style, Style::Cursor | Style::Link);
     let cursor = paging.style == Style::Cursor;
     let needs = [
         (
-            led && paging.next.is_none(),
+            led && !header && paging.next.is_none(),
             "without next, there is no way to the next page: add the JSON pointer to the cursor or link",
         ),
         (
@@ -345,8 +346,12 @@ fn about_paging(paging: &Paging) -> impl Iterator<Item = String> {
             "without query, the next page cannot be asked for: add the name of the parameter",
         ),
         (
-            paging.style == Style::Link && paging.query.is_some(),
+            paging.style.is_link() && paging.query.is_some(),
             "a link says its whole query: take out query",
+        ),
+        (
+            header && paging.next.is_some(),
+            "the Link header says where the next page is: take out next, or write style \"link\"",
         ),
         (
             !led && paging.next.is_some(),

@@ -369,6 +369,171 @@ fn whatever_things_are_known_by_is_told_and_nothing_else() {
     assert_eq!(of(&same), others[0]);
 }
 
+#[test]
+fn what_was_known_by_something_else_is_told_by_the_same_places() {
+    let by = |changes: &[(&str, &str)]| open(with(changes)).unwrap();
+    let ids = (
+        "group = { id = \"/id\"",
+        "group = { known_by = \"id\", id = \"/id\"",
+    );
+    let create = (
+        "create_group = { path = \"/groups\", body = { name = \"{group.name}\" }, id = \"/id\" }\n",
+        "",
+    );
+    let moved = ("group = { id = \"/id\"", "group = { id = \"/key\"");
+    let title = ("name = \"/name\" }", "name = \"/title\" }");
+    let (by_name, by_id) = (by(&[]), by(&[ids, create]));
+    let former = |it: &Arc<dyn Upstream>| format!("Acme x, {}", it.known_by().unwrap());
+    let row = serde_json::json!({ "id": "1", "key": "k", "name": "2", "title": "t" });
+    let group = |changes: &[(&str, &str)]| answers::group(&row, &with(changes).group).unwrap();
+    for (now, of, shown, told) in [
+        (&by_id, &by_name, group(&[ids, create]), Some("2")),
+        (&by_name, &by_id, group(&[]), Some("1")),
+        (&by_name, &by_name, group(&[]), Some("2")),
+        (&by(&[moved]), &by_name, group(&[moved]), Some("2")),
+        (&by(&[moved]), &by_id, group(&[moved]), None),
+        (&by(&[title]), &by_name, group(&[title]), None),
+    ] {
+        let found = now.former_group(&former(of), &shown);
+        assert_eq!(found.as_deref(), told, "{}", former(of));
+    }
+    let user = "user = { id = \"/id\"";
+    let name = (user, "user = { known_by = \"name\", id = \"/id\"");
+    let key = (user, "user = { id = \"/key\"");
+    let login = (
+        "account = \"/mail\", active",
+        "account = \"/login\", active",
+    );
+    let row = serde_json::json!({
+        "id": 7, "key": 8, "mail": "A@b.c", "login": "ann", "on": true
+    });
+    let shown = |changes: &[(&str, &str)]| answers::user(&row, &with(changes).user).unwrap();
+    for (changes, told, keeps) in [
+        (&[][..], Some("A@b.c"), true),
+        (&[name], Some("A@b.c"), true),
+        (&[name, login], None, true),
+        (&[key], Some("A@b.c"), false),
+        (&[key, login], None, false),
+    ] {
+        let now = by(changes);
+        let found = now.former_account(&former(&by_name), &shown(changes));
+        assert_eq!(found.as_deref(), told, "{changes:?}");
+        assert_eq!(now.keeps_ids(&former(&by_name)), keeps, "{changes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_replacement_that_is_promised_is_open_for_everybody() {
+    let replace = (
+        "[operations]\n",
+        "[operations]\nreplace_members = { path = \"/groups/{group.id}/members\", body = [{ id = \"{member.id}\" }] }\n",
+    );
+    let group = (
+        "GET /v1/groups",
+        200,
+        r#"{"rows":[{"id":"7","name":"Crew"}]}"#,
+    );
+    for (members, body) in [
+        (vec![principal(1, Some("1"))], "[{\"id\":\"1\"}]"),
+        (Vec::new(), "[]"),
+    ] {
+        let call = format!("PUT /v1/groups/7/members {body}");
+        for (status, answer, end) in [
+            (202, "{\"job\":5}", Some(true)),
+            (200, "{}", Some(false)),
+            (202, "{\"status\":\"failed\"}", None),
+        ] {
+            let (application, script) =
+                scripted(&[replace], &[group, (&call, status, answer)]).await;
+            let operation = Operation::ReplaceMembers {
+                group: "Crew".into(),
+                members: members.clone(),
+            };
+            let outcome = application.apply(&operation).await.ok();
+            assert_eq!(outcome.map(|it| it.open), end, "{status} {answer}");
+            script.all_was_asked();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_check_tells_of_members_that_may_be_no_users() {
+    let none = (
+        "find_user = { path = \"/users\", query = { q = \"mail eq {user.account:quoted}\" }, items = \"/rows\" }\n",
+        "",
+    );
+    let users = ("GET /v1/users", 200, r#"{"rows":[]}"#);
+    let group = (
+        "GET /v1/groups",
+        200,
+        r#"{"rows":[{"id":"7","name":"Crew"}]}"#,
+    );
+    let only = (
+        "member = { id = \"/id\"",
+        "member = { only = { at = \"/kind\", is = \"user\" }, id = \"/id\"",
+    );
+    let some = r#"[{"id":1,"mail":"a@b.c","kind":"user"},{"id":2,"kind":"group"}]"#;
+    let plain = r#"[{"id":1,"mail":"a@b.c","kind":"user"}]"#;
+    let without = r#"[{"id":1,"mail":"a@b.c","note":"user"}]"#;
+    for (changes, members, told) in [
+        (&[none] as &[_], some, Some(false)),
+        (&[none], plain, Some(true)),
+        (&[none], without, None),
+        (&[none, only], some, None),
+    ] {
+        let list = ("GET /v1/groups/7/members", 200, members);
+        let lists = if changes.len() == 1 { 2 } else { 1 };
+        let mut lines = vec![group];
+        lines.extend(vec![list; lists]);
+        lines.push(users);
+        let (application, script) = scripted(changes, &lines).await;
+        let found = application.check().await;
+        script.all_was_asked();
+        let kinds = found.iter().find(|it| it.what.contains("of what kind"));
+        assert_eq!(kinds.map(|it| it.ok), told, "{members}: {found:#?}");
+        let remedy = kinds
+            .and_then(|it| it.remedy.as_deref())
+            .unwrap_or_default();
+        let key = "member.only = { at = \"/kind\", is = \"user\" }";
+        assert_eq!(remedy.contains(key), told == Some(false), "{remedy}");
+    }
+}
+
+#[tokio::test]
+async fn pages_are_read_by_the_link_headers_of_answers() {
+    let cursor = r#"paging = { style = "cursor", next = "/next", query = "after" }"#;
+    let header = r#"paging = { style = "link_header", size = "n", entries = 1 }"#;
+    let first = concat!(
+        "link: </v1/users?n=1>; rel=\"first\", </v1/users?at=b%20c&n=1>; rel=\"next\"\r\n",
+        "Link: <https://docs.example.com/>; rel=\"help\"\r\n\r\n",
+        r#"{"rows":[{"id":1,"mail":"a@b.c","on":true}]}"#
+    );
+    let last = concat!(
+        "link: </v1/users?n=1>; rel=\"first\"\r\n\r\n",
+        r#"{"rows":[{"id":2,"mail":"d@e.f","on":true}]}"#
+    );
+    let away = concat!(
+        "link: <http://example.com/v1/users?at=x>; rel=\"next\"\r\n\r\n",
+        r#"{"rows":[{"id":1,"mail":"a@b.c","on":true}]}"#
+    );
+    let (application, script) = scripted(
+        &[(cursor, header)],
+        &[
+            ("GET /v1/users?n=1", 200, first),
+            ("GET /v1/users?at=b%20c&n=1", 200, last),
+            ("GET /v1/users?n=1", 200, away),
+        ],
+    )
+    .await;
+    assert_eq!(application.users().await.unwrap().len(), 2);
+    let refused = application.users().await;
+    assert!(
+        matches!(&refused, Err(UpstreamError::Unknown { reason }) if reason.contains("another host")),
+        "{refused:?}"
+    );
+    script.all_was_asked();
+}
+
 #[tokio::test]
 async fn groups_that_are_fixed_are_known_without_a_call() {
     let fixed = [

@@ -254,6 +254,16 @@ const WRONG: &[(&str, &str, &str)] = &[
     ),
     (
         "style = \"cursor\"",
+        "style = \"link_header\"",
+        "operations.list_users.paging: the Link header says",
+    ),
+    (
+        "style = \"cursor\", next = \"/next\"",
+        "style = \"link_header\"",
+        "operations.list_users.paging: a link says",
+    ),
+    (
+        "style = \"cursor\"",
         "style = \"page\"",
         "operations.list_users.paging: pages and offsets",
     ),

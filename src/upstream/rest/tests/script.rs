@@ -24,7 +24,8 @@ pub(in crate::upstream) struct Script {
 }
 
 impl Script {
-    /// Each line is a request (its method, target and body), a status and a body.
+    /// Each line is a request (its method, target and body), a status and a body, which
+    /// headers may stand before, as in HTTP.
     pub(in crate::upstream) async fn start(lines: &[(&str, u16, &str)]) -> Self {
         let own = lines.iter();
         let own =
@@ -74,8 +75,12 @@ async fn converse(mut stream: TcpStream, state: Arc<Mutex<State>>) {
             }
         };
         let (status, body) = answer;
+        let (headers, body) = match body.split_once("\r\n\r\n") {
+            Some((headers, body)) => (format!("{headers}\r\n"), body),
+            None => (String::new(), &*body),
+        };
         let text = format!(
-            "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}",
+            "HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\n\r\n{body}",
             body.len()
         );
         if stream.write_all(text.as_bytes()).await.is_err() {
