@@ -151,6 +151,8 @@ pub(in crate::bridge) async fn group_turn(
         left_out: HashSet::new(),
         only_looked: HashSet::new(),
         not_counted: HashSet::new(),
+        refusals: HashMap::new(),
+        is_shown: false,
         taken_on: HashSet::new(),
         looks_at_title: false,
         gave_way: false,
@@ -206,6 +208,11 @@ pub(super) struct Turn<'a> {
     only_looked: HashSet<UserKey>,
     /// Those of whom a call was answered with a no: no look is going to show it.
     not_counted: HashSet<UserKey>,
+    /// Those who were refused, and why; they are told after a look has shown that it was
+    /// not done all the same.
+    refusals: HashMap<UserKey, (Principal, bool, String)>,
+    /// A call about its members said that something was missing, and a look showed it.
+    is_shown: bool,
     /// Those whose call was taken on, and may be done later.
     taken_on: HashSet<UserKey>,
     /// Its name was said a moment ago, so it is only looked whether it has it.
@@ -412,8 +419,9 @@ impl Turn<'_> {
         let gave = |it: &Operation| is_add(it) || matches!(it, Operation::CreateGroup { .. });
         let learned = &self.learned;
         let mut calls = learned.calls.iter();
-        let got_on =
-            !learned.refused.is_empty() || calls.any(|call| gave(&call.0) && was_done(call));
+        let got_on = !learned.refused.is_empty()
+            || !self.refusals.is_empty()
+            || calls.any(|call| gave(&call.0) && was_done(call));
         if !is_add(next) || !got_on {
             return false;
         }

@@ -46,6 +46,7 @@ mod groups;
 mod outcomes;
 mod pairs;
 mod people;
+mod refusals;
 mod remade;
 mod roles;
 mod scripted;

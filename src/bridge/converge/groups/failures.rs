@@ -19,7 +19,7 @@ impl Turn<'_> {
     /// route that is down for a minute says the same. Whose removal that was is
     /// settled by reading the members.
     pub(super) async fn about_the_group(
-        &self,
+        &mut self,
         operation: &Operation,
         error: UpstreamError,
     ) -> Result<Option<UpstreamError>, UpstreamError> {
@@ -28,10 +28,13 @@ impl Turn<'_> {
         match error {
             UpstreamError::Exists { .. } if addition => Ok(None),
             UpstreamError::Missing { reason } if removal || addition => {
-                match self.upstream.group(&self.work.name).await? {
-                    None => Ok(Some(UpstreamError::Missing { reason })),
-                    Some(_) if removal => Ok(None),
-                    Some(_) => Ok(Some(UpstreamError::Rejected { reason })),
+                if !self.is_shown {
+                    self.is_shown = self.upstream.group(&self.work.name).await?.is_some();
+                }
+                match self.is_shown {
+                    false => Ok(Some(UpstreamError::Missing { reason })),
+                    true if removal => Ok(None),
+                    true => Ok(Some(UpstreamError::Rejected { reason })),
                 }
             }
             other => Ok(Some(other)),
@@ -160,7 +163,11 @@ impl Turn<'_> {
         };
         let reason = refusal(self.upstream.capabilities(), act, error);
         for member in members {
-            self.refused(member.user, reason.clone());
+            if matches!(error, UpstreamError::Barred { .. }) {
+                self.refused(member.user, reason.clone());
+            } else {
+                self.hold_refusal(member.user, reason.clone());
+            }
         }
     }
 }

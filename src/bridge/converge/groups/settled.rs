@@ -5,29 +5,65 @@ use super::{
     super::{Doubts, Pause, identities::Identities, pause_after},
     Turn,
 };
-use crate::{plan::state::UserKey, upstream::UpstreamError};
+use crate::{
+    plan::state::UserKey,
+    upstream::{RemoteMember, UpstreamError},
+};
 
 impl Turn<'_> {
     /// Members the application did not list as done are settled by reading the
     /// membership once. A pair the read contradicts is tried once more before
     /// it is believed to be refused; see [`Doubts`].
     pub(super) async fn settle_by_reading(&mut self, pause: Pause, doubts: &mut Doubts) -> Pause {
-        if self.open.is_empty() || pause != Pause::None || self.is_absent() {
+        if self.is_absent() {
+            self.believe_refusals();
             return pause;
         }
-        if self.gave_way && self.is_put_off(doubts) {
+        let is_open = !self.open.is_empty() && pause == Pause::None;
+        let settles = is_open && !(self.gave_way && self.is_put_off(doubts));
+        let looks = !matches!(pause, Pause::For(_) | Pause::UntilAccepted);
+        if !settles && (self.refusals.is_empty() || !looks) {
             return pause;
         }
         let listed = match self.upstream.members(&self.work.name).await {
             Ok(listed) => listed,
-            Err(UpstreamError::Missing { .. }) => return self.without_list().await,
-            Err(error) => return pause_after(&error),
+            Err(UpstreamError::Missing { .. }) if pause == Pause::None => {
+                let pause = self.without_list().await;
+                if self.is_absent() {
+                    self.believe_refusals();
+                }
+                return pause;
+            }
+            Err(error) => {
+                if matches!(
+                    error,
+                    UpstreamError::Rejected { .. } | UpstreamError::Barred { .. }
+                ) {
+                    // Nobody can look there.
+                    self.believe_refusals();
+                }
+                let waits =
+                    pause != Pause::None || self.open.is_empty() && self.refusals.is_empty();
+                return if waits { pause } else { pause_after(&error) };
+            }
         };
-        let mut pause = match self.find_anew(&listed, doubts).await {
+        // What is not settled yet stays as it is.
+        let aside = (!settles).then(|| std::mem::take(&mut self.open));
+        let refused = self.refusals.iter();
+        let refused = refused.map(|(user, (who, add, _))| (*user, (who.clone(), *add)));
+        self.open.extend(refused.collect::<Vec<_>>());
+        let seen = self.settle(&listed, doubts).await;
+        self.open.extend(aside.into_iter().flatten());
+        if pause == Pause::None { seen } else { pause }
+    }
+
+    /// All that is open.
+    async fn settle(&mut self, listed: &[RemoteMember], doubts: &mut Doubts) -> Pause {
+        let mut pause = match self.find_anew(listed, doubts).await {
             Ok(pause) => pause,
             Err(error) => return pause_after(&error),
         };
-        let listed = Identities::of_members(&listed);
+        let listed = Identities::of_members(listed);
         for (user, (principal, add)) in self.open.clone() {
             let there = listed.has(&principal);
             if there == add {
@@ -37,6 +73,11 @@ impl Turn<'_> {
                 (true, true) => self.present(user),
                 (false, false) => self.absent(user),
                 _ => {
+                    if let Some((_, _, reason)) = self.refusals.get(&user) {
+                        self.refused(user, reason.clone());
+                        doubts.forget(user);
+                        continue;
+                    }
                     let told = add && self.left_out.contains(&user);
                     let sent =
                         !self.only_looked.contains(&user) && !self.not_counted.contains(&user);
@@ -63,6 +104,27 @@ impl Turn<'_> {
             doubts.forget(user);
         }
         pause
+    }
+
+    /// Some applications do what they answer a refusal to, and who is in a group may not
+    /// be told to be out of it: it is looked at, once for all who were refused, before
+    /// anybody is told.
+    pub(super) fn hold_refusal(&mut self, user: UserKey, reason: String) {
+        if let Some((principal, add)) = self.open.remove(&user) {
+            self.refusals.insert(user, (principal, add, reason));
+        }
+    }
+
+    /// Without a look: there is nothing to look at.
+    fn believe_refusals(&mut self) {
+        for (user, (principal, add, reason)) in std::mem::take(&mut self.refusals) {
+            self.open.insert(user, (principal, add));
+            if add || !self.is_absent() {
+                self.refused(user, reason);
+            } else {
+                self.absent(user);
+            }
+        }
     }
 
     /// Where a turn ends for a removal, the next one has the look at whom it sent too.

@@ -178,11 +178,7 @@ async fn a_member_who_is_there_already_is_added_and_one_in_the_way_stays() {
             reason: "409".into(),
         })
     });
-    let there = RemoteMember {
-        account: Some("u0@example.com".into()),
-        ..RemoteMember::default()
-    };
-    app.members.lock().unwrap().push_back(vec![there]);
+    app.members.lock().unwrap().push_back(listed(&[0, 10]));
     let (learned, pause) = turn(&app, group(0..1, 10..11)).await;
     assert_eq!((sorted(learned.present), pause), (vec![0], Pause::None));
     let [(user, reason)] = &learned.refused[..] else {
@@ -194,7 +190,9 @@ async fn a_member_who_is_there_already_is_added_and_one_in_the_way_stays() {
 
 #[tokio::test]
 async fn a_member_alone_is_refused_by_what_was_to_be_done_with_it() {
-    let (learned, _) = turn(&refuses(|_| true), group(0..2, 10..12)).await;
+    let app = refuses(|_| true);
+    app.members.lock().unwrap().push_back(listed(&[10, 11]));
+    let (learned, _) = turn(&app, group(0..2, 10..12)).await;
     assert!(learned.present.is_empty() && learned.absent.is_empty());
     assert_eq!(learned.refused.len(), 4);
     for (user, reason) in &learned.refused {
