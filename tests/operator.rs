@@ -56,6 +56,38 @@ async fn only_the_operators_token_opens_the_operators_side() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_stuck_keeps_no_command_waiting_for_long() {
+    let world = World::start().await;
+    world.signal_bridge("-STOP");
+    let began = Instant::now();
+    let told: Vec<(bool, String)> = std::thread::scope(|scope| {
+        let commands: [&[&str]; 5] = [
+            &["status"],
+            &["held", "list"],
+            &["plan", "--connection", "acme"],
+            &["recovery", "end", "--connection", "acme"],
+            &["reconcile"],
+        ];
+        let world = &world;
+        let asked = commands.map(|command| scope.spawn(move || world.command(command)));
+        asked.map(|it| it.join().expect("a command")).into()
+    });
+    let took = began.elapsed();
+    world.signal_bridge("-CONT");
+    for (number, (ok, said)) in told.iter().enumerate() {
+        assert!(!ok && said.contains("the server does not answer"), "{said}");
+        // What changes something may be done when the server goes on.
+        assert_eq!(said.contains("may be done yet"), number >= 3, "{said}");
+    }
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    assert!(
+        world
+            .command(&["recovery", "end", "--connection", "acme"])
+            .0
+    );
+}
+
+#[tokio::test]
 async fn readiness_is_told_without_a_token_and_without_data() {
     let world = World::start().await;
     let root = world.base.trim_end_matches("/acme/scim/v2").to_owned();

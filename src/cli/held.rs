@@ -161,7 +161,7 @@ impl One {
     }
 
     fn post(&self, act: &str) -> Result<Value, Failed> {
-        let (path, server) = (self.path(act)?, Server::find(&self.config)?);
+        let (path, server) = (self.path(act)?, Server::find(&self.config)?.patient());
         app::command_runtime()?.block_on(server.post(&path, None))
     }
 }
@@ -193,7 +193,7 @@ impl Plan {
         let plan = match (&self.id, &self.connection, &self.request) {
             (Some(id), ..) => {
                 let path = path_of(id, "/plan")?;
-                let server = Server::find(&self.config)?;
+                let server = Server::find(&self.config)?.patient();
                 app::command_runtime()?.block_on(server.get(&path))?
             }
             (None, Some(name), None) => {
@@ -202,7 +202,7 @@ impl Plan {
                     path.push_str("&group=");
                     path.push_str(plain(group)?);
                 }
-                let server = Server::find(&self.config)?;
+                let server = Server::find(&self.config)?.patient();
                 app::command_runtime()?.block_on(server.get(&path))?
             }
             (None, Some(name), Some(file)) => {
@@ -210,7 +210,7 @@ impl Plan {
                     Failed::usage(format!("{} cannot be read: {error}", file.display()))
                 })?;
                 let path = format!("/plan?connection={}", plain(name)?);
-                let server = Server::find(&self.config)?;
+                let server = Server::find(&self.config)?.patient();
                 app::command_runtime()?.block_on(server.post(&path, Some(text)))?
             }
             (None, None, _) => return Err(Failed::usage("name a held request or a connection")),

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use super::{ConfigFile, Failed};
 use crate::{
@@ -12,13 +13,18 @@ use crate::{
     console::{Access, OPERATOR},
 };
 
-/// A plan or a reading of the application may take its time.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// What the server knows itself is answered within that.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+/// A plan or an approval may look at the application, which takes its time.
+const LOOKS_WITHIN: Duration = Duration::from_secs(600);
+/// A server that says nothing for so long is stuck, whatever it was asked.
+pub(super) const ALIVE: Duration = Duration::from_secs(5);
 
 /// A running server, seen by its operator.
 pub(super) struct Server {
     access: Access,
     http: Client,
+    within: Duration,
 }
 
 /// The store that a configuration names. Nothing else in it needs to be in
@@ -38,8 +44,24 @@ impl Server {
             status: 1,
         })?;
         let access = access.ok_or_else(|| not_running(&store))?;
-        let http = Client::builder().no_proxy().timeout(PATIENCE).build()?;
-        Ok(Self { access, http })
+        let http = Client::builder()
+            .no_proxy()
+            .connect_timeout(ALIVE)
+            .build()?;
+        let within = ANSWERS_WITHIN;
+        Ok(Self {
+            access,
+            http,
+            within,
+        })
+    }
+
+    /// For what may need the application's answers, as long as the server lives.
+    pub(super) fn patient(self) -> Self {
+        Self {
+            within: LOOKS_WITHIN,
+            ..self
+        }
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Value, Failed> {
@@ -52,6 +74,36 @@ impl Server {
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<String>) -> Result<Value, Failed> {
+        let open = if method == Method::POST {
+            "; what was asked for may be done yet"
+        } else {
+            ""
+        };
+        let stuck = |why: &str| Failed {
+            text: format!(
+                "{}: the server does not answer: it {why}{open}",
+                self.access.url
+            ),
+            status: 1,
+        };
+        tokio::select! {
+            biased;
+            answer = self.answer(method, path, body) => answer,
+            () = self.falls_silent() => Err(stuck(
+                "is stopped, or cannot get on; look at its process and its log, and start it again",
+            )),
+            () = sleep(self.within) => Err(stuck(
+                "lives, and cannot do this, most likely because of its disk; its log tells more",
+            )),
+        }
+    }
+
+    async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Value, Failed> {
         let mut request = self
             .http
             .request(method, format!("{}{path}", self.access.url))
@@ -84,6 +136,18 @@ impl Server {
             (None, status) => format!("the server answered {status}"),
         };
         Err(Failed { text, status: 1 })
+    }
+
+    /// Ends when the server does not even say that it lives.
+    async fn falls_silent(&self) {
+        let url = format!("{}/livez", self.access.url);
+        loop {
+            sleep(ALIVE).await;
+            let asked = self.http.get(&url).timeout(ALIVE).send().await;
+            if asked.is_err() {
+                return;
+            }
+        }
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failed {

@@ -7,14 +7,17 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::super::{ConfigFile, operator::Server, status, token::now};
+use super::super::{
+    ConfigFile,
+    operator::{ALIVE, Server},
+    status,
+    token::now,
+};
 use crate::{
     console,
     upstream::{Finding, Host, Ledger, PutOff, Tenant},
 };
 
-/// A server that does not answer for so long is stuck.
-const ALIVE: Duration = Duration::from_secs(5);
 /// So long a turn is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A turn that came longer ago is none any more.
