@@ -38,6 +38,17 @@ mod users;
 
 /// How far the application's clock may be from ours.
 const CLOCKS_APART: Millis = 5 * 60 * 1_000;
+/// How far behind that clock an application may date what it makes, and how long it may
+/// take to show it in its lists.
+const MISDATED: Millis = 3_600_000;
+const UNLISTED: Millis = 60_000;
+
+/// Whether something that was asked for at `since` came into being later than its date
+/// says: the import that began at `listed` would have shown it otherwise.
+fn is_misdated(created: Millis, since: Millis, listed: Option<Millis>) -> bool {
+    let shown = |listed: Millis| created < listed.saturating_sub(UNLISTED);
+    listed.is_some_and(shown) && created >= since.saturating_sub(MISDATED)
+}
 
 /// When the lane may try again what is still open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

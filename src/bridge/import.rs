@@ -147,7 +147,8 @@ impl Session {
         let store = &self.bridge.store;
         // A read shows what was so some time ago, and takes its time itself:
         // what is written upstream from here on is younger than what it shows.
-        let since = store.import_mark(clock::now() - self.lag()).await;
+        let shown = clock::now() - self.lag();
+        let since = store.import_mark(shown).await;
         let since = since.map_err(store_failed)?;
         let began = self.begin_reading().await?;
         let mut reading = self.read_whole(progress).await?;
@@ -215,6 +216,9 @@ impl Session {
             );
             let lanes = lanes.await.map_err(store_failed)?;
             self.connection.lanes.kick_all(lanes);
+        }
+        if seen.unshown + left_out + unread == 0 && twins.is_empty() {
+            self.connection.lanes.note_listed(shown, clock::now());
         }
         self.note_seen().await?;
         self.seek_unknown(&listed).await?;

@@ -125,6 +125,8 @@ struct Inner {
     others: OnceLock<Others>,
     /// Somebody may leave of whom it has to be read what they have.
     unread: Notify,
+    /// When the last import that showed everything here began, and when it was over.
+    listed: Mutex<Option<(Millis, Millis)>>,
 }
 
 /// Where lanes of other connections are woken.
@@ -164,11 +166,25 @@ impl Lanes {
             began: Instant::now(),
             others: OnceLock::new(),
             unread: Notify::new(),
+            listed: Mutex::default(),
         }))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Lane, State>> {
         self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An import has shown here whatever was there when it began.
+    pub(super) fn note_listed(&self, began: Millis, ended: Millis) {
+        let listed = self.0.listed.lock();
+        *listed.unwrap_or_else(PoisonError::into_inner) = Some((began, ended));
+    }
+
+    /// When it began, if it was over by then: what was there had been given a row.
+    fn listed(&self, by: Millis) -> Option<Millis> {
+        let listed = self.0.listed.lock();
+        let listed = *listed.unwrap_or_else(PoisonError::into_inner);
+        listed.and_then(|(began, ended)| (ended <= by).then_some(began))
     }
 
     pub(super) fn know_others(&self, others: Others) {

@@ -30,6 +30,8 @@ pub struct UserTurn {
     /// where somebody who was deleted here had the account and the application has
     /// confirmed its end: it may keep its age when it is made anew.
     pub since: Option<Millis>,
+    /// When an import began that was over by then and would have shown the account.
+    pub listed: Option<Millis>,
     /// How the withdrawal of the memberships ended, if it has.
     pub withdrawn: Option<Withdrawn>,
     /// When what is wanted of it was asked for.

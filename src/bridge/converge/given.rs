@@ -5,9 +5,9 @@
 //! over (reliability: R-04).
 
 use super::{
-    Pause,
+    CLOCKS_APART, MISDATED, Pause,
     groups::{OTHERS, Turn, UNPROVEN},
-    pause_after, refusal,
+    is_misdated, pause_after, refusal,
 };
 use crate::{
     plan::{
@@ -126,9 +126,19 @@ impl Turn<'_> {
                 elsewhere: false,
             });
         };
-        let since = given.since.saturating_sub(super::CLOCKS_APART);
-        let found = self.upstream.groups_called(title, since).await;
-        let found = found.map_err(|error| pause_after(&error))?;
+        let since = given.since.saturating_sub(CLOCKS_APART);
+        let listed = self.since.listed(given.since);
+        let from = match listed {
+            Some(_) => given.since.saturating_sub(MISDATED),
+            None => since,
+        };
+        let found = self.upstream.groups_called(title, from).await;
+        let mut found = found.map_err(|error| pause_after(&error))?;
+        found.retain(|group| {
+            group
+                .created
+                .is_none_or(|created| created >= since || is_misdated(created, given.since, listed))
+        });
         if found.is_empty() {
             self.note_absent();
         }

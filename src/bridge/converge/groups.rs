@@ -23,7 +23,7 @@ use crate::{
         state::{Existence, GroupKey, GroupWork, Principal, UserKey},
     },
     scim::resource::ResourceId,
-    store::{GroupLearned, GroupTurn, Guess, StoreError, UNANSWERED},
+    store::{GroupLearned, GroupTurn, Guess, Millis, StoreError, UNANSWERED},
     upstream::{RemoteMember, Upstream, UpstreamError, Wanted, noting},
 };
 
@@ -115,6 +115,11 @@ pub(in crate::bridge) trait Since: Send + Sync {
         _listed: Vec<RemoteMember>,
     ) -> Result<Option<String>, StoreError> {
         Ok(None)
+    }
+
+    /// When an import began that was over by then and would have shown what was there.
+    fn listed(&self, _by: Millis) -> Option<Millis> {
+        None
     }
 
     /// Those of the application's names for groups that another connection at the same

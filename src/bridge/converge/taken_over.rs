@@ -24,7 +24,8 @@ pub(super) fn tell(
     }
     let taken = TakenOver {
         differs: differs(found, work),
-        older: is_older(found, since),
+        // By its date, whatever is known of that.
+        older: is_older(found, since, None),
     };
     if taken.differs || taken.older {
         let (user, deleted) = (&work.principal.id, work.deleted);

@@ -264,6 +264,7 @@ fn user(active: bool, existence: Existence, unsure: bool) -> UserTurn {
         },
         version: 1,
         since: Some(0),
+        listed: None,
         withdrawn: None,
         asked: 0,
         begun: false,

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use tokio::time::Instant;
 
 use super::{
-    CLOCKS_APART, Pause, STANDS, Told, pause_after, refusal, taken_over, tell, took, word,
+    CLOCKS_APART, Pause, STANDS, Told, is_misdated, pause_after, refusal, taken_over, tell, took,
+    word,
 };
 use crate::{
     plan::{
@@ -89,7 +90,8 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
         upstream.recall_account(&work.principal.account, id);
     }
     // By the application's clock.
-    let since = turn.since.map(|since| since - upstream.clock_behind());
+    let theirs = |ours: Millis| ours - upstream.clock_behind();
+    let (since, listed) = (turn.since.map(theirs), turn.listed.map(theirs));
     let mut unread = false;
     // Unknown is the end of an account that was there.
     let was_there = work.observed.existence != Existence::Absent || work.observed.deactivated;
@@ -125,7 +127,7 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
                 let leaver = found_leaver(found, &work, learned);
                 return (refused.unwrap_or(leaver), Pause::None);
             }
-            if is_older(found, since) {
+            if is_older(found, since, listed) {
                 let not_ours = UserLearned {
                     about: learned.about,
                     ..not_ours(upstream.capabilities(), &work)
@@ -199,7 +201,10 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
                         if matches!(operation, Operation::CreateUser { .. }) && !returning {
                             let asked = (&work, turn.since);
                             let found = exists(upstream, &work).await.filter(|_| !was_there);
-                            if found.as_ref().is_some_and(|it| is_older(it, turn.since)) {
+                            if found
+                                .as_ref()
+                                .is_some_and(|it| is_older(it, turn.since, turn.listed))
+                            {
                                 let not_ours = UserLearned {
                                     about: learned.about,
                                     calls: learned.calls,
@@ -321,9 +326,11 @@ fn seen(found: Option<&RemoteUser>, before: &ObservedAccount, was_there: bool) -
 
 /// Whether an account was there before anybody asked us for it, so that the
 /// creation of which no answer came cannot have made it (reliability: R-02).
-pub(super) fn is_older(found: &RemoteUser, since: Option<Millis>) -> bool {
+pub(super) fn is_older(found: &RemoteUser, since: Option<Millis>, listed: Option<Millis>) -> bool {
     let both = found.created.zip(since);
-    both.is_some_and(|(created, since)| created < since - CLOCKS_APART)
+    both.is_some_and(|(created, since)| {
+        created < since - CLOCKS_APART && !is_misdated(created, since, listed)
+    })
 }
 
 /// What was not shown before a creation found it: by now it may be, with its age.

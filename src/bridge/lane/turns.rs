@@ -41,7 +41,7 @@ impl Lanes {
             None => None,
         };
         let kicks = self.kicks(Lane::User(key));
-        let Some(turn) = self.0.store.begin_user_turn(key).await? else {
+        let Some(mut turn) = self.0.store.begin_user_turn(key).await? else {
             self.with(Lane::User(key), |state| state.waits = None);
             if self.0.upstream.capabilities().withdraws()
                 && self.0.store.is_leaver_unread(key).await?
@@ -51,6 +51,9 @@ impl Lanes {
             return Ok(None);
         };
         point!("user-turn.taken");
+        // Of somebody else with the address the account may have been shown.
+        let fresh = turn.since.filter(|_| turn.formerly.is_none());
+        turn.listed = fresh.and_then(|since| self.listed(since));
         // Whoever comes late is told of this attempt, and not of the one before.
         let takes = !turn.work.wanted.active;
         let rounds = self.with(Lane::User(key), |state| {

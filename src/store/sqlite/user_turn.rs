@@ -126,6 +126,8 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
         work,
         version: user.version.cast_unsigned(),
         since: (!is_had_again).then_some(user.created),
+        // Of that the lanes know.
+        listed: None,
         withdrawn: withdrawal::outcome(db, &user)?,
         asked: user.modified,
         begun: withdrawal::is_begun(&user),

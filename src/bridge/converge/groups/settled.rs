@@ -1,5 +1,5 @@
 //! What a reading at the end of a group's turn says of those of whom the answers to its
-//! calls said nothing.
+//! calls said nothing, or no.
 
 use super::{
     super::{Doubts, Pause, identities::Identities, pause_after},

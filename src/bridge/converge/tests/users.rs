@@ -105,6 +105,33 @@ async fn an_account_that_is_older_than_the_request_for_it_is_not_what_was_made()
     }
 }
 
+#[tokio::test]
+async fn what_an_import_would_have_shown_is_younger_than_its_date_says() {
+    const LATELY: Millis = SINCE - 10_000;
+    for (created, listed, is_ours) in [
+        (SINCE - 600_000, Some(LATELY), true),
+        (SINCE - 600_000, None, false),
+        // Somebody has made it between the import and the request.
+        (SINCE - 600_000, Some(SINCE - 900_000), false),
+        (SINCE - 600_000, Some(SINCE - 541_000), false),
+        // No date is that far off.
+        (SINCE - 3_600_000, Some(LATELY), true),
+        (SINCE - 3_600_001, Some(LATELY), false),
+    ] {
+        let mut app = scripted(all_done);
+        app.user = found(Some(created));
+        let turn = UserTurn {
+            listed,
+            ..unsure(true, Existence::Absent)
+        };
+        let learned = alone(&app, turn).await;
+        assert_eq!(learned.refused.is_none(), is_ours, "{created} {listed:?}");
+        // What speaks against it is told.
+        let told = learned.taken_over.is_some_and(|it| it.older);
+        assert_eq!(told, is_ours, "{created} {listed:?}");
+    }
+}
+
 /// A look that lagged did not show it, and the creation was answered that it exists.
 #[tokio::test]
 async fn what_exists_and_is_older_than_the_request_is_not_ours_though_no_look_showed_it() {

@@ -27,7 +27,7 @@ use crate::{
         state::{GroupKey, Principal, UserKey},
     },
     scim::resource::ResourceId,
-    store::{Counting, Lane, Store, StoreError},
+    store::{Counting, Lane, Millis, Store, StoreError},
     upstream::{RemoteMember, Wanted},
 };
 
@@ -133,6 +133,10 @@ impl Since for SinceSeq<'_> {
 
     fn cannot_look(&self) {
         self.unread.store(true, Ordering::Relaxed);
+    }
+
+    fn listed(&self, by: Millis) -> Option<Millis> {
+        self.lanes.listed(by)
     }
 
     async fn made_elsewhere(&self, names: Vec<String>) -> Result<Vec<String>, StoreError> {
