@@ -440,6 +440,26 @@ pub(super) fn kept(db: &Connection, connection: i64) -> Result<Option<Drifted>> 
     Ok(Some(drifted))
 }
 
+/// A user or group that the last one may have told as gone is done with.
+pub(super) fn settle(db: &Connection, connection: i64, id: ResourceId) -> Result<()> {
+    let id = id.to_string();
+    let kept: Option<String> = db
+        .prepare_cached(
+            "SELECT state FROM reconciliations WHERE connection = ?1 AND instr(state, ?2) > 0",
+        )?
+        .query_row(params![connection, id], |row| row.get(0))
+        .optional()?;
+    let Some(mut drifted) = kept.and_then(|state| serde_json::from_str::<Drifted>(&state).ok())
+    else {
+        return Ok(());
+    };
+    if drifted.settle(&id) {
+        db.prepare_cached("UPDATE reconciliations SET state = ?2 WHERE connection = ?1")?
+            .execute(params![connection, serde_json::to_string(&drifted)?])?;
+    }
+    Ok(())
+}
+
 /// See [`note_missing`]; not of who has no access.
 fn noted_missing(db: &Connection, connection: i64) -> Result<i64> {
     Ok(db

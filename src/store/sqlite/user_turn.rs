@@ -17,7 +17,7 @@ use super::{
     fault::Result,
     given_back, holdings, keys, lanes,
     late::{self, Sent},
-    leaving, linked, offered, seats, sharing, unasked,
+    leaving, linked, offered, reconcile, seats, sharing, unasked,
     users::{self, SOUGHT, UNJUDGED, User},
     withdrawal::{self, Withdrawal},
 };
@@ -231,6 +231,10 @@ pub(super) fn end(
     }
     if learned.recreated || !was_there && user.observed.existence == Existence::Present {
         sharing::want_again(db, &user, known_as.as_deref(), at)?;
+    }
+    let is_there = user.observed.existence == Existence::Present;
+    if learned.recreated || was_there != is_there {
+        reconcile::settle(db, user.connection, user.id)?;
     }
     audit::close_intent(db, LANE, user.key)?;
     let mut detail =

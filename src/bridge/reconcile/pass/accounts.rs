@@ -1,7 +1,7 @@
 //! The accounts: which are gone, which are back, which are there of who was deleted,
 //! and whose id is another one by now.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Failure, PAGE, Pass, Purpose, store_failed};
 use crate::{
@@ -12,7 +12,11 @@ use crate::{
 };
 
 /// Whose account is gone, whose is back, and which are there of who was deleted.
-type Accounts = (HashSet<UserKey>, HashMap<UserKey, ResourceId>, Vec<Again>);
+type Accounts = (
+    BTreeMap<UserKey, ResourceId>,
+    HashMap<UserKey, ResourceId>,
+    Vec<Again>,
+);
 
 impl Pass<'_> {
     /// Accounts that are gone are told; those that are back are ended again, if
@@ -22,7 +26,7 @@ impl Pass<'_> {
         if !missing.is_empty() || !back.is_empty() || !again.is_empty() {
             self.until_a_read_cannot_lag().await;
             let (missing_still, back_still, again_still) = self.compare_accounts().await?;
-            missing.retain(|user| missing_still.contains(user));
+            missing.retain(|user, _| missing_still.contains_key(user));
             back.retain(|user, _| back_still.contains_key(user));
             again.retain(|one| again_still.contains(one));
         }
@@ -30,6 +34,8 @@ impl Pass<'_> {
         again.truncate(Drifted::SHOWN);
         self.found.users_again = again;
         self.found.accounts_missing = missing.len() as u64;
+        let gone = missing.values().map(ToString::to_string);
+        self.found.accounts_gone = gone.take(Drifted::SHOWN).collect();
         self.found.accounts_back = 0;
         (self.found.accounts_held, self.found.accounts_protected) = (0, 0);
         self.found.back.clear();
@@ -87,7 +93,7 @@ impl Pass<'_> {
             has.extend(user.has);
         }
         let by_members = self.session.connection.upstream.has_families();
-        let mut missing = HashSet::new();
+        let mut missing = BTreeMap::new();
         let mut after = UserKey(0);
         self.found.accounts = 0;
         loop {
@@ -102,7 +108,7 @@ impl Pass<'_> {
             let gone = page
                 .into_iter()
                 .filter(|(_, _, key)| !there.contains_key(key));
-            missing.extend(gone.map(|(user, ..)| user));
+            missing.extend(gone.map(|(user, id, _)| (user, id)));
         }
         if self.only_shown() {
             // Whoever is back there is back here with the next import.

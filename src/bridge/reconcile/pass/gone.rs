@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::{Failure, GONE, GroupDrift, PAGE, Pass, Purpose, Reconcilable, Unasked, store_failed};
 use crate::{
     plan::{drift::Pair, state::GroupKey},
-    store::DriftedGroup,
+    store::{Drifted, DriftedGroup},
 };
 
 impl Pass<'_> {
@@ -54,6 +54,9 @@ impl Pass<'_> {
         self.found.compared += there;
         self.found.groups_missing += 1;
         self.found.without_group += there;
+        if self.found.groups_gone.len() < Drifted::SHOWN {
+            self.found.groups_gone.push((group.id.to_string(), there));
+        }
         let nothing = (&GroupDrift::default(), Unasked::default());
         self.tell(group, &[], nothing, Some(why));
         Ok(())

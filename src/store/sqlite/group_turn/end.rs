@@ -22,7 +22,8 @@ use super::{
         groups::{self, Group},
         holdings, lanes,
         late::{self, Sent},
-        left_alone, named_again, naming, perhaps, recovery, seats, sharing, undone, withdrawal,
+        left_alone, named_again, naming, perhaps, reconcile, recovery, seats, sharing, undone,
+        withdrawal,
     },
     LANE, is_withheld,
     open::{has_new_work, has_open_pairs},
@@ -89,6 +90,9 @@ pub(in super::super) fn end(
             gone::follow(db, &group, learned, at)?;
         }
         (None, None) => {}
+    }
+    if learned.existence.is_some_and(|it| it != Existence::Unknown) {
+        reconcile::settle(db, group.connection, group.id)?;
     }
     let named = naming::learn(db, &mut group, learned, at)?;
     // It was the members who were named, perhaps, and not the group: those whose

@@ -247,3 +247,50 @@ async fn who_is_noted_as_missing_is_open_again_when_asked_for_and_nobody_else() 
     let turn = scene.store.begin_group_turn(dev.key, 9).await.unwrap();
     assert_eq!(turn.unwrap().work.removes.len(), 1);
 }
+
+#[tokio::test]
+async fn what_was_told_as_gone_is_told_no_more_once_it_is_done_with_here() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let both = [ann.resource.id, bob.resource.id];
+    let (dev, ops) = (
+        scene.settled_group("dev", &both).await,
+        scene.settled_group("ops", &both).await,
+    );
+    let text = |id: ResourceId| id.to_string();
+    let told = Drifted {
+        ended: Some(1),
+        // More than there are names for.
+        accounts_missing: 3,
+        accounts_gone: both.map(text).to_vec(),
+        groups_missing: 2,
+        groups_gone: vec![(text(dev.resource.id), 2), (text(ops.resource.id), 1)],
+        without_group: 3,
+        ..Drifted::default()
+    };
+    scene.store.keep_drifted(scene.c, told).await.unwrap();
+    let left = async || {
+        let drifted = scene.store.drifted(scene.c).await.unwrap();
+        let left = drifted.unwrap().left();
+        (left.accounts, left.groups, left.memberships)
+    };
+    assert_eq!(left().await, (3, 2, 3));
+    scene.deactivate(ann.resource.id, actor()).await.unwrap();
+    assert_eq!(left().await, (3, 2, 3), "it is not done yet");
+    scene.confirm_user(ann.key).await;
+    assert_eq!(left().await, (2, 2, 3));
+    let deleted = scene.delete_group(&dev, actor()).await.unwrap();
+    scene.confirm_group(&deleted).await;
+    assert_eq!(left().await, (2, 1, 1));
+    // What else is done with them changes nothing.
+    scene.change(&ops, remove(&both[1..])).await.unwrap();
+    let turn = scene.store.begin_group_turn(ops.key, 9).await.unwrap();
+    let learned = GroupLearned {
+        absent: vec![bob.key],
+        ..GroupLearned::default()
+    };
+    let seq = turn.unwrap().seq;
+    let end = scene.store.end_group_turn(ops.key, seq, learned, 2_000);
+    end.await.unwrap();
+    assert_eq!(left().await, (2, 1, 1));
+}
