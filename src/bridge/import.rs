@@ -153,8 +153,8 @@ impl Session {
         let began = self.begin_reading().await?;
         let mut reading = self.read_whole(progress).await?;
         self.go_on_as_remade().await?;
-        let shown: Vec<_> = reading.listed().collect();
-        self.learn_keys(&reading.users, &shown).await?;
+        let all: Vec<_> = reading.listed().collect();
+        self.learn_keys(&reading.users, &all).await?;
         let (mut twins, mut left) = (HashSet::new(), Vec::new());
         if upstream.has_families() {
             self.leave_out_idle(&mut reading).await?;
