@@ -25,6 +25,7 @@ mod client;
 pub mod hydden;
 pub mod opsera;
 pub mod rest;
+mod same_page;
 pub mod snyk;
 #[cfg(test)]
 mod tests;

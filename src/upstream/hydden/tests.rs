@@ -93,3 +93,21 @@ async fn a_group_is_made_or_gone_when_the_answer_says_so() {
         script.all_was_asked();
     }
 }
+
+#[tokio::test]
+async fn a_list_that_gives_the_same_page_again_is_none_whatever_leads_on() {
+    let page = |next: &str| {
+        let info = json!({ "hasNextPage": true, "endCursor": next });
+        json!({ "data": [{ "id": "acc-1", "email": "ann@example.com" }], "pageInfo": info })
+            .to_string()
+    };
+    let pages = [page("c1"), page("c2")];
+    let (script, upstream) = hydden(&[
+        ("GET /api/v1/accounts?limit=50", 200, &pages[0]),
+        ("GET /api/v1/accounts?limit=50&after=c1", 200, &pages[1]),
+    ])
+    .await;
+    let refused = upstream.users().await.unwrap_err().to_string();
+    assert!(refused.contains("came twice"), "{refused}");
+    script.all_was_asked();
+}

@@ -3,6 +3,7 @@
 //! unclear, but for an entry of a list that tells its id.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// A page of groups or accounts. The reference calls the list `data`, the pages
 /// of the operations call it by what it holds.
@@ -12,6 +13,14 @@ pub(super) struct Page<T> {
     pub(super) data: Vec<T>,
     #[serde(rename = "pageInfo")]
     pub(super) info: PageInfo,
+}
+
+/// Those of a page, as they came.
+pub(super) fn entries(page: &Value) -> &[Value] {
+    let list = ["data", "groups", "accounts"].iter();
+    list.filter_map(|key| page.get(key)?.as_array())
+        .next()
+        .map_or(&[], Vec::as_slice)
 }
 
 #[derive(Debug, Deserialize)]

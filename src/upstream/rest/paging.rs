@@ -5,11 +5,7 @@
 //! many applications cut pages; where pages are counted, an empty one is. A list
 //! that changes while it is read, or never ends, is none.
 
-use std::{
-    collections::HashSet,
-    hash::{DefaultHasher, Hash, Hasher},
-    num::NonZeroUsize,
-};
+use std::{collections::HashSet, num::NonZeroUsize};
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -19,7 +15,7 @@ use super::{
     links,
     pointer::{Pointer, text_of},
 };
-use crate::upstream::UpstreamError;
+use crate::upstream::{UpstreamError, same_page::PageBefore};
 
 /// How a list comes in parts.
 #[derive(Debug, Clone, Deserialize)]
@@ -86,8 +82,7 @@ pub(super) struct Pages<'a> {
     entries: u64,
     read: usize,
     empty: usize,
-    /// The page before.
-    last: Option<u64>,
+    before: PageBefore,
     /// What the page before said.
     total: Option<Option<u64>>,
     /// What the answer before said of the next page.
@@ -107,7 +102,7 @@ impl<'a> Pages<'a> {
             entries: 0,
             read: 0,
             empty: 0,
-            last: None,
+            before: PageBefore::default(),
             total: None,
             next: None,
         }
@@ -174,16 +169,11 @@ impl<'a> Pages<'a> {
             self.empty += 1;
         } else {
             self.empty = 0;
-            let mut hash = DefaultHasher::new();
-            for row in rows {
-                row.to_string().hash(&mut hash);
-            }
-            let page = hash.finish();
-            if self.last.replace(page) == Some(page) {
-                return Err(unclear(
-                    "the same page came twice: compare paging with the API's reference",
-                ));
-            }
+        }
+        if self.before.is_again(rows) {
+            return Err(unclear(
+                "the same page came twice: compare paging with the API's reference",
+            ));
         }
         if self.empty > MOST_EMPTY {
             return Err(unclear("the pages of a list do not come to an end"));

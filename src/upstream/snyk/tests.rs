@@ -268,6 +268,27 @@ async fn pages_with_nothing_on_them_come_to_an_end() {
 }
 
 #[tokio::test]
+async fn a_list_that_gives_the_same_page_again_is_none_whatever_leads_on() {
+    let page = |after: &str, next: &str| {
+        let path = format!(
+            "GET /rest/groups/{GROUP}/memberships?include_group_membership_count=true&limit=100\
+             {after}&version=2025-11-05"
+        );
+        let next = format!("/groups/{GROUP}/memberships?starting_after={next}");
+        let one = membership("m-1", "old", VIEWER);
+        (
+            path,
+            200,
+            json!({ "data": [one], "links": { "next": next } }),
+        )
+    };
+    let (script, upstream) = snyk(&[page("", "1"), page("&starting_after=1", "2")]).await;
+    let refused = upstream.members(&role()).await.unwrap_err().to_string();
+    assert!(refused.contains("came twice"), "{refused}");
+    script.all_was_asked();
+}
+
+#[tokio::test]
 async fn a_list_that_never_ends_is_given_up_before_it_fills_the_memory() {
     let long = "x".repeat(7 * 1024 * 1024);
     let page = |place: usize| {
