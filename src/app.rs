@@ -166,7 +166,10 @@ pub fn open_upstream(connection: &config::Connection) -> Result<Arc<dyn Upstream
         config::Upstream::Opsera(settings) => opsera::open((**settings).clone()),
         config::Upstream::Hydden(settings) => hydden::open(settings),
         config::Upstream::Rest(settings) => rest::open((**settings).clone()),
-        config::Upstream::Snyk(settings) => snyk::open((**settings).clone()),
+        config::Upstream::Snyk(settings) => snyk::open(snyk::Settings {
+            connection: connection.name.clone(),
+            ..(**settings).clone()
+        }),
     };
     opened.map_err(|reason| StartError::Upstream {
         connection: connection.name.clone(),

@@ -138,7 +138,7 @@ impl Snyk {
             match self.read_administrators(group).await {
                 Ok(shown) => _ = looks.insert(group.to_owned(), (since, shown)),
                 Err(error) => {
-                    tracing::warn!(%group, %error, "those who administer a Snyk Group could not be read");
+                    tracing::warn!(connection = %self.settings.connection, %group, %error, "those who administer a Snyk Group could not be read");
                     return false;
                 }
             }
@@ -186,7 +186,7 @@ impl Snyk {
         if self.memory.is_worth_reading(group, page)
             && let Err(error) = self.read_all(group).await
         {
-            tracing::warn!(%group, %error, "a Snyk Group could not be read; its users are looked at one by one");
+            tracing::warn!(connection = %self.settings.connection, %group, %error, "a Snyk Group could not be read; its users are looked at one by one");
         }
         self.as_told(group, user)
     }

@@ -118,7 +118,7 @@ impl Snyk {
     ) -> Result<MemberOutcome, UpstreamError> {
         let group = pair.group;
         let told = told(group, reason);
-        tracing::warn!(%group, %user, %reason, "Snyk does not give a role, and what it shows does not tell why");
+        tracing::warn!(connection = %self.settings.connection, %group, %user, %reason, "Snyk does not give a role, and what it shows does not tell why");
         match self
             .conflicts
             .add(group, user, (reason, self.lags().read_lag))

@@ -145,7 +145,7 @@ impl Snyk {
         for _ in 0..FINDS {
             match self.raise_linked(pair).await {
                 Err(UpstreamError::Missing { reason }) => {
-                    tracing::warn!(group = pair.group, %reason, "Snyk does not find what is to be added");
+                    tracing::warn!(connection = %self.settings.connection, group = pair.group, %reason, "Snyk does not find what is to be added");
                     self.see_group(pair.group).await?;
                 }
                 done => return done,
@@ -364,7 +364,7 @@ impl Snyk {
             }
         }
         if let Some(reason) = missing {
-            tracing::warn!(group = pair.group, %user, %reason, "Snyk does not find what it shows");
+            tracing::warn!(connection = %self.settings.connection, group = pair.group, %user, %reason, "Snyk does not find what it shows");
             note_left(format!(
                 "of the Snyk Group {} Snyk shows a membership of the user, and {reason} \
                 to its end; it is tried again",

@@ -234,10 +234,10 @@ impl Upstream for Snyk {
         for group in self.snyk_groups("groups").await?.iter() {
             let all = self.roster(&group.id, "groups").await?;
             for role in self.families.unresolved(&group.id) {
-                tracing::warn!(group = %group.id, %role, "nobody has this role, so its id is not known and it is no SCIM Group");
+                tracing::warn!(connection = %self.settings.connection, group = %group.id, %role, "nobody has this role, so its id is not known and it is no SCIM Group");
             }
             for (what, remedy) in self.families.contradictions(&group.id) {
-                tracing::warn!(group = %group.id, remedy, "{what}");
+                tracing::warn!(connection = %self.settings.connection, group = %group.id, remedy, "{what}");
             }
             found.extend(self.families.remote(group, &all));
         }

@@ -92,6 +92,9 @@ pub struct OneGroup {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// The name of the connection, for the log.
+    #[serde(skip)]
+    pub connection: String,
     pub region: Option<Region>,
     /// Another address than the region's, with `/rest` at its end.
     pub base_url: Option<String>,
@@ -140,6 +143,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            connection: String::new(),
             region: None,
             base_url: None,
             token: TokenSource::default(),

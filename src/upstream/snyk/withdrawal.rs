@@ -343,7 +343,7 @@ impl Snyk {
                         | UpstreamError::Unknown { .. }),
                     ) => end.fails_sso(group, error),
                     Err(error) => {
-                        tracing::warn!(%group, %error, "a user stays among the SSO users");
+                        tracing::warn!(connection = %self.settings.connection, %group, %error, "a user stays among the SSO users");
                         end.refused_sso.insert(group.to_owned());
                     }
                 }

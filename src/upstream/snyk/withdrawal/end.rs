@@ -22,12 +22,12 @@ impl Snyk {
             return None;
         }
         let whys = failed.iter().map(|(group, error)| {
-            tracing::warn!(%group, %error, "the memberships of a user who leaves are not ended");
+            tracing::warn!(connection = %self.settings.connection, %group, %error, "the memberships of a user who leaves are not ended");
             format!("of the Snyk Group {group} {}", why(error))
         });
         let mut whys: Vec<String> = whys.collect();
         whys.extend(of_sso.iter().map(|(group, error)| {
-            tracing::warn!(%group, %error, "a user who leaves may be among the SSO users still");
+            tracing::warn!(connection = %self.settings.connection, %group, %error, "a user who leaves may be among the SSO users still");
             let why = why(error);
             format!("of the SSO connections of the Snyk Group {group} {why}")
         }));
