@@ -229,7 +229,8 @@ pub(super) fn is_asked_for_higher(db: &Connection, group: &Group, user: i64) -> 
 }
 
 /// What a group is found to be an alternative to. Whom it has, and who is
-/// covered, is another question when that changes, so all are looked at again.
+/// covered, is another question when that changes, so all are looked at again: those
+/// of a group that keeps its place too, as others may have passed it.
 pub(super) fn learn(db: &Connection, group: &mut Group, found: Option<Family>) -> Result<()> {
     if group.family == found {
         return Ok(());
@@ -238,7 +239,13 @@ pub(super) fn learn(db: &Connection, group: &mut Group, found: Option<Family>) -
     let name = found.as_ref().map(|family| &family.name);
     db.prepare_cached("UPDATE groups SET family = ?2, rank = ?3 WHERE key = ?1")?
         .execute(params![group.key, name, rank])?;
+    let moves = group.family.is_some();
     group.family = found;
+    if moves {
+        for sibling in siblings(db, group)? {
+            look_again_at(db, sibling)?;
+        }
+    }
     look_again_at(db, group.key)
 }
 

@@ -367,6 +367,25 @@ async fn another_order_of_a_family_is_another_question_for_its_pairs() {
 }
 
 #[tokio::test]
+async fn so_it_is_of_a_group_that_keeps_its_place_while_others_pass_it() {
+    let (roles, users) = Roles::new(&["ann"], &[]).await;
+    roles.set(roles.viewer, &users[0], true).await;
+    roles.confirm(roles.viewer).await;
+    let passed = || {
+        let first = found("member", 0, &[]);
+        vec![found("viewer", 1, &[]), found("admin", 2, &["ann"]), first]
+    };
+    let (store, c) = (&roles.scene.store, roles.scene.c);
+    let import = store.import(c, ImportMark(0), Vec::new(), passed(), None, actor());
+    import.await.unwrap();
+    assert!(roles.is_open(roles.viewer, &users[0]).await);
+    roles.confirm(roles.viewer).await;
+    let import = store.import(c, ImportMark(0), Vec::new(), passed(), None, actor());
+    import.await.unwrap();
+    assert!(!roles.is_open(roles.viewer, &users[0]).await, "once");
+}
+
+#[tokio::test]
 async fn a_staged_user_waits_until_its_account_appears_or_it_is_written() {
     let (roles, _) = Roles::new(&[], &[]).await;
     let (scene, store, c) = (&roles.scene, &roles.scene.store, roles.scene.c);
