@@ -88,6 +88,39 @@ async fn an_import_that_fails_is_told_until_one_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn that_nothing_was_read_yet_is_told_until_a_first_import_has_ended() {
+    for application in [Application::Hydden, Application::Opsera] {
+        let list = match application {
+            Application::Hydden => "list_accounts",
+            _ => "list_users",
+        };
+        let mut world = World::of(application, "").await;
+        assert_eq!(connection(&world).await["neverRead"], false, "nor ever is");
+        world.stop_bridge();
+        world.reconfigure(|text| text.replace("import = \"never\"", "import = \"start\""));
+        world.seed(crew()).await;
+        world.faults(fails(list, "silent".into())).await;
+        world.start_bridge();
+        let state = connection(&world).await;
+        assert_eq!(state["lastImport"], Value::Null, "{state:#}");
+        assert_eq!(state["neverRead"], true, "{state:#}");
+        assert_eq!(metric(&world, "never_read").await, 1);
+        let (said, well) = told(&world);
+        assert!(!well && said.contains("is not known here yet"), "{said}");
+
+        world.stop_bridge();
+        world.faults(json!({})).await;
+        world.start_bridge();
+        eventually("it is imported", async || {
+            connection(&world).await["neverRead"] == false
+        })
+        .await;
+        let (said, well) = told(&world);
+        assert!(well, "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reconciliation_that_fails_is_told_with_the_last_one_that_did_not() {
     let world = World::with("read_lag = \"100ms\"", &["--empty"]).await;
     let users = world.users("m", 2).await;

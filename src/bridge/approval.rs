@@ -57,6 +57,11 @@ pub enum Declined {
     NoSuchConnection(String),
     #[error("there is no held request {0}")]
     NoSuchHold(String),
+    #[error(
+        "there is no recovery yet, and it is not known whether there will be: the application was \
+         not looked at since the start; say it again when `drawbridge status` tells so no more"
+    )]
+    Unseen,
     #[error("the held request is {} already", .0.as_str())]
     Decided(HoldState),
     /// The request itself, as it would be told to who sent it.

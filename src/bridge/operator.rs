@@ -146,6 +146,8 @@ pub struct ConnectionStatus {
     pub recovery: Option<Recovery>,
     /// Nobody is taken out of a group before a first look at the application.
     pub unseen: bool,
+    /// The first import of a new store has not come to its end.
+    pub never_read: bool,
     pub dropped_attributes: u64,
     /// Requests a second that it may send, and how many were told to come again
     /// since the start.
@@ -594,7 +596,9 @@ impl Operator {
                 single: connection.upstream.has_families(),
                 revocation_open: self.bridge.revocation_open(connection.key).await?,
                 recovery: self.bridge.store.recovery(connection.key).await?,
-                unseen: self.bridge.store.is_unseen(connection.key).await?,
+                unseen: store.is_unseen(connection.key).await?,
+                never_read: connection.policy.import_at_start
+                    && !store.was_imported(connection.key).await?,
                 dropped_attributes: connection.dropped_attributes(),
                 request_budget: connection.budget.per_second(),
                 requests_refused: connection.budget.refused(),

@@ -266,6 +266,11 @@ impl Operator {
             .end_recovery(connection.key, self.actor())
             .await;
         let Some(lanes) = ended.map_err(store_failed)? else {
+            // What that look will show has nobody's word yet.
+            let unseen = self.bridge.store.is_unseen(connection.key).await;
+            if unseen.map_err(store_failed)? {
+                return Err(Declined::Unseen);
+            }
             return Ok(false);
         };
         tracing::warn!(connection = %connection.name, operator = self.name(), "recovery has ended");

@@ -79,6 +79,7 @@ fn is_well(connection: &Value) -> bool {
         && connection["held"] == 0
         && connection["recovery"].is_null()
         && connection["unseen"] != true
+        && connection["neverRead"] != true
 }
 
 /// Users whose address several accounts have, those accounts, and whether the
@@ -207,6 +208,11 @@ fn show(screen: Screen, status: &Value) {
                 "nobody is taken out of a group before the application was looked at for the first \
                  time since the start",
             );
+        }
+        if connection["neverRead"] == true {
+            let text = "what is in the application is not known here yet: its first import has not \
+                        come to its end";
+            screen.paragraph(Tone::Bad, "  ", text);
         }
         show_collisions(screen, connection);
         show_several(screen, connection);

@@ -103,7 +103,7 @@ pub(super) fn told(done: Result<Value, Declined>) -> HttpResponse {
     let text = declined.to_string();
     let (status, text) = match declined {
         Declined::NoSuchConnection(_) | Declined::NoSuchHold(_) => (404, text),
-        Declined::Decided(_) => (409, text),
+        Declined::Decided(_) | Declined::Unseen => (409, text),
         Declined::Failed(Failure::Problem(problem)) => (problem.status, problem.detail),
         Declined::Failed(Failure::Later { detail, .. }) => (503, detail),
         Declined::Failed(Failure::Stopped(why)) => (403, why.to_string()),

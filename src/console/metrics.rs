@@ -32,7 +32,7 @@ struct Row {
     value: Read,
 }
 
-const ROWS: [Row; 54] = [
+const ROWS: [Row; 55] = [
     gauge("users", "Live users.", |c| c.counts.users),
     gauge("groups", "Live groups.", |c| c.counts.groups),
     gauge("memberships", "Members of all groups.", |c| {
@@ -155,6 +155,11 @@ const ROWS: [Row; 54] = [
         "unseen",
         "1 while nobody is taken out of a group before a first look at the application.",
         |c| c.unseen.into(),
+    ),
+    gauge(
+        "never_read",
+        "1 until the first import of a new store has come to its end.",
+        |c| c.never_read.into(),
     ),
     gauge(
         "import_failed",

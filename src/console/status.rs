@@ -138,6 +138,7 @@ fn connection(of: &ConnectionStatus) -> Value {
             "since": time(recovery.since),
         })),
         "unseen": of.unseen,
+        "neverRead": of.never_read,
         "droppedAttributes": of.dropped_attributes,
         "requests": {
             "budgetPerSecond": of.request_budget,

@@ -453,6 +453,8 @@ pub trait Guarding {
     async fn note_seen(&self, c: ConnectionKey) -> Result<Vec<Lane>, StoreError>;
     /// Whether that is still waited for.
     async fn is_unseen(&self, c: ConnectionKey) -> Result<bool, StoreError>;
+    /// Whether an import has ever come to its end.
+    async fn was_imported(&self, c: ConnectionKey) -> Result<bool, StoreError>;
     /// At start, before any lane: what was accepted and is protected by the
     /// actor's guard now is not sent, but told as refused; what is not protected
     /// any more goes on. Returns how much is kept.
@@ -473,8 +475,8 @@ pub trait Guarding {
         actor: Actor,
     ) -> Result<bool, StoreError>;
     async fn recovery(&self, c: ConnectionKey) -> Result<Option<Recovery>, StoreError>;
-    /// Ends recovery, and the wait for a first look; the lanes that have work
-    /// because of it, or `None` when there was neither.
+    /// Ends recovery; the lanes that have work because of it, or `None` when there
+    /// was none, or none yet as the first look is still waited for.
     async fn end_recovery(
         &self,
         c: ConnectionKey,

@@ -506,6 +506,14 @@ async fn a_removal_waits_for_a_look_that_works_and_who_leaves_does_not() {
     assert_eq!(world.status().await["connections"][0]["unseen"], true);
     let (said, _, well) = tokio::task::block_in_place(|| world.run(&["status"]));
     assert!(!well && said.contains("looked at for the first"), "{said}");
+    // There may be something to confirm yet.
+    let end = ["recovery", "end", "--connection", "acme"];
+    let (done, said) = tokio::task::block_in_place(|| world.command(&end));
+    assert!(
+        !done && said.contains("not looked at since the start"),
+        "{said}"
+    );
+    assert_eq!(world.status().await["connections"][0]["unseen"], true);
     assert_eq!(removals(&world.calls().await), Vec::<&Value>::new());
 
     world.faults(json!({})).await;

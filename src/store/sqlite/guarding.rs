@@ -170,6 +170,10 @@ impl Guarding for Sqlite {
         Ok(self.readers.read(|db| recovery::is_unseen(db, c.0))?)
     }
 
+    async fn was_imported(&self, c: ConnectionKey) -> Result<bool, StoreError> {
+        Ok(self.readers.read(|db| recovery::was_imported(db, c.0))?)
+    }
+
     async fn uphold(&self, c: ConnectionKey, actor: Actor) -> Result<u64, StoreError> {
         let write = self
             .writer

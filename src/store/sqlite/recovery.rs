@@ -94,13 +94,16 @@ pub(super) fn begin_first_import(
     members: u64,
     actor: &Actor,
 ) -> Result<bool> {
-    let imported: bool = db
-        .prepare_cached("SELECT imported FROM connections WHERE key = ?1")?
-        .query_row([connection], |row| row.get(0))?;
-    if imported || members == 0 {
+    if was_imported(db, connection)? || members == 0 {
         return Ok(false);
     }
     begin(db, connection, Why::NewDatabase, actor)
+}
+
+pub(super) fn was_imported(db: &Connection, connection: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT imported FROM connections WHERE key = ?1")?
+        .query_row([connection], |row| row.get(0))?)
 }
 
 pub(super) fn note_imported(db: &Connection, connection: i64) -> Result<()> {
@@ -209,8 +212,8 @@ pub(super) fn withholds(db: &Connection, connection: i64, noted: i64) -> Result<
 pub(super) fn end(db: &Connection, connection: i64, actor: &Actor) -> Result<Option<Vec<Lane>>> {
     let ended = db
         .prepare_cached(
-            "UPDATE connections SET recovery = NULL, recovery_since = NULL, unseen = 0
-             WHERE key = ?1 AND (recovery IS NOT NULL OR unseen = 1)",
+            "UPDATE connections SET recovery = NULL, recovery_since = NULL
+             WHERE key = ?1 AND recovery IS NOT NULL",
         )?
         .execute([connection])?;
     if ended == 0 {
