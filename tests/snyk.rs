@@ -21,6 +21,7 @@ mod left_out;
 mod misread;
 mod planned;
 mod protected;
+mod renamed;
 mod restart;
 mod several;
 mod swapped;

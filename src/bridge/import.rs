@@ -174,7 +174,7 @@ impl Session {
             self.note_twins(&reading, &twins, &left).await?;
             // The linked one goes on by its id, shown or not.
             let known = left.iter().filter(|it| it.known);
-            twins.extend(known.map(|it| it.account.clone()));
+            twins.extend(known.map(|it| it.shown.clone()));
         }
         twins::disown(&mut reading, &twins);
         let (left_out, unread) = (reading.left_out(), reading.unread.len() as u64);

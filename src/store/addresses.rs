@@ -35,6 +35,9 @@ pub struct ShownAccount {
     pub account: String,
     pub upstream_id: String,
     pub has: Holdings,
+    /// The live user who is linked to an account with another address, and of whom
+    /// this one was said since; of several one who is active.
+    pub said_of: Option<ResourceId>,
 }
 
 /// An account that has something, and the address of a user who must have
@@ -44,7 +47,11 @@ pub struct LeftOver {
     pub user: UserKey,
     /// The id of the account that was linked.
     pub linked: Option<String>,
+    /// The address that the user is known by here.
     pub account: String,
+    /// The address that it is shown with: this one, or another one that was said of
+    /// the user.
+    pub shown: String,
     pub upstream_id: String,
     /// It is known to be another one than the linked account.
     pub known: bool,

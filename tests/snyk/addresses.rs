@@ -186,7 +186,7 @@ async fn share(world: &World, name: &str) -> (String, String) {
     (first, second)
 }
 
-async fn told(world: &World) -> Value {
+pub async fn told(world: &World) -> Value {
     world.status().await["connections"][0]["sameAddress"].clone()
 }
 
@@ -272,7 +272,7 @@ async fn an_account_that_appears_for_who_left_is_told_and_out_with_the_next_impo
 
 /// The company and so many more accounts with the address, which have what the
 /// teams give it.
-fn with_more(name: &str, more: usize) -> (Value, Vec<String>) {
+pub fn with_more(name: &str, more: usize) -> (Value, Vec<String>) {
     let mut company = company();
     let users = company["users"].as_array_mut().unwrap();
     let before = users.len();

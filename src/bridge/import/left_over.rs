@@ -5,13 +5,15 @@
 //! what is not is told in the status until it is gone.
 //!
 //! Not so where the linked account has another address by now: then the address
-//! was handed on, and who has it is somebody else.
+//! was handed on, and who has it is somebody else. An address that was said of the
+//! user since is the user's own, unless somebody else here has it.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::{super::session::store_failed, Failure, Reading, Session};
 use crate::{
     plan::state::UserKey,
+    scim::resource::ResourceId,
     store::{LeftOver, ShownAccount},
     upstream::RemoteUser,
 };
@@ -43,14 +45,31 @@ impl Session {
             .filter_map(|it| Some((it.upstream_id.as_deref()?, it.account.as_str())));
         let addresses: HashMap<&str, &str> = addresses.collect();
         let shown = listed.iter().filter(|it| it.active && !it.idle);
-        let shown = shown.filter_map(shown_account).collect();
         let (store, c) = (&self.bridge.store, self.connection.key);
+        let said = self.said_otherwise().await?;
+        let shown = shown
+            .filter_map(|user| shown_account(user, &said))
+            .collect();
         let mut left = store.left_over(c, shown).await.map_err(store_failed)?;
         left.retain(|it| {
             let linked = it.linked.as_deref().and_then(|id| addresses.get(id));
             linked.is_none_or(|address| address.to_lowercase() == it.account)
         });
         Ok(left)
+    }
+
+    /// Whose an address is that is another one than that of the account the user is
+    /// linked to; of several, who is active.
+    async fn said_otherwise(&self) -> Result<HashMap<String, ResourceId>, Failure> {
+        let (store, upstream) = (&self.bridge.store, &self.connection.upstream);
+        let users = store.said_otherwise(self.connection.key, usize::MAX).await;
+        let mut users = users.map_err(store_failed)?;
+        users.sort_by_key(|user| user.row.account.active);
+        let said = users.into_iter().filter_map(|user| {
+            let key = upstream.project(&user.row.attributes).ok()?.key?;
+            (Some(&key) != user.row.account_key.as_ref()).then_some((key, user.id))
+        });
+        Ok(said.collect())
     }
 
     /// Has the users ended once more whose end did not reach all accounts.
@@ -86,9 +105,11 @@ impl Session {
     }
 }
 
-fn shown_account(user: &RemoteUser) -> Option<ShownAccount> {
+fn shown_account(user: &RemoteUser, said: &HashMap<String, ResourceId>) -> Option<ShownAccount> {
+    let account = user.account.to_lowercase();
     Some(ShownAccount {
-        account: user.account.to_lowercase(),
+        said_of: said.get(&account).copied(),
+        account,
         upstream_id: user.upstream_id.clone()?,
         has: user.has.clone(),
     })

@@ -103,7 +103,7 @@ impl Session {
         twins: &HashSet<String>,
         left: &[LeftOver],
     ) -> Result<(), Failure> {
-        let leavers: HashSet<&String> = left.iter().map(|it| &it.account).collect();
+        let leavers: HashSet<&String> = left.iter().map(|it| &it.shown).collect();
         let mut noted = Vec::new();
         for (address, ids) in ids_by_address(reading, twins) {
             if !leavers.contains(&address) {

@@ -40,25 +40,33 @@ fn left_over(db: &Connection, connection: i64, shown: &[ShownAccount]) -> Result
                 Ok((row.get(0)?, row.get(1)?))
             })
             .optional()?;
+        let said_of = one.said_of.map(|id| users::live(db, connection, id));
+        let said_of = said_of.transpose()?.flatten();
+        let is_theirs = said_of.as_ref().is_some_and(|user| user.account.active);
         let user = match found {
             Some((_, true)) => continue,
+            // Whoever has left, it was handed on.
+            _ if is_theirs => continue,
             Some((key, false)) => users::by_key(db, key)?,
+            None if said_of.is_some() => said_of,
             None => {
                 left.extend(left_of_departed(db, connection, one)?);
                 continue;
             }
         };
         let Some(user) = user else { continue };
-        let is_noted = noted.exists(params![connection, one.account, one.upstream_id])?;
+        let account = user.account_key.clone().unwrap_or_default();
+        let is_noted = noted.exists(params![connection, account, one.upstream_id])?;
         let is_linked = user.upstream_id.as_ref() == Some(&one.upstream_id);
         if is_linked && !is_noted {
             continue;
         }
         left.push(LeftOver {
             user: UserKey(user.key),
-            account: one.account.clone(),
+            known: (is_noted || account != one.account) && !is_linked,
+            account,
+            shown: one.account.clone(),
             upstream_id: one.upstream_id.clone(),
-            known: is_noted && !is_linked,
             ours: is_ours(db, &user, one)?,
             settled: is_settled(&user),
             linked: user.upstream_id,
@@ -81,6 +89,7 @@ fn left_of_departed(
     Ok(ours.then(|| LeftOver {
         user: UserKey(user.key),
         account: one.account.clone(),
+        shown: one.account.clone(),
         upstream_id: one.upstream_id.clone(),
         known: true,
         ours,

@@ -341,6 +341,7 @@ async fn the_end_of_a_user_spares_the_place_that_another_connection_has() {
             account: "ann@example.com".into(),
             upstream_id: "twin".into(),
             has: has(role),
+            said_of: None,
         };
         let left = two.scene.store.left_over(two.both[1], vec![twin]).await;
         left.unwrap()[0].ours
