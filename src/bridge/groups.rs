@@ -163,7 +163,7 @@ impl Session {
     }
 
     /// Deletes a Group the bridge made. One that import found is not the
-    /// identity provider's to delete (its members can be removed).
+    /// identity provider's to delete (its members can be removed), unless it is gone.
     pub async fn delete_group(&self, id: &str, when: Precondition) -> Result<(), Failure> {
         let session = self.clone();
         let asked = Asked::new(Verb::Delete, Group, id, (&[], &when));
@@ -195,6 +195,10 @@ impl Session {
         let (shown, empties) = (can.only_shows(), can.can(Act::RemoveMembers));
         let rule = ours_only(can, Act::DeleteGroup);
         Box::new(move |stored| {
+            // Nothing is sent for what is only left here.
+            if stored.gone && !stored.ours {
+                return Ok(None);
+            }
             able?;
             let reason = stored.read_only.as_ref().filter(|_| !shown);
             if let Some(reason) = reason {

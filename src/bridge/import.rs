@@ -177,6 +177,7 @@ impl Session {
             twins.extend(known.map(|it| it.shown.clone()));
         }
         twins::disown(&mut reading, &twins);
+        let titles = self.titles(&reading);
         let (left_out, unread) = (reading.left_out(), reading.unread.len() as u64);
         let whole = reading.whole;
         let several = reading.several();
@@ -201,6 +202,10 @@ impl Session {
             self.forget_left_alone(listed, since).await?;
             let gone = store.forget_beside(self.connection.key, since, names, actor.clone());
             gone.await.map_err(store_failed)?;
+        }
+        if let Some(titles) = titles {
+            let follow = store.follow_titles(self.connection.key, titles, actor.clone());
+            follow.await.map_err(store_failed)?;
         }
         let linked = store.anyone_linked(self.connection.key).await;
         let linked = linked.map_err(store_failed)?.then(|| found.clone());
@@ -236,6 +241,14 @@ impl Session {
             unshown: seen.unshown + twins.len() as u64 + left_out + seen.members_unknown,
             ..seen
         }))
+    }
+
+    /// What groups are called there, where that is only shown.
+    fn titles(&self, reading: &Reading) -> Option<Vec<(String, String)>> {
+        let upstream = &self.connection.upstream;
+        let listed = reading.listed().filter(|group| !group.unreadable);
+        let titled = listed.map(|group| (group.name.clone(), upstream.shown_as(group)));
+        upstream.only_shows_titles().then(|| titled.collect())
     }
 
     /// Of users who must have nothing accounts may have been found. Where groups are

@@ -170,6 +170,15 @@ pub trait Observing: Send + Sync {
         listed: Vec<String>,
         actor: Actor,
     ) -> Result<(), StoreError>;
+    /// Groups that were found are shown as the application calls them that knows them by
+    /// an id: as `listed` says, by its names, with the title of each. Two that are
+    /// called alike are shown apart, and what is not listed gives way.
+    async fn follow_titles(
+        &self,
+        c: ConnectionKey,
+        listed: Vec<(String, String)>,
+        actor: Actor,
+    ) -> Result<(), StoreError>;
     /// Has a user follow its account, which has this id and this address by now;
     /// false when the account is not the user's.
     async fn follow(

@@ -125,6 +125,8 @@ pub struct StoredGroup {
     pub ours: bool,
     /// Why it must not be written, if so.
     pub read_only: Option<String>,
+    /// The application had it and has it no more.
+    pub gone: bool,
     /// It is nowhere, and no call can still make it: its name there follows from what
     /// it is to be called when it is asked for again.
     pub unmade: bool,

@@ -167,6 +167,12 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Pure: whether groups are known by ids and are called as somebody there likes,
+    /// which no call of this side says.
+    fn only_shows_titles(&self) -> bool {
+        false
+    }
+
     /// Pure: by what connections at one tenant of the application are known: two
     /// that have any of it in common are at the same one. None where that cannot
     /// be known. A name that an administrator gave is the last. Not to be kept.

@@ -10,7 +10,7 @@ use super::{
     groups::{Next, Turn},
     pause_after, was_done,
 };
-use crate::plan::state::Existence;
+use crate::plan::{capability::Act, state::Existence};
 
 impl Turn<'_> {
     /// After a look that did not show it either.
@@ -30,7 +30,7 @@ impl Turn<'_> {
         if self.work.kept {
             tracing::info!(group = %self.work.id, %reason, "it was to be deleted");
         } else {
-            tracing::warn!(group = %self.work.id, %reason, "it is made again when it is asked for");
+            tracing::warn!(group = %self.work.id, %reason, "a group is gone");
         }
         self.work.removes.clear();
         for (user, (_, add)) in self.open.clone() {
@@ -41,9 +41,13 @@ impl Turn<'_> {
             }
         }
         self.learned.existence = Some(Existence::Absent);
-        self.learned.gone = Some(format!(
-            "{reason}; whoever asks for somebody in it has it made again, with all of its members"
-        ));
+        let what_now = if self.upstream.capabilities().can(Act::CreateGroup) {
+            "whoever asks for somebody in it has it made again, with all of its members"
+        } else {
+            "no group is made through this bridge, so delete this Group, and ask for its members \
+             in the one that is there in its place, if any is"
+        };
+        self.learned.gone = Some(format!("{reason}; {what_now}"));
         Next::Stop(Pause::None)
     }
 

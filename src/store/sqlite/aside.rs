@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
 use crate::{
-    scim::{filter::fold_case, resource::Attributes},
+    scim::resource::Attributes,
     store::{Actor, GroupRow},
 };
 
@@ -18,7 +18,7 @@ use super::{
     fault::Result,
     groups::{self, Group},
     import::{self, Import},
-    late, named_again, naming, owners,
+    late, named_again, naming, owners, shown,
 };
 
 /// Why it goes on being refused.
@@ -99,27 +99,13 @@ fn gives_way(db: &Connection, group: &Group, import: &Import) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether a Group that was refused has a displayName.
-pub(super) fn has_title(db: &Connection, connection: i64, attributes: &Attributes) -> Result<bool> {
-    Ok(db
-        .prepare_cached(
-            "SELECT 1 FROM groups WHERE connection = ?1 AND display_key = ?2
-               AND tombstone IS NULL AND display_key IS NOT NULL
-               AND refused IS NOT NULL AND made = 0 AND existence = 0",
-        )?
-        .exists(params![
-            connection,
-            attributes.text("displayName").map(fold_case)
-        ])?)
-}
-
 /// Whether a group that was found is shown with its id behind its name.
 pub(super) fn is_named_apart(group: &Group, row: &GroupRow) -> Result<bool> {
     let stored: Attributes = serde_json::from_str(&group.attributes)?;
     let apart = row
         .attributes
         .text("displayName")
-        .map(|title| format!("{title} ({})", group.upstream_name));
+        .map(|title| shown::apart(title, &group.upstream_name));
     Ok(!group.ours && apart.is_some() && stored.text("displayName") == apart.as_deref())
 }
 

@@ -150,6 +150,7 @@ impl Group {
                 upstream_name: self.upstream_name.clone(),
             },
             ours: self.ours,
+            gone: self.is_gone(),
             read_only: self.read_only.clone(),
         })
     }

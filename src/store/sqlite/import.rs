@@ -405,11 +405,7 @@ fn insert_found(db: &Connection, found: &FoundGroup, import: &Import) -> Result<
     group.existence = Existence::Present;
     group.read_only.clone_from(&found.read_only);
     group.family.clone_from(&found.family);
-    // Two families may be called the same, and their groups are written by ids.
-    let apart = import.mirror
-        || group.family.is_some()
-        || aside::has_title(db, connection, &found.row.attributes)?;
-    let name = Shown::of_group(&group, apart);
+    let name = Shown::of_group(&group);
     name.write(found.row.attributes.clone(), |shown| {
         group.attributes = serde_json::to_string(shown)?;
         in_savepoint(db, || groups::insert(db, &group, shown))

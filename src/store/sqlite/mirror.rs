@@ -92,7 +92,7 @@ pub(super) fn follow_group(
         // What a group that was made from here is called, is said here.
         shown.0.insert("displayName".into(), title.clone());
     }
-    let news = Shown::of_group(group, true).write(shown, |shown| {
+    let news = Shown::of_group(group).write(shown, |shown| {
         if *shown == stored {
             return Ok(false);
         }
@@ -138,7 +138,7 @@ pub(super) fn bring_back(
     group.version += 1;
     group.seq += 1;
     group.modified = import.actor.at;
-    let name = Shown::of_group(&group, true);
+    let name = Shown::of_group(&group);
     let back = name.write(with_own(found.row.attributes.clone(), &own), |shown| {
         group.attributes = serde_json::to_string(shown)?;
         in_savepoint(db, || {

@@ -41,6 +41,7 @@ mod audit;
 mod begun;
 mod brought_in;
 mod bulk;
+mod called;
 mod candidate;
 mod doomed;
 mod ended_elsewhere;

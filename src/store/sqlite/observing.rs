@@ -20,7 +20,7 @@ use crate::{
 };
 
 use super::{
-    Sqlite, aside, audit, found, gone,
+    Sqlite, aside, audit, called, found, gone,
     import::{self, Import},
     lost, mirror, naming, reconcile, refusals, unasked,
 };
@@ -238,6 +238,22 @@ impl Observing for Sqlite {
             actor,
         };
         let write = move |db: &Connection| aside::find_gone(db, &import, &listed);
+        Ok(self.writer.write(write).await?)
+    }
+
+    async fn follow_titles(
+        &self,
+        c: ConnectionKey,
+        listed: Vec<(String, String)>,
+        actor: Actor,
+    ) -> Result<(), StoreError> {
+        let listed = Arc::new(listed);
+        let named = Arc::clone(&listed);
+        let read = move |db: &Connection| called::renamed(db, c.0, &named);
+        if self.readers.read_apart(read).await?.is_empty() {
+            return Ok(());
+        }
+        let write = move |db: &Connection| called::follow(db, c.0, &listed, &actor);
         Ok(self.writer.write(write).await?)
     }
 

@@ -12,6 +12,15 @@ use super::{
     users::User,
 };
 
+/// A name with the application's id behind it.
+pub(super) fn apart(name: &str, id: &str) -> String {
+    format!("{name} ({id})")
+}
+
+pub(super) fn is_apart(name: &str, id: &str) -> bool {
+    name.ends_with(&format!(" ({id})"))
+}
+
 /// How something that was found may be named.
 pub(super) struct Shown {
     attribute: &'static str,
@@ -32,11 +41,12 @@ impl Shown {
         }
     }
 
-    pub(super) fn of_group(group: &Group, apart: bool) -> Self {
+    /// What members are asked for in, and leavers are taken out of, is always shown.
+    pub(super) fn of_group(group: &Group) -> Self {
         Self {
             attribute: "displayName",
             id: group.upstream_name.clone(),
-            apart,
+            apart: true,
         }
     }
 
@@ -47,7 +57,6 @@ impl Shown {
         mut attributes: Attributes,
         mut write: impl FnMut(&Attributes) -> Result<T>,
     ) -> Result<Option<T>> {
-        let mut named_apart = !self.apart;
         loop {
             let taken = match write(&attributes) {
                 Ok(written) => return Ok(Some(written)),
@@ -55,7 +64,7 @@ impl Shown {
                 Err(fault) => return Err(fault),
             };
             let other = if taken == self.attribute {
-                !std::mem::replace(&mut named_apart, true) && self.name_apart(&mut attributes)
+                self.apart && self.name_apart(&mut attributes)
             } else {
                 self.apart && taken == "externalId" && attributes.0.remove(taken).is_some()
             };
@@ -70,7 +79,7 @@ impl Shown {
         let Some(name) = attributes.text(self.attribute) else {
             return false;
         };
-        let name = format!("{name} ({})", self.id);
+        let name = apart(name, &self.id);
         attributes.0.insert(self.attribute.into(), name.into());
         true
     }

@@ -53,6 +53,7 @@ pub(in crate::upstream) mod tests;
 mod writes;
 
 pub use settings::Settings;
+use settings::KnownBy;
 
 /// A connection to a declared application. Nothing is sent yet; all problems
 /// of the settings come back together, one a line.
@@ -128,6 +129,10 @@ impl Upstream for Rest {
 
     fn keeps_ids(&self, former: &str) -> bool {
         former::keeps_ids(&self.settings, former)
+    }
+
+    fn only_shows_titles(&self) -> bool {
+        self.settings.group.known_by == KnownBy::Id
     }
 
     fn lists_users(&self) -> bool {

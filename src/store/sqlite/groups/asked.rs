@@ -226,7 +226,10 @@ pub(in super::super) fn delete(
     decide(&stored)?;
     owners::claim_group(db, &group)?;
     guard::group_goes(db, &group, others, actor)?;
-    gone::doubt(db, &mut group)?;
+    // What is gone and was only found is not deleted there.
+    if group.ours || !group.is_gone() {
+        gone::doubt(db, &mut group)?;
+    }
     let title = stored.row.attributes.text("displayName");
     let title = title.filter(|_| group.never_was());
     bury(db, &mut group, actor.at)?;
