@@ -47,6 +47,7 @@ fn example(application: Application) -> Example {
         | Application::DeclaredForEver
         | Application::DeclaredLinked
         | Application::DeclaredFound
+        | Application::DeclaredTitled
         | Application::DeclaredInventory => Example {
             company: json!({
                 "users": users,

@@ -76,6 +76,7 @@ mod support;
 mod switch;
 mod tenants;
 mod tidy;
+mod titles;
 mod tls;
 mod told;
 mod unasked;

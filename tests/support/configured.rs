@@ -15,6 +15,8 @@ pub enum Application {
     DeclaredLinked,
     /// The same where accounts are on no list, and only found.
     DeclaredFound,
+    /// The same where groups are known by ids, and are called what their type says.
+    DeclaredTitled,
     /// Hydden.Control as a declaration.
     DeclaredInventory,
     Snyk,
@@ -29,7 +31,8 @@ impl Application {
             | Self::DeclaredById
             | Self::DeclaredForEver
             | Self::DeclaredLinked
-            | Self::DeclaredFound => "opsera",
+            | Self::DeclaredFound
+            | Self::DeclaredTitled => "opsera",
             Self::Hydden | Self::DeclaredInventory => "hydden",
             Self::Snyk => "snyk",
         }
@@ -71,6 +74,7 @@ impl Application {
             Self::DeclaredForEver => for_ever(opsera),
             Self::DeclaredLinked => linked(opsera),
             Self::DeclaredFound => without(&linked(opsera), "operations.list_users"),
+            Self::DeclaredTitled => titled(&linked(opsera)),
             Self::DeclaredInventory => include_str!("../data/hydden-as-rest.toml").to_owned(),
         };
         let line = |line: &str| match line.split(' ').next() {
@@ -103,6 +107,24 @@ fn linked(declaration: &str) -> String {
             "known_by = \"email\"\nlink = true\n",
         )
         .replace("[\"create_user\", \"create_group\"]", "[\"create_group\"]")
+}
+
+/// Neither made nor deleted from here, and written whatever they are called.
+fn titled(declaration: &str) -> String {
+    let unmade = without(declaration, "operations.create_group");
+    let kept = without(&unmade, "operations.delete_group");
+    let (before, rest) = kept.split_once("read_only = [").expect("what is read only");
+    let (_, after) = rest.split_once("\n]\n").expect("its end");
+    format!("{before}{after}")
+        .replace(
+            "known_by = \"name\"\nname = \"/name\"",
+            "known_by = \"id\"\nid = \"/name\"\nname = \"/groupType\"",
+        )
+        .replace("{group.name}", "{group.id}")
+        .replace(
+            "on = [\"create_group\"]\nstatus = 400\ntext = \"already exist\"\nmeans = \"exists\"",
+            "on = [\"add_members\"]\ntext = \"is in it\"\nmeans = \"done\"",
+        )
 }
 
 /// What most tests want, unless a test says otherwise.

@@ -127,8 +127,7 @@ pub(super) fn follow(
     actor: &Actor,
 ) -> Result<()> {
     let renamed = renamed(db, connection, listed)?;
-    let mut let_go =
-        db.prepare_cached("UPDATE groups SET display_key = NULL WHERE key = ?1")?;
+    let mut let_go = db.prepare_cached("UPDATE groups SET display_key = NULL WHERE key = ?1")?;
     for group in &renamed {
         let_go.execute(params![group.key])?;
     }
@@ -147,7 +146,14 @@ pub(super) fn follow(
         groups::save_attributes(db, &group, &attributes)?;
         groups::save(db, &group)?;
         let detail = json!({ "renamed": true, "version": group.version });
-        audit::record(db, connection, actor, "import_group", Some(group.id), &detail)?;
+        audit::record(
+            db,
+            connection,
+            actor,
+            "import_group",
+            Some(group.id),
+            &detail,
+        )?;
     }
     Ok(())
 }

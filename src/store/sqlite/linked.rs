@@ -141,7 +141,7 @@ impl People {
 async fn learn(
     (writer, readers): (&Writer, &Arc<Readers>),
     import: Import,
-    mut reading: Reading,
+    reading: Reading,
     (found, taken): (Vec<FoundGroup>, Arc<TakenOut>),
 ) -> std::result::Result<Vec<Lane>, StoreError> {
     let c = import.connection;
@@ -163,11 +163,7 @@ async fn learn(
             }
             None => None,
         };
-        let Some(key) = key else {
-            // It has no row yet out of which they could be taken: it is read again.
-            reading.whole &= !who.iter().any(|person| person.leaves);
-            continue;
-        };
+        let Some(key) = key else { continue };
         let who = but_taken_out((writer, readers), (c, key), who).await?;
         for portion in who.chunks(PORTION) {
             let (portion, by, taken) = (portion.to_vec(), import.clone(), Arc::clone(&taken));

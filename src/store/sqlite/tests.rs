@@ -24,6 +24,7 @@ use crate::{
 
 mod agreement;
 mod audited;
+mod called;
 mod deltas;
 mod drift;
 mod families;

@@ -52,8 +52,8 @@ mod template;
 pub(in crate::upstream) mod tests;
 mod writes;
 
-pub use settings::Settings;
 use settings::KnownBy;
+pub use settings::Settings;
 
 /// A connection to a declared application. Nothing is sent yet; all problems
 /// of the settings come back together, one a line.

@@ -32,13 +32,13 @@ impl Scene {
     }
 
     /// What import has found, by the application's name.
-    async fn row_of(&self, name: &str) -> Reconcilable {
+    pub(super) async fn row_of(&self, name: &str) -> Reconcilable {
         let all = self.store.shown_groups(self.c, GroupKey(0), 100).await;
         let mut all = all.unwrap().into_iter().map(|(group, _)| group);
         all.find(|group| group.name == name).unwrap()
     }
 
-    async fn shown(&self, of: ResourceType, id: ResourceId) -> Option<(Value, u64)> {
+    pub(super) async fn shown(&self, of: ResourceType, id: ResourceId) -> Option<(Value, u64)> {
         let found = self.store.resource(self.c, of, id).await.unwrap()?;
         let attributes = serde_json::from_str(&found.attributes).unwrap();
         Some((attributes, found.meta.version))
@@ -74,7 +74,7 @@ fn gone(list: List, keys: impl IntoIterator<Item = i64>) -> Gone {
     }
 }
 
-fn called(id: &str, name: &str) -> FoundGroup {
+pub(super) fn called(id: &str, name: &str) -> FoundGroup {
     let mut group = found_group(name, &[]);
     group.row.upstream_name = id.into();
     group
