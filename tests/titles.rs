@@ -155,7 +155,8 @@ async fn one_that_is_made_anew_has_its_name_and_what_is_gone_says_so() {
     let reason = gone["reason"].as_str().unwrap();
     assert!(reason.contains("delete this Group"), "{reason}");
     until_in(&world, "g9", &["cat"]).await;
-    world.delete(&format!("/Groups/{old}")).await.expect(204);
+    let path = format!("/Groups/{old}");
+    world.send("DELETE", &path, None).await.expect(204);
     let told = world.status().await["connections"][0].clone();
     assert_eq!(told["refused"]["groups"], 0, "{told}");
     assert_eq!(group(&world, "Gamma").await, new);
