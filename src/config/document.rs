@@ -64,6 +64,7 @@ impl<'a> Document<'a> {
         under: &str,
         problems: &mut Problems,
     ) -> Option<T> {
+        let mut taken_out = Vec::new();
         loop {
             let fault = match T::deserialize(Value::from(&table)) {
                 Ok(value) => return Some(value),
@@ -72,8 +73,14 @@ impl<'a> Document<'a> {
             let span = fault.span;
             let trail = span.as_ref().and_then(|span| find(table.get_ref(), span));
             let place = join(under, trail.as_deref().unwrap_or_default());
-            let (what, remedy) = explain(&place, &fault.message);
-            problems.push(self.problem(span, &place, what, &remedy));
+            // What was taken out because of its value is not missing.
+            let is_told = missing(&fault.message)
+                .is_some_and(|key| taken_out.contains(&format!("{place}.{key}")));
+            if !is_told {
+                let (what, remedy) = explain(&place, &fault.message);
+                problems.push(self.problem(span, &place, what, &remedy));
+            }
+            taken_out.push(place);
             if !trail.is_some_and(|trail| take_out(table.get_mut(), &trail)) {
                 return None;
             }
@@ -207,6 +214,12 @@ fn join(under: &str, trail: &[Step]) -> String {
     place
 }
 
+/// The key that is missing, where that is the fault.
+fn missing(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix("missing field `")?;
+    rest.split_once('`').map(|(key, _)| key)
+}
+
 /// serde's message as a statement and a remedy.
 fn explain(place: &str, message: &str) -> (String, String) {
     let mut quoted = message.split('`').skip(1).step_by(2);
@@ -228,8 +241,7 @@ fn explain(place: &str, message: &str) -> (String, String) {
             format!("write one of: {}", known.join(", ")),
         );
     }
-    if message.starts_with("missing field") {
-        let key = quoted.next().unwrap_or_default();
+    if let Some(key) = missing(message) {
         return (
             format!("the key `{key}` is missing"),
             format!("add `{key} = ..`"),

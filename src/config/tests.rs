@@ -477,6 +477,36 @@ fn a_pointer_that_is_none_is_told_once_and_not_wherever_it_is_wanted() {
 }
 
 #[test]
+fn a_wrong_value_of_a_key_that_must_be_there_is_told_once() {
+    let example = include_str!("../../deploy/rest.toml");
+    for (right, wrong, key, line) in [
+        (
+            "means = \"done\"\n",
+            "means = \"ok\"\n",
+            "errors[0].means",
+            "means = \"ok\"",
+        ),
+        (
+            "{ style = \"cursor\"",
+            "{ style = \"links\"",
+            "operations.list_users.paging.style",
+            "style = \"links\"",
+        ),
+    ] {
+        assert_eq!(example.matches(right).count(), 1, "{right}");
+        let text = example.replace(right, wrong);
+        let told = problems(&text);
+        let [one] = told.as_slice() else {
+            panic!("{told:?}");
+        };
+        assert_eq!(one.key, format!("connection[0].upstream.{key}"));
+        assert!(one.what.contains("is no value of this key"), "{one}");
+        let at = text.lines().position(|it| it.contains(line)).unwrap();
+        assert_eq!(one.line, Some(at + 1));
+    }
+}
+
+#[test]
 fn a_tenant_has_a_name_that_can_be_told_from_others() {
     let declared = DECLARED.replace("# tenant = ", "tenant = ");
     for (text, kind) in [
