@@ -28,10 +28,12 @@ use gone::Reading;
 
 mod aside;
 mod gone;
+mod left_aside;
 mod left_over;
 mod twins;
 
 pub use aside::UnreadGroup;
+pub use left_aside::{LeftAside, left_aside, words};
 
 /// So many accounts in one transaction.
 const PORTION: usize = 500;
@@ -155,10 +157,12 @@ impl Session {
         self.go_on_as_remade().await?;
         let all: Vec<_> = reading.listed().collect();
         self.learn_keys(&reading.users, &all).await?;
-        let (mut twins, mut left) = (HashSet::new(), Vec::new());
+        let mut left = Vec::new();
         if upstream.has_families() {
             self.leave_out_idle(&mut reading).await?;
-            twins = twins::of(&reading);
+        }
+        let mut twins = twins::of(&reading);
+        if upstream.has_families() {
             left = self.left_over(&reading).await?;
         }
         let profiles = self.profiles().await?;
@@ -175,7 +179,11 @@ impl Session {
             // The linked one goes on by its id, shown or not.
             let known = left.iter().filter(|it| it.known);
             twins.extend(known.map(|it| it.shown.clone()));
+        } else {
+            self.note_shared(&reading, &twins).await?;
         }
+        let listed = reading.groups.iter().map(|(group, _)| group);
+        let left_aside = left_aside::of(upstream.as_ref(), &reading.users, listed, &twins);
         twins::disown(&mut reading, &twins);
         let titles = self.titles(&reading);
         let (left_out, unread) = (reading.left_out(), reading.unread.len() as u64);
@@ -234,6 +242,7 @@ impl Session {
             self.wake_open().await;
         }
         self.end_found().await?;
+        self.connection.left_aside.send_replace(left_aside);
         Ok(self.told(Imported {
             doubted,
             unread,
@@ -318,6 +327,11 @@ impl Session {
             );
         }
         seen
+    }
+
+    /// What the last import left aside, some of it.
+    pub fn left_aside(&self) -> Vec<LeftAside> {
+        self.connection.left_aside.borrow().clone()
     }
 
     /// See [`crate::store::Store::with_unknown`].

@@ -64,7 +64,7 @@ pub use crate::{
 pub use approval::{Approved, Declined, HeldRequest};
 pub use bulk::{BulkAnswer, Foreseen, Look, Rehearsed, Then};
 pub use held::Stopped;
-pub use import::{Progress, UnreadGroup};
+pub use import::{LeftAside, Progress, UnreadGroup, left_aside, words};
 use lane::{Lanes, Places};
 pub use lists::{Listed, Paging};
 pub use operator::{
@@ -163,6 +163,7 @@ pub struct Connection {
     imported: watch::Sender<Option<LastRead>>,
     /// By the last import that came to its end.
     unread: watch::Sender<Vec<UnreadGroup>>,
+    left_aside: watch::Sender<Vec<LeftAside>>,
     reconciling: Mutex<reconcile::Reconciling>,
     read_at: linked::ReadAt,
 }
@@ -302,6 +303,7 @@ impl Bridge {
                 dropped_attributes: AtomicU64::new(0),
                 imported: watch::Sender::new(None),
                 unread: watch::Sender::default(),
+                left_aside: watch::Sender::default(),
                 reconciling: Mutex::default(),
                 read_at: linked::ReadAt::default(),
             }));

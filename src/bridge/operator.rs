@@ -8,7 +8,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
-    Bridge, Connection, UnreadGroup, bearer, clock,
+    Bridge, Connection, LeftAside, UnreadGroup, bearer, clock,
     switch::{Paused, Recorded},
     token::Tokens,
 };
@@ -156,6 +156,8 @@ pub struct ConnectionStatus {
     pub last_import: Option<LastRead>,
     /// Groups whose members it could not read, at most so many.
     pub unread_groups: Vec<UnreadGroup>,
+    /// What it left aside, at most so many.
+    pub left_aside: Vec<LeftAside>,
     /// What was deleted here and is here again, as an import has found it.
     pub shown_again: Returned,
     /// Why the last reconciliation since the start came to no end, and when that was.
@@ -604,6 +606,7 @@ impl Operator {
                 requests_refused: connection.budget.refused(),
                 last_import: connection.last_import(),
                 unread_groups: connection.unread_groups().into_iter().take(SHOWN).collect(),
+                left_aside: connection.left_aside.borrow().clone(),
                 twins: store.twins(connection.key, SHOWN).await?,
                 several: self.with_several(connection).await?,
                 unreconciled: reconciling.failure(),

@@ -187,10 +187,14 @@ async fn one(
     if unshown > 0 {
         let text = format!(
             "{} users or groups are not shown, because others have names here that SCIM does not \
-             tell from theirs, or the same address, or because they cannot be read",
+             tell from theirs, or the same address, or because they cannot be read, or show nothing \
+             that they are known by",
             unshown
         );
         Screen::new().line(Tone::Bad, &text);
+        for one in session.left_aside() {
+            Screen::new().line(Tone::Plain, &format!("  left aside: {}", one.told()));
+        }
     }
     Ok(told(name, seen.returned))
 }

@@ -286,8 +286,9 @@ fn show_collisions(screen: Screen, connection: &Value) {
             format!(
                 "User {user} must have nothing, and the accounts {accounts} with its address have \
                  something in the application still: the next import or reconciliation takes it \
-                 away, within the guard rails; what they keep goes at once with `drawbridge \
-                 reconcile --apply --shrunk`, but for what is protected"
+                 away where it can, within the guard rails; what they keep goes at once with \
+                 `drawbridge reconcile --apply --shrunk`, but for what is protected, or by hand \
+                 there"
             )
         } else {
             format!(

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{Entered, broken, reconcile, time};
 use crate::{
-    bridge::{AsAsked, ConnectionStatus, LastRead, Status, UnreadGroup},
-    store::{NotOffered, Returned, Seat, WithUnknown},
+    bridge::{AsAsked, ConnectionStatus, LastRead, Status},
+    store::{NotOffered, Returned, Seat},
 };
 
 pub(super) async fn show(operator: Entered) -> HttpResponse {
@@ -152,15 +152,16 @@ fn connection(of: &ConnectionStatus) -> Value {
         "returned": returned(of.returned()),
         "lastReconciliation": of.drifted.as_ref().map(reconcile::found),
         "lastImport": of.last_import.as_ref().map(|last| {
-            last_import(last, &of.unread_groups, &of.with_unknown)
+            last_import(last, of)
         }),
     })
 }
 
 /// What it saw is told where it came to its end.
-fn last_import(last: &LastRead, unread: &[UnreadGroup], with_unknown: &[WithUnknown]) -> Value {
+fn last_import(last: &LastRead, of: &ConnectionStatus) -> Value {
     let seen = last.result.as_ref().ok();
-    let unread: Vec<_> = unread
+    let unread: Vec<_> = of
+        .unread_groups
         .iter()
         .map(|group| {
             let reason = group.error.to_string();
@@ -173,7 +174,13 @@ fn last_import(last: &LastRead, unread: &[UnreadGroup], with_unknown: &[WithUnkn
         "groups": seen.map(|seen| seen.groups_seen),
         "unshown": seen.map(|seen| seen.unshown),
         "membersUnknown": seen.map(|seen| seen.members_unknown),
-        "withUnknown": with_unknown.iter().map(|it| json!({
+        "leftAside": seen.map(|_| of.left_aside.iter().map(|it| json!({
+            "resourceType": it.of.name(),
+            "id": it.id,
+            "name": it.name,
+            "reason": it.why,
+        })).collect::<Vec<_>>()),
+        "withUnknown": of.with_unknown.iter().map(|it| json!({
             "group": it.group.to_string(),
             "name": it.name,
             "members": it.members,

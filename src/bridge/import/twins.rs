@@ -13,9 +13,14 @@ const TOLD: usize = 100;
 
 /// Such addresses, in lower case.
 pub(super) fn of(reading: &Reading) -> HashSet<String> {
+    among(shown(reading))
+}
+
+/// Of ids with addresses.
+pub(super) fn among<'a>(shown: impl Iterator<Item = (&'a str, &'a str)>) -> HashSet<String> {
     let mut twins = HashSet::new();
     let mut met: HashMap<String, &str> = HashMap::new();
-    for (id, account) in shown(reading) {
+    for (id, account) in shown {
         let account = account.to_lowercase();
         match met.get(&account) {
             Some(other) if *other != id => _ = twins.insert(account),
@@ -28,7 +33,7 @@ pub(super) fn of(reading: &Reading) -> HashSet<String> {
 
 /// Ids with addresses, as often as they are shown.
 fn shown(reading: &Reading) -> impl Iterator<Item = (&str, &str)> {
-    let users = reading.users.iter();
+    let users = reading.users.iter().filter(|user| !user.unreadable);
     let users = users.map(|user| (user.upstream_id.as_deref(), Some(user.account.as_str())));
     let families = reading.groups.iter().filter(|(it, _)| it.family.is_some());
     let members = families.flat_map(|(_, members)| members);
@@ -127,13 +132,64 @@ impl Session {
     }
 }
 
+impl Session {
+    /// The same where there are no families. Told are accounts that have something: who
+    /// is active, and in a group where no account can be ended.
+    pub(super) async fn note_shared(
+        &self,
+        reading: &Reading,
+        twins: &HashSet<String>,
+    ) -> Result<(), Failure> {
+        let withdraws = self.connection.upstream.capabilities().withdraws();
+        let members = reading.groups.iter().flat_map(|(_, members)| members);
+        let (mut ids, mut accounts) = (HashSet::new(), HashSet::new());
+        for member in members {
+            ids.extend(&member.upstream_id);
+            accounts.extend(member.account.as_ref().map(|it| it.to_lowercase()));
+        }
+        let mut with_something: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let users = reading.users.iter().filter(|user| user.active);
+        for user in users.filter(|user| is_one(twins, &user.account)) {
+            if let Some(id) = &user.upstream_id
+                && (!withdraws
+                    || ids.contains(id)
+                    || accounts.contains(&user.account.to_lowercase()))
+            {
+                let of = with_something.entry(user.account.to_lowercase());
+                of.or_default().push(id.clone());
+            }
+        }
+        let (store, c) = (&self.bridge.store, self.connection.key);
+        let alone = with_something.values().filter(|ids| ids.len() == 1);
+        let linked = store
+            .linked_among(c, alone.flatten().cloned().collect())
+            .await;
+        let linked = linked.map_err(store_failed)?;
+        // What a user has by the account that is linked is no matter of others.
+        with_something.retain(|_, ids| !matches!(ids.as_slice(), [id] if linked.contains(id)));
+        let noted = with_something.into_iter();
+        let noted =
+            noted.flat_map(|(account, ids)| ids.into_iter().map(move |id| (account.clone(), id)));
+        store
+            .note_twins(c, noted.collect())
+            .await
+            .map_err(store_failed)
+    }
+}
+
+pub(super) fn is_one(twins: &HashSet<String>, account: &str) -> bool {
+    !twins.is_empty() && twins.contains(&account.to_lowercase())
+}
+
 /// By an address that two have nobody is known.
 pub(super) fn disown(reading: &mut Reading, twins: &HashSet<String>) {
     if twins.is_empty() {
         return;
     }
-    let is_twin = |account: &str| twins.contains(&account.to_lowercase());
-    reading.users.retain(|user| !is_twin(&user.account));
+    let is_twin = |account: &str| is_one(twins, account);
+    reading
+        .users
+        .retain(|user| user.unreadable || !is_twin(&user.account));
     for member in reading.groups.iter_mut().flat_map(|(_, members)| members) {
         member.account.take_if(|account| is_twin(account));
     }
@@ -198,6 +254,29 @@ mod tests {
         let members = reading.groups.into_iter().flat_map(|(_, members)| members);
         let by_address: Vec<_> = members.map(|it| it.account.is_some()).collect();
         assert_eq!(by_address, [true, false, false, true], "by their ids alone");
+    }
+
+    #[test]
+    fn what_shows_no_address_shares_none() {
+        let nameless = |id| RemoteUser {
+            unreadable: true,
+            ..user(id, "")
+        };
+        let mut reading = Reading {
+            users: vec![
+                nameless("1"),
+                nameless("2"),
+                user("3", "twin@x"),
+                user("4", "Twin@x"),
+            ],
+            groups: Vec::new(),
+            unread: Vec::new(),
+            whole: true,
+        };
+        let twins = of(&reading);
+        assert_eq!(twins, HashSet::from(["twin@x".to_owned()]));
+        disown(&mut reading, &twins);
+        assert_eq!((reading.users.len(), reading.left_out()), (2, 2));
     }
 
     #[test]

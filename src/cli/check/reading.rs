@@ -7,10 +7,15 @@ use std::{cell::Cell, time::Duration};
 use tokio::time::timeout;
 
 use super::{super::screen::called, bad, good};
-use crate::upstream::{Finding, RemoteGroup, Upstream, UpstreamError};
+use crate::{
+    bridge::{LeftAside, left_aside},
+    upstream::{Finding, RemoteGroup, Upstream, UpstreamError},
+};
 
 /// What is not read by then is not read.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// So many are named of what is left aside.
+const NAMED: usize = 5;
 /// Of so many groups the members are read.
 const GROUPS: usize = 5;
 
@@ -48,7 +53,8 @@ async fn whole(
         return Err(error);
     }
     reading.set("members");
-    let some: Vec<&RemoteGroup> = groups.iter().take(GROUPS).collect();
+    let readable = groups.iter().filter(|group| !group.unreadable);
+    let some: Vec<&RemoteGroup> = readable.take(GROUPS).collect();
     let mut unread = Vec::new();
     for group in &some {
         unread.extend(
@@ -69,6 +75,19 @@ async fn whole(
         some.len() - unread.len(),
         some.len()
     ))];
+    let aside = left_aside(upstream, &users, &groups);
+    if !aside.is_empty() {
+        let named: Vec<String> = aside.iter().take(NAMED).map(LeftAside::told).collect();
+        let more = if aside.len() > NAMED {
+            "; and others"
+        } else {
+            ""
+        };
+        told.push(good(&format!(
+            "an import leaves aside, as it is, what cannot be told apart: {}{more}",
+            named.join("; ")
+        )));
+    }
     told.extend(unread.into_iter().map(|(group, error)| {
         let called = called(&group.name, &upstream.shown_as(group));
         bad(

@@ -7,6 +7,7 @@ use super::{
     super::screen::{Screen, Tone, called},
     SHOWN, counts,
 };
+use crate::bridge::words;
 
 /// So many groups are named where some are told of.
 pub(in crate::cli) const NAMED: usize = 5;
@@ -70,7 +71,7 @@ fn show_import(screen: Screen, last: &Value) {
     for (number, what) in [
         (
             "unshown",
-            "are not shown: others have names that SCIM does not tell from theirs, or the same address, or they cannot be read",
+            "are not shown: others have names that SCIM does not tell from theirs, or the same address, or they cannot be read, or show nothing that they are known by",
         ),
         (
             "doubted",
@@ -89,6 +90,13 @@ fn show_import(screen: Screen, last: &Value) {
             let text = format!("at the last import: {count} {what}");
             screen.paragraph(Tone::Bad, "  ", &text);
         }
+    }
+    let aside = last["leftAside"].as_array().into_iter().flatten();
+    for one in aside.take(SHOWN) {
+        let text = |key: &str| one[key].as_str().unwrap_or_default();
+        let called = (text("name"), text("id"));
+        let text = words(text("resourceType"), called, text("reason"));
+        screen.paragraph(Tone::Plain, "    ", &format!("left aside: {text}"));
     }
     let unread = last["unreadGroups"].as_array().into_iter().flatten();
     for group in unread.take(SHOWN) {

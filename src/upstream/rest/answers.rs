@@ -2,11 +2,12 @@
 //! members, by the pointers of the configuration. What is not where it should
 //! be makes the whole answer unclear: half a list would look like a change.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
 use super::{
+    active::active,
     paging::unclear,
     pointer::{Pointer, text_of},
     settings::{Group, KnownBy, Member, Only, Plain, ReadOnly, User},
@@ -49,31 +50,83 @@ pub(super) fn candidates(
     }
 }
 
-/// Every account of a list, none of them twice, spelled as it is there: that
-/// differ in nothing but letter case, SCIM cannot tell apart. Ids can differ so.
+/// Every account of a list, spelled as it is there. A row that shows nothing by which it
+/// is known is marked as one that cannot be read; several can have one address, and are
+/// told apart by their ids. The same id twice is a list that changed while it was read.
 pub(super) fn users(rows: &[Value], shape: &User) -> Result<Vec<RemoteUser>, UpstreamError> {
-    let users = rows.iter().map(|row| user(row, shape));
-    let users = users.collect::<Result<Vec<_>, _>>()?;
-    let accounts = users.iter().map(|user| user.account.to_lowercase());
-    once(accounts, "users")?;
+    let mut users = Vec::with_capacity(rows.len());
+    for row in rows {
+        match shape
+            .only
+            .as_ref()
+            .map_or(Some(true), |only| only.fits(row))
+        {
+            Some(true) if account_of(row, shape).is_some() => users.push(user(row, shape)?),
+            Some(false) => {}
+            _ => users.push(RemoteUser {
+                upstream_id: id_of(row, shape),
+                fields: fields_of(row, shape),
+                unreadable: true,
+                ..RemoteUser::default()
+            }),
+        }
+    }
     once(
         users.iter().filter_map(|it| it.upstream_id.clone()),
         "users",
     )?;
+    let shared = shared_addresses(&users);
+    let is_shared = |user: &RemoteUser| shared.contains(&user.account.to_lowercase());
+    if users
+        .iter()
+        .any(|it| it.upstream_id.is_none() && is_shared(it))
+    {
+        return Err(unclear(
+            "the list of users names one of them twice; where several have one address, point \
+             user.id to what tells them apart",
+        ));
+    }
     Ok(users)
 }
 
-pub(super) fn user(row: &Value, shape: &User) -> Result<RemoteUser, UpstreamError> {
-    let id = shape.id.as_ref().and_then(|id| id.text(row));
-    let account = match shape.known_by {
-        KnownBy::Id => id.clone(),
+/// In lower case: that differ in nothing but letter case, SCIM cannot tell apart.
+pub(super) fn shared_addresses(users: &[RemoteUser]) -> HashSet<String> {
+    let accounts = users.iter().filter(|user| !user.unreadable);
+    several(accounts.map(|user| user.account.to_lowercase()))
+}
+
+fn several(keys: impl Iterator<Item = String>) -> HashSet<String> {
+    let mut met = HashMap::<String, usize>::new();
+    for key in keys {
+        *met.entry(key).or_default() += 1;
+    }
+    let shared = met.into_iter().filter(|(_, count)| *count > 1);
+    shared.map(|(key, _)| key).collect()
+}
+
+fn id_of(row: &Value, shape: &User) -> Option<String> {
+    shape.id.as_ref().and_then(|id| id.text(row))
+}
+
+fn account_of(row: &Value, shape: &User) -> Option<String> {
+    match shape.known_by {
+        KnownBy::Id => id_of(row, shape),
         KnownBy::Email | KnownBy::Name => shape.account.as_ref().and_then(|it| it.text(row)),
-    };
-    let account = account.ok_or_else(|| unclear("a user without what it is known by"))?;
+    }
+}
+
+fn fields_of(row: &Value, shape: &User) -> BTreeMap<String, String> {
     let fields = shape.attributes.iter();
     let fields = fields.filter_map(|(shown, at)| Some((shown.name().to_owned(), at.text(row)?)));
     let named = shape.account.as_ref().and_then(|at| at.text(row));
     let named = named.filter(|_| shape.known_by == KnownBy::Id);
+    let named = named.map(|named| (NAMED.to_owned(), named));
+    fields.chain(named).collect()
+}
+
+pub(super) fn user(row: &Value, shape: &User) -> Result<RemoteUser, UpstreamError> {
+    let account =
+        account_of(row, shape).ok_or_else(|| unclear("a user without what it is known by"))?;
     let created = shape.created.as_ref().and_then(|at| at.text(row));
     Ok(RemoteUser {
         account,
@@ -81,66 +134,77 @@ pub(super) fn user(row: &Value, shape: &User) -> Result<RemoteUser, UpstreamErro
         created: created
             .and_then(|text| text.parse::<jiff::Timestamp>().ok())
             .map(jiff::Timestamp::as_millisecond),
-        fields: fields
-            .chain(named.map(|named| (NAMED.to_owned(), named)))
-            .collect(),
-        upstream_id: id,
+        fields: fields_of(row, shape),
+        upstream_id: id_of(row, shape),
         ..RemoteUser::default()
     })
 }
 
-fn active(row: &Value, shape: &User) -> Result<bool, UpstreamError> {
-    let Some(at) = &shape.active else {
-        return Ok(true);
-    };
-    match at.of(row) {
-        Some(Value::Bool(active)) => Ok(*active),
-        Some(Value::String(word)) if !shape.active_values.is_empty() => {
-            let mut words = shape.active_values.iter();
-            Ok(words.any(|it| it.eq_ignore_ascii_case(word.trim())))
+/// The groups of a list.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    /// Each name once. Those without one are marked as such that cannot be read.
+    pub(super) all: Vec<RemoteGroup>,
+    /// Names that several have, so that by it none is known.
+    pub(super) shared: HashSet<String>,
+}
+
+/// As of [`users`]. What has a name that others have too, and is known by it, is there,
+/// and cannot be told apart.
+pub(super) fn groups(rows: &[Value], shape: &Group) -> Result<Groups, UpstreamError> {
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        match shape
+            .only
+            .as_ref()
+            .map_or(Some(true), |only| only.fits(row))
+        {
+            Some(false) => {}
+            fits => all.push(group(row, shape, fits.is_some())),
         }
-        _ => Err(unclear(format!(
-            "there is neither true nor false{} at {at} of a user; where the application shows \
-             active users alone and says it of none, take out user.active",
-            if shape.active_values.is_empty() {
-                ""
-            } else {
-                ", nor a word,"
-            },
-        ))),
     }
+    let named = all.iter().filter(|group| !group.unreadable);
+    let shared = several(named.map(|group| group.name.clone()));
+    let of_shared = all.iter().filter(|group| shared.contains(&group.name));
+    let ids: Vec<Option<&String>> = of_shared.map(|group| group.fields.get(ID)).collect();
+    if shape.known_by == KnownBy::Id && !shared.is_empty() || ids.iter().any(Option::is_none) {
+        return Err(unclear("the list of groups names one of them twice"));
+    }
+    once(ids.into_iter().flatten().cloned(), "groups")?;
+    let mut met = HashSet::new();
+    all.retain(|group| !shared.contains(&group.name) || met.insert(group.name.clone()));
+    Ok(Groups { all, shared })
 }
 
-/// Every group of a list, none of them twice.
-pub(super) fn groups(rows: &[Value], shape: &Group) -> Result<Vec<RemoteGroup>, UpstreamError> {
-    let groups = rows.iter().map(|row| group(row, shape));
-    let groups = groups.collect::<Result<Vec<_>, _>>()?;
-    once(groups.iter().map(|group| group.name.clone()), "groups")?;
-    Ok(groups)
-}
-
-pub(super) fn group(row: &Value, shape: &Group) -> Result<RemoteGroup, UpstreamError> {
+fn group(row: &Value, shape: &Group, is_one: bool) -> RemoteGroup {
     let text = |at: &Option<Pointer>| at.as_ref().and_then(|at| at.text(row));
     let (id, called) = (text(&shape.id), text(&shape.name));
     let name = match shape.known_by {
         KnownBy::Id => id.clone(),
         KnownBy::Email | KnownBy::Name => called.clone(),
     };
-    let name = name.ok_or_else(|| unclear("a group without what it is known by"))?;
+    let name = name.filter(|_| is_one);
     let count = shape.member_count.as_ref();
     let read_only = shape.read_only.iter().find(|rule| rule.fits(row));
     let fields = [(ID, id), (CALLED, called)];
-    Ok(RemoteGroup {
-        name,
-        read_only: read_only.map(|rule| rule.note.clone()),
+    RemoteGroup {
+        unreadable: name.is_none(),
+        read_only: match &name {
+            Some(_) => read_only.map(|rule| rule.note.clone()),
+            None => Some(NAMELESS.to_owned()),
+        },
+        name: name.unwrap_or_default(),
         member_count: count.and_then(|at| at.of(row)?.as_u64()),
         fields: fields
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?)))
             .collect(),
         ..RemoteGroup::default()
-    })
+    }
 }
+
+/// Why nobody can write a group.
+const NAMELESS: &str = "it shows nothing that it is known by";
 
 impl ReadOnly {
     fn fits(&self, row: &Value) -> bool {
@@ -151,21 +215,18 @@ impl ReadOnly {
 
 impl Only {
     /// Where nothing is said, nobody knows of whom the entry is.
-    fn fits(&self, row: &Value) -> Result<bool, UpstreamError> {
+    fn fits(&self, row: &Value) -> Option<bool> {
         let said = said(&self.at, row);
         if said.is_none() && self.is.is_some() {
-            return Err(unclear(format!(
-                "a member without what is at {}, which tells whether it is one",
-                self.at
-            )));
+            return None;
         }
         let said = said.unwrap_or_default();
-        Ok(is_meant(&said, self.is.as_deref(), self.is_not.as_deref()))
+        Some(is_meant(&said, self.is.as_deref(), self.is_not.as_deref()))
     }
 }
 
 /// The text, number or flag that is there.
-fn said(at: &Pointer, row: &Value) -> Option<String> {
+pub(super) fn said(at: &Pointer, row: &Value) -> Option<String> {
     match at.of(row)? {
         Value::Bool(flag) => Some(flag.to_string()),
         other => text_of(other),
@@ -181,21 +242,32 @@ fn is_meant(said: &str, is: Option<&str>, is_not: Option<&str>) -> bool {
 pub(super) fn members(rows: &[Value], shape: &Member) -> Result<Vec<RemoteMember>, UpstreamError> {
     let mut members = Vec::with_capacity(rows.len());
     for row in rows {
-        if shape
-            .only
-            .as_ref()
-            .map_or(Ok(true), |only| only.fits(row))?
-        {
+        let fits = match &shape.only {
+            None => true,
+            Some(only) => only.fits(row).ok_or_else(|| {
+                unclear(format!(
+                    "a member without what is at {}, which tells whether it is one",
+                    only.at
+                ))
+            })?,
+        };
+        if fits {
             let of = member(row, shape);
             members.push(of.ok_or_else(|| unclear("a member without what it is known by"))?);
         }
     }
-    let accounts = members.iter().filter_map(|it| it.account.as_ref());
-    once(accounts.map(|it| it.to_lowercase()), "members")?;
     once(
         members.iter().filter_map(|it| it.upstream_id.clone()),
         "members",
     )?;
+    let accounts = members.iter().filter_map(|it| it.account.as_ref());
+    let shared = several(accounts.map(|it| it.to_lowercase()));
+    for member in &mut members {
+        let is_shared = |account: &mut String| shared.contains(&account.to_lowercase());
+        if member.account.take_if(is_shared).is_some() && member.upstream_id.is_none() {
+            return Err(unclear("the list of members names one of them twice"));
+        }
+    }
     Ok(members)
 }
 
@@ -263,6 +335,7 @@ mod tests {
         for odd in [
             json!({ "id": 7 }),
             json!({ "mail": "a@b", "state": 5 }),
+            json!({ "mail": "a@b", "state": true }),
             json!({ "mail": "a@b", "state": null }),
             json!({ "mail": "a@b" }),
             json!("a@b"),
@@ -273,7 +346,11 @@ mod tests {
             let row = |(id, mail)| json!({ "id": id, "mail": mail, "state": "on" });
             users(&rows.map(row), &shape).is_ok()
         };
-        assert!(!all([("1", "a@b"), ("2", "A@b")]) && !all([("1", "a@b"), ("1", "c@b")]));
+        assert!(!all([("1", "a@b"), ("1", "c@b")]) && !all([("1", "a@b"), ("1", "a@b")]));
+        assert!(
+            !all([("", "a@b"), ("2", "a@b")]),
+            "nothing tells them apart"
+        );
         assert!(
             all([("Ab", "a@b"), ("aB", "c@b")]),
             "ids can differ in case alone"
@@ -281,9 +358,86 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_are_not_understood_are_no_reason_to_read_no_other() {
+        let mut shape = settings().user;
+        let row = |id: u8, mail: &str| json!({ "id": id, "mail": mail, "state": "on" });
+        let rows = [
+            row(1, "a@b"),
+            row(2, "A@b"),
+            row(3, "c@b"),
+            json!({ "id": 4, "name": "Bot" }),
+        ];
+        let found = users(&rows, &shape).unwrap();
+        assert_eq!(shared_addresses(&found), HashSet::from(["a@b".to_owned()]));
+        let aside: Vec<_> = found.iter().filter(|it| it.unreadable).collect();
+        assert_eq!(aside.len(), 1);
+        assert_eq!((aside[0].account.as_str(), aside[0].active), ("", false));
+        assert_eq!(aside[0].upstream_id.as_deref(), Some("4"));
+        assert_eq!(aside[0].fields["displayName"], "Bot");
+
+        let only: Settings =
+            toml::from_str("user = { only = { at = \"/kind\", is = \"person\" } }").unwrap();
+        shape.only = only.user.only;
+        let kind = |kind: &str, mut row: Value| {
+            row["kind"] = kind.into();
+            row
+        };
+        let rows = [
+            kind("person", row(1, "a@b")),
+            kind("bot", json!({ "id": 2 })),
+            row(3, "a@b"),
+        ];
+        let found = users(&rows, &shape).unwrap();
+        let read = found
+            .iter()
+            .map(|it| (it.upstream_id.as_deref(), it.unreadable));
+        let read: Vec<_> = read.collect();
+        assert_eq!(
+            read,
+            [(Some("1"), false), (Some("3"), true)],
+            "who says nothing is nobody"
+        );
+    }
+
+    #[test]
+    fn groups_that_share_a_name_are_there_once_and_marked() {
+        let mut shape = settings().group;
+        let row = |key: u8, name: Value| json!({ "key": key, "name": name });
+        let rows = [
+            row(1, "a".into()),
+            row(2, "a".into()),
+            row(3, "b".into()),
+            row(4, Value::Null),
+        ];
+        let found = groups(&rows, &shape).unwrap();
+        assert_eq!(found.shared, HashSet::from(["a".to_owned()]));
+        let read = found.all.iter().map(|it| (it.name.as_str(), it.unreadable));
+        assert_eq!(
+            read.collect::<Vec<_>>(),
+            [("a", false), ("b", false), ("", true)]
+        );
+        assert!(found.all[2].read_only.is_some());
+        assert!(groups(&[row(1, "a".into()), row(1, "a".into())], &shape).is_err());
+        assert!(groups(&[json!({ "name": "a" }), json!({ "name": "a" })], &shape).is_err());
+        shape.known_by = KnownBy::Id;
+        assert!(
+            groups(&[row(1, "a".into()), row(2, "a".into())], &shape)
+                .unwrap()
+                .shared
+                .is_empty()
+        );
+        assert!(groups(&[row(1, "a".into()), row(1, "b".into())], &shape).is_err());
+        shape.known_by = KnownBy::Name;
+        let only: Settings =
+            toml::from_str("group = { only = { at = \"/key\", is_not = \"2\" } }").unwrap();
+        shape.only = only.group.only;
+        assert!(groups(&rows, &shape).unwrap().shared.is_empty());
+    }
+
+    #[test]
     fn groups_that_are_not_ours_to_write_say_why() {
         let shape = settings().group;
-        let read = |row: Value| group(&row, &shape).unwrap().read_only;
+        let read = |row: Value| group(&row, &shape, true).read_only;
         assert_eq!(
             read(json!({ "name": "a", "kind": "User", "synced": false })),
             None
@@ -294,8 +448,7 @@ mod tests {
             read(json!({ "name": "a" })).as_deref(),
             Some("not of users")
         );
-        assert!(group(&json!({ "key": "k" }), &shape).is_err());
-        assert!(groups(&[json!({ "name": "a" }), json!({ "name": "a" })], &shape).is_err());
+        assert!(group(&json!({ "key": "k" }), &shape, true).unreadable);
         assert!(
             groups(
                 &[json!({ "name": "Ops" }), json!({ "name": "ops" })],
@@ -345,6 +498,16 @@ mod tests {
     #[test]
     fn members_are_texts_or_things() {
         let shape = settings().member;
+        let twins = [
+            json!({ "id": 1, "mail": "a@b" }),
+            json!({ "id": 2, "mail": "A@b" }),
+        ];
+        let found = members(&twins, &shape).unwrap();
+        assert!(
+            found.iter().all(|it| it.account.is_none()),
+            "by their ids alone"
+        );
+        assert!(members(&[json!("a@b"), json!({ "id": 2, "mail": "a@b" })], &shape).is_err());
         let rows = [
             json!("Eve@example.com"),
             json!({ "id": "7", "mail": "Ann@example.com" }),

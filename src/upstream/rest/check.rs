@@ -27,7 +27,8 @@ impl Rest {
             )];
         }
         let mut found = vec![good(format!("{base} answers"))];
-        let some: Vec<RemoteGroup> = groups.iter().flatten().take(SOME).cloned().collect();
+        let readable = groups.iter().flatten().filter(|group| !group.unreadable);
+        let some: Vec<RemoteGroup> = readable.take(SOME).cloned().collect();
         if self.settings.has(Name::ListGroups) {
             found.push(reading(Name::ListGroups, groups.map(|list| list.len())));
         }
@@ -38,10 +39,10 @@ impl Rest {
             found.push(reading(Name::ListUsers, users.map(|list| list.len())));
         }
         if self.settings.has(Name::FindUser) {
-            let nobody = match self.account(NOBODY).await {
+            let nobody = match self.accounts(NOBODY).await {
                 // What is no id or name at all may be refused as such.
                 Err(UpstreamError::Rejected { .. }) => Ok(0),
-                found => found.map(|found| found.iter().count()),
+                found => found.map(|found| found.len()),
             };
             found.push(reading(Name::FindUser, nobody));
         }

@@ -6,15 +6,16 @@
 
 use super::{
     Rest,
-    answers::{self, ID, SPELLED},
-    calls::later,
+    answers::{ID, SPELLED},
+    apart::NAMELESS,
+    calls::{barred, later},
     memory::Thing,
     operation::Name,
     paging::unclear,
     settings::KnownBy,
 };
 use crate::plan::state::Principal;
-use crate::upstream::{RemoteGroup, RemoteUser, Upstream, UpstreamError};
+use crate::upstream::{RemoteGroup, RemoteUser, Upstream, UpstreamError, client::note_left};
 
 /// So many members are looked for one by one.
 const FEW: usize = 3;
@@ -50,9 +51,8 @@ impl Rest {
                 KnownBy::Email | KnownBy::Name => "group.name",
             };
             let rows = self.search(Name::FindGroup, &[(hole, name)]).await?;
-            let list = self.marked(answers::groups(&rows, &self.settings.group)?);
+            let list = self.marked(self.found_groups(&rows)?);
             found = list.into_iter().find(|group| group.name == name);
-            self.remember(found.as_slice());
         }
         if found.is_none() {
             let mut list = self.groups().await?.into_iter();
@@ -90,6 +90,7 @@ impl Rest {
         self.memory.doubt(group);
         Ok(match self.sure_group(group).await? {
             None => Place::Nowhere,
+            Some(_) if self.memory.is_shared(&Thing::Group(group.to_owned())) => Place::Here,
             Some(found) if id.is_some() && found.fields.get(ID).map(String::as_str) != id => {
                 Place::Elsewhere
             }
@@ -104,6 +105,7 @@ impl Rest {
         group: &str,
     ) -> Result<Option<String>, UpstreamError> {
         let wanted = self.declared(name)?.holes().contains("group.id");
+        self.is_told_apart(group, true).await?;
         if !wanted || self.settings.group.known_by == KnownBy::Id {
             return Ok(None);
         }
@@ -114,6 +116,7 @@ impl Rest {
             return Ok(Some(id));
         }
         let found = self.sure_group(group).await?;
+        self.is_told_apart(group, false).await?;
         let found = found.ok_or_else(|| UpstreamError::Missing {
             reason: "there is no group of this name".into(),
         })?;
@@ -121,7 +124,7 @@ impl Rest {
         id.map(Some).ok_or_else(|| unclear("a group without an id"))
     }
 
-    pub(super) fn remember(&self, groups: &[RemoteGroup]) {
+    pub(super) fn remember<'a>(&self, groups: impl Iterator<Item = &'a RemoteGroup>) {
         for group in groups {
             let id = group.fields.get(ID).map(String::as_str);
             self.memory.shown(&group.name, id, group.member_count);
@@ -143,8 +146,9 @@ impl Rest {
         Ok(lacks(now.and_then(|group| group.member_count)))
     }
 
-    /// One account, active or not, as the search shows it, or else the list.
-    pub(super) async fn account(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
+    /// Those that have an address, active or not, as the search shows them, or else
+    /// the list.
+    pub(super) async fn accounts(&self, account: &str) -> Result<Vec<RemoteUser>, UpstreamError> {
         let shape = &self.settings.user;
         let list = if self.settings.has(Name::FindUser) {
             let hole = match shape.known_by {
@@ -153,40 +157,56 @@ impl Rest {
             };
             let asked = self.memory.spelled(account);
             let rows = self.search(Name::FindUser, &[(hole, &asked)]).await?;
-            self.known(answers::users(&rows, shape)?)
+            self.found_users(&rows, !self.settings.has(Name::ListUsers))?
         } else {
             self.users().await?
         };
         let others = !list.is_empty();
-        let account = account.to_lowercase();
-        let meant = list.into_iter().find(|user| user.account == account);
+        let meant = of_address(list, account);
         // A search may find whatever contains what was asked for; a path may not.
-        if meant.is_none() && others && self.finds_one() {
-            return Err(unclear("another user than the one asked for was answered"));
+        if meant.is_empty() && others && self.finds_one() {
+            const ANOTHER: &str = "another user than the one asked for was answered";
+            note_left(format!("find_user: {ANOTHER}"));
+            return Err(unclear(ANOTHER));
         }
         Ok(meant)
     }
 
-    /// The same, looked for in the list too.
+    /// The same, looked for in the list too where the search shows nobody, or may show
+    /// one of several.
+    pub(super) async fn look_for_accounts(
+        &self,
+        account: &str,
+    ) -> Result<Vec<RemoteUser>, UpstreamError> {
+        let found = self.accounts(account).await?;
+        let thing = Thing::Account(account.to_lowercase());
+        let is_whole = match found.len() {
+            0 => false,
+            1 => !self.settings.has(Name::ListUsers) || !self.memory.is_shared(&thing),
+            _ => true,
+        };
+        if is_whole || !self.settings.has(Name::FindUser) {
+            return Ok(found);
+        }
+        Ok(of_address(self.users().await?, account))
+    }
+
+    /// One of them: that of an id, or the only one.
     pub(super) async fn look_for_account(
         &self,
         account: &str,
+        id: Option<&str>,
     ) -> Result<Option<RemoteUser>, UpstreamError> {
-        let found = self.account(account).await?;
-        if found.is_some() || !self.settings.has(Name::FindUser) {
-            return Ok(found);
-        }
-        let account = account.to_lowercase();
-        let mut all = self.users().await?.into_iter();
-        Ok(all.find(|user| user.account == account))
+        Self::one_of(self.look_for_accounts(account).await?, id)
     }
 
     /// The same; `None` is believed only of readings that are apart.
     pub(super) async fn sure_account(
         &self,
         account: &str,
+        id: Option<&str>,
     ) -> Result<Option<RemoteUser>, UpstreamError> {
-        let found = self.look_for_account(account).await?;
+        let found = self.look_for_account(account, id).await?;
         let gone = || self.memory.is_gone(Thing::Account(account.to_lowercase()));
         if found.is_none() && !gone() {
             return Err(later("a reading misses the account, and may lag behind"));
@@ -197,7 +217,7 @@ impl Rest {
     /// Users as they were read, from here on in the lower case that the engine
     /// compares; how they are spelled is remembered.
     pub(super) fn known(&self, mut users: Vec<RemoteUser>) -> Vec<RemoteUser> {
-        for user in &mut users {
+        for user in users.iter_mut().filter(|user| !user.unreadable) {
             self.memory.spells(&user.account);
             let account = user.account.to_lowercase();
             if let Some(id) = &user.upstream_id {
@@ -229,7 +249,7 @@ impl Rest {
         if !self.memory.has_another(id, account) {
             return Ok(false);
         }
-        let found = self.look_for_account(account).await?;
+        let found = self.look_for_account(account, Some(id)).await?;
         Ok(found.and_then(|it| it.upstream_id).as_deref() != Some(id))
     }
 
@@ -255,22 +275,19 @@ impl Rest {
         }
         let mut all = None;
         let found = if searches {
-            self.look_for_account(account).await
+            self.look_for_accounts(account).await
         } else {
-            let account = account.to_lowercase();
             let listed = self.users().await;
-            listed.map(|list| {
-                let list = all.insert(list).iter();
-                list.clone().find(|user| user.account == account).cloned()
-            })
+            listed.map(|list| of_address(all.insert(list).clone(), account))
         };
         let found = match found {
             // It is the look that is refused, and nothing else: as without one.
             Err(UpstreamError::Rejected { .. } | UpstreamError::Barred { .. }) => {
                 return Ok(Whereabouts::Known);
             }
-            found => found?,
+            found => Self::one_of(found?, Some(id)),
         };
+        let found = found?;
         if found
             .as_ref()
             .is_some_and(|it| it.upstream_id.as_deref().is_none_or(|it| it == id))
@@ -283,6 +300,7 @@ impl Rest {
             None => self.account_of(id).await?,
         };
         Ok(match (now, found) {
+            (Some(now), _) if now.unreadable => return Err(barred(NAMELESS)),
             (Some(now), _) if now.account != account.to_lowercase() => Whereabouts::At(now),
             (None, Some(_)) => Whereabouts::Anothers,
             _ => Whereabouts::Known,
@@ -316,4 +334,10 @@ impl Rest {
         let path = search.and_then(|operation| operation.path.as_ref());
         path.is_some_and(|path| !path.holes().is_empty())
     }
+}
+
+fn of_address(mut list: Vec<RemoteUser>, account: &str) -> Vec<RemoteUser> {
+    let account = account.to_lowercase();
+    list.retain(|user| !user.unreadable && user.account == account);
+    list
 }

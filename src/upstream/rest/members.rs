@@ -163,6 +163,9 @@ impl Rest {
                     spelled = self.address_of(id, account).await?;
                 }
             }
+            if !wants_ids {
+                self.is_alone(&member.account).await.map_err(unsent)?;
+            }
             if wants_ids && id.is_none() {
                 id = self.id_of(name, member, members.len()).await?;
             }
@@ -183,8 +186,8 @@ impl Rest {
     ) -> Result<Option<String>, UpstreamError> {
         let account = &member.account;
         let found = match of {
-            1 => self.sure_account(account).await,
-            _ => self.look_for_account(account).await,
+            1 => self.sure_account(account, None).await,
+            _ => self.look_for_account(account, None).await,
         };
         let found = found.map_err(unsent)?.and_then(|it| it.upstream_id);
         match found {
@@ -210,7 +213,7 @@ impl Rest {
         let (Some((_, sent)), Some(known)) = (sent, &member.upstream_id) else {
             return Ok(false);
         };
-        let found = self.look_for_account(&member.account).await;
+        let found = self.look_for_account(&member.account, Some(sent)).await;
         let found = found.map_err(unsent)?.and_then(|it| it.upstream_id);
         let live = found.filter(|live| live != sent);
         if let Some(live) = &live {

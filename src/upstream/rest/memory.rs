@@ -5,7 +5,7 @@
 //! is forgotten when there is too much of it, which costs look-ups alone.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -61,6 +61,10 @@ pub(super) struct Memory {
     addresses: Mutex<HashMap<String, (String, Moment)>>,
     /// When all accounts were read last.
     listed: Mutex<Option<Moment>>,
+    /// What several have, as it was shown last: nobody is known by it alone.
+    shared: Mutex<HashSet<Thing>>,
+    /// Ids of accounts that showed nothing else by which they are known.
+    nameless: Mutex<HashSet<String>>,
 }
 
 impl Memory {
@@ -73,6 +77,8 @@ impl Memory {
             renewed: Mutex::default(),
             addresses: Mutex::default(),
             listed: Mutex::default(),
+            shared: Mutex::default(),
+            nameless: Mutex::default(),
         }
     }
 
@@ -141,6 +147,34 @@ impl Memory {
         if let Some(known) = locked(&self.groups).get_mut(group) {
             (known.heard, known.sure) = (None, None);
         }
+    }
+
+    /// What a whole list shows several times, of things of one kind.
+    pub(super) fn are_shared(&self, shown: Vec<Thing>, kind: fn(&Thing) -> bool) {
+        let mut shared = locked(&self.shared);
+        shared.retain(|thing| !kind(thing));
+        shared.extend(shown);
+    }
+
+    /// A search shows it several times.
+    pub(super) fn is_shared_by_now(&self, thing: Thing) {
+        let mut shared = locked(&self.shared);
+        if shared.len() < MOST {
+            shared.insert(thing);
+        }
+    }
+
+    pub(super) fn is_shared(&self, thing: &Thing) -> bool {
+        let shared = locked(&self.shared);
+        !shared.is_empty() && shared.contains(thing)
+    }
+
+    pub(super) fn are_nameless(&self, ids: HashSet<String>) {
+        *locked(&self.nameless) = ids;
+    }
+
+    pub(super) fn is_nameless(&self, id: &str) -> bool {
+        locked(&self.nameless).contains(id)
     }
 
     pub(super) fn forget(&self, group: &str) {

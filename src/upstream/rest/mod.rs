@@ -22,11 +22,13 @@ use crate::{
     scim::{error::Problem, resource::Attributes, schema::Schemas},
 };
 use answers::ID;
-use memory::Memory;
+use memory::{Memory, Thing};
 use operation::Name;
 use paging::unclear;
 
+mod active;
 mod answers;
+mod apart;
 mod body;
 mod calls;
 mod capabilities;
@@ -170,7 +172,7 @@ impl Upstream for Rest {
             return Ok(Vec::new());
         }
         let rows = self.all(Name::ListUsers, &[]).await?;
-        let users = self.known(answers::users(&rows, &self.settings.user)?);
+        let users = self.all_users(&rows)?;
         self.memory.listed();
         Ok(users)
     }
@@ -184,9 +186,7 @@ impl Upstream for Rest {
             return Ok(self.marked(self.fixed_groups()));
         }
         let rows = self.all(Name::ListGroups, &[]).await?;
-        let groups = answers::groups(&rows, &self.settings.group)?;
-        self.remember(&groups);
-        Ok(self.marked(groups))
+        Ok(self.marked(self.all_groups(&rows)?))
     }
 
     async fn members(&self, group: &str) -> Result<Vec<RemoteMember>, UpstreamError> {
@@ -208,13 +208,16 @@ impl Upstream for Rest {
             *account = account.to_lowercase();
             if let Some(id) = &member.upstream_id {
                 self.shows_address(id, account);
+                // By what others have too, it would be taken for one of them.
+                let thing = Thing::Account(account.clone());
+                member.account.take_if(|_| self.memory.is_shared(&thing));
             }
         }
         Ok(members)
     }
 
     async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
-        let found = self.look_for_account(account).await?;
+        let found = Self::merged(self.look_for_accounts(account).await?);
         Ok(found.filter(|user| user.active))
     }
 

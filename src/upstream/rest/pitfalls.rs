@@ -102,9 +102,6 @@ fn about_fixed_groups(settings: &Settings, found: &mut Vec<String>) {
 
 fn about_matching(settings: &Settings, found: &mut Vec<String>) {
     let (user, member) = (&settings.user, &settings.member);
-    if user.active_values.iter().any(|word| word.trim().is_empty()) {
-        found.push("user.active_values: an empty word: write the words that mean active".into());
-    }
     if user.active.is_some() && [&user.account, &user.id].contains(&&user.active) {
         found.push("user.active: is read where account or id is, which says nothing of being active: point to what does, or take it out".into());
     }

@@ -3,12 +3,13 @@
 //! given and never taken away again is no declaration.
 
 use super::{
+    active,
     body::{Body, is_of_member},
     meaning::{Means, Row},
     operation::{Name, Operation},
     paging::{Paging, Style},
     pitfalls,
-    settings::{Authentication, KnownBy, Settings},
+    settings::{Authentication, KnownBy, Only, Settings},
     template::{Path, Text},
 };
 use crate::upstream::{
@@ -90,11 +91,8 @@ impl Settings {
                 "{key}: missing, so nobody can be recognized: add the JSON pointer to what a user is known by"
             ));
         }
-        if !user.active_values.is_empty() && user.active.is_none() {
-            found.push(
-                "user.active_values: words for a value that is not read: add user.active".into(),
-            );
-        }
+        active::problems(user, found);
+        found.extend(about_only("user.only", user.only.as_ref()));
         if !self.has(Name::ListUsers) && !self.has(Name::FindUser) {
             found.push("operations.find_user: neither this nor list_users is declared, so no user can be read: declare one of them".into());
         }
@@ -150,6 +148,10 @@ impl Settings {
         if self.has(Name::CreateGroup) && group.known_by == KnownBy::Id {
             found.push("operations.create_group: an id that only the application gives cannot be known before the group is: write group.known_by = \"name\"".into());
         }
+        found.extend(about_only("group.only", group.only.as_ref()));
+        if fixed && group.only.is_some() {
+            found.push("group.only: the groups are fixed: take it out, or group.fixed".into());
+        }
         for (at, rule) in group.read_only.iter().enumerate() {
             if rule.is.is_some() == rule.is_not.is_some() {
                 found.push(format!(
@@ -166,12 +168,8 @@ impl Settings {
 
     fn about_members(&self, found: &mut Vec<String>) {
         let member = &self.member;
-        let only = member.only.as_ref();
-        if only.is_some_and(|it| it.is.is_some() == it.is_not.is_some()) {
-            found
-                .push("member.only: says nothing, or two things: write either is or is_not".into());
-        }
-        if only.is_some() && member.text.is_some() {
+        found.extend(about_only("member.only", member.only.as_ref()));
+        if member.only.is_some() && member.text.is_some() {
             found.push(
                 "member.only: a text says nothing of itself: take out only, or member.text".into(),
             );
@@ -268,6 +266,12 @@ impl Settings {
             format!("use {}", known.join(", "))
         }
     }
+}
+
+fn about_only(key: &str, only: Option<&Only>) -> Option<String> {
+    let only = only?;
+    let is_odd = only.is.is_some() == only.is_not.is_some();
+    is_odd.then(|| format!("{key}: says nothing, or two things: write either is or is_not"))
 }
 
 fn about_batches(name: Name, operation: &Operation, told: &mut Vec<String>) {

@@ -126,10 +126,13 @@ pub struct User {
     pub id: Option<Pointer>,
     pub account: Option<Pointer>,
     pub active: Option<Pointer>,
-    /// Words at `active` that mean yes, where it is no true or false.
+    /// What stands at `active` of whoever is active: words, numbers, `true` or `false`.
+    /// Where nothing is given, `true`.
     pub active_values: Vec<String>,
     pub created: Option<Pointer>,
     pub attributes: BTreeMap<Shown, Pointer>,
+    /// Which rows are users at all.
+    pub only: Option<Only>,
 }
 
 impl Default for User {
@@ -143,6 +146,7 @@ impl Default for User {
             active_values: Vec::new(),
             created: None,
             attributes: BTreeMap::new(),
+            only: None,
         }
     }
 }
@@ -199,6 +203,8 @@ pub struct Group {
     pub read_only: Vec<ReadOnly>,
     /// All the groups there are, by name, with their ids.
     pub fixed: BTreeMap<String, String>,
+    /// Which rows are groups at all, as they are meant here.
+    pub only: Option<Only>,
 }
 
 impl Default for Group {
@@ -210,6 +216,7 @@ impl Default for Group {
             member_count: None,
             read_only: Vec::new(),
             fixed: BTreeMap::new(),
+            only: None,
         }
     }
 }
@@ -239,7 +246,7 @@ pub struct Member {
     pub only: Option<Only>,
 }
 
-/// Entries of a list of members that are users: others may have ids of their own kind.
+/// Entries of a list that are what it is read for: others may have ids of their own kind.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Only {

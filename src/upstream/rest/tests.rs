@@ -16,6 +16,7 @@ use crate::{
 };
 use script::Script;
 
+mod apart;
 mod by_address;
 mod declarations;
 mod doubts;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Rest, answers,
+    apart::NAMELESS,
     calls::{About, Answer, barred, later, rejected, unsent},
     finding::{Place, Whereabouts},
     members::all_are,
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     plan::state::Principal,
-    upstream::{MemberOutcome, Outcome, RemoteUser, UpstreamError},
+    upstream::{MemberOutcome, Outcome, RemoteUser, Upstream, UpstreamError},
 };
 
 impl Rest {
@@ -39,6 +40,7 @@ impl Rest {
         if self.settings.user.link {
             return self.link(account).await;
         }
+        self.is_alone(account).await.map_err(unsent)?;
         let spelled = self.spelling(account, fields);
         let mut values = vec![("user.account", spelled.as_str())];
         let known = fields.iter();
@@ -54,10 +56,12 @@ impl Rest {
                 }))
             }
             // Whoever has it but is not active would be believed to be.
-            Err(UpstreamError::Exists { reason }) => match self.sure_account(account).await? {
-                Some(found) if !found.active => self.revive(account, found).await,
-                _ => Err(UpstreamError::Exists { reason }),
-            },
+            Err(UpstreamError::Exists { reason }) => {
+                match self.sure_account(account, None).await? {
+                    Some(found) if !found.active => self.revive(account, found).await,
+                    _ => Err(UpstreamError::Exists { reason }),
+                }
+            }
             Err(error) => Err(error),
         }
     }
@@ -74,7 +78,7 @@ impl Rest {
     }
 
     async fn link(&self, account: &str) -> Result<Outcome, UpstreamError> {
-        match self.look_for_account(account).await.map_err(unsent)? {
+        match self.look_for_account(account, None).await.map_err(unsent)? {
             Some(found) if found.active => Ok(linked(found.upstream_id)),
             Some(found) => self.revive(account, found).await,
             None => Err(barred(
@@ -112,6 +116,13 @@ impl Rest {
     }
 
     async fn activate(&self, account: &str, id: Option<String>) -> Result<Outcome, UpstreamError> {
+        if !self
+            .declared(Name::ReactivateUser)?
+            .holes()
+            .contains("user.id")
+        {
+            self.is_alone(account).await.map_err(unsent)?;
+        }
         let spelled = self.memory.spelled(account);
         let mut values = vec![("user.account", spelled.as_str())];
         values.extend(id.as_deref().map(|id| ("user.id", id)));
@@ -143,7 +154,7 @@ impl Rest {
         if !shown.as_ref().is_some_and(differs) {
             return Ok(());
         }
-        let found = self.look_for_account(account).await;
+        let found = self.look_for_account(account, id).await;
         if found.is_ok_and(|found| found.is_none_or(|found| !differs(&found))) {
             return Ok(());
         }
@@ -162,19 +173,53 @@ impl Rest {
         if !Name::ALL.into_iter().filter_map(wants).any(|it| it) {
             return None;
         }
-        let found = self.account(account).await.ok().flatten();
-        found.and_then(|found| found.upstream_id)
+        let found = Self::one_of(self.accounts(account).await.ok()?, None);
+        found.ok().flatten().and_then(|found| found.upstream_id)
     }
 
+    /// The end of an account, and of the others with its address that are nobody else's,
+    /// where calls tell them apart: each is looked at before, as it may have another one
+    /// by now.
     pub(super) async fn deactivate_user(
         &self,
         principal: &Principal,
     ) -> Result<Outcome, UpstreamError> {
+        let by_id = self.declared(Name::DeactivateUser)?.holes();
+        let by_id = by_id.contains("user.id") && self.settings.has(Name::ListUsers);
+        if principal.twins.is_empty() || !by_id {
+            return self.end_known(principal).await;
+        }
+        let outcome = match &principal.upstream_id {
+            Some(_) => self.end_known(principal).await?,
+            None => Outcome::default(),
+        };
+        let listed = self.users().await.map_err(unsent)?;
+        let account = principal.account.to_lowercase();
+        let is_twin = |user: &&RemoteUser| {
+            let id = user.upstream_id.as_ref();
+            user.active
+                && user.account == account
+                && id.is_some_and(|id| principal.twins.contains(id))
+        };
+        for twin in listed.iter().filter(is_twin) {
+            match self.end(&account, twin.upstream_id.as_deref()).await {
+                Err(UpstreamError::Rejected { .. } | UpstreamError::Barred { .. }) => {
+                    return Err(UpstreamError::Partly {
+                        reason: "another account with its address could not be ended".into(),
+                    });
+                }
+                ended => _ = ended?,
+            }
+        }
+        Ok(outcome)
+    }
+
+    async fn end_known(&self, principal: &Principal) -> Result<Outcome, UpstreamError> {
         let (name, account) = (Name::DeactivateUser, principal.account.as_str());
         let known = principal.upstream_id.as_deref();
         let mut id = known.map(|id| self.memory.live_id(account, id));
         if id.is_none() && self.declared(name)?.holes().contains("user.id") {
-            match self.sure_account(account).await.map_err(unsent)? {
+            match self.sure_account(account, None).await.map_err(unsent)? {
                 Some(found) if found.active => id = found.upstream_id,
                 found => return Ok(of_account(found.and_then(|it| it.upstream_id))),
             }
@@ -193,7 +238,11 @@ impl Rest {
             Err(UpstreamError::Missing { reason }) => reason,
             ended => return ended,
         };
-        match self.sure_account(account).await? {
+        let shown = self.sure_account(account, id.as_deref()).await?;
+        if shown.is_none() && id.as_deref().is_some_and(|id| self.memory.is_nameless(id)) {
+            return Err(barred(NAMELESS));
+        }
+        match shown {
             None | Some(RemoteUser { active: false, .. }) => Ok(Outcome::default()),
             // It was made anew.
             Some(found)
@@ -206,6 +255,13 @@ impl Rest {
     }
 
     async fn end(&self, account: &str, id: Option<&str>) -> Result<Outcome, UpstreamError> {
+        if !self
+            .declared(Name::DeactivateUser)?
+            .holes()
+            .contains("user.id")
+        {
+            self.is_alone(account).await.map_err(unsent)?;
+        }
         let spelled = self.memory.spelled(account);
         let mut values = vec![("user.account", spelled.as_str())];
         values.extend(id.map(|id| ("user.id", id)));
@@ -225,6 +281,7 @@ impl Rest {
     ) -> Result<Outcome, UpstreamError> {
         let name = Name::CreateGroup;
         let operation = self.declared(name)?;
+        self.is_told_apart(group, true).await.map_err(unsent)?;
         let (mut told, mut sent) = (Vec::new(), Vec::new());
         for member in members {
             match self.told(name, std::slice::from_ref(member)).await {

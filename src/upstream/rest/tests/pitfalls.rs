@@ -42,7 +42,22 @@ const PITFALLS: &[(&str, &str, &str)] = &[
     (
         "active = \"/on\"",
         "active = \"/on\", active_values = [\"\"]",
-        "user.active_values: an empty",
+        "user.active_values: \"\" an empty",
+    ),
+    (
+        "active = \"/on\"",
+        "active = \"/on\", active_values = [\"true\", \"false\"]",
+        "user.active_values: both true and false",
+    ),
+    (
+        "user = { id = \"/id\"",
+        "user = { only = { at = \"/kind\" }, id = \"/id\"",
+        "user.only: says nothing",
+    ),
+    (
+        "group = { id = \"/id\"",
+        "group = { only = { at = \"/kind\", is = \"a\", is_not = \"b\" }, id = \"/id\"",
+        "group.only: says nothing, or two things",
     ),
     (
         "user = { id = \"/id\", ",
