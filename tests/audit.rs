@@ -249,10 +249,42 @@ async fn an_end_that_was_cut_off_is_found_by_what_is_noted_beside_the_store() {
     world.tamper(cut);
     let (_, wrong, ok) = world.run(&["audit", "verify"]);
     assert!(!ok && wrong.contains("its end was cut off"), "{wrong}");
-    // A start notes the end that it finds; with guard rails it begins recovery.
+    // A start notes the end that it finds, and records that it was another one.
     world.start_bridge();
-    let (said, wrong, _) = world.run(&["audit", "verify"]);
-    assert!(said.contains("the chain is whole"), "{said} {wrong}");
+    let (said, _, ok) = world.run(&["status"]);
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(!ok && words.contains("its end was cut off"), "{said}");
+    assert_eq!(world.status().await["lostRecord"].as_i64(), cut_at(&wrong));
+    world.stop_bridge();
+    world.start_bridge();
+    let (said, _, ok) = world.run(&["status"]);
+    assert!(ok, "told by the start that found it: {said}");
+    let (_, wrong, ok) = world.run(&["audit", "verify"]);
+    assert!(!ok && wrong.contains("has lost its end once"), "{wrong}");
+    let head = wrong.split_once("--head ").map(|(_, rest)| rest);
+    let head = head.and_then(|rest| rest.split('`').next());
+    let (said, wrong, ok) = world.run(&["audit", "verify", "--head", head.expect("a head")]);
+    assert!(ok && said.contains("the chain is whole"), "{wrong}");
+    world.stop_bridge();
+    world.lose_note();
+    let (_, wrong, _) = world.run(&["audit", "verify"]);
+    assert!(wrong.contains("has lost its end once"), "{wrong}");
+}
+
+/// The record of which a broken audit tells.
+fn cut_at(told: &str) -> Option<i64> {
+    told.split_once("record ")?
+        .1
+        .split(' ')
+        .next()?
+        .parse()
+        .ok()
+}
+
+#[tokio::test]
+async fn a_store_without_a_note_tells_that_a_cut_is_not_seen() {
+    let mut world = World::start().await;
+    world.users("cut", 1).await;
     world.stop_bridge();
     world.lose_note();
     let (said, wrong, ok) = world.run(&["audit", "verify"]);

@@ -339,6 +339,55 @@ async fn an_account_that_was_ended_and_is_back_is_ended_again() {
     }
 }
 
+/// Ended by hand, it is told, nobody is put into a group by it, and it is made anew
+/// when its User is asked for once more.
+#[tokio::test]
+async fn an_account_that_is_gone_is_made_again_when_its_user_is_asked_for() {
+    let world = World::with(&format!("{SOON}\nreactivate = \"recreate\""), &["--empty"]).await;
+    let users = world.users("e", 3).await;
+    world.group("crew", &users).await;
+    let path = format!("/api/v2/usermanagement/user/{}", address("e1"));
+    world.as_administrator("DELETE", &path, Value::Null).await;
+    takes_out(&world, "crew", &["e1"]).await;
+    let as_asked = async || world.status().await["connections"][0]["asAsked"]["users"].clone();
+    let end = Instant::now() + Duration::from_secs(10);
+    while as_asked().await != json!({ "done": 2, "all": 3 }) {
+        reconciles(&world, &["--apply"]);
+        assert!(Instant::now() < end, "{}", as_asked().await);
+    }
+    world.forget_calls().await;
+    let (said, ok) = reconciles(&world, &["--apply"]);
+    assert!(!ok && said.contains("1 accounts are gone"), "{said}");
+    assert_eq!(writes(&world).await, 0, "not before it is asked for");
+    let on = json!([{ "op": "replace", "path": "active", "value": true }]);
+    let user = format!("/Users/{}", users[1]);
+    world.patch(&user, on).await.expect(200);
+    let all = addresses(&["e0", "e1", "e2"]);
+    world.until_upstream_has("crew", &all).await;
+    assert_eq!(as_asked().await, json!({ "done": 3, "all": 3 }));
+}
+
+#[tokio::test]
+async fn what_the_guard_rails_would_stop_is_not_accepted_at_once() {
+    let guard = "guard = { group_removals = { more_than = 3, percent = 10 } }";
+    let rules = format!("{SOON}\ndrift = \"accept\"\n{guard}");
+    let world = World::with(&rules, &["--empty"]).await;
+    let users = world.users("a", 12).await;
+    let group = world.group("accepting", &users).await;
+    takes_out(&world, "accepting", &["a0", "a1", "a2", "a3"]).await;
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let (said, ok) = reconciles(&world, &["--apply"]);
+        assert!(!ok && world.members(&group).await.len() == 12, "{said}");
+        if said.contains("too many memberships would end") {
+            break;
+        }
+        assert!(Instant::now() < end, "{said}");
+    }
+    reconciles(&world, &["--apply", "--shrunk"]);
+    assert_eq!(world.members(&group).await.len(), 8);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_reconciliation_left_is_told_until_it_is_no_more() {
     let world = World::with(SOON, &["--empty"]).await;
@@ -379,12 +428,12 @@ async fn what_a_reconciliation_left_is_told_until_it_is_no_more() {
 
     let add = json!([{ "op": "add", "path": "members",
         "value": crate::support::values(&users[2..]) }]);
-    let refused = world.patch(&format!("/Groups/{group}"), add).await;
-    let detail = refused.expect(400).body["detail"].to_string();
-    assert!(detail.contains("does not have the group"), "{detail}");
-    assert!(detail.contains("vanishing"), "{detail}");
-
+    // It is known to be gone, so whoever asks for somebody in it has it made again.
     let path = format!("/Groups/{group}");
+    world.patch(&path, add).await.expect(204);
+    let all = addresses(&["p0", "p1", "p2"]);
+    world.until_upstream_has("vanishing", &all).await;
+
     world.send("DELETE", &path, None).await.expect(204);
     // A reading so soon after a write may lag, and the deletion is a write.
     let end = Instant::now() + Duration::from_secs(10);

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::store::audit::AuditRow;
+use crate::store::audit::{AuditRow, CUT};
 
 const EVENT: &str = "urn:ietf:params:scim:event:prov:";
 
@@ -83,7 +83,7 @@ pub fn of(row: &AuditRow) -> Vec<Value> {
             event["user"] = json!({ "credential_uid": detail["token"] });
             vec![event]
         }
-        "hold" | "refuse_protected" | "begin_recovery" | "drift" => {
+        "hold" | "refuse_protected" | "begin_recovery" | "drift" | CUT => {
             vec![found(row, &finding(1, "Create"), &detail)]
         }
         "approve_hold" | "reject_hold" | "expire_hold" | "end_recovery" => {

@@ -184,6 +184,8 @@ pub struct Bridge {
     engine: tokio::runtime::Handle,
     switch: Switch,
     started: Millis,
+    /// Of the audit, as this start has found out.
+    lost_record: Option<i64>,
     closing: watch::Sender<bool>,
 }
 
@@ -256,7 +258,9 @@ impl Bridge {
     ) -> Result<Arc<Self>, StoreError> {
         let switch = switch.among(setups.iter().map(|setup| setup.name.clone()).collect());
         sharing::settle(&*store, &setups).await?;
-        let doubt = recovery::doubt(store.age(clock::new_id(), clock::now()).await?);
+        let age = store.age(clock::new_id(), clock::now()).await?;
+        let doubt = recovery::doubt(age);
+        let lost_record = recovery::tell_cut(&*store, &setups, age).await?;
         let lately = beginning::look_back(&*store, &setups).await?;
         let mut connections = Vec::with_capacity(setups.len());
         let places = Places::default();
@@ -326,6 +330,7 @@ impl Bridge {
             engine,
             switch,
             started: clock::now(),
+            lost_record,
             closing: watch::Sender::new(false),
         });
         bridge.heed_switch();

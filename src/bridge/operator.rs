@@ -96,6 +96,9 @@ pub struct Status {
     pub started: Millis,
     /// The store takes writes.
     pub ready: bool,
+    /// A record of the audit that was noted beside the store, and that this start did
+    /// not find in it any more.
+    pub lost_record: Option<i64>,
     pub everything_paused: bool,
     /// Names in the kill switch's file that are no connection's; then everything
     /// is stopped.
@@ -203,6 +206,7 @@ impl ConnectionStatus {
         let counts = &self.counts;
         let open =
             counts.pending_users + counts.staged_users + counts.refused_users + counts.ended_users;
+        let open = open + self.left().accounts;
         AsAsked::of(counts.users + counts.leaving_users, open)
     }
 
@@ -618,6 +622,7 @@ impl Operator {
             at: clock::now(),
             started: self.bridge.started,
             ready: self.bridge.is_ready(),
+            lost_record: self.bridge.lost_record,
             everything_paused: paused.everything,
             paused_unknown: paused.unknown.into_iter().collect(),
             connections,

@@ -245,7 +245,8 @@ impl Session {
             if found.compared > 0 {
                 self.connection.agree();
             }
-            if !found.is_drift() && !self.has_gone_groups().await? {
+            let differs = found.is_drift() || found.groups_missing > 0;
+            if !differs && !self.has_gone_groups().await? {
                 let lost = self.lose(order).await?;
                 let found = Drifted {
                     applied: true,
@@ -317,13 +318,14 @@ impl Session {
     }
 }
 
-/// Sooner than usual where readings must agree before they are believed, and
-/// where there was nothing to compare yet.
+/// Sooner than usual where readings must agree before they are believed, where a group
+/// was written meanwhile, and where there was nothing to compare yet.
 fn until_next(found: &Drifted, every: Duration) -> Duration {
     if found.is_of_nothing() {
         return every.min(AFTER_NOTHING);
     }
-    let waits = found.shrunk.iter().any(|shrunk| !shrunk.is_believed());
+    let doubted = found.shrunk.iter().any(|shrunk| !shrunk.is_believed());
+    let waits = doubted || found.overtaken > 0;
     let apart = Duration::from_millis(drift::APART.unsigned_abs());
     if waits { every.min(apart) } else { every }
 }
@@ -355,5 +357,10 @@ mod tests {
             assert_eq!(until_next(&doubted, day), wait, "{now}");
             assert_eq!(until_next(&doubted, minute), minute);
         }
+        let overtaken = Drifted {
+            overtaken: 1,
+            ..compared
+        };
+        assert_eq!(until_next(&overtaken, day), apart);
     }
 }

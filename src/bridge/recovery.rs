@@ -54,6 +54,32 @@ fn guarded(setup: &Setup) -> Actor {
     }
 }
 
+/// Before anything is written: whether records are lost that were noted beside the
+/// store; the number of the last of them. Told whatever the guard says.
+pub(super) async fn tell_cut(
+    store: &dyn Store,
+    setups: &[Setup],
+    age: Age,
+) -> Result<Option<i64>, StoreError> {
+    if age != Age::Older {
+        return Ok(None);
+    }
+    let mut keys = Vec::with_capacity(setups.len());
+    for setup in setups {
+        keys.push(store.connection(&setup.name).await?);
+    }
+    let cut = store.tell_cut(keys, own()).await?;
+    if let Some(record) = cut {
+        tracing::error!(
+            record,
+            "this record of the audit was noted beside the store and is not in it any more: its \
+             end was cut off, or the store is an older copy; `drawbridge audit verify` goes on \
+             telling it"
+        );
+    }
+    Ok(cut)
+}
+
 /// Before the lanes of a connection start. Without the guard there is no
 /// recovery either, but for keys that may be of others.
 pub(super) async fn settle_in(

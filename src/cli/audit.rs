@@ -2,6 +2,7 @@
 //! handed on. Asks a running server, or opens the store itself.
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use super::{
     ConfigFile, Failed,
@@ -13,7 +14,7 @@ use crate::{
     bridge::events,
     store::{
         self, StoreError,
-        audit::{AuditRow, Walk},
+        audit::{AuditRow, CUT, Walk},
     },
 };
 
@@ -36,7 +37,8 @@ enum Act {
     /// Walk the whole chain and tell its head; exit status 1 if it is broken.
     ///
     /// A head is noted beside the store every ten seconds and when a server ends,
-    /// so that an end that was cut off is seen too. Whoever can write both can
+    /// so that an end that was cut off is seen too; a server that starts on such a
+    /// store records it, which is told from then on, but for a later --head. Whoever can write both can
     /// make them match: keep the head elsewhere, and with --head it is found again.
     Verify {
         /// A head that was told before, NUMBER:DIGEST, which must still be there.
@@ -135,6 +137,9 @@ async fn verify(config: &ConfigFile, head: Option<&str>) -> Result<(), Failed> {
     let noted = store::noted_head(&operator::store(config)?)?;
     let mut kept = noted.is_none();
     let mut walk = Walk::default();
+    // Of a head that is said to be known, only what came after it is news.
+    let known = wanted.as_ref().map_or(0, |(number, _)| *number);
+    let mut lost = None;
     loop {
         let after = walk.head().map_or(0, |(number, _)| number);
         let page = source.page(after).await?;
@@ -148,6 +153,9 @@ async fn verify(config: &ConfigFile, head: Option<&str>) -> Result<(), Failed> {
             })?;
             found |= walk.head() == wanted;
             kept |= walk.head() == noted;
+            if row.action == CUT && row.number > known {
+                lost = lost.or(Some(row.clone()));
+            }
         }
     }
     if !found {
@@ -164,6 +172,19 @@ async fn verify(config: &ConfigFile, head: Option<&str>) -> Result<(), Failed> {
             text: format!(
                 "the audit is broken: record {number} was noted beside the store and is not in it \
                  any more; its end was cut off, or the store is an older copy"
+            ),
+            status: 1,
+        });
+    }
+    if let Some(row) = lost {
+        let detail: Value = serde_json::from_str(&row.detail).unwrap_or_default();
+        let head = walk.head().unwrap_or_default();
+        return Err(Failed {
+            text: format!(
+                "the audit has lost its end once: record {} was noted beside the store and was not \
+                 in it at a later start, which record {} tells; its end was cut off, or the store \
+                 was an older copy. The chain is whole: `--head {}:{}` checks from here on",
+                detail["noted"], row.number, head.0, head.1
             ),
             status: 1,
         });

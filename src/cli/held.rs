@@ -99,7 +99,7 @@ pub(super) struct Recovery {
 
 #[derive(Debug, Subcommand)]
 enum RecoveryAct {
-    /// Say that they belong together: what was withheld is done now.
+    /// Say that they belong together: what was withheld is done now, or after `resume`.
     End {
         #[arg(long, value_name = "NAME")]
         connection: String,
@@ -228,10 +228,13 @@ impl Recovery {
         let server = Server::find(config)?;
         let path = format!("/recovery/{connection}/end");
         let told = app::command_runtime()?.block_on(server.post(&path, None))?;
-        let text = if told["ended"] == true {
-            "recovery has ended; what was withheld is being done"
-        } else {
-            "there was no recovery to end"
+        let text = match (told["ended"] == true, told["paused"] == true) {
+            (true, false) => "recovery has ended; what was withheld is being done",
+            (true, true) => {
+                "recovery has ended; all writes are stopped, so what was withheld is done after \
+                 `drawbridge resume`"
+            }
+            (false, _) => "there was no recovery to end",
         };
         Screen::new().line(Tone::Good, text);
         Ok(())

@@ -58,7 +58,9 @@ pub(super) async fn reject(operator: Entered, id: web::Path<String>) -> HttpResp
 
 pub(super) async fn end_recovery(operator: Entered, connection: web::Path<String>) -> HttpResponse {
     let ended = operator.0.end_recovery(&connection).await;
-    told(ended.map(|ended| json!({ "ended": ended })))
+    let stands = operator.0.reconciling(&connection);
+    let paused = stands.is_some_and(|it| it.paused);
+    told(ended.map(|ended| json!({ "ended": ended, "paused": paused })))
 }
 
 fn document(connection: &str, hold: &Hold) -> Value {

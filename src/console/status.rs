@@ -29,6 +29,7 @@ fn document(status: &Status) -> Value {
         "at": time(status.at),
         "started": time(status.started),
         "ready": status.ready,
+        "lostRecord": status.lost_record,
         "everythingPaused": status.everything_paused,
         "pausedUnknown": status.paused_unknown,
         "connections": connections,

@@ -75,6 +75,9 @@ pub struct ObservedAccount {
     /// A profile record is known to be there.
     #[serde(default)]
     pub record: bool,
+    /// A reconciliation has told that it is not there, and left it so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missed: bool,
     /// The last role that was known, where none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_before: Option<String>,

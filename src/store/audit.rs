@@ -28,6 +28,9 @@ pub struct AuditRow {
     pub chain: Option<String>,
 }
 
+/// The action of a row that tells that records before it were noted and are lost.
+pub const CUT: &str = "lose_records";
+
 /// What stands for the row before the first.
 pub const GENESIS: [u8; 32] = *b"drawbridge audit chain, format 1";
 

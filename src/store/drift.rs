@@ -50,6 +50,8 @@ pub struct Drifted {
     /// Such as are, or would be, no memberships any more because the
     /// application shows none.
     pub ended_here: u64,
+    /// Groups of which nothing was settled, as they were written meanwhile.
+    pub overtaken: u64,
     /// Groups that are not there any more, and memberships of theirs.
     pub groups_missing: u64,
     pub without_group: u64,
@@ -68,10 +70,11 @@ pub struct Drifted {
     pub accounts: u64,
     pub accounts_missing: u64,
     pub accounts_back: u64,
-    /// Users whose accounts are gone, and groups that are, with how many memberships: by
-    /// their ids, and not all of them where they are many.
-    pub accounts_gone: Vec<String>,
+    /// Groups that are gone, by their ids, with how many memberships; not all of them
+    /// where they are many.
     pub groups_gone: Vec<(String, u64)>,
+    /// Such that are gone, as it is noted of their users.
+    pub accounts_noted: u64,
     /// Of those, such as are too many to be ended again at once or are only
     /// told, and such as are protected.
     pub accounts_held: u64,
@@ -114,24 +117,16 @@ impl Drifted {
         self.details.push(group);
     }
 
-    /// What is gone there, whether an account or a group, is done with: it was ended
-    /// here as well, or is there again. Whether it was told.
-    pub fn settle(&mut self, id: &str) -> bool {
-        let (accounts, groups) = (self.accounts_gone.len(), self.groups_gone.len());
-        self.accounts_gone.retain(|it| it != id);
-        self.groups_gone.retain(|(group, memberships)| {
-            let is_settled = group == id;
-            if is_settled {
-                self.without_group = self.without_group.saturating_sub(*memberships);
-            }
-            !is_settled
-        });
-        let settled = |before: usize, now: usize| (before - now) as u64;
-        let accounts = settled(accounts, self.accounts_gone.len());
-        let groups = settled(groups, self.groups_gone.len());
-        self.accounts_missing = self.accounts_missing.saturating_sub(accounts);
-        self.groups_missing = self.groups_missing.saturating_sub(groups);
-        accounts + groups > 0
+    /// A group that is gone there is done with: it was deleted here as well, or is there
+    /// again. Whether it was told.
+    pub fn settle_group(&mut self, id: &str) -> bool {
+        let told = self.groups_gone.iter().position(|(group, _)| group == id);
+        let Some((_, memberships)) = told.map(|at| self.groups_gone.remove(at)) else {
+            return false;
+        };
+        self.without_group = self.without_group.saturating_sub(memberships);
+        self.groups_missing = self.groups_missing.saturating_sub(1);
+        true
     }
 
     /// Whether it is a checkpoint, to be gone on from.

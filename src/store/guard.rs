@@ -432,6 +432,13 @@ pub trait Guarding {
     /// Compares the database with what was noted beside it; `fresh` is its id
     /// if it has none yet.
     async fn age(&self, fresh: ResourceId, now: Millis) -> Result<Age, StoreError>;
+    /// Records of these connections that the audit has lost its end, where what was noted
+    /// beside it is not in it; returns the number of the record that was.
+    async fn tell_cut(
+        &self,
+        of: Vec<ConnectionKey>,
+        actor: Actor,
+    ) -> Result<Option<i64>, StoreError>;
     /// Notes beside the database how far it has come.
     async fn note_age(&self, now: Millis) -> Result<(), StoreError>;
     /// At start, before any lane: which application this is, and a doubt that

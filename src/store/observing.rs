@@ -1,6 +1,8 @@
 //! What is asked and kept when the application is read: by a reconciliation or by an
 //! import.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 
 use crate::{
@@ -55,6 +57,16 @@ pub trait Observing: Send + Sync {
         c: ConnectionKey,
         most: usize,
     ) -> Result<Vec<WithUnknown>, StoreError>;
+    /// A reading and a look later do not show it, so it is gone as if a call had told,
+    /// unless something of it is open or was written since. Returns the lanes that have
+    /// work because of it.
+    async fn lose_group(
+        &self,
+        group: GroupKey,
+        since: ImportMark,
+        reason: String,
+        actor: Actor,
+    ) -> Result<Vec<Lane>, StoreError>;
     /// Families of which a live group is here that is not known to be gone.
     async fn families(&self, c: ConnectionKey) -> Result<Vec<String>, StoreError>;
     /// One of these is gone, as an operator says: nobody has anything of it any more,
@@ -96,6 +108,13 @@ pub trait Observing: Send + Sync {
         c: ConnectionKey,
         shown: Vec<(String, String)>,
         actor: Actor,
+    ) -> Result<(), StoreError>;
+    /// Notes whose accounts are told as missing and left so, and of nobody else any
+    /// more. Whoever of them is asked for once more has the account made again.
+    async fn note_missed(
+        &self,
+        c: ConnectionKey,
+        missing: HashSet<UserKey>,
     ) -> Result<(), StoreError>;
     /// Notes who of a group is told as missing and left so, and of nobody else any more.
     /// Whoever asks for them once more has them put there again.

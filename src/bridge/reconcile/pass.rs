@@ -47,7 +47,8 @@ const GONE: &str =
     "the group is not there any more; it is never made again without being asked for";
 /// Of a family, as a credential may have lost it.
 const NOT_SHOWN: &str = "the application does not show the group, which proves nothing of it; who is in it stays as is known";
-const OVERTAKEN: &str = "it was written while this went on; a later reconciliation puts it right";
+const OVERTAKEN: &str = "it was written while this went on, or less than read_lag before; a later reconciliation puts it right, the next one by itself ten minutes later";
+const NO_ACCOUNT: &str = "whose account is gone is not put into it before the User is asked for again, which makes the account anew with its memberships";
 const PROTECTED: &str = "some of it is protected here and does not end because it is gone there; `drawbridge reconcile --apply --shrunk` accepts it";
 
 /// What is remembered of a group, how it differs, and who is there unasked.
@@ -59,8 +60,15 @@ struct Pass<'a> {
     /// What is written upstream after this was not seen by the first reading.
     since: ImportMark,
     found: Drifted,
+    /// The same for the group that is being read.
+    since_group: ImportMark,
     /// Of all groups.
     members: u64,
+    users: u64,
+    /// Whose accounts are not there any more.
+    without_account: HashSet<UserKey>,
+    /// Groups that are not listed any more.
+    unlisted: Vec<Reconcilable>,
     /// Who is in a group again whose access was ended by taking memberships away.
     back: HashMap<UserKey, ResourceId>,
     reads: Reads,
@@ -74,13 +82,19 @@ impl Session {
         let before = store.drifted(self.connection.key).await;
         let before = before.map_err(store_failed)?.unwrap_or_default();
         let since = store.import_mark(clock::now() - self.lag()).await;
+        let since = since.map_err(store_failed)?;
         let counts = store.counts(self.connection.key).await;
+        let counts = counts.map_err(store_failed)?;
         let applied = matches!(purpose, Purpose::Repair(_));
         let mut pass = Pass {
             session: self,
             purpose,
-            since: since.map_err(store_failed)?,
-            members: counts.map_err(store_failed)?.memberships,
+            since,
+            since_group: since,
+            members: counts.memberships,
+            users: counts.users,
+            without_account: HashSet::new(),
+            unlisted: Vec::new(),
             back: HashMap::new(),
             reads: Reads::after(applied && before.applied && before.goes_on()),
             failed: None,
@@ -137,7 +151,8 @@ impl Pass<'_> {
             let page = store.reconcilable(connection.key, after, PAGE).await;
             let page = page.map_err(store_failed)?;
             if page.is_empty() {
-                return self.look_again(aside).await;
+                self.look_again(aside).await?;
+                return self.lose_unlisted().await;
             }
             for group in page {
                 let listed = names.contains(&group.name);
@@ -191,8 +206,14 @@ impl Pass<'_> {
             let families = self.session.connection.upstream.has_families();
             let why = if families { NOT_SHOWN } else { GONE };
             self.gone(group, present, why).await?;
+            if !families {
+                self.unlisted.push(group.clone());
+            }
             return Ok(None);
         }
+        let (store, lag) = (&self.session.bridge.store, self.session.lag());
+        let since = store.import_mark(clock::now() - lag).await;
+        self.since_group = since.map_err(store_failed)?;
         let (pairs, drift, unasked) = match self.compare(group).await? {
             Ok(compared) => compared,
             Err(error) => return Ok(Some(error)),
@@ -251,7 +272,13 @@ impl Pass<'_> {
     ) -> Result<(), Failure> {
         self.found.missing += drift.missing.len() as u64;
         self.found.gone += drift.gone.len() as u64;
-        let (settled, mut held) = self.believed(group.group, &drift);
+        let (mut settled, mut held) = self.believed(group.group, &drift);
+        if self.session.connection.policy.drift == DriftPolicy::Repair {
+            let all = settled.missing.len();
+            let has_account = |user: &UserKey| !self.without_account.contains(user);
+            settled.missing.retain(has_account);
+            held = held.or((settled.missing.len() < all).then_some(NO_ACCOUNT));
+        }
         let mut left = drift.len() - settled.len();
         if !self.repairs() {
             left = drift.len();
@@ -259,6 +286,7 @@ impl Pass<'_> {
             let (of, repaired) = (settled.len(), self.settle(group, settled).await?);
             if repaired.overtaken {
                 (left, held) = (left + of, Some(OVERTAKEN));
+                self.found.overtaken += 1;
             } else if repaired.protected > 0 {
                 (left, held) = (left + repaired.protected, Some(PROTECTED));
             }

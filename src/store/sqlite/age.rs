@@ -26,10 +26,15 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{
+    plan::state::ConnectionKey,
     scim::resource::ResourceId,
-    store::{Age, Millis, StoreError, audit::hex},
+    store::{
+        Actor, Age, Millis, StoreError,
+        audit::{CUT, hex},
+    },
 };
 
 use super::{
@@ -192,6 +197,33 @@ fn has(db: &Connection, note: &Note) -> Result<bool> {
     }
     let there = audit::chain_at(db, note.audit)?;
     Ok(note.chain.is_none() || note.chain == there)
+}
+
+/// See [`crate::store::Store::tell_cut`]. The next note matches again, so that only the
+/// record tells of it then.
+pub(super) fn tell_cut(
+    db: &Connection,
+    path: &Path,
+    of: &[ConnectionKey],
+    actor: &Actor,
+) -> Result<Option<i64>> {
+    let id: Option<ResourceId> = db
+        .prepare_cached("SELECT id FROM identity")?
+        .query_row([], |row| id_at(row, 0))
+        .optional()?;
+    let note = read(path)?.map(|beside| beside.note);
+    let Some(note) = note.filter(|note| Some(note.store) == id) else {
+        return Ok(None);
+    };
+    if has(db, &note)? {
+        return Ok(None);
+    }
+    let (last, _) = audit::head(db)?;
+    let detail = json!({ "noted": note.audit, "last": last });
+    for connection in of {
+        audit::record(db, connection.0, actor, CUT, None, &detail)?;
+    }
+    Ok(Some(note.audit))
 }
 
 /// Notes how far the database has come, if that is news or the note is a

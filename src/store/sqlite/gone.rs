@@ -25,8 +25,8 @@ use super::{
     fault::Result,
     found,
     groups::{self, Group},
-    lanes,
-    reconcile::reconcilable_at,
+    lanes, late,
+    reconcile::{self, reconcilable_at},
     recovery,
     users::{self, User},
     withdrawal::{Withdrawal, withdrawn},
@@ -229,6 +229,42 @@ pub(super) fn groups_after(
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let rows = select.query_map(params![connection, after, most], reconcilable_at)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// See [`crate::store::Store::lose_group`]. What is open tells of itself what has become
+/// of the group, and one that has an id there is not made anew for being asked for.
+pub(super) fn lose(
+    db: &Connection,
+    key: GroupKey,
+    since: i64,
+    reason: &str,
+    actor: &Actor,
+) -> Result<Vec<Lane>> {
+    let Some(mut group) = groups::by_key(db, key.0)? else {
+        return Ok(Vec::new());
+    };
+    let at_rest = group.existence == Existence::Present
+        && group.tombstone.is_none()
+        && group.read_only.is_none()
+        && group.refused.is_none()
+        && group.family.is_none()
+        && group.id_known.is_none()
+        && !group.dirty();
+    let open = "SELECT 1 FROM memberships INDEXED BY memberships_open
+         WHERE group_key = ?1 AND desired <> observed AND (desired = 0 OR observed = 2)";
+    if !at_rest
+        || reconcile::was_turned(db, &group, since)?
+        || late::may_land_in(db, group.key)?
+        || db.prepare_cached(open)?.exists([group.key])?
+    {
+        return Ok(Vec::new());
+    }
+    let left = note(db, &mut group, reason, actor.at)?;
+    group.seq += 1;
+    groups::save(db, &group)?;
+    let (detail, id) = (json!({ "gone": true }), Some(group.id));
+    audit::record(db, group.connection, actor, "drift", id, &detail)?;
+    lanes::finish_all(db, left)
 }
 
 /// It may be there again.

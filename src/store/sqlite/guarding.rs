@@ -141,6 +141,18 @@ impl Guarding for Sqlite {
         Ok(write.await?)
     }
 
+    async fn tell_cut(
+        &self,
+        of: Vec<ConnectionKey>,
+        actor: Actor,
+    ) -> Result<Option<i64>, StoreError> {
+        let path = self.path.clone();
+        let write = self
+            .writer
+            .write(move |db| age::tell_cut(db, &path, &of, &actor));
+        Ok(write.await?)
+    }
+
     async fn note_age(&self, now: Millis) -> Result<(), StoreError> {
         let path = self.path.clone();
         let read = move |db: &rusqlite::Connection| age::note(db, &path, now);

@@ -1,7 +1,7 @@
 //! The contract of whoever reads the application, joined to the statements as
 //! [`super::Sqlite`] joins the rest.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -77,6 +77,19 @@ impl Observing for Sqlite {
         Ok(self.readers.read_apart(read).await?)
     }
 
+    async fn lose_group(
+        &self,
+        group: GroupKey,
+        since: ImportMark,
+        reason: String,
+        actor: Actor,
+    ) -> Result<Vec<Lane>, StoreError> {
+        let write = self
+            .writer
+            .write(move |db| gone::lose(db, group, since.0, &reason, &actor));
+        Ok(write.await?)
+    }
+
     async fn lose_family(
         &self,
         c: ConnectionKey,
@@ -135,6 +148,21 @@ impl Observing for Sqlite {
         let write = self
             .writer
             .write(move |db| reconcile::learn_ids(db, c.0, &shown, &actor));
+        Ok(write.await?)
+    }
+
+    async fn note_missed(
+        &self,
+        c: ConnectionKey,
+        missing: HashSet<UserKey>,
+    ) -> Result<(), StoreError> {
+        let noted = move |db: &Connection| reconcile::missed(db, c.0);
+        if self.readers.read_apart(noted).await? == missing {
+            return Ok(());
+        }
+        let write = self
+            .writer
+            .write(move |db| reconcile::note_missed(db, c.0, &missing));
         Ok(write.await?)
     }
 

@@ -220,6 +220,41 @@ pub(super) fn accounts_after(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+const MISSED: &str = "FROM users WHERE connection = ?1 AND tombstone IS NULL AND wants = 1
+     AND existence = 1 AND observed ->> '$.missed' = 1";
+
+/// Whose accounts are told as missing and left so.
+pub(super) fn missed(db: &Connection, connection: i64) -> Result<HashSet<UserKey>> {
+    let mut select = db.prepare_cached(&format!("SELECT key {MISSED}"))?;
+    let keys = select.query_map([connection], |row| row.get(0).map(UserKey))?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Notes that of these, and of nobody else any more.
+pub(super) fn note_missed(
+    db: &Connection,
+    connection: i64,
+    missing: &HashSet<UserKey>,
+) -> Result<()> {
+    let noted = missed(db, connection)?;
+    for key in noted.symmetric_difference(missing) {
+        let is_missing = missing.contains(key);
+        let at_rest = |user: &User| {
+            user.account.active
+                && user.observed.existence == Existence::Present
+                && user.unsure == 0
+                && user.tombstone.is_none()
+        };
+        if let Some(mut user) = users::by_key(db, key.0)?
+            && (at_rest(&user) || !is_missing)
+        {
+            user.observed.missed = is_missing;
+            users::save(db, &user)?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes what was found of one group: what was asked for is wanted again, or
 /// with `accept` is not asked for any more; what was only found is forgotten,
 /// but not of whom or what is protected (reliability: I-24).
@@ -432,6 +467,16 @@ pub(super) fn kept(db: &Connection, connection: i64) -> Result<Option<Drifted>> 
     let Ok(mut drifted) = serde_json::from_str::<Drifted>(&state) else {
         return Ok(None);
     };
+    if drifted.accounts_noted > 0 {
+        let sql = format!("SELECT count(*) {MISSED}");
+        let missed: i64 = db
+            .prepare_cached(&sql)?
+            .query_row([connection], |row| row.get(0))?;
+        let asked = drifted
+            .accounts_noted
+            .saturating_sub(missed.cast_unsigned());
+        drifted.accounts_missing = drifted.accounts_missing.saturating_sub(asked);
+    }
     if drifted.left > 0 {
         let put_back = noted.saturating_sub(noted_missing(db, connection)?);
         let put_back = u64::try_from(put_back).unwrap_or(0);
@@ -440,8 +485,8 @@ pub(super) fn kept(db: &Connection, connection: i64) -> Result<Option<Drifted>> 
     Ok(Some(drifted))
 }
 
-/// A user or group that the last one may have told as gone is done with.
-pub(super) fn settle(db: &Connection, connection: i64, id: ResourceId) -> Result<()> {
+/// A group that the last one may have told as gone is done with.
+pub(super) fn settle_gone(db: &Connection, connection: i64, id: ResourceId) -> Result<()> {
     let id = id.to_string();
     let kept: Option<String> = db
         .prepare_cached(
@@ -453,7 +498,7 @@ pub(super) fn settle(db: &Connection, connection: i64, id: ResourceId) -> Result
     else {
         return Ok(());
     };
-    if drifted.settle(&id) {
+    if drifted.settle_group(&id) {
         db.prepare_cached("UPDATE reconciliations SET state = ?2 WHERE connection = ?1")?
             .execute(params![connection, serde_json::to_string(&drifted)?])?;
     }

@@ -232,10 +232,6 @@ pub(super) fn end(
     if learned.recreated || !was_there && user.observed.existence == Existence::Present {
         sharing::want_again(db, &user, known_as.as_deref(), at)?;
     }
-    let is_there = user.observed.existence == Existence::Present;
-    if learned.recreated || was_there != is_there {
-        reconcile::settle(db, user.connection, user.id)?;
-    }
     audit::close_intent(db, LANE, user.key)?;
     let mut detail =
         json!({ "settled": learned.settled, "refused": refused, "recreated": learned.recreated });

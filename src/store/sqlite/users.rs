@@ -170,6 +170,17 @@ impl User {
         seeks
     }
 
+    /// Whose account was told as missing is looked for, and has it made again, as the
+    /// user is asked for once more. Whether that is so.
+    fn asks_for_missed(&mut self) -> bool {
+        let missed = std::mem::take(&mut self.observed.missed);
+        let asks = missed && self.account.active && self.tombstone.is_none();
+        if asks {
+            self.unsure = self.unsure.max(2);
+        }
+        asks
+    }
+
     /// There is, or was, an account that is known to be the user's.
     fn linked(&self) -> bool {
         self.upstream_id.is_some()

@@ -34,12 +34,24 @@ impl Pass<'_> {
         again.truncate(Drifted::SHOWN);
         self.found.users_again = again;
         self.found.accounts_missing = missing.len() as u64;
-        let gone = missing.values().map(ToString::to_string);
-        self.found.accounts_gone = gone.take(Drifted::SHOWN).collect();
+        let missing: HashSet<UserKey> = missing.into_keys().collect();
+        self.note_missed(&missing).await?;
+        self.without_account = missing;
         self.found.accounts_back = 0;
         (self.found.accounts_held, self.found.accounts_protected) = (0, 0);
         self.found.back.clear();
         self.end_again(back).await
+    }
+
+    /// Whoever is asked for again has the account made again.
+    async fn note_missed(&mut self, missing: &HashSet<UserKey>) -> Result<(), Failure> {
+        if self.purpose == Purpose::Look || self.only_shown() {
+            return Ok(());
+        }
+        let (store, c) = (&self.session.bridge.store, self.session.connection.key);
+        let noted = store.note_missed(c, missing.clone()).await;
+        self.found.accounts_noted = missing.len() as u64;
+        noted.map_err(store_failed)
     }
 
     /// Access that was ended here and is there again, as an account or, where none

@@ -54,7 +54,9 @@ impl Pass<'_> {
         let accepts = self.session.connection.policy.drift == DriftPolicy::Accept;
         let ends = drift.gone.len() + if accepts { drift.missing.len() } else { 0 };
         let in_all = self.found.ended_here + ends as u64;
-        let too_much = ends > 0 && (drift.emptied || drift::is_doubtful(in_all, self.members));
+        let stopped = accepts && self.stops(ends as u64, drift.there as u64, in_all);
+        let doubtful = drift.emptied || drift::is_doubtful(in_all, self.members);
+        let too_much = ends > 0 && (doubtful || stopped);
         let agreed = !(drift.shrunk || too_much) || self.is_agreed(group, drift);
         if agreed {
             self.found.ended_here = in_all;
@@ -71,6 +73,13 @@ impl Pass<'_> {
             };
             (missing, Some(TOO_MUCH))
         }
+    }
+
+    /// Whether the guard rails would stop it as a request, of so many in a group.
+    fn stops(&self, ends: u64, of: u64, in_all: u64) -> bool {
+        let guard = &self.session.connection.policy.guard;
+        guard.enabled
+            && (ends > guard.group_removals.most(of) || in_all > guard.removals.most(self.users))
     }
 
     /// Whether enough readings showed the same, or an operator says so.
@@ -99,7 +108,7 @@ impl Pass<'_> {
         };
         let store = &self.session.bridge.store;
         let repaired = store
-            .settle_drift(group.group, self.since, drift, how, self.actor())
+            .settle_drift(group.group, self.since_group, drift, how, self.actor())
             .await;
         repaired.map_err(store_failed)
     }

@@ -5,7 +5,10 @@ use std::collections::HashSet;
 
 use super::{Failure, GONE, GroupDrift, PAGE, Pass, Purpose, Reconcilable, Unasked, store_failed};
 use crate::{
-    plan::{drift::Pair, state::GroupKey},
+    plan::{
+        drift::{self, Pair},
+        state::GroupKey,
+    },
     store::{Drifted, DriftedGroup},
 };
 
@@ -59,6 +62,36 @@ impl Pass<'_> {
         }
         let nothing = (&GroupDrift::default(), Unasked::default());
         self.tell(group, &[], nothing, Some(why));
+        Ok(())
+    }
+
+    /// What a look later than a reading can lag does not show either is gone as what a
+    /// call has found gone, and made again as that. Not many at once, which are rather
+    /// a list that was cut off.
+    pub(super) async fn lose_unlisted(&mut self) -> Result<(), Failure> {
+        let unlisted = std::mem::take(&mut self.unlisted);
+        let doubtful = drift::is_doubtful(unlisted.len() as u64, self.found.groups);
+        if unlisted.is_empty() || !self.repairs() || self.only_shown() || doubtful {
+            return Ok(());
+        }
+        self.until_a_read_cannot_lag().await;
+        let upstream = &self.session.connection.upstream;
+        let app = &upstream.capabilities().application;
+        for group in unlisted {
+            // What cannot be looked at now stays as it is told.
+            if !matches!(upstream.group(&group.name).await, Ok(None)) {
+                continue;
+            }
+            let reason = format!(
+                "{app} does not have the group {:?} any more; whoever asks for somebody in it has \
+                 it made again, with all of its members",
+                group.name
+            );
+            let store = &self.session.bridge.store;
+            let lanes = store.lose_group(group.group, self.since, reason, self.actor());
+            let lanes = lanes.await.map_err(store_failed)?;
+            self.session.connection.lanes.kick_all(lanes);
+        }
         Ok(())
     }
 

@@ -92,7 +92,7 @@ pub(in super::super) fn end(
         (None, None) => {}
     }
     if learned.existence.is_some_and(|it| it != Existence::Unknown) {
-        reconcile::settle(db, group.connection, group.id)?;
+        reconcile::settle_gone(db, group.connection, group.id)?;
     }
     let named = naming::learn(db, &mut group, learned, at)?;
     // It was the members who were named, perhaps, and not the group: those whose

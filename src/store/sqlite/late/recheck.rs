@@ -212,12 +212,14 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
     let nameable = |user: &User| user.account_key.is_some() && !user.never_there();
     if needless {
         if row.family.is_none() && users::by_key(db, user)?.is_some_and(|it| nameable(&it)) {
-            // What is still to be said may be refused, and is then as unclear.
+            // What is still to be said may be refused, and is then as unclear. Of who is
+            // withdrawn and out nothing is, though it stays desired.
             db.prepare_cached(
                 "UPDATE memberships SET observed = 2
-                 WHERE group_key = ?1 AND user_key = ?2 AND desired <> observed",
+                 WHERE group_key = ?1 AND user_key = ?2 AND desired <> observed
+                   AND observed <> ?3",
             )?
-            .execute([group, user])?;
+            .execute([group, user, i64::from(wanted)])?;
         }
         return Ok(None);
     }

@@ -177,6 +177,29 @@ async fn what_was_asked_for_during_the_turn_finds_it_out_by_itself() {
 }
 
 #[tokio::test]
+async fn one_that_a_reconciliation_does_not_show_is_gone_as_one_that_a_turn_found_gone() {
+    let it = Gone::settled().await;
+    let store = &it.scene.store;
+    let since = store.import_mark(i64::MAX).await.unwrap();
+    let lose = async |since| {
+        let lost = store.lose_group(it.group.key, since, "it is gone".into(), actor());
+        lost.await.unwrap()
+    };
+    assert_eq!(lose(ImportMark(0)).await, [], "written since");
+    assert_eq!(it.gone().await, 0);
+    it.members(MemberChange::Remove, &[0]).await;
+    assert_eq!(lose(since).await, [], "its turn finds that out");
+    assert_eq!(it.gone().await, 0);
+    it.members(MemberChange::Add, &[0]).await;
+    it.scene.confirm_group(&it.group).await;
+    let since = store.import_mark(i64::MAX).await.unwrap();
+    assert_eq!(lose(since).await, []);
+    it.rests_with(&[0, 1, 2]).await;
+    assert!(it.members(MemberChange::Add, &[1]).await.dirty);
+    it.is_made_with(&[0, 1, 2]).await;
+}
+
+#[tokio::test]
 async fn one_that_is_shown_again_is_looked_after_once() {
     let it = Gone::by_a_turn().await;
     let store = &it.scene.store;

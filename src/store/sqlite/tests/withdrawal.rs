@@ -235,6 +235,37 @@ async fn what_may_land_late_is_judged_by_what_is_wanted_of_who_is_withdrawn() {
 }
 
 #[tokio::test]
+async fn a_removal_that_got_no_answer_and_was_confirmed_since_stays_confirmed() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    scene.set_active(&ann, "ann", false).await;
+    scene.withdraw(ann.key).await;
+    let turn = scene.begin(dev.key).await;
+    let removal = Operation::RemoveMembers {
+        group: "dev".into(),
+        members: turn.work.removes.clone(),
+    };
+    let learned = GroupLearned {
+        calls: vec![(removal, UNANSWERED.into(), 1.into())],
+        ..GroupLearned::default()
+    };
+    scene.end(&turn, learned).await;
+    let turn = scene.begin(dev.key).await;
+    assert_eq!(names(&turn.work.removes), [ann.key], "sent once more");
+    scene.end(&turn, absent(ann.key)).await;
+    assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
+    for due in [(i64::MIN, 10_000), (10_000, i64::MIN)] {
+        let recheck = scene.store.recheck_late(scene.c, due, 20_000, 0);
+        assert_eq!(recheck.await.unwrap(), []);
+        assert_eq!(scene.pending().await, 0, "nothing is open: {due:?}");
+        assert!(scene.idle(dev.key).await);
+    }
+    let counts = scene.store.counts(scene.c).await.unwrap();
+    assert_eq!(counts.unsettled.memberships, 0, "the doubt is over");
+}
+
+#[tokio::test]
 async fn a_deleted_user_is_forgotten_when_the_last_membership_has_gone_and_not_before() {
     let scene = Scene::new().await;
     let ann = scene.member("ann").await;

@@ -91,7 +91,8 @@ pub(in super::super) fn change(
         // Another attempt, so that who asks now is not answered with the last one.
         user.version += i64::from(refused);
         let again = withdrawal::ask_again(db, &mut user)? | user.seek(UNJUDGED);
-        if refused | again | std::mem::take(&mut user.staged) {
+        let missed = user.asks_for_missed();
+        if refused | again | missed | std::mem::take(&mut user.staged) {
             save(db, &user)?;
         }
         let groups = if user.account.active {
@@ -211,6 +212,7 @@ pub(in super::super) fn put(
     } else if moved {
         user.seek(UNJUDGED);
     }
+    user.asks_for_missed();
     save_attributes(db, user, &row.attributes)?;
     save(db, user)
 }

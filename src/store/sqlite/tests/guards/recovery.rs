@@ -153,10 +153,17 @@ async fn an_older_copy_another_database_and_a_lost_note_are_seen() {
     let ahead = noted.replace("\"audit\":1", "\"audit\":2");
     std::fs::write(&note, ahead).unwrap();
     assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::Older));
-    // Seen until it is noted anew.
+    // Seen until it is noted anew, and recorded.
     assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::Older));
+    let lost = async || scene.store.tell_cut(vec![scene.c], actor()).await;
+    assert_eq!(lost().await, Ok(Some(2)));
+    let rows = scene.store.audit(0, 10).await.unwrap();
+    let last = rows.last().unwrap();
+    assert_eq!(last.action, crate::store::audit::CUT);
+    assert_eq!(last.detail, r#"{"last":1,"noted":2}"#);
     scene.store.note_age(0).await.unwrap();
     assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::AsItWas));
+    assert_eq!(lost().await, Ok(None));
     std::fs::remove_file(&note).unwrap();
     assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::Unknown));
     std::fs::write(&note, &noted).unwrap();
