@@ -160,7 +160,7 @@ async fn an_older_copy_another_database_and_a_lost_note_are_seen() {
     let rows = scene.store.audit(0, 10).await.unwrap();
     let last = rows.last().unwrap();
     assert_eq!(last.action, crate::store::audit::CUT);
-    assert_eq!(last.detail, r#"{"last":1,"noted":2}"#);
+    assert_eq!(last.detail, r#"{"noted":2,"last":1}"#);
     scene.store.note_age(0).await.unwrap();
     assert_eq!(scene.store.age(id(1), 0).await, Ok(Age::AsItWas));
     assert_eq!(lost().await, Ok(None));
