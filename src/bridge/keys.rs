@@ -170,7 +170,7 @@ impl<'a> Shown<'a> {
             same_groups: HashMap::new(),
         };
         let ids_stay = upstream.keeps_ids(former);
-        for user in users {
+        for user in users.iter().filter(|user| !user.unreadable) {
             match upstream.former_account(former, user) {
                 Some(account) => {
                     let account = account.to_lowercase();
@@ -184,7 +184,7 @@ impl<'a> Shown<'a> {
                 shown.by_id.insert(id, user);
             }
         }
-        for group in groups {
+        for group in groups.iter().filter(|group| !group.unreadable) {
             match upstream.former_group(former, group) {
                 Some(name) => shown.by_name.entry(name).or_default().push(group),
                 None => {

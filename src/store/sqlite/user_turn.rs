@@ -17,7 +17,7 @@ use super::{
     fault::Result,
     given_back, holdings, keys, lanes,
     late::{self, Sent},
-    leaving, linked, offered, reconcile, seats, sharing, unasked,
+    leaving, linked, offered, seats, sharing, unasked,
     users::{self, SOUGHT, UNJUDGED, User},
     withdrawal::{self, Withdrawal},
 };

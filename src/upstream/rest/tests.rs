@@ -386,7 +386,10 @@ fn what_was_known_by_something_else_is_told_by_the_same_places() {
     let (by_name, by_id) = (by(&[]), by(&[ids, create]));
     let former = |it: &Arc<dyn Upstream>| format!("Acme x, {}", it.known_by().unwrap());
     let row = serde_json::json!({ "id": "1", "key": "k", "name": "2", "title": "t" });
-    let group = |changes: &[(&str, &str)]| answers::group(&row, &with(changes).group).unwrap();
+    let group = |changes: &[(&str, &str)]| {
+        let groups = answers::groups(std::slice::from_ref(&row), &with(changes).group).unwrap();
+        groups.all.into_iter().next().unwrap()
+    };
     for (now, of, shown, told) in [
         (&by_id, &by_name, group(&[ids, create]), Some("2")),
         (&by_name, &by_id, group(&[]), Some("1")),
