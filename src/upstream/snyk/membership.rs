@@ -28,8 +28,6 @@ use crate::{
 const LOOKS: usize = 2;
 /// So often an addition is sent that is answered 404.
 const FINDS: usize = 2;
-/// After which a pair is sent again whose Group is to go on as another role.
-const SOON: Duration = Duration::from_millis(100);
 /// Why it is given up.
 const NOT_FOUND: &str = "Snyk answers that it does not find the user or the role, although it has \
     shown the user to the bridge, and the Snyk Group is there; ask again later";
@@ -118,25 +116,6 @@ impl Snyk {
             Some(name) => self.made_anew_role(pair, &name).await,
             None => not_configured(),
         })
-    }
-
-    /// Why a pair of a role that was made anew is left as it is: its Group goes on as the
-    /// new role where the configuration means that, which a reading of all tells.
-    async fn made_anew_role(&self, pair: Pair<'_>, role: &str) -> UpstreamError {
-        let (group, own) = (pair.group, pair.own);
-        if self.families.may_be_remade(group, own)
-            && !self.families.is_remade(group, own)
-            && let Err(error) = self.read_all(group).await
-        {
-            return self.stays_for(group, only_looked(error));
-        }
-        if self.families.is_remade(group, own) {
-            return UpstreamError::Later {
-                after: Some(SOON),
-                reason: "the role was made anew in Snyk, and the Group goes on as that".into(),
-            };
-        }
-        made_anew(group, role, self.families.stays(group, own).as_deref())
     }
 
     /// What an addition comes to that Snyk answers with 404. The Snyk Group may not be
@@ -572,18 +551,6 @@ fn not_configured() -> UpstreamError {
     }
 }
 
-/// Why somebody is neither given nor rid of a role that is another one now.
-fn made_anew(group: &str, role: &str, stays: Option<&str>) -> UpstreamError {
-    let why = stays.map_or_else(String::new, |why| format!(" ({why})"));
-    UpstreamError::Barred {
-        reason: format!(
-            "the role {role:?} of the Snyk Group {group} is another one now, and this Group stands for \
-             the one before{why}; ask for the user in the Group that stands for it now, or change their \
-             role in Snyk"
-        ),
-    }
-}
-
 /// Why somebody's role is not changed.
 fn strange(role: &str) -> UpstreamError {
     UpstreamError::Barred {
@@ -602,7 +569,8 @@ pub(super) fn outcome(who: &Principal, end: MemberOutcome) -> Outcome {
     }
 }
 
-fn only_looked(error: UpstreamError) -> UpstreamError {
+/// Nothing was written by it.
+pub(super) fn only_looked(error: UpstreamError) -> UpstreamError {
     match error {
         UpstreamError::Unknown { reason } => later(&reason),
         UpstreamError::Missing { .. } => later(NOT_SHOWN),

@@ -3,9 +3,20 @@
 //! SCIM Group goes on as that: told by a whole reading that shows the one and not the
 //! other, and done by the engine, in the store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use super::roles::is_same_name;
+use super::{
+    Snyk,
+    membership::{Pair, only_looked},
+    roles::is_same_name,
+};
+use crate::upstream::UpstreamError;
+
+/// After which a pair is sent again whose Group is to go on as another role.
+const SOON: Duration = Duration::from_millis(100);
 
 /// By the id of the role that is gone.
 #[derive(Debug, Clone, Default)]
@@ -93,5 +104,38 @@ impl Remade {
         if let Some(one) = self.0.get_mut(id) {
             one.end = stays.map_or(End::Moved, |why| End::Stays(why.to_owned()));
         }
+    }
+}
+
+impl Snyk {
+    /// Why a pair of a role that was made anew is left as it is: its Group goes on as the
+    /// new role where the configuration means that, which a reading of all tells.
+    pub(super) async fn made_anew_role(&self, pair: Pair<'_>, role: &str) -> UpstreamError {
+        let (group, own) = (pair.group, pair.own);
+        if self.families.may_be_remade(group, own)
+            && !self.families.is_remade(group, own)
+            && let Err(error) = self.read_all(group).await
+        {
+            return self.stays_for(group, only_looked(error));
+        }
+        if self.families.is_remade(group, own) {
+            return UpstreamError::Later {
+                after: Some(SOON),
+                reason: "the role was made anew in Snyk, and the Group goes on as that".into(),
+            };
+        }
+        made_anew(group, role, self.families.stays(group, own).as_deref())
+    }
+}
+
+/// Why somebody is neither given nor rid of a role that is another one now.
+fn made_anew(group: &str, role: &str, stays: Option<&str>) -> UpstreamError {
+    let why = stays.map_or_else(String::new, |why| format!(" ({why})"));
+    UpstreamError::Barred {
+        reason: format!(
+            "the role {role:?} of the Snyk Group {group} is another one now, and this Group stands for \
+             the one before{why}; ask for the user in the Group that stands for it now, or change their \
+             role in Snyk"
+        ),
     }
 }
