@@ -9,13 +9,29 @@ use crate::{
     store::{Actor, Keyed, Keys, NewKey, StoreError, Why},
 };
 
-use super::{Sqlite, audit, fault::Result, naming, row::id_at, users};
+use super::{
+    Sqlite, audit,
+    fault::Result,
+    naming,
+    owners::{self, Kind},
+    row::id_at,
+    users,
+};
 
 /// Whether it is open, or nobody has confirmed yet what an import has told of it.
 pub(super) fn are_open(db: &Connection, connection: i64) -> Result<bool> {
     Ok(db
         .prepare_cached("SELECT 1 FROM connections WHERE key = ?1 AND recovery = ?2")?
         .exists(params![connection, Why::OtherKeys.as_str()])?)
+}
+
+/// Whether it is of another connection to the same application.
+pub(super) fn are_open_elsewhere(db: &Connection, site: &str, connection: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM connections WHERE site = ?1 AND key <> ?2 AND recovery = ?3",
+        )?
+        .exists(params![site, connection, Why::OtherKeys.as_str()])?)
 }
 
 fn fingerprint(db: &Connection, connection: i64) -> Result<Option<String>> {
@@ -67,6 +83,7 @@ fn learn(
     if keys.is_empty() {
         return Ok(());
     }
+    owners::rename(db, connection, &renamed(db, keys)?)?;
     let mut no_account = db.prepare_cached("UPDATE users SET account_key = NULL WHERE key = ?1")?;
     let mut group_name =
         db.prepare_cached("UPDATE groups SET upstream_name = ?2 WHERE key = ?1")?;
@@ -102,6 +119,28 @@ fn learn(
     let detail = json!({ "keys": keys.len() });
     audit::record(db, connection, actor, "learn_keys", None, &detail)?;
     Ok(())
+}
+
+/// The former names, and those of now.
+fn renamed(db: &Connection, keys: &[NewKey]) -> Result<Vec<(Kind, String, String)>> {
+    let mut account = db.prepare_cached("SELECT account_key FROM users WHERE key = ?1")?;
+    let mut group = db.prepare_cached("SELECT upstream_name FROM groups WHERE key = ?1")?;
+    let mut names = Vec::new();
+    for key in keys {
+        let (kind, former, name) = match key {
+            NewKey::User(user, Some(name), _) => {
+                let former = account.query_row([user.0], |row| row.get(0));
+                (Kind::Account, former.optional()?.flatten(), name)
+            }
+            NewKey::Group(key, Some(name)) => {
+                let former = group.query_row([key.0], |row| row.get(0));
+                (Kind::Group, former.optional()?, name)
+            }
+            NewKey::User(..) | NewKey::Group(..) => continue,
+        };
+        names.extend(former.map(|former: String| (kind, former, name.clone())));
+    }
+    Ok(names)
 }
 
 #[async_trait]

@@ -17,7 +17,7 @@ use crate::{
     store::{Elsewhere, Lane, Place, Sharing, Site, StoreError},
 };
 
-use super::{Sqlite, askers, fault::Result, groups::Group, row::id_at, seats, sharing};
+use super::{Sqlite, askers, fault::Result, groups::Group, keys, row::id_at, seats, sharing};
 
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
@@ -93,6 +93,8 @@ fn claim(db: &Connection, connection: i64, kind: Kind, name: &str) -> Result<()>
     match owner(db, &site, kind, name)? {
         Some(owner) if owner == connection => Ok(()),
         Some(owner) if is_kept(db, owner, kind, name)? => Err(elsewhere(kind).into()),
+        // What that looks after may have this name.
+        _ if keys::are_open_elsewhere(db, &site, connection)? => Err(elsewhere(kind).into()),
         _ => take(db, &site, kind, name, connection),
     }
 }
@@ -105,6 +107,36 @@ pub(super) fn owner(db: &Connection, site: &str, kind: Kind, name: &str) -> Resu
         )?
         .query_row(params![site, kind.code(), name], |row| row.get(0))
         .optional()?)
+}
+
+/// What a connection looks after has another name by now: the former one, and that.
+pub(super) fn rename(
+    db: &Connection,
+    connection: i64,
+    names: &[(Kind, String, String)],
+) -> Result<()> {
+    let mut end = db.prepare_cached(
+        "DELETE FROM owners WHERE connection = ?1 AND kind = ?2 AND name = ?3
+         RETURNING site, taken",
+    )?;
+    let mut begin = db.prepare_cached(
+        "INSERT OR IGNORE INTO owners (site, kind, name, connection, taken)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let mut had = Vec::new();
+    // Two may have changed names.
+    for (kind, former, name) in names {
+        let owned = end.query_map(params![connection, kind.code(), former], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+        })?;
+        for owned in owned {
+            had.push((owned?, kind.code(), name));
+        }
+    }
+    for ((site, taken), kind, name) in had {
+        begin.execute(params![site, kind, name, connection, taken])?;
+    }
+    Ok(())
 }
 
 /// What a connection asked to be made, and what is not there by that, is nobody's.

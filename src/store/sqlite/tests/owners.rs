@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     plan::state::Family,
     scim::error::Problem,
-    store::{Elsewhere, FoundGroup, Site},
+    store::{Elsewhere, FoundGroup, NewKey, Site, Why},
 };
 
 fn site(accounts: bool) -> Option<Site> {
@@ -330,4 +330,45 @@ async fn the_end_of_a_user_leaves_what_was_only_found_in_another_ones_group() {
         .store
         .delete_user(other, here.resource.id, always(), actor());
     assert_eq!(gone.await.unwrap().groups, [own.key]);
+}
+
+#[tokio::test]
+async fn what_a_connection_looks_after_stays_its_own_under_a_new_name() {
+    let (scene, other) = pair(true).await;
+    let one = make(&scene, scene.c, "1").await.unwrap();
+    scene.confirm_group(&one).await;
+    let two = make(&scene, scene.c, "2").await.unwrap();
+    scene.confirm_group(&two).await;
+    let ann = member(&scene, other, "ann").await;
+    let (by_name, by_id) = ("app, by name", "app, by id");
+    for c in [scene.c, other] {
+        let settle = |name: &str, doubt| {
+            let store = &scene.store;
+            store.settle_in(c, name.to_owned(), doubt, true, actor())
+        };
+        settle(by_name, None).await.unwrap();
+        settle(by_id, Some(Why::OtherKeys)).await.unwrap();
+    }
+    let learn = async |c, keys| {
+        let learn = scene.store.learn_keys(c, by_id.into(), keys, actor());
+        learn.await.unwrap();
+        scene.store.end_recovery(c, actor()).await.unwrap();
+    };
+    // The other one is first.
+    learn(other, Vec::new()).await;
+    let ten = found(&scene, other, "10").await;
+    assert!(
+        add(&scene, other, ten, &ann).await,
+        "it is open whose it is"
+    );
+    let keys = vec![
+        NewKey::Group(one.key, Some("2".into())),
+        NewKey::Group(two.key, Some("10".into())),
+    ];
+    learn(scene.c, keys).await;
+    assert!(add(&scene, other, ten, &ann).await);
+    let swapped = found(&scene, other, "2").await;
+    assert!(add(&scene, other, swapped, &ann).await);
+    let free = found(&scene, other, "1").await;
+    assert!(!add(&scene, other, free, &ann).await);
 }
