@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Application, World, address, user, values};
 
+const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 const SOON: &str = "read_lag = \"100ms\"\nsync_wait = \"300ms\"\nreactivate = \"recreate\"";
 
 /// Groups with their ids, names and members.
@@ -122,6 +123,12 @@ async fn who_is_asked_for_is_put_into_what_is_called_so_by_now() {
     changes(&world, &alpha, "add", "cat").await;
     until_in(&world, "g1", &["ann", "cat"]).await;
     until_in(&world, "g2", &["ben"]).await;
+    // A PUT by the former name says who is in it all the same.
+    let body = json!({ "schemas": [GROUP], "displayName": "Alpha", "members": [] });
+    let path = format!("/Groups/{alpha}");
+    let put = world.send("PUT", &path, Some(body)).await.expect(200);
+    assert_eq!(put.body["displayName"], "Beta");
+    until_in(&world, "g1", &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

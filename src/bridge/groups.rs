@@ -20,6 +20,8 @@ use crate::{
     },
 };
 
+const TITLE: &str = "displayName";
+
 impl Session {
     /// Creates a Group with its members, one call for both.
     pub async fn create_group(&self, group: GroupBody) -> Result<Written, Failure> {
@@ -92,9 +94,16 @@ impl Session {
             .map(MemberChange::Replace)
             .into_iter()
             .collect();
-        let attributes = group.attributes;
+        let mut attributes = group.attributes;
         let schemas = self.schemas();
+        // The application's to say, so another one in a PUT is left out (RFC 7644 3.5.1):
+        // who is to leave does not stay because a group was renamed there.
+        let keeps_title = self.connection.upstream.only_shows_titles();
         let decide = self.decide_group(move |stored| {
+            let keeps = keeps_title && !stored.unmade;
+            if let Some(title) = stored.row.attributes.0.get(TITLE).filter(|_| keeps) {
+                attributes.0.insert(TITLE.to_owned(), title.clone());
+            }
             replaced(&stored.row.attributes, attributes, Group, &schemas)
         });
         self.changing(members, decide)

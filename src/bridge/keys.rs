@@ -94,6 +94,13 @@ impl Session {
         let upstream = &*self.connection.upstream;
         let before = store.fingerprint(c).await.map_err(store_failed)?;
         if let Some(former) = before.filter(|before| is_former(before, upstream)) {
+            if !is_same_application(&upstream.fingerprint(), &former) {
+                return Err(unknown(format!(
+                    "what users or groups are known by and where they are were changed at once, so \
+                     that nothing tells which they are: put the former known_by back and have the \
+                     new address confirmed first (it was {former})"
+                )));
+            }
             let keyed = store.keyed(c).await.map_err(store_failed)?;
             let shown = Shown::of(upstream, &former, users, groups);
             let keys = shown.keys(keyed).map_err(|open| {

@@ -232,7 +232,8 @@ pub(super) fn groups_after(
 }
 
 /// See [`crate::store::Store::lose_group`]. What is open tells of itself what has become
-/// of the group, and one that has an id there is not made anew for being asked for.
+/// of the group, and one that has an id there is not made anew for being asked for. What
+/// was only found would be forgotten by it, and stay there if the group is shown again.
 pub(super) fn lose(
     db: &Connection,
     key: GroupKey,
@@ -244,6 +245,8 @@ pub(super) fn lose(
         return Ok(Vec::new());
     };
     let at_rest = group.existence == Existence::Present
+        && group.ours
+        && group.unmanaged == 0
         && group.tombstone.is_none()
         && group.read_only.is_none()
         && group.refused.is_none()

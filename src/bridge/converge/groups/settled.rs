@@ -64,7 +64,15 @@ impl Turn<'_> {
             Err(error) => return pause_after(&error),
         };
         let listed = Identities::of_members(listed);
+        // A look may show what was so before something that was done lately.
+        let lately = self.since.done_lately();
         for (user, (principal, add)) in self.open.clone() {
+            let refusal = self.refusals.get(&user);
+            if let Some((_, _, reason)) = refusal.filter(|_| lately) {
+                self.refused(user, reason.clone());
+                doubts.forget(user);
+                continue;
+            }
             let there = listed.has(&principal);
             if there == add {
                 self.learned.read.push(user);

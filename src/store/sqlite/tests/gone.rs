@@ -200,6 +200,21 @@ async fn one_that_a_reconciliation_does_not_show_is_gone_as_one_that_a_turn_foun
 }
 
 #[tokio::test]
+async fn one_that_was_only_found_is_not_gone_because_a_reconciliation_does_not_show_it() {
+    let scene = Scene::new().await;
+    scene.member("ann").await;
+    let (store, c) = (&scene.store, scene.c);
+    let mark = async || store.import_mark(i64::MAX).await.unwrap();
+    let found = vec![imports::found_group("dev", &["ann"])];
+    let import = store.import(c, mark().await, Vec::new(), found, None, actor());
+    assert_eq!(import.await.unwrap().members_new, 1);
+    let listed = store.reconcilable(c, GroupKey(0), 9).await.unwrap();
+    let lost = store.lose_group(listed[0].group, mark().await, "it is gone".into(), actor());
+    assert_eq!(lost.await.unwrap(), []);
+    assert_eq!(store.gone_groups(c, GroupKey(0), 9).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
 async fn one_that_is_shown_again_is_looked_after_once() {
     let it = Gone::by_a_turn().await;
     let store = &it.scene.store;
