@@ -49,7 +49,8 @@ fn take(taken: &mut TakenOut, change: &MemberChange) {
     match change {
         MemberChange::Add(ids) => taken.add(parsed(ids)),
         MemberChange::Remove(ids) => taken.remove(parsed(ids)),
-        MemberChange::RemoveAll | MemberChange::RemoveWhere(_) => taken.remove_all(),
+        MemberChange::RemoveAll => taken.remove_all(),
+        MemberChange::RemoveWhere(filter) => taken.remove_where(filter),
         MemberChange::Replace(ids) => {
             taken.remove_all();
             taken.add(parsed(ids));

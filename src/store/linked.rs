@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::{
     plan::state::{ConnectionKey, GroupKey, UserKey},
-    scim::resource::ResourceId,
+    scim::{filter::Filter, resource::ResourceId},
 };
 
 use super::{Actor, FoundGroup, ImportMark, Lane, StoreError};
@@ -38,44 +38,51 @@ pub struct Reading {
 #[derive(Debug, Clone, Default)]
 pub struct TakenOut {
     named: HashSet<ResourceId>,
-    /// Everybody else but those.
-    but: Option<HashSet<ResourceId>>,
+    all: bool,
+    by: Vec<Filter>,
+    /// But not those.
+    kept: HashSet<ResourceId>,
 }
 
 impl TakenOut {
     pub fn add(&mut self, ids: impl Iterator<Item = ResourceId>) {
         for id in ids {
             self.named.remove(&id);
-            if let Some(but) = &mut self.but {
-                but.insert(id);
-            }
+            self.kept.insert(id);
         }
     }
 
     pub fn remove(&mut self, ids: impl Iterator<Item = ResourceId>) {
         for id in ids {
+            self.kept.remove(&id);
             self.named.insert(id);
-            if let Some(but) = &mut self.but {
-                but.remove(&id);
-            }
         }
     }
 
-    /// All who are in it, or who of them is not known.
+    pub fn remove_where(&mut self, filter: &Filter) {
+        self.kept
+            .retain(|id| !filter.matches_member(&id.to_string()));
+        self.by.push(filter.clone());
+    }
+
     pub fn remove_all(&mut self) {
-        self.but = Some(HashSet::new());
+        *self = Self {
+            all: true,
+            ..Self::default()
+        };
     }
 
     #[must_use]
     pub fn is_nobody(&self) -> bool {
-        self.named.is_empty() && self.but.is_none()
+        self.named.is_empty() && !self.all && self.by.is_empty()
     }
 
     /// Whether one is taken out who is in it.
     #[must_use]
     pub fn has(&self, id: ResourceId) -> bool {
-        let other = |but: &HashSet<ResourceId>| !but.contains(&id);
-        self.named.contains(&id) || self.but.as_ref().is_some_and(other)
+        let fits = |filter: &Filter| filter.matches_member(&id.to_string());
+        let other = !self.kept.contains(&id) && (self.all || self.by.iter().any(fits));
+        self.named.contains(&id) || other
     }
 }
 

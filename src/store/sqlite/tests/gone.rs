@@ -207,7 +207,7 @@ async fn one_that_was_only_found_is_not_gone_because_a_reconciliation_does_not_s
     let mark = async || store.import_mark(i64::MAX).await.unwrap();
     let found = vec![imports::found_group("dev", &["ann"])];
     let import = store.import(c, mark().await, Vec::new(), found, None, actor());
-    assert_eq!(import.await.unwrap().members_new, 1);
+    assert_eq!(import.await.unwrap().groups_new, 1);
     let listed = store.reconcilable(c, GroupKey(0), 9).await.unwrap();
     let lost = store.lose_group(listed[0].group, mark().await, "it is gone".into(), actor());
     assert_eq!(lost.await.unwrap(), []);
