@@ -1,6 +1,6 @@
 //! The same load, with the end at named points of the paths of a write and of
 //! a turn (src/point.rs, debug builds only). Every point in the source takes
-//! part, so that none is there for nothing.
+//! part, but for one with a scene of its own, so that none is there for nothing.
 //!
 //! A handful, by chance, in the ordinary test run; `DRAWBRIDGE_KILLS` in the
 //! long form.
@@ -16,6 +16,8 @@ use tokio::task::block_in_place;
 
 use super::{PATIENCE, Siege, kills};
 
+/// What this load never comes to: a role that was made anew, see `snyk::configured`.
+const ELSEWHERE: &str = "group.went-on";
 /// The process ends at up to so many passes of a point.
 const PASSES: usize = 24;
 const SIGABRT: i32 = 6;
@@ -27,6 +29,8 @@ async fn nothing_acknowledged_is_lost_by_ends_at_named_points() {
         &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
         &mut points,
     );
+    assert!(points.iter().any(|name| name == ELSEWHERE));
+    points.retain(|name| name != ELSEWHERE);
     points.sort();
     assert!(points.len() >= 25, "{points:?}");
     let mut siege = Siege::begin().await;
