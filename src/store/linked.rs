@@ -113,3 +113,58 @@ pub trait Linked: Send + Sync {
         actor: Actor,
     ) -> Result<Vec<Lane>, StoreError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scim::{
+        json::Limits,
+        patch::{self, MemberChange},
+        resource::ResourceType,
+        schema::Schemas,
+    };
+
+    #[test]
+    fn the_last_word_of_a_request_says_who_is_taken_out() {
+        let [ann, bob, cid] = [1, 2, 3].map(|n| ResourceId::from_bytes([n; 16]));
+        let who = |taken: &TakenOut| [ann, bob, cid].map(|id| taken.has(id));
+        let mut taken = TakenOut::default();
+        taken.add([ann].into_iter());
+        assert!(taken.is_nobody());
+        taken.remove([ann, bob].into_iter());
+        taken.add([bob].into_iter());
+        assert_eq!(who(&taken), [true, false, false]);
+        taken.remove_all();
+        taken.add([ann, cid].into_iter());
+        assert_eq!(who(&taken), [false, true, false]);
+        taken.remove([cid].into_iter());
+        assert_eq!(who(&taken), [false, true, true]);
+
+        let path = format!("members[type eq \"User\" and value eq \"{bob}\"]");
+        let body = serde_json::json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{ "op": "remove", "path": path }],
+        });
+        let (schemas, limits) = (Schemas::new(&[], &[]), Limits::default());
+        let parsed = patch::parse(
+            body.to_string().as_bytes(),
+            ResourceType::Group,
+            &schemas,
+            &limits,
+        );
+        let change = &parsed.unwrap().taken.members[0];
+        let change = match change {
+            MemberChange::Hitting(change) => change,
+            change => change,
+        };
+        let MemberChange::RemoveWhere(filter) = change else {
+            panic!("{change:?}")
+        };
+        let mut taken = TakenOut::default();
+        taken.add([bob, cid].into_iter());
+        taken.remove_where(filter);
+        assert_eq!(who(&taken), [false, true, false]);
+        taken.add([bob].into_iter());
+        assert_eq!(who(&taken), [false; 3]);
+    }
+}

@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    audit,
+    audit, called,
     fault::Result,
     groups::{self, Group},
     import::{self, Import},
@@ -122,22 +122,7 @@ pub(super) fn leave_name(db: &Connection, title: &str, gone: &Group, actor: &Act
     let Some(mut found) = found.flatten() else {
         return Ok(());
     };
-    let mut attributes: Attributes = serde_json::from_str(&found.attributes)?;
-    attributes.0.insert("displayName".into(), title.into());
-    found.attributes = serde_json::to_string(&attributes)?;
-    found.version += 1;
-    found.modified = actor.at;
-    groups::save_attributes(db, &found, &attributes)?;
-    groups::save(db, &found)?;
-    let detail = json!({ "named_alone": true, "version": found.version });
-    audit::record(
-        db,
-        found.connection,
-        actor,
-        "import_group",
-        Some(found.id),
-        &detail,
-    )
+    called::call(db, &mut found, title.to_owned(), ("named_alone", actor))
 }
 
 /// What was found beside a Group, and is not on a whole list any more, keeps nothing

@@ -17,7 +17,7 @@ use crate::{
 use super::{
     audit,
     fault::Result,
-    groups,
+    groups::{self, Group},
     shown::{apart, is_apart},
 };
 
@@ -138,22 +138,26 @@ pub(super) fn follow(
         if is_apart(&title, &group.upstream_name) {
             tracing::warn!(group = %group.id, %title, "a group is shown with its id behind its name, as another one is called so");
         }
-        let mut attributes: Attributes = serde_json::from_str(&group.attributes)?;
-        attributes.0.insert("displayName".into(), title.into());
-        group.attributes = serde_json::to_string(&attributes)?;
-        group.version += 1;
-        group.modified = actor.at;
-        groups::save_attributes(db, &group, &attributes)?;
-        groups::save(db, &group)?;
-        let detail = json!({ "renamed": true, "version": group.version });
-        audit::record(
-            db,
-            connection,
-            actor,
-            "import_group",
-            Some(group.id),
-            &detail,
-        )?;
+        call(db, &mut group, title, ("renamed", actor))?;
     }
     Ok(())
+}
+
+/// A found group is called so from now on; `why` is the audit's word for it.
+pub(super) fn call(
+    db: &Connection,
+    group: &mut Group,
+    title: String,
+    (why, actor): (&str, &Actor),
+) -> Result<()> {
+    let mut attributes: Attributes = serde_json::from_str(&group.attributes)?;
+    attributes.0.insert("displayName".into(), title.into());
+    group.attributes = serde_json::to_string(&attributes)?;
+    group.version += 1;
+    group.modified = actor.at;
+    groups::save_attributes(db, group, &attributes)?;
+    groups::save(db, group)?;
+    let detail = json!({ why: true, "version": group.version });
+    let (connection, id) = (group.connection, Some(group.id));
+    audit::record(db, connection, actor, "import_group", id, &detail)
 }
