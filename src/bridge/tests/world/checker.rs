@@ -421,13 +421,16 @@ impl Evidence {
                 Entry::surety,
             ),
         };
-        let as_active = change.group.is_some() && self.keeps;
-        let meant = as_active.then(|| self.possibly_active(at, account));
         let allowed = possible.contains(&change.present);
-        match meant {
-            Some(active) if change.present => allowed && active.contains(&true),
-            Some(active) => allowed || active.contains(&false),
-            None => allowed,
+        let active = || self.possibly_active(at, account);
+        let of_group = change.group.is_some();
+        // Where the end of an account waits for a group that keeps its last members,
+        // memberships elsewhere are taken away meanwhile, and given back with it.
+        let protects = self.operated.as_ref().is_some_and(Seen::protects_groups);
+        match change.present {
+            true if of_group && self.keeps => allowed && active().contains(&true),
+            false if of_group && (self.keeps || protects) => allowed || active().contains(&false),
+            _ => allowed,
         }
     }
 

@@ -64,6 +64,12 @@ impl Seen {
         guard.is_some_and(|guard| guard.protected.least([group]).is_some())
     }
 
+    /// The end of an account may wait for a group that keeps its last members.
+    pub(in super::super) fn protects_groups(&self) -> bool {
+        let guard = self.guard.as_ref();
+        guard.is_some_and(|guard| guard.protected.has_groups())
+    }
+
     pub(super) fn rows(&self) -> impl Iterator<Item = &AuditRow> {
         self.lives.iter().flat_map(|life| &life.rows)
     }
