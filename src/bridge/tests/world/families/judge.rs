@@ -210,10 +210,12 @@ impl World {
             let users = all[0].users.iter().filter(|(_, (_, active))| !active);
             let out: Vec<String> = users.map(|(user, _)| user.clone()).collect();
             let asked = lock(&self.sides[0].asked);
-            // Who was deleted and is not found again has nothing by another account.
+            // Who was deleted and is not found again has nothing by another account, also
+            // where the deletion got no answer.
             let gone = accounts().into_iter().filter(|user| {
-                let exists = asked.exists.get(user);
-                exists.is_some_and(|it| it.is(false)) && !all[0].users.contains_key(user)
+                let deleted = asked.exists.get(user).is_some_and(|it| it.is(false));
+                let was_here = deleted || self.twins.was_linked(user);
+                was_here && !all[0].users.contains_key(user)
             });
             let out: Vec<String> = out.into_iter().chain(gone).collect();
             found.extend(self.twins.verdict(self.app(), &asked, &out));

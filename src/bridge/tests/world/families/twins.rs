@@ -103,6 +103,10 @@ impl Twins {
         *coming = left;
     }
 
+    pub(super) fn was_linked(&self, user: &str) -> bool {
+        lock(&self.linked).contains(user)
+    }
+
     /// A user's access was ended, or its end was asked for, of whom these accounts
     /// were known. Returns what is wrong.
     pub(super) fn ended(
