@@ -1,6 +1,7 @@
 //! The `Link` header of HTTP (RFC 8288), as far as it leads from one page of a list to
-//! the next. A header that cannot be read to its end, or that names several next pages,
-//! is not understood: to miss a page would look like everybody on it being gone.
+//! the next. Single quotes are read as double ones, as some write them. A header that
+//! cannot be read to its end, or that names several next pages, is not understood: to
+//! miss a page would look like everybody on it being gone.
 
 use reqwest::Url;
 
@@ -82,6 +83,10 @@ fn parameter(text: &str) -> Option<(Option<(String, String)>, &str)> {
         return Some((named, rest));
     };
     let value = value.trim_start();
+    if let Some((said, rest)) = in_single_quotes(value) {
+        let bare = !said.contains(['<', '>', '"']);
+        return bare.then(|| (Some((name, said.to_owned())), rest));
+    }
     let Some(quoted) = value.strip_prefix('"') else {
         let (value, rest) = value.split_at(end(value, &[';', ',']));
         if value.contains(['<', '>', '"']) {
@@ -99,6 +104,17 @@ fn parameter(text: &str) -> Option<(Option<(String, String)>, &str)> {
         }
     }
     None
+}
+
+/// A value up to the quote that ends it, which is the end of the parameter; a token may
+/// hold such quotes, too (RFC 9110, section 5.6.2), and is none of these.
+fn in_single_quotes(value: &str) -> Option<(&str, &str)> {
+    let quoted = value.strip_prefix('\'')?;
+    let ends = |rest: &str| rest.is_empty() || rest.starts_with([';', ',']);
+    quoted.match_indices('\'').find_map(|(at, quote)| {
+        let rest = quoted[at + quote.len()..].trim_start();
+        ends(rest).then(|| (&quoted[..at], rest))
+    })
 }
 
 #[cfg(test)]
@@ -119,6 +135,15 @@ mod tests {
         for headers in [
             &["<?page=2>; rel=\"next\""] as &[_],
             &["<?page=2>;rel=next"],
+            &["<?page=2>; rel='next'"],
+            &["<?page=1>; rel='prev', <?page=2>; rel = 'NEXT' ; title='a, b; it''s'"],
+            &[
+                "<?page=2>; rel='next last'",
+                "<?page=1>; title='tis; rel=first",
+            ],
+            &["<?page=2>; rel=\"next last\""],
+            &["<?page=2>; rel=next last; type=text/html"],
+            &["<?page=2>; Rel=NEXT"],
             &["<?page=2> ; REL = \"Next\" ; title=\"a, <b>; rel=\\\"last\\\"\""],
             &["</a,b;c>; rel=\"last\", <?page=2>; rel=\"next\", <?page=1>; rel=prev"],
             &["<?page=9>; rel=last", "<?page=2>; rel=next"],
@@ -137,6 +162,7 @@ mod tests {
             &[""],
             &["<?page=1>; rel=prev, <?page=9>; rel=last"],
             &["<?page=2>", "<?page=2>; title=next; rel=\"nextish\""],
+            &["<?page=2>; title='next'; rel='last'"],
             &["<?page=2>; rel=last; rel=next"],
         ] {
             assert_eq!(found(headers), Ok(None), "{headers:?}");
@@ -145,6 +171,7 @@ mod tests {
             &["<?page=2; rel=next"] as &[_],
             &["?page=2; rel=next"],
             &["<?page=2>; rel=\"next"],
+            &["<?page=9>; rel='last, <?page=2>; rel='next'"],
             &["<?page=2>; rel=prev <?page=3>; rel=next"],
             &["<?page=2> rel=next"],
             &["<?page=2>; rel=next, <?page=3>; rel=next"],
@@ -156,7 +183,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_header_ends_the_process(header in "[<>;,=\"\\\\ relnxt?é]{0,40}") {
+        fn no_header_ends_the_process(header in "[<>;,=\"'\\\\ relnxt?é]{0,40}") {
             let _ = found(&[&header]);
         }
     }
