@@ -13,7 +13,8 @@ use crate::{
 const NAMED: usize = 20;
 
 const NAMELESS: &str = "it shows nothing that it is known by";
-const UNREAD: &str = "it cannot be read, or its id not be told from another one";
+const UNREAD: &str =
+    "it cannot be read (as whether it is active), or its id not be told from another one";
 const SHARED: &str = "several accounts have this address";
 
 /// One of them.

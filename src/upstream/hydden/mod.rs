@@ -17,7 +17,7 @@ use super::{
     Condition, Finding, Ledger, Millis, Outcome, Projection, PutOff, RemoteGroup, RemoteMember,
     RemoteProfile, RemoteUser, Tenant, Upstream, UpstreamError,
     client::{Call, Client, Priority, Proof, note_fault, spelled_once},
-    same_page::PageBefore,
+    same_page::{self, PagesBefore},
 };
 use crate::{
     plan::{capability::Capabilities, operation::Operation, state::Account},
@@ -272,13 +272,13 @@ impl Hydden {
         let mut all = Vec::new();
         let mut cursors = HashSet::new();
         let mut after = None::<String>;
-        let (mut empty, mut before) = (0, PageBefore::default());
+        let (mut empty, mut before) = (0, PagesBefore::default());
         loop {
             let mut query = vec![("limit", self.page_size.as_str())];
             query.extend(asked);
             query.extend(after.as_deref().map(|cursor| ("after", cursor)));
             let answer = self.call(name, &[], &query).await?;
-            if before.is_again(wire::entries(&answer)) {
+            if before.has(&same_page::Page::of_keyed(wire::entries(&answer), "id")) {
                 return Err(unclear("the same page of a list came twice"));
             }
             let page: Page<T> = answers::read(answer, "page of a list")?;

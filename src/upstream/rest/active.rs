@@ -1,6 +1,7 @@
 //! Whether an account is active, by what the application says of it: a flag, a number
 //! or a word. What is said in another way than the configuration expects is no answer:
-//! taken for one, everybody would be shown the other way round.
+//! taken for one, everybody would be shown the other way round. Where nothing is said
+//! of somebody, `answers` decides.
 
 use serde_json::Value;
 
@@ -26,6 +27,12 @@ fn kind(text: &str) -> Kind {
     } else {
         Kind::Word
     }
+}
+
+/// Whether nothing is there that could say it, or null.
+pub(super) fn is_unsaid(row: &Value, shape: &User) -> bool {
+    let there = shape.active.as_ref().and_then(|at| at.of(row));
+    there.is_none_or(Value::is_null)
 }
 
 pub(super) fn active(row: &Value, shape: &User) -> Result<bool, UpstreamError> {

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::Value;
 
 use super::{
-    active::active,
+    active::{active, is_unsaid},
+    operation::Name,
     paging::unclear,
     pointer::{Pointer, text_of},
-    settings::{Group, KnownBy, Member, Only, Plain, ReadOnly, User},
+    settings::{Group, KnownBy, Member, Only, Plain, ReadOnly, Settings, User},
 };
 use crate::upstream::{RemoteGroup, RemoteMember, RemoteUser, UpstreamError};
 
@@ -51,8 +52,8 @@ pub(super) fn candidates(
 }
 
 /// Every account of a list, spelled as it is there. A row that shows nothing by which it
-/// is known is marked as one that cannot be read; several can have one address, and are
-/// told apart by their ids. The same id twice is a list that changed while it was read.
+/// is known is marked as one that cannot be read, and so is one whose `user.active` is not
+/// understood; several can have one address, and are told apart by their ids. The same id twice is a list that changed while it was read.
 pub(super) fn users(rows: &[Value], shape: &User) -> Result<Vec<RemoteUser>, UpstreamError> {
     let mut users = Vec::with_capacity(rows.len());
     for row in rows {
@@ -61,7 +62,7 @@ pub(super) fn users(rows: &[Value], shape: &User) -> Result<Vec<RemoteUser>, Ups
             .as_ref()
             .map_or(Some(true), |only| only.fits(row))
         {
-            Some(true) if account_of(row, shape).is_some() => users.push(user(row, shape)?),
+            Some(true) if account_of(row, shape).is_some() => users.push(listed(row, shape)?),
             Some(false) => {}
             _ => users.push(RemoteUser {
                 upstream_id: id_of(row, shape),
@@ -91,7 +92,7 @@ pub(super) fn users(rows: &[Value], shape: &User) -> Result<Vec<RemoteUser>, Ups
 
 /// In lower case: that differ in nothing but letter case, SCIM cannot tell apart.
 pub(super) fn shared_addresses(users: &[RemoteUser]) -> HashSet<String> {
-    let accounts = users.iter().filter(|user| !user.unreadable);
+    let accounts = users.iter().filter(|user| !user.account.is_empty());
     several(accounts.map(|user| user.account.to_lowercase()))
 }
 
@@ -102,6 +103,25 @@ fn several(keys: impl Iterator<Item = String>) -> HashSet<String> {
     }
     let shared = met.into_iter().filter(|(_, count)| *count > 1);
     shared.map(|(key, _)| key).collect()
+}
+
+/// What an entry of a list is told from the others by.
+pub(super) fn key(name: Name, row: &Value, settings: &Settings) -> Option<String> {
+    match name {
+        Name::ListUsers => {
+            let shape = &settings.user;
+            id_of(row, shape).or_else(|| account_of(row, shape))
+        }
+        Name::ListGroups => {
+            let (id, name) = (&settings.group.id, &settings.group.name);
+            [id, name].into_iter().flatten().find_map(|at| at.text(row))
+        }
+        Name::ListMembers => {
+            let member = member(row, &settings.member)?;
+            member.upstream_id.or(member.account)
+        }
+        _ => None,
+    }
 }
 
 fn id_of(row: &Value, shape: &User) -> Option<String> {
@@ -124,13 +144,46 @@ fn fields_of(row: &Value, shape: &User) -> BTreeMap<String, String> {
     fields.chain(named).collect()
 }
 
+/// One of a list. Of whom it is not said whether they are active they are: nothing that
+/// is to be ended is taken for ended. The same holds of whom that is not understood.
+fn listed(row: &Value, shape: &User) -> Result<RemoteUser, UpstreamError> {
+    let is_active = active(row, shape);
+    let unreadable = is_active.is_err() && !is_unsaid(row, shape);
+    Ok(RemoteUser {
+        unreadable,
+        ..account(row, shape, is_active.unwrap_or(true))?
+    })
+}
+
+/// Where no account of a list says whether it is active, or none in a way that is
+/// understood: how one of them says it.
+pub(super) fn nobody_says(rows: &[Value], shape: &User) -> Option<UpstreamError> {
+    let fits = |row: &&Value| {
+        shape
+            .only
+            .as_ref()
+            .is_none_or(|it| it.fits(row) == Some(true))
+    };
+    let accounts = rows.iter().filter(fits);
+    let accounts = accounts.filter(|row| account_of(row, shape).is_some());
+    let mut odd = None;
+    for row in accounts {
+        odd = Some(active(row, shape).err()?);
+    }
+    odd
+}
+
 pub(super) fn user(row: &Value, shape: &User) -> Result<RemoteUser, UpstreamError> {
+    account(row, shape, active(row, shape)?)
+}
+
+fn account(row: &Value, shape: &User, active: bool) -> Result<RemoteUser, UpstreamError> {
     let account =
         account_of(row, shape).ok_or_else(|| unclear("a user without what it is known by"))?;
     let created = shape.created.as_ref().and_then(|at| at.text(row));
     Ok(RemoteUser {
         account,
-        active: active(row, shape)?,
+        active,
         created: created
             .and_then(|text| text.parse::<jiff::Timestamp>().ok())
             .map(jiff::Timestamp::as_millisecond),
@@ -355,6 +408,29 @@ mod tests {
             all([("Ab", "a@b"), ("aB", "c@b")]),
             "ids can differ in case alone"
         );
+    }
+
+    #[test]
+    fn who_does_not_say_whether_they_are_active_keeps_nobody_else_from_being_read() {
+        let shape = settings().user;
+        let row =
+            |id: u8, state: Value| json!({ "id": id, "mail": format!("u{id}@b"), "state": state });
+        let rows = [
+            row(1, "on".into()),
+            row(2, Value::Null),
+            json!({ "id": 3, "mail": "u3@b" }),
+            row(4, 5.into()),
+            row(5, "off".into()),
+        ];
+        let found = users(&rows, &shape).unwrap();
+        let read = found.iter().map(|it| (it.active, it.unreadable));
+        let read: Vec<_> = read.collect();
+        let (on, aside, off) = ((true, false), (true, true), (false, false));
+        assert_eq!(read, [on, on, on, aside, off]);
+        assert_eq!(found[3].account, "u4@b", "it is there");
+        assert!(nobody_says(&rows, &shape).is_none());
+        assert!(nobody_says(&rows[1..4], &shape).is_some());
+        assert!(nobody_says(&[json!({ "id": 9 })], &shape).is_none());
     }
 
     #[test]

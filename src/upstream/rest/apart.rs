@@ -15,6 +15,9 @@ const SEVERAL_ACCOUNTS: &str = "several accounts have this address there, and wh
     meant cannot be told; give each an address of its own there";
 const SEVERAL_GROUPS: &str = "several groups have this name there, and which of them is meant \
     cannot be told; give each a name of its own there";
+/// It says something of whether it is active that is not understood.
+pub(super) const UNREAD: &str = "the account is there, and what it says of whether it is active is \
+    not understood: compare user.active and user.active_values with what is there";
 pub(super) const NAMELESS: &str = "the account is there, and shows nothing that it is known by";
 const NOBODY_KNOWN: &str = "a user without what it is known by, and no other one in the answer: \
     compare user.account, user.id and user.only with the API's reference";
@@ -23,6 +26,9 @@ impl Rest {
     /// What a list shows of all accounts.
     pub(super) fn all_users(&self, rows: &[Value]) -> Result<Vec<RemoteUser>, UpstreamError> {
         let users = answers::users(rows, &self.settings.user)?;
+        if let Some(error) = answers::nobody_says(rows, &self.settings.user) {
+            return Err(error);
+        }
         if !rows.is_empty() && users.iter().all(|user| user.unreadable) {
             return Err(unclear(NOBODY_KNOWN));
         }
@@ -45,6 +51,12 @@ impl Rest {
     ) -> Result<Vec<RemoteUser>, UpstreamError> {
         let users = answers::users(rows, &self.settings.user);
         let users = users.inspect_err(|error| note_left(format!("find_user: {error}")))?;
+        if let Some(error) = answers::nobody_says(rows, &self.settings.user) {
+            note_left(format!("find_user: {error}"));
+            if is_all {
+                return Err(error);
+            }
+        }
         if is_all && !users.is_empty() && users.iter().all(|user| user.unreadable) {
             note_left(format!("find_user: {NOBODY_KNOWN}"));
             return Err(unclear(NOBODY_KNOWN));
@@ -105,17 +117,20 @@ impl Rest {
     }
 
     /// What is known of several together: that somebody is there.
-    pub(super) fn merged(mut found: Vec<RemoteUser>) -> Option<RemoteUser> {
+    pub(super) fn merged(mut found: Vec<RemoteUser>) -> Result<Option<RemoteUser>, UpstreamError> {
+        if found.iter().any(|user| user.unreadable) {
+            return Err(barred(UNREAD));
+        }
         if found.len() < 2 {
-            return found.pop();
+            return Ok(found.pop());
         }
         let active = found.iter().any(|user| user.active);
         let first = found.swap_remove(0);
-        Some(RemoteUser {
+        Ok(Some(RemoteUser {
             account: first.account,
             active,
             ..RemoteUser::default()
-        })
+        }))
     }
 
     /// Whoever is told by an address alone must be the only one who has it. What was

@@ -19,6 +19,7 @@ use super::{
 use crate::upstream::{
     UpstreamError,
     client::{Call, Meaning},
+    same_page::Page,
 };
 
 /// What a call is about besides the placeholders of one thing.
@@ -159,7 +160,8 @@ impl Rest {
             };
             let answer = self.call(name, values, about).await?;
             let rows = answers::list(&answer.value, operation.items.as_ref())?;
-            let goes_on = pages.goes_on((&answer.value, &answer.links), &rows)?;
+            let page = Page::of(&rows, |row| answers::key(name, row, &self.settings));
+            let goes_on = pages.goes_on((&answer.value, &answer.links), &page)?;
             all.extend(rows);
             if all.len() > MOST {
                 return Err(unclear("a list is longer than any that is believed"));

@@ -7,7 +7,7 @@
 use super::{
     Rest,
     answers::{ID, SPELLED},
-    apart::NAMELESS,
+    apart::{NAMELESS, UNREAD},
     calls::{barred, later},
     memory::Thing,
     operation::Name,
@@ -197,7 +197,11 @@ impl Rest {
         account: &str,
         id: Option<&str>,
     ) -> Result<Option<RemoteUser>, UpstreamError> {
-        Self::one_of(self.look_for_accounts(account).await?, id)
+        let found = Self::one_of(self.look_for_accounts(account).await?, id)?;
+        match found {
+            Some(found) if found.unreadable => Err(barred(UNREAD)),
+            found => Ok(found),
+        }
     }
 
     /// The same; `None` is believed only of readings that are apart.
@@ -217,7 +221,7 @@ impl Rest {
     /// Users as they were read, from here on in the lower case that the engine
     /// compares; how they are spelled is remembered.
     pub(super) fn known(&self, mut users: Vec<RemoteUser>) -> Vec<RemoteUser> {
-        for user in users.iter_mut().filter(|user| !user.unreadable) {
+        for user in users.iter_mut().filter(|user| !user.account.is_empty()) {
             self.memory.spells(&user.account);
             let account = user.account.to_lowercase();
             if let Some(id) = &user.upstream_id {
@@ -300,7 +304,9 @@ impl Rest {
             None => self.account_of(id).await?,
         };
         Ok(match (now, found) {
-            (Some(now), _) if now.unreadable => return Err(barred(NAMELESS)),
+            (Some(now), _) if now.unreadable && now.account.is_empty() => {
+                return Err(barred(NAMELESS));
+            }
             (Some(now), _) if now.account != account.to_lowercase() => Whereabouts::At(now),
             (None, Some(_)) => Whereabouts::Anothers,
             _ => Whereabouts::Known,
@@ -336,8 +342,9 @@ impl Rest {
     }
 }
 
+/// Those of them that are not understood, too: they are not gone.
 fn of_address(mut list: Vec<RemoteUser>, account: &str) -> Vec<RemoteUser> {
     let account = account.to_lowercase();
-    list.retain(|user| !user.unreadable && user.account == account);
+    list.retain(|user| user.account == account);
     list
 }

@@ -217,7 +217,7 @@ impl Upstream for Rest {
     }
 
     async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
-        let found = Self::merged(self.look_for_accounts(account).await?);
+        let found = Self::merged(self.look_for_accounts(account).await?)?;
         Ok(found.filter(|user| user.active))
     }
 

@@ -15,7 +15,10 @@ use super::{
     links,
     pointer::{Pointer, text_of},
 };
-use crate::upstream::{UpstreamError, same_page::PageBefore};
+use crate::upstream::{
+    UpstreamError,
+    same_page::{Page, PagesBefore},
+};
 
 /// How a list comes in parts.
 #[derive(Debug, Clone, Deserialize)]
@@ -82,7 +85,7 @@ pub(super) struct Pages<'a> {
     entries: u64,
     read: usize,
     empty: usize,
-    before: PageBefore,
+    before: PagesBefore,
     /// What the page before said.
     total: Option<Option<u64>>,
     /// What the answer before said of the next page.
@@ -102,7 +105,7 @@ impl<'a> Pages<'a> {
             entries: 0,
             read: 0,
             empty: 0,
-            before: PageBefore::default(),
+            before: PagesBefore::default(),
             total: None,
             next: None,
         }
@@ -132,18 +135,18 @@ impl<'a> Pages<'a> {
         (query, false)
     }
 
-    /// Takes an answer and its `Link` headers, with these entries; whether there is another page.
+    /// Takes an answer and its `Link` headers, with its entries; whether there is another page.
     pub(super) fn goes_on(
         &mut self,
         (answer, links): (&Value, &[String]),
-        rows: &[Value],
+        page: &Page,
     ) -> Result<bool, UpstreamError> {
         let Some(paging) = self.paging else {
             return Ok(false);
         };
-        let count = rows.len();
+        let count = page.entries;
         self.read += 1;
-        self.compare(rows)?;
+        self.compare(page)?;
         self.entries = self.entries.saturating_add(count as u64);
         let goes_on = match paging.style {
             Style::Page | Style::Offset => self.counts_on(paging, answer, count)?,
@@ -164,13 +167,13 @@ impl<'a> Pages<'a> {
     }
 
     /// The same page again, or one empty page after another, is no end.
-    fn compare(&mut self, rows: &[Value]) -> Result<(), UpstreamError> {
-        if rows.is_empty() {
+    fn compare(&mut self, page: &Page) -> Result<(), UpstreamError> {
+        if page.entries == 0 {
             self.empty += 1;
         } else {
             self.empty = 0;
         }
-        if self.before.is_again(rows) {
+        if self.before.has(page) {
             return Err(unclear(
                 "the same page came twice: compare paging with the API's reference",
             ));
@@ -304,6 +307,10 @@ mod tests {
 
     const HERE: &str = "https://api.example.com/rest/users";
 
+    fn page_of(rows: &[Value]) -> Page {
+        Page::of(rows, |_| None)
+    }
+
     /// The queries that a list in such parts is asked with.
     fn asked(paging: &str, answers: &[(Value, usize)]) -> Result<Vec<String>, UpstreamError> {
         let paging: Paging = toml::from_str(paging).unwrap();
@@ -314,7 +321,7 @@ mod tests {
             let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={value}")).collect();
             asked.push(pairs.join("&"));
             let rows: Vec<Value> = (0..*count).map(|n| json!([asked.len(), n])).collect();
-            if !pages.goes_on((answer, &[]), &rows)? {
+            if !pages.goes_on((answer, &[]), &page_of(&rows))? {
                 return Ok(asked);
             }
         }
@@ -390,7 +397,7 @@ mod tests {
             let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={value}")).collect();
             asked.push(pairs.join("&"));
             let links: Vec<String> = links.iter().map(|it| (*it).to_owned()).collect();
-            if !pages.goes_on((&json!([]), &links), &[json!(asked.len())])? {
+            if !pages.goes_on((&json!([]), &links), &page_of(&[json!(asked.len())]))? {
                 return Ok(asked);
             }
         }
@@ -436,7 +443,7 @@ mod tests {
             let paging = "style = \"link\"\nnext = \"/next\"";
             let paging: Paging = toml::from_str(paging).unwrap();
             let mut pages = Pages::of(Some(&paging), Url::parse(HERE).unwrap());
-            let _ = pages.goes_on((&json!({ "next": link }), &[]), &[json!(1)]);
+            let _ = pages.goes_on((&json!({ "next": link }), &[]), &page_of(&[json!(1)]));
             assert_eq!(pages.here.as_str(), HERE);
         }
     }
@@ -475,7 +482,7 @@ mod tests {
         assert!(asked(offset, &[(of(2), 3)]).is_err(), "more than there are");
         let paging: Paging = toml::from_str("style = \"page\"\nquery = \"page\"").unwrap();
         let mut pages = Pages::of(Some(&paging), Url::parse(HERE).unwrap());
-        let same = [json!({ "id": 1 }), json!({ "id": 2 })];
+        let same = page_of(&[json!({ "id": 1 }), json!({ "id": 2 })]);
         assert!(pages.goes_on((&json!({}), &[]), &same).unwrap());
         assert!(pages.goes_on((&json!({}), &[]), &same).is_err());
         let cursor = "style = \"cursor\"\nnext = \"/next\"\nquery = \"after\"";

@@ -143,6 +143,29 @@ async fn lists_are_read_page_by_page_and_ids_of_groups_are_looked_up_once() {
 }
 
 #[tokio::test]
+async fn a_page_is_the_same_again_whatever_else_its_rows_say() {
+    let page = |at: u8, id: u8| {
+        let next = if id == 1 { "b" } else { "a" };
+        format!(
+            r#"{{"rows":[{{"id":{id},"mail":"u{id}@b.c","on":true,"seen":{at}}}],"next":"{next}{at}"}}"#
+        )
+    };
+    let pages = [page(1, 1), page(2, 2), page(3, 1)];
+    let (application, script) = scripted(
+        &[],
+        &[
+            ("GET /v1/users", 200, &pages[0]),
+            ("GET /v1/users?after=b1", 200, &pages[1]),
+            ("GET /v1/users?after=a2", 200, &pages[2]),
+        ],
+    )
+    .await;
+    let read = application.users().await.unwrap_err();
+    assert!(read.to_string().contains("the same page"), "{read}");
+    script.all_was_asked();
+}
+
+#[tokio::test]
 async fn members_are_told_as_declared_and_only_those_listed_are_done() {
     let (application, script) = scripted(
         &[],

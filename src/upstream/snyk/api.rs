@@ -18,7 +18,7 @@ use super::{
 use crate::upstream::{
     Condition, UpstreamError,
     client::{Call, Client, Priority, Proof},
-    same_page::PageBefore,
+    same_page::{Page, PagesBefore},
 };
 
 /// What is kept of a list, in MiB: some 150,000 memberships. One that never ends
@@ -330,14 +330,14 @@ impl Api {
         let mut all = Vec::new();
         let mut cursors = HashSet::new();
         let mut after = None::<String>;
-        let (mut empty, mut bytes, mut before) = (0, 0, PageBefore::default());
+        let (mut empty, mut bytes, mut before) = (0, 0, PagesBefore::default());
         loop {
             let mut query = list.filter.to_vec();
             query.push(("limit", &self.page_size));
             query.extend(after.as_deref().map(|cursor| ("starting_after", cursor)));
             let answer = self.get(&list, query).await?;
             let entries = answer.get("data").and_then(Value::as_array);
-            if before.is_again(entries.map_or(&[], Vec::as_slice)) {
+            if before.has(&Page::of_keyed(entries.map_or(&[], Vec::as_slice), "id")) {
                 return Err(unclear("the same page of a list came twice"));
             }
             let page: Document<Vec<T>> = read(answer, "page of a list")?;

@@ -241,3 +241,44 @@ async fn groups_with_one_name_are_neither_read_nor_written_and_keep_nobody_else(
     assert_eq!(application.members("Crew").await.unwrap(), []);
     script.all_was_asked();
 }
+
+#[tokio::test]
+async fn an_account_whose_state_is_not_understood_is_neither_written_nor_taken_for_gone() {
+    let odd = r#"{"rows":[{"id":1,"mail":"u1@example.com","on":"perhaps"},{"id":2,"mail":"u2@example.com","on":true},{"id":3,"mail":"u3@example.com","on":null}]}"#;
+    let none = r#"{"rows":[]}"#;
+    let (application, script) = lagging(
+        Duration::ZERO,
+        &[],
+        &[
+            (USERS, 200, odd),
+            (SEARCH, 200, none),
+            (USERS, 200, odd),
+            ("DELETE /v1/users/1", 404, ""),
+            (SEARCH, 200, none),
+            (USERS, 200, odd),
+            (SEARCH, 200, none),
+            (USERS, 200, odd),
+            // Nobody says it: the pointer is wrong.
+            (
+                USERS,
+                200,
+                r#"{"rows":[{"id":1,"mail":"u1@example.com","on":null}]}"#,
+            ),
+        ],
+    )
+    .await;
+    let listed = application.users().await.unwrap();
+    let read: Vec<_> = listed.iter().map(|it| (it.active, it.unreadable)).collect();
+    assert_eq!(read, [(true, true), (true, false), (true, false)]);
+    let unread = "is not understood";
+    let found = application.user("u1@example.com").await.unwrap_err();
+    assert!(found.to_string().contains(unread), "{found}");
+    let end = |id| Operation::DeactivateUser {
+        principal: principal(1, id),
+    };
+    assert!(left(application.apply(&end(Some("1"))).await).contains(unread));
+    assert!(left(application.apply(&end(None)).await).contains(unread));
+    let whole = application.users().await.unwrap_err();
+    assert!(matches!(whole, UpstreamError::Unknown { .. }), "{whole}");
+    script.all_was_asked();
+}
