@@ -344,7 +344,8 @@ fn find_or_add(
     if let Some(mut group) = stored.flatten() {
         if group.is_gone() && is_back(db, &group, import)? {
             gone::find(db, GroupKey(group.key), &import.actor)?;
-            return Ok((None, Found::Back));
+            // It says who is in it as of now, and who is not to have access leaves at once.
+            return Ok(((!group.ours).then_some(group.key), Found::Back));
         }
         if group.never_was() {
             let beside = aside::beside(db, group, import, || insert_found(db, found, import))?;

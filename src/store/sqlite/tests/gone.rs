@@ -214,6 +214,51 @@ async fn one_that_was_only_found_is_not_gone_because_a_reconciliation_does_not_s
     assert_eq!(store.gone_groups(c, GroupKey(0), 9).await.unwrap().len(), 0);
 }
 
+/// Who is not to have access by now would stay in it until the import after.
+#[tokio::test]
+async fn whoever_was_found_in_one_that_is_shown_again_is_found_by_that_import() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let (store, c) = (&scene.store, scene.c);
+    let import = async || {
+        let mark = store.import_mark(i64::MAX).await.unwrap();
+        let found = vec![imports::found_group("dev", &["ann", "bob"])];
+        let users = ["ann", "bob"].map(imports::found_user);
+        let import = store.import(c, mark, users.into(), found, None, actor());
+        import.await.unwrap()
+    };
+    assert_eq!(import().await.members_new, 2);
+    let listed = store.reconcilable(c, GroupKey(0), 9).await.unwrap();
+    let (key, id) = (listed[0].group, listed[0].id);
+    // A removal finds out that it is gone.
+    let ids = texts(&[ann.resource.id]);
+    let removal = change(vec![MemberChange::Remove(ids)]);
+    let removed = store.change_group(c, id, always(), removal, actor());
+    assert_eq!(removed.await.unwrap().touched.len(), 1);
+    let turn = store.begin_group_turn(key, 9).await.unwrap().unwrap();
+    let learned = GroupLearned {
+        existence: Some(Existence::Absent),
+        absent: vec![ann.key],
+        gone: Some("it is gone".into()),
+        ..GroupLearned::default()
+    };
+    let end = store.end_group_turn(key, turn.seq, learned, 9);
+    assert_eq!(end.await.unwrap(), []);
+
+    let back = import().await;
+    assert_eq!(
+        (back.back, back.members_new),
+        (1, 1),
+        "whoever is not taken out"
+    );
+    let is = async |user: &UserWritten| {
+        let pairs = store.pairs(key).await.unwrap();
+        let pair = pairs.iter().find(|it| it.principal.user == user.key);
+        pair.map(|it| it.desired)
+    };
+    assert_eq!((is(&ann).await, is(&bob).await), (Some(false), Some(true)));
+}
+
 #[tokio::test]
 async fn one_that_is_shown_again_is_looked_after_once() {
     let it = Gone::by_a_turn().await;
