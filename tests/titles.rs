@@ -131,6 +131,32 @@ async fn who_is_asked_for_is_put_into_what_is_called_so_by_now() {
     until_in(&world, "g1", &[]).await;
 }
 
+/// As Okta and Entra do with what else they ask for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patch_that_says_the_name_again_goes_on_and_one_with_another_changes_nothing() {
+    let world = titled(&[("g1", "Alpha", &["ann"])]).await;
+    let path = format!("/Groups/{}", group(&world, "Alpha").await);
+    let adds = async |name: &str| {
+        let user = find(&world, "Users", "userName", &address(name)).await;
+        json!({ "op": "add", "path": "members", "value": values(&[user]) })
+    };
+    let named = |title: &str| json!({ "op": "replace", "path": "displayName", "value": title });
+    let change = json!([named("Alpha"), adds("ben").await]);
+    world.patch(&path, change).await.expect(204);
+    until_in(&world, "g1", &["ann", "ben"]).await;
+    let whole = json!({ "op": "replace", "value": { "displayName": "Alpha" } });
+    let change = json!([whole, adds("cat").await]);
+    world.patch(&path, change).await.expect(204);
+    until_in(&world, "g1", &["ann", "ben", "cat"]).await;
+
+    let everybody = json!({ "op": "remove", "path": "members" });
+    let change = json!([everybody, named("Beta")]);
+    let (refused, calls) = world.calls_of(world.patch(&path, change)).await;
+    assert_eq!(refused.expect(400).body["scimType"], "mutability");
+    assert_eq!(calls, Vec::<Value>::new());
+    until_in(&world, "g1", &["ann", "ben", "cat"]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_made_anew_has_its_name_and_what_is_gone_says_so() {
     let mut world = titled(&[("g3", "Gamma", &STAFF)]).await;
