@@ -368,7 +368,7 @@ const FOUND_KEEPING: [u64; 17] = [
 ];
 
 const FOUND_WITH_ROLES: [u64; 7] = [125, 297, 319, 357, 781, 909, 1999];
-const FOUND_WITH_OPERATORS: [u64; 4] = [246, 60012, 60351, 80610];
+const FOUND_WITH_OPERATORS: [u64; 5] = [246, 60012, 60351, 60455, 80610];
 
 /// Which worlds are run, as the environment has it.
 fn seeds(found: &[u64]) -> Vec<u64> {

@@ -106,7 +106,9 @@ pub(super) async fn run(
                    AND u.upstream_id IS NULL))
                -- Its account may be in a group that is believed to be gone.
                AND NOT (stays = 1 AND user_key IS NOT NULL AND EXISTS (
-                 SELECT 1 FROM moot m WHERE m.user_key = departed.user_key))",
+                 SELECT 1 FROM moot m WHERE m.user_key = departed.user_key))
+               -- Nor is it forgotten what was left to it: the next one has that.
+               AND NOT EXISTS (SELECT 1 FROM refusals r WHERE r.user_key = departed.user_key)",
         )?
         .execute([import.connection, import.since])?;
         recovery::note_imported(db, import.connection)

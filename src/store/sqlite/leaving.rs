@@ -128,7 +128,11 @@ fn bury(db: &Connection, user: &mut User, at: Millis) -> Result<Vec<GroupKey>> {
     given_back::note_left(db, user, at)?;
     let groups = leave_groups(db, user, at)?;
     raised::give_up_all(db, user.key, at)?;
-    refusals::forget_user(db, user.key)?;
+    if user.withdrawn == Withdrawal::No {
+        refusals::forget_but_left(db, user.key)?;
+    } else {
+        refusals::forget_user(db, user.key)?;
+    }
     db.prepare_cached("DELETE FROM user_emails WHERE user_key = ?1")?
         .execute([user.key])?;
     db.prepare_cached(
@@ -300,7 +304,9 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
     let had = users::by_key(db, key)?.map(|user| user.observed);
     db.prepare_cached("DELETE FROM memberships WHERE user_key = ?1")?
         .execute([key])?;
-    refusals::forget_user(db, key)?;
+    if stays {
+        refusals::forget_user(db, key)?;
+    }
     holdings::forget(db, key)?;
     giving::forget_user(db, key)?;
     db.prepare_cached(
@@ -347,6 +353,7 @@ pub(super) fn finish(db: &Connection, key: i64) -> Result<Option<Lane>> {
         return Ok(None);
     };
     late::hand_over(db, key, next.key)?;
+    refusals::hand_over(db, key, next.key)?;
     if stays {
         gone::hand_over(db, key, next.key)?;
     }
@@ -425,10 +432,25 @@ pub(super) fn as_it_ended(db: &Connection, key: i64) -> Result<Option<User>> {
     }))
 }
 
-/// Somebody has the address again. Where accounts stay behind without anything by
-/// which they are shown, that of before is remembered until this one has one.
-pub(super) fn is_had_again(db: &Connection, user: &User) -> Result<()> {
+/// Somebody has the address again, by that key. Where accounts stay behind without
+/// anything by which they are shown, that of before is remembered until this one has one.
+pub(super) fn is_had_again(db: &Connection, key: i64, user: &User) -> Result<()> {
     let of = params![user.connection, user.account_key];
+    let before: Option<i64> = db
+        .prepare_cached(
+            "SELECT user_key FROM departed
+             WHERE connection = ?1 AND account_key = ?2 AND stays = 0 AND user_key IS NOT NULL",
+        )?
+        .query_row(of, |row| row.get(0))
+        .optional()?;
+    match before {
+        // An import shows what there is of it.
+        Some(before) if user.observed.existence == Existence::Present => {
+            refusals::forget_user(db, before)?;
+        }
+        Some(before) => refusals::hand_over(db, before, key)?,
+        None => {}
+    }
     db.prepare_cached(
         "UPDATE departed SET user_key = NULL
          WHERE connection = ?1 AND account_key = ?2 AND stays = 0",

@@ -27,14 +27,20 @@ use super::{
 
 /// Of refusals `r` those that are told. A removal that was refused and is tried
 /// once more, because the user's access ends, is pending then and nothing else;
-/// should it be refused again, or the user return, it is told again.
+/// should it be refused again, or the user return, it is told again. What was left of a
+/// deleted user whose account has ended is told of whoever has that account next, but
+/// for what a guard rail withholds.
 macro_rules! told {
     () => {
-        "NOT (r.wanted = 0 AND EXISTS (
+        "NOT (r.wanted = 0 AND (EXISTS (
              SELECT 1 FROM memberships m JOIN users w ON w.key = m.user_key
              WHERE m.group_key = r.group_key AND m.user_key = r.user_key AND m.desired = 1
                AND m.observed = 2 AND w.withdrawn <> 0
-               AND (w.refused IS NULL OR w.withdrawn = 3)))"
+               AND (w.refused IS NULL OR w.withdrawn = 3))
+             OR EXISTS (SELECT 1 FROM users d WHERE d.key = r.user_key
+               AND d.tombstone IS NOT NULL AND d.withdrawn = 0 AND NOT EXISTS (
+                 SELECT 1 FROM memberships m WHERE m.group_key = r.group_key
+                   AND m.user_key = r.user_key AND m.withheld <> 0))))"
     };
 }
 
@@ -132,6 +138,14 @@ const LEFT: &str = "SELECT r.group_key, r.user_key
            SELECT 1 FROM memberships m
            WHERE m.group_key = r.group_key AND m.user_key = r.user_key)";
 
+/// The same of one user, with the connection.
+const LEFT_OF: &str = "SELECT r.group_key, g.connection
+     FROM refusals r JOIN groups g ON g.key = r.group_key
+     WHERE r.user_key = ?1 AND r.wanted = 0 AND r.reason <> ?2
+       AND g.tombstone IS NULL AND g.read_only IS NULL AND NOT EXISTS (
+           SELECT 1 FROM memberships m
+           WHERE m.group_key = r.group_key AND m.user_key = r.user_key)";
+
 /// A row again for what was left, with what `doubted` says of it: 2 where nobody asks.
 fn reopen(db: &Connection, (group, user): (i64, i64), doubted: i64, withheld: bool) -> Result<()> {
     db.prepare_cached(
@@ -180,6 +194,47 @@ pub(super) fn ask_left(db: &Connection, (group, user): (i64, i64), seq: i64) -> 
         .execute(params![group, user, seq])?;
     }
     Ok(is_left)
+}
+
+/// Whoever is deleted has still what was left of them.
+pub(super) fn forget_but_left(db: &Connection, user: i64) -> Result<()> {
+    db.prepare_cached(
+        "DELETE FROM refusals WHERE user_key = ?1 AND (wanted = 1 OR reason = ?2 OR EXISTS (
+             SELECT 1 FROM memberships m
+             WHERE m.group_key = refusals.group_key AND m.user_key = ?1))",
+    )?
+    .execute(params![user, REASON])?;
+    Ok(())
+}
+
+/// The account of whoever was deleted is another user's by now, and with it what was
+/// left; but not where that one is asked for.
+pub(super) fn hand_over(db: &Connection, from: i64, to: i64) -> Result<()> {
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO refusals (group_key, user_key, wanted, at, reason)
+         SELECT r.group_key, ?2, 0, r.at, r.reason
+         FROM refusals r JOIN groups g ON g.key = r.group_key
+         WHERE r.user_key = ?1 AND r.wanted = 0 AND r.reason <> ?3
+           AND g.tombstone IS NULL AND g.read_only IS NULL AND NOT EXISTS (
+               SELECT 1 FROM memberships m
+               WHERE m.group_key = r.group_key AND m.user_key = ?2)",
+    )?
+    .execute(params![from, to, REASON])?;
+    forget_user(db, from)
+}
+
+/// The user has an account now, with all that was left of whoever had it before: it is
+/// taken away. Returns the groups.
+pub(super) fn take_away_left(db: &Connection, user: i64, at: Millis) -> Result<Vec<GroupKey>> {
+    let left: Vec<(i64, i64)> = db
+        .prepare_cached(LEFT_OF)?
+        .query_map(params![user, REASON], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (group, connection) in &left {
+        let withheld = recovery::withholds(db, *connection, at)?;
+        reopen(db, (*group, user), 1, withheld)?;
+    }
+    Ok(left.into_iter().map(|(group, _)| GroupKey(group)).collect())
 }
 
 /// The user or the group is gone.

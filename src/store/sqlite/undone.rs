@@ -79,7 +79,8 @@ pub(super) fn undo(
             refusals::note(db, key, sent, reason, at)?;
         }
         settle(db, group, user.0, (&pair, sent), (back, at))?;
-        if !sent && !pair.desired && pair.leaver && !pair.deleted && !pair.goes_once_more(group) {
+        // Of whoever is deleted for the next who has the account.
+        if !sent && !pair.desired && pair.leaver && !pair.goes_once_more(group) {
             refusals::note(db, key, false, reason, at)?;
         }
     }

@@ -17,7 +17,7 @@ use super::{
     fault::Result,
     given_back, holdings, keys, lanes,
     late::{self, Sent},
-    leaving, linked, offered, seats, sharing, unasked,
+    leaving, linked, offered, refusals, seats, sharing, unasked,
     users::{self, SOUGHT, UNJUDGED, User},
     withdrawal::{self, Withdrawal},
 };
@@ -229,7 +229,12 @@ pub(super) fn end(
     } else if user.never_there() {
         settle_pairs(db, user.key)?;
     }
-    if learned.recreated || !was_there && user.observed.existence == Existence::Present {
+    let arrives = !was_there && user.observed.existence == Existence::Present;
+    if arrives && user.tombstone.is_none() {
+        let left = refusals::take_away_left(db, user.key, at)?;
+        open.extend(left.into_iter().map(Lane::Group));
+    }
+    if learned.recreated || arrives {
         sharing::want_again(db, &user, known_as.as_deref(), at)?;
     }
     audit::close_intent(db, LANE, user.key)?;

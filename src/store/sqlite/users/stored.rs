@@ -74,7 +74,7 @@ pub(in super::super) fn insert(
     let key = db.last_insert_rowid();
     index_emails(db, user.connection, key, &keys.emails)?;
     given_back::note_formers(db, key, user)?;
-    leaving::is_had_again(db, user)?;
+    leaving::is_had_again(db, key, user)?;
     removals::count_users(db, user.connection, 1)?;
     Ok(key)
 }

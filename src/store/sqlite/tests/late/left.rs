@@ -1,6 +1,7 @@
 //! What a late call has left of somebody in a group, where the application does not
 //! let them go.
 use super::*;
+use crate::store::ImportMark;
 
 impl Scene {
     /// The application does not let somebody go who is to be removed.
@@ -103,4 +104,113 @@ async fn who_is_kept_in_a_group_though_asked_to_be_out_is_a_member_again_and_tol
     assert_eq!(members.len(), 2);
     let again = scene.store.retry_ends(scene.c, actor()).await;
     assert_eq!(again, Ok(vec![]), "whoever asked was told");
+}
+
+impl Scene {
+    /// Deleted, and ended there.
+    async fn is_gone(&self, user: &UserWritten) {
+        let (id, key) = (user.resource.id, user.key);
+        let delete = self.store.delete_user(self.c, id, always(), actor());
+        delete.await.unwrap();
+        self.confirm_user(key).await;
+    }
+
+    /// Nobody else is told, and once the account is made whoever has it by now is
+    /// taken out, twice at once, and told.
+    async fn is_left_to(&self, group: &GroupWritten, next: &UserWritten) {
+        let lanes = self.confirm_user(next.key).await;
+        assert!(lanes.contains(&Lane::Group(group.key)), "{lanes:?}");
+        self.keeps(group, next).await;
+        self.keeps(group, next).await;
+        let told = [(next.resource.id, false, "it stays".to_owned())];
+        assert_eq!(self.refused_pairs().await, told);
+        assert_eq!(self.lanes().await, []);
+        let again = self.store.retry_ends(self.c, actor()).await.unwrap();
+        assert_eq!(again, [Lane::Group(group.key)]);
+        let turn = self.next(group).await;
+        assert_eq!(keys(&turn.work.removes), [next.key]);
+        let gone = GroupLearned {
+            absent: vec![next.key],
+            ..GroupLearned::default()
+        };
+        let end = self.store.end_group_turn(group.key, turn.seq, gone, 4_000);
+        end.await.unwrap();
+        assert_eq!(self.refused_pairs().await, []);
+    }
+}
+
+#[tokio::test]
+async fn what_was_left_of_a_deleted_user_is_taken_from_whoever_has_the_account_next() {
+    for waits in [false, true] {
+        let scene = Scene::new().await;
+        let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+        let group = scene.settled_group("dev", &[ann.resource.id]).await;
+        scene.may_come_late(&group, &bob).await;
+        scene.confirm_group(&group).await;
+        scene.is_gone(&bob).await;
+        let mut next = None;
+        if waits {
+            next = Some(scene.user("bob").await);
+        }
+        assert_eq!(scene.recheck(LATER).await, [Lane::Group(group.key)]);
+        scene.keeps(&group, &bob).await;
+        if next.is_none() {
+            assert_eq!(scene.refused_pairs().await, [], "has no access by it");
+        }
+        let scene = scene.reopen().await;
+        let next = match next {
+            Some(next) => next,
+            None => {
+                // What an import shows of it is what was.
+                let mark = ImportMark(i64::MAX);
+                let import = scene
+                    .store
+                    .import(scene.c, mark, vec![], vec![], None, actor());
+                import.await.unwrap();
+                scene.user("bob").await
+            }
+        };
+        scene.is_left_to(&group, &next).await;
+        assert_eq!(scene.members(&group).await, [ann.resource.id]);
+    }
+}
+
+#[tokio::test]
+async fn and_so_is_what_was_told_of_them_before_they_were_deleted() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    scene.may_come_late(&group, &bob).await;
+    scene.confirm_group(&group).await;
+    scene.recheck(LATER).await;
+    for _ in 0..2 {
+        scene.keeps(&group, &bob).await;
+    }
+    scene.is_gone(&bob).await;
+    assert_eq!(scene.refused_pairs().await, []);
+    let next = scene.user("bob").await;
+    scene.is_left_to(&group, &next).await;
+}
+
+/// Whoever is asked for in the group is to be in it, and stays.
+#[tokio::test]
+async fn but_not_from_whoever_is_asked_for_there() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let group = scene.settled_group("dev", &[ann.resource.id]).await;
+    scene.may_come_late(&group, &bob).await;
+    scene.confirm_group(&group).await;
+    scene.is_gone(&bob).await;
+    scene.recheck(LATER).await;
+    scene.keeps(&group, &bob).await;
+    let next = scene.user("bob").await;
+    scene
+        .change(&group, add(&[next.resource.id]))
+        .await
+        .unwrap();
+    assert_eq!(scene.refused_pairs().await, []);
+    scene.confirm_user(next.key).await;
+    let turn = scene.next(&group).await;
+    assert_eq!(keys(&turn.work.adds), [next.key]);
+    assert_eq!(keys(&turn.work.removes), []);
 }
