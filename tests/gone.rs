@@ -42,6 +42,31 @@ async fn believed_gone(application: Application) -> (World, String, Vec<String>)
     (world, path, users)
 }
 
+/// Also where the application misses a group only once two looks of its own have.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_a_reconciliation_does_not_find_is_gone_and_made_again() {
+    for application in [Application::Opsera, Application::Declared] {
+        let world = World::of(application, "read_lag = \"300ms\"\nsync_wait = \"1s\"").await;
+        let users = world.users("u", 3).await;
+        let path = format!("/Groups/{}", world.group("crew", &users).await);
+        world.group("other", &users).await;
+        world.as_administrator("DELETE", CREW, Value::Null).await;
+        let gone = async || {
+            world.run(&["reconcile", "--apply"]);
+            refused_groups(&world).await == 1
+        };
+        eventually("it is known to be gone", gone).await;
+        let put = json!({ "externalId": "of-the-directory", "displayName": "crew",
+            "members": values(&users),
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"] });
+        world.put(&path, put).await.expect(200);
+        world
+            .until_upstream_has("crew", &accounts(&[0, 1, 2]))
+            .await;
+        assert_eq!(refused_groups(&world).await, 0);
+    }
+}
+
 async fn tells_the_truth(world: &World, application: Application) {
     world.faults(json!({ "rules": [] })).await;
     if application != Application::Opsera {

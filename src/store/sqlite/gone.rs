@@ -7,7 +7,7 @@
 //! out. That is as good as the application's word, and where the group is there
 //! after all they are still in it; so it is kept who they are. Whoever was only found
 //! in it is gone with it: nobody has asked for them, so it is not made again with
-//! them, and where it is there after all the next import finds them once more.
+//! them, and where it is there after all the next import makes them members once more.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;

@@ -159,10 +159,11 @@ pub(super) fn is_doubted(db: &Connection, group: &Group) -> Result<bool> {
         .exists(params![group.connection, group.upstream_name])?)
 }
 
-/// Whether any call about a group or somebody in it may land, or has done so.
+/// Whether any call about a group or somebody in it may land, or has done so; not where
+/// only a read told of it.
 pub(super) fn may_land_in(db: &Connection, group: i64) -> Result<bool> {
     Ok(db
-        .prepare_cached("SELECT 1 FROM doubts WHERE group_key = ?1")?
+        .prepare_cached("SELECT 1 FROM doubts WHERE group_key = ?1 AND sent <> 3")?
         .exists([group])?)
 }
 

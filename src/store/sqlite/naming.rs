@@ -26,8 +26,13 @@ pub(super) fn nameless(id: ResourceId) -> String {
 
 /// Whether a group is to be called otherwise in the application too.
 pub(super) fn renames(group: &Group, next: &GroupRow, stored: &GroupRow) -> bool {
+    group.id_known.is_some() && is_retitled(next, stored)
+}
+
+/// Whether it is to be called otherwise here.
+pub(super) fn is_retitled(next: &GroupRow, stored: &GroupRow) -> bool {
     let title = |row: &GroupRow| row.attributes.text("displayName").map(str::to_owned);
-    group.id_known.is_some() && title(next) != title(stored)
+    title(next) != title(stored)
 }
 
 /// Notes that it is; whether that is news.

@@ -10,6 +10,7 @@ use crate::{
         state::GroupKey,
     },
     store::{Drifted, DriftedGroup},
+    upstream::UpstreamError,
 };
 
 impl Pass<'_> {
@@ -74,14 +75,18 @@ impl Pass<'_> {
         if unlisted.is_empty() || !self.repairs() || self.only_shown() || doubtful {
             return Ok(());
         }
-        self.until_a_read_cannot_lag().await;
+        let mut missed = self.not_found(unlisted).await;
+        if missed.iter().any(|(_, is_sure)| !is_sure) {
+            // An application may want looks of its own that are as far apart.
+            let (unsure, sure): (Vec<_>, Vec<_>) =
+                missed.into_iter().partition(|(_, is_sure)| !is_sure);
+            let unsure = unsure.into_iter().map(|(group, _)| group).collect();
+            missed = self.not_found(unsure).await;
+            missed.extend(sure);
+        }
         let upstream = &self.session.connection.upstream;
         let app = &upstream.capabilities().application;
-        for group in unlisted {
-            // What cannot be looked at now stays as it is told.
-            if !matches!(upstream.group(&group.name).await, Ok(None)) {
-                continue;
-            }
+        for (group, _) in missed.into_iter().filter(|(_, is_sure)| *is_sure) {
             let reason = format!(
                 "{app} does not have the group {:?} any more; whoever asks for somebody in it has \
                  it made again, with all of its members",
@@ -93,6 +98,22 @@ impl Pass<'_> {
             self.session.connection.lanes.kick_all(lanes);
         }
         Ok(())
+    }
+
+    /// Those that a look later than a reading can lag misses, and whether it is sure of
+    /// that. What cannot be looked at now stays as it is told.
+    async fn not_found(&self, groups: Vec<Reconcilable>) -> Vec<(Reconcilable, bool)> {
+        self.until_a_read_cannot_lag().await;
+        let upstream = &self.session.connection.upstream;
+        let mut missed = Vec::new();
+        for group in groups {
+            match upstream.group(&group.name).await {
+                Ok(None) => missed.push((group, true)),
+                Err(UpstreamError::Missed { .. }) => missed.push((group, false)),
+                Ok(Some(_)) | Err(_) => {}
+            }
+        }
+        missed
     }
 
     pub(super) fn is_left_out(&self, group: &Reconcilable) -> bool {

@@ -103,11 +103,16 @@ pub(in super::super) fn change(
     point!("group.members-changed");
     let renames = next.as_ref();
     let renames = renames.is_some_and(|next| naming::renames(&group, next, &stored.row));
+    // One that is gone is asked for by another name too, though it is only ours, and by
+    // a PUT that says anything else.
+    let asked_anew = next.as_ref().filter(|_| was_gone);
+    let asked_anew =
+        asked_anew.is_some_and(|next| actor.put || naming::is_retitled(next, &stored.row));
     let moved = flushed.moved();
     // A PUT says all of it; of a group that never was so does whatever is not only
     // that somebody is not to be in it.
     let whole_group = never_was && (next.is_some() || !moved || actor.put);
-    let asks = flushed.asserts || renames || whole_group;
+    let asks = flushed.asserts || renames || asked_anew || whole_group;
     let asks = asks && (name.is_some() || !aside::is_nameless(&group));
     let refused = refused.filter(|_| !asks);
     if refused.is_some() {
@@ -120,7 +125,7 @@ pub(in super::super) fn change(
         group.made_as = None;
         let row = next.as_ref().unwrap_or(&stored.row);
         aside::take_name(db, &group, &row.attributes)?;
-    } else if flushed.claims() || renames {
+    } else if flushed.claims() || renames || asked_anew {
         owners::claim_group(db, &group)?;
     }
     let sets = next.as_ref();

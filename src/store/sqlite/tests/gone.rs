@@ -141,6 +141,47 @@ async fn who_is_in_it_already_is_asked_for_as_well() {
     }
 }
 
+/// Whatever has found it gone.
+#[tokio::test]
+async fn another_name_asks_for_it_and_so_does_a_put_of_anything_else() {
+    for by_reconciliation in [false, true] {
+        for (attribute, put) in [("displayName", false), ("externalId", true)] {
+            let it = if by_reconciliation {
+                let it = Gone::settled().await;
+                let store = &it.scene.store;
+                let since = store.import_mark(i64::MAX).await.unwrap();
+                let lost = store.lose_group(it.group.key, since, "it is gone".into(), actor());
+                assert_eq!(lost.await.unwrap(), []);
+                it
+            } else {
+                Gone::by_a_turn().await
+            };
+            let of: &[usize] = if by_reconciliation {
+                &[0, 1, 2]
+            } else {
+                &[1, 2]
+            };
+            it.rests_with(of).await;
+            let change = GroupChange {
+                decide: Box::new(move |stored| {
+                    let mut row = stored.row.clone();
+                    let value = "another".to_owned();
+                    row.attributes.0.insert(attribute.into(), value.into());
+                    Ok(Some(row))
+                }),
+                members: Vec::new(),
+                skip_unknown: false,
+                closed: None,
+            };
+            let by = Actor { put, ..actor() };
+            let (store, id) = (&it.scene.store, it.group.resource.id);
+            let written = store.change_group(it.scene.c, id, always(), change, by);
+            assert!(written.await.unwrap().dirty, "{attribute}");
+            it.is_made_with(of).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn who_leaves_does_not_ask_for_it_and_does_not_wait_for_it() {
     let it = Gone::by_a_turn().await;
@@ -346,7 +387,7 @@ async fn who_was_only_found_in_it_is_none_of_its_members_when_it_is_made_again()
         for name in ["ann", "bob", "cid"] {
             users.push(scene.member(name).await);
         }
-        let found = FoundGroup {
+        let with_both = || FoundGroup {
             id: fresh_id(),
             row: group_row("dev"),
             read_only: None,
@@ -355,6 +396,7 @@ async fn who_was_only_found_in_it_is_none_of_its_members_when_it_is_made_again()
                 .map(|name| (None, Some(format!("{name}@example.com"))))
                 .into(),
         };
+        let found = with_both();
         let (store, id, mark) = (&scene.store, found.id, ImportMark(i64::MAX));
         let import = store.import(scene.c, mark, Vec::new(), vec![found], None, actor());
         import.await.unwrap();
@@ -379,6 +421,16 @@ async fn who_was_only_found_in_it_is_none_of_its_members_when_it_is_made_again()
             store.find_group(key, actor()).await.unwrap();
             let turn = store.begin_group_turn(key, 9).await.unwrap().unwrap();
             assert_eq!((turn.work.adds, turn.work.removes), (vec![], vec![]));
+            assert_eq!(shown().await, 0);
+            // It is there after all, and so are they, as the next import shows.
+            let learned = GroupLearned {
+                existence: Some(Existence::Present),
+                ..GroupLearned::default()
+            };
+            let end = store.end_group_turn(key, turn.seq, learned, 9);
+            end.await.unwrap();
+            let import = store.import(scene.c, mark, Vec::new(), vec![with_both()], None, actor());
+            assert_eq!(import.await.unwrap().members_new, 2);
         } else {
             asks().await.unwrap();
             let work = store.begin_group_turn(key, 9).await.unwrap().unwrap().work;
@@ -388,7 +440,7 @@ async fn who_was_only_found_in_it_is_none_of_its_members_when_it_is_made_again()
                 (Existence::Absent, vec![users[2].key])
             );
         }
-        assert_eq!(shown().await, usize::from(!again));
+        assert_eq!(shown().await, if again { 2 } else { 1 });
     }
 }
 
