@@ -218,8 +218,10 @@ impl ConnectionStatus {
         let all = counts
             .memberships
             .saturating_sub(counts.left_out_memberships);
-        let open =
-            counts.pending_memberships + counts.stopped_memberships + counts.ended_memberships;
+        let open = counts.pending_memberships
+            + counts.stopped_memberships
+            + counts.ended_memberships
+            + counts.missed_memberships;
         AsAsked::of(
             all + counts.leaving_memberships,
             open.saturating_sub(counts.left_out_open),

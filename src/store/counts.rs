@@ -20,6 +20,9 @@ pub struct Counts {
     /// asked for in groups, and those memberships that are not open by themselves.
     pub ended_users: u64,
     pub ended_memberships: u64,
+    /// Memberships of users whose accounts the last reconciliation told as gone, that are
+    /// not open by themselves.
+    pub missed_memberships: u64,
     /// Memberships of groups that the configuration leaves out, and such of them as are
     /// among those that are pending or stopped.
     pub left_out_memberships: u64,

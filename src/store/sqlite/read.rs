@@ -206,6 +206,17 @@ const OF_ACCOUNTS_TO_COME: &str = "SELECT count(*) FROM users u
        AND m.desired = 1 AND m.observed = 1
        AND g.tombstone IS NULL AND g.read_only IS NULL AND g.refused IS NULL";
 
+/// What users have of whose accounts the last reconciliation told that they are gone:
+/// looked for where it told of any.
+const OF_MISSED_ACCOUNTS: &str = "SELECT iif(EXISTS (
+         SELECT 1 FROM reconciliations
+         WHERE connection = ?1 AND state ->> '$.accounts_noted' > 0),
+     (SELECT count(*) FROM users u
+         JOIN memberships m ON m.user_key = u.key JOIN groups g ON g.key = m.group_key
+         WHERE u.connection = ?1 AND u.tombstone IS NULL AND u.wants = 1 AND u.existence = 1
+           AND u.observed ->> '$.missed' = 1 AND m.desired = 1 AND m.observed = 1
+           AND g.tombstone IS NULL AND g.refused IS NULL AND g.offered = 1), 0)";
+
 pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
     let count = |sql: &str| -> Result<u64> {
         let count: i64 = db
@@ -267,6 +278,7 @@ pub(super) fn counts(db: &Connection, connection: i64) -> Result<Counts> {
         ))?,
         ended_users: count(ended_elsewhere::USERS)?,
         ended_memberships: count(ended_elsewhere::MEMBERSHIPS)?,
+        missed_memberships: count(OF_MISSED_ACCOUNTS)?,
         stopped_memberships: count(concat!(
             open_pairs!(),
             " AND (g.refused IS NOT NULL OR ",
