@@ -31,6 +31,8 @@ pub struct Pair {
     pub managed: bool,
     /// A reconciliation has told that it is not there, and left it so.
     pub missed: bool,
+    /// The change of the group by which it was last asked for.
+    pub asked: i64,
 }
 
 impl Pair {
@@ -240,6 +242,17 @@ pub fn of_group(pairs: &[Pair], shown: &[Shown]) -> GroupDrift {
     drift
 }
 
+/// Who was asked for otherwise at no time between two looks.
+pub fn untouched(before: &[Pair], after: &[Pair]) -> HashSet<UserKey> {
+    let before: HashMap<UserKey, i64> = before
+        .iter()
+        .map(|pair| (pair.principal.user, pair.asked))
+        .collect();
+    let same = |pair: &&Pair| before.get(&pair.principal.user) == Some(&pair.asked);
+    let same = after.iter().filter(same);
+    same.map(|pair| pair.principal.user).collect()
+}
+
 /// Whether so many left of so many are too few to be believed at once.
 pub fn has_shrunk(there: usize, still: usize) -> bool {
     there >= SMALL && still * 2 < there
@@ -272,6 +285,7 @@ mod tests {
             has_access: true,
             withdrawn: false,
             missed: false,
+            asked: 0,
             observed: Existence::Present,
             managed: true,
         }

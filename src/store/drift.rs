@@ -50,7 +50,7 @@ pub struct Drifted {
     /// Such as are, or would be, no memberships any more because the
     /// application shows none.
     pub ended_here: u64,
-    /// Groups of which nothing was settled, as they were written meanwhile.
+    /// Groups of which not all was settled, as they were written meanwhile.
     pub overtaken: u64,
     /// Groups that are not there any more, and memberships of theirs.
     pub groups_missing: u64,
@@ -273,6 +273,9 @@ pub struct Settle {
     pub accept: bool,
     /// An operator believes it, also of who is protected.
     pub believed: bool,
+    /// Two readings further apart than one can lag miss these, and nothing was asked of
+    /// them in between, whatever was written of others in the group. Ends nothing.
+    pub untouched: bool,
 }
 
 /// What was done about it.

@@ -227,10 +227,12 @@ impl Pass<'_> {
             return Ok(None);
         }
         self.until_a_read_cannot_lag().await;
+        let before = pairs;
         let (pairs, again, unasked) = match self.compare(group).await? {
             Ok(compared) => compared,
             Err(error) => return Ok(Some(error)),
         };
+        let untouched = drift::untouched(&before, &pairs);
         let mut drift = drift.confirmed_by(&again);
         if let Some(error) = self.ask_about(group, &pairs, &mut drift.gone).await? {
             return Ok(Some(error));
@@ -253,7 +255,8 @@ impl Pass<'_> {
             }
             return Ok(None);
         }
-        self.repair(group, &pairs, (drift, unasked)).await?;
+        self.repair(group, &pairs, (drift, unasked), &untouched)
+            .await?;
         Ok(None)
     }
 
@@ -269,6 +272,7 @@ impl Pass<'_> {
         group: &Reconcilable,
         pairs: &[Pair],
         (drift, unasked): (GroupDrift, Unasked),
+        untouched: &HashSet<UserKey>,
     ) -> Result<(), Failure> {
         self.found.missing += drift.missing.len() as u64;
         self.found.gone += drift.gone.len() as u64;
@@ -283,10 +287,20 @@ impl Pass<'_> {
         if !self.repairs() {
             left = drift.len();
         } else if !settled.is_empty() {
-            let (of, repaired) = (settled.len(), self.settle(group, settled).await?);
+            let (of, mut missing) = (settled.len(), settled.missing.clone());
+            let mut repaired = self.settle(group, settled).await?;
             if repaired.overtaken {
-                (left, held) = (left + of, Some(OVERTAKEN));
-                self.found.overtaken += 1;
+                missing.retain(|user| untouched.contains(user));
+                if self.session.connection.policy.drift == DriftPolicy::Repair
+                    && !missing.is_empty()
+                {
+                    repaired = self.settle_untouched(group, missing).await?;
+                }
+                let open = of.saturating_sub(repaired.wanted_again);
+                if open > 0 {
+                    (left, held) = (left + open, Some(OVERTAKEN));
+                    self.found.overtaken += 1;
+                }
             } else if repaired.protected > 0 {
                 (left, held) = (left + repaired.protected, Some(PROTECTED));
             }

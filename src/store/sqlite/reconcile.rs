@@ -67,7 +67,7 @@ pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
         "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired, m.observed, m.managed,
              u.wants AND u.ended_elsewhere IS NULL, ",
         withdrawal::withdrawn!(),
-        ", m.missing FROM memberships m JOIN users u ON u.key = m.user_key
+        ", m.missing, m.seq FROM memberships m JOIN users u ON u.key = m.user_key
          WHERE m.group_key = ?1 AND u.account_key IS NOT NULL"
     ))?;
     let mut rows = select.query([group])?;
@@ -90,6 +90,7 @@ pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
             has_access: row.get(7)?,
             withdrawn,
             missed: row.get(9)?,
+            asked: row.get(10)?,
         });
     }
     Ok(pairs)
@@ -269,11 +270,12 @@ pub(super) fn settle_group(
     let Some(mut group) = groups::by_key(db, key.0)? else {
         return Ok(repaired);
     };
-    if was_turned(db, &group, since)?
-        || group.tombstone.is_some()
-        || group.dirty()
-        || group.read_only.is_some()
-    {
+    let written = if how.untouched {
+        group.family.is_some() || how.accept || !drift.gone.is_empty()
+    } else {
+        was_turned(db, &group, since)?
+    };
+    if written || group.tombstone.is_some() || group.dirty() || group.read_only.is_some() {
         repaired.overtaken = true;
         return Ok(repaired);
     }

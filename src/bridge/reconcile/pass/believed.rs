@@ -105,7 +105,36 @@ impl Pass<'_> {
         let how = Settle {
             accept: self.session.connection.policy.drift == DriftPolicy::Accept,
             believed: self.purpose == Purpose::Repair(true),
+            untouched: false,
         };
+        self.settle_as(group, drift, how).await
+    }
+
+    /// The same of a group that was written meanwhile, or less than a lag before: whoever
+    /// nothing was asked of since the first reading is put there again all the same, as
+    /// otherwise a group that is written all the time would never be put right.
+    pub(super) async fn settle_untouched(
+        &self,
+        group: &Reconcilable,
+        missing: Vec<UserKey>,
+    ) -> Result<Repaired, Failure> {
+        let drift = GroupDrift {
+            missing,
+            ..GroupDrift::default()
+        };
+        let how = Settle {
+            untouched: true,
+            ..Settle::default()
+        };
+        self.settle_as(group, drift, how).await
+    }
+
+    async fn settle_as(
+        &self,
+        group: &Reconcilable,
+        drift: GroupDrift,
+        how: Settle,
+    ) -> Result<Repaired, Failure> {
         let store = &self.session.bridge.store;
         let repaired = store
             .settle_drift(group.group, self.since_group, drift, how, self.actor())

@@ -99,10 +99,7 @@ async fn what_is_not_in_the_audit_was_not_done() {
         missing: vec![ann.key],
         ..GroupDrift::default()
     };
-    let how = Settle {
-        accept: false,
-        believed: false,
-    };
+    let how = Settle::default();
     let settle = store.settle_drift(dev.key, mark, drift, how, actor());
     scene.fails("repair drift", settle).await;
 

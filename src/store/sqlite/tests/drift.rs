@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     plan::{
-        drift::{GroupDrift, of_group},
+        drift::{GroupDrift, of_group, untouched},
         guard::{Guard, Limit, Protected, Rule},
     },
     store::{Drifted, ImportMark, Repaired, Settle},
@@ -23,7 +23,7 @@ impl Scene {
     async fn settle(&self, group: &GroupWritten, drift: GroupDrift, accept: bool) -> Repaired {
         let how = Settle {
             accept,
-            believed: false,
+            ..Settle::default()
         };
         self.settle_as(group, drift, how, actor()).await
     }
@@ -67,6 +67,53 @@ async fn what_an_inactive_user_is_a_member_of_is_kept_whatever_the_application_s
     assert_eq!(scene.members(&group).await, both);
     let done = scene.settle(&group, missing(&[&bob]), false).await;
     assert_eq!(done.wanted_again, 1);
+}
+
+/// Of a group that is written all the time, too.
+#[tokio::test]
+async fn who_nothing_was_asked_of_is_put_there_again_in_a_group_that_was_written_meanwhile() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let both = [ann.resource.id, bob.resource.id];
+    let group = scene.settled_group("dev", &both).await;
+    let before = scene.store.pairs(group.key).await.unwrap();
+    for change in [remove(&both[1..]), add(&both[1..])] {
+        scene.change(&group, change).await.unwrap();
+        scene.confirm_group(&group).await;
+    }
+    let after = scene.store.pairs(group.key).await.unwrap();
+    assert_eq!(untouched(&before, &after), [ann.key].into());
+    assert_eq!(untouched(&after, &after), [ann.key, bob.key].into());
+
+    let settle = async |drift: &GroupDrift, how| {
+        let (store, since) = (&scene.store, ImportMark(0));
+        let done = store.settle_drift(group.key, since, drift.clone(), how, actor());
+        done.await.unwrap()
+    };
+    let as_settled = Settle {
+        untouched: true,
+        ..Settle::default()
+    };
+    let none = Repaired {
+        overtaken: true,
+        ..Repaired::default()
+    };
+    assert_eq!(settle(&missing(&[&ann]), Settle::default()).await, none);
+    // Nobody ceases to be a member by such a reading.
+    let accept = Settle {
+        accept: true,
+        ..as_settled
+    };
+    assert_eq!(settle(&missing(&[&ann]), accept).await, none);
+    let gone = GroupDrift {
+        gone: vec![ann.key],
+        ..GroupDrift::default()
+    };
+    assert_eq!(settle(&gone, as_settled).await, none);
+    assert_eq!(scene.members(&group).await, both);
+    let done = settle(&missing(&[&ann]), as_settled).await;
+    assert_eq!((done.wanted_again, done.overtaken), (1, false));
+    assert_eq!(done.lanes, [Lane::Group(group.key)]);
 }
 
 /// Between the reading and the request somebody may have put them there again.
