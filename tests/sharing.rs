@@ -9,6 +9,7 @@ use crate::support::{Application, Tenant, World, address, eventually, group, use
 
 mod ended;
 mod left_out;
+mod let_go;
 mod raised;
 pub(crate) mod roles;
 mod told;

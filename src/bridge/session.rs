@@ -274,6 +274,10 @@ pub(super) fn write_failed(error: WriteError, of: ResourceType, id: &str) -> Fai
             409,
             format!("the held request is {} already", state.as_str()),
         )),
+        WriteError::Later(detail) => Failure::Later {
+            seconds: COME_AGAIN,
+            detail,
+        },
         WriteError::Protected(what) => Failure::Stopped(Box::new(Stopped::Protected(what))),
         WriteError::Store(error) => store_failed(error),
     }

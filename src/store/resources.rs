@@ -218,6 +218,9 @@ pub enum WriteError {
     Held(Box<Excess>),
     #[error("{0}")]
     Protected(Protection),
+    /// What it is about is somebody else's for a while yet: why, and what is waited for.
+    #[error("{0}")]
+    Later(String),
     /// The held request was decided before.
     #[error("decided already: {}", .0.as_str())]
     Decided(HoldState),

@@ -66,6 +66,7 @@ mod lanes;
 mod late;
 mod leaving;
 mod left_alone;
+mod let_go;
 mod linked;
 mod list;
 mod lost;

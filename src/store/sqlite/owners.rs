@@ -3,8 +3,8 @@
 //! is the first (reliability: H-18). Where a connection is alone at its
 //! application this is one look at its row.
 //!
-//! An owner that has no such group or account any more has let go of it; that is
-//! seen when somebody else asks for it. Asking for who was found in a group is
+//! An owner that has no such group or account any more has let go of it, once it can
+//! reach it no more (see [`let_go`]); that is seen when somebody else asks for it. Asking for who was found in a group is
 //! asking for a change of it: whoever asks takes them out when they leave and
 //! puts them back when they are missing, which two cannot do for one.
 
@@ -17,7 +17,10 @@ use crate::{
     store::{Elsewhere, Lane, Place, Sharing, Site, StoreError},
 };
 
-use super::{Sqlite, askers, fault::Result, groups::Group, keys, row::id_at, seats, sharing};
+use super::{
+    Sqlite, askers, fault::Result, groups::Group, keys, let_go, row::id_at, seats, sharing,
+    users::User,
+};
 
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
@@ -37,6 +40,21 @@ impl Kind {
             Self::Seat => 2,
         }
     }
+
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Group | Self::NewGroup => "Group",
+            Self::Account | Self::Seat => "User's account",
+        }
+    }
+}
+
+/// What keeps others from what an owner has.
+enum Hold {
+    /// It has it still.
+    Kept,
+    /// It has let go of it, and may reach it yet.
+    Awaited,
 }
 
 /// A group that the application still has, or is to have, by a name that it
@@ -90,12 +108,17 @@ fn claim(db: &Connection, connection: i64, kind: Kind, name: &str) -> Result<()>
     if matches!(kind, Kind::Account) && !accounts {
         return Ok(());
     }
-    match owner(db, &site, kind, name)? {
-        Some(owner) if owner == connection => Ok(()),
-        Some(owner) if is_kept(db, owner, kind, name)? => Err(elsewhere(kind).into()),
+    let owner = owner(db, &site, kind, name)?;
+    if owner == Some(connection) {
+        return Ok(());
+    }
+    let hold = owner.map(|owner| hold(db, owner, kind, name));
+    match hold.transpose()?.flatten() {
+        Some(Hold::Kept) => Err(elsewhere(kind).into()),
+        Some(Hold::Awaited) => Err(let_go::later(kind).into()),
         // What that looks after may have this name.
-        _ if keys::are_open_elsewhere(db, &site, connection)? => Err(elsewhere(kind).into()),
-        _ => take(db, &site, kind, name, connection),
+        None if keys::are_open_elsewhere(db, &site, connection)? => Err(elsewhere(kind).into()),
+        None => take(db, &site, kind, name, connection),
     }
 }
 
@@ -208,6 +231,17 @@ pub(super) fn is_others_account(
     is_others_of(db, site, connection, (Kind::Account, account))
 }
 
+/// Whether another connection manages the account of a user, also of one that was deleted.
+pub(super) fn is_anothers_account(db: &Connection, user: &User) -> Result<bool> {
+    let site: Option<String> = db
+        .prepare_cached("SELECT site FROM connections WHERE key = ?1")?
+        .query_row([user.connection], |row| row.get(0))?;
+    match (site, &user.account_key) {
+        (Some(site), Some(account)) => is_others_account(db, &site, user.connection, account),
+        _ => Ok(false),
+    }
+}
+
 /// Whether a connection itself manages an account.
 pub(super) fn manages_account(
     db: &Connection,
@@ -227,7 +261,7 @@ fn is_others_of(
     (kind, name): (Kind, &str),
 ) -> Result<bool> {
     match owner(db, site, kind, name)? {
-        Some(owner) if owner != connection => is_kept(db, owner, kind, name),
+        Some(owner) if owner != connection => Ok(hold(db, owner, kind, name)?.is_some()),
         _ => Ok(false),
     }
 }
@@ -250,8 +284,8 @@ pub(super) fn others_in(
     Ok(names.collect::<rusqlite::Result<_>>()?)
 }
 
-fn is_kept(db: &Connection, owner: i64, kind: Kind, name: &str) -> Result<bool> {
-    let sql = match kind {
+fn hold(db: &Connection, owner: i64, kind: Kind, name: &str) -> Result<Option<Hold>> {
+    let kept = match kind {
         Kind::Group => concat!(
             "SELECT 1 FROM groups g WHERE g.connection = ?1 AND g.upstream_name = ?2 AND ",
             group_kept!(),
@@ -269,27 +303,33 @@ fn is_kept(db: &Connection, owner: i64, kind: Kind, name: &str) -> Result<bool> 
         ),
         Kind::Account => concat!(
             "SELECT 1 FROM users u WHERE u.connection = ?1 AND u.account_key = ?2 AND ",
-            account_kept!(),
-            " LIMIT 1"
+            account_kept!()
         ),
         // That is asked of one user: see `seats`.
-        Kind::Seat => return Ok(true),
+        Kind::Seat => return Ok(Some(Hold::Kept)),
     };
-    Ok(db.prepare_cached(sql)?.exists(params![owner, name])?)
+    let of = params![owner, name];
+    let live = format!("{kept} AND tombstone IS NULL");
+    Ok(if db.prepare_cached(&live)?.exists(of)? {
+        Some(Hold::Kept)
+    } else if let_go::is_awaited(db, owner, kind, name)? {
+        Some(Hold::Awaited)
+    } else {
+        // Its end was refused, or waits for an operator.
+        let kept = db.prepare_cached(kept)?.exists(of)?;
+        kept.then_some(Hold::Kept)
+    })
 }
 
 /// Of the other connection nothing is told here: whoever reads this may be of
 /// another company. The status tells the administrator.
 fn elsewhere(kind: Kind) -> Problem {
-    let what = match kind {
-        Kind::Group | Kind::NewGroup => "Group",
-        Kind::Account | Kind::Seat => "User's account",
-    };
     Problem::new(
         403,
         format!(
-            "this {what} is managed elsewhere in this bridge, so it is not changed through this \
-             connection; its administrator sees where in `drawbridge status`"
+            "this {} is managed elsewhere in this bridge, so it is not changed through this \
+             connection; its administrator sees where in `drawbridge status`",
+            kind.noun()
         ),
     )
 }

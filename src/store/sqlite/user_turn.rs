@@ -17,7 +17,7 @@ use super::{
     fault::Result,
     given_back, holdings, keys, lanes,
     late::{self, Sent},
-    leaving, linked, offered, refusals, seats, sharing, unasked,
+    leaving, linked, offered, owners, refusals, seats, sharing, unasked,
     users::{self, SOUGHT, UNJUDGED, User},
     withdrawal::{self, Withdrawal},
 };
@@ -92,6 +92,10 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
         return Ok(None);
     }
     if !user.account.active || user.tombstone.is_some() {
+        // What is there by now is that one's to end.
+        if owners::is_anothers_account(db, &user)? {
+            return Ok(None);
+        }
         principal.elsewhere = seats::spared(db, &user)?;
         principal.families = offered::families_of(db, user.key)?;
         principal.twins = addresses::others(db, &user)?;

@@ -15,7 +15,7 @@ use super::{
         fault::Result,
         gone,
         groups::{self, Group},
-        lanes, perhaps, protected, recovery,
+        lanes, owners, perhaps, protected, recovery,
         users::{self, User},
         withdrawal,
     },
@@ -308,6 +308,9 @@ fn reopen_account(db: &Connection, key: i64, sent: i64) -> Result<Option<Lane>> 
     let Some(mut user) = users::by_key(db, key)? else {
         return Ok(None);
     };
+    if owners::is_anothers_account(db, &user)? {
+        return Ok(None);
+    }
     let wanted = user.tombstone.is_none() && user.account.active;
     if sent == Sent::Fields as i64 {
         // Where it is not there, its creation says them.
@@ -339,6 +342,9 @@ fn reopen_group(db: &Connection, key: i64, doubt: &Doubt, ended: bool) -> Result
     let mut doubted = bearer(db, group)?;
     let wanted = doubted.tombstone.is_none();
     if i64::from(wanted) == doubt.sent || doubted.read_only.is_some() {
+        return Ok(None);
+    }
+    if owners::is_anothers(db, &doubted)? {
         return Ok(None);
     }
     if doubted.key == key && doubted.renamed && doubted.existence == Existence::Present {

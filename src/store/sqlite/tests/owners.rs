@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::{
-    plan::state::Family,
+    plan::state::{Family, GroupKey},
     scim::error::Problem,
     store::{Elsewhere, FoundGroup, NewKey, Site, Why},
 };
+
+mod let_go;
 
 fn site(accounts: bool) -> Option<Site> {
     Some(Site {
