@@ -284,6 +284,7 @@ mod tests {
             has: false,
             holding: None,
             fallback: None,
+            known: None,
         }
     }
 

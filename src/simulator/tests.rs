@@ -219,6 +219,7 @@ fn by_email(names: &[&str]) -> Vec<Principal> {
             has: false,
             holding: None,
             fallback: None,
+            known: None,
         })
         .collect()
 }

@@ -70,6 +70,7 @@ fn principal(n: u8) -> Principal {
         has: false,
         holding: None,
         fallback: None,
+        known: None,
     }
 }
 

@@ -230,6 +230,7 @@ impl User {
             has: false,
             holding: None,
             fallback: None,
+            known: None,
         })
     }
 
@@ -351,5 +352,6 @@ pub(super) fn principal_at(row: &Row<'_>) -> rusqlite::Result<Principal> {
         has: false,
         holding: None,
         fallback: None,
+        known: None,
     })
 }

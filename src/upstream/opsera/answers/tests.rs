@@ -35,6 +35,7 @@ fn principal(n: i64, account: &str, id: Option<&str>) -> Principal {
         has: false,
         holding: None,
         fallback: None,
+        known: None,
     }
 }
 
