@@ -368,7 +368,7 @@ fn learn_existence(
         gone::forget_found(db, group, at)?;
         db.prepare_cached(
             "UPDATE memberships SET observed = 2, stood = 0
-             WHERE group_key = ?1 AND (observed = 1 OR stood = 1)",
+             WHERE group_key = ?1 AND (observed = 1 OR stood <> 0)",
         )?
         .execute([group.key])?;
     }

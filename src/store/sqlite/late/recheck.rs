@@ -227,11 +227,11 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
         db.prepare_cached(if row.family.is_some() {
             // Also if it is handed out: that may have been done before.
             "UPDATE memberships SET observed = 2, reread = ?3, before = NULL, sent = NULL,
-                 stood = stood OR observed = 1 AND desired = 1
+                 stood = iif(observed = 1 AND desired = 1, 1, stood)
              WHERE group_key = ?1 AND user_key = ?2"
         } else {
             "UPDATE memberships SET observed = 2, reread = ?3,
-                 stood = stood OR observed = 1 AND desired = 1
+                 stood = iif(observed = 1 AND desired = 1, 1, stood)
              WHERE group_key = ?1 AND user_key = ?2"
         })?
         // A read of it would be in doubt as long as this is anyway.

@@ -11,6 +11,7 @@ use crate::{
 
 mod giving;
 mod holdings;
+mod refused;
 mod remade;
 
 const HOUR: i64 = 3_600_000;

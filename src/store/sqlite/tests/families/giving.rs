@@ -12,7 +12,7 @@ impl Roles {
         giving.await.unwrap()
     }
 
-    async fn refuse(&self, turn: &GroupTurn) {
+    pub(super) async fn refuse(&self, turn: &GroupTurn) {
         let refused = GroupLearned {
             refused: vec![(turn.work.adds[0].user, "no".into())],
             ..GroupLearned::default()
