@@ -323,13 +323,17 @@ pub(crate) mod simulated {
     }
 
     /// Who may have been given which group, for all that a process knew that is gone:
-    /// pairs that it had taken in hand, whether or not it came to send them.
+    /// pairs that it had taken in hand, whether or not it came to send them, and those of
+    /// an account that was made anew while calls about others of the group were on their way.
     pub(crate) fn in_hand(file: &Path) -> Vec<(String, String)> {
         let db = Connection::open(file).unwrap();
         let mut select = db
             .prepare(
                 "SELECT g.upstream_name, u.account_key FROM (
                      SELECT group_key, user_key FROM memberships WHERE sent = 1
+                     UNION SELECT m.group_key, m.user_key FROM memberships m
+                         JOIN intents i ON i.lane = 'group' AND i.key = m.group_key
+                     WHERE m.observed = 2 AND m.sent IS NULL
                      UNION SELECT gives, user_key FROM giving) pair
                  JOIN groups g ON g.key = pair.group_key
                  JOIN users u ON u.key = pair.user_key

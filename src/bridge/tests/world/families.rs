@@ -194,6 +194,9 @@ fn live(world: &Arc<World>, file: &Path, dies_after: Option<u64>) -> bool {
             () = death => false,
             () = all => true,
         };
+        if is_told() && !ended {
+            println!("{} the bridge dies", now());
+        }
         simulated::stand_still();
         ended
     });
@@ -256,6 +259,9 @@ async fn client(world: Arc<World>, bridge: Arc<Bridge>, number: usize) {
         tokio::time::sleep(Duration::from_millis(*pick(&[0, 0, 3, 30, 300, 1_500]))).await;
         let known = side.twins_of(&session, &act).await;
         lock(&side.asked).note(&act, false);
+        if is_told() {
+            println!("{} {} asks {act:?}", now(), side.connection);
+        }
         let Some(asked) = side.ask(&session, &act).await else {
             continue;
         };
@@ -345,7 +351,7 @@ impl World {
 const FOUND_TWINS: [u64; 6] = [92, 109, 123, 190, 70_432, 71_965];
 const FOUND_SHARED: [u64; 3] = [23, 320, 649];
 const FOUND_EARLY: [u64; 6] = [49, 83, 112, 145, 168, 1019];
-const FOUND_HANDS: [u64; 1] = [30_331];
+const FOUND_HANDS: [u64; 3] = [30_331, 70_668, 71_673];
 
 fn seeds(many: u64, found: &[u64]) -> Vec<u64> {
     let number = |text: &str| text.parse::<u64>().expect("a number of worlds");

@@ -214,3 +214,41 @@ async fn but_not_from_whoever_is_asked_for_there() {
     assert_eq!(keys(&turn.work.adds), [next.key]);
     assert_eq!(keys(&turn.work.removes), []);
 }
+
+/// Of a removal no answer came, or only a read told that it is done, which may lag
+/// behind; then the same is asked for again, and refused.
+#[tokio::test]
+async fn who_is_refused_before_their_removal_is_sure_is_taken_out_once_more() {
+    for only_read in [false, true] {
+        let scene = Scene::new().await;
+        let ann = scene.member("ann").await;
+        let anns = [ann.resource.id];
+        let group = scene.settled_group("dev", &anns).await;
+        scene.change(&group, remove(&anns)).await.unwrap();
+        let turn = scene.next(&group).await;
+        assert_eq!(keys(&turn.work.removes), [ann.key]);
+        let users = || only_read.then_some(ann.key).into_iter().collect();
+        let unsure = GroupLearned {
+            absent: users(),
+            read: users(),
+            ..GroupLearned::default()
+        };
+        let end = |turn: GroupTurn, learned| {
+            let store = &scene.store;
+            store.end_group_turn(group.key, turn.seq, learned, 3_000)
+        };
+        end(turn, unsure).await.unwrap();
+        scene.change(&group, add(&anns)).await.unwrap();
+        let turn = scene.next(&group).await;
+        assert_eq!(keys(&turn.work.adds), [ann.key]);
+        let refused = GroupLearned {
+            refused: vec![(ann.key, "no".into())],
+            ..GroupLearned::default()
+        };
+        end(turn, refused).await.unwrap();
+        assert_eq!(scene.members(&group).await, []);
+        assert_eq!(scene.recheck(LATER).await, [Lane::Group(group.key)]);
+        let turn = scene.next(&group).await;
+        assert_eq!(keys(&turn.work.removes), [ann.key], "{only_read}");
+    }
+}
