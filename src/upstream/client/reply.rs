@@ -52,6 +52,11 @@ impl Reply {
         &self.links
     }
 
+    /// Whether the body is empty, and not a `null` that was written.
+    pub(in crate::upstream) fn is_blank(&self) -> bool {
+        self.body.trim_ascii().is_empty()
+    }
+
     /// The body as JSON; an empty one is `null`, plain text is a JSON string.
     /// Anything that only looks like JSON is unclear: the call was answered
     /// with success, so it probably happened. What is read beside an error is not

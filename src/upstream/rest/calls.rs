@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     Rest, answers,
     body::Told,
-    meaning,
+    lists, meaning,
     operation::{Name, Operation},
     paging::{MOST, Pages, Pairs, unclear},
     settings::KnownBy,
@@ -41,6 +41,8 @@ pub(super) struct Answer {
     pub(super) was_so: bool,
     /// A success that is to come, or is one in part, and says no more.
     pub(super) is_open: bool,
+    /// Nothing at all was said.
+    pub(super) is_blank: bool,
 }
 
 impl Rest {
@@ -109,6 +111,7 @@ impl Rest {
             links: reply.links().to_vec(),
             was_so: reply.was_so(),
             is_open,
+            is_blank: reply.is_blank(),
         })
     }
 
@@ -159,7 +162,8 @@ impl Rest {
                 ..About::default()
             };
             let answer = self.call(name, values, about).await?;
-            let rows = answers::list(&answer.value, operation.items.as_ref())?;
+            let here = (values, all.is_empty());
+            let rows = self.list(name, &answer, here).await?;
             let page = Page::of(&rows, |row| answers::key(name, row, &self.settings));
             let goes_on = pages.goes_on((&answer.value, &answer.links), &page)?;
             all.extend(rows);
@@ -180,7 +184,7 @@ impl Rest {
     ) -> Result<Vec<Value>, UpstreamError> {
         let operation = self.declared(name)?;
         match self.call(name, values, About::default()).await {
-            Ok(answer) => answers::candidates(&answer.value, operation.items.as_ref()),
+            Ok(answer) => lists::candidates(&answer.value, name, operation, &self.settings),
             Err(UpstreamError::Missing { .. }) => Ok(Vec::new()),
             Err(error) => Err(error),
         }

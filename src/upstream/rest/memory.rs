@@ -142,6 +142,12 @@ impl Memory {
         locked(&self.groups).get(group)?.members
     }
 
+    pub(super) fn was_shown_within(&self, group: &str, span: Duration) -> bool {
+        let groups = locked(&self.groups);
+        let heard = groups.get(group).and_then(|it| it.heard);
+        heard.is_some_and(|heard| heard.is_within(span))
+    }
+
     /// Its id is looked up again before it is used.
     pub(super) fn doubt(&self, group: &str) {
         if let Some(known) = locked(&self.groups).get_mut(group) {

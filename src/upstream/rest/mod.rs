@@ -36,6 +36,7 @@ mod check;
 mod finding;
 mod former;
 mod links;
+mod lists;
 mod mapping;
 mod meaning;
 mod members;

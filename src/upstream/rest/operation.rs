@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     body::{Body, Told},
+    lists::Empty,
     outcomes,
     paging::Paging,
     pointer::Pointer,
@@ -49,6 +50,8 @@ pub struct Operation {
     pub batch: Option<NonZeroUsize>,
     /// Where the list or the one thing stands in the answer.
     pub items: Option<Pointer>,
+    /// How an empty list is written there.
+    pub empty: Option<Empty>,
     pub paging: Option<Paging>,
     /// Where the new thing's id stands in the answer.
     pub id: Option<Pointer>,

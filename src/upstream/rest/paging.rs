@@ -196,7 +196,7 @@ impl<'a> Pages<'a> {
         };
         self.position = self.position.saturating_add(step);
         let total = paging.total.as_ref();
-        let total = total.and_then(|total| total.of(answer)?.as_u64());
+        let total = total.and_then(|total| total.count(answer));
         let before = self.total.replace(total);
         let differs = before.is_some_and(|before| before != total);
         if differs || total.is_some_and(|total| total < self.entries) {
