@@ -67,7 +67,8 @@ pub use sqlite::{noted_head, open};
 pub use taken::{Taken, Whose};
 pub use turns::{
     Alternative, Another, Counting, DONE, GroupLearned, GroupTurn, Guess, Lane, NotOffered,
-    Pending, Remains, Standing, TakenOver, Took, UNANSWERED, UserLearned, UserTurn, Withdrawn,
+    Pending, Remains, Standing, TakenOver, Took, UNANSWERED, Unread, UserLearned, UserTurn,
+    Withdrawn,
 };
 pub use working::Working;
 

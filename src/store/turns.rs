@@ -364,6 +364,8 @@ pub struct GroupLearned {
     pub title_open: bool,
     /// What was tried, for the audit: (operation, outcome in a word, what left for it).
     pub calls: Vec<(Operation, String, Took)>,
+    /// Why it could not be read who is in it, of whom the calls said nothing.
+    pub unread: Option<Unread>,
     /// It did nothing that the turn before it did not do, so the audit has it.
     pub repeats: bool,
 }
@@ -379,11 +381,21 @@ impl GroupLearned {
         let untold = Self {
             unsent: self.unsent.clone(),
             refused: self.refused.clone(),
+            unread: self.unread.clone(),
             repeats: self.repeats,
             ..Self::default()
         };
         *self == untold
     }
+}
+
+/// Members of whom it is not known what calls did, as they cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    pub users: Vec<UserKey>,
+    /// Whether they are to be in it.
+    pub wanted: bool,
+    pub reason: String,
 }
 
 /// What left for one operation, for the audit; and what it has taken away.

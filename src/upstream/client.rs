@@ -48,7 +48,7 @@ mod sent;
 mod token;
 
 use address::base_url;
-pub(super) use address::{placeholders, spelled_once};
+pub(super) use address::{encode, placeholders, spelled_once};
 pub(super) use background::shared;
 pub use background::{ahead, behind, in_background, looking_ahead};
 pub(super) use failure::{Meaning, text as failure_text};

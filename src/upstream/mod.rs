@@ -253,6 +253,11 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     async fn members(&self, group: &str) -> Result<Vec<RemoteMember>, UpstreamError>;
     /// One account by its key; `None` when there is no active one.
     async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError>;
+    /// Whether a search of its own, which is less work than [`Self::users`] and may know
+    /// more, shows an active account; `None` where there is none.
+    async fn is_found(&self, _account: &str) -> Result<Option<bool>, UpstreamError> {
+        Ok(None)
+    }
     async fn group(&self, name: &str) -> Result<Option<RemoteGroup>, UpstreamError>;
     /// Whether a user is in a group of a family, or in one that stands before it,
     /// as a look at this one user shows: another witness than the list. `None`

@@ -235,7 +235,11 @@ impl Lanes {
         let failed = self.0.well.note(&learned.calls);
         let repeats = self.with(Lane::Group(key), |state| {
             state.failed = failed;
-            state.progress = converge::did_something(&learned.calls);
+            // A call of which nobody can see what it did is none that got on.
+            let is_seen = learned.unread.is_none()
+                || !learned.present.is_empty()
+                || !learned.absent.is_empty();
+            state.progress = converge::did_something(&learned.calls) && is_seen;
             if learned.calls.iter().any(converge::was_done) {
                 state.done = Some(now);
             }
@@ -262,7 +266,9 @@ impl Lanes {
             summary.group_refused = None;
         }
         let waits = waits.or_else(|| stay(&learned, id));
-        let waits = waits.or_else(|| since.unread(id));
+        let waits = waits
+            .or_else(|| since.unread(id))
+            .or_else(|| unread(&learned, id));
         self.with(Lane::Group(key), |state| {
             state.waits = waits;
             summary.tell(state, seq);
@@ -419,6 +425,15 @@ impl Lanes {
 /// is not put into it.
 fn stay(learned: &GroupLearned, group: ResourceId) -> Option<Waits> {
     waits(learned, group, false).or_else(|| waits(learned, group, true))
+}
+
+fn unread(learned: &GroupLearned, group: ResourceId) -> Option<Waits> {
+    learned.unread.as_ref().map(|unread| Waits {
+        users: unread.users.clone(),
+        group: Some(group),
+        wanted: unread.wanted,
+        reason: unread.reason.clone(),
+    })
 }
 
 fn waits(learned: &GroupLearned, group: ResourceId, wanted: bool) -> Option<Waits> {

@@ -143,7 +143,8 @@ fn pieces(template: &str) -> impl Iterator<Item = Result<Piece<'_>, String>> {
     })
 }
 
-fn encode(value: &str, into: &mut String) {
+/// What a value is in an address.
+pub(in crate::upstream) fn encode(value: &str, into: &mut String) {
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             into.push(char::from(byte));

@@ -232,20 +232,53 @@ const NAMELESS: &str = "it shows nothing that it is known by";
 
 impl ReadOnly {
     fn fits(&self, row: &Value) -> bool {
-        let said = said(&self.at, row).unwrap_or_default();
-        is_meant(&said, self.is.as_deref(), self.is_not.as_deref())
+        let (is, is_not) = (self.is.as_deref(), self.is_not.as_deref());
+        is_nothing_meant((&self.at, row), is, is_not).unwrap_or_else(|| {
+            let said = said(&self.at, row).unwrap_or_default();
+            is_meant(&said, is, is_not)
+        })
     }
 }
 
 impl Only {
-    /// Where nothing is said, nobody knows of whom the entry is.
+    /// Where nothing is said, nobody knows of whom the entry is, unless that is what is
+    /// asked.
     fn fits(&self, row: &Value) -> Option<bool> {
+        let (is, is_not) = (self.is.as_deref(), self.is_not.as_deref());
+        let fits = is_nothing_meant((&self.at, row), is, is_not);
+        if fits.is_some() {
+            return fits;
+        }
         let said = said(&self.at, row);
-        if said.is_none() && self.is.is_some() {
+        if said.is_none() && is.is_some() {
             return None;
         }
-        let said = said.unwrap_or_default();
-        Some(is_meant(&said, self.is.as_deref(), self.is_not.as_deref()))
+        Some(is_meant(&said.unwrap_or_default(), is, is_not))
+    }
+}
+
+/// The word for nothing: no key, `null`, or an empty text.
+const NOTHING: &str = "null";
+
+/// Whether nothing is there, or something, where that is what is asked.
+fn is_nothing_meant(
+    (at, row): (&Pointer, &Value),
+    is: Option<&str>,
+    is_not: Option<&str>,
+) -> Option<bool> {
+    let asks = |word: Option<&str>| word.is_some_and(|it| it.eq_ignore_ascii_case(NOTHING));
+    let nothing = match at.of(row) {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => {
+            let text = text.trim();
+            text.is_empty() || text.eq_ignore_ascii_case(NOTHING)
+        }
+        Some(_) => false,
+    };
+    match (asks(is), asks(is_not)) {
+        (true, _) => Some(nothing),
+        (_, true) => Some(!nothing),
+        _ => None,
     }
 }
 
@@ -503,6 +536,30 @@ mod tests {
             )
             .is_ok()
         );
+    }
+
+    #[test]
+    fn that_nothing_is_there_can_be_asked_too() {
+        let text = r#"
+            user = { only = { at = "/left", is = "null" } }
+            group = { name = "/name", read_only = [{ at = "/ends", is_not = "null", note = "it is about to be deleted" }] }
+        "#;
+        let shape: Settings = toml::from_str(text).unwrap();
+        for (value, nothing) in [
+            (json!({}), true),
+            (json!({ "left": null, "ends": null }), true),
+            (json!({ "left": "", "ends": " " }), true),
+            (json!({ "left": "2026-01-01", "ends": "2026-01-01" }), false),
+            (json!({ "left": {}, "ends": [] }), false),
+            (json!({ "left": false, "ends": 0 }), false),
+        ] {
+            let only = shape.user.only.as_ref().unwrap();
+            assert_eq!(only.fits(&value), Some(nothing), "{value}");
+            let mut row = value.clone();
+            row["name"] = "a".into();
+            let read_only = group(&row, &shape.group, true).read_only;
+            assert_eq!(read_only.is_none(), nothing, "{value}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Rest, operation::Name, settings::Member};
+use super::{Rest, lists, operation::Name, settings::Member, usable};
 use crate::upstream::{Finding, RemoteGroup, Upstream, UpstreamError};
 
 /// An account that nobody has (RFC 2606).
@@ -16,7 +16,15 @@ const SOME: usize = 3;
 
 impl Rest {
     pub(super) async fn findings(&self) -> Vec<Finding> {
-        let groups = self.groups().await;
+        let rows = match self.settings.has(Name::ListGroups) {
+            true => self.all(Name::ListGroups, &[]).await,
+            false => Ok(Vec::new()),
+        };
+        let groups = match (&rows, self.settings.has(Name::ListGroups)) {
+            (Err(error), _) => Err(error.clone()),
+            (Ok(rows), true) => self.all_groups(rows).map(|groups| self.marked(groups)),
+            (Ok(_), false) => self.groups().await,
+        };
         let base = &self.settings.base_url;
         if let Err(error @ UpstreamError::Later { .. }) = &groups {
             return vec![bad(
@@ -31,12 +39,26 @@ impl Rest {
         let some: Vec<RemoteGroup> = readable.take(SOME).cloned().collect();
         if self.settings.has(Name::ListGroups) {
             found.push(reading(Name::ListGroups, groups.map(|list| list.len())));
+            let unread = usable::of_groups(&rows.unwrap_or_default(), &self.settings.group);
+            found.extend(unread.into_iter().map(unusable));
         }
         found.extend(self.of_some_group(&some).await);
         found.extend(self.of_kinds(&some).await);
         if self.settings.has(Name::ListUsers) {
-            let users = self.users().await;
+            let rows = self.all(Name::ListUsers, &[]).await;
+            let users = rows.as_deref().map_err(Clone::clone);
+            let users = users.and_then(|rows| self.all_users(rows));
             found.push(reading(Name::ListUsers, users.map(|list| list.len())));
+            let rows = rows.unwrap_or_default();
+            let unread = usable::of_users(&rows, &self.settings.user);
+            found.extend(unread.into_iter().map(unusable));
+            let unshown = usable::unshown(&rows, &self.settings);
+            if !unshown.is_empty() {
+                found.push(good(format!(
+                    "user.attributes: no user shows {}",
+                    unshown.join(", ")
+                )));
+            }
         }
         if self.settings.has(Name::FindUser) {
             let nobody = match self.accounts(NOBODY).await {
@@ -54,15 +76,18 @@ impl Rest {
     }
 
     /// What one group alone refuses is no matter of the token, or of what is declared:
-    /// what cannot be read of all of these is.
+    /// what cannot be read of all of these is, and how one writes an empty list.
     async fn of_some_group(&self, groups: &[RemoteGroup]) -> Option<Finding> {
         let mut last = None;
         for group in groups {
             let members = self.members(&group.name).await;
-            let is_read = members.is_ok();
-            last = Some(members.map(|list| list.len()));
-            if is_read {
+            let members = members.map(|list| list.len());
+            if members.as_ref().is_err_and(is_left_out) {
+                last = Some(members);
                 break;
+            }
+            if !matches!(last, Some(Ok(_))) {
+                last = Some(members);
             }
         }
         last.map(|members| reading(Name::ListMembers, members))
@@ -155,6 +180,17 @@ impl Kinds {
     }
 }
 
+fn is_left_out(error: &UpstreamError) -> bool {
+    matches!(error, UpstreamError::Unknown { reason } if reason.contains(lists::SETTING))
+}
+
+fn unusable((what, wanted): (String, &'static str)) -> Finding {
+    bad(
+        format!("{what} in any row"),
+        format!("point it to {wanted}, or take it out: it has no effect as it is"),
+    )
+}
+
 fn reading(name: Name, result: Result<usize, UpstreamError>) -> Finding {
     let (what, key) = (name.words(), name.key());
     match result {
@@ -164,6 +200,14 @@ fn reading(name: Name, result: Result<usize, UpstreamError>) -> Finding {
             "give the token this right; if it is not accepted at all, put a fresh one where \
              token points, and compare authentication with the API's reference"
                 .into(),
+        ),
+        Err(error) if is_left_out(&error) => bad(
+            format!("{what}: {error}"),
+            format!(
+                "if that is an empty list, write {} for operations.{key}; else compare it with \
+                 the API's reference",
+                lists::SETTING
+            ),
         ),
         Err(error) => bad(
             format!("{what}: {error}"),

@@ -15,7 +15,7 @@ use super::{
     settings::{KnownBy, Settings},
     template::Values,
 };
-use crate::upstream::UpstreamError;
+use crate::upstream::{UpstreamError, client::note_fault};
 
 /// How an empty list is written that is neither `[]` nor `null`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -34,8 +34,19 @@ const TELLS: [&str; 7] = [
 ];
 
 impl Rest {
-    /// The entries of a list, on this page of it.
+    /// The entries of a list, on this page of it. That there is none is told also where
+    /// it is read to find out what a call did.
     pub(super) async fn list(
+        &self,
+        name: Name,
+        answer: &Answer,
+        about: (&Values<'_>, bool),
+    ) -> Result<Vec<Value>, UpstreamError> {
+        let list = self.list_of(name, answer, about).await;
+        list.inspect_err(|error| note_fault(|| format!("{}: {error}", name.key())))
+    }
+
+    async fn list_of(
         &self,
         name: Name,
         answer: &Answer,
@@ -112,10 +123,7 @@ pub(super) fn candidates(
     settings: &Settings,
 ) -> Result<Vec<Value>, UpstreamError> {
     let items = operation.items.clone().unwrap_or_default();
-    match (
-        read(answer, name, operation, settings),
-        items.of(answer),
-    ) {
+    match (read(answer, name, operation, settings), items.of(answer)) {
         (Some(list), _) => Ok(list),
         (None, Some(Value::Null)) => Ok(Vec::new()),
         (None, Some(one @ Value::Object(_))) => Ok(vec![one.clone()]),
@@ -198,7 +206,10 @@ mod tests {
                 assert_eq!(found, (of_list, of_search), "{answer}");
             }
         }
-        for left_out in [json!({}), json!({ "kind": "members", "links": [{ "rel": "self" }] })] {
+        for left_out in [
+            json!({}),
+            json!({ "kind": "members", "links": [{ "rel": "self" }] }),
+        ] {
             assert_eq!(count(&plain, &left_out), (None, None), "{left_out}");
             assert_eq!(count(&absent, &left_out), (Some(0), Some(0)), "{left_out}");
         }

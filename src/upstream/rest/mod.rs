@@ -53,6 +53,7 @@ mod signs;
 mod template;
 #[cfg(test)]
 pub(in crate::upstream) mod tests;
+mod usable;
 mod writes;
 
 use settings::KnownBy;
@@ -220,6 +221,18 @@ impl Upstream for Rest {
     async fn user(&self, account: &str) -> Result<Option<RemoteUser>, UpstreamError> {
         let found = Self::merged(self.look_for_accounts(account).await?)?;
         Ok(found.filter(|user| user.active))
+    }
+
+    /// What is no id or name at all may be refused as such.
+    async fn is_found(&self, account: &str) -> Result<Option<bool>, UpstreamError> {
+        if !self.finds_users() {
+            return Ok(None);
+        }
+        match self.accounts(account).await {
+            Ok(found) => Ok(Some(found.iter().any(|user| user.active))),
+            Err(UpstreamError::Rejected { .. } | UpstreamError::Barred { .. }) => Ok(Some(false)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Of a group that was there a while ago it is only believed that it is not

@@ -79,7 +79,10 @@ impl Pointer {
 /// taken for the other.
 const YEARS: Range<f64> = 631_152_000.0..4_102_444_800.0;
 
-#[allow(clippy::cast_possible_truncation, reason = "within these years it fits")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "within these years it fits"
+)]
 fn since_1970(number: f64) -> Option<Millis> {
     let of_seconds = YEARS.contains(&number).then_some(number * 1_000.0);
     let millis = of_seconds.or(YEARS.contains(&(number / 1_000.0)).then_some(number));
@@ -151,8 +154,17 @@ mod tests {
     fn a_count_is_a_number_or_digits() {
         let at = Pointer::parse("/n").unwrap();
         let count = |value: Value| at.count(&json!({ "n": value }));
-        assert_eq!([json!(4), json!("4"), json!(" 4 ")].map(count), [Some(4); 3]);
-        let odd = [json!(-1), json!(1.5), json!("4 of 5"), json!(""), json!(null)];
+        assert_eq!(
+            [json!(4), json!("4"), json!(" 4 ")].map(count),
+            [Some(4); 3]
+        );
+        let odd = [
+            json!(-1),
+            json!(1.5),
+            json!("4 of 5"),
+            json!(""),
+            json!(null),
+        ];
         assert_eq!(odd.map(count), [None; 5]);
     }
 

@@ -327,9 +327,15 @@ fn about_keys(name: Name, operation: &Operation, told: &mut Vec<String>) {
     for (key, _) in misplaced.iter().filter(|(_, wrong)| *wrong) {
         told.push(format!(".{key}: has no meaning here: take it out"));
     }
-    let is_whole = operation.items.as_ref().is_none_or(|at| at.as_str().is_empty());
+    let is_whole = operation
+        .items
+        .as_ref()
+        .is_none_or(|at| at.as_str().is_empty());
     if operation.empty.is_some() && is_whole {
-        told.push(".empty: the answer itself is the list, and never left out: add items, or take it out".into());
+        told.push(
+            ".empty: the answer itself is the list, and never left out: add items, or take it out"
+                .into(),
+        );
     }
     if operation.applied.is_some() && operation.failed.is_some() {
         told.push(".failed: two lists for one thing: keep applied, or failed".into());

@@ -1,8 +1,9 @@
 //! What a configuration says about requests, as types: paths and texts with
 //! placeholders in braces (bodies are in `body`). A value never becomes syntax:
 //! in a path it is a whole segment and percent-encoded (RFC 3986), in a query or
-//! a body it stands alone or, `{so:quoted}`, as a JSON string (RFC 8259 section
-//! 7) within a filter. Reading one names what is wrong; filling one in cannot
+//! a body it stands alone or, within text, in a form that ends where the text says:
+//! `{so:quoted}`, a JSON string (RFC 8259 section 7) of a filter; `{so:odata}`, what is
+//! between the single quotes of one (OData); `{so:segment}`, a segment of an address. Reading one names what is wrong; filling one in cannot
 //! go wrong but for a value that is not there.
 
 use std::collections::BTreeSet;
@@ -115,23 +116,121 @@ enum Piece {
     Words(String),
     Hole(&'static str),
     Quoted(&'static str),
+    /// Within single quotes, which are doubled in it.
+    Odata(&'static str),
+    /// Between two "/" of an address.
+    Segment(&'static str),
     /// A JSON number; in bodies, and alone.
     Number(&'static str),
+}
+
+impl Piece {
+    fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Words(_) => None,
+            Self::Hole(name)
+            | Self::Quoted(name)
+            | Self::Odata(name)
+            | Self::Segment(name)
+            | Self::Number(name) => Some(name),
+        }
+    }
+}
+
+/// What stands before and after a placeholder within text.
+struct Around<'a> {
+    before: &'a str,
+    after: &'a str,
+    /// So many single quotes are before it.
+    quotes: usize,
+}
+
+impl Around<'_> {
+    fn is_in_address(&self) -> bool {
+        let word = self.before.rsplit(char::is_whitespace).next();
+        self.before.ends_with('/') || word.is_some_and(|word| word.contains("://"))
+    }
+
+    /// Whether it is all of a segment of an address, or of a value of its query.
+    fn is_part(&self) -> bool {
+        let ends = |by: &[char]| self.after.is_empty() || self.after.starts_with(by);
+        match self.before.chars().next_back() {
+            Some('/') => ends(&['/', '?', '#']),
+            Some('=') => self.is_in_address() && ends(&['&', '#']),
+            _ => false,
+        }
+    }
+
+    /// Why a placeholder cannot stand here, with the form that can.
+    fn problem(&self, piece: &Piece) -> Option<String> {
+        let name = piece.name()?;
+        let in_quotes = !self.quotes.is_multiple_of(2) && self.after.contains('\'');
+        let form = match self.before.chars().next_back() {
+            _ if self.is_in_address() => {
+                format!("write {{{name}:segment}}, all that is between two \"/\"")
+            }
+            Some('\'') => format!("write '{{{name}:odata}}', in which single quotes are doubled"),
+            Some('"') => format!("write {{{name}:quoted}} without the quotes around it"),
+            _ => format!("write {{{name}:quoted}}, which is escaped, or let it stand alone"),
+        };
+        let why = match piece {
+            Piece::Hole(_) | Piece::Number(_) => {
+                "stands within text, where it could be read as more than a value"
+            }
+            Piece::Quoted(_) if self.is_in_address() => {
+                "stands within an address, which its quotes would be part of"
+            }
+            Piece::Quoted(_) if self.before.ends_with(['\'', '"']) => {
+                "brings quotes of its own, and stands within others"
+            }
+            Piece::Odata(_) if self.is_in_address() => {
+                "stands within an address, where it could be read as more than a value"
+            }
+            Piece::Odata(_) if !in_quotes => {
+                return Some(format!(
+                    "{{{name}:odata}} does not stand between single quotes: write '{{{name}:odata}}'"
+                ));
+            }
+            Piece::Segment(_) if !self.is_part() => {
+                return Some(format!(
+                    "{{{name}:segment}} is no whole segment of an address: let it be all between two \"/\", or from the last one to the end"
+                ));
+            }
+            _ => return None,
+        };
+        Some(format!("{{{name}}} {why}; {form}"))
+    }
 }
 
 impl Text {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let pieces = pieces(text)?;
-        let bare = pieces.iter().find_map(|piece| match piece {
-            Piece::Hole(name) | Piece::Number(name) => Some(*name),
-            Piece::Words(_) | Piece::Quoted(_) => None,
-        });
-        match bare {
-            Some(name) if pieces.len() > 1 => Err(format!(
-                "{{{name}}} stands within text, where it could be read as more than a value; write {{{name}:quoted}}, which is escaped, or let it stand alone"
-            )),
-            _ => Ok(Self(pieces)),
+        if let [Piece::Odata(name) | Piece::Segment(name)] = pieces.as_slice() {
+            return Err(format!(
+                "{{{name}}} stands alone, where no form is needed: write {{{name}}}"
+            ));
         }
+        let mut quotes = 0;
+        for (at, piece) in pieces.iter().enumerate().filter(|_| pieces.len() > 1) {
+            let words = |it: Option<&Piece>| match it {
+                Some(Piece::Words(words)) => words.clone(),
+                _ => String::new(),
+            };
+            quotes += words(Some(piece)).matches('\'').count();
+            let (before, after) = (
+                words(at.checked_sub(1).and_then(|at| pieces.get(at))),
+                words(pieces.get(at + 1)),
+            );
+            let around = Around {
+                before: &before,
+                after: &after,
+                quotes,
+            };
+            if let Some(problem) = around.problem(piece) {
+                return Err(problem);
+            }
+        }
+        Ok(Self(pieces))
     }
 
     /// `None` where nothing is known of what may be unknown.
@@ -148,17 +247,24 @@ impl Text {
                     Some(value) => text.push_str(&Value::from(value).to_string()),
                     None => return Ok(None),
                 },
+                Piece::Odata(name) => match value_of(name, values)? {
+                    Some(value) => text.push_str(&value.replace('\'', "''")),
+                    None => return Ok(None),
+                },
+                Piece::Segment(name) => match value_of(name, values)? {
+                    Some(value @ ("" | "." | "..")) => {
+                        return Err(format!("{value:?} cannot be addressed as {{{name}}}"));
+                    }
+                    Some(value) => client::encode(value, &mut text),
+                    None => return Ok(None),
+                },
             }
         }
         Ok(Some(text))
     }
 
     pub(super) fn holes(&self) -> Holes {
-        let names = self.0.iter().filter_map(|piece| match piece {
-            Piece::Words(_) => None,
-            Piece::Hole(name) | Piece::Quoted(name) | Piece::Number(name) => Some(*name),
-        });
-        names.collect()
+        self.0.iter().filter_map(Piece::name).collect()
     }
 
     pub(super) fn number(&self) -> Option<&'static str> {
@@ -213,9 +319,11 @@ fn hole(inside: &str) -> Result<Piece, String> {
     match form {
         "" => Ok(Piece::Hole(name)),
         "quoted" => Ok(Piece::Quoted(name)),
+        "odata" => Ok(Piece::Odata(name)),
+        "segment" => Ok(Piece::Segment(name)),
         "number" => Ok(Piece::Number(name)),
         _ => Err(format!(
-            "{{{inside}}} has no form that is known; write {{{name}}}, {{{name}:quoted}} or {{{name}:number}}"
+            "{{{inside}}} has no form that is known; write {{{name}}}, {{{name}:quoted}}, {{{name}:odata}}, {{{name}:segment}} or {{{name}:number}}"
         )),
     }
 }
@@ -244,6 +352,79 @@ mod tests {
         assert_eq!(hole_of_user("id"), None);
     }
 
+    #[test]
+    fn an_address_and_a_filter_of_odata_hold_a_value_and_no_more() {
+        let filled = |text: &str, value: &str| {
+            let values = [("member.id", value), ("user.account", value)];
+            Text::parse(text).unwrap().fill(&values).map(Option::unwrap)
+        };
+        let address = "https://graph.example/v1.0/directoryObjects/{member.id:segment}";
+        assert_eq!(
+            filled(address, "8a/../é?").unwrap(),
+            "https://graph.example/v1.0/directoryObjects/8a%2F..%2F%C3%A9%3F"
+        );
+        for odd in ["", ".", ".."] {
+            assert!(filled(address, odd).is_err(), "{odd:?}");
+        }
+        assert_eq!(
+            filled(
+                "mail eq '{user.account:odata}' and on eq true",
+                "o'x' or '1"
+            )
+            .unwrap(),
+            "mail eq 'o''x'' or ''1' and on eq true"
+        );
+        assert_eq!(filled("/a/{member.id:segment}/b", "7").unwrap(), "/a/7/b");
+        assert_eq!(
+            filled("https://x/a?id={member.id:segment}&b=1", "7&c").unwrap(),
+            "https://x/a?id=7%26c&b=1"
+        );
+        assert_eq!(
+            filled("of \"https://x\" don't {member.id:quoted}", "7").unwrap(),
+            "of \"https://x\" don't \"7\""
+        );
+    }
+
+    #[test]
+    fn the_form_that_is_proposed_is_the_one_that_can_be_sent() {
+        let told = |text: &str| Text::parse(text).unwrap_err();
+        for (text, form) in [
+            ("https://x.example/users/{member.id}", "{member.id:segment}"),
+            (
+                "https://x.example/users/{member.id:quoted}",
+                "{member.id:segment}",
+            ),
+            ("mail eq '{user.account}'", "{user.account:odata}"),
+            ("mail eq '{user.account:quoted}'", "{user.account:odata}"),
+            ("mail eq {user.account}", "{user.account:quoted}"),
+            (
+                "mail eq \"{user.account}\"",
+                "{user.account:quoted} without",
+            ),
+            (
+                "mail eq \"{user.account:quoted}\"",
+                "{user.account:quoted} without",
+            ),
+            (
+                "https://x/users('{member.id:odata}')",
+                "{member.id:segment}",
+            ),
+            ("mail eq {user.account:odata}", "'{user.account:odata}'"),
+            ("mail eq 'x{user.account:odata}", "'{user.account:odata}'"),
+            ("x-{member.id:segment}", "whole segment"),
+            ("https://x/{member.id:segment}.json", "whole segment"),
+            ("{member.id:segment}", "write {member.id}"),
+            ("{member.id:odata}", "write {member.id}"),
+        ] {
+            let told = told(text);
+            assert!(told.contains(form), "{text}: {told}");
+            assert!(
+                !told.contains(":quoted") || form.contains(":quoted"),
+                "{told}"
+            );
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn whatever_is_declared_or_filled_in_stays_what_it_is(text in ".{0,40}", value in ".{0,40}") {
@@ -256,6 +437,15 @@ mod tests {
             let quoted = quoted.fill(&values).unwrap().unwrap();
             let back: String = serde_json::from_str(quoted.strip_prefix("is ").unwrap()).unwrap();
             assert_eq!(back, value);
+            let literal = Text::parse("is '{group.name:odata}'").unwrap();
+            let literal = literal.fill(&values).unwrap().unwrap();
+            let inside = literal.strip_prefix("is '").unwrap().strip_suffix('\'').unwrap();
+            assert_eq!(inside.replace("''", ""), value.replace('\'', ""));
+            assert_eq!(inside.replace("''", "'"), value);
+            let segment = Text::parse("/x/{group.name:segment}").unwrap();
+            if let Ok(Some(segment)) = segment.fill(&values) {
+                assert_eq!(segment.matches('/').count(), 2);
+            }
         }
     }
 

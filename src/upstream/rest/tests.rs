@@ -20,6 +20,7 @@ mod apart;
 mod by_address;
 mod declarations;
 mod doubts;
+mod empty;
 mod errors;
 mod pitfalls;
 pub(in crate::upstream) mod script;

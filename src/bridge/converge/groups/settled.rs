@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     plan::state::UserKey,
+    store::Unread,
     upstream::{RemoteMember, UpstreamError},
 };
 
@@ -44,7 +45,11 @@ impl Turn<'_> {
                 }
                 let waits =
                     pause != Pause::None || self.open.is_empty() && self.refusals.is_empty();
-                return if waits { pause } else { pause_after(&error) };
+                if waits {
+                    return pause;
+                }
+                self.note_unread(&error);
+                return pause_after(&error);
             }
         };
         // What is not settled yet stays as it is.
@@ -55,6 +60,31 @@ impl Turn<'_> {
         let seen = self.settle(&listed, doubts).await;
         self.open.extend(aside.into_iter().flatten());
         if pause == Pause::None { seen } else { pause }
+    }
+
+    /// Whose removal waits is told before whose addition does.
+    fn note_unread(&mut self, error: &UpstreamError) {
+        if matches!(error, UpstreamError::Unknown { .. }) {
+            tracing::warn!(
+                group = %self.work.id, %error,
+                "who is in a group cannot be read, and what a call did is not known without"
+            );
+        }
+        let open = self.open.iter().map(|(user, (_, add))| (*user, *add));
+        let refused = self
+            .refusals
+            .iter()
+            .map(|(user, (_, add, _))| (*user, *add));
+        let (adds, removals): (Vec<_>, Vec<_>) = open.chain(refused).partition(|(_, add)| *add);
+        let wanted = removals.is_empty();
+        let of = if wanted { adds } else { removals };
+        self.learned.unread = Some(Unread {
+            users: of.into_iter().map(|(user, _)| user).collect(),
+            wanted,
+            reason: format!(
+                "no answer says what became of it, and who is in the group cannot be read: {error}"
+            ),
+        });
     }
 
     /// All that is open.

@@ -126,3 +126,29 @@ async fn who_was_refused_in_a_group_that_is_not_there_any_more_is_told() {
     assert_eq!(sorted(learned.absent), [10]);
     assert!(learned.gone.is_some());
 }
+
+#[tokio::test]
+async fn of_whom_no_answer_says_anything_and_no_look_does_it_is_told_why_they_wait() {
+    let app = scripted(|_| Ok(Outcome::default()));
+    for (adds, removes, users, wanted) in [
+        (0..1, 1..3, vec![1, 2], false),
+        (0..2, 0..0, vec![0, 1], true),
+    ] {
+        app.failing.store(1, Ordering::Relaxed);
+        let turn = group(adds, removes);
+        let (learned, pause) =
+            group_turn(&app, turn, &Written::default(), &mut Doubts::new()).await;
+        assert_eq!(pause, Pause::BackOff);
+        let unread = learned.unread.unwrap();
+        assert_eq!((sorted(unread.users), unread.wanted), (users, wanted));
+        assert!(unread.reason.contains("500"), "{}", unread.reason);
+    }
+    let (learned, _) = group_turn(
+        &app,
+        group(0..1, 0..0),
+        &Written::default(),
+        &mut Doubts::new(),
+    )
+    .await;
+    assert_eq!(learned.unread, None, "it could be read");
+}

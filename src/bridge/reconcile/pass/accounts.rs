@@ -8,12 +8,16 @@ use crate::{
     plan::state::UserKey,
     scim::resource::ResourceId,
     store::{Again, Drifted, Holdings},
-    upstream::RemoteUser,
+    upstream::{RemoteUser, UpstreamError},
 };
 
-/// Whose account is gone, whose is back, and which are there of who was deleted.
+/// So many whom the list misses are asked for one by one; where it misses more of them,
+/// the others are gone by what it says alone.
+const MOST_ASKED: usize = 50;
+
+/// Whose account is gone, by its key, whose is back, and which are there of who was deleted.
 type Accounts = (
-    BTreeMap<UserKey, ResourceId>,
+    BTreeMap<UserKey, String>,
     HashMap<UserKey, ResourceId>,
     Vec<Again>,
 );
@@ -29,6 +33,7 @@ impl Pass<'_> {
             missing.retain(|user, _| missing_still.contains_key(user));
             back.retain(|user, _| back_still.contains_key(user));
             again.retain(|one| again_still.contains(one));
+            self.look_for(&mut missing).await?;
         }
         self.found.users_returned = again.len() as u64;
         again.truncate(Drifted::SHOWN);
@@ -41,6 +46,25 @@ impl Pass<'_> {
         (self.found.accounts_held, self.found.accounts_protected) = (0, 0);
         self.found.back.clear();
         self.end_again(back).await
+    }
+
+    /// Whom a search shows is not gone because the list misses them; of whom it gives no
+    /// answer that is understood, nothing is said.
+    async fn look_for(&self, missing: &mut BTreeMap<UserKey, String>) -> Result<(), Failure> {
+        let upstream = self.session.connection.upstream.as_ref();
+        let asked = missing.iter().take(MOST_ASKED);
+        let asked: Vec<_> = asked.map(|(user, key)| (*user, key.clone())).collect();
+        for (user, account) in asked {
+            match upstream.is_found(&account).await {
+                Ok(None) => break,
+                Ok(Some(false)) => {}
+                Ok(Some(true)) | Err(UpstreamError::Unknown { .. }) => {
+                    missing.remove(&user);
+                }
+                Err(error) => return Err(self.unreadable(&error)),
+            }
+        }
+        Ok(())
     }
 
     /// Whoever is asked for again has the account made again.
@@ -120,7 +144,7 @@ impl Pass<'_> {
             let gone = page
                 .into_iter()
                 .filter(|(_, _, key)| !there.contains_key(key));
-            missing.extend(gone.map(|(user, id, _)| (user, id)));
+            missing.extend(gone.map(|(user, _, key)| (user, key)));
         }
         if self.only_shown() {
             // Whoever is back there is back here with the next import.
