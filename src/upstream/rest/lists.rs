@@ -150,6 +150,11 @@ fn is_left_out(answer: &Value, items: &Pointer, name: Name, settings: &Settings)
             is_said && TELLS.contains(&key.to_lowercase().as_str())
         })
     };
+    let name = match name {
+        Name::FindUser => Name::ListUsers,
+        Name::FindGroup => Name::ListGroups,
+        name => name,
+    };
     let is_row = |row: &Value| row.is_object() && answers::key(name, row, settings).is_some();
     let holds_rows = |object: &Map<String, Value>| {
         let mut lists = object.values().filter_map(Value::as_array);

@@ -119,6 +119,8 @@ async fn a_check_names_the_setting_and_what_is_declared_without_effect() {
     let lines = [
         ("GET /v1/groups", 200, groups),
         (MEMBERS, 200, "{}"),
+        // Its id is looked up again.
+        ("GET /v1/groups", 200, groups),
         (MEMBERS, 200, "{}"),
         ("GET /v1/users", 200, users),
         (nobody, 200, r#"{"rows":[]}"#),
