@@ -28,7 +28,7 @@ async fn a_removal_that_is_too_large_is_refused_by_name_and_changes_nothing() {
     let detail = refused.body["detail"].as_str().unwrap();
     for words in [
         "it takes 11 members from the group",
-        "at most 10 may go in that time from a group that had 30 members",
+        "at most 10 of 30 may go",
         &ids[0],
         &ids[10],
         "Nothing was changed",

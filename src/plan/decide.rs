@@ -284,7 +284,6 @@ mod tests {
             has: false,
             holding: None,
             fallback: None,
-            known: None,
         }
     }
 

@@ -162,9 +162,10 @@ pub struct Principal {
     /// In a call about a group of a [`Family`], the application's name of the
     /// group that the user is to have when the call is done; `None`: none, or
     /// there is no family. [`Operation::AddMembers`] makes it this one unless
-    /// the user has the call's own group or one before it (but see
-    /// [`Principal::known`]); [`Operation::RemoveMembers`] makes it this one, or
-    /// none, if the user has just the call's own group, and else does nothing.
+    /// the user has the call's own group or one before it, and never takes
+    /// one away that stands before; [`Operation::RemoveMembers`] makes it this
+    /// one, or none, if the user has just the call's own group, and else does
+    /// nothing.
     ///
     /// [`Operation::AddMembers`]: super::operation::Operation::AddMembers
     /// [`Operation::RemoveMembers`]: super::operation::Operation::RemoveMembers
@@ -205,14 +206,6 @@ pub struct Principal {
     /// [`Operation::RemoveMembers`]: super::operation::Operation::RemoveMembers
     #[serde(skip)]
     pub fallback: Option<Fallback>,
-    /// In [`Operation::AddMembers`] of such a group, of a user who is not known to have
-    /// been in it: the groups of the family that the user is known to be in or is asked
-    /// for in, by any connection. One before the call's own that is none of these gives
-    /// way to what counts, as nobody asked for it. `None`: whatever stands before it stays.
-    ///
-    /// [`Operation::AddMembers`]: super::operation::Operation::AddMembers
-    #[serde(skip)]
-    pub known: Option<Vec<String>>,
 }
 
 /// What a user had of a [`Family`] before a call of this connection, by what another

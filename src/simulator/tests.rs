@@ -219,7 +219,6 @@ fn by_email(names: &[&str]) -> Vec<Principal> {
             has: false,
             holding: None,
             fallback: None,
-            known: None,
         })
         .collect()
 }

@@ -198,10 +198,6 @@ pub struct Counting {
     ///
     /// [`Principal::fallback`]: crate::plan::state::Principal::fallback
     pub fallback: Option<Fallback>,
-    /// See [`Principal::known`].
-    ///
-    /// [`Principal::known`]: crate::plan::state::Principal::known
-    pub known: Option<Vec<String>>,
 }
 
 impl Counting {
@@ -224,7 +220,6 @@ impl Counting {
             holding: None,
             told: None,
             fallback: None,
-            known: None,
         }
     }
 
@@ -257,7 +252,6 @@ impl Counting {
             holding: self.holding,
             told: self.told,
             fallback: self.fallback,
-            known: self.known,
             ..Self::of(self.rank, among)
         }
     }

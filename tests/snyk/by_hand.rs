@@ -42,10 +42,6 @@ async fn by_hand(world: &World, name: &str, role: &str) {
     world.as_administrator("POST", &path, body).await;
 }
 
-async fn members_of(world: &World, group: &str) -> BTreeSet<String> {
-    world.members(group.trim_start_matches("/Groups/")).await
-}
-
 async fn in_example(world: &World, name: &str) -> BTreeSet<String> {
     let mut all = roles(world, name).await;
     all.retain(|role| role.starts_with("Example/"));
@@ -166,59 +162,4 @@ async fn what_another_connection_gave_stays_when_it_leaves_though_this_one_was_r
     world.start_bridge();
     tokio::time::sleep(Duration::from_secs(2)).await;
     stays(&world, &[("lou", VIEWER)]).await;
-}
-
-#[tokio::test]
-async fn what_nobody_here_had_found_gives_way_when_less_is_asked_for() {
-    let mut world = snyk_with(SOON, LINK).await;
-    let members = role(&world, MEMBER).await;
-    let names = ["ann", "lou", "vic"];
-    let ids = names.map(async |name| id_of_user(&world, name).await);
-    let ids = futures_util::future::join_all(ids).await;
-    by_hand(&world, "ann", VIEWER).await;
-    by_hand(&world, "lou", ADMIN).await;
-    for id in &ids {
-        add(&world, &members, id).await.expect(204);
-    }
-    // An import had shown what Vic has.
-    let have = [("ann", MEMBER), ("lou", MEMBER), ("vic", VIEWER)];
-    stays(&world, &have).await;
-
-    // What is given from now on stays, and is told however often it is found.
-    by_hand(&world, "ann", ADMIN).await;
-    let have = [("ann", ADMIN), ("lou", MEMBER), ("vic", VIEWER)];
-    for _ in 0..2 {
-        stays(&world, &have).await;
-        let (said, ..) = world.run(&["reconcile", "--apply"]);
-        for (id, told) in ids.iter().zip([true, false, true]) {
-            assert_eq!(said.contains(&format!("? {id}")), told, "{id}: {said}");
-        }
-        world.import();
-    }
-    let admins = role(&world, ADMIN).await;
-    assert!(members_of(&world, &admins).await.contains(&ids[0]));
-    remove(&world, &admins, &ids[0]).await.expect(204);
-    assert_eq!(in_example(&world, "ann").await, just(MEMBER));
-}
-
-#[tokio::test]
-async fn what_snyk_gives_at_the_first_sign_in_gives_way_to_what_is_asked_for() {
-    let mut world = snyk_with(SOON, "sso = \"link\"\nlook_for_staged = \"1s\"").await;
-    let new = world.user("new").await;
-    let (viewers, members) = (role(&world, VIEWER).await, role(&world, MEMBER).await);
-    add(&world, &members, &new).await.expect(204);
-    let mut company = company();
-    let users = company["users"].as_array_mut().unwrap();
-    users.push(json!({ "email": address("new") }));
-    let seen = company["groups"][1]["members"].as_array_mut().unwrap();
-    seen.push(address("new").into());
-    world.seed(company).await;
-    // Whichever comes first of this and the bridge's own look.
-    world.import();
-    eventually("it is as asked for", async || {
-        in_example(&world, "new").await == just(MEMBER)
-    })
-    .await;
-    assert!(!members_of(&world, &viewers).await.contains(&new));
-    stays(&world, &[("new", MEMBER)]).await;
 }

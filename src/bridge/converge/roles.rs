@@ -224,7 +224,6 @@ impl Each<'_> {
             has: counting.has,
             holding: counting.holding.clone(),
             fallback: counting.fallback.clone(),
-            known: counting.known.clone(),
             ..member
         };
         let mut counts = counting.counts.as_ref();

@@ -70,7 +70,6 @@ fn principal(n: u8) -> Principal {
         has: false,
         holding: None,
         fallback: None,
-        known: None,
     }
 }
 

@@ -21,8 +21,7 @@ impl fmt::Display for Over {
             Rule::GroupRemovals => write!(
                 f,
                 "it takes {taking} members from the group, where {taken} went in the last {span}; at \
-                 most {most} may go in that time from a group that had {size} members when it \
-                 began (group_removals)"
+                 most {most} of {size} may go in that time (group_removals)"
             ),
             Rule::Removals => write!(
                 f,

@@ -34,8 +34,6 @@ struct Own {
     /// Here only to be taken away once more: see `late`.
     doubted: bool,
     kept: bool,
-    /// It is not known to have been given.
-    new: bool,
 }
 
 /// See [`crate::store::Store::counting`].
@@ -50,8 +48,7 @@ pub(super) fn counting(
             "SELECT g.connection, g.family, g.rank, m.desired,
                  m.withheld OR (c.unseen AND u.wants = 1 AND u.tombstone IS NULL),
                  u.tombstone IS NULL AND u.wants = 1, u.existence = 1 AND u.unsure < 2,
-                 m.doubted <> 0, m.seq <= g.left_out, coalesce(m.before, m.observed) <> 1
-                     AND NOT m.stood
+                 m.doubted <> 0, m.seq <= g.left_out
              FROM memberships m JOIN groups g ON g.key = m.group_key
              JOIN users u ON u.key = m.user_key JOIN connections c ON c.key = g.connection
              WHERE m.group_key = ?1 AND m.user_key = ?2 AND g.family IS NOT NULL
@@ -68,7 +65,6 @@ pub(super) fn counting(
                 there: row.get(6)?,
                 doubted: row.get(7)?,
                 kept: row.get::<_, Option<bool>>(8)?.unwrap_or(false),
-                new: row.get(9)?,
             })
         })
         .optional()?;
@@ -104,14 +100,8 @@ pub(super) fn counting(
     } else {
         None
     };
-    let known = if wanted && own.new {
-        Some(known_to_be(db, &own, user)?)
-    } else {
-        None
-    };
     Ok(Some(Counting {
         fallback,
-        known,
         seat,
         kept: own.kept,
         has: holdings::is_any(db, group, user)?,
@@ -185,19 +175,6 @@ fn alternatives(db: &Connection, own: &Own, user: i64) -> Result<Counting> {
     ))
 }
 
-/// See [`Counting::known`].
-fn known_to_be(db: &Connection, own: &Own, user: i64) -> Result<Vec<String>> {
-    let mut select = db.prepare_cached(
-        "SELECT g.upstream_name FROM memberships m JOIN groups g ON g.key = m.group_key
-         WHERE m.user_key = ?1 AND g.connection = ?2 AND g.family = ?3 AND g.tombstone IS NULL
-           AND (m.desired = 1 OR m.observed <> 0)",
-    )?;
-    let rows = select.query_map(params![user, own.connection, own.family], |row| row.get(0))?;
-    let mut known = rows.collect::<rusqlite::Result<Vec<String>>>()?;
-    known.extend(seats::known_elsewhere(db, user, &own.family)?);
-    Ok(known)
-}
-
 /// See [`crate::store::Store::known_alternative`].
 pub(super) fn known(db: &Connection, group: i64, user: i64) -> Result<Option<String>> {
     Ok(db
@@ -249,36 +226,6 @@ pub(super) fn is_asked_for_higher(db: &Connection, group: &Group, user: i64) -> 
                AND g.rank < ?4 AND g.tombstone IS NULL",
         )?
         .exists(params![user, group.connection, family.name, family.rank])?)
-}
-
-/// Whether somebody asked for a user in a group that stands behind this one, and the
-/// call that makes that so is yet to come, or came after a reading: what was read is
-/// what the application has given by itself or somebody before that was asked for, and
-/// no wish. Who is to have no access loses whatever is found.
-pub(super) fn is_asked_for_since(
-    db: &Connection,
-    group: &Group,
-    user: i64,
-    since: i64,
-) -> Result<bool> {
-    let Some(family) = &group.family else {
-        return Ok(false);
-    };
-    Ok(db
-        .prepare_cached(
-            "SELECT 1 FROM memberships m JOIN groups g ON g.key = m.group_key
-             JOIN users u ON u.key = m.user_key AND u.wants = 1
-             WHERE m.user_key = ?1 AND m.managed = 1 AND g.connection = ?2 AND g.family = ?3
-               AND g.rank > ?4 AND g.tombstone IS NULL
-               AND (m.desired = 1 AND m.observed <> 1 OR g.turned > ?5)",
-        )?
-        .exists(params![
-            user,
-            group.connection,
-            family.name,
-            family.rank,
-            since
-        ])?)
 }
 
 /// What a group is found to be an alternative to. Whom it has, and who is

@@ -71,13 +71,6 @@ const PAIRS: &str = concat!(
      WHERE g.family = ?4 AND m.managed = 1 AND m.desired = 1"
 );
 
-const KNOWN: &str = concat!(
-    "SELECT g.upstream_name FROM ",
-    same_person!(),
-    " JOIN memberships m ON m.user_key = x.key JOIN groups g ON g.key = m.group_key
-     WHERE g.family = ?4 AND g.tombstone IS NULL AND (m.desired = 1 OR m.observed <> 0)"
-);
-
 /// Whether the user has anything of one group there, or is shown to.
 const SHOWN: &str = concat!(
     "SELECT 1 FROM ",
@@ -424,25 +417,6 @@ const OPEN: &str = "SELECT g.id, u.id, u.key, g.family FROM groups g
      WHERE g.connection = ?1 AND g.family IS NOT NULL AND g.tombstone IS NULL AND r.wanted = 1
          AND u.wants = 1
      LIMIT ?2";
-
-/// The groups of a family that other connections know a user to be in, or ask for.
-pub(super) fn known_elsewhere(db: &Connection, user: i64, family: &str) -> Result<Vec<String>> {
-    let Some(person) = person(db, user)? else {
-        return Ok(Vec::new());
-    };
-    let others: Vec<i64> = db
-        .prepare_cached("SELECT key FROM connections WHERE site = ?1 AND key <> ?2")?
-        .query_map(params![person.site, person.connection], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut select = db.prepare_cached(KNOWN)?;
-    let mut known = Vec::new();
-    for other in others {
-        let of = params![other, person.account, person.id, family];
-        let names = select.query_map(of, |row| row.get(0))?;
-        known.extend(names.collect::<rusqlite::Result<Vec<String>>>()?);
-    }
-    Ok(known)
-}
 
 /// See [`crate::store::Sharing::places_elsewhere`].
 pub(super) fn elsewhere(db: &Connection, connection: i64, most: usize) -> Result<Vec<Place>> {

@@ -230,7 +230,6 @@ impl User {
             has: false,
             holding: None,
             fallback: None,
-            known: None,
         })
     }
 
@@ -352,6 +351,5 @@ pub(super) fn principal_at(row: &Row<'_>) -> rusqlite::Result<Principal> {
         has: false,
         holding: None,
         fallback: None,
-        known: None,
     })
 }

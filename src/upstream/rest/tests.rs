@@ -77,7 +77,6 @@ fn principal(n: u8, id: Option<&str>) -> Principal {
         has: false,
         holding: None,
         fallback: None,
-        known: None,
     }
 }
 

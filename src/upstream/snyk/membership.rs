@@ -151,8 +151,8 @@ impl Snyk {
         }
     }
 
-    /// Who has the role, or one that stands before it and that somebody asked for or
-    /// gave on purpose, keeps that; anybody else gets what counts.
+    /// Who has the role, or one that stands before it, keeps that; anybody else
+    /// gets what counts.
     async fn raise_linked(&self, pair: Pair<'_>) -> Result<MemberOutcome, UpstreamError> {
         let linked = &pair.who.upstream_id;
         let user = match linked {
@@ -232,17 +232,12 @@ impl Snyk {
     pub(super) fn standing(&self, pair: Pair<'_>, now: &Membership) -> Standing {
         let place = |role: &str| self.families.place(pair.group, role);
         let administers = self.administers(&now.role_id, Some(&now.role_name));
-        let is = name(pair.group, &now.role_id);
-        // Nobody asked for it before that, and nobody here had found it.
-        let is_unknown = pair.who.known.as_ref().is_some_and(|it| !it.contains(&is));
-        if pair.who.given_up.contains(&is) {
+        if pair.who.given_up.contains(&name(pair.group, &now.role_id)) {
             return Standing::Behind;
         }
         match (place(&now.role_id), place(pair.own)) {
-            (Some(now), Some(own)) if now < own && is_unknown => Standing::Behind,
             (Some(now), Some(own)) if now < own => Standing::Before,
             // Nobody has the pair's role, so where it stands is not known yet.
-            (Some(_), None) if administers && is_unknown => Standing::Behind,
             (Some(_), None) if administers => Standing::Before,
             (Some(_), _) if self.is_unlisted(pair, now) => Standing::Strange,
             (Some(_), _) => Standing::Behind,

@@ -28,7 +28,6 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     Before,
-    /// Or before it, but nobody's to keep.
     Behind,
     /// It is no SCIM Group, and may be more than what is asked for.
     Strange,
@@ -67,7 +66,7 @@ fn plain(name: &str) -> String {
 }
 
 /// To have `own` at least: whoever has it, or one that stands before it, keeps
-/// that; whoever has one that gives way to it, or none, gets what counts.
+/// that; whoever has one that stands behind it, or none, gets what counts.
 pub fn step_up(
     own: &str,
     counts: &str,

@@ -114,7 +114,6 @@ fn ann() -> Principal {
         has: false,
         holding: None,
         fallback: None,
-        known: None,
     }
 }
 
@@ -360,65 +359,6 @@ async fn what_was_given_as_a_group_that_is_none_any_more_gives_way() {
     let given_up = format!("{GROUP}/{MEMBER}");
     let done = upstream.apply(&asked(&[&given_up])).await.unwrap();
     assert_eq!(done.members[0].1, MemberOutcome::Applied);
-    script.all_was_asked();
-}
-
-/// What stands before the role that is asked for.
-#[tokio::test]
-async fn a_higher_role_that_nobody_is_known_to_have_asked_for_gives_way() {
-    let (admin, viewer) = (format!("{GROUP}/{ADMIN}"), role());
-    let asked = |known: Option<&[&String]>| Operation::AddMembers {
-        group: role(),
-        members: vec![Principal {
-            known: known.map(|all| all.iter().map(|&it| it.clone()).collect()),
-            ..ann()
-        }],
-    };
-    let had = [membership("m-1", "old", ADMIN)];
-    let change = format!("PATCH /rest/groups/{GROUP}/memberships/m-1?version=2025-11-05");
-    let body = wire::role_update("m-1", VIEWER);
-    let alone = "role_name=group_admin";
-    let script = script(&[
-        create("old", 409, Value::Null),
-        look("user_id=old", &had),
-        create("old", 409, Value::Null),
-        look("user_id=old", &had),
-        create("old", 409, Value::Null),
-        look("user_id=old", &had),
-        look(alone, &had),
-        create("old", 409, Value::Null),
-        look("user_id=old", &had),
-        look(
-            alone,
-            &[
-                membership("m-1", "old", ADMIN),
-                membership("m-9", "root", ADMIN),
-            ],
-        ),
-        (format!("{change} {body}"), 204, Value::Null),
-    ])
-    .await;
-    let entry = |role: &str| format!("[[groups]]\ngroup = \"{GROUP}\"\nrole_id = \"{role}\"\n");
-    let upstream = open(Settings {
-        base_url: Some(format!("http://{}/rest", script.address)),
-        token: TokenSource::Literal("a-token".to_owned().into()),
-        ..toml::from_str(&format!("{}{}", entry(ADMIN), entry(VIEWER))).unwrap()
-    })
-    .unwrap();
-    let end = async |known: Option<&[&String]>| {
-        let done = upstream.apply(&asked(known)).await;
-        done.map(|done| done.members[0].1.clone())
-    };
-    assert_eq!(end(None).await, Ok(MemberOutcome::Seen));
-    let found = end(Some(&[&admin, &viewer])).await;
-    assert_eq!(found, Ok(MemberOutcome::Seen));
-    let last = end(Some(&[&viewer])).await;
-    assert!(
-        matches!(&last, Err(UpstreamError::Barred { reason }) if reason.contains("nobody else")),
-        "{last:?}"
-    );
-    let done = end(Some(&[&viewer])).await;
-    assert_eq!(done, Ok(MemberOutcome::Applied));
     script.all_was_asked();
 }
 

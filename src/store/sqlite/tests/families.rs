@@ -467,50 +467,6 @@ async fn what_is_found_of_somebody_who_is_asked_for_otherwise_is_no_wish() {
     );
 }
 
-/// Who is asked for in a lower group and is not known to have been given it.
-#[tokio::test]
-async fn a_higher_group_is_known_where_it_was_found_or_asked_for_before() {
-    let (roles, users) = Roles::new(&["bob"], &[]).await;
-    let [ann, bob] = &users[..] else { panic!() };
-    let (store, c) = (&roles.scene.store, roles.scene.c);
-    let known = async |user: &UserWritten| {
-        let counting = roles.counts(roles.viewer, user, true).await;
-        let mut known = counting.unwrap().known?;
-        known.sort();
-        Some(known.join(" "))
-    };
-    for user in [ann, bob] {
-        roles.set(roles.viewer, user, true).await;
-    }
-    assert_eq!(known(ann).await.as_deref(), Some("viewer"));
-    assert_eq!(known(bob).await.as_deref(), Some("admin viewer"));
-    // What is shown meanwhile is no wish.
-    let import = async |mark: ImportMark| {
-        let shown = vec![found("admin", 0, &["ann", "bob"]), found("viewer", 1, &[])];
-        let import = store.import(c, mark, Vec::new(), shown, None, actor());
-        import.await.unwrap().members_new
-    };
-    let before = store.import_mark(i64::MAX).await.unwrap();
-    assert_eq!(import(before).await, 0);
-    assert_eq!(known(ann).await.as_deref(), Some("viewer"));
-    roles.confirm(roles.viewer).await;
-    assert_eq!(import(before).await, 0, "it was read before the call");
-    // From now on somebody has given it.
-    assert_eq!(import(ImportMark(i64::MAX)).await, 1);
-    let pairs = store.pairs(roles.admin).await.unwrap();
-    assert!(
-        pairs.iter().all(|pair| pair.above && !pair.managed),
-        "{pairs:?}"
-    );
-    roles.set(roles.viewer, bob, false).await;
-    let pairs = store.pairs(roles.admin).await.unwrap();
-    let above = |user: &UserWritten| {
-        let pair = pairs.iter().find(|it| it.principal.user == user.key);
-        pair.unwrap().above
-    };
-    assert!(above(ann) && !above(bob));
-}
-
 #[tokio::test]
 async fn groups_of_two_families_that_are_called_the_same_are_shown_apart() {
     let (roles, _) = Roles::new(&[], &[]).await;

@@ -35,7 +35,6 @@ fn principal(n: i64, account: &str, id: Option<&str>) -> Principal {
         has: false,
         holding: None,
         fallback: None,
-        known: None,
     }
 }
 

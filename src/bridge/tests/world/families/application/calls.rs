@@ -193,19 +193,12 @@ impl Roles {
         let held = seen.get(&(account.clone(), family.clone())).copied();
         let counts = member.counts.as_deref().map(|name| parts(name).1);
         let write = match (held, add) {
-            (Some((id, rank)), true) if rank <= own => {
-                let gives_way = |known: &Vec<String>| !known.contains(&name_of(&family, rank));
-                if rank < own
-                    && self.owns(&family, rank)
-                    && member.known.as_ref().is_some_and(gives_way)
-                {
-                    Write::Change(id, counts.unwrap_or(own))
-                } else if self.owns(&family, rank) {
+            (Some((_, rank)), true) if rank <= own => {
+                if self.owns(&family, rank) {
                     return Ok(MemberOutcome::Seen);
-                } else {
-                    // It is refused unless there is nothing by now.
-                    Write::Give(counts.unwrap_or(own))
                 }
+                // It is refused unless there is nothing by now.
+                Write::Give(counts.unwrap_or(own))
             }
             (Some((id, _)), true) => Write::Change(id, counts.unwrap_or(own)),
             (None, true) => Write::Give(counts.unwrap_or(own)),
