@@ -2,31 +2,17 @@
 //! are left alone; what is missing or of another type makes the whole answer
 //! unclear, but for an entry of a list that tells its id.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// A page of groups or accounts. The reference calls the list `data`, the pages
 /// of the operations call it by what it holds.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page<T> {
-    #[serde(
-        alias = "groups",
-        alias = "accounts",
-        deserialize_with = "none_if_null",
-        bound(deserialize = "T: Deserialize<'de>")
-    )]
+    #[serde(alias = "groups", alias = "accounts")]
     pub(super) data: Vec<T>,
     #[serde(rename = "pageInfo")]
     pub(super) info: PageInfo,
-}
-
-/// An empty list may be written as `null`; one that is missing is none.
-fn none_if_null<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
 /// Those of a page, as they came.
@@ -97,7 +83,6 @@ pub(super) struct Group {
 /// Everybody in a group: one answer, without pages.
 #[derive(Debug, Deserialize)]
 pub(super) struct Members {
-    #[serde(deserialize_with = "none_if_null")]
     pub(super) members: Vec<Member>,
     #[serde(default)]
     pub(super) count: Option<u64>,

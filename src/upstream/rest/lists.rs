@@ -1,5 +1,5 @@
 //! The list of an answer. An empty one is written as `[]`, as `null` (Go), or is left
-//! out, which looks like an answer of another shape: that is believed only where the
+//! out; the last two may be an answer that went wrong: they are believed only where the
 //! declaration says so, or the group says beside it that it has no members.
 
 use serde::Deserialize;
@@ -29,9 +29,22 @@ pub enum Empty {
 pub(super) const SETTING: &str = "empty = \"absent\"";
 
 /// What tells of an answer beside a list that is left out, and not of an empty list.
-const TELLS: [&str; 7] = [
-    "message", "msg", "detail", "reason", "error", "errors", "title",
+const TELLS: [&str; 12] = [
+    "message",
+    "msg",
+    "detail",
+    "reason",
+    "error",
+    "errors",
+    "title",
+    "warning",
+    "warnings",
+    "incomplete",
+    "partial",
+    "truncated",
 ];
+/// What counts the entries of a list, without underscores: then it is not empty.
+const COUNTS: [&str; 4] = ["total", "count", "totalcount", "totalresults"];
 
 impl Rest {
     /// The entries of a list, on this page of it. That there is none is told also where
@@ -105,9 +118,9 @@ fn read(
     let items = operation.items.clone().unwrap_or_default();
     match items.of(answer) {
         Some(Value::Array(list)) => Some(list.clone()),
-        Some(Value::Null) if !is_top(&items) => Some(Vec::new()),
-        None if operation.empty == Some(Empty::Absent)
-            && is_left_out(answer, &items, name, settings) =>
+        Some(Value::Null) | None
+            if operation.empty == Some(Empty::Absent)
+                && is_left_out(answer, &items, name, settings) =>
         {
             Some(Vec::new())
         }
@@ -140,14 +153,16 @@ fn is_top(items: &Pointer) -> bool {
 /// Whether what would hold the list is there without it, and neither tells why nor holds
 /// the list by another name.
 fn is_left_out(answer: &Value, items: &Pointer, name: Name, settings: &Settings) -> bool {
-    if items.of(answer).is_some() {
+    if items.of(answer).is_some_and(|it| !it.is_null()) || is_top(items) {
         return false;
     }
     let holder = items.within(answer).and_then(Value::as_object);
     let tells = |object: &Map<String, Value>| {
         object.iter().any(|(key, value)| {
             let is_said = !matches!(value, Value::Null | Value::Bool(false));
-            is_said && TELLS.contains(&key.to_lowercase().as_str())
+            let key = key.to_lowercase().replace('_', "");
+            let counts = COUNTS.contains(&key.as_str()) && *value != 0 && value != "0";
+            is_said && (counts || TELLS.contains(&key.as_str()))
         })
     };
     let name = match name {
@@ -199,7 +214,6 @@ mod tests {
         for (answer, of_list, of_search) in [
             (json!({ "rows": [1] }), Some(1), Some(1)),
             (json!({ "rows": [] }), Some(0), Some(0)),
-            (json!({ "rows": null }), Some(0), Some(0)),
             (json!({ "rows": { "a": 1 } }), None, Some(1)),
             (json!({ "rows": "x" }), None, None),
             (json!({ "rows": false }), None, None),
@@ -213,13 +227,21 @@ mod tests {
         }
         for left_out in [
             json!({}),
-            json!({ "kind": "members", "links": [{ "rel": "self" }] }),
+            json!({ "kind": "members", "links": [{ "rel": "self" }], "total": 0 }),
         ] {
             assert_eq!(count(&plain, &left_out), (None, None), "{left_out}");
             assert_eq!(count(&absent, &left_out), (Some(0), Some(0)), "{left_out}");
         }
+        // One thing that is not there is none; a list may be one that went wrong.
+        let null = json!({ "rows": null });
+        assert_eq!(count(&plain, &null), (None, Some(0)));
+        assert_eq!(count(&absent, &null), (Some(0), Some(0)));
+        let told = json!({ "rows": null, "message": "timeout" });
+        assert_eq!(count(&absent, &told).0, None);
         for other in [
             json!({ "message": "the directory is being moved" }),
+            json!({ "warnings": ["cut"] }),
+            json!({ "total": 5 }),
             json!({ "error": { "code": 500 } }),
             json!({ "entries": [{ "id": 7 }] }),
         ] {

@@ -39,7 +39,7 @@ async fn read(changes: &[(&str, &str)], size: &str, answer: &str) -> Result<usiz
 }
 
 #[tokio::test]
-async fn null_is_an_empty_list_and_a_missing_key_only_where_that_is_said() {
+async fn null_and_a_missing_key_are_an_empty_list_where_that_is_said() {
     let plain = [COUNTED, ITEMS];
     let declared = [COUNTED, ABSENT];
     for (changes, size, answer, count) in [
@@ -47,6 +47,15 @@ async fn null_is_an_empty_list_and_a_missing_key_only_where_that_is_said() {
         (plain, "0", "{}", Some(0)),
         (plain, "\"0\"", r#"{"kind":"members"}"#, Some(0)),
         (plain, "null", "{}", None),
+        (plain, "null", r#"{"members":null}"#, None),
+        (plain, "0", r#"{"members":null,"message":"timeout"}"#, None),
+        (declared, "null", r#"{"members":null}"#, Some(0)),
+        (
+            declared,
+            "null",
+            r#"{"members":null,"detail":"timeout"}"#,
+            None,
+        ),
         (plain, "\"none\"", "{}", None),
         (plain, "0", r#"{"message":"try again"}"#, None),
         (plain, "0", r#"{"people":[{"id":1}]}"#, None),
