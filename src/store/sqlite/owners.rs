@@ -4,9 +4,10 @@
 //! application this is one look at its row.
 //!
 //! An owner that has no such group or account any more has let go of it, once it can
-//! reach it no more (see [`let_go`]); that is seen when somebody else asks for it. Asking for who was found in a group is
-//! asking for a change of it: whoever asks takes them out when they leave and
-//! puts them back when they are missing, which two cannot do for one.
+//! reach it no more (see [`let_go`]); that is seen when somebody else asks for it.
+//! Asking for who was found in a group is asking for a change of it: whoever asks
+//! takes them out when they leave and puts them back when they are missing, which two
+//! cannot do for one.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};

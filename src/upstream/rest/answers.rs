@@ -26,7 +26,8 @@ pub(super) const SPELLED: &str = "spelled";
 
 /// Every account of a list, spelled as it is there. A row that shows nothing by which it
 /// is known is marked as one that cannot be read, and so is one whose `user.active` is not
-/// understood; several can have one address, and are told apart by their ids. The same id twice is a list that changed while it was read.
+/// understood; several can have one address, and are told apart by their ids. The same id
+/// twice is a list that changed while it was read.
 pub(super) fn users(rows: &[Value], shape: &User) -> Result<Vec<RemoteUser>, UpstreamError> {
     let mut users = Vec::with_capacity(rows.len());
     for row in rows {
@@ -78,14 +79,14 @@ fn several(keys: impl Iterator<Item = String>) -> HashSet<String> {
     shared.map(|(key, _)| key).collect()
 }
 
-/// What an entry of a list is told from the others by.
+/// What an entry of a list, or of what a search found, is told from the others by.
 pub(super) fn key(name: Name, row: &Value, settings: &Settings) -> Option<String> {
     match name {
-        Name::ListUsers => {
+        Name::ListUsers | Name::FindUser => {
             let shape = &settings.user;
             id_of(row, shape).or_else(|| account_of(row, shape))
         }
-        Name::ListGroups => {
+        Name::ListGroups | Name::FindGroup => {
             let (id, name) = (&settings.group.id, &settings.group.name);
             [id, name].into_iter().flatten().find_map(|at| at.text(row))
         }

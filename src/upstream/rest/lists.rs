@@ -28,7 +28,7 @@ pub enum Empty {
 /// What would explain a list that is not there.
 pub(super) const SETTING: &str = "empty = \"absent\"";
 
-/// What tells of an answer beside a list that is left out, and not of an empty list.
+/// What tells of an answer that went wrong beside a list that is left out or null.
 const TELLS: [&str; 12] = [
     "message",
     "msg",
@@ -164,11 +164,6 @@ fn is_left_out(answer: &Value, items: &Pointer, name: Name, settings: &Settings)
             let counts = COUNTS.contains(&key.as_str()) && *value != 0 && value != "0";
             is_said && (counts || TELLS.contains(&key.as_str()))
         })
-    };
-    let name = match name {
-        Name::FindUser => Name::ListUsers,
-        Name::FindGroup => Name::ListGroups,
-        name => name,
     };
     let is_row = |row: &Value| row.is_object() && answers::key(name, row, settings).is_some();
     let holds_rows = |object: &Map<String, Value>| {

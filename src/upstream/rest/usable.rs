@@ -8,36 +8,25 @@ use super::{
     settings::{Group, Settings, User},
 };
 
-/// Of the rows of `list_users`; each line names the key, and what it should be.
+/// Of the rows of `list_users`: each key, where it points to, and what it should give.
 pub(super) fn of_users(rows: &[Value], shape: &User) -> Vec<(String, &'static str)> {
-    let mut told = Vec::new();
-    let has_text = |at: &Pointer, row: &Value| at.text(row).is_some();
-    tell(
-        &mut told,
-        rows,
-        ("user.id", shape.id.as_ref()),
-        (TEXT, has_text),
-    );
     let has_moment = |at: &Pointer, row: &Value| at.moment(row).is_some();
-    let created = ("user.created", shape.created.as_ref());
-    tell(&mut told, rows, created, (MOMENT, has_moment));
-    told
+    let told = [
+        tell(rows, ("user.id", &shape.id), (TEXT, has_text)),
+        tell(rows, ("user.created", &shape.created), (MOMENT, has_moment)),
+    ];
+    told.into_iter().flatten().collect()
 }
 
 /// Of the rows of `list_groups`.
 pub(super) fn of_groups(rows: &[Value], shape: &Group) -> Vec<(String, &'static str)> {
-    let mut told = Vec::new();
-    let has_text = |at: &Pointer, row: &Value| at.text(row).is_some();
-    tell(
-        &mut told,
-        rows,
-        ("group.id", shape.id.as_ref()),
-        (TEXT, has_text),
-    );
     let has_count = |at: &Pointer, row: &Value| at.count(row).is_some();
-    let count = ("group.member_count", shape.member_count.as_ref());
-    tell(&mut told, rows, count, (COUNT, has_count));
-    told
+    let count = ("group.member_count", &shape.member_count);
+    let told = [
+        tell(rows, ("group.id", &shape.id), (TEXT, has_text)),
+        tell(rows, count, (COUNT, has_count)),
+    ];
+    told.into_iter().flatten().collect()
 }
 
 /// The keys of what accounts show besides, and none of them does.
@@ -56,18 +45,18 @@ const TEXT: &str = "a text or a whole number";
 const MOMENT: &str = "a date as 2026-01-31T12:00:00Z, or the seconds or milliseconds since 1970";
 const COUNT: &str = "a number";
 
+fn has_text(at: &Pointer, row: &Value) -> bool {
+    at.text(row).is_some()
+}
+
 fn tell(
-    told: &mut Vec<(String, &'static str)>,
     rows: &[Value],
-    (key, at): (&str, Option<&Pointer>),
+    (key, at): (&str, &Option<Pointer>),
     (wanted, is_usable): (&'static str, impl Fn(&Pointer, &Value) -> bool),
-) {
-    let Some(at) = at.filter(|_| !rows.is_empty()) else {
-        return;
-    };
-    if !rows.iter().any(|row| is_usable(at, row)) {
-        told.push((format!("{key}: there is nothing usable at {at}"), wanted));
-    }
+) -> Option<(String, &'static str)> {
+    let at = at.as_ref().filter(|_| !rows.is_empty())?;
+    let is_unusable = !rows.iter().any(|row| is_usable(at, row));
+    is_unusable.then(|| (format!("{key}: there is nothing usable at {at}"), wanted))
 }
 
 #[cfg(test)]

@@ -17,6 +17,18 @@ impl Scene {
         end.await.unwrap();
     }
 
+    /// It lets them go.
+    async fn lets_go(&self, group: &GroupWritten, user: &UserWritten) {
+        let turn = self.next(group).await;
+        assert_eq!(keys(&turn.work.removes), [user.key]);
+        let gone = GroupLearned {
+            absent: vec![user.key],
+            ..GroupLearned::default()
+        };
+        let end = self.store.end_group_turn(group.key, turn.seq, gone, 4_000);
+        end.await.unwrap();
+    }
+
     /// Who is told to be refused, whether it was an addition, and why.
     async fn refused_pairs(&self) -> Vec<(ResourceId, bool, String)> {
         let all = self.store.refusals(self.c, 10).await.unwrap();
@@ -63,14 +75,7 @@ async fn what_a_late_call_left_and_the_application_keeps_is_told_until_it_is_gon
             assert_eq!(again, [Lane::Group(group.key)]);
             assert_eq!(scene.refused_pairs().await, told, "until it is gone");
         }
-        let turn = scene.next(&group).await;
-        assert_eq!(keys(&turn.work.removes), [bob.key]);
-        let gone = GroupLearned {
-            absent: vec![bob.key],
-            ..GroupLearned::default()
-        };
-        let end = scene.store.end_group_turn(group.key, turn.seq, gone, 4_000);
-        end.await.unwrap();
+        scene.lets_go(&group, &bob).await;
         assert_eq!(
             (scene.refused_pairs().await, scene.lanes().await),
             (vec![], vec![])
@@ -127,14 +132,7 @@ impl Scene {
         assert_eq!(self.lanes().await, []);
         let again = self.store.retry_ends(self.c, actor()).await.unwrap();
         assert_eq!(again, [Lane::Group(group.key)]);
-        let turn = self.next(group).await;
-        assert_eq!(keys(&turn.work.removes), [next.key]);
-        let gone = GroupLearned {
-            absent: vec![next.key],
-            ..GroupLearned::default()
-        };
-        let end = self.store.end_group_turn(group.key, turn.seq, gone, 4_000);
-        end.await.unwrap();
+        self.lets_go(group, next).await;
         assert_eq!(self.refused_pairs().await, []);
     }
 }

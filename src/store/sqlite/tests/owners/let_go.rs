@@ -226,22 +226,26 @@ async fn and_so_is_its_name() {
 /// Each was alone there once, so the account is the other one's all the same.
 #[tokio::test]
 async fn what_another_one_has_by_now_is_neither_doubted_nor_ended() {
-    let (scene, other) = pair(true).await;
-    let alone = || vec![(scene.c, None), (other, None)];
-    scene.store.settle_sites(alone()).await.unwrap();
-    let user = scene.user("n").await;
-    scene.no_answer(user.key, creation).await;
-    scene.is_deleted(&user).await;
-    scene.confirm_user(user.key).await;
-    let theirs = scene.asks(other, "n").await.unwrap();
-    scene.confirm_user(theirs.key).await;
-    // Ended once more as long as nobody else is known to have it.
-    assert_eq!(scene.can_land_no_more().await, [Lane::User(user.key)]);
-    scene
-        .store
-        .settle_sites(sites([other, scene.c]))
-        .await
-        .unwrap();
-    let turn = scene.store.begin_user_turn(user.key).await.unwrap();
-    assert!(turn.is_none());
+    for known in [false, true] {
+        let (scene, other) = pair(true).await;
+        let alone = || vec![(scene.c, None), (other, None)];
+        scene.store.settle_sites(alone()).await.unwrap();
+        let user = scene.user("n").await;
+        scene.no_answer(user.key, creation).await;
+        scene.is_deleted(&user).await;
+        scene.confirm_user(user.key).await;
+        let theirs = scene.asks(other, "n").await.unwrap();
+        scene.confirm_user(theirs.key).await;
+        let together = || scene.store.settle_sites(sites([other, scene.c]));
+        if known {
+            together().await.unwrap();
+            assert_eq!(scene.can_land_no_more().await, []);
+        } else {
+            // Ended once more as long as nobody else is known to have it.
+            assert_eq!(scene.can_land_no_more().await, [Lane::User(user.key)]);
+            together().await.unwrap();
+        }
+        let turn = scene.store.begin_user_turn(user.key).await.unwrap();
+        assert!(turn.is_none());
+    }
 }
