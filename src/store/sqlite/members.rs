@@ -33,7 +33,7 @@ const MISSING: &str = "SELECT user_key FROM memberships INDEXED BY memberships_m
      WHERE group_key = ?1 AND missing = 1";
 const RESOLVE: &str =
     "SELECT key FROM users WHERE id = ?1 AND connection = ?2 AND tombstone IS NULL";
-const PAIR: &str = "SELECT desired, observed, managed, found <> 0, missing FROM memberships
+const PAIR: &str = "SELECT desired, observed, managed, found <> 0, missing = 1 FROM memberships
      WHERE group_key = ?1 AND user_key = ?2";
 const INSERT: &str =
     "INSERT INTO memberships (group_key, user_key, user_id, desired, observed, managed, seq)
@@ -42,9 +42,10 @@ const ADOPT: &str = "UPDATE memberships SET managed = 1, found = 0
      WHERE group_key = ?1 AND user_key = ?2";
 const DELETE: &str = "DELETE FROM memberships WHERE group_key = ?1 AND user_key = ?2";
 const CHANGE: &str = "UPDATE memberships SET desired = ?3, managed = 1, seq = ?4, doubted = 0,
-         withheld = 0, reread = 0, found = 0
+         withheld = 0, reread = 0, found = 0, missing = missing & 1
      WHERE group_key = ?1 AND user_key = ?2";
-const AGAIN: &str = "UPDATE memberships SET seq = ?3 WHERE group_key = ?1 AND user_key = ?2";
+const AGAIN: &str =
+    "UPDATE memberships SET seq = ?3, missing = 0 WHERE group_key = ?1 AND user_key = ?2";
 const OPEN: &str = "UPDATE memberships SET observed = 2, missing = 0
      WHERE group_key = ?1 AND user_key = ?2";
 const DOUBT: &str = "UPDATE memberships SET desired = 0, observed = 2, managed = 1, seq = ?3,

@@ -67,7 +67,7 @@ pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
         "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired, m.observed, m.managed,
              u.wants AND u.ended_elsewhere IS NULL, ",
         withdrawal::withdrawn!(),
-        ", m.missing, m.seq FROM memberships m JOIN users u ON u.key = m.user_key
+        ", m.missing = 1, m.seq FROM memberships m JOIN users u ON u.key = m.user_key
          WHERE m.group_key = ?1 AND u.account_key IS NOT NULL"
     ))?;
     let mut rows = select.query([group])?;
@@ -280,9 +280,10 @@ pub(super) fn settle_group(
         return Ok(repaired);
     }
     // Not of somebody who was deactivated since the reading began. It may be there
-    // again by now, so that it is not believed to be out.
+    // again by now, so that it is not believed to be out; a 2 in `missing` says that
+    // nobody else asks (see `undone`).
     let mut again = db.prepare_cached(
-        "UPDATE memberships SET observed = 2, missing = 0
+        "UPDATE memberships SET observed = 2, missing = 2
          WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND observed = 1 AND managed = 1
            AND (SELECT wants FROM users WHERE key = user_key)",
     )?;
@@ -355,6 +356,14 @@ pub(super) fn note_missing(db: &Connection, key: GroupKey, missing: &[UserKey]) 
     for user in missing {
         note.execute([key.0, user.0])?;
     }
+    // Who is there is refused no longer.
+    db.prepare_cached(
+        "DELETE FROM refusals WHERE group_key = ?1 AND wanted = 1 AND EXISTS (
+             SELECT 1 FROM memberships m
+             WHERE m.group_key = ?1 AND m.user_key = refusals.user_key
+               AND m.desired = 1 AND m.observed = 1 AND m.missing = 0)",
+    )?
+    .execute([key.0])?;
     Ok(())
 }
 

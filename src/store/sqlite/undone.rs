@@ -29,6 +29,8 @@ struct Refused {
     /// It is what a late call may have left of somebody who is here, and was not
     /// refused before.
     left_behind: bool,
+    /// A look told that it is not there any more, and nobody asked for it since.
+    unasked: bool,
     /// It was not known before the turn what is there, and a refusal does not tell.
     unclear: bool,
     /// It was there before that.
@@ -60,6 +62,10 @@ pub(super) fn undo(
         let Some(pair) = refused(db, key)?.filter(|it| !gone || it.withdrawn) else {
             continue;
         };
+        if pair.sent == Some(true) && pair.desired && pair.unasked && !gone {
+            leave_as_missing(db, key, reason, at)?;
+            continue;
+        }
         if let Some(sent) = pair.sent.filter(|_| learned.contradicted.contains(user)) {
             late::note_pair(db, key, Sent::towards(sent), at)?;
         }
@@ -98,7 +104,7 @@ fn refused(db: &Connection, (group, user): (i64, i64)) -> Result<Option<Refused>
              u.tombstone IS NOT NULL OR m.doubted, m.doubted, m.before = 2, ",
         withdrawn!(),
         " AND m.doubted <> 1, u.tombstone IS NOT NULL, m.stood,
-             m.doubted = 1 AND u.tombstone IS NULL
+             m.doubted = 1 AND u.tombstone IS NULL, m.missing = 2
          FROM memberships m JOIN users u ON u.key = m.user_key
          WHERE m.group_key = ?1 AND m.user_key = ?2"
     ))?;
@@ -115,9 +121,29 @@ fn refused(db: &Connection, (group, user): (i64, i64)) -> Result<Option<Refused>
             deleted: row.get(8)?,
             stood: row.get(9)?,
             left_behind: row.get(10)?,
+            unasked: row.get(11)?,
         })
     });
     Ok(pair.optional()?)
+}
+
+/// What the application has confirmed stays asked for, since nobody took that back:
+/// told, and said again with the next reconciliation that misses it. The look may have
+/// been the one that was wrong, so no doubt of it ends in a removal.
+fn leave_as_missing(
+    db: &Connection,
+    (group, user): (i64, i64),
+    reason: &str,
+    at: Millis,
+) -> Result<()> {
+    refusals::note(db, (group, user), true, reason, at)?;
+    db.prepare_cached(
+        "UPDATE memberships SET observed = 1, missing = 1, before = NULL, sent = NULL,
+             reread = 0, stood = 0
+         WHERE group_key = ?1 AND user_key = ?2",
+    )?
+    .execute([group, user])?;
+    Ok(())
 }
 
 /// It is the end of the user's access that was refused: told as that, and kept;

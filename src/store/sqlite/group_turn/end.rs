@@ -238,8 +238,13 @@ fn learn_ids(db: &Connection, ids: &[(UserKey, String)]) -> Result<()> {
 /// Returns the users that may have left for good.
 fn settle_pairs(db: &Connection, group: &Group, learned: &GroupLearned) -> Result<Vec<i64>> {
     let mut there = db.prepare_cached(PRESENT)?;
+    let mut given = db.prepare_cached(
+        "DELETE FROM refusals WHERE group_key = ?1 AND user_key = ?2 AND wanted = 1",
+    )?;
     for user in &learned.present {
-        there.execute([group.key, user.0])?;
+        if there.execute([group.key, user.0])? > 0 {
+            given.execute([group.key, user.0])?;
+        }
     }
     // Of a family not one that was doubted again since it was sent.
     let mut gone = db.prepare_cached(

@@ -227,11 +227,13 @@ fn reopen_pair(db: &Connection, row: Group, user: i64, doubt: &Doubt) -> Result<
         db.prepare_cached(if row.family.is_some() {
             // Also if it is handed out: that may have been done before.
             "UPDATE memberships SET observed = 2, reread = ?3, before = NULL, sent = NULL,
-                 stood = iif(observed = 1 AND desired = 1, 1, stood)
+                 stood = iif(observed = 1 AND desired = 1, 1, stood),
+                 missing = iif(observed = 1 AND desired = 1, 2, missing)
              WHERE group_key = ?1 AND user_key = ?2"
         } else {
             "UPDATE memberships SET observed = 2, reread = ?3,
-                 stood = iif(observed = 1 AND desired = 1, 1, stood)
+                 stood = iif(observed = 1 AND desired = 1, 1, stood),
+                 missing = iif(observed = 1 AND desired = 1, 2, missing)
              WHERE group_key = ?1 AND user_key = ?2"
         })?
         // A read of it would be in doubt as long as this is anyway.
@@ -292,7 +294,8 @@ fn reopen_newer(db: &Connection, group: i64, seq: i64) -> Result<Option<Lane>> {
     let (group, seq) = (now, if now == group { seq } else { -1 });
     let reopened = db
         .prepare_cached(
-            "UPDATE memberships SET observed = 2, stood = desired
+            "UPDATE memberships SET observed = 2, stood = desired,
+                 missing = iif(desired = 1, 2, missing)
              WHERE group_key = ?1 AND seq > ?2 AND observed = 1 AND managed = 1
                AND group_key IN (
                    SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL)",

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use super::{
     guards::{rule, watched},
+    late::{LATER, keys},
     *,
 };
 use crate::{
     plan::{
         drift::{GroupDrift, of_group, untouched},
         guard::{Guard, Limit, Protected, Rule},
+        operation::Operation,
     },
-    store::{Drifted, ImportMark, Repaired, Settle},
+    store::{Drifted, GroupTurn, ImportMark, Repaired, Settle},
 };
 
 impl Scene {
@@ -130,6 +132,84 @@ async fn who_was_not_shown_is_taken_out_all_the_same_when_that_is_asked_for() {
     let removes = turn.expect("the lane has work").work.removes;
     let removes: Vec<UserKey> = removes.iter().map(|it| it.user).collect();
     assert_eq!(removes, [ann.key]);
+}
+
+/// A list that is wrong for long, of an application that refuses who is there already.
+#[tokio::test]
+async fn who_is_missed_by_a_reading_and_refused_stays_asked_for_and_is_told() {
+    let scene = Scene::new().await;
+    let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+    let both = [ann.resource.id, bob.resource.id];
+    let group = scene.settled_group("dev", &both).await;
+    let told = async || {
+        let counts = scene.store.counts(scene.c).await.unwrap();
+        let open = counts.pending_memberships + counts.unsettled.memberships;
+        (counts.refused_memberships, open)
+    };
+    let refuse = async |user: &UserWritten| {
+        let turn = scene.next(&group).await;
+        assert_eq!(keys(&turn.work.adds), [user.key]);
+        let refused = GroupLearned {
+            refused: vec![(user.key, "is a member already".into())],
+            contradicted: vec![user.key],
+            ..GroupLearned::default()
+        };
+        let end = scene
+            .store
+            .end_group_turn(group.key, turn.seq, refused, 2_000);
+        end.await.unwrap();
+    };
+    for _ in 0..2 {
+        let done = scene.settle(&group, missing(&[&ann]), false).await;
+        assert_eq!(done.wanted_again, 1);
+        refuse(&ann).await;
+        let noted = scene.store.note_missing(group.key, vec![ann.key]).await;
+        noted.unwrap();
+        assert_eq!(scene.members(&group).await, both);
+        assert_eq!(told().await, (1, 0));
+        assert_eq!(scene.recheck(LATER).await, []);
+    }
+    // The next reading shows them.
+    scene.store.note_missing(group.key, vec![]).await.unwrap();
+    assert_eq!(told().await, (0, 0));
+
+    // What is asked for once more is answered for: it is out if it is refused.
+    scene.settle(&group, missing(&[&bob]), false).await;
+    scene.change(&group, add(&both[1..])).await.unwrap();
+    refuse(&bob).await;
+    assert_eq!(scene.members(&group).await, both[..1]);
+}
+
+/// It may land after the answer to what put them there again.
+#[tokio::test]
+async fn who_is_looked_for_because_of_a_late_removal_and_refused_stays_asked_for() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let anns = [ann.resource.id];
+    let group = scene.settled_group("dev", &anns).await;
+    scene.change(&group, remove(&anns)).await.unwrap();
+    let removal = |turn: &GroupTurn| Operation::RemoveMembers {
+        group: turn.work.name.clone(),
+        members: turn.work.removes.clone(),
+    };
+    scene.unanswered(&group, removal).await;
+    scene.change(&group, add(&anns)).await.unwrap();
+    scene.confirm_group(&group).await;
+    scene.recheck(LATER).await;
+    let turn = scene.next(&group).await;
+    assert_eq!(keys(&turn.work.adds), [ann.key]);
+    let refused = GroupLearned {
+        refused: vec![(ann.key, "is a member already".into())],
+        ..GroupLearned::default()
+    };
+    let end = scene
+        .store
+        .end_group_turn(group.key, turn.seq, refused, 4_000);
+    end.await.unwrap();
+    assert_eq!(scene.members(&group).await, anns);
+    assert_eq!(scene.recheck(LATER).await, []);
+    let counts = scene.store.counts(scene.c).await.unwrap();
+    assert_eq!(counts.refused_memberships, 1);
 }
 
 /// Users whose accounts were ended, as far as is known.

@@ -31,7 +31,7 @@ impl Scene {
     }
 
     /// A turn of which one call got no answer.
-    async fn unanswered(
+    pub(super) async fn unanswered(
         &self,
         group: &GroupWritten,
         call: impl FnOnce(&GroupTurn) -> Operation,
@@ -89,7 +89,7 @@ impl Scene {
     }
 }
 
-fn keys(members: &[Principal]) -> Vec<UserKey> {
+pub(super) fn keys(members: &[Principal]) -> Vec<UserKey> {
     members.iter().map(|member| member.user).collect()
 }
 
