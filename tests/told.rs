@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Application, World, address, values};
+use crate::support::{Application, World, address, eventually, user, values};
 
 /// What is to happen must have happened after this long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -206,4 +206,58 @@ async fn an_account_that_keeps_the_address_of_before_is_told() {
     assert!(ok && said.contains("another address"), "{said}{wrong}");
     world.patch(&path, renamed("ann0")).await.expect(200);
     assert_eq!(told().await, json!([]));
+}
+
+/// An account is made by the address that is said when it is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_address_changes_before_an_account_was_asked_for_gets_it_by_the_new_one() {
+    let world = World::with("sync_wait = \"200ms\"", &["--empty"]).await;
+    let crew = world.group("crew", &[]).await;
+    let renamed = |name: &str| json!([{ "op": "replace", "value": { "userName": address(name) } }]);
+    let made = async |name: &str| {
+        let state = world.state().await;
+        let mut users = state["users"].as_array().unwrap().iter();
+        users.any(|it| it["email"] == address(name))
+    };
+    let told = async || {
+        let status = world.status().await["connections"][0].clone();
+        (
+            status["otherAddress"].clone(),
+            status["refused"]["users"].clone(),
+        )
+    };
+    assert!(world.run(&["pause"]).2);
+    let id = world.post("/Users", user("tipo")).await.id();
+    let path = format!("/Users/{id}");
+    let add = json!([{ "op": "add", "path": "members", "value": values(&[id.clone()]) }]);
+    world.patch(&format!("/Groups/{crew}"), add).await;
+    world.patch(&path, renamed("typo")).await;
+    // What the application refuses by that address as well.
+    let refusal = json!({ "failure": { "status": { "status": 400 } }, "operation": "create_user" });
+    world.faults(json!({ "rules": [refusal] })).await;
+    assert!(world.run(&["resume"]).2);
+    eventually("the account is refused", async || {
+        told().await.1 == json!(1)
+    })
+    .await;
+    world.faults(json!({})).await;
+    world.patch(&path, renamed("right")).await.expect(200);
+    world
+        .until_upstream_has("crew", &[address("right")].into())
+        .await;
+    assert!(!made("tipo").await && !made("typo").await);
+    assert_eq!(told().await.0, json!([]));
+
+    // One that may be there by now is not left for another.
+    let lost = json!({ "failure": "error_after", "operation": "create_user", "next": 1 });
+    world
+        .faults(json!({ "rules": [lost], "read_lag_ms": 1_000 }))
+        .await;
+    let id = world.post("/Users", user("lost")).await.id();
+    world.patch(&format!("/Users/{id}"), renamed("found")).await;
+    eventually("the other address is told", async || {
+        told().await.0 == json!([id])
+    })
+    .await;
+    assert!(made("lost").await && !made("found").await);
 }

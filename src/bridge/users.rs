@@ -267,10 +267,10 @@ impl Session {
         Ok(Some(row).filter(|row| *row != stored.row))
     }
 
-    /// Whether the user may be known by another address yet: where accounts are
-    /// found and never made, and none was found.
+    /// Whether the user may be known by another address yet: none was found, and where
+    /// accounts are made, none was asked for.
     fn may_follow(&self, stored: &StoredUser) -> bool {
-        self.connection.upstream.finds_accounts() && !stored.linked
+        !stored.linked && (self.connection.upstream.finds_accounts() || !stored.asked_for)
     }
 
     fn user_row(

@@ -103,6 +103,8 @@ pub struct StoredUser {
     pub observed: ObservedAccount,
     /// There is, or was, an account that is known to be the user's.
     pub linked: bool,
+    /// An account by that address may have been asked for, and be there or come yet.
+    pub asked_for: bool,
 }
 
 /// A group to be written.

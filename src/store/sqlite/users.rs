@@ -212,6 +212,7 @@ impl User {
             row: self.row()?,
             observed: self.observed.clone(),
             linked: self.linked(),
+            asked_for: self.unsure > 0 || self.turn.is_some(),
         })
     }
 

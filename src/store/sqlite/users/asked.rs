@@ -13,7 +13,7 @@ use super::{
     super::{
         addresses, approved, audit, begun, ended_elsewhere,
         fault::Result,
-        guard, lanes, leaving, owners, protected, recovery, returned,
+        given_back, guard, lanes, late, leaving, owners, protected, recovery, returned,
         row::check,
         unasked, upheld,
         withdrawal::{self, Withdrawal},
@@ -60,11 +60,17 @@ pub(in super::super) fn change(
     let mut user = live(db, connection, id)?.ok_or(WriteError::Missing)?;
     check(when, user.version)?;
     let before = user.row()?;
-    let stored = user.stored()?;
+    let mut stored = user.stored()?;
+    stored.asked_for |= late::is_doubted_account(db, user.key)?;
     let mut otherwise = false;
     let next = decide(&stored)?.map(|mut row| {
         let kept = before.account_key.clone();
-        otherwise = stored.linked && row.account_key.is_some() && row.account_key != kept;
+        otherwise = row.account_key.is_some()
+            && if row.account_key == kept {
+                !stored.linked && stored.asked_for && is_named_otherwise(&before, &row)
+            } else {
+                stored.linked
+            };
         row.account_key = if stored.linked {
             kept.or(row.account_key)
         } else {
@@ -121,7 +127,13 @@ pub(in super::super) fn change(
         ended_elsewhere::take_over(db, &mut user)?;
     }
     put(db, &mut user, &next, actor.at)?;
-    if user.account_key != before.account_key {
+    let moved = user.account_key != before.account_key;
+    if moved {
+        if leaving::inherit(db, &mut user)? {
+            save(db, &user)?;
+        }
+        given_back::note_formers(db, user.key, &user)?;
+        leaving::is_had_again(db, user.key, &user)?;
         for before in leaving::predecessors(db, &user)? {
             leaving::finish(db, before)?;
             user = by_key(db, user.key)?.unwrap_or(user);
@@ -141,7 +153,7 @@ pub(in super::super) fn change(
     }
     point!("user.changed");
     // What the application does not hold is everybody's own.
-    if next.account != before.account || ended {
+    if next.account != before.account || moved || ended {
         owners::claim_account(db, connection, user.account_key.as_deref())?;
     }
     guard::user_changed(db, &user, &judged, Some(&next), actor)?;
@@ -166,6 +178,13 @@ pub(in super::super) fn change(
     let mut written = user.written(Some(before), true);
     written.groups = groups;
     Ok(written)
+}
+
+/// By what an account is known, where it is by an address.
+fn is_named_otherwise(before: &UserRow, next: &UserRow) -> bool {
+    ["userName", "emails"]
+        .iter()
+        .any(|name| before.attributes.0.get(*name) != next.attributes.0.get(*name))
 }
 
 /// Not ended, or not lowered, because it is protected or may be somebody else's; see
