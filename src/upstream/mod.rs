@@ -26,6 +26,7 @@ pub mod hydden;
 pub mod opsera;
 pub mod rest;
 mod same_page;
+mod signs;
 pub mod snyk;
 #[cfg(test)]
 mod tests;

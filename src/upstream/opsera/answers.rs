@@ -10,12 +10,13 @@ use serde_json::Value;
 use super::{
     PROFILE,
     operations::{Key, Wire},
+    refusals::is_doubtful,
 };
 use crate::{
     plan::state::Principal,
     upstream::{
         MemberOutcome, RemoteGroup, RemoteMember, RemoteProfile, RemoteUser, UpstreamError,
-        address::is_address,
+        address::is_address, signs,
     },
 };
 
@@ -128,14 +129,16 @@ pub(super) fn is_called(answer: &Value, key: &str, asked: &str) -> Result<(), Up
 }
 
 /// What became of each member that was sent: applied when the list at `key`
-/// names it by id or e-mail, else left out; unknown without a list.
+/// names it by id or e-mail, else left out; unknown without a list, or where
+/// something beside it tells of a failure.
 pub(super) fn outcomes(
     answer: &Value,
     key: Key,
     sent: &[Principal],
     wire: &Wire,
 ) -> Vec<(crate::plan::state::UserKey, MemberOutcome)> {
-    let listed = applied(answer, wire.key(key), wire);
+    let listed = applied(answer, wire.key(key), wire)
+        .filter(|_| !is_doubtful(answer) && !signs::of_members(answer, key == Key::Removed));
     let otherwise = if listed.is_some() {
         MemberOutcome::LeftOut
     } else {

@@ -457,7 +457,7 @@ impl Opsera {
         body: Option<Value>,
     ) -> Result<Value, UpstreamError> {
         let answer = self.call(name, values, &[], body).await?;
-        // Whoever is not listed is not believed anyway.
+        // It says whom to believe: see `answers::outcomes`.
         if lists(name) {
             return Ok(answer);
         }

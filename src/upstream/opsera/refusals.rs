@@ -41,6 +41,11 @@ pub(super) fn accepted(answer: Value) -> Result<Value, UpstreamError> {
     }
 }
 
+/// Whether something in an answer tells of a refusal, or sounds like one.
+pub(super) fn is_doubtful(answer: &Value) -> bool {
+    accepted(answer.clone()).is_err()
+}
+
 /// A reading, unless it says that it failed: what stands beside that is not all.
 pub(super) fn shown(answer: Value) -> Result<Value, UpstreamError> {
     if is_refusal(&answer) {

@@ -131,7 +131,10 @@ impl Rest {
         Ok(Outcome {
             members: match &operation.applied_count {
                 Some(at) => outcomes::counted(answer, at, &sent),
-                None => outcomes::of(answer, lists, &sent, &self.settings.member),
+                None => {
+                    let shape = (&self.settings.member, name == Name::RemoveMembers);
+                    outcomes::of(answer, lists, &sent, shape)
+                }
             },
             ..Outcome::default()
         })

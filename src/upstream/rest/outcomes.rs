@@ -2,7 +2,10 @@
 //! list of those who were done, or were not. What is not understood is unknown
 //! for everybody, because the group is read then.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use serde_json::Value;
 
@@ -17,6 +20,7 @@ use crate::{
     upstream::{
         MemberOutcome,
         client::{is_set, is_unexplained},
+        signs,
     },
 };
 
@@ -25,11 +29,13 @@ pub(super) fn of(
     answer: &Value,
     (applied, failed): (Option<&Pointer>, Option<&Pointer>),
     sent: &[(UserKey, &Told)],
-    shape: &Member,
+    (shape, removes): (&Member, bool),
 ) -> Vec<(UserKey, MemberOutcome)> {
     let sent_to = Sent::new(sent, shape);
     let everybody = || sent.iter().map(|(user, _)| *user).collect();
     let done: Option<HashSet<UserKey>> = match (applied, failed) {
+        // What tells of a failure beside its list has not made it of what was done.
+        (Some(_), _) if signs::of_members(&unexplained(answer, failed), removes) => None,
         (Some(at), _) => {
             let list = at.of(answer).and_then(Value::as_array);
             list.map(|list| list.iter().filter_map(|it| sent_to.who(it)).collect())
@@ -50,6 +56,18 @@ pub(super) fn of(
     };
     let all = sent.iter().map(|(user, _)| (*user, outcome(user)));
     all.collect()
+}
+
+/// Without what is declared to say of whom it was not done.
+fn unexplained<'a>(answer: &'a Value, failed: Option<&Pointer>) -> Cow<'a, Value> {
+    match (answer, failed.and_then(|at| at.as_str().split('/').nth(1))) {
+        (Value::Object(whole), Some(key)) if whole.contains_key(key) => {
+            let mut whole = whole.clone();
+            whole.remove(key);
+            Cow::Owned(Value::Object(whole))
+        }
+        _ => Cow::Borrowed(answer),
+    }
 }
 
 /// The same where answers tell how many were done. Whoever was so already need not be
@@ -165,7 +183,7 @@ mod tests {
         } else {
             (None, Some(&at))
         };
-        let found = of(&json!({ "list": list }), lists, &sent, &shape);
+        let found = of(&json!({ "list": list }), lists, &sent, (&shape, false));
         [0, 1, 2].map(|n: usize| found[n].1 == MemberOutcome::Applied)
     }
 
@@ -176,8 +194,44 @@ mod tests {
         for nothing in [json!(null), json!("B"), json!({ "B": 1 }), json!([["B"]])] {
             assert_eq!(done(&nothing, true, None), [false; 3], "{nothing}");
         }
-        let none = |lists| of(&json!({}), lists, &[(UserKey(1), &Told::new())], &shape());
+        let none = |lists| {
+            of(
+                &json!({}),
+                lists,
+                &[(UserKey(1), &Told::new())],
+                (&shape(), false),
+            )
+        };
         assert_eq!(none((None, None))[0].1, MemberOutcome::Applied);
+    }
+
+    #[test]
+    fn a_list_beside_what_tells_of_a_failure_proves_nothing() {
+        let at: Settings = toml::from_str("user = { id = \"/list\", account = \"/no\" }").unwrap();
+        let lists = (at.user.id.as_ref(), at.user.account.as_ref());
+        let told = Told::from([("member.id", "B".to_owned())]);
+        let found = |more: Value, failed, removes| {
+            let mut answer = json!({ "list": ["B"] });
+            let more = more.as_object().unwrap().clone();
+            answer.as_object_mut().unwrap().extend(more);
+            let lists = if failed { lists } else { (lists.0, None) };
+            let sent = [(UserKey(1), &told)];
+            of(&answer, lists, &sent, (&shape(), removes)).remove(0).1
+        };
+        for beside in [
+            json!({ "success": false }),
+            json!({ "errors": [{ "message": "one is not known" }] }),
+            json!({ "no": ["B"], "failed": ["B"] }),
+            json!({ "list": [{ "id": "B", "status": "failed" }] }),
+            json!({ "data": { "status": 404 } }),
+        ] {
+            assert_eq!(found(beside, true, false), MemberOutcome::Unknown);
+        }
+        let declared = json!({ "no": [{ "status": "failed" }], "message": "done" });
+        assert_eq!(found(declared, true, false), MemberOutcome::Applied);
+        let nowhere = json!({ "notFound": ["C"] });
+        assert_eq!(found(nowhere.clone(), false, true), MemberOutcome::Applied);
+        assert_eq!(found(nowhere, false, false), MemberOutcome::Unknown);
     }
 
     #[test]

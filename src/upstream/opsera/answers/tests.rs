@@ -151,6 +151,43 @@ fn one_user_may_be_wrapped_or_alone_in_a_list() {
 }
 
 #[test]
+fn a_list_of_all_beside_words_of_a_failure_is_unclear() {
+    let sent = [
+        principal(1, "ann@example.com", None),
+        principal(2, "bob@example.com", None),
+    ];
+    let of = |answer: Value, key| {
+        let found = outcomes(&answer, key, &sent, &wire());
+        found.into_iter().map(|it| it.1).collect::<Vec<_>>()
+    };
+    let both = json!(["ann@example.com", "bob@example.com"]);
+    let done = [MemberOutcome::Applied, MemberOutcome::Applied];
+    for fine in [
+        json!({ "message": "Users added", "result": { "added": both } }),
+        json!({ "status": "ok", "errors": [], "result": { "added": both, "failed": [] } }),
+    ] {
+        assert_eq!(of(fine.clone(), Key::Added), done, "{fine}");
+    }
+    for beside in [
+        json!({ "success": false, "result": { "added": both } }),
+        json!({ "status": "failed", "result": { "added": both } }),
+        json!({ "message": "Failed to add 1 of 2 members", "result": { "added": both } }),
+        json!({ "errors": [{ "id": "b" }], "result": { "added": both } }),
+        json!({ "failed": ["b"], "result": { "added": both } }),
+        json!({ "result": { "added": both, "failed": ["b"] } }),
+        json!({ "result": { "added": [
+            "ann@example.com", { "email": "bob@example.com", "status": "failed" }
+        ] } }),
+        json!({ "result": { "added": [
+            "ann@example.com", { "email": "bob@example.com", "error": "not found" }
+        ] } }),
+    ] {
+        let unclear = [MemberOutcome::Unknown, MemberOutcome::Unknown];
+        assert_eq!(of(beside.clone(), Key::Added), unclear, "{beside}");
+    }
+}
+
+#[test]
 fn outcomes_are_what_is_listed_by_id_or_email_in_any_case() {
     use MemberOutcome::{Applied, LeftOut, Unknown};
     let sent = [
