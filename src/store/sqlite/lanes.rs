@@ -154,7 +154,7 @@ fn staged(db: &Connection, connection: i64, most: usize) -> Result<Vec<Pending>>
 pub(super) fn oldest_revocation(db: &Connection, connection: i64) -> Result<Option<Millis>> {
     let mut oldest: Option<Millis> = None;
     for sql in [
-        "SELECT min(modified) FROM users
+        "SELECT min(coalesce(left_at, modified)) FROM users
          WHERE connection = ?1 AND dirty = 1 AND wants = 0 AND refused IS NULL",
         "SELECT min(tombstone) FROM groups
          WHERE connection = ?1 AND dirty = 1 AND tombstone IS NOT NULL AND withheld = 0",

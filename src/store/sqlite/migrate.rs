@@ -52,6 +52,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0040_as_shown.sql"),
     include_str!("../migrations/0041_ended_elsewhere.sql"),
     include_str!("../migrations/0042_linked.sql"),
+    include_str!("../migrations/0043_left_at.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

@@ -164,6 +164,22 @@ async fn the_oldest_of_what_takes_access_away_is_told_and_nothing_else() {
     assert_eq!(oldest().await, Ok(Some(5_000)));
     scene.confirm_group(&group).await;
     assert_eq!(oldest().await, Ok(Some(7_000)));
+    // Nor one of the user.
+    let decide = |stored: &crate::store::StoredUser| {
+        let mut row = stored.row.clone();
+        let name = serde_json::Value::from("Bob");
+        row.attributes.0.insert("displayName".into(), name);
+        Ok(Some(row))
+    };
+    let named = scene.store.change_user(
+        scene.c,
+        bob.resource.id,
+        always(),
+        Box::new(decide),
+        at(60_000),
+    );
+    named.await.unwrap();
+    assert_eq!(oldest().await, Ok(Some(7_000)));
     scene.confirm_user(bob.key).await;
     assert_eq!(oldest().await, Ok(None));
 }

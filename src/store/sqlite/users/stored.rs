@@ -125,7 +125,8 @@ pub(in super::super) fn save(db: &Connection, user: &User) -> Result<()> {
         "UPDATE users SET version = ?2, modified = ?3, tombstone = ?4, wants = ?5, existence = ?6,
              deactivated = ?7, unsure = ?8, dirty = ?9, turn = ?10, account_key = ?11,
              upstream_id = ?12, refused = ?13, account = ?14, observed = ?15,
-             withdrawn = ?16
+             withdrawn = ?16,
+             left_at = iif(?5 = 0 AND ?9 = 1, coalesce(left_at, ?3), NULL)
          WHERE key = ?1",
     )?
     .execute(params![

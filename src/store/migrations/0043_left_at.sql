@@ -1,0 +1,2 @@
+-- When the access of a user was taken away whose end is still open.
+ALTER TABLE users ADD COLUMN left_at INTEGER;
