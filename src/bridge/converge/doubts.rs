@@ -35,9 +35,14 @@ struct Doubt {
     open: bool,
 }
 
-/// Those of one lane, and of what its group is called.
+/// Those of one lane, and of what its group is called; and since when looks at it count
+/// somebody and list nobody.
 #[derive(Debug, Default)]
-pub(in crate::bridge) struct Doubts(HashMap<UserKey, Doubt>, Option<Title>);
+pub(in crate::bridge) struct Doubts(
+    HashMap<UserKey, Doubt>,
+    Option<Title>,
+    pub(super) Option<Instant>,
+);
 
 /// What a group was to be called by calls of which it is not known what they did.
 #[derive(Debug)]

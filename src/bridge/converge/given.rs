@@ -150,8 +150,7 @@ impl Turn<'_> {
         let found = found
             .into_iter()
             .filter(|it| free.contains(&it.name) && !elsewhere.contains(&it.name));
-        let looks = self.looks(found).await;
-        let looks = looks.map_err(|error| pause_after(&error))?;
+        let looks = self.looks(found).await?;
         let answered = self.guess.as_ref().is_none_or(|guess| guess.withdrawn);
         let mut ours = Vec::new();
         for (group, look) in looks {

@@ -159,6 +159,7 @@ pub(in crate::bridge) async fn group_turn(
         refusals: HashMap::new(),
         is_shown: false,
         taken_on: HashSet::new(),
+        unlisted: doubts.2,
         looks_at_title: false,
         gave_way: false,
         began: Instant::now(),
@@ -170,6 +171,7 @@ pub(in crate::bridge) async fn group_turn(
         .open_title()
         .is_some_and(|title| doubts.only_looks_at(title, since.read_lag()));
     let pause = turn.run().await;
+    doubts.2 = turn.unlisted;
     for (operation, word, _) in &turn.learned.calls {
         if let Operation::RenameGroup { title, .. } = operation {
             doubts.titled(title, word != UNANSWERED);
@@ -220,6 +222,8 @@ pub(super) struct Turn<'a> {
     is_shown: bool,
     /// Those whose call was taken on, and may be done later.
     taken_on: HashSet<UserKey>,
+    /// Since when looks at it count somebody and list nobody.
+    unlisted: Option<Instant>,
     /// Its name was said a moment ago, so it is only looked whether it has it.
     looks_at_title: bool,
     /// It ends for a removal that it does not have.

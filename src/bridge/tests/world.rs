@@ -367,7 +367,7 @@ const FOUND_KEEPING: [u64; 17] = [
     61093,
 ];
 
-const FOUND_WITH_ROLES: [u64; 7] = [125, 297, 319, 357, 781, 909, 1999];
+const FOUND_WITH_ROLES: [u64; 8] = [125, 297, 319, 357, 781, 909, 1999, 80734];
 const FOUND_WITH_OPERATORS: [u64; 5] = [246, 60012, 60351, 60455, 80610];
 
 /// Which worlds are run, as the environment has it.

@@ -8,6 +8,8 @@
 //! before the look is taken for theirs, too; so is one of an application that puts
 //! others into it by itself.
 
+use tokio::time::Instant;
+
 use super::{super::identities::Identities, Pause, Turn, pause_after};
 use crate::{
     plan::state::Existence,
@@ -62,7 +64,7 @@ impl Turn<'_> {
     pub(super) async fn recognize(&mut self, found: RemoteGroup) -> Option<Pause> {
         let look = match self.look_into(&found).await {
             Ok(look) => look,
-            Err(error) => return Some(self.nothing_sent(pause_after(&error))),
+            Err(pause) => return Some(self.nothing_sent(pause)),
         };
         if !look.is_others() {
             self.learned.unproven = look.is_empty() && !self.shown_absent;
@@ -110,7 +112,7 @@ impl Turn<'_> {
         let look = match &found {
             Some(found) => match self.look_into(found).await {
                 Ok(look) => Some(look),
-                Err(error) => return Some(self.nothing_sent(pause_after(&error))),
+                Err(pause) => return Some(self.nothing_sent(pause)),
             },
             None => None,
         };
@@ -161,7 +163,8 @@ impl Turn<'_> {
 
     /// Another directory's is never ours. Where groups are made and called as is said
     /// from here, it is their members alone that cannot be written.
-    async fn look_into(&self, found: &RemoteGroup) -> Result<Look, UpstreamError> {
+    async fn look_into(&mut self, found: &RemoteGroup) -> Result<Look, Pause> {
+        let unlisted = self.unlisted.take();
         let look = |whose, named_there| Look {
             whose,
             named: self.named.len(),
@@ -176,12 +179,20 @@ impl Turn<'_> {
         if found.member_count == Some(0) {
             return Ok(look(Whose::Empty, 0));
         }
-        let members = self.upstream.members(&found.name).await?;
+        let members = self.upstream.members(&found.name).await;
+        let members = members.map_err(|error| pause_after(&error))?;
+        if members.is_empty() && found.member_count.is_none() {
+            return Ok(look(Whose::Empty, 0));
+        }
         if members.is_empty() {
-            // Those whom it counts and does not list are in it through other groups.
-            let counted = found.member_count.is_some_and(|count| count > 0);
-            let whose = if counted { Whose::Others } else { Whose::Empty };
-            return Ok(look(whose, 0));
+            // Those whom it counts and does not list are in it through other groups, or
+            // left between the two, of which one may lag behind (reliability: H-12).
+            let since = unlisted.unwrap_or_else(Instant::now);
+            self.unlisted = Some(since);
+            if since.elapsed() < self.since.read_lag() {
+                return Err(Pause::Look);
+            }
+            return Ok(look(Whose::Others, 0));
         }
         let open = self.work.adds.iter().chain(&self.work.removes);
         let asked_for = Identities::of_principals(open.chain(&self.named));
@@ -194,9 +205,9 @@ impl Turn<'_> {
 
     /// Some groups, and what a look at each shows.
     pub(in crate::bridge::converge) async fn looks(
-        &self,
+        &mut self,
         found: impl Iterator<Item = RemoteGroup> + Send,
-    ) -> Result<Vec<(RemoteGroup, Look)>, UpstreamError> {
+    ) -> Result<Vec<(RemoteGroup, Look)>, Pause> {
         let mut looks = Vec::new();
         for group in found {
             let look = self.look_into(&group).await?;
