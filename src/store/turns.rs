@@ -446,6 +446,8 @@ pub struct UserLearned {
     /// The account was made anew: every membership of it is unknown and must
     /// be put there again.
     pub recreated: bool,
+    /// That is not sure: what the account before was a member of may be there still.
+    pub may_stand: bool,
     /// The account cannot be ended: every membership is to be taken away instead.
     pub withdraws: bool,
     /// It cannot be ended for now: they are taken away until it can.

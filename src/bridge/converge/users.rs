@@ -58,6 +58,7 @@ fn judge_end(learned: &mut UserLearned, told: &mut Told) -> Option<Pause> {
         // there again when the account comes back.
         told.ended(false);
         learned.recreated = !learned.again;
+        learned.may_stand = true;
         return None;
     }
     let observed = learned.observed.as_ref();
@@ -95,6 +96,7 @@ async fn work_off(upstream: &dyn Upstream, turn: UserTurn) -> (UserLearned, Paus
     let mut unread = false;
     // Unknown is the end of an account that was there.
     let was_there = work.observed.existence != Existence::Absent || work.observed.deactivated;
+    learned.may_stand = was_there && turn.unsure;
     let withdraws = !work.wanted.active && upstream.capabilities().withdraws();
     if turn.unjudged && was_there {
         return given_since(upstream, &work, learned).await;

@@ -194,8 +194,9 @@ pub(super) fn waiting(db: &Connection, key: GroupKey, limit: usize) -> Result<Op
     }))
 }
 
-/// A 2 in `stood` says that it was there and its removal was sent since: should it be
-/// asked for again and refused before that is settled, it may be there still.
+/// A 2 in `stood` says that it was there and its removal was sent since, or the end of
+/// its account: should it be asked for again and refused before that is settled, it may
+/// be there still.
 const MARK: &str = "UPDATE memberships SET before = observed, sent = ?3, observed = 2,
          reread = reread AND observed = 2,
          stood = CASE WHEN ?3 THEN stood * (observed = 2)

@@ -81,7 +81,7 @@ pub(super) fn let_go(db: &Connection, user: &User, known_as: Option<&str>) -> Re
 pub(super) fn want_again(
     db: &Connection,
     user: &User,
-    known_as: Option<&str>,
+    (known_as, may_stand): (Option<&str>, bool),
     at: Millis,
 ) -> Result<()> {
     let others: Vec<(i64, Option<String>)> = db
@@ -101,13 +101,14 @@ pub(super) fn want_again(
                 .execute(params![other, user.upstream_id])?;
         }
         db.prepare_cached(
-            "UPDATE memberships SET observed = 2, before = NULL, sent = NULL, stood = 0
+            "UPDATE memberships SET observed = 2, before = NULL, sent = NULL,
+                 stood = iif(?2 AND (observed = 1 OR stood <> 0), 2, 0)
              WHERE user_key = ?1 AND (desired = 1 AND managed = 1 AND group_key IN (
                      SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL
                          AND NOT (existence = 0 AND made = 1 AND refused IS NOT NULL))
                  OR desired = 0 AND (sent IS NOT NULL OR observed = 1))",
         )?
-        .execute([other])?;
+        .execute(params![other, may_stand])?;
         ended_elsewhere::is_back(db, other, at)?;
     }
     Ok(())

@@ -229,7 +229,7 @@ pub(super) fn end(
         }
     }
     if learned.recreated {
-        want_again(db, &user, known_as.as_deref())?;
+        want_again(db, &user, known_as.as_deref(), learned.may_stand)?;
     } else if user.never_there() {
         settle_pairs(db, user.key)?;
     }
@@ -239,7 +239,8 @@ pub(super) fn end(
         open.extend(left.into_iter().map(Lane::Group));
     }
     if learned.recreated || arrives {
-        sharing::want_again(db, &user, known_as.as_deref(), at)?;
+        let before = (known_as.as_deref(), learned.may_stand);
+        sharing::want_again(db, &user, before, at)?;
     }
     audit::close_intent(db, LANE, user.key)?;
     let mut detail =
@@ -302,26 +303,29 @@ fn note_unanswered(
 
 /// The account is new: what the application knows of its memberships is gone
 /// or not known, so all of them are put there again (reliability: I-15), also
-/// those that are on their way: they may have been done for the account before.
-fn want_again(db: &Connection, user: &User, known_as: Option<&str>) -> Result<()> {
+/// those that are on their way: they may have been done for the account before. With
+/// `may_stand` they may be there by that one still, should they be refused now.
+fn want_again(db: &Connection, user: &User, known_as: Option<&str>, may_stand: bool) -> Result<()> {
     unasked::forget_unseen(db, user)?;
     let let_go = serde_json::to_string(&sharing::let_go(db, user, known_as)?)?;
     db.prepare_cached(
-        "UPDATE memberships SET observed = 2, before = NULL, sent = NULL, stood = 0
+        "UPDATE memberships SET observed = 2, before = NULL, sent = NULL,
+             stood = iif(?3 AND (observed = 1 OR stood <> 0), 2, 0)
          WHERE user_key = ?1 AND desired = 1
          AND group_key NOT IN (SELECT value FROM json_each(?2))
          AND group_key IN (
              SELECT key FROM groups WHERE tombstone IS NULL AND read_only IS NULL
                  AND NOT (existence = 0 AND made = 1 AND refused IS NOT NULL))",
     )?
-    .execute(params![user.key, let_go])?;
+    .execute(params![user.key, let_go, may_stand])?;
     // Who was to go may be asked for again before that is said, or before the answer
     // comes, which is about the account before.
     db.prepare_cached(
-        "UPDATE memberships SET observed = 2, before = NULL, sent = NULL, stood = 0
+        "UPDATE memberships SET observed = 2, before = NULL, sent = NULL,
+             stood = iif(?2 AND (observed = 1 OR stood <> 0), 2, 0)
          WHERE user_key = ?1 AND desired = 0 AND (sent IS NOT NULL OR observed = 1)",
     )?
-    .execute([user.key])?;
+    .execute(params![user.key, may_stand])?;
     Ok(())
 }
 

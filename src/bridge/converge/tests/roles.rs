@@ -514,7 +514,7 @@ async fn an_end_that_was_refused_or_broken_off_may_have_been_done_in_part() {
     let mut told = Told::nothing(None, READ_LAG);
     let end = || user(false, Existence::Present, false);
     let (learned, _) = user_turn(&app, end(), Some(&mut told)).await;
-    assert!(learned.refused.is_some() && learned.recreated);
+    assert!(learned.refused.is_some() && learned.recreated && learned.may_stand);
     let app = scripted(|_| {
         Err(UpstreamError::Later {
             after: None,

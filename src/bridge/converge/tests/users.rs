@@ -255,11 +255,15 @@ async fn an_account_that_a_look_does_not_show_is_made_again_with_its_memberships
 
 #[tokio::test]
 async fn what_came_back_by_an_unanswered_call_has_its_memberships_put_there_again() {
-    let recreated = async |families, turn| {
+    let recreated = async |families, turn: UserTurn| {
         let mut app = scripted(all_done);
         app.user = found(None);
         app.families = families;
-        alone(&app, turn).await.recreated
+        let before = &turn.work.observed;
+        let was_there = before.existence != Existence::Absent || before.deactivated;
+        let learned = alone(&app, turn).await;
+        assert_eq!(learned.may_stand, was_there);
+        learned.recreated
     };
     let known = || unsure(true, Existence::Unknown);
     let fresh = || unsure(true, Existence::Absent);

@@ -351,7 +351,7 @@ impl World {
 const FOUND_TWINS: [u64; 6] = [92, 109, 123, 190, 70_432, 71_965];
 const FOUND_SHARED: [u64; 3] = [23, 320, 649];
 const FOUND_EARLY: [u64; 6] = [49, 83, 112, 145, 168, 1019];
-const FOUND_HANDS: [u64; 3] = [30_331, 70_668, 71_673];
+const FOUND_HANDS: [u64; 4] = [30_331, 70_668, 71_673, 71_818];
 
 fn seeds(many: u64, found: &[u64]) -> Vec<u64> {
     let number = |text: &str| text.parse::<u64>().expect("a number of worlds");
