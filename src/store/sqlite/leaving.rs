@@ -436,14 +436,7 @@ pub(super) fn as_it_ended(db: &Connection, key: i64) -> Result<Option<User>> {
 /// anything by which they are shown, that of before is remembered until this one has one.
 pub(super) fn is_had_again(db: &Connection, key: i64, user: &User) -> Result<()> {
     let of = params![user.connection, user.account_key];
-    let before: Option<i64> = db
-        .prepare_cached(
-            "SELECT user_key FROM departed
-             WHERE connection = ?1 AND account_key = ?2 AND stays = 0 AND user_key IS NOT NULL",
-        )?
-        .query_row(of, |row| row.get(0))
-        .optional()?;
-    match before {
+    match had_before(db, user)? {
         // An import shows what there is of it.
         Some(before) if user.observed.existence == Existence::Present => {
             refusals::forget_user(db, before)?;
@@ -463,6 +456,29 @@ pub(super) fn is_had_again(db: &Connection, key: i64, user: &User) -> Result<()>
     )?
     .execute(of)?;
     Ok(())
+}
+
+/// Who was here before the account was, and was given its address meanwhile, has what
+/// was left there.
+pub(super) fn comes_to_have(db: &Connection, user: &User) -> Result<()> {
+    let Some(before) = had_before(db, user)? else {
+        return Ok(());
+    };
+    refusals::hand_over(db, before, user.key)?;
+    db.prepare_cached("UPDATE departed SET user_key = NULL WHERE user_key = ?1")?
+        .execute([before])?;
+    Ok(())
+}
+
+/// Who was deleted last with the account of an address, where nobody has had it since.
+fn had_before(db: &Connection, user: &User) -> Result<Option<i64>> {
+    Ok(db
+        .prepare_cached(
+            "SELECT user_key FROM departed
+             WHERE connection = ?1 AND account_key = ?2 AND stays = 0 AND user_key IS NOT NULL",
+        )?
+        .query_row(params![user.connection, user.account_key], |row| row.get(0))
+        .optional()?)
 }
 
 /// The account of whoever was deleted last with the address of a user who has none

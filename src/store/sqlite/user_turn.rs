@@ -235,6 +235,7 @@ pub(super) fn end(
     }
     let arrives = !was_there && user.observed.existence == Existence::Present;
     if arrives && user.tombstone.is_none() {
+        leaving::comes_to_have(db, &user)?;
         let left = refusals::take_away_left(db, user.key, at)?;
         open.extend(left.into_iter().map(Lane::Group));
     }

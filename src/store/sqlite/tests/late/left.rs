@@ -190,6 +190,38 @@ async fn and_so_is_what_was_told_of_them_before_they_were_deleted() {
     scene.is_left_to(&group, &next).await;
 }
 
+/// Whoever was here before, and has their account by another name.
+#[tokio::test]
+async fn and_from_who_is_renamed_to_have_that_account() {
+    for asked in [false, true] {
+        let scene = Scene::new().await;
+        let (ann, bob) = (scene.member("ann").await, scene.member("bob").await);
+        let group = scene.settled_group("dev", &[ann.resource.id]).await;
+        scene.may_come_late(&group, &bob).await;
+        scene.confirm_group(&group).await;
+        let carol = scene.user("carol").await;
+        scene.is_gone(&bob).await;
+        scene.recheck(LATER).await;
+        scene.keeps(&group, &bob).await;
+        let ids = [carol.resource.id];
+        let decide = Box::new(|_: &_| Ok(Some(user_row("bob"))));
+        let (store, c) = (&scene.store, scene.c);
+        let renamed = store.change_user(c, ids[0], always(), decide, actor());
+        renamed.await.unwrap();
+        assert_eq!(scene.refused_pairs().await, []);
+        if !asked {
+            scene.is_left_to(&group, &carol).await;
+            assert_eq!(scene.members(&group).await, [ann.resource.id]);
+            continue;
+        }
+        scene.change(&group, add(&ids)).await.unwrap();
+        scene.confirm_user(carol.key).await;
+        let turn = scene.next(&group).await;
+        assert_eq!(keys(&turn.work.adds), [carol.key]);
+        assert_eq!(keys(&turn.work.removes), []);
+    }
+}
+
 /// Whoever is asked for in the group is to be in it, and stays.
 #[tokio::test]
 async fn but_not_from_whoever_is_asked_for_there() {
