@@ -18,7 +18,7 @@ use super::{
     Failure, Session, Stopped, Written, clock,
     doomed::deletes_group,
     held::Asked,
-    session::{Deadline, store_failed, write_failed},
+    session::{Deadline, store_failed},
     users::not_deleted,
 };
 use crate::{
@@ -460,7 +460,7 @@ impl Work<'_> {
         let culprit = unit.get(at).copied().unwrap_or_default();
         let (of, id) = self.aim(culprit);
         let nests = matches!(error, WriteError::UnknownMembers(_)) && self.nests(culprit);
-        let why = self.unless_unread(culprit, write_failed(error, of, &id));
+        let why = self.unless_unread(culprit, self.session.write_failed(error, of, &id));
         let mut why = self.unless_unknown(culprit, why);
         if let Failure::Stopped(stopped) = &why {
             self.stopped.push((culprit, (**stopped).clone()));

@@ -4,7 +4,7 @@ use super::{
     Failure, Session, Written, clock,
     held::Asked,
     lane::Settled,
-    session::{Deadline, Waiting, known, write_failed},
+    session::{Deadline, Waiting, known},
 };
 use crate::{
     plan::capability::{Act, Capabilities, OURS_ONLY},
@@ -58,7 +58,7 @@ impl Session {
             .store
             .create_group(c, id, row, members, skip, self.actor())
             .await;
-        self.settle_group(written.map_err(|e| write_failed(e, Group, ""))?)
+        self.settle_group(written.map_err(|e| self.write_failed(e, Group, ""))?)
             .await
     }
 
@@ -191,7 +191,7 @@ impl Session {
         let written = store
             .delete_group(self.connection.key, key, when, decide, others, self.actor())
             .await;
-        self.settle_group(written.map_err(|e| write_failed(e, Group, id))?)
+        self.settle_group(written.map_err(|e| self.write_failed(e, Group, id))?)
             .await
             .map(|_| ())
     }
@@ -287,7 +287,7 @@ impl Session {
         let written = store
             .change_group(self.connection.key, key, when, change, actor)
             .await;
-        self.settle_group(written.map_err(|e| write_failed(e, Group, id))?)
+        self.settle_group(written.map_err(|e| self.write_failed(e, Group, id))?)
             .await
     }
 

@@ -10,7 +10,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{Connection, Failure, Policy, Session, Stopped, clock, lane::Settled};
 use crate::{
-    plan::capability::Act,
+    plan::{capability::Act, state::ConnectionKey},
     scim::{
         catalog::Catalog,
         dropped::Dropped,
@@ -256,32 +256,52 @@ pub(super) fn store_failed(error: StoreError) -> Failure {
     }
 }
 
-/// A refused write in the client's words.
-pub(super) fn write_failed(error: WriteError, of: ResourceType, id: &str) -> Failure {
-    match error {
-        WriteError::Problem(problem) => Failure::Problem(problem),
-        WriteError::Missing => missing(of, id),
-        WriteError::Stale(version) => Failure::Stale(version),
-        WriteError::Taken {
-            attribute,
-            value,
-            holder,
-        } => Failure::Problem(taken(of, attribute, &value, holder.as_deref())),
-        WriteError::UnknownMembers(ids) => Failure::Problem(unknown_members(&ids)),
-        WriteError::Held(excess) => Failure::Stopped(Box::new(Stopped::Over(*excess))),
-        WriteError::Rehearsed(plan) => Failure::Stopped(Box::new(Stopped::Rehearsed(*plan))),
-        WriteError::Decided(state) => Failure::Problem(Problem::new(
-            409,
-            format!("the held request is {} already", state.as_str()),
-        )),
-        WriteError::Later(detail) => Failure::Later {
-            seconds: COME_AGAIN,
-            detail,
-        },
-        WriteError::Protected(what) => Failure::Stopped(Box::new(Stopped::Protected(what))),
-        WriteError::Store(error) => store_failed(error),
+impl Session {
+    /// A refused write in the client's words.
+    pub(super) fn write_failed(&self, error: WriteError, of: ResourceType, id: &str) -> Failure {
+        match error {
+            WriteError::Problem(problem) => Failure::Problem(problem),
+            WriteError::Missing => missing(of, id),
+            WriteError::Stale(version) => Failure::Stale(version),
+            WriteError::Taken {
+                attribute,
+                value,
+                holder,
+            } => Failure::Problem(taken(of, attribute, &value, holder.as_deref())),
+            WriteError::UnknownMembers(ids) => Failure::Problem(unknown_members(&ids)),
+            WriteError::Held(excess) => Failure::Stopped(Box::new(Stopped::Over(*excess))),
+            WriteError::Rehearsed(plan) => Failure::Stopped(Box::new(Stopped::Rehearsed(*plan))),
+            WriteError::Decided(state) => Failure::Problem(Problem::new(
+                409,
+                format!("the held request is {} already", state.as_str()),
+            )),
+            WriteError::Later(mut detail, owner) => {
+                detail.push_str(self.why_it_waits(owner));
+                Failure::Later {
+                    seconds: COME_AGAIN,
+                    detail,
+                }
+            }
+            WriteError::Protected(what) => Failure::Stopped(Box::new(Stopped::Protected(what))),
+            WriteError::Store(error) => store_failed(error),
+        }
+    }
+
+    /// What keeps another connection from doing what is waited for.
+    fn why_it_waits(&self, owner: ConnectionKey) -> &'static str {
+        let mut all = self.bridge.connections.iter();
+        let owner = all.find(|it| it.key == owner);
+        match owner {
+            Some(owner) if self.bridge.switch.stops(&owner.name) => PAUSED,
+            _ => "",
+        }
     }
 }
+
+/// Whose connection that is nobody is told here; the status tells the administrator.
+const PAUSED: &str = "; an operator has paused that connection, so what it has left to say there \
+    is not sent: the administrator sees in `drawbridge status` what is paused, and lets it go on \
+    with `drawbridge resume`";
 
 fn taken(of: ResourceType, attribute: &str, value: &str, holder: Option<&str>) -> Problem {
     let kind = of.name();

@@ -7,7 +7,7 @@ use super::{
     converge::STANDS,
     held::Asked,
     lane::Settled,
-    session::{Deadline, Waiting, known, write_failed},
+    session::{Deadline, Waiting, known},
 };
 use crate::{
     plan::{
@@ -45,7 +45,7 @@ impl Session {
         let written = store
             .create_user(self.connection.key, clock::new_id(), row, self.actor())
             .await;
-        let written = written.map_err(|e| write_failed(e, User, ""))?;
+        let written = written.map_err(|e| self.write_failed(e, User, ""))?;
         self.settle_user(written).await
     }
 
@@ -184,7 +184,7 @@ impl Session {
         let written = store
             .change_user(self.connection.key, key, when, decide, actor)
             .await;
-        written.map_err(|e| write_failed(e, User, id))
+        written.map_err(|e| self.write_failed(e, User, id))
     }
 
     /// Takes the account away first, so that a refusal is an error and not a
@@ -205,12 +205,12 @@ impl Session {
         let begun = store
             .begin_deletion(self.connection.key, key, when, leaving, self.actor())
             .await;
-        let written = begun.map_err(|e| write_failed(e, User, id))?;
+        let written = begun.map_err(|e| self.write_failed(e, User, id))?;
         let answered = match self.settle_user(written).await {
             Ok(_) => store
                 .end_deletion(self.connection.key, key, named, self.actor())
                 .await
-                .map_err(|e| write_failed(e, User, id)),
+                .map_err(|e| self.write_failed(e, User, id)),
             Err(Failure::Problem(problem)) => Err(Failure::Problem(not_deleted(problem))),
             Err(other) => Err(other),
         };

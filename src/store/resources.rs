@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     plan::{
         guard::{Excess, Protection, Rehearsal},
-        state::{Account, GroupKey, ObservedAccount, UserKey},
+        state::{Account, ConnectionKey, GroupKey, ObservedAccount, UserKey},
     },
     scim::{
         error::Problem,
@@ -220,9 +220,9 @@ pub enum WriteError {
     Held(Box<Excess>),
     #[error("{0}")]
     Protected(Protection),
-    /// What it is about is somebody else's for a while yet: why, and what is waited for.
+    /// What it is about is another connection's for a while yet: why, and what is waited for.
     #[error("{0}")]
-    Later(String),
+    Later(String, ConnectionKey),
     /// The held request was decided before.
     #[error("decided already: {}", .0.as_str())]
     Decided(HoldState),

@@ -167,3 +167,38 @@ async fn nobody_comes_late_into_the_group_that_the_other_one_makes_anew_or_leave
         world.overlook().await;
     }
 }
+
+/// Pausing is an operator's will, so what is deleted meanwhile is waited for, and whoever
+/// waits is told what for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_connection_that_is_paused_is_told_so_until_it_goes_on() {
+    let pair = Pair::of(Application::Opsera, SLOW).await;
+    let (mut world, mut other) = (pair.world, pair.other);
+    let b = [world.user("b").await];
+    let paused = world.run(&["pause", "--connection", "acme"]);
+    assert!(paused.2, "{paused:?}");
+    world.turn_to(&mut other);
+    let path = format!("/Groups/{}", pair.team);
+    world.send("DELETE", &path, None).await.expect(204);
+    world.turn_to(&mut other);
+    let waits = world.post("/Groups", group("team", &b)).await.expect(503);
+    let said = waits.body["detail"].to_string();
+    assert!(
+        said.contains("an operator has paused that connection"),
+        "{said}"
+    );
+    assert!(
+        said.contains("drawbridge resume") && !said.contains("acme"),
+        "{said}"
+    );
+    let resumed = world.run(&["resume", "--connection", "acme"]);
+    assert!(resumed.2, "{resumed:?}");
+    eventually("it is the other one's", async || {
+        let reply = world.post("/Groups", group("team", &b)).await;
+        reply.status.as_u16() == 201
+    })
+    .await;
+    until_nothing_can_happen_any_more(&world).await;
+    assert_eq!(world.upstream_members("team").await, Some(only("b")));
+    world.overlook().await;
+}

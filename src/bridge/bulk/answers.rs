@@ -7,7 +7,6 @@ use futures_util::future::join_all;
 
 use super::{Failure, Lane, Units, User, Verb, Work, Written};
 use crate::{
-    bridge::session::write_failed,
     plan::state::{GroupKey, UserKey},
     scim::{error::Problem, resource::ResourceId},
     store::{
@@ -202,7 +201,7 @@ impl Work<'_> {
                 Ok(self.ended(place))
             }
             Ok(Outcome::Refused(_, error)) => {
-                let failure = write_failed(error, User, &id.to_string());
+                let failure = self.session.write_failed(error, User, &id.to_string());
                 if let Failure::Stopped(stopped) = &failure {
                     self.stopped.push((place, (**stopped).clone()));
                 }

@@ -13,12 +13,8 @@ use tokio::sync::oneshot;
 use super::{Units, When, Work, addresses::Moves};
 use crate::{
     bridge::{
-        BulkAnswer, Failure, Session, Written,
-        address::Moved,
-        clock,
-        groups::group_refused,
-        session::{store_failed, write_failed},
-        users::user_refused,
+        BulkAnswer, Failure, Session, Written, address::Moved, clock, groups::group_refused,
+        session::store_failed, users::user_refused,
     },
     plan::{guard::Rehearsal, operation::Operation},
     scim::{
@@ -128,7 +124,8 @@ impl Session {
                 Some(Outcome::Refused(_, WriteError::Rehearsed(plan))) => Ok(Some(*plan)),
                 Some(Outcome::Refused(at, error)) => {
                     let (of, id) = work.aim(at);
-                    Err(work.unless_unread(at, write_failed(error, of, &id)))
+                    let why = work.session.write_failed(error, of, &id);
+                    Err(work.unless_unread(at, why))
                 }
                 _ => Ok(None),
             })

@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::store::WriteError;
+use crate::{plan::state::ConnectionKey, store::WriteError};
 
 use super::{fault::Result, owners::Kind};
 
@@ -34,11 +34,12 @@ pub(super) fn is_awaited(db: &Connection, owner: i64, kind: Kind, name: &str) ->
     Ok(db.prepare_cached(sql)?.exists(params![owner, name])?)
 }
 
-pub(super) fn later(kind: Kind) -> WriteError {
-    WriteError::Later(format!(
+pub(super) fn later(kind: Kind, owner: i64) -> WriteError {
+    let detail = format!(
         "this {} was deleted through another connection of this bridge, and what was sent to \
          the application for that one may still take effect there; nothing was changed, send the \
          request again after the seconds in Retry-After",
         kind.noun()
-    ))
+    );
+    WriteError::Later(detail, ConnectionKey(owner))
 }

@@ -113,10 +113,13 @@ fn claim(db: &Connection, connection: i64, kind: Kind, name: &str) -> Result<()>
     if owner == Some(connection) {
         return Ok(());
     }
-    let hold = owner.map(|owner| hold(db, owner, kind, name));
-    match hold.transpose()?.flatten() {
-        Some(Hold::Kept) => Err(elsewhere(kind).into()),
-        Some(Hold::Awaited) => Err(let_go::later(kind).into()),
+    let hold = match owner {
+        Some(owner) => hold(db, owner, kind, name)?.map(|hold| (hold, owner)),
+        None => None,
+    };
+    match hold {
+        Some((Hold::Kept, _)) => Err(elsewhere(kind).into()),
+        Some((Hold::Awaited, owner)) => Err(let_go::later(kind, owner).into()),
         // What that looks after may have this name.
         None if keys::are_open_elsewhere(db, &site, connection)? => Err(elsewhere(kind).into()),
         None => take(db, &site, kind, name, connection),

@@ -11,7 +11,7 @@ const LATER: i64 = 60_000;
 
 fn is_awaited<T: std::fmt::Debug>(done: Result<T, WriteError>) -> bool {
     match done {
-        Err(WriteError::Later(detail)) => detail.contains("nothing was changed"),
+        Err(WriteError::Later(detail, _)) => detail.contains("nothing was changed"),
         _ => false,
     }
 }
