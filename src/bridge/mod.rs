@@ -313,6 +313,7 @@ impl Bridge {
             }));
         }
         sharing::wake(&engine, woken, &connections);
+        sharing::see_out(Arc::clone(&store), &engine, &connections).await?;
         // Only now that a doubt is written down may what caused it be forgotten. Where
         // there is no room for that now, it is noted later, or doubted once more.
         match store.note_age(clock::now()).await {

@@ -8,9 +8,9 @@ use std::{
 
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Connection, Failure, Policy, Session, Stopped, clock, lane::Settled};
+use super::{Connection, Failure, Policy, Session, Stopped, clock, lane::Settled, sharing};
 use crate::{
-    plan::{capability::Act, state::ConnectionKey},
+    plan::capability::Act,
     scim::{
         catalog::Catalog,
         dropped::Dropped,
@@ -19,7 +19,7 @@ use crate::{
         resource::{ResourceId, ResourceType},
         schema::Schemas,
     },
-    store::{Actor, Members, Resource, StoreError, WriteError},
+    store::{Actor, Awaited, Members, Resource, StoreError, WriteError},
 };
 
 /// The end of a wait for the application.
@@ -275,8 +275,8 @@ impl Session {
                 409,
                 format!("the held request is {} already", state.as_str()),
             )),
-            WriteError::Later(mut detail, owner) => {
-                detail.push_str(self.why_it_waits(owner));
+            WriteError::Later(mut detail, awaited) => {
+                detail.push_str(&self.why_it_waits(awaited));
                 Failure::Later {
                     seconds: COME_AGAIN,
                     detail,
@@ -287,13 +287,20 @@ impl Session {
         }
     }
 
-    /// What keeps another connection from doing what is waited for.
-    fn why_it_waits(&self, owner: ConnectionKey) -> &'static str {
-        let mut all = self.bridge.connections.iter();
-        let owner = all.find(|it| it.key == owner);
-        match owner {
-            Some(owner) if self.bridge.switch.stops(&owner.name) => PAUSED,
-            _ => "",
+    /// What keeps that from being over, or when it is.
+    fn why_it_waits(&self, awaited: Awaited) -> String {
+        let all = &self.bridge.connections;
+        match awaited {
+            Awaited::Connection(owner) => {
+                let owner = all.iter().find(|it| it.key == owner);
+                let paused = owner.is_some_and(|it| self.bridge.switch.stops(&it.name));
+                if paused { PAUSED } else { "" }.to_owned()
+            }
+            Awaited::Departed(since) => {
+                let policies = all.iter().map(|it| &it.policy);
+                let left = sharing::left_of_departed(policies, since);
+                format!("; that is over in {} seconds at the latest", left.as_secs())
+            }
         }
     }
 }

@@ -1,16 +1,19 @@
 //! Which connections lead to one tenant of one application. What that means for
 //! who may change what is the store's to hold.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::{Connection, Setup};
+use super::{Connection, Policy, Setup, clock};
 use crate::{
     plan::state::ConnectionKey,
-    store::{Lane, Site, Store, StoreError},
+    store::{Lane, Millis, Site, Store, StoreError},
     upstream::Tenant,
 };
+
+/// How often it is looked whether calls of connections that are gone can land no more.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Tells the store, before anything is written, and whoever reads the log.
 pub(super) async fn settle(store: &dyn Store, setups: &[Setup]) -> Result<(), StoreError> {
@@ -32,6 +35,69 @@ pub(super) async fn settle(store: &dyn Store, setups: &[Setup]) -> Result<(), St
         sites.push((*key, site));
     }
     store.settle_sites(sites).await
+}
+
+/// How long, and how far after that, what a connection has sent is waited for that is not
+/// configured any more: nobody knows what was said of it.
+fn patience<'a>(policies: impl Iterator<Item = &'a Policy>) -> (Duration, Duration) {
+    let spans = policies.map(|it| (it.late_writes, it.read_lag));
+    spans.fold(Default::default(), |(late, lag), it| {
+        (late.max(it.0), lag.max(it.1))
+    })
+}
+
+fn millis(span: Duration) -> Millis {
+    Millis::try_from(span.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// What is left of that for a call of such a connection, at the most.
+pub(super) fn left_of_departed<'a>(
+    policies: impl Iterator<Item = &'a Policy>,
+    since: Millis,
+) -> Duration {
+    let (late, lag) = patience(policies);
+    let end = since.saturating_add(millis(late + lag + 3 * LOOK));
+    let left = end.saturating_sub(clock::now()).try_into().unwrap_or(0);
+    Duration::from_millis(left).max(LOOK)
+}
+
+/// Sees to it that what such connections have left is over in time: their lanes do not
+/// run, so what is to be said again is left open for their return.
+pub(super) async fn see_out(
+    store: Arc<dyn Store>,
+    engine: &tokio::runtime::Handle,
+    connections: &[Arc<Connection>],
+) -> Result<(), StoreError> {
+    let known = connections.iter().map(|it| it.key).collect();
+    let mut left = store.connections_but(known).await?;
+    let (late, lag) = patience(connections.iter().map(|it| &it.policy));
+    engine.spawn(async move {
+        let mut tick = tokio::time::interval(LOOK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !left.is_empty() {
+            tick.tick().await;
+            let now = clock::now();
+            let due = [late, late / 2].map(|ago| now.saturating_sub(millis(ago)));
+            let mut open = Vec::new();
+            for key in left {
+                let seen = store.recheck_late(key, due.into(), now, millis(lag)).await;
+                let any = match seen {
+                    Ok(_) => store.has_unanswered(key, Millis::MIN).await,
+                    Err(error) => Err(error),
+                };
+                match any {
+                    Ok(false) => {}
+                    Ok(true) => open.push(key),
+                    Err(error) => {
+                        tracing::error!(%error, "late calls cannot be rechecked");
+                        open.push(key);
+                    }
+                }
+            }
+            left = open;
+        }
+    });
+    Ok(())
 }
 
 /// Wakes what a lane of one connection has found to do for others; ends with the

@@ -56,8 +56,8 @@ pub use lists::{Among, Item, ListError, Listing, Mark, Members, Select, Start};
 pub use observing::Observing;
 pub use remade::{Adorn, Remaking, Successor, WentOn};
 pub use resources::{
-    Actor, DecideGroup, DecideUser, GroupChange, GroupRow, GroupWritten, Meta, Precondition,
-    Resource, StoredGroup, StoredUser, UserRow, UserWritten, WriteError,
+    Actor, Awaited, DecideGroup, DecideUser, GroupChange, GroupRow, GroupWritten, Meta,
+    Precondition, Resource, StoredGroup, StoredUser, UserRow, UserWritten, WriteError,
 };
 pub use returned::{Again, LeftAlone, Returned, Returning};
 pub use sharing::{Elsewhere, Place, Seat, Sharing, Site};

@@ -17,6 +17,14 @@ use crate::{
 
 use super::{HoldState, Millis, StoreError, Watch};
 
+/// Whom a write waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    Connection(ConnectionKey),
+    /// One that is not configured any more; its last call that may take effect yet.
+    Departed(Millis),
+}
+
 /// `meta` of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meta {
@@ -222,7 +230,7 @@ pub enum WriteError {
     Protected(Protection),
     /// What it is about is another connection's for a while yet: why, and what is waited for.
     #[error("{0}")]
-    Later(String, ConnectionKey),
+    Later(String, Awaited),
     /// The held request was decided before.
     #[error("decided already: {}", .0.as_str())]
     Decided(HoldState),

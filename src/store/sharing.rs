@@ -64,7 +64,8 @@ pub struct Place {
 pub trait Sharing {
     /// At start, before any write: the sites of all connections that there are.
     /// What was managed before keeps its owner, the oldest where there were two,
-    /// and what a connection managed that is not there any more is free.
+    /// and what a connection managed that is not there any more is free when no call of
+    /// it can take effect any more.
     async fn settle_sites(
         &self,
         sites: Vec<(ConnectionKey, Option<Site>)>,

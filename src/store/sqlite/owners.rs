@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     plan::state::{ConnectionKey, GroupKey, UserKey},
     scim::{error::Problem, resource::ResourceType},
-    store::{Elsewhere, Lane, Place, Sharing, Site, StoreError},
+    store::{Awaited, Elsewhere, Lane, Place, Sharing, Site, StoreError},
 };
 
 use super::{
@@ -55,7 +55,7 @@ enum Hold {
     /// It has it still.
     Kept,
     /// It has let go of it, and may reach it yet.
-    Awaited,
+    Awaited(Awaited),
 }
 
 /// A group that the application still has, or is to have, by a name that it
@@ -113,13 +113,10 @@ fn claim(db: &Connection, connection: i64, kind: Kind, name: &str) -> Result<()>
     if owner == Some(connection) {
         return Ok(());
     }
-    let hold = match owner {
-        Some(owner) => hold(db, owner, kind, name)?.map(|hold| (hold, owner)),
-        None => None,
-    };
-    match hold {
-        Some((Hold::Kept, _)) => Err(elsewhere(kind).into()),
-        Some((Hold::Awaited, owner)) => Err(let_go::later(kind, owner).into()),
+    let hold = owner.map(|owner| hold(db, owner, kind, name));
+    match hold.transpose()?.flatten() {
+        Some(Hold::Kept) => Err(elsewhere(kind).into()),
+        Some(Hold::Awaited(awaited)) => Err(let_go::later(kind, awaited).into()),
         // What that looks after may have this name.
         None if keys::are_open_elsewhere(db, &site, connection)? => Err(elsewhere(kind).into()),
         None => take(db, &site, kind, name, connection),
@@ -289,6 +286,10 @@ pub(super) fn others_in(
 }
 
 fn hold(db: &Connection, owner: i64, kind: Kind, name: &str) -> Result<Option<Hold>> {
+    if let_go::is_departed(db, owner)? {
+        let lands = let_go::lands(db, owner, kind, name)?;
+        return Ok(lands.map(|since| Hold::Awaited(Awaited::Departed(since))));
+    }
     let kept = match kind {
         Kind::Group => concat!(
             "SELECT 1 FROM groups g WHERE g.connection = ?1 AND g.upstream_name = ?2 AND ",
@@ -317,7 +318,7 @@ fn hold(db: &Connection, owner: i64, kind: Kind, name: &str) -> Result<Option<Ho
     Ok(if db.prepare_cached(&live)?.exists(of)? {
         Some(Hold::Kept)
     } else if let_go::is_awaited(db, owner, kind, name)? {
-        Some(Hold::Awaited)
+        Some(Hold::Awaited(Awaited::Connection(ConnectionKey(owner))))
     } else {
         // Its end was refused, or waits for an operator.
         let kept = db.prepare_cached(kept)?.exists(of)?;
@@ -339,17 +340,40 @@ fn elsewhere(kind: Kind) -> Problem {
 }
 
 fn settle(db: &Connection, sites: &[(ConnectionKey, Option<Site>)]) -> Result<()> {
-    db.execute("UPDATE connections SET site = NULL, site_accounts = 0", [])?;
-    let mut known = Vec::new();
+    let mut known: Vec<String> = sites.iter().map(|(key, _)| key.0.to_string()).collect();
+    let departed = let_go::departed(db, &known)?;
+    let mut shared = Vec::new();
     for (key, site) in sites {
-        known.push(key.0.to_string());
-        let Some(site) = site else { continue };
+        let (former, accounts): (Option<String>, bool) = db
+            .prepare_cached("SELECT site, site_accounts FROM connections WHERE key = ?1")?
+            .query_row([key.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let left = departed
+            .iter()
+            .filter(|(_, site)| Some(site) == former.as_ref());
+        let left: Vec<i64> = left.map(|(key, _)| *key).collect();
+        // Whoever is alone there now is not yet, as long as such a call may land.
+        let site = site.clone().or_else(|| {
+            let name = former.filter(|_| !left.is_empty())?;
+            Some(Site { name, accounts })
+        });
+        shared.extend(site.map(|site| (*key, site, left)));
+    }
+    known.extend(departed.iter().map(|(key, _)| key.to_string()));
+    db.execute("UPDATE connections SET site = NULL, site_accounts = 0", [])?;
+    for (key, site, left) in &shared {
         db.prepare_cached("UPDATE connections SET site = ?2, site_accounts = ?3 WHERE key = ?1")?
             .execute(params![key.0, site.name, site.accounts])?;
         db.prepare_cached("UPDATE OR IGNORE owners SET site = ?2 WHERE connection = ?1")?
             .execute(params![key.0, site.name])?;
         db.prepare_cached("DELETE FROM owners WHERE connection = ?1 AND site <> ?2")?
             .execute(params![key.0, site.name])?;
+        for departed in left {
+            let_go::note_departed(db, *departed)?;
+            db.prepare_cached("UPDATE OR IGNORE owners SET site = ?2 WHERE connection = ?1")?
+                .execute(params![departed, site.name])?;
+            db.prepare_cached("DELETE FROM owners WHERE connection = ?1 AND kind = ?2")?
+                .execute(params![departed, Kind::Seat.code()])?;
+        }
     }
     // Numbers of our own.
     let gone = format!(
@@ -406,12 +430,12 @@ fn list(db: &Connection, connection: i64, most: usize) -> Result<Vec<Elsewhere>>
         "SELECT g.id, o.name, 0 FROM connections c JOIN groups g ON g.connection = c.key
              JOIN owners w ON w.site = c.site AND w.kind = 0 AND w.name = g.upstream_name
              JOIN connections o ON o.key = w.connection
-         WHERE c.key = ?1 AND w.connection <> ?1 AND g.tombstone IS NULL
+         WHERE c.key = ?1 AND w.connection <> ?1 AND g.tombstone IS NULL AND o.site_accounts >= 0
          UNION ALL
          SELECT u.id, o.name, 1 FROM connections c JOIN users u ON u.connection = c.key
              JOIN owners w ON w.site = c.site AND w.kind = 1 AND w.name = u.account_key
              JOIN connections o ON o.key = w.connection
-         WHERE c.key = ?1 AND w.connection <> ?1 AND u.tombstone IS NULL
+         WHERE c.key = ?1 AND w.connection <> ?1 AND u.tombstone IS NULL AND o.site_accounts >= 0
          LIMIT ?2",
     )?;
     let rows = select.query_map([connection, most], |row| {

@@ -4,7 +4,7 @@
 use super::{super::add as more, *};
 use crate::{
     plan::{operation::Operation, state::Principal},
-    store::{GroupTurn, UNANSWERED},
+    store::{Awaited, GroupTurn, UNANSWERED},
 };
 
 const LATER: i64 = 60_000;
@@ -247,5 +247,61 @@ async fn what_another_one_has_by_now_is_neither_doubted_nor_ended() {
         }
         let turn = scene.store.begin_user_turn(user.key).await.unwrap();
         assert!(turn.is_none());
+    }
+}
+
+/// Nothing else keeps what it had: what it has still is free as well.
+#[tokio::test]
+async fn who_is_not_configured_any_more_keeps_only_what_its_calls_may_reach_yet() {
+    for alone in [true, false] {
+        let (scene, other) = pair(true).await;
+        let user = scene.member("n").await;
+        scene.is_deleted(&user).await;
+        scene.no_answer(user.key, end).await;
+        scene.confirm_user(user.key).await;
+        scene.member("calm").await;
+        let team = make(&scene, scene.c, "team").await.unwrap();
+        scene
+            .no_answer_of(team.key, |turn| Operation::CreateGroup {
+                name: turn.work.name.clone(),
+                members: Vec::new(),
+            })
+            .await;
+        let third = scene.store.connection("third").await.unwrap();
+        let left = if alone {
+            vec![(other, None)]
+        } else {
+            let site = |name: &str| Site {
+                name: name.into(),
+                accounts: true,
+            };
+            vec![(other, Some(site("app 2"))), (third, Some(site("app 2")))]
+        };
+        let settle = || scene.store.settle_sites(left.clone());
+        for _ in 0..2 {
+            settle().await.unwrap();
+            scene.asks(other, "calm").await.unwrap_or_else(|error| {
+                assert!(matches!(error, WriteError::Taken { .. }), "{error}");
+                user.clone()
+            });
+            let waits = scene.asks(other, "n").await;
+            let since = match &waits {
+                Err(WriteError::Later(_, Awaited::Departed(since))) => Some(*since),
+                _ => None,
+            };
+            assert_eq!(since, Some(3_000), "{waits:?}");
+            assert!(is_awaited(waits));
+            assert!(is_awaited(make(&scene, other, "team").await));
+            let told = scene.store.managed_elsewhere(other, 9).await.unwrap();
+            assert_eq!(told, []);
+        }
+        scene.can_land_no_more().await;
+        scene.asks(other, "n").await.unwrap();
+        make(&scene, other, "team").await.unwrap();
+        settle().await.unwrap();
+        // It comes back, and that is the other one's.
+        let again = scene.store.settle_sites(sites([scene.c, other]));
+        again.await.unwrap();
+        assert!(is_elsewhere(scene.asks(scene.c, "n").await));
     }
 }
