@@ -133,7 +133,6 @@ pub(in super::super) fn change(
             save(db, &user)?;
         }
         given_back::note_formers(db, user.key, &user)?;
-        leaving::is_had_again(db, user.key, &user)?;
         for before in leaving::predecessors(db, &user)? {
             leaving::finish(db, before)?;
             user = by_key(db, user.key)?.unwrap_or(user);
