@@ -103,9 +103,12 @@ pub(super) fn pending(
                 if let Some(turn) = group_turn::waiting(db, key, PREVIEWED)? {
                     pending.push(Pending::Waiting(Box::new(families::counted(db, turn)?)));
                 }
-                if pending.len() == before {
-                    pending.extend(why_group_waits(db, key)?);
-                }
+                let why = if pending.len() == before {
+                    why_group_waits(db, key)?
+                } else {
+                    why_removals_wait(db, key)?
+                };
+                pending.extend(why);
             }
         }
     }
@@ -117,11 +120,6 @@ fn why_group_waits(db: &Connection, key: GroupKey) -> Result<Option<Pending>> {
     let Some(group) = groups::by_key(db, key.0)? else {
         return Ok(None);
     };
-    let removes = |withheld: bool| {
-        let sql = "SELECT 1 FROM memberships INDEXED BY memberships_open
-             WHERE group_key = ?1 AND desired <> observed AND desired = 0 AND withheld = ?2";
-        db.prepare_cached(sql)?.exists(params![key.0, withheld])
-    };
     let differs = "SELECT 1 FROM memberships WHERE group_key = ?1 AND desired <> observed";
     let why = if keys::are_open(db, group.connection)?
         && (group.dirty() || db.prepare_cached(differs)?.exists([key.0])?)
@@ -129,7 +127,26 @@ fn why_group_waits(db: &Connection, key: GroupKey) -> Result<Option<Pending>> {
         Delay::Keys
     } else if named_again::must_wait(db, &group)? {
         Delay::SameName
-    } else if removes(true)? {
+    } else {
+        return why_removals_wait(db, key);
+    };
+    Ok(Some(Pending::Delayed(ResourceType::Group, group.id, why)))
+}
+
+/// Of whoever is to go and stays for now, whatever else is sent.
+fn why_removals_wait(db: &Connection, key: GroupKey) -> Result<Option<Pending>> {
+    let Some(group) = groups::by_key(db, key.0)? else {
+        return Ok(None);
+    };
+    // Whose access ends goes before a look, too.
+    let removes = |withheld: bool| {
+        let sql = "SELECT 1 FROM memberships m INDEXED BY memberships_open
+                 JOIN users u ON u.key = m.user_key
+             WHERE m.group_key = ?1 AND m.desired <> m.observed AND m.desired = 0
+               AND m.withheld = ?2 AND (m.withheld OR u.wants AND u.tombstone IS NULL)";
+        db.prepare_cached(sql)?.exists(params![key.0, withheld])
+    };
+    let why = if removes(true)? {
         Delay::Recovery
     } else if recovery::is_unseen(db, group.connection)? && removes(false)? {
         Delay::FirstLook

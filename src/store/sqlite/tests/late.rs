@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     plan::{operation::Operation, state::Principal},
-    store::{GroupTurn, UNANSWERED, Unsettled, Why},
+    store::{Delay, GroupTurn, Pending, UNANSWERED, Unsettled, Why},
 };
 
 mod left;
@@ -245,6 +245,23 @@ async fn who_may_have_been_added_late_is_taken_out_again_but_not_in_recovery() {
         if doubt {
             let turn = scene.store.begin_group_turn(group.key, 10).await;
             assert_eq!(turn, Ok(None));
+            // Also beside what is sent.
+            let carl = scene.member("carl").await;
+            scene
+                .change(&group, add(&[carl.resource.id]))
+                .await
+                .unwrap();
+            let pending = scene.store.pending(scene.c, None, 10).await.unwrap();
+            assert!(
+                matches!(
+                    &pending[..],
+                    [
+                        Pending::Group(_),
+                        Pending::Delayed(_, id, Delay::Recovery)
+                    ] if *id == group.resource.id
+                ),
+                "{pending:?}"
+            );
             scene.store.end_recovery(scene.c, actor()).await.unwrap();
         }
         assert_eq!(keys(&scene.next(&group).await.work.removes), [bob.key]);
