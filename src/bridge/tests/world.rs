@@ -362,9 +362,9 @@ fn parsed(schemas: &Schemas, of: ResourceType, operations: &Value) -> (patch::Pa
 const FOUND: [u64; 14] = [
     242, 313, 675, 834, 1220, 2644, 3876, 4144, 5007, 5515, 12097, 13267, 15319, 16996,
 ];
-const FOUND_KEEPING: [u64; 17] = [
+const FOUND_KEEPING: [u64; 18] = [
     260, 477, 486, 504, 583, 653, 661, 2064, 2708, 4546, 5281, 5912, 5936, 6825, 43717, 60462,
-    61093,
+    61093, 90048,
 ];
 
 const FOUND_WITH_ROLES: [u64; 8] = [125, 297, 319, 357, 781, 909, 1999, 80734];

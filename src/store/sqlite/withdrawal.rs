@@ -301,6 +301,18 @@ pub(super) fn doubt(db: &Connection, group: i64, user: i64) -> Result<bool> {
     Ok(doubted > 0)
 }
 
+/// Who returns may not be where the end of it was refused: that may have been needless.
+pub(super) fn reopen_refused(db: &Connection, user: i64) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE memberships SET observed = 2, before = NULL, sent = NULL, stood = 0
+         WHERE user_key = ?1 AND desired = 1 AND observed = 1 AND managed = 1
+           AND EXISTS (SELECT 1 FROM refusals r WHERE r.group_key = memberships.group_key
+               AND r.user_key = ?1 AND r.wanted = 0)",
+    )?
+    .execute([user])?;
+    Ok(())
+}
+
 /// Whether a user's memberships are not wanted for now, whatever is desired.
 pub(super) fn is_withdrawn(db: &Connection, user: i64) -> Result<bool> {
     let withdrawn: Option<bool> = db

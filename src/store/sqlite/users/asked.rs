@@ -158,6 +158,9 @@ pub(in super::super) fn change(
     guard::user_changed(db, &user, &judged, Some(&next), actor)?;
     approved::user_is_asked_for(db, &user, actor)?;
     let returns = was_withdrawn && user.account.active;
+    if returns {
+        withdrawal::reopen_refused(db, user.key)?;
+    }
     let mut groups = Vec::new();
     if before.account.active && !user.account.active || returns {
         groups = lanes::keep_open_adds(db, user.key)?;
