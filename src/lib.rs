@@ -77,7 +77,9 @@
 //! of its own. Whichever lane it comes from, it gives the user what counts when
 //! it is sent, and nobody is told of twice at once; so whatever is asked for
 //! later is told later. Of a call that nobody answered that one group is in doubt:
-//! what no call of ours can have given is not taken away for it.
+//! what no call of ours can have given is not taken away for it. What a look shows to stand
+//! before what is asked for, and no row tells of, gives way to that as by a removal: the
+//! guard is asked, and what stays is found from then on.
 //!
 //! # Accounts that cannot be ended
 //!

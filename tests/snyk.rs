@@ -16,6 +16,7 @@ mod as_read;
 mod by_hand;
 mod configured;
 mod faults;
+mod higher;
 mod leaving;
 mod left_out;
 mod misread;

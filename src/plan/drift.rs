@@ -29,6 +29,8 @@ pub struct Pair {
     pub observed: Existence,
     /// Asked for by an identity provider, not only found.
     pub managed: bool,
+    /// Only found, and before a group of its family that the user is asked for in.
+    pub above: bool,
     /// A reconciliation has told that it is not there, and left it so.
     pub missed: bool,
     /// The change of the group by which it was last asked for.
@@ -213,7 +215,8 @@ pub fn of_group(pairs: &[Pair], shown: &[Shown]) -> GroupDrift {
         // Whoever must have nothing is out with every account of the address.
         let any = found.is_some();
         let found = found.filter(|at| !is_another(&pair.principal, *at));
-        matched.extend(found);
+        // More than what is asked for is told as long as it is there.
+        matched.extend(found.filter(|_| !pair.above));
         // What was only found is not taken out before it is found.
         let taken = pair.managed == (pair.observed == Existence::Absent);
         let ended = pair.withdrawn && taken;
@@ -288,6 +291,7 @@ mod tests {
             asked: 0,
             observed: Existence::Present,
             managed: true,
+            above: false,
         }
     }
 
@@ -416,6 +420,18 @@ mod tests {
         assert_eq!((drift.unasked.len(), drift.there), (0, 2));
         let drift = of_group(&pairs, &[covered(1), shown(7)]);
         assert_eq!((drift.missing.len(), drift.unasked.len()), (1, 1));
+    }
+
+    #[test]
+    fn who_was_found_before_what_is_asked_for_is_told_as_unasked() {
+        let mut pairs: Vec<_> = (0..2).map(pair).collect();
+        for pair in &mut pairs {
+            pair.managed = false;
+        }
+        pairs[1].above = true;
+        let drift = of_group(&pairs, &[shown(0), shown(1)]);
+        assert!(drift.is_empty(), "{drift:?}");
+        assert_eq!((drift.unasked, drift.there), (vec![1], 2));
     }
 
     #[test]

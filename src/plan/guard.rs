@@ -456,4 +456,7 @@ pub enum Protection {
     /// Would keep fewer active members than this who are known to be there in
     /// the application.
     Least(ResourceId, u64),
+    /// Would lose somebody of whom it was not known that they are in it, so that nobody
+    /// can tell who else is.
+    Unread(ResourceId),
 }

@@ -162,18 +162,18 @@ pub struct Principal {
     /// In a call about a group of a [`Family`], the application's name of the
     /// group that the user is to have when the call is done; `None`: none, or
     /// there is no family. [`Operation::AddMembers`] makes it this one unless
-    /// the user has the call's own group or one before it, and never takes
-    /// one away that stands before; [`Operation::RemoveMembers`] makes it this
-    /// one, or none, if the user has just the call's own group, and else does
-    /// nothing.
+    /// the user has the call's own group or one before it that is not given up;
+    /// [`Operation::RemoveMembers`] makes it this one, or none, if the user has just
+    /// the call's own group, and else does nothing.
     ///
     /// [`Operation::AddMembers`]: super::operation::Operation::AddMembers
     /// [`Operation::RemoveMembers`]: super::operation::Operation::RemoveMembers
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<String>,
-    /// In such a call, groups of the family that the user is asked for in and
-    /// that the configuration offers no more: what is there of them was given
-    /// from here, so it gives way to what counts.
+    /// In such a call, groups of the family that give way to what counts: that the
+    /// user is asked for in and that the configuration offers no more, as what is
+    /// there of them was given from here; and one that nobody asked for, where the
+    /// guard lets it be taken away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<String>,
     /// In the end of a user, families in which another connection asks for it,

@@ -66,7 +66,7 @@ pub(crate) use sqlite::simulated;
 pub use sqlite::{noted_head, open};
 pub use taken::{Taken, Whose};
 pub use turns::{
-    Alternative, Another, Counting, DONE, GroupLearned, GroupTurn, Guess, Lane, NotOffered,
+    Alternative, Another, Counting, DONE, GroupLearned, GroupTurn, Guess, Higher, Lane, NotOffered,
     Pending, Remains, Standing, TakenOver, Took, UNANSWERED, Unread, UserLearned, UserTurn,
     Withdrawn,
 };

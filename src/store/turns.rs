@@ -257,6 +257,21 @@ impl Counting {
     }
 }
 
+/// What becomes of a group that stands before the one that a user is asked for in, and
+/// that the application shows the user to be in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Higher {
+    /// It is asked for or was found before; or nobody can tell whether it is anybody's
+    /// wish, and it is shown as found from now on.
+    Stays,
+    /// What is asked for is given in its place. The guard has counted that.
+    GivesWay,
+    /// That is not known yet.
+    Waits,
+    /// It stays, and what is asked for is refused for that reason.
+    Refused(String),
+}
+
 /// One group of a family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alternative {

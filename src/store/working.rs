@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    Actor, Counting, GroupLearned, GroupRow, GroupTurn, Lane, Millis, NotOffered, Standing,
+    Actor, Counting, GroupLearned, GroupRow, GroupTurn, Higher, Lane, Millis, NotOffered, Standing,
     StoreError, Unseen, UserLearned, UserTurn,
 };
 
@@ -159,6 +159,23 @@ pub trait Working: Send + Sync {
     /// Whether the guard of the actor lets the account of a user be ended that nobody
     /// was known to have, and counts it if so; why not.
     async fn may_end(&self, user: UserKey, actor: Actor) -> Result<Option<String>, StoreError>;
+    /// What becomes of the group with that name of the application's, which a user was
+    /// shown to be in when an addition to a group behind it in the family was sent: to
+    /// give what is asked for instead is judged and counted as a removal from it.
+    async fn higher(
+        &self,
+        key: GroupKey,
+        user: UserKey,
+        has: String,
+        actor: Actor,
+    ) -> Result<Higher, StoreError>;
+    /// It was to give way, and has not: nothing was taken away.
+    async fn higher_stays(
+        &self,
+        key: GroupKey,
+        user: UserKey,
+        has: String,
+    ) -> Result<(), StoreError>;
     /// Those of whom [`Self::may_end`] said that they are too many are ended, as an
     /// operator says so, and counted; likewise whoever is told to have something by
     /// another account of their address. Not who is protected, and nobody in recovery.

@@ -428,6 +428,9 @@ pub enum MemberOutcome {
     /// so. Looks lag, so it is believed only if nothing was sent about the user
     /// lately.
     Seen,
+    /// The same by a group of the family that stands before the one that was sent, and
+    /// is not what counts; the application's name of it.
+    Above(String),
     /// Of a family: nothing was sent, because it cannot be known yet whether it
     /// may be; ask again so much later.
     Waits(Duration),

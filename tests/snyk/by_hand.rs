@@ -11,7 +11,7 @@ const SETTLED: Duration = Duration::from_secs(4);
 const EXAMPLE: &str = "10000000-0000-4000-8000-000000000001";
 
 /// Somebody in Snyk sets the role of a user in Example to one that a member has.
-async fn by_hand(world: &World, name: &str, role: &str) {
+pub async fn by_hand(world: &World, name: &str, role: &str) {
     let group = format!("/rest/groups/{EXAMPLE}/memberships");
     let version = "version=2025-11-05";
     let path = format!("{group}?{version}&limit=100");
@@ -42,14 +42,14 @@ async fn by_hand(world: &World, name: &str, role: &str) {
     world.as_administrator("POST", &path, body).await;
 }
 
-async fn in_example(world: &World, name: &str) -> BTreeSet<String> {
+pub async fn in_example(world: &World, name: &str) -> BTreeSet<String> {
     let mut all = roles(world, name).await;
     all.retain(|role| role.starts_with("Example/"));
     all
 }
 
 /// Nothing is written while what was in doubt is looked at, and all have this.
-async fn stays(world: &World, expected: &[(&str, &str)]) {
+pub async fn stays(world: &World, expected: &[(&str, &str)]) {
     world.forget_calls().await;
     tokio::time::sleep(SETTLED).await;
     for (name, role) in expected {

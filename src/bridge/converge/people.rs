@@ -104,7 +104,7 @@ impl Told {
     }
 
     /// How long a look may still miss what was sent last, if it may.
-    fn lag(&self) -> Option<Duration> {
+    pub(in crate::bridge) fn lag(&self) -> Option<Duration> {
         self.left(self.at)
     }
 

@@ -33,9 +33,13 @@ use crate::{
         operation::Operation,
         state::{Family, Holding, Principal, UserKey},
     },
-    store::{Alternative, Counting, GroupLearned, GroupTurn, Seat, StoreError, Took, UNANSWERED},
+    store::{
+        Alternative, Counting, GroupLearned, GroupTurn, Higher, Seat, StoreError, Took, UNANSWERED,
+    },
     upstream::{MemberOutcome, Outcome, Upstream, UpstreamError, Wanted, noting},
 };
+
+mod higher;
 
 /// So many users at once.
 const AT_ONCE: usize = 10;
@@ -53,6 +57,14 @@ pub(in crate::bridge) trait Counts: Send + Sync {
     async fn counting(&self, user: UserKey, wanted: bool) -> Result<Option<Counting>, StoreError>;
     /// See [`crate::store::Store::note_giving`].
     async fn gives(&self, user: UserKey, group: &str) -> Result<bool, StoreError>;
+    /// See [`crate::store::Store::higher`].
+    async fn higher(&self, _user: UserKey, _has: &str) -> Result<Higher, StoreError> {
+        Ok(Higher::Stays)
+    }
+    /// See [`crate::store::Store::higher_stays`].
+    async fn higher_stays(&self, _user: UserKey, _has: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Whether somebody is to be taken out of the group whom the turn does not have.
     async fn takes(&self) -> bool {
         false
@@ -230,7 +242,7 @@ impl Each<'_> {
         if let Some(unsent) = self.is_overtaken(member.user, counts, None).await {
             return (unsent, None);
         }
-        let mut result = self.send(&member, wanted, counts, calls).await;
+        let mut result = self.give(&member, (wanted, counts), told, calls).await;
         if counts != counting.at_most.as_ref() && result.as_ref().is_err_and(is_refusal) {
             // Perhaps it is the other group that is refused: that has a pair of
             // its own, and this one is to be judged by itself.
@@ -238,7 +250,7 @@ impl Each<'_> {
             if let Some(unsent) = self.is_overtaken(member.user, counts, before).await {
                 return (unsent, None);
             }
-            result = self.send(&member, wanted, counts, calls).await;
+            result = self.give(&member, (wanted, counts), told, calls).await;
         }
         if wanted && counting.kept && result.as_ref().is_err_and(is_refusal) {
             // Asked for while the group was offered, and given when it is again.
@@ -390,7 +402,7 @@ impl Each<'_> {
                 told.has(self.family, counts.map(|it| it.rank));
                 Is::AsWanted(wanted)
             }
-            Some(MemberOutcome::Seen) => self.seen(wanted, told),
+            Some(MemberOutcome::Seen | MemberOutcome::Above(_)) => self.seen(wanted, told),
             Some(MemberOutcome::Waits(wait)) if wanted => Is::Waits(wait),
             // A look has shown something else than is known: who is asked for again
             // meanwhile is not there for certain.

@@ -201,6 +201,13 @@ fn the_words_name_the_numbers_and_the_key() {
         "it takes 11 members from the group, where 0 went in the last hour; at most 10 of 40 may go \
          in that time (group_removals)"
     );
+    // More may go than there were, as others came since.
+    let few = Guard::default().judge(members(12, 16), &fresh(4));
+    assert_eq!(
+        few.unwrap_err().to_string(),
+        "it takes 12 members from the group, where 0 went in the last hour; at most 10 may go in \
+         that time (group_removals)"
+    );
     let effect = Effect {
         of: ResourceType::Group,
         id: ResourceId::from_bytes([1; 16]),

@@ -21,7 +21,11 @@ impl fmt::Display for Over {
             Rule::GroupRemovals => write!(
                 f,
                 "it takes {taking} members from the group, where {taken} went in the last {span}; at \
-                 most {most} of {size} may go in that time (group_removals)"
+                 most {most}{} may go in that time (group_removals)",
+                Share {
+                    most: *most,
+                    size: *size
+                }
             ),
             Rule::Removals => write!(
                 f,
@@ -99,6 +103,22 @@ impl Anew {
             ));
         }
         reasons
+    }
+}
+
+/// Of how many, where there are so many.
+struct Share {
+    most: u64,
+    size: u64,
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { most, size } = self;
+        if size < most {
+            return Ok(());
+        }
+        write!(f, " of {size}")
     }
 }
 
@@ -181,6 +201,11 @@ impl fmt::Display for Protection {
                 f,
                 "somebody whom the bridge's configuration protects is in the Group {id} in the \
                  application, so it is not deleted (protected_users)"
+            ),
+            Self::Unread(id) => write!(
+                f,
+                "the Group {id} is protected by the bridge's configuration: nobody is taken out of \
+                 it who is no member of it here (protected_groups, least_members)"
             ),
             Self::Least(id, least) => write!(
                 f,

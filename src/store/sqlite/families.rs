@@ -228,6 +228,36 @@ pub(super) fn is_asked_for_higher(db: &Connection, group: &Group, user: i64) -> 
         .exists(params![user, group.connection, family.name, family.rank])?)
 }
 
+/// Whether somebody asked for a user in a group that stands behind this one, and the
+/// call that makes that so is yet to come, or came after a reading: what was read is
+/// what the application has given by itself or somebody before that was asked for, and
+/// no wish. Who is to have no access loses whatever is found.
+pub(super) fn is_asked_for_since(
+    db: &Connection,
+    group: &Group,
+    user: i64,
+    since: i64,
+) -> Result<bool> {
+    let Some(family) = &group.family else {
+        return Ok(false);
+    };
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM memberships m JOIN groups g ON g.key = m.group_key
+             JOIN users u ON u.key = m.user_key AND u.wants = 1
+             WHERE m.user_key = ?1 AND m.managed = 1 AND g.connection = ?2 AND g.family = ?3
+               AND g.rank > ?4 AND g.tombstone IS NULL
+               AND (m.desired = 1 AND m.observed <> 1 OR g.turned > ?5)",
+        )?
+        .exists(params![
+            user,
+            group.connection,
+            family.name,
+            family.rank,
+            since
+        ])?)
+}
+
 /// What a group is found to be an alternative to. Whom it has, and who is
 /// covered, is another question when that changes, so all are looked at again: those
 /// of a group that keeps its place too, as others may have passed it.

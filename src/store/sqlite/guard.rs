@@ -321,7 +321,7 @@ fn active_among(db: &Connection, guard: &Guard, flushed: &Flushed) -> Result<Vec
 
 /// Whether anybody of a group has access. Who came last is looked at first:
 /// those who left long ago stay members, and there can be many of them.
-fn has_active(db: &Connection, group: i64) -> Result<bool> {
+pub(super) fn has_active(db: &Connection, group: i64) -> Result<bool> {
     Ok(db
         .prepare_cached(
             "SELECT 1 FROM memberships m CROSS JOIN users u ON u.key = m.user_key
@@ -381,6 +381,14 @@ impl Named {
             display: attributes.text("displayName").unwrap_or_default().into(),
             upstream: group.upstream_name.clone(),
         })
+    }
+
+    pub(super) fn id(&self) -> ResourceId {
+        self.id
+    }
+
+    pub(super) fn shown(&self) -> &str {
+        &self.display
     }
 
     pub(super) fn all(&self) -> [&str; 3] {

@@ -187,7 +187,7 @@ pub(super) fn note_protected(
         Protection::Renamed(_, id) => (id, "renamed"),
         Protection::Group(id) => (id, "group"),
         Protection::Within(id) => (id, "member"),
-        Protection::Least(id, _) => (id, "least_members"),
+        Protection::Least(id, _) | Protection::Unread(id) => (id, "least_members"),
     };
     audit::record(
         db,

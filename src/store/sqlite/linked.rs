@@ -249,7 +249,12 @@ fn make_members(
             .execute(params![key, person.key, person.id, group.seq])?;
             met += 1;
         } else if (leaves || group.tombstone.is_none())
-            && import::find_member(db, &mut group, (person.key, person.id))?
+            && import::find_member(
+                db,
+                &mut group,
+                (person.key, person.id),
+                (!loses).then_some(import.since),
+            )?
         {
             added += 1;
             met += 1;

@@ -59,6 +59,7 @@ mod guard;
 mod guarding;
 mod health;
 mod held;
+mod higher;
 mod holdings;
 mod import;
 mod keys;

@@ -122,7 +122,7 @@ fn write(db: &Connection, key: i64, users: &[Newcomer], import: &Import) -> Resu
                      SELECT 1 FROM memberships WHERE group_key = ?1 AND user_key = ?2)",
             )?
             .exists([key, *user])?;
-        if news && import::find_member(db, &mut group, (*user, *id))? {
+        if news && import::find_member(db, &mut group, (*user, *id), Some(import.since))? {
             added += 1;
         }
     }

@@ -160,7 +160,7 @@ fn find_again(db: &Connection, (group, user): (i64, i64), at: Millis) -> Result<
     let id = db
         .prepare_cached("SELECT id FROM users WHERE key = ?1")?
         .query_row([user], |row| row.get(0))?;
-    if known || !import::find_member(db, &mut group, (user, id))? {
+    if known || !import::find_member(db, &mut group, (user, id), None)? {
         return Ok(());
     }
     group.version += 1;

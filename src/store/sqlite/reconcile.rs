@@ -67,7 +67,12 @@ pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
         "SELECT u.key, u.id, u.account_key, u.upstream_id, m.desired, m.observed, m.managed,
              u.wants AND u.ended_elsewhere IS NULL, ",
         withdrawal::withdrawn!(),
-        ", m.missing = 1, m.seq FROM memberships m JOIN users u ON u.key = m.user_key
+        ", m.missing = 1, m.seq, m.managed = 0 AND EXISTS (
+             SELECT 1 FROM groups g JOIN groups o ON o.connection = g.connection
+                 AND o.family = g.family AND o.rank > g.rank AND o.tombstone IS NULL
+             JOIN memberships w ON w.group_key = o.key AND w.user_key = m.user_key
+             WHERE g.key = m.group_key AND w.managed = 1 AND w.desired = 1)
+         FROM memberships m JOIN users u ON u.key = m.user_key
          WHERE m.group_key = ?1 AND u.account_key IS NOT NULL"
     ))?;
     let mut rows = select.query([group])?;
@@ -91,6 +96,7 @@ pub(super) fn pairs(db: &Connection, group: i64) -> Result<Vec<Pair>> {
             withdrawn,
             missed: row.get(9)?,
             asked: row.get(10)?,
+            above: row.get(11)?,
         });
     }
     Ok(pairs)

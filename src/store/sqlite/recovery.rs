@@ -199,6 +199,12 @@ pub(super) fn holds(db: &Connection, connection: i64) -> Result<bool> {
         .query_row([connection], |row| row.get(0))?)
 }
 
+pub(super) fn is_any(db: &Connection, connection: i64) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT recovery IS NOT NULL FROM connections WHERE key = ?1")?
+        .query_row([connection], |row| row.get(0))?)
+}
+
 /// Whether what was noted then waits for the end of recovery.
 pub(super) fn withholds(db: &Connection, connection: i64, noted: i64) -> Result<bool> {
     Ok(db

@@ -54,7 +54,7 @@ fn go_on(db: &Connection, connection: i64, to: Successor, actor: &Actor) -> Resu
     let any = !members.is_empty();
     for member in members {
         if !is_member(db, group.key, member.0)? {
-            import::find_member(db, &mut group, member)?;
+            import::find_member(db, &mut group, member, None)?;
         }
     }
     group.version += 1;

@@ -71,6 +71,13 @@ const PAIRS: &str = concat!(
      WHERE g.family = ?4 AND m.managed = 1 AND m.desired = 1"
 );
 
+const KNOWN: &str = concat!(
+    "SELECT 1 FROM ",
+    same_person!(),
+    " JOIN memberships m ON m.user_key = x.key JOIN groups g ON g.key = m.group_key
+     WHERE g.family = ?4 AND g.upstream_name = ?5 AND g.tombstone IS NULL"
+);
+
 /// Whether the user has anything of one group there, or is shown to.
 const SHOWN: &str = concat!(
     "SELECT 1 FROM ",
@@ -417,6 +424,29 @@ const OPEN: &str = "SELECT g.id, u.id, u.key, g.family FROM groups g
      WHERE g.connection = ?1 AND g.family IS NOT NULL AND g.tombstone IS NULL AND r.wanted = 1
          AND u.wants = 1
      LIMIT ?2";
+
+/// Whether another connection asks for a user in a group of a family, has found it
+/// there, or had it there before it was given another one of the family.
+pub(super) fn is_known_elsewhere(
+    db: &Connection,
+    user: i64,
+    (family, name): (&str, &str),
+) -> Result<bool> {
+    let Some(person) = person(db, user)? else {
+        return Ok(false);
+    };
+    let others: Vec<i64> = db
+        .prepare_cached("SELECT key FROM connections WHERE site = ?1 AND key <> ?2")?
+        .query_map(params![person.site, person.connection], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut known = db.prepare_cached(KNOWN)?;
+    for other in others {
+        if known.exists(params![other, person.account, person.id, family, name])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
 
 /// See [`crate::store::Sharing::places_elsewhere`].
 pub(super) fn elsewhere(db: &Connection, connection: i64, most: usize) -> Result<Vec<Place>> {

@@ -8,14 +8,14 @@ use crate::{
     plan::state::{Account, ConnectionKey, GroupKey, UserKey},
     scim::resource::ResourceId,
     store::{
-        Actor, Counting, GroupLearned, GroupRow, GroupTurn, Lane, Millis, NotOffered, Seat,
+        Actor, Counting, GroupLearned, GroupRow, GroupTurn, Higher, Lane, Millis, NotOffered, Seat,
         Standing, StoreError, Unseen, UserLearned, UserTurn, Working,
     },
 };
 
 use super::{
-    Sqlite, families, giving, group_turn, holdings, lanes, late, naming, offered, protected, read,
-    removals, unasked, user_turn,
+    Sqlite, families, giving, group_turn, higher, holdings, lanes, late, naming, offered,
+    protected, read, removals, unasked, user_turn,
     users::{self, User},
     withdrawal,
 };
@@ -353,6 +353,27 @@ impl Working for Sqlite {
             .writer
             .write(move |db| protected::may_end(db, user, &actor));
         Ok(write.await?)
+    }
+
+    async fn higher(
+        &self,
+        key: GroupKey,
+        user: UserKey,
+        has: String,
+        actor: Actor,
+    ) -> Result<Higher, StoreError> {
+        let judge = move |db: &Connection| higher::judge(db, (key.0, user.0), &has, &actor);
+        Ok(self.writer.write(judge).await?)
+    }
+
+    async fn higher_stays(
+        &self,
+        key: GroupKey,
+        user: UserKey,
+        has: String,
+    ) -> Result<(), StoreError> {
+        let stays = move |db: &Connection| higher::stays(db, (key.0, user.0), &has);
+        Ok(self.writer.write(stays).await?)
     }
 
     async fn end_kept(&self, c: ConnectionKey, actor: Actor) -> Result<Vec<Lane>, StoreError> {

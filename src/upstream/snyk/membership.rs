@@ -18,7 +18,7 @@ use super::{
 use crate::{
     plan::state::Principal,
     upstream::{
-        MemberOutcome::{self, Applied, Seen, Waits},
+        MemberOutcome::{self, Above, Applied, Seen, Waits},
         Outcome, UpstreamError,
         client::{Priority, note_left},
     },
@@ -151,8 +151,8 @@ impl Snyk {
         }
     }
 
-    /// Who has the role, or one that stands before it, keeps that; anybody else
-    /// gets what counts.
+    /// Who has the role, or one that stands before it and is not given up, keeps that;
+    /// anybody else gets what counts.
     async fn raise_linked(&self, pair: Pair<'_>) -> Result<MemberOutcome, UpstreamError> {
         let linked = &pair.who.upstream_id;
         let user = match linked {
@@ -182,7 +182,7 @@ impl Snyk {
             return Ok(waits);
         }
         let done = self.raise_once(pair, user).await;
-        if matches!(done, Ok(Applied | Seen)) {
+        if matches!(done, Ok(Applied | Seen | Above(_))) {
             self.conflicts.settle(pair.group, user);
             self.unshown.settle(pair.group, user);
         }
@@ -217,6 +217,12 @@ impl Snyk {
             }
             let standing = |now: &Membership| self.standing(pair, now);
             let step = now.step(|now| step_up(pair.own, counts, now, standing));
+            let other = |it: &&Membership| ![pair.own, counts].contains(&it.role_id.as_str());
+            if step == Ok(Step::Nothing)
+                && let Some(above) = now.is.as_ref().filter(other)
+            {
+                return Ok(Above(name(pair.group, &above.role_id)));
+            }
             match self.take(pair, user, &now, step, Priority::Ordinary).await {
                 Err(UpstreamError::Exists { reason }) => exists = Some(reason),
                 Err(UpstreamError::Missing { reason }) if now.is.is_some() => {

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 
 use super::super::{
-    LONG, Lanes,
+    LONG, Lanes, brink,
     open::Place,
     waiters::Waits,
     wanted::{Gives, PairsWanted},
@@ -27,7 +27,7 @@ use crate::{
         state::{GroupKey, Principal, UserKey},
     },
     scim::resource::ResourceId,
-    store::{Counting, Lane, Millis, Store, StoreError},
+    store::{Counting, Higher, Lane, Millis, Store, StoreError},
     upstream::{RemoteMember, Wanted},
 };
 
@@ -239,6 +239,18 @@ impl Counts for SinceSeq<'_> {
     async fn gives(&self, user: UserKey, group: &str) -> Result<bool, StoreError> {
         self.store
             .note_giving(self.key, user, group.to_owned())
+            .await
+    }
+
+    async fn higher(&self, user: UserKey, has: &str) -> Result<Higher, StoreError> {
+        let by = brink::actor(&self.lanes.0.guard);
+        let higher = self.store.higher(self.key, user, has.to_owned(), by);
+        higher.await
+    }
+
+    async fn higher_stays(&self, user: UserKey, has: &str) -> Result<(), StoreError> {
+        self.store
+            .higher_stays(self.key, user, has.to_owned())
             .await
     }
 

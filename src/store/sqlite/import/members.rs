@@ -69,7 +69,7 @@ fn add_members(
             part.strangers += 1;
         }
         if fresh || import.mirror {
-            part.added += u64::from(find_member(db, &mut group, (user, id))?);
+            part.added += u64::from(find_member(db, &mut group, (user, id), Some(import.since))?);
         } else {
             part.newcomers.push((user, id));
         }
@@ -80,13 +80,20 @@ fn add_members(
     Ok(part)
 }
 
-/// Somebody whom nobody asked for, and who is in a group; whether that is believed.
+/// Somebody whom nobody asked for, and who is in a group, as a reading showed that
+/// began when the audit stood so; whether that is believed.
 pub(in super::super) fn find_member(
     db: &Connection,
     group: &mut Group,
     (user, id): Newcomer,
+    since: Option<i64>,
 ) -> Result<bool> {
     if families::is_asked_for_higher(db, group, user)? {
+        return Ok(false);
+    }
+    if let Some(since) = since
+        && families::is_asked_for_since(db, group, user, since)?
+    {
         return Ok(false);
     }
     if group.family.is_some() && late::is_doubted_pair(db, (group.key, user))? {

@@ -10,6 +10,7 @@ use crate::{
 };
 
 mod giving;
+mod higher;
 mod holdings;
 mod refused;
 mod remade;

@@ -2,8 +2,8 @@
 //! the bridge was refused, while other calls about them may land yet. What was
 //! given so stays, unless a call whose outcome is not known could have given just
 //! that (also one of which the bridge died, and cannot know whether it made it), or
-//! somebody asked for its end: a role that nobody asked for is nobody's to take away
-//! or to lower.
+//! somebody asked for its end: a role that nobody asked for is nobody's to take away,
+//! or to lower but to what was asked for and is not known to have been given.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
@@ -101,7 +101,14 @@ fn may_go(app: &Roles, asked: &Asked, change: &Change, was: usize) -> bool {
     let (account, family) = (&change.account, &change.family);
     let raised = change.rank.is_some_and(|rank| rank < was);
     let of_group = (name_of(family, was), account.clone());
+    // Who was not known to have what was asked for, gets that.
+    let lowered = change.rank.filter(|rank| *rank > was);
+    let is_asked_for = |rank| {
+        let pair = asked.pairs.get(&(name_of(family, rank), account.clone()));
+        pair.is_some_and(|it| it.may(true))
+    };
     raised
+        || lowered.is_some_and(is_asked_for)
         || !is_active(asked, account)
         || asked.removed.contains(&of_group)
         || app.may_give(account, family, was)

@@ -119,12 +119,46 @@ fn a_role_raised_by_hand_is_an_extra_and_one_that_was_lowered_is_put_right() {
         assert_eq!((found.missing, found.gone, found.unasked), (1, 0, 1));
         assert_eq!((scene.has("u0"), scene.has("u1")), (Some(0), Some(0)));
 
-        // What is only found is shown, and taken away when that is asked for.
+        // What is only found is shown, told as long as it is more than what is asked
+        // for, and taken away when that is asked for.
         scene.session.import(false, &|_| {}).await.unwrap();
+        let found = scene.reconcile().await;
+        assert_eq!((found.missing, found.gone, found.unasked), (0, 0, 1));
         assert!(!scene.remove(1, "u0").await.unwrap());
         assert_eq!(scene.has("u0"), Some(0), "nobody took that away");
         assert!(!scene.remove(0, "u0").await.unwrap());
         assert_eq!(scene.has("u0"), None);
+    });
+}
+
+/// What the application gives by itself at the first sign-in, or somebody gave before
+/// any import showed it, is no wish; what an import had found is kept.
+#[test]
+fn more_than_what_is_asked_for_that_nobody_had_found_gives_way_to_that() {
+    play(async |scene: Scene| {
+        let app = scene.world.app();
+        for user in ["u1", "u2"] {
+            app.appear(user);
+        }
+        for user in ["u0", "u1", "u2"] {
+            scene.ask(Act::Create(user.into())).await.unwrap();
+        }
+        app.by_hand("u2", "north", 1);
+        scene.session.import(false, &|_| {}).await.unwrap();
+        assert!(scene.add(2, "u0").await.unwrap(), "is yet to sign in");
+        app.appear("u0");
+        app.by_hand("u0", "north", 1);
+        app.by_hand("u1", "north", 0);
+        for user in ["u1", "u2"] {
+            assert!(!scene.add(2, user).await.unwrap());
+        }
+        scene.session.import(false, &|_| {}).await.unwrap();
+        tokio::time::sleep(A_WHILE).await;
+        let have = ["u0", "u1", "u2"].map(|user| scene.has(user));
+        assert_eq!(have, [Some(2), Some(2), Some(1)]);
+        assert_eq!(scene.reconcile().await.unasked, 1, "u2 has more still");
+        assert!(!scene.remove(1, "u2").await.unwrap());
+        assert_eq!(scene.has("u2"), Some(2));
     });
 }
 

@@ -8,7 +8,7 @@ async fn the_roles_are_looked_at_when_nothing_was_read_before() {
     let stand = Stand::new(|_| {}).await;
     assert_eq!(
         stand.add(MEMBER, "ann", MEMBER).await,
-        Ok(MemberOutcome::Seen)
+        Ok(MemberOutcome::Above(stand.role(ADMIN)))
     );
     assert_eq!(stand.has("ann").as_deref(), Some(ADMIN));
     let ben = stand.add(VIEWER, "ben", VIEWER).await;
@@ -154,7 +154,7 @@ async fn what_somebody_did_in_snyk_since_our_call_is_seen_before_anything_is_tak
     };
     other.apply(&by_hand).await.unwrap();
     let covered = stand.add(VIEWER, "ben", VIEWER).await;
-    assert_eq!(covered, Ok(MemberOutcome::Seen));
+    assert_eq!(covered, Ok(MemberOutcome::Above(stand.role(ADMIN))));
     assert_eq!(stand.has("ben").as_deref(), Some(ADMIN));
 }
 

@@ -193,12 +193,21 @@ impl Roles {
         let held = seen.get(&(account.clone(), family.clone())).copied();
         let counts = member.counts.as_deref().map(|name| parts(name).1);
         let write = match (held, add) {
-            (Some((_, rank)), true) if rank <= own => {
-                if self.owns(&family, rank) {
-                    return Ok(MemberOutcome::Seen);
+            (Some((id, rank)), true) if rank <= own => {
+                let has = name_of(&family, rank);
+                if member.given_up.contains(&has) {
+                    Write::Change(id, counts.unwrap_or(own))
+                } else if self.owns(&family, rank) {
+                    let asked = [Some(own), counts].contains(&Some(rank));
+                    return Ok(if asked {
+                        MemberOutcome::Seen
+                    } else {
+                        MemberOutcome::Above(has)
+                    });
+                } else {
+                    // It is refused unless there is nothing by now.
+                    Write::Give(counts.unwrap_or(own))
                 }
-                // It is refused unless there is nothing by now.
-                Write::Give(counts.unwrap_or(own))
             }
             (Some((id, _)), true) => Write::Change(id, counts.unwrap_or(own)),
             (None, true) => Write::Give(counts.unwrap_or(own)),
