@@ -348,6 +348,7 @@ impl World {
 
 /// Worlds that ended wrong once: each kind of mistake that was found, while
 /// nothing changes what follows from a seed.
+const FOUND_ALONE: [u64; 1] = [272];
 const FOUND_TWINS: [u64; 6] = [92, 109, 123, 190, 70_432, 71_965];
 const FOUND_SHARED: [u64; 3] = [23, 320, 649];
 const FOUND_EARLY: [u64; 6] = [49, 83, 112, 145, 168, 1019];
@@ -381,7 +382,7 @@ fn judge_families(kind: Kind, many: u64, found: &[u64]) {
 
 #[test]
 fn no_family_loses_invents_or_resurrects_a_role() {
-    judge_families(Kind::Alone, 100, &[]);
+    judge_families(Kind::Alone, 100, &FOUND_ALONE);
 }
 
 #[test]
