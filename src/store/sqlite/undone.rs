@@ -62,7 +62,8 @@ pub(super) fn undo(
         let Some(pair) = refused(db, key)?.filter(|it| !gone || it.withdrawn) else {
             continue;
         };
-        if pair.sent == Some(true) && pair.desired && pair.unasked && !gone {
+        let by_a_look = learned.contradicted.contains(user);
+        if pair.sent == Some(true) && pair.desired && pair.unasked && by_a_look && !gone {
             leave_as_missing(db, key, reason, at)?;
             continue;
         }
@@ -127,9 +128,9 @@ fn refused(db: &Connection, (group, user): (i64, i64)) -> Result<Option<Refused>
     Ok(pair.optional()?)
 }
 
-/// What the application has confirmed stays asked for, since nobody took that back:
-/// told, and said again with the next reconciliation that misses it. The look may have
-/// been the one that was wrong, so no doubt of it ends in a removal.
+/// What the application has confirmed, and only looks deny, stays asked for, since nobody
+/// took that back: told, and said again with the next reconciliation that misses it. They
+/// may be the ones that are wrong, so no doubt of it ends in a removal.
 fn leave_as_missing(
     db: &Connection,
     (group, user): (i64, i64),

@@ -200,6 +200,7 @@ async fn who_is_looked_for_because_of_a_late_removal_and_refused_stays_asked_for
     assert_eq!(keys(&turn.work.adds), [ann.key]);
     let refused = GroupLearned {
         refused: vec![(ann.key, "is a member already".into())],
+        contradicted: vec![ann.key],
         ..GroupLearned::default()
     };
     let end = scene
