@@ -175,6 +175,7 @@ pub trait Working: Send + Sync {
         key: GroupKey,
         user: UserKey,
         has: String,
+        actor: Actor,
     ) -> Result<(), StoreError>;
     /// Those of whom [`Self::may_end`] said that they are too many are ended, as an
     /// operator says so, and counted; likewise whoever is told to have something by

@@ -12,7 +12,7 @@ const ENVELOPES: [&str; 6] = ["status", "meta", "result", "response", "header", 
 /// True where it was done.
 const YES: [&str; 5] = ["success", "ok", "issuccess", "succeeded", "successful"];
 /// Something where it was not.
-const NO: [&str; 7] = [
+const NO: [&str; 11] = [
     "error",
     "errors",
     "iserror",
@@ -20,6 +20,10 @@ const NO: [&str; 7] = [
     "haserrors",
     "isfailure",
     "failure",
+    "errormessage",
+    "errordescription",
+    "exception",
+    "fault",
 ];
 const NUMBERED: [&str; 3] = ["errcode", "errno", "errorcode"];
 const STATUS: [&str; 5] = ["status", "statuscode", "httpstatus", "httpcode", "result"];
@@ -55,13 +59,18 @@ const REFUSALS: [&str; 6] = [
     "notauthori",
 ];
 /// Of whom it was not done.
-const LEFT: [&str; 6] = [
+const LEFT: [&str; 11] = [
     "failed",
     "failures",
     "rejected",
     "notfound",
     "unprocessed",
     "invalid",
+    "failedmembers",
+    "failedusers",
+    "invalidmembers",
+    "notadded",
+    "notremoved",
 ];
 /// How deep an answer to a change of members is looked into.
 const DEEP: usize = 5;
@@ -143,7 +152,8 @@ fn says_no(object: &Map<String, Value>, members: bool) -> bool {
         words.iter().any(|it| word.starts_with(it))
     };
     let is_failed = |value: &Value| is_status(value) || begins(value, &FAILED);
-    let waits = |value: &Value| members && begins(value, &["pending", "denied", "refused"]);
+    let waits =
+        |value: &Value| members && begins(value, &["pending", "denied", "refused", "partial"]);
     let says = || values(&of, &SAYS).any(|it| it.as_str().is_some_and(|it| !it.is_empty()));
     let is_coded = |value: &Value| {
         let number = number_of(value).is_some_and(|code| (40_000..60_000).contains(&code));

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     plan::state::{ConnectionKey, Existence, Principal, UserKey},
-    store::{Addresses, Lane, LeftOver, ShownAccount, StoreError, StoredUser, Twins},
+    store::{Addresses, Lane, LeftOver, Millis, ShownAccount, StoreError, StoredUser, Twins},
 };
 
 use super::{
@@ -277,6 +277,21 @@ pub(super) fn forget(db: &Connection, connection: i64, ended: &Principal) -> Res
         delete.execute(params![connection, ended.account, id])?;
     }
     Ok(())
+}
+
+/// An account by another address is asked for from now on.
+pub(super) fn note_moved(db: &Connection, user: i64, at: Millis) -> Result<()> {
+    db.prepare_cached("UPDATE users SET addressed = ?2 WHERE key = ?1")?
+        .execute([user, at])?;
+    Ok(())
+}
+
+/// Since when the account of a user is asked for by its address.
+pub(super) fn asked_since(db: &Connection, user: &User) -> Result<Millis> {
+    let moved: Option<Millis> = db
+        .prepare_cached("SELECT addressed FROM users WHERE key = ?1")?
+        .query_row([user.key], |row| row.get(0))?;
+    Ok(moved.unwrap_or(user.created))
 }
 
 /// Another address is said of a user than the account has.

@@ -231,7 +231,8 @@ pub(super) fn is_asked_for_higher(db: &Connection, group: &Group, user: i64) -> 
 /// Whether somebody asked for a user in a group that stands behind this one, and the
 /// call that makes that so is yet to come, or came after a reading: what was read is
 /// what the application has given by itself or somebody before that was asked for, and
-/// no wish. Who is to have no access loses whatever is found.
+/// no wish, unless that had been there before. Who is to have no access loses whatever
+/// is found.
 pub(super) fn is_asked_for_since(
     db: &Connection,
     group: &Group,
@@ -247,7 +248,7 @@ pub(super) fn is_asked_for_since(
              JOIN users u ON u.key = m.user_key AND u.wants = 1
              WHERE m.user_key = ?1 AND m.managed = 1 AND g.connection = ?2 AND g.family = ?3
                AND g.rank > ?4 AND g.tombstone IS NULL
-               AND (m.desired = 1 AND m.observed <> 1 OR g.turned > ?5)",
+               AND (m.desired = 1 AND m.observed <> 1 AND m.stood = 0 OR g.turned > ?5)",
         )?
         .exists(params![
             user,
@@ -279,10 +280,11 @@ pub(super) fn learn(db: &Connection, group: &mut Group, found: Option<Family>) -
     look_again_at(db, group.key)
 }
 
-/// Whom a group has of those that are asked for in it is not known any more.
+/// Whom a group has of those that are asked for in it is not known any more; that they
+/// had been there is.
 pub(super) fn look_again_at(db: &Connection, group: i64) -> Result<()> {
     db.prepare_cached(
-        "UPDATE memberships SET observed = 2
+        "UPDATE memberships SET observed = 2, stood = 1
          WHERE group_key = ?1 AND desired = 1 AND observed = 1 AND managed = 1",
     )?
     .execute([group])?;

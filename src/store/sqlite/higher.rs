@@ -78,10 +78,21 @@ pub(super) fn judge(
 }
 
 /// See [`crate::store::Store::higher_stays`].
-pub(super) fn stays(db: &Connection, (group, user): (i64, i64), has: &str) -> Result<()> {
-    let own = groups::by_key(db, group)?;
-    let above = own.map(|own| above(db, &own, has)).transpose()?.flatten();
-    above.map_or(Ok(()), |above| removals::take_back(db, above.key, user))
+pub(super) fn stays(
+    db: &Connection,
+    (group, user): (i64, i64),
+    has: &str,
+    actor: &Actor,
+) -> Result<()> {
+    let (own, who) = (groups::by_key(db, group)?, users::by_key(db, user)?);
+    let (Some(own), Some(who)) = (own, who) else {
+        return Ok(());
+    };
+    let Some(above) = above(db, &own, has)? else {
+        return Ok(());
+    };
+    removals::take_back(db, above.key, user)?;
+    record(db, "keep_higher", (&above, &own), &who, actor)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,18 +107,34 @@ enum Asked {
 
 /// How the pair that is sent is asked for; `None` if it is not, any more.
 fn asked(db: &Connection, (group, user): (i64, i64)) -> Result<Option<Asked>> {
-    let pair = db
+    let pair: Option<(i64, i64)> = db
         .prepare_cached(
             "SELECT coalesce(before, observed), stood FROM memberships
              WHERE group_key = ?1 AND user_key = ?2 AND desired = 1 AND managed = 1",
         )?
         .query_row([group, user], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    Ok(pair.map(|pair: (i64, i64)| match pair {
+    let Some(pair) = pair else { return Ok(None) };
+    Ok(Some(match pair {
         (1, _) | (_, 1) => Asked::Before,
+        _ if had_another(db, (group, user))? => Asked::Before,
         (0, _) => Asked::Now,
         _ => Asked::Again,
     }))
+}
+
+/// Whether the user was known to have another group of the family, asked for or found: what
+/// is shown was given since that.
+fn had_another(db: &Connection, (group, user): (i64, i64)) -> Result<bool> {
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM groups o JOIN groups g ON g.connection = o.connection
+                 AND g.family = o.family AND g.key <> o.key AND g.tombstone IS NULL
+             JOIN memberships m ON m.group_key = g.key AND m.user_key = ?2
+             WHERE o.key = ?1 AND m.desired = 1
+               AND (coalesce(m.before, m.observed) = 1 OR m.stood = 1)",
+        )?
+        .exists([group, user])?)
 }
 
 fn above(db: &Connection, own: &Group, has: &str) -> Result<Option<Group>> {

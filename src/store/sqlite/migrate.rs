@@ -53,6 +53,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../migrations/0041_ended_elsewhere.sql"),
     include_str!("../migrations/0042_linked.sql"),
     include_str!("../migrations/0043_left_at.sql"),
+    include_str!("../migrations/0044_addressed.sql"),
 ];
 
 /// Marks the file as ours ("drwb").

@@ -108,6 +108,23 @@ pub(super) fn note(
     Ok(())
 }
 
+/// The end of a membership is refused with its user's; a removal of its own that was
+/// refused before is as old as it was.
+pub(super) fn note_end(
+    db: &Connection,
+    (group, user): (i64, i64),
+    reason: &str,
+    at: Millis,
+) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO refusals (group_key, user_key, wanted, at, reason) VALUES (?1, ?2, 0, ?3, ?4)
+         ON CONFLICT DO UPDATE SET wanted = 0, reason = excluded.reason,
+             at = iif(wanted = 0, at, excluded.at)",
+    )?
+    .execute(params![group, user, at, reason])?;
+    Ok(())
+}
+
 /// The pair is asked for again, one way or the other.
 pub(super) fn forget(db: &Connection, group: i64, user: i64) -> Result<()> {
     db.prepare_cached("DELETE FROM refusals WHERE group_key = ?1 AND user_key = ?2")?

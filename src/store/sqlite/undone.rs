@@ -156,7 +156,7 @@ fn keep(
     reason: &str,
     at: Millis,
 ) -> Result<()> {
-    refusals::note(db, (group, user), false, reason, at)?;
+    refusals::note_end(db, (group, user), reason, at)?;
     if pair.deleted && !pair.again {
         // Nobody is left who would ask for it again: once more, later. A 2 in
         // `doubted` says that this was done.

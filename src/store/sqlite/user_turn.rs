@@ -125,11 +125,12 @@ pub(super) fn prepare(db: &Connection, key: UserKey) -> Result<Option<(User, Use
         deleted: user.tombstone.is_some(),
         memberships: withdrawal::groups_of(db, &user)?,
     };
+    let asked_since = addresses::asked_since(db, &user)?;
     let is_had_again = user.unsure > 0 && given_back::was_ended(db, user.key)?;
     let turn = UserTurn {
         work,
         version: user.version.cast_unsigned(),
-        since: (!is_had_again).then_some(user.created),
+        since: (!is_had_again).then_some(asked_since),
         // Of that the lanes know.
         listed: None,
         withdrawn: withdrawal::outcome(db, &user)?,

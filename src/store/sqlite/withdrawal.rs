@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     plan::state::{Existence, GroupKey, UserKey},
     scim::resource::ResourceId,
-    store::{Delay, KEPT, Lane, Withdrawn},
+    store::{Delay, KEPT, Lane, Millis, Withdrawn},
 };
 
 use super::{
@@ -302,7 +302,8 @@ pub(super) fn doubt(db: &Connection, group: i64, user: i64) -> Result<bool> {
 }
 
 /// Who returns may not be where the end of it was refused: that may have been needless.
-pub(super) fn reopen_refused(db: &Connection, user: i64) -> Result<()> {
+/// Nobody asks for what was refused since their last change any more.
+pub(super) fn reopen_refused(db: &Connection, user: i64, changed: Millis) -> Result<()> {
     db.prepare_cached(
         "UPDATE memberships SET observed = 2, before = NULL, sent = NULL, stood = 0
          WHERE user_key = ?1 AND desired = 1 AND observed = 1 AND managed = 1
@@ -310,6 +311,8 @@ pub(super) fn reopen_refused(db: &Connection, user: i64) -> Result<()> {
                AND r.user_key = ?1 AND r.wanted = 0)",
     )?
     .execute([user])?;
+    db.prepare_cached("DELETE FROM refusals WHERE user_key = ?1 AND wanted = 0 AND at >= ?2")?
+        .execute([user, changed])?;
     Ok(())
 }
 

@@ -371,8 +371,9 @@ impl Working for Sqlite {
         key: GroupKey,
         user: UserKey,
         has: String,
+        actor: Actor,
     ) -> Result<(), StoreError> {
-        let stays = move |db: &Connection| higher::stays(db, (key.0, user.0), &has);
+        let stays = move |db: &Connection| higher::stays(db, (key.0, user.0), &has, &actor);
         Ok(self.writer.write(stays).await?)
     }
 

@@ -249,8 +249,9 @@ impl Counts for SinceSeq<'_> {
     }
 
     async fn higher_stays(&self, user: UserKey, has: &str) -> Result<(), StoreError> {
+        let by = brink::actor(&self.lanes.0.guard);
         self.store
-            .higher_stays(self.key, user, has.to_owned())
+            .higher_stays(self.key, user, has.to_owned(), by)
             .await
     }
 

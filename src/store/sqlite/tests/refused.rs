@@ -145,6 +145,35 @@ async fn a_refused_deactivation_is_told_with_its_reason_and_a_refused_creation_i
     assert_eq!(again, [Lane::User(ann.key)]);
 }
 
+/// What was made by that address before is somebody else's.
+#[tokio::test]
+async fn an_account_by_another_address_is_asked_for_from_when_that_is_said() {
+    let scene = Scene::new().await;
+    let ann = scene.user("ann").await;
+    scene.store.begin_user_turn(ann.key).await.unwrap().unwrap();
+    let refused = UserLearned {
+        refused: Some("no such domain".into()),
+        settled: true,
+        ..UserLearned::default()
+    };
+    let end = scene.store.end_user_turn(ann.key, refused, 2_000);
+    end.await.unwrap();
+    let decide = |stored: &crate::store::StoredUser| {
+        assert!(!stored.linked && !stored.asked_for);
+        let mut row = stored.row.clone();
+        row.account_key = Some("anna@example.com".into());
+        Ok(Some(row))
+    };
+    let (id, by) = (ann.resource.id, at(60_000));
+    let moved = scene
+        .store
+        .change_user(scene.c, id, always(), Box::new(decide), by);
+    moved.await.unwrap();
+    let turn = scene.store.begin_user_turn(ann.key).await.unwrap().unwrap();
+    assert_eq!(turn.work.principal.account, "anna@example.com");
+    assert_eq!(turn.since, Some(60_000));
+}
+
 #[tokio::test]
 async fn the_oldest_of_what_takes_access_away_is_told_and_nothing_else() {
     let scene = Scene::new().await;

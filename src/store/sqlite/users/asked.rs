@@ -59,7 +59,7 @@ pub(in super::super) fn change(
 ) -> Result<UserWritten> {
     let mut user = live(db, connection, id)?.ok_or(WriteError::Missing)?;
     check(when, user.version)?;
-    let before = user.row()?;
+    let (before, changed) = (user.row()?, user.modified);
     let mut stored = user.stored()?;
     stored.asked_for |= late::is_doubted_account(db, user.key)?;
     let mut otherwise = false;
@@ -129,6 +129,7 @@ pub(in super::super) fn change(
     put(db, &mut user, &next, actor.at)?;
     let moved = user.account_key != before.account_key;
     if moved {
+        addresses::note_moved(db, user.key, actor.at)?;
         if leaving::inherit(db, &mut user)? {
             save(db, &user)?;
         }
@@ -159,7 +160,7 @@ pub(in super::super) fn change(
     approved::user_is_asked_for(db, &user, actor)?;
     let returns = was_withdrawn && user.account.active;
     if returns {
-        withdrawal::reopen_refused(db, user.key)?;
+        withdrawal::reopen_refused(db, user.key, changed)?;
     }
     let mut groups = Vec::new();
     if before.account.active && !user.account.active || returns {

@@ -174,6 +174,9 @@ fn a_list_of_all_beside_words_of_a_failure_is_unclear() {
         json!({ "message": "Failed to add 1 of 2 members", "result": { "added": both } }),
         json!({ "errors": [{ "id": "b" }], "result": { "added": both } }),
         json!({ "failed": ["b"], "result": { "added": both } }),
+        json!({ "status": "PARTIAL_SUCCESS", "result": { "added": both } }),
+        json!({ "error_message": "one was not added", "result": { "added": both } }),
+        json!({ "result": { "added": both, "notAdded": ["b"] } }),
         json!({ "result": { "added": both, "failed": ["b"] } }),
         json!({ "result": { "added": [
             "ann@example.com", { "email": "bob@example.com", "status": "failed" }

@@ -105,7 +105,7 @@ async fn the_guard_counts_it_as_a_removal_and_whoever_keeps_it_took_nothing() {
         "where 1 went in the last hour; at most 1 of 1 may go in that time (group_removals)",
     );
     let (store, has) = (&roles.scene.store, || "admin".to_owned());
-    let stays = store.higher_stays(roles.viewer, ann.key, has());
+    let stays = store.higher_stays(roles.viewer, ann.key, has(), by());
     stays.await.unwrap();
     assert_eq!(judged(&roles, bob, by()).await, Higher::GivesWay);
     refused(judged(&roles, ann, by()).await, "(group_removals)");
@@ -177,6 +177,74 @@ async fn what_was_given_since_what_is_asked_for_was_known_to_be_there_stays_and_
         .unwrap();
     assert_eq!(judged(&roles, ann, actor()).await, Higher::Stays);
     assert_eq!(members(&roles, roles.admin).await, [ann.key]);
+}
+
+/// Whoever changes the order asks for nothing.
+#[tokio::test]
+async fn a_change_of_the_order_makes_nobody_s_wish_of_before_one_of_now() {
+    let (roles, users) = Roles::new(&[], &[]).await;
+    for user in &users {
+        roles.set(roles.viewer, user, true).await;
+    }
+    let (store, c) = (&roles.scene.store, roles.scene.c);
+    roles.confirm(roles.viewer).await;
+    let shown = vec![found("admin", 0, &["ann"]), found("viewer", 5, &[])];
+    let mark = store.import_mark(i64::MAX).await.unwrap();
+    let import = store.import(c, mark, Vec::new(), shown, None, actor());
+    assert_eq!(import.await.unwrap().members_new, 1, "a role given by hand");
+    assert_eq!(members(&roles, roles.admin).await, [users[0].key]);
+    assert!(
+        roles.turn(roles.viewer).await.is_some(),
+        "all is said again"
+    );
+    for user in &users {
+        assert_eq!(judged(&roles, user, actor()).await, Higher::Stays);
+    }
+    let both = [users[0].key, users[1].key];
+    assert_eq!(members(&roles, roles.admin).await, both);
+}
+
+#[tokio::test]
+async fn what_was_given_since_something_else_of_the_family_was_there_stays_and_is_found() {
+    let (roles, users) = Roles::new(&[], &[]).await;
+    for user in &users {
+        roles.set(roles.viewer, user, true).await;
+    }
+    let (store, c) = (&roles.scene.store, roles.scene.c);
+    roles.confirm(roles.viewer).await;
+    let shown = ["admin", "viewer", "guest"].into_iter().zip(0..);
+    let shown = shown.map(|(name, rank)| found(name, rank, &[]));
+    let mark = store.import_mark(i64::MAX).await.unwrap();
+    let import = store.import(c, mark, Vec::new(), shown.collect(), None, actor());
+    import.await.unwrap();
+    let groups = store.reconcilable(c, GroupKey(0), 9).await.unwrap();
+    let guest = groups.iter().find(|it| it.name == "guest").unwrap().group;
+    roles.set(guest, &users[0], true).await;
+    assert!(roles.turn(guest).await.is_some());
+    let higher = store.higher(guest, users[0].key, "admin".to_owned(), actor());
+    assert_eq!(higher.await, Ok(Higher::Stays));
+    assert_eq!(members(&roles, roles.admin).await, [users[0].key]);
+}
+
+#[tokio::test]
+async fn what_was_given_since_an_import_found_less_stays_and_is_found() {
+    let (roles, users) = Roles::new(&[], &["ann"]).await;
+    let (store, c) = (&roles.scene.store, roles.scene.c);
+    let shown = vec![
+        found("admin", 0, &[]),
+        found("viewer", 1, &["ann"]),
+        found("guest", 2, &[]),
+    ];
+    let mark = store.import_mark(i64::MAX).await.unwrap();
+    let import = store.import(c, mark, Vec::new(), shown, None, actor());
+    import.await.unwrap();
+    let groups = store.reconcilable(c, GroupKey(0), 9).await.unwrap();
+    let guest = groups.iter().find(|it| it.name == "guest").unwrap().group;
+    roles.set(guest, &users[0], true).await;
+    assert!(roles.turn(guest).await.is_some());
+    let higher = store.higher(guest, users[0].key, "admin".to_owned(), actor());
+    assert_eq!(higher.await, Ok(Higher::Stays));
+    assert_eq!(members(&roles, roles.admin).await, [users[0].key]);
 }
 
 #[tokio::test]

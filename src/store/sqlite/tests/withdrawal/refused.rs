@@ -1,6 +1,8 @@
 //! Removals that are refused of who is to have nothing.
 
 use super::*;
+
+use super::super::guards::at;
 use crate::store::KEPT;
 
 #[tokio::test]
@@ -41,6 +43,24 @@ async fn a_refused_removal_is_a_refused_end_that_is_kept_and_tried_again() {
     scene.end(&turn, absent(ann.key)).await;
     assert_eq!(scene.how_it_ended(ann.key).await, Withdrawn::Whole);
     assert_eq!(scene.store.refusals(scene.c, 10).await.unwrap(), []);
+}
+
+/// It may have been needless.
+#[tokio::test]
+async fn who_returns_is_asked_for_where_the_removal_was_refused_and_that_is_told_no_more() {
+    let scene = Scene::new().await;
+    let ann = scene.member("ann").await;
+    let dev = scene.settled_group("dev", &[ann.resource.id]).await;
+    scene.set_active(&ann, "ann", false).await;
+    scene.withdraw(ann.key).await;
+    let turn = scene.begin(dev.key).await;
+    scene.end(&turn, refuse(ann.key)).await;
+    scene.how_it_ended(ann.key).await;
+    assert_eq!(scene.store.refusals(scene.c, 10).await.unwrap().len(), 1);
+    scene.set_active(&ann, "ann", true).await;
+    assert_eq!(scene.store.refusals(scene.c, 10).await.unwrap(), []);
+    let turn = scene.begin(dev.key).await;
+    assert_eq!(names(&turn.work.adds), [ann.key]);
 }
 
 #[tokio::test]
@@ -308,7 +328,7 @@ async fn what_is_tried_once_more_with_the_end_of_a_user_is_pending_and_not_refus
     assert_eq!(states().await, (1, 0));
     refuse().await;
     assert_eq!(states().await, (0, 1), "put back, and told");
-    scene.set_active(&ann, "ann", false).await;
+    scene.deactivate(ann.resource.id, at(5_000)).await.unwrap();
     scene.withdraw(ann.key).await;
     assert_eq!(states().await, (1, 0), "on its way out once more");
     refuse().await;
