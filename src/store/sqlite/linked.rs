@@ -258,6 +258,13 @@ fn make_members(
         {
             added += 1;
             met += 1;
+            if outdated {
+                // Enough to take them out, and not to believe that they are there.
+                db.prepare_cached(
+                    "UPDATE memberships SET missing = 1 WHERE group_key = ?1 AND user_key = ?2",
+                )?
+                .execute([key, person.key])?;
+            }
             if leaves {
                 // This was the look.
                 db.prepare_cached(

@@ -48,6 +48,9 @@ const AGAIN: &str =
     "UPDATE memberships SET seq = ?3, missing = 0 WHERE group_key = ?1 AND user_key = ?2";
 const OPEN: &str = "UPDATE memberships SET observed = 2, missing = 0
      WHERE group_key = ?1 AND user_key = ?2";
+/// Of who may not be there, whether or not the removal was handed out that is taken back.
+const UNSURE: &str = "UPDATE memberships SET observed = 2, before = 2, missing = 0
+     WHERE group_key = ?1 AND user_key = ?2";
 const DOUBT: &str = "UPDATE memberships SET desired = 0, observed = 2, managed = 1, seq = ?3,
          doubted = 0, withheld = 0, reread = 0, found = 0
      WHERE group_key = ?1 AND user_key = ?2";
@@ -55,9 +58,9 @@ const WORKABLE: &str = "SELECT account_key IS NOT NULL AND (wants OR NOT ?2), di
      FROM users WHERE key = ?1";
 /// For showing what a change costs.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 13] = [
-    MEMBERS, LEAVING, MISSING, RESOLVE, PAIR, INSERT, ADOPT, DELETE, CHANGE, AGAIN, OPEN, DOUBT,
-    WORKABLE,
+pub(super) const STATEMENTS: [&str; 14] = [
+    MEMBERS, LEAVING, MISSING, RESOLVE, PAIR, INSERT, ADOPT, DELETE, CHANGE, AGAIN, OPEN, UNSURE,
+    DOUBT, WORKABLE,
 ];
 
 /// The pairs a request named, with what becomes of them.
@@ -103,7 +106,8 @@ struct Was {
     managed: bool,
     /// Taken away as what was only found: see `unasked`.
     found: bool,
-    /// Told as missing, and left so: see `reconcile`.
+    /// Told as missing, and left so: see `reconcile`. Or shown by an outdated reading
+    /// alone: see `linked`.
     missing: bool,
 }
 
@@ -580,6 +584,11 @@ fn write_pair(
     }
     db.prepare_cached(CHANGE)?
         .execute(params![group, user, pair.desired, seq])?;
+    if pair.desired && was.missing && was.observed != 0 {
+        // A removal that is taken back before it is sent does not put anybody there.
+        db.prepare_cached(UNSURE)?.execute([group, user])?;
+        return Ok(true);
+    }
     Ok(was.observed != i64::from(pair.desired))
 }
 

@@ -37,6 +37,7 @@ mod guards;
 mod imports;
 mod judged;
 mod late;
+mod linked;
 mod lists;
 mod memberships;
 mod mirror;

@@ -180,6 +180,22 @@ async fn who_is_missed_by_a_reading_and_refused_stays_asked_for_and_is_told() {
     assert_eq!(scene.members(&group).await, both[..1]);
 }
 
+#[tokio::test]
+async fn who_is_told_as_missing_is_put_there_again_also_where_a_removal_is_taken_back() {
+    for handed_out in [false, true] {
+        let scene = Scene::new().await;
+        let ann = scene.member("ann").await;
+        let anns = [ann.resource.id];
+        let group = scene.settled_group("dev", &anns).await;
+        let noted = scene.store.note_missing(group.key, vec![ann.key]);
+        noted.await.unwrap();
+        scene.change(&group, remove(&anns)).await.unwrap();
+        scene.taken_back(&group, &ann, handed_out).await;
+        let turn = scene.next(&group).await;
+        assert_eq!(keys(&turn.work.adds), [ann.key], "{handed_out}");
+    }
+}
+
 /// It may land after the answer to what put them there again.
 #[tokio::test]
 async fn who_is_looked_for_because_of_a_late_removal_and_refused_stays_asked_for() {
