@@ -138,7 +138,8 @@ fn go_by(db: &Connection, group: &Group, (from, to): (&str, &str)) -> Result<()>
     db.prepare_cached("UPDATE groups SET offered = 1, left_out = NULL WHERE key = ?1")?
         .execute([group.key])?;
     db.prepare_cached(
-        "UPDATE memberships SET observed = 2, before = NULL, sent = NULL, stood = 0
+        "UPDATE memberships SET observed = 2, before = NULL, sent = NULL,
+             stood = iif(observed = 1 AND desired = 1, 1, 0)
          WHERE group_key = ?1 AND observed <> 0 AND (managed = 1 OR desired = 0)",
     )?
     .execute([group.key])?;

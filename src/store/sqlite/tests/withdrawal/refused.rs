@@ -1,8 +1,6 @@
 //! Removals that are refused of who is to have nothing.
 
-use super::*;
-
-use super::super::guards::at;
+use super::{super::guards::at, *};
 use crate::store::KEPT;
 
 #[tokio::test]
