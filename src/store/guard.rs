@@ -170,6 +170,9 @@ pub struct Watched {
     pub withdrawn: Vec<UserKey>,
     /// It was written so lately that a look may not show it yet.
     pub lately: bool,
+    /// Who is about to lose access may be in it by a call that got no answer, and by
+    /// nothing else.
+    pub doubted: bool,
 }
 
 impl Watched {

@@ -191,6 +191,9 @@ impl Verdict {
                 Self::TooFew
             };
         }
+        if watched.doubted {
+            return Self::Enough;
+        }
         if listed.is_empty() {
             return Self::Unclear(Pause::BackOff, "nobody is shown");
         }

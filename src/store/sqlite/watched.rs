@@ -82,6 +82,7 @@ pub(super) fn of_lane(
             leaving,
             withdrawn,
             lately: was_turned(db, key, mark)?,
+            doubted: leaver != NOBODY && is_doubted(db, key, leaver)?,
         });
     }
     Ok(watched)
@@ -132,11 +133,15 @@ fn least(guard: &Guard, group: &Group) -> Result<Option<(Rail, usize)>> {
     Ok(least.map(|least| (rail(least), usize::MAX)))
 }
 
+/// Also those of which nothing is remembered but a call that got no answer and may have
+/// put the user there.
 fn groups_of(db: &Connection, user: i64) -> Result<Vec<i64>> {
     let mut select = db.prepare_cached(
-        "SELECT m.group_key FROM memberships m JOIN groups g ON g.key = m.group_key
-         WHERE m.user_key = ?1 AND m.observed <> 0 AND g.tombstone IS NULL
-           AND g.existence <> 0 AND g.read_only IS NULL",
+        "SELECT g.key FROM groups g
+         WHERE g.key IN (
+             SELECT group_key FROM memberships WHERE user_key = ?1 AND observed <> 0
+             UNION SELECT group_key FROM doubts WHERE user_key = ?1 AND sent <> 0)
+           AND g.tombstone IS NULL AND g.existence <> 0 AND g.read_only IS NULL",
     )?;
     let keys = select.query_map([user], |row| row.get(0))?;
     Ok(keys.collect::<rusqlite::Result<_>>()?)
@@ -209,6 +214,17 @@ fn with_access(db: &Connection, going: &[UserKey]) -> Result<Losing> {
         }
     }
     Ok(losing)
+}
+
+/// Whether nothing but such a call speaks for a membership.
+fn is_doubted(db: &Connection, group: i64, user: i64) -> Result<bool> {
+    let known = db
+        .prepare_cached(
+            "SELECT 1 FROM memberships
+             WHERE group_key = ?1 AND user_key = ?2 AND observed <> 0 AND doubted <> 1",
+        )?
+        .exists([group, user])?;
+    Ok(!known)
 }
 
 /// Whether something was sent or learned of it after that row of the audit.

@@ -376,3 +376,38 @@ async fn a_group_is_near_its_least_until_twice_as_many_and_more_are_believed_to_
     let watched = scene.look_at(adm.key, &keys[..2], by(2)).await.unwrap();
     assert!(watched.is_near(), "it is just twice as many");
 }
+
+#[tokio::test]
+async fn who_may_be_in_a_group_by_a_call_without_an_answer_is_looked_for_in_it() {
+    let scene = Scene::new().await;
+    let (ann, ben) = (scene.member("ann").await, scene.member("ben").await);
+    let adm = scene.settled_group("adm", &[ben.resource.id]).await;
+    let doubted = async |user: &UserWritten| {
+        let by = protecting(&[], &["adm"], &[]);
+        let look = scene.look(Lane::User(user.key), &[], by).await;
+        let all: Vec<bool> = look.iter().map(|it| it.doubted).collect();
+        all
+    };
+    scene.change(&adm, add(&[ann.resource.id])).await.unwrap();
+    let call = |turn: &crate::store::GroupTurn| Operation::AddMembers {
+        group: turn.work.name.clone(),
+        members: turn.work.adds.clone(),
+    };
+    scene.unanswered(&adm, call).await;
+    let turn = scene.next(&adm).await;
+    let refused = GroupLearned {
+        refused: vec![(ann.key, "no".into())],
+        ..GroupLearned::default()
+    };
+    let store = &scene.store;
+    let end = store.end_group_turn(adm.key, turn.seq, refused, 3_000);
+    end.await.unwrap();
+    assert_eq!(scene.members(&adm).await, [ben.resource.id]);
+    assert_eq!(doubted(&ann).await, [true], "nobody remembers them in it");
+    assert_eq!(doubted(&ben).await, [false]);
+    // Nor is it known when that is taken away again.
+    assert_eq!(scene.recheck(LATER).await, [Lane::Group(adm.key)]);
+    assert_eq!(doubted(&ann).await, [true]);
+    scene.confirm_group(&adm).await;
+    assert_eq!(doubted(&ann).await, Vec::<bool>::new());
+}

@@ -245,3 +245,25 @@ async fn who_is_the_last_one_of_one_group_keeps_all_whatever_another_one_shows()
     assert!(kept.learned.refused.is_some());
     assert_eq!((kept.keeps, kept.pause), (vec![], Pause::None));
 }
+
+#[tokio::test]
+async fn who_may_only_be_in_a_group_by_a_lost_answer_keeps_access_if_a_look_shows_them() {
+    let scene = scene(protecting(1), scripted(all_done), 2).await;
+    let turn = scene.end_of(0).await;
+    let lane = Lane::User(scene.users[0].key);
+    let mut all = scene.lanes.watched(lane, Vec::new()).await.unwrap();
+    let mut watched = all.pop().unwrap();
+    let who = std::slice::from_ref(&turn.work.principal);
+    let look = async |watched: &Watched, shown: &[usize]| {
+        scene.shows(shown);
+        scene.lanes.look(watched, who, false).await
+    };
+    assert!(!watched.doubted);
+    let unclear = |verdict| matches!(verdict, Verdict::Unclear(..));
+    assert!(unclear(look(&watched, &[]).await));
+    watched.doubted = true;
+    assert!(matches!(look(&watched, &[]).await, Verdict::Enough));
+    assert!(matches!(look(&watched, &[0]).await, Verdict::TooFew));
+    watched.lately = true;
+    assert!(unclear(look(&watched, &[]).await), "it may be shown later");
+}
