@@ -103,8 +103,9 @@ pub trait Linked: Send + Sync {
     ) -> Result<Option<Unsure>, StoreError>;
     /// Makes members of those users who are shown in a group; who must have nothing is
     /// taken out again. A group that was written since what the reading shows tells only
-    /// of them and of who is taken out by the request that it is for: of whoever else
-    /// it shows it stays unknown. Returns the lanes that have work because of it.
+    /// of them and of who is taken out by the request that it is for, but not of whom
+    /// it may show from before a removal here: of whoever else it shows it stays
+    /// unknown. Returns the lanes that have work because of it.
     async fn learn_linked(
         &self,
         c: ConnectionKey,

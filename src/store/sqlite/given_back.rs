@@ -91,6 +91,26 @@ pub(super) fn taken_out(
         .collect())
 }
 
+/// Of users who are shown in a group, those whose membership was taken away here after
+/// that row of the audit, whatever was asked for since.
+pub(super) fn taken_since(
+    db: &Connection,
+    (connection, group): (i64, i64),
+    users: &[Newcomer],
+    since: i64,
+) -> Result<HashSet<i64>> {
+    let mut people = People::default();
+    for (place, (key, id)) in users.iter().enumerate() {
+        people.know(db, connection, (*key, ResourceId::from_bytes(*id)), place)?;
+    }
+    let mut taken = said::taken_since(db, group, since, &people.places)?;
+    people.read_left(db, group)?;
+    let left = people.last.into_iter().filter(|it| it.1.number > since);
+    taken.extend(left.map(|(place, _)| place));
+    let keys = taken.into_iter().filter_map(|place| users.get(place));
+    Ok(keys.map(|user| user.0).collect())
+}
+
 impl People {
     fn know(
         &mut self,

@@ -218,6 +218,10 @@ fn make_members(
     };
     // Perhaps it shows who was in it before, or in the one before it of that name.
     let outdated = import::was_turned(db, key, import)?;
+    let taken_lately = match outdated {
+        true => taken_lately(db, &group, who, import)?,
+        false => HashSet::new(),
+    };
     let (mut added, mut met) = (0, 0);
     for person in who {
         // It may have been written, or have left, since it was read.
@@ -233,7 +237,10 @@ fn make_members(
         }
         let leaves = !user.account.active && user.withdrawn != Withdrawal::No;
         let loses = leaves || deleted || taken.has(ResourceId::from_bytes(person.id));
-        if outdated && !loses {
+        // Nor is anybody a member again whom it shows from before a removal of ours,
+        // should the request that takes them out not be carried out.
+        let may_stay = !leaves && !deleted && taken_lately.contains(&person.key);
+        if outdated && (!loses || may_stay) {
             note(db, person.key)?;
             continue;
         }
@@ -282,6 +289,32 @@ fn make_members(
         groups::save(db, &group)?;
     }
     Ok(())
+}
+
+/// Those of whom is known why they are shown in a group that they are no members of: they
+/// were taken out of it since, or were in another one that was deleted since.
+fn taken_lately(
+    db: &Connection,
+    group: &groups::Group,
+    who: &[Person],
+    import: &Import,
+) -> Result<HashSet<i64>> {
+    let was_another = db
+        .prepare_cached(
+            "SELECT 1 FROM groups WHERE connection = ?1 AND upstream_name = ?2
+               AND tombstone IS NOT NULL AND key <> ?3 AND turned > ?4",
+        )?
+        .exists(params![
+            group.connection,
+            group.upstream_name,
+            group.key,
+            import.since
+        ])?;
+    if was_another {
+        return Ok(who.iter().map(|person| person.key).collect());
+    }
+    let users: Vec<Newcomer> = who.iter().map(|person| (person.key, person.id)).collect();
+    given_back::taken_since(db, (group.connection, group.key), &users, import.since)
 }
 
 /// What the reading has shown of leavers is taken away; of whom it tells, it is known now

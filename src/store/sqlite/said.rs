@@ -2,7 +2,7 @@
 //! tells every change there ever was. What has been read of it is kept, so that what is
 //! read again is only what came since, however long the history is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Deserialize;
@@ -69,6 +69,23 @@ pub(super) fn last(
     since(db, group, kept_upto(db, group)?, |last, ids| {
         let ours = ids.iter().filter_map(|id| places.get(id));
         found.extend(ours.map(|place| (*place, last)));
+        Ok(true)
+    })?;
+    Ok(found)
+}
+
+/// The places of those who were taken out after that row of the audit.
+pub(super) fn taken_since(
+    db: &Connection,
+    group: i64,
+    number: i64,
+    places: &HashMap<String, usize>,
+) -> Result<HashSet<usize>> {
+    let mut found = HashSet::new();
+    since(db, group, number, |last, ids| {
+        if last.ended.is_some() {
+            found.extend(ids.iter().filter_map(|id| places.get(id)));
+        }
         Ok(true)
     })?;
     Ok(found)

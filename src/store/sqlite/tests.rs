@@ -42,6 +42,7 @@ mod lists;
 mod memberships;
 mod mirror;
 mod naming;
+mod outdated;
 mod owners;
 mod protected;
 mod raised;
