@@ -368,7 +368,9 @@ const FOUND_KEEPING: [u64; 19] = [
 ];
 
 const FOUND_WITH_ROLES: [u64; 8] = [125, 297, 319, 357, 781, 909, 1999, 80734];
-const FOUND_WITH_OPERATORS: [u64; 5] = [246, 60012, 60351, 60455, 80610];
+const FOUND_WITH_OPERATORS: [u64; 9] = [
+    246, 60012, 60351, 60455, 80610, 101390, 101395, 101487, 101508,
+];
 
 /// Which worlds are run, as the environment has it.
 fn seeds(found: &[u64]) -> Vec<u64> {

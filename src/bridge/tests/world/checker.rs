@@ -34,6 +34,11 @@ pub(super) struct Evidence {
     pub(super) told_whole: u64,
     /// Groups that the status tells as refused when they were to be made.
     pub(super) not_made: BTreeSet<String>,
+    /// Groups that were asked for again, while the status tells of the one before that
+    /// its deletion was refused: they are not made as long as that one is there.
+    pub(super) kept_before: BTreeSet<String>,
+    /// Users of whom the status tells that their end was refused.
+    pub(super) not_ended: BTreeSet<String>,
     /// Groups of which the status tells that they may be there by a creation that
     /// nobody answered.
     pub(super) left_alone: BTreeSet<String>,
@@ -358,13 +363,18 @@ impl Evidence {
             if self.keeps {
                 wanted.retain(|account| self.shown.users.get(account) == Some(&true));
             }
-            let made = !self.not_made.contains(group);
+            let made = !self.not_made.contains(group) && !self.kept_before.contains(group);
             for account in wanted.difference(there).filter(|it| made && active(it)) {
                 found.push(format!("lost: {account} in {group}"));
             }
             for account in there.difference(&wanted).filter(|account| active(account)) {
                 let told = |pair| self.told.contains_key(&pair);
                 let stays = self.operated.as_ref().is_some_and(|it| it.may_stay(group));
+                // Whose account that rail keeps is in that group still.
+                let is_active = self.shown.users.get(account) == Some(&true);
+                if stays && !is_active && self.not_ended.contains(account) {
+                    continue;
+                }
                 if !(self.keeps || stays) || !told((group.clone(), account.clone())) {
                     found.push(format!("phantom: {account} in {group}"));
                 }

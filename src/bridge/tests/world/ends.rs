@@ -82,10 +82,24 @@ impl World {
             is_told.then_some(((group, user), it.at))
         });
         let refused = store.refused_resources(key, 1_000).await.unwrap();
-        let creations = refused
-            .into_iter()
-            .filter(|it| it.of == ResourceType::Group && it.asked == RefusedAct::Create);
-        let not_made = creations.filter_map(|it| name_of(&self.groups, it.id));
+        let of_groups = |asked: RefusedAct| {
+            let all = refused.iter().filter(|it| it.of == ResourceType::Group);
+            all.filter(move |it| it.asked == asked)
+        };
+        let not_made = of_groups(RefusedAct::Create).filter_map(|it| name_of(&self.groups, it.id));
+        // What is deleted has no name any more but for who has seen it all.
+        let kept = of_groups(RefusedAct::Delete).filter_map(|it| {
+            let operators = self.operators.as_ref()?;
+            operators.name_of(&it.id.to_string())
+        });
+        let ends = refused.iter().filter(|it| {
+            let ends = matches!(it.asked, RefusedAct::Delete | RefusedAct::Deactivate);
+            it.of == ResourceType::User && ends
+        });
+        let not_ended = ends.filter_map(|it| {
+            let operators = self.operators.as_ref()?;
+            operators.name_of(&it.id.to_string())
+        });
         let left_alone = store.left_alone(key, 1_000).await.unwrap();
         let history = lock(&self.history).clone();
         let operated = match &self.operators {
@@ -100,6 +114,8 @@ impl World {
             told: told.collect(),
             told_whole: counts.refused_users + counts.refused_groups,
             not_made: not_made.collect(),
+            kept_before: kept.collect(),
+            not_ended: not_ended.collect(),
             left_alone: left_alone.into_iter().map(|it| it.title).collect(),
             gone: store.gone_groups(key, GroupKey(0), 9).await.unwrap().len(),
             keeps: self.app.keeps_accounts(),

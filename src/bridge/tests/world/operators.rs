@@ -227,6 +227,10 @@ impl Operators {
             .insert(id.to_owned(), name.to_owned());
     }
 
+    pub(super) fn name_of(&self, id: &str) -> Option<String> {
+        lock(&self.seen).names.get(id).cloned()
+    }
+
     /// The bridge sees it some time after the file says so.
     pub(super) fn is_stopped_within(&self, since: Millis, until: Millis) -> bool {
         let seen = lock(&self.seen);
