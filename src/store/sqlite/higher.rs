@@ -123,15 +123,15 @@ fn asked(db: &Connection, (group, user): (i64, i64)) -> Result<Option<Asked>> {
     }))
 }
 
-/// Whether the user was known to have another group of the family, asked for or found: what
-/// is shown was given since that.
+/// Whether the user was known to have another group of the family, asked for, or found and
+/// before this one: what is shown was given since that.
 fn had_another(db: &Connection, (group, user): (i64, i64)) -> Result<bool> {
     Ok(db
         .prepare_cached(
             "SELECT 1 FROM groups o JOIN groups g ON g.connection = o.connection
                  AND g.family = o.family AND g.key <> o.key AND g.tombstone IS NULL
              JOIN memberships m ON m.group_key = g.key AND m.user_key = ?2
-             WHERE o.key = ?1 AND m.desired = 1
+             WHERE o.key = ?1 AND m.desired = 1 AND (m.managed = 1 OR g.rank < o.rank)
                AND (coalesce(m.before, m.observed) = 1 OR m.stood = 1)",
         )?
         .exists([group, user])?)
