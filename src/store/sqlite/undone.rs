@@ -67,7 +67,7 @@ pub(super) fn undo(
             leave_as_missing(db, key, reason, at)?;
             continue;
         }
-        if let Some(sent) = pair.sent.filter(|_| learned.contradicted.contains(user)) {
+        if let Some(sent) = pair.sent.filter(|_| by_a_look) {
             late::note_pair(db, key, Sent::towards(sent), at)?;
         }
         let sent = pair.sent.unwrap_or(pair.desired);

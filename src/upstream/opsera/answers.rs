@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     PROFILE,
     operations::{Key, Wire},
-    refusals::is_doubtful,
+    refusals::doubt,
 };
 use crate::{
     plan::state::Principal,
@@ -138,7 +138,7 @@ pub(super) fn outcomes(
     wire: &Wire,
 ) -> Vec<(crate::plan::state::UserKey, MemberOutcome)> {
     let listed = applied(answer, wire.key(key), wire)
-        .filter(|_| !is_doubtful(answer) && !signs::of_members(answer, key == Key::Removed));
+        .filter(|_| doubt(answer).is_none() && !signs::of_members(answer, key == Key::Removed));
     let otherwise = if listed.is_some() {
         MemberOutcome::LeftOut
     } else {

@@ -25,25 +25,23 @@ const DOUBTFUL: [&str; 8] = [
 /// and version 1 put `{"status":"failed","message":..}` into its answers. What
 /// says so outright is a refusal; what only sounds like one is unclear.
 pub(super) fn accepted(answer: Value) -> Result<Value, UpstreamError> {
-    let parts = [Some(&answer), answer.get("result"), answer.get("data")];
+    doubt(&answer).map_or(Ok(answer), Err)
+}
+
+/// What in an answer tells of a refusal, or sounds like one.
+pub(super) fn doubt(answer: &Value) -> Option<UpstreamError> {
+    let parts = [Some(answer), answer.get("result"), answer.get("data")];
     let parts = || parts.iter().flatten();
     if parts().any(|part| is_refusal(part)) {
         let words = parts().find_map(|part| said(part)).unwrap_or_default();
-        return Err(UpstreamError::Rejected {
+        return Some(UpstreamError::Rejected {
             reason: format!("answered 2xx and a refusal: {}", told(words)),
         });
     }
-    match parts().find_map(|part| said(part).filter(|words| says(words, &DOUBTFUL))) {
-        Some(words) => Err(UpstreamError::Unknown {
-            reason: format!("answered 2xx and words of a refusal: {}", told(words)),
-        }),
-        None => Ok(answer),
-    }
-}
-
-/// Whether something in an answer tells of a refusal, or sounds like one.
-pub(super) fn is_doubtful(answer: &Value) -> bool {
-    accepted(answer.clone()).is_err()
+    let words = parts().find_map(|part| said(part).filter(|words| says(words, &DOUBTFUL)));
+    words.map(|words| UpstreamError::Unknown {
+        reason: format!("answered 2xx and words of a refusal: {}", told(words)),
+    })
 }
 
 /// A reading, unless it says that it failed: what stands beside that is not all.
